@@ -1,0 +1,300 @@
+//! Everything that can happen, as one enum, and the channel that carries it from effects to the reporter.
+//!
+//! # The machine-readable stream
+//!
+//! `--events FILE|-` writes one JSON object per line. Every object has
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `v` | version of this schema: 1 |
+//! | `seq` | 1, 2, 3 … without gaps |
+//! | `ts` | time of the event, RFC 3339 in UTC |
+//! | `type` | `started config step planned object pruned rollout finding probe waiting warning finished` |
+//!
+//! and, where the type has them,
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `phase` | `config preflight cluster lock apply track probe settings prune` |
+//! | `object` | `{group, kind, namespace, name}` |
+//! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
+//! | `id` | an id of the catalogue |
+//! | `message` | a sentence for people |
+//! | `exit`, `revision`, `url` | only in `finished`, which is always the last line, also after a signal |
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::catalogue::Id;
+use crate::diagnostic::Diagnostic;
+use crate::plan::ObjectId;
+use crate::status::Finding;
+
+/// A part of a command's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Reading config.toml.
+    Config,
+    /// Checking before anything is changed.
+    Preflight,
+    /// Making or finding the cluster.
+    Cluster,
+    /// Taking the set's Lease.
+    Lock,
+    /// Sending objects.
+    Apply,
+    /// Watching the rollout.
+    Track,
+    /// Asking the application.
+    Probe,
+    /// Seeding the application's settings.
+    Settings,
+    /// Deleting what is no longer in the set.
+    Prune,
+}
+
+impl Phase {
+    /// The word in the event stream.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Config => "config",
+            Phase::Preflight => "preflight",
+            Phase::Cluster => "cluster",
+            Phase::Lock => "lock",
+            Phase::Apply => "apply",
+            Phase::Track => "track",
+            Phase::Probe => "probe",
+            Phase::Settings => "settings",
+            Phase::Prune => "prune",
+        }
+    }
+}
+
+/// What was done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// It did not exist.
+    Created,
+    /// It existed and has changed.
+    Configured,
+    /// It existed and nothing was sent, or nothing came of it.
+    Unchanged,
+    /// Teardown removed it.
+    Deleted,
+    /// It was removed because it is no longer in the set.
+    Pruned,
+    /// It was left in place on purpose.
+    Kept,
+    /// The server refused.
+    Failed,
+    /// It was not sent: dry run, or an earlier failure.
+    Skipped,
+}
+
+impl Action {
+    /// The word in the event stream and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Action::Created => "created",
+            Action::Configured => "configured",
+            Action::Unchanged => "unchanged",
+            Action::Deleted => "deleted",
+            Action::Pruned => "pruned",
+            Action::Kept => "kept",
+            Action::Failed => "failed",
+            Action::Skipped => "skipped",
+        }
+    }
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The step began; a bar or spinner may be shown until it ends.
+    Begun,
+    /// It ended well.
+    Done,
+    /// It was not needed or not possible, and that is no fault.
+    Skipped,
+    /// It ended badly; the error follows.
+    Failed,
+}
+
+impl Progress {
+    /// The word in the event stream.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Progress::Begun => "begun",
+            Progress::Done => "done",
+            Progress::Skipped => "skipped",
+            Progress::Failed => "failed",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The first event: which command runs, on what.
+    Started {
+        /// `deploy`, `cluster up`.
+        command: String,
+        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`.
+        target: String,
+    },
+    /// The configuration was read.
+    Config {
+        /// `config.toml  (12 keys set)`.
+        message: String,
+    },
+    /// A named part of the work begins or ends.
+    Step {
+        /// The part of the command.
+        phase: Phase,
+        /// `preflight`, `control plane`: unique within the phase.
+        name: String,
+        /// Begins or ends.
+        progress: Progress,
+        /// What came of it.
+        message: String,
+    },
+    /// What will be applied, before anything is sent.
+    Planned {
+        /// In the order of sending.
+        objects: Vec<ObjectId>,
+    },
+    /// One object was dealt with.
+    Object {
+        /// Apply, or cluster for the local cluster's own objects.
+        phase: Phase,
+        /// Which.
+        object: ObjectId,
+        /// What was done.
+        action: Action,
+        /// Why, where that is not obvious: `5Gi (reclaim Delete)`.
+        message: Option<String>,
+    },
+    /// A tracked object's state changed.
+    Rollout {
+        /// Which.
+        object: ObjectId,
+        /// Whether it is as it should be.
+        ready: bool,
+        /// The gap or the state: `0/1: pulling image`, `1/1`.
+        message: String,
+    },
+    /// Something is wrong with a live object.
+    Finding(Box<Finding>),
+    /// The application was asked.
+    Probe {
+        /// `/alive`.
+        target: String,
+        /// Whether it answered as it should.
+        healthy: bool,
+        /// `200 in 6 ms`.
+        message: String,
+    },
+    /// Nothing happened for a while; what is waited for.
+    Waiting {
+        /// Which object, where it is one.
+        object: Option<ObjectId>,
+        /// `0/1: pulling image 29 s`.
+        message: String,
+        /// Until the command's deadline.
+        left: Option<Duration>,
+    },
+    /// Something that does not stop the command.
+    Warning {
+        /// Its id.
+        id: Id,
+        /// One sentence.
+        message: String,
+        /// The place in the configuration.
+        diagnostic: Option<Box<Diagnostic>>,
+    },
+    /// The last event, also after a failure or a signal.
+    Finished(Finished),
+}
+
+/// What came of the command.
+#[derive(Debug, Clone, Default)]
+pub struct Finished {
+    /// The exit code.
+    pub exit: u8,
+    /// The id of the error, where there was one.
+    pub id: Option<Id>,
+    /// The revision that is deployed now.
+    pub revision: Option<u64>,
+    /// Where the application answers.
+    pub url: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// What to type next: label and command, `("undo", "handsctl teardown")`.
+    pub next: Vec<(String, String)>,
+}
+
+impl Event {
+    /// The word in the event stream.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "started",
+            Event::Config { .. } => "config",
+            Event::Step { .. } => "step",
+            Event::Planned { .. } => "planned",
+            Event::Object { action: Action::Pruned, .. } => "pruned",
+            Event::Object { .. } => "object",
+            Event::Rollout { .. } => "rollout",
+            Event::Finding(_) => "finding",
+            Event::Probe { .. } => "probe",
+            Event::Waiting { .. } => "waiting",
+            Event::Warning { .. } => "warning",
+            Event::Finished(_) => "finished",
+        }
+    }
+}
+
+/// How many events may wait for the reporter before an effect waits for it.
+const CAPACITY: usize = 256;
+
+/// The sending end: handed to effects by reference.
+#[derive(Debug, Clone)]
+pub struct Events(mpsc::Sender<Event>);
+
+impl Events {
+    /// A channel and its receiving end, for the reporter or a test.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (Self(sender), receiver)
+    }
+
+    /// Hands over an event. When the reporter is gone (a closed stream) the work goes on unseen.
+    pub async fn send(&self, event: Event) {
+        let _reporter_is_gone = self.0.send(event).await;
+    }
+
+    /// A step begins.
+    pub async fn begin(&self, phase: Phase, name: &str, message: impl Into<String>) {
+        self.step(phase, name, Progress::Begun, message).await;
+    }
+
+    /// A step ended well.
+    pub async fn done(&self, phase: Phase, name: &str, message: impl Into<String>) {
+        self.step(phase, name, Progress::Done, message).await;
+    }
+
+    /// A step begins or ends.
+    pub async fn step(&self, phase: Phase, name: &str, progress: Progress, message: impl Into<String>) {
+        self.send(Event::Step { phase, name: name.to_owned(), progress, message: message.into() }).await;
+    }
+
+    /// Something that does not stop the command.
+    pub async fn warn(&self, id: Id, message: impl Into<String>) {
+        self.send(Event::Warning { id, message: message.into(), diagnostic: None }).await;
+    }
+}

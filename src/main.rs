@@ -1,0 +1,3 @@
+//! Parse, run, render the error, exit with its code.
+
+fn main() {}

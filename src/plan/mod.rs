@@ -1,0 +1,5 @@
+//! Settings → objects: ordered, labelled, rendered. Pure.
+
+mod object;
+
+pub use object::ObjectId;

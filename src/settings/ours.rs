@@ -1,0 +1,218 @@
+//! The two tables that are handsctl's own: `[cluster]` and `[deploy]`.
+//!
+//! The doc comments are the descriptions of the JSON Schema and of `config explain`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::format::{DnsLabel, DnsName, Duration, ImageRef, IpAddress, KubernetesVersion, LabelKey, LabelValue, Quantity, VariableName};
+use super::secret::Value;
+
+/// The cluster that handsctl makes or uses.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// What makes the cluster. `auto`: a cluster made earlier under this name, else kind where a container engine
+    /// answers, else a control plane with simulated nodes (kwok). `existing`: nothing is created.
+    pub provider: Provider,
+    /// Name of the local cluster; its context is `kind-NAME` or `kwok-NAME`.
+    pub name: DnsLabel,
+    /// A pin: this context is used whatever the current context is, and another `--context` is refused.
+    pub context: Option<String>,
+    /// Kubernetes version of the local cluster, `v1.34.4`; empty: the one that handsctl was tested with.
+    pub kubernetes_version: Option<KubernetesVersion>,
+    /// Worker nodes beside the first node.
+    #[schemars(range(min = 0, max = 50))]
+    pub workers: u32,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Auto,
+            name: DnsLabel::from_static("local-hands"),
+            context: None,
+            kubernetes_version: None,
+            workers: 0,
+        }
+    }
+}
+
+/// What makes the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// Decided by what is there.
+    Auto,
+    /// Containers as nodes.
+    Kind,
+    /// A real control plane as processes, simulated nodes.
+    Kwok,
+    /// Nothing is made.
+    Existing,
+}
+
+/// What is deployed, and how.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deploy {
+    /// Name of the set and of most of its objects.
+    pub name: DnsLabel,
+    /// Namespace of the application.
+    pub namespace: DnsLabel,
+    /// Image of the application. 0.45 to 1.6 have the Kubernetes runtime.
+    pub image: ImageRef,
+    /// When the kubelet pulls the image.
+    pub image_pull_policy: ImagePullPolicy,
+    /// Names of pull secrets in the application's namespace.
+    pub image_pull_secrets: Vec<DnsName>,
+    /// Pods of the application. More than one is refused while state is local.
+    #[schemars(range(min = 1))]
+    pub replicas: u32,
+    /// How the application is reached; it decides the Service's type.
+    pub expose: Expose,
+    /// Host name of the Ingress.
+    pub host: DnsName,
+    /// IngressClass of the Ingress; empty: the cluster's default class.
+    pub ingress_class: Option<DnsName>,
+    /// Namespace of the ingress controller: only from there may sandboxes' port 8081 be reached. Empty: from everywhere.
+    pub ingress_namespace: Option<DnsLabel>,
+    /// Port of every node with `expose = "nodeport"`; 0: the cluster chooses.
+    #[schemars(range(min = 0, max = 65535))]
+    pub node_port: u16,
+    /// TLS Secret of the Ingress, in the application's namespace.
+    pub tls_secret: Option<DnsName>,
+    /// Size of the volume that keeps settings and conversations.
+    pub storage_size: Quantity,
+    /// StorageClass of that volume; empty: the cluster's default class.
+    pub storage_class: Option<DnsName>,
+    /// A claim that exists and is used instead of one of our own.
+    pub existing_claim: Option<DnsName>,
+    /// Requests and limits of the application's container.
+    pub resources: Resources,
+    /// Labels that a node must have to run the application.
+    pub node_selector: BTreeMap<LabelKey, LabelValue>,
+    /// Whether sandboxes may be reached from the application and the ingress controller only.
+    pub network_policy: bool,
+    /// How pods are replaced. `Recreate` stops the old pod first: the volume can be mounted once.
+    pub strategy: Strategy,
+    /// Seconds that a new pod must be ready before it counts as available.
+    pub min_ready_seconds: u32,
+    /// Time without progress after which the Deployment counts as failed.
+    pub progress_deadline: Duration,
+    /// Extra environment variables of the application; a value may be a secret reference.
+    pub env: BTreeMap<VariableName, Value>,
+    /// How long what may heal by itself is waited for.
+    pub tolerate: Tolerate,
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self {
+            name: DnsLabel::from_static("openhands"),
+            namespace: DnsLabel::from_static("openhands"),
+            image: ImageRef::from_static("docker.all-hands.dev/all-hands-ai/openhands:0.59"),
+            image_pull_policy: ImagePullPolicy::IfNotPresent,
+            image_pull_secrets: Vec::new(),
+            replicas: 1,
+            expose: Expose::Ingress,
+            host: DnsName::from_static("localhost"),
+            ingress_class: None,
+            ingress_namespace: None,
+            node_port: 0,
+            tls_secret: None,
+            storage_size: Quantity::from_static("5Gi"),
+            storage_class: None,
+            existing_claim: None,
+            resources: Resources::default(),
+            node_selector: BTreeMap::new(),
+            network_policy: true,
+            strategy: Strategy::Recreate,
+            min_ready_seconds: 0,
+            progress_deadline: Duration::from_secs(600),
+            env: BTreeMap::new(),
+            tolerate: Tolerate::default(),
+        }
+    }
+}
+
+/// When the kubelet pulls an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ImagePullPolicy {
+    /// Every time a container starts.
+    Always,
+    /// When the node does not have it.
+    IfNotPresent,
+    /// Never.
+    Never,
+}
+
+/// How the application is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Expose {
+    /// An Ingress; Service of type ClusterIP.
+    Ingress,
+    /// A port of every node.
+    NodePort,
+    /// A load balancer of the cloud.
+    LoadBalancer,
+    /// Only from inside the cluster.
+    None,
+}
+
+/// How pods are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Strategy {
+    /// The old pod first.
+    Recreate,
+    /// The new pod first; refused while state is on a volume that can be mounted once.
+    RollingUpdate,
+}
+
+/// Requests and limits of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resources {
+    /// What the scheduler sets aside. Default: cpu 500m (250m on local clusters), memory 1Gi.
+    pub requests: ResourceList,
+    /// What the container may not exceed. Default: memory 4Gi, no cpu limit.
+    pub limits: ResourceList,
+}
+
+/// Amounts of cpu and memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResourceList {
+    /// `500m`, `2`.
+    pub cpu: Option<Quantity>,
+    /// `1Gi`.
+    pub memory: Option<Quantity>,
+}
+
+/// How long what may heal by itself is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tolerate {
+    /// No node can take the pod.
+    pub unschedulable: Duration,
+    /// The registry cannot be reached; an answer that the image does not exist ends the wait at once.
+    pub image_pull: Duration,
+    /// Restarts of a container of the new revision.
+    pub crash_restarts: u32,
+    /// The claim names no storage class and there is no default one yet.
+    pub no_storage_class: Duration,
+}
+
+impl Default for Tolerate {
+    fn default() -> Self {
+        Self {
+            unschedulable: Duration::from_secs(15),
+            image_pull: Duration::from_secs(60),
+            crash_restarts: 2,
+            no_storage_class: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Live objects → verdicts and findings. Pure: time is an argument.
+
+mod finding;
+
+pub use finding::{Finding, Lookup};
