@@ -64,6 +64,8 @@ catalogue! {
         "The value has the right type but is not one of the allowed values, or does not follow the format that Kubernetes asks for."
     Contradiction "HC0130" "two settings contradict each other"
         "Each value is fine by itself, together they cannot work. The message names both."
+    UnsupportedVersion "HC0131" "this version of OpenHands has no Kubernetes runtime" key "deploy.image"
+        "OpenHands 0.45 to 1.6 can run conversations in pods of the cluster. Earlier versions could not yet, and 1.7 removed it. Choose a tag in that range."
     SecretUnavailable "HC0140" "a secret's value cannot be had"
         "A secret reference names an environment variable that is not set, a file that cannot be read, or is not one of the three forms { env = \"NAME\" }, { file = \"path\" }, { secret = \"name\", key = \"key\" }."
     ContextPinned "HC0150" "another context than the pinned one" key "cluster.context"
@@ -82,8 +84,12 @@ catalogue! {
         "OpenHands' Kubernetes runtime does not use this key, or ignores the whole section because of it. Nothing breaks; nothing happens either."
     UnknownVariable "HC0221" "unknown environment variable"
         "The variable begins with HANDSCTL_ but names no key of [cluster], [deploy] or OpenHands' tables. It has no effect."
-    NoConfigFile "HC0222" "no config file"
-        "There is no ./config.toml, so every key has its default."
+    VersionAssumed "HC0223" "the application's version is not known" key "deploy.image"
+        "The image's tag is not of the form x.y or x.y.z, so the version cannot be read from it. It is treated as 1.6, and [sandbox].runtime_container_image has to be set."
+    VolatileState "HC0224" "state is kept in memory" key "core.file_store"
+        "With the memory store settings, conversations and sign-in secrets are lost whenever the pod is replaced."
+    WithoutV1 "HC0225" "OpenHands is run without its V1 interface" key "deploy.image"
+        "From 0.60 to 1.6 OpenHands has two interfaces, and only the older one runs conversations in pods. V1 conversations would run the agent in the application's own container, so V1 is switched off (ENABLE_V1=0)."
 
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"
@@ -99,11 +105,9 @@ catalogue! {
     TokenExpired "HC1021" "the token has expired"
         "The token in the kubeconfig carries a time of expiry that has passed. Log in again."
     Forbidden "HC1030" "not allowed"
-        "The API server knows who you are and refuses this request. `handsctl rbac` prints the role that is needed."
+        "The API server knows who you are and refuses this request. The message names the rule that is missing."
 
     // 20: local cluster and preflight
-    NoEngine "HC2001" "no container engine answers" key "cluster.provider"
-        "provider = \"kind\" needs Docker, Podman or nerdctl. With provider = \"auto\" handsctl falls back to a control plane with simulated nodes."
     ProviderNotBuilt "HC2002" "this provider is not available" key "cluster.provider"
         "This version of handsctl cannot make a cluster with that provider."
     AssetMissing "HC2010" "a program of the local cluster is missing"
@@ -136,6 +140,8 @@ catalogue! {
         "Server-side apply refused because another manager owns fields that this set wants to set."
     ForeignSet "HC3008" "the set's parent belongs to another tool"
         "The parent ConfigMap carries another tooling's ApplySet annotation. handsctl only touches sets that it made."
+    ServerWarning "HC3010" "the API server warns"
+        "The object was accepted, and the server says something about it in a Warning header: a deprecated version, or a Pod Security level that its pods would not pass."
 
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"
@@ -202,8 +208,6 @@ catalogue! {
     // 46: probe and network
     ProbeFailed "HC4601" "the application does not answer"
         "The pod is ready but /alive did not answer through the API server."
-    NoEndpoints "HC4602" "the service has no endpoints"
-        "No ready pod stands behind the Service."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object does not go away"
