@@ -16,4 +16,5 @@ pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod plan;
+pub mod settings;
 pub mod status;

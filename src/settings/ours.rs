@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::format::{DnsLabel, DnsName, Duration, ImageRef, IpAddress, KubernetesVersion, LabelKey, LabelValue, Quantity, VariableName};
+use super::format::{
+    DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, Quantity, VariableName,
+};
 use super::secret::Value;
 
 /// The cluster that handsctl makes or uses.
@@ -93,6 +95,7 @@ pub struct Deploy {
     /// Requests and limits of the application's container.
     pub resources: Resources,
     /// Labels that a node must have to run the application.
+    #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key"}))]
     pub node_selector: BTreeMap<LabelKey, LabelValue>,
     /// Whether sandboxes may be reached from the application and the ingress controller only.
     pub network_policy: bool,
@@ -103,6 +106,7 @@ pub struct Deploy {
     /// Time without progress after which the Deployment counts as failed.
     pub progress_deadline: Duration,
     /// Extra environment variables of the application; a value may be a secret reference.
+    #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     pub env: BTreeMap<VariableName, Value>,
     /// How long what may heal by itself is waited for.
     pub tolerate: Tolerate,
@@ -153,7 +157,7 @@ pub enum ImagePullPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expose {
-    /// An Ingress; Service of type ClusterIP.
+    /// An Ingress; Service of type `ClusterIP`.
     Ingress,
     /// A port of every node.
     NodePort,

@@ -1,0 +1,289 @@
+//! Values that are fine by themselves and cannot work together.
+
+use super::effective::Settings;
+use super::openhands::FileStore;
+use super::ours::{Expose, Strategy};
+use super::shape::{Key, Shape, TableShape};
+use super::tree::{Data, Table, dotted};
+use super::version::AppVersion;
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity};
+
+/// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and 63 is the limit.
+const LONGEST_NAME: usize = 45;
+
+/// All contradictions, and warnings about what works but is seldom meant. `wrong`: dotted keys whose values could not
+/// be used; their defaults contradict nobody.
+pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
+    let mut judge = Judge { settings, wrong, found: Vec::new() };
+    judge.version();
+    judge.keys_by_version(schema, settings.tree(), &mut Vec::new());
+    judge.local_state();
+    judge.reachability();
+    judge.volume();
+    judge.names();
+    judge.resources();
+    judge.sandboxes();
+    judge.environment();
+    judge.found
+}
+
+struct Judge<'a> {
+    settings: &'a Settings,
+    wrong: &'a [String],
+    found: Vec<Diagnostic>,
+}
+
+impl Judge<'_> {
+    fn report(&mut self, id: Id, severity: Severity, path: &[&str], message: String, label: &str) {
+        let location = self.place(path);
+        let masked = false;
+        self.found.push(Diagnostic { id, severity, message, location, label: label.to_owned(), masked });
+    }
+
+    /// Whether a key, or one under it, was written wrongly.
+    fn is_wrong(&self, key: &str) -> bool {
+        let under = |wrong: &String| {
+            wrong.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.wrong.iter().any(under)
+    }
+
+    /// The place of a value that somebody wrote.
+    fn place(&self, path: &[&str]) -> Option<Location> {
+        self.settings.locate(&path.join("."))
+    }
+
+    fn contradiction(&mut self, path: &[&str], message: impl Into<String>, label: &str) {
+        self.report(Id::Contradiction, Severity::Error, path, message.into(), label);
+    }
+
+    fn version(&mut self) {
+        if self.is_wrong("deploy.image") {
+            return;
+        }
+        let version = self.settings.app_version();
+        let image = &["deploy", "image"];
+        if version.assumed {
+            let message = format!(
+                "the tag of the application's image is no version: it is treated as {}.{}",
+                AppVersion::NEWEST.0,
+                AppVersion::NEWEST.1
+            );
+            self.report(Id::VersionAssumed, Severity::Warning, image, message, "a tag such as 0.59 says it");
+            if !self.settings.is_set(&["sandbox", "runtime_container_image"])
+                && !self.is_wrong("sandbox.runtime_container_image")
+                && !self.settings.env.contains_key("SANDBOX_RUNTIME_CONTAINER_IMAGE")
+            {
+                let message = "the image of the sandboxes cannot be derived from this tag";
+                self.contradiction(image, message, "set [sandbox].runtime_container_image");
+            }
+        } else if !version.is_supported() {
+            let message = format!("OpenHands {version} has no Kubernetes runtime: 0.45 to 1.6 have one");
+            let label = if version.is_at_least(1, 7) { "removed in 1.7" } else { "added in 0.45" };
+            self.report(Id::UnsupportedVersion, Severity::Error, image, message, label);
+        } else if version.is_at_least(0, 60) {
+            let message = format!("OpenHands {version} is run without its V1 interface");
+            let label = "V1 conversations would run in the application's own container; 0.59 has no V1";
+            self.report(Id::WithoutV1, Severity::Warning, image, message, label);
+        }
+    }
+
+    /// Keys that the chosen version does not know yet.
+    fn keys_by_version(&mut self, shape: &TableShape, table: &Table, path: &mut Vec<String>) {
+        for (name, entry) in table {
+            path.push(name.clone());
+            if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
+                self.key_by_version(since, path, &entry.key.location);
+            }
+            if let (Some(Shape::Table(inner)), Data::Table(under)) = (shape.inner(name), &entry.node.data) {
+                self.keys_by_version(inner, under, path);
+            }
+            path.pop();
+        }
+    }
+
+    fn key_by_version(&mut self, since: &str, path: &[String], at: &Location) {
+        let version = self.settings.app_version();
+        if self.is_wrong("deploy.image") {
+            return;
+        }
+        let needed: Vec<u32> = since.split('.').filter_map(|part| part.parse().ok()).collect();
+        if let [major, minor] = needed[..]
+            && !version.is_at_least(major, minor)
+        {
+            self.found.push(Diagnostic {
+                id: Id::Contradiction,
+                severity: Severity::Error,
+                message: format!("OpenHands {version} does not know `{}`", dotted(path)),
+                location: Some(at.clone()),
+                label: format!("{since} and later do; the version is that of [deploy].image"),
+                masked: false,
+            });
+        }
+    }
+
+    fn local_state(&mut self) {
+        let deploy = &self.settings.deploy;
+        if deploy.replicas > 1 {
+            let message = format!("{} replicas cannot share state that is local to one pod", deploy.replicas);
+            self.contradiction(&["deploy", "replicas"], message, "1: conversations live in one pod's memory");
+        }
+        if deploy.strategy == Strategy::RollingUpdate {
+            let message = "`RollingUpdate` starts the new pod before the old one gives the volume back";
+            self.contradiction(
+                &["deploy", "strategy"],
+                message,
+                "the volume can be mounted once: \"Recreate\"",
+            );
+        }
+        if self.settings.openhands.core.file_store == Some(FileStore::Memory) {
+            let message =
+                "`core.file_store` is memory: settings and conversations are lost with every restart";
+            let label = "\"local\" keeps them on the volume";
+            self.report(
+                Id::VolatileState,
+                Severity::Warning,
+                &["core", "file_store"],
+                message.to_owned(),
+                label,
+            );
+        }
+        if !self.is_wrong("deploy.progress_deadline")
+            && deploy.progress_deadline.as_secs() <= u64::from(deploy.min_ready_seconds)
+        {
+            let path = &["deploy", "min_ready_seconds"];
+            self.contradiction(
+                path,
+                "a pod may never count as available before the deadline",
+                "must be less than [deploy].progress_deadline",
+            );
+        }
+    }
+
+    fn reachability(&mut self) {
+        let deploy = &self.settings.deploy;
+        if self.is_wrong("deploy.expose") {
+            return;
+        }
+        if deploy.expose != Expose::NodePort && deploy.node_port != 0 {
+            self.contradiction(
+                &["deploy", "node_port"],
+                "`deploy.node_port` needs `expose = \"nodeport\"`",
+                "no Service has a node port",
+            );
+        }
+        // A host or a class without an Ingress hides nothing; whoever names a certificate expects https.
+        if deploy.expose != Expose::Ingress && deploy.tls_secret.is_some() {
+            let message = "`deploy.tls_secret` needs `expose = \"ingress\"`";
+            self.contradiction(&["deploy", "tls_secret"], message, "nothing would use the certificate");
+        }
+        if deploy.host.as_str().parse::<std::net::Ipv4Addr>().is_ok() {
+            let message = "`deploy.host` is an address, and an Ingress takes names only".to_owned();
+            self.report(Id::BadValue, Severity::Error, &["deploy", "host"], message, "a DNS name");
+        }
+    }
+
+    fn volume(&mut self) {
+        if self.settings.deploy.existing_claim.is_none() {
+            if self.settings.deploy.storage_size.is_zero() {
+                let message = "`deploy.storage_size` is nothing".to_owned();
+                self.report(Id::BadValue, Severity::Error, &["deploy", "storage_size"], message, "as in 5Gi");
+            }
+            return;
+        }
+        for key in ["storage_class", "storage_size"] {
+            if self.settings.is_set(&["deploy", key]) {
+                let message = format!("`deploy.{key}` and `deploy.existing_claim` exclude each other");
+                self.contradiction(&["deploy", key], message, "the claim exists and keeps what it has");
+            }
+        }
+    }
+
+    fn names(&mut self) {
+        let name = &self.settings.deploy.name;
+        if name.as_str().len() > LONGEST_NAME {
+            let message = format!("`deploy.name` has {} characters", name.as_str().len());
+            let label = format!("at most {LONGEST_NAME}: the names of other objects are made from it");
+            self.contradiction(&["deploy", "name"], message, &label);
+        }
+    }
+
+    fn resources(&mut self) {
+        let resources = self.settings.deploy.resources.clone();
+        let pairs = [
+            ("cpu", resources.requests.cpu, resources.limits.cpu),
+            ("memory", resources.requests.memory, resources.limits.memory),
+        ];
+        for (what, request, limit) in pairs {
+            if self.is_wrong("deploy.resources") {
+                break;
+            }
+            if let (Some(request), Some(limit)) = (request, limit)
+                && request > limit
+            {
+                let message = format!("the request of {what} ({request}) is larger than its limit ({limit})");
+                self.contradiction(
+                    &["deploy", "resources", "requests", what],
+                    message,
+                    "of [deploy].resources",
+                );
+            }
+        }
+        let sandbox = &self.settings.openhands.kubernetes;
+        let wrong = self.is_wrong("kubernetes.resource_memory_request")
+            || self.is_wrong("kubernetes.resource_memory_limit");
+        if !wrong && sandbox.resource_memory_request > sandbox.resource_memory_limit {
+            let message = format!(
+                "`kubernetes.resource_memory_request` ({}) is larger than `resource_memory_limit` ({}): no sandbox could be created",
+                sandbox.resource_memory_request, sandbox.resource_memory_limit
+            );
+            let request = ["kubernetes", "resource_memory_request"];
+            let limit = ["kubernetes", "resource_memory_limit"];
+            let path = if self.settings.is_set(&request) { request } else { limit };
+            self.contradiction(&path, message, "");
+        }
+    }
+
+    fn sandboxes(&mut self) {
+        let key = ["kubernetes", "node_selector_key"];
+        let value = ["kubernetes", "node_selector_val"];
+        for (set, missing) in [(key, value), (value, key)] {
+            if self.settings.is_set(&set)
+                && !self.settings.is_set(&missing)
+                && !self.is_wrong(&missing.join("."))
+            {
+                let message =
+                    format!("`kubernetes.{}` needs `{}`; alone it selects nothing", set[1], missing[1]);
+                self.contradiction(&set, message, &format!("add {} = \"…\"", missing[1]));
+            }
+        }
+        let Some(text) = self.settings.openhands.kubernetes.tolerations_yaml.clone() else { return };
+        if let Err((message, label)) = super::tolerations::check(&text) {
+            let path = &["kubernetes", "tolerations_yaml"];
+            self.report(Id::BadValue, Severity::Error, path, message, &label);
+        }
+    }
+
+    /// Variables that would silently win over what handsctl writes.
+    fn environment(&mut self) {
+        let owned = [
+            ("RUNTIME", "the application would use another runtime", "leave it out: it is `kubernetes`"),
+            (
+                "KUBERNETES_NAMESPACE",
+                "sandboxes would go where no Role allows them",
+                "set [kubernetes].namespace",
+            ),
+            (
+                "DEBUG_LLM",
+                "the application would ask a question at start and die of no answer",
+                "leave it out",
+            ),
+        ];
+        for (name, why, label) in owned {
+            if self.settings.env.get(name).is_some_and(|value| !value.is_empty()) {
+                self.contradiction(&["deploy", "env", name], format!("`deploy.env.{name}`: {why}"), label);
+            }
+        }
+    }
+}

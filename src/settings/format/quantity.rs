@@ -1,0 +1,300 @@
+//! Quantities of cpu, memory and storage, as apimachinery's `resource` package reads and prints them.
+
+use std::cmp::Ordering;
+
+use super::{FormatError, formatted};
+
+/// An amount of a resource: `500m`, `2`, `1Gi`.
+#[derive(Debug, Clone)]
+pub struct Quantity {
+    text: String,
+    /// In units of 10⁻⁹, the finest that Kubernetes keeps.
+    nanos: i128,
+    notation: Notation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    Decimal,
+    Binary,
+    Exponent,
+}
+
+const NANO: i128 = 1_000_000_000;
+/// Larger amounts are capped here, as apimachinery does.
+const LARGEST: i128 = i64::MAX as i128 * NANO;
+const EXPECTED: &str =
+    "a number with a suffix such as m, k, M, G, Ki, Mi or Gi is expected, as in 500m or 1Gi";
+
+/// Suffix, notation, base and exponent.
+const SUFFIXES: &[(&str, Notation, i128, i32)] = &[
+    ("n", Notation::Decimal, 10, -9),
+    ("u", Notation::Decimal, 10, -6),
+    ("m", Notation::Decimal, 10, -3),
+    ("", Notation::Decimal, 10, 0),
+    ("k", Notation::Decimal, 10, 3),
+    ("M", Notation::Decimal, 10, 6),
+    ("G", Notation::Decimal, 10, 9),
+    ("T", Notation::Decimal, 10, 12),
+    ("P", Notation::Decimal, 10, 15),
+    ("E", Notation::Decimal, 10, 18),
+    ("Ki", Notation::Binary, 2, 10),
+    ("Mi", Notation::Binary, 2, 20),
+    ("Gi", Notation::Binary, 2, 30),
+    ("Ti", Notation::Binary, 2, 40),
+    ("Pi", Notation::Binary, 2, 50),
+    ("Ei", Notation::Binary, 2, 60),
+];
+
+impl Quantity {
+    /// Checks the text. Negative amounts are refused: no setting takes one.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        if text.starts_with('-') {
+            return Err(FormatError::new(0, "may not be negative"));
+        }
+        let start = usize::from(text.starts_with('+'));
+        let number_length = text[start..].find(|c: char| !(c.is_ascii_digit() || c == '.'));
+        let suffix_at = number_length.map_or(text.len(), |length| start + length);
+        let (digits, scale) = parse_number(start, &text[start..suffix_at])?;
+        let (notation, base, exponent) = parse_suffix(suffix_at, &text[suffix_at..])?;
+        let nanos = scaled(&digits, scale, base, exponent);
+        Ok(Self { text: text.to_owned(), nanos, notation })
+    }
+
+    /// A quantity of handsctl's own, known to be valid.
+    #[must_use]
+    pub fn from_static(text: &'static str) -> Self {
+        match Self::parse(text) {
+            Ok(quantity) => quantity,
+            Err(error) => {
+                debug_assert!(false, "{text}: {error}");
+                Self { text: text.to_owned(), nanos: 0, notation: Notation::Decimal }
+            }
+        }
+    }
+
+    /// The text as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the amount is nothing.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.nanos == 0
+    }
+
+    /// The amount in units of 10⁻⁹.
+    #[must_use]
+    pub fn nanos(&self) -> i128 {
+        self.nanos
+    }
+
+    /// The text that the API server answers with: `1024Mi` is `1Gi`, `0.5` is `500m`, `1000m` is `1`.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        if self.nanos == 0 {
+            return "0".to_owned();
+        }
+        match self.notation {
+            // Below 1024, and where binary suffixes would round, apimachinery changes to decimal ones.
+            Notation::Binary if self.nanos >= 1024 * NANO && self.nanos % NANO == 0 => {
+                self.canonical_binary()
+            }
+            Notation::Binary | Notation::Decimal => {
+                let (mantissa, exponent) = self.thousands();
+                let suffix = SUFFIXES.iter().find(|row| row.1 == Notation::Decimal && row.3 == exponent);
+                format!("{mantissa}{}", suffix.map_or("", |row| row.0))
+            }
+            Notation::Exponent => match self.thousands() {
+                (mantissa, 0) => mantissa.to_string(),
+                (mantissa, exponent) => format!("{mantissa}e{exponent}"),
+            },
+        }
+    }
+
+    fn canonical_binary(&self) -> String {
+        let mut mantissa = self.nanos / NANO;
+        let mut exponent = 0;
+        while mantissa % 1024 == 0 && exponent < 60 {
+            mantissa /= 1024;
+            exponent += 10;
+        }
+        let suffix = SUFFIXES.iter().find(|row| row.1 == Notation::Binary && row.3 == exponent);
+        format!("{mantissa}{}", suffix.map_or("", |row| row.0))
+    }
+
+    /// Mantissa and exponent of ten, the exponent the largest multiple of three that leaves a whole mantissa.
+    fn thousands(&self) -> (i128, i32) {
+        let (mut mantissa, mut exponent) = (self.nanos, -9);
+        while mantissa % 1000 == 0 && exponent < 18 {
+            mantissa /= 1000;
+            exponent += 3;
+        }
+        (mantissa, exponent)
+    }
+}
+
+formatted!(Quantity, "quantity");
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.nanos == other.nanos
+    }
+}
+impl Eq for Quantity {}
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.nanos.cmp(&other.nanos)
+    }
+}
+
+/// The digits without the point, and how many of them stand after it.
+fn parse_number(start: usize, text: &str) -> Result<(String, i32), FormatError> {
+    if let Some(second) = text.match_indices('.').nth(1) {
+        return Err(FormatError::new(start + second.0, "a second point"));
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(FormatError::new(start, EXPECTED));
+    }
+    if text.len() > 60 {
+        return Err(FormatError::new(start + 60, "too many digits"));
+    }
+    Ok((format!("{whole}{fraction}"), i32::try_from(fraction.len()).unwrap_or(i32::MAX)))
+}
+
+fn parse_suffix(at: usize, suffix: &str) -> Result<(Notation, i128, i32), FormatError> {
+    if let Some((_, notation, base, exponent)) = SUFFIXES.iter().find(|row| row.0 == suffix) {
+        return Ok((*notation, *base, *exponent));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E']).filter(|digits| {
+        let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+        !digits.is_empty() && digits.len() <= 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    match exponent.and_then(|digits| digits.parse().ok()) {
+        Some(exponent) => Ok((Notation::Exponent, 10, exponent)),
+        None => Err(FormatError::new(at, suffix_message(suffix))),
+    }
+}
+
+fn suffix_message(suffix: &str) -> String {
+    let meant = match suffix {
+        "K" | "KB" | "kB" | "kb" | "Kb" => "k or Ki",
+        "MB" | "mb" | "Mb" | "mi" | "MiB" | "Mib" => "M or Mi",
+        "g" | "GB" | "gb" | "Gb" | "gi" | "GiB" | "Gib" => "G or Gi",
+        "t" | "TB" | "tb" | "Tb" | "ti" | "TiB" | "Tib" => "T or Ti",
+        _ => return format!("`{suffix}` is not a suffix: {EXPECTED}"),
+    };
+    format!("`{suffix}` is not a suffix: {meant}")
+}
+
+/// The amount in units of 10⁻⁹, a fraction of one rounded up, capped at [`LARGEST`].
+fn scaled(digits: &str, scale: i32, base: i128, exponent: i32) -> i128 {
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return 0;
+    }
+    let (factor, tens) = if base == 2 { (1_i128 << exponent, 9 - scale) } else { (1, 9 + exponent - scale) };
+    let magnitude = i32::try_from(digits.len()).unwrap_or(i32::MAX) + tens;
+    if magnitude > 38 {
+        return LARGEST;
+    }
+    if magnitude < -20 {
+        return 1;
+    }
+    // Long fractions: what lies below 10⁻⁹ only decides the rounding.
+    let kept = digits.len().min(28);
+    let dropped = i32::try_from(digits.len() - kept).unwrap_or(0);
+    let inexact = digits.bytes().skip(kept).any(|byte| byte != b'0');
+    let mantissa: i128 = digits[..kept].parse().unwrap_or(i128::MAX);
+    let Some(value) = mantissa.checked_mul(factor) else { return LARGEST };
+    let value = shift_up(value, tens + dropped);
+    value.map_or(LARGEST, |(whole, rest)| (whole + i128::from(rest || inexact)).min(LARGEST))
+}
+
+/// `value` × 10^`tens`, and whether something was cut off; None where it is too large.
+fn shift_up(value: i128, tens: i32) -> Option<(i128, bool)> {
+    let power = 10_i128.checked_pow(tens.unsigned_abs());
+    match (tens >= 0, power) {
+        (true, Some(power)) => value.checked_mul(power).map(|product| (product, false)),
+        (true, None) => None,
+        (false, Some(power)) => Some((value / power, value % power != 0)),
+        (false, None) => Some((0, value != 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written and read by apimachinery's own rules; the comments of its `quantity.go` name most of them.
+    #[test]
+    fn canonical_as_the_api_server_prints_it() {
+        for (written, printed) in [
+            ("1024Mi", "1Gi"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("1.5", "1500m"),
+            ("1536Mi", "1536Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Gi", "512Mi"),
+            ("0.1Gi", "107374182400m"),
+            ("1023Ki", "1023Ki"),
+            ("1Ki", "1Ki"),
+            ("0.5Ki", "512"),
+            ("1024", "1024"),
+            ("1000", "1k"),
+            ("10000", "10k"),
+            ("1000000Ki", "1000000Ki"),
+            ("5000M", "5G"),
+            ("1e3", "1e3"),
+            ("12e5", "1200e3"),
+            ("1E3", "1e3"),
+            ("1E", "1E"),
+            ("0.0001e3", "100e-3"),
+            ("0", "0"),
+            ("0Gi", "0"),
+            ("+5", "5"),
+            (".5", "500m"),
+            ("5.", "5"),
+            ("0.0000000001", "1n"),
+            ("1.0000000001", "1000000001n"),
+            ("9Ei", "9223372036854775807"),
+            ("10E", "9223372036854775807"),
+            ("007", "7"),
+        ] {
+            let quantity = Quantity::parse(written).expect(written);
+            assert_eq!(quantity.canonical(), printed, "{written}");
+            assert_eq!(Quantity::parse(printed).expect(printed), quantity, "{printed}");
+        }
+    }
+
+    #[test]
+    fn amounts_compare_by_value() {
+        let quantity = Quantity::from_static;
+        assert!(quantity("1Gi") > quantity("1G"));
+        assert!(quantity("250m") < quantity("1"));
+        assert_eq!(quantity("1024Mi"), quantity("1Gi"));
+    }
+
+    #[test]
+    fn the_offending_character_is_named() {
+        let offset = |text: &str| Quantity::parse(text).err().map(|error| error.offset);
+        assert_eq!(offset(""), Some(0));
+        assert_eq!(offset("Gi"), Some(0));
+        assert_eq!(offset("2GB"), Some(1));
+        assert_eq!(offset("-1"), Some(0));
+        assert_eq!(offset("1.2.3"), Some(3));
+        assert_eq!(offset("1 Gi"), Some(1));
+        assert_eq!(offset("1e"), Some(1));
+        assert_eq!(offset("ß"), Some(0));
+    }
+}

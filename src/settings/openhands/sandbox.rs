@@ -1,0 +1,148 @@
+//! `[sandbox]`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::FreeTable;
+use crate::settings::format::{ImageRef, VariableName};
+use crate::settings::secret::Secret;
+
+/// What conversations run in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-unknown" = "crash"))]
+pub struct Sandbox {
+    /// Address of a remote runtime.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_api_url: Option<String>,
+    /// Address of a local runtime.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_runtime_url: Option<String>,
+    /// Whether a conversation's pod stays when the conversation is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_runtime_alive: Option<bool>,
+    /// Whether closed runtimes are paused instead of stopped.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause_closed_runtimes: Option<bool>,
+    /// Whether all containers are removed at the end.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rm_all_containers: Option<bool>,
+    /// Key of a remote runtime.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<Secret>,
+    /// Image from which a runtime image is built.
+    #[schemars(extend("x-ignored" = "handsctl always sets runtime_container_image, and only without it this one is used"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_container_image: Option<String>,
+    /// Image of the sandboxes. It must fit the application's version; handsctl writes it where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_container_image: Option<ImageRef>,
+    /// User of the sandbox.
+    #[schemars(extend("x-ignored" = "sandboxes run as root"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i64>,
+    /// Seconds that one action may take; default 120.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// Seconds that a remote runtime may take to start.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_init_timeout: Option<i64>,
+    /// Seconds that a call to a remote runtime may take.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_api_timeout: Option<i64>,
+    /// Whether such calls are repeated.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_enable_retries: Option<bool>,
+    /// Kind of remote runtime.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_class: Option<String>,
+    /// Whether files are linted after an edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_auto_lint: Option<bool>,
+    /// Whether the container uses the host's network.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub use_host_network: Option<bool>,
+    /// Further networks of the container.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[schemars(extend("x-since" = "0.46"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_networks: Option<Vec<String>>,
+    /// Address of the host that the container's ports are bound to.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_binding_address: Option<String>,
+    /// Further arguments of the image build.
+    #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_extra_build_args: Option<Vec<String>>,
+    /// Whether plugins are started; default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initialize_plugins: Option<bool>,
+    /// Whether the runtime image is built anew.
+    #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub force_rebuild_runtime: Option<bool>,
+    /// Shell commands at the end of the image build.
+    #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_extra_deps: Option<String>,
+    /// Environment variables of the sandboxes' pods.
+    #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_startup_env_vars: Option<BTreeMap<VariableName, String>>,
+    /// `BrowserGym` environment of an evaluation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub browsergym_eval_env: Option<String>,
+    /// Platform that the image is built for.
+    #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Seconds after which an idle conversation is closed; default 3600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close_delay: Option<i64>,
+    /// Size of a remote runtime.
+    #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_runtime_resource_factor: Option<i64>,
+    /// Whether the container gets a GPU.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_gpu: Option<bool>,
+    /// Further arguments of the container.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_runtime_kwargs: Option<FreeTable>,
+    /// Repository that headless runs clone.
+    #[schemars(extend("x-ignored" = "only headless runs use it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selected_repo: Option<String>,
+    /// Directories that the terminal client trusts.
+    #[schemars(extend("x-ignored" = "only the terminal client uses it"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_dirs: Option<Vec<String>>,
+    /// Port of `VSCode`.
+    #[schemars(extend("x-ignored" = "the Kubernetes runtime always uses 8081"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vscode_port: Option<i64>,
+    /// Directories of this computer that are mounted.
+    #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<String>,
+    /// GPUs that the container sees.
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
+    #[schemars(extend("x-since" = "0.46"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cuda_visible_devices: Option<String>,
+}

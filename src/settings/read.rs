@@ -1,0 +1,276 @@
+//! The reads: config files, and files that hold secrets. Everything else of this folder is pure.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::effective::Settings;
+use super::layer::{self, Parsed};
+use super::secret::{Redacted, Reference, SecretSource};
+use super::secrets::{self, Found, FoundValue};
+use super::shape::TableShape;
+use super::tree::{self, Layer, Table};
+use super::{check, contradictions, outcome, schema_shape};
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::Error;
+
+const DEFAULT_FILE: &str = "config.toml";
+
+/// What was typed.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `--config`, in order; empty: `HANDSCTL_CONFIG`, else ./config.toml if it is there.
+    pub files: Vec<PathBuf>,
+    /// `--set KEY=VALUE`.
+    pub set: Vec<String>,
+    /// Flags that are keys.
+    pub flags: Flags,
+}
+
+/// Flags that are keys of `[deploy]`.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--name`.
+    pub name: Option<String>,
+    /// `--namespace`.
+    pub namespace: Option<String>,
+}
+
+/// Settings without a mistake.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What was set, and defaults.
+    pub settings: Settings,
+    /// Remarks that do not stop the command.
+    pub warnings: Vec<Diagnostic>,
+    /// `config.toml  (12 keys set)`.
+    pub summary: String,
+    /// Whether there was a config file.
+    pub from_file: bool,
+}
+
+/// Whether secrets are needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Resolve,
+    Leave,
+}
+
+/// Reads and checks all settings. `directory` is what relative paths are relative to, `environment` the process' own.
+///
+/// # Errors
+/// `Kind::Config` with every mistake and every warning; `Kind::Internal` where the schema and the types differ.
+pub fn read(request: &Request, environment: &[(String, String)], directory: &Path) -> Result<Loaded, Error> {
+    load(request, environment, directory, Secrets::Resolve)
+}
+
+/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): secrets that stand in variables
+/// or files of this computer are not looked up, and need not be there.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_without_secrets(
+    request: &Request,
+    environment: &[(String, String)],
+    directory: &Path,
+) -> Result<Loaded, Error> {
+    load(request, environment, directory, Secrets::Leave)
+}
+
+fn load(
+    request: &Request,
+    environment: &[(String, String)],
+    directory: &Path,
+    wanted: Secrets,
+) -> Result<Loaded, Error> {
+    let schema = schema_shape()?;
+    let mut reading = Reading::default();
+    reading.files(&schema, request, environment, directory);
+    reading.add(&schema, layer::environment(&schema, environment));
+    for text in &request.set {
+        reading.add(&schema, layer::set(&schema, text));
+    }
+    reading.add(&schema, flags(&request.flags));
+
+    let mut taken = secrets::take(&schema, &mut reading.tree);
+    reading.diagnostics.append(&mut taken.diagnostics);
+    let secrets = match wanted {
+        Secrets::Resolve => reading.resolve(taken.secrets, environment, directory),
+        Secrets::Leave => known(taken.secrets),
+    };
+    let settings = Settings::assemble(&schema, reading.tree, secrets, taken.plain)?;
+    // What a file that could not be parsed says is not known, so nothing can contradict it.
+    if !reading.broken {
+        reading.diagnostics.extend(contradictions::find(&schema, &settings, &reading.wrong));
+    }
+    let warnings = outcome::judge(reading.diagnostics, &reading.names)?;
+    let summary = outcome::summary(&reading.names, reading.keys, warnings.len());
+    Ok(Loaded { settings, warnings, summary, from_file: !reading.names.is_empty() })
+}
+
+fn flags(flags: &Flags) -> Parsed {
+    let mut parsed = Parsed::default();
+    if let Some(name) = &flags.name {
+        layer::flag(&mut parsed.table, "--name", &["deploy", "name"], name);
+    }
+    if let Some(namespace) = &flags.namespace {
+        layer::flag(&mut parsed.table, "--namespace", &["deploy", "namespace"], namespace);
+    }
+    parsed
+}
+
+/// Secrets without a look-up.
+fn known(found: Vec<Found>) -> BTreeMap<String, SecretSource> {
+    let source = |found: Found| {
+        let source = match found.value {
+            FoundValue::Literal(literal) => SecretSource::Value(literal),
+            FoundValue::Reference(Reference::Secret { secret, key }) => {
+                SecretSource::Reference { secret, key }
+            }
+            FoundValue::Reference(elsewhere) => SecretSource::NotRead(elsewhere),
+        };
+        (found.variable, source)
+    };
+    found.into_iter().map(source).collect()
+}
+
+#[derive(Default)]
+struct Reading {
+    tree: Table,
+    diagnostics: Vec<Diagnostic>,
+    /// Config files that were read, as the user wrote them.
+    names: Vec<String>,
+    /// How many keys they set.
+    keys: usize,
+    /// Dotted keys whose values could not be used.
+    wrong: Vec<String>,
+    broken: bool,
+}
+
+impl Reading {
+    fn add(&mut self, schema: &TableShape, mut parsed: Parsed) {
+        self.diagnostics.append(&mut parsed.diagnostics);
+        let mut checked = check::check(schema, &mut parsed.table);
+        self.diagnostics.append(&mut checked.diagnostics);
+        self.wrong.append(&mut checked.wrong);
+        self.broken |= parsed.broken;
+        tree::merge(schema, &mut self.tree, parsed.table);
+    }
+
+    fn files(
+        &mut self,
+        schema: &TableShape,
+        request: &Request,
+        environment: &[(String, String)],
+        directory: &Path,
+    ) {
+        let mut files = request.files.clone();
+        if files.is_empty()
+            && let Some((_, value)) = environment.iter().find(|(name, _)| name == "HANDSCTL_CONFIG")
+        {
+            files = std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect();
+        }
+        let optional = files.is_empty();
+        if optional {
+            files.push(PathBuf::from(DEFAULT_FILE));
+        }
+        for file in files {
+            let name = file.display().to_string();
+            match std::fs::read(directory.join(&file)) {
+                Ok(bytes) => self.file(schema, &name, bytes),
+                Err(error) if optional && error.kind() == ErrorKind::NotFound => {}
+                Err(error) => self.unreadable(format!("cannot read {name}: {error}")),
+            }
+        }
+    }
+
+    fn file(&mut self, schema: &TableShape, name: &str, bytes: Vec<u8>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                let parsed = layer::file(schema, name, &text);
+                self.keys += tree::count(&parsed.table);
+                self.add(schema, parsed);
+            }
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                self.unreadable(format!("cannot read {name}: byte {at} is not UTF-8"));
+            }
+        }
+        self.names.push(name.to_owned());
+    }
+
+    fn unreadable(&mut self, message: String) {
+        self.broken = true;
+        self.diagnostics.push(Diagnostic {
+            id: Id::ConfigUnreadable,
+            severity: Severity::Error,
+            message,
+            location: None,
+            label: String::new(),
+            masked: false,
+        });
+    }
+
+    fn resolve(
+        &mut self,
+        found: Vec<Found>,
+        environment: &[(String, String)],
+        directory: &Path,
+    ) -> BTreeMap<String, SecretSource> {
+        let mut secrets = BTreeMap::new();
+        for Found { variable, value, place } in found {
+            let source = match value {
+                FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
+                FoundValue::Reference(Reference::Secret { secret, key }) => {
+                    Ok(SecretSource::Reference { secret, key })
+                }
+                FoundValue::Reference(Reference::Env { env }) => from_variable(environment, &env),
+                FoundValue::Reference(Reference::File { file }) => {
+                    from_file(&base(&place.layer, &place.location.source.name, directory).join(&file), &file)
+                }
+            };
+            match source {
+                Ok(source) => {
+                    secrets.insert(variable, source);
+                }
+                Err(reason) => self.diagnostics.push(Diagnostic {
+                    id: Id::SecretUnavailable,
+                    severity: Severity::Error,
+                    message: format!("the secret {variable} cannot be had"),
+                    location: Some(place.location),
+                    label: reason,
+                    masked: false,
+                }),
+            }
+        }
+        secrets
+    }
+}
+
+/// The folder of the file that names a path, so that a config file works from everywhere.
+fn base(layer: &Layer, name: &str, directory: &Path) -> PathBuf {
+    match (layer, Path::new(name).parent()) {
+        (Layer::File, Some(folder)) => directory.join(folder),
+        _ => directory.to_owned(),
+    }
+}
+
+fn from_variable(environment: &[(String, String)], name: &str) -> Result<SecretSource, String> {
+    match environment.iter().find(|(variable, _)| variable == name) {
+        Some((_, value)) if !value.is_empty() => Ok(SecretSource::Value(Redacted::new(value.clone()))),
+        Some(_) => Err(format!("the environment variable {name} is empty")),
+        None => Err(format!("the environment variable {name} is not set")),
+    }
+}
+
+/// One line break at the end belongs to the editor, not to the secret.
+fn from_file(path: &Path, written: &str) -> Result<SecretSource, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {written}: {error}"))?;
+    let secret =
+        text.strip_suffix('\n').map_or(text.as_str(), |rest| rest.strip_suffix('\r').unwrap_or(rest));
+    if secret.is_empty() {
+        return Err(format!("{written} is empty"));
+    }
+    Ok(SecretSource::Value(Redacted::new(secret)))
+}

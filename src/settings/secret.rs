@@ -1,0 +1,201 @@
+//! Secrets, and values that may be secrets.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const REDACTED: &str = "(redacted)";
+
+/// A secret text. What prints it says `(redacted)`; only [`Redacted::expose`] gives it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted(String);
+
+impl Redacted {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself: for the Secret's data and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Serialize for Redacted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+impl<'de> Deserialize<'de> for Redacted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Where a secret stands, instead of the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Reference {
+    /// An environment variable of handsctl.
+    Env {
+        /// Name of the variable.
+        env: String,
+    },
+    /// A file on this computer; one line break at its end is not part of the secret.
+    File {
+        /// Path, relative to the file that names it.
+        file: String,
+    },
+    /// A Secret that is in the application's namespace already.
+    Secret {
+        /// Name of the Secret.
+        secret: String,
+        /// Key in its data.
+        key: String,
+    },
+}
+
+impl Reference {
+    /// The keys of the three forms.
+    pub const FORMS: &'static [&'static [&'static str]] = &[&["env"], &["file"], &["secret", "key"]];
+}
+
+/// A value of `[deploy].env`: a text, or a reference to a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A text that is no secret.
+    Plain(String),
+    /// A secret that stands elsewhere.
+    Reference(Reference),
+}
+
+/// A key of OpenHands that is a secret: a literal, or a reference to one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Secret {
+    /// Written in the config file.
+    Literal(Redacted),
+    /// A secret that stands elsewhere.
+    Reference(Reference),
+}
+
+/// Where a container's environment variable gets its secret from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The value goes into a Secret of the set.
+    Value(Redacted),
+    /// The same, but the variable or file was not looked up: `render` needs no secret.
+    NotRead(Reference),
+    /// The container reads a Secret that is there already.
+    Reference {
+        /// Name of the Secret, in the application's namespace.
+        secret: String,
+        /// Key in its data.
+        key: String,
+    },
+}
+
+/// Where the value comes from; never the value.
+impl std::fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("the configuration"),
+            Self::NotRead(Reference::Env { env }) => write!(f, "environment variable {env}"),
+            Self::NotRead(Reference::File { file }) => write!(f, "file {file}"),
+            Self::NotRead(Reference::Secret { secret, key }) | Self::Reference { secret, key } => {
+                write!(f, "secret/{secret}, key {key}")
+            }
+        }
+    }
+}
+
+/// A string or one of the three forms; `x-reference` tells the checker which type it is.
+fn reference_schema(text: &str) -> Schema {
+    json_schema!({
+        "x-reference": text,
+        "anyOf": [
+            { "type": "string" },
+            {
+                "type": "object", "required": ["env"], "additionalProperties": false,
+                "properties": { "env": { "type": "string", "description": "Name of an environment variable of handsctl." } }
+            },
+            {
+                "type": "object", "required": ["file"], "additionalProperties": false,
+                "properties": { "file": { "type": "string", "description": "Path, relative to this file." } }
+            },
+            {
+                "type": "object", "required": ["secret", "key"], "additionalProperties": false,
+                "properties": {
+                    "secret": { "type": "string", "description": "Name of a Secret in the application's namespace." },
+                    "key": { "type": "string", "description": "Key in the Secret's data." }
+                }
+            }
+        ]
+    })
+}
+
+impl JsonSchema for Value {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Value".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        reference_schema("value")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        reference_schema("secret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_prints_gives_a_secret_out() {
+        let secret = Secret::Literal(Redacted::new("sk-1"));
+        assert_eq!(format!("{secret:?}"), "Literal((redacted))");
+        assert_eq!(serde_json::to_string(&secret).expect("json"), "\"(redacted)\"");
+        assert_eq!(Redacted::new("sk-1").to_string(), "(redacted)");
+        assert_eq!(Redacted::new("sk-1").expose(), "sk-1");
+    }
+
+    #[test]
+    fn the_three_forms() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let env = Reference::Env { env: "A".into() };
+        assert_eq!(read(r#"{"env": "A"}"#), Some(Value::Reference(env)));
+        assert_eq!(read(r#""text""#), Some(Value::Plain("text".into())));
+        assert_eq!(read(r#"{"secret": "a"}"#), None);
+        assert_eq!(read(r#"{"env": "A", "file": "b"}"#), None);
+    }
+}

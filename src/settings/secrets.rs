@@ -1,0 +1,236 @@
+//! Takes secrets out of the tree: each becomes an environment variable of the application, by the names that
+//! OpenHands reads (`UPPER(prefix + field)`).
+
+use std::collections::BTreeMap;
+
+use super::check::is_visible;
+use super::secret::{Redacted, Reference};
+use super::sensitive::is_sensitive;
+use super::shape::{Shape, TableShape};
+use super::tree::{Data, Entry, Node, Place, Table, dotted};
+use super::write;
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// A secret and the variable that it becomes.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub variable: String,
+    pub value: FoundValue,
+    pub place: Place,
+}
+
+/// The secret itself, or where it is to be had.
+#[derive(Debug)]
+pub(super) enum FoundValue {
+    Literal(Redacted),
+    Reference(Reference),
+}
+
+/// What was taken out.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub secrets: Vec<Found>,
+    /// `[deploy].env` where it is no secret.
+    pub plain: BTreeMap<String, String>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Takes every secret out of `tree`; `Data::Secret` stays in the place of a literal.
+pub(super) fn take(schema: &TableShape, tree: &mut Table) -> Taken {
+    let mut taker = Taker::default();
+    for (name, entry) in tree.iter_mut() {
+        if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {
+            taker.path = vec![name.clone()];
+            if name == "deploy" {
+                taker.deploy_env(table);
+            } else {
+                taker.table(shape, table);
+            }
+        }
+    }
+    taker.refuse_duplicates();
+    taker.taken
+}
+
+#[derive(Default)]
+struct Taker {
+    path: Vec<String>,
+    taken: Taken,
+}
+
+impl Taker {
+    fn table(&mut self, shape: &TableShape, table: &mut Table) {
+        for (name, entry) in table.iter_mut() {
+            self.path.push(name.clone());
+            let typed = shape.keys.get(name).map(|key| &key.shape);
+            match (typed, shape.inner(name)) {
+                (Some(Shape::Reference { secret: true }), _) => self.secret_key(entry),
+                (None, Some(Shape::Table(inner))) => {
+                    if let Data::Table(named) = &mut entry.node.data {
+                        self.table(inner, named);
+                    }
+                }
+                _ if holds_secret(name, typed.is_none(), &entry.node) => self.container(entry),
+                _ => {}
+            }
+            self.path.pop();
+        }
+    }
+
+    fn secret_key(&mut self, entry: &mut Entry) {
+        let Some(variable) = variable(&self.path) else {
+            let message = format!(
+                "`{}` is a secret that no environment variable reaches; it would stand in a ConfigMap",
+                dotted(&self.path)
+            );
+            let label = "only the [llm] table itself can have a secret".to_owned();
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+        };
+        if entry.node.data.as_text() == Some("") {
+            return;
+        }
+        self.found(variable, &mut entry.node);
+    }
+
+    /// A list or table that the application also reads from one variable, as a Python literal.
+    fn container(&mut self, entry: &mut Entry) {
+        let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["core", "file_store_web_hook_headers"]
+            | ["sandbox", "runtime_startup_env_vars"]
+            | ["mcp", _] => variable(&self.path),
+            _ => None,
+        };
+        let Some(variable) = movable else {
+            let message = format!("`{}` holds a secret; it would stand in a ConfigMap", dotted(&self.path));
+            let label = "no environment variable reaches this place".to_owned();
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+        };
+        let literal = match &entry.node.data {
+            Data::Text(text) => text.clone(),
+            _ => write::python(&entry.node),
+        };
+        let place = entry.node.place.clone();
+        self.warn_if_visible(&place, &variable, format!("moved to a Secret as a whole, as {variable}"));
+        entry.node.data = Data::Secret;
+        self.taken.secrets.push(Found {
+            variable,
+            value: FoundValue::Literal(Redacted::new(literal)),
+            place,
+        });
+    }
+
+    fn deploy_env(&mut self, deploy: &mut Table) {
+        let Some(Entry { node: Node { data: Data::Table(env), .. }, .. }) = deploy.get_mut("env") else {
+            return;
+        };
+        self.path.push("env".to_owned());
+        for (name, entry) in env.iter_mut() {
+            self.path.push(name.clone());
+            match &entry.node.data {
+                Data::Text(text) if !is_sensitive(name) => {
+                    self.taken.plain.insert(name.clone(), text.clone());
+                }
+                _ => self.found(name.clone(), &mut entry.node),
+            }
+            self.path.pop();
+        }
+        self.path.pop();
+    }
+
+    fn found(&mut self, variable: String, node: &mut Node) {
+        let place = node.place.clone();
+        let value = match &node.data {
+            Data::Text(text) => {
+                let literal = Redacted::new(text.clone());
+                node.data = Data::Secret;
+                let better = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
+                self.warn_if_visible(&place, &variable, better);
+                FoundValue::Literal(literal)
+            }
+            Data::Table(table) => match reference(table) {
+                Some(reference) => FoundValue::Reference(reference),
+                None => return,
+            },
+            _ => return,
+        };
+        self.taken.secrets.push(Found { variable, value, place });
+    }
+
+    fn warn_if_visible(&mut self, place: &Place, variable: &str, label: String) {
+        if !is_visible(&place.layer) {
+            return;
+        }
+        let whose =
+            if self.path.last().is_some_and(|name| name == variable) { "a secret" } else { "the secret" };
+        let message = match place.layer {
+            super::tree::Layer::Set => {
+                format!("{whose} `{}` is written on the command line", dotted(&self.path))
+            }
+            _ => format!("{whose} `{}` is written in the file", dotted(&self.path)),
+        };
+        self.report(Id::LiteralSecret, Severity::Warning, message, place, label);
+    }
+
+    fn report(&mut self, id: Id, severity: Severity, message: String, place: &Place, label: String) {
+        let masked = severity == Severity::Warning;
+        let location = Some(place.location.clone());
+        self.taken.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
+    }
+
+    /// A variable that two keys set.
+    fn refuse_duplicates(&mut self) {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for found in &self.taken.secrets {
+            *seen.entry(found.variable.clone()).or_default() += 1;
+        }
+        for name in self.taken.plain.keys() {
+            *seen.entry(name.clone()).or_default() += 1;
+        }
+        let twice: Vec<String> =
+            seen.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| name).collect();
+        for name in twice {
+            let found = self.taken.secrets.iter().find(|found| found.variable == name);
+            let location = found.map(|found| found.place.location.clone());
+            self.taken.diagnostics.push(Diagnostic {
+                id: Id::Contradiction,
+                severity: Severity::Error,
+                message: format!("{name} is set by a key of OpenHands and by [deploy].env"),
+                location,
+                label: "leave one of them out".to_owned(),
+                masked: true,
+            });
+        }
+    }
+}
+
+/// The variable that the application reads a key from.
+fn variable(path: &[String]) -> Option<String> {
+    match path {
+        [table, key] if table == "core" => Some(key.to_ascii_uppercase()),
+        [table, key] => Some(format!("{table}_{key}").to_ascii_uppercase()),
+        _ => None,
+    }
+}
+
+/// A checked table as a reference.
+fn reference(table: &Table) -> Option<Reference> {
+    let text = |name: &str| table.get(name).and_then(|entry| entry.node.data.as_text()).map(str::to_owned);
+    if let Some(env) = text("env") {
+        return Some(Reference::Env { env });
+    }
+    if let Some(file) = text("file") {
+        return Some(Reference::File { file });
+    }
+    Some(Reference::Secret { secret: text("secret")?, key: text("key")? })
+}
+
+/// Whether a text under a name that says so stands in here; `inside`: whether `name` itself is one that no type knows.
+fn holds_secret(name: &str, inside: bool, node: &Node) -> bool {
+    match &node.data {
+        Data::Table(table) => table.iter().any(|(name, entry)| holds_secret(name, true, &entry.node)),
+        Data::List(items) => items.iter().any(|item| holds_secret(name, inside, item)),
+        Data::Text(text) => inside && !text.is_empty() && is_sensitive(name),
+        _ => false,
+    }
+}

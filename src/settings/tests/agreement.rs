@@ -1,0 +1,159 @@
+//! The schema, the types and the formats say the same.
+
+use std::fmt::Write as _;
+
+use super::read_text;
+use crate::settings::openhands::Kubernetes;
+use crate::settings::ours::{Cluster, Deploy};
+use crate::settings::shape::{Key, Other, Shape, TableShape};
+use crate::settings::{format, schema_shape};
+
+fn shape() -> std::sync::Arc<TableShape> {
+    schema_shape().expect("the schema is understood")
+}
+
+/// A value that the shape allows, as TOML.
+fn sample(shape: &Shape) -> String {
+    match shape {
+        Shape::Any => "{ a = 1 }".to_owned(),
+        Shape::Boolean => "true".to_owned(),
+        Shape::Integer { min, max } => 1.clamp(*min, *max).to_string(),
+        Shape::Number => "0.5".to_owned(),
+        Shape::Text { allowed, .. } if !allowed.is_empty() => format!("{:?}", allowed[0]),
+        Shape::Text { format, .. } => match format.as_deref() {
+            Some("quantity") => "\"1Gi\"".to_owned(),
+            Some("duration") => "\"15m\"".to_owned(),
+            Some("image") => "\"example.com/openhands:1.6\"".to_owned(),
+            Some("kubernetes-version") => "\"v1.34.4\"".to_owned(),
+            _ => "\"text\"".to_owned(),
+        },
+        Shape::List(inner) => format!("[{}]", sample(inner)),
+        Shape::Reference { .. } => "{ secret = \"name\", key = \"key\" }".to_owned(),
+        Shape::Table(table) => {
+            let pairs: Vec<String> =
+                table.keys.iter().map(|(name, key)| format!("{name} = {}", sample(&key.shape))).collect();
+            let named = match &table.other {
+                Other::Each { value, .. } if table.keys.is_empty() => {
+                    vec![format!("name = {}", sample(value))]
+                }
+                _ => Vec::new(),
+            };
+            format!("{{ {} }}", [pairs, named].concat().join(", "))
+        }
+    }
+}
+
+/// A key that contradicts the others is left out.
+fn is_alone(table: &str, name: &str) -> bool {
+    !matches!((table, name), ("deploy", "existing_claim" | "strategy" | "node_port"))
+}
+
+#[test]
+fn every_key_of_the_schema_reaches_its_type() {
+    let mut text = String::new();
+    for (table, Key { shape, .. }) in &shape().keys {
+        let Shape::Table(shape) = shape else { panic!("{table} is no table") };
+        writeln!(text, "[{table}]").expect("text");
+        for (name, key) in shape.keys.iter().filter(|(name, _)| is_alone(table, name)) {
+            let value = if *name == "image" { "\"a:1.6\"".to_owned() } else { sample(&key.shape) };
+            writeln!(text, "{name} = {value}").expect("text");
+        }
+    }
+    let text = text
+        .replace("tolerations_yaml = \"text\"", "tolerations_yaml = \"[]\"")
+        .replace("expose = \"nodeport\"", "expose = \"ingress\"");
+    let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
+    let settings = loaded.settings;
+    assert_eq!(settings.openhands.kubernetes.tolerations_yaml.as_deref(), Some("[]"));
+    assert_eq!(settings.openhands.llm.options.num_retries, Some(1));
+    assert_eq!(settings.openhands.core.debug, Some(true));
+    assert_eq!(settings.openhands.sandbox.timeout, Some(1));
+    assert_eq!(settings.openhands.agent.options.enable_mcp, Some(true));
+    assert!(settings.secrets.contains_key("LLM_API_KEY") && settings.secrets.contains_key("JWT_SECRET"));
+    // What was typed is what was written: nothing fell into a map of names.
+    assert!(settings.openhands.llm.named.is_empty() && settings.openhands.agent.named.is_empty());
+}
+
+#[test]
+fn the_defaults_pass_their_own_checks() {
+    let tables = [
+        ("cluster", toml::Value::try_from(Cluster::default())),
+        ("deploy", toml::Value::try_from(Deploy::default())),
+        ("kubernetes", toml::Value::try_from(Kubernetes::default())),
+    ];
+    let tables = tables.map(|(name, table)| (name.to_owned(), table.expect("toml")));
+    let text = toml::to_string(&toml::Table::from_iter(tables)).expect("toml");
+    let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}", error.diagnostics()));
+    assert_eq!(loaded.warnings, []);
+}
+
+fn keys<'a>(table: &'a TableShape, visit: &mut dyn FnMut(&'a str, &'a Key)) {
+    for (name, key) in &table.keys {
+        visit(name, key);
+        if let Shape::Table(inner) = &key.shape {
+            keys(inner, visit);
+        }
+    }
+}
+
+fn formats<'a>(shape: &'a Shape, found: &mut Vec<&'a str>) {
+    match shape {
+        Shape::Text { format: Some(format), .. } => found.push(format),
+        Shape::List(inner) => formats(inner, found),
+        Shape::Table(TableShape { other: Other::Each { value, name_format }, .. }) => {
+            found.extend(name_format.as_deref());
+            formats(value, found);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_format_is_checked_and_every_alias_is_allowed() {
+    let shape = shape();
+    let mut count = 0;
+    keys(&shape, &mut |name, key| {
+        let mut found = Vec::new();
+        formats(&key.shape, &mut found);
+        for known in found {
+            assert!(format::noun(known).is_some(), "{name}: {known}");
+            count += 1;
+        }
+        if let Shape::Text { allowed, .. } = &key.shape {
+            assert!(key.aliases.values().all(|to| allowed.contains(to)), "{name}");
+        }
+    });
+    assert!(count > 20, "only {count} formats");
+}
+
+/// 34 and 13 keys: `facts` of the application, and the schema must not lose one.
+#[test]
+fn the_application_s_tables_are_complete() {
+    let shape = shape();
+    let count = |table: &str| match shape.inner(table) {
+        Some(Shape::Table(table)) => table.keys.len(),
+        _ => 0,
+    };
+    assert_eq!((count("kubernetes"), count("sandbox"), count("security")), (13, 34, 2));
+    assert_eq!((count("llm"), count("core"), count("agent")), (39, 35, 20));
+}
+
+#[test]
+fn every_key_has_a_description() {
+    fn walk(schema: &serde_json::Value, path: &str, missing: &mut Vec<String>) {
+        for (name, key) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            if key["description"].as_str().is_none_or(str::is_empty) && !path.contains("anyOf") {
+                missing.push(path.clone());
+            }
+            walk(key, &path, missing);
+        }
+    }
+    let schema = crate::settings::json_schema();
+    let mut missing = Vec::new();
+    walk(&schema, "", &mut missing);
+    for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+        walk(definition, name, &mut missing);
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}

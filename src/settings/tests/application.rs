@@ -1,0 +1,125 @@
+//! What the application gets.
+
+use super::{read_set, read_text};
+
+#[test]
+fn what_it_needs_is_added_and_ours_and_secrets_are_not_there() {
+    let text = "[llm]\nmodel = \"m\"\napi_key = \"sk-1\"\n[llm.fast]\nmodel = \"f\"\n[cluster]\nname = \"a\"\n\
+                [deploy]\nnamespace = \"hands\"\n[core]\nmax_iterations = 0x10\nunknown = 1\n[agent]\n\
+                [deploy.env]\nX = \"y\"\n[sandbox.runtime_startup_env_vars]\n\"A\" = \"quote \\\" tab \\t 😀 \\u0001\"\n";
+    let settings = read_text(text).expect("settings").settings;
+    let expected = "\
+[agent]
+
+[core]
+max_iterations = 16
+runtime = \"kubernetes\"
+unknown = 1
+
+[kubernetes]
+namespace = \"hands\"
+
+[llm]
+model = \"m\"
+
+[llm.fast]
+model = \"f\"
+
+[sandbox]
+runtime_container_image = \"docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik\"
+
+[sandbox.runtime_startup_env_vars]
+A = \"quote \\\" tab \\t 😀 \\u0001\"
+";
+    assert_eq!(settings.app_config_toml(), expected);
+    // What is written is read back as the same.
+    let again = read_text(&expected.replace("\nunknown = 1", "")).expect("settings").settings;
+    assert_eq!(again.openhands.core.max_iterations, Some(16));
+    assert_eq!(again.app_config_toml(), expected.replace("\nunknown = 1", ""));
+}
+
+#[test]
+fn the_user_s_own_values_are_not_replaced() {
+    let text = "[kubernetes]\nnamespace = \"runtime\"\n[sandbox]\nruntime_container_image = \"a/b:1\"\n";
+    let settings = read_text(text).expect("settings").settings;
+    assert_eq!(settings.runtime_namespace(), "runtime");
+    let written = settings.app_config_toml();
+    assert!(
+        written.contains("namespace = \"runtime\"")
+            && written.contains("runtime_container_image = \"a/b:1\"")
+    );
+}
+
+#[test]
+fn local_clusters_ask_for_less_cpu_unless_told_otherwise() {
+    let local = |text: &str| {
+        let settings = read_text(text).expect("settings").settings.for_local_cluster(true);
+        let app = settings.deploy.resources.requests.cpu.clone().map(|cpu| cpu.to_string());
+        (app, settings.openhands.kubernetes.resource_cpu_request.to_string(), settings.app_config_toml())
+    };
+    let (app, sandbox, written) = local("");
+    assert_eq!((app.as_deref(), sandbox.as_str()), (Some("250m"), "250m"));
+    assert!(written.contains("resource_cpu_request = \"250m\""), "{written}");
+    let (app, sandbox, _) =
+        local("[deploy.resources.requests]\ncpu = \"2\"\n[kubernetes]\nresource_cpu_request = \"3\"\n");
+    assert_eq!((app.as_deref(), sandbox.as_str()), (Some("2"), "3"));
+    let (app, ..) = local("[deploy.resources.limits]\ncpu = \"100m\"\n");
+    assert_eq!(app.as_deref(), Some("100m"));
+
+    let elsewhere = read_text("").expect("settings").settings.for_local_cluster(false);
+    assert_eq!(
+        elsewhere.deploy.resources.requests.cpu.clone().map(|cpu| cpu.to_string()).as_deref(),
+        Some("500m")
+    );
+    assert!(!elsewhere.app_config_toml().contains("resource_cpu_request"));
+}
+
+#[test]
+fn defaults_of_resources_never_contradict_what_was_given() {
+    let memory = |text: &str| {
+        let resources = read_text(text).expect("settings").settings.deploy.resources;
+        let text =
+            |amount: Option<crate::settings::format::Quantity>| amount.map(|amount| amount.to_string());
+        (text(resources.requests.memory), text(resources.limits.memory))
+    };
+    let pair = |request: &str, limit: &str| (Some(request.to_owned()), Some(limit.to_owned()));
+    assert_eq!(memory(""), pair("1Gi", "4Gi"));
+    assert_eq!(memory("[deploy.resources.limits]\nmemory = \"512Mi\"\n"), pair("512Mi", "512Mi"));
+    assert_eq!(memory("[deploy.resources.requests]\nmemory = \"8Gi\"\n"), pair("8Gi", "8Gi"));
+}
+
+#[test]
+fn places_are_those_of_the_winning_layer() {
+    let text = "[deploy]\nimage = \"a:0.59\"\n\n[deploy.resources]\nlimits = { memory = \"2Gi\" }\n";
+    let settings = read_text(text).expect("settings").settings;
+    let place = |key: &str| settings.locate(key).map(|place| place.to_string());
+    assert_eq!(place("deploy.image").as_deref(), Some("config.toml:2:9"));
+    assert_eq!(place("deploy.resources").as_deref(), Some("config.toml:4:9"));
+    assert_eq!(place("deploy.resources.limits.memory").as_deref(), Some("config.toml:5:21"));
+    assert_eq!((place("deploy.replicas"), place("core.runtime"), place("")), (None, None, None));
+    let settings = read_set(text, &["deploy.image=b:0.58"]).expect("settings").settings;
+    assert_eq!(settings.locate("deploy.image").map(|place| place.to_string()).as_deref(), Some("--set:1:14"));
+}
+
+/// The application reads its file with Python's `toml` 0.10: it loses inline tables in arrays that have certain texts
+/// in them, and splits arrays at a comma that begins a text.
+#[test]
+fn arrays_are_written_as_the_application_s_old_reader_takes_them() {
+    let text = "[mcp]\nstdio_servers = [{ name = \"'a\", args = [\",b\", \"c,d\"] }, { name = \"e\", env = { F = \"g\" } }]\n\
+                [core]\nfile_uploads_allowed_extensions = []\n";
+    let written = read_text(text).expect("settings").settings.app_config_toml();
+    let expected = "\
+[[mcp.stdio_servers]]
+args = [\"\\u002Cb\", \"c,d\"]
+name = \"'a\"
+
+[[mcp.stdio_servers]]
+name = \"e\"
+
+[mcp.stdio_servers.env]
+F = \"g\"
+";
+    assert!(written.contains(expected), "{written}");
+    let again = read_text(&written).expect("settings").settings.app_config_toml();
+    assert_eq!(again, written);
+}

@@ -1,0 +1,264 @@
+//! Which layer wins, and how each is read.
+
+use super::{all_rendered, folder, read_set, read_text, variables};
+use crate::settings::secret::SecretSource;
+use crate::settings::{Flags, Loaded, Origin, Request, read, read_without_secrets};
+
+fn origin(loaded: &Loaded, key: &str) -> (String, Origin) {
+    let setting = loaded.settings.origins().into_iter().find(|setting| setting.key == key);
+    let setting = setting.unwrap_or_else(|| panic!("no {key}"));
+    (setting.value, setting.origin)
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let folder = folder(
+        "[deploy]\nname = \"from-file\"\nnamespace = \"from-file\"\nhost = \"from.file\"\nreplicas = 1\n",
+    );
+    std::fs::write(
+        folder.path().join("more.toml"),
+        "[deploy]\nhost = \"from.more\"\nstorage_size = \"1Gi\"\n",
+    )
+    .expect("file");
+    let request = Request {
+        files: vec!["config.toml".into(), "more.toml".into()],
+        set: vec!["deploy.storage_size=3Gi".into()],
+        flags: Flags { namespace: Some("from-flag".into()), ..Flags::default() },
+    };
+    let environment =
+        variables(&[("HANDSCTL_DEPLOY__STORAGE_SIZE", "2Gi"), ("HANDSCTL_DEPLOY__STORAGE_CLASS", "fast")]);
+    let loaded = read(&request, &environment, folder.path()).expect("settings");
+    let deploy = &loaded.settings.deploy;
+    assert_eq!(deploy.name.as_str(), "from-file");
+    assert_eq!(deploy.host.as_str(), "from.more");
+    assert_eq!(deploy.storage_size.as_str(), "3Gi");
+    assert_eq!(deploy.storage_class.as_ref().map(ToString::to_string).as_deref(), Some("fast"));
+    assert_eq!(deploy.namespace.as_str(), "from-flag");
+    assert_eq!(loaded.summary, "config.toml, more.toml  (6 keys set)");
+
+    assert_eq!(origin(&loaded, "deploy.storage_size"), ("\"3Gi\"".into(), Origin::Set));
+    assert_eq!(origin(&loaded, "deploy.namespace").1, Origin::Flag);
+    assert_eq!(
+        origin(&loaded, "deploy.storage_class").1,
+        Origin::Environment("HANDSCTL_DEPLOY__STORAGE_CLASS".into())
+    );
+    assert_eq!(origin(&loaded, "deploy.expose"), ("\"ingress\"".into(), Origin::Default));
+    assert_eq!(origin(&loaded, "kubernetes.namespace"), ("\"from-flag\"".into(), Origin::Handsctl));
+    let (_, Origin::File(place)) = origin(&loaded, "deploy.host") else { panic!("not from a file") };
+    assert_eq!(place.to_string(), "more.toml:2:8");
+}
+
+#[test]
+fn a_file_overrides_a_wrong_value_and_both_are_checked() {
+    let folder = folder("[deploy]\nreplicas = \"many\"\n");
+    std::fs::write(folder.path().join("more.toml"), "[deploy]\nreplicas = 1\ncolour = 1\n").expect("file");
+    let request = Request { files: vec!["config.toml".into(), "more.toml".into()], ..Request::default() };
+    let error = read(&request, &[], folder.path()).expect_err("two mistakes");
+    assert_eq!(error.message(), "configuration: 2 errors");
+}
+
+#[test]
+fn without_a_file_everything_is_default_and_it_says_so() {
+    let folder = tempfile::tempdir().expect("folder");
+    let loaded = read(&Request::default(), &[], folder.path()).expect("defaults");
+    assert_eq!(loaded.summary, "no config.toml: every key has its default");
+    assert!(!loaded.from_file && loaded.warnings.is_empty());
+    assert_eq!(loaded.settings.locate("deploy.image"), None);
+    assert_eq!(loaded.settings.runtime_namespace(), "openhands");
+    assert_eq!(loaded.settings.app_version().to_string(), "0.59");
+
+    let request = Request { files: vec!["missing.toml".into()], ..Request::default() };
+    let error = read(&request, &[], folder.path()).expect_err("a named file must be there");
+    assert!(all_rendered(&Err(error)).starts_with("error[HC0101]: cannot read missing.toml: "));
+}
+
+#[test]
+fn the_file_may_be_named_by_the_environment() {
+    let folder = folder("[deploy]\nname = \"a\"\n");
+    std::fs::write(folder.path().join("b.toml"), "[deploy]\nname = \"b\"\n").expect("file");
+    let environment = variables(&[("HANDSCTL_CONFIG", "b.toml")]);
+    let name = |request: &Request| {
+        read(request, &environment, folder.path()).expect("settings").settings.deploy.name.to_string()
+    };
+    assert_eq!(name(&Request::default()), "b");
+    assert_eq!(name(&Request { files: vec!["config.toml".into()], ..Request::default() }), "a");
+}
+
+#[test]
+fn variables_are_toml_or_text() {
+    let folder = folder("");
+    let read = |pairs: &[(&str, &str)]| read(&Request::default(), &variables(pairs), folder.path());
+    let loaded = read(&[
+        ("HANDSCTL_DEPLOY__NETWORK_POLICY", "false"),
+        ("HANDSCTL_DEPLOY__NODE_SELECTOR", "{ zone = \"a\" }"),
+        ("HANDSCTL_KUBERNETES__RESOURCE_CPU_REQUEST", "1"),
+        ("HANDSCTL_KUBERNETES__RESOURCE_MEMORY_LIMIT", "\"3Gi\""),
+        ("HANDSCTL_DEPLOY__ENV__LOG_LEVEL", "debug"),
+        ("HANDSCTL_LLM__TEMPERATURE", "0.5"),
+        ("HANDSCTL_ASSETS", "/x"),
+        ("HANDSCTL_TEST_LEASE", "1"),
+        ("PATH", "/bin"),
+    ])
+    .expect("settings");
+    assert_eq!(loaded.warnings, []);
+    let settings = loaded.settings;
+    assert!(!settings.deploy.network_policy);
+    assert_eq!(settings.deploy.node_selector.len(), 1);
+    assert_eq!(settings.openhands.kubernetes.resource_cpu_request.as_str(), "1");
+    assert_eq!(settings.openhands.kubernetes.resource_memory_limit.as_str(), "3Gi");
+    assert_eq!(settings.env.get("LOG_LEVEL").map(String::as_str), Some("debug"));
+    assert_eq!(settings.openhands.llm.options.temperature, Some(0.5));
+
+    let said = all_rendered(&read(&[("HANDSCTL_DEPLOY__STORAGE_SISE", "1Gi"), ("HANDSCTL_DEPLOY", "x")]));
+    assert!(
+        said.contains("warning[HC0221]: the environment variable HANDSCTL_DEPLOY__STORAGE_SISE names no key"),
+        "{said}"
+    );
+    assert!(said.contains("did you mean HANDSCTL_DEPLOY__STORAGE_SIZE?"), "{said}");
+    assert_eq!(said.matches("HC0221").count(), 2, "{said}");
+
+    let said = all_rendered(&read(&[
+        ("HANDSCTL_DEPLOY__STORAGE_SIZE", "1GB"),
+        ("HANDSCTL_DEPLOY__REPLICAS", "two"),
+    ]));
+    assert!(said.contains("--> environment variable HANDSCTL_DEPLOY__STORAGE_SIZE:1:2: \"G\""), "{said}");
+    assert!(said.contains("`deploy.replicas` must be an integer, not a string"), "{said}");
+}
+
+#[test]
+fn set_takes_toml_or_text() {
+    let loaded = read_set(
+        "",
+        &[
+            "deploy.image=example.com/openhands:0.58",
+            "deploy.network_policy=false",
+            "deploy.resources.requests={ cpu = \"1\" }",
+            "deploy.node_selector.\"example.com/a=b.c\"=x",
+            "kubernetes.resource_cpu_request=2",
+            "deploy.env.EQUATION=a=b",
+        ],
+    );
+    let said = all_rendered(&loaded);
+    assert!(said.contains("`example.com/a=b.c` in [deploy.node_selector] is not a label key"), "{said}");
+    let loaded = read_set(
+        "[deploy.resources.requests]\nmemory = \"2Gi\"\n",
+        &[
+            "deploy.image=example.com/openhands:0.58",
+            "deploy.network_policy = false",
+            "deploy.resources.requests={ cpu = \"1\" }",
+            "deploy.node_selector.\"example.com/zone\"=x",
+            "kubernetes.resource_cpu_request=2",
+            "deploy.env.EQUATION=a=b",
+            "deploy.min_ready_seconds=5",
+        ],
+    )
+    .expect("settings");
+    let settings = loaded.settings;
+    assert_eq!(settings.deploy.image.as_str(), "example.com/openhands:0.58");
+    assert!(!settings.deploy.network_policy);
+    assert_eq!(settings.deploy.resources.requests.cpu.map(|cpu| cpu.to_string()).as_deref(), Some("1"));
+    assert_eq!(
+        settings.deploy.resources.requests.memory.map(|memory| memory.to_string()).as_deref(),
+        Some("2Gi")
+    );
+    assert_eq!(settings.deploy.node_selector.len(), 1);
+    assert_eq!(settings.openhands.kubernetes.resource_cpu_request.as_str(), "2");
+    assert_eq!(settings.env.get("EQUATION").map(String::as_str), Some("a=b"));
+    assert_eq!(settings.deploy.min_ready_seconds, 5);
+
+    for wrong in ["deploy.replicas", "=1", "a b=1", ""] {
+        assert!(all_rendered(&read_set("", &[wrong])).contains("--set takes KEY=VALUE"), "{wrong}");
+    }
+    let said = all_rendered(&read_set("", &["deploy.replcas=1", "deploy.replicas=[1]"]));
+    assert!(said.contains("--> --set:1:1: \"deploy.replcas\"\n      did you mean `replicas`?"), "{said}");
+    assert!(said.contains("--> --set:1:17: \"[1]\""), "{said}");
+}
+
+#[test]
+fn a_secret_reference_is_replaced_as_a_whole() {
+    let folder = folder("[llm]\napi_key = { env = \"NO_SUCH\" }\n");
+    let set = vec!["llm.api_key={ secret = \"a\", key = \"b\" }".to_owned()];
+    let loaded = read(&Request { set, ..Request::default() }, &[], folder.path()).expect("settings");
+    let source = SecretSource::Reference { secret: "a".into(), key: "b".into() };
+    assert_eq!(loaded.settings.secrets.get("LLM_API_KEY"), Some(&source));
+}
+
+#[test]
+fn secrets_come_from_variables_and_files() {
+    let folder = folder("");
+    std::fs::create_dir(folder.path().join("sub")).expect("folder");
+    std::fs::write(folder.path().join("sub/key"), "sk-file\n").expect("file");
+    let text =
+        "[llm]\napi_key = { file = \"key\" }\n[deploy.env]\nTOKEN = { env = \"MY_TOKEN\" }\nA = \"b\"\n";
+    std::fs::write(folder.path().join("sub/config.toml"), text).expect("file");
+    let request = Request { files: vec!["sub/config.toml".into()], ..Request::default() };
+    let environment = variables(&[("MY_TOKEN", "sk-variable"), ("HANDSCTL_CORE__JWT_SECRET", "sk-jwt")]);
+    let loaded = read(&request, &environment, folder.path()).expect("settings");
+    let exposed = |name: &str| match loaded.settings.secrets.get(name) {
+        Some(SecretSource::Value(value)) => value.expose().to_owned(),
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(
+        (exposed("LLM_API_KEY"), exposed("TOKEN"), exposed("JWT_SECRET")),
+        ("sk-file".into(), "sk-variable".into(), "sk-jwt".into())
+    );
+    // A variable is a good place for a secret: no warning.
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.settings.env.len(), 1);
+
+    let loaded = read_without_secrets(&request, &[], folder.path()).expect("nothing is looked up");
+    let sources: Vec<String> = loaded.settings.secrets.values().map(ToString::to_string).collect();
+    assert!(
+        !sources.is_empty()
+            && sources
+                .iter()
+                .all(|source| source.starts_with("environment variable") || source.starts_with("file")),
+        "{sources:?}"
+    );
+    assert!(read(&request, &[], folder.path()).is_err());
+}
+
+#[test]
+fn no_secret_is_printed_anywhere() {
+    let text = "[llm]\napi_key = \"sk-1\"\n[core]\njwt_secret = 'sk-1'\n[deploy.env]\nMY_TOKEN = \"sk-1\"\n\
+                [mcp]\nshttp_servers = [{ url = \"u\", api_key = \"sk-1\" }]\n[sandbox]\nruntime_startup_env_vars = { A_TOKEN = \"sk-1\", B = \"c\" }\n";
+    let set = ["core.search_api_key=sk-1", "llm.aws_secret_access_key=\"sk-1\""];
+    let loaded = read_set(text, &set).expect("settings");
+    let everything = format!(
+        "{loaded:?} {:?} {} {}",
+        loaded.settings.origins(),
+        loaded.settings.app_config_toml(),
+        all_rendered(&Ok(loaded.clone()))
+    );
+    assert!(!everything.contains("sk-1"), "{everything}");
+    let exposed: Vec<(&str, &str)> = loaded
+        .settings
+        .secrets
+        .iter()
+        .map(|(name, source)| match source {
+            SecretSource::Value(value) => (name.as_str(), value.expose()),
+            SecretSource::NotRead(_) | SecretSource::Reference { .. } => panic!("no reference was written"),
+        })
+        .collect();
+    assert_eq!(
+        exposed,
+        [
+            ("JWT_SECRET", "sk-1"),
+            ("LLM_API_KEY", "sk-1"),
+            ("LLM_AWS_SECRET_ACCESS_KEY", "sk-1"),
+            ("MCP_SHTTP_SERVERS", r#"[{"api_key": "sk-1", "url": "u"}]"#),
+            ("MY_TOKEN", "sk-1"),
+            ("SANDBOX_RUNTIME_STARTUP_ENV_VARS", r#"{"A_TOKEN": "sk-1", "B": "c"}"#),
+            ("SEARCH_API_KEY", "sk-1"),
+        ]
+    );
+    // Nor where the file is wrong in some other way.
+    for wrong in [
+        "[llm]\napi_key = \"sk-1\nmodel = 1\n",
+        "[llm]\napi_key = \"sk-1\"\nmodle = \"m\"\n",
+        "[llm\napi_key = 'sk-1'\n",
+    ] {
+        let error = read_text(wrong).expect_err("wrong");
+        assert!(!format!("{error:?} {:?}", error.diagnostics()).contains("sk-1"), "{wrong}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Tests of the whole way from text to settings.
+
+mod agreement;
+mod application;
+mod layers;
+mod mutation;
+mod wrong_files;
+
+use std::path::PathBuf;
+
+use super::{Loaded, Request};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::Error;
+
+/// A folder with one config.toml.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("config.toml"), text).expect("config.toml");
+    folder
+}
+
+fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Reads one text as config.toml.
+fn read_text(text: &str) -> Result<Loaded, Error> {
+    super::read(&Request::default(), &[], folder(text).path())
+}
+
+fn read_set(text: &str, set: &[&str]) -> Result<Loaded, Error> {
+    let set = set.iter().map(|text| (*text).to_owned()).collect();
+    super::read(&Request { set, ..Request::default() }, &[], folder(text).path())
+}
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config")
+}
+
+/// Plain and complete: `error[HC0105]: message`, the place, the characters under the caret, the label.
+fn rendered(diagnostic: &Diagnostic) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = diagnostic.location.as_ref().map_or_else(String::new, |location| {
+        let under = &location.source.text[location.span.clone()];
+        format!("  --> {location}: {under:?}\n")
+    });
+    let label =
+        if diagnostic.label.is_empty() { String::new() } else { format!("      {}\n", diagnostic.label) };
+    format!("{severity}[{}]: {}\n{place}{label}", diagnostic.id, diagnostic.message)
+}
+
+fn all_rendered(result: &Result<Loaded, Error>) -> String {
+    match result {
+        Ok(loaded) => {
+            let warnings: String = loaded.warnings.iter().map(rendered).collect();
+            format!("{warnings}{}\n", loaded.summary)
+        }
+        Err(error) => {
+            let diagnostics: String = error.diagnostics().iter().map(rendered).collect();
+            format!("{diagnostics}{}\n", error.message())
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Thousands of damaged files: no panic, no gap between schema and types, every position inside the text.
+
+use super::fixtures;
+use crate::diagnostic::Diagnostic;
+use crate::settings::shape::TableShape;
+use crate::settings::{Settings, check, contradictions, layer, schema_shape, secrets};
+
+struct Xorshift(u64);
+
+impl Xorshift {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit.max(1)).expect("64 bits")).expect("below")
+    }
+}
+
+const PIECES: &[&str] = &[
+    "\"",
+    "'",
+    "=",
+    "[",
+    "]",
+    "{",
+    "}",
+    ".",
+    ",",
+    "\n",
+    "#",
+    "\\",
+    " ",
+    "0",
+    "-1",
+    "1e400",
+    "true",
+    "ß",
+    "😀",
+    "\u{0}",
+    "99999999999999999999",
+    "[deploy]",
+    "[[core]]",
+    "\"\"\"",
+    "inf",
+    "1979-05-27",
+    "{ env = \"A\" }",
+    "api_key = \"x\"",
+];
+
+fn mutated(text: &str, random: &mut Xorshift) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    for _ in 0..=random.below(4) {
+        let at = random.below(characters.len() + 1);
+        let to = (at + random.below(12)).min(characters.len());
+        match random.below(4) {
+            0 => drop(characters.drain(at..to)),
+            1 => {
+                let piece = PIECES[random.below(PIECES.len())];
+                characters.splice(at..at, piece.chars());
+            }
+            2 => {
+                let piece = PIECES[random.below(PIECES.len())];
+                characters.splice(at..to, piece.chars());
+            }
+            _ => {
+                let copy: Vec<char> = characters[at..to].to_vec();
+                let there = random.below(characters.len() + 1);
+                characters.splice(there..there, copy);
+            }
+        }
+    }
+    characters.into_iter().collect()
+}
+
+fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic> {
+    let mut parsed = layer::file(schema, "config.toml", text);
+    let mut found = parsed.diagnostics;
+    let checked = check::check(schema, &mut parsed.table);
+    found.extend(checked.diagnostics);
+    let taken = secrets::take(schema, &mut parsed.table);
+    found.extend(taken.diagnostics);
+    let settings = Settings::assemble(schema, parsed.table, std::collections::BTreeMap::new(), taken.plain)
+        .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    found.extend(contradictions::find(schema, &settings, &checked.wrong));
+    // What the application gets is TOML again.
+    let written = settings.for_local_cluster(true).app_config_toml();
+    assert!(written.parse::<toml::Table>().is_ok(), "{written}\n--- from\n{text}");
+    found
+}
+
+#[test]
+fn damaged_files() {
+    let schema = schema_shape().expect("schema");
+    let mut seeds: Vec<String> = std::fs::read_dir(fixtures())
+        .expect("fixtures")
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| std::fs::read_to_string(path).expect("text"))
+        .collect();
+    seeds.sort();
+    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+    for round in 0..4000 {
+        let text = mutated(&seeds[round % seeds.len()], &mut random);
+        for diagnostic in whole_way(&schema, &text) {
+            let Some(location) = diagnostic.location else { continue };
+            let inside = location.source.text.get(location.span.clone());
+            assert!(inside.is_some(), "{:?} of {text:?}", location.span);
+            assert_eq!(location.source.text.len(), text.len(), "masking keeps positions");
+        }
+    }
+}
+
+#[test]
+fn damaged_sets_and_variables() {
+    let schema = schema_shape().expect("schema");
+    let mut random = Xorshift(0x2545_F491_4F6C_DD1D);
+    let seeds = [
+        "deploy.replicas=1",
+        "deploy.env.A={ env = \"B\" }",
+        "llm.api_key=sk",
+        "a.\"b=c\".d=[1, 2]",
+        "kubernetes.resource_cpu_request=1",
+        "sandbox.runtime_startup_env_vars={ A = \"b\" }",
+    ];
+    for round in 0..3000 {
+        let text = mutated(seeds[round % seeds.len()], &mut random);
+        let mut layers = vec![layer::set(&schema, &text)];
+        // Looking for a name that was meant is slow in a debug build.
+        if round % 20 == 0 {
+            let name = text.split('=').next().unwrap_or_default().replace('.', "__").to_uppercase();
+            layers.push(layer::environment(&schema, &[(format!("HANDSCTL_{name}"), text.clone())]));
+        }
+        for mut parsed in layers {
+            let mut found = parsed.diagnostics;
+            found.extend(check::check(&schema, &mut parsed.table).diagnostics);
+            for location in found.into_iter().filter_map(|diagnostic| diagnostic.location) {
+                assert!(
+                    location.source.text.get(location.span.clone()).is_some(),
+                    "{:?} of {text:?}",
+                    location.span
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The application's version, as its image's tag says it.
+
+use std::fmt;
+
+use super::format::ImageRef;
+
+/// A release of OpenHands: the first two numbers decide what it understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppVersion {
+    /// 0 or 1.
+    pub major: u32,
+    /// 59 of 0.59.
+    pub minor: u32,
+    /// Whether the tag does not say it, and the newest supported version is taken instead.
+    pub assumed: bool,
+}
+
+impl AppVersion {
+    /// The first release with the Kubernetes runtime.
+    pub const OLDEST: (u32, u32) = (0, 45);
+    /// The last release with the Kubernetes runtime; 1.7.0 removed it.
+    pub const NEWEST: (u32, u32) = (1, 6);
+
+    /// The version that an image's tag says; [`AppVersion::NEWEST`] where it says none.
+    #[must_use]
+    pub fn of(image: &ImageRef) -> Self {
+        let (major, minor) = image.version().unwrap_or(Self::NEWEST);
+        Self { major, minor, assumed: image.version().is_none() }
+    }
+
+    /// Whether this is `major.minor` or later.
+    #[must_use]
+    pub fn is_at_least(self, major: u32, minor: u32) -> bool {
+        (self.major, self.minor) >= (major, minor)
+    }
+
+    /// Whether the release has the Kubernetes runtime.
+    #[must_use]
+    pub fn is_supported(self) -> bool {
+        (Self::OLDEST..=Self::NEWEST).contains(&(self.major, self.minor))
+    }
+
+    /// Image of the sandboxes that fits this version; the registry moved with 0.60. None where the version is a guess.
+    #[must_use]
+    pub fn runtime_image(self) -> Option<String> {
+        let repository = if self.is_at_least(0, 60) {
+            "docker.openhands.dev/openhands/runtime"
+        } else {
+            "docker.all-hands.dev/all-hands-ai/runtime"
+        };
+        (!self.assumed).then(|| format!("{repository}:{self}-nikolaik"))
+    }
+}
+
+impl fmt::Display for AppVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(image: &str) -> AppVersion {
+        AppVersion::of(&ImageRef::parse(image).expect(image))
+    }
+
+    #[test]
+    fn the_tag_says_it() {
+        assert!(version("a:0.45.0").is_supported() && version("a:1.6.0").is_supported());
+        assert!(!version("a:0.44").is_supported() && !version("a:1.7").is_supported());
+        assert!(version("a:1.0").is_at_least(0, 60) && !version("a:0.59.0").is_at_least(0, 60));
+        assert!(version("a:latest").assumed && version("a:latest").is_supported());
+    }
+
+    #[test]
+    fn the_runtime_image_follows_the_registry() {
+        let image = |text: &str| version(text).runtime_image();
+        assert_eq!(
+            image("a:0.59").as_deref(),
+            Some("docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik")
+        );
+        assert_eq!(
+            image("a:0.60.1").as_deref(),
+            Some("docker.openhands.dev/openhands/runtime:0.60-nikolaik")
+        );
+        assert_eq!(image("a:main"), None);
+    }
+}
