@@ -1,5 +1,17 @@
 //! Settings → objects: ordered, labelled, rendered. Pure.
 
+pub mod apply_set;
+mod build;
+mod hash;
+pub mod kind;
+pub mod labels;
 mod object;
+pub mod owned;
+pub mod pod_security;
+mod template;
+mod values;
+pub mod yaml;
 
+pub use build::{Member, Plan, SecretNaming, build, set_of};
+pub use hash::SecretKey;
 pub use object::ObjectId;

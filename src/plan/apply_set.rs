@@ -1,0 +1,159 @@
+//! Membership of the set, as kubectl defines ApplySets
+//! (KEP-3659 and kubectl's `pkg/cmd/apply/applyset.go`).
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::ObjectId;
+use super::kind::{CONFIG_MAP, KindInfo};
+use super::labels::MANAGER;
+
+/// The label of members; its value is the set's id.
+pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
+/// The label of the parent; its value is the set's id.
+pub const ID: &str = "applyset.kubernetes.io/id";
+/// The annotation of the parent that says whose set it is: `handsctl/v0.1.0`.
+pub const TOOLING: &str = "applyset.kubernetes.io/tooling";
+/// The annotation of the parent that lists the kinds of the members.
+pub const CONTAINS: &str = "applyset.kubernetes.io/contains-group-kinds";
+/// The annotation of the parent that lists the members' namespaces beside its own.
+pub const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+
+/// A set: where its parent is, and so its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplySet {
+    /// The set's name, `[deploy].name`.
+    pub name: String,
+    /// The parent's namespace, which is the application's.
+    pub namespace: String,
+    /// Namespaces of members beside the parent's.
+    pub additional_namespaces: BTreeSet<String>,
+}
+
+impl ApplySet {
+    /// Name of the parent ConfigMap, and of the Secret that holds the set's key.
+    #[must_use]
+    pub fn parent_name(&self) -> String {
+        format!("handsctl-{}", self.name)
+    }
+
+    /// Identity of the parent.
+    #[must_use]
+    pub fn parent(&self) -> ObjectId {
+        CONFIG_MAP.id(&self.namespace, &self.parent_name())
+    }
+
+    /// `applyset-<base64url(sha256("name.namespace.kind.group"))>-v1`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let hash = Sha256::digest(format!("{}.{}.ConfigMap.", self.parent_name(), self.namespace));
+        format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
+    }
+
+    /// The same set with the namespaces that its parent in the cluster names, too: where members may be that the
+    /// configuration no longer knows of.
+    #[must_use]
+    pub fn with_namespaces_of(&self, parent: Option<&Value>) -> Self {
+        let listed = parent.and_then(|parent| parent["metadata"]["annotations"][NAMESPACES].as_str());
+        let mut set = self.clone();
+        set.additional_namespaces.extend(split(listed.unwrap_or_default()));
+        set
+    }
+
+    /// All namespaces with members, the parent's first.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<&str> {
+        let others = self.additional_namespaces.iter().map(String::as_str);
+        std::iter::once(self.namespace.as_str()).chain(others).collect()
+    }
+
+    /// The parent's manifest for members of these kinds.
+    #[must_use]
+    pub fn manifest(&self, group_kinds: &BTreeSet<String>) -> Value {
+        let mut annotations = json!({
+            TOOLING: tooling(),
+            CONTAINS: join(group_kinds),
+        });
+        if !self.additional_namespaces.is_empty() {
+            annotations[NAMESPACES] = json!(join(&self.additional_namespaces));
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self.parent_name(),
+                "namespace": self.namespace,
+                "labels": { ID: self.id() },
+                "annotations": annotations,
+            },
+        })
+    }
+}
+
+/// Whose sets these are, and by which version: `handsctl/v0.1.0`.
+#[must_use]
+pub fn tooling() -> String {
+    format!("{MANAGER}/v{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Whether the parent's tooling annotation is of handsctl, of whatever version.
+#[must_use]
+pub fn is_ours(tooling: &str) -> bool {
+    tooling.split('/').next() == Some(MANAGER)
+}
+
+/// The kinds of these members.
+#[must_use]
+pub fn group_kinds<'a>(members: impl IntoIterator<Item = &'a ObjectId>) -> BTreeSet<String> {
+    members.into_iter().filter_map(KindInfo::of).map(|info| info.group_kind()).collect()
+}
+
+/// The list in an annotation's value.
+#[must_use]
+pub fn split(value: &str) -> BTreeSet<String> {
+    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn join(values: &BTreeSet<String>) -> String {
+    values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> ApplySet {
+        ApplySet {
+            name: "openhands".into(),
+            namespace: "hands".into(),
+            additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
+        }
+    }
+
+    #[test]
+    fn the_id_is_the_hash_that_kubectl_computes() {
+        // printf 'handsctl-openhands.hands.ConfigMap.' | sha256sum | xxd -r -p | basenc --base64url
+        assert_eq!(set().id(), "applyset-h4Mtk9-tloCbFMmrh5032o2EB5WaKgLp7VCcl3ckAvs-v1");
+    }
+
+    #[test]
+    fn the_parent_lists_kinds_and_namespaces_in_order() {
+        let kinds = BTreeSet::from(["Service".to_owned(), "Deployment.apps".to_owned()]);
+        let manifest = set().manifest(&kinds);
+        let annotations = &manifest["metadata"]["annotations"];
+        assert_eq!(annotations[CONTAINS], "Deployment.apps,Service");
+        assert_eq!(annotations[NAMESPACES], "boxes");
+        assert_eq!(split("Deployment.apps,Service"), kinds);
+    }
+
+    #[test]
+    fn another_tool_is_not_us() {
+        assert!(is_ours(&tooling()));
+        assert!(!is_ours("kubectl/v1.34.4"));
+        assert!(!is_ours("handsctlx/v1"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The set: which objects there are, in which order they are sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::apply_set::ApplySet;
+use super::hash::{self, SecretKey};
+use super::kind::KindInfo;
+use super::template::Templates;
+use super::values::{self, Names};
+use super::{ObjectId, labels};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::settings::ours::Expose;
+use crate::settings::secret::SecretSource;
+
+/// An object that the set consists of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Which object.
+    pub id: ObjectId,
+    /// How it is addressed and when it is sent.
+    pub kind: KindInfo,
+    /// What is sent, without the ApplySet's label.
+    pub manifest: Value,
+}
+
+/// Everything that a deploy wants to be true.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The set.
+    pub set: ApplySet,
+    /// Members in the order of sending.
+    pub members: Vec<Member>,
+    /// Manifests of the namespaces that are made where they are missing, by name.
+    pub namespaces: BTreeMap<String, Value>,
+    /// Environment variables whose values come from Secrets, with a word on where each value comes from.
+    pub secret_sources: BTreeMap<String, String>,
+}
+
+/// How the Secret with the secret environment is named.
+#[derive(Debug, Clone, Copy)]
+pub enum SecretNaming<'a> {
+    /// By the HMAC of its content; the Secret is a member.
+    Keyed {
+        /// The set's key.
+        key: &'a SecretKey,
+        /// resourceVersion of each Secret that the configuration refers to and that may be read:
+        /// a change of such a Secret rolls the pod.
+        versions: &'a BTreeMap<String, String>,
+    },
+    /// `<name>-env-rendered`; no Secret is made. For `render`, which prints no secret.
+    Rendered,
+}
+
+/// Plans the set.
+///
+/// # Errors
+/// Only where a built-in template is broken, which a test excludes.
+pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
+    let templates = Templates::load()?;
+    let set = set_of(settings);
+    let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
+    let secret = secret_data(settings);
+    let names = Names {
+        config: format!("{}-config-{}", set.name, hash::of_config(&config)?),
+        secret: secret_name(&set.name, &secret, naming)?,
+        versions: match naming {
+            SecretNaming::Keyed { versions, .. } => versions.clone(),
+            SecretNaming::Rendered => BTreeMap::new(),
+        },
+    };
+    let values = values::of(settings, &names, &config, &secret);
+    let mut members =
+        templates_of(settings, matches!(naming, SecretNaming::Keyed { .. }) && !secret.is_empty())
+            .into_iter()
+            .map(|name| member(&templates, name, &values))
+            .collect::<Result<Vec<_>>>()?;
+    members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
+    Ok(Plan {
+        namespaces: namespaces(&templates, settings, &set)?,
+        set,
+        members,
+        secret_sources: settings
+            .secrets
+            .iter()
+            .map(|(name, source)| (name.clone(), source.to_string()))
+            .collect(),
+    })
+}
+
+/// The set that these settings name.
+#[must_use]
+pub fn set_of(settings: &Settings) -> ApplySet {
+    let namespace = settings.deploy.namespace.to_string();
+    let runtime = settings.runtime_namespace().to_owned();
+    ApplySet {
+        name: settings.deploy.name.to_string(),
+        additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
+        namespace,
+    }
+}
+
+/// The values that go into our own Secret; references to somebody's Secret stay references.
+fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
+    settings
+        .secrets
+        .iter()
+        .filter_map(|(name, source)| match source {
+            SecretSource::Value(value) => Some((name.clone(), value.expose().to_owned())),
+            SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
+        })
+        .collect()
+}
+
+fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<'_>) -> Result<String> {
+    Ok(match naming {
+        SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", hash::of_secret(data, key)?),
+        SecretNaming::Rendered => format!("{set}-env-rendered"),
+    })
+}
+
+fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
+    let deploy = &settings.deploy;
+    let mut names = vec![
+        "app/service-account.yaml",
+        "app/role.yaml",
+        "app/role-binding.yaml",
+        "app/config-map.yaml",
+        "app/deployment.yaml",
+        "app/service.yaml",
+    ];
+    let optional = [
+        (with_secret, "app/secret.yaml"),
+        (deploy.existing_claim.is_none(), "app/persistent-volume-claim.yaml"),
+        (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
+        (deploy.network_policy, "app/network-policy.yaml"),
+    ];
+    names.extend(optional.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name));
+    names
+}
+
+fn member(templates: &Templates, name: &str, values: &Value) -> Result<Member> {
+    let manifest = templates.object(name, values)?;
+    let unknown =
+        || Error::internal(format!("the built-in template {name} makes no object that handsctl knows"));
+    let id = ObjectId::of(&manifest).ok_or_else(unknown)?;
+    let kind = KindInfo::of(&id).ok_or_else(unknown)?;
+    Ok(Member { id, kind, manifest })
+}
+
+fn position(kind: KindInfo) -> usize {
+    super::kind::MEMBERS.iter().position(|member| *member == kind).unwrap_or(usize::MAX)
+}
+
+fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Result<BTreeMap<String, Value>> {
+    let names: BTreeSet<&str> = set.namespaces().into_iter().collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let privileged = settings.openhands.kubernetes.privileged && name == settings.runtime_namespace();
+            let values = json!({
+                "namespace": name,
+                "namespace_labels": labels::of_namespace(privileged),
+                "namespace_annotations": { labels::CREATED_BY: super::apply_set::tooling() },
+            });
+            Ok((name.to_owned(), templates.object("app/namespace.yaml", &values)?))
+        })
+        .collect()
+}

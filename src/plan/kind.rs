@@ -1,0 +1,191 @@
+//! The kinds that the templates use, so that the main path needs no discovery.
+
+use super::ObjectId;
+
+/// How a kind is addressed at the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KindInfo {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Version within the group.
+    pub version: &'static str,
+    /// `Deployment`.
+    pub kind: &'static str,
+    /// `deployments`.
+    pub plural: &'static str,
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+    /// When it is sent.
+    pub wave: Wave,
+    /// Whether deleting it deletes data.
+    pub holds_data: bool,
+}
+
+/// Objects of one wave are sent at the same time; a wave begins when the one before has been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wave {
+    /// The namespace, the set's parent and its key.
+    Foundation,
+    /// Everything that workloads refer to.
+    Configuration,
+    /// What starts pods, and what sends traffic to them.
+    Workload,
+}
+
+const fn core(kind: &'static str, plural: &'static str) -> KindInfo {
+    KindInfo {
+        group: "",
+        version: "v1",
+        kind,
+        plural,
+        namespaced: true,
+        wave: Wave::Configuration,
+        holds_data: false,
+    }
+}
+
+const fn grouped(group: &'static str, kind: &'static str, plural: &'static str) -> KindInfo {
+    KindInfo { group, ..core(kind, plural) }
+}
+
+/// `apps/v1 Deployment`.
+pub const DEPLOYMENT: KindInfo =
+    KindInfo { wave: Wave::Workload, ..grouped("apps", "Deployment", "deployments") };
+/// `networking.k8s.io/v1 Ingress`.
+pub const INGRESS: KindInfo =
+    KindInfo { wave: Wave::Workload, ..grouped("networking.k8s.io", "Ingress", "ingresses") };
+/// `v1 PersistentVolumeClaim`.
+pub const CLAIM: KindInfo =
+    KindInfo { holds_data: true, ..core("PersistentVolumeClaim", "persistentvolumeclaims") };
+/// `v1 ConfigMap`.
+pub const CONFIG_MAP: KindInfo = core("ConfigMap", "configmaps");
+/// `v1 Secret`.
+pub const SECRET: KindInfo = core("Secret", "secrets");
+/// `v1 Service`.
+pub const SERVICE: KindInfo = core("Service", "services");
+/// `v1 ServiceAccount`.
+pub const SERVICE_ACCOUNT: KindInfo = core("ServiceAccount", "serviceaccounts");
+/// `rbac.authorization.k8s.io/v1 Role`.
+pub const ROLE: KindInfo = grouped("rbac.authorization.k8s.io", "Role", "roles");
+/// `rbac.authorization.k8s.io/v1 RoleBinding`.
+pub const ROLE_BINDING: KindInfo = grouped("rbac.authorization.k8s.io", "RoleBinding", "rolebindings");
+/// `networking.k8s.io/v1 NetworkPolicy`.
+pub const NETWORK_POLICY: KindInfo = grouped("networking.k8s.io", "NetworkPolicy", "networkpolicies");
+/// `v1 Namespace`: made where it is missing, never a member.
+pub const NAMESPACE: KindInfo =
+    KindInfo { namespaced: false, wave: Wave::Foundation, ..core("Namespace", "namespaces") };
+/// `v1 Node`, made for simulated clusters only.
+pub const NODE: KindInfo = KindInfo { namespaced: false, ..core("Node", "nodes") };
+/// `storage.k8s.io/v1 StorageClass`, made for simulated clusters only.
+pub const STORAGE_CLASS: KindInfo =
+    KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
+/// `coordination.k8s.io/v1 Lease`: heartbeats of nodes.
+pub const LEASE: KindInfo = grouped("coordination.k8s.io", "Lease", "leases");
+/// `v1 Pod`, only watched.
+pub const POD: KindInfo = core("Pod", "pods");
+/// `apps/v1 ReplicaSet`, only watched.
+pub const REPLICA_SET: KindInfo = grouped("apps", "ReplicaSet", "replicasets");
+/// `discovery.k8s.io/v1 EndpointSlice`, only watched.
+pub const ENDPOINT_SLICE: KindInfo = grouped("discovery.k8s.io", "EndpointSlice", "endpointslices");
+/// `v1 Event`, only watched.
+pub const EVENT: KindInfo = core("Event", "events");
+
+/// The kinds that a set can have as members, in the order in which they are sent.
+pub const MEMBERS: &[KindInfo] = &[
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
+    SECRET,
+    CONFIG_MAP,
+    CLAIM,
+    NETWORK_POLICY,
+    SERVICE,
+    DEPLOYMENT,
+    INGRESS,
+];
+
+/// Every kind that is sent without discovery.
+const KNOWN: &[KindInfo] = &[
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
+    SECRET,
+    CONFIG_MAP,
+    CLAIM,
+    NETWORK_POLICY,
+    SERVICE,
+    DEPLOYMENT,
+    INGRESS,
+    NAMESPACE,
+    NODE,
+    STORAGE_CLASS,
+];
+
+impl KindInfo {
+    /// The kind of an object, where it is one that handsctl sends.
+    #[must_use]
+    pub fn of(id: &ObjectId) -> Option<Self> {
+        KNOWN.iter().copied().find(|info| info.group == id.group && info.kind == id.kind)
+    }
+
+    /// `apps/v1`, or `v1` for the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `Deployment.apps`, as an ApplySet names kinds; the core group has no suffix.
+    #[must_use]
+    pub fn group_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// The path of the collection, in a namespace where the kind has one.
+    #[must_use]
+    pub fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() { "/api" } else { "/apis" };
+        let version = self.api_version();
+        match namespace.filter(|_| self.namespaced) {
+            Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{}", self.plural),
+            None => format!("{root}/{version}/{}", self.plural),
+        }
+    }
+
+    /// An object of this kind.
+    #[must_use]
+    pub fn id(&self, namespace: &str, name: &str) -> ObjectId {
+        if self.namespaced {
+            ObjectId::namespaced(self.group, self.kind, namespace, name)
+        } else {
+            ObjectId::cluster(self.group, self.kind, name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        assert_eq!(DEPLOYMENT.path(Some("a")), "/apis/apps/v1/namespaces/a/deployments");
+        assert_eq!(SECRET.path(Some("a")), "/api/v1/namespaces/a/secrets");
+        assert_eq!(NODE.path(None), "/api/v1/nodes");
+        assert_eq!(NAMESPACE.path(Some("ignored")), "/api/v1/namespaces");
+    }
+
+    #[test]
+    fn members_are_listed_in_the_order_of_their_waves() {
+        assert!(MEMBERS.is_sorted_by_key(|info| info.wave));
+    }
+
+    #[test]
+    fn a_known_object_finds_its_kind() {
+        assert_eq!(KindInfo::of(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
+        assert_eq!(KindInfo::of(&ObjectId::cluster("example.org", "Deployment", "x")), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! The embedded manifest templates: text with placeholders → objects.
+//!
+//! A template is named `*.yaml`, so minijinja writes every value as JSON, which is YAML. A placeholder is
+//! always a whole value; a missing one is an error.
+
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../templates/", $name)))),*]
+    };
+}
+
+const TEMPLATES: &[(&str, &str)] = embedded![
+    "app/config-map.yaml",
+    "app/deployment.yaml",
+    "app/ingress.yaml",
+    "app/namespace.yaml",
+    "app/network-policy.yaml",
+    "app/persistent-volume-claim.yaml",
+    "app/role-binding.yaml",
+    "app/role.yaml",
+    "app/secret.yaml",
+    "app/service-account.yaml",
+    "app/service.yaml",
+];
+
+/// All templates, parsed.
+pub(super) struct Templates(Environment<'static>);
+
+impl Templates {
+    /// Parses the embedded templates.
+    pub(super) fn load() -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        for (name, text) in TEMPLATES {
+            environment.add_template(name, text).map_err(|error| broken(name, error))?;
+        }
+        Ok(Self(environment))
+    }
+
+    /// The object that a template makes of these values.
+    pub(super) fn object(&self, name: &str, values: &Value) -> Result<Value> {
+        let text = self
+            .0
+            .get_template(name)
+            .and_then(|template| template.render(minijinja::value::Serde(values)))
+            .map_err(|error| broken(name, error))?;
+        super::yaml::read(&super::yaml::printable(&text)).map_err(|error| broken(name, error))
+    }
+}
+
+fn broken(name: &str, error: impl Into<crate::error::Source>) -> Error {
+    Error::internal(format!("the built-in template {name} cannot be rendered")).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/app");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| format!("app/{}", entry.unwrap().file_name().into_string().unwrap()))
+            .collect();
+        files.sort();
+        assert_eq!(files, TEMPLATES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn strings_stay_strings_whatever_they_look_like() {
+        let mut environment = Environment::new();
+        environment.add_template("x.yaml", "value: {{ value }}\n").unwrap();
+        let templates = Templates(environment);
+        for text in NASTY {
+            let object = templates.object("x.yaml", &json!({ "value": text })).unwrap();
+            assert_eq!(object, json!({ "value": text }), "{text:?}");
+        }
+        let map: Value = NASTY.iter().map(|text| ((*text).to_owned(), json!(text))).collect();
+        assert_eq!(templates.object("x.yaml", &json!({ "value": map })).unwrap(), json!({ "value": map }));
+    }
+
+    #[test]
+    fn a_missing_value_is_an_error() {
+        let error = Templates::load().unwrap().object("app/role.yaml", &json!({})).unwrap_err();
+        assert_eq!(error.message(), "the built-in template app/role.yaml cannot be rendered");
+    }
+
+    const NASTY: &[&str] = &[
+        "on",
+        "no",
+        "1_000",
+        "0755",
+        "=",
+        "<<",
+        "~",
+        "null",
+        "true",
+        "1e3",
+        "0x1f",
+        "1:30",
+        "2001-01-01",
+        "- a",
+        "a: b # c",
+        "\"quoted\"",
+        "it's",
+        "two\nlines\n",
+        "\n",
+        " lead",
+        "trail ",
+        "tab\there",
+        "back\\slash",
+        "{{ x }}",
+        "{% x %}",
+        "%YAML",
+        "&a",
+        "*a",
+        "!t",
+        "@x",
+        "`x`",
+        "🦀 ünï",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}bom",
+        "\u{9b}31m",
+        "",
+        "\r\n",
+        "\u{1}",
+        "\u{10ffff}",
+        "line\r",
+        "| pipe",
+        "> fold",
+        "---",
+        "...",
+    ];
+}

@@ -1,0 +1,165 @@
+//! The values of the templates' placeholders. Joining strings happens here, never in a template.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::labels::{self, Component};
+use crate::settings::format::{DnsLabel, DnsName, Quantity};
+use crate::settings::ours::{Expose, ResourceList, Strategy};
+use crate::settings::secret::SecretSource;
+use crate::settings::{AppVersion, Settings};
+
+/// Names that depend on content.
+pub(super) struct Names {
+    pub(super) config: String,
+    pub(super) secret: String,
+    /// Name of a referenced Secret → its resourceVersion.
+    pub(super) versions: BTreeMap<String, String>,
+}
+
+/// All values of all templates of the profile `app`.
+pub(super) fn of(
+    settings: &Settings,
+    names: &Names,
+    config: &BTreeMap<String, String>,
+    secret: &BTreeMap<String, String>,
+) -> Value {
+    let deploy = &settings.deploy;
+    let set = deploy.name.as_str();
+    let claim = format!("{set}-state");
+    json!({
+        "name": set,
+        "namespace": deploy.namespace.as_str(),
+        "runtime_namespace": settings.runtime_namespace(),
+        "labels": {
+            "app": labels::of_member(set, Component::App),
+            "sandbox": labels::of_member(set, Component::Sandbox),
+            "selector": labels::selector(set, Component::App),
+        },
+        "config_name": names.config,
+        "config": config,
+        "secret_name": names.secret,
+        "secret_data": secret.iter().map(|(key, value)| (key.clone(), json!(STANDARD.encode(value)))).collect::<Map<_, _>>(),
+        "claim_name": claim,
+        "mounted_claim": deploy.existing_claim.as_ref().map_or(claim.as_str(), |claim| claim.as_str()),
+        "storage_class": deploy.storage_class.as_ref().map(DnsName::as_str),
+        "storage_size": deploy.storage_size.canonical(),
+        "replicas": deploy.replicas,
+        "progress_deadline_seconds": deploy.progress_deadline.as_secs(),
+        "min_ready_seconds": deploy.min_ready_seconds,
+        "strategy": strategy(deploy.strategy),
+        "pod_annotations": names.versions.iter()
+            .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
+            .collect::<Map<_, _>>(),
+        "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
+        "node_selector": deploy.node_selector,
+        "image": deploy.image.as_str(),
+        "image_pull_policy": deploy.image_pull_policy,
+        "env": environment(settings, &names.secret),
+        "resources": {
+            "requests": amounts(&deploy.resources.requests, "500m", "1Gi"),
+            "limits": limits(&deploy.resources.limits),
+        },
+        "service_type": service_type(deploy.expose),
+        "node_port": if deploy.expose == Expose::NodePort { deploy.node_port } else { 0 },
+        "host": deploy.host.as_str(),
+        "ingress_class": deploy.ingress_class.as_ref().map(DnsName::as_str),
+        "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
+        "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
+    })
+}
+
+/// The volume can be mounted by one pod, so a new one never starts beside the old one.
+fn strategy(strategy: Strategy) -> Value {
+    match strategy {
+        Strategy::Recreate => json!({ "type": "Recreate" }),
+        Strategy::RollingUpdate => {
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } })
+        }
+    }
+}
+
+const fn service_type(expose: Expose) -> &'static str {
+    match expose {
+        Expose::Ingress | Expose::None => "ClusterIP",
+        Expose::NodePort => "NodePort",
+        Expose::LoadBalancer => "LoadBalancer",
+    }
+}
+
+fn amounts(list: &ResourceList, cpu: &str, memory: &str) -> Value {
+    let or = |quantity: &Option<Quantity>, default: &str| {
+        quantity.as_ref().map_or_else(|| default.to_owned(), Quantity::canonical)
+    };
+    json!({ "cpu": or(&list.cpu, cpu), "memory": or(&list.memory, memory) })
+}
+
+fn limits(list: &ResourceList) -> Value {
+    let mut limits = json!({
+        "memory": list.memory.as_ref().map_or_else(|| "4Gi".to_owned(), Quantity::canonical),
+    });
+    if let Some(cpu) = &list.cpu {
+        limits["cpu"] = json!(cpu.canonical());
+    }
+    limits
+}
+
+/// The container's environment, sorted by name: what the application needs to run without root,
+/// then the user's own, then what comes from Secrets.
+fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
+    let mut variables: BTreeMap<String, Value> = application_variables(settings.app_version())
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), plain(name, value)))
+        .collect();
+    for (name, value) in &settings.env {
+        variables.insert(name.clone(), plain(name, value));
+    }
+    for (name, source) in &settings.secrets {
+        let (secret, key) = match source {
+            SecretSource::Value(_) | SecretSource::NotRead(_) => (secret_name, name.as_str()),
+            SecretSource::Reference { secret, key } => (secret.as_str(), key.as_str()),
+        };
+        variables.insert(
+            name.clone(),
+            json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }),
+        );
+    }
+    variables.into_values().collect()
+}
+
+/// An empty value is an entry with a name only: the API server drops `value: ""`.
+fn plain(name: &str, value: &str) -> Value {
+    if value.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "value": value }) }
+}
+
+fn application_variables(version: AppVersion) -> Vec<(&'static str, &'static str)> {
+    let mut variables = vec![
+        // The image's own value, 42420, is of no use to a sandbox; with 0 the entry script's user switch stays off.
+        ("SANDBOX_USER_ID", "0"),
+        ("RUN_AS_OPENHANDS", "false"),
+        ("WORKSPACE_BASE", ""),
+        ("FILE_STORE", "local"),
+        ("FILE_STORE_PATH", "/.openhands"),
+        ("HOME", "/tmp"),
+        // Otherwise litellm fetches a price list from the internet at every start.
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+    ];
+    if version.is_at_least(0, 60) {
+        variables.extend([
+            ("OH_PERSISTENCE_DIR", "/.openhands"),
+            // 1.x conversations would run the agent inside the application's own container, beside its token.
+            ("ENABLE_V1", "0"),
+        ]);
+    }
+    if version.is_at_least(1, 4) {
+        // Without them the conversation list asks Docker and answers 500; earlier versions refuse to start with them.
+        variables.extend([
+            ("OH_SANDBOX_KIND", "ProcessSandboxServiceInjector"),
+            ("OH_SANDBOX_SPEC_KIND", "ProcessSandboxSpecServiceInjector"),
+        ]);
+    }
+    variables
+}
