@@ -1,0 +1,238 @@
+//! A Deployment: its new `ReplicaSet` and what keeps that from being all there is.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, ReplicaSet};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+
+use super::judge::Expected;
+use super::outlook::{Outlook, Pods, joined, settled};
+use super::pod::{self, Purpose};
+use super::refusal;
+use super::symptom::Symptom;
+use super::tolerance::Tolerance;
+use super::world::World;
+use crate::catalogue::Id;
+
+/// A Deployment and what belongs to it.
+struct Rollout<'a> {
+    world: &'a World,
+    expected: &'a Expected,
+    deployment: &'a Deployment,
+    tolerance: &'a Tolerance,
+    /// None until the controller has made it; under Recreate that is after the last old pod.
+    new: Option<&'a ReplicaSet>,
+    old_pods: Vec<&'a Pod>,
+    counts: Counts,
+}
+
+/// `status` in numbers.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    wanted: i32,
+    updated: i32,
+    all: i32,
+    available: i32,
+}
+
+/// Judges a Deployment as `kubectl rollout status` does, and says why it is not done.
+pub(super) fn look(
+    world: &World,
+    expected: &Expected,
+    deployment: &Deployment,
+    tolerance: &Tolerance,
+) -> Outlook {
+    let rollout = Rollout::new(world, expected, deployment, tolerance);
+    let counts = rollout.counts;
+    let wanted = usize::try_from(counts.wanted).unwrap_or_default();
+    let outlook = if !rollout.is_observed() {
+        Outlook::waiting(joined(&counts.state(), "its controller has not seen the change"))
+    } else if counts.are_complete() {
+        rollout.complete()
+    } else {
+        rollout.incomplete()
+    };
+    Outlook { wanted, ..outlook }
+}
+
+/// The `ReplicaSet` of the present template, as the controller finds it (`FindNewReplicaSet`). Its revision
+/// annotation would not do: under Recreate the Deployment carries the old number until the last old pod is gone.
+pub(super) fn new_replica_set<'a>(world: &'a World, deployment: &Deployment) -> Option<&'a ReplicaSet> {
+    let uid = deployment.metadata.uid.as_deref()?;
+    let template = &deployment.spec.as_ref()?.template;
+    world.replica_sets_of(uid).into_iter().find(|set| {
+        set.spec.as_ref().and_then(|spec| spec.template.as_ref()).is_some_and(|own| same(own, template))
+    })
+}
+
+/// Equal but for the hash that the controller adds.
+fn same(own: &PodTemplateSpec, wanted: &PodTemplateSpec) -> bool {
+    const HASH: &str = "pod-template-hash";
+    if own.spec != wanted.spec {
+        return false;
+    }
+    let bare = |template: &PodTemplateSpec| {
+        let mut metadata = template.metadata.clone().unwrap_or_default();
+        if let Some(labels) = &mut metadata.labels {
+            labels.remove(HASH);
+        }
+        metadata.labels = metadata.labels.filter(|labels| !labels.is_empty());
+        metadata.annotations = metadata.annotations.filter(|annotations| !annotations.is_empty());
+        metadata.creation_timestamp = None;
+        metadata
+    };
+    bare(own) == bare(wanted)
+}
+
+impl Counts {
+    fn of(deployment: &Deployment) -> Self {
+        let status = deployment.status.as_ref();
+        let number = |read: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| {
+            status.and_then(read).unwrap_or_default()
+        };
+        Self {
+            wanted: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            updated: number(|status| status.updated_replicas),
+            all: number(|status| status.replicas),
+            available: number(|status| status.available_replicas),
+        }
+    }
+
+    fn are_complete(self) -> bool {
+        self.updated >= self.wanted && self.all <= self.updated && self.available >= self.updated
+    }
+
+    /// Pods of the new revision that are available, of how many. `availableReplicas` counts the old ones too.
+    fn state(self) -> String {
+        let old = self.all - self.updated;
+        format!("{}/{}", (self.available - old).clamp(0, self.updated), self.wanted)
+    }
+}
+
+impl<'a> Rollout<'a> {
+    fn new(
+        world: &'a World,
+        expected: &'a Expected,
+        deployment: &'a Deployment,
+        tolerance: &'a Tolerance,
+    ) -> Self {
+        let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
+        let new = new_replica_set(world, deployment);
+        let is_new = |set: &&ReplicaSet| new.is_some_and(|new| new.metadata.uid == set.metadata.uid);
+        let old = world.replica_sets_of(uid).into_iter().filter(|set| !is_new(set));
+        let old_pods = old.flat_map(|set| world.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
+        let old_pods = old_pods.filter(|pod| !pod::has_failed(pod) && !pod::has_succeeded(pod)).collect();
+        Self { world, expected, deployment, tolerance, new, old_pods, counts: Counts::of(deployment) }
+    }
+
+    /// Whether the status speaks of what we sent, and of the object as it is now.
+    fn is_observed(&self) -> bool {
+        let observed = self.deployment.status.as_ref().and_then(|status| status.observed_generation);
+        let generation =
+            self.deployment.metadata.generation.unwrap_or_default().max(self.expected.generation);
+        observed.unwrap_or_default() >= generation
+    }
+
+    fn pods(&self) -> Pods<'a> {
+        let uid = self.new.and_then(|set| set.metadata.uid.as_deref());
+        let pods = uid.map(|uid| self.world.pods_of(uid)).unwrap_or_default();
+        Pods::of(self.world, self.tolerance, pods, Purpose::Serve)
+    }
+
+    fn complete(&self) -> Outlook {
+        let pods = self.pods();
+        let settles = if pods.live.is_empty() { self.available_since() } else { pods.up_since() };
+        Outlook { settles: settles.map(settled), ..Outlook::ready(self.counts.state()) }
+    }
+
+    /// When the revision became available, for probe-less pods that are not seen (yet, or for lack of rights).
+    fn available_since(&self) -> Option<Timestamp> {
+        let spec = self.deployment.spec.as_ref()?.template.spec.as_ref()?;
+        let probed = |container: &k8s_openapi::api::core::v1::Container| {
+            container.readiness_probe.is_some() || container.startup_probe.is_some()
+        };
+        if self.counts.wanted == 0 || spec.containers.iter().all(probed) {
+            return None;
+        }
+        self.condition("Progressing")?.last_update_time.as_ref().map(|time| time.0)
+    }
+
+    fn incomplete(&self) -> Outlook {
+        let pods = self.pods();
+        let mut symptoms: Vec<Symptom> = self.refused().into_iter().collect();
+        symptoms.extend(pods.symptoms.iter().cloned());
+        if self.recreates() {
+            symptoms
+                .extend(self.old_pods.iter().filter_map(|pod| pod::held(self.world, self.tolerance, pod)));
+        }
+        let gap = pods.gap(&symptoms).unwrap_or_else(|| self.gap(&pods));
+        symptoms.extend(self.stalled(&gap));
+        Outlook { symptoms, ..Outlook::waiting(joined(&self.counts.state(), &gap)) }
+    }
+
+    /// What the rollout waits for when no pod says it.
+    fn gap(&self, pods: &Pods) -> String {
+        let Counts { wanted, updated, all, .. } = self.counts;
+        if self.deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true)) {
+            "the rollout is paused".to_owned()
+        } else if self.recreates() && !self.old_pods.is_empty() && updated == 0 {
+            "the old pod is stopping".to_owned()
+        } else if updated < wanted && pods.live.is_empty() {
+            "waiting for its pod".to_owned()
+        } else if updated < wanted {
+            format!("{updated} of {wanted} pods are new")
+        } else if all > updated {
+            format!("{} to stop", super::words::count(all - updated, "old pod"))
+        } else {
+            "not available yet".to_owned()
+        }
+    }
+
+    fn recreates(&self) -> bool {
+        let strategy = self.deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+        strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate")
+    }
+
+    /// The API server refuses the pods: the `ReplicaSet` says it first, the Deployment where that cannot be read.
+    fn refused(&self) -> Option<Symptom> {
+        let (message, since, born) = match self.new {
+            Some(set) => {
+                let conditions = set.status.as_ref()?.conditions.as_ref()?;
+                let failure =
+                    conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
+                (failure.message.as_deref(), &failure.last_transition_time, &set.metadata.creation_timestamp)
+            }
+            None if self.world.replica_sets.is_empty() => {
+                let failure = self.condition("ReplicaFailure").filter(|failure| failure.status == "True")?;
+                (failure.message.as_deref(), &failure.last_transition_time, &None)
+            }
+            None => return None,
+        };
+        let since = since.as_ref().map(|time| time.0);
+        let born = born.as_ref().map(|time| time.0);
+        let message = message.unwrap_or_default();
+        Some(refusal::symptom(self.expected.id.clone(), message, since, born, self.tolerance))
+    }
+
+    /// The controller gave up waiting, and says so about what we sent: under Recreate the condition of the
+    /// rollout before stays until the new `ReplicaSet` is made.
+    fn stalled(&self, gap: &str) -> Option<Symptom> {
+        let condition = self.condition("Progressing")?;
+        if condition.status != "False" || condition.reason.as_deref() != Some("ProgressDeadlineExceeded") {
+            return None;
+        }
+        let since = condition.last_update_time.as_ref().map(|time| time.0);
+        let stale = self.new.is_none() && !self.world.replica_sets.is_empty()
+            || self.expected.changed && since.is_some_and(|since| since < self.tolerance.started);
+        if stale {
+            return None;
+        }
+        let message = condition.message.as_deref().unwrap_or_default();
+        let symptom =
+            Symptom::new(Id::ProgressDeadline, self.expected.id.clone(), message, "no progress in time");
+        Some(symptom.evidence([joined(&self.counts.state(), gap)]))
+    }
+
+    fn condition(&self, kind: &str) -> Option<&'a DeploymentCondition> {
+        self.deployment.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+    }
+}

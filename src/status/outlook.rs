@@ -1,0 +1,100 @@
+//! How one object of the set is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::collapse::depth;
+use super::pod::{self, PodOutlook, Purpose};
+use super::symptom::{Due, Symptom};
+use super::tolerance::{Tolerance, later};
+use super::world::World;
+use crate::catalogue::Id;
+
+/// How long containers without readiness and startup probes must have run: a crash-looper without probes is
+/// ready for a moment in each of its rounds.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// How one object of the set is.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    pub(super) ready: bool,
+    /// `1/1`, `Bound`; with the gap behind a colon when it is not ready.
+    pub(super) message: String,
+    pub(super) symptoms: Vec<Symptom>,
+    /// Ready only if nothing changes until then.
+    pub(super) settles: Option<Timestamp>,
+    /// How many pods it wants.
+    pub(super) wanted: usize,
+}
+
+impl Outlook {
+    pub(super) fn ready(message: impl Into<String>) -> Self {
+        Self { ready: true, message: message.into(), ..Self::default() }
+    }
+
+    pub(super) fn waiting(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    pub(super) fn faulty(state: &str, symptom: Symptom) -> Self {
+        Self { message: joined(state, &symptom.gap), symptoms: vec![symptom], ..Self::default() }
+    }
+}
+
+/// When containers without probes that have run since then may be believed.
+pub(super) fn settled(since: Timestamp) -> Timestamp {
+    later(since, SETTLED)
+}
+
+/// `0/1: pulling image`.
+pub(super) fn joined(state: &str, gap: &str) -> String {
+    format!("{state}: {gap}")
+}
+
+/// The pods of one revision of a workload.
+pub(super) struct Pods<'a> {
+    /// By name; neither failed nor being deleted.
+    pub(super) live: Vec<(&'a Pod, PodOutlook)>,
+    /// What is wrong, the failed ones included.
+    pub(super) symptoms: Vec<Symptom>,
+}
+
+impl<'a> Pods<'a> {
+    pub(super) fn of(world: &World, tolerance: &Tolerance, pods: Vec<&'a Pod>, purpose: Purpose) -> Self {
+        let (failed, running): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod::has_failed(pod));
+        let mut live = Vec::new();
+        let mut symptoms = Vec::new();
+        for pod in running.into_iter().filter(|pod| !pod::is_stopping(pod) && !pod::has_succeeded(pod)) {
+            let mut outlook = pod::look(world, tolerance, pod, purpose);
+            symptoms.append(&mut outlook.symptoms);
+            live.push((pod, outlook));
+        }
+        if purpose == Purpose::Serve {
+            // A failed pod is replaced at once: it is a fault of the workload only when it happens again.
+            let allowed = usize::try_from(tolerance.crash_restarts).unwrap_or(usize::MAX).max(1);
+            let due = if failed.len() >= allowed { Due::Now } else { Due::Never };
+            symptoms.extend(failed.into_iter().map(|pod| pod::failed(world, tolerance, pod).due(due)));
+        }
+        Self { live, symptoms }
+    }
+
+    /// What the workload waits for: its worst fault, else what its first pod waits for. A pod that ended is
+    /// mentioned last, its successor is on its way.
+    pub(super) fn gap(&self, symptoms: &[Symptom]) -> Option<String> {
+        let worst =
+            symptoms.iter().min_by_key(|symptom| depth(symptom.finding.id)).map(|it| (it, it.gap.clone()));
+        let coming = || self.live.iter().find_map(|(_, outlook)| outlook.gap.clone());
+        match worst {
+            Some((symptom, gap)) if symptom.finding.id == Id::PodFailed => coming().or(Some(gap)),
+            Some((_, gap)) => Some(gap),
+            None => coming(),
+        }
+    }
+
+    /// Since when all containers without probes have run.
+    pub(super) fn up_since(&self) -> Option<Timestamp> {
+        self.live.iter().filter_map(|(_, outlook)| outlook.up_since).max()
+    }
+}

@@ -1,0 +1,295 @@
+//! The health of a set that nobody is waiting for: `handsctl status`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::judge::{Expected, look};
+use super::moment::statuses;
+use super::outlook::Outlook;
+use super::pod;
+use super::tolerance::Tolerance;
+use super::world::{Watched, World};
+use crate::plan::ObjectId;
+
+/// How a deployed set is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// In one word, with reasons.
+    pub verdict: HealthVerdict,
+    /// One for each Deployment and `StatefulSet`, in the order of the set.
+    pub components: Vec<Component>,
+    /// One for each claim of the set.
+    pub claims: Vec<Claim>,
+    /// One for each Service whose `EndpointSlice`s were seen.
+    pub endpoints: Vec<Endpoints>,
+}
+
+/// Whether the set does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthVerdict {
+    /// All of it is as it should be.
+    Healthy,
+    /// It serves, but something is not as it should be: one reason each.
+    Degraded(Vec<String>),
+    /// A component does not serve at all: one reason each, those first that say why.
+    Down(Vec<String>),
+    /// There is no workload.
+    Absent,
+}
+
+/// A workload of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// The object.
+    pub id: ObjectId,
+    /// `app`: the label `app.kubernetes.io/component`, else the object's name.
+    pub name: String,
+    /// Pods that it wants.
+    pub desired: u32,
+    /// Pods that are ready, of whatever revision.
+    pub ready: u32,
+    /// The image of its first container.
+    pub image: String,
+    /// The digest that a pod runs under that image's name: `sha256:…`.
+    pub digest: Option<String>,
+    /// Restarts of all containers of its present pods.
+    pub restarts: u32,
+    /// When the last of them ended.
+    pub last_restart: Option<Timestamp>,
+    /// Its state and gap: `1/1`, `0/1: crashed with exit code 1`.
+    pub message: String,
+}
+
+/// A volume claim of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The object.
+    pub id: ObjectId,
+    /// `Bound`, `Pending`, `Lost`.
+    pub phase: String,
+    /// What the volume has, else what the claim asks for: `5Gi`.
+    pub capacity: Option<String>,
+    /// Its storage class.
+    pub class: Option<String>,
+    /// Its state and gap: `Bound`, `Pending: waits for its first consumer`.
+    pub message: String,
+}
+
+/// The pods behind a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The Service's name.
+    pub service: String,
+    /// Those that get traffic.
+    pub ready: usize,
+    /// All of them.
+    pub all: usize,
+}
+
+/// The health of the set as the watches or lists show it now.
+#[must_use]
+pub fn health(world: &World, expected: &[Expected]) -> Health {
+    // Graces decide about findings, not about the state: any beginning does.
+    let tolerance = Tolerance::since(Timestamp::UNIX_EPOCH);
+    let mut components = Vec::new();
+    let mut claims = Vec::new();
+    let mut down = Vec::new();
+    let mut degraded = Vec::new();
+    for one in expected {
+        let outlook = look(world, one, &tolerance);
+        let kind = Watched::of(&one.id);
+        match kind {
+            Some(Watched::Deployment | Watched::StatefulSet) => {
+                let component = component(world, one, &outlook);
+                let all_ready = component.ready > 0 && component.ready >= component.desired;
+                let updates = if all_ready { "is being updated, " } else { "" };
+                let reason = format!("{} {updates}{}", component.name, component.message);
+                if component.ready == 0 {
+                    let idle = component.desired == 0 && outlook.ready;
+                    down.push(if idle { format!("{reason}, scaled to zero") } else { reason });
+                } else if !outlook.ready {
+                    degraded.push(reason);
+                }
+                components.push(component);
+                continue;
+            }
+            Some(Watched::PersistentVolumeClaim) => {
+                claims.extend(world.claims.get(&one.uid).map(|claim| claim_of(one, claim, &outlook)));
+            }
+            _ => {}
+        }
+        if !outlook.ready {
+            degraded.push(format!("{}: {}", one.id, outlook.message));
+        }
+    }
+    let endpoints = endpoints(world);
+    for behind in
+        endpoints.iter().filter(|behind| behind.ready == 0 && is_expected(expected, &behind.service))
+    {
+        degraded.push(format!("service/{} has no ready endpoint", behind.service));
+    }
+    let verdict = if components.is_empty() {
+        HealthVerdict::Absent
+    } else if !down.is_empty() {
+        down.append(&mut degraded);
+        HealthVerdict::Down(down)
+    } else if !degraded.is_empty() {
+        HealthVerdict::Degraded(degraded)
+    } else {
+        HealthVerdict::Healthy
+    };
+    Health { verdict, components, claims, endpoints }
+}
+
+fn is_expected(expected: &[Expected], service: &str) -> bool {
+    expected.iter().any(|one| one.id.group.is_empty() && one.id.kind == "Service" && one.id.name == service)
+}
+
+fn component(world: &World, expected: &Expected, outlook: &Outlook) -> Component {
+    let uid = expected.uid.as_str();
+    let (metadata, template, desired, ready, pods) = if let Some(it) = world.deployments.get(uid) {
+        let sets = world.replica_sets_of(uid);
+        let pods = sets.iter().flat_map(|set| world.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
+        let spec = it.spec.as_ref();
+        let ready = it.status.as_ref().and_then(|status| status.ready_replicas);
+        let desired = spec.map(|spec| spec.replicas.unwrap_or(1));
+        (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, pods.collect())
+    } else if let Some(it) = world.stateful_sets.get(uid) {
+        let spec = it.spec.as_ref();
+        let ready = it.status.as_ref().and_then(|status| status.ready_replicas);
+        let desired = spec.map(|spec| spec.replicas.unwrap_or(1));
+        (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, world.pods_of(uid))
+    } else {
+        (None, None, None, None, Vec::new())
+    };
+    let pods: Vec<&Pod> = pods.into_iter().filter(|pod| !pod::has_failed(pod)).collect();
+    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
+    let image = template.and_then(|template| first_image(template.spec.as_ref()?)).unwrap_or_default();
+    Component {
+        id: expected.id.clone(),
+        name: metadata.and_then(component_label).unwrap_or(&expected.id.name).to_owned(),
+        desired: number(desired),
+        ready: number(ready),
+        image: image.to_owned(),
+        digest: pods.iter().find_map(|pod| digest(pod, image)),
+        restarts: pods.iter().flat_map(|pod| statuses(pod)).map(|it| number(Some(it.restart_count))).sum(),
+        last_restart: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_end).max(),
+        message: outlook.message.clone(),
+    }
+}
+
+fn component_label(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.labels.as_ref()?.get("app.kubernetes.io/component").map(String::as_str)
+}
+
+fn first_image(spec: &PodSpec) -> Option<&str> {
+    spec.containers.first()?.image.as_deref()
+}
+
+/// The digest of the first main container's image, if it is the one that is wanted: `repo@sha256:…`, or the bare
+/// id of an image that was loaded.
+fn digest(pod: &Pod, image: &str) -> Option<String> {
+    pod.spec.as_ref().and_then(first_image).filter(|own| *own == image)?;
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    let id = status.image_id.rsplit('@').next()?;
+    id.starts_with("sha256:").then(|| id.to_owned())
+}
+
+fn last_end(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<Timestamp> {
+    if status.restart_count == 0 {
+        return None;
+    }
+    status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0)
+}
+
+fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &Outlook) -> Claim {
+    let status = claim.status.as_ref();
+    let spec = claim.spec.as_ref();
+    let has = status.and_then(|status| status.capacity.as_ref()).and_then(|capacity| capacity.get("storage"));
+    let asks = spec
+        .and_then(|spec| spec.resources.as_ref())
+        .and_then(|resources| resources.requests.as_ref())
+        .and_then(|requests| requests.get("storage"));
+    Claim {
+        id: expected.id.clone(),
+        phase: status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Pending".to_owned()),
+        capacity: has.or(asks).map(|quantity| quantity.0.clone()),
+        class: spec.and_then(|spec| spec.storage_class_name.clone()).filter(|class| !class.is_empty()),
+        message: outlook.message.clone(),
+    }
+}
+
+fn endpoints(world: &World) -> Vec<Endpoints> {
+    // A dual-stack Service has the same pods in the slices of both address types.
+    let mut counts: BTreeMap<(&str, &str), Endpoints> = BTreeMap::new();
+    for slice in world.endpoint_slices.values() {
+        let labels = slice.metadata.labels.as_ref();
+        let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
+            continue;
+        };
+        let entry = counts.entry((service, &slice.address_type));
+        let count = entry.or_insert_with(|| Endpoints { service: service.to_owned(), ready: 0, all: 0 });
+        for endpoint in &slice.endpoints {
+            // The API's rule: no condition means ready.
+            let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+            count.ready += usize::from(ready);
+            count.all += 1;
+        }
+    }
+    let mut services: Vec<Endpoints> = Vec::new();
+    for count in counts.into_values() {
+        match services.last_mut() {
+            Some(last) if last.service == count.service => {
+                last.ready = last.ready.max(count.ready);
+                last.all = last.all.max(count.all);
+            }
+            _ => services.push(count),
+        }
+    }
+    services
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn slice(uid: &str, family: &str, ready: &[bool]) -> serde_json::Value {
+        let endpoints: Vec<_> =
+            ready.iter().map(|it| json!({"addresses": ["x"], "conditions": {"ready": it}})).collect();
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
+            "metadata": {"uid": uid, "labels": {"kubernetes.io/service-name": "openhands"}}, "endpoints": endpoints})
+    }
+
+    #[test]
+    fn a_dual_stack_service_counts_its_pods_once() {
+        let mut world = World::default();
+        for (uid, family) in [("a", "IPv4"), ("b", "IPv6")] {
+            world
+                .apply(Watched::EndpointSlice, &slice(uid, family, &[true, false]), Timestamp::UNIX_EPOCH)
+                .unwrap();
+        }
+        let expected = [Endpoints { service: "openhands".into(), ready: 1, all: 2 }];
+        assert_eq!(endpoints(&world), expected);
+    }
+
+    #[test]
+    fn a_set_without_a_workload_is_absent() {
+        assert_eq!(health(&World::default(), &[]).verdict, HealthVerdict::Absent);
+    }
+
+    #[test]
+    fn a_workload_that_is_not_there_is_down() {
+        let expected = Expected {
+            id: ObjectId::namespaced("apps", "Deployment", "hands", "openhands"),
+            uid: "d".into(),
+            generation: 1,
+            changed: false,
+        };
+        let down = HealthVerdict::Down(vec!["openhands not seen yet".into()]);
+        assert_eq!(health(&World::default(), &[expected]).verdict, down);
+    }
+}

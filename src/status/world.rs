@@ -1,0 +1,300 @@
+//! What the watches have shown: the judge's only source.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::Metadata;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
+
+use super::moment::Moments;
+use super::note::Notes;
+use crate::plan::ObjectId;
+
+/// The kinds that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Watched {
+    /// `apps/v1`.
+    Deployment,
+    /// `apps/v1`.
+    StatefulSet,
+    /// `batch/v1`.
+    Job,
+    /// `apps/v1`.
+    ReplicaSet,
+    /// `v1`.
+    Pod,
+    /// `v1`.
+    PersistentVolumeClaim,
+    /// `discovery.k8s.io/v1`.
+    EndpointSlice,
+    /// `v1`.
+    Event,
+}
+
+impl Watched {
+    /// The watched kind of an object; None for what is ready once it exists.
+    #[must_use]
+    pub fn of(id: &ObjectId) -> Option<Self> {
+        match (id.group.as_str(), id.kind.as_str()) {
+            ("apps", "Deployment") => Some(Self::Deployment),
+            ("apps", "StatefulSet") => Some(Self::StatefulSet),
+            ("apps", "ReplicaSet") => Some(Self::ReplicaSet),
+            ("batch", "Job") => Some(Self::Job),
+            ("", "Pod") => Some(Self::Pod),
+            ("", "PersistentVolumeClaim") => Some(Self::PersistentVolumeClaim),
+            ("discovery.k8s.io", "EndpointSlice") => Some(Self::EndpointSlice),
+            ("", "Event") => Some(Self::Event),
+            _ => None,
+        }
+    }
+}
+
+/// Live objects of one kind by UID.
+pub(super) type Store<T> = BTreeMap<String, T>;
+
+/// What the watches have shown.
+///
+/// Events of objects that are not known are kept too: an event may arrive before its pod does.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(super) deployments: Store<Deployment>,
+    pub(super) stateful_sets: Store<StatefulSet>,
+    pub(super) jobs: Store<Job>,
+    pub(super) replica_sets: Store<ReplicaSet>,
+    pub(super) pods: Store<Pod>,
+    pub(super) claims: Store<PersistentVolumeClaim>,
+    pub(super) endpoint_slices: Store<EndpointSlice>,
+    pub(super) notes: Notes,
+    pub(super) moments: Moments,
+    gone: BTreeSet<String>,
+}
+
+impl World {
+    /// Takes in an added or modified object. `seen` is the time of its arrival on the server's clock.
+    ///
+    /// # Errors
+    /// The object is not of that kind, or has no UID.
+    pub fn apply(&mut self, kind: Watched, object: &Value, seen: Timestamp) -> Result<(), serde_json::Error> {
+        match kind {
+            Watched::Deployment => put(&mut self.deployments, object),
+            Watched::StatefulSet => put(&mut self.stateful_sets, object),
+            Watched::Job => put(&mut self.jobs, object),
+            Watched::ReplicaSet => put(&mut self.replica_sets, object),
+            Watched::PersistentVolumeClaim => put(&mut self.claims, object),
+            Watched::EndpointSlice => put(&mut self.endpoint_slices, object),
+            Watched::Event => self.notes.put(object),
+            Watched::Pod => {
+                let (uid, pod) = typed::<Pod>(object)?;
+                self.moments.observe(&uid, &pod, seen);
+                self.pods.insert(uid, pod);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets a deleted object, but not that it is gone.
+    pub fn remove(&mut self, kind: Watched, uid: &str) {
+        let known = match kind {
+            Watched::Deployment => self.deployments.remove(uid).is_some(),
+            Watched::StatefulSet => self.stateful_sets.remove(uid).is_some(),
+            Watched::Job => self.jobs.remove(uid).is_some(),
+            Watched::ReplicaSet => self.replica_sets.remove(uid).is_some(),
+            Watched::PersistentVolumeClaim => self.claims.remove(uid).is_some(),
+            Watched::EndpointSlice => self.endpoint_slices.remove(uid).is_some(),
+            Watched::Event => {
+                self.notes.remove(uid);
+                return;
+            }
+            Watched::Pod => {
+                self.moments.forget(uid);
+                self.pods.remove(uid).is_some()
+            }
+        };
+        if known {
+            self.notes.forget_subject(uid);
+            self.gone.insert(uid.to_owned());
+        }
+    }
+
+    /// Takes in a whole list: what it does not name is gone. Events are only added to, because a server drops
+    /// them by age.
+    ///
+    /// # Errors
+    /// An object is not of that kind, or has no UID; those before it were taken in.
+    pub fn replace(
+        &mut self,
+        kind: Watched,
+        objects: &[Value],
+        seen: Timestamp,
+    ) -> Result<(), serde_json::Error> {
+        let mut listed = BTreeSet::new();
+        for object in objects {
+            self.apply(kind, object, seen)?;
+            listed.extend(object["metadata"]["uid"].as_str().map(str::to_owned));
+        }
+        for uid in self.uids(kind).into_iter().filter(|uid| !listed.contains(uid)) {
+            self.remove(kind, &uid);
+        }
+        Ok(())
+    }
+
+    /// The pods that are there.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values()
+    }
+
+    /// Whether this UID is a watched object whose owners, if it has any, are watched objects too.
+    #[must_use]
+    pub fn owns(&self, uid: &str) -> bool {
+        let mut uid = uid;
+        // Deployment, ReplicaSet, Pod: no chain of ours is longer, and a cycle must end.
+        for _ in 0..4 {
+            match self.metadata(uid) {
+                None => return false,
+                Some(metadata) => match controller(metadata) {
+                    None => return true,
+                    Some(owner) => uid = &owner.uid,
+                },
+            }
+        }
+        false
+    }
+
+    /// Whether a watched object was deleted.
+    pub(super) fn is_gone(&self, uid: &str) -> bool {
+        self.gone.contains(uid)
+    }
+
+    /// The pods that an object controls, by name.
+    pub(super) fn pods_of(&self, owner: &str) -> Vec<&Pod> {
+        let mut pods: Vec<&Pod> =
+            self.pods.values().filter(|pod| is_controlled_by(&pod.metadata, owner)).collect();
+        pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        pods
+    }
+
+    /// The `ReplicaSet`s that a Deployment controls, oldest first: of several that match its template the
+    /// Deployment controller takes the first of this order (`FindNewReplicaSet`).
+    pub(super) fn replica_sets_of(&self, owner: &str) -> Vec<&ReplicaSet> {
+        let mut sets: Vec<&ReplicaSet> =
+            self.replica_sets.values().filter(|set| is_controlled_by(&set.metadata, owner)).collect();
+        sets.sort_by(|a, b| order(&a.metadata).cmp(&order(&b.metadata)));
+        sets
+    }
+
+    /// The metadata of a watched object.
+    pub(super) fn metadata(&self, uid: &str) -> Option<&ObjectMeta> {
+        None.or_else(|| self.deployments.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.stateful_sets.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.jobs.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.replica_sets.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.pods.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.claims.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.endpoint_slices.get(uid).map(|object| &object.metadata))
+    }
+
+    fn uids(&self, kind: Watched) -> Vec<String> {
+        match kind {
+            Watched::Deployment => self.deployments.keys().cloned().collect(),
+            Watched::StatefulSet => self.stateful_sets.keys().cloned().collect(),
+            Watched::Job => self.jobs.keys().cloned().collect(),
+            Watched::ReplicaSet => self.replica_sets.keys().cloned().collect(),
+            Watched::Pod => self.pods.keys().cloned().collect(),
+            Watched::PersistentVolumeClaim => self.claims.keys().cloned().collect(),
+            Watched::EndpointSlice => self.endpoint_slices.keys().cloned().collect(),
+            Watched::Event => Vec::new(),
+        }
+    }
+}
+
+fn put<T>(store: &mut Store<T>, object: &Value) -> Result<(), serde_json::Error>
+where
+    T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
+{
+    let (uid, object) = typed(object)?;
+    store.insert(uid, object);
+    Ok(())
+}
+
+/// The object and its UID, without its managed fields: they are most of its size and say nothing here.
+fn typed<T>(object: &Value) -> Result<(String, T), serde_json::Error>
+where
+    T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
+{
+    let mut object = T::deserialize(object)?;
+    object.metadata_mut().managed_fields = None;
+    match object.metadata().uid.clone() {
+        Some(uid) => Ok((uid, object)),
+        None => Err(serde_json::Error::custom("metadata.uid is missing")),
+    }
+}
+
+/// The owner that manages the object.
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+fn is_controlled_by(metadata: &ObjectMeta, owner: &str) -> bool {
+    controller(metadata).is_some_and(|reference| reference.uid == owner)
+}
+
+fn order(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<&str>) {
+    (metadata.creation_timestamp.as_ref().map(|time| time.0), metadata.name.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(uid: &str, owner: Option<&str>) -> Value {
+        let owners: Vec<Value> = owner
+            .map(|uid| json!({"apiVersion": "v1", "kind": "X", "name": uid, "uid": uid, "controller": true}))
+            .into_iter()
+            .collect();
+        json!({"metadata": {"name": uid, "uid": uid, "ownerReferences": owners}})
+    }
+
+    #[test]
+    fn ownership_goes_up_to_an_object_without_an_owner() {
+        let mut world = World::default();
+        let seen = Timestamp::UNIX_EPOCH;
+        world.apply(Watched::Pod, &object("pod", Some("set")), seen).unwrap();
+        assert!(!world.owns("pod"), "its ReplicaSet is not known yet");
+        let mut set = object("set", Some("deploy"));
+        set["spec"] = json!({"selector": {}});
+        world.apply(Watched::ReplicaSet, &set, seen).unwrap();
+        let mut deployment = object("deploy", None);
+        deployment["spec"] = json!({"selector": {}, "template": {}});
+        world.apply(Watched::Deployment, &deployment, seen).unwrap();
+        assert!(world.owns("pod") && world.owns("set") && world.owns("deploy"));
+        assert!(!world.owns("stranger"));
+        world.remove(Watched::ReplicaSet, "set");
+        assert!(!world.owns("pod"));
+    }
+
+    #[test]
+    fn an_object_of_another_kind_or_without_a_uid_is_an_error() {
+        let mut world = World::default();
+        let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"uid": "x"}});
+        assert!(world.apply(Watched::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
+        assert!(
+            world.apply(Watched::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH).is_err()
+        );
+    }
+
+    #[test]
+    fn managed_fields_are_not_kept() {
+        let mut world = World::default();
+        let mut pod = object("pod", None);
+        pod["metadata"]["managedFields"] = json!([{"manager": "handsctl", "fieldsV1": {"f:spec": {}}}]);
+        world.apply(Watched::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(world.metadata("pod").unwrap().managed_fields, None);
+    }
+}
