@@ -6,21 +6,37 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `v` | version of this schema: 1 |
+//! | `v` | version of this schema: 1; fields may be added under the same version |
 //! | `seq` | 1, 2, 3 … without gaps |
 //! | `ts` | time of the event, RFC 3339 in UTC |
-//! | `type` | `started config step planned object pruned rollout finding probe waiting warning finished` |
+//! | `type` | `started config step planned object pruned rollout finding probe waiting warning wire finished` |
 //!
-//! and, where the type has them,
+//! and always all the fields of its type; `null` stands where there is no value.
 //!
-//! | field | meaning |
+//! | type | fields | what it tells |
+//! |---|---|---|
+//! | `started` | `command message` | always the first line, without a message; then each part of the command and what it works on |
+//! | `config` | `phase message` | the configuration was read |
+//! | `step` | `phase name action message` | a named part of the work begins or ends |
+//! | `planned` | `phase object` | one per object, before anything is sent |
+//! | `object`, `pruned` | `phase object action message` | one object was dealt with |
+//! | `rollout` | `phase object ready message` | a tracked object's state changed |
+//! | `finding` | `phase id object container message evidence log hints` | something is wrong with a live object |
+//! | `probe` | `phase ready message` | the application was asked |
+//! | `waiting` | `object message left` | nothing happened for a while; what is waited for |
+//! | `warning` | `id message location` | something that does not stop the command |
+//! | `wire` | `requests bytes_in bytes_out slowest` | what the command cost the API server |
+//! | `finished` | `exit id revision url message` | always the last line, also after a signal |
+//!
+//! | field | values |
 //! |---|---|
 //! | `phase` | `config preflight cluster lock apply track probe settings prune` |
 //! | `object` | `{group, kind, namespace, name}` |
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
 //! | `id` | an id of the catalogue |
 //! | `message` | a sentence for people |
-//! | `exit`, `revision`, `url` | only in `finished`, which is always the last line, also after a signal |
+//! | `left` | seconds until the command's deadline |
+//! | `location` | `{file, line, column}`, counted from 1 |
 
 use std::time::Duration;
 
@@ -139,11 +155,12 @@ impl Progress {
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The first event: which command runs, on what.
+    /// Which command runs: the first event, before anything is known of what it works on. Again, with its target, when
+    /// a part of it begins.
     Started {
         /// `deploy`, `cluster up`.
         command: String,
-        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`.
+        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`; empty the first time.
         target: String,
     },
     /// The configuration was read.
@@ -216,7 +233,18 @@ pub enum Event {
         /// The place in the configuration.
         diagnostic: Option<Box<Diagnostic>>,
     },
-    /// The last event, also after a failure or a signal.
+    /// What the command cost the API server; sent once, before [`Event::Finished`].
+    Wire {
+        /// How many requests were sent.
+        requests: u64,
+        /// Bytes of the answers' bodies.
+        bytes_in: u64,
+        /// Bytes of the requests' bodies.
+        bytes_out: u64,
+        /// The call that took longest: `PATCH deployment 34 ms`.
+        slowest: String,
+    },
+    /// The last event, also after a failure or a signal. The reporter ends with it.
     Finished(Finished),
 }
 
@@ -253,6 +281,7 @@ impl Event {
             Event::Probe { .. } => "probe",
             Event::Waiting { .. } => "waiting",
             Event::Warning { .. } => "warning",
+            Event::Wire { .. } => "wire",
             Event::Finished(_) => "finished",
         }
     }

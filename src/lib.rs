@@ -16,5 +16,6 @@ pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod plan;
+pub mod report;
 pub mod settings;
 pub mod status;

@@ -1,0 +1,61 @@
+//! Draws the live block of a terminal.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::human::LiveRow;
+
+/// The rows that are on the screen now.
+pub(super) struct Bars {
+    block: MultiProgress,
+    rows: Vec<(ProgressBar, bool)>,
+    still: ProgressStyle,
+    spinning: ProgressStyle,
+}
+
+impl Bars {
+    /// Draws to stderr.
+    pub(super) fn on_stderr() -> Self {
+        Self::on(ProgressDrawTarget::stderr())
+    }
+
+    pub(super) fn on(target: ProgressDrawTarget) -> Self {
+        let style = |template| {
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+        };
+        Self {
+            block: MultiProgress::with_draw_target(target),
+            rows: Vec::new(),
+            still: style("{msg}"),
+            spinning: style("  {spinner} {msg}"),
+        }
+    }
+
+    /// Makes the block look like these rows. Spinners turn with every call.
+    pub(super) fn show(&mut self, rows: &[LiveRow]) {
+        for (bar, _) in self.rows.drain(rows.len().min(self.rows.len())..) {
+            self.block.remove(&bar);
+        }
+        for (index, row) in rows.iter().enumerate() {
+            if index == self.rows.len() {
+                let bar = self.block.add(ProgressBar::no_length().with_style(self.still.clone()));
+                self.rows.push((bar, false));
+            }
+            let Some((bar, turns)) = self.rows.get_mut(index) else { continue };
+            let (text, spins) = match row {
+                LiveRow::Still(text) => (text, false),
+                LiveRow::Spinning(text) => (text, true),
+            };
+            if *turns != spins {
+                bar.set_style(if spins { self.spinning.clone() } else { self.still.clone() });
+                *turns = spins;
+            }
+            bar.set_message(text.clone());
+            bar.tick();
+        }
+    }
+
+    /// Takes the block off the screen, writes, and draws it again.
+    pub(super) fn above(&self, write: impl FnOnce()) {
+        self.block.suspend(write);
+    }
+}

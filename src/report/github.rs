@@ -1,0 +1,204 @@
+//! GitHub's workflow commands, job summary and outputs, as text. Pure.
+//!
+//! The forms are those of
+//! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>;
+//! the escaping is that of `actions/toolkit` `packages/core/src/command.ts`.
+
+use std::fmt::Write as _;
+
+use super::strip::one_line;
+use super::summary::{Reported, Summary};
+use super::wording;
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::error::Error;
+
+/// Begins a group that the reader of the log can fold.
+pub(super) fn group(name: &str) -> String {
+    format!("::group::{}\n", data(name))
+}
+
+/// Ends the group.
+pub(super) const END_GROUP: &str = "::endgroup::\n";
+
+/// What an annotation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Error,
+    Warning,
+}
+
+/// `::error file=config.toml,line=3,col=9,title=HC4103::message`
+pub(super) fn annotation(level: Level, id: Id, location: Option<&Location>, message: &str) -> String {
+    let command = match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    };
+    let mut properties = location.and_then(place).unwrap_or_default();
+    let title = format!("{} {}", id.code(), id.title());
+    let _infallible = write!(properties, "title={}", property(&title));
+    format!("::{command} {properties}::{}\n", data(message))
+}
+
+/// An annotation for each mistake of an error, or one for the error.
+pub(super) fn error(error: &Error) -> String {
+    if !error.diagnostics().is_empty() {
+        return error.diagnostics().iter().map(diagnostic).collect();
+    }
+    let mut message = error.message().to_owned();
+    for fact in error.facts() {
+        let _infallible = write!(message, "\n{}: {}", fact.label, fact.text);
+    }
+    for cause in error.causes() {
+        let _infallible = write!(message, "\ncaused by: {cause}");
+    }
+    for hint in error.hints() {
+        let _infallible = write!(message, "\nhint: {hint}");
+    }
+    annotation(Level::Error, error.id(), error.location(), &message)
+}
+
+/// An annotation at the mistake.
+pub(super) fn diagnostic(diagnostic: &Diagnostic) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::Error,
+        Severity::Warning => Level::Warning,
+    };
+    let mut message = diagnostic.message.clone();
+    if !diagnostic.label.is_empty() {
+        let _infallible = write!(message, "\n{}", diagnostic.label);
+    }
+    annotation(level, diagnostic.id, diagnostic.location.as_ref(), &message)
+}
+
+/// The part of the properties that names a place; nothing for what is not a file.
+fn place(location: &Location) -> Option<String> {
+    let name = &location.source.name;
+    if name.starts_with("environment variable ") || name.starts_with("--") {
+        return None;
+    }
+    let (line, column) = location.line_column();
+    Some(format!("file={},line={line},col={column},", property(name)))
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// Takes the force out of what the runner would obey: it reads `::command::` at the beginning of every line,
+/// behind any blanks, and `##[command]` anywhere. A container's log must not end the group or hide the next lines.
+pub(super) fn defuse(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let blanks = line.len() - line.trim_start().len();
+        let (blank, rest) = line.split_at(blanks);
+        safe.push_str(blank);
+        match rest.strip_prefix("::") {
+            Some(command) => {
+                safe.push_str(": :");
+                safe.push_str(&command.replace("##[", "# #["));
+            }
+            None => safe.push_str(&rest.replace("##[", "# #[")),
+        }
+    }
+    safe
+}
+
+/// What is appended to `$GITHUB_OUTPUT`: `url` and `revision`, where there are any.
+pub(super) fn outputs(summary: &Summary<'_>) -> String {
+    let mut text = String::new();
+    if let Some(url) = summary.url {
+        let _infallible = writeln!(text, "url={}", one_line(url));
+    }
+    if let Some(revision) = summary.revision {
+        let _infallible = writeln!(text, "revision={revision}");
+    }
+    text
+}
+
+/// What is appended to `$GITHUB_STEP_SUMMARY`: Markdown.
+pub(super) fn step_summary(reported: &Reported, summary: &Summary<'_>) -> String {
+    let mut text = format!("### handsctl {}\n\n{}\n\n", markdown(summary.command), markdown(summary.target));
+    text.push_str("| | |\n|---|---|\n");
+    let mut row = |label: &str, value: &str| {
+        if !value.is_empty() {
+            let _infallible = writeln!(text, "| {label} | {} |", markdown(value));
+        }
+    };
+    let id = summary.id.map_or_else(String::new, |id| format!(", {id}"));
+    row("result", &format!("exit {}{id}", summary.exit));
+    row("message", summary.message);
+    row("objects", &wording::counts(&reported.objects));
+    row("revision", &summary.revision.map_or_else(String::new, |revision| revision.to_string()));
+    row("url", summary.url.unwrap_or_default());
+    for finding in &reported.findings {
+        row(finding.id.code(), &format!("{}: {}: {}", finding.object, finding.id.title(), finding.message));
+    }
+    text.push('\n');
+    text
+}
+
+/// Text within a cell of a Markdown table.
+fn markdown(text: &str) -> String {
+    let line = one_line(text).replace('&', "&amp;").replace('<', "&lt;");
+    line.chars().fold(String::new(), |mut escaped, character| {
+        if matches!(character, '\\' | '|' | '`' | '*' | '_' | '[' | ']') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostic::SourceText;
+    use crate::error::Kind;
+
+    fn location(name: &str) -> Location {
+        let source = SourceText { name: name.into(), text: "[deploy]\nimage = \"x:1\"\n".into() };
+        Location { source: Arc::new(source), span: 17..22 }
+    }
+
+    #[test]
+    fn an_annotation_points_at_the_key_and_is_escaped() {
+        let error = Error::new(Id::ImageNotFound, Kind::Rollout, "100% gone: a, b")
+            .fact("evidence", "line 1\r\nline 2")
+            .hint("mend it")
+            .at(Some(location("my,conf:1.toml")));
+        assert_eq!(
+            super::error(&error),
+            "::error file=my%2Cconf%3A1.toml,line=2,col=9,title=HC4103 the image does not exist\
+             ::100%25 gone: a, b%0Aevidence: line 1%0D%0Aline 2%0Ahint: mend it\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_file_has_no_place() {
+        for name in ["environment variable HANDSCTL_DEPLOY_IMAGE", "--set"] {
+            let text = annotation(Level::Warning, Id::BadValue, Some(&location(name)), "no");
+            assert_eq!(text, "::warning title=HC0111 bad value::no\n");
+        }
+    }
+
+    #[test]
+    fn commands_in_a_log_lose_their_force() {
+        assert_eq!(
+            defuse("a\n  ::endgroup::\n::add-mask::x\nb ##[error]c"),
+            "a\n  : :endgroup::\n: :add-mask::x\nb # #[error]c"
+        );
+        assert_eq!(defuse("std::vec and 12::30\n"), "std::vec and 12::30\n");
+    }
+
+    #[test]
+    fn markdown_cannot_leave_its_cell() {
+        assert_eq!(markdown("a | <b>\n`c`"), "a \\| &lt;b> \\`c\\`");
+    }
+}

@@ -1,0 +1,251 @@
+//! The machine-readable stream: one line per event. The schema stands above [`crate::event`]. Pure.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::failure::Position;
+use super::summary::FindingObject;
+use crate::event::{Event, Phase};
+use crate::plan::ObjectId;
+
+/// The version of the schema.
+const VERSION: u8 = 1;
+
+/// Numbers the lines of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Json {
+    seq: u64,
+}
+
+impl Json {
+    /// The lines of an event, each with its newline. A plan has a line for each of its objects.
+    pub(super) fn lines(&mut self, event: &Event, now: Timestamp) -> serde_json::Result<String> {
+        let mut text = String::new();
+        for body in bodies(event) {
+            self.seq += 1;
+            let line =
+                Line { v: VERSION, seq: self.seq, ts: format!("{now:.3}"), r#type: event.word(), body };
+            text.push_str(&serde_json::to_string(&line)?);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    seq: u64,
+    ts: String,
+    r#type: &'static str,
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+/// An object for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct ObjectRef<'a> {
+    group: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> ObjectRef<'a> {
+    pub(super) fn of(object: &'a ObjectId) -> Self {
+        Self {
+            group: &object.group,
+            kind: &object.kind,
+            namespace: object.namespace.as_deref(),
+            name: &object.name,
+        }
+    }
+}
+
+/// The fields of each type, always all of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Started {
+        command: &'a str,
+        message: &'a str,
+    },
+    Config {
+        phase: &'static str,
+        message: &'a str,
+    },
+    Step {
+        phase: &'static str,
+        name: &'a str,
+        action: &'static str,
+        message: &'a str,
+    },
+    Planned {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+    },
+    Object {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+        action: &'static str,
+        message: Option<&'a str>,
+    },
+    Rollout {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+        ready: bool,
+        message: &'a str,
+    },
+    Finding {
+        phase: &'static str,
+        #[serde(flatten)]
+        finding: FindingObject<'a>,
+    },
+    Probe {
+        phase: &'static str,
+        ready: bool,
+        message: String,
+    },
+    Waiting {
+        object: Option<ObjectRef<'a>>,
+        message: &'a str,
+        left: Option<u64>,
+    },
+    Warning {
+        id: &'static str,
+        message: &'a str,
+        location: Option<Position<'a>>,
+    },
+    Wire {
+        requests: u64,
+        bytes_in: u64,
+        bytes_out: u64,
+        slowest: &'a str,
+    },
+    Finished {
+        exit: u8,
+        id: Option<&'static str>,
+        revision: Option<u64>,
+        url: Option<&'a str>,
+        message: &'a str,
+    },
+}
+
+fn bodies(event: &Event) -> Vec<Body<'_>> {
+    let body = match event {
+        Event::Planned { objects } => {
+            let planned =
+                |object| Body::Planned { phase: Phase::Apply.word(), object: ObjectRef::of(object) };
+            return objects.iter().map(planned).collect();
+        }
+        Event::Started { command, target } => Body::Started { command, message: target },
+        Event::Config { message } => Body::Config { phase: Phase::Config.word(), message },
+        Event::Step { phase, name, progress, message } => {
+            Body::Step { phase: phase.word(), name, action: progress.word(), message }
+        }
+        Event::Object { phase, object, action, message } => Body::Object {
+            phase: phase.word(),
+            object: ObjectRef::of(object),
+            action: action.word(),
+            message: message.as_deref(),
+        },
+        Event::Rollout { object, ready, message } => {
+            let phase = Phase::Track.word();
+            Body::Rollout { phase, object: ObjectRef::of(object), ready: *ready, message }
+        }
+        Event::Finding(finding) => {
+            Body::Finding { phase: Phase::Track.word(), finding: FindingObject::of(finding) }
+        }
+        Event::Probe { target, healthy, message } => Body::Probe {
+            phase: Phase::Probe.word(),
+            ready: *healthy,
+            message: format!("{target} {message}"),
+        },
+        Event::Waiting { object, message, left } => Body::Waiting {
+            object: object.as_ref().map(ObjectRef::of),
+            message,
+            left: left.map(|left| left.as_secs()),
+        },
+        Event::Warning { id, message, diagnostic } => {
+            let location = diagnostic.as_ref().and_then(|diagnostic| diagnostic.location.as_ref());
+            Body::Warning { id: id.code(), message, location: location.map(Position::of) }
+        }
+        Event::Wire { requests, bytes_in, bytes_out, slowest } => {
+            Body::Wire { requests: *requests, bytes_in: *bytes_in, bytes_out: *bytes_out, slowest }
+        }
+        Event::Finished(finished) => Body::Finished {
+            exit: finished.exit,
+            id: finished.id.map(crate::catalogue::Id::code),
+            revision: finished.revision,
+            url: finished.url.as_deref(),
+            message: &finished.message,
+        },
+    };
+    vec![body]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::super::scenario::{self, moment};
+    use super::*;
+    use crate::event::Action;
+
+    fn all_lines() -> Vec<Value> {
+        let mut json = Json::default();
+        let pruned = scenario::object(Action::Pruned, scenario::deployment(), None);
+        let scenarios = [scenario::deploy(), vec![(50_000, pruned)], scenario::up_with_a_bad_image()];
+        let text: String =
+            scenarios.iter().flatten().map(|(at, event)| json.lines(event, moment(*at)).unwrap()).collect();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The table of types and fields above `event.rs`.
+    fn documented() -> BTreeMap<String, BTreeSet<String>> {
+        let mut table = BTreeMap::new();
+        for line in include_str!("../event.rs").lines().take_while(|line| line.starts_with("//!")) {
+            let cells: Vec<&str> = line.trim_start_matches("//! ").split('|').map(str::trim).collect();
+            let [_, types, fields, _, _] = cells.as_slice() else { continue };
+            for name in types.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')) {
+                let fields = fields.trim_matches('`').split(' ').map(str::to_owned).collect();
+                table.insert(name.to_owned(), fields);
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn every_type_has_exactly_its_documented_fields() {
+        let documented = documented();
+        let mut seen = BTreeSet::new();
+        for line in all_lines() {
+            let kind = line["type"].as_str().unwrap().to_owned();
+            let mut fields: BTreeSet<String> = line.as_object().unwrap().keys().cloned().collect();
+            for common in ["v", "seq", "ts", "type"] {
+                assert!(fields.remove(common), "{line} has no {common}");
+            }
+            assert_eq!(Some(&fields), documented.get(&kind), "{line}");
+            seen.insert(kind);
+        }
+        let documented: BTreeSet<String> = documented.into_keys().collect();
+        assert_eq!(seen, documented, "every type of the schema is exercised here");
+    }
+
+    #[test]
+    fn lines_are_numbered_without_gaps() {
+        let numbers: Vec<u64> = all_lines().iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn as_written() {
+        let mut json = Json::default();
+        let text: String =
+            scenario::deploy().iter().map(|(at, event)| json.lines(event, moment(*at)).unwrap()).collect();
+        assert!(!text.contains("very-secret"));
+        assert_recorded!("events.ndjson", text);
+    }
+}

@@ -1,0 +1,155 @@
+//! Commands as lists of events, each with the milliseconds since the beginning.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
+use crate::event::{Action, Event, Finished, Phase, Progress};
+use crate::plan::ObjectId;
+use crate::status::Finding;
+
+pub(super) type Scenario = Vec<(i64, Event)>;
+
+pub(super) fn moment(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_763_700_000_000 + milliseconds).unwrap()
+}
+
+pub(super) fn deployment() -> ObjectId {
+    ObjectId::namespaced("apps", "Deployment", "hands", "openhands")
+}
+
+pub(super) fn step(phase: Phase, name: &str, progress: Progress, message: &str) -> Event {
+    Event::Step { phase, name: name.into(), progress, message: message.into() }
+}
+
+pub(super) fn object(action: Action, object: ObjectId, message: Option<&str>) -> Event {
+    Event::Object { phase: Phase::Apply, object, action, message: message.map(Into::into) }
+}
+
+fn rollout(ready: bool, message: &str) -> Event {
+    Event::Rollout { object: deployment(), ready, message: message.into() }
+}
+
+fn started(command: &str) -> Event {
+    let target = "openhands → kwok-local-hands / openhands".into();
+    Event::Started { command: command.into(), target }
+}
+
+pub(super) fn image_missing() -> Finding {
+    Finding {
+        id: Id::ImageNotFound,
+        object: ObjectId::namespaced("", "Pod", "hands", "openhands-6d5f9c7b9-x2kqp"),
+        container: Some("openhands".into()),
+        message: "Failed to pull image \"openhands:0.95\":\n manifest \u{1b}[31munknown".into(),
+        evidence: vec!["2 times in 14 s".into()],
+        log: Vec::new(),
+        affected: None,
+        lookups: Vec::new(),
+        hints: vec!["mend the tag and run `handsctl deploy`".into()],
+    }
+}
+
+pub(super) fn literal_secret() -> Event {
+    let text = "[llm]\napi_key = \"sk-very-secret\"\n";
+    let source = Arc::new(SourceText { name: "config.toml".into(), text: text.into() });
+    let diagnostic = Diagnostic {
+        id: Id::LiteralSecret,
+        severity: Severity::Warning,
+        message: "`[llm] api_key` is written in the file".into(),
+        location: Some(Location { source, span: 16..32 }),
+        label: "moved to a Secret".into(),
+        masked: true,
+    };
+    let message = diagnostic.message.clone();
+    Event::Warning { id: Id::LiteralSecret, message, diagnostic: Some(Box::new(diagnostic)) }
+}
+
+/// Everything is new, one object is kept, the image takes its time.
+pub(super) fn deploy() -> Scenario {
+    let config_map = ObjectId::namespaced("", "ConfigMap", "hands", "openhands-config-7f9c2ab104");
+    let service = ObjectId::namespaced("", "Service", "hands", "openhands");
+    let claim = ObjectId::namespaced("", "PersistentVolumeClaim", "hands", "openhands-state");
+    let plain = Event::Warning {
+        id: Id::SimulatedNodes,
+        message: "nodes are simulated: no container runs".into(),
+        diagnostic: None,
+    };
+    vec![
+        (0, Event::Config { message: "config.toml  (12 keys set, 1 warning)".into() }),
+        (1, literal_secret()),
+        (3, started("deploy")),
+        (4, step(Phase::Preflight, "preflight", Progress::Begun, "")),
+        (5, plain),
+        (110, step(Phase::Preflight, "preflight", Progress::Done, "api v1.34.4, 4 objects, rights ok")),
+        (111, Event::Planned { objects: vec![config_map.clone(), deployment()] }),
+        (112, step(Phase::Apply, "apply", Progress::Begun, "")),
+        (310, object(Action::Created, config_map, None)),
+        (311, object(Action::Configured, deployment(), Some("restarts the pod: image"))),
+        (312, object(Action::Unchanged, service, None)),
+        (313, object(Action::Kept, claim, Some("5Gi (reclaim Delete)"))),
+        (330, step(Phase::Apply, "apply", Progress::Done, "")),
+        (331, step(Phase::Track, "rollout", Progress::Begun, "")),
+        (332, rollout(false, "0/1: pulling image")),
+        (333, rollout(false, "0/1: pulling image")),
+        (10_000, waiting("0/1: pulling image 9 s", 890)),
+        (30_333, waiting("0/1: pulling image 29 s", 870)),
+        (41_020, rollout(true, "1/1")),
+        (41_021, step(Phase::Track, "rollout", Progress::Done, "deployment.apps/openhands 1/1")),
+        (41_022, step(Phase::Probe, "probe", Progress::Begun, "")),
+        (41_060, probe()),
+        (41_061, step(Phase::Probe, "probe", Progress::Done, "")),
+        (41_062, step(Phase::Settings, "settings", Progress::Skipped, "no key, nothing to seed")),
+        (41_063, wire()),
+        (41_200, Event::Finished(finished())),
+    ]
+}
+
+fn waiting(message: &str, left: u64) -> Event {
+    let left = Some(Duration::from_secs(left));
+    Event::Waiting { object: Some(deployment()), message: message.into(), left }
+}
+
+pub(super) fn probe() -> Event {
+    Event::Probe { target: "/alive".into(), healthy: true, message: "200 in 6 ms".into() }
+}
+
+pub(super) fn wire() -> Event {
+    Event::Wire { requests: 23, bytes_in: 42_000, bytes_out: 9_300, slowest: "PATCH deployment 34 ms".into() }
+}
+
+fn finished() -> Finished {
+    Finished {
+        exit: 0,
+        id: None,
+        revision: Some(4),
+        url: Some("http://localhost/".into()),
+        message: "OpenHands is ready at http://localhost/".into(),
+        next: vec![
+            ("logs".into(), "handsctl logs -f".into()),
+            ("undo".into(), "handsctl teardown            (keeps the 5Gi volume)".into()),
+        ],
+    }
+}
+
+/// Two commands in one, and the second fails.
+pub(super) fn up_with_a_bad_image() -> Scenario {
+    let id = Some(Id::ImageNotFound);
+    vec![
+        (0, started("cluster up")),
+        (1, step(Phase::Cluster, "control plane", Progress::Begun, "building etcd")),
+        (2_000, step(Phase::Cluster, "control plane", Progress::Begun, "building kubectl")),
+        (24_000, step(Phase::Cluster, "control plane", Progress::Done, "v1.34.4")),
+        (24_001, started("deploy")),
+        (24_002, step(Phase::Track, "rollout", Progress::Begun, "")),
+        (26_000, Event::Finding(Box::new(image_missing()))),
+        (26_001, Event::Finding(Box::new(image_missing()))),
+        (26_500, step(Phase::Track, "rollout", Progress::Failed, "deployment.apps/openhands 0/1")),
+        (
+            26_501,
+            Event::Finished(Finished { exit: 9, id, message: "not shown".into(), ..Finished::default() }),
+        ),
+    ]
+}

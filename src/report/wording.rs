@@ -1,0 +1,122 @@
+//! The words that every form of the output shares: counts, durations, sizes, names of phases.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::event::{Action, Phase};
+use crate::plan::ObjectId;
+
+/// The word for a phase on the screen; the event stream's word but for "track", which people call a rollout.
+pub(super) fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Track => "rollout",
+        other => other.word(),
+    }
+}
+
+/// The first column: nine wide, and a blank more behind what is longer, so that it does not run into the text.
+pub(super) fn label(label: &str) -> String {
+    if label.len() > 9 { format!("{label} ") } else { format!("{label:<9}") }
+}
+
+/// Lines, each with its newline.
+pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
+}
+
+/// `1 created, 9 unchanged`; empty when nothing was done.
+pub(super) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
+    let mut counted: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
+    for (_, action, _) in objects {
+        *counted.entry(*action).or_default() += 1;
+    }
+    let parts: Vec<String> =
+        counted.iter().map(|(action, count)| format!("{count} {}", action.word())).collect();
+    parts.join(", ")
+}
+
+/// The time from one moment to another; zero when the clock was set back.
+pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+/// `0.2s`, `1m05s`, `2h07m`: how long something took.
+pub(super) fn took(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1}s", duration.as_secs_f64()),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// `29 s`, `14 m 48 s`, `2 h 7 m`: how long something goes on, or is left.
+pub(super) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// `00:41.20`: minutes, seconds and hundredths since the beginning.
+pub(super) fn stopwatch(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    format!("{:02}:{:02}.{:02}", seconds / 60, seconds % 60, duration.subsec_millis() / 10)
+}
+
+/// `512 B`, `41 KiB`, `3.2 MiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match count {
+        0..KIB => format!("{count} B"),
+        KIB..MIB => format!("{} KiB", count / KIB),
+        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
+    }
+}
+
+/// `requests 23 · 41 KiB in · 9 KiB out · slowest PATCH deployment 34 ms`
+pub(super) fn wire(requests: u64, bytes_in: u64, bytes_out: u64, slowest: &str) -> String {
+    let slowest = if slowest.is_empty() { String::new() } else { format!(" · slowest {slowest}") };
+    format!("requests {requests} · {} in · {} out{slowest}", bytes(bytes_in), bytes(bytes_out))
+}
+
+/// What is waited for: `deployment.apps/openhands 0/1: pulling image`.
+pub(super) fn gap(object: Option<&ObjectId>, message: &str) -> String {
+    object.map_or_else(|| message.to_owned(), |object| format!("{object} {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let table = [
+            (210, "0.2s", "0 s", "00:00.21"),
+            (29_400, "29.4s", "29 s", "00:29.40"),
+            (888_000, "14m48s", "14 m 48 s", "14:48.00"),
+            (7_620_000, "2h07m", "2 h 7 m", "127:00.00"),
+        ];
+        for (milliseconds, short, long, watch) in table {
+            let duration = Duration::from_millis(milliseconds);
+            assert_eq!((took(duration).as_str(), span(duration).as_str()), (short, long));
+            assert_eq!(stopwatch(duration), watch);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_counts_as_no_time() {
+        let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::constant(10, 0));
+        assert_eq!(elapsed(early, late), Duration::from_secs(10));
+        assert_eq!(elapsed(late, early), Duration::ZERO);
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!([bytes(512), bytes(42_100), bytes(3_400_000)], ["512 B", "41 KiB", "3.2 MiB"]);
+    }
+}
