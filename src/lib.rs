@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod plan;
+pub mod provider;
 pub mod report;
 pub mod settings;
 pub mod status;

@@ -1,0 +1,98 @@
+//! Builds with a Go toolchain that notes how it is called.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::Search;
+use super::pinned::Pinned;
+use super::program::Set;
+use crate::catalogue::Id;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::provider::environment::Environment;
+
+use super::search::Place;
+
+/// Writes a program that ends well, or fails as Go does where the file `fail` is beside it.
+const GO: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+echo "$GOFLAGS|$GOTOOLCHAIN|$CGO_ENABLED|$(ls | tr '\n' ' ')|$*" >>"$here/calls"
+[ ! -e "$here/fail" ] || { echo "go: module lookup disabled" >&2; exit 1; }
+while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\n' >"$2"
+"#;
+
+fn environment(folder: &Path) -> Environment {
+    let go = folder.join("go");
+    std::fs::write(&go, GO).unwrap();
+    std::fs::set_permissions(&go, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Environment {
+        state: folder.join("state"),
+        cache: folder.join("cache"),
+        assets: Vec::new(),
+        path: folder.as_os_str().to_owned(),
+        kubeconfigs: vec![folder.join("config")],
+        releases: Some("http://127.0.0.1:1".to_owned()),
+    }
+}
+
+async fn search(environment: &Environment, set: Set, asked: Option<&str>) -> Result<Place> {
+    let pinned = Pinned::read().unwrap();
+    Search::new(environment, set, asked, pinned.of(set), &Events::channel().0).run().await
+}
+
+fn calls(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("calls")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn fact(error: &Error, label: &str) -> String {
+    error.facts().iter().find(|fact| fact.label == label).unwrap().text.clone()
+}
+
+#[tokio::test]
+async fn what_cannot_be_downloaded_is_built_once_from_the_pinned_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = environment(folder.path());
+    let place = search(&here, Set::Kwok, None).await.unwrap();
+    assert!(place.folder.join("kwok").exists() && place.folder.join("kwokctl").exists());
+    assert_eq!(search(&here, Set::Kwok, None).await.unwrap(), place);
+    let calls = calls(folder.path());
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    let expected = "-mod=readonly -trimpath -buildvcs=false|local|0|go.mod go.sum |build -ldflags -s -w -o ";
+    assert!(calls[0].starts_with(expected), "{}", calls[0]);
+    assert!(calls[1].ends_with(" sigs.k8s.io/kwok/cmd/kwokctl"), "{}", calls[1]);
+}
+
+#[tokio::test]
+async fn kubernetes_is_told_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    search(&environment(folder.path()), Set::Kubernetes, None).await.unwrap();
+    let calls = calls(folder.path());
+    assert_eq!(calls.len(), 4, "{calls:?}");
+    for call in calls {
+        assert!(call.contains(" -X k8s.io/component-base/version.gitVersion=v1."), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_fails_says_what_go_said_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = environment(folder.path());
+    std::fs::write(folder.path().join("fail"), "").unwrap();
+    let error = search(&here, Set::Etcd, None).await.unwrap_err();
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetMissing, 14));
+    assert_eq!(fact(&error, "stderr"), "go: module lookup disabled");
+    assert!(fact(&error, "command").contains("/go build "), "{error:?}");
+    assert!(fact(&error, "tried").contains("download: http://127.0.0.1:1/etcd/"), "{error:?}");
+    std::fs::remove_file(folder.path().join("fail")).unwrap();
+    assert!(search(&here, Set::Etcd, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_pinned_is_not_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = search(&environment(folder.path()), Set::Kubernetes, Some("v1.99.0")).await.unwrap_err();
+    assert!(fact(&error, "tried").contains("build: the Go module is pinned to v1."), "{error:?}");
+    assert!(calls(folder.path()).is_empty());
+}

@@ -1,0 +1,159 @@
+//! Downloads a program of an official release. What does not match its checksum is thrown away.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use sha2::{Digest as _, Sha256};
+
+use super::cache::hex;
+use super::release::{Checksum, Packing, Release, sum_of};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
+
+/// Without a network the next way is tried soon.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Until the first byte of an answer.
+const ANSWER: Duration = Duration::from_secs(15);
+/// A whole file: the largest has 100 MB.
+const BODY: Duration = Duration::from_secs(900);
+/// A file of checksums is not longer than this.
+const SUMS: u64 = 1 << 20;
+
+/// Why a program was not downloaded.
+#[derive(Debug)]
+pub(super) enum NotFetched {
+    /// It cannot be had this way: another way may be tried.
+    Unavailable(String),
+    /// Something is wrong that must not be passed over.
+    Failed(Error),
+}
+
+impl NotFetched {
+    fn io(action: String, error: io::Error) -> Self {
+        Self::Failed(Error::io(action, error))
+    }
+}
+
+/// Downloads into a file, which is complete and genuine when this returns Ok. Dropping the future ends the download.
+pub(super) async fn fetch(release: Release, to: PathBuf) -> Result<(), NotFetched> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let _stopped = StopOnDrop(Arc::clone(&stop));
+    let work = tokio::task::spawn_blocking(move || Download { release, to, stop }.run());
+    work.await.unwrap_or_else(|panicked| {
+        Err(NotFetched::Failed(Error::internal("the download ended abruptly").caused_by(panicked)))
+    })
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Download {
+    release: Release,
+    to: PathBuf,
+    stop: Arc<AtomicBool>,
+}
+
+impl Download {
+    fn run(&self) -> Result<(), NotFetched> {
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder()
+                .timeout_resolve(Some(CONNECT))
+                .timeout_connect(Some(CONNECT))
+                .timeout_recv_response(Some(ANSWER))
+                .timeout_recv_body(Some(BODY))
+                .user_agent(concat!("handsctl/", env!("CARGO_PKG_VERSION")))
+                .build(),
+        );
+        let expected = self.expected(&agent)?;
+        let archive = self.to.with_extension("download");
+        let file = if self.release.packing == Packing::Plain { &self.to } else { &archive };
+        let found = self.body(&agent, file).inspect_err(|_| discard(file))?;
+        if found != expected {
+            discard(file);
+            return Err(NotFetched::Failed(self.mismatch(&expected, &found)));
+        }
+        if let Packing::TarGz(member) = &self.release.packing {
+            let unpacked = unpack(&archive, member, &self.to);
+            discard(&archive);
+            unpacked.map_err(|error| {
+                NotFetched::io(format!("cannot unpack {member} of {}", self.release.url), error)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The sum is read first: without one nothing is downloaded.
+    fn expected(&self, agent: &ureq::Agent) -> Result<String, NotFetched> {
+        match &self.release.checksum {
+            Checksum::Pinned(sum) => Ok(sum.to_ascii_lowercase()),
+            Checksum::Unknown => Err(NotFetched::Unavailable(format!(
+                "{}: no checksum is published or pinned",
+                self.release.url
+            ))),
+            Checksum::Published { url, file } => {
+                let unavailable = |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {error}"));
+                let mut response = agent.get(url).call().map_err(unavailable)?;
+                let text =
+                    response.body_mut().with_config().limit(SUMS).read_to_string().map_err(unavailable)?;
+                sum_of(&text, file)
+                    .ok_or_else(|| NotFetched::Unavailable(format!("{url}: has no SHA-256 of {file}")))
+            }
+        }
+    }
+
+    /// Writes the answer's body into the file and returns its SHA-256.
+    fn body(&self, agent: &ureq::Agent, file: &Path) -> Result<String, NotFetched> {
+        let url = &self.release.url;
+        let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
+        let response = agent.get(url).call().map_err(|error| unavailable(&error))?;
+        let mut body = response.into_body().into_reader();
+        let cannot_write = |error| NotFetched::io(format!("cannot write {}", file.display()), error);
+        let mut target = File::create(file).map_err(cannot_write)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(unavailable(&"interrupted"));
+            }
+            let read = body.read(&mut buffer).map_err(|error| unavailable(&error))?;
+            if read == 0 {
+                return Ok(hex(&hash.finalize()));
+            }
+            hash.update(&buffer[..read]);
+            target.write_all(&buffer[..read]).map_err(cannot_write)?;
+        }
+    }
+
+    fn mismatch(&self, expected: &str, found: &str) -> Error {
+        let message = format!("the download {} does not match its checksum", self.release.url);
+        Error::new(Id::AssetChecksum, Kind::Prerequisite, message)
+            .fact("expected", format!("sha256 {expected}"))
+            .fact("found", format!("sha256 {found}"))
+    }
+}
+
+/// What is incomplete is never used; removing it only saves room.
+fn discard(file: &Path) {
+    let _it_may_not_exist = std::fs::remove_file(file);
+}
+
+fn unpack(archive: &Path, member: &str, to: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(File::open(archive)?)));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if entry.path()?.to_str() == Some(member) {
+            return io::copy(&mut entry, &mut File::create(to)?).map(drop);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "the archive has no such file"))
+}

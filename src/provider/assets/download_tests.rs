@@ -1,0 +1,232 @@
+//! Downloads from a server on loopback that answers as a release server does, or does not.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
+
+use super::cache::hex;
+use super::download::{NotFetched, fetch};
+use super::pinned::{Pin, Pinned};
+use super::program::{Program, Set};
+use super::release::{Mirror, Platform, Release, release};
+use super::{Search, locate};
+use crate::catalogue::Id;
+use crate::event::{Event, Events, Progress};
+use crate::provider::environment::Environment;
+
+const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
+
+/// What the server says at a path.
+#[derive(Clone)]
+enum Answer {
+    Whole(Vec<u8>),
+    /// The length of all of it, then half of it, then the end.
+    Half(Vec<u8>),
+}
+
+/// Serves until the test's process ends. Returns its address.
+fn serve(answers: BTreeMap<String, Answer>) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            answer(connection.unwrap(), &answers);
+        }
+    });
+    address
+}
+
+fn answer(mut connection: TcpStream, answers: &BTreeMap<String, Answer>) {
+    let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+    let request = lines.next().unwrap().unwrap();
+    for line in lines.by_ref() {
+        if line.unwrap().is_empty() {
+            break;
+        }
+    }
+    let path = request.split(' ').nth(1).unwrap();
+    let (status, length, body) = match answers.get(path) {
+        Some(Answer::Whole(body)) => ("200 OK", body.len(), body.as_slice()),
+        Some(Answer::Half(body)) => ("200 OK", body.len(), &body[..body.len() / 2]),
+        None => ("404 Not Found", 0, &[][..]),
+    };
+    write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").unwrap();
+    connection.write_all(body).unwrap();
+}
+
+fn sum(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+fn archive(member: &str, content: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, member, content).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn pin() -> Pin {
+    Pin { version: "v1".into(), sha256: BTreeMap::new() }
+}
+
+fn kubectl(base: &str) -> Release {
+    release(&Mirror::new(Some(base)), Program::Kubectl, "v1", LINUX, &pin())
+}
+
+const KUBECTL: &str = "/kubernetes/v1/bin/linux/amd64/kubectl";
+
+/// A server with a kubectl whose checksum file says `sum`.
+fn with_kubectl(file: Answer, sum: &str) -> String {
+    let sums = Answer::Whole(format!("{sum}\n").into_bytes());
+    serve([(KUBECTL.to_owned(), file), (format!("{KUBECTL}.sha256"), sums)].into())
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_genuine_file_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("kubectl");
+    let content = vec![7; 300_000];
+    let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
+    fetch(kubectl(&base), to.clone()).await.unwrap();
+    assert_eq!(std::fs::read(&to).unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_member_of_an_archive_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = archive("etcd-v1-linux-amd64/etcd", b"the program");
+    let sums = format!("{}  other.tar.gz\n{}  etcd-v1-linux-amd64.tar.gz\n", "0".repeat(64), sum(&packed));
+    let base = serve(
+        [
+            ("/etcd/v1/etcd-v1-linux-amd64.tar.gz".to_owned(), Answer::Whole(packed)),
+            ("/etcd/v1/SHA256SUMS".to_owned(), Answer::Whole(sums.into_bytes())),
+        ]
+        .into(),
+    );
+    let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
+    fetch(release, folder.path().join("etcd")).await.unwrap();
+    assert_eq!(std::fs::read(folder.path().join("etcd")).unwrap(), b"the program");
+    assert_eq!(entries(folder.path()), ["etcd"], "the archive is not kept");
+}
+
+#[tokio::test]
+async fn what_does_not_match_its_checksum_is_an_error_and_thrown_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = with_kubectl(Answer::Whole(b"something else".to_vec()), &sum(b"the program"));
+    let NotFetched::Failed(error) = fetch(kubectl(&base), folder.path().join("kubectl")).await.unwrap_err()
+    else {
+        panic!("it must not be passed over")
+    };
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetChecksum, 14));
+    assert_eq!(error.facts()[0].text, format!("sha256 {}", sum(b"the program")));
+    assert!(entries(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_or_cut_short_is_unavailable_and_leaves_nothing() {
+    let content = vec![7; 300_000];
+    for (base, reason) in [
+        (serve(BTreeMap::new()), "404"),
+        (serve([(format!("{KUBECTL}.sha256"), Answer::Whole(sum(&content).into_bytes()))].into()), "404"),
+        (
+            serve([(format!("{KUBECTL}.sha256"), Answer::Whole(b"<html>".to_vec()))].into()),
+            "has no SHA-256 of kubectl",
+        ),
+        (with_kubectl(Answer::Half(content.clone()), &sum(&content)), "kubectl: "),
+        ("http://127.0.0.1:1".to_owned(), "refused"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        match fetch(kubectl(&base), folder.path().join("kubectl")).await {
+            Err(NotFetched::Unavailable(why)) => assert!(why.contains(reason), "{why}"),
+            other => panic!("{reason}: {other:?}"),
+        }
+        assert!(entries(folder.path()).is_empty(), "{reason}");
+    }
+}
+
+/// An environment in which a download is the only way.
+fn environment(folder: &Path, base: String) -> Environment {
+    Environment {
+        state: folder.join("state"),
+        cache: folder.join("cache"),
+        assets: Vec::new(),
+        path: std::ffi::OsString::new(),
+        kubeconfigs: vec![folder.join("config")],
+        releases: Some(base),
+    }
+}
+
+/// All programs of Kubernetes, each with its sum.
+fn kubernetes(version: &str) -> BTreeMap<String, Answer> {
+    let Platform { os, arch } = Platform::here();
+    let mut answers = BTreeMap::new();
+    for program in Set::Kubernetes.programs() {
+        let path = format!("/kubernetes/{version}/bin/{os}/{arch}/{program}");
+        let content = format!("#!/bin/sh\necho {program} {version}\n").into_bytes();
+        answers.insert(format!("{path}.sha256"), Answer::Whole(sum(&content).into_bytes()));
+        answers.insert(path, Answer::Whole(content));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_set_is_downloaded_once_however_many_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    let pinned = Pinned::read().unwrap();
+    let pin = pinned.of(Set::Kubernetes);
+    let here = environment(folder.path(), serve(kubernetes("v1.99.0")));
+    let (events, mut seen) = Events::channel();
+    let search = || Search::new(&here, Set::Kubernetes, Some("v1.99.0"), pin, &events).run();
+    let (one, two) = tokio::join!(search(), search());
+    let place = one.unwrap();
+    assert_eq!(place, two.unwrap());
+    assert_eq!(place.version, "v1.99.0");
+    let output = std::process::Command::new(place.folder.join("kubectl")).output().unwrap();
+    assert_eq!(output.stdout, b"kubectl v1.99.0\n");
+
+    let mut begun = Vec::new();
+    while let Ok(event) = seen.try_recv() {
+        if let Event::Step { progress: Progress::Begun, message, .. } = event {
+            begun.push(message);
+        }
+    }
+    begun.retain(|message| message != "another handsctl prepares kubernetes v1.99.0");
+    assert_eq!(begun.len(), 4, "{begun:?}");
+    assert_eq!(begun[0], "downloading kube-apiserver v1.99.0 (2 of 7)");
+
+    // Without any server: from the cache.
+    let offline = Environment { releases: Some("http://127.0.0.1:1".into()), ..here.clone() };
+    let cached = Search::new(&offline, Set::Kubernetes, Some("v1.99.0"), pin, &events).run().await.unwrap();
+    assert_eq!(cached, place);
+}
+
+#[tokio::test]
+async fn a_download_that_is_not_genuine_ends_the_search() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = Pinned::read().unwrap().of(Set::Etcd).version.clone();
+    let Platform { os, arch } = Platform::here();
+    let file = format!("etcd-{version}-{os}-{arch}.tar.gz");
+    let sums = format!("{}  {file}\n", "0".repeat(64)).into_bytes();
+    let base = serve(
+        [
+            (format!("/etcd/{version}/{file}"), Answer::Whole(b"changed on the way".to_vec())),
+            (format!("/etcd/{version}/SHA256SUMS"), Answer::Whole(sums)),
+        ]
+        .into(),
+    );
+    let error = locate(&environment(folder.path(), base), None, &Events::channel().0).await.unwrap_err();
+    assert_eq!(error.id(), Id::AssetChecksum);
+}

@@ -1,0 +1,92 @@
+//! The versions that handsctl is tested with, and the Go modules that pin them (`kind/assets`).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::program::Set;
+use crate::error::{Error, Result};
+
+/// `kind/assets/versions.toml`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pinned {
+    etcd: Pin,
+    kubernetes: Pin,
+    kwok: Pin,
+}
+
+/// One set's version.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pin {
+    /// `v1.34.4`.
+    pub(super) version: String,
+    /// SHA-256 in hex by the file's name, for releases that publish no checksums themselves.
+    #[serde(default)]
+    pub(super) sha256: BTreeMap<String, String>,
+}
+
+impl Pinned {
+    pub(super) fn read() -> Result<Self> {
+        toml::from_str(include_str!("../../../kind/assets/versions.toml"))
+            .map_err(|error| Error::internal("cannot read the embedded versions.toml").caused_by(error))
+    }
+
+    pub(super) const fn of(&self, set: Set) -> &Pin {
+        match set {
+            Set::Etcd => &self.etcd,
+            Set::Kubernetes => &self.kubernetes,
+            Set::Kwok => &self.kwok,
+        }
+    }
+}
+
+/// A Go module that pins a set: `go.mod` and `go.sum`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Module {
+    pub(super) manifest: &'static str,
+    pub(super) sums: &'static str,
+}
+
+pub(super) const fn module(set: Set) -> Module {
+    match set {
+        Set::Etcd => Module {
+            manifest: include_str!("../../../kind/assets/etcd/go.mod"),
+            sums: include_str!("../../../kind/assets/etcd/go.sum"),
+        },
+        Set::Kubernetes => Module {
+            manifest: include_str!("../../../kind/assets/kubernetes/go.mod"),
+            sums: include_str!("../../../kind/assets/kubernetes/go.sum"),
+        },
+        Set::Kwok => Module {
+            manifest: include_str!("../../../kind/assets/kwok/go.mod"),
+            sums: include_str!("../../../kind/assets/kwok/go.sum"),
+        },
+    }
+}
+
+impl Module {
+    /// The Go that it asks for: `1.26.0`.
+    pub(super) fn go(self) -> Option<&'static str> {
+        self.manifest.lines().find_map(|line| line.strip_prefix("go "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_and_versions_agree() {
+        let pinned = Pinned::read().unwrap();
+        for (set, path) in [
+            (Set::Etcd, "go.etcd.io/etcd/server/v3"),
+            (Set::Kubernetes, "k8s.io/kubernetes"),
+            (Set::Kwok, "sigs.k8s.io/kwok"),
+        ] {
+            let line = format!("require {path} {}", pinned.of(set).version);
+            assert!(module(set).manifest.lines().any(|it| it == line), "{set}: {line}");
+            assert!(module(set).go().is_some());
+            assert!(module(set).sums.contains(&format!("{path} {} h1:", pinned.of(set).version)), "{set}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Where the official releases are, and how they are known to be genuine.
+
+use super::pinned::Pin;
+use super::program::{Program, Set};
+
+/// Where releases are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mirror {
+    etcd: String,
+    kubernetes: String,
+    kwok: String,
+}
+
+impl Mirror {
+    /// The publishers' own, or `base/etcd`, `base/kubernetes`, `base/kwok`.
+    pub(super) fn new(base: Option<&str>) -> Self {
+        let at = |set: Set, official: &str| {
+            base.map_or_else(|| official.to_owned(), |base| format!("{}/{set}", base.trim_end_matches('/')))
+        };
+        Self {
+            etcd: at(Set::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
+            kubernetes: at(Set::Kubernetes, "https://dl.k8s.io/release"),
+            kwok: at(Set::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
+        }
+    }
+}
+
+/// The computer that programs must run on, in Go's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Platform {
+    pub(super) os: &'static str,
+    pub(super) arch: &'static str,
+}
+
+impl Platform {
+    /// This computer.
+    pub(super) fn here() -> Self {
+        let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
+        let arch = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Self { os, arch }
+    }
+}
+
+/// A file of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Release {
+    pub(super) url: String,
+    pub(super) checksum: Checksum,
+    pub(super) packing: Packing,
+}
+
+/// What the file's SHA-256 is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Checksum {
+    /// A file of the same release: the line that names the file, or its only word.
+    Published { url: String, file: String },
+    /// One of `versions.toml`.
+    Pinned(String),
+    /// None is known, so the file is not downloaded.
+    Unknown,
+}
+
+/// What the file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// The program itself.
+    Plain,
+    /// An archive with this member.
+    TarGz(String),
+}
+
+pub(super) fn release(
+    mirror: &Mirror,
+    program: Program,
+    version: &str,
+    platform: Platform,
+    pin: &Pin,
+) -> Release {
+    let Platform { os, arch } = platform;
+    match program {
+        Program::Etcd => {
+            let stem = format!("etcd-{version}-{os}-{arch}");
+            let folder = format!("{}/{version}", mirror.etcd);
+            Release {
+                url: format!("{folder}/{stem}.tar.gz"),
+                checksum: Checksum::Published {
+                    url: format!("{folder}/SHA256SUMS"),
+                    file: format!("{stem}.tar.gz"),
+                },
+                packing: Packing::TarGz(format!("{stem}/etcd")),
+            }
+        }
+        Program::Kwok | Program::Kwokctl => {
+            let file = format!("{program}-{os}-{arch}");
+            Release {
+                url: format!("{}/{version}/{file}", mirror.kwok),
+                // kwok's releases have no file of checksums.
+                checksum: pin
+                    .sha256
+                    .get(&file)
+                    .map_or(Checksum::Unknown, |sum| Checksum::Pinned(sum.clone())),
+                packing: Packing::Plain,
+            }
+        }
+        _ => {
+            let url = format!("{}/{version}/bin/{os}/{arch}/{program}", mirror.kubernetes);
+            let checksum =
+                Checksum::Published { url: format!("{url}.sha256"), file: program.name().to_owned() };
+            Release { url, checksum, packing: Packing::Plain }
+        }
+    }
+}
+
+/// The SHA-256 of `file` in a published text: `HEX  FILE` lines, or the sum alone.
+pub(super) fn sum_of(text: &str, file: &str) -> Option<String> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let listed = lines.clone().find_map(|line| {
+        let (sum, name) = line.split_once(char::is_whitespace)?;
+        (name.trim().trim_start_matches('*') == file).then_some(sum)
+    });
+    let alone = || lines.next().filter(|line| !line.trim().contains(char::is_whitespace)).map(str::trim);
+    let sum = listed.or_else(alone)?;
+    (sum.len() == 64 && sum.chars().all(|c| c.is_ascii_hexdigit())).then(|| sum.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
+
+    fn pin(sha256: &[(&str, &str)]) -> Pin {
+        let sha256 = sha256.iter().map(|(file, sum)| ((*file).to_owned(), (*sum).to_owned())).collect();
+        Pin { version: "v1".into(), sha256 }
+    }
+
+    #[test]
+    fn the_publishers_addresses() {
+        let mirror = Mirror::new(None);
+        let url = |program, version| release(&mirror, program, version, LINUX, &pin(&[])).url;
+        assert_eq!(
+            url(Program::Kubectl, "v1.34.4"),
+            "https://dl.k8s.io/release/v1.34.4/bin/linux/amd64/kubectl"
+        );
+        assert_eq!(
+            url(Program::Etcd, "v3.6.16"),
+            "https://github.com/etcd-io/etcd/releases/download/v3.6.16/etcd-v3.6.16-linux-amd64.tar.gz"
+        );
+        assert_eq!(
+            url(Program::Kwok, "v0.8.0"),
+            "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-linux-amd64"
+        );
+    }
+
+    #[test]
+    fn kwok_is_downloaded_only_with_a_pinned_sum() {
+        let mirror = Mirror::new(Some("http://mirror/"));
+        let checksum = |pin: &Pin| release(&mirror, Program::Kwok, "v0.8.0", LINUX, pin).checksum;
+        assert_eq!(checksum(&pin(&[])), Checksum::Unknown);
+        assert_eq!(checksum(&pin(&[("kwok-linux-amd64", "ab")])), Checksum::Pinned("ab".into()));
+    }
+
+    #[test]
+    fn sums_are_found_by_name_or_alone() {
+        let (a, b) = ("a".repeat(64), "B".repeat(64));
+        let listed = format!("{a}  etcd.zip\n{b} *etcd.tar.gz\n");
+        assert_eq!(sum_of(&listed, "etcd.tar.gz"), Some("b".repeat(64)));
+        assert_eq!(sum_of(&listed, "other"), None);
+        assert_eq!(sum_of(&format!("{a}\n"), "kubectl"), Some(a));
+        assert_eq!(sum_of("<html>not found</html>", "kubectl"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Programs that are already on this computer: an explicit folder, or PATH.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::program::{Program, Set, version_in};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::provider::environment::{Environment, ExplicitFolder};
+use crate::provider::process::Invocation;
+
+/// Printing a version takes a program 0.1 s.
+const VERSION: Duration = Duration::from_secs(20);
+
+/// A set of programs in one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    /// The version of all its programs.
+    pub(super) version: String,
+}
+
+/// Looks into the folders that the user named. What is there is used in whatever version it is, unless one was asked for.
+pub(super) async fn explicit(
+    environment: &Environment,
+    set: Set,
+    asked: Option<&str>,
+    tried: &mut Vec<String>,
+) -> Result<Option<Place>> {
+    for ExplicitFolder { variable, folder } in &environment.assets {
+        if let Some(missing) = missing(folder, set) {
+            tried.push(format!("{variable}: {} has no {missing}", folder.display()));
+            continue;
+        }
+        let version = common_version(folder, set).await?;
+        if let Some(asked) = asked.filter(|asked| *asked != version) {
+            let message = format!("{variable} has {set} {version}, not {asked}");
+            return Err(Error::new(Id::AssetMissing, Kind::Prerequisite, message)
+                .fact("folder", folder.display().to_string())
+                .hint(format!("[cluster] kubernetes_version = \"{version}\""))
+                .hint(format!("unset {variable}")));
+        }
+        return Ok(Some(Place { folder: folder.clone(), version }));
+    }
+    Ok(None)
+}
+
+/// Looks into PATH, where only the wanted version will do: nobody put these there for handsctl.
+pub(super) async fn path(
+    environment: &Environment,
+    set: Set,
+    wanted: &str,
+    tried: &mut Vec<String>,
+) -> Option<Place> {
+    let complete = std::env::split_paths(&environment.path)
+        .filter(|folder| folder.is_absolute() && missing(folder, set).is_none());
+    let mut found = false;
+    for folder in complete {
+        found = true;
+        match common_version(&folder, set).await {
+            Ok(version) if version == wanted => return Some(Place { folder, version }),
+            Ok(version) => tried.push(format!("PATH: {} has {version}, not {wanted}", folder.display())),
+            Err(error) => tried.push(format!("PATH: {error}")),
+        }
+    }
+    if !found {
+        tried.push(format!("PATH: no folder with {}", names(set)));
+    }
+    None
+}
+
+/// `kwok, kwokctl`.
+pub(super) fn names(set: Set) -> String {
+    set.programs().iter().map(|program| program.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first program of the set that the folder does not have.
+pub(super) fn missing(folder: &Path, set: Set) -> Option<Program> {
+    set.programs().iter().copied().find(|program| !is_executable(&folder.join(program.name())))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// The version of all programs of the set; different ones are an error: they may not work together.
+async fn common_version(folder: &Path, set: Set) -> Result<String> {
+    let asked = set.programs().iter().map(|program| version(folder, *program));
+    let versions = join_all(asked).await.into_iter().collect::<Result<Vec<String>>>()?;
+    match versions.split_first() {
+        Some((first, others)) if others.iter().all(|other| other == first) => Ok(first.clone()),
+        _ => {
+            let listed =
+                set.programs().iter().zip(&versions).map(|(program, version)| format!("{program} {version}"));
+            let message = format!("the {set} programs in {} differ in version", folder.display());
+            Err(Error::new(Id::AssetMissing, Kind::Prerequisite, message)
+                .fact("versions", listed.collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+async fn version(folder: &Path, program: Program) -> Result<String> {
+    let path = folder.join(program.name());
+    let message = format!("cannot ask {} for its version", path.display());
+    let output =
+        Invocation::new(&path, VERSION).arguments(program.version_arguments().iter().copied()).run().await;
+    let stdout = match output {
+        Ok(output) => output.stdout,
+        Err(failure) => return Err(failure.into_error(Id::AssetMissing, Kind::Prerequisite, message)),
+    };
+    version_in(&stdout)
+        .ok_or_else(|| Error::new(Id::AssetMissing, Kind::Prerequisite, message).fact("answer", stdout))
+}

@@ -1,0 +1,87 @@
+//! What this folder takes from the process's environment, read once and handed down: tests run side by side
+//! with folders of their own.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+
+/// Folders and variables that decide where clusters, programs and contexts live.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Clusters: `$XDG_STATE_HOME/handsctl`, else `~/.local/state/handsctl`.
+    pub state: PathBuf,
+    /// Programs that were downloaded or built: `$XDG_CACHE_HOME/handsctl`, else `~/.cache/handsctl`.
+    pub cache: PathBuf,
+    /// Folders in which the user says the programs are, in the order in which they are tried.
+    pub assets: Vec<ExplicitFolder>,
+    /// `PATH`, as it is.
+    pub path: OsString,
+    /// The files of `KUBECONFIG`, else `~/.kube/config`; never empty.
+    pub kubeconfigs: Vec<PathBuf>,
+    /// Where official releases are looked for instead of at their publishers: `HANDSCTL_TEST_RELEASES`.
+    pub releases: Option<String>,
+}
+
+/// A folder of programs, and who named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplicitFolder {
+    /// `HANDSCTL_ASSETS`.
+    pub variable: &'static str,
+    /// Its value.
+    pub folder: PathBuf,
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// `HC9003` where neither HOME nor the variable that would replace it is set.
+    pub fn read() -> Result<Self> {
+        Ok(Self {
+            state: base("XDG_STATE_HOME", ".local/state")?.join("handsctl"),
+            cache: base("XDG_CACHE_HOME", ".cache")?.join("handsctl"),
+            assets: ["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS"].into_iter().filter_map(explicit).collect(),
+            path: env::var_os("PATH").unwrap_or_default(),
+            kubeconfigs: kubeconfigs()?,
+            releases: env::var("HANDSCTL_TEST_RELEASES").ok().filter(|url| !url.is_empty()),
+        })
+    }
+
+    /// The file that a context is merged into: the explicit one, else the first of `KUBECONFIG`.
+    #[must_use]
+    pub fn kubeconfig<'a>(&'a self, explicit: Option<&'a Path>) -> &'a Path {
+        explicit.or_else(|| self.kubeconfigs.first().map(PathBuf::as_path)).unwrap_or(Path::new("config"))
+    }
+}
+
+fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
+    // The XDG specification: a relative path is invalid and is ignored.
+    if let Some(path) = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+        return Ok(path);
+    }
+    Ok(home(variable)?.join(below_home))
+}
+
+fn home(instead: &str) -> Result<PathBuf> {
+    env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
+        Error::new(Id::Io, Kind::Prerequisite, "the home folder is not known")
+            .hint(format!("set HOME, or {instead}"))
+    })
+}
+
+fn explicit(variable: &'static str) -> Option<ExplicitFolder> {
+    let folder = env::var_os(variable).filter(|value| !value.is_empty())?;
+    // The cluster's links to its programs must not depend on the folder that handsctl was started in.
+    let folder = std::path::absolute(folder).ok()?;
+    Some(ExplicitFolder { variable, folder })
+}
+
+fn kubeconfigs() -> Result<Vec<PathBuf>> {
+    let listed: Vec<PathBuf> = env::var_os("KUBECONFIG")
+        .map(|list| env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect())
+        .unwrap_or_default();
+    if listed.is_empty() { Ok(vec![home("KUBECONFIG")?.join(".kube/config")]) } else { Ok(listed) }
+}

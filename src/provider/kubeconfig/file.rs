@@ -1,0 +1,84 @@
+//! The file itself: locked as kubectl locks it, replaced in one step, its mode kept.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+
+/// How long another program may hold the lock.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The content; None where there is no file or an empty one. An empty file is what `KUBECONFIG=$(mktemp)` gives.
+pub(super) fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error)),
+        Ok(text) => Ok(Some(text)),
+    }
+}
+
+/// A lock that kubectl, kind and others with client-go respect: a file beside the kubeconfig.
+#[derive(Debug)]
+pub(super) struct Lock {
+    /// The file, where a link was followed.
+    target: PathBuf,
+    lock: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _a_left_lock_is_reported_by_the_next_run = std::fs::remove_file(&self.lock);
+    }
+}
+
+/// Waits for the lock on a kubeconfig; its folder is made where it is missing.
+pub(super) async fn lock(path: &Path) -> Result<Lock> {
+    // Renaming over a link would replace the link.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
+    if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut name = target.clone().into_os_string();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let begin = Instant::now();
+    loop {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
+            Ok(_file) => return Ok(Lock { target, lock }),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Err(_) if begin.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => {
+                let message = format!("{} is locked for more than {} s", path.display(), DEADLINE.as_secs());
+                return Err(Error::new(Id::Io, Kind::Prerequisite, message)
+                    .hint(format!("rm {}  (if no kubectl or kind is running)", lock.display())));
+            }
+        }
+    }
+}
+
+/// Replaces the content in one step. A new file is readable by its owner only.
+pub(super) fn replace(lock: &Lock, text: &str) -> Result<()> {
+    let target = &lock.target;
+    let write = || -> io::Result<()> {
+        let mode = std::fs::metadata(target).map_or(0o600, |metadata| metadata.permissions().mode());
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(target)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| Error::io(format!("cannot write {}", target.display()), error))
+}
+
+pub(super) fn delete(lock: &Lock) -> Result<()> {
+    std::fs::remove_file(&lock.target)
+        .map_err(|error| Error::io(format!("cannot remove {}", lock.target.display()), error))
+}

@@ -1,0 +1,42 @@
+//! What is kept when a cluster could not be made: the components' logs in one file, before they are deleted.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use super::component::Component;
+use super::folder::Folder;
+use crate::error::{Error, Result};
+
+/// Writes the logs of every component into one file. Returns it.
+pub(super) fn keep(folder: &Folder) -> Result<PathBuf> {
+    write(folder).map_err(|error| {
+        Error::io(format!("cannot keep the logs in {}", folder.evidence.display()), error)
+    })?;
+    Ok(folder.evidence.clone())
+}
+
+fn write(folder: &Folder) -> io::Result<()> {
+    if let Some(parent) = folder.evidence.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = File::create(&folder.evidence)?;
+    for component in Component::ALL {
+        writeln!(file, "==> {} <==", component.name())?;
+        match File::open(folder.logs().join(format!("{}.log", component.name()))) {
+            Ok(mut log) => io::copy(&mut log, &mut file).map(drop)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => writeln!(file, "(not started)")?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The last lines of a component's log, for the error itself.
+pub(super) fn tail(folder: &Folder, component: Component, lines: usize) -> Option<String> {
+    let text = std::fs::read(folder.logs().join(format!("{}.log", component.name()))).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    let tail = all[all.len().saturating_sub(lines)..].join("\n");
+    (!tail.is_empty()).then_some(tail)
+}

@@ -1,0 +1,72 @@
+//! Where the files of a cluster are. Ours and kwokctl's are apart, because kwokctl deletes its folder as it likes.
+
+use std::path::{Path, PathBuf};
+
+use super::component::Component;
+
+/// The folders of one cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    /// Name of the cluster.
+    pub(super) name: String,
+    /// Ours: the record, the configuration, the pods' log.
+    pub(super) own: PathBuf,
+    /// `KWOK_WORKDIR`.
+    pub(super) workdir: PathBuf,
+    /// kwokctl's, of this cluster.
+    pub(super) cluster: PathBuf,
+    /// Where evidence is kept after a failure; outside of what is deleted.
+    pub(super) evidence: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn of(state: &Path, name: &str) -> Self {
+        let workdir = state.join("kwok");
+        Self {
+            name: name.to_owned(),
+            own: clusters(state).join(name),
+            cluster: workdir.join("clusters").join(name),
+            workdir,
+            evidence: state.join("failed").join(format!("{name}.log")),
+        }
+    }
+
+    pub(super) fn record(&self) -> PathBuf {
+        self.own.join(RECORD)
+    }
+
+    /// What kwokctl is told.
+    pub(super) fn configuration(&self) -> PathBuf {
+        self.own.join("kwokctl.yaml")
+    }
+
+    /// What `logs` shows for every pod: lines in the CRI format.
+    pub(super) fn pod_log(&self) -> PathBuf {
+        self.own.join("pods.log")
+    }
+
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.cluster.join("kubeconfig.yaml")
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.cluster.join("logs")
+    }
+
+    /// The link that a component is started by, and so the first word of its command line.
+    pub(super) fn binary(&self, component: Component) -> PathBuf {
+        self.cluster.join("bin").join(component.name())
+    }
+
+    pub(super) fn pid_file(&self, component: Component) -> PathBuf {
+        self.cluster.join("pids").join(format!("{}.pid", component.name()))
+    }
+}
+
+/// Name of the record in a cluster's own folder.
+pub(super) const RECORD: &str = "handsctl.json";
+
+/// The folder that holds every cluster's own folder.
+pub(super) fn clusters(state: &Path) -> PathBuf {
+    state.join("clusters")
+}

@@ -1,0 +1,137 @@
+//! What a cluster was made from, as its record keeps it, and how that differs from what is wanted now.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::component::Component;
+
+/// The form of the record; another one was written by another version of handsctl.
+pub(super) const SCHEMA: u32 = 1;
+
+/// What is wanted of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name; the context is `kwok-NAME`.
+    pub name: String,
+    /// Nodes beside the first one.
+    pub workers: u32,
+    /// `v1.34.4`; None: whatever the programs that are found are.
+    pub kubernetes: Option<String>,
+}
+
+/// What a cluster was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Nodes beside the first one.
+    pub workers: u32,
+    /// Version of the control plane: `v1.34.4`.
+    pub kubernetes: String,
+}
+
+/// How far the making of a cluster came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Phase {
+    /// Begun; found in this phase it was abandoned.
+    Creating,
+    /// It answered once.
+    Ready,
+}
+
+/// The ports of a cluster, all on loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ports {
+    pub(super) etcd: u16,
+    pub(super) etcd_peer: u16,
+    pub(super) kube_apiserver: u16,
+    pub(super) kube_controller_manager: u16,
+    pub(super) kube_scheduler: u16,
+    pub(super) kwok_controller: u16,
+}
+
+impl Ports {
+    pub(super) const COUNT: usize = 6;
+
+    pub(super) const fn from_array(ports: [u16; Self::COUNT]) -> Self {
+        let [etcd, etcd_peer, kube_apiserver, kube_controller_manager, kube_scheduler, kwok_controller] =
+            ports;
+        Self { etcd, etcd_peer, kube_apiserver, kube_controller_manager, kube_scheduler, kwok_controller }
+    }
+
+    /// The port that a component serves.
+    pub(super) const fn of(self, component: Component) -> u16 {
+        match component {
+            Component::Etcd => self.etcd,
+            Component::KubeApiserver => self.kube_apiserver,
+            Component::KubeControllerManager => self.kube_controller_manager,
+            Component::KubeScheduler => self.kube_scheduler,
+            Component::KwokController => self.kwok_controller,
+        }
+    }
+
+    pub(super) const fn to_array(self) -> [u16; Self::COUNT] {
+        [
+            self.etcd,
+            self.etcd_peer,
+            self.kube_apiserver,
+            self.kube_controller_manager,
+            self.kube_scheduler,
+            self.kwok_controller,
+        ]
+    }
+}
+
+/// `handsctl.json`: that the cluster is ours, how far it came and what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) schema: u32,
+    pub(super) phase: Phase,
+    pub(super) spec: Spec,
+    pub(super) ports: Ports,
+    /// The kubeconfig files that the context was merged into, so that it is removed from there.
+    #[serde(default)]
+    pub(super) merged: Vec<Merged>,
+}
+
+/// Where the context was merged into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Merged {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Whether handsctl made the file: then it goes when nothing else is in it.
+    pub(super) made: bool,
+}
+
+/// What is wanted and is not so, each as `workers: 0, wanted 2`.
+pub(super) fn differences(spec: &Spec, wanted: &Wanted) -> Vec<String> {
+    let mut found = Vec::new();
+    if spec.workers != wanted.workers {
+        found.push(format!("workers: {}, wanted {}", spec.workers, wanted.workers));
+    }
+    if let Some(version) = wanted.kubernetes.as_ref().filter(|version| **version != spec.kubernetes) {
+        found.push(format!("kubernetes_version: {}, wanted {version}", spec.kubernetes));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_asked_for_can_differ() {
+        let spec = Spec { workers: 1, kubernetes: "v1.34.4".into() };
+        let wanted = |workers, kubernetes: Option<&str>| Wanted {
+            name: "x".into(),
+            workers,
+            kubernetes: kubernetes.map(str::to_owned),
+        };
+        assert!(differences(&spec, &wanted(1, None)).is_empty());
+        assert!(differences(&spec, &wanted(1, Some("v1.34.4"))).is_empty());
+        assert_eq!(
+            differences(&spec, &wanted(2, Some("v1.35.0"))),
+            ["workers: 1, wanted 2", "kubernetes_version: v1.34.4, wanted v1.35.0"]
+        );
+    }
+}

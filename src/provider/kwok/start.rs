@@ -1,0 +1,197 @@
+//! Makes a cluster, or starts a stopped one.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::component::Component;
+use super::folder::{self, Folder};
+use super::kwokctl::{self, Verb};
+use super::spec::{Phase, Record, SCHEMA, Spec, Wanted};
+use super::status::Found;
+use super::{CONTROL_PLANE, api, configuration, context, delete, evidence, ports, processes, record};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Phase as Part};
+use crate::provider::Options;
+use crate::provider::assets::{self, Programs};
+use crate::provider::environment::Environment;
+use crate::provider::kubeconfig::{self, Owner};
+use crate::provider::lock;
+
+/// How long ports may be chosen by another handsctl.
+const CHOOSING: Duration = Duration::from_secs(10);
+/// How long the system may take to close the ports of a killed process.
+const CLOSING: Duration = Duration::from_secs(5);
+
+pub(super) async fn create(
+    environment: &Environment,
+    folder: &Folder,
+    wanted: &Wanted,
+    options: &Options,
+    events: &Events,
+) -> Result<Record> {
+    let allowed = refuse_foreign(environment, &folder.name, options);
+    let programs = match allowed {
+        Ok(()) => assets::locate(environment, wanted.kubernetes.as_deref(), events).await,
+        Err(refused) => Err(refused),
+    };
+    let programs = programs.map_err(|error| discard(folder, error))?;
+    events.begin(Part::Cluster, CONTROL_PLANE, format!("starting Kubernetes {}", programs.kubernetes)).await;
+    let record = reserve(environment, folder, wanted, &programs).await?;
+    let unfinished = Unfinished(folder);
+    if let Err(error) = kwokctl::run(environment, folder, &programs, Verb::Create).await {
+        let error = with_evidence(folder, error);
+        return Err(match delete::delete(folder).await {
+            Ok(()) => error,
+            Err(left) => error.fact("left", left.to_string()),
+        });
+    }
+    let record = Record { phase: Phase::Ready, ..record };
+    record::write(folder, &record)?;
+    unfinished.finished();
+    events.done(Part::Cluster, CONTROL_PLANE, ready_text(&record)).await;
+    Ok(record)
+}
+
+fn ready_text(record: &Record) -> String {
+    format!("Kubernetes {} at https://127.0.0.1:{}", record.spec.kubernetes, record.ports.kube_apiserver)
+}
+
+/// Nothing was made yet: the empty folder goes too.
+fn discard(folder: &Folder, error: Error) -> Error {
+    match std::fs::remove_dir(&folder.own) {
+        Ok(()) => error,
+        Err(left) => error.fact("left", format!("{}: {left}", folder.own.display())),
+    }
+}
+
+/// A context of that name that handsctl did not write belongs to a cluster that it did not make.
+fn refuse_foreign(environment: &Environment, name: &str, options: &Options) -> Result<()> {
+    let file = environment.kubeconfig(options.kubeconfig.as_deref());
+    if kubeconfig::owner(file, &context(name))? != Owner::Foreign {
+        return Ok(());
+    }
+    let context = context(name);
+    Err(Error::new(
+        Id::ClusterNotOurs,
+        Kind::Prerequisite,
+        format!("{context} exists and was not made by handsctl"),
+    )
+    .fact("kubeconfig", file.display().to_string())
+    .hint("another [cluster] name makes a cluster beside it")
+    .hint(format!("[cluster] provider = \"existing\", context = \"{context}\" uses it")))
+}
+
+/// Chooses ports that no other cluster has and writes down that the making has begun, both under one lock.
+async fn reserve(
+    environment: &Environment,
+    folder: &Folder,
+    wanted: &Wanted,
+    programs: &Programs,
+) -> Result<Record> {
+    let _lock = lock::folder(&folder::clusters(&environment.state), CHOOSING, async || {}).await?;
+    let reserved: Vec<u16> =
+        record::all(&environment.state)?.iter().flat_map(|other| other.ports.to_array()).collect();
+    let ports = ports::choose(&reserved)?;
+    let spec = Spec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
+    let record = Record { schema: SCHEMA, phase: Phase::Creating, spec, ports, merged: Vec::new() };
+    record::write(folder, &record)?;
+    let configuration = configuration::configuration(folder, &record.spec, &ports, programs);
+    for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
+        std::fs::write(&path, text)
+            .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
+    }
+    Ok(record)
+}
+
+pub(super) async fn restart(
+    environment: &Environment,
+    folder: &Folder,
+    record: &Record,
+    found: &Found,
+    events: &Events,
+) -> Result<()> {
+    let dead = || Component::ALL.into_iter().filter(|it| processes::pid(&found.live, *it).is_none());
+    let names: Vec<&str> = dead().map(Component::name).collect();
+    let programs = assets::locate(environment, Some(&record.spec.kubernetes), events).await?;
+    events.begin(Part::Cluster, CONTROL_PLANE, format!("starting {}", names.join(", "))).await;
+    for component in dead() {
+        await_port(folder, record, component).await?;
+        link(folder, component, &programs)?;
+    }
+    processes::forget_dead(folder, &found.live)?;
+    let start = async || {
+        kwokctl::run(environment, folder, &programs, Verb::Start).await.map_err(|error| {
+            with_evidence(folder, error).hint("handsctl cluster up --recreate").hint("handsctl cluster down")
+        })
+    };
+    start().await?;
+    if dead().any(|it| it == Component::KwokController) {
+        // Its predecessor's leases can be deleted only while an API server runs and no kwok does.
+        processes::end_component(folder, Component::KwokController).await?;
+        api::delete_node_leases(&api::client(&folder.kubeconfig()).await?).await?;
+        start().await?;
+    }
+    events.done(Part::Cluster, CONTROL_PLANE, ready_text(record)).await;
+    Ok(())
+}
+
+/// The port of a dead process: the system closes it a moment after the process is gone.
+async fn await_port(folder: &Folder, record: &Record, component: Component) -> Result<()> {
+    let port = record.ports.of(component);
+    let begin = Instant::now();
+    while begin.elapsed() < CLOSING {
+        if ports::is_free(port) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let message = format!("the local cluster {} cannot be started: 127.0.0.1:{port} is taken", folder.name);
+    Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
+        .fact("needed by", component.name())
+        .hint(format!("ss -ltnp 'sport = :{port}'"))
+        .hint("handsctl cluster up --recreate"))
+}
+
+/// The programs may have moved since the cluster was made: an emptied cache, another folder.
+fn link(folder: &Folder, component: Component, programs: &Programs) -> Result<()> {
+    let link = folder.binary(component);
+    if link.exists() {
+        return Ok(());
+    }
+    let replace = || -> io::Result<()> {
+        match std::fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::os::unix::fs::symlink(programs.of(component), &link)
+    };
+    replace().map_err(|error| Error::io(format!("cannot link {}", link.display()), error))
+}
+
+fn with_evidence(folder: &Folder, error: Error) -> Error {
+    match evidence::keep(folder) {
+        Ok(file) => error.fact("logs", file.display().to_string()),
+        Err(failed) => error.fact("logs", format!("not kept: {failed}")),
+    }
+}
+
+/// While a cluster is being made: on an interrupt its processes end with us. Its record says `creating`, so the next
+/// run removes what is left.
+struct Unfinished<'a>(&'a Folder);
+
+impl Unfinished<'_> {
+    fn finished(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // Twice: the kwokctl that was seen and killed first may have started one more meanwhile.
+        for _ in 0..2 {
+            let Ok(live) = processes::find(self.0) else { return };
+            let _the_next_run_tries_again = processes::kill(&live);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Runs another program: with a deadline, in a process group of its own that dies with us, its exit status checked,
+//! and on failure with everything that is needed to run it again by hand.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Command;
+
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
+
+/// Lines of standard error that an error carries.
+const TAIL: usize = 15;
+
+/// A program with its arguments, environment and deadline.
+#[derive(Debug, Clone)]
+pub(super) struct Invocation {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    directory: Option<PathBuf>,
+    variables: Vec<(String, OsString)>,
+    without: Vec<String>,
+    deadline: Duration,
+}
+
+/// What a program that ended well printed.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    /// Standard output.
+    pub(super) stdout: String,
+}
+
+impl Invocation {
+    pub(super) fn new(program: impl AsRef<Path>, deadline: Duration) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            directory: None,
+            variables: Vec::new(),
+            without: Vec::new(),
+            deadline,
+        }
+    }
+
+    pub(super) fn arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub(super) fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    pub(super) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Leaves variables out of the child's environment.
+    pub(super) fn without(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.without.extend(names);
+        self
+    }
+
+    /// Runs it to its end. When the future is dropped (an interrupt), the whole group is killed.
+    pub(super) async fn run(self) -> Result<Output, Failure> {
+        let child = self.command().spawn().map_err(|error| self.failure(Outcome::NotStarted(error), ""))?;
+        let group = Group::of(child.id());
+        match tokio::time::timeout(self.deadline, child.wait_with_output()).await {
+            Err(_elapsed) => Err(self.failure(Outcome::Deadline(self.deadline), "")),
+            Ok(Err(error)) => Err(self.failure(Outcome::NotStarted(error), "")),
+            Ok(Ok(output)) => {
+                group.ended();
+                if output.status.success() {
+                    return Ok(Output { stdout: String::from_utf8_lossy(&output.stdout).into_owned() });
+                }
+                Err(self.failure(Outcome::Exit(output.status), &String::from_utf8_lossy(&output.stderr)))
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        for name in &self.without {
+            command.env_remove(name);
+        }
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        command
+    }
+
+    fn failure(&self, outcome: Outcome, stderr: &str) -> Failure {
+        let lines: Vec<&str> = stderr.lines().collect();
+        let stderr = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        Failure { command: self.to_string(), outcome, stderr }
+    }
+}
+
+/// As it can be pasted into a shell.
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "cd {} && ", quoted(directory.as_os_str()))?;
+        }
+        for (name, value) in &self.variables {
+            write!(f, "{name}={} ", quoted(value))?;
+        }
+        f.write_str(&quoted(self.program.as_os_str()))?;
+        for argument in &self.arguments {
+            write!(f, " {}", quoted(argument))?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Kills the group when dropped, unless the program has ended by itself.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(id: Option<u32>) -> Self {
+        Self(id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _it_may_have_ended = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Why a program did not do its work.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The command, ready to paste.
+    pub(super) command: String,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+    /// The last lines of standard error.
+    pub(super) stderr: String,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It could not be started or awaited.
+    NotStarted(io::Error),
+    /// It was killed after this long.
+    Deadline(Duration),
+    /// It ended with another status than 0.
+    Exit(ExitStatus),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::NotStarted(error) => write!(f, "not started: {error}"),
+            Outcome::Deadline(after) => write!(f, "no end after {} s", after.as_secs()),
+            Outcome::Exit(status) => write!(f, "{status}"),
+        }
+    }
+}
+
+impl Failure {
+    /// One line: how it ended and the last thing it said.
+    pub(super) fn summary(&self) -> String {
+        match self.stderr.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(last) => format!("{}: {}", self.outcome, last.trim()),
+            None => self.outcome.to_string(),
+        }
+    }
+
+    /// An error with the command, the exit status and what the program said.
+    pub(super) fn into_error(self, id: Id, kind: Kind, message: impl Into<String>) -> Error {
+        let error = Error::new(id, kind, message)
+            .fact("command", self.command)
+            .fact("exit", self.outcome.to_string());
+        if self.stderr.is_empty() { error } else { error.fact("stderr", self.stderr) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, deadline: Duration) -> Invocation {
+        Invocation::new("/bin/sh", deadline).arguments(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn a_failure_carries_command_status_and_the_tail() {
+        let script = "for i in $(seq 40); do echo line $i >&2; done; exit 3";
+        let failure = shell(script, Duration::from_secs(10)).run().await.unwrap_err();
+        assert_eq!(failure.stderr.lines().count(), TAIL);
+        assert_eq!(failure.summary(), "exit status: 3: line 40");
+        assert_eq!(failure.command, format!("/bin/sh -c '{script}'"));
+    }
+
+    #[tokio::test]
+    async fn the_deadline_ends_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("late");
+        let script = format!("(sleep 1; touch {}) & wait", file.display());
+        let failure = shell(&script, Duration::from_millis(100)).run().await.unwrap_err();
+        assert!(matches!(failure.outcome, Outcome::Deadline(_)));
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        assert!(!file.exists(), "the grandchild went on");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_run_kills_the_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("late");
+        let run =
+            shell(&format!("(sleep 1; touch {}) & wait", file.display()), Duration::from_secs(10)).run();
+        tokio::select! { _ = run => panic!("it cannot end first"), () = tokio::time::sleep(Duration::from_millis(200)) => {} }
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        assert!(!file.exists(), "the grandchild went on");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let invocation = Invocation::new("/bin/x y", Duration::ZERO).variable("A", "it's").arguments([
+            "--kubeconfig=",
+            "",
+            "-X a=b",
+        ]);
+        assert_eq!(invocation.to_string(), r"A='it'\''s' '/bin/x y' --kubeconfig= '' '-X a=b'");
+    }
+}
