@@ -1,0 +1,153 @@
+//! What an API server's refusal means: which error, which exit code, which hint. Pure.
+//!
+//! 403 is not always "forbidden": quota, Pod Security, terminating namespaces and policies answer 403 too.
+
+use kube::core::Status;
+
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
+
+/// The error for a request that the server refused. `action` says what could not be done: "cannot apply
+/// deployment.apps/openhands in namespace openhands".
+#[must_use]
+pub fn refusal(action: &str, status: &Status) -> Error {
+    let message = status.message.as_str();
+    match status.code {
+        401 => unauthenticated(action, message),
+        403 if message.contains("system:anonymous") => unauthenticated(action, message),
+        403 => forbidden(action, message),
+        404 if is_missing_namespace(message) => Error::new(Id::NamespaceMissing, Kind::Rejected, action)
+            .caused_by(message.to_owned())
+            .hint("handsctl deploy makes the namespace where the account may create namespaces"),
+        409 if status.details.iter().any(|details| details.causes.iter().any(is_field_conflict)) => {
+            Error::new(Id::FieldConflict, Kind::Ownership, action).caused_by(message.to_owned())
+        }
+        429 | 500.. => Error::new(Id::Unreachable, Kind::Unreachable, action)
+            .caused_by(format!("the API server answered {}: {message}", status.code))
+            .hint("the API server is overloaded or starting; try again"),
+        _ => Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned()),
+    }
+}
+
+/// Whether the server says that the namespace of the request does not exist.
+#[must_use]
+pub fn is_missing_namespace(message: &str) -> bool {
+    message.starts_with("namespaces \"") && message.contains("not found")
+}
+
+/// Whether a cause of a 409 is another manager's field.
+#[must_use]
+pub fn is_field_conflict(cause: &kube::core::response::StatusCause) -> bool {
+    cause.reason == "FieldManagerConflict"
+}
+
+fn unauthenticated(action: &str, message: &str) -> Error {
+    Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
+        .caused_by(format!("the cluster does not know you: {message}"))
+        .hint("log in again, or choose another user with --context")
+}
+
+fn forbidden(action: &str, message: &str) -> Error {
+    if message.contains("is being terminated") {
+        return Error::new(Id::NamespaceTerminating, Kind::Rejected, action)
+            .caused_by(message.to_owned())
+            .hint("wait until the namespace is gone, or choose another with -n");
+    }
+    if message.contains("exceeded quota") {
+        return Error::new(Id::QuotaRefused, Kind::Rejected, action)
+            .caused_by(message.to_owned())
+            .hint("kubectl describe resourcequota shows what is used");
+    }
+    if message.contains(" cannot ") && message.contains(" resource ")
+        || message.contains("attempting to grant")
+    {
+        let error = Error::new(Id::Forbidden, Kind::Forbidden, action).caused_by(message.to_owned());
+        return match missing_rule(message) {
+            Some(rule) => error.hint(format!("the account needs the rule {rule}")),
+            None => error,
+        };
+    }
+    Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
+}
+
+/// The rule that the API server's sentence asks for:
+/// `User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n"`.
+fn missing_rule(message: &str) -> Option<String> {
+    let rest = message.split_once(" cannot ")?.1;
+    let (verb, rest) = rest.split_once(" resource \"")?;
+    let (resource, rest) = rest.split_once('"')?;
+    let group = rest.split_once("in API group \"")?.1.split_once('"')?.0;
+    let scope = match rest.split_once("in the namespace \"").and_then(|(_, rest)| rest.split_once('"')) {
+        Some((namespace, _)) => format!("in namespace {namespace}"),
+        None => "at the cluster scope".to_owned(),
+    };
+    Some(format!(r#"{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}} {scope}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, message: &str) -> Status {
+        Status { code, message: message.to_owned(), ..Status::default() }
+    }
+
+    /// Texts of kube-apiserver 1.34.
+    #[test]
+    fn each_refusal_has_its_kind() {
+        let rows = [
+            (401, "Unauthorized", Id::Unauthenticated),
+            (
+                403,
+                r#"namespaces "a" is forbidden: User "system:anonymous" cannot get resource "namespaces" in API group "" in the namespace "a""#,
+                Id::Unauthenticated,
+            ),
+            (
+                403,
+                r#"deployments.apps "a" is forbidden: User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n""#,
+                Id::Forbidden,
+            ),
+            (
+                403,
+                r#"roles.rbac.authorization.k8s.io "a" is forbidden: user "x" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held:"#,
+                Id::Forbidden,
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0"#,
+                Id::QuotaRefused,
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false"#,
+                Id::Rejected,
+            ),
+            (
+                403,
+                r#"configmaps "a" is forbidden: unable to create new content in namespace n because it is being terminated"#,
+                Id::NamespaceTerminating,
+            ),
+            (404, r#"namespaces "n" not found"#, Id::NamespaceMissing),
+            (
+                422,
+                r#"Deployment.apps "a" is invalid: spec.selector: Invalid value: field is immutable"#,
+                Id::Rejected,
+            ),
+            (503, "apiserver is shutting down", Id::Unreachable),
+        ];
+        for (code, message, id) in rows {
+            assert_eq!(refusal("cannot apply", &status(code, message)).id(), id, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn the_missing_rule_is_named() {
+        let message = r#"deployments.apps "a" is forbidden: User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n""#;
+        assert_eq!(
+            refusal("cannot apply", &status(403, message)).hints(),
+            [
+                r#"the account needs the rule {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in namespace n"#
+            ]
+        );
+    }
+}

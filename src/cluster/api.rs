@@ -1,0 +1,270 @@
+//! One request, one answer: deadline, bounded retries, warnings, and what was refused.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use serde_json::Value;
+
+use super::answer;
+use super::fault;
+use super::wire::Wire;
+use crate::error::{Error, Result};
+use crate::plan::yaml;
+
+/// How long one unary call may take, its retries included.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How often a call is sent at most.
+const ATTEMPTS: u32 = 6;
+/// The first pause between two attempts; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection to a cluster.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    wire: Arc<Wire>,
+}
+
+/// An answer in the 2xx range.
+#[derive(Debug)]
+pub struct Answer {
+    /// 200: it existed. 201: it was created.
+    pub status: u16,
+    /// The texts of the `Warning` headers.
+    pub warnings: Vec<String>,
+    /// The object.
+    pub body: Value,
+}
+
+/// Why there is no answer in the 2xx range.
+#[derive(Debug)]
+pub enum Fault {
+    /// The server refused, and said why.
+    Refused(Box<Status>),
+    /// There was no answer.
+    Lost(kube::Error),
+    /// There was no answer in time.
+    TimedOut(Duration),
+}
+
+impl Fault {
+    /// The HTTP status of a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Fault::Refused(status) => Some(status.code),
+            Fault::Lost(_) | Fault::TimedOut(_) => None,
+        }
+    }
+
+    /// The error for people; `action` says what could not be done and to which object.
+    #[must_use]
+    pub fn explain(self, action: &str) -> Error {
+        match self {
+            Fault::Refused(status) => answer::refusal(action, &status),
+            Fault::Lost(error) => fault::lost(action, error),
+            Fault::TimedOut(limit) => fault::timed_out(action, limit),
+        }
+    }
+}
+
+impl Api {
+    pub(super) fn new(client: Client, wire: Arc<Wire>) -> Self {
+        Self { client, wire }
+    }
+
+    /// The client, for watches, logs and port-forwards.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What went over the wire.
+    #[must_use]
+    pub fn wire(&self) -> &Arc<Wire> {
+        &self.wire
+    }
+
+    /// GET of a path with its query.
+    pub async fn get(&self, path: &str) -> Result<Answer, Fault> {
+        self.call(&Method::GET, path, String::new(), "application/json").await
+    }
+
+    /// GET where 404 is an answer.
+    pub async fn find(&self, path: &str) -> Result<Option<Value>, Fault> {
+        match self.get(path).await {
+            Ok(answer) => Ok(Some(answer.body)),
+            Err(fault) if fault.code() == Some(404) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// POST of an object.
+    pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        self.call(&Method::POST, path, object.to_string(), "application/json").await
+    }
+
+    /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
+    /// The server reads the body as YAML, although it is JSON.
+    pub async fn apply(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        let body = yaml::printable(&object.to_string());
+        self.call(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+    }
+
+    /// DELETE with `DeleteOptions`.
+    pub async fn delete(&self, path: &str, options: &Value) -> Result<Answer, Fault> {
+        self.call(&Method::DELETE, path, options.to_string(), "application/json").await
+    }
+
+    /// GET of something that is no object: a log, an answer through a proxy. Sent once.
+    pub async fn text(&self, path: &str) -> Result<String, Fault> {
+        let sent = Instant::now();
+        let (_, bytes) =
+            tokio::time::timeout(CALL_DEADLINE, self.exchange(&Method::GET, path, Vec::new(), "*/*"))
+                .await
+                .unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))?;
+        self.wire.answered(sent.elapsed(), || format!("GET {path}"));
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn call(
+        &self,
+        method: &Method,
+        path: &str,
+        body: String,
+        content: &'static str,
+    ) -> Result<Answer, Fault> {
+        let bytes = body.into_bytes();
+        let begun = Instant::now();
+        // A server that has never answered is not waited for longer than one that takes no connection.
+        let limit = if self.wire.has_answered() { CALL_DEADLINE } else { fault::CONNECT };
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let left = limit.saturating_sub(begun.elapsed());
+            let sent = Instant::now();
+            let outcome = tokio::time::timeout(left, self.once(method, path, bytes.clone(), content))
+                .await
+                .unwrap_or(Err(Fault::TimedOut(limit)));
+            let fault = match outcome {
+                Ok(answer) => {
+                    self.wire.answered(sent.elapsed(), || format!("{method} {path}"));
+                    return Ok(answer);
+                }
+                Err(fault) => fault,
+            };
+            let wait = self.retry_after(&fault).map(|asked| asked.max(pause));
+            match wait.filter(|wait| attempt < ATTEMPTS && begun.elapsed() + *wait < limit) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(fault),
+            }
+            attempt += 1;
+            pause *= 2;
+        }
+    }
+
+    /// Whether the call may succeed when it is sent again, and how long the server asks to wait.
+    /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
+    fn retry_after(&self, fault: &Fault) -> Option<Duration> {
+        match fault {
+            Fault::Refused(status) if matches!(status.code, 429 | 503 | 504) => {
+                let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+                Some(Duration::from_secs(u64::from(seconds)))
+            }
+            Fault::Refused(status) if status.code == 403 && self.wire.roles_may_be_missing() => {
+                Some(Duration::ZERO)
+            }
+            Fault::Refused(_) | Fault::TimedOut(_) => None,
+            Fault::Lost(error) => {
+                let may_come_back = fault::may_come_back(error) && self.wire.has_answered();
+                self.wire.was_lost();
+                may_come_back.then_some(Duration::ZERO)
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        bytes: Vec<u8>,
+        content: &'static str,
+    ) -> Result<Answer, Fault> {
+        let (head, bytes) = self.exchange(method, path, bytes, content).await?;
+        let warnings = head
+            .headers
+            .get_all(http::header::WARNING)
+            .iter()
+            .filter_map(|value| warning_text(value.to_str().ok()?))
+            .collect();
+        let body =
+            serde_json::from_slice(&bytes).map_err(|error| Fault::Lost(kube::Error::SerdeError(error)))?;
+        Ok(Answer { status: head.status.as_u16(), warnings, body })
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        bytes: Vec<u8>,
+        content: &'static str,
+    ) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::ACCEPT, "application/json, */*;q=0.8")
+            .header(http::header::CONTENT_TYPE, content)
+            .body(Body::from(bytes))
+            .map_err(|error| Fault::Lost(kube::Error::HttpError(error)))?;
+        let response = self.client.send(request).await.map_err(Fault::Lost)?;
+        let (head, body) = response.into_parts();
+        let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
+            self.wire.dated(date.timestamp());
+        }
+        let bytes = body.collect().await.map_err(Fault::Lost)?.to_bytes();
+        if !head.status.is_success() {
+            return Err(Fault::Refused(Box::new(status_of(head.status.as_u16(), &bytes))));
+        }
+        Ok((head, bytes))
+    }
+}
+
+/// The server's `Status`, or one made of what something in between answered.
+fn status_of(code: u16, body: &[u8]) -> Status {
+    let mut status: Status = serde_json::from_slice(body).unwrap_or_else(|_not_a_status| Status {
+        message: String::from_utf8_lossy(body).chars().take(500).collect(),
+        ..Status::default()
+    });
+    status.code = code;
+    status
+}
+
+/// The text of a header `299 - "text"` (RFC 7234, section 5.5).
+fn warning_text(header: &str) -> Option<String> {
+    let (_, rest) = header.split_once('"')?;
+    let (text, _) = rest.rsplit_once('"')?;
+    Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_the_quoted_text() {
+        assert_eq!(warning_text(r#"299 - "would \"violate\" it""#).as_deref(), Some(r#"would "violate" it"#));
+        assert_eq!(warning_text("299 -"), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_status_keeps_its_text() {
+        let status = status_of(502, b"<html>bad gateway</html>");
+        assert_eq!((status.code, status.message.as_str()), (502, "<html>bad gateway</html>"));
+    }
+}

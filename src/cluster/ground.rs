@@ -1,0 +1,262 @@
+//! What must be there before the first member: namespaces, the set's parent, the key of its secret names.
+
+use serde_json::{Value, json};
+
+use super::answer;
+use super::api::{Api, Fault};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Event, Events, Phase};
+use crate::plan::apply_set::{self, ApplySet};
+use crate::plan::kind::{CONFIG_MAP, NAMESPACE, SECRET};
+use crate::plan::{ObjectId, Plan, SecretKey, labels};
+
+/// What is known of a namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Presence {
+    /// It is there.
+    Present(Value),
+    /// It is not there.
+    Absent,
+    /// The account may not look.
+    Unknown,
+}
+
+/// Looks at a namespace.
+///
+/// # Errors
+/// Exit 8 where it is being deleted: objects sent into it would be refused or deleted with it.
+pub async fn look(api: &Api, name: &str) -> Result<Presence> {
+    match look_at_terminating(api, name).await? {
+        Presence::Present(namespace) if namespace["status"]["phase"] == "Terminating" => {
+            Err(terminating(name, &namespace))
+        }
+        presence => Ok(presence),
+    }
+}
+
+/// Looks at a namespace that may also be on its way out.
+///
+/// # Errors
+/// Where there is no answer.
+pub async fn look_at_terminating(api: &Api, name: &str) -> Result<Presence> {
+    let path = format!("{}/{name}", NAMESPACE.path(None));
+    match api.find(&path).await {
+        Ok(Some(namespace)) => Ok(Presence::Present(namespace)),
+        Ok(None) => Ok(Presence::Absent),
+        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
+            Ok(Presence::Unknown)
+        }
+        Err(fault) => Err(fault.explain(&format!("cannot look at namespace {name}"))),
+    }
+}
+
+fn terminating(name: &str, namespace: &Value) -> Error {
+    let since = namespace["metadata"]["deletionTimestamp"].as_str().unwrap_or("some time");
+    let mut error = Error::new(
+        Id::NamespaceTerminating,
+        Kind::Rejected,
+        format!("namespace {name} is being deleted since {since}; nothing was changed"),
+    );
+    let conditions = namespace["status"]["conditions"].as_array();
+    for condition in conditions.into_iter().flatten().filter(|condition| condition["status"] == "True") {
+        if let Some(message) = condition["message"].as_str() {
+            error = error.fact("evidence", message);
+        }
+    }
+    error.hint("wait until it is gone and run the command again, or choose another with -n")
+}
+
+/// Makes the namespaces that are missing. A namespace that exists is never changed.
+///
+/// # Errors
+/// Exit 6 where one is missing and may not be made.
+pub async fn make_namespaces(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
+    for name in missing {
+        let Some(manifest) = plan.namespaces.get(name) else { continue };
+        let path =
+            format!("{}?fieldManager={}&fieldValidation=Strict", NAMESPACE.path(None), labels::MANAGER);
+        let action = match api.create(&path, manifest).await {
+            Ok(_) => Action::Created,
+            Err(fault) if fault.code() == Some(409) => continue,
+            Err(fault) if fault.code() == Some(403) => return Err(missing_namespace(name)),
+            Err(fault) => return Err(fault.explain(&format!("cannot create namespace {name}"))),
+        };
+        report(events, ObjectId::cluster("", "Namespace", name), action).await;
+    }
+    Ok(())
+}
+
+/// The error for a namespace that is not there and may not be made.
+#[must_use]
+pub fn missing_namespace(name: &str) -> Error {
+    Error::new(
+        Id::NamespaceMissing,
+        Kind::Forbidden,
+        format!("namespace {name} does not exist and this account may not create it"),
+    )
+    .hint(format!("an administrator creates it: kubectl create namespace {name}"))
+}
+
+/// The error for one of these objects that the server refuses: no member of the set has been sent by then.
+fn refused(fault: Fault, action: &str, namespace: &str) -> Error {
+    let error = match fault {
+        // It could not be looked at before.
+        Fault::Refused(status) if status.code == 404 && answer::is_missing_namespace(&status.message) => {
+            missing_namespace(namespace)
+        }
+        fault => fault.explain(&format!("{action} in namespace {namespace}")),
+    };
+    error.fact("state", "nothing of the set was changed")
+}
+
+/// The set's parent as it is now.
+///
+/// # Errors
+/// Exit 7 where the parent belongs to another tool.
+pub async fn parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
+    let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
+    let parent =
+        api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {}", set.parent())))?;
+    match &parent {
+        Some(parent) => {
+            let tooling = parent["metadata"]["annotations"][apply_set::TOOLING].as_str().unwrap_or_default();
+            if !apply_set::is_ours(tooling) {
+                return Err(foreign_parent(set, tooling));
+            }
+        }
+        None => return Ok(None),
+    }
+    Ok(parent)
+}
+
+fn foreign_parent(set: &ApplySet, tooling: &str) -> Error {
+    let owner = if tooling.is_empty() { "no tool".to_owned() } else { format!("`{tooling}`") };
+    Error::new(
+        Id::ForeignSet,
+        Kind::Ownership,
+        format!(
+            "{} in namespace {} is not the parent of a set of handsctl: {owner} made it",
+            set.parent(),
+            set.namespace
+        ),
+    )
+    .hint("choose another name with --name or [deploy].name")
+}
+
+/// Makes the parent name at least these kinds before the first member is sent, so that a run that is killed
+/// leaves nothing that a later one cannot find. Nothing is sent where it names them already.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn widen_parent(api: &Api, plan: &Plan, live: Option<&Value>, events: &Events) -> Result<()> {
+    let set = &plan.set;
+    let listed = live.and_then(|live| live["metadata"]["annotations"][apply_set::CONTAINS].as_str());
+    let mut kinds = apply_set::group_kinds(plan.members.iter().map(|member| &member.id));
+    kinds.extend(apply_set::split(listed.unwrap_or_default()));
+    let mut manifest = set.with_namespaces_of(live).manifest(&kinds);
+    if live.is_some_and(|live| says(live, &manifest)) {
+        return Ok(());
+    }
+    manifest["metadata"]["resourceVersion"] =
+        live.map_or(json!("1"), |live| live["metadata"]["resourceVersion"].clone());
+    let path = format!(
+        "{}/{}?fieldManager={}&fieldValidation=Strict",
+        CONFIG_MAP.path(Some(&set.namespace)),
+        set.parent_name(),
+        labels::MANAGER
+    );
+    let answer = api.apply(&path, &manifest).await.map_err(|fault| match fault {
+        Fault::Refused(status) if status.code == 409 => Error::new(
+            Id::ForeignSet,
+            Kind::Ownership,
+            format!("{} was changed by somebody else meanwhile; nothing was changed", set.parent()),
+        )
+        .caused_by(status.message.clone())
+        .hint("run the command again"),
+        fault => refused(fault, &format!("cannot apply {}", set.parent()), &set.namespace),
+    })?;
+    let action = if answer.status == 201 { Action::Created } else { Action::Configured };
+    report(events, set.parent(), action).await;
+    Ok(())
+}
+
+/// Whether the parent has these labels and annotations; what others added to it is theirs.
+fn says(live: &Value, manifest: &Value) -> bool {
+    ["labels", "annotations"].iter().all(|part| {
+        let wanted = manifest["metadata"][part].as_object();
+        wanted.into_iter().flatten().all(|(key, value)| live["metadata"][part][key] == *value)
+    })
+}
+
+/// The key of the set's secret names, and whether it is in the cluster already.
+///
+/// # Errors
+/// Where the Secret cannot be read or does not hold a key.
+pub async fn key(api: &Api, set: &ApplySet) -> Result<(SecretKey, bool)> {
+    use base64::Engine as _;
+    let id = SECRET.id(&set.namespace, &set.parent_name());
+    let path = format!("{}/{}", SECRET.path(Some(&set.namespace)), set.parent_name());
+    let Some(secret) = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?
+    else {
+        let mut bytes = vec![0; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::internal("this computer gives no random numbers").caused_by(error))?;
+        return Ok((SecretKey(bytes), false));
+    };
+    let engine = base64::engine::general_purpose::STANDARD;
+    let bytes = secret["data"]["key"].as_str().and_then(|text| engine.decode(text).ok());
+    match bytes
+        .filter(|bytes| bytes.len() >= 16 && secret["metadata"]["labels"][labels::INSTANCE] == set.name)
+    {
+        Some(bytes) => Ok((SecretKey(bytes), true)),
+        None => Err(Error::new(
+            Id::ForeignObject,
+            Kind::Ownership,
+            format!("{id} in namespace {} was not made by handsctl", set.namespace),
+        )
+        .hint("choose another name with --name or [deploy].name")),
+    }
+}
+
+/// Stores a new key, create-only.
+///
+/// # Errors
+/// Exit 13 where another run stored one meanwhile.
+pub async fn store_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
+    use base64::Engine as _;
+    let id = SECRET.id(&set.namespace, &set.parent_name());
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": set.parent_name(),
+            "namespace": set.namespace,
+            "labels": labels::of_member(&set.name, labels::Component::App),
+            "annotations": { labels::CREATED_BY: apply_set::tooling() },
+        },
+        "immutable": true,
+        "type": "handsctl.dev/key",
+        "data": { "key": base64::engine::general_purpose::STANDARD.encode(&key.0) },
+    });
+    let path = format!(
+        "{}?fieldManager={}&fieldValidation=Strict",
+        SECRET.path(Some(&set.namespace)),
+        labels::MANAGER
+    );
+    match api.create(&path, &manifest).await {
+        Ok(_) => {
+            report(events, id, Action::Created).await;
+            Ok(())
+        }
+        Err(fault) if fault.code() == Some(409) => {
+            Err(Error::new(Id::ForeignObject, Kind::Locked, format!("another run made {id} meanwhile"))
+                .hint("run the command again"))
+        }
+        Err(fault) => Err(refused(fault, &format!("cannot create {id}"), &set.namespace)),
+    }
+}
+
+async fn report(events: &Events, object: ObjectId, action: Action) {
+    events.send(Event::Object { phase: Phase::Apply, object, action, message: None }).await;
+}

@@ -1,0 +1,191 @@
+//! The set as it is in the cluster: watched from before the first change until the end.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::api::Api;
+use super::apply::{self, Applied, Live};
+use super::track;
+use super::watch::{Scope, Watches};
+use crate::catalogue::Id;
+use crate::error::Result;
+use crate::event::{Action, Events};
+use crate::plan::apply_set::{ApplySet, PART_OF};
+use crate::plan::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
+use crate::plan::{ObjectId, Plan, labels};
+use crate::status::{Expected, World};
+
+/// Events of a namespace that are read at most; a server keeps them for an hour.
+const MOST_EVENTS: u32 = 1000;
+
+/// The watched set.
+pub struct LiveSet {
+    /// The running watches.
+    pub watches: Watches,
+    /// Members that are there.
+    pub members: Live,
+    /// What the judge sees.
+    pub world: World,
+}
+
+/// Opens every watch that this plan's rollout needs, and waits for what is there.
+///
+/// # Errors
+/// Where a kind of the set may not be watched.
+pub async fn open(api: &Api, plan: &Plan, streaming: bool, events: &Events) -> Result<LiveSet> {
+    let (live, refused) = watch(api, &plan.set, scopes(plan), streaming).await?;
+    for plural in refused {
+        events
+            .warn(
+                Id::Forbidden,
+                format!("{plural} may not be watched: a failure will be explained with less evidence"),
+            )
+            .await;
+    }
+    Ok(live)
+}
+
+/// Opens the watches that tell how the set is, whatever the configuration says now. Kinds that may not be
+/// watched are left out, and named in the second value.
+///
+/// # Errors
+/// Where the server does not answer.
+pub async fn look(api: &Api, set: &ApplySet, streaming: bool) -> Result<(LiveSet, Vec<&'static str>)> {
+    let member = format!("{PART_OF}={}", set.id());
+    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let kinds = [
+        (DEPLOYMENT, &member),
+        (CLAIM, &member),
+        (INGRESS, &member),
+        (POD, &instance),
+        (REPLICA_SET, &instance),
+        (ENDPOINT_SLICE, &instance),
+    ];
+    let scopes = kinds.map(|(kind, labels)| Scope {
+        kind,
+        namespace: Some(set.namespace.clone()),
+        labels: labels.clone(),
+        optional: true,
+    });
+    watch(api, set, scopes.into(), streaming).await
+}
+
+/// Takes in the events of what happened before the watches were opened: a set that nobody changes now says with
+/// them why it does not work. Where they may not be read there is less evidence, and the same verdict.
+///
+/// # Errors
+/// Where the server sent something that is no event.
+pub async fn recall(api: &Api, set: &ApplySet, world: &mut World) -> Result<()> {
+    let path = format!("{}?limit={MOST_EVENTS}", EVENT.path(Some(&set.namespace)));
+    match api.get(&path).await {
+        Ok(answer) => {
+            let events = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+            track::list(world, EVENT, events, api.wire().server_time())
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+async fn watch(
+    api: &Api,
+    set: &ApplySet,
+    scopes: Vec<Scope>,
+    streaming: bool,
+) -> Result<(LiveSet, Vec<&'static str>)> {
+    let mut watches = Watches::open(api, scopes, streaming);
+    let (lists, refused) = watches.listed().await?;
+    let refused = refused.into_iter().map(|index| watches.scopes()[index].kind.plural).collect();
+    let mut members = Live::new();
+    let mut world = World::default();
+    for (scope, list) in watches.scopes().iter().zip(lists) {
+        track::list(&mut world, scope.kind, &list, api.wire().server_time())?;
+        if !scope.labels.starts_with(PART_OF) {
+            continue;
+        }
+        for object in list {
+            if let Some(id) = id_of(scope, &object).filter(|_| apply::is_member(&object, set)) {
+                members.insert(id, object);
+            }
+        }
+    }
+    Ok((LiveSet { watches, members, world }, refused))
+}
+
+/// What the judge expects of the members that have a rollout.
+#[must_use]
+pub fn expected(applied: &[Applied]) -> Vec<Expected> {
+    let as_expected = |applied: &Applied| {
+        let changed = matches!(applied.action, Action::Created | Action::Configured);
+        expectation(&applied.id, applied.object.as_ref()?, changed)
+    };
+    applied.iter().filter_map(as_expected).collect()
+}
+
+/// What the judge expects of members that nobody changes now.
+#[must_use]
+pub fn standing(members: &Live) -> Vec<Expected> {
+    let mut standing: Vec<Expected> =
+        members.iter().filter_map(|(id, object)| expectation(id, object, false)).collect();
+    standing.sort_by(|a, b| a.id.cmp(&b.id));
+    standing
+}
+
+/// None for kinds that are as they should be once they exist.
+fn expectation(id: &ObjectId, object: &serde_json::Value, changed: bool) -> Option<Expected> {
+    KindInfo::of(id).and_then(track::watched)?;
+    let metadata = &object["metadata"];
+    Some(Expected {
+        id: id.clone(),
+        uid: metadata["uid"].as_str()?.to_owned(),
+        generation: metadata["generation"].as_i64().unwrap_or_default(),
+        changed,
+    })
+}
+
+/// The application's pods that are ready, by name.
+#[must_use]
+pub fn ready_pods(world: &World) -> Vec<&Pod> {
+    let is_ready = |pod: &&Pod| {
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+    };
+    let mut pods: Vec<&Pod> = world.pods().filter(is_ready).collect();
+    pods.sort_by_key(|pod| pod.metadata.name.clone());
+    pods
+}
+
+fn id_of(scope: &Scope, object: &serde_json::Value) -> Option<ObjectId> {
+    Some(scope.kind.id(scope.namespace.as_deref()?, object["metadata"]["name"].as_str()?))
+}
+
+fn scopes(plan: &Plan) -> Vec<Scope> {
+    let set = &plan.set;
+    let kinds: BTreeSet<(Option<&str>, &str)> =
+        plan.members.iter().map(|member| (member.id.namespace.as_deref(), member.kind.kind)).collect();
+    let scope = |kind: KindInfo, namespace: &str, labels: String, optional: bool| Scope {
+        kind,
+        namespace: Some(namespace.to_owned()),
+        labels,
+        optional,
+    };
+    let mut scopes: Vec<Scope> = Vec::new();
+    for kind in crate::plan::kind::MEMBERS {
+        for namespace in set.namespaces() {
+            if kinds.contains(&(Some(namespace), kind.kind)) {
+                scopes.push(scope(*kind, namespace, format!("{PART_OF}={}", set.id()), false));
+            }
+        }
+    }
+    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    scopes.push(scope(POD, &set.namespace, instance.clone(), false));
+    scopes.push(scope(REPLICA_SET, &set.namespace, instance, false));
+    scopes.push(scope(
+        ENDPOINT_SLICE,
+        &set.namespace,
+        format!("kubernetes.io/service-name={}", set.name),
+        true,
+    ));
+    scopes.push(scope(EVENT, &set.namespace, String::new(), true));
+    scopes
+}

@@ -1,0 +1,23 @@
+//! Effects on the API: connect, apply, track, probe, logs, delete. Never prints.
+
+pub mod answer;
+pub mod api;
+pub mod apply;
+pub mod connect;
+pub mod delete;
+mod evidence;
+mod fault;
+pub mod ground;
+pub mod live;
+pub mod logs;
+pub mod probe;
+pub mod rights;
+pub mod rules;
+pub mod simulated;
+pub mod survey;
+pub mod target;
+mod token;
+pub mod track;
+pub mod version;
+pub mod watch;
+pub mod wire;

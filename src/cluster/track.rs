@@ -1,0 +1,185 @@
+//! Follows the rollout: what the watches show goes to the judge, and its verdict ends the wait.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::api::Api;
+use super::evidence;
+use super::watch::{Seen, Watches};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events};
+use crate::plan::ObjectId;
+use crate::plan::kind::{CLAIM, KindInfo};
+use crate::status::{Expected, Finding, Judgement, Tolerance, Verdict, Watched, World, judge};
+
+/// How often it is said what is waited for.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What the judge is to judge, and how patient it is.
+pub struct Rollout {
+    /// What the watches have shown so far.
+    pub world: World,
+    /// The members as they were sent or found.
+    pub expected: Vec<Expected>,
+    /// How long what may heal is waited for.
+    pub tolerance: Tolerance,
+    /// When the command's own time is over.
+    pub deadline: Instant,
+}
+
+/// How the rollout ended.
+pub enum Ending {
+    /// Everything is as it should be: `deployment.apps/openhands 1/1`.
+    Ready(String),
+    /// It cannot succeed; root cause first, evidence complete.
+    Failed(Vec<Finding>),
+}
+
+/// The judge's word for a kind; None for kinds that are ready once they exist.
+#[must_use]
+pub fn watched(kind: KindInfo) -> Option<Watched> {
+    Watched::of(&kind.id("", ""))
+}
+
+/// Shows a list to the judge's world.
+///
+/// # Errors
+/// Where the server sent something that is no such object.
+pub fn list(world: &mut World, kind: KindInfo, objects: &[Value], seen: Timestamp) -> Result<()> {
+    match watched(kind) {
+        Some(kind) => world.replace(kind, objects, seen).map_err(unreadable),
+        None => Ok(()),
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::internal("the API server sent an object that cannot be read").caused_by(error)
+}
+
+/// Waits until the rollout is over.
+///
+/// # Errors
+/// Exit 10 when the command's deadline passes, with what used the time.
+pub async fn track(
+    api: &Api,
+    watches: &mut Watches,
+    rollout: &mut Rollout,
+    events: &Events,
+) -> Result<Ending> {
+    let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
+    let mut next_word = Instant::now() + HEARTBEAT;
+    loop {
+        while let Some(seen) = watches.pending() {
+            show(&mut rollout.world, watches, seen, api.wire().server_time())?;
+        }
+        let now = api.wire().server_time();
+        let judgement = judge(&rollout.world, &rollout.expected, &rollout.tolerance, now);
+        say(&judgement, &mut said, events).await;
+        let until = match judgement.verdict {
+            Verdict::Ready => return Ok(Ending::Ready(workloads(&judgement))),
+            Verdict::Failed => {
+                let mut findings = judgement.findings;
+                complete(api, &mut findings).await;
+                for finding in &findings {
+                    events.send(Event::Finding(Box::new(finding.clone()))).await;
+                }
+                return Ok(Ending::Failed(findings));
+            }
+            Verdict::Waiting { until } => until,
+        };
+        let wake =
+            until.map_or(next_word, |until| next_word.min(Instant::now() + duration_between(now, until)));
+        tokio::select! {
+            seen = watches.next() => match seen {
+                Some(seen) => show(&mut rollout.world, watches, seen, api.wire().server_time())?,
+                None => return Err(Error::internal("all watches ended")),
+            },
+            () = tokio::time::sleep_until(wake.min(rollout.deadline)) => {}
+        }
+        if Instant::now() >= rollout.deadline {
+            return Err(deadline_passed(&judgement));
+        }
+        if Instant::now() >= next_word {
+            next_word += HEARTBEAT;
+            wait(&judgement, rollout.deadline, events).await;
+        }
+    }
+}
+
+/// Reads the evidence that the watched objects do not carry.
+pub async fn complete(api: &Api, findings: &mut [Finding]) {
+    for finding in findings {
+        evidence::complete(api, finding).await;
+    }
+}
+
+fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
+}
+
+fn show(world: &mut World, watches: &Watches, seen: Seen, now: Timestamp) -> Result<()> {
+    let kind = |index: usize| watched(watches.scopes()[index].kind);
+    match seen {
+        Seen::Listed(index, objects) => list(world, watches.scopes()[index].kind, &objects, now),
+        Seen::Changed(index, object) => match kind(index) {
+            Some(kind) => world.apply(kind, &object, now).map_err(unreadable),
+            None => Ok(()),
+        },
+        Seen::Gone(index, object) => {
+            if let (Some(kind), Some(uid)) = (kind(index), object["metadata"]["uid"].as_str()) {
+                world.remove(kind, uid);
+            }
+            Ok(())
+        }
+        // Less evidence, same verdict.
+        Seen::Failed(index, _) if watches.scopes()[index].optional => Ok(()),
+        Seen::Failed(index, fault) => {
+            Err(fault.explain(&format!("cannot go on watching {}", watches.scopes()[index].kind.plural)))
+        }
+    }
+}
+
+async fn say(judgement: &Judgement, said: &mut BTreeMap<ObjectId, (bool, String)>, events: &Events) {
+    for state in &judgement.objects {
+        let word = (state.ready, state.message.clone());
+        if said.get(&state.id) == Some(&word) {
+            continue;
+        }
+        said.insert(state.id.clone(), word);
+        let (object, ready, message) = (state.id.clone(), state.ready, state.message.clone());
+        events.send(Event::Rollout { object, ready, message }).await;
+    }
+}
+
+/// What stands: claims have nothing to say once they are bound.
+fn workloads(judgement: &Judgement) -> String {
+    let workloads = judgement.objects.iter().filter(|state| state.id.kind != CLAIM.kind);
+    workloads.map(|state| format!("{} {}", state.id, state.message)).collect::<Vec<_>>().join(", ")
+}
+
+async fn wait(judgement: &Judgement, deadline: Instant, events: &Events) {
+    // A claim waits for its pod more often than a pod for its claim.
+    let mut waits = judgement.objects.iter().filter(|state| !state.ready);
+    let first = waits.clone().next();
+    if let Some(state) = waits.find(|state| state.id.kind != CLAIM.kind).or(first) {
+        let left = Some(deadline.saturating_duration_since(Instant::now()));
+        let (object, message) = (Some(state.id.clone()), state.message.clone());
+        events.send(Event::Waiting { object, message, left }).await;
+    }
+}
+
+fn deadline_passed(judgement: &Judgement) -> Error {
+    let mut error =
+        Error::new(Id::DeadlinePassed, Kind::Deadline, "the command's time is over before the rollout is");
+    for state in judgement.objects.iter().filter(|state| !state.ready) {
+        error = error.fact("waiting", format!("{}  {}", state.id, state.message));
+    }
+    error
+        .hint("what was applied stays and goes on; handsctl status shows how far it is")
+        .hint("--timeout gives more time")
+}

@@ -1,0 +1,113 @@
+//! What went over the wire: counted for `-v`, and the memory of when the server was last lost.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// After a lost connection a restarted API server answers 403 until its roles are loaded.
+const ROLES_LOAD: Duration = Duration::from_secs(15);
+
+/// Counters of one connection to a cluster, watches included.
+#[derive(Debug, Default)]
+pub struct Wire {
+    requests: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    answered: AtomicU64,
+    slowest: Mutex<Option<(Duration, String)>>,
+    lost: Mutex<Option<Instant>>,
+    /// Seconds that the server's clock is ahead of ours.
+    ahead: AtomicI64,
+    /// The last `Date`, in seconds since 1970; 0 before the first.
+    date: AtomicI64,
+}
+
+/// Differences below this are the resolution of the `Date` header and the time on the way.
+const SAME_TIME: i64 = 2;
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Requests sent, retries and watches included.
+    pub requests: u64,
+    /// Bytes of answers' bodies.
+    pub bytes_in: u64,
+    /// Bytes of requests' bodies.
+    pub bytes_out: u64,
+    /// The slowest call that had one answer: how long, and method and path.
+    pub slowest: Option<(Duration, String)>,
+}
+
+impl Wire {
+    pub(super) fn sent(&self, bytes: usize) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn answered(&self, took: Duration, call: impl FnOnce() -> String) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        if let Ok(mut slowest) = self.slowest.lock()
+            && slowest.as_ref().is_none_or(|(longest, _)| took > *longest)
+        {
+            *slowest = Some((took, call()));
+        }
+    }
+
+    /// Takes the `Date` header of an answer: the objects' times are on the server's clock.
+    pub(super) fn dated(&self, date: Timestamp) {
+        self.date.store(date.as_second(), Ordering::Relaxed);
+        let ahead = date.duration_since(Timestamp::now()).as_secs();
+        self.ahead.store(if ahead.abs() < SAME_TIME { 0 } else { ahead }, Ordering::Relaxed);
+    }
+
+    /// The time on the server's clock, to a second or two.
+    #[must_use]
+    pub fn server_time(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
+        Timestamp::now().saturating_add(ahead).unwrap_or_else(|_| Timestamp::now())
+    }
+
+    /// The last answer's `Date`: on the clock of the objects' times and cut to the second as they are, so an
+    /// object that is made after this moment never bears an earlier time.
+    #[must_use]
+    pub fn last_date(&self) -> Timestamp {
+        let second = match self.date.load(Ordering::Relaxed) {
+            0 => self.server_time().as_second(),
+            second => second,
+        };
+        Timestamp::from_second(second).unwrap_or_else(|_| Timestamp::now())
+    }
+
+    pub(super) fn was_lost(&self) {
+        if let Ok(mut lost) = self.lost.lock() {
+            *lost = Some(Instant::now());
+        }
+    }
+
+    /// Whether the server has answered at all: before that a refused connection is final.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a 403 may be the word of a server that has not loaded its roles yet.
+    pub(super) fn roles_may_be_missing(&self) -> bool {
+        self.lost.lock().is_ok_and(|lost| lost.is_some_and(|at| at.elapsed() < ROLES_LOAD))
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            requests: self.requests.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            slowest: self.slowest.lock().ok().and_then(|slowest| slowest.clone()),
+        }
+    }
+}
