@@ -1,0 +1,404 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::Styles;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Run OpenHands on Kubernetes: one config.toml, one command
+///
+/// handsctl reads OpenHands' own config.toml, renders its manifests, applies them server-side, watches the
+/// rollout, asks the application whether it answers, and says what it sees. Without a cluster it makes a local one.
+#[derive(Debug, Parser)]
+#[command(name = "handsctl", version, styles = Styles::plain(), max_term_width = 100, after_help = TOP_EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of every command")]
+    pub global: Global,
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "the commands themselves are documented")]
+    pub command: Command,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  handsctl up                          a local cluster, OpenHands on it, and its URL
+  handsctl deploy --context prod       apply config.toml to a cluster that is there
+  handsctl render --split manifests    the manifests as files, without a cluster
+  handsctl status && echo healthy      the exit code is the verdict
+
+Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration, 4 unreachable, 5 not authenticated,
+6 forbidden, 7 somebody else's, 8 rejected, 9 rollout failed, 10 deadline, 11 degraded, 12 down,
+13 locked, 14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated";
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Config file; repeatable, later files win key by key [default: ./config.toml where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Vec<PathBuf>,
+    /// Sets one key to a TOML value: `--set deploy.replicas=1`; repeatable
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// Namespace of the application [default: deploy.namespace, else openhands]
+    #[arg(short, long, global = true)]
+    pub namespace: Option<String>,
+    /// Name of the set [default: deploy.name, else openhands]
+    #[arg(long, global = true)]
+    pub name: Option<String>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Path of the kubeconfig [default: KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Use the account of the pod that this runs in
+    #[arg(long, global = true, env = "HANDSCTL_IN_CLUSTER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub in_cluster: bool,
+    /// Colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Color,
+    /// Write what happens as NDJSON to a file, or `-` for stdout
+    #[arg(long, value_name = "FILE|-", global = true)]
+    pub events: Option<PathBuf>,
+    /// Only errors and the result
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: every object, requests, bytes and the slowest call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the local cluster, deploy, print the URL
+    ///
+    /// In order: `cluster up`, then `deploy`, then where OpenHands answers. Running it again changes only what
+    /// differs. With provider = "existing" nothing is made: it needs --context or a pin, cluster.context.
+    #[command(
+        after_help = "Examples:\n  handsctl up\n  handsctl up --config team.toml --set cluster.name=trial\n  handsctl up --timeout 5m -o json"
+    )]
+    Up(RolloutArgs),
+    /// The local cluster: up, down, status
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Apply config.toml to the cluster and wait until it works
+    ///
+    /// In order: read config.toml, look at the cluster, check the account's rights, make the namespace where it
+    /// is missing, apply what differs (server-side), watch the rollout, ask the application whether it answers.
+    /// Nobody else's object is changed; what is as it should be costs no request.
+    #[command(
+        after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+    )]
+    Deploy(DeployArgs),
+    /// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
+    #[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
+    Status(StatusArgs),
+    /// Print the logs of the application's pods
+    #[command(
+        after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
+    )]
+    Logs(LogsArgs),
+    /// Delete what deploy made; the volume stays unless --delete-data
+    ///
+    /// In order: Ingress, Deployment with its pods (waited for), the rest, the set's parent. Kept and named:
+    /// the volume claim, the namespace, sandboxes and their claims. Running it again is no error.
+    #[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
+    Teardown(TeardownArgs),
+    /// Print the manifests, without a cluster; the same bytes for the same input
+    #[command(
+        after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
+    )]
+    Render(RenderArgs),
+    /// The config file: check, show
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What an id (HC4103) or an exit code means
+    #[command(after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9")]
+    Explain(ExplainArgs),
+    /// The version of handsctl and of the cluster
+    #[command(after_help = "Examples:\n  handsctl version\n  handsctl version --client -o json")]
+    Version(VersionArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = "Examples:\n  source <(handsctl completion bash)")]
+    Completion(CompletionArgs),
+}
+
+/// The local cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Make it, start it, or leave it as it is
+    #[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
+    Up(ClusterUpArgs),
+    /// Delete it, with everything in it
+    #[command(after_help = "Examples:\n  handsctl cluster down --yes")]
+    Down(ClusterDownArgs),
+    /// Say whether it is there and running: exit 0 running, 12 otherwise
+    #[command(
+        after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status -o json | jq .condition"
+    )]
+    Status(StatusArgs),
+}
+
+/// Flags of `deploy`.
+#[derive(Debug, Clone, Args)]
+pub struct DeployArgs {
+    /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
+    #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<DryRun>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub rollout: RolloutArgs,
+}
+
+/// Flags of every command that ends with a rollout.
+#[derive(Debug, Clone, Args)]
+pub struct RolloutArgs {
+    /// Do not wait for the rollout
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Time for the whole command [default: deploy 15m, up 30m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Whether to ask the application if it answers
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub probe: Probe,
+    /// Form of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Who checks a dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// handsctl, from what is in the cluster.
+    Client,
+    /// The API server.
+    Server,
+}
+
+/// Whether to ask the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    /// Unless its node is simulated.
+    Auto,
+    /// Also where its node is simulated.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Flags of `cluster up`.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterUpArgs {
+    /// Delete the cluster and make it anew where it differs from config.toml in what cannot be changed
+    #[arg(long)]
+    pub recreate: bool,
+    /// Time for the whole command [default: 30m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// Flags of `cluster down`.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterDownArgs {
+    /// Time for the whole command [default: 5m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Flags of `logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Go on for ever, pods that come later included
+    #[arg(short, long, conflicts_with = "previous")]
+    pub follow: bool,
+    /// Lines from the end of each log
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
+    pub tail: Option<i64>,
+    /// Only lines that are newer than this
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub since: Option<Duration>,
+    /// One container
+    #[arg(short, long)]
+    pub container: Option<String>,
+    /// Of the run before the last restart
+    #[arg(short, long)]
+    pub previous: bool,
+    /// Begin each line with its time
+    #[arg(long)]
+    pub timestamps: bool,
+}
+
+/// Flags of `teardown`.
+#[derive(Debug, Clone, Args)]
+pub struct TeardownArgs {
+    /// Also delete the volume claim, and with it settings and conversations
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Also delete the namespaces of the set that handsctl made; their volumes go with them, so this needs --delete-data
+    #[arg(long, requires = "delete_data")]
+    pub delete_namespace: bool,
+    /// Time for the whole command [default: 5m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Form of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Flags of `render`.
+#[derive(Debug, Clone, Args)]
+pub struct RenderArgs {
+    /// Write one file per object into this folder instead of stdout
+    #[arg(long, value_name = "DIR")]
+    pub split: Option<PathBuf>,
+    /// Also print the namespace that deploy would make
+    #[arg(long)]
+    pub include_namespace: bool,
+}
+
+/// The config file.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Find every mistake: exit 3 where there is one
+    #[command(
+        after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
+    )]
+    Check(ConfigCheckArgs),
+    /// Print every key with its value
+    #[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
+    Show(ConfigShowArgs),
+}
+
+/// Flags of `config check`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigCheckArgs {
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Flags of `config show`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigShowArgs {
+    /// Say where each value comes from
+    #[arg(long)]
+    pub origin: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// An id as it is printed in brackets, or `exit-code`
+    pub subject: String,
+    /// The number after `exit-code`
+    pub number: Option<u8>,
+}
+
+/// Flags of `version`.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArgs {
+    /// Only the version of handsctl
+    #[arg(long)]
+    pub client: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Arguments of `completion`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `90`, `15s`, `10m`, `1h30m`: whole seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds @ 1..) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut total = 0_u64;
+    let mut digits = String::new();
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        let unit = match character {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86400,
+            _ => return Err(format!("`{character}` is no unit of time: s, m, h or d")),
+        };
+        let number: u64 = digits.parse().map_err(|_| format!("a number must stand before `{character}`"))?;
+        digits.clear();
+        total = number.checked_mul(unit).and_then(|seconds| total.checked_add(seconds)).ok_or("too long")?;
+    }
+    if digits.is_empty() && total > 0 {
+        Ok(Duration::from_secs(total))
+    } else {
+        Err("a duration such as 90s, 10m or 1h30m is expected".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_kubectl_does() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "m", "5x", "5m3", "-1s", "0s", "0"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

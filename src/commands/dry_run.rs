@@ -1,0 +1,46 @@
+//! `deploy --dry-run`: what would be done, and with `=server` what the API server says to it.
+
+use super::deploy::{counts, finished};
+use super::preflight::Prepared;
+use super::session::Session;
+use crate::cli::DryRun;
+use crate::cluster::apply::{self, Applied, Mode, Need};
+use crate::error::Result;
+use crate::event::{Action, Event, Events, Finished, Phase};
+
+/// Tells of every member what would be done. Nothing is changed.
+///
+/// # Errors
+/// Where the server would refuse.
+pub(super) async fn dry_run(
+    session: &Session,
+    prepared: &Prepared,
+    who: DryRun,
+    events: &Events,
+) -> Result<Finished> {
+    let Prepared { plan, survey, live } = prepared;
+    let missing = survey.missing_namespaces();
+    if who == DryRun::Server && missing.is_empty() {
+        let api = &session.connection.api;
+        let applied = apply::apply(api, plan, &live.members, Mode::DryRun, events).await?;
+        return Ok(finished(&applied, format!("dry run, checked by the server: {}", counts(&applied)), None));
+    }
+    let mut applied = Vec::new();
+    for (member, need) in plan.members.iter().zip(apply::needs(plan, &live.members)) {
+        let action = match need {
+            Need::Nothing => Action::Unchanged,
+            Need::Create => Action::Created,
+            Need::Change => Action::Configured,
+        };
+        let object = member.id.clone();
+        events.send(Event::Object { phase: Phase::Apply, object, action, message: None }).await;
+        applied.push(Applied { id: member.id.clone(), action, object: None });
+    }
+    let checked = match who {
+        DryRun::Client => "dry run".to_owned(),
+        DryRun::Server => {
+            format!("dry run, not checked by the server: namespace {} does not exist yet", missing.join(", "))
+        }
+    };
+    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), None))
+}

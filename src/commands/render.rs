@@ -1,0 +1,63 @@
+//! `render`: the manifests as text, without a cluster. The same bytes for the same input on every computer.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::session;
+use crate::cli::{Global, RenderArgs};
+use crate::diagnostic::Severity;
+use crate::error::{Error, Result};
+use crate::plan::{self, ObjectId, Plan, SecretNaming, yaml};
+use crate::report::Streams;
+
+/// Runs `render`.
+pub(super) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = session::load_without_secrets(global)?;
+    for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
+        streams.diagnostic(warning);
+    }
+    let plan = plan::build(&loaded.settings, SecretNaming::Rendered)?;
+    let documents = documents(&plan, arguments.include_namespace)?;
+    match &arguments.split {
+        Some(folder) => write_files(folder, &documents)?,
+        None => {
+            let _nobody_reads = streams.out(&joined(&plan, &documents))?;
+        }
+    }
+    Ok(0)
+}
+
+fn documents(plan: &Plan, with_namespaces: bool) -> Result<Vec<(ObjectId, String)>> {
+    let namespaces = plan
+        .namespaces
+        .iter()
+        .filter(|_| with_namespaces)
+        .map(|(name, manifest)| Ok((ObjectId::cluster("", "Namespace", name), yaml::write(manifest)?)));
+    let members = plan.members.iter().map(|member| Ok((member.id.clone(), yaml::write(&member.manifest)?)));
+    namespaces.chain(members).collect()
+}
+
+fn joined(plan: &Plan, documents: &[(ObjectId, String)]) -> String {
+    let mut text = String::new();
+    for (name, source) in &plan.secret_sources {
+        let _a_string_takes_everything = writeln!(text, "# not shown: {name}, from {source}");
+    }
+    for (_, document) in documents {
+        let _a_string_takes_everything = writeln!(text, "---\n{}", document.trim_end_matches('\n'));
+    }
+    text
+}
+
+/// One file per object: `deployment.apps-openhands.yaml`; the runtime namespace's are told apart by its name.
+fn write_files(folder: &Path, documents: &[(ObjectId, String)]) -> Result<()> {
+    let failed = |path: &Path| format!("cannot write {}", path.display());
+    std::fs::create_dir_all(folder).map_err(|error| Error::io(failed(folder), error))?;
+    let home = documents.iter().find_map(|(id, _)| id.namespace.clone());
+    for (id, document) in documents {
+        let elsewhere = id.namespace.iter().filter(|namespace| Some(*namespace) != home.as_ref());
+        let prefix = elsewhere.map(|namespace| namespace.clone() + ".").collect::<String>();
+        let path = folder.join(format!("{prefix}{}.yaml", id.to_string().replace('/', "-")));
+        std::fs::write(&path, document).map_err(|error| Error::io(failed(&path), error))?;
+    }
+    Ok(())
+}

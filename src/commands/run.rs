@@ -1,0 +1,166 @@
+//! Runs a changing command beside its reporter: signals, the deadline, and the last event.
+
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use super::classified;
+use crate::catalogue::Id;
+use crate::cli::{Format, Global};
+use crate::error::{Error, Kind};
+use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::report::{EventsTarget, Output, Reported, Reporter, Streams};
+
+/// A wait that knows what it waits for ends by itself at the deadline and says so; what does not is ended then.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The end of a command's time, and how much that was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    pub(super) total: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(total: Duration) -> Self {
+        Self { at: Instant::now() + total, total }
+    }
+}
+
+/// Runs `work` while the reporter writes what it tells. The first event is always `started` and the last one
+/// `finished`, also after a failure or a signal; the exit code is the command's.
+///
+/// # Errors
+/// Only where the reporter cannot begin; a failure of the work has been reported.
+pub(super) async fn run<W, F>(
+    global: &Global,
+    command: &str,
+    format: Option<Format>,
+    streams: &Streams,
+    deadline: Deadline,
+    work: W,
+) -> anyhow::Result<u8>
+where
+    W: FnOnce(Events) -> F,
+    F: Future<Output = anyhow::Result<Finished>>,
+{
+    // Before anything is asked or sent: from here on a signal has its last word.
+    let signals = Signals::listen();
+    let output = super::output(format);
+    let target = global.events.as_ref().map(|path| match path.to_str() {
+        Some("-") => EventsTarget::Stdout,
+        _ => EventsTarget::File(path.clone()),
+    });
+    let reporter = Reporter::new(streams.clone(), target.as_ref(), output, Timestamp::now)?;
+    let (events, receiver) = Events::channel();
+    let reporting = tokio::spawn(reporter.run(receiver));
+    // What it works on is known later, where it is known at all.
+    events.send(Event::Started { command: command.to_owned(), target: String::new() }).await;
+    let outcome = tokio::select! {
+        outcome = work(events.clone()) => outcome.map_err(classified),
+        error = signals.interrupted() => Err(error),
+        () = tokio::time::sleep_until(deadline.at + LAST_WORDS) => Err(too_late(deadline.total)),
+    };
+    let finished = match &outcome {
+        Ok(finished) => finished.clone(),
+        Err(error) => Finished {
+            exit: error.kind().exit_code(),
+            id: Some(error.id()),
+            message: error.message().to_owned(),
+            ..Finished::default()
+        },
+    };
+    let exit = finished.exit;
+    events.send(Event::Finished(finished)).await;
+    drop(events);
+    let told = reporting.await?;
+    if output != Output::Human
+        && let Some(summary) = told.summary()
+    {
+        let _nobody_reads = streams.value(&summary, output)?;
+    }
+    if let Err(error) = outcome {
+        streams.error(&with_progress(error, &told), output);
+    }
+    Ok(exit)
+}
+
+/// A step that begins, works, and ends well or badly.
+///
+/// # Errors
+/// Those of the work.
+pub(super) async fn step<T>(
+    events: &Events,
+    phase: Phase,
+    name: &str,
+    work: impl Future<Output = crate::error::Result<(T, String)>>,
+) -> crate::error::Result<T> {
+    events.begin(phase, name, "").await;
+    match work.await {
+        Ok((value, message)) => {
+            events.done(phase, name, message).await;
+            Ok(value)
+        }
+        Err(error) => {
+            events.step(phase, name, Progress::Failed, "").await;
+            Err(error)
+        }
+    }
+}
+
+/// The signals that end a command, listened to from now on.
+struct Signals([Option<Signal>; 3]);
+
+impl Signals {
+    /// A signal that cannot be listened to keeps its default effect, which ends the process.
+    fn listen() -> Self {
+        Self(
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+                .map(|kind| signal(kind).ok()),
+        )
+    }
+
+    async fn interrupted(self) -> Error {
+        let [interrupt, terminate, hangup] = self.0;
+        let (kind, word) = tokio::select! {
+            () = received(interrupt) => (Kind::Interrupted, "interrupted"),
+            () = received(terminate) => (Kind::Terminated, "terminated"),
+            () = received(hangup) => (Kind::HungUp, "the terminal was closed"),
+        };
+        Error::new(Id::Interrupted, kind, word).hint("running the command again goes on from here")
+    }
+}
+
+async fn received(signal: Option<Signal>) {
+    match signal {
+        Some(mut signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whoever stopped a command wants to know what it has done and what it has not.
+fn with_progress(error: Error, told: &Reported) -> Error {
+    let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
+    let (counts, unanswered) = (told.counts(), told.unanswered());
+    if !stopped || told.planned.is_empty() && counts.is_empty() {
+        return error;
+    }
+    let done = if counts.is_empty() { "nothing was changed".to_owned() } else { counts };
+    let error = error.fact("done", done);
+    if unanswered.is_empty() {
+        return error;
+    }
+    let names: Vec<String> = unanswered.iter().map(ToString::to_string).collect();
+    error.fact("not done", format!("{}\n(or sent, and not answered yet)", names.join(", ")))
+}
+
+fn too_late(total: Duration) -> Error {
+    Error::new(Id::DeadlinePassed, Kind::Deadline, format!("the command's {} s are over", total.as_secs()))
+        .hint("what was applied stays and goes on; handsctl status shows how far it is")
+        .hint("--timeout gives more time")
+}

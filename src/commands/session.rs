@@ -1,0 +1,153 @@
+//! What every command with a cluster begins with: the configuration, the choice of the cluster, the connection.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::catalogue::Id;
+use crate::cli::Global;
+use crate::cluster::connect::{self, Connection, Selection};
+use crate::cluster::target::{self, Consent, Intent};
+use crate::cluster::version::{self, Version};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events};
+use crate::plan::apply_set::ApplySet;
+use crate::provider::{self, Environment};
+use crate::report::{Answer, Streams};
+use crate::settings::{Flags, Loaded, Request, Settings};
+
+/// Reads the configuration with everything that was typed.
+pub(super) fn load(global: &Global) -> Result<Loaded> {
+    crate::settings::read(&request(global), &environment(), Path::new("."))
+}
+
+/// The same for commands that look at no secret's value: none has to be there.
+pub(super) fn load_without_secrets(global: &Global) -> Result<Loaded> {
+    crate::settings::read_without_secrets(&request(global), &environment(), Path::new("."))
+}
+
+fn request(global: &Global) -> Request {
+    Request {
+        files: global.config.clone(),
+        set: global.set.clone(),
+        flags: Flags { name: global.name.clone(), namespace: global.namespace.clone() },
+    }
+}
+
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Tells what was read.
+pub(super) async fn tell(loaded: &Loaded, events: &Events) {
+    events.send(Event::Config { message: loaded.summary.clone() }).await;
+    for warning in &loaded.warnings {
+        let (id, message) = (warning.id, warning.message.clone());
+        events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning.clone())) }).await;
+    }
+}
+
+/// A connection to the chosen cluster, and the settings that fit it.
+pub(super) struct Session {
+    pub(super) settings: Settings,
+    pub(super) connection: Connection,
+}
+
+impl Session {
+    /// Chooses the cluster for a command that only reads.
+    pub(super) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
+        let connection =
+            connect::connect(&selection(global, &loaded.settings, &Environment::read()?)).await?;
+        Ok(Self::new(loaded.settings, connection))
+    }
+
+    /// Chooses the cluster for a command that changes something, and makes sure that it is meant.
+    pub(super) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
+        let connection =
+            connect::connect(&selection(global, &loaded.settings, &Environment::read()?)).await?;
+        let intent = Intent {
+            choice: &connection.choice,
+            server: &connection.server,
+            from_file: loaded.from_file,
+            named: global.namespace.is_some() && global.name.is_some(),
+        };
+        if target::consent(intent)? == Consent::Ask && !global.yes {
+            confirm_context(&connection, streams).await?;
+        }
+        Ok(Self::new(loaded.settings, connection))
+    }
+
+    /// For a cluster that was just made or found by `cluster up`.
+    pub(super) fn new(settings: Settings, connection: Connection) -> Self {
+        let local = target::is_local(&connection.choice.context, &connection.server);
+        Self { settings: settings.for_local_cluster(local), connection }
+    }
+
+    /// The set that the settings name.
+    pub(super) fn set(&self) -> ApplySet {
+        crate::plan::set_of(&self.settings)
+    }
+
+    /// `openhands → kwok-local-hands / openhands`.
+    pub(super) fn target(&self) -> String {
+        let (deploy, choice) = (&self.settings.deploy, &self.connection.choice);
+        format!(
+            "{} → {} / {}  ({}, from {})",
+            deploy.name,
+            choice.context,
+            deploy.namespace,
+            self.connection.server,
+            choice.origin.words()
+        )
+    }
+
+    /// The server's version: the first request of every command, so its failure says what is wrong.
+    pub(super) async fn server_version(&self) -> Result<Version> {
+        version::of_server(&self.connection.api).await.map_err(|fault| {
+            let context = &self.connection.choice.context;
+            let error = fault.explain(&format!("cannot reach the cluster of context `{context}`"));
+            self.explain(error).fact("server", self.connection.server.clone())
+        })
+    }
+
+    /// Tells what went over the wire, for `-v`.
+    pub(super) async fn tell_wire(&self, events: &Events) {
+        let totals = self.connection.api.wire().totals();
+        let slowest =
+            totals.slowest.map_or_else(String::new, |(took, call)| format!("{call} {} ms", took.as_millis()));
+        let (requests, bytes_in, bytes_out) = (totals.requests, totals.bytes_in, totals.bytes_out);
+        events.send(Event::Wire { requests, bytes_in, bytes_out, slowest }).await;
+    }
+
+    /// Adds what the kubeconfig knows to an error of authentication.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        self.connection.with_expiry(error, Timestamp::now())
+    }
+}
+
+fn selection(global: &Global, settings: &Settings, environment: &Environment) -> Selection {
+    Selection {
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        pin: settings.cluster.context.clone().filter(|pin| !pin.is_empty()),
+        made: provider::made_context(environment, settings.cluster.name.as_str()),
+        in_cluster: global.in_cluster,
+    }
+}
+
+async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<()> {
+    let context = &connection.choice.context;
+    let question = format!("Use the current context `{context}` at {}?", connection.server);
+    match streams.ask(&question).await? {
+        Answer::Yes => Ok(()),
+        Answer::No | Answer::Nobody => Err(Error::new(
+            Id::ContextNotChosen,
+            Kind::Config,
+            format!("no cluster was chosen, and the current context `{context}` is not used without being asked for"),
+        )
+        .hint(format!("--context {context} uses it; [cluster].context = \"{context}\" pins it"))
+        .hint("handsctl up makes a local cluster")),
+    }
+}

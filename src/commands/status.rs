@@ -1,0 +1,240 @@
+//! `status`: one verdict with reasons; the exit code says it.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::rollout;
+use super::session::{self, Session};
+use crate::catalogue::Id;
+use crate::cli::{Global, StatusArgs};
+use crate::cluster::live::{self, LiveSet};
+use crate::cluster::probe::{self, Answer, Application};
+use crate::cluster::track;
+use crate::diagnostic::Severity;
+use crate::error::{Error, Kind, Result};
+use crate::plan::kind::DEPLOYMENT;
+use crate::report::{Output, Streams};
+use crate::status::{self, Finding, Health, HealthVerdict, judge};
+
+/// Everything that `status` has found out.
+struct Seen {
+    health: Health,
+    findings: Vec<Finding>,
+    /// What may not be read, and so is not known.
+    unknown: Vec<&'static str>,
+    simulated: bool,
+    /// What `/alive` answered, where it was asked.
+    alive: Option<Answer>,
+}
+
+/// Runs `status`.
+pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = session::load_without_secrets(global)?;
+    let session = Session::to_read(global, loaded).await?;
+    let mut seen = look(&session).await.map_err(|error| session.explain(error))?;
+    if let Some(Answer::Dead(why)) = &seen.alive {
+        let reason = format!("/alive does not answer: {why}");
+        seen.health.verdict = match seen.health.verdict {
+            HealthVerdict::Healthy => HealthVerdict::Degraded(vec![reason]),
+            other => other,
+        };
+    }
+    let _nobody_reads = match super::output(Some(arguments.output)) {
+        Output::Human => streams.out(&text(&session, &seen, streams))?,
+        output => streams.value(&value(&session, &seen), output)?,
+    };
+    Ok(exit_code(&seen.health.verdict))
+}
+
+async fn look(session: &Session) -> Result<Seen> {
+    let api = &session.connection.api;
+    let version = session.server_version().await?;
+    let (mut live, unknown) = live::look(api, &session.set(), version.streams_lists()).await?;
+    let expected = live::standing(&live.members);
+    let mut health = status::health(&live.world, &expected);
+    if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {
+        return Err(nobody_knows(session));
+    }
+    let mut findings = Vec::new();
+    if health.verdict != HealthVerdict::Healthy {
+        live::recall(api, &session.set(), &mut live.world).await?;
+        health = status::health(&live.world, &expected);
+        let tolerance = rollout::tolerance(&session.settings, Timestamp::UNIX_EPOCH);
+        findings = judge(&live.world, &expected, &tolerance, api.wire().server_time()).findings;
+        track::complete(api, &mut findings).await;
+    }
+    let (simulated, alive) = ask(session, &live).await;
+    Ok(Seen { health, findings, unknown, simulated, alive })
+}
+
+/// Not to see a Deployment is no proof that there is none.
+fn nobody_knows(session: &Session) -> Error {
+    let deploy = &session.settings.deploy;
+    let message = format!(
+        "cannot tell how {} is: deployments in namespace {} may not be read",
+        deploy.name, deploy.namespace
+    );
+    let right = format!("kubectl auth can-i watch deployments.apps -n {}", deploy.namespace);
+    Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{right}  asks about the right"))
+}
+
+async fn ask(session: &Session, live: &LiveSet) -> (bool, Option<Answer>) {
+    let api = &session.connection.api;
+    let pods = live::ready_pods(&live.world);
+    let Some(pod) = pods.first() else { return (false, None) };
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    if let Some(node) = node
+        && probe::is_simulated(api, node).await == Some(true)
+    {
+        return (true, None);
+    }
+    let deploy = &session.settings.deploy;
+    let application = Application {
+        namespace: deploy.namespace.to_string(),
+        service: deploy.name.to_string(),
+        pod: pod.metadata.name.clone(),
+    };
+    (false, Some(probe::ask_now(api, &application, "/alive").await))
+}
+
+fn exit_code(verdict: &HealthVerdict) -> u8 {
+    match verdict {
+        HealthVerdict::Healthy => 0,
+        HealthVerdict::Degraded(_) => Kind::Degraded.exit_code(),
+        HealthVerdict::Down(_) | HealthVerdict::Absent => Kind::Down.exit_code(),
+    }
+}
+
+fn verdict_words(verdict: &HealthVerdict) -> (&'static str, &[String]) {
+    match verdict {
+        HealthVerdict::Healthy => ("healthy", &[]),
+        HealthVerdict::Degraded(reasons) => ("degraded", reasons),
+        HealthVerdict::Down(reasons) => ("down", reasons),
+        HealthVerdict::Absent => ("not deployed", &[]),
+    }
+}
+
+fn text(session: &Session, seen: &Seen, streams: &Streams) -> String {
+    let deploy = &session.settings.deploy;
+    let (word, reasons) = verdict_words(&seen.health.verdict);
+    let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+    let place = format!("{} / {}", session.connection.choice.context, deploy.namespace);
+    let mut text = format!("{}  {word}{reasons}   {place}\n", deploy.name);
+    for line in lines(seen) {
+        text += &format!("  {line}\n");
+    }
+    for finding in &seen.findings {
+        text += &format!("\n{}", streams.finding(finding, Severity::Error));
+    }
+    if seen.health.verdict == HealthVerdict::Absent {
+        text += "  handsctl deploy makes it\n";
+    }
+    streams.foreign(&text).into_owned()
+}
+
+fn lines(seen: &Seen) -> Vec<String> {
+    let mut lines = Vec::new();
+    for component in &seen.health.components {
+        let digest =
+            component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
+        lines.push(format!(
+            "{:<9}  {}/{}   {}{}   {} restarts",
+            component.name,
+            component.ready,
+            component.desired,
+            component.image,
+            digest.unwrap_or_default(),
+            component.restarts
+        ));
+    }
+    for claim in &seen.health.claims {
+        let size = claim.capacity.as_deref().unwrap_or("size unknown");
+        let class = claim.class.as_deref().unwrap_or("no class");
+        lines.push(format!("{:<9}  {}  {size}  {class}  {}", "volume", claim.id.name, claim.message));
+    }
+    for endpoints in &seen.health.endpoints {
+        lines.push(format!(
+            "{:<9}  service/{}  {}/{} pods{}",
+            "endpoint",
+            endpoints.service,
+            endpoints.ready,
+            endpoints.all,
+            alive(seen)
+        ));
+    }
+    if seen.simulated {
+        lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
+    }
+    if !seen.unknown.is_empty() {
+        lines.push(format!(
+            "{:<9}  {} may not be read: what they would show is not in this verdict",
+            "unknown",
+            seen.unknown.join(", ")
+        ));
+    }
+    lines
+}
+
+fn alive(seen: &Seen) -> String {
+    match &seen.alive {
+        Some(Answer::Alive { status, took }) => format!("   /alive {status} in {} ms", took.as_millis()),
+        Some(Answer::Dead(why)) => format!("   /alive does not answer: {why}"),
+        Some(Answer::Unasked(why)) => format!("   /alive not asked: {why}"),
+        None => String::new(),
+    }
+}
+
+fn value(session: &Session, seen: &Seen) -> Value {
+    let deploy = &session.settings.deploy;
+    let (word, reasons) = verdict_words(&seen.health.verdict);
+    let components: Vec<Value> = seen
+        .health
+        .components
+        .iter()
+        .map(|component| {
+            json!({
+                "name": component.name, "object": component.id.to_string(), "desired": component.desired,
+                "ready": component.ready, "image": component.image, "digest": component.digest,
+                "restarts": component.restarts, "message": component.message,
+            })
+        })
+        .collect();
+    let volumes: Vec<Value> = seen
+        .health
+        .claims
+        .iter()
+        .map(|claim| {
+            json!({
+                "name": claim.id.name, "phase": claim.phase, "capacity": claim.capacity, "class": claim.class,
+                "message": claim.message,
+            })
+        })
+        .collect();
+    let endpoints: Vec<Value> = seen
+        .health
+        .endpoints
+        .iter()
+        .map(|endpoints| json!({ "service": endpoints.service, "ready": endpoints.ready, "all": endpoints.all }))
+        .collect();
+    let findings: Vec<Value> = seen
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "id": finding.id.code(), "title": finding.id.title(), "object": finding.object.to_string(),
+                "container": finding.container, "message": finding.message, "evidence": finding.evidence, "log": finding.log,
+            })
+        })
+        .collect();
+    let alive = match &seen.alive {
+        Some(Answer::Alive { took, .. }) => json!({ "answers": true, "milliseconds": took.as_millis() }),
+        Some(Answer::Dead(why)) => json!({ "answers": false, "why": why }),
+        Some(Answer::Unasked(why)) => json!({ "answers": null, "why": why }),
+        None => Value::Null,
+    };
+    json!({
+        "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
+        "context": session.connection.choice.context, "simulated": seen.simulated, "components": components,
+        "volumes": volumes, "endpoints": endpoints, "alive": alive, "findings": findings, "unknown": seen.unknown,
+    })
+}

@@ -1,0 +1,163 @@
+//! `teardown`: deletes what deploy made, and says what stays.
+
+use std::time::Duration;
+
+use super::run::{self, Deadline};
+use super::session::{self, Session};
+use crate::catalogue::Id;
+use crate::cli::{Global, TeardownArgs};
+use crate::cluster::api::Api;
+use crate::cluster::delete::{self, Options};
+use crate::cluster::ground::{self, Presence};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Event, Events, Finished, Phase, Progress};
+use crate::plan::apply_set::ApplySet;
+use crate::plan::{ObjectId, labels};
+use crate::report::{Answer, Streams};
+
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Runs `teardown`.
+pub(super) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "teardown", arguments.output, streams, deadline, |events| async move {
+        let loaded = session::load_without_secrets(global)?;
+        session::tell(&loaded, &events).await;
+        let session = Session::to_change(global, loaded, streams).await?;
+        // Before anything is drawn: a block would be drawn over the question.
+        confirm(global, arguments, &session, streams).await?;
+        events.send(Event::Started { command: "teardown".to_owned(), target: session.target() }).await;
+        let outcome = teardown(&session, arguments, deadline, &events).await;
+        session.tell_wire(&events).await;
+        Ok(outcome.map_err(|error| session.explain(error))?)
+    })
+    .await
+}
+
+/// Data that is deleted does not come back, so somebody has to say so.
+async fn confirm(
+    global: &Global,
+    arguments: &TeardownArgs,
+    session: &Session,
+    streams: &Streams,
+) -> Result<()> {
+    if global.yes || !(arguments.delete_data || arguments.delete_namespace) {
+        return Ok(());
+    }
+    let deploy = &session.settings.deploy;
+    let what = if arguments.delete_namespace {
+        format!("namespace {} with everything in it", session.set().namespaces().join(" and "))
+    } else {
+        format!(
+            "the volume of {} in namespace {} with its settings and conversations",
+            deploy.name, deploy.namespace
+        )
+    };
+    match streams.ask(&format!("Delete {what}, in {}?", session.connection.choice.context)).await? {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
+        Answer::Nobody => Err(Error::new(
+            Id::Usage,
+            Kind::Usage,
+            format!("deleting {what} needs a confirmation, and nobody can be asked"),
+        )
+        .hint("--yes confirms it")),
+    }
+}
+
+async fn teardown(
+    session: &Session,
+    arguments: &TeardownArgs,
+    deadline: Deadline,
+    events: &Events,
+) -> Result<Finished> {
+    let api = &session.connection.api;
+    let version = session.server_version().await?;
+    let options = Options { delete_data: arguments.delete_data, deadline: deadline.at };
+    let parent = ground::parent(api, &session.set()).await?;
+    let set = session.set().with_namespaces_of(parent.as_ref());
+    let namespaces = look_at_all(api, &set).await?;
+    if arguments.delete_namespace {
+        refuse_foreign(&set, &namespaces)?;
+    }
+    events.begin(Phase::Prune, "objects", "").await;
+    let removed = match delete::teardown(api, &set, version.streams_lists(), options, events).await {
+        Ok(removed) => removed,
+        Err(error) => {
+            events.step(Phase::Prune, "objects", Progress::Failed, "").await;
+            return Err(error);
+        }
+    };
+    events.done(Phase::Prune, "objects", format!("{} deleted", removed.deleted.len())).await;
+    // Only namespaces that the configuration names: those stood in the question.
+    let asked = session.set();
+    for (name, presence) in &namespaces {
+        let doomed = arguments.delete_namespace && asked.namespaces().contains(&name.as_str());
+        if doomed && is_ours(presence) {
+            delete::namespace(api, name, options, events).await?;
+            continue;
+        }
+        keep(events, ObjectId::cluster("", "Namespace", name), why_kept(presence)).await;
+        for sandbox in delete::sandboxes(api, name).await? {
+            keep(events, sandbox, "a conversation of the application").await;
+        }
+    }
+    let message = match removed.deleted.len() {
+        0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
+        0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
+        1 => "1 object deleted".to_owned(),
+        count => format!("{count} objects deleted"),
+    };
+    Ok(Finished { message, ..Finished::default() })
+}
+
+/// The namespaces of the set that are there, or may be.
+async fn look_at_all(api: &Api, set: &ApplySet) -> Result<Vec<(String, Presence)>> {
+    let looks = set.namespaces().into_iter().map(|name| async move {
+        ground::look_at_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
+    });
+    let mut found = futures::future::try_join_all(looks).await?;
+    found.retain(|(_, presence)| *presence != Presence::Absent);
+    Ok(found)
+}
+
+/// The application's namespace is somebody else's: said before anything is deleted.
+fn refuse_foreign(set: &ApplySet, namespaces: &[(String, Presence)]) -> Result<()> {
+    let foreign = namespaces.iter().any(|(name, presence)| {
+        *name == set.namespace && matches!(presence, Presence::Present(_)) && !is_ours(presence)
+    });
+    if !foreign {
+        return Ok(());
+    }
+    Err(Error::new(
+        Id::ForeignObject,
+        Kind::Ownership,
+        format!("namespace {} was not made by handsctl; nothing was deleted", set.namespace),
+    )
+    .hint("without --delete-namespace the set is deleted and the namespace stays")
+    .hint(format!("kubectl delete namespace {} deletes it with everything in it", set.namespace)))
+}
+
+fn is_ours(namespace: &Presence) -> bool {
+    let Presence::Present(found) = namespace else { return false };
+    found["metadata"]["annotations"][labels::CREATED_BY].is_string()
+}
+
+fn why_kept(namespace: &Presence) -> &'static str {
+    match namespace {
+        Presence::Present(_) if is_ours(namespace) => "--delete-data --delete-namespace removes it",
+        Presence::Present(_) => "it was not made by handsctl",
+        Presence::Absent | Presence::Unknown => "who made it is not known",
+    }
+}
+
+async fn keep(events: &Events, object: ObjectId, why: &str) {
+    events
+        .send(Event::Object {
+            phase: Phase::Prune,
+            object,
+            action: Action::Kept,
+            message: Some(why.to_owned()),
+        })
+        .await;
+}

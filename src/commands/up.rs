@@ -1,0 +1,28 @@
+//! `up`: the local cluster, the set on it, its URL.
+
+use std::time::Duration;
+
+use super::run::{self, Deadline};
+use super::session::{self, Session};
+use super::{cluster, deploy};
+use crate::cli::{Global, RolloutArgs};
+use crate::report::Streams;
+
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Runs `up`.
+pub(super) async fn run(global: &Global, arguments: &RolloutArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "up", arguments.output, streams, deadline, |events| async move {
+        let loaded = session::load(global)?;
+        session::tell(&loaded, &events).await;
+        let session = match cluster::bring_up(global, &loaded.settings, false, &events).await? {
+            Some(connection) => Session::new(loaded.settings, connection),
+            None => Session::to_change(global, loaded, streams).await?,
+        };
+        let outcome = deploy::deploy(&session, arguments, None, deadline, &events).await;
+        session.tell_wire(&events).await;
+        Ok(outcome.map_err(|error| session.explain(error))?)
+    })
+    .await
+}

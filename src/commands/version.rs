@@ -1,0 +1,62 @@
+//! `version`: of handsctl, of the cluster, and whether the pair was tested.
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::session::{self, Session};
+use crate::cli::{Global, VersionArgs};
+use crate::report::Streams;
+
+/// The Kubernetes minor version that the tests run.
+const TESTED_MINOR: u32 = 34;
+
+#[derive(Debug, Serialize)]
+struct Versions {
+    client: &'static str,
+    kubernetes_tested: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_unknown_because: Option<String>,
+}
+
+/// Runs `version`. A cluster that does not answer is said, and is no failure: the client's version is the result.
+pub(super) async fn run(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let (server, server_unknown_because) = if arguments.client {
+        (None, None)
+    } else {
+        match server(global).await {
+            Ok(server) => (Some(server), None),
+            Err(error) => (None, Some(error.to_string())),
+        }
+    };
+    let versions = Versions {
+        client: env!("CARGO_PKG_VERSION"),
+        kubernetes_tested: format!("1.{TESTED_MINOR}"),
+        server,
+        server_unknown_because,
+    };
+    let _nobody_reads = match super::output(Some(arguments.output)) {
+        crate::report::Output::Human => streams.out(&text(&versions))?,
+        output => streams.value(&versions, output)?,
+    };
+    Ok(0)
+}
+
+async fn server(global: &Global) -> anyhow::Result<String> {
+    let loaded = session::load(global).context("the configuration has mistakes: handsctl config check")?;
+    let session = Session::to_read(global, loaded).await?;
+    Ok(session.server_version().await?.text)
+}
+
+fn text(versions: &Versions) -> String {
+    let mut text = format!("handsctl    {}\n", versions.client);
+    let tested = &versions.kubernetes_tested;
+    let kubernetes = match (&versions.server, &versions.server_unknown_because) {
+        (Some(server), _) => format!("kubernetes  {server} (tested with {tested})\n"),
+        (None, Some(why)) => format!("kubernetes  unknown: {why} (tested with {tested})\n"),
+        (None, None) => String::new(),
+    };
+    text.push_str(&kubernetes);
+    text
+}
