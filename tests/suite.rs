@@ -1,1 +1,21 @@
-//! The one test binary; each part of the product brings its tests.
+//! The one test binary: linking kube's tree costs seconds, so it is linked once.
+//!
+//! `bed` prepares a real control plane through the product's own code and ends it with the process; with
+//! `HANDSCTL_TEST_CLUSTER=off` each test that needs it says that it was not run.
+
+#![cfg(test)]
+
+mod bed;
+mod cli;
+mod deploy;
+mod logs;
+mod planted;
+mod provider;
+mod recorder;
+mod refusals;
+mod rendering;
+mod rollouts;
+mod status;
+mod teardown;
+mod terminal;
+mod tidy;
