@@ -98,9 +98,7 @@ async fn teardown(
             continue;
         }
         keep(events, ObjectId::cluster("", "Namespace", name), why_kept(presence)).await;
-        for sandbox in delete::sandboxes(api, name).await? {
-            keep(events, sandbox, "a conversation of the application").await;
-        }
+        name_sandboxes(session, name, events).await?;
     }
     let message = match removed.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
@@ -109,6 +107,25 @@ async fn teardown(
         count => format!("{count} objects deleted"),
     };
     Ok(Finished { message, ..Finished::default() })
+}
+
+/// The work is done by now: an account that may not see sandboxes is told so, and that is all.
+async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> Result<()> {
+    match delete::sandboxes(&session.connection.api, namespace).await {
+        Ok(sandboxes) => {
+            for sandbox in sandboxes {
+                keep(events, sandbox, "a conversation of the application").await;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == Kind::Forbidden => {
+            let why =
+                format!("sandboxes in namespace {namespace} are not named: {}", error.causes().join(": "));
+            events.warn(error.id(), why).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The namespaces of the set that are there, or may be.

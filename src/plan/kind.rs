@@ -104,28 +104,14 @@ pub const MEMBERS: &[KindInfo] = &[
     INGRESS,
 ];
 
-/// Every kind that is sent without discovery.
-const KNOWN: &[KindInfo] = &[
-    SERVICE_ACCOUNT,
-    ROLE,
-    ROLE_BINDING,
-    SECRET,
-    CONFIG_MAP,
-    CLAIM,
-    NETWORK_POLICY,
-    SERVICE,
-    DEPLOYMENT,
-    INGRESS,
-    NAMESPACE,
-    NODE,
-    STORAGE_CLASS,
-];
+/// What is sent besides members: namespaces, and what a simulated cluster lacks.
+const AROUND: &[KindInfo] = &[NAMESPACE, NODE, STORAGE_CLASS];
 
 impl KindInfo {
     /// The kind of an object, where it is one that handsctl sends.
     #[must_use]
     pub fn of(id: &ObjectId) -> Option<Self> {
-        KNOWN.iter().copied().find(|info| info.group == id.group && info.kind == id.kind)
+        MEMBERS.iter().chain(AROUND).copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
 
     /// `apps/v1`, or `v1` for the core group.
