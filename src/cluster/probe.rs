@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
 use super::api::{Api, Fault};
 use crate::plan::kind::{NODE, SERVICE};
@@ -16,7 +15,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// `status` gives its verdict within 2 s, so it waits no longer than this for an answer.
 const NOW: Duration = Duration::from_secs(1);
 /// The annotation of a node that kwok simulates (<https://kwok.sigs.k8s.io/docs/user/configuration/>).
-const SIMULATED: &str = "kwok.x-k8s.io/node";
+const SIMULATED_NODE: &str = "kwok.x-k8s.io/node";
+/// The condition of a pod of our simulated kubelets (`kind/kwok/pods.yaml`).
+const SIMULATED_POD: &str = "handsctl.dev/Simulated";
 
 /// Where the application is.
 #[derive(Debug, Clone)]
@@ -45,16 +46,18 @@ pub enum Answer {
     Unasked(String),
 }
 
-/// Whether a node is simulated: its pods run no container. None where nodes may not be read.
-pub async fn is_simulated(api: &Api, node: &str) -> Option<bool> {
-    let node = api.find(&format!("{}/{node}", NODE.path(None))).await.ok()??;
-    Some(is_simulated_node(&node))
-}
-
-/// Whether this node object is simulated.
-#[must_use]
-pub fn is_simulated_node(node: &Value) -> bool {
-    node["metadata"]["annotations"][SIMULATED].is_string()
+/// Whether no container runs in a pod, because its node is simulated. Our own Stages say it of the pod; else the node
+/// is asked for, and where it may not be read the pod counts as real.
+pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if conditions.iter().any(|condition| condition.type_ == SIMULATED_POD && condition.status == "True") {
+        return true;
+    }
+    let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
+    let found = api.find(&format!("{}/{node}", NODE.path(None))).await;
+    found.is_ok_and(|node| {
+        node.is_some_and(|node| node["metadata"]["annotations"][SIMULATED_NODE].is_string())
+    })
 }
 
 /// GET of `path`, several times where nothing answers: the application may have begun to listen just now.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -100,9 +102,8 @@ fn sources(pods: &[Value]) -> usize {
 }
 
 async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
-    let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
-    match nodes.first() {
-        Some(node) => probe::is_simulated(&session.connection.api, node).await == Some(true),
+    match pods.first().and_then(|pod| Pod::deserialize(pod).ok()) {
+        Some(pod) => probe::is_simulated(&session.connection.api, &pod).await,
         None => false,
     }
 }

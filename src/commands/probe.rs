@@ -39,9 +39,8 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
     let pods = live::ready_pods(&rollout.world);
-    let node = pods.first().and_then(|pod| pod.spec.as_ref()?.node_name.clone());
-    let simulated = match &node {
-        Some(node) => probe::is_simulated(api, node).await == Some(true),
+    let simulated = match pods.first() {
+        Some(pod) => probe::is_simulated(api, pod).await,
         None => false,
     };
     if simulated && when == Probe::Auto {

@@ -82,10 +82,7 @@ async fn ask(session: &Session, live: &LiveSet) -> (bool, Option<Answer>) {
     let api = &session.connection.api;
     let pods = live::ready_pods(&live.world);
     let Some(pod) = pods.first() else { return (false, None) };
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    if let Some(node) = node
-        && probe::is_simulated(api, node).await == Some(true)
-    {
+    if probe::is_simulated(api, pod).await {
         return (true, None);
     }
     let deploy = &session.settings.deploy;
