@@ -71,13 +71,19 @@ pub fn needs(plan: &Plan, live: &Live) -> Vec<Need> {
 ///
 /// # Errors
 /// The first refusal, with what was and was not done.
-pub async fn apply(api: &Api, plan: &Plan, live: &Live, mode: Mode, events: &Events) -> Result<Vec<Applied>> {
-    let needs = needs(plan, live);
+pub async fn apply(
+    api: &Api,
+    plan: &Plan,
+    needs: &[Need],
+    live: &Live,
+    mode: Mode,
+    events: &Events,
+) -> Result<Vec<Applied>> {
     let run = Run { api, set: &plan.set, live, mode, events, refused: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
     for wave in [Wave::Configuration, Wave::Workload] {
-        let chains = chains(plan.members.iter().zip(&needs).filter(|(member, _)| member.kind.wave == wave));
+        let chains = chains(plan.members.iter().zip(needs).filter(|(member, _)| member.kind.wave == wave));
         let mut running = stream::iter(chains).map(|chain| run.chain(chain)).buffer_unordered(IN_FLIGHT);
         while let Some((done, failure)) = running.next().await {
             applied.extend(done);

@@ -78,14 +78,14 @@ pub(super) async fn deploy(
 /// Lays the ground and sends the members.
 async fn send(session: &Session, prepared: &Prepared, events: &Events) -> Result<(Vec<Applied>, String)> {
     let api = &session.connection.api;
-    let Prepared { plan, survey, live } = prepared;
+    let Prepared { plan, survey, live, needs } = prepared;
     // Nothing of this is sent where it is there already: a parent that somebody deleted comes back.
     ground::make_namespaces(api, plan, &survey.missing_namespaces(), events).await?;
     if let Some((key, false)) = &survey.key {
         ground::store_key(api, &plan.set, key, events).await?;
     }
     ground::widen_parent(api, plan, survey.parent.as_ref(), events).await?;
-    let applied = apply::apply(api, plan, &live.members, Mode::Apply, events).await?;
+    let applied = apply::apply(api, plan, needs, &live.members, Mode::Apply, events).await?;
     let summary = counts(&applied);
     Ok((applied, summary))
 }

@@ -18,6 +18,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) survey: Survey,
     pub(super) live: LiveSet,
+    /// What has to be done for each member of the plan.
+    pub(super) needs: Vec<Need>,
 }
 
 /// Looks, plans, watches, and makes sure of the rights.
@@ -54,7 +56,7 @@ pub(super) async fn preflight(session: &Session, events: &Events) -> Result<(Pre
         rights::check(api, &rules::needed(&plan, to_send.iter().copied())).await?;
     }
     let message = format!("api {}, {} objects, {} to send", version.text, plan.members.len(), to_send.len());
-    Ok((Prepared { plan, survey, live }, message))
+    Ok((Prepared { plan, survey, live, needs }, message))
 }
 
 /// The application would start in any case; no conversation ever would.
