@@ -14,7 +14,7 @@ use super::answer;
 use super::fault;
 use super::wire::Wire;
 use crate::error::{Error, Result};
-use crate::plan::yaml;
+use crate::plan::{labels, yaml};
 
 /// How long one unary call may take, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -104,14 +104,28 @@ impl Api {
         }
     }
 
-    /// POST of an object.
+    /// POST of a question: a review is answered and not kept.
+    pub async fn review(&self, path: &str, review: &Value) -> Result<Answer, Fault> {
+        self.call(&Method::POST, path, review.to_string(), "application/json").await
+    }
+
+    /// POST of an object: create-only.
     pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.call(&Method::POST, path, object.to_string(), "application/json").await
+        self.call(&Method::POST, &as_manager(path), object.to_string(), "application/json").await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
-    /// The server reads the body as YAML, although it is JSON.
     pub async fn apply(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        self.patch(&as_manager(path), object).await
+    }
+
+    /// The same as a dry run: the server checks and answers, and keeps nothing.
+    pub async fn apply_dry(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        self.patch(&format!("{}&dryRun=All", as_manager(path)), object).await
+    }
+
+    /// The server reads the body as YAML, although it is JSON.
+    async fn patch(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         let body = yaml::printable(&object.to_string());
         self.call(&Method::PATCH, path, body, "application/apply-patch+yaml").await
     }
@@ -233,6 +247,11 @@ impl Api {
         }
         Ok((head, bytes))
     }
+}
+
+/// Every write is in our name, and an unknown field is an error instead of a silence.
+fn as_manager(path: &str) -> String {
+    format!("{path}?fieldManager={}&fieldValidation=Strict", labels::MANAGER)
 }
 
 /// The server's `Status`, or one made of what something in between answered.

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{ROLE, ROLE_BINDING, Wave};
-use crate::plan::{Member, ObjectId, Plan, labels, owned};
+use crate::plan::{Member, ObjectId, Plan, owned};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
 const IN_FLIGHT: usize = 16;
@@ -186,14 +186,12 @@ impl Run<'_> {
             None => manifest["metadata"]["resourceVersion"] = json!("1"),
             Some(object) => manifest["metadata"]["uid"] = object["metadata"]["uid"].clone(),
         }
-        let dry = if self.mode == Mode::DryRun { "&dryRun=All" } else { "" };
         let collection = member.kind.path(member.id.namespace.as_deref());
-        let path = format!(
-            "{collection}/{}?fieldManager={}&fieldValidation=Strict{dry}",
-            member.id.name,
-            labels::MANAGER
-        );
-        self.api.apply(&path, &manifest).await
+        let path = format!("{collection}/{}", member.id.name);
+        match self.mode {
+            Mode::Apply => self.api.apply(&path, &manifest).await,
+            Mode::DryRun => self.api.apply_dry(&path, &manifest).await,
+        }
     }
 }
 

@@ -74,9 +74,7 @@ fn terminating(name: &str, namespace: &Value) -> Error {
 pub async fn make_namespaces(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
     for name in missing {
         let Some(manifest) = plan.namespaces.get(name) else { continue };
-        let path =
-            format!("{}?fieldManager={}&fieldValidation=Strict", NAMESPACE.path(None), labels::MANAGER);
-        let action = match api.create(&path, manifest).await {
+        let action = match api.create(&NAMESPACE.path(None), manifest).await {
             Ok(_) => Action::Created,
             Err(fault) if fault.code() == Some(409) => continue,
             Err(fault) if fault.code() == Some(403) => return Err(missing_namespace(name)),
@@ -160,12 +158,7 @@ pub async fn widen_parent(api: &Api, plan: &Plan, live: Option<&Value>, events: 
     }
     manifest["metadata"]["resourceVersion"] =
         live.map_or(json!("1"), |live| live["metadata"]["resourceVersion"].clone());
-    let path = format!(
-        "{}/{}?fieldManager={}&fieldValidation=Strict",
-        CONFIG_MAP.path(Some(&set.namespace)),
-        set.parent_name(),
-        labels::MANAGER
-    );
+    let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
     let answer = api.apply(&path, &manifest).await.map_err(|fault| match fault {
         Fault::Refused(status) if status.code == 409 => Error::new(
             Id::ForeignSet,
@@ -239,12 +232,7 @@ pub async fn store_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Even
         "type": "handsctl.dev/key",
         "data": { "key": base64::engine::general_purpose::STANDARD.encode(&key.0) },
     });
-    let path = format!(
-        "{}?fieldManager={}&fieldValidation=Strict",
-        SECRET.path(Some(&set.namespace)),
-        labels::MANAGER
-    );
-    match api.create(&path, &manifest).await {
+    match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
         Ok(_) => {
             report(events, id, Action::Created).await;
             Ok(())

@@ -44,7 +44,7 @@ async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {
         "spec": { "namespace": namespace },
     });
     let answer =
-        api.create(&format!("{SELF_REVIEWS}/selfsubjectrulesreviews"), &review).await.map_err(|fault| {
+        api.review(&format!("{SELF_REVIEWS}/selfsubjectrulesreviews"), &review).await.map_err(|fault| {
             fault.explain(&format!("cannot ask for the account's rights in namespace {namespace}"))
         })?;
     serde_json::from_value(answer.body["status"]["resourceRules"].clone())
@@ -60,7 +60,7 @@ async fn may(api: &Api, right: &Right) -> Result<bool> {
         } },
     });
     let answer =
-        api.create(&format!("{SELF_REVIEWS}/selfsubjectaccessreviews"), &review).await.map_err(|fault| {
+        api.review(&format!("{SELF_REVIEWS}/selfsubjectaccessreviews"), &review).await.map_err(|fault| {
             fault.explain(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
         })?;
     Ok(answer.body["status"]["allowed"] == true)

@@ -10,7 +10,7 @@ use super::watch::{Scope, Seen, Watches};
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
-use crate::plan::{ObjectId, labels, owned};
+use crate::plan::{ObjectId, owned};
 
 /// Namespace of the nodes' heartbeats (<https://kubernetes.io/docs/concepts/architecture/leases/>).
 const NODE_LEASES: &str = "kube-node-lease";
@@ -74,8 +74,7 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
     if need == Need::Nothing {
         return Ok(());
     }
-    let path =
-        format!("{}/{}?fieldManager={}&fieldValidation=Strict", kind.path(None), id.name, labels::MANAGER);
+    let path = format!("{}/{}", kind.path(None), id.name);
     api.apply(&path, &wanted).await.map_err(|fault| fault.explain(&format!("cannot apply {id}")))?;
     let action = if need == Need::Create { Action::Created } else { Action::Configured };
     events.send(Event::Object { phase: Phase::Cluster, object: id, action, message: None }).await;
