@@ -1,6 +1,6 @@
 //! Server-side apply of the set: in waves, sixteen at a time, and nothing that is as it should be.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt as _};
@@ -14,13 +14,11 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{ROLE, ROLE_BINDING, Wave};
+use crate::plan::leftover::Live;
 use crate::plan::{Member, ObjectId, Plan, owned};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
 const IN_FLIGHT: usize = 16;
-
-/// Members of the set that are in the cluster.
-pub type Live = HashMap<ObjectId, Value>;
 
 /// What has to be done for a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +162,7 @@ impl Run<'_> {
         let conflict = matches!(&outcome, Err(fault) if fault.code() == Some(409));
         if known.is_none() && conflict {
             match find(self.api, &member.id, member).await? {
-                Some(found) if is_member(&found, self.set) => {
+                Some(found) if owned::is_member(&found, self.set) => {
                     outcome = self.patch(member, Some(&found)).await;
                 }
                 Some(found) => return Err(foreign(&member.id, &found)),
@@ -210,12 +208,6 @@ pub fn labelled(member: &Member, set: &ApplySet) -> Value {
     let mut manifest = member.manifest.clone();
     manifest["metadata"]["labels"][PART_OF] = json!(set.id());
     manifest
-}
-
-/// Whether a live object is a member: it carries the set's label, and we put it there.
-#[must_use]
-pub fn is_member(object: &Value, set: &ApplySet) -> bool {
-    object["metadata"]["labels"][PART_OF] == set.id() && owned::owns_label(object, PART_OF)
 }
 
 async fn find(api: &Api, id: &ObjectId, member: &Member) -> Result<Option<Value>> {

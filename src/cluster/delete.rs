@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::api::{Api, Fault};
-use super::apply;
 use super::watch::{Scope, Seen, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
-use crate::plan::{ObjectId, labels};
+use crate::plan::leftover::Fate;
+use crate::plan::{ObjectId, labels, leftover, owned};
 
 /// After this long an object that does not go away is explained.
 const STUCK: Duration = Duration::from_secs(10);
@@ -174,7 +174,7 @@ impl Members {
         let mut objects = BTreeMap::new();
         for (scope, list) in watches.scopes().iter().zip(lists) {
             let Some(namespace) = &scope.namespace else { continue };
-            for object in list.into_iter().filter(|object| apply::is_member(object, set)) {
+            for object in list.into_iter().filter(|object| owned::is_member(object, set)) {
                 if let Some(name) = object["metadata"]["name"].as_str() {
                     objects.insert(scope.kind.id(namespace, name), object);
                 }
@@ -303,18 +303,10 @@ fn uid(object: &Value) -> Option<String> {
 
 /// Why a member is not deleted; None where it is.
 fn keep(object: &Value, id: &ObjectId, options: Options) -> Option<String> {
-    if object["metadata"]["annotations"][labels::PRUNE] == "disabled" {
-        return Some(format!("its annotation {} is \"disabled\"", labels::PRUNE));
+    match leftover::fate(id, object, &BTreeSet::new(), options.delete_data) {
+        Fate::Kept(why) => Some(why),
+        Fate::Pruned | Fate::PrunedWithData | Fate::InUse => None,
     }
-    let holds_data = KindInfo::of(id).is_some_and(|kind| kind.holds_data);
-    if !holds_data || options.delete_data {
-        return None;
-    }
-    let size = object["status"]["capacity"]["storage"]
-        .as_str()
-        .or_else(|| object["spec"]["resources"]["requests"]["storage"].as_str())
-        .unwrap_or("of unknown size");
-    Some(format!("{size} of data; --delete-data removes it"))
 }
 
 async fn delete_all(
@@ -359,7 +351,7 @@ async fn delete_member(
             Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
         }
         match api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))? {
-            Some(found) if apply::is_member(&found, set) && keep(&found, id, options).is_none() => {
+            Some(found) if owned::is_member(&found, set) && keep(&found, id, options).is_none() => {
                 object = found;
             }
             _ => return Ok(()),

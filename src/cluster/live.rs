@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::api::Api;
-use super::apply::{self, Applied, Live};
+use super::apply::Applied;
 use super::track;
 use super::watch::{Scope, Watches};
 use crate::catalogue::Id;
@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::event::{Action, Events};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
-use crate::plan::{ObjectId, Plan, labels};
+use crate::plan::leftover::Live;
+use crate::plan::{ObjectId, Plan, labels, owned};
 use crate::status::{Expected, World};
 
 /// Events of a namespace that are read at most; a server keeps them for an hour.
@@ -104,7 +105,7 @@ async fn watch(
             continue;
         }
         for object in list {
-            if let Some(id) = id_of(scope, &object).filter(|_| apply::is_member(&object, set)) {
+            if let Some(id) = id_of(scope, &object).filter(|_| owned::is_member(&object, set)) {
                 members.insert(id, object);
             }
         }
