@@ -24,7 +24,7 @@ pub const CONTAINS: &str = "applyset.kubernetes.io/contains-group-kinds";
 pub const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 
 /// A set: where its parent is, and so its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplySet {
     /// The set's name, `[deploy].name`.
     pub name: String,

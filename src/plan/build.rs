@@ -27,7 +27,7 @@ pub struct Member {
 }
 
 /// Everything that a deploy wants to be true.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The set.
     pub set: ApplySet,

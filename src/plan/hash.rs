@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// The random key of a set's secret names. Without it the hash in the name of a Secret would let anyone who
 /// may list names try out guesses of its content.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretKey(pub Vec<u8>);
 
 impl std::fmt::Debug for SecretKey {

@@ -1,0 +1,427 @@
+//! What was deployed when: each change of the set is kept as an immutable Secret. Pure.
+//!
+//! A Secret, because the roles `admin` and `edit` may make it, and because a configuration is nobody else's business.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::apply_set::ApplySet;
+use super::kind::{KindInfo, SECRET};
+use super::labels::{self, Component};
+use super::leftover::Live;
+use super::{Member, ObjectId, Plan, references};
+use crate::error::{Error, Result};
+
+/// `type` of the Secret.
+pub const TYPE: &str = "handsctl.dev/revision";
+/// The annotation with the number.
+pub const NUMBER: &str = "handsctl.dev/revision";
+/// The annotation that says what came of it.
+pub const RESULT: &str = "handsctl.dev/result";
+/// Compressed bytes above which the members are not kept: a Secret takes 1 MiB
+/// (<https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>), in base64.
+const MOST_BYTES: usize = 900 * 1024;
+/// Decompressed bytes that are read at most.
+const MOST_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What came of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is being applied, or the run that did so was ended, or did not wait.
+    Applying,
+    /// Its rollout ended well.
+    Good,
+    /// It was refused, or its rollout failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The annotation's value.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Outcome::Applying => "applying",
+            Outcome::Good => "good",
+            Outcome::Failed => "failed",
+        }
+    }
+
+    fn parse(word: &str) -> Self {
+        match word {
+            "good" => Outcome::Good,
+            "failed" => Outcome::Failed,
+            _ => Outcome::Applying,
+        }
+    }
+}
+
+/// A revision as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// 1, 2, 3 … never used again.
+    pub number: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// `ana@laptop`.
+    pub by: String,
+    /// When it was begun.
+    pub created: Option<Timestamp>,
+    /// What it consisted of; None where it was too large to be kept.
+    pub content: Option<Content>,
+    /// The Secret's UID.
+    pub uid: String,
+}
+
+/// The members of a set, without the bodies of Secrets: their names are hashes of their content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// Manifests in the order of sending.
+    pub members: Vec<Value>,
+    /// `rollback to 3`; empty for a deploy.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+impl Content {
+    /// What is kept of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan, note: String) -> Self {
+        Self { members: plan.members.iter().map(without_body).collect(), note }
+    }
+
+    /// Whether this revision is exactly this plan.
+    #[must_use]
+    pub fn is(&self, plan: &Plan) -> bool {
+        self.members.len() == plan.members.len()
+            && self.members.iter().zip(&plan.members).all(|(kept, member)| *kept == without_body(member))
+    }
+
+    /// The image of the application, for people.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        let deployment = self.members.iter().find(|member| member["kind"] == "Deployment")?;
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
+    }
+
+    /// The objects, in the order of sending.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ObjectId> {
+        self.members.iter().filter_map(ObjectId::of).collect()
+    }
+
+    /// The plan that brings this revision back. Bodies of Secrets come from the live ones.
+    ///
+    /// # Errors
+    /// The Secrets that are no longer there, or a member of a kind that this version does not know.
+    pub fn plan(&self, set: &ApplySet, live: &Live) -> Result<Plan, Missing> {
+        let mut missing = Vec::new();
+        let mut members = Vec::with_capacity(self.members.len());
+        for kept in &self.members {
+            let Some(id) = ObjectId::of(kept) else { continue };
+            let Some(kind) = KindInfo::of(&id) else {
+                missing.push(id);
+                continue;
+            };
+            let mut manifest = kept.clone();
+            if kind == SECRET {
+                match live.get(&id) {
+                    Some(object) => manifest["data"] = object["data"].clone(),
+                    None => missing.push(id.clone()),
+                }
+            }
+            members.push(Member { id, kind, manifest });
+        }
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
+        let set = ApplySet {
+            additional_namespaces: namespaces.filter(|name| *name != set.namespace).collect(),
+            ..set.clone()
+        };
+        Ok(Plan { set, members, ..Plan::default() })
+    }
+}
+
+/// Objects without which a revision cannot be brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub Vec<ObjectId>);
+
+fn without_body(member: &Member) -> Value {
+    let mut manifest = member.manifest.clone();
+    if member.kind == SECRET
+        && let Some(object) = manifest.as_object_mut()
+    {
+        object.remove("data");
+    }
+    manifest
+}
+
+/// Name of the Secret of a revision.
+#[must_use]
+pub fn name(set: &ApplySet, number: u64) -> String {
+    format!("{}-r{number}", set.parent_name())
+}
+
+/// The Secret of a new revision, and whether its content was too large to be kept.
+///
+/// # Errors
+/// Only where memory cannot be written to.
+pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Content) -> Result<(Value, bool)> {
+    let plan = compress(content).map_err(|error| Error::io("cannot compress the revision", error))?;
+    let too_large = plan.len() > MOST_BYTES;
+    let data = if too_large { json!({}) } else { json!({ "plan": STANDARD.encode(&plan) }) };
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name(set, number),
+            "namespace": set.namespace,
+            "labels": labels::of_member(&set.name, Component::App),
+            "annotations": {
+                labels::CREATED_BY: by,
+                NUMBER: number.to_string(),
+                RESULT: Outcome::Applying.word(),
+            },
+        },
+        "immutable": true,
+        "type": TYPE,
+        "data": data,
+    });
+    Ok((manifest, too_large))
+}
+
+fn compress(content: &Content) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&serde_json::to_vec(content)?)?;
+    encoder.finish()
+}
+
+/// The revisions among these Secrets of a set, oldest first.
+///
+/// # Errors
+/// A Secret of that type whose content cannot be read.
+pub fn of_secrets(secrets: &[Value]) -> Result<Vec<Revision>> {
+    let mut revisions =
+        secrets.iter().filter(|secret| secret["type"] == TYPE).map(read).collect::<Result<Vec<_>>>()?;
+    revisions.sort_by_key(|revision| revision.number);
+    Ok(revisions)
+}
+
+fn read(secret: &Value) -> Result<Revision> {
+    let metadata = &secret["metadata"];
+    let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let broken = || Error::internal(format!("secret/{name} is no revision that handsctl can read"));
+    let content = match secret["data"]["plan"].as_str() {
+        Some(text) => Some(decompress(text).ok_or_else(broken)?),
+        None => None,
+    };
+    Ok(Revision {
+        number: annotation(NUMBER).parse().map_err(|_| broken())?,
+        outcome: Outcome::parse(annotation(RESULT)),
+        by: annotation(labels::CREATED_BY).to_owned(),
+        created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
+        content,
+        uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
+fn decompress(text: &str) -> Option<Content> {
+    let bytes = STANDARD.decode(text).ok()?;
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes.as_slice()).take(MOST_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// Which revision is the present one, which are kept beside it, and which go.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    revisions: Vec<Revision>,
+}
+
+impl History {
+    /// All revisions, oldest first.
+    #[must_use]
+    pub fn new(revisions: Vec<Revision>) -> Self {
+        Self { revisions }
+    }
+
+    /// All, oldest first.
+    #[must_use]
+    pub fn all(&self) -> &[Revision] {
+        &self.revisions
+    }
+
+    /// The newest, whatever came of it.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
+    /// The revision with this number.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.number == number)
+    }
+
+    /// The number of the next one.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.latest().map_or(1, |latest| latest.number + 1)
+    }
+
+    /// The newest good revision before this number: where a rollback goes.
+    #[must_use]
+    pub fn good_before(&self, number: u64) -> Option<&Revision> {
+        self.revisions
+            .iter()
+            .rev()
+            .find(|revision| revision.number < number && revision.outcome == Outcome::Good)
+    }
+
+    /// The revision that this plan already is: the newest one, or, where nothing has to be sent, a good one before
+    /// attempts that came to nothing.
+    #[must_use]
+    pub fn current(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
+        let is_plan = |revision: &&Revision| revision.content.as_ref().is_some_and(|it| it.is(plan));
+        self.latest().filter(is_plan).or_else(|| {
+            let good = self.revisions.iter().rev().filter(|revision| revision.outcome == Outcome::Good);
+            good.take(1).find(is_plan).filter(|_| nothing_to_send)
+        })
+    }
+
+    /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always.
+    #[must_use]
+    pub fn surplus(&self, current: u64, history: usize) -> Vec<&Revision> {
+        let newest_good = self.good_before(u64::MAX).map(|revision| revision.number);
+        let others = self.revisions.iter().rev().filter(|revision| revision.number != current);
+        others.skip(history).filter(|revision| Some(revision.number) != newest_good).collect()
+    }
+
+    /// Names that the kept revisions refer to, configuration among them.
+    #[must_use]
+    pub fn references(&self, current: u64, history: usize) -> BTreeSet<String> {
+        let surplus: BTreeSet<u64> =
+            self.surplus(current, history).iter().map(|revision| revision.number).collect();
+        let mut names = BTreeSet::new();
+        let kept = self.revisions.iter().filter(|revision| !surplus.contains(&revision.number));
+        for member in kept.filter_map(|revision| revision.content.as_ref()).flat_map(|it| &it.members) {
+            references::collect(member, &mut names);
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::kind::CONFIG_MAP;
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), additional_namespaces: [].into() }
+    }
+
+    fn plan(text: &str) -> Plan {
+        let member = |kind: KindInfo, name: &str, data: Value| Member {
+            id: kind.id("n", name),
+            kind,
+            manifest: json!({ "apiVersion": "v1", "kind": kind.kind, "metadata": { "name": name, "namespace": "n" }, "data": data }),
+        };
+        Plan {
+            set: set(),
+            members: vec![
+                member(SECRET, "oh-env-1", json!({ "KEY": "c2VjcmV0" })),
+                member(CONFIG_MAP, &format!("oh-config-{text}"), json!({ "config.toml": text })),
+            ],
+            ..Plan::default()
+        }
+    }
+
+    fn revision(number: u64, outcome: Outcome, text: &str) -> Revision {
+        let content = Content::of(&plan(text), String::new());
+        let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &content).unwrap();
+        assert!(!too_large);
+        secret["metadata"]["annotations"][RESULT] = json!(outcome.word());
+        secret["metadata"]["uid"] = json!(format!("u{number}"));
+        of_secrets(&[secret]).unwrap().remove(0)
+    }
+
+    fn numbers(revisions: &[&Revision]) -> Vec<u64> {
+        revisions.iter().map(|revision| revision.number).collect()
+    }
+
+    #[test]
+    fn a_revision_is_read_back_without_the_bodies_of_secrets() {
+        let revision = revision(3, Outcome::Good, "a");
+        let content = revision.content.as_ref().unwrap();
+        assert_eq!(
+            (revision.number, revision.outcome, revision.by.as_str()),
+            (3, Outcome::Good, "ana@laptop")
+        );
+        assert!(content.is(&plan("a")) && !content.is(&plan("b")));
+        assert!(!format!("{content:?}").contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_rollback_takes_secrets_from_the_live_ones_or_names_what_is_gone() {
+        let content = Content::of(&plan("a"), String::new());
+        let id = SECRET.id("n", "oh-env-1");
+        assert_eq!(content.plan(&set(), &Live::new()).unwrap_err(), Missing(vec![id.clone()]));
+        let live = Live::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
+        assert_eq!(content.plan(&set(), &live).unwrap().members, plan("a").members);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_secret_is_history_without_its_content() {
+        let mut state = 1_u64;
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'!' + (state >> 58) as u8)
+        };
+        let noise: String = (0..2_000_000).map(|_| letter()).collect();
+        let content = Content { members: vec![json!(noise)], note: String::new() };
+        let (secret, too_large) = manifest(&set(), 1, "a@b", &content).unwrap();
+        assert!(too_large);
+        assert_eq!(of_secrets(&[secret]).unwrap()[0].content, None);
+    }
+
+    #[test]
+    fn an_unchanged_deploy_is_the_revision_that_is_there() {
+        use Outcome::{Failed, Good};
+        let history =
+            History::new(vec![revision(1, Good, "a"), revision(2, Good, "b"), revision(3, Failed, "c")]);
+        let number = |text: &str, nothing: bool| history.current(&plan(text), nothing).map(|it| it.number);
+        assert_eq!(number("c", false), Some(3));
+        assert_eq!(number("b", true), Some(2), "the attempt came to nothing");
+        assert_eq!(number("b", false), None);
+        assert_eq!(number("a", true), None);
+        assert_eq!(history.next_number(), 4);
+        assert_eq!(history.good_before(3).map(|it| it.number), Some(2));
+        assert_eq!(history.good_before(2).map(|it| it.number), Some(1));
+    }
+
+    #[test]
+    fn the_newest_good_revision_is_kept_however_many_attempts_failed() {
+        use Outcome::{Failed, Good};
+        let history = History::new(
+            (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
+        );
+        assert_eq!(numbers(&history.surplus(6, 3)), [1]);
+        assert_eq!(numbers(&history.surplus(6, 0)), [5, 4, 3, 1]);
+        assert!(history.surplus(6, 9).is_empty());
+        let names = history.references(6, 3);
+        assert!(
+            names.contains("oh-config-2") && names.contains("oh-config-3") && !names.contains("oh-config-1")
+        );
+    }
+}
