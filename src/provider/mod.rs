@@ -8,6 +8,7 @@ mod kubeconfig;
 mod kwok;
 mod lock;
 mod process;
+mod this_process;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use crate::event::Events;
 pub use crate::settings::ours::Provider;
 pub use environment::{Environment, ExplicitFolder};
 pub use kwok::{ClusterStatus, Component, Condition, ProcessStatus, Spec, Wanted, objects};
+pub use this_process::{Process, is_gone};
 
 /// What makes the cluster, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
