@@ -134,12 +134,22 @@ catalogue! {
         "The account may not see or create namespaces, and the server says that this one does not exist. An administrator has to create it."
     Rejected "HC3003" "the server rejected an object"
         "The object does not pass the API server's validation or admission. The message is the server's own."
+    Locked "HC3004" "another run changes the set"
+        "A Lease named after the set says who changes it. It expires by itself when its holder does not renew it, and a holder on this computer whose process is gone is replaced at once."
+    LockLost "HC3005" "the lock was lost"
+        "The Lease could not be renewed in time, or somebody else took or deleted it. Nothing more is sent then, because another run may be changing the set."
     ForeignObject "HC3006" "an object of that name belongs to somebody else"
         "An object of the same kind and name exists and was not made by this set. Not one byte of it was changed."
     FieldConflict "HC3007" "others manage fields of an object"
         "Server-side apply refused because another manager owns fields that this set wants to set."
     ForeignSet "HC3008" "the set's parent belongs to another tool"
         "The parent ConfigMap carries another tooling's ApplySet annotation. handsctl only touches sets that it made."
+    NoSuchRevision "HC3011" "there is no such revision"
+        "`handsctl history` lists the revisions that are kept: as many as [deploy].revision_history says, beside the present one."
+    RevisionIncomplete "HC3012" "a revision cannot be brought back"
+        "A revision keeps manifests without the bodies of Secrets; the Secrets themselves are kept under names that follow from their content. One of them is gone, or the revision was too large to be kept."
+    RevisionTooLarge "HC3013" "the revision is too large to be kept"
+        "A Secret takes one mebibyte. The set is deployed, and its history has a line without content: there is no rollback to it."
     ServerWarning "HC3010" "the API server warns"
         "The object was accepted, and the server says something about it in a Warning header: a deprecated version, or a Pod Security level that its pods would not pass."
 
@@ -158,6 +168,9 @@ catalogue! {
         "The Job reached its backoff limit or its deadline."
     Deleted "HC4007" "an object was deleted during the rollout"
         "Somebody deleted an object while handsctl waited for it."
+
+    NothingDeployed "HC4008" "nothing is deployed"
+        "There is no set of this name in this namespace. -n and --name choose another; `handsctl deploy` makes it."
 
     // 41: image
     ImageInvalidName "HC4101" "the image's name is not valid" key "deploy.image"

@@ -127,6 +127,18 @@ pub enum Command {
         after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
     )]
     Logs(LogsArgs),
+    /// Bring back an earlier revision of the whole set, with its configuration
+    ///
+    /// Without --to: the last good revision before the present one. It is recorded as a new revision; config.toml
+    /// is not changed, so the next deploy applies it again.
+    #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback --to 3")]
+    Rollback(RollbackArgs),
+    /// The revisions of the set that are kept, newest first
+    #[command(after_help = "Examples:\n  handsctl history\n  handsctl history 3 -o yaml")]
+    History(HistoryArgs),
+    /// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
+    #[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
+    Restart(RolloutArgs),
     /// Delete what deploy made; the volume stays unless --delete-data
     ///
     /// In order: Ingress, Deployment with its pods (waited for), the rest, the set's parent. Kept and named:
@@ -174,9 +186,36 @@ pub struct DeployArgs {
     /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
+    /// Also delete a volume claim of the set that is no longer configured, and with it what is on it
+    #[arg(long)]
+    pub delete_data: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub rollout: RolloutArgs,
+}
+
+/// Flags of `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// Number of the revision, see `history` [default: the last good one before the present one]
+    #[arg(long, value_name = "N")]
+    pub to: Option<u64>,
+    /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
+    #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<DryRun>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub rollout: RolloutArgs,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// One revision with its objects; their manifests with -o yaml
+    pub revision: Option<u64>,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
 }
 
 /// Flags of every command that ends with a rollout.
@@ -185,7 +224,7 @@ pub struct RolloutArgs {
     /// Do not wait for the rollout
     #[arg(long)]
     pub no_wait: bool,
-    /// Time for the whole command [default: deploy 15m, up 30m]
+    /// Time for the whole command [default: 15m, up 30m]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     /// Whether to ask the application if it answers

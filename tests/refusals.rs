@@ -82,6 +82,7 @@ fn rules(policies: &[&str]) -> Value {
             "verbs": ["*"],
         },
         { "apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["*"] },
+        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"] },
         { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["*"] },
         { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["*"] },
         { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": policies },

@@ -236,7 +236,7 @@ fn deploy_draws_bars_that_collapse_to_final_lines_and_leaves_a_clean_screen() {
 
     let gone = Terminal::start(namespace.command(&["teardown"]), 120).ends().exits(0);
     gone.is_clean();
-    gone.says("✓ objects              9 deleted");
+    gone.says("✓ objects              10 deleted");
     gone.says("kept       persistentvolumeclaim/oh-state");
 }
 

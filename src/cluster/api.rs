@@ -119,6 +119,13 @@ impl Api {
         self.patch(&as_manager(path), object).await
     }
 
+    /// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is
+    /// no conflict.
+    pub async fn apply_as_restart(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        let manager = format!("{}-restart", labels::MANAGER);
+        self.patch(&format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true"), object).await
+    }
+
     /// The same as a dry run: the server checks and answers, and keeps nothing.
     pub async fn apply_dry(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         self.patch(&format!("{}&dryRun=All", as_manager(path)), object).await
@@ -128,6 +135,17 @@ impl Api {
     async fn patch(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         let body = yaml::printable(&object.to_string());
         self.call(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+    }
+
+    /// PUT of an object that was read: refused where somebody changed it since.
+    pub async fn replace(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        self.call(&Method::PUT, &as_manager(path), object.to_string(), "application/json").await
+    }
+
+    /// PATCH of the fields that are named (RFC 7386).
+    pub async fn merge(&self, path: &str, fields: &Value) -> Result<Answer, Fault> {
+        let body = fields.to_string();
+        self.call(&Method::PATCH, &as_manager(path), body, "application/merge-patch+json").await
     }
 
     /// DELETE with `DeleteOptions`.

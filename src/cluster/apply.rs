@@ -18,7 +18,7 @@ use crate::plan::leftover::Live;
 use crate::plan::{Member, ObjectId, Plan, owned};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
-const IN_FLIGHT: usize = 16;
+pub(super) const IN_FLIGHT: usize = 16;
 
 /// What has to be done for a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::api::{Api, Fault};
+use super::ground;
+use super::remove;
 use super::watch::{Scope, Seen, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -14,12 +16,10 @@ use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::plan::leftover::Fate;
-use crate::plan::{ObjectId, labels, leftover, owned};
+use crate::plan::{ObjectId, labels, leftover, owned, revision};
 
 /// After this long an object that does not go away is explained.
 const STUCK: Duration = Duration::from_secs(10);
-/// How often an object that changes under the delete is judged again.
-const ATTEMPTS: usize = 5;
 
 /// What is deleted, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,39 @@ struct Members {
     pods: BTreeMap<String, Value>,
 }
 
+/// What there is of a set.
+pub struct Found {
+    members: Members,
+    /// What is no member: revisions, the key, and last the parent, which finds everything else again.
+    own: Vec<(ObjectId, Value)>,
+}
+
+impl Found {
+    /// Whether there is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.objects.is_empty() && self.own.is_empty()
+    }
+}
+
+/// Looks for everything that is the set's. `parent` is its parent, where it has one.
+///
+/// # Errors
+/// Where a kind of the set may not be watched.
+pub async fn find(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<Found> {
+    let members = Members::open(api, set, streaming).await?;
+    let secrets = ground::own_secrets(api, set).await?;
+    let is_own =
+        |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
+    let mut own: Vec<(ObjectId, Value)> = secrets
+        .into_iter()
+        .filter(is_own)
+        .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
+        .collect();
+    own.extend(parent.map(|parent| (set.parent(), parent)));
+    Ok(Found { members, own })
+}
+
 /// Deletes the set: traffic first, then the pods (waited for), then the rest, its parent last.
 ///
 /// # Errors
@@ -53,11 +86,11 @@ struct Members {
 pub async fn teardown(
     api: &Api,
     set: &ApplySet,
-    streaming: bool,
+    found: Found,
     options: Options,
     events: &Events,
 ) -> Result<Removed> {
-    let mut members = Members::open(api, set, streaming).await?;
+    let Found { mut members, own } = found;
     let mut removed = Removed::default();
     let mut doomed = Vec::new();
     for (id, object) in &members.objects {
@@ -79,11 +112,10 @@ pub async fn teardown(
             removed.deleted.push(id);
         }
     }
-    for id in [SECRET.id(&set.namespace, &set.parent_name()), set.parent()] {
-        if delete_own(api, set, &id).await? {
-            report(events, &id, Action::Deleted, None).await;
-            removed.deleted.push(id);
-        }
+    for (id, object) in own {
+        delete_own(api, &id, &object).await?;
+        report(events, &id, Action::Deleted, None).await;
+        removed.deleted.push(id);
     }
     for (id, why) in &removed.kept {
         report(events, id, Action::Kept, Some(why.clone())).await;
@@ -318,66 +350,26 @@ async fn delete_all(
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.objects.get(id)?;
+        let still = |found: &Value| owned::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()
-            .then(|| delete_member(api, set, id, object.clone(), options))
+            .then_some(async move { remove::remove(api, id, object, still).await })
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())
 }
 
-/// Deletes exactly the object that was judged; one that has changed is judged again.
-async fn delete_member(
-    api: &Api,
-    set: &ApplySet,
-    id: &ObjectId,
-    mut object: Value,
-    options: Options,
-) -> Result<()> {
-    let Some(kind) = KindInfo::of(id) else { return Ok(()) };
-    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
-    for _ in 0..ATTEMPTS {
-        let body = json!({
-            "propagationPolicy": if kind == DEPLOYMENT { "Foreground" } else { "Background" },
-            "preconditions": {
-                "uid": object["metadata"]["uid"],
-                "resourceVersion": object["metadata"]["resourceVersion"],
-            },
-        });
-        match api.delete(&path, &body).await {
-            Ok(_) => return Ok(()),
-            Err(fault) if fault.code() == Some(404) => return Ok(()),
-            Err(fault) if fault.code() == Some(409) => {}
-            Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
-        }
-        match api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))? {
-            Some(found) if owned::is_member(&found, set) && keep(&found, id, options).is_none() => {
-                object = found;
-            }
-            _ => return Ok(()),
-        }
-    }
-    Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("{id} changes faster than it can be deleted"))
-        .hint("run the command again"))
-}
-
-/// Deletes the parent or the key, which are not members. Whether it was there.
-async fn delete_own(api: &Api, set: &ApplySet, id: &ObjectId) -> Result<bool> {
+/// Deletes what is no member.
+async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
     let kind = if id.kind == SECRET.kind { SECRET } else { CONFIG_MAP };
-    let path = format!("{}/{}", kind.path(Some(&set.namespace)), id.name);
-    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
-    let Some(found) = found.filter(|found| is_own(found, set)) else { return Ok(false) };
-    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
+    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
+    let body = json!({ "preconditions": { "uid": object["metadata"]["uid"] } });
     match api.delete(&path, &body).await {
-        Ok(_) => Ok(true),
-        Err(Fault::Refused(status)) if status.code == 404 => Ok(false),
+        Ok(_) => Ok(()),
+        // Gone, or another object under this name by now.
+        Err(Fault::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
     }
-}
-
-fn is_own(object: &Value, set: &ApplySet) -> bool {
-    let labels = &object["metadata"]["labels"];
-    labels[crate::plan::apply_set::ID] == set.id() || labels[labels::INSTANCE] == set.name
 }
 
 async fn report(events: &Events, id: &ObjectId, action: Action, message: Option<String>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
 
 use super::api::Api;
 use super::apply::Applied;
@@ -12,7 +13,9 @@ use crate::catalogue::Id;
 use crate::error::Result;
 use crate::event::{Action, Events};
 use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
+use crate::plan::kind::{
+    self, CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET,
+};
 use crate::plan::leftover::Live;
 use crate::plan::{ObjectId, Plan, labels, owned};
 use crate::status::{Expected, World};
@@ -34,17 +37,65 @@ pub struct LiveSet {
 ///
 /// # Errors
 /// Where a kind of the set may not be watched.
-pub async fn open(api: &Api, plan: &Plan, streaming: bool, events: &Events) -> Result<LiveSet> {
-    let (live, refused) = watch(api, &plan.set, scopes(plan), streaming).await?;
-    for plural in refused {
-        events
-            .warn(
-                Id::Forbidden,
-                format!("{plural} may not be watched: a failure will be explained with less evidence"),
-            )
-            .await;
+pub async fn open(
+    api: &Api,
+    set: &ApplySet,
+    plan: &Plan,
+    streaming: bool,
+    events: &Events,
+) -> Result<LiveSet> {
+    let (live, refused) = watch(api, set, scopes(set, plan), streaming).await?;
+    for scope in refused {
+        let plural = scope.kind.plural;
+        let what = if scope.labels.starts_with(PART_OF) {
+            "what an earlier configuration left of them is not found and not pruned"
+        } else {
+            "a failure will be explained with less evidence"
+        };
+        events.warn(Id::Forbidden, format!("{plural} may not be watched: {what}")).await;
     }
     Ok(live)
+}
+
+impl LiveSet {
+    /// Lists the members again: the watches may not have shown yet what another run did before this one took the lock.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn list_again(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
+        let scopes = self.watches.scopes().iter().filter(|scope| scope.labels.starts_with(PART_OF));
+        let lists = scopes.map(|scope| async move {
+            let labels = scope.labels.replace('=', "%3D");
+            let path = format!("{}?labelSelector={labels}", scope.kind.path(scope.namespace.as_deref()));
+            match api.get(&path).await {
+                Ok(answer) => Ok((scope, answer.body)),
+                Err(fault) if scope.optional && fault.code() == Some(403) => Ok((scope, Value::Null)),
+                Err(fault) => Err(fault.explain(&format!("cannot list {}", scope.kind.plural))),
+            }
+        });
+        let mut members = Live::new();
+        for (scope, mut list) in futures::future::try_join_all(lists).await? {
+            let Value::Array(items) = list["items"].take() else { continue };
+            take_members(&mut members, scope, items.into_iter().map(|item| typed(scope, item)), set);
+        }
+        self.members = members;
+        Ok(())
+    }
+}
+
+/// The items of a list do not say of which kind they are.
+fn typed(scope: &Scope, mut item: Value) -> Value {
+    item["apiVersion"] = json!(scope.kind.api_version());
+    item["kind"] = json!(scope.kind.kind);
+    item
+}
+
+fn take_members(members: &mut Live, scope: &Scope, objects: impl Iterator<Item = Value>, set: &ApplySet) {
+    for object in objects {
+        if let Some(id) = id_of(scope, &object).filter(|_| owned::is_member(&object, set)) {
+            members.insert(id, object);
+        }
+    }
 }
 
 /// Opens the watches that tell how the set is, whatever the configuration says now. Kinds that may not be
@@ -52,7 +103,7 @@ pub async fn open(api: &Api, plan: &Plan, streaming: bool, events: &Events) -> R
 ///
 /// # Errors
 /// Where the server does not answer.
-pub async fn look(api: &Api, set: &ApplySet, streaming: bool) -> Result<(LiveSet, Vec<&'static str>)> {
+pub async fn look(api: &Api, set: &ApplySet, streaming: bool) -> Result<(LiveSet, Vec<Scope>)> {
     let member = format!("{PART_OF}={}", set.id());
     let instance = format!("{}={}", labels::INSTANCE, set.name);
     let kinds = [
@@ -93,10 +144,10 @@ async fn watch(
     set: &ApplySet,
     scopes: Vec<Scope>,
     streaming: bool,
-) -> Result<(LiveSet, Vec<&'static str>)> {
+) -> Result<(LiveSet, Vec<Scope>)> {
     let mut watches = Watches::open(api, scopes, streaming);
     let (lists, refused) = watches.listed().await?;
-    let refused = refused.into_iter().map(|index| watches.scopes()[index].kind.plural).collect();
+    let refused = refused.into_iter().map(|index| watches.scopes()[index].clone()).collect();
     let mut members = Live::new();
     let mut world = World::default();
     for (scope, list) in watches.scopes().iter().zip(lists) {
@@ -104,11 +155,7 @@ async fn watch(
         if !scope.labels.starts_with(PART_OF) {
             continue;
         }
-        for object in list {
-            if let Some(id) = id_of(scope, &object).filter(|_| owned::is_member(&object, set)) {
-                members.insert(id, object);
-            }
-        }
+        take_members(&mut members, scope, list.into_iter(), set);
     }
     Ok((LiveSet { watches, members, world }, refused))
 }
@@ -133,7 +180,7 @@ pub fn standing(members: &Live) -> Vec<Expected> {
 }
 
 /// None for kinds that are as they should be once they exist.
-fn expectation(id: &ObjectId, object: &serde_json::Value, changed: bool) -> Option<Expected> {
+fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected> {
     KindInfo::of(id).and_then(track::watched)?;
     let metadata = &object["metadata"];
     Some(Expected {
@@ -156,12 +203,12 @@ pub fn ready_pods(world: &World) -> Vec<&Pod> {
     pods
 }
 
-fn id_of(scope: &Scope, object: &serde_json::Value) -> Option<ObjectId> {
+fn id_of(scope: &Scope, object: &Value) -> Option<ObjectId> {
     Some(scope.kind.id(scope.namespace.as_deref()?, object["metadata"]["name"].as_str()?))
 }
 
-fn scopes(plan: &Plan) -> Vec<Scope> {
-    let set = &plan.set;
+/// `set` has the namespaces that its parent names beside those of the plan.
+fn scopes(set: &ApplySet, plan: &Plan) -> Vec<Scope> {
     let kinds: BTreeSet<(Option<&str>, &str)> =
         plan.members.iter().map(|member| (member.id.namespace.as_deref(), member.kind.kind)).collect();
     let scope = |kind: KindInfo, namespace: &str, labels: String, optional: bool| Scope {
@@ -170,11 +217,14 @@ fn scopes(plan: &Plan) -> Vec<Scope> {
         labels,
         optional,
     };
+    let member = format!("{PART_OF}={}", set.id());
     let mut scopes: Vec<Scope> = Vec::new();
-    for kind in crate::plan::kind::MEMBERS {
+    for kind in kind::MEMBERS {
         for namespace in set.namespaces() {
-            if kinds.contains(&(Some(namespace), kind.kind)) {
-                scopes.push(scope(*kind, namespace, format!("{PART_OF}={}", set.id()), false));
+            // What the plan does not have may be there all the same: it is looked for, so that it can be pruned.
+            let planned = kinds.contains(&(Some(namespace), kind.kind));
+            if planned || namespace == set.namespace || kind::BESIDE_SANDBOXES.contains(kind) {
+                scopes.push(scope(*kind, namespace, member.clone(), !planned));
             }
         }
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::authorization::v1::ResourceRule;
 
-use crate::plan::kind::{CONFIG_MAP, KindInfo, POD, REPLICA_SET};
-use crate::plan::{Member, Plan};
+use crate::plan::apply_set::ApplySet;
+use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
+use crate::plan::{Member, ObjectId, Plan};
 
 /// One right in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,11 +56,36 @@ pub fn needed<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>
     for verb in ["patch", "create"] {
         rights.insert(Right::new(&plan.set.namespace, CONFIG_MAP, verb));
     }
+    rights.extend(locked(&plan.set));
+    // The revisions.
+    for verb in ["list", "create", "patch", "delete"] {
+        rights.insert(Right::new(&plan.set.namespace, SECRET, verb));
+    }
     for kind in [POD, REPLICA_SET] {
         rights.insert(Right::new(&plan.set.namespace, kind, "list"));
         rights.insert(Right::new(&plan.set.namespace, kind, "watch"));
     }
     rights
+}
+
+/// What holding the set's lock needs.
+#[must_use]
+pub fn locked(set: &ApplySet) -> BTreeSet<Right> {
+    ["get", "create", "update", "delete"].map(|verb| Right::new(&set.namespace, LEASE, verb)).into()
+}
+
+/// What `restart` needs.
+#[must_use]
+pub fn restarted(set: &ApplySet) -> BTreeSet<Right> {
+    let mut rights = locked(set);
+    rights.insert(Right::new(&set.namespace, DEPLOYMENT, "patch"));
+    rights
+}
+
+/// What deleting these members needs.
+#[must_use]
+pub fn pruned<'a>(members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Right> {
+    members.filter_map(|id| Some(Right::new(id.namespace.as_deref()?, KindInfo::of(id)?, "delete"))).collect()
 }
 
 /// What watching these members and their rollout needs.
@@ -95,7 +121,6 @@ pub fn grants(rules: &[ResourceRule], right: &Right) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::DEPLOYMENT;
 
     fn rule(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> ResourceRule {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();

@@ -13,6 +13,7 @@ use crate::event::Events;
 use crate::plan::SecretKey;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
+use crate::plan::revision::{self, History};
 
 /// What was seen.
 #[derive(Debug)]
@@ -21,8 +22,10 @@ pub struct Survey {
     pub namespaces: BTreeMap<String, Presence>,
     /// The set's parent.
     pub parent: Option<Value>,
-    /// The key of the set's secret names, and whether it is stored already; None where no Secret is needed.
-    pub key: Option<(SecretKey, bool)>,
+    /// The key of the set's secret names, and whether it is stored already.
+    pub key: (SecretKey, bool),
+    /// What was deployed before.
+    pub history: History,
     /// resourceVersion of each referenced Secret that may be read.
     pub secret_versions: BTreeMap<String, String>,
 }
@@ -40,13 +43,7 @@ impl Survey {
 ///
 /// # Errors
 /// A namespace that is being deleted, a parent of somebody else's, a key that cannot be read.
-pub async fn survey(
-    api: &Api,
-    set: &ApplySet,
-    wants_key: bool,
-    references: &[&str],
-    events: &Events,
-) -> Result<Survey> {
+pub async fn survey(api: &Api, set: &ApplySet, references: &[&str], events: &Events) -> Result<Survey> {
     let namespaces = async {
         let looks = set
             .namespaces()
@@ -54,10 +51,34 @@ pub async fn survey(
             .map(|name| async move { Ok((name.to_owned(), ground::look(api, name).await?)) });
         Ok(try_join_all(looks).await?.into_iter().collect())
     };
-    let key = async { if wants_key { ground::key(api, set).await.map(Some) } else { Ok(None) } };
-    let (namespaces, parent, key, secret_versions) =
-        tokio::join!(namespaces, ground::parent(api, set), key, versions_of(api, set, references, events));
-    Ok(Survey { namespaces: namespaces?, parent: parent?, key: key?, secret_versions })
+    let (namespaces, parent, own, secret_versions) = tokio::join!(
+        namespaces,
+        ground::parent(api, set),
+        ground::own_secrets(api, set),
+        versions_of(api, set, references, events)
+    );
+    let (namespaces, parent, own) = (namespaces?, parent?, own?);
+    let history = History::new(revision::of_secrets(&own)?);
+    Ok(Survey { namespaces, parent, key: ground::key(set, &own)?, history, secret_versions })
+}
+
+impl Survey {
+    /// Looks again at what another run may have changed before this one took the lock.
+    ///
+    /// # Errors
+    /// As [`survey`].
+    pub async fn again(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
+        let (parent, own) = tokio::join!(ground::parent(api, set), ground::own_secrets(api, set));
+        let own = own?;
+        self.parent = parent?;
+        self.history = History::new(revision::of_secrets(&own)?);
+        let (key, stored) = ground::key(set, &own)?;
+        // One that was made up before and is stored nowhere is as good as another, and names exist that follow from it.
+        if stored {
+            self.key = (key, stored);
+        }
+        Ok(())
+    }
 }
 
 async fn versions_of(api: &Api, set: &ApplySet, names: &[&str], events: &Events) -> BTreeMap<String, String> {

@@ -22,6 +22,8 @@ pub struct Wire {
     ahead: AtomicI64,
     /// The last `Date`, in seconds since 1970; 0 before the first.
     date: AtomicI64,
+    /// The last `Date`, and when it came on a clock that nobody sets.
+    dated: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 /// Differences below this are the resolution of the `Date` header and the time on the way.
@@ -62,6 +64,9 @@ impl Wire {
     /// Takes the `Date` header of an answer: the objects' times are on the server's clock.
     pub(super) fn dated(&self, date: Timestamp) {
         self.date.store(date.as_second(), Ordering::Relaxed);
+        if let Ok(mut dated) = self.dated.lock() {
+            *dated = Some((date, Instant::now()));
+        }
         let ahead = date.duration_since(Timestamp::now()).as_secs();
         self.ahead.store(if ahead.abs() < SAME_TIME { 0 } else { ahead }, Ordering::Relaxed);
     }
@@ -82,6 +87,15 @@ impl Wire {
             second => second,
         };
         Timestamp::from_second(second).unwrap_or_else(|_| Timestamp::now())
+    }
+
+    /// The server's time as a lock needs it: the last answer's `Date` and what has passed since. It does not follow
+    /// this computer's clock, which somebody may set meanwhile.
+    pub(super) fn server_clock(&self) -> Timestamp {
+        let dated = self.dated.lock().ok().and_then(|dated| *dated);
+        let now =
+            dated.and_then(|(date, at)| date.checked_add(SignedDuration::try_from(at.elapsed()).ok()?).ok());
+        now.unwrap_or_else(|| self.server_time())
     }
 
     pub(super) fn was_lost(&self) {

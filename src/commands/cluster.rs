@@ -28,7 +28,7 @@ pub(super) async fn run(global: &Global, command: &ClusterCommand, streams: &Str
 
 async fn up(global: &Global, arguments: &ClusterUpArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(UP_TIMEOUT));
-    run::run(global, "cluster up", None, streams, deadline, |events| async move {
+    run::run(global, "cluster up", None, streams, deadline, |events, _| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let name = loaded.settings.cluster.name.to_string();
@@ -117,7 +117,7 @@ fn refuse_other_context(global: &Global, cluster: &ours::Cluster, made: &str) ->
 
 async fn down(global: &Global, arguments: &ClusterDownArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(DOWN_TIMEOUT));
-    run::run(global, "cluster down", None, streams, deadline, |events| async move {
+    run::run(global, "cluster down", None, streams, deadline, |events, _| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let cluster = &loaded.settings.cluster;

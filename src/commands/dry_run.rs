@@ -1,6 +1,6 @@
 //! `deploy --dry-run`: what would be done, and with `=server` what the API server says to it.
 
-use super::deploy::{counts, finished};
+use super::deploy::{Undo, counts, finished};
 use super::preflight::Prepared;
 use super::session::Session;
 use crate::cli::DryRun;
@@ -18,12 +18,17 @@ pub(super) async fn dry_run(
     who: DryRun,
     events: &Events,
 ) -> Result<Finished> {
-    let Prepared { plan, survey, live, needs } = prepared;
+    let Prepared { plan, survey, live, needs, .. } = prepared;
     let missing = survey.missing_namespaces();
     if who == DryRun::Server && missing.is_empty() {
         let api = &session.connection.api;
         let applied = apply::apply(api, plan, needs, &live.members, Mode::DryRun, events).await?;
-        return Ok(finished(&applied, format!("dry run, checked by the server: {}", counts(&applied)), None));
+        return Ok(finished(
+            &applied,
+            format!("dry run, checked by the server: {}", counts(&applied)),
+            None,
+            Undo::nothing(),
+        ));
     }
     let mut applied = Vec::new();
     for (member, need) in plan.members.iter().zip(needs) {
@@ -42,5 +47,5 @@ pub(super) async fn dry_run(
             format!("dry run, not checked by the server: namespace {} does not exist yet", missing.join(", "))
         }
     };
-    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), None))
+    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), None, Undo::nothing()))
 }

@@ -6,10 +6,14 @@ mod config;
 mod deploy;
 mod dry_run;
 mod explain;
+mod history;
+mod lock;
 mod logs;
 mod preflight;
 mod probe;
 mod render;
+mod restart;
+mod rollback;
 mod rollout;
 mod run;
 mod session;
@@ -51,6 +55,9 @@ async fn dispatch(cli: Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Deploy(arguments) => deploy::run(global, arguments, streams).await,
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
+        Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
+        Command::History(arguments) => history::run(global, arguments, streams).await,
+        Command::Restart(arguments) => restart::run(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => config::run(global, command, streams),
@@ -98,7 +105,9 @@ fn classified(error: anyhow::Error) -> Error {
 fn output_of(command: &Command) -> Output {
     use crate::cli::{ClusterCommand, ConfigCommand};
     match command {
-        Command::Up(arguments) => output(arguments.output),
+        Command::Up(arguments) | Command::Restart(arguments) => output(arguments.output),
+        Command::Rollback(arguments) => output(arguments.rollout.output),
+        Command::History(arguments) => output(Some(arguments.output)),
         Command::Deploy(arguments) => output(arguments.rollout.output),
         Command::Teardown(arguments) => output(arguments.output),
         Command::Status(arguments) | Command::Cluster(ClusterCommand::Status(arguments)) => {

@@ -1,62 +1,248 @@
 //! The part of `deploy` before anything is changed: look, plan, watch, make sure of the rights.
 
+use std::collections::BTreeSet;
+
 use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::apply::{self, Need};
-use crate::cluster::ground::Presence;
+use crate::cluster::ground::{self, Extent, Presence};
 use crate::cluster::live::{self, LiveSet};
 use crate::cluster::survey::{Survey, survey};
 use crate::cluster::{rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::plan::{self, Plan, SecretNaming, pod_security};
+use crate::plan::apply_set::ApplySet;
+use crate::plan::kind::SECRET;
+use crate::plan::leftover::{self, Leftover};
+use crate::plan::revision::{Outcome, Revision};
+use crate::plan::{self, ObjectId, Plan, SecretNaming, pod_security};
 use crate::settings::Settings;
 use crate::settings::secret::SecretSource;
+use crate::status;
+
+/// What the set is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What the configuration says.
+    Configuration,
+    /// What it was: the revision of this number, or the last good one before the present one.
+    Revision(Option<u64>),
+}
 
 /// What is known before the first change.
 pub(super) struct Prepared {
+    wanted: Wanted,
+    /// The set, with the namespaces that its parent names beside those of the plan.
+    pub(super) set: ApplySet,
     pub(super) plan: Plan,
     pub(super) survey: Survey,
     pub(super) live: LiveSet,
     /// What has to be done for each member of the plan.
     pub(super) needs: Vec<Need>,
+    /// `rollback to 3`; empty for a deploy.
+    pub(super) note: String,
+    history: usize,
+    delete_data: bool,
+}
+
+/// What is looked at, and with which intent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) wanted: Wanted,
+    pub(super) delete_data: bool,
 }
 
 /// Looks, plans, watches, and makes sure of the rights.
 ///
 /// # Errors
 /// Whatever would stop the command half-way and can be known now.
-pub(super) async fn preflight(session: &Session, events: &Events) -> Result<(Prepared, String)> {
+pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
-    let settings = &session.settings;
     let version = session.server_version().await?;
-    let wants_key = settings.secrets.values().any(|source| matches!(source, SecretSource::Value(_)));
-    let survey = survey(api, &session.set(), wants_key, &referenced_secrets(settings), events).await?;
-    sandboxes_may_run(settings, &survey)?;
-    let plan = planned(settings, &survey)?;
-    let live = match live::open(api, &plan, version.streams_lists(), events).await {
+    let prepared = match prepare(session, look, version.streams_lists(), events).await {
         // The server names one missing right at a time.
         Err(error) if error.kind() == Kind::Forbidden => {
+            let plan = planned(&session.settings, None)?;
             let mut all = rules::needed(&plan, plan.members.iter().map(|member| (member, true)));
             all.extend(rules::watched(&plan));
             rights::check(api, &all).await?;
             return Err(error);
         }
-        live => live?,
+        prepared => prepared?,
     };
-    let needs = apply::needs(&plan, &live.members);
-    let to_send: Vec<_> = plan
-        .members
-        .iter()
-        .zip(&needs)
-        .filter(|(_, need)| **need != Need::Nothing)
-        .map(|(member, need)| (member, *need == Need::Create))
-        .collect();
-    if !to_send.is_empty() {
-        rights::check(api, &rules::needed(&plan, to_send.iter().copied())).await?;
+    if prepared.has_work(true) {
+        let mut needed = rules::needed(&prepared.plan, prepared.to_send());
+        needed.extend(rules::pruned(
+            prepared.leftovers().iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
+        ));
+        rights::check(api, &needed).await?;
     }
-    let message = format!("api {}, {} objects, {} to send", version.text, plan.members.len(), to_send.len());
-    Ok((Prepared { plan, survey, live, needs }, message))
+    let message = format!(
+        "api {}, {} objects, {} to send",
+        version.text,
+        prepared.plan.members.len(),
+        prepared.to_send().count()
+    );
+    Ok((prepared, message))
+}
+
+async fn prepare(session: &Session, look: Look, streaming: bool, events: &Events) -> Result<Prepared> {
+    let api = &session.connection.api;
+    let settings = &session.settings;
+    let survey = survey(api, &session.set(), &referenced_secrets(settings), events).await?;
+    sandboxes_may_run(settings, &survey)?;
+    let plan = planned(settings, Some(&survey))?;
+    let set = plan.set.with_namespaces_of(survey.parent.as_ref());
+    let live = live::open(api, &set, &plan, streaming, events).await?;
+    let mut prepared = Prepared {
+        wanted: look.wanted,
+        set,
+        plan,
+        survey,
+        live,
+        needs: Vec::new(),
+        note: String::new(),
+        history: settings.deploy.revision_history as usize,
+        delete_data: look.delete_data,
+    };
+    prepared.weigh(settings)?;
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Looks again under the lock: another run may have changed the set since.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub(super) async fn again(&mut self, session: &Session) -> Result<()> {
+        let api = &session.connection.api;
+        let set = self.set.clone();
+        let (survey, live) = tokio::join!(self.survey.again(api, &set), self.live.list_again(api, &set));
+        survey?;
+        live?;
+        self.plan = planned(&session.settings, Some(&self.survey))?;
+        self.weigh(&session.settings)
+    }
+
+    /// What follows from what was seen.
+    fn weigh(&mut self, settings: &Settings) -> Result<()> {
+        if let Wanted::Revision(number) = self.wanted {
+            let revision = chosen(&self.survey, number, settings)?;
+            let content = revision.content.as_ref().ok_or_else(|| incomplete(revision.number))?;
+            self.plan = content.plan(&self.set, &self.live.members).map_err(|missing| {
+                let names: Vec<String> = missing.0.iter().map(ToString::to_string).collect();
+                incomplete(revision.number).fact("missing", names.join(", "))
+            })?;
+            self.note = format!("rollback to {}", revision.number);
+        }
+        self.needs = apply::needs(&self.plan, &self.live.members);
+        Ok(())
+    }
+
+    fn to_send(&self) -> impl Iterator<Item = (&plan::Member, bool)> + Clone {
+        let pairs = self.plan.members.iter().zip(&self.needs);
+        pairs
+            .filter(|(_, need)| **need != Need::Nothing)
+            .map(|(member, need)| (member, *need == Need::Create))
+    }
+
+    /// Whether any member has to be sent.
+    pub(super) fn sends(&self) -> bool {
+        self.to_send().next().is_some()
+    }
+
+    /// The revision that the plan already is.
+    pub(super) fn present(&self) -> Option<&Revision> {
+        self.survey.history.current(&self.plan, !self.sends())
+    }
+
+    /// The number under which the plan stands in the history when this run is over.
+    fn number(&self) -> u64 {
+        self.present().map_or_else(|| self.survey.history.next_number(), |revision| revision.number)
+    }
+
+    /// Names of configuration that somebody refers to: kept revisions, pods, and what their Deployment keeps.
+    pub(super) fn in_use(&self) -> BTreeSet<String> {
+        let mut names = self.survey.history.references(self.number(), self.history);
+        names.extend(status::in_use(&self.live.world, self.history));
+        names
+    }
+
+    /// Members that are not planned, and what becomes of them.
+    pub(super) fn leftovers(&self) -> Vec<Leftover> {
+        leftover::leftovers(&self.plan, &self.live.members, &self.in_use(), self.delete_data)
+    }
+
+    /// Revisions that are no longer kept.
+    pub(super) fn surplus(&self) -> Vec<&Revision> {
+        self.survey.history.surplus(self.number(), self.history)
+    }
+
+    /// Whether the set's key has to be stored: a Secret is named after it.
+    pub(super) fn lacks_key(&self) -> bool {
+        !self.survey.key.1 && self.plan.members.iter().any(|member| member.kind == SECRET)
+    }
+
+    /// Whether anything has to be written, so that the lock is needed. A run that does not wait does not say how the
+    /// rollout ended.
+    pub(super) fn has_work(&self, waits: bool) -> bool {
+        let unsettled = |revision: &Revision| revision.outcome != Outcome::Good;
+        let leftovers = self.leftovers();
+        self.sends()
+            || self.lacks_key()
+            || self.present().is_none_or(|revision| waits && unsettled(revision))
+            || leftovers.iter().any(|leftover| leftover.fate.is_pruned())
+            || !self.surplus().is_empty()
+            || !self.parent_is_exact(&leftovers)
+    }
+
+    fn parent_is_exact(&self, leftovers: &[Leftover]) -> bool {
+        let Some(parent) = &self.survey.parent else { return false };
+        let members: Vec<&ObjectId> =
+            self.member_ids().chain(leftovers.iter().map(|leftover| &leftover.id)).collect();
+        let wanted = ground::parent_manifest(&self.plan.set, Extent::Exactly(&members), Some(parent));
+        ground::says(parent, &wanted)
+    }
+
+    /// The planned members.
+    pub(super) fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
+        self.plan.members.iter().map(|member| &member.id)
+    }
+}
+
+/// The revision that a rollback brings back.
+fn chosen<'a>(survey: &'a Survey, number: Option<u64>, settings: &Settings) -> Result<&'a Revision> {
+    let history = &survey.history;
+    let Some(latest) = history.latest() else {
+        let message = format!(
+            "there is no set `{}` with a history in namespace {}",
+            settings.deploy.name, settings.deploy.namespace
+        );
+        return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy makes it"));
+    };
+    let (found, message) = match number {
+        Some(number) => (history.get(number), format!("revision {number} is not kept")),
+        None => (
+            history.good_before(latest.number),
+            format!("no good revision is kept before revision {}", latest.number),
+        ),
+    };
+    found.ok_or_else(|| {
+        let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
+        Error::new(Id::NoSuchRevision, Kind::Usage, message)
+            .fact("kept", kept.join(", "))
+            .hint("handsctl history lists them; handsctl rollback --to N chooses one")
+    })
+}
+
+fn incomplete(number: u64) -> Error {
+    Error::new(
+        Id::RevisionIncomplete,
+        Kind::Prerequisite,
+        format!("revision {number} cannot be brought back; nothing was changed"),
+    )
+    .hint("handsctl history lists the others")
+    .hint("handsctl deploy makes the set what config.toml says")
 }
 
 /// The application would start in any case; no conversation ever would.
@@ -94,8 +280,10 @@ fn referenced_secrets(settings: &Settings) -> Vec<&str> {
     names
 }
 
-fn planned(settings: &Settings, survey: &Survey) -> Result<Plan> {
-    let unused = plan::SecretKey(Vec::new());
-    let key = survey.key.as_ref().map_or(&unused, |(key, _)| key);
-    plan::build(settings, SecretNaming::Keyed { key, versions: &survey.secret_versions })
+/// What the configuration asks for. Without a survey only its kinds and names mean something.
+fn planned(settings: &Settings, survey: Option<&Survey>) -> Result<Plan> {
+    let (no_key, no_versions) = Default::default();
+    let (key, versions) =
+        survey.map_or((&no_key, &no_versions), |survey| (&survey.key.0, &survey.secret_versions));
+    plan::build(settings, SecretNaming::Keyed { key, versions })
 }

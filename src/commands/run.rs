@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::classified;
+use super::lock::Held;
 use crate::catalogue::Id;
 use crate::cli::{Format, Global};
 use crate::error::{Error, Kind};
@@ -30,7 +31,7 @@ impl Deadline {
     }
 }
 
-/// Runs `work` while the reporter writes what it tells. The first event is always `started` and the last one
+/// Runs `work` while the reporter writes what it tells, and gives back what it held. The first event is always `started` and the last one
 /// `finished`, also after a failure or a signal; the exit code is the command's.
 ///
 /// # Errors
@@ -44,7 +45,7 @@ pub(super) async fn run<W, F>(
     work: W,
 ) -> anyhow::Result<u8>
 where
-    W: FnOnce(Events) -> F,
+    W: FnOnce(Events, Held) -> F,
     F: Future<Output = anyhow::Result<Finished>>,
 {
     // Before anything is asked or sent: from here on a signal has its last word.
@@ -59,11 +60,14 @@ where
     let reporting = tokio::spawn(reporter.run(receiver));
     // What it works on is known later, where it is known at all.
     events.send(Event::Started { command: command.to_owned(), target: String::new() }).await;
+    let held = Held::default();
     let outcome = tokio::select! {
-        outcome = work(events.clone()) => outcome.map_err(classified),
+        outcome = work(events.clone(), held.clone()) => outcome.map_err(classified),
         error = signals.interrupted() => Err(error),
         () = tokio::time::sleep_until(deadline.at + LAST_WORDS) => Err(too_late(deadline.total)),
     };
+    // However the work ended: by now nothing of it is sent any more.
+    held.release(&events).await;
     let finished = match &outcome {
         Ok(finished) => finished.clone(),
         Err(error) => Finished {

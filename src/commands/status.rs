@@ -49,7 +49,8 @@ pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
 async fn look(session: &Session) -> Result<Seen> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let (mut live, unknown) = live::look(api, &session.set(), version.streams_lists()).await?;
+    let (mut live, refused) = live::look(api, &session.set(), version.streams_lists()).await?;
+    let unknown: Vec<&str> = refused.iter().map(|scope| scope.kind.plural).collect();
     let expected = live::standing(&live.members);
     let mut health = status::health(&live.world, &expected);
     if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {

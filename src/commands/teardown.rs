@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::run::{self, Deadline};
+use super::lock::{Held, under_lock};
+use super::run::{self, Deadline, step};
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{Global, TeardownArgs};
 use crate::cluster::api::Api;
-use crate::cluster::delete::{self, Options};
+use crate::cluster::delete::{self, Options, Removed};
 use crate::cluster::ground::{self, Presence};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Action, Event, Events, Finished, Phase, Progress};
+use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::plan::apply_set::ApplySet;
 use crate::plan::{ObjectId, labels};
 use crate::report::{Answer, Streams};
@@ -20,14 +21,14 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `teardown`.
 pub(super) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "teardown", arguments.output, streams, deadline, |events| async move {
+    run::run(global, "teardown", arguments.output, streams, deadline, |events, held| async move {
         let loaded = session::load_without_secrets(global)?;
         session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         // Before anything is drawn: a block would be drawn over the question.
         confirm(global, arguments, &session, streams).await?;
         events.send(Event::Started { command: "teardown".to_owned(), target: session.target() }).await;
-        let outcome = teardown(&session, arguments, deadline, &events).await;
+        let outcome = teardown(&session, arguments, deadline, &held, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })
@@ -69,6 +70,7 @@ async fn teardown(
     session: &Session,
     arguments: &TeardownArgs,
     deadline: Deadline,
+    held: &Held,
     events: &Events,
 ) -> Result<Finished> {
     let api = &session.connection.api;
@@ -80,15 +82,19 @@ async fn teardown(
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;
     }
-    events.begin(Phase::Prune, "objects", "").await;
-    let removed = match delete::teardown(api, &set, version.streams_lists(), options, events).await {
-        Ok(removed) => removed,
-        Err(error) => {
-            events.step(Phase::Prune, "objects", Progress::Failed, "").await;
-            return Err(error);
-        }
+    let found = delete::find(api, &set, parent, version.streams_lists()).await?;
+    let removed = if found.is_empty() {
+        Removed::default()
+    } else {
+        let work = step(events, Phase::Prune, "objects", async {
+            let removed = delete::teardown(api, &set, found, options, events).await?;
+            let message = format!("{} deleted", removed.deleted.len());
+            Ok((removed, message))
+        });
+        // Where the lock's namespace is gone nobody can hold it, and nobody can deploy either.
+        let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
+        if lockable { under_lock(api, &set, held, events, work).await? } else { work.await? }
     };
-    events.done(Phase::Prune, "objects", format!("{} deleted", removed.deleted.len())).await;
     // Only namespaces that the configuration names: those stood in the question.
     let asked = session.set();
     for (name, presence) in &namespaces {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::deploy::Target;
+use super::preflight::{Look, Wanted};
 use super::run::{self, Deadline};
 use super::session::{self, Session};
 use super::{cluster, deploy};
@@ -13,14 +15,16 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Runs `up`.
 pub(super) async fn run(global: &Global, arguments: &RolloutArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "up", arguments.output, streams, deadline, |events| async move {
+    run::run(global, "up", arguments.output, streams, deadline, |events, held| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = match cluster::bring_up(global, &loaded.settings, false, &events).await? {
             Some(connection) => Session::new(loaded.settings, connection),
             None => Session::to_change(global, loaded, streams).await?,
         };
-        let outcome = deploy::deploy(&session, arguments, None, deadline, &events).await;
+        let look = Look { wanted: Wanted::Configuration, delete_data: false };
+        let target = Target { command: "deploy", look, deadline, held: &held };
+        let outcome = deploy::deploy(&session, arguments, None, target, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })

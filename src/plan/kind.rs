@@ -79,7 +79,7 @@ pub const NODE: KindInfo = KindInfo { namespaced: false, ..core("Node", "nodes")
 /// `storage.k8s.io/v1 StorageClass`, made for simulated clusters only.
 pub const STORAGE_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
-/// `coordination.k8s.io/v1 Lease`: heartbeats of nodes.
+/// `coordination.k8s.io/v1 Lease`: the lock of a set, heartbeats of nodes.
 pub const LEASE: KindInfo = grouped("coordination.k8s.io", "Lease", "leases");
 /// `v1 Pod`, only watched.
 pub const POD: KindInfo = core("Pod", "pods");
@@ -103,6 +103,9 @@ pub const MEMBERS: &[KindInfo] = &[
     DEPLOYMENT,
     INGRESS,
 ];
+
+/// The kinds of members that can stand in the sandboxes' namespace, where that is another one.
+pub const BESIDE_SANDBOXES: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
 
 /// What is sent besides members: namespaces, and what a simulated cluster lacks.
 const AROUND: &[KindInfo] = &[NAMESPACE, NODE, STORAGE_CLASS];

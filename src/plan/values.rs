@@ -50,6 +50,7 @@ pub(super) fn of(
         "replicas": deploy.replicas,
         "progress_deadline_seconds": deploy.progress_deadline.as_secs(),
         "min_ready_seconds": deploy.min_ready_seconds,
+        "revision_history": deploy.revision_history,
         "strategy": strategy(deploy.strategy),
         "pod_annotations": names.versions.iter()
             .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))

@@ -126,6 +126,8 @@ impl Human {
         let (verbose, paint) = (self.verbose, self.look.paint);
         let section = self.section(now);
         match event {
+            Event::Step { phase, progress, message, .. }
+                if wording::is_unsaid(*phase, *progress, message) => {}
             Event::Step { phase, name, progress, message } => {
                 section.step(*phase, name, *progress, message, now);
             }
@@ -275,7 +277,9 @@ impl Human {
         if finished.id.is_some() {
             return String::new();
         }
+        let revision = finished.revision.map(|revision| format!("   revision {revision}"));
         let message = Some(one_line(&finished.message)).filter(|message| !message.is_empty());
+        let message = message.map(|message| message + &self.look.paint.faint(&revision.unwrap_or_default()));
         let next = finished
             .next
             .iter()

@@ -119,6 +119,9 @@ impl Line {
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str) -> Option<String> {
+        if wording::is_unsaid(phase, progress, message) {
+            return None;
+        }
         if progress == Progress::Begun {
             self.objects.clear();
             self.silent = true;
@@ -199,6 +202,7 @@ fn ending(finished: &Finished) -> String {
         return line("failed", &format!("{id}, exit {}", finished.exit));
     }
     let mut parts = vec![finished.message.clone()];
+    parts.extend(finished.revision.map(|revision| format!("revision {revision}")));
     parts.extend(finished.next.iter().map(|(label, command)| format!("{label}: {command}")));
     parts.retain(|part| !part.is_empty());
     line(if finished.exit == 0 { "done" } else { "ended" }, &parts.join(" · "))

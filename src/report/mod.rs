@@ -38,3 +38,4 @@ pub use say::Answer;
 pub use streams::{Streams, Written};
 pub use summary::{Reported, Summary, Warned};
 pub use table::table;
+pub use wording::age;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::{Action, Phase};
+use crate::event::{Action, Phase, Progress};
 use crate::plan::ObjectId;
 
 /// The word for a phase on the screen; the event stream's word but for "track", which people call a rollout.
@@ -48,6 +48,22 @@ pub(super) fn took(duration: Duration) -> String {
         0..60 => format!("{:.1}s", duration.as_secs_f64()),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A lock that is taken without a word from anybody else is nothing to read.
+pub(super) fn is_unsaid(phase: Phase, progress: Progress, message: &str) -> bool {
+    phase == Phase::Lock && progress != Progress::Failed && message.is_empty()
+}
+
+/// How long ago, in one unit: `12 s`, `4 m`, `3 h`, `2 d`.
+#[must_use]
+pub fn age(from: Timestamp, now: Timestamp) -> String {
+    match elapsed(from, now).as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} m", seconds / 60),
+        seconds @ 3600..86400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86400),
     }
 }
 

@@ -103,6 +103,9 @@ pub struct Deploy {
     pub strategy: Strategy,
     /// Seconds that a new pod must be ready before it counts as available.
     pub min_ready_seconds: u32,
+    /// Revisions that are kept beside the present one, with their configuration: so far back a rollback goes.
+    #[schemars(range(min = 0, max = 100))]
+    pub revision_history: u32,
     /// Time without progress after which the Deployment counts as failed.
     pub progress_deadline: Duration,
     /// Extra environment variables of the application; a value may be a secret reference.
@@ -135,6 +138,7 @@ impl Default for Deploy {
             network_policy: true,
             strategy: Strategy::Recreate,
             min_ready_seconds: 0,
+            revision_history: 3,
             progress_deadline: Duration::from_secs(600),
             env: BTreeMap::new(),
             tolerate: Tolerate::default(),

@@ -17,6 +17,7 @@ mod finding;
 #[cfg(test)]
 mod fixtures;
 mod image;
+mod in_use;
 mod judge;
 mod moment;
 mod note;
@@ -33,6 +34,7 @@ mod workload;
 mod world;
 
 pub use finding::{Finding, Lookup};
+pub use in_use::in_use;
 pub use judge::{Expected, Judgement, ObjectState, Verdict, judge};
 pub use summary::{Claim, Component, Endpoints, Health, HealthVerdict, health};
 pub use tolerance::Tolerance;

@@ -1,0 +1,101 @@
+//! `history`: the revisions of the set that are kept.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::session::{self, Session};
+use crate::catalogue::Id;
+use crate::cli::{Global, HistoryArgs};
+use crate::cluster::ground;
+use crate::error::{Error, Kind, Result};
+use crate::plan::revision::{self, Content, History, Revision};
+use crate::report::{Output, Streams, age, table};
+
+/// Runs `history`: newest first, or one revision with its objects.
+///
+/// With `-o json` or `-o yaml`: `[{number, result, created, by, note, image, objects}]`, of one revision that object
+/// with its `manifests`. Bodies of Secrets are kept nowhere in it.
+pub(super) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = session::load_without_secrets(global)?;
+    let session = Session::to_read(global, loaded).await?;
+    let history = read(&session).await.map_err(|error| session.explain(error))?;
+    let output = super::output(Some(arguments.output));
+    let _nobody_reads = match (arguments.revision, output) {
+        (None, Output::Human) => streams.out(&listed(&session, &history))?,
+        (None, output) => {
+            let revisions = history.all().iter().rev().map(value).collect();
+            streams.value(&Value::Array(revisions), output)?
+        }
+        (Some(number), output) => {
+            let revision = history.get(number).ok_or_else(|| unknown(number, &history))?;
+            match output {
+                Output::Human => streams.out(&streams.foreign(&whole(revision)))?,
+                output => streams.value(&with_manifests(revision), output)?,
+            }
+        }
+    };
+    Ok(0)
+}
+
+async fn read(session: &Session) -> Result<History> {
+    let api = &session.connection.api;
+    session.server_version().await?;
+    let own = ground::own_secrets(api, &session.set()).await?;
+    Ok(History::new(revision::of_secrets(&own)?))
+}
+
+fn unknown(number: u64, history: &History) -> Error {
+    let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
+    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+    Error::new(Id::NoSuchRevision, Kind::Usage, format!("revision {number} is not kept")).fact("kept", kept)
+}
+
+fn listed(session: &Session, history: &History) -> String {
+    if history.all().is_empty() {
+        let deploy = &session.settings.deploy;
+        return format!("no revisions of set `{}` in namespace {}\n", deploy.name, deploy.namespace);
+    }
+    let now = session.connection.api.wire().server_time();
+    let rows: Vec<Vec<String>> = history.all().iter().rev().map(|revision| row(revision, now)).collect();
+    table(&["revision", "result", "age", "by", "image", "note"], &rows)
+}
+
+fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
+    let content = revision.content.as_ref();
+    vec![
+        revision.number.to_string(),
+        revision.outcome.word().to_owned(),
+        revision.created.map(|created| age(created, now)).unwrap_or_default(),
+        revision.by.clone(),
+        content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
+        content.map_or_else(|| "too large to be kept".to_owned(), |content| content.note.clone()),
+    ]
+}
+
+fn whole(revision: &Revision) -> String {
+    let mut text = format!("revision {}  {}  by {}\n", revision.number, revision.outcome.word(), revision.by);
+    let objects = revision.content.iter().flat_map(Content::objects);
+    for object in objects {
+        text += &format!("  {object}\n");
+    }
+    text
+}
+
+fn value(revision: &Revision) -> Value {
+    let content = revision.content.as_ref();
+    json!({
+        "number": revision.number,
+        "result": revision.outcome.word(),
+        "created": revision.created.map(|created| created.to_string()),
+        "by": revision.by,
+        "note": content.map(|content| content.note.as_str()),
+        "image": content.and_then(|content| content.image()),
+        "objects": content.map(|content| content.objects().iter().map(ToString::to_string).collect::<Vec<_>>()),
+    })
+}
+
+fn with_manifests(revision: &Revision) -> Value {
+    let mut value = value(revision);
+    value["manifests"] = json!(revision.content.as_ref().map(|content| &content.members));
+    value
+}

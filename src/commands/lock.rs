@@ -1,0 +1,85 @@
+//! The set's lock as commands hold it: taken by this process, given back however the command ends.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::cluster::api::Api;
+use crate::cluster::lock::{self, Asking, Lock};
+use crate::error::Result;
+use crate::event::Events;
+use crate::plan::apply_set::ApplySet;
+use crate::plan::lease::{Holder, Terms};
+use crate::provider::{self, Process};
+
+/// An interrupted command has to be out soon: CI kills a few seconds after it asked.
+const RELEASE: Duration = Duration::from_secs(3);
+/// Seconds for which a lock is believed; for tests.
+const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
+
+/// What has to be given back when the command ends.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<Option<Lock>>>);
+
+impl Held {
+    fn keep(&self, lock: Lock) {
+        if let Ok(mut held) = self.0.lock() {
+            *held = Some(lock);
+        }
+    }
+
+    /// Gives back what is held. A server that does not answer is not waited for: the Lease expires by itself.
+    pub(super) async fn release(&self, events: &Events) {
+        let lock = self.0.lock().ok().and_then(|mut held| held.take());
+        let Some(lock) = lock else { return };
+        let reason = match tokio::time::timeout(RELEASE, lock.release()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
+            Err(_elapsed) => format!("no answer within {} s", RELEASE.as_secs()),
+        };
+        let message = format!("the lock was not given back ({reason}); it expires by itself");
+        events.warn(crate::catalogue::Id::LockLost, message).await;
+    }
+}
+
+/// Takes the set's lock and does `work` under it. Where the lock is lost the work is dropped: nothing more is sent.
+///
+/// # Errors
+/// Exit 13 where another run holds the lock, or has taken it meanwhile; else those of the work.
+pub(super) async fn under_lock<T>(
+    api: &Api,
+    set: &ApplySet,
+    held: &Held,
+    events: &Events,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let asking = Asking { holder: this_process(), is_gone: &is_gone, terms: terms() };
+    let lock = lock::take(api, set, &asking, events).await?;
+    let lost = lock.lost();
+    held.keep(lock);
+    tokio::select! {
+        biased;
+        error = lost => Err(error),
+        outcome = work => outcome,
+    }
+}
+
+/// `ana@laptop`, as revisions name who made them.
+pub(super) fn person() -> String {
+    this_process().person()
+}
+
+fn this_process() -> Holder {
+    let Process { user, host, boot, pid, start } = Process::current();
+    Holder { user, host, boot, pid, start }
+}
+
+fn is_gone(holder: &Holder) -> bool {
+    let Holder { user, host, boot, pid, start } = holder.clone();
+    provider::is_gone(&Process { user, host, boot, pid, start })
+}
+
+fn terms() -> Terms {
+    let seconds = std::env::var(TEST_LEASE).ok().and_then(|text| text.parse().ok());
+    seconds.map_or_else(Terms::default, |seconds| Terms(Duration::from_secs(seconds)))
+}

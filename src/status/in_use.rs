@@ -1,0 +1,106 @@
+//! Which configuration running pods refer to, and those that `kubectl rollout undo` would start again.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use serde_json::Value;
+
+use super::World;
+use crate::plan::references;
+
+/// The annotation with which the Deployment controller numbers its `ReplicaSets`.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Every name that a pod refers to, or a `ReplicaSet` that its Deployment keeps. Of those without pods a Deployment
+/// deletes all but its newest `history` ones once a rollout is complete
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#clean-up-policy>), so the others do not count
+/// although they may still be there.
+#[must_use]
+pub fn in_use(world: &World, history: usize) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut collect = |object: Result<Value, serde_json::Error>| {
+        if let Ok(object) = object {
+            references::collect(&object, &mut names);
+        }
+    };
+    for pod in world.pods() {
+        collect(serde_json::to_value(&pod.spec));
+    }
+    for replica_set in kept(world, history) {
+        collect(serde_json::to_value(&replica_set.spec));
+    }
+    names
+}
+
+fn kept(world: &World, history: usize) -> Vec<&ReplicaSet> {
+    let mut by_owner: BTreeMap<&str, Vec<&ReplicaSet>> = BTreeMap::new();
+    for replica_set in world.replica_sets.values() {
+        let owners = replica_set.metadata.owner_references.as_deref().unwrap_or_default();
+        let owner = owners.iter().find(|owner| owner.controller == Some(true));
+        by_owner.entry(owner.map_or("", |owner| owner.uid.as_str())).or_default().push(replica_set);
+    }
+    let mut kept = Vec::new();
+    for mut generation in by_owner.into_values() {
+        generation.sort_by_key(|replica_set| Reverse(revision(replica_set)));
+        // The first is the present one.
+        let (with_pods, without): (Vec<_>, Vec<_>) =
+            generation.into_iter().enumerate().partition(|(index, it)| *index == 0 || has_pods(it));
+        kept.extend(with_pods.into_iter().chain(without.into_iter().take(history)).map(|(_, it)| it));
+    }
+    kept
+}
+
+fn revision(replica_set: &ReplicaSet) -> u64 {
+    let annotations = replica_set.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(REVISION)?.parse().ok()).unwrap_or_default()
+}
+
+fn has_pods(replica_set: &ReplicaSet) -> bool {
+    let wanted = replica_set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let there = replica_set.status.as_ref().map_or(0, |status| status.replicas);
+    wanted > 0 || there > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Watched;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn replica_set(number: u64, replicas: u32) -> Value {
+        json!({
+            "metadata": {
+                "name": format!("oh-{number}"), "uid": format!("u{number}"),
+                "annotations": { REVISION: number.to_string() },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "oh", "uid": "d", "controller": true }],
+            },
+            "spec": {
+                "replicas": replicas, "selector": {},
+                "template": { "spec": { "containers": [], "volumes": [{ "name": "c", "configMap": { "name": format!("config-{number}") } }] } },
+            },
+            "status": { "replicas": replicas },
+        })
+    }
+
+    fn names(replica_sets: &[Value], history: usize) -> Vec<String> {
+        let mut world = World::default();
+        world.replace(Watched::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
+        let names = in_use(&world, history);
+        names.into_iter().filter(|name| name.starts_with("config-")).collect()
+    }
+
+    #[test]
+    fn the_present_one_and_the_newest_of_the_others_count() {
+        let sets = [replica_set(1, 0), replica_set(2, 0), replica_set(3, 0), replica_set(10, 1)];
+        assert_eq!(names(&sets, 2), ["config-10", "config-2", "config-3"]);
+        assert_eq!(names(&sets, 0), ["config-10"]);
+    }
+
+    #[test]
+    fn one_with_pods_counts_however_old_it_is() {
+        let sets = [replica_set(1, 1), replica_set(2, 0), replica_set(3, 0)];
+        assert_eq!(names(&sets, 0), ["config-1", "config-3"]);
+    }
+}
