@@ -8,6 +8,8 @@
 mod bed;
 mod cli;
 mod deploy;
+mod fault;
+mod faults;
 mod logs;
 mod planted;
 mod provider;
