@@ -367,7 +367,8 @@ fn feed(mut command: Command, stdin: &str) -> Output {
     output
 }
 
-fn run_of(output: &Output, took: Duration) -> Run {
+/// What a process that has ended came to.
+pub(crate) fn run_of(output: &Output, took: Duration) -> Run {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), took }
 }

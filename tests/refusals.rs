@@ -46,7 +46,7 @@ fn kubeconfig(namespace: &Namespace, change: impl FnOnce(&mut Value)) -> PathBuf
 }
 
 /// The same with another account.
-fn with_token(namespace: &Namespace, token: &str) -> PathBuf {
+pub(crate) fn with_token(namespace: &Namespace, token: &str) -> PathBuf {
     kubeconfig(namespace, |config| config["users"][0]["user"] = json!({ "token": token }))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::confirm;
 use super::dry_run::dry_run;
 use super::lock::{self, Held, under_lock};
 use super::preflight::{Look, Prepared, Wanted, preflight};
@@ -33,6 +34,11 @@ pub(super) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
+        if arguments.delete_data && arguments.dry_run.is_none() {
+            let what =
+                format!("volume claims of {} that are no longer configured", session.settings.deploy.name);
+            confirm::deletion(global, &what, &session.connection.choice.context, streams).await?;
+        }
         let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data };
         let target = Target { command: "deploy", look, deadline, held: &held };
         let outcome = deploy(&session, &arguments.rollout, arguments.dry_run, target, &events).await;

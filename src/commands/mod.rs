@@ -3,6 +3,7 @@
 mod cluster;
 mod completion;
 mod config;
+mod confirm;
 mod deploy;
 mod dry_run;
 mod explain;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::confirm;
 use super::lock::{Held, under_lock};
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
@@ -14,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::plan::apply_set::ApplySet;
 use crate::plan::{ObjectId, labels};
-use crate::report::{Answer, Streams};
+use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -35,14 +36,14 @@ pub(super) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
     .await
 }
 
-/// Data that is deleted does not come back, so somebody has to say so.
+/// Asks where data or a namespace go.
 async fn confirm(
     global: &Global,
     arguments: &TeardownArgs,
     session: &Session,
     streams: &Streams,
 ) -> Result<()> {
-    if global.yes || !(arguments.delete_data || arguments.delete_namespace) {
+    if !(arguments.delete_data || arguments.delete_namespace) {
         return Ok(());
     }
     let deploy = &session.settings.deploy;
@@ -54,16 +55,7 @@ async fn confirm(
             deploy.name, deploy.namespace
         )
     };
-    match streams.ask(&format!("Delete {what}, in {}?", session.connection.choice.context)).await? {
-        Answer::Yes => Ok(()),
-        Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
-        Answer::Nobody => Err(Error::new(
-            Id::Usage,
-            Kind::Usage,
-            format!("deleting {what} needs a confirmation, and nobody can be asked"),
-        )
-        .hint("--yes confirms it")),
-    }
+    confirm::deletion(global, &what, &session.connection.choice.context, streams).await
 }
 
 async fn teardown(
