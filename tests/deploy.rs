@@ -1,9 +1,10 @@
 //! The main job on a real API server: `up` on nothing, again, with one key changed; what a deploy changes and what not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, Own, Run, alone};
 use crate::planted;
@@ -439,6 +440,51 @@ fn what_others_add_to_our_objects_is_no_change_and_stays() {
     let ingress = bed.get(&["ingress", "oh", "-n", &namespace.name]);
     assert_eq!(ingress["metadata"]["labels"]["theirs"], "1");
     assert_eq!(ingress["metadata"]["annotations"]["example.io/theirs"], "1");
+}
+
+#[test]
+fn a_controller_that_writes_a_status_all_the_time_makes_nothing_configured() {
+    if Bed::is_off("a_controller_that_writes_a_status_all_the_time_makes_nothing_configured") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("busy");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let done = AtomicBool::new(false);
+    let writes = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let number = writes.fetch_add(1, Ordering::Relaxed);
+                for (object, status) in [
+                    ("ingress/oh", json!({ "loadBalancer": { "ingress": [{ "ip": format!("10.0.0.{}", number % 250 + 1) }] } })),
+                    ("deployment/oh", json!({ "collisionCount": number })),
+                ] {
+                    let patch = json!({ "status": status }).to_string();
+                    let arguments = ["patch", object, "-n", &namespace.name, "--subresource=status", "--type=merge", "-p", &patch];
+                    namespace.bed.try_kubectl(&arguments, "");
+                }
+            }
+        });
+        let _stops = Stop(&done);
+        for _ in 0..5 {
+            namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+        }
+        // A change of one member does not make the others configured, either.
+        for number in 0..3 {
+            namespace.config(&format!("[llm]\nmodel = \"openai/gpt-{number}\"\n"));
+            namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 7 unchanged");
+        }
+    });
+    assert!(writes.into_inner() > 10, "the status was hardly written");
+}
+
+/// Ends the loop also where an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

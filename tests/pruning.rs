@@ -52,6 +52,10 @@ fn what_is_switched_off_is_pruned_and_what_only_looks_like_it_is_not() {
     }
 
     namespace.config(NO_INGRESS);
+    for dry in ["--dry-run", "--dry-run=server"] {
+        namespace.handsctl(&["deploy", dry]).exits(0).says("1 pruned");
+        assert!(exists(&namespace, "ingress/oh"));
+    }
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     assert!(!exists(&namespace, "ingress/oh"));
     assert_eq!(planted(), before);

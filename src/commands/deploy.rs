@@ -273,7 +273,7 @@ impl Undo {
 
 /// `1 created, 1 configured, 9 unchanged`.
 pub(super) fn counts(applied: &[Applied]) -> String {
-    let words = [Action::Created, Action::Configured, Action::Unchanged].map(|action| {
+    let words = [Action::Created, Action::Configured, Action::Unchanged, Action::Pruned].map(|action| {
         let count = applied.iter().filter(|applied| applied.action == action).count();
         (count > 0).then(|| format!("{count} {}", action.word()))
     });

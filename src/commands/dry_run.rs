@@ -7,6 +7,7 @@ use crate::cli::DryRun;
 use crate::cluster::apply::{self, Applied, Mode, Need};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::plan::leftover::Fate;
 
 /// Tells of every member what would be done. Nothing is changed.
 ///
@@ -22,7 +23,8 @@ pub(super) async fn dry_run(
     let missing = survey.missing_namespaces();
     if who == DryRun::Server && missing.is_empty() {
         let api = &session.connection.api;
-        let applied = apply::apply(api, plan, needs, &live.members, Mode::DryRun, events).await?;
+        let mut applied = apply::apply(api, plan, needs, &live.members, Mode::DryRun, events).await?;
+        applied.extend(leftovers(prepared, events).await);
         return Ok(finished(
             &applied,
             format!("dry run, checked by the server: {}", counts(&applied)),
@@ -41,6 +43,7 @@ pub(super) async fn dry_run(
         events.send(Event::Object { phase: Phase::Apply, object, action, message: None }).await;
         applied.push(Applied { id: member.id.clone(), action, object: None });
     }
+    applied.extend(leftovers(prepared, events).await);
     let checked = match who {
         DryRun::Client => "dry run".to_owned(),
         DryRun::Server => {
@@ -48,4 +51,21 @@ pub(super) async fn dry_run(
         }
     };
     Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), None, Undo::nothing()))
+}
+
+/// Tells what would become of members that are no longer planned.
+async fn leftovers(prepared: &Prepared, events: &Events) -> Vec<Applied> {
+    let mut told = Vec::new();
+    for leftover in prepared.leftovers() {
+        let (action, message) = match leftover.fate {
+            Fate::Pruned => (Action::Pruned, None),
+            Fate::PrunedWithData => (Action::Pruned, Some("and the data on it".to_owned())),
+            Fate::Kept(why) => (Action::Kept, Some(why)),
+            Fate::InUse => continue,
+        };
+        let object = leftover.id.clone();
+        events.send(Event::Object { phase: Phase::Prune, object, action, message }).await;
+        told.push(Applied { id: leftover.id, action, object: None });
+    }
+    told
 }

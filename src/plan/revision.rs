@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
-use super::kind::{KindInfo, SECRET};
+use super::kind::{CLAIM, KindInfo, SECRET};
 use super::labels::{self, Component};
 use super::leftover::Live;
 use super::{Member, ObjectId, Plan, references};
@@ -30,6 +30,8 @@ pub const RESULT: &str = "handsctl.dev/result";
 /// Compressed bytes above which the members are not kept: a Secret takes 1 MiB
 /// (<https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>), in base64.
 const MOST_BYTES: usize = 900 * 1024;
+/// Where a claim says how large it is to be.
+const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
 /// Decompressed bytes that are read at most.
 const MOST_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -118,7 +120,8 @@ impl Content {
         self.members.iter().filter_map(ObjectId::of).collect()
     }
 
-    /// The plan that brings this revision back. Bodies of Secrets come from the live ones.
+    /// The plan that brings this revision back. Bodies of Secrets come from the live ones. A claim that is there keeps
+    /// its size: it can only grow, and going back is no reason to grow it.
     ///
     /// # Errors
     /// The Secrets that are no longer there, or a member of a kind that this version does not know.
@@ -132,11 +135,18 @@ impl Content {
                 continue;
             };
             let mut manifest = kept.clone();
+            let present = live.get(&id);
             if kind == SECRET {
-                match live.get(&id) {
+                match present {
                     Some(object) => manifest["data"] = object["data"].clone(),
                     None => missing.push(id.clone()),
                 }
+            }
+            if kind == CLAIM
+                && let Some(size) = present.and_then(|claim| claim.pointer(CLAIM_SIZE))
+                && let Some(wanted) = manifest.pointer_mut(CLAIM_SIZE)
+            {
+                *wanted = size.clone();
             }
             members.push(Member { id, kind, manifest });
         }
@@ -379,6 +389,21 @@ mod tests {
         assert_eq!(content.plan(&set(), &Live::new()).unwrap_err(), Missing(vec![id.clone()]));
         let live = Live::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
         assert_eq!(content.plan(&set(), &live).unwrap().members, plan("a").members);
+    }
+
+    #[test]
+    fn a_rollback_leaves_a_claim_at_its_size() {
+        let claim = |size: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": { "name": "oh-state", "namespace": "n" },
+                "spec": { "resources": { "requests": { "storage": size } } },
+            })
+        };
+        let content = Content { members: vec![claim("5Gi")], note: String::new() };
+        let live = Live::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
+        assert_eq!(content.plan(&set(), &live).unwrap().members[0].manifest, claim("10Gi"));
+        assert_eq!(content.plan(&set(), &Live::new()).unwrap().members[0].manifest, claim("5Gi"));
     }
 
     #[test]
