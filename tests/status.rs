@@ -50,7 +50,11 @@ fn a_healthy_set_is_exit_0_and_every_part_has_its_line_and_its_fields() {
     let run = namespace.handsctl(&["status"]).exits(0).within(SOON);
     assert_eq!(run.stderr, "", "stdout is the result");
     let place = format!("{} / {}", namespace.bed.context, namespace.name);
-    assert_eq!(first_line(&run), format!("oh  healthy   {place}"));
+    let line = first_line(&run);
+    assert!(
+        line.starts_with(&format!("oh  healthy   {place} · revision 1, ")) && line.contains(" ago by "),
+        "{line}"
+    );
     for part in [
         "app        1/1   docker",
         "volume     oh-state  5Gi",
@@ -63,6 +67,11 @@ fn a_healthy_set_is_exit_0_and_every_part_has_its_line_and_its_fields() {
     assert_eq!(seen["verdict"], "healthy");
     assert_eq!((&seen["name"], &seen["namespace"]), (&json!("oh"), &json!(namespace.name)));
     assert_eq!((&seen["context"], &seen["simulated"]), (&json!(namespace.bed.context), &json!(true)));
+    assert_eq!(
+        (&seen["revision"]["number"], &seen["revision"]["result"]),
+        (&json!(1), &json!("good")),
+        "{seen}"
+    );
     for empty in ["reasons", "findings", "unknown"] {
         assert_eq!(seen[empty], json!([]), "{empty}");
     }

@@ -7,13 +7,15 @@ use super::rollout;
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{Global, StatusArgs};
+use crate::cluster::ground;
 use crate::cluster::live::{self, LiveSet};
 use crate::cluster::probe::{self, Answer, Application};
 use crate::cluster::track;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
 use crate::plan::kind::DEPLOYMENT;
-use crate::report::{Output, Streams};
+use crate::plan::revision::{self, Outcome, Revision};
+use crate::report::{Output, Streams, age};
 use crate::status::{self, Finding, Health, HealthVerdict, judge};
 
 /// Everything that `status` has found out.
@@ -23,6 +25,8 @@ struct Seen {
     /// What may not be read, and so is not known.
     unknown: Vec<&'static str>,
     simulated: bool,
+    /// The newest revision; None where there is none, or the account may not read it.
+    revision: Option<Revision>,
     /// What `/alive` answered, where it was asked.
     alive: Option<Answer>,
 }
@@ -64,8 +68,17 @@ async fn look(session: &Session) -> Result<Seen> {
         findings = judge(&live.world, &expected, &tolerance, api.wire().server_time()).findings;
         track::complete(api, &mut findings).await;
     }
-    let (simulated, alive) = ask(session, &live).await;
-    Ok(Seen { health, findings, unknown, simulated, alive })
+    let ((simulated, alive), revision) = tokio::join!(ask(session, &live), latest_revision(session));
+    Ok(Seen { health, findings, unknown, simulated, revision: revision?, alive })
+}
+
+/// Whoever may not read Secrets is not told of it: most who look at a status may not, and the verdict is the same.
+async fn latest_revision(session: &Session) -> Result<Option<Revision>> {
+    match ground::own_secrets(&session.connection.api, &session.set()).await {
+        Ok(own) => Ok(revision::of_secrets(&own)?.pop()),
+        Err(error) if error.kind() == Kind::Forbidden => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Not to see a Deployment is no proof that there is none.
@@ -117,7 +130,9 @@ fn text(session: &Session, seen: &Seen, streams: &Streams) -> String {
     let (word, reasons) = verdict_words(&seen.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let place = format!("{} / {}", session.connection.choice.context, deploy.namespace);
-    let mut text = format!("{}  {word}{reasons}   {place}\n", deploy.name);
+    let now = session.connection.api.wire().server_time();
+    let revision = seen.revision.as_ref().map_or_else(String::new, |revision| about(revision, now));
+    let mut text = format!("{}  {word}{reasons}   {place}{revision}\n", deploy.name);
     for line in lines(seen) {
         text += &format!("  {line}\n");
     }
@@ -128,6 +143,16 @@ fn text(session: &Session, seen: &Seen, streams: &Streams) -> String {
         text += "  handsctl deploy makes it\n";
     }
     streams.foreign(&text).into_owned()
+}
+
+/// ` · revision 4, 2 h ago by ana@laptop`, and what came of it where that is not good.
+fn about(revision: &Revision, now: Timestamp) -> String {
+    let age = revision.created.map_or_else(String::new, |created| format!(", {} ago", age(created, now)));
+    let outcome = match revision.outcome {
+        Outcome::Good => String::new(),
+        other => format!(" ({})", other.word()),
+    };
+    format!(" · revision {}{outcome}{age} by {}", revision.number, revision.by)
 }
 
 fn lines(seen: &Seen) -> Vec<String> {
@@ -233,6 +258,10 @@ fn value(session: &Session, seen: &Seen) -> Value {
     json!({
         "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
         "context": session.connection.choice.context, "simulated": seen.simulated, "components": components,
+        "revision": seen.revision.as_ref().map(|revision| json!({
+            "number": revision.number, "result": revision.outcome.word(), "by": revision.by,
+            "created": revision.created.map(|created| created.to_string()),
+        })),
         "volumes": volumes, "endpoints": endpoints, "alive": alive, "findings": findings, "unknown": seen.unknown,
     })
 }
