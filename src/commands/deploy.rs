@@ -107,7 +107,9 @@ impl Course<'_> {
     async fn run(&self, prepared: &mut Prepared) -> Result<Finished> {
         let mut revision = prepared.present().map(|present| Recorded::existing(&prepared.set, present));
         let outcome = self.change(prepared, &mut revision).await;
+        // A set that worked and was not changed now is no failed revision.
         if let (Err(error), Some(revision)) = (&outcome, &mut revision)
+            && self.writes
             && is_final(error)
         {
             // The error of the rollout is the one that matters: a run that cannot say so leaves it as being applied.
