@@ -119,6 +119,15 @@ pub enum Command {
         after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
     )]
     Deploy(DeployArgs),
+    /// Show what deploy would change: exit 0 nothing, 1 something, more than 1 an error
+    ///
+    /// In order: read config.toml, look at the cluster, let the API server try what differs as a dry run. Nothing is
+    /// changed. Each field says who caused it: you, another manager (drift), or the server. Secrets are never shown.
+    /// A new object is one line, but for its configuration; `render` prints it whole.
+    #[command(
+        after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+    )]
+    Diff(DiffArgs),
     /// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
     #[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
     Status(StatusArgs),
@@ -272,6 +281,17 @@ pub struct ClusterDownArgs {
     /// Time for the whole command [default: 5m]
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+}
+
+/// Flags of `diff`.
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// As deploy with this flag: a volume claim that is no longer configured would go, too
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
 }
 
 /// Flags of `status`.

@@ -161,7 +161,7 @@ fn a_connection_that_is_refused_is_exit_4_with_the_server_and_what_to_do() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = format!("https://127.0.0.1:{port}");
     let config = kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
-    for command in ["deploy", "status", "teardown", "logs"] {
+    for command in ["deploy", "diff", "status", "teardown", "logs"] {
         with(&namespace, &config, &[command])
             .exits(4)
             .within(SOON)
@@ -179,7 +179,7 @@ fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
         return;
     }
     let namespace = Bed::shared().namespace("nothing");
-    for command in ["deploy", "status", "teardown"] {
+    for command in ["deploy", "diff", "status", "teardown"] {
         hermetic(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
             .exits(4)
             .within(SOON)
@@ -268,7 +268,7 @@ fn a_garbage_token_is_exit_5() {
     }
     let namespace = Bed::shared().namespace("garbage");
     let config = with_token(&namespace, "garbage");
-    for command in ["deploy", "status", "teardown", "logs"] {
+    for command in ["deploy", "diff", "status", "teardown", "logs"] {
         with(&namespace, &config, &[command])
             .exits(5)
             .within(SOON)
@@ -292,7 +292,7 @@ fn an_expired_token_is_exit_5_and_says_when_it_expired() {
     with(&namespace, &with_token(&namespace, &signed(&namespace, now + 600)), &["deploy"]).exits(6);
     let expiry = now - 3 * 3600;
     let config = with_token(&namespace, &signed(&namespace, expiry));
-    for command in ["deploy", "status", "teardown"] {
+    for command in ["deploy", "diff", "status", "teardown"] {
         with(&namespace, &config, &[command])
             .exits(5)
             .within(SOON)
@@ -340,7 +340,7 @@ fn a_certificate_of_another_authority_is_exit_4() {
     let config = kubeconfig(&namespace, |config| {
         config["clusters"][0]["cluster"]["certificate-authority-data"] = json!(STANDARD.encode(other));
     });
-    for command in ["deploy", "status", "teardown"] {
+    for command in ["deploy", "diff", "status", "teardown"] {
         with(&namespace, &config, &[command])
             .exits(4)
             .within(SOON)

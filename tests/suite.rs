@@ -8,6 +8,7 @@
 mod bed;
 mod cli;
 mod deploy;
+mod differences;
 mod fault;
 mod faults;
 mod locking;

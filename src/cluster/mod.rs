@@ -5,6 +5,7 @@ pub mod api;
 pub mod apply;
 pub mod connect;
 pub mod delete;
+pub mod diff;
 mod evidence;
 mod fault;
 pub mod ground;

@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod confirm;
 mod deploy;
+mod diff;
 mod dry_run;
 mod explain;
 mod history;
@@ -54,6 +55,7 @@ async fn dispatch(cli: Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Up(arguments) => up::run(global, arguments, streams).await,
         Command::Cluster(command) => cluster::run(global, command, streams).await,
         Command::Deploy(arguments) => deploy::run(global, arguments, streams).await,
+        Command::Diff(arguments) => diff::run(global, arguments, streams).await,
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
         Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
@@ -114,6 +116,7 @@ fn output_of(command: &Command) -> Output {
         Command::Status(arguments) | Command::Cluster(ClusterCommand::Status(arguments)) => {
             output(Some(arguments.output))
         }
+        Command::Diff(arguments) => output(Some(arguments.output)),
         Command::Config(ConfigCommand::Check(arguments)) => output(Some(arguments.output)),
         Command::Config(ConfigCommand::Show(arguments)) => output(Some(arguments.output)),
         Command::Version(arguments) => output(Some(arguments.output)),

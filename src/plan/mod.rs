@@ -2,6 +2,7 @@
 
 pub mod apply_set;
 mod build;
+pub mod diff;
 mod hash;
 pub mod kind;
 pub mod labels;

@@ -15,6 +15,7 @@ macro_rules! assert_recorded {
 mod bars;
 mod color;
 mod diagnostic;
+mod diff;
 mod failure;
 mod github;
 mod human;
@@ -33,6 +34,7 @@ mod waiting;
 mod wording;
 
 pub use color::ColorChoice;
+pub use diff::DiffReport;
 pub use reporter::{EventsTarget, Output, Reporter};
 pub use say::Answer;
 pub use streams::{Streams, Written};

@@ -32,6 +32,16 @@ impl Paint {
         self.apply(&Style::new().red().bold(), text)
     }
 
+    /// It is there now.
+    pub(super) fn removed(self, text: &str) -> String {
+        self.apply(&Style::new().red(), text)
+    }
+
+    /// It would be there.
+    pub(super) fn added(self, text: &str) -> String {
+        self.apply(&Style::new().green(), text)
+    }
+
     /// It deserves a look.
     pub(super) fn remark(self, text: &str) -> String {
         self.apply(&Style::new().yellow(), text)

@@ -1,0 +1,438 @@
+//! What a deploy would make different: one list of each kind, and a dry run for each member that is not as it should
+//! be. Nothing is changed.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::answer;
+use super::api::{Api, Fault};
+use super::apply::{self, Need};
+use super::track;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::plan::apply_set::{ApplySet, PART_OF};
+use crate::plan::diff::{self, Compared, Difference, Effect, Mask, Outcome};
+use crate::plan::kind::{self, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
+use crate::plan::leftover::{self, Live};
+use crate::plan::{Member, ObjectId, Plan, labels, owned};
+use crate::status::{self, World};
+
+/// Requests on their way at the same time, as in an apply.
+const IN_FLIGHT: usize = 16;
+
+/// The set as it is.
+#[derive(Debug)]
+pub struct Look {
+    /// Members that are there.
+    pub live: Live,
+    /// Pods and `ReplicaSets` of the set; None where they may not be listed.
+    followers: Option<World>,
+    /// What may not be listed.
+    unreadable: Vec<Unreadable>,
+}
+
+/// Objects that may not be listed.
+#[derive(Debug)]
+struct Unreadable {
+    kind: KindInfo,
+    namespace: String,
+    status: Status,
+}
+
+/// A list that is asked for.
+struct Scope<'a> {
+    kind: KindInfo,
+    namespace: &'a str,
+    labels: &'a str,
+}
+
+/// Lists the members of the set, of every kind that one can have, and what refers to their configuration.
+///
+/// # Errors
+/// Where there is no answer; what may not be listed is remembered.
+pub async fn look(api: &Api, set: &ApplySet) -> Result<Look> {
+    let member = format!("{PART_OF}={}", set.id());
+    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let mut scopes: Vec<Scope<'_>> = Vec::new();
+    for namespace in set.namespaces() {
+        scopes.extend(kind::MEMBERS.iter().map(|kind| Scope { kind: *kind, namespace, labels: &member }));
+    }
+    let followers = [POD, REPLICA_SET];
+    scopes.extend(followers.map(|kind| Scope { kind, namespace: &set.namespace, labels: &instance }));
+    let lists: Vec<Result<Vec<Value>, Status>> =
+        stream::iter(&scopes).map(|scope| list(api, scope)).buffered(IN_FLIGHT).try_collect().await?;
+    let mut look = Look { live: Live::new(), followers: Some(World::default()), unreadable: Vec::new() };
+    let now = api.wire().server_time();
+    for (scope, list) in scopes.iter().zip(lists) {
+        look.take(scope, list, set, now)?;
+    }
+    Ok(look)
+}
+
+/// The inner error is a refusal for want of a right.
+async fn list(api: &Api, scope: &Scope<'_>) -> Result<Result<Vec<Value>, Status>> {
+    let collection = scope.kind.path(Some(scope.namespace));
+    let path = format!("{collection}?labelSelector={}", scope.labels.replace('=', "%3D"));
+    match api.get(&path).await {
+        Ok(mut answer) => Ok(Ok(match answer.body["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        })),
+        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
+            Ok(Err(*status))
+        }
+        Err(fault) => {
+            Err(fault.explain(&format!("cannot list {} in namespace {}", scope.kind.plural, scope.namespace)))
+        }
+    }
+}
+
+impl Look {
+    fn take(
+        &mut self,
+        scope: &Scope<'_>,
+        list: Result<Vec<Value>, Status>,
+        set: &ApplySet,
+        now: Timestamp,
+    ) -> Result<()> {
+        let is_follower = scope.kind == POD || scope.kind == REPLICA_SET;
+        match list {
+            Ok(objects) if is_follower => {
+                if let Some(world) = &mut self.followers {
+                    track::list(world, scope.kind, &objects, now)?;
+                }
+            }
+            Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
+                // The items of a list do not say of which kind they are.
+                object["apiVersion"] = json!(scope.kind.api_version());
+                object["kind"] = json!(scope.kind.kind);
+                let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
+                owned::is_member(&object, set).then_some((id, object))
+            })),
+            Err(_) if is_follower => self.followers = None,
+            Err(status) => {
+                let namespace = scope.namespace.to_owned();
+                self.unreadable.push(Unreadable { kind: scope.kind, namespace, status });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is known what pods and their Deployment refer to.
+    #[must_use]
+    pub fn knows_followers(&self) -> bool {
+        self.followers.is_some()
+    }
+
+    /// Names of configuration that pods refer to, or what a Deployment keeps `history` of. Where nobody can tell, all
+    /// of it counts.
+    #[must_use]
+    pub fn in_use(&self, history: usize) -> BTreeSet<String> {
+        match &self.followers {
+            Some(world) => status::in_use(world, history),
+            None => self.live.keys().map(|id| id.name.clone()).collect(),
+        }
+    }
+
+    /// Kinds that may not be listed although the plan has none of them: what an earlier configuration left is not found.
+    #[must_use]
+    pub fn overlooked(&self, plan: &Plan) -> Vec<&'static str> {
+        let planned = |it: &&Unreadable| plan.members.iter().any(|member| it.holds(&member.id));
+        self.unreadable.iter().filter(|it| !planned(it)).map(|it| it.kind.plural).collect()
+    }
+
+    /// The values of every Secret that is known, so that none of them is shown anywhere.
+    fn mask(&self, plan: &Plan) -> Mask {
+        Mask::of(plan.members.iter().map(|member| &member.manifest).chain(self.live.values()))
+    }
+}
+
+impl Unreadable {
+    fn holds(&self, id: &ObjectId) -> bool {
+        self.kind.kind == id.kind
+            && self.kind.group == id.group
+            && Some(self.namespace.as_str()) == id.namespace.as_deref()
+    }
+}
+
+/// What is known before the dry runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What a deploy wants to be true.
+    pub plan: &'a Plan,
+    /// The set as it is.
+    pub look: &'a Look,
+    /// Namespaces that a deploy would make.
+    pub missing_namespaces: &'a [String],
+    /// Whether the key of the Secrets' names is stored.
+    pub key_is_stored: bool,
+    /// Names of configuration that stays although it is not planned.
+    pub in_use: &'a BTreeSet<String>,
+    /// Whether data that is not planned goes, too.
+    pub delete_data: bool,
+}
+
+/// Compares every member with what is there, in the order of sending, then what is left over.
+///
+/// # Errors
+/// Where there is no answer. A refusal of one object stands beside it.
+pub async fn compare(api: &Api, known: Known<'_>, events: &Events) -> Result<Vec<Compared>> {
+    let Known { plan, look, .. } = known;
+    let made = known.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
+    let untried = |id| Difference::new(id, Outcome::Created).unverified("it is made first, without a trial");
+    let mut all: Vec<Compared> = made.map(untried).map(Compared::from).collect();
+    let needs = apply::needs(plan, &look.live);
+    let run = Run { api, known, mask: look.mask(plan), events };
+    let members: Vec<Compared> = stream::iter(plan.members.iter().zip(&needs))
+        .map(|(member, need)| run.member(member, need))
+        .buffered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    all.extend(members);
+    let leftovers = leftover::leftovers(plan, &look.live, known.in_use, known.delete_data);
+    all.extend(leftovers.iter().filter_map(diff::leftover).map(Compared::from));
+    Ok(all)
+}
+
+struct Run<'a> {
+    api: &'a Api,
+    known: Known<'a>,
+    mask: Mask,
+    events: &'a Events,
+}
+
+impl Run<'_> {
+    async fn member(&self, member: &Member, need: &Need) -> Result<Compared> {
+        let Known { plan, look, .. } = self.known;
+        if let Some(unreadable) = look.unreadable.iter().find(|it| it.holds(&member.id)) {
+            let action = format!("cannot list {} in namespace {}", member.kind.plural, unreadable.namespace);
+            let error = self.refusal(&action, unreadable.status.clone());
+            return Ok(Compared::unknown(member.id.clone(), error));
+        }
+        let manifest = apply::labelled(member, &plan.set);
+        match (need, look.live.get(&member.id)) {
+            (Need::Nothing, _) => Ok(Difference::new(member.id.clone(), Outcome::Unchanged).into()),
+            (Need::Create | Need::Change, Some(live)) => self.change(member, &manifest, live).await,
+            (Need::Create | Need::Change, None) => self.create(member, &manifest).await,
+        }
+    }
+
+    async fn create(&self, member: &Member, manifest: &Value) -> Result<Compared> {
+        let id = &member.id;
+        let predecessor = diff::predecessor(id, &self.known.look.live);
+        let created = |answer: Option<&Value>| {
+            let created = diff::created(id, manifest, answer, predecessor, &self.mask);
+            let named = member.kind != SECRET || self.known.key_is_stored;
+            if named { created } else { created.with_effect(Effect::NameNotFinal) }
+        };
+        let missing = id.namespace.as_ref().filter(|name| self.known.missing_namespaces.contains(*name));
+        if let Some(namespace) = missing {
+            return Ok(created(None).unverified(format!("namespace {namespace} does not exist yet")).into());
+        }
+        match self.ask(member, manifest, "resourceVersion", &json!("1")).await? {
+            Ok(answer) => Ok(created(Some(&answer)).into()),
+            Err(status) if status.code == 409 => self.taken(member, manifest).await,
+            // What it needs is not there before the deploy has made it.
+            Err(status) if status.code == 404 => {
+                Ok(created(None).unverified(self.lacking(member, &status)).into())
+            }
+            Err(status) => {
+                let difference = created(None).unverified("the server refuses it");
+                Ok(Compared { difference, refused: Some(self.refusal(&cannot_try(id), status)) })
+            }
+        }
+    }
+
+    /// An account without the verb `bind` may only bind roles that the server can look up; it then answers that the
+    /// binding is not found.
+    fn lacking(&self, member: &Member, status: &Status) -> String {
+        let role = |other: &&Member| other.kind == ROLE && other.id.namespace == member.id.namespace;
+        let role = self.known.plan.members.iter().find(role).filter(|_| member.kind == ROLE_BINDING);
+        match role.filter(|role| !self.known.look.live.contains_key(&role.id)) {
+            Some(role) => format!("{} does not exist yet", role.id),
+            None => self.mask.text(&status.message),
+        }
+    }
+
+    /// Something of that name is there and was not in the list.
+    async fn taken(&self, member: &Member, manifest: &Value) -> Result<Compared> {
+        let path = path(member);
+        let found = self
+            .api
+            .find(&path)
+            .await
+            .map_err(|fault| fault.explain(&format!("cannot read {}", member.id)))?;
+        match found {
+            Some(found) if owned::is_member(&found, &self.known.plan.set) => {
+                self.change(member, manifest, &found).await
+            }
+            Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),
+            None => Ok(Difference::new(member.id.clone(), Outcome::Created)
+                .unverified("an object of that name has just been deleted")
+                .into()),
+        }
+    }
+
+    async fn change(&self, member: &Member, manifest: &Value, live: &Value) -> Result<Compared> {
+        let id = &member.id;
+        let changed = |answer: Option<&Value>| diff::changed(id, manifest, live, answer, &self.mask);
+        let status = match self.ask(member, manifest, "uid", &live["metadata"]["uid"]).await? {
+            Ok(answer) => return Ok(changed(Some(&answer)).into()),
+            Err(status) => status,
+        };
+        let mut difference = changed(None);
+        let conflicts = conflicts(&status);
+        if !conflicts.is_empty() {
+            difference.outcome = Outcome::Changed;
+            difference.effects.extend(conflicts);
+            return Ok(difference.into());
+        }
+        let message = self.mask.text(&status.message);
+        let difference = difference.unverified("the server refuses it");
+        if is_immutable(&status) {
+            let outcome = Outcome::Changed;
+            return Ok(Difference { outcome, ..difference }.with_effect(Effect::Refused(message)).into());
+        }
+        let refused = Some(self.refusal(&cannot_try(id), status));
+        Ok(Compared { difference, refused })
+    }
+
+    /// The dry run. The inner error is a refusal.
+    async fn ask(
+        &self,
+        member: &Member,
+        manifest: &Value,
+        condition: &str,
+        value: &Value,
+    ) -> Result<Result<Value, Status>> {
+        let mut manifest = manifest.clone();
+        manifest["metadata"][condition] = value.clone();
+        match self.api.apply_dry(&path(member), &manifest).await {
+            Ok(answer) => {
+                for warning in &answer.warnings {
+                    let message = format!("{}: {}", member.id, self.mask.text(warning));
+                    self.events.warn(Id::ServerWarning, message).await;
+                }
+                Ok(Ok(answer.body))
+            }
+            Err(Fault::Refused(status)) if !is_no_word_on_the_object(&status) => Ok(Err(*status)),
+            Err(fault) => Err(fault.explain(&cannot_try(&member.id))),
+        }
+    }
+
+    fn refusal(&self, action: &str, mut status: Status) -> Error {
+        status.message = self.mask.text(&status.message);
+        answer::refusal(action, &status)
+    }
+}
+
+/// Whether the server says nothing of the object: it does not know who asks, or cannot answer now.
+fn is_no_word_on_the_object(status: &Status) -> bool {
+    matches!(status.code, 401 | 429 | 500..) || status.message.contains("system:anonymous")
+}
+
+fn path(member: &Member) -> String {
+    format!("{}/{}", member.kind.path(member.id.namespace.as_deref()), member.id.name)
+}
+
+fn cannot_try(id: &ObjectId) -> String {
+    format!("cannot dry-run {}", named(id))
+}
+
+fn named(id: &ObjectId) -> String {
+    match &id.namespace {
+        Some(namespace) => format!("{id} in namespace {namespace}"),
+        None => id.to_string(),
+    }
+}
+
+/// The fields that other managers keep.
+fn conflicts(status: &Status) -> Vec<Effect> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let conflict = |cause: &kube::core::response::StatusCause| {
+        // The server's sentence: conflict with "kubectl-scale" with subresource "scale" using apps/v1
+        let manager = cause.message.split('"').nth(1).unwrap_or("another manager").to_owned();
+        Effect::Stops { manager, field: cause.field.clone() }
+    };
+    let mut conflicts: Vec<Effect> =
+        causes.filter(|cause| answer::is_field_conflict(cause)).map(conflict).collect();
+    // The server names them in any order.
+    conflicts.sort_by_key(ToString::to_string);
+    conflicts
+}
+
+/// What API servers say of a value that cannot follow the one that is there (kubernetes/pkg/apis/*/validation).
+const NOT_AFTER_THIS_ONE: &[&str] = &[
+    "immutable",
+    "may not change once set",
+    "cannot change roleRef",
+    "can not be less than",
+    "updates to statefulset spec",
+];
+
+fn is_immutable(status: &Status) -> bool {
+    status.code == 422 && NOT_AFTER_THIS_ONE.iter().any(|words| status.message.contains(words))
+}
+
+fn foreign(id: &ObjectId, found: &Value) -> Error {
+    let entries = found["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
+    let managers: Vec<&str> = managers.into_iter().collect();
+    let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
+    Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", named(id)))
+        .caused_by(format!("it exists and belongs to somebody else (managers: {managers})"))
+        .hint("choose another name with --name or [deploy].name, or another namespace with -n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, message: &str) -> Status {
+        serde_json::from_value(json!({
+            "code": code, "message": message, "details": { "causes": [{
+                "reason": "FieldManagerConflict", "field": ".spec.replicas",
+                "message": "conflict with \"kubectl-scale\" with subresource \"scale\" using apps/v1",
+            }] },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_conflict_names_the_manager_and_the_field() {
+        let stops = Effect::Stops { manager: "kubectl-scale".into(), field: ".spec.replicas".into() };
+        assert_eq!(conflicts(&status(409, "")), [stops]);
+    }
+
+    /// Texts of kube-apiserver 1.34.
+    #[test]
+    fn what_cannot_follow_is_told_apart_from_what_is_wrong() {
+        let rows = [
+            (
+                422,
+                r#"Deployment.apps "a" is invalid: spec.selector: Invalid value: {}: field is immutable"#,
+                true,
+            ),
+            (
+                422,
+                r#"PersistentVolumeClaim "a" is invalid: spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"#,
+                true,
+            ),
+            (422, r#"RoleBinding "a" is invalid: roleRef: Invalid value: {}: cannot change roleRef"#, true),
+            (
+                422,
+                r#"Ingress "a" is invalid: spec.rules[0].host: Invalid value: "_": a lowercase RFC 1123"#,
+                false,
+            ),
+            (403, r#"admission webhook "immutable.example" denied the request"#, false),
+        ];
+        for (code, message, expected) in rows {
+            assert_eq!(is_immutable(&status(code, message)), expected, "{message}");
+        }
+    }
+}

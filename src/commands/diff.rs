@@ -1,0 +1,124 @@
+//! `diff`: what a deploy would change, object by object, and who caused it. Nothing is changed.
+
+use std::collections::BTreeSet;
+
+use super::session::{self, Session};
+use crate::catalogue::Id;
+use crate::cli::{DiffArgs, Global};
+use crate::cluster::apply::{self, Need};
+use crate::cluster::diff::{self, Known, Look};
+use crate::cluster::survey::{self, Survey};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Kind, Result};
+use crate::event::{Event, Events};
+use crate::plan::diff::Compared;
+use crate::plan::{self, Plan, SecretNaming};
+use crate::report::{DiffReport, Streams, Written};
+use crate::settings::Settings;
+use crate::settings::secret::SecretSource;
+
+/// Runs `diff`.
+pub(super) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = session::load(global)?;
+    for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
+        streams.diagnostic(warning);
+    }
+    let session = Session::to_read(global, loaded).await?;
+    let (events, mut told) = Events::channel();
+    let remarks = streams.clone();
+    let telling = tokio::spawn(async move {
+        while let Some(event) = told.recv().await {
+            if let Event::Warning { id, message, .. } = event {
+                remarks.diagnostic(&remark(id, message));
+            }
+        }
+    });
+    let compared = compare(&session, arguments, &events).await;
+    drop(events);
+    telling.await?;
+    let compared = compared.map_err(|error| session.explain(error))?;
+    let output = super::output(Some(arguments.output));
+    let report = DiffReport {
+        context: &session.connection.choice.context,
+        namespace: session.settings.deploy.namespace.as_str(),
+        name: session.settings.deploy.name.as_str(),
+        compared: &compared,
+        now: session.connection.api.wire().server_time(),
+    };
+    if streams.diff(&report, output)? == Written::Closed {
+        return Ok(0);
+    }
+    let refusals = compared.iter().filter_map(|compared| compared.refused.as_ref());
+    refusals.clone().for_each(|error| streams.error(error, output));
+    let differs = compared.iter().any(|compared| compared.difference.outcome.is_difference());
+    Ok(match refusals.clone().next() {
+        Some(refused) => refused.kind().exit_code(),
+        None if differs => Kind::Differences.exit_code(),
+        None => 0,
+    })
+}
+
+fn remark(id: Id, message: String) -> Diagnostic {
+    Diagnostic {
+        id,
+        severity: Severity::Warning,
+        message,
+        location: None,
+        label: String::new(),
+        masked: false,
+    }
+}
+
+async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Result<Vec<Compared>> {
+    let api = &session.connection.api;
+    let settings = &session.settings;
+    session.server_version().await?;
+    let survey = survey::survey(api, &session.set(), &references(settings), events).await?;
+    let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
+    let plan = plan::build(settings, naming)?;
+    let look = diff::look(api, &plan.set.with_namespaces_of(survey.parent.as_ref())).await?;
+    for plural in look.overlooked(&plan) {
+        let message =
+            format!("{plural} may not be listed: what an earlier configuration left of them is not shown");
+        events.warn(Id::Forbidden, message).await;
+    }
+    if !look.knows_followers() {
+        let message =
+            "pods and replicasets may not be listed: configuration that nobody uses any more is not shown";
+        events.warn(Id::Forbidden, message).await;
+    }
+    let known = Known {
+        plan: &plan,
+        look: &look,
+        missing_namespaces: &survey.missing_namespaces(),
+        key_is_stored: survey.key.1,
+        in_use: &in_use(settings, &survey, &plan, &look),
+        delete_data: arguments.delete_data,
+    };
+    diff::compare(api, known, events).await
+}
+
+/// Names of Secrets of somebody else's that the configuration refers to.
+fn references(settings: &Settings) -> Vec<&str> {
+    let mut names: Vec<&str> = settings
+        .secrets
+        .values()
+        .filter_map(|source| match source {
+            SecretSource::Reference { secret, .. } => Some(secret.as_str()),
+            SecretSource::Value(_) | SecretSource::NotRead(_) => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Names of configuration that stays: kept revisions, pods, and what their Deployment keeps refer to it.
+fn in_use(settings: &Settings, survey: &Survey, plan: &Plan, look: &Look) -> BTreeSet<String> {
+    let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
+    let nothing_to_send = apply::needs(plan, &look.live).iter().all(|need| *need == Need::Nothing);
+    let present = history.current(plan, nothing_to_send).map(|revision| revision.number);
+    let mut names = history.references(present.unwrap_or_else(|| history.next_number()), kept);
+    names.extend(look.in_use(kept));
+    names
+}

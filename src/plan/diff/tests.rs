@@ -1,0 +1,283 @@
+//! Objects beside each other, as the API server answers them.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::plan::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, ROLE_BINDING, SECRET, SERVICE};
+
+fn ours(fields: &Value) -> Value {
+    json!({ "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields })
+}
+
+/// A Deployment with the fields that the server fills in, and our entry.
+fn deployment() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": "oh", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {
+                "deployment.kubernetes.io/revision": "3",
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            },
+            "labels": { "app": "oh" },
+            "managedFields": [ours(&json!({
+                "f:metadata": { "f:labels": { "f:app": {} } },
+                "f:spec": {
+                    "f:replicas": {}, "f:selector": {}, "f:strategy": { "f:type": {} },
+                    "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"oh\"}": {
+                        ".": {}, "f:name": {}, "f:image": {},
+                        "f:env": {
+                            "k:{\"name\":\"A\"}": { ".": {}, "f:name": {}, "f:value": {} },
+                            "k:{\"name\":\"B\"}": { ".": {}, "f:name": {}, "f:value": {} },
+                        },
+                    } } } },
+                },
+            }))],
+        },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": { "app": "oh" } }, "strategy": { "type": "Recreate" },
+            "template": { "spec": { "dnsPolicy": "ClusterFirst", "containers": [{
+                "name": "oh", "image": "a:1", "terminationMessagePath": "/dev/termination-log",
+                "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }],
+            }] } },
+        },
+        "status": { "replicas": 1 },
+    })
+}
+
+fn manifest() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "oh", "namespace": "n", "labels": { "app": "oh" } },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": { "app": "oh" } }, "strategy": { "type": "Recreate" },
+            "template": { "spec": { "containers": [{
+                "name": "oh", "image": "a:1",
+                "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }],
+            }] } },
+        },
+    })
+}
+
+fn with(mut object: Value, place: &str, value: Value) -> Value {
+    *object.pointer_mut(place).unwrap() = value;
+    object
+}
+
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+fn of(kind: KindInfo, manifest: &Value, live: &Value) -> Difference {
+    changed(&kind.id("n", "oh"), manifest, live, None, &Mask::default())
+}
+
+/// `path: before → after (cause)`.
+fn lines(difference: &Difference) -> Vec<String> {
+    let side = |side: &Option<Value>| side.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let line = |hunk: &Hunk| {
+        let cause = match &hunk.cause {
+            Cause::You => "you".to_owned(),
+            Cause::Server => "server".to_owned(),
+            Cause::Drift(manager) => manager.name.clone(),
+        };
+        match &hunk.change {
+            Change::Values { before, after } => {
+                format!("{}: {} → {} ({cause})", hunk.path, side(before), side(after))
+            }
+            Change::Hidden(hidden) => format!("{}: {hidden:?} ({cause})", hunk.path),
+        }
+    };
+    difference.hunks.iter().map(line).collect()
+}
+
+fn effects(difference: &Difference) -> Vec<String> {
+    difference.effects.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn defaults_and_what_the_server_counts_are_no_difference() {
+    let difference = of(DEPLOYMENT, &manifest(), &deployment());
+    assert_eq!(difference.outcome, Outcome::Unchanged, "{:?}", lines(&difference));
+    let mut answer = with(deployment(), "/metadata/resourceVersion", json!("8"));
+    answer["spec"]["progressDeadlineSeconds"] = json!(600);
+    let difference =
+        changed(&DEPLOYMENT.id("n", "oh"), &manifest(), &deployment(), Some(&answer), &Mask::default());
+    assert_eq!(difference.outcome, Outcome::Unchanged, "{:?}", lines(&difference));
+}
+
+#[test]
+fn a_changed_image_is_yours_and_restarts_the_pod_and_nothing_serves_meanwhile() {
+    let image = format!("{CONTAINER}/image");
+    let difference = of(DEPLOYMENT, &with(manifest(), &image, json!("a:2")), &deployment());
+    assert_eq!(
+        lines(&difference),
+        [r#"spec.template.spec.containers[name="oh"].image: "a:1" → "a:2" (you)"#]
+    );
+    assert_eq!(effects(&difference), ["restarts the pod: image", "nothing serves meanwhile"]);
+    assert_eq!(difference.outcome, Outcome::Changed);
+}
+
+#[test]
+fn items_of_a_list_with_keys_are_compared_by_key() {
+    let env = json!([{ "name": "B", "value": "2" }, { "name": "C", "value": "3" }]);
+    let difference = of(DEPLOYMENT, &with(manifest(), &format!("{CONTAINER}/env"), env), &deployment());
+    assert_eq!(
+        lines(&difference),
+        [
+            r#"spec.template.spec.containers[name="oh"].env[name="A"]: {"name":"A","value":"1"} → - (you)"#,
+            r#"spec.template.spec.containers[name="oh"].env[name="C"]: - → {"name":"C","value":"3"} (you)"#,
+        ]
+    );
+    assert_eq!(effects(&difference)[0], "restarts the pod: env");
+}
+
+#[test]
+fn another_order_of_the_same_items_is_one_difference() {
+    let mut answer = deployment();
+    let env = json!([{ "name": "B", "value": "2" }, { "name": "A", "value": "1" }]);
+    answer["spec"]["template"]["spec"]["containers"][0]["env"] = env.clone();
+    let manifest = with(manifest(), &format!("{CONTAINER}/env"), env);
+    let difference =
+        changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&answer), &Mask::default());
+    assert_eq!(difference.hunks.len(), 1);
+    assert_eq!(difference.hunks[0].path.to_string(), r#"spec.template.spec.containers[name="oh"].env"#);
+}
+
+#[test]
+fn what_another_manager_set_is_drift() {
+    let mut live = with(deployment(), "/spec/replicas", json!(3));
+    live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object_mut().unwrap().remove("f:replicas");
+    live["metadata"]["managedFields"].as_array_mut().unwrap().push(json!({
+        "manager": "kubectl-scale", "operation": "Update", "subresource": "scale", "time": "2026-01-02T00:00:00Z",
+        "fieldsV1": { "f:spec": { "f:replicas": {} } },
+    }));
+    let difference = of(DEPLOYMENT, &manifest(), &live);
+    assert_eq!(lines(&difference), ["spec.replicas: 3 → 1 (kubectl-scale)"]);
+    assert_eq!(effects(&difference), ["scales from 3 to 1"]);
+    let Cause::Drift(manager) = &difference.hunks[0].cause else { panic!("{difference:?}") };
+    assert_eq!(manager.since, Some("2026-01-02T00:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn what_admission_makes_of_it_is_the_servers() {
+    let image = format!("{CONTAINER}/image");
+    let mut answer = with(deployment(), &image, json!("mirror/a:2"));
+    answer["metadata"]["labels"]["added"] = json!("x");
+    answer["spec"]["template"]["spec"]["dnsPolicy"] = json!("Default");
+    let asked = with(manifest(), &image, json!("a:2"));
+    let difference =
+        changed(&DEPLOYMENT.id("n", "oh"), &asked, &deployment(), Some(&answer), &Mask::default());
+    assert_eq!(
+        lines(&difference),
+        [
+            r#"metadata.labels.added: - → "x" (server)"#,
+            r#"spec.template.spec.containers[name="oh"].image: "a:1" → "mirror/a:2" (server)"#,
+            r#"spec.template.spec.dnsPolicy: "ClusterFirst" → "Default" (server)"#,
+        ]
+    );
+    let new = created(&DEPLOYMENT.id("n", "oh"), &asked, Some(&answer), None, &Mask::default());
+    assert_eq!(
+        lines(&new),
+        [
+            r#"metadata.labels.added: - → "x" (server)"#,
+            r#"spec.template.spec.containers[name="oh"].image: "a:2" → "mirror/a:2" (server)"#,
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_changed_needs_a_new_object() {
+    let rows = [
+        (DEPLOYMENT, "/spec/selector/matchLabels", json!({ "a": "b" }), r"spec.selector.matchLabels.a"),
+        (ROLE_BINDING, "/roleRef/name", json!("other"), "roleRef.name"),
+        (SERVICE, "/spec/clusterIP", json!("10.0.0.2"), "spec.clusterIP"),
+        (CLAIM, "/spec/storageClassName", json!("fast"), "spec.storageClassName"),
+        (CONFIG_MAP, "/data/a", json!("2"), "data.a"),
+        (SECRET, "/data/a", json!("Mg=="), "data.a"),
+    ];
+    let object = json!({
+        "spec": {
+            "selector": { "matchLabels": { "a": "a" } }, "clusterIP": "10.0.0.1", "storageClassName": "slow",
+            "resources": { "requests": { "storage": "5Gi" } },
+        },
+        "roleRef": { "name": "r" }, "data": { "a": "1" }, "immutable": true,
+    });
+    for (kind, place, value, field) in rows {
+        let difference = of(kind, &with(object.clone(), place, value), &object);
+        assert_eq!(effects(&difference), [format!("immutable: recreate needed ({field})")], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_claim_can_grow_and_not_shrink() {
+    let claim = |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
+    let said = |size: &str| effects(&of(CLAIM, &claim(size), &claim("5Gi")));
+    assert_eq!(said("2Gi"), ["claim can only grow (5Gi → 2Gi)"]);
+    assert_eq!(said("6000Mi"), ["claim grows, if its storage class allows it (5Gi → 6000Mi)"]);
+    assert_eq!(said("5120Mi"), [""; 0]);
+}
+
+#[test]
+fn clients_are_told_where_to_find_it() {
+    let service = |kind: &str, port: u16| json!({ "spec": { "type": kind, "ports": [{ "port": 80, "protocol": "TCP", "nodePort": port }] } });
+    assert_eq!(
+        effects(&of(SERVICE, &service("NodePort", 30002), &service("LoadBalancer", 30001))),
+        [
+            "clients of node port 30001 find it at 30002",
+            "the service's type changes from LoadBalancer to NodePort"
+        ]
+    );
+    let ingress = |host: &str| json!({ "spec": { "rules": [{ "host": host, "http": { "paths": [{ "path": "/" }] } }] } });
+    let difference = of(INGRESS, &ingress("b"), &ingress("a"));
+    assert_eq!(lines(&difference), [r#"spec.rules[0].host: "a" → "b" (you)"#]);
+    assert_eq!(effects(&difference), ["clients of a find it at b"]);
+}
+
+#[test]
+fn a_secret_is_never_shown_wherever_it_stands() {
+    let encoded = "cGxhbnRlZC1zZWNyZXQ="; // planted-secret
+    let secret =
+        |value: &str| json!({ "kind": "Secret", "data": { "KEY": value, "OLD": encoded }, "type": "Opaque" });
+    let old = secret("b3RoZXItc2VjcmV0"); // other-secret
+    let id = SECRET.id("n", "oh-env-0000000001");
+    let new = secret(encoded);
+    let mask = Mask::of([&new, &old]);
+    let difference = created(&id, &new, Some(&new), Some(&old), &mask);
+    assert_eq!(lines(&difference), ["data.KEY: Changed (you)", "data.OLD: Same (you)"]);
+    assert_eq!(lines(&created(&id, &new, None, None, &mask))[0], "data.KEY: New (you)");
+
+    let mut edited = json!({ "metadata": { "annotations": {
+        "copy": "planted-secret", "kubectl.kubernetes.io/last-applied-configuration": encoded,
+    } }, "data": { "KEY": encoded } });
+    let drift = changed(&id, &json!({ "data": { "KEY": "b3RoZXItc2VjcmV0" } }), &edited, None, &mask);
+    edited["metadata"]["annotations"]["copy"] = json!(null);
+    let put_back =
+        changed(&id, &json!({ "metadata": { "annotations": { "copy": "x" } } }), &edited, None, &mask);
+    for difference in [difference, drift, put_back] {
+        let text = format!("{difference:?}");
+        for value in ["planted-secret", "other-secret", encoded, "b3RoZXItc2VjcmV0"] {
+            assert!(!text.contains(value), "{value}: {text}");
+        }
+    }
+}
+
+#[test]
+fn new_configuration_is_shown_beside_the_one_that_the_deployment_refers_to() {
+    let config = |name: &str, text: &str| {
+        let object =
+            json!({ "kind": "ConfigMap", "metadata": { "name": name }, "data": { "config.toml": text } });
+        (CONFIG_MAP.id("n", name), object)
+    };
+    let user = json!({ "spec": { "template": { "spec": { "volumes": [{ "configMap": { "name": "oh-config-00000000a1" } }] } } } });
+    let live = Live::from([
+        config("oh-config-00000000a0", "older"),
+        config("oh-config-00000000a1", "old"),
+        config("ohx-config-00000000a1", "another set's"),
+        (DEPLOYMENT.id("n", "oh"), user),
+    ]);
+    let (id, new) = config("oh-config-00000000a2", "new");
+    let before = predecessor(&id, &live).unwrap();
+    let difference = created(&id, &new, None, Some(before), &Mask::default());
+    assert_eq!(lines(&difference), [r#"data["config.toml"]: "old" → "new" (you)"#]);
+    assert_eq!(predecessor(&CONFIG_MAP.id("n", "oh"), &live), None);
+}
