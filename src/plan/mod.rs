@@ -1,13 +1,17 @@
 //! Settings → objects: ordered, labelled, rendered. Pure.
 
+pub mod adoption;
 pub mod apply_set;
 mod build;
+pub mod conflict;
+mod field_path;
 mod hash;
 pub mod kind;
 pub mod labels;
 pub mod leftover;
 mod object;
 pub mod owned;
+pub mod ownership;
 pub mod pod_security;
 pub mod references;
 mod template;
@@ -15,5 +19,6 @@ mod values;
 pub mod yaml;
 
 pub use build::{Member, Plan, SecretNaming, build, set_of};
+pub use field_path::{FieldPath, Owner};
 pub use hash::SecretKey;
 pub use object::ObjectId;
