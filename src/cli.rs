@@ -116,7 +116,7 @@ pub enum Command {
     /// is missing, apply what differs (server-side), watch the rollout, ask the application whether it answers.
     /// Nobody else's object is changed; what is as it should be costs no request.
     #[command(
-        after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+        after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
     )]
     Deploy(DeployArgs),
     /// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
@@ -191,9 +191,23 @@ pub struct RolloutArgs {
     /// Whether to ask the application if it answers
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub probe: Probe,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub ownership: OwnershipArgs,
     /// Form of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// Flags of every command that applies: what is done about fields and objects of others.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OwnershipArgs {
+    /// Take over fields that others manage; not those that [deploy.ownership] says "yield" or "fail" of
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// Take over objects of somebody else's that have the names of the set's, and what helm or kubectl manage of them
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// Who checks a dry run.

@@ -9,6 +9,7 @@ mod bed;
 mod cli;
 mod deploy;
 mod logs;
+mod ownership;
 mod planted;
 mod provider;
 mod recorder;

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod probe;
 pub mod rights;
 pub mod rules;
+mod send;
 pub mod simulated;
 pub mod survey;
 pub mod target;

@@ -14,6 +14,7 @@ use crate::cluster::track::Rollout;
 use crate::cluster::{ground, live};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::plan::ownership::Ownership;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -42,7 +43,10 @@ pub(super) async fn deploy(
 ) -> Result<Finished> {
     let command = if dry.is_some() { "deploy (dry run)" } else { "deploy" };
     events.send(Event::Started { command: command.to_owned(), target: session.target() }).await;
-    let mut prepared = step(events, Phase::Preflight, "preflight", preflight(session, events)).await?;
+    let flags = arguments.ownership;
+    let ownership = Ownership::new(&session.settings.deploy.ownership, flags.force_conflicts, flags.adopt);
+    let mut prepared =
+        step(events, Phase::Preflight, "preflight", preflight(session, ownership, events)).await?;
     let begun = session.connection.api.wire().last_date();
     events
         .send(Event::Planned {
@@ -78,14 +82,14 @@ pub(super) async fn deploy(
 /// Lays the ground and sends the members.
 async fn send(session: &Session, prepared: &Prepared, events: &Events) -> Result<(Vec<Applied>, String)> {
     let api = &session.connection.api;
-    let Prepared { plan, survey, live, needs } = prepared;
+    let Prepared { plan, survey, live, ownership, needs } = prepared;
     // Nothing of this is sent where it is there already: a parent that somebody deleted comes back.
     ground::make_namespaces(api, plan, &survey.missing_namespaces(), events).await?;
     if let Some((key, false)) = &survey.key {
         ground::store_key(api, &plan.set, key, events).await?;
     }
     ground::widen_parent(api, plan, survey.parent.as_ref(), events).await?;
-    let applied = apply::apply(api, plan, needs, &live.members, Mode::Apply, events).await?;
+    let applied = apply::apply(api, plan, needs, &live.members, ownership, Mode::Apply, events).await?;
     let summary = counts(&applied);
     Ok((applied, summary))
 }

@@ -9,6 +9,7 @@ use crate::cluster::survey::{Survey, survey};
 use crate::cluster::{rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::plan::ownership::Ownership;
 use crate::plan::{self, Plan, SecretNaming, pod_security};
 use crate::settings::Settings;
 use crate::settings::secret::SecretSource;
@@ -18,6 +19,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) survey: Survey,
     pub(super) live: LiveSet,
+    /// What is done about fields and objects of others.
+    pub(super) ownership: Ownership,
     /// What has to be done for each member of the plan.
     pub(super) needs: Vec<Need>,
 }
@@ -26,7 +29,11 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// Whatever would stop the command half-way and can be known now.
-pub(super) async fn preflight(session: &Session, events: &Events) -> Result<(Prepared, String)> {
+pub(super) async fn preflight(
+    session: &Session,
+    ownership: Ownership,
+    events: &Events,
+) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
     let settings = &session.settings;
     let version = session.server_version().await?;
@@ -44,19 +51,24 @@ pub(super) async fn preflight(session: &Session, events: &Events) -> Result<(Pre
         }
         live => live?,
     };
-    let needs = apply::needs(&plan, &live.members);
+    for rule in ownership.without_field(&plan) {
+        events
+            .warn(Id::RuleWithoutField, format!("[deploy.ownership] `{rule}` is no field of the set"))
+            .await;
+    }
+    let needs = apply::needs(&plan, &live.members, &ownership);
     let to_send: Vec<_> = plan
         .members
         .iter()
         .zip(&needs)
         .filter(|(_, need)| **need != Need::Nothing)
-        .map(|(member, need)| (member, *need == Need::Create))
+        .map(|(member, need)| (member, matches!(need, Need::Create(_))))
         .collect();
     if !to_send.is_empty() {
         rights::check(api, &rules::needed(&plan, to_send.iter().copied())).await?;
     }
     let message = format!("api {}, {} objects, {} to send", version.text, plan.members.len(), to_send.len());
-    Ok((Prepared { plan, survey, live, needs }, message))
+    Ok((Prepared { plan, survey, live, ownership, needs }, message))
 }
 
 /// The application would start in any case; no conversation ever would.
