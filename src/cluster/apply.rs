@@ -181,7 +181,9 @@ fn together(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> 
         let facts = other.facts().iter().map(|fact| {
             if fact.text.contains('\n') { fact.text.clone() } else { format!("{} {}", fact.label, fact.text) }
         });
-        let lines: Vec<String> = std::iter::once(other.message().to_owned()).chain(facts).collect();
+        let causes = other.causes();
+        let lines: Vec<String> =
+            std::iter::once(other.message().to_owned()).chain(causes).chain(facts).collect();
         let first = first.fact("also", lines.join("\n"));
         other.hints().iter().fold(first, Error::hint)
     }))
@@ -207,10 +209,40 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Id;
+    use crate::error::Kind;
     use crate::plan::kind::{CONFIG_MAP, KindInfo};
 
     fn member(kind: KindInfo, name: &str) -> Member {
         Member { id: kind.id("n", name), kind, manifest: json!({}) }
+    }
+
+    #[test]
+    fn of_several_refusals_the_first_of_the_plan_is_told_and_the_others_with_it() {
+        let members = vec![member(CONFIG_MAP, "a"), member(ROLE, "b"), member(ROLE, "c")];
+        let set = ApplySet { name: "s".into(), namespace: "n".into(), additional_namespaces: [].into() };
+        let plan = Plan { set, members, namespaces: BTreeMap::new(), secret_sources: BTreeMap::new() };
+        let refusal = |index: usize, hint: &str| {
+            let id = plan.members[index].id.clone();
+            let error = Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {id}"));
+            (id, error.caused_by("why").fact("fields", "x\ny").hint(hint))
+        };
+        let error =
+            together(vec![refusal(2, "same"), refusal(0, "same"), refusal(1, "other")], &plan).unwrap();
+        assert_eq!(
+            (error.message(), error.hints()),
+            ("cannot apply configmap/a", &["same".into(), "other".into()][..])
+        );
+        let also: Vec<&str> =
+            error.facts().iter().filter(|fact| fact.label == "also").map(|fact| fact.text.as_str()).collect();
+        assert_eq!(
+            also,
+            [
+                "cannot apply role.rbac.authorization.k8s.io/b\nwhy\nx\ny",
+                "cannot apply role.rbac.authorization.k8s.io/c\nwhy\nx\ny"
+            ]
+        );
+        assert!(together(Vec::new(), &plan).is_none());
     }
 
     #[test]

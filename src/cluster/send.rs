@@ -199,12 +199,7 @@ impl Sender<'_> {
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
         let would = if self.mode == Mode::DryRun { "would be" } else { "was" };
-        self.events
-            .warn(
-                Id::Adopted,
-                format!("{} {would} taken over{from}; it belongs to this set now", named(&member.id)),
-            )
-            .await;
+        self.events.warn(Id::Adopted, format!("{} {would} taken over{from}", named(&member.id))).await;
         let message = Some(format!("adopted{from}"));
         Ok(self.sent(member, answer, Some(&found), message).await)
     }
