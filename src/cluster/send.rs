@@ -115,9 +115,10 @@ impl Sender<'_> {
                 Ok(Some(live)) if live["metadata"]["uid"] == *uid => live,
                 Ok(_) => return Err(restless(&member.id)),
                 // Without the right to read it the server's own words have to do.
-                Err(error) => {
+                Err(unread) => {
                     let found = self.conflicts(member, &manifest, &status, None, upon.adopting);
-                    return Err(self.conflicting(member, &found).caused_by(error));
+                    let error = self.conflicting(member, &found).fact("there", unread.message());
+                    return Err(unread.hints().iter().fold(error, Error::hint));
                 }
             };
             let found = self.conflicts(member, &manifest, &status, Some(&live), upon.adopting);
