@@ -88,6 +88,8 @@ catalogue! {
         "The image's tag is not of the form x.y or x.y.z, so the version cannot be read from it. It is treated as 1.6, and [sandbox].runtime_container_image has to be set."
     VolatileState "HC0224" "state is kept in memory" key "core.file_store"
         "With the memory store settings, conversations and sign-in secrets are lost whenever the pod is replaced."
+    RuleWithoutField "HC0230" "a rule of [deploy.ownership] is for no field" key "deploy.ownership"
+        "No object of the set has a field of this name, so the rule has no effect. Fields are written as in the table of a conflict, without the dot at the beginning."
     WithoutV1 "HC0225" "OpenHands is run without its V1 interface" key "deploy.image"
         "From 0.60 to 1.6 OpenHands has two interfaces, and only the older one runs conversations in pods. V1 conversations would run the agent in the application's own container, so V1 is switched off (ENABLE_V1=0)."
 
@@ -139,9 +141,9 @@ catalogue! {
     LockLost "HC3005" "the lock was lost"
         "The Lease could not be renewed in time, or somebody else took or deleted it. Nothing more is sent then, because another run may be changing the set."
     ForeignObject "HC3006" "an object of that name belongs to somebody else"
-        "An object of the same kind and name exists and was not made by this set. Not one byte of it was changed."
-    FieldConflict "HC3007" "others manage fields of an object"
-        "Server-side apply refused because another manager owns fields that this set wants to set."
+        "An object of the same kind and name exists and was not made by this set. Not one byte of it was changed. `handsctl deploy --adopt` takes it over, unless another object owns it, another set has it, or it is being deleted."
+    FieldConflict "HC3007" "others manage fields of an object" key "deploy.ownership"
+        "Server-side apply refused because another manager owns fields that this set wants to set. --force-conflicts takes them over; [deploy.ownership] says for single fields whether they are taken over, left to others, or an error."
     ForeignSet "HC3008" "the set's parent belongs to another tool"
         "The parent ConfigMap carries another tooling's ApplySet annotation. handsctl only touches sets that it made."
     NoSuchRevision "HC3011" "there is no such revision"
@@ -152,6 +154,9 @@ catalogue! {
         "A Secret takes one mebibyte. The set is deployed, and its history has a line without content: there is no rollback to it."
     ServerWarning "HC3010" "the API server warns"
         "The object was accepted, and the server says something about it in a Warning header: a deprecated version, or a Pod Security level that its pods would not pass."
+
+    Adopted "HC3020" "an object of somebody else's was taken over"
+        "With --adopt the object belongs to this set from now on. What helm or kubectl's client-side apply had set and the set's manifest does not have is removed from it."
 
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"

@@ -106,7 +106,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  handsctl up\n  handsctl up --config team.toml --set cluster.name=trial\n  handsctl up --timeout 5m -o json"
     )]
-    Up(RolloutArgs),
+    Up(ApplyArgs),
     /// The local cluster: up, down, status
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -116,7 +116,7 @@ pub enum Command {
     /// is missing, apply what differs (server-side), watch the rollout, ask the application whether it answers.
     /// Nobody else's object is changed; what is as it should be costs no request.
     #[command(
-        after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+        after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
     )]
     Deploy(DeployArgs),
     /// Show what deploy would change: exit 0 nothing, 1 something, more than 1 an error
@@ -200,7 +200,7 @@ pub struct DeployArgs {
     pub delete_data: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
-    pub rollout: RolloutArgs,
+    pub apply: ApplyArgs,
 }
 
 /// Flags of `rollback`.
@@ -214,7 +214,7 @@ pub struct RollbackArgs {
     pub dry_run: Option<DryRun>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
-    pub rollout: RolloutArgs,
+    pub apply: ApplyArgs,
 }
 
 /// Arguments of `history`.
@@ -242,6 +242,28 @@ pub struct RolloutArgs {
     /// Form of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// Flags of every command that applies the set.
+#[derive(Debug, Clone, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub rollout: RolloutArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub ownership: OwnershipArgs,
+}
+
+/// Flags of every command that applies: what is done about fields and objects of others.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OwnershipArgs {
+    /// Take over fields that others manage; not those that [deploy.ownership] says "yield" or "fail" of
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// Take over objects of somebody else's that have the names of the set's, and what helm or kubectl manage of them
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// Who checks a dry run.
@@ -289,6 +311,9 @@ pub struct DiffArgs {
     /// As deploy with this flag: a volume claim that is no longer configured would go, too
     #[arg(long)]
     pub delete_data: bool,
+    /// As deploy with this flag: fields that others manage would be taken over
+    #[arg(long)]
+    pub force_conflicts: bool,
     /// Form of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,

@@ -13,6 +13,7 @@ mod fault;
 mod faults;
 mod locking;
 mod logs;
+mod ownership;
 mod planted;
 mod provider;
 mod pruning;

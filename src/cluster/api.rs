@@ -30,6 +30,15 @@ pub struct Api {
     wire: Arc<Wire>,
 }
 
+/// How an apply is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// The server checks and answers, and keeps nothing.
+    pub dry_run: bool,
+    /// Fields that others manage are taken over.
+    pub force: bool,
+}
+
 /// An answer in the 2xx range.
 #[derive(Debug)]
 pub struct Answer {
@@ -126,9 +135,19 @@ impl Api {
         self.patch(&format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true"), object).await
     }
 
-    /// The same as a dry run: the server checks and answers, and keeps nothing.
-    pub async fn apply_dry(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.patch(&format!("{}&dryRun=All", as_manager(path)), object).await
+    /// The same as a dry run, where the server checks and answers and keeps nothing, or by force, where fields that
+    /// others manage are taken over.
+    pub async fn apply_as(&self, path: &str, object: &Value, manner: Manner) -> Result<Answer, Fault> {
+        let dry_run = if manner.dry_run { "&dryRun=All" } else { "" };
+        let force = if manner.force { "&force=true" } else { "" };
+        self.patch(&format!("{}{dry_run}{force}", as_manager(path)), object).await
+    }
+
+    /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it has to carry what keeps
+    /// it from doing its work twice, such as a resourceVersion.
+    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Answer, Fault> {
+        let body = patch.to_string();
+        self.call(&Method::PATCH, &as_manager(path), body, "application/merge-patch+json").await
     }
 
     /// The server reads the body as YAML, although it is JSON.
@@ -140,12 +159,6 @@ impl Api {
     /// PUT of an object that was read: refused where somebody changed it since.
     pub async fn replace(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         self.call(&Method::PUT, &as_manager(path), object.to_string(), "application/json").await
-    }
-
-    /// PATCH of the fields that are named (RFC 7386).
-    pub async fn merge(&self, path: &str, fields: &Value) -> Result<Answer, Fault> {
-        let body = fields.to_string();
-        self.call(&Method::PATCH, &as_manager(path), body, "application/merge-patch+json").await
     }
 
     /// DELETE with `DeleteOptions`.

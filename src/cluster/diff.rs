@@ -9,17 +9,20 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::api::{Api, Fault};
+use super::api::{Api, Fault, Manner};
 use super::apply::{self, Need};
 use super::track;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::plan::apply_set::{ApplySet, PART_OF};
+use crate::plan::conflict::{self, Cause, Conflict};
 use crate::plan::diff::{self, Compared, Difference, Effect, Mask, Outcome};
 use crate::plan::kind::{self, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::plan::leftover::{self, Live};
+use crate::plan::ownership::Ownership;
 use crate::plan::{Member, ObjectId, Plan, labels, owned};
+use crate::settings::ours::OwnershipRule;
 use crate::status::{self, World};
 
 /// Requests on their way at the same time, as in an apply.
@@ -175,6 +178,8 @@ pub struct Known<'a> {
     pub in_use: &'a BTreeSet<String>,
     /// Whether data that is not planned goes, too.
     pub delete_data: bool,
+    /// What is done about fields of others.
+    pub ownership: &'a Ownership,
 }
 
 /// Compares every member with what is there, in the order of sending, then what is left over.
@@ -186,7 +191,7 @@ pub async fn compare(api: &Api, known: Known<'_>, events: &Events) -> Result<Vec
     let made = known.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
     let untried = |id| Difference::new(id, Outcome::Created).unverified("it is made first, without a trial");
     let mut all: Vec<Compared> = made.map(untried).map(Compared::from).collect();
-    let needs = apply::needs(plan, &look.live);
+    let needs = apply::needs(plan, &look.live, known.ownership);
     let run = Run { api, known, mask: look.mask(plan), events };
     let members: Vec<Compared> = stream::iter(plan.members.iter().zip(&needs))
         .map(|(member, need)| run.member(member, need))
@@ -208,17 +213,18 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn member(&self, member: &Member, need: &Need) -> Result<Compared> {
-        let Known { plan, look, .. } = self.known;
+        let look = self.known.look;
         if let Some(unreadable) = look.unreadable.iter().find(|it| it.holds(&member.id)) {
             let action = format!("cannot list {} in namespace {}", member.kind.plural, unreadable.namespace);
             let error = self.refusal(&action, unreadable.status.clone());
             return Ok(Compared::unknown(member.id.clone(), error));
         }
-        let manifest = apply::labelled(member, &plan.set);
         match (need, look.live.get(&member.id)) {
             (Need::Nothing, _) => Ok(Difference::new(member.id.clone(), Outcome::Unchanged).into()),
-            (Need::Create | Need::Change, Some(live)) => self.change(member, &manifest, live).await,
-            (Need::Create | Need::Change, None) => self.create(member, &manifest).await,
+            (Need::Create(manifest) | Need::Change(manifest), Some(live)) => {
+                self.change(member, manifest, live).await
+            }
+            (Need::Create(manifest) | Need::Change(manifest), None) => self.create(member, manifest).await,
         }
     }
 
@@ -234,7 +240,7 @@ impl Run<'_> {
         if let Some(namespace) = missing {
             return Ok(created(None).unverified(format!("namespace {namespace} does not exist yet")).into());
         }
-        match self.ask(member, manifest, "resourceVersion", &json!("1")).await? {
+        match self.ask(member, manifest, "resourceVersion", &json!("1"), false).await? {
             Ok(answer) => Ok(created(Some(&answer)).into()),
             Err(status) if status.code == 409 => self.taken(member, manifest).await,
             // What it needs is not there before the deploy has made it.
@@ -281,12 +287,18 @@ impl Run<'_> {
     async fn change(&self, member: &Member, manifest: &Value, live: &Value) -> Result<Compared> {
         let id = &member.id;
         let changed = |answer: Option<&Value>| diff::changed(id, manifest, live, answer, &self.mask);
-        let status = match self.ask(member, manifest, "uid", &live["metadata"]["uid"]).await? {
+        let status = match self.ask(member, manifest, "uid", &live["metadata"]["uid"], false).await? {
             Ok(answer) => return Ok(changed(Some(&answer)).into()),
             Err(status) => status,
         };
-        let mut difference = changed(None);
         let conflicts = conflicts(&status);
+        if !conflicts.is_empty() && self.takes(member, manifest, live, &status) {
+            let taken = self.ask(member, manifest, "uid", &live["metadata"]["uid"], true).await?;
+            if let Ok(answer) = taken {
+                return Ok(changed(Some(&answer)).into());
+            }
+        }
+        let mut difference = changed(None);
         if !conflicts.is_empty() {
             difference.outcome = Outcome::Changed;
             difference.effects.extend(conflicts);
@@ -302,6 +314,18 @@ impl Run<'_> {
         Ok(Compared { difference, refused })
     }
 
+    /// Whether a deploy takes over every field that others manage.
+    fn takes(&self, member: &Member, manifest: &Value, live: &Value, status: &Status) -> bool {
+        let ownership = self.known.ownership;
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let causes = causes
+            .filter(|cause| answer::is_field_conflict(cause))
+            .map(|cause| Cause { field: &cause.field, message: &cause.message });
+        let conflicts = conflict::conflicts(causes, member, manifest, Some(live), ownership);
+        let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.otherwise());
+        conflicts.iter().all(|conflict| rule(conflict) == OwnershipRule::Take)
+    }
+
     /// The dry run. The inner error is a refusal.
     async fn ask(
         &self,
@@ -309,10 +333,11 @@ impl Run<'_> {
         manifest: &Value,
         condition: &str,
         value: &Value,
+        force: bool,
     ) -> Result<Result<Value, Status>> {
         let mut manifest = manifest.clone();
         manifest["metadata"][condition] = value.clone();
-        match self.api.apply_dry(&path(member), &manifest).await {
+        match self.api.apply_as(&path(member), &manifest, Manner { dry_run: true, force }).await {
             Ok(answer) => {
                 for warning in &answer.warnings {
                     let message = format!("{}: {}", member.id, self.mask.text(warning));

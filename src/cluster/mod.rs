@@ -19,6 +19,7 @@ pub mod restart;
 pub mod revisions;
 pub mod rights;
 pub mod rules;
+mod send;
 pub mod simulated;
 pub mod survey;
 pub mod target;

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::api::Api;
-use super::apply::Need;
 use super::watch::{Scope, Seen, Watches};
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
@@ -66,17 +65,13 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
     {
         wanted.remove("status");
     }
-    let need = match live.get(&id) {
-        None => Need::Create,
-        Some(live) if owned::is_unchanged(&wanted, live) => Need::Nothing,
-        Some(_) => Need::Change,
+    let action = match live.get(&id) {
+        None => Action::Created,
+        Some(live) if owned::is_unchanged(&wanted, live) => return Ok(()),
+        Some(_) => Action::Configured,
     };
-    if need == Need::Nothing {
-        return Ok(());
-    }
     let path = format!("{}/{}", kind.path(None), id.name);
     api.apply(&path, &wanted).await.map_err(|fault| fault.explain(&format!("cannot apply {id}")))?;
-    let action = if need == Need::Create { Action::Created } else { Action::Configured };
     events.send(Event::Object { phase: Phase::Cluster, object: id, action, message: None }).await;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::probe::{self, Where};
 use super::rollout;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
-use crate::cli::{DeployArgs, DryRun, Global, RolloutArgs};
+use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
 use crate::cluster::api::Api;
 use crate::cluster::apply::{self, Applied, Mode};
 use crate::cluster::ground::{self, Extent};
@@ -22,15 +22,17 @@ use crate::cluster::{live, prune};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::plan::ObjectId;
+use crate::plan::ownership::Ownership;
 use crate::plan::revision::{Content, Outcome};
 use crate::report::Streams;
+use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `deploy`.
 pub(super) async fn run(global: &Global, arguments: &DeployArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "deploy", arguments.rollout.output, streams, deadline, |events, held| async move {
+    let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "deploy", arguments.apply.rollout.output, streams, deadline, |events, held| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
@@ -39,13 +41,19 @@ pub(super) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
                 format!("volume claims of {} that are no longer configured", session.settings.deploy.name);
             confirm::deletion(global, &what, &session.connection.choice.context, streams).await?;
         }
-        let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data };
+        let ownership = ownership(&session.settings, arguments.apply.ownership);
+        let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data, ownership };
         let target = Target { command: "deploy", look, deadline, held: &held };
-        let outcome = deploy(&session, &arguments.rollout, arguments.dry_run, target, &events).await;
+        let outcome = deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })
     .await
+}
+
+/// What is done about fields and objects of others: what the configuration says, and what was typed.
+pub(super) fn ownership(settings: &Settings, flags: OwnershipArgs) -> Ownership {
+    Ownership::new(&settings.deploy.ownership, flags.force_conflicts, flags.adopt)
 }
 
 /// What a command makes of the set, and until when.
@@ -162,8 +170,8 @@ impl Course<'_> {
         if self.writes {
             self.lay_ground(prepared, revision).await?;
         }
-        let Prepared { plan, live, needs, .. } = prepared;
-        let applied = apply::apply(api, plan, needs, &live.members, Mode::Apply, events).await?;
+        let Prepared { plan, live, needs, ownership, .. } = prepared;
+        let applied = apply::apply(api, plan, needs, &live.members, ownership, Mode::Apply, events).await?;
         let summary = counts(&applied);
         Ok((applied, summary))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::preflight::referenced_secrets;
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{DiffArgs, Global};
@@ -12,10 +13,10 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::diff::Compared;
+use crate::plan::ownership::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
 use crate::settings::Settings;
-use crate::settings::secret::SecretSource;
 
 /// Runs `diff`.
 pub(super) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
@@ -73,7 +74,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = survey::survey(api, &session.set(), &references(settings), events).await?;
+    let survey = survey::survey(api, &session.set(), &referenced_secrets(settings), events).await?;
     let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
     let plan = plan::build(settings, naming)?;
     let look = diff::look(api, &plan.set.with_namespaces_of(survey.parent.as_ref())).await?;
@@ -87,36 +88,29 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
             "pods and replicasets may not be listed: configuration that nobody uses any more is not shown";
         events.warn(Id::Forbidden, message).await;
     }
+    let ownership = Ownership::new(&settings.deploy.ownership, arguments.force_conflicts, false);
     let known = Known {
         plan: &plan,
         look: &look,
         missing_namespaces: &survey.missing_namespaces(),
         key_is_stored: survey.key.1,
-        in_use: &in_use(settings, &survey, &plan, &look),
+        in_use: &in_use(settings, &survey, &plan, &look, &ownership),
         delete_data: arguments.delete_data,
+        ownership: &ownership,
     };
     diff::compare(api, known, events).await
 }
 
-/// Names of Secrets of somebody else's that the configuration refers to.
-fn references(settings: &Settings) -> Vec<&str> {
-    let mut names: Vec<&str> = settings
-        .secrets
-        .values()
-        .filter_map(|source| match source {
-            SecretSource::Reference { secret, .. } => Some(secret.as_str()),
-            SecretSource::Value(_) | SecretSource::NotRead(_) => None,
-        })
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 /// Names of configuration that stays: kept revisions, pods, and what their Deployment keeps refer to it.
-fn in_use(settings: &Settings, survey: &Survey, plan: &Plan, look: &Look) -> BTreeSet<String> {
+fn in_use(
+    settings: &Settings,
+    survey: &Survey,
+    plan: &Plan,
+    look: &Look,
+    ownership: &Ownership,
+) -> BTreeSet<String> {
     let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
-    let nothing_to_send = apply::needs(plan, &look.live).iter().all(|need| *need == Need::Nothing);
+    let nothing_to_send = apply::needs(plan, &look.live, ownership).iter().all(|need| *need == Need::Nothing);
     let present = history.current(plan, nothing_to_send).map(|revision| revision.number);
     let mut names = history.references(present.unwrap_or_else(|| history.next_number()), kept);
     names.extend(look.in_use(kept));

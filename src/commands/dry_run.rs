@@ -19,11 +19,12 @@ pub(super) async fn dry_run(
     who: DryRun,
     events: &Events,
 ) -> Result<Finished> {
-    let Prepared { plan, survey, live, needs, .. } = prepared;
+    let Prepared { plan, survey, live, needs, ownership, .. } = prepared;
     let missing = survey.missing_namespaces();
     if who == DryRun::Server && missing.is_empty() {
         let api = &session.connection.api;
-        let mut applied = apply::apply(api, plan, needs, &live.members, Mode::DryRun, events).await?;
+        let mut applied =
+            apply::apply(api, plan, needs, &live.members, ownership, Mode::DryRun, events).await?;
         applied.extend(leftovers(prepared, events).await);
         return Ok(finished(
             &applied,
@@ -36,8 +37,8 @@ pub(super) async fn dry_run(
     for (member, need) in plan.members.iter().zip(needs) {
         let action = match need {
             Need::Nothing => Action::Unchanged,
-            Need::Create => Action::Created,
-            Need::Change => Action::Configured,
+            Need::Create(_) => Action::Created,
+            Need::Change(_) => Action::Configured,
         };
         let object = member.id.clone();
         events.send(Event::Object { phase: Phase::Apply, object, action, message: None }).await;

@@ -108,10 +108,11 @@ fn classified(error: anyhow::Error) -> Error {
 fn output_of(command: &Command) -> Output {
     use crate::cli::{ClusterCommand, ConfigCommand};
     match command {
-        Command::Up(arguments) | Command::Restart(arguments) => output(arguments.output),
-        Command::Rollback(arguments) => output(arguments.rollout.output),
+        Command::Up(arguments) => output(arguments.rollout.output),
+        Command::Restart(arguments) => output(arguments.output),
+        Command::Rollback(arguments) => output(arguments.apply.rollout.output),
         Command::History(arguments) => output(Some(arguments.output)),
-        Command::Deploy(arguments) => output(arguments.rollout.output),
+        Command::Deploy(arguments) => output(arguments.apply.rollout.output),
         Command::Teardown(arguments) => output(arguments.output),
         Command::Status(arguments) | Command::Cluster(ClusterCommand::Status(arguments)) => {
             output(Some(arguments.output))

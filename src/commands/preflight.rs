@@ -14,6 +14,7 @@ use crate::event::Events;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
 use crate::plan::leftover::{self, Leftover};
+use crate::plan::ownership::Ownership;
 use crate::plan::revision::{Outcome, Revision};
 use crate::plan::{self, ObjectId, Plan, SecretNaming, pod_security};
 use crate::settings::Settings;
@@ -37,6 +38,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) survey: Survey,
     pub(super) live: LiveSet,
+    /// What is done about fields and objects of others.
+    pub(super) ownership: Ownership,
     /// What has to be done for each member of the plan.
     pub(super) needs: Vec<Need>,
     /// `rollback to 3`; empty for a deploy.
@@ -46,10 +49,12 @@ pub(super) struct Prepared {
 }
 
 /// What is looked at, and with which intent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) wanted: Wanted,
     pub(super) delete_data: bool,
+    /// What is done about fields and objects of others.
+    pub(super) ownership: Ownership,
 }
 
 /// Looks, plans, watches, and makes sure of the rights.
@@ -100,12 +105,17 @@ async fn prepare(session: &Session, look: Look, streaming: bool, events: &Events
         plan,
         survey,
         live,
+        ownership: look.ownership,
         needs: Vec::new(),
         note: String::new(),
         history: settings.deploy.revision_history as usize,
         delete_data: look.delete_data,
     };
     prepared.weigh(settings)?;
+    for rule in prepared.ownership.without_field(&prepared.plan) {
+        let message = format!("[deploy.ownership] `{rule}` is no field of the set");
+        events.warn(Id::RuleWithoutField, message).await;
+    }
     Ok(prepared)
 }
 
@@ -135,7 +145,7 @@ impl Prepared {
             })?;
             self.note = format!("rollback to {}", revision.number);
         }
-        self.needs = apply::needs(&self.plan, &self.live.members);
+        self.needs = apply::needs(&self.plan, &self.live.members, &self.ownership);
         Ok(())
     }
 
@@ -143,7 +153,7 @@ impl Prepared {
         let pairs = self.plan.members.iter().zip(&self.needs);
         pairs
             .filter(|(_, need)| **need != Need::Nothing)
-            .map(|(member, need)| (member, *need == Need::Create))
+            .map(|(member, need)| (member, matches!(need, Need::Create(_))))
     }
 
     /// Whether any member has to be sent.
@@ -266,7 +276,7 @@ fn sandboxes_may_run(settings: &Settings, survey: &Survey) -> Result<()> {
 }
 
 /// Names of Secrets of somebody else's that the configuration refers to.
-fn referenced_secrets(settings: &Settings) -> Vec<&str> {
+pub(super) fn referenced_secrets(settings: &Settings) -> Vec<&str> {
     let mut names: Vec<&str> = settings
         .secrets
         .values()

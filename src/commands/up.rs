@@ -7,24 +7,25 @@ use super::preflight::{Look, Wanted};
 use super::run::{self, Deadline};
 use super::session::{self, Session};
 use super::{cluster, deploy};
-use crate::cli::{Global, RolloutArgs};
+use crate::cli::{ApplyArgs, Global};
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `up`.
-pub(super) async fn run(global: &Global, arguments: &RolloutArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "up", arguments.output, streams, deadline, |events, held| async move {
+pub(super) async fn run(global: &Global, arguments: &ApplyArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "up", arguments.rollout.output, streams, deadline, |events, held| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = match cluster::bring_up(global, &loaded.settings, false, &events).await? {
             Some(connection) => Session::new(loaded.settings, connection),
             None => Session::to_change(global, loaded, streams).await?,
         };
-        let look = Look { wanted: Wanted::Configuration, delete_data: false };
+        let ownership = deploy::ownership(&session.settings, arguments.ownership);
+        let look = Look { wanted: Wanted::Configuration, delete_data: false, ownership };
         let target = Target { command: "deploy", look, deadline, held: &held };
-        let outcome = deploy::deploy(&session, arguments, None, target, &events).await;
+        let outcome = deploy::deploy(&session, &arguments.rollout, None, target, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })

@@ -1,8 +1,11 @@
 //! Settings → objects: ordered, labelled, rendered. Pure.
 
+pub mod adoption;
 pub mod apply_set;
 mod build;
+pub mod conflict;
 pub mod diff;
+mod field_path;
 mod hash;
 pub mod kind;
 pub mod labels;
@@ -10,6 +13,7 @@ pub mod lease;
 pub mod leftover;
 mod object;
 pub mod owned;
+pub mod ownership;
 pub mod pod_security;
 pub mod references;
 pub mod revision;
@@ -18,5 +22,6 @@ mod values;
 pub mod yaml;
 
 pub use build::{Member, Plan, SecretNaming, build, set_of};
+pub use field_path::{FieldPath, Owner};
 pub use hash::SecretKey;
 pub use object::ObjectId;

@@ -45,10 +45,27 @@ pub fn is_same_object(before: &Value, after: &Value) -> bool {
     without_noise(before) == without_noise(after)
 }
 
-fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
-    live["metadata"]["managedFields"].as_array().into_iter().flatten().filter(|entry| {
-        entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
-    })
+/// What our applies say that we manage.
+pub(super) fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
+    entries(live).filter(|entry| is_our_entry(entry))
+}
+
+/// What all others manage.
+pub(super) fn entries_of_others(live: &Value) -> impl Iterator<Item = &Value> {
+    entries(live).filter(|entry| !is_our_entry(entry))
+}
+
+fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+    live["metadata"]["managedFields"].as_array().into_iter().flatten()
+}
+
+pub(super) fn is_our_entry(entry: &Value) -> bool {
+    entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
+}
+
+/// Whether a node of a field set has no children: what it stands for is managed as a whole.
+pub(super) fn is_leaf(node: &Value) -> bool {
+    node.as_object().is_some_and(Map::is_empty)
 }
 
 fn our_fields<'a>(manifest: &Value, live: &'a Value) -> Option<&'a Value> {

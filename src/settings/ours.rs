@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::format::{
-    DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, Quantity, VariableName,
+    DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, OwnedField, Quantity,
+    VariableName,
 };
 use super::secret::Value;
 
@@ -111,6 +112,12 @@ pub struct Deploy {
     /// Extra environment variables of the application; a value may be a secret reference.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     pub env: BTreeMap<VariableName, Value>,
+    /// What is done about a field that others manage, by object and field, as in
+    /// `"deployment/openhands:spec.replicas" = "yield"`. The field is written as the API server writes it in a
+    /// conflict, without the dot at its beginning, and stands for everything under it; of several that fit, the
+    /// longest counts. Without a rule a conflict is an error, or is forced with `--force-conflicts`.
+    #[schemars(extend("propertyNames" = {"type": "string", "format": "owned-field"}))]
+    pub ownership: BTreeMap<OwnedField, OwnershipRule>,
     /// How long what may heal by itself is waited for.
     pub tolerate: Tolerate,
 }
@@ -141,6 +148,7 @@ impl Default for Deploy {
             revision_history: 3,
             progress_deadline: Duration::from_secs(600),
             env: BTreeMap::new(),
+            ownership: BTreeMap::new(),
             tolerate: Tolerate::default(),
         }
     }
@@ -178,6 +186,18 @@ pub enum Strategy {
     Recreate,
     /// The new pod first; refused while state is on a volume that can be mounted once.
     RollingUpdate,
+}
+
+/// What is done about a field that others manage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnershipRule {
+    /// The field is taken over, where every other conflict of the object may be taken over too.
+    Take,
+    /// The field is left to whoever manages it. Where nobody else does, it keeps the value that it has.
+    Yield,
+    /// A conflict is an error, also with `--force-conflicts`.
+    Fail,
 }
 
 /// Requests and limits of a container.

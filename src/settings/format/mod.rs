@@ -4,6 +4,7 @@
 //! same formats by name, so that the checker of config.toml can point at the offending character.
 
 mod duration;
+mod field;
 mod image;
 mod name;
 mod quantity;
@@ -12,6 +13,7 @@ mod version;
 use std::fmt;
 
 pub use duration::Duration;
+pub use field::{ItemSelector, OwnedField};
 pub use image::ImageRef;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, VariableName};
 pub use quantity::Quantity;
@@ -53,6 +55,7 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (Quantity::FORMAT, "a quantity", Quantity::check),
     (Duration::FORMAT, "a duration", Duration::check),
     (KubernetesVersion::FORMAT, "a Kubernetes version", KubernetesVersion::check),
+    (OwnedField::FORMAT, "a field of an object", OwnedField::check),
 ];
 
 /// Checks `text` against a format of the JSON Schema; None where the format is not one of ours.

@@ -33,8 +33,12 @@ fn sample(shape: &Shape) -> String {
             let pairs: Vec<String> =
                 table.keys.iter().map(|(name, key)| format!("{name} = {}", sample(&key.shape))).collect();
             let named = match &table.other {
-                Other::Each { value, .. } if table.keys.is_empty() => {
-                    vec![format!("name = {}", sample(value))]
+                Other::Each { value, name_format } if table.keys.is_empty() => {
+                    let name = match name_format.as_deref() {
+                        Some("owned-field") => "\"service/a:spec.type\"",
+                        _ => "name",
+                    };
+                    vec![format!("{name} = {}", sample(value))]
                 }
                 _ => Vec::new(),
             };

@@ -1,0 +1,304 @@
+//! Where a field is in an object, as server-side apply names fields.
+//!
+//! The API server writes `.spec.template.spec.containers[name="openhands"].image`. That text alone does not say where
+//! a name ends, because keys of maps hold dots (`.metadata.labels.app.kubernetes.io/name`). So it is read with an
+//! object at hand that has the field.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::owned;
+use crate::settings::format::ItemSelector;
+
+/// One step from a value to one inside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// A field of an object, or a key of a map.
+    Field(String),
+    /// An item of a list.
+    Item(ItemSelector),
+}
+
+/// Where a field is in an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldPath(Vec<Step>);
+
+/// Somebody else who manages a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The field manager.
+    pub manager: String,
+    /// The subresource that it writes through, `scale`.
+    pub subresource: Option<String>,
+    /// When it last changed what it manages of this object; the server does not keep it for every subresource.
+    pub since: Option<Timestamp>,
+}
+
+impl FieldPath {
+    /// The field of this name in this object, with or without the dot at the beginning. None where the object does
+    /// not have it.
+    #[must_use]
+    pub fn find(text: &str, object: &Value) -> Option<Self> {
+        let mut steps = Vec::new();
+        let text = if text.starts_with(['.', '[']) { text.to_owned() } else { format!(".{text}") };
+        resolve(&text, object, &mut steps).then_some(Self(steps))
+    }
+
+    /// What stands there.
+    #[must_use]
+    pub fn of<'a>(&self, object: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(object, |value, step| step.of(value))
+    }
+
+    /// Whether this is the field, or stands under it.
+    #[must_use]
+    pub fn is_under(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
+    /// How many steps it is long.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Everybody but our own apply who manages this field of a live object.
+    #[must_use]
+    pub fn owners(&self, live: &Value) -> Vec<Owner> {
+        owned::entries_of_others(live).filter(|entry| self.is_in(&entry["fieldsV1"])).map(Owner::of).collect()
+    }
+
+    /// Whether a field set names it, or something around it as a whole.
+    fn is_in(&self, fields: &Value) -> bool {
+        let mut node = fields;
+        for step in &self.0 {
+            match step.of_fields(node) {
+                Some(below) => node = below,
+                None => return false,
+            }
+            if owned::is_leaf(node) {
+                return true;
+            }
+        }
+        true
+    }
+}
+
+impl Owner {
+    fn of(entry: &Value) -> Self {
+        let text = |key: &str| entry[key].as_str().map(str::to_owned);
+        Self {
+            manager: text("manager").unwrap_or_default(),
+            subresource: text("subresource").filter(|subresource| !subresource.is_empty()),
+            since: entry["time"].as_str().and_then(|time| time.parse().ok()),
+        }
+    }
+}
+
+impl Step {
+    pub(super) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        match self {
+            Step::Field(name) => value.get(name),
+            Step::Item(selector) => {
+                let items = value.as_array()?;
+                items.get(position(selector, items)?)
+            }
+        }
+    }
+
+    pub(super) fn of_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+        match self {
+            Step::Field(name) => value.get_mut(name),
+            Step::Item(selector) => {
+                let items = value.as_array_mut()?;
+                let position = position(selector, items)?;
+                items.get_mut(position)
+            }
+        }
+    }
+
+    /// Takes out what stands there.
+    pub(super) fn remove(&self, value: &mut Value) {
+        match (self, value) {
+            (Step::Field(name), Value::Object(map)) => {
+                map.remove(name);
+            }
+            (Step::Item(selector), Value::Array(items)) => {
+                if let Some(position) = position(selector, items) {
+                    items.remove(position);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The same step in a field set (`fieldsV1`): `f:name`, `k:{"name":"http"}`, `v:"item"`.
+    pub(super) fn of_fields<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
+        match self {
+            Step::Field(name) => fields.get(format!("f:{name}")),
+            Step::Item(selector) => {
+                let children = fields.as_object()?;
+                children
+                    .iter()
+                    .find(|(name, _)| selects(name).as_ref() == Some(selector))
+                    .map(|(_, node)| node)
+            }
+        }
+    }
+}
+
+/// Which item the name of a child in a field set stands for.
+pub(super) fn selects(name: &str) -> Option<ItemSelector> {
+    match name.split_at_checked(2)? {
+        ("k:", keys) => serde_json::from_str(keys).ok().map(ItemSelector::Keys),
+        ("v:", value) => serde_json::from_str(value).ok().map(ItemSelector::Value),
+        _ => None,
+    }
+}
+
+/// A key that an item leaves out has a default, such as a port's protocol: an item that has no other key is meant.
+fn position(selector: &ItemSelector, items: &[Value]) -> Option<usize> {
+    let keys = match selector {
+        ItemSelector::Value(value) => return items.iter().position(|item| item == value),
+        ItemSelector::Keys(keys) => keys,
+    };
+    let exact = |item: &Value| keys.iter().all(|(name, value)| item.get(name) == Some(value));
+    let near = |item: &Value| {
+        let mut given = keys.iter().filter_map(|(name, value)| Some((item.get(name)?, value))).peekable();
+        given.peek().is_some() && given.all(|(found, value)| found == value)
+    };
+    items.iter().position(exact).or_else(|| items.iter().position(near))
+}
+
+fn resolve(text: &str, object: &Value, steps: &mut Vec<Step>) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    match object {
+        Value::Object(map) => {
+            let Some(rest) = text.strip_prefix('.') else { return false };
+            let ends = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+            let mut names: Vec<&String> =
+                map.keys().filter(|name| rest.strip_prefix(name.as_str()).is_some_and(ends)).collect();
+            names.sort_by_key(|name| Reverse(name.len()));
+            names
+                .into_iter()
+                .any(|name| step_into(Step::Field(name.clone()), &rest[name.len()..], object, steps))
+        }
+        Value::Array(_) => {
+            let Ok((selector, rest)) = ItemSelector::read(text) else { return false };
+            step_into(Step::Item(selector), rest, object, steps)
+        }
+        _ => false,
+    }
+}
+
+fn step_into(step: Step, rest: &str, object: &Value, steps: &mut Vec<Step>) -> bool {
+    let Some(inner) = step.of(object) else { return false };
+    steps.push(step);
+    let found = resolve(rest, inner, steps);
+    if !found {
+        steps.pop();
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object() -> Value {
+        json!({
+            "metadata": {
+                "labels": { "app": "a", "app.kubernetes.io/name": "b", "app.kubernetes.io": "c" },
+                "finalizers": ["x.io/hold"],
+            },
+            "spec": { "template": { "spec": { "containers": [
+                { "name": "main", "image": "i", "env": [{ "name": "A.b]", "value": "1" }],
+                  "ports": [{ "containerPort": 80, "name": "udp", "protocol": "UDP" }, { "containerPort": 80, "name": "tcp" }] },
+            ] } } },
+        })
+    }
+
+    /// The names are those of conflicts that kube-apiserver 1.34 reports.
+    #[test]
+    fn a_field_is_found_by_the_server_s_name_of_it() {
+        let object = object();
+        for (name, value) in [
+            (".metadata.labels.app", json!("a")),
+            (".metadata.labels.app.kubernetes.io/name", json!("b")),
+            ("metadata.labels.app.kubernetes.io", json!("c")),
+            (".metadata.finalizers[=\"x.io/hold\"]", json!("x.io/hold")),
+            (".spec.template.spec.containers[name=\"main\"].image", json!("i")),
+            (".spec.template.spec.containers[name=\"main\"].env[name=\"A.b]\"].value", json!("1")),
+            (
+                ".spec.template.spec.containers[name=\"main\"].ports[containerPort=80,protocol=\"UDP\"].name",
+                json!("udp"),
+            ),
+            (
+                ".spec.template.spec.containers[name=\"main\"].ports[containerPort=80,protocol=\"TCP\"].name",
+                json!("tcp"),
+            ),
+        ] {
+            let path = FieldPath::find(name, &object);
+            assert_eq!(path.and_then(|path| path.of(&object).cloned()), Some(value), "{name}");
+        }
+        for name in [
+            ".spec.replicas",
+            ".metadata.labels.ap",
+            ".spec.template.spec.containers[name=\"other\"].image",
+            ".spec.template.spec.containers.image",
+            ".metadata[name=\"a\"]",
+        ] {
+            assert_eq!(FieldPath::find(name, &object), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stands_under_a_field_is_told_by_steps_and_not_by_letters() {
+        let object = object();
+        let find = |name: &str| FieldPath::find(name, &object).unwrap();
+        assert!(find("metadata.labels.app").is_under(&find("metadata.labels")));
+        assert!(find("metadata.labels").is_under(&find("metadata.labels")));
+        assert!(!find("metadata.labels.app.kubernetes.io/name").is_under(&find("metadata.labels.app")));
+    }
+
+    #[test]
+    fn owners_are_read_from_managed_fields() {
+        let mut live = object();
+        live["metadata"]["managedFields"] = json!([
+            { "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": {
+                "f:metadata": { "f:labels": { "f:app": {} } } } },
+            { "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {
+                "f:metadata": { "f:labels": { "f:app": {} }, "f:finalizers": { "v:\"x.io/hold\"": {} } },
+                "f:spec": { "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"main\"}": {
+                    ".": {}, "f:ports": { "k:{\"protocol\":\"UDP\",\"containerPort\":80}": { "f:name": {} } } } } } } } } },
+            { "manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsV1": {
+                "f:metadata": { "f:labels": {} } } },
+        ]);
+        let owners = |name: &str| {
+            let path = FieldPath::find(name, &live).unwrap();
+            path.owners(&live).into_iter().map(|owner| owner.manager).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            owners("metadata.labels.app"),
+            ["kubectl-edit", "kubectl"],
+            "the second owns them as a whole"
+        );
+        assert_eq!(owners("metadata.finalizers[=\"x.io/hold\"]"), ["kubectl-edit"]);
+        let port =
+            "spec.template.spec.containers[name=\"main\"].ports[containerPort=80,protocol=\"UDP\"].name";
+        assert_eq!(owners(port), ["kubectl-edit"]);
+        assert_eq!(owners("spec.template.spec.containers[name=\"main\"].image"), [""; 0]);
+        let path = FieldPath::find("metadata.labels.app", &live).unwrap();
+        let times: Vec<bool> = path.owners(&live).iter().map(|owner| owner.since.is_some()).collect();
+        assert_eq!(times, [true, false]);
+    }
+}

@@ -1,0 +1,261 @@
+//! Fields of objects, written as the API server writes them when server-side apply meets a conflict
+//! (`PathElement.String` of structured-merge-diff).
+
+use serde_json::{Map, Value};
+
+use super::name::DnsName;
+use super::{FormatError, formatted};
+
+/// A field of an object of the set: `deployment/openhands:spec.replicas`. The kind is lowercase and may carry its
+/// group, as kubectl prints it: `deployment.apps/openhands:spec.replicas`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnedField {
+    text: String,
+    /// Where the name begins, and where the field begins.
+    name: usize,
+    field: usize,
+}
+
+impl OwnedField {
+    /// Checks the text.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let Some(slash) = text.find('/') else {
+            return Err(FormatError::new(text.len(), EXPECTED));
+        };
+        kind(&text[..slash])?;
+        let Some(colon) = text[slash..].find(':').map(|at| slash + at) else {
+            return Err(FormatError::new(text.len(), EXPECTED));
+        };
+        DnsName::check(&text[slash + 1..colon]).map_err(|error| moved(error, slash + 1))?;
+        path(&text[colon + 1..]).map_err(|error| moved(error, colon + 1))?;
+        Ok(Self { text: text.to_owned(), name: slash + 1, field: colon + 1 })
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `deployment`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let kind = &self.text[..self.name - 1];
+        kind.split_once('.').map_or(kind, |(kind, _)| kind)
+    }
+
+    /// `apps`; None where it was left out.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.text[..self.name - 1].split_once('.').map(|(_, group)| group)
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.text[self.name..self.field - 1]
+    }
+
+    /// `spec.replicas`.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.text[self.field..]
+    }
+}
+
+formatted!(OwnedField, "owned-field");
+
+const EXPECTED: &str = "kind/name:field is expected, as in deployment/openhands:spec.replicas";
+
+fn moved(error: FormatError, by: usize) -> FormatError {
+    FormatError { offset: error.offset + by, ..error }
+}
+
+fn kind(text: &str) -> Result<(), FormatError> {
+    let (kind, group) = text.split_once('.').map_or((text, None), |(kind, group)| (kind, Some(group)));
+    if kind.is_empty() {
+        return Err(FormatError::new(0, EXPECTED));
+    }
+    for (at, c) in kind.char_indices() {
+        if c.is_ascii_uppercase() {
+            let message = format!("uppercase `{c}` is not allowed: kinds are written as kubectl prints them");
+            return Err(FormatError::new(at, message));
+        }
+        if !c.is_ascii_lowercase() {
+            return Err(FormatError::new(
+                at,
+                format!("`{c}` is not allowed in a kind: lowercase letters only"),
+            ));
+        }
+    }
+    group.map_or(Ok(()), |group| DnsName::check(group).map_err(|error| moved(error, kind.len() + 1)))
+}
+
+/// Names with dots between them, and `[…]` behind the name of a list. Only an object tells where a name ends that
+/// has a dot itself, so nothing more can be said about it here.
+fn path(text: &str) -> Result<(), FormatError> {
+    if text.starts_with('.') {
+        return Err(FormatError::new(0, "the field is written without a dot at its beginning"));
+    }
+    let mut rest = text;
+    loop {
+        let at = text.len() - rest.len();
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let name = &rest[..end];
+        if name.is_empty() {
+            return Err(FormatError::new(at, "the name of a field is expected here"));
+        }
+        // Names of fields and keys of maps hold many characters, but never these.
+        if let Some((inside, c)) = name.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
+            return Err(FormatError::new(
+                at + inside,
+                format!("`{}` is not allowed in a name", c.escape_default()),
+            ));
+        }
+        rest = &rest[end..];
+        while rest.starts_with('[') {
+            let at = text.len() - rest.len();
+            rest = ItemSelector::read(rest).map_err(|error| moved(error, at))?.1;
+        }
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if rest.is_empty() => return Ok(()),
+            None => return Err(FormatError::new(text.len() - rest.len(), "`.` or `[` is expected here")),
+        }
+    }
+}
+
+/// Which item of a list: by its keys, or by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ItemSelector {
+    /// `[name="http"]`, `[containerPort=80,protocol="TCP"]`.
+    Keys(Map<String, Value>),
+    /// `[="example.io/hold"]`: an item of a set.
+    Value(Value),
+}
+
+impl ItemSelector {
+    /// Reads a selector at the beginning of the text; also what follows it.
+    ///
+    /// # Errors
+    /// Where the text does not begin with one.
+    pub fn read(text: &str) -> Result<(Self, &str), FormatError> {
+        let at = |rest: &str| text.len() - rest.len();
+        let mut rest = text.strip_prefix('[').ok_or_else(|| FormatError::new(0, "`[` is expected here"))?;
+        if let Some(after) = rest.strip_prefix('=') {
+            let (value, after) = scalar(after).map_err(|error| moved(error, at(after)))?;
+            let after =
+                after.strip_prefix(']').ok_or_else(|| FormatError::new(at(after), "`]` is expected here"))?;
+            return Ok((Self::Value(value), after));
+        }
+        let mut keys = Map::new();
+        loop {
+            let end = rest.find(['=', ']', ',', '"']).unwrap_or(rest.len());
+            let Some(after) = rest[end..].strip_prefix('=').filter(|_| end > 0) else {
+                return Err(FormatError::new(
+                    at(rest),
+                    "an item is named by its keys, as in [name=\"openhands\"]",
+                ));
+            };
+            let (value, after) = scalar(after).map_err(|error| moved(error, at(after)))?;
+            keys.insert(rest[..end].to_owned(), value);
+            rest = match (after.strip_prefix(','), after.strip_prefix(']')) {
+                (Some(next), _) => next,
+                (None, Some(after)) => return Ok((Self::Keys(keys), after)),
+                (None, None) => return Err(FormatError::new(at(after), "`,` or `]` is expected here")),
+            };
+        }
+    }
+}
+
+/// A text in quotes, a number, `true` or `false`; and what follows it.
+fn scalar(text: &str) -> Result<(Value, &str), FormatError> {
+    let end = match text.strip_prefix('"') {
+        Some(inside) => match closing_quote(inside) {
+            Some(at) => at + 2,
+            None => return Err(FormatError::new(text.len(), "a quote is expected here")),
+        },
+        None => text.find([',', ']']).unwrap_or(text.len()),
+    };
+    let (written, rest) = text.split_at(end);
+    match serde_json::from_str(written) {
+        Ok(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => Ok((value, rest)),
+        Ok(_) | Err(_) => {
+            Err(FormatError::new(0, "a text in quotes, a number, true or false is expected here"))
+        }
+    }
+}
+
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_and_a_field_of_it() {
+        let field = OwnedField::parse("deployment.apps/openhands:spec.replicas").unwrap();
+        assert_eq!((field.kind(), field.group()), ("deployment", Some("apps")));
+        assert_eq!((field.name(), field.field()), ("openhands", "spec.replicas"));
+        let field = OwnedField::parse("service/a.b:spec.ports[port=80,protocol=\"TCP\"].name").unwrap();
+        assert_eq!((field.kind(), field.group(), field.name()), ("service", None, "a.b"));
+        assert_eq!(field.field(), "spec.ports[port=80,protocol=\"TCP\"].name");
+    }
+
+    #[test]
+    fn the_offending_place_is_named() {
+        let offset = |text: &str| OwnedField::parse(text).err().map(|error| error.offset);
+        for right in [
+            "service/a:metadata.labels.app.kubernetes.io/name",
+            "service/a:metadata.finalizers[=\"x.io/hold\"]",
+            "deployment/a:spec.template.spec.containers[name=\"a\"].env[name=\"B]\\\".c\"].value",
+        ] {
+            assert_eq!(offset(right), None, "{right}");
+        }
+        for (wrong, at) in [
+            ("", 0),
+            ("deployment", 10),
+            ("deployment/a", 12),
+            ("/a:b", 0),
+            ("Deployment/a:b", 0),
+            ("deploy-ment/a:b", 6),
+            ("deployment.Apps/a:b", 11),
+            ("deployment/A:b", 11),
+            ("deployment/:b", 11),
+            ("deployment/a:", 13),
+            ("deployment/a:.spec", 13),
+            ("deployment/a:spec..b", 18),
+            ("deployment/a:spec.", 18),
+            ("deployment/a:spec b", 17),
+            ("deployment/a:c[0]", 15),
+            ("deployment/a:c[]", 15),
+            ("deployment/a:c[name=a]", 20),
+            ("deployment/a:c[name=\"a]", 23),
+            ("deployment/a:c[name=\"a\"", 23),
+            ("deployment/a:c[name=\"a\"]d", 24),
+        ] {
+            assert_eq!(offset(wrong), Some(at), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_read_with_what_follows() {
+        let (keys, rest) = ItemSelector::read("[containerPort=80,protocol=\"TCP\"].name").unwrap();
+        let expected = json!({ "containerPort": 80, "protocol": "TCP" });
+        assert_eq!((keys, rest), (ItemSelector::Keys(expected.as_object().unwrap().clone()), ".name"));
+        let (value, rest) = ItemSelector::read("[=\"a]\"]").unwrap();
+        assert_eq!((value, rest), (ItemSelector::Value(json!("a]")), ""));
+    }
+}
