@@ -1,12 +1,54 @@
-//! What goes wrong between the binary and the API server, and that it is borne or said.
+//! What goes wrong between the binary and the API server: it is borne where it may pass, and said where it does not.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::fault::{Fault, Proxy};
+use crate::bed::{Bed, Namespace, Run};
+use crate::fault::{Fault, Proxy, Refusal, Request};
 
 /// How long the binary may take until it sends a request, on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What else a command does while it waits for one answer.
+const REST: Duration = Duration::from_secs(15);
+/// What a call may take, its repetitions included.
+const CALL: Duration = Duration::from_secs(10);
+
+/// A namespace, and a proxy to its cluster.
+fn behind_a_proxy(test: &str) -> (Namespace, Proxy) {
+    let namespace = Bed::shared().namespace(test);
+    let proxy = Proxy::before(namespace.bed);
+    (namespace, proxy)
+}
+
+fn deploy(proxy: &Proxy, namespace: &Namespace) -> Run {
+    proxy.command(namespace, &["deploy"]).run()
+}
+
+fn is_deployment(request: &Request) -> bool {
+    request.is("PATCH", "/deployments/oh")
+}
+
+fn is_write(request: &Request) -> bool {
+    request.method != "GET" && !request.path.contains("/selfsubject")
+}
+
+fn is_watch(request: &Request) -> bool {
+    request.path.contains("watch=true")
+}
+
+/// The first of the requests that have the same method and path.
+fn first_of_each(matches: impl Fn(&Request) -> bool) -> impl Fn(&Request) -> bool {
+    let seen = Mutex::new(HashSet::new());
+    move |request| {
+        matches(request) && seen.lock().unwrap().insert((request.method.clone(), request.path.clone()))
+    }
+}
+
+/// The statuses of the answers, in the order of the requests.
+fn answers(requests: &[Request]) -> Vec<Option<u16>> {
+    requests.iter().map(|request| request.answered).collect()
+}
 
 #[test]
 fn a_killed_deploy_whose_request_was_held_leaves_nothing_and_one_whose_answer_was_held_leaves_the_object() {
@@ -15,20 +57,18 @@ fn a_killed_deploy_whose_request_was_held_leaves_nothing_and_one_whose_answer_wa
     ) {
         return;
     }
-    let bed = Bed::shared();
     for passed_on in [false, true] {
-        let namespace = bed.namespace("killed");
-        let proxy = Proxy::before(bed);
-        let deployment = proxy.on(|request| request.is("PATCH", "/deployments/oh"));
+        let (namespace, proxy) = behind_a_proxy("killed");
+        let deployment = proxy.on(is_deployment);
         let held = if passed_on { deployment.hold_answer() } else { deployment.hold() };
         let mut child = proxy.command(&namespace, &["deploy"]).spawn();
         assert_eq!(held.reached(PATIENCE).json()["kind"], "Deployment");
         child.kill().unwrap();
         child.wait().unwrap();
         held.release();
-        let there = bed.kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"]);
+        let there = namespace.bed.kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"]);
         assert_eq!(there, if passed_on { "deployment.apps/oh\n" } else { "" });
-        proxy.command(&namespace, &["deploy"]).run().exits(0).says("deployment.apps/oh 1/1");
+        deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
     }
 }
 
@@ -37,10 +77,178 @@ fn a_request_that_never_reached_the_server_is_sent_again() {
     if Bed::is_off("a_request_that_never_reached_the_server_is_sent_again") {
         return;
     }
-    let namespace = Bed::shared().namespace("again");
+    let (namespace, proxy) = behind_a_proxy("dropped");
+    proxy.on(is_deployment).nth(1).answer(Fault::Drop);
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    assert_eq!(answers(&proxy.requests_that(is_deployment)), [None, Some(201)]);
+}
+
+#[test]
+fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_is_said() {
+    if Bed::is_off("a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_is_said") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("burst");
+    proxy.on(|_| true).first(3).answer(Fault::Refuse(Refusal::Unavailable));
+    proxy.on(is_watch).first(20).answer(Fault::Refuse(Refusal::Unavailable));
+    proxy.on(first_of_each(is_write)).answer(Fault::Refuse(Refusal::Unavailable));
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(503), Some(201)]);
+
+    let (namespace, proxy) = behind_a_proxy("burst");
+    proxy.on(is_deployment).answer(Fault::Refuse(Refusal::Unavailable));
+    deploy(&proxy, &namespace)
+        .exits(4)
+        .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
+        .says("the API server answered 503: the server is currently unable to handle the request")
+        .says("done before it stopped")
+        .within(CALL + REST);
+}
+
+#[test]
+fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
+    if Bed::is_off("a_call_without_an_answer_is_exit_4_in_time_and_named") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("hanging");
+    proxy.on(is_deployment).answer(Fault::Hang);
+    deploy(&proxy, &namespace)
+        .exits(4)
+        .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
+        .says("the API server did not answer within 10 s")
+        .says("done before it stopped")
+        .within(CALL + REST);
+    assert_eq!(answers(&proxy.requests_that(is_deployment)), [None]);
+
+    for fault in [Fault::Hang, Fault::Trickle(0)] {
+        let (namespace, proxy) = behind_a_proxy("hanging");
+        proxy.on(|request| request.is("GET", "/version")).answer(fault);
+        for command in ["deploy", "status", "teardown"] {
+            let run = proxy.command(&namespace, &[command]).run();
+            run.exits(4).says("the API server did not answer within 4 s").within(REST);
+        }
+    }
+}
+
+#[test]
+fn watches_that_are_cut_again_and_again_still_show_the_whole_rollout() {
+    if Bed::is_off("watches_that_are_cut_again_and_again_still_show_the_whole_rollout") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("cut");
+    proxy.on(is_watch).answer(Fault::Cut(1));
+    let run =
+        deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 0/1").says("deployment.apps/oh 1/1");
+    run.never_says("connection");
+    let watches = proxy.requests_that(|request| request.watches("deployments"));
+    assert!(watches.len() >= 3, "{watches:?}");
+
+    // Cut once each: what is there already is more than one line.
     let proxy = Proxy::before(namespace.bed);
-    proxy.on(|request| request.is("PATCH", "/deployments/oh")).nth(1).answer(Fault::Drop);
-    proxy.command(&namespace, &["deploy"]).run().exits(0).says("deployment.apps/oh 1/1");
-    let sent = proxy.requests_that(|request| request.is("PATCH", "/deployments/oh"));
-    assert_eq!(sent.iter().map(|request| request.answered).collect::<Vec<_>>(), [None, Some(201)]);
+    proxy.on(first_of_each(is_watch)).answer(Fault::Cut(1));
+    proxy.command(&namespace, &["status"]).run().exits(0);
+    proxy.command(&namespace, &["teardown"]).run().exits(0);
+}
+
+#[test]
+fn a_watch_that_says_that_its_place_is_gone_lists_again() {
+    if Bed::is_off("a_watch_that_says_that_its_place_is_gone_lists_again") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("expired");
+    for kind in ["deployments", "pods", "replicasets", "endpointslices", "events"] {
+        proxy.on(move |request| request.watches(kind)).first(2).answer(Fault::Expire(2));
+    }
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
+    let watches = proxy.requests_that(|request| request.watches("deployments"));
+    let anew = watches.iter().filter(|request| request.path.contains("sendInitialEvents=true")).count();
+    assert!(anew >= 2, "{watches:?}");
+}
+
+#[test]
+fn a_watch_of_a_byte_a_second_costs_evidence_or_time_and_nothing_else() {
+    if Bed::is_off("a_watch_of_a_byte_a_second_costs_evidence_or_time_and_nothing_else") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("trickle");
+    proxy.on(|request| request.watches("events")).answer(Fault::Trickle(0));
+    proxy.on(|request| request.watches("endpointslices")).answer(Fault::Trickle(1));
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
+
+    let (namespace, proxy) = behind_a_proxy("trickle");
+    proxy.on(|request| request.watches("deployments")).answer(Fault::Trickle(1));
+    let run = proxy.command(&namespace, &["deploy", "--timeout", "12s"]).run();
+    run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + REST);
+    assert_eq!(proxy.requests_that(|request| request.watches("deployments")).len(), 1);
+}
+
+#[test]
+fn a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_servers_word_is_said() {
+    if Bed::is_off(
+        "a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_servers_word_is_said",
+    ) {
+        return;
+    }
+    let rows = [
+        (true, 7, "conflict with \"kubectl-create\""),
+        (false, 8, "uid mismatch: the provided object specified uid"),
+    ];
+    for (is_replaced, code, words) in rows {
+        let (namespace, proxy) = behind_a_proxy("replaced");
+        let on_it = |verb: &[&str]| namespace.bed.kubectl(&[verb, &["-n", &namespace.name]].concat());
+        deploy(&proxy, &namespace).exits(0);
+        namespace.config("[llm]\nmodel = \"a/b\"\n");
+        let held = proxy.on(is_deployment).hold();
+        let child = proxy.command(&namespace, &["deploy"]).spawn();
+        held.reached(PATIENCE);
+        on_it(&["delete", "deployment", "oh"]);
+        if is_replaced {
+            on_it(&["create", "deployment", "oh", "--image=a", "--replicas=0"]);
+        }
+        let there = || on_it(&["get", "deployment", "-o", "jsonpath={.items[*].spec}"]);
+        let before = there();
+        held.release();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        for text in ["cannot apply deployment.apps/oh", words, "done before it stopped"] {
+            assert!(stderr.contains(text), "stderr lacks {text:?}: {stderr}");
+        }
+        assert_eq!(there(), before);
+    }
+}
+
+#[test]
+fn an_object_that_changes_while_it_is_deleted_is_judged_again_and_not_for_ever() {
+    if Bed::is_off("an_object_that_changes_while_it_is_deleted_is_judged_again_and_not_for_ever") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("changing");
+    deploy(&proxy, &namespace).exits(0);
+    let is_delete = |request: &Request| request.is("DELETE", "/deployments/oh");
+    proxy.on(is_delete).first(7).answer(Fault::Refuse(Refusal::Conflict));
+    proxy
+        .command(&namespace, &["teardown"])
+        .run()
+        .exits(8)
+        .says("deployment.apps/oh changes faster than it can be deleted");
+    assert_eq!(proxy.requests_that(is_delete).len(), 5);
+    proxy.command(&namespace, &["teardown"]).run().exits(0);
+    assert_eq!(answers(&proxy.requests_that(is_delete))[5..], [Some(409), Some(409), Some(200)]);
+}
+
+#[test]
+fn a_slow_network_makes_everything_slower_and_nothing_else() {
+    if Bed::is_off("a_slow_network_makes_everything_slower_and_nothing_else") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("slow");
+    let time = Duration::from_millis(300);
+    proxy.round_trip(time);
+    proxy.on(is_deployment).answer(Fault::Delay(Duration::from_secs(3)));
+    let run = deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    assert!(run.took > Duration::from_secs(3) + time * 4, "{:?}", run.took);
+    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201)]);
+    proxy.command(&namespace, &["status"]).run().exits(0);
+    proxy.command(&namespace, &["teardown"]).run().exits(0);
 }
