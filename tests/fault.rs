@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use http::{Response, header, request};
+use http::{HeaderValue, Response, header, request};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -45,6 +45,7 @@ pub(crate) struct Request {
     /// With its query.
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
+    pub(crate) came: Instant,
     /// The status that the binary got; None where it got nothing, or nothing yet.
     pub(crate) answered: Option<u16>,
 }
@@ -77,6 +78,8 @@ pub(crate) enum Fault {
 pub(crate) enum Refusal {
     /// 409, without causes: a precondition is not met.
     Conflict,
+    /// 429 of priority and fairness: no `Status`, only the header says when to come again, in seconds.
+    TooManyRequests(u32),
     /// 503.
     Unavailable,
 }
@@ -343,6 +346,7 @@ async fn answer(
         method: head.method.to_string(),
         path: head.uri.to_string(),
         body: body.to_vec(),
+        came: Instant::now(),
         answered: None,
     };
     let (position, fault) = script.take(kept.clone());
@@ -495,6 +499,12 @@ impl Refusal {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "ServiceUnavailable", "code": 503,
                 "message": "the server is currently unable to handle the request",
             })),
+            Refusal::TooManyRequests(seconds) => {
+                let text = "Too many requests, please try again later.\n";
+                let mut answer = response(429, "text/plain; charset=utf-8", text.to_owned());
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+                answer
+            }
         }
     }
 

@@ -84,6 +84,20 @@ fn a_request_that_never_reached_the_server_is_sent_again() {
 }
 
 #[test]
+fn a_server_that_has_too_many_requests_is_asked_again_when_it_says() {
+    if Bed::is_off("a_server_that_has_too_many_requests_is_asked_again_when_it_says") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("many");
+    proxy.on(is_deployment).nth(1).answer(Fault::Refuse(Refusal::TooManyRequests(2)));
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    let sent = proxy.requests_that(is_deployment);
+    assert_eq!(answers(&sent), [Some(429), Some(201)]);
+    let pause = sent[1].came - sent[0].came;
+    assert!(pause >= Duration::from_secs(2), "asked again after {pause:?}");
+}
+
+#[test]
 fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_is_said() {
     if Bed::is_off("a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_is_said") {
         return;

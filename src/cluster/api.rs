@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
+use kube::core::response::StatusDetails;
 use serde_json::Value;
 
 use super::answer;
@@ -186,9 +187,10 @@ impl Api {
     /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
     fn retry_after(&self, fault: &Fault) -> Option<Duration> {
         match fault {
-            Fault::Refused(status) if matches!(status.code, 429 | 503 | 504) => {
+            Fault::Refused(status) if matches!(status.code, 429 | 500..) => {
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                Some(Duration::from_secs(u64::from(seconds)))
+                let is_passing = matches!(status.code, 429 | 503 | 504) || seconds > 0;
+                is_passing.then(|| Duration::from_secs(u64::from(seconds)))
             }
             Fault::Refused(status) if status.code == 403 && self.wire.roles_may_be_missing() => {
                 Some(Duration::ZERO)
@@ -243,7 +245,7 @@ impl Api {
         }
         let bytes = body.collect().await.map_err(Fault::Lost)?.to_bytes();
         if !head.status.is_success() {
-            return Err(Fault::Refused(Box::new(status_of(head.status.as_u16(), &bytes))));
+            return Err(Fault::Refused(Box::new(status_of(&head, &bytes))));
         }
         Ok((head, bytes))
     }
@@ -254,13 +256,27 @@ fn as_manager(path: &str) -> String {
     format!("{path}?fieldManager={}&fieldValidation=Strict", labels::MANAGER)
 }
 
-/// The server's `Status`, or one made of what something in between answered.
-fn status_of(code: u16, body: &[u8]) -> Status {
+/// The server's `Status`, or one made of what something else answered: a proxy in between, or the server's own
+/// priority and fairness, whose 429 says only in a header when to come again.
+fn status_of(head: &http::response::Parts, body: &[u8]) -> Status {
     let mut status: Status = serde_json::from_slice(body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(body).chars().take(500).collect(),
         ..Status::default()
     });
-    status.code = code;
+    status.code = head.status.as_u16();
+    let seconds =
+        head.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(seconds) = seconds {
+        let details = status.details.get_or_insert_with(|| StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+        details.retry_after_seconds = details.retry_after_seconds.max(seconds);
+    }
     status
 }
 
@@ -282,8 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_status_keeps_its_text() {
-        let status = status_of(502, b"<html>bad gateway</html>");
+    fn an_answer_that_is_no_status_keeps_its_text_and_its_header() {
+        let head = |code: u16| http::Response::builder().status(code);
+        let head_of = |head: http::response::Builder| head.body(()).unwrap().into_parts().0;
+        let status = status_of(&head_of(head(502)), b"<html>bad gateway</html>");
         assert_eq!((status.code, status.message.as_str()), (502, "<html>bad gateway</html>"));
+        assert_eq!(status.details, None);
+        let status = status_of(&head_of(head(429).header("Retry-After", "3")), b"Too many requests");
+        assert_eq!(status.details.unwrap().retry_after_seconds, 3);
     }
 }
