@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Refuse(Refusal),
     /// The connection is closed; the server never hears of the request.
     Drop,
+    /// The server acts and answers; then the connection is closed and the answer is lost.
+    LoseAnswer,
     /// There is never an answer; the server never hears of the request.
     Hang,
     /// After this many lines the answer's body comes with a byte a second.
@@ -361,6 +363,10 @@ async fn answer(
         }
         Some(Fault::Refuse(refusal)) => refusal.answer(),
         Some(Fault::Drop) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Some(Fault::LoseAnswer) => {
+            passed_on.await?.into_body().collect().await.map_err(io::Error::other)?;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Trickle(lines)) => passed_on.await?.map(|body| streamed(trickle(chunks(body), lines))),
         Some(Fault::Cut(lines)) => passed_on.await?.map(|body| streamed(cut(chunks(body), lines))),

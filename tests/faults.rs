@@ -84,6 +84,17 @@ fn a_request_that_never_reached_the_server_is_sent_again() {
 }
 
 #[test]
+fn a_write_whose_answer_is_cut_off_is_taken_for_what_it_is() {
+    if Bed::is_off("a_write_whose_answer_is_cut_off_is_taken_for_what_it_is") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("half");
+    proxy.on(is_deployment).nth(1).answer(Fault::Cut(0));
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201), Some(409)]);
+}
+
+#[test]
 fn a_server_that_has_too_many_requests_is_asked_again_when_it_says() {
     if Bed::is_off("a_server_that_has_too_many_requests_is_asked_again_when_it_says") {
         return;
@@ -117,6 +128,44 @@ fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_
         .says("the API server answered 503: the server is currently unable to handle the request")
         .says("done before it stopped")
         .within(CALL + REST);
+}
+
+#[test]
+fn every_write_whose_answer_is_lost_is_taken_for_what_it_is() {
+    if Bed::is_off("every_write_whose_answer_is_lost_is_taken_for_what_it_is") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("lost");
+    namespace.config("[llm]\napi_key = \"k\"\n");
+    proxy.on(first_of_each(is_write)).answer(Fault::LoseAnswer);
+    deploy(&proxy, &namespace)
+        .exits(0)
+        .says("10 created")
+        .says("deployment.apps/oh 1/1")
+        .never_says("belongs to somebody else");
+    let lost = proxy.requests_that(|request| is_write(request) && request.answered.is_none());
+    // The namespace, the parent, the key, and ten members.
+    assert_eq!(lost.len(), 13, "{lost:?}");
+    proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
+
+    let proxy = Proxy::before(namespace.bed);
+    proxy.on(first_of_each(is_write)).answer(Fault::LoseAnswer);
+    namespace.config("[llm]\napi_key = \"k\"\nmodel = \"a/b\"\n");
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").says("8 unchanged");
+    proxy.command(&namespace, &["teardown", "--delete-data", "--yes"]).run().exits(0);
+    let left = [
+        "get",
+        "deployment,pvc,cm,secret",
+        "-n",
+        &namespace.name,
+        "-o",
+        "name",
+        "-l",
+        "app.kubernetes.io/instance=oh",
+    ];
+    assert_eq!(namespace.bed.kubectl(&left), "");
+    let lost = proxy.requests_that(|request| is_write(request) && request.answered.is_none());
+    assert!(lost.iter().any(|request| request.method == "DELETE"), "{lost:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::answer;
 use super::fault;
+use super::repeated;
 use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::plan::{labels, yaml};
@@ -112,23 +113,48 @@ impl Api {
 
     /// POST of an object: create-only.
     pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.call(&Method::POST, &as_manager(path), object.to_string(), "application/json").await
+        let (outcome, attempts) =
+            self.send(&Method::POST, &as_manager(path), object.to_string(), "application/json").await;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        self.or_own_doing(outcome, attempts, &format!("{path}/{name}"), object).await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
     pub async fn apply(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.patch(&as_manager(path), object).await
+        let (outcome, attempts) = self.patch(&as_manager(path), object).await;
+        self.or_own_doing(outcome, attempts, path, object).await
     }
 
     /// The same as a dry run: the server checks and answers, and keeps nothing.
     pub async fn apply_dry(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.patch(&format!("{}&dryRun=All", as_manager(path)), object).await
+        self.patch(&format!("{}&dryRun=All", as_manager(path)), object).await.0
     }
 
     /// The server reads the body as YAML, although it is JSON.
-    async fn patch(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+    async fn patch(&self, path: &str, object: &Value) -> (Result<Answer, Fault>, u32) {
         let body = yaml::printable(&object.to_string());
-        self.call(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+        self.send(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+    }
+
+    /// A write whose answer was lost is sent again, and may then be refused for what it did itself: a 409 is
+    /// believed only where the object does not say what was sent.
+    async fn or_own_doing(
+        &self,
+        outcome: Result<Answer, Fault>,
+        attempts: u32,
+        path: &str,
+        object: &Value,
+    ) -> Result<Answer, Fault> {
+        if attempts == 1 || !matches!(&outcome, Err(fault) if fault.code() == Some(409)) {
+            return outcome;
+        }
+        match self.find(path).await? {
+            Some(found) if repeated::is_own_doing(object, &found) => {
+                let status = if repeated::is_create(object) { 201 } else { 200 };
+                Ok(Answer { status, warnings: Vec::new(), body: found })
+            }
+            _ => outcome,
+        }
     }
 
     /// DELETE with `DeleteOptions`.
@@ -154,6 +180,17 @@ impl Api {
         body: String,
         content: &'static str,
     ) -> Result<Answer, Fault> {
+        self.send(method, path, body, content).await.0
+    }
+
+    /// The outcome, and how often it was sent for that.
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: String,
+        content: &'static str,
+    ) -> (Result<Answer, Fault>, u32) {
         let bytes = body.into_bytes();
         let begun = Instant::now();
         // A server that has never answered is not waited for longer than one that takes no connection.
@@ -169,14 +206,14 @@ impl Api {
             let fault = match outcome {
                 Ok(answer) => {
                     self.wire.answered(sent.elapsed(), || format!("{method} {path}"));
-                    return Ok(answer);
+                    return (Ok(answer), attempt);
                 }
                 Err(fault) => fault,
             };
             let wait = self.retry_after(&fault).map(|asked| asked.max(pause));
             match wait.filter(|wait| attempt < ATTEMPTS && begun.elapsed() + *wait < limit) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(fault),
+                None => return (Err(fault), attempt),
             }
             attempt += 1;
             pause *= 2;

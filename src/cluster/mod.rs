@@ -11,6 +11,7 @@ pub mod ground;
 pub mod live;
 pub mod logs;
 pub mod probe;
+mod repeated;
 pub mod rights;
 pub mod rules;
 pub mod simulated;
