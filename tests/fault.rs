@@ -80,6 +80,10 @@ pub(crate) enum Fault {
 pub(crate) enum Refusal {
     /// 409, without causes: a precondition is not met.
     Conflict,
+    /// 403 for an account that no role names.
+    Forbidden,
+    /// 410: a list or a watch from a resourceVersion that is too old.
+    Expired,
     /// 429 of priority and fairness: no `Status`, only the header says when to come again, in seconds.
     TooManyRequests(u32),
     /// 503.
@@ -501,6 +505,12 @@ impl Refusal {
                 "message": "Operation cannot be fulfilled on deployments.apps \"oh\": Precondition failed: UID in precondition: a, UID in object meta: b",
                 "details": { "name": "oh", "group": "apps", "kind": "deployments" },
             })),
+            Refusal::Forbidden => status(&json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
+                "message": "deployments.apps is forbidden: User \"x\" cannot watch resource \"deployments\" in API group \"apps\" in the namespace \"n\"",
+                "details": { "group": "apps", "kind": "deployments" },
+            })),
+            Refusal::Expired => status(&Self::expired()),
             Refusal::Unavailable => status(&json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "ServiceUnavailable", "code": 503,
                 "message": "the server is currently unable to handle the request",

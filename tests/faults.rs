@@ -194,6 +194,53 @@ fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
 }
 
 #[test]
+fn a_first_list_without_an_answer_is_exit_4_in_time_and_named() {
+    if Bed::is_off("a_first_list_without_an_answer_is_exit_4_in_time_and_named") {
+        return;
+    }
+    let faults = [
+        ("deployments", Fault::Hang),
+        ("pods", Fault::Trickle(0)),
+        ("services", Fault::Cut(0)),
+        ("events", Fault::Hang),
+    ];
+    for (kind, fault) in faults {
+        let (namespace, proxy) = behind_a_proxy("silent");
+        let path = format!("/{kind}");
+        proxy.on(move |request| request.is("GET", &path)).answer(fault);
+        deploy(&proxy, &namespace)
+            .exits(4)
+            .says(&format!("error[HC1010]: cannot watch {kind} in namespace {}", namespace.name))
+            .says("the API server did not answer within 10 s")
+            .within(CALL + REST);
+        assert_eq!(answers(&proxy.requests_that(is_write)), []);
+    }
+}
+
+#[test]
+fn a_list_and_a_watch_that_are_answered_410_are_begun_anew() {
+    if Bed::is_off("a_list_and_a_watch_that_are_answered_410_are_begun_anew") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("gone");
+    // The first list of each kind; then each watch is cut after it, and does not find its place again.
+    let kinds = ["deployments", "pods", "replicasets", "endpointslices", "events"];
+    for kind in kinds {
+        let watch = move |request: &Request| request.watches(kind);
+        let list = move |request: &Request| request.is("GET", &format!("/{kind}"));
+        proxy.on(list).nth(1).answer(Fault::Refuse(Refusal::Expired));
+        proxy.on(watch).nth(2).answer(Fault::Cut(1));
+        proxy.on(watch).nth(3).answer(Fault::Refuse(Refusal::Expired));
+    }
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    let watches = proxy.requests_that(|request| request.watches("deployments"));
+    let begins_anew: Vec<bool> =
+        watches.iter().map(|request| request.path.contains("sendInitialEvents=true")).collect();
+    assert_eq!(begins_anew[..4], [true, true, false, true], "{watches:?}");
+    assert_eq!(watches[2].answered, Some(410));
+}
+
+#[test]
 fn watches_that_are_cut_again_and_again_still_show_the_whole_rollout() {
     if Bed::is_off("watches_that_are_cut_again_and_again_still_show_the_whole_rollout") {
         return;
@@ -211,6 +258,19 @@ fn watches_that_are_cut_again_and_again_still_show_the_whole_rollout() {
     proxy.on(first_of_each(is_watch)).answer(Fault::Cut(1));
     proxy.command(&namespace, &["status"]).run().exits(0);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
+}
+
+#[test]
+fn a_watch_that_ends_and_is_not_answered_when_it_goes_on_is_begun_anew() {
+    if Bed::is_off("a_watch_that_ends_and_is_not_answered_when_it_goes_on_is_begun_anew") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("half-open");
+    let watch = |request: &Request| request.watches("deployments");
+    proxy.on(watch).nth(1).answer(Fault::Cut(1));
+    proxy.on(watch).nth(2).answer(Fault::Hang);
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").within(CALL + REST);
+    assert_eq!(answers(&proxy.requests_that(watch)), [Some(200), None, Some(200)]);
 }
 
 #[test]
@@ -314,4 +374,22 @@ fn a_slow_network_makes_everything_slower_and_nothing_else() {
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201)]);
     proxy.command(&namespace, &["status"]).run().exits(0);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
+}
+
+#[test]
+fn a_403_is_believed_at_the_beginning_and_not_after_a_lost_connection() {
+    if Bed::is_off("a_403_is_believed_at_the_beginning_and_not_after_a_lost_connection") {
+        return;
+    }
+    let (namespace, proxy) = behind_a_proxy("roles");
+    let watch = |request: &Request| request.watches("deployments");
+    proxy.on(watch).nth(1).answer(Fault::Cut(1));
+    proxy.on(watch).first(5).answer(Fault::Refuse(Refusal::Forbidden));
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
+    let answered = answers(&proxy.requests_that(watch));
+    assert_eq!(answered[..6], [Some(200), Some(403), Some(403), Some(403), Some(403), Some(200)]);
+
+    let (namespace, proxy) = behind_a_proxy("roles");
+    proxy.on(watch).answer(Fault::Refuse(Refusal::Forbidden));
+    deploy(&proxy, &namespace).exits(6);
 }

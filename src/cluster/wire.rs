@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 /// After a lost connection a restarted API server answers 403 until its roles are loaded.
-const ROLES_LOAD: Duration = Duration::from_secs(15);
+pub(super) const ROLES_LOAD: Duration = Duration::from_secs(15);
 
 /// Counters of one connection to a cluster, watches included.
 #[derive(Debug, Default)]
