@@ -1,11 +1,16 @@
 //! What goes wrong between the binary and the API server: it is borne where it may pass, and said where it does not.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, Namespace, Run};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Own, Run, alone};
 use crate::fault::{Fault, Proxy, Refusal, Request};
+use crate::refusals::until;
 
 /// How long the binary may take until it sends a request, on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -392,4 +397,116 @@ fn a_403_is_believed_at_the_beginning_and_not_after_a_lost_connection() {
     let (namespace, proxy) = behind_a_proxy("roles");
     proxy.on(watch).answer(Fault::Refuse(Refusal::Forbidden));
     deploy(&proxy, &namespace).exits(6);
+}
+
+/// Ends a component of a cluster of the test's own as a crash does.
+fn crash(own: &Own, component: &str) {
+    let status = own.handsctl(&["cluster", "status", "-o", "json"]).json();
+    let mut processes = status["processes"].as_array().unwrap().iter();
+    let process = processes.find(|process| process["component"] == component);
+    let pid = process.unwrap_or_else(|| panic!("{status}"))["pid"].as_i64().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// An administrator whom the server knows by a role, and not by the certificate that needs none; the kubeconfig.
+fn administrator(own: &Own, bed: &Bed) -> PathBuf {
+    bed.kubectl(&["create", "namespace", "openhands"]);
+    bed.kubectl(&["create", "serviceaccount", "tester", "-n", "openhands"]);
+    let subject = "--serviceaccount=openhands:tester";
+    bed.kubectl(&["create", "clusterrolebinding", "tester", "--clusterrole=cluster-admin", subject]);
+    let token = bed.kubectl(&["create", "token", "tester", "-n", "openhands"]);
+    let config = bed.kubectl(&["config", "view", "--raw", "-o", "json"]);
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["users"][0]["user"] = json!({ "token": token.trim() });
+    let path = own.home.join("kubeconfig.json");
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// A `deploy` that runs until its pod cannot be placed.
+struct Unplaced<'a> {
+    own: &'a Own,
+    child: Child,
+    stream: PathBuf,
+}
+
+impl<'a> Unplaced<'a> {
+    fn deploy(own: &'a Own, bed: &Bed, kubeconfig: &Path, name: &str) -> Self {
+        let stream = own.home.join(name);
+        let arguments = ["deploy", "--name", name, "--events", stream.to_str().unwrap()];
+        let place = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--context", &bed.context];
+        let child = alone(&own.home, &[arguments.as_slice(), &place].concat()).spawn();
+        let label = format!("app.kubernetes.io/instance={name}");
+        let reasons = "jsonpath={.items[*].status.conditions[*].reason}";
+        let pods = ["get", "pods", "-n", "openhands", "-l", &label, "-o", reasons];
+        until(bed, &pods, |reasons| reasons.contains("Unschedulable"));
+        Self { own, child, stream }
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.stream).unwrap();
+        // The last line may be half written.
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn outages(&self) -> usize {
+        self.events().iter().filter(|event| event["id"] == "HC1012").count()
+    }
+
+    /// The API server dies, and this is noticed.
+    fn loses_its_server(&self) {
+        crash(self.own, "kube-apiserver");
+        let deadline = Instant::now() + PATIENCE;
+        while self.outages() == 0 {
+            assert!(Instant::now() < deadline, "{:?}", self.events());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The exit code and stderr.
+    fn end(self) -> (Option<i32>, String) {
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+#[test]
+fn an_api_server_that_dies_in_the_middle_of_a_rollout_and_comes_back_is_waited_for() {
+    if Bed::is_off("an_api_server_that_dies_in_the_middle_of_a_rollout_and_comes_back_is_waited_for") {
+        return;
+    }
+    let config = |grace: &str| {
+        format!(
+            "[deploy]\nnode_selector = {{ disk = \"gold\" }}\ntolerate = {{ unschedulable = \"{grace}\" }}\n"
+        )
+    };
+    let own = Own::new("dies", &config("10m"));
+    own.handsctl(&["cluster", "up"]).exits(0);
+    let bed = own.bed();
+    let kubeconfig = administrator(&own, &bed);
+
+    let deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "patient");
+    deploy.loses_its_server();
+    own.handsctl(&["cluster", "up"]).exits(0);
+    bed.kubectl(&["label", "node", "--all", "disk=gold"]);
+    let outages = deploy.outages();
+    let (code, stderr) = deploy.end();
+    assert_eq!((code, outages), (Some(0), 1), "{stderr}");
+    for text in ["warning   HC1012 the connection to the API server was lost", "deployment.apps/patient 1/1"]
+    {
+        assert!(stderr.contains(text), "stderr lacks {text:?}: {stderr}");
+    }
+
+    // The grace passes while nobody sees whether the pod was placed.
+    own.config(&config("8s"));
+    bed.kubectl(&["label", "node", "--all", "disk-"]);
+    let mut deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "blind");
+    deploy.loses_its_server();
+    std::thread::sleep(Duration::from_secs(9));
+    assert!(deploy.child.try_wait().unwrap().is_none(), "{:?}", deploy.events());
+    own.handsctl(&["cluster", "up"]).exits(0);
+    let (code, stderr) = deploy.end();
+    assert_eq!(code, Some(9), "{stderr}");
+    assert!(stderr.contains("error[HC4301]: no node can take the pod"), "{stderr}");
 }

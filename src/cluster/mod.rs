@@ -14,6 +14,7 @@ pub mod probe;
 mod repeated;
 pub mod rights;
 pub mod rules;
+mod sight;
 pub mod simulated;
 pub mod survey;
 pub mod target;
