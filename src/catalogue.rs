@@ -100,6 +100,8 @@ catalogue! {
         "The kubeconfig could not be read or a context, cluster or user in it is incomplete."
     Unreachable "HC1010" "the cluster does not answer"
         "No connection to the API server, or no answer in time. The server may be stopped, or a VPN or proxy may be missing."
+    ConnectionLost "HC1012" "the connection to the API server was lost"
+        "While the command waited, the API server stopped answering, or the way to it broke. The connection is made anew and the command goes on from what is there then; nothing is judged by what was seen before."
     Untrusted "HC1011" "the API server's certificate is not trusted"
         "The server answered with a certificate that the kubeconfig's certificate authority did not sign. Either the cluster was made anew under the same address, or something stands in between."
     Unauthenticated "HC1020" "the cluster does not know you"

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
@@ -45,6 +45,7 @@ pub(crate) struct Request {
     /// With its query.
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
+    pub(crate) came: Instant,
     /// The status that the binary got; None where it got nothing, or nothing yet.
     pub(crate) answered: Option<u16>,
 }
@@ -62,7 +63,7 @@ pub(crate) enum Fault {
     LoseAnswer,
     /// There is never an answer; the server never hears of the request.
     Hang,
-    /// The answer's body comes with this many bytes a second.
+    /// After this many lines the answer's body comes with a byte a second.
     Trickle(usize),
     /// The answer is cut off within the line after this many; a line is an event of a watch.
     Cut(usize),
@@ -79,6 +80,8 @@ pub(crate) enum Fault {
 pub(crate) enum Refusal {
     /// 409, without causes: a precondition is not met.
     Conflict,
+    /// 403 for an account that no role names.
+    Forbidden,
     /// 410: a list or a watch from a resourceVersion that is too old.
     Expired,
     /// 429 of priority and fairness: no `Status`, only the header says when to come again, in seconds.
@@ -108,7 +111,7 @@ pub(crate) struct When<'a> {
 
 type Matches = dyn Fn(&Request) -> bool + Send + Sync;
 
-/// Which of the requests that match; the first is 1.
+/// Which of the requests that match, counted from when the rule is set; the first is 1.
 #[derive(Debug, Clone, Copy)]
 enum Turns {
     All,
@@ -209,12 +212,12 @@ impl Drop for Proxy {
 }
 
 impl When<'_> {
-    /// Only the nth request that matches; the first is 1.
+    /// Only the nth request that matches from now on; the first is 1.
     pub(crate) fn nth(self, number: usize) -> Self {
         Self { turns: Turns::Only(number), ..self }
     }
 
-    /// Only the first requests that match.
+    /// Only the first requests that match from now on.
     pub(crate) fn first(self, count: usize) -> Self {
         Self { turns: Turns::First(count), ..self }
     }
@@ -349,6 +352,7 @@ async fn answer(
         method: head.method.to_string(),
         path: head.uri.to_string(),
         body: body.to_vec(),
+        came: Instant::now(),
         answered: None,
     };
     let (position, fault) = script.take(kept.clone());
@@ -368,7 +372,7 @@ async fn answer(
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Trickle(bytes)) => passed_on.await?.map(|body| streamed(trickle(chunks(body), bytes))),
+        Some(Fault::Trickle(lines)) => passed_on.await?.map(|body| streamed(trickle(chunks(body), lines))),
         Some(Fault::Cut(lines)) => passed_on.await?.map(|body| streamed(cut(chunks(body), lines))),
         Some(Fault::Expire(lines)) => passed_on.await?.map(|body| streamed(expire(chunks(body), lines))),
         Some(Fault::Hold(gate)) => {
@@ -425,17 +429,19 @@ fn chunks(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpi
     body.into_data_stream().map_err(io::Error::other)
 }
 
-/// So many bytes a second.
+/// So many lines, and then a byte a second.
 fn trickle(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send,
-    bytes: usize,
+    count: usize,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let pieces = move |chunk: Bytes| {
-        let pieces: Vec<Bytes> = chunk.chunks(bytes).map(Bytes::copy_from_slice).collect();
-        stream::iter(pieces).then(|piece| async {
+    let mut left = count;
+    let pieces = move |mut chunk: Bytes| {
+        let whole = chunk.split_to(lines_end(&chunk, &mut left));
+        let slow = stream::iter(chunk).then(|byte| async move {
             sleep(Duration::from_secs(1)).await;
-            Ok(piece)
-        })
+            Ok(Bytes::from(vec![byte]))
+        });
+        stream::once(async move { Ok(whole) }).chain(slow)
     };
     chunks.map_ok(pieces).try_flatten()
 }
@@ -467,19 +473,28 @@ fn lines(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
     count: usize,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::try_unfold((chunks, count), |(mut chunks, left)| async move {
+    stream::try_unfold((chunks, count), |(mut chunks, mut left)| async move {
         if left == 0 {
             return Ok(None);
         }
         let Some(mut chunk) = chunks.try_next().await? else { return Ok(None) };
-        let mut ends = chunk.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        let found = ends.by_ref().take(left).collect::<Vec<_>>();
-        let left = left - found.len();
-        if let (0, Some(end)) = (left, found.last()) {
-            chunk.truncate(*end);
-        }
+        chunk.truncate(lines_end(&chunk, &mut left));
         Ok(Some((chunk, (chunks, left))))
     })
+}
+
+/// How much of the chunk belongs to the lines that are left; takes its lines off them.
+fn lines_end(chunk: &[u8], left: &mut usize) -> usize {
+    if *left == 0 {
+        return 0;
+    }
+    for (at, _) in chunk.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        *left -= 1;
+        if *left == 0 {
+            return at + 1;
+        }
+    }
+    chunk.len()
 }
 
 impl Refusal {
@@ -489,6 +504,11 @@ impl Refusal {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict", "code": 409,
                 "message": "Operation cannot be fulfilled on deployments.apps \"oh\": Precondition failed: UID in precondition: a, UID in object meta: b",
                 "details": { "name": "oh", "group": "apps", "kind": "deployments" },
+            })),
+            Refusal::Forbidden => status(&json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
+                "message": "deployments.apps is forbidden: User \"x\" cannot watch resource \"deployments\" in API group \"apps\" in the namespace \"n\"",
+                "details": { "group": "apps", "kind": "deployments" },
             })),
             Refusal::Expired => status(&Self::expired()),
             Refusal::Unavailable => status(&json!({

@@ -8,10 +8,12 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
+use kube::core::response::StatusDetails;
 use serde_json::Value;
 
 use super::answer;
 use super::fault;
+use super::repeated;
 use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::plan::{labels, yaml};
@@ -120,19 +122,24 @@ impl Api {
 
     /// POST of an object: create-only.
     pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.call(&Method::POST, &as_manager(path), object.to_string(), "application/json").await
+        let (outcome, attempts) =
+            self.send(&Method::POST, &as_manager(path), object.to_string(), "application/json").await;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        self.or_own_doing(outcome, attempts, &format!("{path}/{name}"), object).await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
     pub async fn apply(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.patch(&as_manager(path), object).await
+        let (outcome, attempts) = self.patch(&as_manager(path), object).await;
+        self.or_own_doing(outcome, attempts, path, object).await
     }
 
     /// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is
     /// no conflict.
     pub async fn apply_as_restart(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         let manager = format!("{}-restart", labels::MANAGER);
-        self.patch(&format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true"), object).await
+        let path = format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true");
+        self.patch(&path, object).await.0
     }
 
     /// The same as a dry run, where the server checks and answers and keeps nothing, or by force, where fields that
@@ -140,7 +147,8 @@ impl Api {
     pub async fn apply_as(&self, path: &str, object: &Value, manner: Manner) -> Result<Answer, Fault> {
         let dry_run = if manner.dry_run { "&dryRun=All" } else { "" };
         let force = if manner.force { "&force=true" } else { "" };
-        self.patch(&format!("{}{dry_run}{force}", as_manager(path)), object).await
+        let (outcome, attempts) = self.patch(&format!("{}{dry_run}{force}", as_manager(path)), object).await;
+        if manner.dry_run { outcome } else { self.or_own_doing(outcome, attempts, path, object).await }
     }
 
     /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it has to carry what keeps
@@ -151,9 +159,30 @@ impl Api {
     }
 
     /// The server reads the body as YAML, although it is JSON.
-    async fn patch(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+    async fn patch(&self, path: &str, object: &Value) -> (Result<Answer, Fault>, u32) {
         let body = yaml::printable(&object.to_string());
-        self.call(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+        self.send(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+    }
+
+    /// A write whose answer was lost is sent again, and may then be refused for what it did itself: a 409 is
+    /// believed only where the object does not say what was sent.
+    async fn or_own_doing(
+        &self,
+        outcome: Result<Answer, Fault>,
+        attempts: u32,
+        path: &str,
+        object: &Value,
+    ) -> Result<Answer, Fault> {
+        if attempts == 1 || !matches!(&outcome, Err(fault) if fault.code() == Some(409)) {
+            return outcome;
+        }
+        match self.find(path).await? {
+            Some(found) if repeated::is_own_doing(object, &found) => {
+                let status = if repeated::is_create(object) { 201 } else { 200 };
+                Ok(Answer { status, warnings: Vec::new(), body: found })
+            }
+            _ => outcome,
+        }
     }
 
     /// PUT of an object that was read: refused where somebody changed it since.
@@ -184,6 +213,17 @@ impl Api {
         body: String,
         content: &'static str,
     ) -> Result<Answer, Fault> {
+        self.send(method, path, body, content).await.0
+    }
+
+    /// The outcome, and how often it was sent for that.
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: String,
+        content: &'static str,
+    ) -> (Result<Answer, Fault>, u32) {
         let bytes = body.into_bytes();
         let begun = Instant::now();
         // A server that has never answered is not waited for longer than one that takes no connection.
@@ -199,14 +239,14 @@ impl Api {
             let fault = match outcome {
                 Ok(answer) => {
                     self.wire.answered(sent.elapsed(), || format!("{method} {path}"));
-                    return Ok(answer);
+                    return (Ok(answer), attempt);
                 }
                 Err(fault) => fault,
             };
             let wait = self.retry_after(&fault).map(|asked| asked.max(pause));
             match wait.filter(|wait| attempt < ATTEMPTS && begun.elapsed() + *wait < limit) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(fault),
+                None => return (Err(fault), attempt),
             }
             attempt += 1;
             pause *= 2;
@@ -217,9 +257,10 @@ impl Api {
     /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
     fn retry_after(&self, fault: &Fault) -> Option<Duration> {
         match fault {
-            Fault::Refused(status) if matches!(status.code, 429 | 503 | 504) => {
+            Fault::Refused(status) if matches!(status.code, 429 | 500..) => {
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                Some(Duration::from_secs(u64::from(seconds)))
+                let is_passing = matches!(status.code, 429 | 503 | 504) || seconds > 0;
+                is_passing.then(|| Duration::from_secs(u64::from(seconds)))
             }
             Fault::Refused(status) if status.code == 403 && self.wire.roles_may_be_missing() => {
                 Some(Duration::ZERO)
@@ -274,7 +315,7 @@ impl Api {
         }
         let bytes = body.collect().await.map_err(Fault::Lost)?.to_bytes();
         if !head.status.is_success() {
-            return Err(Fault::Refused(Box::new(status_of(head.status.as_u16(), &bytes))));
+            return Err(Fault::Refused(Box::new(status_of(&head, &bytes))));
         }
         Ok((head, bytes))
     }
@@ -285,13 +326,27 @@ fn as_manager(path: &str) -> String {
     format!("{path}?fieldManager={}&fieldValidation=Strict", labels::MANAGER)
 }
 
-/// The server's `Status`, or one made of what something in between answered.
-fn status_of(code: u16, body: &[u8]) -> Status {
+/// The server's `Status`, or one made of what something else answered: a proxy in between, or the server's own
+/// priority and fairness, whose 429 says only in a header when to come again.
+fn status_of(head: &http::response::Parts, body: &[u8]) -> Status {
     let mut status: Status = serde_json::from_slice(body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(body).chars().take(500).collect(),
         ..Status::default()
     });
-    status.code = code;
+    status.code = head.status.as_u16();
+    let seconds =
+        head.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(seconds) = seconds {
+        let details = status.details.get_or_insert_with(|| StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+        details.retry_after_seconds = details.retry_after_seconds.max(seconds);
+    }
     status
 }
 
@@ -313,8 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_status_keeps_its_text() {
-        let status = status_of(502, b"<html>bad gateway</html>");
+    fn an_answer_that_is_no_status_keeps_its_text_and_its_header() {
+        let head = |code: u16| http::Response::builder().status(code);
+        let head_of = |head: http::response::Builder| head.body(()).unwrap().into_parts().0;
+        let status = status_of(&head_of(head(502)), b"<html>bad gateway</html>");
         assert_eq!((status.code, status.message.as_str()), (502, "<html>bad gateway</html>"));
+        assert_eq!(status.details, None);
+        let status = status_of(&head_of(head(429).header("Retry-After", "3")), b"Too many requests");
+        assert_eq!(status.details.unwrap().retry_after_seconds, 3);
     }
 }

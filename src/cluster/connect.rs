@@ -193,6 +193,7 @@ fn client(config: Config, wire: &Arc<Wire>) -> Result<Client, kube::Error> {
         request
     });
     let responses = MapResponseLayer::new(move |response: http::Response<_>| {
+        received.heard(response.status());
         let received = received.clone();
         response.map(|body| {
             http_body_util::BodyExt::map_frame(body, move |frame: http_body::Frame<bytes::Bytes>| {

@@ -1,6 +1,6 @@
 //! Revisions of the set in the cluster: recorded, marked, deleted.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{Api, Fault};
 use crate::catalogue::Id;
@@ -55,28 +55,15 @@ pub async fn record(
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
         Ok(_) => Ok(Recorded { number, path: path(set, number), outcome: Outcome::Applying }),
-        Err(fault) if fault.code() == Some(409) => adopt(api, set, number, &manifest).await,
-        Err(fault) => Err(fault
-            .explain(&format!("cannot create {id} in namespace {}", set.namespace))
-            .fact("state", "nothing of the set was changed")),
-    }
-}
-
-/// A revision of this number exists: ours, where only the answer to its creation was lost.
-async fn adopt(api: &Api, set: &ApplySet, number: u64, manifest: &Value) -> Result<Recorded> {
-    let path = path(set, number);
-    let id = SECRET.id(&set.namespace, &revision::name(set, number));
-    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
-    match found {
-        Some(found) if found["data"] == manifest["data"] && found["type"] == manifest["type"] => {
-            Ok(Recorded { number, path, outcome: Outcome::Applying })
-        }
-        _ => Err(Error::new(
+        Err(fault) if fault.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
             format!("{id} in namespace {} exists and is no revision of this set", set.namespace),
         )
         .hint(format!("kubectl delete {id} -n {} removes it", set.namespace))),
+        Err(fault) => Err(fault
+            .explain(&format!("cannot create {id} in namespace {}", set.namespace))
+            .fact("state", "nothing of the set was changed")),
     }
 }
 

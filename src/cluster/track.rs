@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::api::Api;
 use super::evidence;
+use super::sight::Sight;
 use super::watch::{Seen, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -72,6 +73,7 @@ pub async fn track(
     events: &Events,
 ) -> Result<Ending> {
     let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
+    let mut sight = Sight::of(api.wire());
     let mut next_word = Instant::now() + HEARTBEAT;
     loop {
         while let Some(seen) = watches.pending() {
@@ -80,8 +82,11 @@ pub async fn track(
         let now = api.wire().server_time();
         let judgement = judge(&rollout.world, &rollout.expected, &rollout.tolerance, now);
         say(&judgement, &mut said, events).await;
+        let clears = sight.look(events).await;
         let until = match judgement.verdict {
             Verdict::Ready => return Ok(Ending::Ready(workloads(&judgement))),
+            // What has passed its grace unseen may have healed unseen.
+            Verdict::Failed if clears.is_some() => None,
             Verdict::Failed => {
                 let mut findings = judgement.findings;
                 complete(api, &mut findings).await;
@@ -92,9 +97,10 @@ pub async fn track(
             }
             Verdict::Waiting { until } => until,
         };
-        let wake =
-            until.map_or(next_word, |until| next_word.min(Instant::now() + duration_between(now, until)));
+        let until = until.map(|until| Instant::now() + duration_between(now, until));
+        let wake = [until, clears].into_iter().flatten().fold(next_word, Instant::min);
         tokio::select! {
+            () = sight.changed() => {}
             seen = watches.next() => match seen {
                 Some(seen) => show(&mut rollout.world, watches, seen, api.wire().server_time())?,
                 None => return Err(Error::internal("all watches ended")),
@@ -102,11 +108,11 @@ pub async fn track(
             () = tokio::time::sleep_until(wake.min(rollout.deadline)) => {}
         }
         if Instant::now() >= rollout.deadline {
-            return Err(deadline_passed(&judgement));
+            return Err(deadline_passed(&judgement, sight.outage()));
         }
         if Instant::now() >= next_word {
             next_word += HEARTBEAT;
-            wait(&judgement, rollout.deadline, events).await;
+            wait(&judgement, sight.outage(), rollout.deadline, events).await;
         }
     }
 }
@@ -162,22 +168,33 @@ fn workloads(judgement: &Judgement) -> String {
     workloads.map(|state| format!("{} {}", state.id, state.message)).collect::<Vec<_>>().join(", ")
 }
 
-async fn wait(judgement: &Judgement, deadline: Instant, events: &Events) {
+async fn wait(judgement: &Judgement, outage: Option<Duration>, deadline: Instant, events: &Events) {
+    let left = Some(deadline.saturating_duration_since(Instant::now()));
+    if let Some(message) = outage.map(away) {
+        events.send(Event::Waiting { object: None, message, left }).await;
+        return;
+    }
     // A claim waits for its pod more often than a pod for its claim.
     let mut waits = judgement.objects.iter().filter(|state| !state.ready);
     let first = waits.clone().next();
     if let Some(state) = waits.find(|state| state.id.kind != CLAIM.kind).or(first) {
-        let left = Some(deadline.saturating_duration_since(Instant::now()));
         let (object, message) = (Some(state.id.clone()), state.message.clone());
         events.send(Event::Waiting { object, message, left }).await;
     }
 }
 
-fn deadline_passed(judgement: &Judgement) -> Error {
+fn away(outage: Duration) -> String {
+    format!("the API server has not answered for {} s", outage.as_secs())
+}
+
+fn deadline_passed(judgement: &Judgement, outage: Option<Duration>) -> Error {
     let mut error =
         Error::new(Id::DeadlinePassed, Kind::Deadline, "the command's time is over before the rollout is");
     for state in judgement.objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
+    }
+    if let Some(outage) = outage {
+        error = error.fact("waiting", away(outage));
     }
     error
         .hint("what was applied stays and goes on; handsctl status shows how far it is")

@@ -1,28 +1,34 @@
 //! Watches: what is there, then every change, over lost connections.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use kube::Client;
 use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
-use kube::runtime::watcher;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::api::{Api, Fault};
-use super::wire::Wire;
+use super::wire::{self, Wire};
 use crate::error::Result;
-use crate::plan::kind::KindInfo;
+use crate::plan::kind::{EVENT, KindInfo};
 
-/// A watch ends and is begun anew after this many seconds; kube notices a silent connection 5 s later.
+/// A watch is ended by the server and begun anew after this many seconds.
 const WATCH_SECONDS: u32 = 120;
-/// The pause before a broken watch is begun anew; it doubles up to [`LONGEST_PAUSE`].
+/// A watch that is silent for longer than that is a connection without another side.
+const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// The pause before a watch that has ended is begun anew; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long a server that answers with faults is asked for the first list.
-const FIRST_LIST: Duration = Duration::from_secs(10);
+/// How long the beginning of an answer may take, and how long a server that answers with faults is asked for the
+/// first list.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Stands at the bookmark after everything that is there
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+const LIST_ENDS: &str = "k8s.io/initial-events-end";
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -67,25 +73,32 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Begins to watch. Streaming lists (KEP-3157) where the server has them, else list and watch.
+    /// Begins to watch. Streaming lists (KEP-3157) where the server has them, else list and watch. Of Events only
+    /// those are shown that happen from now on.
     #[must_use]
     pub fn open(api: &Api, scopes: Vec<Scope>, streaming: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for (index, scope) in scopes.iter().enumerate() {
+            let beginning = match streaming {
+                _ if scope.kind == EVENT => Beginning::FromNow,
+                true => Beginning::Streamed,
+                false => Beginning::Listed,
+            };
             let follow = Follow {
                 index,
                 resources: resources(api.client().clone(), scope),
                 labels: scope.labels.clone(),
+                beginning,
                 wire: api.wire().clone(),
                 sender: sender.clone(),
                 begun: Instant::now(),
+                listed: false,
+                version: None,
+                pause: FIRST_PAUSE,
+                refused: None,
             };
-            if scope.kind.kind == "Event" {
-                tasks.spawn(follow.new_events());
-            } else {
-                tasks.spawn(follow.objects(streaming));
-            }
+            tasks.spawn(follow.run());
         }
         Self { scopes, receiver, _tasks: tasks }
     }
@@ -152,160 +165,197 @@ fn resources(client: Client, scope: &Scope) -> kube::Api<DynamicObject> {
     }
 }
 
+/// How a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// With what is there, in the watch itself.
+    Streamed,
+    /// With what is there, by a list.
+    Listed,
+    /// With nothing: what is there already would be taken for new.
+    FromNow,
+}
+
+/// One watch, over as many connections as it takes.
 struct Follow {
     index: usize,
     resources: kube::Api<DynamicObject>,
     labels: String,
+    beginning: Beginning,
     wire: Arc<Wire>,
     sender: mpsc::UnboundedSender<Seen>,
     begun: Instant,
+    /// Whether what is there has been shown.
+    listed: bool,
+    /// Where to go on; None where what is there has to be shown first.
+    version: Option<String>,
+    pause: Duration,
+    /// Since when it is refused although it was allowed before.
+    refused: Option<Instant>,
 }
 
 impl Follow {
-    /// All objects that match, then every change.
-    async fn objects(self, mut streaming: bool) {
-        let mut listed = false;
-        let mut pause = FIRST_PAUSE;
-        'restart: loop {
-            let mut config = watcher::Config::default().labels(&self.labels).timeout(WATCH_SECONDS);
-            if streaming {
-                config = config.streaming_lists();
-            }
-            let mut stream = watcher(self.resources.clone(), config).boxed();
-            let mut listing = Vec::new();
-            while let Some(event) = stream.next().await {
-                let seen = match event {
-                    Ok(watcher::Event::Init) => {
-                        listing.clear();
-                        continue;
-                    }
-                    Ok(watcher::Event::InitApply(object)) => {
-                        listing.extend(value(object));
-                        continue;
-                    }
-                    Ok(watcher::Event::InitDone) => {
-                        listed = true;
-                        self.wire.answered(Duration::ZERO, String::new);
-                        Some(Seen::Listed(self.index, std::mem::take(&mut listing)))
-                    }
-                    Ok(watcher::Event::Apply(object)) => {
-                        value(object).map(|object| Seen::Changed(self.index, object))
-                    }
-                    Ok(watcher::Event::Delete(object)) => {
-                        value(object).map(|object| Seen::Gone(self.index, object))
-                    }
-                    Err(error) => {
-                        let fault = fault_of(error);
-                        if streaming && matches!(fault.code(), Some(400 | 422)) {
-                            streaming = false;
-                            continue 'restart;
-                        }
-                        if self.is_final(&fault, listed) {
-                            let _nobody_listens = self.sender.send(Seen::Failed(self.index, fault));
-                            return;
-                        }
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                        continue;
-                    }
-                };
-                pause = FIRST_PAUSE;
-                if let Some(seen) = seen
-                    && self.sender.send(seen).is_err()
-                {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Events that happen from now on. What happened before would be replayed as new.
-    async fn new_events(self) {
-        let mut version: Option<String> = None;
-        let mut listed = false;
-        let mut pause = FIRST_PAUSE;
+    async fn run(mut self) {
         loop {
-            match self.follow_events(&mut version, &mut listed).await {
-                Ok(()) => pause = FIRST_PAUSE,
-                Err(fault) if fault.code() == Some(410) => version = None,
-                Err(fault) if self.is_final(&fault, listed) => {
-                    let _nobody_listens = self.sender.send(Seen::Failed(self.index, fault));
+            match self.follow().await {
+                Ok(()) if self.is_out_of_patience() => {
+                    self.show(Seen::Failed(self.index, Fault::TimedOut(ANSWER)));
                     return;
                 }
-                Err(_lost) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                Ok(()) => {}
+                Err(fault) if self.beginning == Beginning::Streamed && is_unknown_option(&fault) => {
+                    self.beginning = Beginning::Listed;
+                    continue;
                 }
+                Err(fault) if self.is_final(&fault) => {
+                    self.show(Seen::Failed(self.index, fault));
+                    return;
+                }
+                Err(fault) if fault.code() == Some(410) => self.version = None,
+                Err(_may_pass) => {}
             }
             if self.sender.is_closed() {
                 return;
             }
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn follow_events(&self, version: &mut Option<String>, listed: &mut bool) -> Result<(), Fault> {
-        if version.is_none() {
-            let list = self.resources.list(&ListParams::default().limit(1)).await.map_err(fault_of_kube)?;
-            *version = list.metadata.resource_version;
-            if !std::mem::replace(listed, true) {
-                let _nobody_listens = self.sender.send(Seen::Listed(self.index, Vec::new()));
+    /// Goes on from where it is until the connection ends.
+    async fn follow(&mut self) -> Result<(), Fault> {
+        let mut parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
+        // What is there, while it is being shown in the watch.
+        let mut listing = None;
+        let from = match &self.version {
+            Some(version) => version.clone(),
+            None if self.beginning == Beginning::Streamed => {
+                listing = Some(Vec::new());
+                parameters = parameters.initial_events();
+                "0".to_owned()
             }
+            None => self.list().await?,
+        };
+        let stream = answered(ANSWER, self.resources.watch(&parameters, &from)).await?;
+        let mut stream = pin!(stream);
+        self.refused = None;
+        loop {
+            let silence = if listing.is_some() { ANSWER } else { SILENCE };
+            let Some(event) = answered(silence, stream.try_next()).await? else { return Ok(()) };
+            self.pause = FIRST_PAUSE;
+            self.take(event, &mut listing)?;
         }
-        let from = version.clone().unwrap_or_default();
-        let parameters = WatchParams::default().timeout(WATCH_SECONDS);
-        let mut stream = self.resources.watch(&parameters, &from).await.map_err(fault_of_kube)?.boxed();
-        while let Some(event) = stream.try_next().await.map_err(fault_of_kube)? {
-            match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    version.clone_from(&object.metadata.resource_version);
-                    if let Some(object) = value(object) {
-                        let _nobody_listens = self.sender.send(Seen::Changed(self.index, object));
-                    }
+    }
+
+    fn take(
+        &mut self,
+        event: WatchEvent<DynamicObject>,
+        listing: &mut Option<Vec<Value>>,
+    ) -> Result<(), Fault> {
+        match (event, listing) {
+            (WatchEvent::Error(status), _) => return Err(Fault::Refused(status)),
+            (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
+                listing.extend(value(object));
+            }
+            // Not while what is there is shown.
+            (WatchEvent::Deleted(_), Some(_)) => {}
+            (WatchEvent::Bookmark(mark), listing) => {
+                let is_end = mark.metadata.annotations.contains_key(LIST_ENDS);
+                if listing.is_none() || is_end {
+                    self.version = Some(mark.metadata.resource_version);
                 }
-                WatchEvent::Bookmark(mark) => *version = Some(mark.metadata.resource_version),
-                WatchEvent::Deleted(object) => version.clone_from(&object.metadata.resource_version),
-                WatchEvent::Error(status) => return Err(Fault::Refused(status)),
+                if let Some(objects) = listing.take_if(|_| is_end) {
+                    self.shown(objects);
+                }
+            }
+            (WatchEvent::Added(object) | WatchEvent::Modified(object), None) => {
+                self.version.clone_from(&object.metadata.resource_version);
+                if let Some(object) = value(object) {
+                    self.show(Seen::Changed(self.index, object));
+                }
+            }
+            (WatchEvent::Deleted(object), None) => {
+                self.version.clone_from(&object.metadata.resource_version);
+                if let Some(object) = value(object) {
+                    self.show(Seen::Gone(self.index, object));
+                }
             }
         }
         Ok(())
     }
 
+    /// Shows what is there; the version to watch from.
+    async fn list(&mut self) -> Result<String, Fault> {
+        let from_now = self.beginning == Beginning::FromNow;
+        let parameters = ListParams::default().labels(&self.labels);
+        let parameters = if from_now { parameters.limit(1) } else { parameters };
+        let list = answered(ANSWER, self.resources.list(&parameters)).await?;
+        self.version.clone_from(&list.metadata.resource_version);
+        if !from_now {
+            self.shown(list.items.into_iter().filter_map(value).collect());
+        } else if !self.listed {
+            self.shown(Vec::new());
+        }
+        Ok(list.metadata.resource_version.unwrap_or_default())
+    }
+
+    fn shown(&mut self, objects: Vec<Value>) {
+        self.listed = true;
+        self.wire.answered(Duration::ZERO, String::new);
+        self.show(Seen::Listed(self.index, objects));
+    }
+
+    fn show(&self, seen: Seen) {
+        let _nobody_listens = self.sender.send(seen);
+    }
+
+    /// Whether a server that has not shown what is there has had time enough.
+    fn is_out_of_patience(&self) -> bool {
+        !self.listed && self.begun.elapsed() > ANSWER
+    }
+
     /// Whether waiting is of no use: a refusal, or no answer at all at the beginning.
-    fn is_final(&self, fault: &Fault, listed: bool) -> bool {
-        let out_of_patience = !listed && self.begun.elapsed() > FIRST_LIST;
+    fn is_final(&mut self, fault: &Fault) -> bool {
+        let out_of_patience = self.is_out_of_patience();
         match fault {
             Fault::Refused(status) => match status.code {
+                403 if self.listed => {
+                    self.refused.get_or_insert_with(Instant::now).elapsed() > wire::ROLES_LOAD
+                }
                 403 => !self.wire.roles_may_be_missing(),
                 401 | 404 | 405 | 422 => true,
+                500.. => {
+                    self.wire.was_lost();
+                    out_of_patience
+                }
                 _ => out_of_patience,
             },
             Fault::Lost(_) | Fault::TimedOut(_) => {
                 self.wire.was_lost();
-                out_of_patience || !listed && !self.wire.has_answered()
+                out_of_patience || !self.listed && !self.wire.has_answered()
             }
         }
     }
 }
 
+/// Whether the server does not know streaming lists.
+fn is_unknown_option(fault: &Fault) -> bool {
+    matches!(fault.code(), Some(400 | 422))
+}
+
+/// An answer, in time.
+async fn answered<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(Fault::Refused(status)),
+        Ok(Err(lost)) => Err(Fault::Lost(lost)),
+        Err(_elapsed) => Err(Fault::TimedOut(limit)),
+    }
+}
+
 fn value(object: DynamicObject) -> Option<Value> {
     serde_json::to_value(object).ok()
-}
-
-fn fault_of(error: watcher::Error) -> Fault {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => fault_of_kube(error),
-        watcher::Error::WatchError(status) => Fault::Refused(status),
-        watcher::Error::NoResourceVersion => {
-            Fault::Lost(kube::Error::Service("the list has no resourceVersion".into()))
-        }
-    }
-}
-
-fn fault_of_kube(error: kube::Error) -> Fault {
-    match error {
-        kube::Error::Api(status) => Fault::Refused(status),
-        other => Fault::Lost(other),
-    }
 }

@@ -4,10 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 
 /// After a lost connection a restarted API server answers 403 until its roles are loaded.
-const ROLES_LOAD: Duration = Duration::from_secs(15);
+pub(super) const ROLES_LOAD: Duration = Duration::from_secs(15);
 
 /// Counters of one connection to a cluster, watches included.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub struct Wire {
     answered: AtomicU64,
     slowest: Mutex<Option<(Duration, String)>>,
     lost: Mutex<Option<Instant>>,
+    outage: watch::Sender<Option<Instant>>,
     /// Seconds that the server's clock is ahead of ours.
     ahead: AtomicI64,
     /// The last `Date`, in seconds since 1970; 0 before the first.
@@ -99,9 +102,28 @@ impl Wire {
     }
 
     pub(super) fn was_lost(&self) {
+        let now = Instant::now();
         if let Ok(mut lost) = self.lost.lock() {
-            *lost = Some(Instant::now());
+            *lost = Some(now);
         }
+        self.outage.send_if_modified(|since| {
+            let begins = since.is_none();
+            since.get_or_insert(now);
+            begins
+        });
+    }
+
+    /// Takes the beginning of an answer. 5xx is the word of a server that cannot, or of a proxy that reaches none.
+    pub(super) fn heard(&self, status: StatusCode) {
+        if !status.is_server_error() {
+            self.outage.send_if_modified(|since| since.take().is_some());
+        }
+    }
+
+    /// Since when the server has not been reached; None while it answers.
+    #[must_use]
+    pub fn outage(&self) -> watch::Receiver<Option<Instant>> {
+        self.outage.subscribe()
     }
 
     /// Whether the server has answered at all: before that a refused connection is final.
@@ -123,5 +145,26 @@ impl Wire {
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
             slowest: self.slowest.lock().ok().and_then(|slowest| slowest.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_begins_with_the_first_loss_and_ends_with_an_answer_that_is_no_5xx() {
+        let wire = Wire::default();
+        let mut outage = wire.outage();
+        wire.heard(StatusCode::OK);
+        assert!(!outage.has_changed().unwrap());
+        wire.was_lost();
+        let begun = *outage.borrow_and_update();
+        assert!(begun.is_some());
+        wire.was_lost();
+        wire.heard(StatusCode::BAD_GATEWAY);
+        assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (begun, false));
+        wire.heard(StatusCode::FORBIDDEN);
+        assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (None, true));
     }
 }
