@@ -315,6 +315,10 @@ fn explain(fault: Fault, id: &ObjectId) -> Error {
         Fault::Refused(status) if status.code == 404 && answer::is_missing_namespace(&status.message) => {
             ground::missing_namespace(id.namespace.as_deref().unwrap_or_default())
         }
+        // The UID is that of the object as it was listed: it has been deleted since, or deleted and made again.
+        Fault::Refused(status) if status.code == 409 => {
+            answer::refusal(&action, &status).hint("somebody deleted it meanwhile: run the command again")
+        }
         fault => fault.explain(&action),
     }
 }
