@@ -203,6 +203,21 @@ pub fn ready_pods(world: &World) -> Vec<&Pod> {
     pods
 }
 
+/// A pod of the application that is ready. The Deployment may be seen to be available before its pod is seen to be
+/// ready, because each has a watch of its own: then the server is asked.
+pub async fn ready_pod(api: &Api, set: &ApplySet, world: &World) -> Option<Pod> {
+    if let Some(pod) = ready_pods(world).first() {
+        return Some((*pod).clone());
+    }
+    let labels = format!("{}%3D{}", labels::INSTANCE, set.name);
+    let path = format!("{}?labelSelector={labels}", POD.path(Some(&set.namespace)));
+    let answer = api.get(&path).await.ok()?;
+    let mut now = World::default();
+    let pods = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+    track::list(&mut now, POD, pods, api.wire().server_time()).ok()?;
+    ready_pods(&now).first().map(|pod| (*pod).clone())
+}
+
 fn id_of(scope: &Scope, object: &Value) -> Option<ObjectId> {
     Some(scope.kind.id(scope.namespace.as_deref()?, object["metadata"]["name"].as_str()?))
 }

@@ -38,8 +38,8 @@ impl Where {
 pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Where> {
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
-    let pods = live::ready_pods(&rollout.world);
-    let simulated = match pods.first() {
+    let ready = live::ready_pod(api, &session.set(), &rollout.world).await;
+    let simulated = match &ready {
         Some(pod) => probe::is_simulated(api, pod).await,
         None => false,
     };
@@ -55,7 +55,7 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
     let application = Application {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
-        pod: pods.first().and_then(|pod| pod.metadata.name.clone()),
+        pod: ready.and_then(|pod| pod.metadata.name),
     };
     events.begin(Phase::Probe, "probe", "").await;
     let mut answers = Vec::new();
