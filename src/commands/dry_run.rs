@@ -1,6 +1,6 @@
 //! `deploy --dry-run`: what would be done, and with `=server` what the API server says to it.
 
-use super::deploy::{Undo, counts, finished};
+use super::outcome::{Undo, counts, finished};
 use super::preflight::Prepared;
 use super::session::Session;
 use crate::cli::DryRun;

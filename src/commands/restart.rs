@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::deploy;
 use super::lock::{Held, under_lock};
+use super::outcome;
 use super::probe::{self, Where};
 use super::rollout;
 use super::run::{self, Deadline, step};
@@ -56,7 +56,7 @@ async fn restart(
         .await?;
         if arguments.no_wait {
             let message = "restarted; the rollout was not waited for".to_owned();
-            return Ok(deploy::finished(&[], message, None, deploy::Undo::nothing()));
+            return Ok(outcome::finished(&[], message, None, outcome::Undo::nothing()));
         }
         let mut rollout = Rollout {
             world: std::mem::take(&mut live.world),
@@ -71,7 +71,7 @@ async fn restart(
             Where::At(url) => format!("restarted; OpenHands is ready at {url}"),
             Where::Inside => "restarted; OpenHands is ready inside the cluster".to_owned(),
         };
-        Ok(deploy::finished(&[], message, place.into_url(), deploy::Undo::nothing()))
+        Ok(outcome::finished(&[], message, place.into_url(), outcome::Undo::nothing()))
     };
     under_lock(api, &set, held, events, work).await
 }

@@ -1,0 +1,181 @@
+//! The part of `deploy` and `rollback` that changes the set: apply, follow, prune.
+
+use jiff::Timestamp;
+
+use super::lock;
+use super::outcome::{Undo, counts, finished};
+use super::preflight::Prepared;
+use super::probe::{self, Where};
+use super::rollout;
+use super::run::{Deadline, step};
+use super::session::Session;
+use crate::cli::RolloutArgs;
+use crate::cluster::api::Api;
+use crate::cluster::apply::{self, Applied, Mode};
+use crate::cluster::ground::{self, Extent};
+use crate::cluster::revisions::{self, Recorded};
+use crate::cluster::track::Rollout;
+use crate::cluster::{live, prune};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Finished, Phase};
+use crate::plan::ObjectId;
+use crate::plan::revision::{Content, Outcome};
+
+/// A run through the set: apply, follow, prune.
+pub(super) struct Course<'a> {
+    pub(super) session: &'a Session,
+    pub(super) arguments: &'a RolloutArgs,
+    /// When it began, on the server's clock.
+    pub(super) begun: Timestamp,
+    pub(super) deadline: Deadline,
+    pub(super) events: &'a Events,
+    /// Whether anything has to be written: then the lock is held, and only then.
+    pub(super) writes: bool,
+}
+
+impl Course<'_> {
+    /// Makes the set what is wanted and says what came of it.
+    ///
+    /// # Errors
+    /// Whatever stops it; a revision that failed is marked before.
+    pub(super) async fn run(&self, prepared: &mut Prepared) -> Result<Finished> {
+        let mut revision = prepared.present().map(|present| Recorded::existing(&prepared.set, present));
+        let outcome = self.change(prepared, &mut revision).await;
+        // A set that worked and was not changed now is no failed revision.
+        if let (Err(error), Some(revision)) = (&outcome, &mut revision)
+            && self.writes
+            && is_final(error)
+        {
+            // The error of the rollout is the one that matters: a run that cannot say so leaves it as being applied.
+            let _said = revisions::mark(self.api(), revision, Outcome::Failed).await;
+        }
+        outcome
+    }
+
+    fn api(&self) -> &Api {
+        &self.session.connection.api
+    }
+
+    async fn change(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<Finished> {
+        let applied = step(self.events, Phase::Apply, "apply", self.send(prepared, revision)).await?;
+        if self.arguments.no_wait {
+            self.prune(prepared).await?;
+            let message = "applied; the rollout was not waited for".to_owned();
+            return Ok(finished(&applied, message, None, Undo::of(prepared, revision.as_ref())));
+        }
+        let place = self.follow(prepared, &applied).await?;
+        self.prune(prepared).await?;
+        if let Some(revision) = revision {
+            revisions::mark(self.api(), revision, Outcome::Good).await?;
+        }
+        let message = match &place {
+            Where::Simulated => {
+                "deployed to simulated nodes: every object is real, no container runs".to_owned()
+            }
+            Where::At(url) => format!("OpenHands is ready at {url}"),
+            Where::Inside => "OpenHands is ready inside the cluster".to_owned(),
+        };
+        let message = if prepared.note.is_empty() {
+            message
+        } else {
+            format!(
+                "{}; {message}; config.toml is as it was, and the next deploy applies it again",
+                prepared.note
+            )
+        };
+        Ok(finished(&applied, message, place.into_url(), Undo::of(prepared, revision.as_ref())))
+    }
+
+    /// Lays the ground and sends the members.
+    async fn send(
+        &self,
+        prepared: &mut Prepared,
+        revision: &mut Option<Recorded>,
+    ) -> Result<(Vec<Applied>, String)> {
+        let (api, events) = (self.api(), self.events);
+        if self.writes {
+            self.lay_ground(prepared, revision).await?;
+        }
+        let Prepared { plan, live, needs, ownership, .. } = prepared;
+        let applied = apply::apply(api, plan, needs, &live.members, ownership, Mode::Apply, events).await?;
+        let summary = counts(&applied);
+        Ok((applied, summary))
+    }
+
+    /// What must be there before the first member: the key of its names, the parent that finds it again, and the
+    /// revision that remembers it. Nothing of this is sent where it is there already.
+    async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<()> {
+        let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
+        if prepared.lacks_key() {
+            ground::store_key(api, set, &prepared.survey.key.0, events).await?;
+        }
+        let members: Vec<&ObjectId> = prepared.member_ids().collect();
+        let parent = prepared.survey.parent.clone();
+        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
+        match revision {
+            Some(revision) if prepared.sends() => {
+                revisions::mark(api, revision, Outcome::Applying).await?;
+            }
+            Some(_) => {}
+            None => {
+                let content = Content::of(&prepared.plan, prepared.note.clone());
+                let history = &prepared.survey.history;
+                let new = revisions::record(api, set, history, &content, &lock::person(), events).await?;
+                *revision = Some(new);
+            }
+        }
+        prepared.survey.parent = Some(parent);
+        Ok(())
+    }
+
+    async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Where> {
+        let mut rollout = Rollout {
+            world: std::mem::take(&mut prepared.live.world),
+            expected: live::expected(applied),
+            tolerance: rollout::tolerance(&self.session.settings, self.begun),
+            deadline: self.deadline.at,
+        };
+        if rollout::is_standing_still(self.session, &rollout) {
+            live::recall(self.api(), &prepared.plan.set, &mut rollout.world).await?;
+        }
+        let followed = rollout::follow(self.session, &mut prepared.live, &mut rollout, self.events).await;
+        let place = match followed {
+            Ok(()) => probe::ask(self.session, &rollout, self.arguments.probe, self.events).await,
+            Err(error) => Err(error),
+        };
+        prepared.live.world = rollout.world;
+        place
+    }
+
+    /// Deletes what is no longer in the set or in the history, and has the parent name what is left.
+    async fn prune(&self, prepared: &mut Prepared) -> Result<()> {
+        let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
+        let mut leftovers = prepared.leftovers();
+        if !self.writes {
+            // What has become superfluous since the beginning is the next run's: without the lock nothing is deleted.
+            leftovers.retain(|leftover| !leftover.fate.is_pruned());
+        }
+        let goes = leftovers.iter().any(|leftover| leftover.fate.is_pruned());
+        let work = async {
+            let left = prune::prune(api, &prepared.set, &leftovers, &prepared.in_use(), events).await?;
+            Ok((left, String::new()))
+        };
+        let left = if goes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
+        if !self.writes {
+            return Ok(());
+        }
+        let members: Vec<&ObjectId> = prepared.member_ids().chain(&left).collect();
+        if let Some(parent) = &prepared.survey.parent {
+            ground::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
+        }
+        revisions::delete(api, set, &prepared.surplus()).await
+    }
+}
+
+/// Whether the revision has failed, rather than the connection or the patience.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Rollout | Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite
+    )
+}

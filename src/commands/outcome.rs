@@ -1,0 +1,53 @@
+//! What came of a command that changes the set, in the words of its last line.
+
+use super::preflight::Prepared;
+use crate::cluster::apply::Applied;
+use crate::cluster::revisions::Recorded;
+use crate::event::{Action, Finished};
+
+/// What is deployed now, and the good revision before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Undo {
+    revision: Option<u64>,
+    before: Option<u64>,
+}
+
+impl Undo {
+    /// What undoes a run that made or found this revision.
+    pub(super) fn of(prepared: &Prepared, revision: Option<&Recorded>) -> Self {
+        let number = revision.map(|revision| revision.number);
+        let before = number.and_then(|number| prepared.survey.history.good_before(number));
+        Self { revision: number, before: before.map(|before| before.number) }
+    }
+
+    /// Nothing was changed.
+    pub(super) const fn nothing() -> Self {
+        Self { revision: None, before: None }
+    }
+
+    fn command(&self) -> String {
+        match self.before {
+            Some(before) => format!("handsctl rollback --to {before}"),
+            None => "handsctl teardown            (keeps the volume)".to_owned(),
+        }
+    }
+}
+
+/// `1 created, 1 configured, 9 unchanged`.
+pub(super) fn counts(applied: &[Applied]) -> String {
+    let words = [Action::Created, Action::Configured, Action::Unchanged, Action::Pruned].map(|action| {
+        let count = applied.iter().filter(|applied| applied.action == action).count();
+        (count > 0).then(|| format!("{count} {}", action.word()))
+    });
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The last word, with what to type next.
+pub(super) fn finished(applied: &[Applied], message: String, url: Option<String>, undo: Undo) -> Finished {
+    let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
+    let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
+    if changed {
+        next.push(("undo".to_owned(), undo.command()));
+    }
+    Finished { revision: undo.revision, url, message, next, ..Finished::default() }
+}
