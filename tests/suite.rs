@@ -11,6 +11,8 @@ mod deploy;
 mod differences;
 mod fault;
 mod faults;
+mod interrupts;
+mod kills;
 mod locking;
 mod logs;
 mod ownership;

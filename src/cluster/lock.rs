@@ -95,6 +95,25 @@ pub async fn take(api: &Api, set: &ApplySet, asking: &Asking<'_>, events: &Event
         .hint("run the command again"))
 }
 
+/// Gives back a lock of which it is not known whether it was taken: the command was interrupted while it asked.
+///
+/// # Errors
+/// Where the server does not answer: the Lease expires by itself.
+pub async fn withdraw(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
+    let id = LEASE.id(&set.namespace, &set.parent_name());
+    let path = format!("{}/{}", LEASE.path(Some(&set.namespace)), id.name);
+    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
+    let Some(found) = found.filter(|found| Held::read(found).identity == holder.identity()) else {
+        return Ok(());
+    };
+    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
+    match api.delete(&path, &body).await {
+        Ok(_) => Ok(()),
+        Err(fault) if matches!(fault.code(), Some(404 | 409)) => Ok(()),
+        Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
+    }
+}
+
 /// Why the lock need not be respected; None where it must be.
 fn why_free(held: &Held, asking: &Asking<'_>, now: Timestamp) -> Option<&'static str> {
     let process_is_gone = Holder::parse(&held.identity).is_some_and(|holder| (asking.is_gone)(&holder));

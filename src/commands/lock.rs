@@ -4,9 +4,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::catalogue::Id;
 use crate::cluster::api::Api;
 use crate::cluster::lock::{self, Asking, Lock};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::event::Events;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::lease::{Holder, Terms};
@@ -19,26 +20,41 @@ const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
 
 /// What has to be given back when the command ends.
 #[derive(Clone, Default)]
-pub(super) struct Held(Arc<Mutex<Option<Lock>>>);
+pub(super) struct Held(Arc<Mutex<Lockable>>);
+
+/// How far a command is with the lock.
+#[derive(Default)]
+enum Lockable {
+    /// It has none, and asks for none.
+    #[default]
+    Free,
+    /// It asks: whether the server has made the Lease is not known.
+    Asked { api: Api, set: ApplySet, holder: Holder },
+    /// It has it.
+    Held(Lock),
+}
 
 impl Held {
-    fn keep(&self, lock: Lock) {
-        if let Ok(mut held) = self.0.lock() {
-            *held = Some(lock);
-        }
+    fn is_now(&self, lockable: Lockable) -> Lockable {
+        self.0.lock().map(|mut held| std::mem::replace(&mut *held, lockable)).unwrap_or_default()
     }
 
     /// Gives back what is held. A server that does not answer is not waited for: the Lease expires by itself.
     pub(super) async fn release(&self, events: &Events) {
-        let lock = self.0.lock().ok().and_then(|mut held| held.take());
-        let Some(lock) = lock else { return };
-        let reason = match tokio::time::timeout(RELEASE, lock.release()).await {
+        let release = async {
+            match self.is_now(Lockable::Free) {
+                Lockable::Free => Ok(()),
+                Lockable::Asked { api, set, holder } => lock::withdraw(&api, &set, &holder).await,
+                Lockable::Held(lock) => lock.release().await,
+            }
+        };
+        let reason = match tokio::time::timeout(RELEASE, release).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
             Err(_elapsed) => format!("no answer within {} s", RELEASE.as_secs()),
         };
         let message = format!("the lock was not given back ({reason}); it expires by itself");
-        events.warn(crate::catalogue::Id::LockLost, message).await;
+        events.warn(Id::LockLost, message).await;
     }
 }
 
@@ -54,9 +70,19 @@ pub(super) async fn under_lock<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let asking = Asking { holder: this_process(), is_gone: &is_gone, terms: terms() };
-    let lock = lock::take(api, set, &asking, events).await?;
+    let holder = asking.holder.clone();
+    held.is_now(Lockable::Asked { api: api.clone(), set: set.clone(), holder });
+    let lock = match lock::take(api, set, &asking, events).await {
+        Ok(lock) => lock,
+        Err(error) => {
+            if error.kind() == Kind::Locked {
+                held.is_now(Lockable::Free);
+            }
+            return Err(error);
+        }
+    };
     let lost = lock.lost();
-    held.keep(lock);
+    held.is_now(Lockable::Held(lock));
     tokio::select! {
         biased;
         error = lost => Err(error),
