@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::send::{Sender, Sent};
+use super::track;
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
@@ -38,8 +39,16 @@ pub struct Applied {
     pub id: ObjectId,
     /// What was done.
     pub action: Action,
-    /// The object as the server has it; None after a dry run without the server.
+    /// The object as the server has it, of kinds that have a rollout; None after a dry run without the server.
     pub object: Option<Value>,
+}
+
+impl Applied {
+    /// Keeps the object where its rollout is followed: a thousand others would be kept for nothing.
+    pub(super) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
+        let object = object.filter(|_| track::watched(member.kind).is_some());
+        Self { id: member.id.clone(), action, object }
+    }
 }
 
 /// How members are sent.
@@ -140,7 +149,8 @@ impl Run<'_> {
     async fn one(&self, member: &Member, need: &Need) -> Result<Applied> {
         let known = self.live.get(&member.id);
         let untouched = |action| {
-            let applied = Applied { id: member.id.clone(), action, object: known.cloned() };
+            let tracked = known.filter(|_| track::watched(member.kind).is_some());
+            let applied = Applied::new(member, action, tracked.cloned());
             Ok(Sent { applied, message: None })
         };
         let outcome = match need {

@@ -147,6 +147,7 @@ async fn watch(
 ) -> Result<(LiveSet, Vec<Scope>)> {
     let mut watches = Watches::open(api, scopes, streaming);
     let (lists, refused) = watches.listed().await?;
+    watches.keep_only(|scope| track::watched(scope.kind).is_some());
     let refused = refused.into_iter().map(|index| watches.scopes()[index].clone()).collect();
     let mut members = Live::new();
     let mut world = World::default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::authorization::v1::ResourceRule;
 
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
+use crate::plan::kind::{self, CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
 use crate::plan::{Member, ObjectId, Plan};
 
 /// One right in one namespace.
@@ -79,6 +79,22 @@ pub fn locked(set: &ApplySet) -> BTreeSet<Right> {
 pub fn restarted(set: &ApplySet) -> BTreeSet<Right> {
     let mut rights = locked(set);
     rights.insert(Right::new(&set.namespace, DEPLOYMENT, "patch"));
+    rights
+}
+
+/// What `teardown` needs.
+#[must_use]
+pub fn torn_down(set: &ApplySet) -> BTreeSet<Right> {
+    let mut rights = locked(set);
+    for namespace in set.namespaces() {
+        for kind in kind::MEMBERS
+            .iter()
+            .filter(|kind| namespace == set.namespace || kind::BESIDE_SANDBOXES.contains(kind))
+        {
+            rights.extend(["list", "watch", "delete"].map(|verb| Right::new(namespace, *kind, verb)));
+        }
+    }
+    rights.extend(["list", "watch"].map(|verb| Right::new(&set.namespace, POD, verb)));
     rights
 }
 

@@ -241,7 +241,7 @@ impl Sender<'_> {
             self.events.warn(Id::ServerWarning, format!("{}: {warning}", member.id)).await;
         }
         let action = action_of(&answer, known);
-        Sent { applied: Applied { id: member.id.clone(), action, object: Some(answer.body) }, message }
+        Sent { applied: Applied::new(member, action, Some(answer.body)), message }
     }
 
     async fn patch(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::api::{Api, Fault};
@@ -57,7 +57,7 @@ pub async fn survey(api: &Api, set: &ApplySet, references: &[&str], events: &Eve
         ground::own_secrets(api, set),
         versions_of(api, set, references, events)
     );
-    let (namespaces, parent, own) = (namespaces?, parent?, own?);
+    let (namespaces, parent, own, secret_versions) = (namespaces?, parent?, own?, secret_versions?);
     let history = History::new(revision::of_secrets(&own)?);
     Ok(Survey { namespaces, parent, key: ground::key(set, &own)?, history, secret_versions })
 }
@@ -81,38 +81,48 @@ impl Survey {
     }
 }
 
-async fn versions_of(api: &Api, set: &ApplySet, names: &[&str], events: &Events) -> BTreeMap<String, String> {
-    let reads = names.iter().map(|name| async move {
-        let path = format!("{}/{name}", SECRET.path(Some(&set.namespace)));
-        match api.find(&path).await {
-            Ok(Some(secret)) => {
-                Some(((*name).to_owned(), secret["metadata"]["resourceVersion"].as_str()?.to_owned()))
-            }
-            Ok(None) => {
-                let message = format!(
-                    "secret/{name} in namespace {} does not exist; the pod will wait for it",
-                    set.namespace
-                );
-                events.warn(Id::MissingReference, message).await;
-                None
-            }
-            Err(fault) => {
-                let why = unreadable(&fault);
-                let message = format!(
-                    "secret/{name} cannot be read ({why}): when it changes the pod is not rolled by itself"
-                );
-                events.warn(Id::Forbidden, message).await;
-                None
-            }
-        }
-    });
-    join_all(reads).await.into_iter().flatten().collect()
+async fn versions_of(
+    api: &Api,
+    set: &ApplySet,
+    names: &[&str],
+    events: &Events,
+) -> Result<BTreeMap<String, String>> {
+    let reads = names.iter().map(|name| version_of(api, set, name, events));
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
-fn unreadable(fault: &Fault) -> String {
-    match fault {
-        Fault::Refused(status) => status.message.clone(),
-        Fault::Lost(error) => error.to_string(),
-        Fault::TimedOut(limit) => format!("no answer within {} s", limit.as_secs()),
+/// Name and resourceVersion of a referenced Secret; None where it is not there or may not be read, which is told.
+async fn version_of(
+    api: &Api,
+    set: &ApplySet,
+    name: &str,
+    events: &Events,
+) -> Result<Option<(String, String)>> {
+    let path = format!("{}/{name}", SECRET.path(Some(&set.namespace)));
+    match api.find(&path).await {
+        Ok(Some(secret)) => {
+            let version = secret["metadata"]["resourceVersion"].as_str();
+            Ok(version.map(|version| (name.to_owned(), version.to_owned())))
+        }
+        Ok(None) => {
+            let message = format!(
+                "secret/{name} in namespace {} does not exist; the pod will wait for it",
+                set.namespace
+            );
+            events.warn(Id::MissingReference, message).await;
+            Ok(None)
+        }
+        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
+            let message = format!(
+                "secret/{name} cannot be read ({}): when it changes the pod is not rolled by itself; \
+                 handsctl restart does it",
+                status.message
+            );
+            events.warn(Id::Forbidden, message).await;
+            Ok(None)
+        }
+        Err(fault) => {
+            Err(fault.explain(&format!("cannot read secret/{name} in namespace {}", set.namespace)))
+        }
     }
 }

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::api::{Api, Fault};
 use super::wire::{self, Wire};
@@ -69,7 +69,8 @@ pub enum Seen {
 pub struct Watches {
     scopes: Vec<Scope>,
     receiver: mpsc::UnboundedReceiver<Seen>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+    ends: Vec<AbortHandle>,
 }
 
 impl Watches {
@@ -79,6 +80,7 @@ impl Watches {
     pub fn open(api: &Api, scopes: Vec<Scope>, streaming: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
+        let mut ends = Vec::new();
         for (index, scope) in scopes.iter().enumerate() {
             let beginning = match streaming {
                 _ if scope.kind == EVENT => Beginning::FromNow,
@@ -98,9 +100,20 @@ impl Watches {
                 pause: FIRST_PAUSE,
                 refused: None,
             };
-            tasks.spawn(follow.run());
+            ends.push(tasks.spawn(follow.run()));
         }
-        Self { scopes, receiver, _tasks: tasks }
+        Self { scopes, receiver, tasks, ends }
+    }
+
+    /// Ends the watches of whose scopes only what was there at the beginning is of interest: what nobody reads costs
+    /// the server and us the same as what somebody does.
+    pub fn keep_only(&mut self, wanted: impl Fn(&Scope) -> bool) {
+        for (scope, end) in self.scopes.iter().zip(&self.ends) {
+            if !wanted(scope) {
+                end.abort();
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
     }
 
     /// What is watched.

@@ -106,26 +106,34 @@ impl Course<'_> {
     /// revision that remembers it. Nothing of this is sent where it is there already.
     async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<()> {
         let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
-        if prepared.lacks_key() {
-            ground::store_key(api, set, &prepared.survey.key.0, events).await?;
-        }
+        let key = async {
+            if prepared.lacks_key() {
+                ground::store_key(api, set, &prepared.survey.key.0, events).await?;
+            }
+            Ok(())
+        };
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
-        match revision {
-            Some(revision) if prepared.sends() => {
-                revisions::mark(api, revision, Outcome::Applying).await?;
-            }
-            Some(_) => {}
-            None => {
-                let content = Content::of(&prepared.plan, prepared.note.clone());
-                let history = &prepared.survey.history;
-                let new = revisions::record(api, set, history, &content, &lock::person(), events).await?;
-                *revision = Some(new);
-            }
-        }
+        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events);
+        // None of the three needs another, and all stand before the first member is sent.
+        let ((), parent, recorded) = tokio::try_join!(key, parent, self.record(prepared, revision.take()))?;
+        *revision = Some(recorded);
         prepared.survey.parent = Some(parent);
         Ok(())
+    }
+
+    /// The revision that this run is about, marked as being applied where anything is sent.
+    async fn record(&self, prepared: &Prepared, present: Option<Recorded>) -> Result<Recorded> {
+        let (api, set) = (self.api(), &prepared.plan.set);
+        let Some(mut present) = present else {
+            let content = Content::of(&prepared.plan, prepared.note.clone());
+            let history = &prepared.survey.history;
+            return revisions::record(api, set, history, &content, &lock::person(), self.events).await;
+        };
+        if prepared.sends() {
+            revisions::mark(api, &mut present, Outcome::Applying).await?;
+        }
+        Ok(present)
     }
 
     async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Where> {

@@ -63,8 +63,12 @@ pub(super) struct Look {
 /// Whatever would stop the command half-way and can be known now.
 pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
-    let version = session.server_version().await?;
-    let prepared = match prepare(session, look, version.streams_lists(), events).await {
+    let references = referenced_secrets(&session.settings);
+    let set = session.set();
+    // At the same time; what the first one says of a server that does not answer is said first.
+    let (version, survey) = tokio::join!(session.server_version(), survey(api, &set, &references, events));
+    let version = version?;
+    let prepared = match prepare(session, look, survey, version.streams_lists(), events).await {
         // The server names one missing right at a time.
         Err(error) if error.kind() == Kind::Forbidden => {
             let plan = planned(&session.settings, None)?;
@@ -91,10 +95,16 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
     Ok((prepared, message))
 }
 
-async fn prepare(session: &Session, look: Look, streaming: bool, events: &Events) -> Result<Prepared> {
+async fn prepare(
+    session: &Session,
+    look: Look,
+    survey: Result<Survey>,
+    streaming: bool,
+    events: &Events,
+) -> Result<Prepared> {
     let api = &session.connection.api;
     let settings = &session.settings;
-    let survey = survey(api, &session.set(), &referenced_secrets(settings), events).await?;
+    let survey = survey?;
     sandboxes_may_run(settings, &survey)?;
     let plan = planned(settings, Some(&survey))?;
     let set = plan.set.with_namespaces_of(survey.parent.as_ref());

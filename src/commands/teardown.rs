@@ -11,6 +11,7 @@ use crate::cli::{Global, TeardownArgs};
 use crate::cluster::api::Api;
 use crate::cluster::delete::{self, Options, Removed};
 use crate::cluster::ground::{self, Presence};
+use crate::cluster::{rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::plan::apply_set::ApplySet;
@@ -74,10 +75,18 @@ async fn teardown(
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;
     }
-    let found = delete::find(api, &set, parent, version.streams_lists()).await?;
+    let found = match delete::find(api, &set, parent, version.streams_lists()).await {
+        // The server names one missing right at a time.
+        Err(error) if error.kind() == Kind::Forbidden => {
+            rights::check(api, &rules::torn_down(&set)).await?;
+            return Err(error);
+        }
+        found => found?,
+    };
     let removed = if found.is_empty() {
         Removed::default()
     } else {
+        rights::check(api, &rules::torn_down(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
             let removed = delete::teardown(api, &set, found, options, events).await?;
             let message = format!("{} deleted", removed.deleted.len());
