@@ -1,0 +1,326 @@
+//! The goals, and whether the figures meet them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use super::samples::{Measured, Median};
+use super::tool::{Set, Step, Tool};
+
+/// Without a delay: loopback.
+pub(crate) const NONE: Duration = Duration::ZERO;
+/// The round trip that the goals speak of.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(5);
+
+/// Something measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Figure {
+    Time(Duration),
+    Bytes(u64),
+    Count(u64),
+}
+
+/// What a figure has to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Goal {
+    /// At most this part of a peer's.
+    Part(Tool, f64, &'static str),
+    /// At most this.
+    AtMost(Figure),
+}
+
+/// What came of a goal.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    Met,
+    /// How many times the goal.
+    Missed(f64),
+    /// Why there is none.
+    NotMeasured(String),
+}
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    pub(crate) what: String,
+    pub(crate) figures: BTreeMap<Tool, Figure>,
+    goal: Goal,
+    /// How the limit comes about, where it is computed.
+    formula: Option<String>,
+    /// Whose times differ too much from run to run.
+    unsteady: BTreeSet<Tool>,
+}
+
+impl Row {
+    fn new(id: &'static str, what: impl Into<String>, goal: Goal) -> Self {
+        Self {
+            id,
+            what: what.into(),
+            figures: BTreeMap::new(),
+            goal,
+            formula: None,
+            unsteady: BTreeSet::new(),
+        }
+    }
+
+    /// Every tool's figure of a step.
+    fn of(
+        mut self,
+        measured: &Measured,
+        set: Set,
+        step: Step,
+        delay: Duration,
+        figure: fn(&Median) -> Figure,
+    ) -> Self {
+        self.figures = Tool::ALL
+            .into_iter()
+            .filter_map(|tool| Some((tool, figure(&measured.step(set, step, delay, tool)?))))
+            .collect();
+        self
+    }
+
+    /// Every tool's time of a step.
+    fn timed(self, measured: &Measured, set: Set, step: Step, delay: Duration) -> Self {
+        self.times(|tool| measured.step(set, step, delay, tool))
+    }
+
+    fn times(mut self, of: impl Fn(Tool) -> Option<Median>) -> Self {
+        let medians: Vec<(Tool, Median)> =
+            Tool::ALL.into_iter().filter_map(|tool| Some((tool, of(tool)?))).collect();
+        let unsteady = medians.iter().filter(|(_, median)| median.is_unsteady());
+        self.unsteady = unsteady.map(|(tool, _)| *tool).collect();
+        self.figures = medians.iter().map(|(tool, median)| (*tool, Figure::Time(median.wall))).collect();
+        self
+    }
+
+    /// Those that the verdict depends on and whose times differ too much to depend on.
+    pub(crate) fn unsteady(&self) -> Vec<&'static str> {
+        let peer = match self.goal {
+            Goal::Part(peer, ..) => Some(peer),
+            Goal::AtMost(_) => None,
+        };
+        let matters = |tool: &&Tool| **tool == Tool::Handsctl || Some(**tool) == peer;
+        self.unsteady.iter().filter(matters).map(|tool| tool.word()).collect()
+    }
+
+    fn by(self, formula: String) -> Self {
+        Self { formula: Some(formula), ..self }
+    }
+
+    fn ours(&self) -> Option<Figure> {
+        self.figures.get(&Tool::Handsctl).copied()
+    }
+
+    /// The peer that the goal names, else kubectl.
+    fn against(&self) -> Tool {
+        match self.goal {
+            Goal::Part(peer, ..) => peer,
+            Goal::AtMost(_) => Tool::Kubectl,
+        }
+    }
+
+    /// Ours as a part of the peer's.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let peer = self.figures.get(&self.against())?.number();
+        (peer > 0.0).then_some(self.ours()?.number() / peer)
+    }
+
+    /// The goal in words.
+    pub(crate) fn goal(&self) -> String {
+        match (self.goal, &self.formula) {
+            (Goal::Part(peer, _, words), _) => format!("≤ {words} of {}", peer.word()),
+            (Goal::AtMost(limit), Some(formula)) => format!("≤ {formula} = {limit}"),
+            (Goal::AtMost(limit), None) => format!("≤ {limit}"),
+        }
+    }
+
+    /// Whether it is met.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let Some(ours) = self.ours() else {
+            let why = if self.figures.is_empty() {
+                "not in this run"
+            } else {
+                "the bench has no such step of handsctl yet"
+            };
+            return Verdict::NotMeasured(why.to_owned());
+        };
+        let limit = match self.goal {
+            Goal::AtMost(limit) => limit.number(),
+            Goal::Part(peer, part, _) => match self.figures.get(&peer) {
+                Some(theirs) => theirs.number() * part,
+                None => return Verdict::NotMeasured(format!("{} is not there", peer.word())),
+            },
+        };
+        if ours.number() <= limit { Verdict::Met } else { Verdict::Missed(ours.number() / limit) }
+    }
+}
+
+impl Figure {
+    #[expect(clippy::cast_precision_loss, reason = "ratios of figures far below 2^52")]
+    fn number(self) -> f64 {
+        match self {
+            Self::Time(time) => time.as_secs_f64(),
+            Self::Bytes(count) | Self::Count(count) => count as f64,
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) if *time < Duration::from_millis(10) => {
+                write!(f, "{:.1} ms", time.as_secs_f64() * 1e3)
+            }
+            Self::Time(time) if *time < Duration::from_secs(10) => {
+                write!(f, "{:.0} ms", time.as_secs_f64() * 1e3)
+            }
+            Self::Time(time) => write!(f, "{:.1} s", time.as_secs_f64()),
+            Self::Bytes(_) => write!(f, "{:.1} MB", self.number() / 1e6),
+            Self::Count(count) => write!(f, "{count}"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Met => f.write_str("met"),
+            Self::Missed(times) => write!(f, "**missed**: {times:.2} × the goal"),
+            Self::NotMeasured(why) => write!(f, "not measured: {why}"),
+        }
+    }
+}
+
+fn requests(median: &Median) -> Figure {
+    Figure::Count(median.requests)
+}
+
+fn patches(median: &Median) -> Figure {
+    Figure::Count(median.patches)
+}
+
+/// Every goal that is measured here.
+pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
+    [apply, own_requests, unchanged, large_set, program, diff, bare, teardown]
+        .into_iter()
+        .flat_map(|goals| goals(measured))
+        .collect()
+}
+
+fn delayed(delay: Duration) -> &'static str {
+    if delay.is_zero() { "loopback" } else { "5 ms" }
+}
+
+fn apply(measured: &Measured) -> Vec<Row> {
+    [(12, 1.0 / 3.0, "1/3"), (100, 1.0 / 6.0, "1/6"), (1000, 0.1, "1/10")]
+        .map(|(objects, part, words)| {
+            Row::new("P1", format!("apply, N={objects}, 5 ms"), Goal::Part(Tool::Kubectl, part, words)).timed(
+                measured,
+                Set::Of(objects),
+                Step::First,
+                ROUND_TRIP,
+            )
+        })
+        .into()
+}
+
+/// K: the collections that handsctl watched.
+fn kinds(measured: &Measured, set: Set, step: Step) -> u64 {
+    let watched = measured.step(set, step, NONE, Tool::Handsctl).map(|median| median.watched.len());
+    watched.unwrap_or_default() as u64
+}
+
+fn own_requests(measured: &Measured) -> Vec<Row> {
+    let (n, k) = (measured.own_objects as u64, kinds(measured, Set::Own, Step::First));
+    let limit = Figure::Count(n + 2 * k + 12);
+    let row = Row::new("P2", "requests of apply and wait, own set", Goal::AtMost(limit))
+        .of(measured, Set::Own, Step::First, NONE, requests)
+        .by(format!("N + 2K + 12 with N={n}, K={k}"));
+    vec![row]
+}
+
+fn unchanged(measured: &Measured) -> Vec<Row> {
+    let step = Step::Unchanged;
+    let mut rows = Vec::new();
+    for set in [Set::Own, Set::Of(12), Set::Of(100), Set::Of(1000)] {
+        let k = kinds(measured, set, step);
+        let none = Goal::AtMost(Figure::Count(0));
+        rows.push(
+            Row::new("P3", format!("PATCHes of an unchanged redeploy, {set}"), none)
+                .of(measured, set, step, NONE, patches),
+        );
+        let limit = Goal::AtMost(Figure::Count(2 * k + 6));
+        rows.push(
+            Row::new("P3", format!("requests of an unchanged redeploy, {set}"), limit)
+                .of(measured, set, step, NONE, requests)
+                .by(format!("2K + 6 with K={k}")),
+        );
+        rows.extend([NONE, ROUND_TRIP].map(|delay| {
+            let what = format!("unchanged redeploy, {set}, {}", delayed(delay));
+            Row::new("P3", what, Goal::Part(Tool::Kapp, 1.0, "the time")).timed(measured, set, step, delay)
+        }));
+    }
+    rows
+}
+
+fn large_set(measured: &Measured) -> Vec<Row> {
+    let (set, step) = (Set::Of(1000), Step::First);
+    vec![
+        Row::new("P7", "processor time of apply, N=1000", Goal::Part(Tool::Kubectl, 0.2, "1/5")).of(
+            measured,
+            set,
+            step,
+            NONE,
+            |median| Figure::Time(median.cpu),
+        ),
+        Row::new("P7", "peak memory of apply, N=1000", Goal::Part(Tool::Kubectl, 1.0 / 3.0, "1/3")).of(
+            measured,
+            set,
+            step,
+            NONE,
+            |median| Figure::Bytes(median.rss),
+        ),
+    ]
+}
+
+fn program(measured: &Measured) -> Vec<Row> {
+    let limit = Goal::AtMost(Figure::Time(Duration::from_millis(3)));
+    let start = Row::new("P9", "start: print the version", limit).times(|tool| measured.start(tool));
+    let mut size = Row::new("P10", "size of the program", Goal::Part(Tool::Kubectl, 0.25, "1/4"));
+    size.figures = measured.sizes.iter().map(|(tool, bytes)| (*tool, Figure::Bytes(*bytes))).collect();
+    vec![start, size]
+}
+
+fn diff(measured: &Measured) -> Vec<Row> {
+    let goal = Goal::Part(Tool::Kubectl, 1.0 / 6.0, "1/6");
+    vec![Row::new("P11", "diff, N=100, 5 ms", goal).timed(measured, Set::Of(100), Step::Diff, ROUND_TRIP)]
+}
+
+fn bare(measured: &Measured) -> Vec<Row> {
+    [(100, NONE), (1000, NONE), (1000, ROUND_TRIP)]
+        .map(|(objects, delay)| {
+            let what = format!("apply, N={objects}, {}", delayed(delay));
+            Row::new("P13", what, Goal::Part(Tool::Bare, 1.3, "1.3 × the time")).timed(
+                measured,
+                Set::Of(objects),
+                Step::First,
+                delay,
+            )
+        })
+        .into()
+}
+
+fn teardown(measured: &Measured) -> Vec<Row> {
+    [NONE, ROUND_TRIP]
+        .map(|delay| {
+            let what = format!("teardown, N=100, {}", delayed(delay));
+            Row::new("P14", what, Goal::Part(Tool::Kapp, 1.0, "the time")).timed(
+                measured,
+                Set::Of(100),
+                Step::Remove,
+                delay,
+            )
+        })
+        .into()
+}

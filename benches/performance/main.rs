@@ -1,0 +1,293 @@
+//! The performance table: handsctl beside `kubectl`, `helm` and `kapp` on one control plane, in one run.
+//!
+//! `cargo bench --bench performance` prints it, `-- --write` keeps it in `docs/performance.md`, which also says what
+//! is measured and how. `-- --quick` does one round without the large set, to see that the bench works.
+
+mod bed;
+mod engine;
+mod goals;
+mod page;
+mod process;
+mod proxy;
+mod samples;
+mod set;
+mod tool;
+mod wire;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use bed::Bed;
+use engine::Work;
+use process::{Call, Usage};
+use samples::{Key, Measured, Sample};
+use set::Files;
+use tool::{Place, Programs, Set, Step, Tool};
+
+/// How often the version is printed.
+const STARTS: usize = 31;
+
+#[derive(Debug, Parser)]
+struct Typed {
+    /// Keep the table in docs/performance.md
+    #[arg(long, conflicts_with = "quick")]
+    write: bool,
+    /// One round, without the set of 1000 objects
+    #[arg(long)]
+    quick: bool,
+    /// What cargo says to every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// The processes that the bench starts of itself.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The library on a synthetic set
+    Engine { work: Work, objects: usize, namespace: String },
+    /// The bare client
+    Wire { server: SocketAddr, objects: usize, namespace: String },
+    /// Starts a command and tells what it used
+    Start {
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let typed = Typed::parse();
+    match run(&typed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(typed: &Typed) -> anyhow::Result<()> {
+    match &typed.part {
+        Some(Part::Start { command }) => process::start(command),
+        Some(Part::Engine { work, objects, namespace }) => {
+            let kubeconfig = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set")?;
+            Runtime::new()?.block_on(engine::run(*work, *objects, namespace, Path::new(&kubeconfig)))
+        }
+        Some(Part::Wire { server, objects, namespace }) => {
+            Runtime::new()?.block_on(wire::run(*server, *objects, namespace))
+        }
+        None => compare(typed),
+    }
+}
+
+/// Tells people how far it is.
+fn say(text: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Measures everything and prints the table.
+fn compare(typed: &Typed) -> anyhow::Result<()> {
+    let programs = Programs::find()?;
+    for tool in Tool::PEERS.into_iter().filter(|tool| programs.of(*tool).is_none()) {
+        say(&format!(
+            "{} is not there: its figures will be missing ({} names a folder)",
+            tool.word(),
+            tool::FOLDER
+        ));
+    }
+    let runtime = Runtime::new()?;
+    say("making a control plane");
+    let bed = runtime.block_on(Bed::make())?;
+    let versions = versions(&programs)?;
+    for version in &versions {
+        say(version);
+    }
+    runtime.block_on(bed.refuse_other_kubectl(&versions))?;
+    let bench = Bench::new(&bed, &programs, &runtime)?;
+    let measured = bench.measure(typed.quick)?;
+    let rows = goals::rows(&measured);
+    write!(std::io::stdout(), "Beside {}.\n\n{}", versions.join(", "), page::goals(&rows))?;
+    if typed.write {
+        let page = page::page(&measured, &rows, &versions, &bench.commands()?);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+        std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        say(&format!("written: {}", path.display()));
+    }
+    bed.end()
+}
+
+/// `kubectl v1.34.4`, of every peer that is there.
+fn versions(programs: &Programs) -> anyhow::Result<Vec<String>> {
+    let version = |tool: Tool| {
+        programs.version(tool).map(|call| {
+            let output = Command::new(&call.program).args(&call.arguments).output()?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let number = text
+                .split(|c: char| c.is_whitespace() || c == '"')
+                .find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
+            anyhow::Ok(format!("{} {}", tool.word(), number.unwrap_or("of unknown version")))
+        })
+    };
+    Tool::PEERS.into_iter().filter_map(version).collect()
+}
+
+/// The bench, ready to measure.
+struct Bench<'a> {
+    bed: &'a Bed,
+    programs: &'a Programs,
+    runtime: &'a Runtime,
+}
+
+impl<'a> Bench<'a> {
+    fn new(bed: &'a Bed, programs: &'a Programs, runtime: &'a Runtime) -> anyhow::Result<Self> {
+        for tool in Tool::ALL {
+            runtime.block_on(bed.make_namespace(tool.namespace()))?;
+        }
+        Ok(Self { bed, programs, runtime })
+    }
+
+    fn measure(&self, quick: bool) -> anyhow::Result<Measured> {
+        let mut measured = Measured { own_objects: self.own_objects()?, ..Measured::default() };
+        for tool in Tool::ALL {
+            if let Some(program) = self.programs.of(tool) {
+                measured.sizes.insert(tool, std::fs::metadata(program)?.len());
+            }
+        }
+        say("once without counting");
+        self.round(Set::Of(12), Duration::ZERO, &mut Measured::default())?;
+        self.starts(&mut measured)?;
+        let rounds: &[(Set, usize)] = if quick {
+            &[(Set::Own, 1), (Set::Of(12), 1), (Set::Of(100), 1)]
+        } else {
+            &[(Set::Own, 5), (Set::Of(12), 5), (Set::Of(100), 5), (Set::Of(1000), 3)]
+        };
+        for (set, rounds) in rounds {
+            for delay in [goals::NONE, goals::ROUND_TRIP] {
+                for round in 1..=*rounds {
+                    let begun = Instant::now();
+                    self.round(*set, delay, &mut measured)?;
+                    say(&format!(
+                        "{set}, delay {delay:?}, round {round} of {rounds}: {:.0?}",
+                        begun.elapsed()
+                    ));
+                }
+            }
+        }
+        Ok(measured)
+    }
+
+    fn starts(&self, measured: &mut Measured) -> anyhow::Result<()> {
+        for _ in 0..STARTS {
+            for tool in Tool::ALL {
+                let Some(call) = self.programs.version(tool) else { continue };
+                let sample = self.run(&[call], Duration::ZERO)?;
+                measured.starts.entry(tool).or_default().push(sample);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every tool once, each with every step.
+    fn round(&self, set: Set, delay: Duration, measured: &mut Measured) -> anyhow::Result<()> {
+        let server = self.bed.proxy.address.to_string();
+        for tool in Tool::ALL {
+            let files = self.files(tool, set)?;
+            let place = Place { namespace: tool.namespace(), server: &server, files: &files };
+            for step in [Step::First, Step::Unchanged, Step::Diff, Step::Remove] {
+                let Some(calls) = self.programs.step(tool, set, step, &place).filter(|_| wanted(set, step))
+                else {
+                    continue;
+                };
+                let sample = self.run(&calls, delay)?;
+                measured.steps.entry(Key { set, step, delay, tool }).or_default().push(sample);
+                self.runtime.block_on(self.bed.settle(place.namespace))?;
+                if step == Step::First
+                    && let Some(calls) = self.programs.settle(tool, set, &place)
+                {
+                    self.run(&calls, Duration::ZERO)?;
+                }
+            }
+            self.runtime.block_on(self.bed.clear(place.namespace))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, calls: &[Call], delay: Duration) -> anyhow::Result<Sample> {
+        let environment = self.bed.environment();
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_path()));
+        self.bed.proxy.reset(delay);
+        let mut usage = Usage::default();
+        for call in calls {
+            usage = usage.then(call.measure(self.bed.folder(), &environment)?);
+        }
+        Ok(Sample { usage, counts: self.bed.proxy.counts() })
+    }
+
+    /// The manifests in a tool's namespace.
+    fn files(&self, tool: Tool, set: Set) -> anyhow::Result<Files> {
+        let folder = self.bed.folder().join(tool.namespace());
+        match set {
+            Set::Own => Files::of_text(&folder, &self.rendered(tool.namespace())?),
+            Set::Of(objects) => Files::of_plan(&folder, objects, tool.namespace()),
+        }
+    }
+
+    /// handsctl's own set.
+    fn rendered(&self, namespace: &str) -> anyhow::Result<String> {
+        let mut render = Command::new(bed::HANDSCTL);
+        render.args(["render", "-n", namespace, "--name", set::NAME]).current_dir(self.bed.folder());
+        let output = render.env_clear().envs(self.bed.environment()).output()?;
+        if !output.status.success() {
+            bail!("handsctl render: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn own_objects(&self) -> anyhow::Result<usize> {
+        let manifests = self.rendered(Tool::Handsctl.namespace())?;
+        Ok(manifests.lines().filter(|line| line.starts_with("kind: ")).count())
+    }
+
+    /// What is run at each step, as it can be typed.
+    fn commands(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut commands = Vec::new();
+        for set in [Set::Own, Set::Of(100)] {
+            for step in [Step::First, Step::Unchanged, Step::Diff, Step::Remove] {
+                for tool in Tool::ALL {
+                    let files = self.files(tool, set)?;
+                    let place = Place { namespace: "NAMESPACE", server: "SERVER", files: &files };
+                    let calls = self.programs.step(tool, set, step, &place).filter(|_| wanted(set, step));
+                    let Some(calls) = calls else { continue };
+                    let typed: Vec<String> = calls.iter().map(|call| shown(call, &files)).collect();
+                    commands.push((format!("{set}, {}", step.word()), typed.join(" && ")));
+                }
+            }
+        }
+        Ok(commands)
+    }
+}
+
+/// Whether the step is of interest for this set: a diff and a teardown are measured for 100 objects.
+fn wanted(set: Set, step: Step) -> bool {
+    matches!(step, Step::First | Step::Unchanged) || set == Set::Of(100)
+}
+
+/// A command without the places of this computer.
+fn shown(call: &Call, files: &Files) -> String {
+    let folder = files.manifests.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+    let program =
+        call.program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // Cargo names a bench after its content.
+    let program = program.split('-').next().unwrap_or_default();
+    let arguments: Vec<String> =
+        call.arguments.iter().map(|argument| argument.replace(&folder, "")).collect();
+    format!("{program} {}", arguments.join(" "))
+}

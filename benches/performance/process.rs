@@ -1,0 +1,82 @@
+//! One measured process: how long it took, what it used.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use wait4::Wait4 as _;
+
+/// What one run used.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    /// From before it was started until it was gone.
+    pub(crate) wall: Duration,
+    /// User and system time of the process and of those that it waited for.
+    pub(crate) cpu: Duration,
+    /// Peak resident set of the largest of them, in bytes.
+    pub(crate) rss: u64,
+}
+
+impl Usage {
+    /// Two commands, one after the other.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self { wall: self.wall + next.wall, cpu: self.cpu + next.cpu, rss: self.rss.max(next.rss) }
+    }
+}
+
+/// A command that is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Exit codes that are no failure.
+    pub(crate) codes: &'static [i32],
+}
+
+impl Call {
+    pub(crate) fn new<A: Into<String>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> Self {
+        Self {
+            program: program.to_owned(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            codes: &[0],
+        }
+    }
+
+    /// Runs it in this environment and no other.
+    ///
+    /// A process that is started counts the memory of the one that starts it as its own until then
+    /// (`exec` of Linux keeps the old peak), so what starts it is as small as possible: this program once
+    /// more, which does nothing else.
+    pub(crate) fn measure(&self, folder: &Path, environment: &[(&str, &Path)]) -> anyhow::Result<Usage> {
+        let mut starter = Command::new(std::env::current_exe()?);
+        starter.arg("start").arg("--").arg(&self.program).args(&self.arguments).current_dir(folder);
+        starter.env_clear().envs(environment.iter().copied());
+        starter.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        let output = starter.stdin(Stdio::null()).output().context("cannot start this program once more")?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("{} could not be started: {told}", self.program.display());
+        }
+        let (code, usage): (Option<i32>, Usage) = serde_json::from_slice(&output.stdout)?;
+        if !code.is_some_and(|code| self.codes.contains(&code)) {
+            bail!("{} {}: exit code {code:?}: {told}", self.program.display(), self.arguments.join(" "));
+        }
+        Ok(usage)
+    }
+}
+
+/// Starts a command and writes what it used: the part of [`Call::measure`] in a process of its own.
+pub(crate) fn start(command: &[String]) -> anyhow::Result<()> {
+    let [program, arguments @ ..] = command else { bail!("no command") };
+    let begun = Instant::now();
+    let mut child =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let used = child.wait4()?;
+    let usage =
+        Usage { wall: begun.elapsed(), cpu: used.rusage.utime + used.rusage.stime, rss: used.rusage.maxrss };
+    serde_json::to_writer(std::io::stdout(), &(used.status.code(), usage))?;
+    Ok(std::io::stdout().flush()?)
+}

@@ -1,0 +1,148 @@
+//! Sets of a given size: three Deployments, the rest configuration of about one kilobyte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use handsctl::plan::apply_set::ApplySet;
+use handsctl::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo};
+use handsctl::plan::labels::{self, Component};
+use handsctl::plan::{Member, Plan, yaml};
+use serde_json::{Value, json};
+
+/// Name of every set, release and app of the bench.
+pub(crate) const NAME: &str = "bench";
+/// Deployments in a set.
+const DEPLOYMENTS: usize = 3;
+/// Every so many objects one differs in [`Edition::Changed`].
+const CHANGED: usize = 10;
+
+/// Which text each ConfigMap has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edition {
+    /// As it is applied.
+    First,
+    /// Every tenth ConfigMap has one other line: what a diff has to find.
+    Changed,
+}
+
+/// The set of this many objects, as handsctl plans one.
+pub(crate) fn plan(objects: usize, namespace: &str, edition: Edition) -> Plan {
+    let maps = objects.saturating_sub(DEPLOYMENTS);
+    let members = (0..maps)
+        .map(|number| member(CONFIG_MAP, config_map(number, edition), namespace))
+        .chain((0..DEPLOYMENTS).map(|number| member(DEPLOYMENT, deployment(number), namespace)))
+        .collect();
+    Plan { set: apply_set(namespace), members, namespaces: BTreeMap::new(), secret_sources: BTreeMap::new() }
+}
+
+/// How many objects differ in [`Edition::Changed`].
+pub(crate) fn changed(objects: usize) -> usize {
+    objects.saturating_sub(DEPLOYMENTS).div_ceil(CHANGED)
+}
+
+/// The set's identity.
+pub(crate) fn apply_set(namespace: &str) -> ApplySet {
+    ApplySet {
+        name: NAME.to_owned(),
+        namespace: namespace.to_owned(),
+        additional_namespaces: BTreeSet::new(),
+    }
+}
+
+fn member(kind: KindInfo, mut manifest: Value, namespace: &str) -> Member {
+    manifest["metadata"]["namespace"] = json!(namespace);
+    manifest["metadata"]["labels"] = json!(labels::of_member(NAME, Component::App));
+    let name = manifest["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    Member { id: kind.id(namespace, &name), kind, manifest }
+}
+
+fn config_map(number: usize, edition: Edition) -> Value {
+    let changed = edition == Edition::Changed && number.is_multiple_of(CHANGED);
+    let mut text = String::new();
+    for line in 0..24 {
+        let value = if changed && line == 12 { "another value" } else { "the value of this key" };
+        let _a_string_takes_everything = writeln!(text, "key_{number:04}_{line:02} = \"{value}\"");
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": format!("part-{number:04}") },
+        "data": { "settings.toml": text },
+    })
+}
+
+fn deployment(number: usize) -> Value {
+    let name = format!("part-{number}");
+    // Each selects its own pods; the instance is the set's, as in every set.
+    let selector = json!({ labels::INSTANCE: NAME, labels::COMPONENT: name });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": selector },
+            "template": {
+                "metadata": { "labels": selector },
+                "spec": { "containers": [{
+                    "name": "part",
+                    "image": "example.org/part:1",
+                    // Without one a container counts as ready only after it has stayed up for some seconds.
+                    "readinessProbe": { "httpGet": { "path": "/ready", "port": 8080 } },
+                    "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
+                }] },
+            },
+        },
+    })
+}
+
+/// The same manifests for the peers.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    /// All objects in one file.
+    pub(crate) manifests: PathBuf,
+    /// The same with some of them changed.
+    pub(crate) changed: PathBuf,
+    /// A chart of them.
+    pub(crate) chart: PathBuf,
+}
+
+impl Files {
+    /// Writes a synthetic set.
+    pub(crate) fn of_plan(folder: &Path, objects: usize, namespace: &str) -> anyhow::Result<Self> {
+        Self::write(
+            folder,
+            &text(&plan(objects, namespace, Edition::First))?,
+            &text(&plan(objects, namespace, Edition::Changed))?,
+        )
+    }
+
+    /// Writes these manifests, none of them changed.
+    pub(crate) fn of_text(folder: &Path, manifests: &str) -> anyhow::Result<Self> {
+        Self::write(folder, manifests, manifests)
+    }
+
+    fn write(folder: &Path, manifests: &str, changed: &str) -> anyhow::Result<Self> {
+        let files = Self {
+            manifests: folder.join("set.yaml"),
+            changed: folder.join("changed.yaml"),
+            chart: folder.join("chart"),
+        };
+        std::fs::create_dir_all(files.chart.join("templates"))?;
+        std::fs::write(&files.manifests, manifests)?;
+        std::fs::write(&files.changed, changed)?;
+        std::fs::write(files.chart.join("templates/set.yaml"), manifests)?;
+        let chart = format!("apiVersion: v2\nname: {NAME}\nversion: 0.1.0\n");
+        std::fs::write(files.chart.join("Chart.yaml"), chart)?;
+        Ok(files)
+    }
+}
+
+fn text(plan: &Plan) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for member in &plan.members {
+        writeln!(text, "---\n{}", yaml::write(&member.manifest)?.trim_end_matches('\n'))?;
+    }
+    Ok(text)
+}
