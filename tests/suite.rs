@@ -11,6 +11,7 @@ mod deploy;
 mod differences;
 mod fault;
 mod faults;
+mod kills;
 mod locking;
 mod logs;
 mod ownership;
