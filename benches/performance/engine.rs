@@ -27,7 +27,7 @@ use handsctl::plan::apply_set::ApplySet;
 use handsctl::plan::lease::{Holder, Terms};
 use handsctl::plan::leftover::{self, Leftover};
 use handsctl::plan::ownership::Ownership;
-use handsctl::plan::revision::{Content, Outcome, Revision};
+use handsctl::plan::revision::{Content, Current, Outcome, Revision};
 use handsctl::plan::{Member, ObjectId, Plan};
 use handsctl::provider::Process;
 use handsctl::report::{ColorChoice, DiffReport, Output, Reporter, Streams};
@@ -74,17 +74,20 @@ pub(crate) async fn run(
     let reporting = tokio::spawn(reporter.run(receiver));
     let connection = connect::connect(&selection).await?;
     let api = &connection.api;
-    let version = version::of_server(api).await.map_err(|fault| fault.explain("cannot reach the cluster"))?;
     match work {
-        Work::Apply => deploy(api, &version, (objects, namespace), false, &events).await?,
-        Work::Deploy => deploy(api, &version, (objects, namespace), true, &events).await?,
+        Work::Apply => deploy(api, (objects, namespace), false, &events).await?,
+        Work::Deploy => deploy(api, (objects, namespace), true, &events).await?,
         Work::Diff => diff(api, (objects, namespace), &streams, &events).await?,
-        Work::Teardown => teardown(api, &version, namespace, &events).await?,
+        Work::Teardown => teardown(api, namespace, &events).await?,
     }
     events.send(Event::Finished(Finished::default())).await;
     drop(events);
     reporting.await?;
     Ok(())
+}
+
+async fn server_version(api: &Api) -> Result<Version> {
+    version::of_server(api).await.map_err(|fault| fault.explain("cannot reach the cluster"))
 }
 
 /// What is known before the first change.
@@ -97,8 +100,10 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn look(api: &Api, plan: Plan, streaming: bool, events: &Events) -> Result<Self> {
-        let survey = survey::survey(api, &plan.set, &[], events).await?;
+    async fn look(api: &Api, plan: Plan, events: &Events) -> Result<Self> {
+        let (version, survey) =
+            tokio::join!(server_version(api), survey::survey(api, &plan.set, &[], events));
+        let (streaming, survey) = (version?.streams_lists(), survey?);
         let set = plan.set.with_namespaces_of(survey.parent.as_ref());
         let live = live::open(api, &set, &plan, streaming, events).await?;
         let needs = apply::needs(&plan, &live.members, &Ownership::default());
@@ -129,12 +134,14 @@ impl Prepared {
         self.survey.history.current(&self.plan, !self.sends())
     }
 
-    fn number(&self) -> u64 {
-        self.present().map_or_else(|| self.survey.history.next_number(), |revision| revision.number)
+    fn current(&self) -> Current {
+        let next = || self.survey.history.next_number();
+        let number = self.present().map_or_else(next, |revision| revision.number);
+        Current { number, outcome: Outcome::Good }
     }
 
     fn in_use(&self) -> BTreeSet<String> {
-        let mut names = self.survey.history.references(self.number(), HISTORY);
+        let mut names = self.survey.history.references(self.current(), HISTORY);
         names.extend(status::in_use(&self.live.world, HISTORY));
         names
     }
@@ -144,7 +151,7 @@ impl Prepared {
     }
 
     fn surplus(&self) -> Vec<&Revision> {
-        self.survey.history.surplus(self.number(), HISTORY)
+        self.survey.history.surplus(self.current(), HISTORY)
     }
 
     fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
@@ -171,15 +178,9 @@ impl Prepared {
 }
 
 /// `deploy`, with or without `--no-wait`.
-async fn deploy(
-    api: &Api,
-    version: &Version,
-    (objects, namespace): (usize, &str),
-    waits: bool,
-    events: &Events,
-) -> Result<()> {
+async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, events: &Events) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::First);
-    let mut prepared = Prepared::look(api, plan, version.streams_lists(), events).await?;
+    let mut prepared = Prepared::look(api, plan, events).await?;
     if prepared.has_work(true) {
         rights::check(api, &rules::needed(&prepared.plan, prepared.to_send())).await?;
     }
@@ -252,18 +253,24 @@ impl Course<'_> {
         let (api, events, set) = (self.api, self.events, &prepared.plan.set);
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
-        match revision {
-            Some(revision) if prepared.sends() => revisions::mark(api, revision, Outcome::Applying).await?,
-            Some(_) => {}
-            None => {
-                let content = Content::of(&prepared.plan, String::new());
-                let history = &prepared.survey.history;
-                *revision = Some(revisions::record(api, set, history, &content, "bench", events).await?);
-            }
-        }
+        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events);
+        let (parent, recorded) = tokio::try_join!(parent, self.record(prepared, revision.take()))?;
+        *revision = Some(recorded);
         prepared.survey.parent = Some(parent);
         Ok(())
+    }
+
+    async fn record(&self, prepared: &Prepared, present: Option<Recorded>) -> Result<Recorded> {
+        let (api, set) = (self.api, &prepared.plan.set);
+        let Some(mut present) = present else {
+            let content = Content::of(&prepared.plan, String::new());
+            return revisions::record(api, set, &prepared.survey.history, &content, "bench", self.events)
+                .await;
+        };
+        if prepared.sends() {
+            revisions::mark(api, &mut present, Outcome::Applying).await?;
+        }
+        Ok(present)
     }
 
     async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<()> {
@@ -304,6 +311,7 @@ async fn diff(
     events: &Events,
 ) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::Changed);
+    server_version(api).await?;
     let survey = survey::survey(api, &plan.set, &[], events).await?;
     let look = diff::look(api, &plan.set.with_namespaces_of(survey.parent.as_ref())).await?;
     let history = &survey.history;
@@ -311,7 +319,8 @@ async fn diff(
     let nothing_to_send =
         apply::needs(&plan, &look.live, &ownership).iter().all(|need| *need == Need::Nothing);
     let present = history.current(&plan, nothing_to_send).map(|revision| revision.number);
-    let mut in_use = history.references(present.unwrap_or_else(|| history.next_number()), HISTORY);
+    let number = present.unwrap_or_else(|| history.next_number());
+    let mut in_use = history.references(Current { number, outcome: Outcome::Good }, HISTORY);
     in_use.extend(look.in_use(HISTORY));
     let known = Known {
         plan: &plan,
@@ -337,12 +346,14 @@ async fn diff(
 }
 
 /// `teardown`.
-async fn teardown(api: &Api, version: &Version, namespace: &str, events: &Events) -> Result<()> {
+async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
+    let version = server_version(api).await?;
     let set = set::apply_set(namespace);
     let parent = ground::parent(api, &set).await?;
     let set = set.with_namespaces_of(parent.as_ref());
     ground::look_at_terminating(api, namespace).await?;
     let found = delete::find(api, &set, parent, version.streams_lists()).await?;
+    rights::check(api, &rules::torn_down(&set)).await?;
     let options = Options { delete_data: false, deadline: Instant::now() + TIMEOUT };
     under_lock(api, &set, events, delete::teardown(api, &set, found, options, events)).await?;
     delete::sandboxes(api, namespace).await?;

@@ -59,12 +59,12 @@ impl Course<'_> {
     async fn change(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<Finished> {
         let applied = step(self.events, Phase::Apply, "apply", self.send(prepared, revision)).await?;
         if self.arguments.no_wait {
-            self.prune(prepared).await?;
+            self.prune(prepared, prepared.known()).await?;
             let message = "applied; the rollout was not waited for".to_owned();
             return Ok(finished(&applied, message, None, Undo::of(prepared, revision.as_ref())));
         }
         let place = self.follow(prepared, &applied).await?;
-        self.prune(prepared).await?;
+        self.prune(prepared, Outcome::Good).await?;
         if let Some(revision) = revision {
             revisions::mark(self.api(), revision, Outcome::Good).await?;
         }
@@ -155,17 +155,18 @@ impl Course<'_> {
         place
     }
 
-    /// Deletes what is no longer in the set or in the history, and has the parent name what is left.
-    async fn prune(&self, prepared: &mut Prepared) -> Result<()> {
+    /// Deletes what is no longer in the set or, now that this came of it, in the history, and has the parent name what is left.
+    async fn prune(&self, prepared: &mut Prepared, outcome: Outcome) -> Result<()> {
         let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
-        let mut leftovers = prepared.leftovers();
+        let mut leftovers = prepared.leftovers(outcome);
         if !self.writes {
             // What has become superfluous since the beginning is the next run's: without the lock nothing is deleted.
             leftovers.retain(|leftover| !leftover.fate.is_pruned());
         }
         let goes = leftovers.iter().any(|leftover| leftover.fate.is_pruned());
         let work = async {
-            let left = prune::prune(api, &prepared.set, &leftovers, &prepared.in_use(), events).await?;
+            let left =
+                prune::prune(api, &prepared.set, &leftovers, &prepared.in_use(outcome), events).await?;
             Ok((left, String::new()))
         };
         let left = if goes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
@@ -176,7 +177,7 @@ impl Course<'_> {
         if let Some(parent) = &prepared.survey.parent {
             ground::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
         }
-        revisions::delete(api, set, &prepared.surplus()).await
+        revisions::delete(api, set, &prepared.surplus(outcome)).await
     }
 }
 

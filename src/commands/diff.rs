@@ -14,6 +14,7 @@ use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::diff::Compared;
 use crate::plan::ownership::Ownership;
+use crate::plan::revision::{Current, Outcome};
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
 use crate::settings::Settings;
@@ -112,7 +113,8 @@ fn in_use(
     let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
     let nothing_to_send = apply::needs(plan, &look.live, ownership).iter().all(|need| *need == Need::Nothing);
     let present = history.current(plan, nothing_to_send).map(|revision| revision.number);
-    let mut names = history.references(present.unwrap_or_else(|| history.next_number()), kept);
+    let number = present.unwrap_or_else(|| history.next_number());
+    let mut names = history.references(Current { number, outcome: Outcome::Good }, kept);
     names.extend(look.in_use(kept));
     names
 }

@@ -8,6 +8,7 @@ use crate::cluster::apply::{self, Applied, Mode, Need};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::plan::leftover::Fate;
+use crate::plan::revision::Outcome;
 
 /// Tells of every member what would be done. Nothing is changed.
 ///
@@ -57,7 +58,7 @@ pub(super) async fn dry_run(
 /// Tells what would become of members that are no longer planned.
 async fn leftovers(prepared: &Prepared, events: &Events) -> Vec<Applied> {
     let mut told = Vec::new();
-    for leftover in prepared.leftovers() {
+    for leftover in prepared.leftovers(Outcome::Good) {
         let (action, message) = match leftover.fate {
             Fate::Pruned => (Action::Pruned, None),
             Fate::PrunedWithData => (Action::Pruned, Some("and the data on it".to_owned())),

@@ -15,7 +15,7 @@ use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::ownership::Ownership;
-use crate::plan::revision::{Outcome, Revision};
+use crate::plan::revision::{Current, Outcome, Revision};
 use crate::plan::{self, ObjectId, Plan, SecretNaming, pod_security};
 use crate::settings::Settings;
 use crate::settings::secret::SecretSource;
@@ -82,7 +82,7 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
     if prepared.has_work(true) {
         let mut needed = rules::needed(&prepared.plan, prepared.to_send());
         needed.extend(rules::pruned(
-            prepared.leftovers().iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
+            prepared.leftovers(Outcome::Good).iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
         ));
         rights::check(api, &needed).await?;
     }
@@ -176,26 +176,32 @@ impl Prepared {
         self.survey.history.current(&self.plan, !self.sends())
     }
 
-    /// The number under which the plan stands in the history when this run is over.
-    fn number(&self) -> u64 {
-        self.present().map_or_else(|| self.survey.history.next_number(), |revision| revision.number)
+    /// What is known of the plan's revision before this run.
+    pub(super) fn known(&self) -> Outcome {
+        self.present().map_or(Outcome::Applying, |revision| revision.outcome)
     }
 
-    /// Names of configuration that somebody refers to: kept revisions, pods, and what their Deployment keeps.
-    pub(super) fn in_use(&self) -> BTreeSet<String> {
-        let mut names = self.survey.history.references(self.number(), self.history);
+    fn current(&self, outcome: Outcome) -> Current {
+        let next = || self.survey.history.next_number();
+        Current { number: self.present().map_or_else(next, |revision| revision.number), outcome }
+    }
+
+    /// Names of configuration that somebody refers to once this came of the plan: kept revisions, pods, and what their
+    /// Deployment keeps.
+    pub(super) fn in_use(&self, outcome: Outcome) -> BTreeSet<String> {
+        let mut names = self.survey.history.references(self.current(outcome), self.history);
         names.extend(status::in_use(&self.live.world, self.history));
         names
     }
 
-    /// Members that are not planned, and what becomes of them.
-    pub(super) fn leftovers(&self) -> Vec<Leftover> {
-        leftover::leftovers(&self.plan, &self.live.members, &self.in_use(), self.delete_data)
+    /// Members that are not planned, and what becomes of them once this came of the plan.
+    pub(super) fn leftovers(&self, outcome: Outcome) -> Vec<Leftover> {
+        leftover::leftovers(&self.plan, &self.live.members, &self.in_use(outcome), self.delete_data)
     }
 
-    /// Revisions that are no longer kept.
-    pub(super) fn surplus(&self) -> Vec<&Revision> {
-        self.survey.history.surplus(self.number(), self.history)
+    /// Revisions that are no longer kept once this came of the plan.
+    pub(super) fn surplus(&self, outcome: Outcome) -> Vec<&Revision> {
+        self.survey.history.surplus(self.current(outcome), self.history)
     }
 
     /// Whether the set's key has to be stored: a Secret is named after it.
@@ -207,12 +213,12 @@ impl Prepared {
     /// rollout ended.
     pub(super) fn has_work(&self, waits: bool) -> bool {
         let unsettled = |revision: &Revision| revision.outcome != Outcome::Good;
-        let leftovers = self.leftovers();
+        let leftovers = self.leftovers(self.known());
         self.sends()
             || self.lacks_key()
             || self.present().is_none_or(|revision| waits && unsettled(revision))
             || leftovers.iter().any(|leftover| leftover.fate.is_pruned())
-            || !self.surplus().is_empty()
+            || !self.surplus(self.known()).is_empty()
             || !self.parent_is_exact(&leftovers)
     }
 

@@ -253,6 +253,15 @@ fn decompress(text: &str) -> Option<Content> {
     serde_json::from_slice(&plain).ok()
 }
 
+/// The revision that a run is about: recorded, or about to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Current {
+    /// Its number.
+    pub number: u64,
+    /// What is known of it by now, which may not have been written yet.
+    pub outcome: Outcome,
+}
+
 /// Which revision is the present one, which are kept beside it, and which go.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -310,17 +319,21 @@ impl History {
         })
     }
 
-    /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always.
+    /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always. That
+    /// is the present one as soon as it works: whatever goes goes then, and not with some later deploy.
     #[must_use]
-    pub fn surplus(&self, current: u64, history: usize) -> Vec<&Revision> {
-        let newest_good = self.good_before(u64::MAX).map(|revision| revision.number);
-        let others = self.revisions.iter().rev().filter(|revision| revision.number != current);
+    pub fn surplus(&self, current: Current, history: usize) -> Vec<&Revision> {
+        let newest_good = match current.outcome {
+            Outcome::Good => Some(current.number),
+            Outcome::Applying | Outcome::Failed => self.good_before(u64::MAX).map(|good| good.number),
+        };
+        let others = self.revisions.iter().rev().filter(|revision| revision.number != current.number);
         others.skip(history).filter(|revision| Some(revision.number) != newest_good).collect()
     }
 
     /// Names that the kept revisions refer to, configuration among them.
     #[must_use]
-    pub fn references(&self, current: u64, history: usize) -> BTreeSet<String> {
+    pub fn references(&self, current: Current, history: usize) -> BTreeSet<String> {
         let surplus: BTreeSet<u64> =
             self.surplus(current, history).iter().map(|revision| revision.number).collect();
         let mut names = BTreeSet::new();
@@ -441,12 +454,22 @@ mod tests {
         let history = History::new(
             (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
         );
-        assert_eq!(numbers(&history.surplus(6, 3)), [1]);
-        assert_eq!(numbers(&history.surplus(6, 0)), [5, 4, 3, 1]);
-        assert!(history.surplus(6, 9).is_empty());
-        let names = history.references(6, 3);
+        let current = Current { number: 6, outcome: Failed };
+        assert_eq!(numbers(&history.surplus(current, 3)), [1]);
+        assert_eq!(numbers(&history.surplus(current, 0)), [5, 4, 3, 1]);
+        assert!(history.surplus(current, 9).is_empty());
+        let names = history.references(current, 3);
         assert!(
             names.contains("oh-config-2") && names.contains("oh-config-3") && !names.contains("oh-config-1")
         );
+    }
+
+    #[test]
+    fn once_the_present_revision_works_the_good_one_before_it_is_one_among_others() {
+        use Outcome::{Applying, Good};
+        let history = History::new(vec![revision(1, Good, "a"), revision(2, Applying, "b")]);
+        let surplus = |outcome| numbers(&history.surplus(Current { number: 2, outcome }, 0));
+        assert_eq!(surplus(Applying), Vec::<u64>::new(), "nobody knows whether it works");
+        assert_eq!(surplus(Good), [1]);
     }
 }
