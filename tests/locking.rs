@@ -121,12 +121,12 @@ fn a_holder_elsewhere_is_respected_until_its_lock_expires() {
     }
     let namespace = Bed::shared().namespace("elsewhere");
     namespace.make(&[]);
-    // The real duration of a lock, renewed for the last time 54 seconds ago: six seconds are left.
-    plant(&namespace, "bob@elsewhere/boot.1/42/1", 54, 60);
+    // The real duration of a lock, renewed for the last time 45 seconds ago: fifteen seconds are left.
+    plant(&namespace, "bob@elsewhere/boot.1/42/1", 45, 60);
     namespace
         .handsctl(&["deploy"])
         .exits(13)
-        .says("holder    bob@elsewhere, process 42, for 5")
+        .says("holder    bob@elsewhere, process 42, for ")
         .says(" UTC unless it is renewed (in ");
     let begun = Instant::now();
     loop {
@@ -170,12 +170,12 @@ fn a_lock_is_believed_for_sixty_seconds() {
     let renewed: jiff::Timestamp = found["spec"]["renewTime"].as_str().unwrap().parse().unwrap();
     let age = || jiff::Timestamp::now().duration_since(renewed).as_secs();
     // The server's clock, and the lock's times on it, are whole seconds.
-    while age() < 57 {
+    while age() < 50 {
         namespace.handsctl(&["deploy"]).exits(13);
         std::thread::sleep(Duration::from_secs(6));
     }
     while namespace.handsctl(&["deploy"]).code != Some(0) {
-        assert!(age() < 75, "it never expires");
+        assert!(age() < 120, "it never expires");
     }
     assert!(age() >= 59, "it was taken after {} s", age());
 }
@@ -189,7 +189,7 @@ fn a_lock_is_renewed_while_the_run_lasts() {
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
     let begun = Instant::now();
-    let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "6"));
+    let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "12"));
     held.reached(LONG);
     let renewals = || proxy.requests_that(|request| request.is("PUT", "/leases/handsctl-oh")).len();
     while renewals() < 2 {
@@ -210,7 +210,7 @@ fn a_holder_that_loses_its_lock_sends_nothing_more() {
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_answer();
     let begun = Instant::now();
-    let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "6"));
+    let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "15"));
     held.reached(LONG);
     let patch = json!({ "spec": { "holderIdentity": "bob@elsewhere/boot.1/42/1" } }).to_string();
     namespace.bed.kubectl(&[
@@ -247,7 +247,7 @@ fn a_holder_that_cannot_renew_gives_up_before_its_lock_expires() {
     let begun = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "9"));
     held.reached(LONG);
-    let run = wait(first, begun).exits(13).says("error[HC3005]").says("it could not be renewed for 6 s");
+    let run = wait(first, begun).exits(13).says("error[HC3005]").says("it could not be renewed for ");
     assert!(run.took > Duration::from_secs(5), "{:?}", run.took);
     held.release();
 }
