@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -412,6 +414,62 @@ fn a_terminated_deploy_is_143_and_one_whose_terminal_is_closed_writes_its_last_e
     let ended = terminal.ends().exits(129);
     assert!(begun.elapsed() < OUT, "{:?}", ended.took);
     assert_eq!(last_event(&events)["exit"], 129);
+}
+
+/// A command whose terminal can be closed: somebody reads what is drawn, and nobody keeps the other end open.
+fn on_a_terminal_that_is_closed(typed: Typed, when: impl FnOnce()) -> (u32, Duration) {
+    let size = PtySize { rows: 60, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut child = pair.slave.spawn_command(command(typed)).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let closing = Arc::new(AtomicBool::new(false));
+    let reading = std::thread::spawn({
+        let closing = Arc::clone(&closing);
+        move || {
+            let mut buffer = [0; 4096];
+            // Something turns on the screen all the time, so this never waits for long.
+            while !closing.load(Ordering::Relaxed) && matches!(reader.read(&mut buffer), Ok(1..)) {}
+        }
+    });
+    when();
+    closing.store(true, Ordering::Relaxed);
+    reading.join().unwrap();
+    drop(pair.master);
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (child.wait().unwrap().exit_code(), begun.elapsed())
+}
+
+#[test]
+fn a_deploy_whose_window_is_closed_gives_the_lock_back_and_ends_in_order() {
+    if Bed::is_off("a_deploy_whose_window_is_closed_gives_the_lock_back_and_ends_in_order") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("terminal-gone");
+    let events = namespace.folder.path().join("events");
+    let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
+    let waits = || {
+        let until = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"type\":\"rollout\"") {
+            assert!(Instant::now() < until, "it does not come to the rollout");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(has(&namespace, "lease/handsctl-oh"));
+    };
+    let (code, took) = on_a_terminal_that_is_closed(namespace.command(&arguments), waits);
+    assert_eq!(code, 129);
+    assert!(took < OUT, "{took:?}");
+    let last = last_event(&events);
+    assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &129.into()));
+    assert!(!has(&namespace, "lease/handsctl-oh"));
+    namespace.handsctl(&["deploy"]).exits(0);
 }
 
 #[test]

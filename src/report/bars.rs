@@ -54,8 +54,14 @@ impl Bars {
         }
     }
 
-    /// Takes the block off the screen, writes, and draws it again.
+    /// Takes the block off the screen, writes, and draws it again. `MultiProgress::suspend` does the same and panics on
+    /// a terminal that was closed, where the last words still have to reach the events' file.
     pub(super) fn above(&self, write: impl FnOnce()) {
-        self.block.suspend(write);
+        let _nobody_looks = self.block.clear();
+        write();
+        // One row draws the whole block.
+        if let Some((row, _)) = self.rows.last() {
+            row.force_draw();
+        }
     }
 }
