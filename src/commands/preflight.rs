@@ -15,7 +15,7 @@ use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::ownership::Ownership;
-use crate::plan::revision::{Current, Outcome, Revision};
+use crate::plan::revision::{self, Current, Outcome, Revision};
 use crate::plan::{self, ObjectId, Plan, SecretNaming, pod_security};
 use crate::settings::Settings;
 use crate::settings::secret::SecretSource;
@@ -26,7 +26,8 @@ use crate::status;
 pub(super) enum Wanted {
     /// What the configuration says.
     Configuration,
-    /// What it was: the revision of this number, or the last good one before the present one.
+    /// What it was: the revision of this number, or where a rollback that was stopped went, or the last good one before
+    /// the present one.
     Revision(Option<u64>),
 }
 
@@ -153,7 +154,7 @@ impl Prepared {
                 let names: Vec<String> = missing.0.iter().map(ToString::to_string).collect();
                 incomplete(revision.number).fact("missing", names.join(", "))
             })?;
-            self.note = format!("rollback to {}", revision.number);
+            self.note = revision::rollback_to(revision.number);
         }
         self.needs = apply::needs(&self.plan, &self.live.members, &self.ownership);
         Ok(())
@@ -236,7 +237,7 @@ impl Prepared {
     }
 }
 
-/// The revision that a rollback brings back.
+/// The revision that a rollback brings back. One that was stopped half-way goes on to where it went.
 fn chosen<'a>(survey: &'a Survey, number: Option<u64>, settings: &Settings) -> Result<&'a Revision> {
     let history = &survey.history;
     let Some(latest) = history.latest() else {
@@ -246,7 +247,7 @@ fn chosen<'a>(survey: &'a Survey, number: Option<u64>, settings: &Settings) -> R
         );
         return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy makes it"));
     };
-    let (found, message) = match number {
+    let (found, message) = match number.or_else(|| latest.unfinished_rollback()) {
         Some(number) => (history.get(number), format!("revision {number} is not kept")),
         None => (
             history.good_before(latest.number),

@@ -35,6 +35,15 @@ const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
 /// Decompressed bytes that are read at most.
 const MOST_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What a revision says of itself that brings an earlier one back, before that one's number.
+const ROLLBACK: &str = "rollback to ";
+
+/// What a revision says of itself that brings this one back.
+#[must_use]
+pub fn rollback_to(number: u64) -> String {
+    format!("{ROLLBACK}{number}")
+}
+
 /// What came of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -81,6 +90,15 @@ pub struct Revision {
     pub content: Option<Content>,
     /// The Secret's UID.
     pub uid: String,
+}
+
+impl Revision {
+    /// The revision that this one brings back, where nobody has finished that yet.
+    #[must_use]
+    pub fn unfinished_rollback(&self) -> Option<u64> {
+        let content = self.content.as_ref().filter(|_| self.outcome == Outcome::Applying)?;
+        content.note.strip_prefix(ROLLBACK)?.parse().ok()
+    }
 }
 
 /// The members of a set, without the bodies of Secrets: their names are hashes of their content.
@@ -471,5 +489,17 @@ mod tests {
         let surplus = |outcome| numbers(&history.surplus(Current { number: 2, outcome }, 0));
         assert_eq!(surplus(Applying), Vec::<u64>::new(), "nobody knows whether it works");
         assert_eq!(surplus(Good), [1]);
+    }
+
+    #[test]
+    fn a_rollback_that_nobody_finished_says_where_it_goes() {
+        use Outcome::{Applying, Good};
+        let revision = |outcome, note: &str| {
+            let content = Content { note: note.to_owned(), ..Content::of(&plan("a"), String::new()) };
+            Revision { content: Some(content), ..revision(3, outcome, "a") }
+        };
+        assert_eq!(revision(Applying, &rollback_to(12)).unfinished_rollback(), Some(12));
+        assert_eq!(revision(Good, &rollback_to(12)).unfinished_rollback(), None);
+        assert_eq!(revision(Applying, "").unfinished_rollback(), None);
     }
 }
