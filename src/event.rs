@@ -18,7 +18,7 @@
 //! | `started` | `command message` | always the first line, without a message; then each part of the command and what it works on |
 //! | `config` | `phase message` | the configuration was read |
 //! | `step` | `phase name action message` | a named part of the work begins or ends |
-//! | `planned` | `phase object` | one per object, before anything is sent |
+//! | `planned` | `phase object` | one per object that will be applied or deleted, before anything of it is sent |
 //! | `object`, `pruned` | `phase object action message` | one object was dealt with |
 //! | `rollout` | `phase object ready message` | a tracked object's state changed |
 //! | `finding` | `phase id object container message evidence log hints` | something is wrong with a live object |
@@ -179,8 +179,10 @@ pub enum Event {
         /// What came of it.
         message: String,
     },
-    /// What will be applied, before anything is sent.
+    /// What will be dealt with, before anything of it is sent.
     Planned {
+        /// Apply, or prune for what will be deleted.
+        phase: Phase,
         /// In the order of sending.
         objects: Vec<ObjectId>,
     },

@@ -22,7 +22,7 @@ use handsctl::cluster::track::{self, Ending, Rollout};
 use handsctl::cluster::version::{self, Version};
 use handsctl::cluster::{prune, rights, rules};
 use handsctl::error::{Error, Kind, Result};
-use handsctl::event::{Event, Events, Finished};
+use handsctl::event::{Event, Events, Finished, Phase};
 use handsctl::plan::apply_set::ApplySet;
 use handsctl::plan::lease::{Holder, Terms};
 use handsctl::plan::leftover::{self, Leftover};
@@ -185,7 +185,8 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
         rights::check(api, &rules::needed(&prepared.plan, prepared.to_send())).await?;
     }
     let begun = api.wire().last_date();
-    events.send(Event::Planned { objects: prepared.member_ids().cloned().collect() }).await;
+    let objects = prepared.member_ids().cloned().collect();
+    events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     let mut course = Course { api, events, begun, waits, writes: prepared.has_work(waits) };
     if !course.writes {
         return course.run(&mut prepared).await;

@@ -104,7 +104,10 @@ pub async fn teardown(
     };
     let rest =
         doomed.iter().filter(|id| id.kind != INGRESS.kind && id.kind != DEPLOYMENT.kind).cloned().collect();
-    for batch in [group(INGRESS), group(DEPLOYMENT), rest] {
+    let batches = [group(INGRESS), group(DEPLOYMENT), rest];
+    let objects = batches.iter().flatten().chain(own.iter().map(|(id, _)| id)).cloned().collect();
+    events.send(Event::Planned { phase: Phase::Prune, objects }).await;
+    for batch in batches {
         delete_all(api, set, &members, &batch, options).await?;
         members.wait_gone(&batch, options, events).await?;
         for id in batch {

@@ -24,6 +24,9 @@ pub async fn prune(
     in_use: &BTreeSet<String>,
     events: &Events,
 ) -> Result<Vec<ObjectId>> {
+    let doomed = leftovers.iter().filter(|leftover| leftover.fate.is_pruned());
+    let objects = doomed.map(|leftover| leftover.id.clone()).collect();
+    events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     let outcomes: Vec<Result<Option<ObjectId>>> = stream::iter(leftovers)
         .map(|leftover| settle(api, set, leftover, in_use, events))
         .buffer_unordered(IN_FLIGHT)

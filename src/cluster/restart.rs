@@ -21,6 +21,8 @@ const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 pub async fn restart(api: &Api, members: &Live, now: Timestamp, events: &Events) -> Result<Vec<Applied>> {
     let mut deployments: Vec<_> = members.iter().filter(|(id, _)| id.kind == DEPLOYMENT.kind).collect();
     deployments.sort_by_key(|(id, _)| *id);
+    let objects = deployments.iter().map(|(id, _)| (*id).clone()).collect();
+    events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     let mut restarted = Vec::new();
     for (id, object) in deployments {
         let manifest = json!({

@@ -69,7 +69,8 @@ pub(super) async fn deploy(
     let mut prepared =
         step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
     let begun = session.connection.api.wire().last_date();
-    events.send(Event::Planned { objects: prepared.member_ids().cloned().collect() }).await;
+    let objects = prepared.member_ids().cloned().collect();
+    events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     if let Some(who) = dry {
         return dry_run(session, &prepared, who, events).await;
     }

@@ -150,17 +150,23 @@ async fn received(signal: Option<Signal>) {
 /// Whoever stopped a command wants to know what it has done and what it has not.
 fn with_progress(error: Error, told: &Reported) -> Error {
     let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
-    let (counts, unanswered) = (told.counts(), told.unanswered());
-    if !stopped || told.planned.is_empty() && counts.is_empty() {
+    if !stopped {
         return error;
     }
-    let done = if counts.is_empty() { "nothing was changed".to_owned() } else { counts };
-    let error = error.fact("done", done);
-    if unanswered.is_empty() {
-        return error;
+    let done = match (told.counts(), told.planned.first()) {
+        (counts, None) if counts.is_empty() => return error,
+        (counts, Some((Phase::Prune, _))) if counts.is_empty() => "nothing is gone yet".to_owned(),
+        (counts, Some(_)) if counts.is_empty() => "nothing was changed".to_owned(),
+        (counts, _) => counts,
+    };
+    let mut error = error.fact("done", done);
+    for (phase, label) in [(Phase::Apply, "not done"), (Phase::Prune, "not deleted")] {
+        let names: Vec<String> = told.unanswered(phase).iter().map(ToString::to_string).collect();
+        if !names.is_empty() {
+            error = error.fact(label, format!("{}\n(or sent, and not answered yet)", names.join(", ")));
+        }
     }
-    let names: Vec<String> = unanswered.iter().map(ToString::to_string).collect();
-    error.fact("not done", format!("{}\n(or sent, and not answered yet)", names.join(", ")))
+    error
 }
 
 fn too_late(total: Duration) -> Error {

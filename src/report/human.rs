@@ -131,7 +131,7 @@ impl Human {
             Event::Step { phase, name, progress, message } => {
                 section.step(*phase, name, *progress, message, now);
             }
-            Event::Planned { objects } if verbose => {
+            Event::Planned { phase: Phase::Apply, objects } if verbose => {
                 section.rows.extend(
                     objects.iter().map(|object| Row::Note(paint.faint(&format!("plan       {object}")))),
                 );

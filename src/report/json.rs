@@ -133,9 +133,8 @@ enum Body<'a> {
 
 fn bodies(event: &Event) -> Vec<Body<'_>> {
     let body = match event {
-        Event::Planned { objects } => {
-            let planned =
-                |object| Body::Planned { phase: Phase::Apply.word(), object: ObjectRef::of(object) };
+        Event::Planned { phase, objects } => {
+            let planned = |object| Body::Planned { phase: phase.word(), object: ObjectRef::of(object) };
             return objects.iter().map(planned).collect();
         }
         Event::Started { command, target } => Body::Started { command, message: target },

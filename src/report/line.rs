@@ -65,7 +65,7 @@ impl Line {
                 return self.warning(*id, message, diagnostic.as_deref(), &stamp);
             }
             Event::Waiting { .. } if self.spoke_recently(now) => return String::new(),
-            Event::Planned { objects } if self.options.verbose => {
+            Event::Planned { phase: Phase::Apply, objects } if self.options.verbose => {
                 let planned = objects.iter().map(|object| line("plan", &object.to_string()));
                 planned.collect()
             }

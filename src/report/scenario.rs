@@ -84,7 +84,7 @@ pub(super) fn deploy() -> Scenario {
         (4, step(Phase::Preflight, "preflight", Progress::Begun, "")),
         (5, plain),
         (110, step(Phase::Preflight, "preflight", Progress::Done, "api v1.34.4, 4 objects, rights ok")),
-        (111, Event::Planned { objects: vec![config_map.clone(), deployment()] }),
+        (111, Event::Planned { phase: Phase::Apply, objects: vec![config_map.clone(), deployment()] }),
         (112, step(Phase::Apply, "apply", Progress::Begun, "")),
         (310, object(Action::Created, config_map, None)),
         (311, object(Action::Configured, deployment(), Some("restarts the pod: image"))),

@@ -6,7 +6,7 @@ use super::failure::Position;
 use super::json::ObjectRef;
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
-use crate::event::{Action, Event, Finished};
+use crate::event::{Action, Event, Finished, Phase};
 use crate::plan::ObjectId;
 use crate::status::Finding;
 
@@ -17,8 +17,8 @@ pub struct Reported {
     pub command: String,
     /// What it worked on.
     pub target: String,
-    /// Every object that was meant to be dealt with, in their order.
-    pub planned: Vec<ObjectId>,
+    /// Every object that was meant to be applied, or deleted, in their order.
+    pub planned: Vec<(Phase, ObjectId)>,
     /// Every object that was dealt with, in the order of the events.
     pub objects: Vec<(ObjectId, Action, Option<String>)>,
     /// Every finding; of one id on one object the last.
@@ -37,7 +37,9 @@ impl Reported {
                 self.command.clone_from(command);
                 self.target.clone_from(target);
             }
-            Event::Planned { objects } => self.planned.clone_from(objects),
+            Event::Planned { phase, objects } => {
+                self.planned.extend(objects.iter().map(|object| (*phase, object.clone())));
+            }
             Event::Object { object, action, message, .. } => {
                 self.objects.push((object.clone(), *action, message.clone()));
             }
@@ -68,11 +70,12 @@ impl Reported {
         super::wording::counts(&self.objects)
     }
 
-    /// Planned objects of which nothing is known: not sent, or sent and not answered.
+    /// Objects planned for this phase of which nothing is known: not sent, or sent and not answered.
     #[must_use]
-    pub fn unanswered(&self) -> Vec<&ObjectId> {
-        let dealt_with = |id: &&ObjectId| self.objects.iter().any(|(known, ..)| known == *id);
-        self.planned.iter().filter(|id| !dealt_with(id)).collect()
+    pub fn unanswered(&self, phase: Phase) -> Vec<&ObjectId> {
+        let dealt_with = |id: &ObjectId| self.objects.iter().any(|(known, ..)| known == id);
+        let planned = self.planned.iter().filter(|(of, id)| *of == phase && !dealt_with(id));
+        planned.map(|(_, id)| id).collect()
     }
 
     /// One object for `-o json`; None when the command ended without [`Event::Finished`].
