@@ -208,7 +208,7 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
         .collect()
 }
 
-fn delayed(delay: Duration) -> &'static str {
+pub(crate) fn delayed(delay: Duration) -> &'static str {
     if delay.is_zero() { "loopback" } else { "5 ms" }
 }
 

@@ -115,6 +115,7 @@ fn compare(typed: &Typed) -> anyhow::Result<()> {
     let measured = bench.measure(typed.quick)?;
     let rows = goals::rows(&measured);
     write!(std::io::stdout(), "Beside {}.\n\n{}", versions.join(", "), page::goals(&rows))?;
+    write!(std::io::stdout(), "{}", page::failures(&measured))?;
     if typed.write {
         let page = page::page(&measured, &rows, &versions, &bench.commands()?);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
@@ -206,7 +207,16 @@ impl<'a> Bench<'a> {
                 else {
                     continue;
                 };
-                let sample = self.run(&calls, delay)?;
+                let sample = match self.run(&calls, delay) {
+                    Ok(sample) => sample,
+                    // Nobody knows what it left: its next steps would measure something else.
+                    Err(error) if Tool::PEERS.contains(&tool) => {
+                        say(&format!("{} failed: {error:#}", tool.word()));
+                        measured.failures.push(Key { set, step, delay, tool });
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
                 measured.steps.entry(Key { set, step, delay, tool }).or_default().push(sample);
                 self.runtime.block_on(self.bed.settle(place.namespace))?;
                 if step == Step::First

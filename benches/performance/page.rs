@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::goals::{Figure, NONE, ROUND_TRIP, Row, Verdict};
-use super::samples::{Measured, Median};
+use super::goals::{Figure, NONE, ROUND_TRIP, Row, Verdict, delayed};
+use super::samples::{Key, Measured, Median};
 use super::tool::{Set, Step, Tool};
 
 const INTRODUCTION: &str = "\
@@ -124,6 +124,7 @@ pub(crate) fn page(
         "\nThe ratio is handsctl's figure as a part of the peer's that the goal names, else of kubectl's.\n",
     );
     text.push_str(&why_missed(rows));
+    text.push_str(&failures(measured));
     text.push_str("\n## Every figure\n");
     for set in sets(measured) {
         line(&mut text, &format!("\n### {set}\n"));
@@ -133,6 +134,16 @@ pub(crate) fn page(
     text.push_str("\n## What is run\n\n| step | command |\n|---|---|\n");
     for (step, command) in commands {
         line(&mut text, &format!("| {step} | `{command}` |"));
+    }
+    text
+}
+
+/// The runs that are in no figure.
+pub(crate) fn failures(measured: &Measured) -> String {
+    let mut text = String::new();
+    for Key { set, step, delay, tool } in &measured.failures {
+        let step = format!("{}, {set}, {}", step.word(), delayed(*delay));
+        line(&mut text, &format!("\nA run of {} failed and is in no figure: {step}.", tool.word()));
     }
     text
 }

@@ -55,6 +55,8 @@ impl Median {
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) steps: BTreeMap<Key, Vec<Sample>>,
+    /// Runs of peers that failed: none of their figures is in the medians.
+    pub(crate) failures: Vec<Key>,
     /// Printing the version.
     pub(crate) starts: BTreeMap<Tool, Vec<Sample>>,
     /// Bytes of the programs.
