@@ -118,7 +118,9 @@ fn compare(typed: &Typed) -> anyhow::Result<()> {
     write!(std::io::stdout(), "{}", page::failures(&measured))?;
     if typed.write {
         let page = page::page(&measured, &rows, &versions, &bench.commands()?);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join("performance.md");
         std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
         say(&format!("written: {}", path.display()));
     }
