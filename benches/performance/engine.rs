@@ -254,9 +254,8 @@ impl Course<'_> {
         let (api, events, set) = (self.api, self.events, &prepared.plan.set);
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events);
-        let (parent, recorded) = tokio::try_join!(parent, self.record(prepared, revision.take()))?;
-        *revision = Some(recorded);
+        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
+        *revision = Some(self.record(prepared, revision.take()).await?);
         prepared.survey.parent = Some(parent);
         Ok(())
     }

@@ -102,8 +102,9 @@ impl Course<'_> {
         Ok((applied, summary))
     }
 
-    /// What must be there before the first member: the key of its names, the parent that finds it again, and the
-    /// revision that remembers it. Nothing of this is sent where it is there already.
+    /// What must be there before the first member: the parent that finds it again, the key of its names, and the
+    /// revision that remembers it. Nothing of this is sent where it is there already. The parent is first: where it
+    /// is refused, nothing is left behind.
     async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<()> {
         let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
         let key = async {
@@ -114,10 +115,11 @@ impl Course<'_> {
         };
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events);
-        // None of the three needs another, and all stand before the first member is sent.
-        let ((), parent, recorded) = tokio::try_join!(key, parent, self.record(prepared, revision.take()))?;
-        *revision = Some(recorded);
+        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
+        // Neither needs the other, and both stand before the first member is sent.
+        let (key, recorded) = tokio::join!(key, self.record(prepared, revision.take()));
+        *revision = Some(recorded?);
+        key?;
         prepared.survey.parent = Some(parent);
         Ok(())
     }
