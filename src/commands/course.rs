@@ -107,19 +107,14 @@ impl Course<'_> {
     /// is refused, nothing is left behind.
     async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<Recorded>) -> Result<()> {
         let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
-        let key = async {
-            if prepared.lacks_key() {
-                ground::store_key(api, set, &prepared.survey.key.0, events).await?;
-            }
-            Ok(())
-        };
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
         let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
-        // Neither needs the other, and both stand before the first member is sent.
-        let (key, recorded) = tokio::join!(key, self.record(prepared, revision.take()));
-        *revision = Some(recorded?);
-        key?;
+        // Before the revision, which names Secrets after it.
+        if prepared.lacks_key() {
+            ground::store_key(api, set, &prepared.survey.key.0, events).await?;
+        }
+        *revision = Some(self.record(prepared, revision.take()).await?);
         prepared.survey.parent = Some(parent);
         Ok(())
     }
