@@ -2,7 +2,7 @@
 
 use super::effective::Settings;
 use super::openhands::FileStore;
-use super::ours::{Expose, Strategy};
+use super::ours::{Expose, Ingress, Provider, Strategy};
 use super::shape::{Key, Shape, TableShape};
 use super::tree::{Data, Table, dotted};
 use super::version::AppVersion;
@@ -18,6 +18,7 @@ pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -
     let mut judge = Judge { settings, wrong, found: Vec::new() };
     judge.version();
     judge.keys_by_version(schema, settings.tree(), &mut Vec::new());
+    judge.local_cluster();
     judge.local_state();
     judge.reachability();
     judge.volume();
@@ -120,6 +121,21 @@ impl Judge<'_> {
                 label: format!("{since} and later do; the version is that of [deploy].image"),
                 masked: false,
             });
+        }
+    }
+
+    fn local_cluster(&mut self) {
+        let cluster = &self.settings.cluster;
+        let (http, https) = (cluster.http_port, cluster.https_port);
+        if http > 0 && http == https {
+            let message = format!("`cluster.http_port` and `https_port` are both {http}");
+            self.contradiction(&["cluster", "https_port"], message, "a port leads to one place");
+        }
+        let containers = !matches!(cluster.provider, Provider::Kwok | Provider::Existing);
+        if cluster.ingress == Some(Ingress::Nginx) && cluster.workers > 0 && containers {
+            let message =
+                "upstream's ingress-nginx may run on a worker, and only the first node's ports are mapped";
+            self.contradiction(&["cluster", "ingress"], message, "\"traefik\" stays on the first node");
         }
     }
 

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::format::{
-    DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, OwnedField, Quantity,
-    VariableName,
+    Address, DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, OwnedField,
+    Quantity, VariableName,
 };
 use super::secret::Value;
 
@@ -26,9 +26,21 @@ pub struct Cluster {
     pub context: Option<String>,
     /// Kubernetes version of the local cluster, `v1.34.4`; empty: the one that handsctl was tested with.
     pub kubernetes_version: Option<KubernetesVersion>,
+    /// Image of the nodes of a kind cluster; it wins over `KIND_NODE_IMAGE`, and that over `kubernetes_version`.
+    pub node_image: Option<ImageRef>,
     /// Worker nodes beside the first node.
     #[schemars(range(min = 0, max = 50))]
     pub workers: u32,
+    /// Port of this computer that leads to the ingress controller of a kind cluster; 0: none.
+    #[schemars(range(min = 0, max = 65535))]
+    pub http_port: u16,
+    /// Address of this computer on which that port, and the one for https, can be reached. OpenHands has no login.
+    pub http_address: Address,
+    /// The same for https; 0: none.
+    #[schemars(range(min = 0, max = 65535))]
+    pub https_port: u16,
+    /// Ingress controller of the local cluster; empty: traefik, and none where nodes are simulated.
+    pub ingress: Option<Ingress>,
 }
 
 impl Default for Cluster {
@@ -38,9 +50,26 @@ impl Default for Cluster {
             name: DnsLabel::from_static("local-hands"),
             context: None,
             kubernetes_version: None,
+            node_image: None,
             workers: 0,
+            http_port: 80,
+            http_address: Address::LOOPBACK,
+            https_port: 0,
+            ingress: None,
         }
     }
+}
+
+/// The ingress controller of a local cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Ingress {
+    /// Traefik; its class is the cluster's default.
+    Traefik,
+    /// ingress-nginx 1.12.1, as OpenHands' own `kind/` has it; the project was retired in March 2026.
+    Nginx,
+    /// None is made, and none is touched.
+    None,
 }
 
 /// What makes the cluster.
@@ -109,6 +138,15 @@ pub struct Deploy {
     pub revision_history: u32,
     /// Time without progress after which the Deployment counts as failed.
     pub progress_deadline: Duration,
+    /// Whether a rollout that fails brings back the last good revision. `auto`: where there is one and the strategy is
+    /// `Recreate`, which has stopped the old pod by then.
+    pub rollback_on_failure: RollbackOnFailure,
+    /// Whether a changed image is pulled by a short-lived pod before the old pod is stopped.
+    pub prepull: bool,
+    /// What the application does when its pod stops.
+    pub on_stop: OnStop,
+    /// Whether model and key of `[llm]` are given to the application, which takes them from nowhere else.
+    pub seed_settings: SeedSettings,
     /// Extra environment variables of the application; a value may be a secret reference.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     pub env: BTreeMap<VariableName, Value>,
@@ -147,6 +185,10 @@ impl Default for Deploy {
             min_ready_seconds: 0,
             revision_history: 3,
             progress_deadline: Duration::from_secs(600),
+            rollback_on_failure: RollbackOnFailure::Auto,
+            prepull: true,
+            on_stop: OnStop::Keep,
+            seed_settings: SeedSettings::IfMissing,
             env: BTreeMap::new(),
             ownership: BTreeMap::new(),
             tolerate: Tolerate::default(),
@@ -186,6 +228,38 @@ pub enum Strategy {
     Recreate,
     /// The new pod first; refused while state is on a volume that can be mounted once.
     RollingUpdate,
+}
+
+/// Whether a failed rollout is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackOnFailure {
+    /// Where a good revision is kept and the strategy is `Recreate`.
+    Auto,
+    /// What was applied stays.
+    Never,
+}
+
+/// What the application does when its pod stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// It is not told, so every conversation's pod and volume stay.
+    Keep,
+    /// It is told, and deletes the first conversation's pod and volume.
+    Clean,
+}
+
+/// Whether the application is given model and key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeedSettings {
+    /// Where it has no settings yet.
+    IfMissing,
+    /// With every deploy: what was changed in its own settings page is overwritten.
+    Always,
+    /// Never: settings are made in its own page.
+    Never,
 }
 
 /// What is done about a field that others manage.

@@ -3,6 +3,7 @@
 //! Each is a newtype that can only hold a valid text. Its JSON Schema carries a `format`, and [`check`] knows the
 //! same formats by name, so that the checker of config.toml can point at the offending character.
 
+mod address;
 mod duration;
 mod field;
 mod image;
@@ -12,6 +13,7 @@ mod version;
 
 use std::fmt;
 
+pub use address::Address;
 pub use duration::Duration;
 pub use field::{ItemSelector, OwnedField};
 pub use image::ImageRef;
@@ -56,6 +58,7 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (Duration::FORMAT, "a duration", Duration::check),
     (KubernetesVersion::FORMAT, "a Kubernetes version", KubernetesVersion::check),
     (OwnedField::FORMAT, "a field of an object", OwnedField::check),
+    (Address::FORMAT, "an IP address", Address::check),
 ];
 
 /// Checks `text` against a format of the JSON Schema; None where the format is not one of ours.

@@ -79,6 +79,22 @@ impl Quantity {
         &self.text
     }
 
+    /// Thousandths, rounded up, as the scheduler counts cpu; nothing where it is less than nothing.
+    #[must_use]
+    pub fn millis(&self) -> u64 {
+        self.scaled_up(1_000_000)
+    }
+
+    /// Whole units, rounded up, as the scheduler counts memory; nothing where it is less than nothing.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.scaled_up(1_000_000_000)
+    }
+
+    fn scaled_up(&self, nanos: i128) -> u64 {
+        u64::try_from((self.nanos().max(0) + nanos - 1) / nanos).unwrap_or(u64::MAX)
+    }
+
     /// Whether the amount is nothing.
     #[must_use]
     pub fn is_zero(&self) -> bool {

@@ -25,6 +25,7 @@ fn sample(shape: &Shape) -> String {
             Some("duration") => "\"15m\"".to_owned(),
             Some("image") => "\"example.com/openhands:1.6\"".to_owned(),
             Some("kubernetes-version") => "\"v1.34.4\"".to_owned(),
+            Some("ip-address") => "\"127.0.0.1\"".to_owned(),
             _ => "\"text\"".to_owned(),
         },
         Shape::List(inner) => format!("[{}]", sample(inner)),
@@ -49,7 +50,10 @@ fn sample(shape: &Shape) -> String {
 
 /// A key that contradicts the others is left out.
 fn is_alone(table: &str, name: &str) -> bool {
-    !matches!((table, name), ("deploy", "existing_claim" | "strategy" | "node_port"))
+    !matches!(
+        (table, name),
+        ("deploy", "existing_claim" | "strategy" | "node_port") | ("cluster", "https_port")
+    )
 }
 
 #[test]
