@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use handsctl::catalogue::Id;
 use handsctl::event::{Event, Events, Progress};
+use handsctl::provider::kwok::{Component, Simulated};
 use handsctl::provider::{
-    Choice, Component, Condition, Environment, ExplicitFolder, LocalCluster, Options, Provider, Removed,
+    Choice, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options, Provider, Removed,
     Started, Wanted, choose, down, made_context, status, up,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -35,16 +37,16 @@ impl Bed {
     }
 
     async fn up(&self, wanted: &Wanted) -> handsctl::error::Result<LocalCluster> {
-        up(&self.environment, wanted, &Options::default(), &quiet()).await
+        up(&self.environment, Maker::Kwok, wanted, &Options::default(), &quiet()).await
     }
 
     async fn down(&self, name: &str) -> Removed {
-        down(&self.environment, name, None, &quiet()).await.unwrap()
+        down(&self.environment, Provider::Kwok, name, None, &quiet()).await.unwrap()
     }
 
     fn pid(&self, name: &str, component: Component) -> Option<i32> {
-        let status = status(&self.environment, name).unwrap();
-        status.processes.iter().find(|process| process.component == component)?.pid
+        let (_, details) = look(&self.environment, name);
+        details.processes.iter().find(|process| process.component == component)?.pid
     }
 
     /// Processes and files that are left of a cluster.
@@ -62,7 +64,8 @@ impl Drop for Bed {
         let end = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for name in clusters {
-                if let Err(error) = runtime.block_on(down(&environment, name, None, &quiet())) {
+                if let Err(error) = runtime.block_on(down(&environment, Provider::Kwok, name, None, &quiet()))
+                {
                     eprintln!("cluster {name} was not deleted: {error:?}");
                 }
             }
@@ -81,8 +84,17 @@ fn quiet() -> Events {
     Events::channel().0
 }
 
+/// Nobody is waited for: of simulated clusters everything stands in files.
+fn look(environment: &Environment, name: &str) -> (Condition, Simulated) {
+    let status = status(environment, Provider::Kwok, name).now_or_never().unwrap().unwrap();
+    match status.details {
+        Details::Kwok(details) => (status.condition, details),
+        Details::Kind(_) => panic!("{name} has containers"),
+    }
+}
+
 fn wanted(name: &str) -> Wanted {
-    Wanted { name: name.to_owned(), workers: 0, kubernetes: None }
+    Wanted::named(name)
 }
 
 fn command_lines() -> Vec<String> {
@@ -129,7 +141,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let name = "life";
     let config = "# mine\napiVersion: v1\nkind: Config\nclusters:\n  - name: prod\n    cluster: {server: 'https://prod'}\ncontexts: []\nusers: []\ncurrent-context: \"\"\n";
     std::fs::write(bed.kubeconfig(), config).unwrap();
-    assert_eq!(status(&bed.environment, name).unwrap().condition, Condition::Absent);
+    assert_eq!(look(&bed.environment, name).0, Condition::Absent);
     assert_eq!(made_context(&bed.environment, name), None);
 
     let begin = Instant::now();
@@ -155,11 +167,11 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
             kill(bed.pid(name, *component).unwrap());
         }
         while dead.iter().any(|component| bed.pid(name, *component).is_some()) {}
-        assert_eq!(status(&bed.environment, name).unwrap().condition, Condition::Stopped);
+        assert_eq!(look(&bed.environment, name).0, Condition::Stopped);
         let begin = Instant::now();
         assert_eq!(bed.up(&wanted(name)).await.unwrap().outcome, Started::Restarted);
         eprintln!("{dead:?} restarted in {:?}", begin.elapsed());
-        assert_eq!(status(&bed.environment, name).unwrap().condition, Condition::Running);
+        assert_eq!(look(&bed.environment, name).0, Condition::Running);
         answers(&made).await;
     }
 
@@ -169,10 +181,10 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     assert_eq!(differs.facts()[0].text, "workers: 0, wanted 2");
     let etcd = bed.pid(name, Component::Etcd);
     let recreate = Options { recreate: true, ..Options::default() };
-    let anew = up(&bed.environment, &other, &recreate, &quiet()).await.unwrap();
+    let anew = up(&bed.environment, Maker::Kwok, &other, &recreate, &quiet()).await.unwrap();
     assert_eq!(anew.outcome, Started::Created);
     assert_ne!(bed.pid(name, Component::Etcd), etcd);
-    assert_eq!(status(&bed.environment, name).unwrap().spec.unwrap().workers, 2);
+    assert_eq!(look(&bed.environment, name).1.spec.unwrap().workers, 2);
     answers(&anew).await;
 
     let begin = Instant::now();
@@ -193,8 +205,7 @@ async fn clusters_live_side_by_side_and_are_made_at_the_same_time() {
     assert_eq!((left.outcome, again.unwrap().outcome), (Started::Created, Started::Running));
     answers(&left).await;
     answers(&right).await;
-    let ports =
-        |name| status(&bed.environment, name).unwrap().processes.into_iter().map(|process| process.port);
+    let ports = |name| look(&bed.environment, name).1.processes.into_iter().map(|process| process.port);
     assert_eq!(ports("left").chain(ports("right")).collect::<BTreeSet<_>>().len(), 10);
 
     assert_eq!(bed.down("left").await, Removed::Deleted);
@@ -214,8 +225,8 @@ async fn an_interrupted_making_ends_its_processes_and_is_made_anew() {
         () = until_a_process_runs(&bed, "half") => {}
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let found = status(&bed.environment, "half").unwrap();
-    assert_eq!(found.condition, Condition::HalfMade);
+    let (condition, found) = look(&bed.environment, "half");
+    assert_eq!(condition, Condition::HalfMade);
     assert!(found.processes.iter().all(|process| process.pid.is_none()), "{found:?}");
     assert_eq!(bed.up(&wanted).await.unwrap().outcome, Started::Created);
 }
@@ -231,7 +242,7 @@ async fn until_a_process_runs(bed: &Bed, name: &str) {
 #[ignore = "run by a_killed_handsctl_leaves_a_cluster_that_is_made_anew"]
 async fn make_a_cluster_until_killed() {
     let folder = PathBuf::from(std::env::var_os("PROVIDER_TEST_FOLDER").unwrap());
-    up(&environment(&folder), &wanted("killed"), &Options::default(), &quiet()).await.unwrap();
+    up(&environment(&folder), Maker::Kwok, &wanted("killed"), &Options::default(), &quiet()).await.unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -248,7 +259,7 @@ async fn a_killed_handsctl_leaves_a_cluster_that_is_made_anew() {
     until_a_process_runs(&bed, "killed").await;
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(status(&bed.environment, "killed").unwrap().condition, Condition::HalfMade);
+    assert_eq!(look(&bed.environment, "killed").0, Condition::HalfMade);
 
     let made = bed.up(&wanted("killed")).await.unwrap();
     assert_eq!(made.outcome, Started::Created);
@@ -306,7 +317,7 @@ async fn a_context_of_somebody_else_is_neither_replaced_nor_deleted() {
     std::fs::write(bed.kubeconfig(), theirs).unwrap();
     let refused = bed.up(&wanted("mine")).await.unwrap_err();
     assert_eq!((refused.id(), refused.kind().exit_code()), (Id::ClusterNotOurs, 14));
-    let refused = down(&bed.environment, "mine", None, &quiet()).await.unwrap_err();
+    let refused = down(&bed.environment, Provider::Kwok, "mine", None, &quiet()).await.unwrap_err();
     assert_eq!(refused.id(), Id::ClusterDownRefused);
     assert_eq!(std::fs::read_to_string(bed.kubeconfig()).unwrap(), theirs);
     assert_eq!(bed.left(), Vec::<String>::new());
@@ -319,9 +330,10 @@ async fn auto_says_why_the_nodes_are_simulated() {
     let reason = "no container engine answers (no docker, podman or nerdctl on PATH)".to_owned();
     assert_eq!(
         choose(&environment, Provider::Auto, "x").await.unwrap(),
-        Choice::Kwok { reason: Some(reason) }
+        Choice::Local { maker: Maker::Kwok, reason: Some(reason) }
     );
-    assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap_err().id(), Id::ProviderNotBuilt);
+    let asked = Choice::Local { maker: Maker::Kind, reason: None };
+    assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap(), asked);
 }
 
 #[tokio::test]
@@ -335,7 +347,8 @@ async fn programs_that_cannot_be_had_are_named_with_what_was_tried() {
         ..bed.environment.clone()
     };
     let (events, mut seen) = Events::channel();
-    let error = up(&environment, &wanted("none"), &Options::default(), &events).await.unwrap_err();
+    let error =
+        up(&environment, Maker::Kwok, &wanted("none"), &Options::default(), &events).await.unwrap_err();
     assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetMissing, 14));
     let tried = &error.facts().iter().find(|fact| fact.label == "tried").unwrap().text;
     for part in [

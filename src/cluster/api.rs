@@ -120,6 +120,15 @@ impl Api {
         self.call(&Method::POST, path, review.to_string(), "application/json").await
     }
 
+    /// POST of an object as a dry run: whether the server would take it. Sent once: who asks is waiting for a change.
+    pub async fn try_create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+        let path = format!("{}&dryRun=All", as_manager(path));
+        let body = object.to_string().into_bytes();
+        tokio::time::timeout(CALL_DEADLINE, self.once(&Method::POST, &path, body, "application/json"))
+            .await
+            .unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))
+    }
+
     /// POST of an object: create-only.
     pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
         let (outcome, attempts) =

@@ -5,53 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::api::Api;
-use super::watch::{Scope, Seen, Watches};
+use super::nodes::{NODE_LEASES, is_ready};
+use super::view::{View, everything};
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
 use crate::plan::{ObjectId, owned};
-
-/// Namespace of the nodes' heartbeats (<https://kubernetes.io/docs/concepts/architecture/leases/>).
-const NODE_LEASES: &str = "kube-node-lease";
 
 /// Makes these nodes and classes, where they are missing or differ, and waits until the nodes are ready.
 ///
 /// # Errors
 /// Where the server refuses, or stops answering.
 pub async fn prepare(api: &Api, objects: &[Value], events: &Events) -> Result<usize> {
-    let mut watches = Watches::open(api, scopes(), true);
-    let (lists, _) = watches.listed().await?;
-    let mut live: BTreeMap<ObjectId, Value> = BTreeMap::new();
-    for (scope, list) in watches.scopes().iter().zip(lists) {
-        for object in list {
-            live.extend(id_of(scope, &object).map(|id| (id, object)));
-        }
-    }
+    let scopes =
+        vec![everything(NODE, None), everything(STORAGE_CLASS, None), everything(LEASE, Some(NODE_LEASES))];
+    let mut view = View::open(api, scopes, true).await?;
     for object in objects {
-        ensure(api, object, &live, events).await?;
+        ensure(api, object, view.objects(), events).await?;
     }
-    let nodes: BTreeSet<String> = objects
+    let nodes: BTreeSet<&str> = objects
         .iter()
         .filter(|object| object["kind"] == "Node")
-        .filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()))
+        .filter_map(|object| object["metadata"]["name"].as_str())
         .collect();
-    wait_ready(&mut watches, live, &nodes).await?;
+    while !nodes.iter().all(|node| is_up(view.objects(), node)) {
+        view.changed().await?;
+    }
     Ok(nodes.len())
 }
 
-fn scopes() -> Vec<Scope> {
-    let scope = |kind: KindInfo, namespace: Option<&str>| Scope {
-        kind,
-        namespace: namespace.map(str::to_owned),
-        labels: String::new(),
-        optional: false,
-    };
-    vec![scope(NODE, None), scope(STORAGE_CLASS, None), scope(LEASE, Some(NODE_LEASES))]
-}
-
-fn id_of(scope: &Scope, object: &Value) -> Option<ObjectId> {
-    let name = object["metadata"]["name"].as_str()?;
-    Some(scope.kind.id(scope.namespace.as_deref().unwrap_or_default(), name))
+fn is_up(objects: &BTreeMap<ObjectId, Value>, node: &str) -> bool {
+    let leased = objects.contains_key(&LEASE.id(NODE_LEASES, node));
+    leased && objects.get(&NODE.id("", node)).is_some_and(is_ready)
 }
 
 async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, events: &Events) -> Result<()> {
@@ -74,44 +59,4 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
     api.apply(&path, &wanted).await.map_err(|fault| fault.explain(&format!("cannot apply {id}")))?;
     events.send(Event::Object { phase: Phase::Cluster, object: id, action, message: None }).await;
     Ok(())
-}
-
-async fn wait_ready(
-    watches: &mut Watches,
-    mut live: BTreeMap<ObjectId, Value>,
-    nodes: &BTreeSet<String>,
-) -> Result<()> {
-    loop {
-        let ready = nodes.iter().all(|name| {
-            let leased = live.contains_key(&LEASE.id(NODE_LEASES, name));
-            leased && live.get(&NODE.id("", name)).is_some_and(is_ready)
-        });
-        if ready {
-            return Ok(());
-        }
-        match watches.next().await {
-            Some(Seen::Listed(index, objects)) => {
-                let scope = &watches.scopes()[index];
-                live.retain(|id, _| id.kind != scope.kind.kind);
-                live.extend(objects.into_iter().filter_map(|object| Some((id_of(scope, &object)?, object))));
-            }
-            Some(Seen::Changed(index, object)) => {
-                live.extend(id_of(&watches.scopes()[index], &object).map(|id| (id, object)));
-            }
-            Some(Seen::Gone(index, object)) => {
-                if let Some(id) = id_of(&watches.scopes()[index], &object) {
-                    live.remove(&id);
-                }
-            }
-            Some(Seen::Failed(index, fault)) => {
-                return Err(fault.explain(&format!("cannot watch {}", watches.scopes()[index].kind.plural)));
-            }
-            None => return Err(Error::internal("all watches ended")),
-        }
-    }
-}
-
-fn is_ready(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True")
 }

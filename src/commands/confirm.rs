@@ -10,17 +10,23 @@ use crate::report::{Answer, Streams};
 /// # Errors
 /// Exit 2 where the answer is no, or nobody can be asked.
 pub(super) async fn deletion(global: &Global, what: &str, context: &str, streams: &Streams) -> Result<()> {
+    question(global, streams, &format!("Delete {what}, in {context}?"), &format!("deleting {what}")).await
+}
+
+/// Asks a question that must be answered with yes before `what` is done.
+///
+/// # Errors
+/// Exit 2 where the answer is no, or nobody can be asked.
+pub(super) async fn question(global: &Global, streams: &Streams, question: &str, what: &str) -> Result<()> {
     if global.yes {
         return Ok(());
     }
-    match streams.ask(&format!("Delete {what}, in {context}?")).await? {
+    match streams.ask(question).await? {
         Answer::Yes => Ok(()),
         Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
-        Answer::Nobody => Err(Error::new(
-            Id::Usage,
-            Kind::Usage,
-            format!("deleting {what} needs a confirmation, and nobody can be asked"),
-        )
-        .hint("--yes confirms it")),
+        Answer::Nobody => {
+            let message = format!("{what} deletes data and needs a confirmation, and nobody can be asked");
+            Err(Error::new(Id::Usage, Kind::Usage, message).hint("--yes confirms it"))
+        }
     }
 }

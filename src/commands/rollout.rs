@@ -53,8 +53,19 @@ pub(super) async fn follow(
     Err(failed)
 }
 
-/// The error that a finding is: what, where, why, which key, what next.
+/// The error that a finding of the set is: what, where, why, which key, what next.
 fn rollout_failed(findings: &[Finding], rollout: &Rollout, settings: &Settings) -> Error {
+    let error = explained(findings);
+    let id = error.id();
+    error
+        .at(id.entry().key.and_then(|key| settings.locate(key)))
+        .fact("state", state(rollout))
+        .hint("mend it and run handsctl deploy again")
+        .hint(format!("handsctl explain {id}"))
+}
+
+/// The error that findings are, the root cause first: what, where, why.
+pub(super) fn explained(findings: &[Finding]) -> Error {
     let Some(first) = findings.first() else {
         return Error::internal("the rollout failed without a finding");
     };
@@ -81,10 +92,6 @@ fn rollout_failed(findings: &[Finding], rollout: &Rollout, settings: &Settings) 
         error = error.hint(hint.clone());
     }
     error
-        .at(entry.key.and_then(|key| settings.locate(key)))
-        .fact("state", state(rollout))
-        .hint("mend it and run handsctl deploy again")
-        .hint(format!("handsctl explain {}", first.id))
 }
 
 /// What people who use the application see meanwhile.

@@ -18,7 +18,7 @@ pub(super) async fn run(global: &Global, arguments: &ApplyArgs, streams: &Stream
     run::run(global, "up", arguments.rollout.output, streams, deadline, |events, held| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
-        let session = match cluster::bring_up(global, &loaded.settings, false, &events).await? {
+        let session = match cluster::bring_up(global, &loaded.settings, false, deadline, &events).await? {
             Some(connection) => Session::new(loaded.settings, connection),
             None => Session::to_change(global, loaded, streams).await?,
         };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::apply_set::ApplySet;
 use super::hash::{self, SecretKey};
 use super::kind::KindInfo;
-use super::template::Templates;
+use super::template::{self, Templates};
 use super::values::{self, Names};
 use super::{ObjectId, labels};
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ pub enum SecretNaming<'a> {
 /// # Errors
 /// Only where a built-in template is broken, which a test excludes.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
-    let templates = Templates::load()?;
+    let templates = Templates::load(template::APP)?;
     let set = set_of(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
@@ -141,7 +141,7 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     names
 }
 
-fn member(templates: &Templates, name: &str, values: &Value) -> Result<Member> {
+pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Result<Member> {
     let manifest = templates.object(name, values)?;
     let unknown =
         || Error::internal(format!("the built-in template {name} makes no object that handsctl knows"));

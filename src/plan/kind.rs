@@ -81,7 +81,29 @@ pub const STORAGE_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
 /// `coordination.k8s.io/v1 Lease`: the lock of a set, heartbeats of nodes.
 pub const LEASE: KindInfo = grouped("coordination.k8s.io", "Lease", "leases");
-/// `v1 Pod`, only watched.
+/// `batch/v1 Job`, of ingress-nginx only.
+pub const JOB: KindInfo = KindInfo { wave: Wave::Workload, ..grouped("batch", "Job", "jobs") };
+/// `rbac.authorization.k8s.io/v1 ClusterRole`, of ingress controllers of local clusters only.
+pub const CLUSTER_ROLE: KindInfo =
+    KindInfo { namespaced: false, ..grouped("rbac.authorization.k8s.io", "ClusterRole", "clusterroles") };
+/// `rbac.authorization.k8s.io/v1 ClusterRoleBinding`, the same.
+pub const CLUSTER_ROLE_BINDING: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings")
+};
+/// `networking.k8s.io/v1 IngressClass`, the same.
+pub const INGRESS_CLASS: KindInfo =
+    KindInfo { namespaced: false, ..grouped("networking.k8s.io", "IngressClass", "ingressclasses") };
+/// `admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration`, of ingress-nginx only.
+pub const VALIDATING_WEBHOOK: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped(
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+    )
+};
+/// `v1 Pod`, watched; made only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
 /// `apps/v1 ReplicaSet`, only watched.
 pub const REPLICA_SET: KindInfo = grouped("apps", "ReplicaSet", "replicasets");
@@ -107,8 +129,17 @@ pub const MEMBERS: &[KindInfo] = &[
 /// The kinds of members that can stand in the sandboxes' namespace, where that is another one.
 pub const BESIDE_SANDBOXES: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
 
-/// What is sent besides members: namespaces, and what a simulated cluster lacks.
-const AROUND: &[KindInfo] = &[NAMESPACE, NODE, STORAGE_CLASS];
+/// What is sent besides members: namespaces, what a simulated cluster lacks, and what ingress controllers consist of.
+const AROUND: &[KindInfo] = &[
+    NAMESPACE,
+    NODE,
+    STORAGE_CLASS,
+    JOB,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    INGRESS_CLASS,
+    VALIDATING_WEBHOOK,
+];
 
 impl KindInfo {
     /// The kind of an object, where it is one that handsctl sends.

@@ -7,6 +7,7 @@ pub mod conflict;
 pub mod diff;
 mod field_path;
 mod hash;
+pub mod ingress;
 pub mod kind;
 pub mod labels;
 pub mod lease;

@@ -38,6 +38,12 @@ pub fn owns_label(live: &Value, label: &str) -> bool {
         .any(|entry| !entry["fieldsV1"]["f:metadata"]["f:labels"][format!("f:{label}")].is_null())
 }
 
+/// Whether we have applied this object at all.
+#[must_use]
+pub fn is_applied(live: &Value) -> bool {
+    our_entries(live).next().is_some()
+}
+
 /// Whether two versions of an object differ in nothing but what the server counts by itself: a controller's
 /// write of the status moves the resourceVersion under a PATCH that changed nothing.
 #[must_use]

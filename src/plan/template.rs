@@ -14,7 +14,8 @@ macro_rules! embedded {
     };
 }
 
-const TEMPLATES: &[(&str, &str)] = embedded![
+/// The application's own set.
+pub(super) const APP: &[(&str, &str)] = embedded![
     "app/config-map.yaml",
     "app/deployment.yaml",
     "app/ingress.yaml",
@@ -28,15 +29,49 @@ const TEMPLATES: &[(&str, &str)] = embedded![
     "app/service.yaml",
 ];
 
-/// All templates, parsed.
+/// The ingress controller that is made unless another one is asked for.
+pub(super) const TRAEFIK: &[(&str, &str)] = embedded![
+    "traefik/cluster-role-binding.yaml",
+    "traefik/cluster-role.yaml",
+    "traefik/deployment.yaml",
+    "traefik/ingress-class.yaml",
+    "traefik/namespace.yaml",
+    "traefik/service-account.yaml",
+    "traefik/service.yaml",
+];
+
+/// ingress-nginx 1.12.1, upstream's 19 objects (OpenHands' `kind/manifests/nginx.yaml`).
+pub(super) const INGRESS_NGINX: &[(&str, &str)] = embedded![
+    "ingress-nginx/cluster-role-admission.yaml",
+    "ingress-nginx/cluster-role-binding-admission.yaml",
+    "ingress-nginx/cluster-role-binding.yaml",
+    "ingress-nginx/cluster-role.yaml",
+    "ingress-nginx/config-map.yaml",
+    "ingress-nginx/deployment.yaml",
+    "ingress-nginx/ingress-class.yaml",
+    "ingress-nginx/job-create.yaml",
+    "ingress-nginx/job-patch.yaml",
+    "ingress-nginx/namespace.yaml",
+    "ingress-nginx/role-admission.yaml",
+    "ingress-nginx/role-binding-admission.yaml",
+    "ingress-nginx/role-binding.yaml",
+    "ingress-nginx/role.yaml",
+    "ingress-nginx/service-account-admission.yaml",
+    "ingress-nginx/service-account.yaml",
+    "ingress-nginx/service-admission.yaml",
+    "ingress-nginx/service.yaml",
+    "ingress-nginx/validating-webhook-configuration.yaml",
+];
+
+/// Templates of one folder, parsed.
 pub(super) struct Templates(Environment<'static>);
 
 impl Templates {
-    /// Parses the embedded templates.
-    pub(super) fn load() -> Result<Self> {
+    /// Parses embedded templates.
+    pub(super) fn load(embedded: &'static [(&'static str, &'static str)]) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, text) in TEMPLATES {
+        for (name, text) in embedded {
             environment.add_template(name, text).map_err(|error| broken(name, error))?;
         }
         Ok(Self(environment))
@@ -64,13 +99,15 @@ mod tests {
 
     #[test]
     fn every_file_of_the_folder_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/app");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| format!("app/{}", entry.unwrap().file_name().into_string().unwrap()))
-            .collect();
-        files.sort();
-        assert_eq!(files, TEMPLATES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        for (folder, embedded) in [("app", APP), ("traefik", TRAEFIK), ("ingress-nginx", INGRESS_NGINX)] {
+            let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(path)
+                .unwrap()
+                .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()))
+                .collect();
+            files.sort();
+            assert_eq!(files, embedded.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        }
     }
 
     #[test]
@@ -88,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_an_error() {
-        let error = Templates::load().unwrap().object("app/role.yaml", &json!({})).unwrap_err();
+        let error = Templates::load(APP).unwrap().object("app/role.yaml", &json!({})).unwrap_err();
         assert_eq!(error.message(), "the built-in template app/role.yaml cannot be rendered");
     }
 

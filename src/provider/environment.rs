@@ -23,6 +23,12 @@ pub struct Environment {
     pub kubeconfigs: Vec<PathBuf>,
     /// Where official releases are looked for instead of at their publishers: `HANDSCTL_TEST_RELEASES`.
     pub releases: Option<String>,
+    /// The container engine that kind is told to use: `KIND_EXPERIMENTAL_PROVIDER`.
+    pub engine: Option<String>,
+    /// Where the engines' clients are told to look for their servers: `DOCKER_HOST` or `CONTAINER_HOST`, and its value.
+    pub engine_host: Option<(String, String)>,
+    /// The nodes' image: `KIND_NODE_IMAGE`.
+    pub node_image: Option<String>,
 }
 
 /// A folder of programs, and who named it.
@@ -46,8 +52,29 @@ impl Environment {
             assets: ["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS"].into_iter().filter_map(explicit).collect(),
             path: env::var_os("PATH").unwrap_or_default(),
             kubeconfigs: kubeconfigs()?,
-            releases: env::var("HANDSCTL_TEST_RELEASES").ok().filter(|url| !url.is_empty()),
+            releases: variable("HANDSCTL_TEST_RELEASES"),
+            engine: variable("KIND_EXPERIMENTAL_PROVIDER"),
+            engine_host: ["DOCKER_HOST", "CONTAINER_HOST"]
+                .into_iter()
+                .find_map(|name| Some((name.to_owned(), variable(name)?))),
+            node_image: variable("KIND_NODE_IMAGE"),
         })
+    }
+
+    /// Everything in one folder, nothing of the tester's own; programs are looked for in it, too.
+    #[cfg(test)]
+    pub(super) fn for_tests(folder: &Path) -> Self {
+        Self {
+            state: folder.join("state"),
+            cache: folder.join("cache"),
+            assets: Vec::new(),
+            path: folder.as_os_str().to_owned(),
+            kubeconfigs: vec![folder.join("config")],
+            releases: None,
+            engine: None,
+            engine_host: None,
+            node_image: None,
+        }
     }
 
     /// The file that a context is merged into: the explicit one, else the first of `KUBECONFIG`.
@@ -55,6 +82,11 @@ impl Environment {
     pub fn kubeconfig<'a>(&'a self, explicit: Option<&'a Path>) -> &'a Path {
         explicit.or_else(|| self.kubeconfigs.first().map(PathBuf::as_path)).unwrap_or(Path::new("config"))
     }
+}
+
+/// The value of a variable that is set to something.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use crate::error::{Error, Result};
 
 /// How often a held lock is tried again.
@@ -13,7 +15,30 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// A held lock; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub(super) struct Lock(File);
+
+/// A lock that programs which are started now hold, too, until they end.
+#[derive(Debug)]
+pub(super) struct Shared<'a>(&'a File);
+
+impl Lock {
+    /// Shares the lock with every program that is started while this value lives: one that outlives a killed handsctl
+    /// keeps the next one waiting until it is done.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(super) fn shared_with_children(&self) -> Result<Shared<'_>> {
+        fcntl_setfd(&self.0, FdFlags::empty())
+            .map_err(|error| Error::io("cannot share the cluster's lock", error.into()))?;
+        Ok(Shared(&self.0))
+    }
+}
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        let _without_it_later_children_hold_it_too = fcntl_setfd(self.0, FdFlags::CLOEXEC);
+    }
+}
 
 /// Waits for the lock on a folder, which is made where it is missing. `waiting` is called once if another holds it.
 /// A holder may delete the folder: then a new one is made and locked.
@@ -83,5 +108,25 @@ mod tests {
         assert!(folder(&path, Duration::ZERO, async || {}).await.is_err());
         drop(held);
         assert!(folder(&path, Duration::ZERO, async || {}).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_outlives_us_keeps_the_lock_until_it_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cluster");
+        let lock = folder(&path, Duration::ZERO, async || {}).await.unwrap();
+        let sleep = || std::process::Command::new("/bin/sleep").arg("30").spawn().unwrap();
+        let mut left = {
+            let _shared = lock.shared_with_children().unwrap();
+            sleep()
+        };
+        let mut other = sleep();
+        drop(lock);
+        assert!(folder(&path, Duration::ZERO, async || {}).await.is_err());
+        left.kill().unwrap();
+        left.wait().unwrap();
+        assert!(folder(&path, Duration::ZERO, async || {}).await.is_ok(), "the other one never had it");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

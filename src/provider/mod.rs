@@ -1,16 +1,24 @@
 //! Local clusters: thin adapters over existing tools. Everything here ends at a kubeconfig; nodes, storage classes and
 //! ingresses are objects, which `commands` has applied and awaited like any other.
 
+mod api;
 mod assets;
+mod contexts;
 mod engine;
 mod environment;
+pub mod kind;
 mod kubeconfig;
-mod kwok;
+pub mod kwok;
 mod lock;
 mod process;
+mod record;
+mod status;
 mod this_process;
+mod wanted;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -18,14 +26,44 @@ use crate::event::Events;
 
 pub use crate::settings::ours::Provider;
 pub use environment::{Environment, ExplicitFolder};
-pub use kwok::{ClusterStatus, Component, Condition, ProcessStatus, Spec, Wanted, objects};
+pub use status::{ClusterStatus, Condition, Details};
 pub use this_process::{Process, is_gone};
+pub use wanted::{Amount, Load, Ports, Wanted};
+
+/// What makes clusters on this computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// kind: containers as nodes.
+    Kind,
+    /// kwok: a control plane as processes, simulated nodes.
+    Kwok,
+}
+
+impl Maker {
+    /// `kind`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Kwok => "kwok",
+        }
+    }
+
+    /// The context of a cluster of this name: `kind-NAME`.
+    #[must_use]
+    pub fn context(self, name: &str) -> String {
+        format!("{}-{name}", self.word())
+    }
+}
 
 /// What makes the cluster, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// A real control plane, simulated nodes.
-    Kwok {
+    /// A local cluster is made.
+    Local {
+        /// By what.
+        maker: Maker,
         /// Why it is not kind, where that was decided by what is there.
         reason: Option<String>,
     },
@@ -60,7 +98,7 @@ pub struct LocalCluster {
 pub enum Started {
     /// It was made.
     Created,
-    /// Some or all of its processes were started. The nodes may be ready a moment later than the API server.
+    /// Some or all of its parts were started. The nodes may be ready a moment later than the API server.
     Restarted,
     /// Nothing.
     Running,
@@ -75,46 +113,60 @@ pub enum Removed {
     Absent,
 }
 
-/// Decides what makes the cluster: one that handsctl made under this name, else what the provider says; `auto` without an
-/// engine, and in this version also with one, is kwok.
+/// Decides what makes the cluster. `auto`: what made the one of this name, else kind where a container engine answers,
+/// else kwok.
 ///
 /// # Errors
-/// `HC2002` for kind, which this version does not support.
+/// Where the record of the cluster of this name cannot be read.
 pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<Choice> {
+    let local = |maker, reason| Ok(Choice::Local { maker, reason });
     match provider {
         Provider::Existing => Ok(Choice::Existing),
-        Provider::Kwok => Ok(Choice::Kwok { reason: None }),
-        Provider::Kind => {
-            Err(Error::new(Id::ProviderNotBuilt, Kind::Prerequisite, "this version of handsctl cannot make kind clusters")
-                .hint("[cluster] provider = \"kwok\" makes one with simulated nodes")
-                .hint(format!(
-                    "`kind create cluster --name {name}`, then [cluster] provider = \"existing\", context = \"kind-{name}\""
-                )))
-        }
-        Provider::Auto if kwok::made(environment, name) => Ok(Choice::Kwok { reason: None }),
-        Provider::Auto => {
-            let reason = match engine::ask(environment).await {
-                Ok(engine) => format!("{engine} answers, but kind is not supported by this version yet"),
-                Err(why) => format!("no container engine answers ({why})"),
-            };
-            Ok(Choice::Kwok { reason: Some(reason) })
-        }
+        Provider::Kwok => local(Maker::Kwok, None),
+        Provider::Kind => local(Maker::Kind, None),
+        Provider::Auto => match made_by(environment, name)? {
+            Some(maker) => local(maker, None),
+            None => match engine::find(environment).await {
+                Ok(_) => local(Maker::Kind, None),
+                Err(none) => {
+                    local(Maker::Kwok, Some(format!("no container engine answers ({})", none.summary())))
+                }
+            },
+        },
     }
 }
 
 /// Makes, starts or leaves the cluster; afterwards its API server is ready and the user's kubeconfig has its context.
-/// `existing` has nothing to make: the caller uses its context.
 ///
 /// # Errors
-/// `HC2010`, `HC2011` for programs that cannot be had; `HC2020` where it cannot be made or started; `HC2021` where it
-/// differs and `recreate` is not asked for; `HC2022` where a cluster of this name is somebody else's.
+/// `HC2001` to `HC2009`, `HC2010`, `HC2011` for what is missing on this computer; `HC2020` where it cannot be made or
+/// started; `HC2021` where it differs and `recreate` is not asked for; `HC2022` where a cluster of this name is somebody
+/// else's.
 pub async fn up(
     environment: &Environment,
+    maker: Maker,
     wanted: &Wanted,
     options: &Options,
     events: &Events,
 ) -> Result<LocalCluster> {
-    kwok::up(environment, wanted, options, events).await
+    if let Some(other) = made_by(environment, &wanted.name)?.filter(|other| *other != maker) {
+        if !options.recreate {
+            return Err(other_maker(&wanted.name, other, maker));
+        }
+        delete(environment, other, &wanted.name, options.kubeconfig.as_deref(), events).await?;
+    }
+    match maker {
+        Maker::Kind => kind::up(environment, wanted, options, events).await,
+        Maker::Kwok => kwok::up(environment, wanted, options, events).await,
+    }
+}
+
+fn other_maker(name: &str, other: Maker, wanted: Maker) -> Error {
+    let message = format!("the local cluster {name} differs from what is wanted");
+    Error::new(Id::ClusterDiffers, Kind::Differences, message)
+        .fact("differs", format!("provider: {}, wanted {}", other.word(), wanted.word()))
+        .hint("handsctl cluster up --recreate")
+        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", other.word()))
 }
 
 /// Ends the cluster and removes its files and its context. `kubeconfig` is where the context is looked for when the
@@ -124,20 +176,69 @@ pub async fn up(
 /// `HC2023` where the cluster of this name was not made by handsctl.
 pub async fn down(
     environment: &Environment,
+    provider: Provider,
     name: &str,
-    kubeconfig: Option<&std::path::Path>,
+    kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<Removed> {
-    kwok::down(environment, name, kubeconfig, events).await
+    delete(environment, maker_of(environment, provider, name), name, kubeconfig, events).await
+}
+
+async fn delete(
+    environment: &Environment,
+    maker: Maker,
+    name: &str,
+    kubeconfig: Option<&Path>,
+    events: &Events,
+) -> Result<Removed> {
+    match maker {
+        Maker::Kind => kind::down(environment, name, kubeconfig, events).await,
+        Maker::Kwok => kwok::down(environment, name, kubeconfig, events).await,
+    }
 }
 
 /// How the cluster is, without changing anything or asking its API server.
-pub fn status(environment: &Environment, name: &str) -> Result<ClusterStatus> {
-    kwok::status(environment, name)
+///
+/// # Errors
+/// Where its record cannot be read.
+pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
+    let maker = maker_of(environment, provider, name);
+    let (condition, reason, kubeconfig, details) = match maker {
+        Maker::Kind => {
+            let found = kind::status(environment, name).await?;
+            (found.condition, found.reason, found.kubeconfig, Details::Kind(found.details))
+        }
+        Maker::Kwok => {
+            let (condition, kubeconfig, details) = kwok::status(environment, name)?;
+            (condition, None, kubeconfig, Details::Kwok(details))
+        }
+    };
+    let (name, context) = (name.to_owned(), maker.context(name));
+    Ok(ClusterStatus { name, context, condition, reason, kubeconfig, details })
 }
 
 /// The context of the cluster that handsctl made under this name. Cheap: one look at a file.
 #[must_use]
 pub fn made_context(environment: &Environment, name: &str) -> Option<String> {
-    kwok::made(environment, name).then(|| kwok::context(name))
+    made_by(environment, name).ok().flatten().map(|maker| maker.context(name))
+}
+
+/// Where the ingress of the cluster that handsctl made under this name is reached, if its nodes are containers.
+#[must_use]
+pub fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
+    kind::made_ports(environment, name)
+}
+
+/// What made the cluster of this name; None where handsctl made none.
+fn made_by(environment: &Environment, name: &str) -> Result<Option<Maker>> {
+    record::maker(&record::clusters(&environment.state).join(name))
+}
+
+/// What made the cluster of this name, also where its record is broken, or would make it.
+fn maker_of(environment: &Environment, provider: Provider, name: &str) -> Maker {
+    match (made_by(environment, name), provider) {
+        (Ok(Some(maker)), _) => maker,
+        (_, Provider::Kind) => Maker::Kind,
+        _ => Maker::Kwok,
+    }
 }

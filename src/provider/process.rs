@@ -9,7 +9,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
@@ -70,17 +71,33 @@ impl Invocation {
 
     /// Runs it to its end. When the future is dropped (an interrupt), the whole group is killed.
     pub(super) async fn run(self) -> Result<Output, Failure> {
-        let child = self.command().spawn().map_err(|error| self.failure(Outcome::NotStarted(error), ""))?;
+        self.run_telling(async |_| {}).await
+    }
+
+    /// The same, telling each line of its standard error as it comes.
+    pub(super) async fn run_telling(self, mut tell: impl AsyncFnMut(&str)) -> Result<Output, Failure> {
+        let failed = |outcome, stdout, stderr| Failure { command: self.to_string(), outcome, stdout, stderr };
+        let not_started = |error| failed(Outcome::NotStarted(error), String::new(), String::new());
+        let mut child = self.command().spawn().map_err(not_started)?;
         let group = Group::of(child.id());
-        match tokio::time::timeout(self.deadline, child.wait_with_output()).await {
-            Err(_elapsed) => Err(self.failure(Outcome::Deadline(self.deadline), "")),
-            Ok(Err(error)) => Err(self.failure(Outcome::NotStarted(error), "")),
-            Ok(Ok(output)) => {
+        let (mut stdout, mut stderr) = (Vec::new(), String::new());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let ended = tokio::time::timeout(self.deadline, async {
+            let (out, err) = tokio::join!(all(out, &mut stdout), lines(err, &mut stderr, &mut tell));
+            out.and(err)?;
+            child.wait().await
+        });
+        match ended.await {
+            Err(_elapsed) => Err(failed(Outcome::Deadline(self.deadline), String::new(), stderr)),
+            Ok(Err(error)) => Err(failed(Outcome::NotStarted(error), String::new(), stderr)),
+            Ok(Ok(status)) => {
                 group.ended();
-                if output.status.success() {
-                    return Ok(Output { stdout: String::from_utf8_lossy(&output.stdout).into_owned() });
+                let stdout = String::from_utf8_lossy(&stdout).into_owned();
+                if status.success() {
+                    Ok(Output { stdout })
+                } else {
+                    Err(failed(Outcome::Exit(status), stdout, stderr))
                 }
-                Err(self.failure(Outcome::Exit(output.status), &String::from_utf8_lossy(&output.stderr)))
             }
         }
     }
@@ -98,12 +115,32 @@ impl Invocation {
         command.process_group(0).kill_on_drop(true);
         command
     }
+}
 
-    fn failure(&self, outcome: Outcome, stderr: &str) -> Failure {
-        let lines: Vec<&str> = stderr.lines().collect();
-        let stderr = lines[lines.len().saturating_sub(TAIL)..].join("\n");
-        Failure { command: self.to_string(), outcome, stderr }
+/// Everything that comes out of a pipe.
+async fn all(pipe: Option<ChildStdout>, into: &mut Vec<u8>) -> io::Result<()> {
+    match pipe {
+        Some(mut pipe) => pipe.read_to_end(into).await.map(drop),
+        None => Ok(()),
     }
+}
+
+/// The same, telling each line.
+async fn lines(
+    pipe: Option<ChildStderr>,
+    into: &mut String,
+    tell: &mut impl AsyncFnMut(&str),
+) -> io::Result<()> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        tell(text.trim_end()).await;
+        into.push_str(&text);
+        line.clear();
+    }
+    Ok(())
 }
 
 /// As it can be pasted into a shell.
@@ -160,7 +197,9 @@ pub(super) struct Failure {
     pub(super) command: String,
     /// How it ended.
     pub(super) outcome: Outcome,
-    /// The last lines of standard error.
+    /// Standard output, where it ended by itself.
+    pub(super) stdout: String,
+    /// Standard error, as far as it came.
     pub(super) stderr: String,
 }
 
@@ -194,12 +233,19 @@ impl Failure {
         }
     }
 
+    /// The last lines that the program said.
+    fn tail(&self) -> String {
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
     /// An error with the command, the exit status and what the program said.
     pub(super) fn into_error(self, id: Id, kind: Kind, message: impl Into<String>) -> Error {
+        let tail = self.tail();
         let error = Error::new(id, kind, message)
             .fact("command", self.command)
             .fact("exit", self.outcome.to_string());
-        if self.stderr.is_empty() { error } else { error.fact("stderr", self.stderr) }
+        if tail.is_empty() { error } else { error.fact("stderr", tail) }
     }
 }
 
@@ -215,7 +261,7 @@ mod tests {
     async fn a_failure_carries_command_status_and_the_tail() {
         let script = "for i in $(seq 40); do echo line $i >&2; done; exit 3";
         let failure = shell(script, Duration::from_secs(10)).run().await.unwrap_err();
-        assert_eq!(failure.stderr.lines().count(), TAIL);
+        assert_eq!(failure.tail().lines().count(), TAIL);
         assert_eq!(failure.summary(), "exit status: 3: line 40");
         assert_eq!(failure.command, format!("/bin/sh -c '{script}'"));
     }
@@ -240,6 +286,15 @@ mod tests {
         tokio::select! { _ = run => panic!("it cannot end first"), () = tokio::time::sleep(Duration::from_millis(200)) => {} }
         tokio::time::sleep(Duration::from_millis(1300)).await;
         assert!(!file.exists(), "the grandchild went on");
+    }
+
+    #[tokio::test]
+    async fn lines_are_told_as_they_come_and_kept() {
+        let mut told = Vec::new();
+        let run = shell("echo a >&2; echo out; echo b >&2; exit 1", Duration::from_secs(10));
+        let failure = run.run_telling(async |line: &str| told.push(line.to_owned())).await.unwrap_err();
+        assert_eq!(told, ["a", "b"]);
+        assert_eq!((failure.stdout.as_str(), failure.stderr.as_str()), ("out\n", "a\nb\n"));
     }
 
     #[test]

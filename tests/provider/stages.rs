@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use handsctl::provider::{Component, Started, objects, status};
+use handsctl::provider::Started;
+use handsctl::provider::kwok::{Component, objects};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};
@@ -131,7 +132,7 @@ async fn a_pod_with_everything_becomes_ready_and_shows_its_log(bed: &Bed, client
     assert_eq!(status["containerStatuses"].as_array().unwrap().len(), 2);
     assert!(status["containerStatuses"][0]["imageID"].as_str().unwrap().starts_with("host:5000/app@sha256:"));
 
-    let log = super::status(&bed.environment, "stages").unwrap().pod_log;
+    let log = super::look(&bed.environment, "stages").1.pod_log;
     let mut log = std::fs::OpenOptions::new().append(true).open(log).unwrap();
     writeln!(log, "2026-01-02T03:04:05.0Z stdout F hello").unwrap();
     let params = LogParams { container: Some("app".into()), ..LogParams::default() };
@@ -209,7 +210,7 @@ async fn after_a_restart_pods_start_again(bed: &Bed, client: &Client) {
     for component in Component::ALL {
         kill(bed.pid("stages", component).unwrap());
     }
-    while status(&bed.environment, "stages").unwrap().processes.iter().any(|process| process.pid.is_some()) {}
+    while super::look(&bed.environment, "stages").1.processes.iter().any(|process| process.pid.is_some()) {}
     let begin = Instant::now();
     assert_eq!(bed.up(&wanted("stages")).await.unwrap().outcome, Started::Restarted);
     pod(client, "after", json!({}), json!({"containers": [{"name": "app", "image": "busybox:1"}]})).await;

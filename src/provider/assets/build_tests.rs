@@ -26,14 +26,7 @@ fn environment(folder: &Path) -> Environment {
     let go = folder.join("go");
     std::fs::write(&go, GO).unwrap();
     std::fs::set_permissions(&go, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Environment {
-        state: folder.join("state"),
-        cache: folder.join("cache"),
-        assets: Vec::new(),
-        path: folder.as_os_str().to_owned(),
-        kubeconfigs: vec![folder.join("config")],
-        releases: Some("http://127.0.0.1:1".to_owned()),
-    }
+    Environment { releases: Some("http://127.0.0.1:1".to_owned()), ..Environment::for_tests(folder) }
 }
 
 async fn search(environment: &Environment, set: Set, asked: Option<&str>) -> Result<Place> {

@@ -159,14 +159,7 @@ async fn what_is_missing_or_cut_short_is_unavailable_and_leaves_nothing() {
 
 /// An environment in which a download is the only way.
 fn environment(folder: &Path, base: String) -> Environment {
-    Environment {
-        state: folder.join("state"),
-        cache: folder.join("cache"),
-        assets: Vec::new(),
-        path: std::ffi::OsString::new(),
-        kubeconfigs: vec![folder.join("config")],
-        releases: Some(base),
-    }
+    Environment { path: std::ffi::OsString::new(), releases: Some(base), ..Environment::for_tests(folder) }
 }
 
 /// All programs of Kubernetes, each with its sum.

@@ -85,6 +85,43 @@ pub(super) async fn locate(
     })
 }
 
+/// Finds or makes `kind`.
+///
+/// # Errors
+/// `HC2010` where it cannot be had, naming what was tried; `HC2011` for a download that is not genuine.
+pub(super) async fn locate_kind(environment: &Environment, events: &Events) -> Result<PathBuf> {
+    let pinned = Pinned::read()?;
+    let place = Search::new(environment, Set::Kind, None, pinned.of(Set::Kind), events).run().await?;
+    Ok(place.folder.join(Program::Kind.name()))
+}
+
+/// Whether `kind` is on this computer already, in a version that will do: its version, or why it is not.
+///
+/// # Errors
+/// `HC2010` where an explicit folder has one that cannot be asked for its version.
+pub(super) async fn look_for_kind(environment: &Environment) -> Result<Result<String, Vec<String>>> {
+    let pinned = Pinned::read()?;
+    let pin = pinned.of(Set::Kind);
+    let mut tried = Vec::new();
+    if let Some(place) = search::explicit(environment, Set::Kind, None, &mut tried).await? {
+        return Ok(Ok(place.version));
+    }
+    if let Some(place) = search::path(environment, Set::Kind, &pin.version, &mut tried).await {
+        return Ok(Ok(place.version));
+    }
+    let shelf = Shelf::new(&environment.cache, Set::Kind, &pin.version, Platform::here());
+    Ok(cached(&shelf, Set::Kind, &pin.version).map(|place| place.version).ok_or(tried))
+}
+
+/// What is complete in the cache.
+fn cached(shelf: &Shelf, set: Set, version: &str) -> Option<Place> {
+    let whole = |bin: &Bin| {
+        let whole = search::missing(&bin.0, set).is_none();
+        whole.then(|| Place { folder: bin.0.clone(), version: version.to_owned() })
+    };
+    [shelf.released(), shelf.built(module(set))].iter().find_map(whole)
+}
+
 /// The search for one set. A set comes from one place as a whole.
 struct Search<'a> {
     environment: &'a Environment,
@@ -139,9 +176,7 @@ impl<'a> Search<'a> {
     }
 
     fn cached(&self) -> Option<Place> {
-        [self.shelf.released(), self.shelf.built(module(self.set))]
-            .into_iter()
-            .find_map(|bin| self.whole(&bin))
+        cached(&self.shelf, self.set, self.version)
     }
 
     fn whole(&self, bin: &Bin) -> Option<Place> {

@@ -13,6 +13,7 @@ pub(super) struct Pinned {
     etcd: Pin,
     kubernetes: Pin,
     kwok: Pin,
+    kind: Pin,
 }
 
 /// One set's version.
@@ -36,6 +37,7 @@ impl Pinned {
             Set::Etcd => &self.etcd,
             Set::Kubernetes => &self.kubernetes,
             Set::Kwok => &self.kwok,
+            Set::Kind => &self.kind,
         }
     }
 }
@@ -61,6 +63,10 @@ pub(super) const fn module(set: Set) -> Module {
             manifest: include_str!("../../../kind/assets/kwok/go.mod"),
             sums: include_str!("../../../kind/assets/kwok/go.sum"),
         },
+        Set::Kind => Module {
+            manifest: include_str!("../../../kind/assets/kind/go.mod"),
+            sums: include_str!("../../../kind/assets/kind/go.sum"),
+        },
     }
 }
 
@@ -82,6 +88,7 @@ mod tests {
             (Set::Etcd, "go.etcd.io/etcd/server/v3"),
             (Set::Kubernetes, "k8s.io/kubernetes"),
             (Set::Kwok, "sigs.k8s.io/kwok"),
+            (Set::Kind, "sigs.k8s.io/kind"),
         ] {
             let line = format!("require {path} {}", pinned.of(set).version);
             assert!(module(set).manifest.lines().any(|it| it == line), "{set}: {line}");

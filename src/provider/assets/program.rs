@@ -12,11 +12,12 @@ pub(super) enum Program {
     Kubectl,
     Kwok,
     Kwokctl,
+    Kind,
 }
 
 impl Program {
-    /// All, in the order in which they are prepared.
-    pub(super) const ALL: [Self; 7] = [
+    /// Those of a simulated cluster, in the order in which they are prepared.
+    pub(super) const SIMULATED: [Self; 7] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
@@ -35,6 +36,7 @@ impl Program {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::Kwokctl => "kwokctl",
+            Self::Kind => "kind",
         }
     }
 
@@ -48,6 +50,7 @@ impl Program {
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
             Self::Kwokctl => "sigs.k8s.io/kwok/cmd/kwokctl",
+            Self::Kind => "sigs.k8s.io/kind",
         }
     }
 
@@ -55,14 +58,17 @@ impl Program {
     pub(super) const fn version_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
+            Self::Kind => &["version"],
             _ => &["--version"],
         }
     }
 
-    /// `(2 of 7)`.
+    /// `2 of 7`.
     pub(super) fn position(self) -> String {
-        let index = Self::ALL.iter().position(|it| *it == self).map_or(0, |index| index + 1);
-        format!("{index} of {}", Self::ALL.len())
+        match Self::SIMULATED.iter().position(|it| *it == self) {
+            Some(index) => format!("{} of {}", index + 1, Self::SIMULATED.len()),
+            None => "1 of 1".to_owned(),
+        }
     }
 }
 
@@ -78,14 +84,30 @@ pub(super) enum Set {
     Etcd,
     Kubernetes,
     Kwok,
+    Kind,
 }
 
 impl Set {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Kwok, Self::Kind];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
             Self::Kubernetes => "kubernetes",
             Self::Kwok => "kwok",
+            Self::Kind => "kind",
+        }
+    }
+
+    /// The oldest version that will do where somebody installed the programs; None: only the very one that is wanted.
+    pub(super) const fn least(self) -> Option<&'static str> {
+        match self {
+            // The first whose `kind load` understands the nodes of today (containerd 2,
+            // https://github.com/kubernetes-sigs/kind/releases/tag/v0.27.0).
+            Self::Kind => Some("v0.27.0"),
+            Self::Etcd | Self::Kubernetes | Self::Kwok => None,
         }
     }
 
@@ -99,6 +121,7 @@ impl Set {
                 Program::Kubectl,
             ],
             Self::Kwok => &[Program::Kwok, Program::Kwokctl],
+            Self::Kind => &[Program::Kind],
         }
     }
 }
@@ -120,6 +143,15 @@ pub(super) fn version_in(text: &str) -> Option<String> {
     })
 }
 
+/// Whether a version is this one or newer.
+pub(super) fn is_at_least(version: &str, least: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u64> {
+        let text = text.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+        text.split('.').map(|part| part.parse().unwrap_or_default()).collect()
+    };
+    numbers(version) >= numbers(least)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +163,7 @@ mod tests {
             ("Kubernetes v1.34.4\n", Some("v1.34.4")),
             ("Client Version: v1.34.4\nKustomize Version: v5.7.1\n", Some("v1.34.4")),
             ("kwokctl version v0.8.0 go1.26.8 (linux/amd64)\n", Some("v0.8.0")),
+            ("kind v0.33.0 go1.26.8 linux/amd64\n", Some("v0.33.0")),
             ("Kubernetes v1.35.0-rc.1\n", Some("v1.35.0-rc.1")),
             ("usage: thing [v1]\n", None),
         ] {
@@ -140,10 +173,17 @@ mod tests {
 
     #[test]
     fn every_program_is_in_one_set() {
-        let sets = [Set::Etcd, Set::Kubernetes, Set::Kwok];
-        for program in Program::ALL {
-            assert_eq!(sets.iter().filter(|set| set.programs().contains(&program)).count(), 1, "{program}");
+        for program in Program::SIMULATED.into_iter().chain([Program::Kind]) {
+            let sets = Set::ALL.into_iter().filter(|set| set.programs().contains(&program));
+            assert_eq!(sets.count(), 1, "{program}");
         }
         assert_eq!(Program::Kubectl.position(), "5 of 7");
+        assert_eq!(Program::Kind.position(), "1 of 1");
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(is_at_least("v0.33.0", "v0.27.0") && is_at_least("v0.27.0", "v0.27.0"));
+        assert!(!is_at_least("v0.9.1", "v0.27.0") && is_at_least("v1.0.0-alpha", "v0.27.0"));
     }
 }

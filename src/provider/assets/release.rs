@@ -9,10 +9,11 @@ pub(super) struct Mirror {
     etcd: String,
     kubernetes: String,
     kwok: String,
+    kind: String,
 }
 
 impl Mirror {
-    /// The publishers' own, or `base/etcd`, `base/kubernetes`, `base/kwok`.
+    /// The publishers' own, or `base/etcd`, `base/kubernetes`, `base/kwok`, `base/kind`.
     pub(super) fn new(base: Option<&str>) -> Self {
         let at = |set: Set, official: &str| {
             base.map_or_else(|| official.to_owned(), |base| format!("{}/{set}", base.trim_end_matches('/')))
@@ -21,6 +22,7 @@ impl Mirror {
             etcd: at(Set::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
             kubernetes: at(Set::Kubernetes, "https://dl.k8s.io/release"),
             kwok: at(Set::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
+            kind: at(Set::Kind, "https://github.com/kubernetes-sigs/kind/releases/download"),
         }
     }
 }
@@ -106,6 +108,12 @@ pub(super) fn release(
                 packing: Packing::Plain,
             }
         }
+        Program::Kind => {
+            let file = format!("kind-{os}-{arch}");
+            let url = format!("{}/{version}/{file}", mirror.kind);
+            let checksum = Checksum::Published { url: format!("{url}.sha256sum"), file };
+            Release { url, checksum, packing: Packing::Plain }
+        }
         _ => {
             let url = format!("{}/{version}/bin/{os}/{arch}/{program}", mirror.kubernetes);
             let checksum =
@@ -153,6 +161,10 @@ mod tests {
         assert_eq!(
             url(Program::Kwok, "v0.8.0"),
             "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-linux-amd64"
+        );
+        assert_eq!(
+            url(Program::Kind, "v0.33.0"),
+            "https://github.com/kubernetes-sigs/kind/releases/download/v0.33.0/kind-linux-amd64"
         );
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::program::{Program, Set, version_in};
+use super::program::{Program, Set, is_at_least, version_in};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::provider::environment::{Environment, ExplicitFolder};
@@ -48,7 +48,8 @@ pub(super) async fn explicit(
     Ok(None)
 }
 
-/// Looks into PATH, where only the wanted version will do: nobody put these there for handsctl.
+/// Looks into PATH. Nobody put these there for handsctl, so only the wanted version will do, or what is new enough where
+/// that is all that matters.
 pub(super) async fn path(
     environment: &Environment,
     set: Set,
@@ -61,8 +62,12 @@ pub(super) async fn path(
     for folder in complete {
         found = true;
         match common_version(&folder, set).await {
-            Ok(version) if version == wanted => return Some(Place { folder, version }),
-            Ok(version) => tried.push(format!("PATH: {} has {version}, not {wanted}", folder.display())),
+            Ok(version) if will_do(set, &version, wanted) => return Some(Place { folder, version }),
+            Ok(version) => {
+                let instead =
+                    set.least().map_or_else(|| wanted.to_owned(), |least| format!("{least} or newer"));
+                tried.push(format!("PATH: {} has {set} {version}, not {instead}", folder.display()));
+            }
             Err(error) => tried.push(format!("PATH: {error}")),
         }
     }
@@ -70,6 +75,10 @@ pub(super) async fn path(
         tried.push(format!("PATH: no folder with {}", names(set)));
     }
     None
+}
+
+fn will_do(set: Set, version: &str, wanted: &str) -> bool {
+    version == wanted || set.least().is_some_and(|least| is_at_least(version, least))
 }
 
 /// `kwok, kwokctl`.

@@ -13,6 +13,8 @@ const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Entry {
     pub(in super::super) name: String,
+    /// What made the cluster; it stands in the mark.
+    pub(super) provider: &'static str,
     pub(super) server: String,
     pub(super) certificate_authority: String,
     pub(super) client_certificate: String,
@@ -32,7 +34,7 @@ pub(in super::super) enum Owner {
 
 impl Entry {
     fn item(&self, list: &str) -> Value {
-        let mark = json!([{"name": MARK, "extension": {"provider": "kwok"}}]);
+        let mark = json!([{"name": MARK, "extension": {"provider": self.provider}}]);
         match list {
             "clusters" => json!({"name": self.name, "cluster": {
                 "certificate-authority-data": self.certificate_authority,
@@ -292,6 +294,7 @@ mod tests {
     fn entry(name: &str) -> Entry {
         Entry {
             name: name.into(),
+            provider: "kwok",
             server: "https://127.0.0.1:20000".into(),
             certificate_authority: "Q0E=".into(),
             client_certificate: "Q0VSVA==".into(),

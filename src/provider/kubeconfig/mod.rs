@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use serde_json::Value;
 
+use super::Maker;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
@@ -26,11 +27,14 @@ pub(super) struct Change {
 
 impl Entry {
     /// What a cluster's own kubeconfig says, with the files that it points to taken in: the user's file is then whole by itself.
-    pub(super) fn read(kubeconfig: &Path, name: &str) -> Result<Self> {
+    pub(super) fn read(kubeconfig: &Path, name: &str, provider: Maker) -> Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
             .map_err(|error| Error::io(format!("cannot read {}", kubeconfig.display()), error))?;
         let value = parse(kubeconfig, &text)?;
         let data = |pointer: &str| {
+            if let Some(data) = value.pointer(&format!("{pointer}-data")).and_then(Value::as_str) {
+                return Ok(data.to_owned());
+            }
             let path = value.pointer(pointer).and_then(Value::as_str).map(PathBuf::from);
             let path = path.ok_or_else(|| invalid(kubeconfig, format!("no {pointer}").into()))?;
             let bytes = std::fs::read(&path)
@@ -40,6 +44,7 @@ impl Entry {
         let server = value.pointer("/clusters/0/cluster/server").and_then(Value::as_str);
         Ok(Self {
             name: name.to_owned(),
+            provider: provider.word(),
             server: server.ok_or_else(|| invalid(kubeconfig, "no server".into()))?.to_owned(),
             certificate_authority: data("/clusters/0/cluster/certificate-authority")?,
             client_certificate: data("/users/0/user/client-certificate")?,

@@ -4,15 +4,17 @@ use std::io;
 use std::path::Path;
 
 use super::folder::Folder;
-use super::spec::Merged;
-use super::status::{self, Condition, Found};
-use super::{CONTROL_PLANE, context, lock_cluster, processes, record};
+use super::spec::Record;
+use super::status::{self, Found};
+use super::{CONTROL_PLANE, context, lock_cluster, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
-use crate::provider::Removed;
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
+use crate::provider::record::{self, Merged};
+use crate::provider::status::Condition;
+use crate::provider::{Removed, contexts};
 
 /// Name of the step that deletes a cluster.
 const DELETION: &str = "deletion";
@@ -36,23 +38,16 @@ pub(in crate::provider) async fn down(
     let context = context(name);
     events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
     // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
-    let mut merged = record::read(&folder)
-        .map_or_else(|_| Vec::new(), |record| record.map_or_else(Vec::new, |it| it.merged));
+    let record: Option<Record> = record::read(&folder.own).unwrap_or_default();
+    let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
         merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
     // The record goes last: until then another `down` finds everything.
-    forget_context(&merged, &context).await?;
+    contexts::forget(&merged, &context).await?;
     delete(&folder).await?;
     events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
     Ok(Removed::Deleted)
-}
-
-async fn forget_context(merged: &[Merged], context: &str) -> Result<()> {
-    for Merged { file, made } in merged {
-        kubeconfig::remove(file, context, *made).await?;
-    }
-    Ok(())
 }
 
 /// There is no cluster; a context of its name is somebody else's.
@@ -79,7 +74,7 @@ pub(super) async fn clear(folder: &Folder, found: &Found, events: &Events) -> Re
     };
     events.begin(Part::Cluster, CONTROL_PLANE, format!("{why}: {}", folder.name)).await;
     if let Some(record) = &found.record {
-        forget_context(&record.merged, &context(&folder.name)).await?;
+        contexts::forget(&record.merged, &context(&folder.name)).await?;
     }
     delete_files(folder).await
 }

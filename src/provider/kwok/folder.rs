@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::component::Component;
+use crate::provider::record;
 
 /// The folders of one cluster.
 #[derive(Debug, Clone)]
@@ -24,15 +25,11 @@ impl Folder {
         let workdir = state.join("kwok");
         Self {
             name: name.to_owned(),
-            own: clusters(state).join(name),
+            own: record::clusters(state).join(name),
             cluster: workdir.join("clusters").join(name),
             workdir,
             evidence: state.join("failed").join(format!("{name}.log")),
         }
-    }
-
-    pub(super) fn record(&self) -> PathBuf {
-        self.own.join(RECORD)
     }
 
     /// What kwokctl is told.
@@ -61,12 +58,4 @@ impl Folder {
     pub(super) fn pid_file(&self, component: Component) -> PathBuf {
         self.cluster.join("pids").join(format!("{}.pid", component.name()))
     }
-}
-
-/// Name of the record in a cluster's own folder.
-pub(super) const RECORD: &str = "handsctl.json";
-
-/// The folder that holds every cluster's own folder.
-pub(super) fn clusters(state: &Path) -> PathBuf {
-    state.join("clusters")
 }

@@ -3,24 +3,22 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::component::Component;
 use super::folder::Folder;
-use super::{api, evidence, processes};
+use super::{evidence, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::provider::api;
 use crate::provider::assets::Programs;
 use crate::provider::environment::Environment;
 use crate::provider::process::Invocation;
 
 /// How long kwokctl may take: on two busy cores it needs 6 s.
 const KWOKCTL: Duration = Duration::from_secs(150);
-/// How long the API server may take to be ready after kwokctl is done.
-const READY: Duration = Duration::from_secs(60);
-/// How often the processes are looked at, and how often readiness is asked for.
+/// How often the processes are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-const ASK: Duration = Duration::from_millis(50);
 /// Lines of a dead component's log in the error.
 const TAIL: usize = 10;
 
@@ -108,17 +106,6 @@ fn died_error(folder: &Folder, component: Component) -> Error {
 
 /// Waits for `/readyz`.
 pub(super) async fn wait_until_ready(folder: &Folder) -> Result<()> {
-    let client = api::client(&folder.kubeconfig()).await?;
-    let begin = Instant::now();
-    loop {
-        let Err(cause) = api::ready(&client).await else { return Ok(()) };
-        if begin.elapsed() > READY {
-            let message =
-                format!("the local cluster {} is not ready after {} s", folder.name, READY.as_secs());
-            return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-                .caused_by(cause)
-                .fact("logs", folder.logs().display().to_string()));
-        }
-        tokio::time::sleep(ASK).await;
-    }
+    let ready = api::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
+    ready.map_err(|error| error.fact("logs", folder.logs().display().to_string()))
 }

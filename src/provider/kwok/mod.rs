@@ -1,6 +1,5 @@
 //! The kwok provider: a real control plane as processes on loopback, simulated nodes, kept by `kwokctl`.
 
-mod api;
 mod component;
 mod configuration;
 mod delete;
@@ -10,28 +9,28 @@ mod kwokctl;
 mod objects;
 mod ports;
 mod processes;
-mod record;
 mod spec;
 mod start;
 mod status;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::kubeconfig::{self, Entry};
-use super::lock;
-use super::{LocalCluster, Options, Started};
+use super::kubeconfig::Entry;
+use super::status::Condition;
+use super::{LocalCluster, Maker, Options, Started, Wanted, contexts, lock};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use folder::Folder;
-use spec::{Merged, Record};
+use spec::Record;
 
 pub use component::Component;
 pub(super) use delete::down;
 pub use objects::objects;
-pub use spec::{Spec, Wanted};
-pub use status::{ClusterStatus, Condition, ProcessStatus};
+pub use spec::Spec;
+pub use status::{ProcessStatus, Simulated};
 
 /// How long another handsctl may work on the same cluster.
 const OTHERS: Duration = Duration::from_secs(600);
@@ -39,19 +38,15 @@ const OTHERS: Duration = Duration::from_secs(600);
 const CONTROL_PLANE: &str = "control plane";
 
 /// The context of a cluster of this provider.
-#[must_use]
-pub(super) fn context(name: &str) -> String {
-    format!("kwok-{name}")
+fn context(name: &str) -> String {
+    Maker::Kwok.context(name)
 }
 
-/// Whether handsctl made a cluster of this name.
-pub(super) fn made(environment: &Environment, name: &str) -> bool {
-    Folder::of(&environment.state, name).record().exists()
-}
-
-/// How the cluster is.
-pub(super) fn status(environment: &Environment, name: &str) -> Result<ClusterStatus> {
-    status::status(&Folder::of(&environment.state, name))
+/// How the cluster is, and its own kubeconfig.
+pub(super) fn status(environment: &Environment, name: &str) -> Result<(Condition, PathBuf, Simulated)> {
+    let folder = Folder::of(&environment.state, name);
+    let (condition, details) = status::status(&folder)?;
+    Ok((condition, folder.kubeconfig(), details))
 }
 
 /// Makes, starts or leaves the cluster, so that afterwards it runs and the user's kubeconfig knows it.
@@ -64,10 +59,12 @@ pub(super) async fn up(
     let folder = Folder::of(&environment.state, &wanted.name);
     let _lock = lock_cluster(&folder, events).await?;
     let found = status::find(&folder)?;
-    let (record, outcome) = match (&found.condition, found.record.clone()) {
+    let (mut record, outcome) = match (&found.condition, found.record.clone()) {
         (Condition::Running, Some(record)) if agrees(&record, wanted, options)? => {
             answers(&folder).await?;
-            events.done(Part::Cluster, CONTROL_PLANE, format!("{} running", record.spec.kubernetes)).await;
+            events
+                .done(Part::Cluster, CONTROL_PLANE, format!("{} running", record.made.spec.kubernetes))
+                .await;
             (record, Started::Running)
         }
         (Condition::Stopped, Some(record)) if agrees(&record, wanted, options)? => {
@@ -82,7 +79,9 @@ pub(super) async fn up(
             (start::create(environment, &folder, wanted, options, events).await?, Started::Created)
         }
     };
-    merge(environment, &folder, record, options, events).await?;
+    let entry = Entry::read(&folder.kubeconfig(), &context(&folder.name), Maker::Kwok)?;
+    let explicit = options.kubeconfig.as_deref();
+    contexts::merge(environment, &folder.own, &mut record, &entry, explicit, events).await?;
     Ok(LocalCluster {
         context: context(&wanted.name),
         kubeconfig: folder.kubeconfig(),
@@ -101,7 +100,7 @@ async fn lock_cluster(folder: &Folder, events: &Events) -> Result<lock::Lock> {
 
 /// Whether the cluster is what is wanted; false: it is to be made anew.
 fn agrees(record: &Record, wanted: &Wanted, options: &Options) -> Result<bool> {
-    let differences = spec::differences(&record.spec, wanted);
+    let differences = spec::differences(&record.made.spec, wanted);
     if differences.is_empty() || options.recreate {
         return Ok(differences.is_empty());
     }
@@ -116,29 +115,4 @@ async fn answers(folder: &Folder) -> Result<()> {
     kwokctl::wait_until_ready(folder)
         .await
         .map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
-}
-
-async fn merge(
-    environment: &Environment,
-    folder: &Folder,
-    mut record: Record,
-    options: &Options,
-    events: &Events,
-) -> Result<()> {
-    let entry = Entry::read(&folder.kubeconfig(), &context(&folder.name))?;
-    let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    let change = kubeconfig::merge(file, &environment.kubeconfigs, &entry).await?;
-    if record.merged.iter().all(|merged| merged.file != file) {
-        // Whichever cluster goes last takes the file with it.
-        let others = record::all(&environment.state)?;
-        let made =
-            others.iter().flat_map(|other| &other.merged).any(|merged| merged.file == file && merged.made);
-        record.merged.push(Merged { file: file.to_owned(), made: change.made || made });
-        record::write(folder, &record)?;
-    }
-    if change.changed {
-        let message = format!("context {} in {}", entry.name, file.display());
-        events.done(Part::Cluster, "kubeconfig", message).await;
-    }
-    Ok(())
 }

@@ -1,24 +1,10 @@
 //! What a cluster was made from, as its record keeps it, and how that differs from what is wanted now.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
-
-/// The form of the record; another one was written by another version of handsctl.
-pub(super) const SCHEMA: u32 = 1;
-
-/// What is wanted of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Name; the context is `kwok-NAME`.
-    pub name: String,
-    /// Nodes beside the first one.
-    pub workers: u32,
-    /// `v1.34.4`; None: whatever the programs that are found are.
-    pub kubernetes: Option<String>,
-}
+use crate::provider::record::{self, Made};
+use crate::provider::{Maker, Wanted};
 
 /// What a cluster was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,16 +13,6 @@ pub struct Spec {
     pub workers: u32,
     /// Version of the control plane: `v1.34.4`.
     pub kubernetes: String,
-}
-
-/// How far the making of a cluster came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Phase {
-    /// Begun; found in this phase it was abandoned.
-    Creating,
-    /// It answered once.
-    Ready,
 }
 
 /// The ports of a cluster, all on loopback.
@@ -82,26 +58,18 @@ impl Ports {
     }
 }
 
-/// `handsctl.json`: that the cluster is ours, how far it came and what it was made from.
+/// What a record keeps of a cluster of this provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) schema: u32,
-    pub(super) phase: Phase,
+pub(super) struct Kept {
     pub(super) spec: Spec,
     pub(super) ports: Ports,
-    /// The kubeconfig files that the context was merged into, so that it is removed from there.
-    #[serde(default)]
-    pub(super) merged: Vec<Merged>,
 }
 
-/// Where the context was merged into.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Merged {
-    /// The file.
-    pub(super) file: PathBuf,
-    /// Whether handsctl made the file: then it goes when nothing else is in it.
-    pub(super) made: bool,
+impl Made for Kept {
+    const MAKER: Maker = Maker::Kwok;
 }
+
+pub(super) type Record = record::Record<Kept>;
 
 /// What is wanted and is not so, each as `workers: 0, wanted 2`.
 pub(super) fn differences(spec: &Spec, wanted: &Wanted) -> Vec<String> {
@@ -123,9 +91,9 @@ mod tests {
     fn only_what_is_asked_for_can_differ() {
         let spec = Spec { workers: 1, kubernetes: "v1.34.4".into() };
         let wanted = |workers, kubernetes: Option<&str>| Wanted {
-            name: "x".into(),
             workers,
             kubernetes: kubernetes.map(str::to_owned),
+            ..Wanted::named("x")
         };
         assert!(differences(&spec, &wanted(1, None)).is_empty());
         assert!(differences(&spec, &wanted(1, Some("v1.34.4"))).is_empty());

@@ -4,19 +4,20 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::component::Component;
-use super::folder::{self, Folder};
+use super::folder::Folder;
 use super::kwokctl::{self, Verb};
-use super::spec::{Phase, Record, SCHEMA, Spec, Wanted};
+use super::spec::{Kept, Record, Spec};
 use super::status::Found;
-use super::{CONTROL_PLANE, api, configuration, context, delete, evidence, ports, processes, record};
+use super::{CONTROL_PLANE, configuration, context, delete, evidence, ports, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
-use crate::provider::Options;
 use crate::provider::assets::{self, Programs};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
 use crate::provider::lock;
+use crate::provider::record::{self, Phase};
+use crate::provider::{Options, Wanted, api};
 
 /// How long ports may be chosen by another handsctl.
 const CHOOSING: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ pub(super) async fn create(
     };
     let programs = programs.map_err(|error| discard(folder, error))?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting Kubernetes {}", programs.kubernetes)).await;
-    let record = reserve(environment, folder, wanted, &programs).await?;
+    let mut record = reserve(environment, folder, wanted, &programs).await?;
     let unfinished = Unfinished(folder);
     if let Err(error) = kwokctl::run(environment, folder, &programs, Verb::Create).await {
         let error = with_evidence(folder, error);
@@ -46,15 +47,16 @@ pub(super) async fn create(
             Err(left) => error.fact("left", left.to_string()),
         });
     }
-    let record = Record { phase: Phase::Ready, ..record };
-    record::write(folder, &record)?;
+    record.phase = Phase::Ready;
+    record::write(&folder.own, &record)?;
     unfinished.finished();
     events.done(Part::Cluster, CONTROL_PLANE, ready_text(&record)).await;
     Ok(record)
 }
 
 fn ready_text(record: &Record) -> String {
-    format!("Kubernetes {} at https://127.0.0.1:{}", record.spec.kubernetes, record.ports.kube_apiserver)
+    let Kept { spec, ports } = &record.made;
+    format!("Kubernetes {} at https://127.0.0.1:{}", spec.kubernetes, ports.kube_apiserver)
 }
 
 /// Nothing was made yet: the empty folder goes too.
@@ -89,14 +91,14 @@ async fn reserve(
     wanted: &Wanted,
     programs: &Programs,
 ) -> Result<Record> {
-    let _lock = lock::folder(&folder::clusters(&environment.state), CHOOSING, async || {}).await?;
-    let reserved: Vec<u16> =
-        record::all(&environment.state)?.iter().flat_map(|other| other.ports.to_array()).collect();
+    let _lock = lock::folder(&record::clusters(&environment.state), CHOOSING, async || {}).await?;
+    let others = record::all::<Kept>(&environment.state)?;
+    let reserved: Vec<u16> = others.iter().flat_map(|other| other.made.ports.to_array()).collect();
     let ports = ports::choose(&reserved)?;
     let spec = Spec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
-    let record = Record { schema: SCHEMA, phase: Phase::Creating, spec, ports, merged: Vec::new() };
-    record::write(folder, &record)?;
-    let configuration = configuration::configuration(folder, &record.spec, &ports, programs);
+    let record = Record::begun(Kept { spec, ports });
+    record::write(&folder.own, &record)?;
+    let configuration = configuration::configuration(folder, &record.made.spec, &ports, programs);
     for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
         std::fs::write(&path, text)
             .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
@@ -113,7 +115,7 @@ pub(super) async fn restart(
 ) -> Result<()> {
     let dead = || Component::ALL.into_iter().filter(|it| processes::pid(&found.live, *it).is_none());
     let names: Vec<&str> = dead().map(Component::name).collect();
-    let programs = assets::locate(environment, Some(&record.spec.kubernetes), events).await?;
+    let programs = assets::locate(environment, Some(&record.made.spec.kubernetes), events).await?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting {}", names.join(", "))).await;
     for component in dead() {
         await_port(folder, record, component).await?;
@@ -138,7 +140,7 @@ pub(super) async fn restart(
 
 /// The port of a dead process: the system closes it a moment after the process is gone.
 async fn await_port(folder: &Folder, record: &Record, component: Component) -> Result<()> {
-    let port = record.ports.of(component);
+    let port = record.made.ports.of(component);
     let begin = Instant::now();
     while begin.elapsed() < CLOSING {
         if ports::is_free(port) {

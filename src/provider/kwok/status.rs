@@ -7,37 +7,16 @@ use serde::Serialize;
 use super::component::Component;
 use super::folder::Folder;
 use super::processes::{self, Process};
-use super::record;
-use super::spec::{Phase, Record, Spec};
+use super::spec::{Record, Spec};
 use crate::error::Result;
+use crate::provider::record::{self, Phase};
+use crate::provider::status::Condition;
 
-/// How a cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Condition {
-    /// handsctl made none of this name.
-    Absent,
-    /// Its making was interrupted; `up` removes it and makes it anew.
-    HalfMade,
-    /// It is complete, and at least one of its processes is not running.
-    Stopped,
-    /// Every process runs.
-    Running,
-}
-
-/// What `cluster status` shows.
+/// What `cluster status` shows of a cluster of this provider.
 #[derive(Debug, Clone, Serialize)]
-pub struct ClusterStatus {
-    /// Name of the cluster.
-    pub name: String,
-    /// Name of its context.
-    pub context: String,
-    /// How it is.
-    pub condition: Condition,
+pub struct Simulated {
     /// What it was made from.
     pub spec: Option<Spec>,
-    /// Its own kubeconfig.
-    pub kubeconfig: PathBuf,
     /// The log files of its processes.
     pub logs: PathBuf,
     /// The file that `logs` shows for every pod: append lines in the CRI format.
@@ -67,7 +46,7 @@ pub(super) struct Found {
 
 /// Looks at the record and the processes.
 pub(super) fn find(folder: &Folder) -> Result<Found> {
-    let record = record::read(folder)?;
+    let record: Option<Record> = record::read(&folder.own)?;
     let live = processes::find(folder)?;
     let condition = match &record {
         None if live.is_empty() && !folder.cluster.exists() => Condition::Absent,
@@ -82,7 +61,7 @@ pub(super) fn find(folder: &Folder) -> Result<Found> {
 }
 
 /// What `cluster status` shows.
-pub(super) fn status(folder: &Folder) -> Result<ClusterStatus> {
+pub(super) fn status(folder: &Folder) -> Result<(Condition, Simulated)> {
     let found = find(folder)?;
     let process = |component: Component, port| ProcessStatus {
         component,
@@ -90,16 +69,9 @@ pub(super) fn status(folder: &Folder) -> Result<ClusterStatus> {
         port,
     };
     let processes = found.record.as_ref().map_or_else(Vec::new, |record| {
-        Component::ALL.into_iter().map(|it| process(it, record.ports.of(it))).collect()
+        Component::ALL.into_iter().map(|it| process(it, record.made.ports.of(it))).collect()
     });
-    Ok(ClusterStatus {
-        name: folder.name.clone(),
-        context: super::context(&folder.name),
-        condition: found.condition,
-        spec: found.record.map(|record| record.spec),
-        kubeconfig: folder.kubeconfig(),
-        logs: folder.logs(),
-        pod_log: folder.pod_log(),
-        processes,
-    })
+    let spec = found.record.map(|record| record.made.spec);
+    let (logs, pod_log) = (folder.logs(), folder.pod_log());
+    Ok((found.condition, Simulated { spec, logs, pod_log, processes }))
 }

@@ -1,12 +1,18 @@
-//! The requests that a start needs: whether the API server is ready, and the removal of old node leases.
+//! The requests that the start of a local cluster needs: whether the API server is ready, and the removal of old node
+//! leases.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use crate::error::{Error, Result, Source};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result, Source};
 
+/// How long the API server may take to be ready after its cluster was made or started.
+const READY: Duration = Duration::from_secs(60);
+/// How often readiness is asked for.
+const ASK: Duration = Duration::from_millis(50);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -47,4 +53,21 @@ pub(super) async fn delete_node_leases(client: &kube::Client) -> Result<()> {
     delete().await.map_err(|cause| {
         Error::internal("cannot delete the leases of the old simulated kubelets").caused_by(cause)
     })
+}
+
+/// Waits until the API server that a cluster's own kubeconfig names is ready.
+///
+/// # Errors
+/// `HC2020` where it is not within a minute.
+pub(super) async fn wait_until_ready(kubeconfig: &Path, name: &str) -> Result<()> {
+    let client = client(kubeconfig).await?;
+    let begin = Instant::now();
+    loop {
+        let Err(cause) = ready(&client).await else { return Ok(()) };
+        if begin.elapsed() > READY {
+            let message = format!("the local cluster {name} is not ready after {} s", READY.as_secs());
+            return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message).caused_by(cause));
+        }
+        tokio::time::sleep(ASK).await;
+    }
 }

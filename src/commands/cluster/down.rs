@@ -1,0 +1,60 @@
+//! `cluster down`: deletes the local cluster, with everything in it.
+
+use std::time::Duration;
+
+use crate::catalogue::Id;
+use crate::cli::{ClusterDownArgs, Global};
+use crate::commands::confirm;
+use crate::commands::run::{self, Deadline};
+use crate::commands::session;
+use crate::error::{Error, Kind};
+use crate::event::{Event, Finished};
+use crate::provider::{self, Condition, Environment, Removed};
+use crate::report::Streams;
+use crate::settings::ours::Provider;
+
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Runs `cluster down`.
+pub(super) async fn run(
+    global: &Global,
+    arguments: &ClusterDownArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "cluster down", None, streams, deadline, |events, _| async move {
+        let loaded = session::load_without_secrets(global)?;
+        session::tell(&loaded, &events).await;
+        let cluster = &loaded.settings.cluster;
+        let name = cluster.name.as_str();
+        if cluster.provider == Provider::Existing {
+            return Err(Error::new(
+                Id::ClusterDownRefused,
+                Kind::Config,
+                "provider = \"existing\": handsctl did not make this cluster and does not delete it",
+            )
+            .hint("handsctl teardown deletes what was deployed to it")
+            .into());
+        }
+        let environment = Environment::read()?;
+        let found = provider::status(&environment, cluster.provider, name).await?;
+        if found.condition == Condition::Absent {
+            // A context that outlived its cluster goes, too.
+            let explicit = global.kubeconfig.as_deref();
+            provider::down(&environment, cluster.provider, name, explicit, &events).await?;
+            return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
+        }
+        let question = format!("Delete cluster {name} with everything in it?");
+        confirm::question(global, streams, &question, "cluster down").await?;
+        let target = format!("{} · {name}", found.details.maker().word());
+        events.send(Event::Started { command: "cluster down".to_owned(), target }).await;
+        let explicit = global.kubeconfig.as_deref();
+        let removed = provider::down(&environment, cluster.provider, name, explicit, &events).await?;
+        let message = match removed {
+            Removed::Deleted => format!("cluster {name} is deleted"),
+            Removed::Absent => format!("there is no cluster {name}"),
+        };
+        Ok(Finished { message, ..Finished::default() })
+    })
+    .await
+}

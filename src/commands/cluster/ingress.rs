@@ -1,0 +1,68 @@
+//! The part of `cluster up` that makes the ingress controller, and waits until Ingresses can be sent.
+
+use super::up::Standing;
+use crate::catalogue::Id;
+use crate::cluster::controller;
+use crate::cluster::settle::{self, Wanted};
+use crate::cluster::track::Ending;
+use crate::commands::rollout;
+use crate::commands::run::step;
+use crate::error::Result;
+use crate::event::Phase;
+use crate::plan::ingress::Controller;
+use crate::provider::{Amount, Maker};
+use crate::settings::Settings;
+use crate::settings::ours::Ingress;
+
+/// Makes the controller that the configuration asks for; where it asks for none, what is there is left alone.
+pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> {
+    let Some(controller) = wanted(standing.settings, maker) else { return Ok(()) };
+    let Standing { connection, version, deadline, events, .. } = standing;
+    let api = &connection.api;
+    if controller == Controller::IngressNginx {
+        let message = "ingress-nginx was retired in March 2026 and is mended no more; [cluster] ingress = \"traefik\" is";
+        events.warn(Id::IngressRetired, message).await;
+    }
+    step(events, Phase::Cluster, "ingress", async {
+        for other in Controller::ALL.into_iter().filter(|other| *other != controller) {
+            controller::remove(api, other, events).await?;
+        }
+        let ensured = controller::ensure(api, controller, events).await?;
+        let wanted = Wanted {
+            namespace: controller.name(),
+            workloads: &ensured.workloads,
+            changed: &ensured.changed,
+            deadline: deadline.at,
+        };
+        let message = match settle::settle(api, version.streams_lists(), wanted, events).await? {
+            Ending::Ready(workloads) => workloads,
+            Ending::Failed(findings) => {
+                return Err(rollout::explained(&findings)
+                    .hint("[cluster] ingress = \"none\" goes on without an ingress controller"));
+            }
+        };
+        if controller.has_webhook() {
+            controller::await_webhook(api, controller, deadline.at, events).await?;
+        }
+        Ok(((), message))
+    })
+    .await
+}
+
+/// Simulated nodes have no use for one unless it is asked for.
+fn wanted(settings: &Settings, maker: Maker) -> Option<Controller> {
+    let otherwise = match maker {
+        Maker::Kind => Ingress::Traefik,
+        Maker::Kwok => Ingress::None,
+    };
+    Controller::of(settings.cluster.ingress.unwrap_or(otherwise))
+}
+
+/// What the controller asks for, so that it is known before the cluster is made what will fit.
+pub(super) fn amount(settings: &Settings) -> Amount {
+    match wanted(settings, Maker::Kind) {
+        Some(Controller::Traefik) => Amount { cpu: 50, memory: 64 << 20 },
+        Some(Controller::IngressNginx) => Amount { cpu: 300, memory: 256 << 20 },
+        None => Amount::default(),
+    }
+}

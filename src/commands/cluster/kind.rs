@@ -1,0 +1,46 @@
+//! The part of `cluster up` that waits until a cluster of containers can take pods: nodes, DNS, a storage class.
+
+use jiff::Timestamp;
+
+use super::up::Standing;
+use crate::cluster::nodes::{Ground, Patience};
+use crate::cluster::settle::{self, Wanted};
+use crate::cluster::track::Ending;
+use crate::commands::rollout;
+use crate::commands::run::step;
+use crate::error::Result;
+use crate::event::Phase;
+use crate::plan::kind::DEPLOYMENT;
+use crate::provider::Started;
+
+/// Where the cluster's own services are.
+const SYSTEM: &str = "kube-system";
+/// The DNS server that kubeadm installs.
+const DNS: &str = "coredns";
+
+/// Waits, all by watch. `begun`: when nodes that were stopped may have been started at the earliest.
+pub(super) async fn await_ready(standing: &Standing<'_>, begun: Timestamp) -> Result<()> {
+    let Standing { connection, version, deadline, events, .. } = standing;
+    let api = &connection.api;
+    let since = (standing.cluster.outcome == Started::Restarted).then_some(begun);
+    let mut ground = step(events, Phase::Cluster, "nodes ready", async {
+        let patience = Patience { since, deadline: deadline.at };
+        let mut ground = Ground::open(api, version.streams_lists(), patience).await?;
+        let nodes = ground.await_nodes(events).await?;
+        Ok((ground, format!("{nodes}/{nodes} ready, {}", version.text)))
+    })
+    .await?;
+    step(events, Phase::Cluster, "cluster services", async {
+        let dns = [DEPLOYMENT.id(SYSTEM, DNS)];
+        let wanted = Wanted { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
+        let ending = settle::settle(api, version.streams_lists(), wanted, events).await?;
+        if let Ending::Failed(findings) = ending {
+            return Err(
+                rollout::explained(&findings).hint("handsctl cluster up --recreate makes the cluster anew")
+            );
+        }
+        let class = ground.await_storage_class(events).await?;
+        Ok(((), format!("dns, default storage class `{class}`")))
+    })
+    .await
+}

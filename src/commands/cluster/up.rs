@@ -1,0 +1,154 @@
+//! `cluster up`: makes, starts or leaves the local cluster, and waits until something can be deployed to it.
+
+use std::time::Duration;
+
+use super::{ingress, kind, kwok};
+use crate::catalogue::Id;
+use crate::cli::{ClusterUpArgs, Global};
+use crate::cluster::connect::{self, Connection};
+use crate::cluster::version::{self, Version};
+use crate::commands::confirm;
+use crate::commands::run::{self, Deadline};
+use crate::commands::session;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events, Finished};
+use crate::provider::{self, Amount, Choice, Environment, Load, LocalCluster, Maker, Options, Ports, Wanted};
+use crate::report::Streams;
+use crate::settings::format::Quantity;
+use crate::settings::{Settings, ours};
+
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Runs `cluster up`.
+pub(super) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "cluster up", None, streams, deadline, |events, _| async move {
+        let loaded = session::load(global)?;
+        session::tell(&loaded, &events).await;
+        let name = loaded.settings.cluster.name.to_string();
+        if arguments.recreate {
+            let question =
+                format!("Delete cluster {name} with everything in it where it differs, and make it anew?");
+            confirm::question(global, streams, &question, "--recreate").await?;
+        }
+        let connection = bring_up(global, &loaded.settings, arguments.recreate, deadline, &events).await?;
+        let message = match connection {
+            Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
+            None => "provider = \"existing\": nothing is made".to_owned(),
+        };
+        Ok(Finished { message, ..Finished::default() })
+    })
+    .await
+}
+
+/// A local cluster that was just made, started or found, and how to talk to it.
+pub(super) struct Standing<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) cluster: LocalCluster,
+    pub(super) connection: Connection,
+    pub(super) version: Version,
+    pub(super) deadline: Deadline,
+    pub(super) events: &'a Events,
+}
+
+/// Makes, starts or leaves the local cluster, down to its ingress controller. None: the provider makes nothing.
+pub(in crate::commands) async fn bring_up(
+    global: &Global,
+    settings: &Settings,
+    recreate: bool,
+    deadline: Deadline,
+    events: &Events,
+) -> Result<Option<Connection>> {
+    let environment = Environment::read()?;
+    let cluster = &settings.cluster;
+    let name = cluster.name.as_str();
+    let (maker, reason) = match provider::choose(&environment, cluster.provider, name).await? {
+        Choice::Existing => return needs_context(global, cluster).map(|()| None),
+        Choice::Local { maker, reason } => (maker, reason),
+    };
+    refuse_other_context(global, cluster, &maker.context(name))?;
+    let target = format!("{} · {name}", maker.word());
+    events.send(Event::Started { command: "cluster".to_owned(), target }).await;
+    if let Some(reason) = reason {
+        events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
+    }
+    let options = Options { recreate, kubeconfig: global.kubeconfig.clone() };
+    let begun = jiff::Timestamp::now();
+    let made = provider::up(&environment, maker, &wanted(settings), &options, events).await?;
+    let connection = connect::connect_to_made(&made.kubeconfig, &made.context).await?;
+    let version = version::of_server(&connection.api)
+        .await
+        .map_err(|fault| fault.explain(&format!("cannot reach cluster {name}")))?;
+    let standing = Standing { settings, cluster: made, connection, version, deadline, events };
+    match maker {
+        Maker::Kind => kind::await_ready(&standing, begun).await?,
+        Maker::Kwok => kwok::await_ready(&standing).await?,
+    }
+    ingress::ensure(&standing, maker).await?;
+    Ok(Some(standing.connection))
+}
+
+/// What is wanted of the cluster, from the configuration.
+fn wanted(settings: &Settings) -> Wanted {
+    let cluster = &settings.cluster;
+    let text = |text: &dyn ToString| Some(text.to_string());
+    let port = |port: u16| Some(port).filter(|port| *port > 0);
+    Wanted {
+        name: cluster.name.to_string(),
+        workers: cluster.workers,
+        kubernetes: cluster.kubernetes_version.as_ref().and_then(|version| text(version)),
+        node_image: cluster.node_image.as_ref().and_then(|image| text(image)),
+        ports: Ports {
+            address: cluster.http_address.ip(),
+            http: port(cluster.http_port),
+            https: port(cluster.https_port),
+        },
+        load: load(settings),
+    }
+}
+
+/// What will have to fit: the application as it is deployed to a local cluster, with what routes to it, and a sandbox.
+fn load(settings: &Settings) -> Load {
+    let local = settings.clone().for_local_cluster(true);
+    let requests = &local.deploy.resources.requests;
+    let kubernetes = &local.openhands.kubernetes;
+    let routing = ingress::amount(settings);
+    Load {
+        application: Amount {
+            cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + routing.cpu,
+            memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + routing.memory,
+        },
+        sandbox: Amount {
+            cpu: kubernetes.resource_cpu_request.millis(),
+            memory: kubernetes.resource_memory_request.bytes(),
+        },
+    }
+}
+
+/// With provider = "existing" nothing says which cluster is meant but a context.
+fn needs_context(global: &Global, cluster: &ours::Cluster) -> Result<()> {
+    if global.context.is_some() || cluster.context.is_some() || global.in_cluster {
+        return Ok(());
+    }
+    Err(Error::new(
+        Id::ContextNotChosen,
+        Kind::Config,
+        "provider = \"existing\" makes no cluster, and nothing says which one is meant",
+    )
+    .hint("--context NAME, or [cluster] context = \"NAME\""))
+}
+
+/// `up` and `cluster …` never touch a cluster that handsctl did not make.
+fn refuse_other_context(global: &Global, cluster: &ours::Cluster, made: &str) -> Result<()> {
+    let named = global.context.as_deref().or(cluster.context.as_deref()).filter(|context| *context != made);
+    match named {
+        None => Ok(()),
+        Some(other) => Err(Error::new(
+            Id::ContextPinned,
+            Kind::Config,
+            format!("the local cluster's context would be `{made}`, but `{other}` is asked for"),
+        )
+        .hint(format!("handsctl deploy --context {other} deploys to that cluster"))
+        .hint("[cluster] provider = \"existing\" makes `up` do the same")),
+    }
+}

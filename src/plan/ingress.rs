@@ -1,0 +1,165 @@
+//! The ingress controllers of local clusters: objects beside the application's set, whose names never change.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::build::{Member, member};
+use super::labels::MANAGER;
+use super::template::{INGRESS_NGINX, TRAEFIK, Templates};
+use crate::error::Result;
+use crate::settings::ours::Ingress;
+
+/// The release that handsctl is tested with.
+const TRAEFIK_IMAGE: &str = "docker.io/library/traefik:v3.6.12";
+
+/// By digest, as upstream has them.
+const NGINX_IMAGE: &str = "registry.k8s.io/ingress-nginx/controller:v1.12.1@sha256:9724476b928967173d501040631b23ba07f47073999e80e34b120e8db5f234d5";
+const CERTGEN_IMAGE: &str = "registry.k8s.io/ingress-nginx/kube-webhook-certgen:v1.4.4@sha256:a9f03b34a3cbfbb26d103a14046ab2c5130a80c3d69d526ff8063d2b37b9fd3f";
+
+/// An ingress controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// Traefik's Ingress provider.
+    Traefik,
+    /// ingress-nginx 1.12.1.
+    IngressNginx,
+}
+
+impl Controller {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Traefik, Self::IngressNginx];
+
+    /// The one that the configuration asks for.
+    #[must_use]
+    pub const fn of(ingress: Ingress) -> Option<Self> {
+        match ingress {
+            Ingress::Traefik => Some(Self::Traefik),
+            Ingress::Nginx => Some(Self::IngressNginx),
+            Ingress::None => None,
+        }
+    }
+
+    /// Its name, which is its namespace's, too.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Traefik => "traefik",
+            Self::IngressNginx => "ingress-nginx",
+        }
+    }
+
+    /// Whether it has a webhook that refuses every Ingress until it answers.
+    #[must_use]
+    pub const fn has_webhook(self) -> bool {
+        matches!(self, Self::IngressNginx)
+    }
+
+    /// Its objects, in the order of sending.
+    ///
+    /// # Errors
+    /// Only where a built-in template is broken, which a test excludes.
+    pub fn objects(self) -> Result<Vec<Member>> {
+        let (embedded, values) = match self {
+            Self::Traefik => (TRAEFIK, traefik()),
+            Self::IngressNginx => (INGRESS_NGINX, nginx()),
+        };
+        let templates = Templates::load(embedded)?;
+        let mut members =
+            embedded.iter().map(|(name, _)| member(&templates, name, &values)).collect::<Result<Vec<_>>>()?;
+        members.sort_by_cached_key(|member| (member.kind.wave, member.id.clone()));
+        Ok(members)
+    }
+}
+
+fn traefik() -> Value {
+    let selector = json!({ "app.kubernetes.io/name": "traefik" });
+    json!({
+        "labels": { "app.kubernetes.io/name": "traefik", "app.kubernetes.io/managed-by": MANAGER },
+        "selector": selector,
+        "image": TRAEFIK_IMAGE,
+    })
+}
+
+fn nginx() -> Value {
+    let base = [("app.kubernetes.io/instance", "ingress-nginx"), ("app.kubernetes.io/name", "ingress-nginx")];
+    let labels = |more: &[(&'static str, &'static str)]| -> BTreeMap<&str, &str> {
+        base.iter().chain(more).copied().collect()
+    };
+    let part = ("app.kubernetes.io/part-of", "ingress-nginx");
+    let version = ("app.kubernetes.io/version", "1.12.1");
+    let controller = ("app.kubernetes.io/component", "controller");
+    let admission = ("app.kubernetes.io/component", "admission-webhook");
+    json!({
+        "labels": {
+            "namespace": labels(&[]),
+            "shared": labels(&[part, version]),
+            "controller": labels(&[part, version, controller]),
+            "admission": labels(&[part, version, admission]),
+        },
+        "selector": labels(&[controller]),
+        "images": { "controller": NGINX_IMAGE, "certgen": CERTGEN_IMAGE },
+        "job": {
+            "env": [{
+                "name": "POD_NAMESPACE",
+                "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } },
+            }],
+            "security_context": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": ["ALL"] },
+                "readOnlyRootFilesystem": true,
+                "runAsGroup": 65532,
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::kind::Wave;
+
+    #[test]
+    fn nginx_has_upstreams_nineteen_objects() {
+        let objects = Controller::IngressNginx.objects().unwrap();
+        let mut kinds = BTreeMap::<&str, usize>::new();
+        for object in &objects {
+            *kinds.entry(object.kind.kind).or_default() += 1;
+        }
+        assert_eq!(objects.len(), 19);
+        let two =
+            ["ClusterRole", "ClusterRoleBinding", "Job", "Role", "RoleBinding", "Service", "ServiceAccount"];
+        let one = ["ConfigMap", "Deployment", "IngressClass", "Namespace", "ValidatingWebhookConfiguration"];
+        let expected: BTreeMap<&str, usize> =
+            two.map(|kind| (kind, 2)).into_iter().chain(one.map(|kind| (kind, 1))).collect();
+        assert_eq!(kinds, expected);
+        let webhook = objects.iter().find(|object| object.kind.kind.starts_with("Validating")).unwrap();
+        assert!(webhook.manifest["webhooks"][0]["clientConfig"]["caBundle"].is_null());
+    }
+
+    #[test]
+    fn the_namespace_is_sent_first_and_what_runs_last() {
+        for controller in Controller::ALL {
+            let objects = controller.objects().unwrap();
+            assert_eq!(objects[0].id.to_string(), format!("namespace/{}", controller.name()));
+            assert_eq!(objects.last().unwrap().kind.wave, Wave::Workload);
+            let namespaces: Vec<&str> =
+                objects.iter().filter_map(|object| object.id.namespace.as_deref()).collect();
+            assert!(namespaces.iter().all(|namespace| *namespace == controller.name()));
+        }
+    }
+
+    #[test]
+    fn only_traefiks_class_is_the_default_one() {
+        let class = |controller: Controller| {
+            let objects = controller.objects().unwrap();
+            objects.into_iter().find(|object| object.kind.kind == "IngressClass").unwrap().manifest
+        };
+        let default = "ingressclass.kubernetes.io/is-default-class";
+        assert_eq!(class(Controller::Traefik)["metadata"]["annotations"][default], "true");
+        assert!(class(Controller::IngressNginx)["metadata"]["annotations"].is_null());
+    }
+}

@@ -1,0 +1,174 @@
+//! The containers that are the nodes of a cluster.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Client;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::provider::process::Failure;
+
+/// How long a list and a look may take; they take a twentieth of a second.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What kind writes on every node's container (`pkg/cluster/internal/providers/docker/constants.go`).
+const CLUSTER: &str = "io.x-k8s.kind.cluster";
+const ROLE: &str = "io.x-k8s.kind.role";
+
+/// A node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::provider) struct Container {
+    /// The engine's id of it: of a container made later under the same name it is another one.
+    pub(in crate::provider) id: String,
+    /// `local-hands-control-plane`.
+    pub(in crate::provider) name: String,
+    /// `control-plane`, `worker`.
+    pub(in crate::provider) role: String,
+    /// The image that it was made from, as kind named it.
+    pub(in crate::provider) image: String,
+    /// Whether it runs.
+    pub(in crate::provider) runs: bool,
+    /// Ports of this computer that lead to it: `(80, "127.0.0.1", 8080)`.
+    pub(in crate::provider) ports: Vec<(u16, String, u16)>,
+}
+
+impl Container {
+    /// Whether the API server runs on it.
+    pub(in crate::provider) fn is_control_plane(&self) -> bool {
+        self.role == "control-plane"
+    }
+}
+
+/// The part of `inspect` that all three engines have in common.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    name: String,
+    state: State,
+    config: Config,
+    #[serde(default)]
+    host_config: HostConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    #[serde(default)]
+    running: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostConfig {
+    port_bindings: Option<std::collections::BTreeMap<String, Option<Vec<Binding>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binding {
+    #[serde(default)]
+    host_ip: String,
+    #[serde(default)]
+    host_port: String,
+}
+
+impl Client {
+    /// The nodes of a cluster, running or not, by name.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or in words that are not understood.
+    pub(in crate::provider) async fn nodes(&self, cluster: &str) -> Result<Vec<Container>> {
+        let failed = |failure: Failure| {
+            let message = format!("{} does not say which nodes cluster {cluster} has", self.engine);
+            failure.into_error(Id::EngineDown, Kind::Prerequisite, message)
+        };
+        let filter = format!("label={CLUSTER}={cluster}");
+        let list = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", "{{.ID}}"];
+        let listed = self.command(LOOK, list).run().await.map_err(failed)?.stdout;
+        let ids: Vec<&str> = listed.split_whitespace().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inspect = self.inspect(&ids).await.map_err(failed)?;
+        read(&inspect).map_err(|error| {
+            Error::internal(format!("cannot understand what {} says of its containers", self.engine))
+                .caused_by(error)
+        })
+    }
+
+    /// What `inspect` says of these containers, as it says it.
+    pub(in crate::provider) async fn inspect(&self, names: &[&str]) -> Result<String, Failure> {
+        let arguments = ["inspect"].into_iter().chain(names.iter().copied());
+        Ok(self.command(LOOK, arguments).run().await?.stdout)
+    }
+
+    /// Containers of anybody's that publish this port of this computer.
+    pub(in crate::provider) async fn publishers(&self, port: u16) -> Vec<String> {
+        let filter = format!("publish={port}");
+        let list = self.command(LOOK, ["ps", "--filter", &filter, "--format", "{{.Names}}"]);
+        match list.run().await {
+            Ok(output) => output.stdout.split_whitespace().map(str::to_owned).collect(),
+            // Who has the port is a help, not the finding.
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// The containers in an answer of `inspect`.
+fn read(text: &str) -> serde_json::Result<Vec<Container>> {
+    let inspected: Vec<Inspected> = serde_json::from_str(text)?;
+    let mut containers: Vec<Container> = inspected.into_iter().map(container).collect();
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(containers)
+}
+
+fn container(it: Inspected) -> Container {
+    let bindings = it.host_config.port_bindings.unwrap_or_default();
+    let ports = bindings.iter().flat_map(|(inner, bindings)| {
+        let inner = inner.split('/').next().and_then(|port| port.parse().ok());
+        bindings.iter().flatten().filter_map(move |binding| {
+            Some((inner?, binding.host_ip.clone(), binding.host_port.parse().ok()?))
+        })
+    });
+    Container {
+        ports: ports.collect(),
+        // docker writes a slash before names.
+        name: it.name.trim_start_matches('/').to_owned(),
+        role: it.config.labels.get(ROLE).cloned().unwrap_or_default(),
+        image: it.config.image,
+        runs: it.state.running,
+        id: it.id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_read_from_inspect() {
+        let text = r#"[
+            {"Id": "b", "Name": "/x-worker", "State": {"Running": false}, "Config": {"Image": "n:1", "Labels": {"io.x-k8s.kind.role": "worker"}}},
+            {"Id": "a", "Name": "x-control-plane", "State": {"Running": true},
+             "Config": {"Image": "n:1", "Labels": {"io.x-k8s.kind.role": "control-plane"}},
+             "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "6443/tcp": null}}}
+        ]"#;
+        let nodes = read(text).unwrap();
+        let names: Vec<(&str, bool)> = nodes.iter().map(|node| (node.name.as_str(), node.runs)).collect();
+        assert_eq!(names, [("x-control-plane", true), ("x-worker", false)]);
+        assert!(nodes[0].is_control_plane());
+        assert_eq!(nodes[0].ports, [(80, "127.0.0.1".to_owned(), 8080)]);
+        assert!(read("no json").is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! What `kind create cluster` is told: the embedded `kind/cluster.yaml` with what config.toml says otherwise. Pure.
+
+use serde_json::{Value, json};
+
+use super::spec::Spec;
+use crate::error::{Error, Result};
+
+/// Same place and name as upstream's.
+const CLUSTER: &str = include_str!("../../../kind/cluster.yaml");
+
+/// The label that says on every node who made it.
+pub(super) const MADE_BY: (&str, &str) = ("handsctl.dev/created-by", "handsctl");
+
+/// The configuration of a cluster, as YAML.
+///
+/// # Errors
+/// Only where the embedded file is broken, which a test excludes.
+pub(super) fn configuration(name: &str, spec: &Spec) -> Result<String> {
+    let broken = |cause: crate::error::Source| {
+        Error::internal("the built-in kind/cluster.yaml cannot be used").caused_by(cause)
+    };
+    let mut cluster: Value =
+        serde_saphyr::from_str(CLUSTER).map_err(|error| broken(error.to_string().into()))?;
+    cluster["name"] = json!(name);
+    let nodes = cluster["nodes"].as_array_mut().ok_or_else(|| broken("it has no nodes".into()))?;
+    let first = nodes.first_mut().ok_or_else(|| broken("it has no nodes".into()))?;
+    first["extraPortMappings"] = mappings(spec).into();
+    let (key, value) = MADE_BY;
+    nodes.extend((0..spec.workers).map(|_| json!({ "role": "worker", "labels": { key: value } })));
+    Ok(format!("# Written by handsctl for kind.\n{cluster:#}\n"))
+}
+
+fn mappings(spec: &Spec) -> Vec<Value> {
+    let ports = [(80, spec.ports.http), (443, spec.ports.https)];
+    let mapping = |(inner, outer): (u16, Option<u16>)| {
+        Some(json!({
+            "containerPort": inner,
+            "hostPort": outer?,
+            "listenAddress": spec.ports.address.to_string(),
+            "protocol": "TCP",
+        }))
+    };
+    ports.into_iter().filter_map(mapping).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Ports;
+
+    fn read(text: &str) -> Value {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_the_embedded_file() {
+        let spec = Spec { image: "n".into(), workers: 0, ports: Ports { http: Some(80), ..Ports::NONE } };
+        assert_eq!(read(&configuration("local-hands", &spec).unwrap()), read(CLUSTER));
+    }
+
+    #[test]
+    fn workers_and_ports_are_added() {
+        let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: Some(8443) };
+        let spec = Spec { image: "n".into(), workers: 2, ports };
+        let cluster = read(&configuration("x", &spec).unwrap());
+        assert_eq!(cluster["name"], "x");
+        assert_eq!(cluster["nodes"].as_array().unwrap().len(), 3);
+        assert!(
+            cluster["nodes"].as_array().unwrap().iter().all(|node| node["labels"][MADE_BY.0] == MADE_BY.1)
+        );
+        let mapped = &cluster["nodes"][0]["extraPortMappings"];
+        assert_eq!((&mapped[0]["hostPort"], &mapped[1]["hostPort"]), (&json!(8080), &json!(8443)));
+        assert_eq!(mapped[1]["listenAddress"], "0.0.0.0");
+        assert_eq!(
+            read(&configuration("x", &Spec { ports: Ports::NONE, ..spec }).unwrap())["nodes"][0]["extraPortMappings"],
+            json!([])
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Ends a cluster and removes what it left.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::find::{Found, Whose, find};
+use super::folder::Folder;
+use super::spec::Record;
+use super::{NODES, context};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Phase as Part};
+use crate::provider::engine::{self, Client};
+use crate::provider::environment::Environment;
+use crate::provider::kubeconfig::{self, Owner};
+use crate::provider::process::Invocation;
+use crate::provider::record::{self, Merged};
+use crate::provider::{Removed, assets, contexts};
+
+/// How long kind may take; it takes 2 s.
+const DELETE: Duration = Duration::from_secs(120);
+/// Name of the step that deletes a cluster.
+const DELETION: &str = "deletion";
+
+/// Ends and removes the cluster and its context.
+pub(in crate::provider) async fn down(
+    environment: &Environment,
+    name: &str,
+    kubeconfig: Option<&Path>,
+    events: &Events,
+) -> Result<Removed> {
+    let folder = Folder::of(&environment.state, name);
+    let server = engine::find(environment).await;
+    let Ok(server) = server else {
+        return down_without_engine(
+            environment,
+            &folder,
+            kubeconfig,
+            server.err().map(|none| none.summary()),
+        );
+    };
+    let _lock = folder.lock(DELETION, events).await?;
+    let found = find(&folder, &server.client).await?;
+    match found.whose {
+        Whose::Nobody => {
+            forget(environment, &folder, kubeconfig).await?;
+            folder.remove()?;
+            Ok(Removed::Absent)
+        }
+        Whose::Foreign => {
+            folder.discard();
+            Err(not_ours(environment, name, kubeconfig))
+        }
+        Whose::Ours => {
+            let context = context(name);
+            events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
+            forget(environment, &folder, kubeconfig).await?;
+            nodes(environment, &folder, &server.client, events).await?;
+            // The record goes last: until then another `down` finds everything.
+            folder.remove()?;
+            events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
+            Ok(Removed::Deleted)
+        }
+    }
+}
+
+/// Without its engine nobody can say whether the cluster still exists.
+fn down_without_engine(
+    environment: &Environment,
+    folder: &Folder,
+    kubeconfig: Option<&Path>,
+    why: Option<String>,
+) -> Result<Removed> {
+    let file = environment.kubeconfig(kubeconfig);
+    if !record::exists(&folder.own) && kubeconfig::owner(file, &context(&folder.name))? == Owner::Nobody {
+        return Ok(Removed::Absent);
+    }
+    let message = format!(
+        "cluster {} cannot be deleted: no container engine answers ({})",
+        folder.name,
+        why.unwrap_or_default()
+    );
+    Err(Error::new(Id::EngineDown, Kind::Prerequisite, message)
+        .hint("start the engine and run the command again"))
+}
+
+fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Error {
+    let message = format!("{} was not made by handsctl", context(name));
+    Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
+        .fact("kubeconfig", environment.kubeconfig(kubeconfig).display().to_string())
+        .hint(format!("kind delete cluster --name {name}"))
+}
+
+/// Takes the context out of every file that it was put into.
+async fn forget(environment: &Environment, folder: &Folder, kubeconfig: Option<&Path>) -> Result<()> {
+    // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
+    let record: Option<Record> = record::read(&folder.own).unwrap_or_default();
+    let mut merged = record.map_or_else(Vec::new, |record| record.merged);
+    if merged.is_empty() {
+        merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
+    }
+    contexts::forget(&merged, &context(&folder.name)).await
+}
+
+/// Removes what is there before a cluster is made in its place.
+pub(super) async fn clear(
+    environment: &Environment,
+    folder: &Folder,
+    client: &Client,
+    found: &Found,
+    events: &Events,
+) -> Result<()> {
+    if !found.nodes.is_empty() {
+        let which = if found.is_half_made() { "a half-made" } else { "the old" };
+        events.begin(Part::Cluster, NODES, format!("removing {which} cluster: {}", folder.name)).await;
+    }
+    if let Some(record) = &found.record {
+        contexts::forget(&record.merged, &context(&folder.name)).await?;
+    }
+    if !found.nodes.is_empty() {
+        nodes(environment, folder, client, events).await?;
+    }
+    folder.empty()
+}
+
+/// Has kind delete the nodes.
+pub(super) async fn nodes(
+    environment: &Environment,
+    folder: &Folder,
+    client: &Client,
+    events: &Events,
+) -> Result<()> {
+    let kind = assets::locate_kind(environment, events).await?;
+    Invocation::new(kind, DELETE)
+        .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
+        .arguments(["delete", "cluster", "--name", folder.name.as_str()])
+        // Otherwise it would look for its context in the user's own file.
+        .arguments([std::ffi::OsStr::new("--kubeconfig"), folder.kubeconfig().as_os_str()])
+        .run()
+        .await
+        .map(drop)
+        .map_err(|failure| {
+            let message = format!("the nodes of cluster {} could not be deleted", folder.name);
+            failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
+        })
+}

@@ -1,0 +1,64 @@
+//! What `cluster status` shows.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Maker, kind, kwok};
+
+/// How a cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// handsctl made none of this name.
+    Absent,
+    /// Its making was interrupted; `up` removes it and makes it anew.
+    HalfMade,
+    /// It is complete, and at least one of its parts is not running.
+    Stopped,
+    /// Everything of it runs.
+    Running,
+    /// There is one of this name, and handsctl did not make it.
+    Foreign,
+    /// Nobody can say: what runs it does not answer.
+    Unknown,
+}
+
+/// A local cluster, as it is found.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClusterStatus {
+    /// Name of the cluster.
+    pub name: String,
+    /// Name of its context.
+    pub context: String,
+    /// How it is.
+    pub condition: Condition,
+    /// Why it is not known how it is.
+    pub reason: Option<String>,
+    /// Its own kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// What its provider knows of it.
+    #[serde(flatten)]
+    pub details: Details,
+}
+
+/// What each provider knows of its clusters.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+pub enum Details {
+    /// Containers as nodes.
+    Kind(kind::Contained),
+    /// Processes, and simulated nodes.
+    Kwok(kwok::Simulated),
+}
+
+impl Details {
+    /// The provider.
+    #[must_use]
+    pub fn maker(&self) -> Maker {
+        match self {
+            Self::Kind(_) => Maker::Kind,
+            Self::Kwok(_) => Maker::Kwok,
+        }
+    }
+}
