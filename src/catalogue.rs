@@ -148,6 +148,8 @@ catalogue! {
         "The cluster's nodes are simulated: every object is real, no container runs."
     PodSecurityTooStrict "HC2040" "the namespace's Pod Security level refuses sandboxes" key "kubernetes.namespace"
         "OpenHands' sandbox pods run as root and do not pass the restricted profile: the application would start and no conversation ever would."
+    SandboxImageAbsent "HC2041" "the sandboxes' image is not on every node yet" key "sandbox.runtime_container_image"
+        "The application gives a sandbox 300 s to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node, `handsctl image load` brings it from this computer's container engine."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
@@ -246,6 +248,14 @@ catalogue! {
     // 46: probe and network
     ProbeFailed "HC4601" "the application does not answer"
         "The pod is ready but /alive did not answer through the API server."
+    UrlSilent "HC4602" "the application's URL does not answer" key "deploy.host"
+        "The application answers inside the cluster, and its URL does not lead to it from this computer: the ingress controller, DNS, a VPN or a load balancer is missing. `handsctl open` leads to it without them."
+    NameNotResolved "HC4603" "the host's name does not lead to this computer" key "deploy.host"
+        "The local cluster answers under the name of [deploy].host, and a browser has to find it there: a line in /etc/hosts, or a host that ends in .localhost."
+
+    // 50: the application's answers
+    SettingsNotGiven "HC5001" "the application was not given its settings" key "deploy.seed_settings"
+        "The application takes model and key from its own settings, which handsctl gives it with POST /api/settings. It runs all the same: its settings page does it, too."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object does not go away"

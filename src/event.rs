@@ -26,7 +26,7 @@
 //! | `waiting` | `object message left` | nothing happened for a while; what is waited for |
 //! | `warning` | `id message location` | something that does not stop the command |
 //! | `wire` | `requests bytes_in bytes_out slowest` | what the command cost the API server |
-//! | `finished` | `exit id revision url message` | always the last line, also after a signal |
+//! | `finished` | `exit id revision url sandboxes model message notes` | always the last line, also after a signal |
 //!
 //! | field | values |
 //! |---|---|
@@ -35,6 +35,9 @@
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
 //! | `id` | an id of the catalogue |
 //! | `message` | a sentence for people |
+//! | `sandboxes` | how many more the cluster has room for |
+//! | `model` | the model that the application uses |
+//! | `notes` | sentences for people |
 //! | `left` | seconds until the command's deadline |
 //! | `location` | `{file, line, column}`, counted from 1 |
 
@@ -261,8 +264,14 @@ pub struct Finished {
     pub revision: Option<u64>,
     /// Where the application answers.
     pub url: Option<String>,
+    /// How many more sandboxes the cluster has room for; None: not known.
+    pub sandboxes: Option<u64>,
+    /// The model that the application uses, where it said so.
+    pub model: Option<String>,
     /// One sentence.
     pub message: String,
+    /// What people have to know besides, a line each.
+    pub notes: Vec<String>,
     /// What to type next: label and command, `("undo", "handsctl teardown")`.
     pub next: Vec<(String, String)>,
 }

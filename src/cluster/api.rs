@@ -204,6 +204,25 @@ impl Api {
         self.call(&Method::DELETE, path, options.to_string(), "application/json").await
     }
 
+    /// A request to something behind the API server, with whatever it answers. Sent once.
+    pub(super) async fn pass(
+        &self,
+        request: Request<http_body_util::Full<bytes::Bytes>>,
+    ) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
+        let (head, body) = request.into_parts();
+        let call = format!("{} {}", head.method, head.uri.path());
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(impossible) => match impossible {},
+        };
+        let sent = Instant::now();
+        let answer = self.answered(Request::from_parts(head, Body::from(body.to_vec())));
+        let answer = tokio::time::timeout(CALL_DEADLINE, answer).await;
+        let (head, body) = answer.unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))?;
+        self.wire.answered(sent.elapsed(), || call);
+        Ok((head, body))
+    }
+
     /// GET of something that is no object: a log, an answer through a proxy. Sent once.
     pub async fn text(&self, path: &str) -> Result<String, Fault> {
         let sent = Instant::now();
@@ -316,6 +335,15 @@ impl Api {
             .header(http::header::CONTENT_TYPE, content)
             .body(Body::from(bytes))
             .map_err(|error| Fault::Lost(kube::Error::HttpError(error)))?;
+        let (head, bytes) = self.answered(request).await?;
+        if !head.status.is_success() {
+            return Err(Fault::Refused(Box::new(status_of(&head, &bytes))));
+        }
+        Ok((head, bytes))
+    }
+
+    /// Whatever is answered.
+    async fn answered(&self, request: Request<Body>) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
         let response = self.client.send(request).await.map_err(Fault::Lost)?;
         let (head, body) = response.into_parts();
         let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
@@ -323,9 +351,6 @@ impl Api {
             self.wire.dated(date.timestamp());
         }
         let bytes = body.collect().await.map_err(Fault::Lost)?.to_bytes();
-        if !head.status.is_success() {
-            return Err(Fault::Refused(Box::new(status_of(&head, &bytes))));
-        }
         Ok((head, bytes))
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod answer;
 pub mod api;
+pub mod application;
 pub mod apply;
+pub mod capacity;
 pub mod connect;
 pub mod controller;
 pub mod delete;
@@ -16,6 +18,7 @@ pub mod logs;
 pub mod nodes;
 pub mod probe;
 pub mod prune;
+pub mod reach;
 mod remove;
 mod repeated;
 pub mod restart;

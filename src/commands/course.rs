@@ -3,11 +3,13 @@
 use jiff::Timestamp;
 
 use super::lock;
-use super::outcome::{Undo, counts, finished};
+use super::outcome::{Arrival, Undo, arrived, counts, finished};
 use super::preflight::Prepared;
-use super::probe::{self, Where};
+use super::probe;
 use super::rollout;
+use super::room;
 use super::run::{Deadline, step};
+use super::seed::{self, Seeded};
 use super::session::Session;
 use crate::cli::RolloutArgs;
 use crate::cluster::api::Api;
@@ -61,20 +63,14 @@ impl Course<'_> {
         if self.arguments.no_wait {
             self.prune(prepared, prepared.known()).await?;
             let message = "applied; the rollout was not waited for".to_owned();
-            return Ok(finished(&applied, message, None, Undo::of(prepared, revision.as_ref())));
+            return Ok(finished(&applied, message, Undo::of(prepared, revision.as_ref())));
         }
-        let place = self.follow(prepared, &applied).await?;
+        let arrival = self.follow(prepared, &applied).await?;
         self.prune(prepared, Outcome::Good).await?;
         if let Some(revision) = revision {
             revisions::mark(self.api(), revision, Outcome::Good).await?;
         }
-        let message = match &place {
-            Where::Simulated => {
-                "deployed to simulated nodes: every object is real, no container runs".to_owned()
-            }
-            Where::At(url) => format!("OpenHands is ready at {url}"),
-            Where::Inside => "OpenHands is ready inside the cluster".to_owned(),
-        };
+        let message = arrival.place.words();
         let message = if prepared.note.is_empty() {
             message
         } else {
@@ -83,7 +79,7 @@ impl Course<'_> {
                 prepared.note
             )
         };
-        Ok(finished(&applied, message, place.into_url(), Undo::of(prepared, revision.as_ref())))
+        Ok(arrived(finished(&applied, message, Undo::of(prepared, revision.as_ref())), arrival))
     }
 
     /// Lays the ground and sends the members.
@@ -133,7 +129,8 @@ impl Course<'_> {
         Ok(present)
     }
 
-    async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Where> {
+    /// Waits until the set works, and finds the application.
+    async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Arrival> {
         let mut rollout = Rollout {
             world: std::mem::take(&mut prepared.live.world),
             expected: live::expected(applied),
@@ -144,12 +141,28 @@ impl Course<'_> {
             live::recall(self.api(), &prepared.plan.set, &mut rollout.world).await?;
         }
         let followed = rollout::follow(self.session, &mut prepared.live, &mut rollout, self.events).await;
-        let place = match followed {
-            Ok(()) => probe::ask(self.session, &rollout, self.arguments.probe, self.events).await,
+        let arrival = match followed {
+            Ok(()) => self.arrive(prepared, &rollout).await,
             Err(error) => Err(error),
         };
         prepared.live.world = rollout.world;
-        place
+        arrival
+    }
+
+    /// Finds the application, and gives it what it lacks.
+    async fn arrive(&self, prepared: &Prepared, rollout: &Rollout) -> Result<Arrival> {
+        let (session, events) = (self.session, self.events);
+        let asked = probe::ask(session, rollout, self.arguments.probe, events);
+        let (asked, room) = tokio::join!(asked, room::look(session, events));
+        let asked = asked?;
+        // What is brought back has the settings that it had.
+        let seeded = match &asked.application {
+            Some(application) if prepared.is_of_configuration() => {
+                seed::seed(session, application, events).await
+            }
+            _ => Seeded::default(),
+        };
+        Ok(Arrival { place: asked.place, seeded, room })
     }
 
     /// Deletes what is no longer in the set or, now that this came of it, in the history, and has the parent name what is left.

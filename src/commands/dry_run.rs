@@ -27,12 +27,8 @@ pub(super) async fn dry_run(
         let mut applied =
             apply::apply(api, plan, needs, &live.members, ownership, Mode::DryRun, events).await?;
         applied.extend(leftovers(prepared, events).await);
-        return Ok(finished(
-            &applied,
-            format!("dry run, checked by the server: {}", counts(&applied)),
-            None,
-            Undo::nothing(),
-        ));
+        let message = format!("dry run, checked by the server: {}", counts(&applied));
+        return Ok(finished(&applied, message, Undo::nothing()));
     }
     let mut applied = Vec::new();
     for (member, need) in plan.members.iter().zip(needs) {
@@ -52,7 +48,7 @@ pub(super) async fn dry_run(
             format!("dry run, not checked by the server: namespace {} does not exist yet", missing.join(", "))
         }
     };
-    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), None, Undo::nothing()))
+    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), Undo::nothing()))
 }
 
 /// Tells what would become of members that are no longer planned.

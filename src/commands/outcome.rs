@@ -1,9 +1,13 @@
 //! What came of a command that changes the set, in the words of its last line.
 
 use super::preflight::Prepared;
+use super::probe::Where;
+use super::room;
+use super::seed::Seeded;
 use crate::cluster::apply::Applied;
 use crate::cluster::revisions::Recorded;
 use crate::event::{Action, Finished};
+use crate::plan::capacity::Room;
 
 /// What is deployed now, and the good revision before it.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +47,28 @@ pub(super) fn counts(applied: &[Applied]) -> String {
 }
 
 /// The last word, with what to type next.
-pub(super) fn finished(applied: &[Applied], message: String, url: Option<String>, undo: Undo) -> Finished {
+pub(super) fn finished(applied: &[Applied], message: String, undo: Undo) -> Finished {
     let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
     let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
     if changed {
         next.push(("undo".to_owned(), undo.command()));
     }
-    Finished { revision: undo.revision, url, message, next, ..Finished::default() }
+    Finished { revision: undo.revision, message, next, ..Finished::default() }
+}
+
+/// The same where the rollout was waited for: how the application was found.
+pub(super) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
+    let Arrival { place, seeded, room } = arrival;
+    let mut notes: Vec<String> = room.as_ref().map(room::words).into_iter().collect();
+    notes.extend(seeded.note);
+    let sandboxes = room.map(|room| room.sandboxes);
+    Finished { url: place.into_url(), sandboxes, model: seeded.model, notes, ..finished }
+}
+
+/// How the application was found after a rollout.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) place: Where,
+    pub(super) seeded: Seeded,
+    pub(super) room: Option<Room>,
 }

@@ -160,6 +160,11 @@ impl Prepared {
         Ok(())
     }
 
+    /// Whether the set is what the configuration says now, rather than what it was.
+    pub(super) fn is_of_configuration(&self) -> bool {
+        self.wanted == Wanted::Configuration
+    }
+
     fn to_send(&self) -> impl Iterator<Item = (&plan::Member, bool)> + Clone {
         let pairs = self.plan.members.iter().zip(&self.needs);
         pairs

@@ -1,22 +1,32 @@
-//! The part of `deploy` that asks the application whether it answers, and where people reach it.
+//! The part of `deploy` that asks the application whether it answers: through the API server, and where people reach it.
 
+use std::time::Duration;
+
+use super::place::{self, Place};
 use super::session::Session;
 use crate::catalogue::Id;
 use crate::cli::Probe;
+use crate::cluster::application::Application;
 use crate::cluster::live;
-use crate::cluster::probe::{self, Answer, Application};
+use crate::cluster::probe::{self, Answer};
+use crate::cluster::reach::{self, Door, Opened};
 use crate::cluster::track::Rollout;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
-use crate::settings::ours::Expose;
-use crate::settings::{AppVersion, Settings};
+use crate::settings::AppVersion;
+
+/// How long a door of our own may take to open: the controller has to notice the Ingress and its endpoints.
+const OPENING: Duration = Duration::from_secs(20);
 
 /// Where the application answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Where {
     /// Nowhere: its node is simulated.
     Simulated,
     /// At this URL.
     At(String),
+    /// It should at this URL, and does not from this computer.
+    Unseen(String),
     /// Inside the cluster only, or at an address that is not known.
     Inside,
 }
@@ -25,17 +35,39 @@ impl Where {
     /// The URL, where there is one.
     pub(super) fn into_url(self) -> Option<String> {
         match self {
-            Where::At(url) => Some(url),
+            Where::At(url) | Where::Unseen(url) => Some(url),
             Where::Simulated | Where::Inside => None,
+        }
+    }
+
+    /// What the last line says.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Where::Simulated => {
+                "deployed to simulated nodes: every object is real, no container runs".to_owned()
+            }
+            Where::At(url) => format!("OpenHands is ready at {url}"),
+            Where::Unseen(url) => format!("OpenHands is ready; {url} does not answer from this computer"),
+            Where::Inside => {
+                "OpenHands is ready inside the cluster; handsctl open leads there from here".to_owned()
+            }
         }
     }
 }
 
-/// Asks `/alive` and the version's configuration.
+/// What came of asking.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) place: Where,
+    /// Who can be asked more; None: nobody runs, or nobody may ask.
+    pub(super) application: Option<Application>,
+}
+
+/// Asks `/alive` and the version's configuration, then the URL.
 ///
 /// # Errors
-/// Exit 9 where the pod is ready and the application does not answer.
-pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Where> {
+/// Exit 9 where the pod is ready and the application does not answer, or not at a URL that handsctl made.
+pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Asked> {
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
     let ready = live::ready_pod(api, &session.set(), &rollout.world).await;
@@ -45,12 +77,20 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
     };
     if simulated && when == Probe::Auto {
         events.step(Phase::Probe, "probe", Progress::Skipped, "simulated nodes: no container runs").await;
-        return Ok(Where::Simulated);
+        return Ok(Asked { place: Where::Simulated, application: None });
     }
-    let there = if simulated { Where::Simulated } else { address(&session.settings) };
+    let place = place::of(&session.settings, session.local);
+    let unasked = |application| {
+        let place = match &place {
+            _ if simulated => Where::Simulated,
+            Place::Door { door, .. } => Where::At(door.url.clone()),
+            Place::Inside => Where::Inside,
+        };
+        Ok(Asked { place, application })
+    };
     if when == Probe::Never {
         events.step(Phase::Probe, "probe", Progress::Skipped, "--probe never").await;
-        return Ok(there);
+        return unasked(None);
     }
     let application = Application {
         namespace: deploy.namespace.to_string(),
@@ -58,9 +98,25 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
         pod: ready.and_then(|pod| pod.metadata.name),
     };
     events.begin(Phase::Probe, "probe", "").await;
+    let Some(mut answers) = inside(session, &application, events).await? else { return unasked(None) };
+    let place = match &place {
+        _ if simulated => Where::Simulated,
+        Place::Inside => Where::Inside,
+        Place::Door { door, ours } => outside(session, door, *ours, &mut answers, events).await?,
+    };
+    events.done(Phase::Probe, "probe", answers.join(" · ")).await;
+    Ok(Asked { place, application: Some(application) })
+}
+
+/// Through the API server; None: this account may not ask.
+async fn inside(
+    session: &Session,
+    application: &Application,
+    events: &Events,
+) -> Result<Option<Vec<String>>> {
     let mut answers = Vec::new();
     for path in ["/alive", config_endpoint(session.settings.app_version())] {
-        match probe::ask(api, &application, path).await {
+        match probe::ask(&session.connection.api, application, path).await {
             Answer::Alive { status, took } => {
                 let message = format!("{status} in {} ms", took.as_millis());
                 answers.push(format!("{path} {message}"));
@@ -69,19 +125,67 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
             Answer::Unasked(why) => {
                 events.step(Phase::Probe, "probe", Progress::Skipped, "not allowed").await;
                 events.warn(Id::ProbeFailed, format!("the application could not be asked: {why}")).await;
-                return Ok(there);
+                return Ok(None);
             }
             Answer::Dead(why) => {
-                events
-                    .send(Event::Probe { target: path.to_owned(), healthy: false, message: why.clone() })
-                    .await;
-                events.step(Phase::Probe, "probe", Progress::Failed, "").await;
-                return Err(silent(path, &why, deploy.name.as_str()));
+                failed(path, &why, events).await;
+                return Err(silent(path, &why, &application.service));
             }
         }
     }
-    events.done(Phase::Probe, "probe", answers.join(" · ")).await;
-    Ok(there)
+    Ok(Some(answers))
+}
+
+/// At the URL, from this computer.
+async fn outside(
+    session: &Session,
+    door: &Door,
+    ours: bool,
+    answers: &mut Vec<String>,
+    events: &Events,
+) -> Result<Where> {
+    let patience = if ours { OPENING } else { Duration::ZERO };
+    match reach::ask(door, patience).await {
+        Opened::Answers { status, took } => {
+            let message = format!("{status} in {} ms", took.as_millis());
+            answers.push(format!("{} {message}", door.url));
+            events.send(Event::Probe { target: door.url.clone(), healthy: true, message }).await;
+            warn_of_name(session, door, events).await;
+            Ok(Where::At(door.url.clone()))
+        }
+        Opened::Silent(why) if ours => {
+            failed(&door.url, &why, events).await;
+            let message = format!("the application answers inside the cluster, and not at {}", door.url);
+            Err(Error::new(Id::UrlSilent, Kind::Rollout, message)
+                .fact("object", format!("ingress.networking.k8s.io/{}", session.settings.deploy.name))
+                .fact("evidence", why)
+                .hint("handsctl cluster up looks after the ingress controller")
+                .hint("handsctl open leads to the application without it"))
+        }
+        Opened::Silent(why) => {
+            let message = format!("{} does not answer from this computer: {why}", door.url);
+            events.warn(Id::UrlSilent, message).await;
+            Ok(Where::Unseen(door.url.clone()))
+        }
+    }
+}
+
+/// A local cluster answers under any name; a browser has to find it under this one.
+async fn warn_of_name(session: &Session, door: &Door, events: &Events) {
+    let host = session.settings.deploy.host.as_str();
+    let Some(local) = door.local.filter(|_| !place::is_localhost(host)) else { return };
+    let found = tokio::net::lookup_host((host, local.port())).await;
+    if found.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
+        return;
+    }
+    let message =
+        format!("{host} does not lead to this computer yet: `{} {host}` in /etc/hosts does it", local.ip());
+    events.warn(Id::NameNotResolved, message).await;
+}
+
+async fn failed(target: &str, why: &str, events: &Events) {
+    events.send(Event::Probe { target: target.to_owned(), healthy: false, message: why.to_owned() }).await;
+    events.step(Phase::Probe, "probe", Progress::Failed, "").await;
 }
 
 /// `/ready` proves nothing below 1.5, so the version's own configuration is asked for.
@@ -94,15 +198,4 @@ fn silent(path: &str, why: &str, service: &str) -> Error {
         .fact("object", format!("service/{service}"))
         .fact("evidence", why)
         .hint("handsctl logs --tail 50")
-}
-
-fn address(settings: &Settings) -> Where {
-    let deploy = &settings.deploy;
-    match deploy.expose {
-        Expose::Ingress => {
-            let scheme = if deploy.tls_secret.is_some() { "https" } else { "http" };
-            Where::At(format!("{scheme}://{}/", deploy.host))
-        }
-        Expose::NodePort | Expose::LoadBalancer | Expose::None => Where::Inside,
-    }
 }

@@ -56,7 +56,7 @@ async fn restart(
         .await?;
         if arguments.no_wait {
             let message = "restarted; the rollout was not waited for".to_owned();
-            return Ok(outcome::finished(&[], message, None, outcome::Undo::nothing()));
+            return Ok(outcome::finished(&[], message, outcome::Undo::nothing()));
         }
         let mut rollout = Rollout {
             world: std::mem::take(&mut live.world),
@@ -65,13 +65,13 @@ async fn restart(
             deadline: deadline.at,
         };
         rollout::follow(session, &mut live, &mut rollout, events).await?;
-        let place = probe::ask(session, &rollout, arguments.probe, events).await?;
+        let place = probe::ask(session, &rollout, arguments.probe, events).await?.place;
         let message = match &place {
             Where::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
-            Where::At(url) => format!("restarted; OpenHands is ready at {url}"),
-            Where::Inside => "restarted; OpenHands is ready inside the cluster".to_owned(),
+            place => format!("restarted; {}", place.words()),
         };
-        Ok(outcome::finished(&[], message, place.into_url(), outcome::Undo::nothing()))
+        let finished = outcome::finished(&[], message, outcome::Undo::nothing());
+        Ok(Finished { url: place.into_url(), ..finished })
     };
     under_lock(api, &set, held, events, work).await
 }

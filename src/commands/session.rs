@@ -12,7 +12,7 @@ use crate::cluster::version::{self, Version};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::apply_set::ApplySet;
-use crate::provider::{self, Environment};
+use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
@@ -53,20 +53,22 @@ pub(super) async fn tell(loaded: &Loaded, events: &Events) {
 pub(super) struct Session {
     pub(super) settings: Settings,
     pub(super) connection: Connection,
+    /// Where the ingress is reached, if the cluster is one that handsctl made of containers.
+    pub(super) local: Option<Ports>,
 }
 
 impl Session {
     /// Chooses the cluster for a command that only reads.
     pub(super) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
-        let connection =
-            connect::connect(&selection(global, &loaded.settings, &Environment::read()?)).await?;
-        Ok(Self::new(loaded.settings, connection))
+        let environment = Environment::read()?;
+        let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
+        Ok(Self::new(&environment, loaded.settings, connection))
     }
 
     /// Chooses the cluster for a command that changes something, and makes sure that it is meant.
     pub(super) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
-        let connection =
-            connect::connect(&selection(global, &loaded.settings, &Environment::read()?)).await?;
+        let environment = Environment::read()?;
+        let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
         let intent = Intent {
             choice: &connection.choice,
             server: &connection.server,
@@ -76,13 +78,17 @@ impl Session {
         if target::consent(intent)? == Consent::Ask && !global.yes {
             confirm_context(&connection, streams).await?;
         }
-        Ok(Self::new(loaded.settings, connection))
+        Ok(Self::new(&environment, loaded.settings, connection))
     }
 
     /// For a cluster that was just made or found by `cluster up`.
-    pub(super) fn new(settings: Settings, connection: Connection) -> Self {
-        let local = target::is_local(&connection.choice.context, &connection.server);
-        Self { settings: settings.for_local_cluster(local), connection }
+    pub(super) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Self {
+        let is_local = target::is_local(&connection.choice.context, &connection.server);
+        let name = settings.cluster.name.as_str();
+        let made = provider::made_context(environment, name);
+        let is_made = is_local && made.as_ref() == Some(&connection.choice.context);
+        let local = is_made.then(|| provider::made_ports(environment, name)).flatten();
+        Self { settings: settings.for_local_cluster(is_local), connection, local }
     }
 
     /// The set that the settings name.

@@ -8,6 +8,7 @@ use super::run::{self, Deadline};
 use super::session::{self, Session};
 use super::{cluster, deploy};
 use crate::cli::{ApplyArgs, Global};
+use crate::provider::Environment;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -19,7 +20,7 @@ pub(super) async fn run(global: &Global, arguments: &ApplyArgs, streams: &Stream
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = match cluster::bring_up(global, &loaded.settings, false, deadline, &events).await? {
-            Some(connection) => Session::new(loaded.settings, connection),
+            Some(connection) => Session::new(&Environment::read()?, loaded.settings, connection),
             None => Session::to_change(global, loaded, streams).await?,
         };
         let ownership = deploy::ownership(&session.settings, arguments.ownership);

@@ -3,6 +3,7 @@
 pub mod adoption;
 pub mod apply_set;
 mod build;
+pub mod capacity;
 pub mod conflict;
 pub mod diff;
 mod field_path;
@@ -18,6 +19,7 @@ pub mod ownership;
 pub mod pod_security;
 pub mod references;
 pub mod revision;
+pub mod seed;
 mod template;
 mod values;
 pub mod yaml;

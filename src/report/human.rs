@@ -280,11 +280,12 @@ impl Human {
         let revision = finished.revision.map(|revision| format!("   revision {revision}"));
         let message = Some(one_line(&finished.message)).filter(|message| !message.is_empty());
         let message = message.map(|message| message + &self.look.paint.faint(&revision.unwrap_or_default()));
+        let notes = finished.notes.iter().map(|note| format!("  {}", one_line(note)));
         let next = finished
             .next
             .iter()
             .map(|(label, command)| format!("  {} {command}", self.look.paint.faint(&format!("{label:<7}"))));
-        wording::lines(message.into_iter().chain(next))
+        wording::lines(message.into_iter().chain(notes).chain(next))
     }
 }
 

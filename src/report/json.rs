@@ -127,7 +127,10 @@ enum Body<'a> {
         id: Option<&'static str>,
         revision: Option<u64>,
         url: Option<&'a str>,
+        sandboxes: Option<u64>,
+        model: Option<&'a str>,
         message: &'a str,
+        notes: &'a [String],
     },
 }
 
@@ -177,7 +180,10 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             id: finished.id.map(crate::catalogue::Id::code),
             revision: finished.revision,
             url: finished.url.as_deref(),
+            sandboxes: finished.sandboxes,
+            model: finished.model.as_deref(),
             message: &finished.message,
+            notes: &finished.notes,
         },
     };
     vec![body]

@@ -203,6 +203,7 @@ fn ending(finished: &Finished) -> String {
     }
     let mut parts = vec![finished.message.clone()];
     parts.extend(finished.revision.map(|revision| format!("revision {revision}")));
+    parts.extend(finished.notes.iter().cloned());
     parts.extend(finished.next.iter().map(|(label, command)| format!("{label}: {command}")));
     parts.retain(|part| !part.is_empty());
     line(if finished.exit == 0 { "done" } else { "ended" }, &parts.join(" · "))

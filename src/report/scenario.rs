@@ -101,7 +101,7 @@ pub(super) fn deploy() -> Scenario {
         (41_022, step(Phase::Probe, "probe", Progress::Begun, "")),
         (41_060, probe()),
         (41_061, step(Phase::Probe, "probe", Progress::Done, "")),
-        (41_062, step(Phase::Settings, "settings", Progress::Skipped, "no key, nothing to seed")),
+        (41_062, step(Phase::Settings, "settings", Progress::Done, "model anthropic/claude-sonnet-4 given")),
         (41_063, wire()),
         (41_200, Event::Finished(finished())),
     ]
@@ -126,7 +126,10 @@ fn finished() -> Finished {
         id: None,
         revision: Some(4),
         url: Some("http://localhost/".into()),
+        sandboxes: Some(4),
+        model: Some("anthropic/claude-sonnet-4".into()),
         message: "OpenHands is ready at http://localhost/".into(),
+        notes: vec!["room for 4 sandboxes of 250m cpu, 1Gi".into()],
         next: vec![
             ("logs".into(), "handsctl logs -f".into()),
             ("undo".into(), "handsctl teardown            (keeps the 5Gi volume)".into()),

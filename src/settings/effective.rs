@@ -10,6 +10,7 @@ use super::openhands::OpenHands;
 use super::ours::{Cluster, Deploy, Resources};
 use super::secret::SecretSource;
 use super::shape::{Shape, TableShape};
+use super::tolerations;
 use super::tree::{self, Data, Entry, Layer, Node, Place, Table};
 use super::version::AppVersion;
 use super::write;
@@ -110,6 +111,12 @@ impl Settings {
     pub fn runtime_namespace(&self) -> &str {
         let namespace = self.openhands.kubernetes.namespace.as_ref();
         namespace.map_or(self.deploy.namespace.as_str(), |namespace| namespace.as_str())
+    }
+
+    /// Tolerations of the sandboxes.
+    #[must_use]
+    pub fn sandbox_tolerations(&self) -> Vec<serde_json::Value> {
+        self.openhands.kubernetes.tolerations_yaml.as_deref().map_or_else(Vec::new, tolerations::entries)
     }
 
     /// The application's version, from its image's tag; 1.6 where the tag says none.

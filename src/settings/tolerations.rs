@@ -22,6 +22,14 @@ pub(super) fn check(text: &str) -> Result<(), (String, String)> {
     entries.iter().try_for_each(entry)
 }
 
+/// The entries of a text that was checked, with Kubernetes' names of their fields where these are one word.
+pub(super) fn entries(text: &str) -> Vec<Json> {
+    match serde_saphyr::from_str(text) {
+        Ok(Json::Array(entries)) => entries,
+        _ => Vec::new(),
+    }
+}
+
 fn entry(entry: &Json) -> Result<(), (String, String)> {
     let Json::Object(fields) = entry else {
         let message =

@@ -1,0 +1,94 @@
+//! Where people reach the application. Pure.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::cluster::reach::Door;
+use crate::provider::Ports;
+use crate::settings::Settings;
+use crate::settings::ours::{Expose, Ingress};
+
+/// Where the application can be reached, by what was configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At a URL.
+    Door {
+        /// The URL, and how this computer gets there.
+        door: Door,
+        /// Whether handsctl made everything on the way, so that it has to open.
+        ours: bool,
+    },
+    /// Inside the cluster only, or at an address that is not known.
+    Inside,
+}
+
+/// `local`: the ports of the local cluster, where it is one that handsctl made of containers.
+pub(super) fn of(settings: &Settings, local: Option<Ports>) -> Place {
+    let deploy = &settings.deploy;
+    if deploy.expose != Expose::Ingress {
+        return Place::Inside;
+    }
+    let (scheme, usual) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
+    let Some(ports) = local else {
+        let url = format!("{scheme}://{}/", deploy.host);
+        return Place::Door { door: Door { url, local: None }, ours: false };
+    };
+    let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else { return Place::Inside };
+    let at = if port == usual { String::new() } else { format!(":{port}") };
+    let url = format!("{scheme}://{}{at}/", deploy.host);
+    let local = Some(SocketAddr::new(reachable(ports.address), port));
+    Place::Door { door: Door { url, local }, ours: settings.cluster.ingress != Some(Ingress::None) }
+}
+
+/// Whoever listens on every address also does on this one.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
+    }
+}
+
+/// Whether every browser takes the name for this computer without asking (RFC 6761, section 6.3).
+pub(super) fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Flags, Request, read};
+
+    fn settings(set: &[&str]) -> Settings {
+        let set = set.iter().map(|text| (*text).to_owned()).collect();
+        let request = Request { files: Vec::new(), set, flags: Flags::default() };
+        let nowhere = tempfile::tempdir().unwrap();
+        read(&request, &[], nowhere.path()).unwrap().settings
+    }
+
+    fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
+        match of(settings, local) {
+            Place::Door { door, ours } => Some((door.url, door.local.map(|local| local.to_string()), ours)),
+            Place::Inside => None,
+        }
+    }
+
+    #[test]
+    fn the_url_is_the_configurations_and_the_port_the_clusters() {
+        let ports = |http, https| Some(Ports { address: Ipv4Addr::UNSPECIFIED.into(), http, https });
+        let plain = settings(&[]);
+        assert_eq!(url(&plain, None), Some(("http://localhost/".into(), None, false)));
+        let local = |url: &str, at: &str, ours| Some((url.to_owned(), Some(at.to_owned()), ours));
+        assert_eq!(url(&plain, ports(Some(80), None)), local("http://localhost/", "127.0.0.1:80", true));
+        assert_eq!(
+            url(&plain, ports(Some(8080), None)),
+            local("http://localhost:8080/", "127.0.0.1:8080", true)
+        );
+        assert_eq!(url(&plain, ports(None, Some(443))), None);
+        let tls = settings(&["deploy.tls_secret=\"t\"", "cluster.ingress=\"none\""]);
+        assert_eq!(
+            url(&tls, ports(Some(80), Some(8443))),
+            local("https://localhost:8443/", "127.0.0.1:8443", false)
+        );
+        assert_eq!(url(&settings(&["deploy.expose=\"none\""]), None), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! The part of `deploy` that says how many sandboxes fit, and whether their image is where they will run.
+
+use super::session::Session;
+use crate::catalogue::Id;
+use crate::cluster::capacity::{self, Seen};
+use crate::event::Events;
+use crate::plan::capacity::{Room, Sandbox};
+
+/// Looks at the nodes. What this account may not see is not said.
+pub(super) async fn look(session: &Session, events: &Events) -> Option<Room> {
+    let Seen { nodes, pods } = capacity::look(&session.connection.api).await;
+    let nodes = nodes?;
+    let sandbox = Sandbox::of(&session.settings);
+    let (without, of) = sandbox.nodes_without_image(&nodes);
+    if let (Some(first), Some(image)) = (without.first(), sandbox.image()) {
+        let place = match (without.len(), of) {
+            (1, 1) => format!("on node {first}"),
+            (without, of) => format!("on {without} of {of} nodes"),
+        };
+        let message = format!(
+            "{image} is not {place} yet: a pull longer than 300 s fails the first conversation; \
+             handsctl image pull does it now"
+        );
+        events.warn(Id::SandboxImageAbsent, message).await;
+    }
+    Some(sandbox.room(&nodes, &pods?))
+}
+
+/// `room for 4 sandboxes of 250m cpu, 1Gi`.
+pub(super) fn words(room: &Room) -> String {
+    match room.sandboxes {
+        0 => format!("no room for a sandbox of {}: the first conversation would wait in vain", room.each),
+        1 => format!("room for 1 sandbox of {}", room.each),
+        count => format!("room for {count} sandboxes of {}", room.each),
+    }
+}

@@ -1,0 +1,268 @@
+//! How many sandboxes the nodes have room for, and which nodes lack their image. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::settings::Settings;
+use crate::settings::format::Quantity;
+
+/// A kubelet names at most this many images (`nodeStatusMaxImages`,
+/// <https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>).
+const MOST_IMAGES: usize = 50;
+
+/// What every sandbox asks of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    cpu: Quantity,
+    memory: Quantity,
+    image: Option<String>,
+    selector: Option<(String, String)>,
+    tolerations: Vec<Value>,
+}
+
+/// Room for sandboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// How many more.
+    pub sandboxes: u64,
+    /// What each asks for: `250m cpu, 1Gi`.
+    pub each: String,
+}
+
+impl Sandbox {
+    /// What `[kubernetes]` and `[sandbox]` say.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let kubernetes = &settings.openhands.kubernetes;
+        let selector = kubernetes.node_selector_key.as_ref().zip(kubernetes.node_selector_val.as_ref());
+        let image = settings.openhands.sandbox.runtime_container_image.as_ref();
+        Self {
+            cpu: kubernetes.resource_cpu_request.clone(),
+            memory: kubernetes.resource_memory_request.clone(),
+            image: image.map(|image| canonical(image.as_str())),
+            selector: selector.map(|(key, value)| (key.to_string(), value.to_string())),
+            tolerations: settings.sandbox_tolerations(),
+        }
+    }
+
+    /// How many more of these the scheduler would place. `pods`: those that have not ended, of every namespace.
+    #[must_use]
+    pub fn room(&self, nodes: &[Value], pods: &[Value]) -> Room {
+        let mut taken: BTreeMap<&str, Taken> = BTreeMap::new();
+        for pod in pods {
+            if let Some(node) = pod["spec"]["nodeName"].as_str() {
+                taken.entry(node).or_default().add(pod);
+            }
+        }
+        let on = |node: &Value| {
+            let name = node["metadata"]["name"].as_str().unwrap_or_default();
+            self.fit(node, taken.get(name).copied().unwrap_or_default())
+        };
+        let sandboxes = nodes.iter().filter(|node| self.may_run_on(node)).map(on).sum();
+        Room { sandboxes, each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()) }
+    }
+
+    /// The nodes that may run sandboxes and do not have their image, and of how many; nothing where no image is known,
+    /// or nodes name too few of theirs.
+    #[must_use]
+    pub fn nodes_without_image<'a>(&self, nodes: &'a [Value]) -> (Vec<&'a str>, usize) {
+        let Some(image) = &self.image else { return (Vec::new(), 0) };
+        let eligible: Vec<&Value> =
+            nodes.iter().filter(|node| self.may_run_on(node) && !is_simulated(node)).collect();
+        let without = eligible.iter().filter(|node| lacks(node, image));
+        (without.filter_map(|node| node["metadata"]["name"].as_str()).collect(), eligible.len())
+    }
+
+    /// The image of the sandboxes.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.image.as_deref()
+    }
+
+    fn may_run_on(&self, node: &Value) -> bool {
+        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        let ready = conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True");
+        let selected = self
+            .selector
+            .as_ref()
+            .is_none_or(|(key, value)| node["metadata"]["labels"][key] == value.as_str());
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        let keeps_away = |taint: &Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
+        let tolerated = taints
+            .filter(|taint| keeps_away(taint))
+            .all(|taint| self.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
+        ready && selected && tolerated && node["spec"]["unschedulable"] != true
+    }
+
+    fn fit(&self, node: &Value, taken: Taken) -> u64 {
+        let allocatable = &node["status"]["allocatable"];
+        let left = |name: &str, taken: i128| quantity(&allocatable[name]).saturating_sub(taken).max(0);
+        let fits = |left: i128, one: i128| if one > 0 { left / one } else { i128::MAX };
+        let cpu = fits(left("cpu", taken.cpu), self.cpu.nanos());
+        let memory = fits(left("memory", taken.memory), self.memory.nanos());
+        let pods = left("pods", taken.pods * NANOS) / NANOS;
+        u64::try_from(cpu.min(memory).min(pods)).unwrap_or(u64::MAX)
+    }
+}
+
+/// Quantities are counted in billionths.
+const NANOS: i128 = 1_000_000_000;
+
+/// What the pods of a node ask for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    cpu: i128,
+    memory: i128,
+    pods: i128,
+}
+
+impl Taken {
+    fn add(&mut self, pod: &Value) {
+        self.cpu += requested(pod, "cpu");
+        self.memory += requested(pod, "memory");
+        self.pods += 1;
+    }
+}
+
+/// What a pod asks for: the most of its main containers together and of each init container
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>).
+fn requested(pod: &Value, resource: &str) -> i128 {
+    let of = |list: &str| -> Vec<i128> {
+        let containers = pod["spec"][list].as_array().into_iter().flatten();
+        containers.map(|container| quantity(&container["resources"]["requests"][resource])).collect()
+    };
+    let main: i128 = of("containers").into_iter().sum();
+    let init = of("initContainers").into_iter().max().unwrap_or_default();
+    main.max(init) + quantity(&pod["spec"]["overhead"][resource])
+}
+
+fn quantity(value: &Value) -> i128 {
+    value.as_str().and_then(|text| Quantity::parse(text).ok()).map_or(0, |quantity| quantity.nanos())
+}
+
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>)
+fn tolerates(toleration: &Value, taint: &Value) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let effect = text(&toleration["effect"]);
+    if !effect.is_empty() && effect != text(&taint["effect"]) {
+        return false;
+    }
+    let (key, exists) = (text(&toleration["key"]), toleration["operator"] == "Exists");
+    if key.is_empty() {
+        return exists;
+    }
+    key == text(&taint["key"]) && (exists || text(&toleration["value"]) == text(&taint["value"]))
+}
+
+/// Whether kwok plays the node's kubelet.
+#[must_use]
+pub fn is_simulated(node: &Value) -> bool {
+    node["metadata"]["annotations"]["kwok.x-k8s.io/node"].is_string()
+}
+
+fn lacks(node: &Value, image: &str) -> bool {
+    let images = node["status"]["images"].as_array().map_or(&[][..], Vec::as_slice);
+    if images.len() >= MOST_IMAGES {
+        return false;
+    }
+    let names = images.iter().filter_map(|image| image["names"].as_array()).flatten();
+    !names.filter_map(Value::as_str).any(|name| canonical(name) == image)
+}
+
+/// As a node's runtime names it: `busybox` is `docker.io/library/busybox:latest`.
+#[must_use]
+pub fn canonical(image: &str) -> String {
+    let first = image.split('/').next().unwrap_or_default();
+    let has_registry = image.contains('/') && (first.contains(['.', ':']) || first == "localhost");
+    let full = match (has_registry, image.contains('/')) {
+        (true, _) => image.to_owned(),
+        (false, true) => format!("docker.io/{image}"),
+        (false, false) => format!("docker.io/library/{image}"),
+    };
+    let name = full.rsplit('/').next().unwrap_or_default();
+    if name.contains([':', '@']) { full } else { format!("{full}:latest") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sandbox() -> Sandbox {
+        Sandbox {
+            cpu: Quantity::from_static("250m"),
+            memory: Quantity::from_static("1Gi"),
+            image: Some("docker.io/library/runtime:1".into()),
+            selector: None,
+            tolerations: Vec::new(),
+        }
+    }
+
+    fn node(name: &str, cpu: &str) -> Value {
+        json!({
+            "metadata": { "name": name, "labels": { "zone": "a" } },
+            "status": {
+                "allocatable": { "cpu": cpu, "memory": "8Gi", "pods": "110" },
+                "conditions": [{ "type": "Ready", "status": "True" }],
+                "images": [{ "names": ["docker.io/library/runtime:1"] }],
+            },
+        })
+    }
+
+    fn pod(node: &str, cpu: &str, init: &str) -> Value {
+        let container = |cpu: &str| json!({ "resources": { "requests": { "cpu": cpu, "memory": "256Mi" } } });
+        json!({ "spec": { "nodeName": node, "containers": [container(cpu)], "initContainers": [container(init)] } })
+    }
+
+    #[test]
+    fn what_is_left_on_each_node_decides() {
+        let nodes = [node("a", "2"), node("b", "1")];
+        assert_eq!(sandbox().room(&nodes, &[]).sandboxes, 8 + 4);
+        assert_eq!(sandbox().room(&nodes, &[pod("a", "1100m", "0"), pod("b", "0", "900m")]).sandboxes, 3);
+        assert_eq!(sandbox().room(&nodes, &[]).each, "250m cpu, 1Gi");
+        let many = Sandbox { cpu: Quantity::from_static("1m"), ..sandbox() };
+        assert_eq!(many.room(&[node("a", "2")], &[]).sandboxes, 8, "memory is the limit");
+    }
+
+    #[test]
+    fn nodes_that_take_no_sandbox_do_not_count() {
+        let mut tainted = node("a", "2");
+        tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
+        assert_eq!(sandbox().room(&[tainted.clone()], &[]).sandboxes, 0);
+        for toleration in [json!({ "key": "gpu", "value": "yes" }), json!({ "operator": "Exists" })] {
+            let tolerant = Sandbox { tolerations: vec![toleration], ..sandbox() };
+            assert_eq!(tolerant.room(&[tainted.clone()], &[]).sandboxes, 8);
+        }
+        let mut cordoned = node("a", "2");
+        cordoned["spec"]["unschedulable"] = json!(true);
+        assert_eq!(sandbox().room(&[cordoned], &[]).sandboxes, 0);
+        let elsewhere = Sandbox { selector: Some(("zone".into(), "b".into())), ..sandbox() };
+        assert_eq!(elsewhere.room(&[node("a", "2")], &[]).sandboxes, 0);
+    }
+
+    #[test]
+    fn nodes_without_the_image_are_named() {
+        let mut without = node("b", "2");
+        without["status"]["images"] = json!([]);
+        let nodes = [node("a", "2"), without.clone()];
+        assert_eq!(sandbox().nodes_without_image(&nodes), (vec!["b"], 2));
+        let mut full = without.clone();
+        full["status"]["images"] = json!(vec![json!({ "names": ["x"] }); MOST_IMAGES]);
+        assert_eq!(sandbox().nodes_without_image(&[full]), (vec![], 1), "it may have more than it names");
+        without["metadata"]["annotations"]["kwok.x-k8s.io/node"] = json!("fake");
+        assert_eq!(sandbox().nodes_without_image(&[without]), (vec![], 0));
+    }
+
+    #[test]
+    fn images_by_their_full_names() {
+        for (image, full) in [
+            ("busybox", "docker.io/library/busybox:latest"),
+            ("acme/app:1", "docker.io/acme/app:1"),
+            ("localhost:5000/app", "localhost:5000/app:latest"),
+            ("ghcr.io/acme/app@sha256:a", "ghcr.io/acme/app@sha256:a"),
+        ] {
+            assert_eq!(canonical(image), full);
+        }
+    }
+}
