@@ -150,6 +150,8 @@ catalogue! {
         "OpenHands' sandbox pods run as root and do not pass the restricted profile: the application would start and no conversation ever would."
     SandboxImageAbsent "HC2041" "the sandboxes' image is not on every node yet" key "sandbox.runtime_container_image"
         "The application gives a sandbox 300 s to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node, `handsctl image load` brings it from this computer's container engine."
+    ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
+        "With on_stop = \"clean\" the application is told that it stops, and answers by deleting the pod, the services and the volume of the first conversation that it started. While such a volume exists its pod is not stopped without --delete-data."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
@@ -210,6 +212,8 @@ catalogue! {
         "The registry answers 401 or 403: the repository is private, or does not exist and the registry does not say so."
     ImageUnavailable "HC4105" "the image cannot be pulled" key "deploy.tolerate.image_pull"
         "The registry cannot be reached or answers with an error, for longer than [deploy.tolerate].image_pull."
+    NotPrepulled "HC4106" "the image was not pulled before the old pod is stopped" key "deploy.prepull"
+        "A short-lived pod pulls a changed image while the old pod is still serving. The cluster refused that pod, or no node took it; the rollout pulls the image itself, and meanwhile nothing serves."
 
     // 42: crash
     CrashLoop "HC4201" "the container starts and dies" key "deploy.tolerate.crash_restarts"

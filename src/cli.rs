@@ -106,7 +106,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  handsctl up\n  handsctl up --config team.toml --set cluster.name=trial\n  handsctl up --timeout 5m -o json"
     )]
-    Up(ApplyArgs),
+    Up(UpArgs),
     /// The local cluster: up, down, status
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -189,15 +189,30 @@ pub enum ClusterCommand {
     Status(StatusArgs),
 }
 
+/// Flags of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Leave what was applied where its rollout fails, instead of bringing back the last good revision
+    #[arg(long)]
+    pub no_rollback: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub apply: ApplyArgs,
+}
+
 /// Flags of `deploy`.
 #[derive(Debug, Clone, Args)]
 pub struct DeployArgs {
     /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
-    /// Also delete a volume claim of the set that is no longer configured, and with it what is on it
+    /// Also delete a volume claim of the set that is no longer configured, and with it what is on it; and stop an
+    /// application whose `on_stop = "clean"` deletes a conversation's volume
     #[arg(long)]
     pub delete_data: bool,
+    /// Leave what was applied where its rollout fails, instead of bringing back the last good revision
+    #[arg(long)]
+    pub no_rollback: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub apply: ApplyArgs,

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location};
 
+/// Label of the line that says what stands now.
+const STATE: &str = "state";
+
 /// The boxed cause of an [`Error`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A result of this crate.
@@ -196,6 +199,29 @@ impl Error {
     pub fn fact(mut self, label: &'static str, text: impl Into<String>) -> Self {
         self.0.facts.push(Fact { label, text: text.into() });
         self
+    }
+
+    /// Says what stands now: what was changed, and whether anything is serving.
+    #[must_use]
+    pub fn state(self, text: impl Into<String>) -> Self {
+        self.fact(STATE, text)
+    }
+
+    /// The same after more has happened: what was said before does not hold any more.
+    #[must_use]
+    pub fn instead_state(mut self, text: impl Into<String>) -> Self {
+        self.0.facts.retain(|fact| fact.label != STATE);
+        self.state(text)
+    }
+
+    /// What is known of its cause, as text to be kept: id, message, causes, and the labelled lines but for the state.
+    #[must_use]
+    pub fn account(&self) -> String {
+        let mut lines = vec![format!("{}: {}", self.0.id, self.0.message)];
+        lines.extend(self.causes().into_iter().map(|cause| format!("caused by: {cause}")));
+        let facts = self.0.facts.iter().filter(|fact| fact.label != STATE);
+        lines.extend(facts.map(|fact| format!("{}: {}", fact.label, fact.text)));
+        lines.join("\n")
     }
 
     /// Adds the place in the configuration that decides it.

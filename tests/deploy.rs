@@ -94,7 +94,7 @@ fn events(text: &str) -> Vec<Value> {
         ("waiting", &["object", "message", "left"]),
         ("warning", &["id", "message", "location"]),
         ("wire", &["requests", "bytes_in", "bytes_out", "slowest"]),
-        ("finished", &["exit", "id", "revision", "url", "message"]),
+        ("finished", &["exit", "id", "revision", "url", "sandboxes", "model", "message", "notes"]),
     ]);
     let phases = ["config", "preflight", "cluster", "lock", "apply", "track", "probe", "settings", "prune"];
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -543,7 +543,9 @@ fn the_json_summary_says_what_was_done_and_stands_alone_on_stdout() {
     let first = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
     let keys: BTreeSet<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
     let expected =
-        "command target exit id message revision url objects findings warnings".split(' ').collect();
+        "command target exit id message revision url sandboxes model notes objects findings warnings"
+            .split(' ')
+            .collect();
     assert_eq!(keys, expected);
     assert_eq!((&first["command"], &first["exit"]), (&Value::from("deploy"), &Value::from(0)));
     assert_eq!((&first["id"], &first["url"]), (&Value::Null, &Value::Null), "no URL on simulated nodes");

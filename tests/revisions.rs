@@ -168,10 +168,13 @@ fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
 
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
     namespace.config(bad);
-    namespace.handsctl(&["deploy"]).exits(9);
+    namespace
+        .handsctl(&["deploy", "--no-rollback"])
+        .exits(9)
+        .says("what was applied stays; nothing is serving");
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
     // The same again is no new one.
-    namespace.handsctl(&["deploy"]).exits(9);
+    namespace.handsctl(&["deploy", "--no-rollback"]).exits(9);
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says("revision 3");
     assert_eq!(outcomes(&namespace)[0], (3, "good".to_owned()));
@@ -181,6 +184,49 @@ fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
     assert_eq!(outcomes(&namespace)[0], (4, "applying".to_owned()));
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
     assert_eq!(outcomes(&namespace)[0], (4, "good".to_owned()));
+}
+
+#[test]
+fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
+    if Bed::is_off("a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("recovers");
+    let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
+    // There is nothing to go back to.
+    namespace.config(bad);
+    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays").never_says("rolled back");
+    namespace.config("");
+    namespace.handsctl(&["deploy"]).exits(0).says("revision 2");
+
+    namespace.config(bad);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(9)
+        .says("rollback  to revision 2, because")
+        .says("error[HC4103]")
+        .says("state     rolled back to revision 2 in ")
+        .says("handsctl history 3 keeps what is known of the failed revision")
+        .never_says("nothing is serving");
+    let status = namespace.handsctl(&["status"]).exits(0).stdout;
+    assert!(status.contains("revision 4"), "{status}");
+    let good = "good".to_owned();
+    let failed = "failed".to_owned();
+    assert_eq!(
+        outcomes(&namespace),
+        [(4, good.clone()), (3, failed.clone()), (2, good.clone()), (1, failed.clone())]
+    );
+    assert_eq!(history(&namespace)[0]["note"], "rollback to 2");
+    let evidence = history(&namespace)[1]["evidence"].as_str().unwrap().to_owned();
+    assert!(evidence.starts_with("HC4103: ") && evidence.contains("not found"), "{evidence}");
+    assert!(!evidence.contains("state:"), "{evidence}");
+    let whole = namespace.handsctl(&["history", "3"]).exits(0).stdout;
+    assert!(whole.contains("why it failed\n  HC4103: "), "{whole}");
+
+    // Whoever wants to look at what failed has it left.
+    namespace.config(&format!("{bad}rollback_on_failure = \"never\"\n"));
+    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays; nothing is serving");
+    assert_eq!(outcomes(&namespace)[0], (5, failed));
 }
 
 #[test]

@@ -139,7 +139,11 @@ fn words_of(fault: Fault) -> String {
     fault.explain("no answer").causes().join(": ")
 }
 
-async fn through_port_forward(
+/// Asks one pod, through a port-forward.
+///
+/// # Errors
+/// Where it does not answer, or port-forwards are not allowed.
+pub async fn through_port_forward(
     api: &Api,
     namespace: &str,
     pod: &str,

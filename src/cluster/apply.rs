@@ -207,13 +207,11 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
         .map(|applied| format!("{} {}", applied.id, applied.action.word()))
         .collect();
     if done.is_empty() {
-        return error.fact("state", "nothing of the set was changed");
+        return error.state("nothing of the set was changed");
     }
     let left =
         format!("{} not sent; running the command again goes on from here", with(Action::Skipped).count());
-    error
-        .fact("state", format!("{} done before it stopped: {}", done.len(), done.join(", ")))
-        .fact("state", left)
+    error.state(format!("{} done before it stopped: {}", done.len(), done.join(", "))).state(left)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::api::Api;
+use crate::error::{Error, Result};
 use crate::plan::kind::{NODE, POD};
 
 /// More than this is not read just to say how many sandboxes would fit.
@@ -24,6 +25,19 @@ pub async fn look(api: &Api) -> Seen {
     let nodes = format!("{}?limit={MOST_PODS}", NODE.path(None));
     let (nodes, pods) = tokio::join!(list(api, &nodes), list(api, &pods));
     Seen { nodes, pods }
+}
+
+/// Every node.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn nodes(api: &Api) -> Result<Vec<Value>> {
+    let mut answer =
+        api.get(&NODE.path(None)).await.map_err(|fault| fault.explain("cannot list the nodes"))?;
+    match answer.body["items"].take() {
+        Value::Array(items) => Ok(items),
+        _ => Err(Error::internal("the list of nodes has no items")),
+    }
 }
 
 /// None where there is more than one page of it, or no right.

@@ -16,7 +16,7 @@ use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::plan::leftover::Fate;
-use crate::plan::{ObjectId, labels, leftover, owned, revision};
+use crate::plan::{ObjectId, labels, leftover, on_stop, owned, revision};
 
 /// After this long an object that does not go away is explained.
 const STUCK: Duration = Duration::from_secs(10);
@@ -54,6 +54,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether its pods delete a conversation's volume when they stop.
+    #[must_use]
+    pub fn stops_cleanly(&self) -> bool {
+        self.members.objects.values().any(on_stop::is_clean)
+    }
+
     /// Whether there is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -105,7 +105,7 @@ fn refused(fault: Fault, action: &str, namespace: &str) -> Error {
         }
         fault => fault.explain(&format!("{action} in namespace {namespace}")),
     };
-    error.fact("state", "nothing of the set was changed")
+    error.state("nothing of the set was changed")
 }
 
 /// The set's parent as it is now.

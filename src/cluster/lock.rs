@@ -277,7 +277,7 @@ fn refused(fault: Fault, id: &ObjectId, set: &ApplySet) -> Error {
         }
         fault => fault.explain(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
     };
-    error.fact("state", "nothing of the set was changed")
+    error.state("nothing of the set was changed")
 }
 
 fn locked(set: &ApplySet, held: &Held, until: Timestamp, now: Timestamp) -> Error {

@@ -18,6 +18,7 @@ pub mod logs;
 pub mod nodes;
 pub mod probe;
 pub mod prune;
+pub mod pull;
 pub mod reach;
 mod remove;
 mod repeated;

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
-use crate::plan::revision::{self, Content, History, Outcome, RESULT, Revision};
+use crate::plan::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
 
 /// The revision that this run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub async fn record(
         .hint(format!("kubectl delete {id} -n {} removes it", set.namespace))),
         Err(fault) => Err(fault
             .explain(&format!("cannot create {id} in namespace {}", set.namespace))
-            .fact("state", "nothing of the set was changed")),
+            .state("nothing of the set was changed")),
     }
 }
 
@@ -84,6 +84,24 @@ pub async fn mark(api: &Api, revision: &mut Recorded, outcome: Outcome) -> Resul
         Err(fault) => {
             Err(fault.explain(&format!("cannot mark revision {} as {}", revision.number, outcome.word())))
         }
+    }
+}
+
+/// Says that a revision failed, and why.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn mark_failed(api: &Api, revision: &mut Recorded, evidence: &str) -> Result<()> {
+    let annotations = json!({
+        RESULT: Outcome::Failed.word(),
+        EVIDENCE: revision::kept_evidence(evidence),
+    });
+    match api.merge(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
+        Ok(_) => {
+            revision.outcome = Outcome::Failed;
+            Ok(())
+        }
+        Err(fault) => Err(fault.explain(&format!("cannot mark revision {} as failed", revision.number))),
     }
 }
 

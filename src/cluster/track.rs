@@ -1,6 +1,6 @@
 //! Follows the rollout: what the watches show goes to the judge, and its verdict ends the wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -73,6 +73,7 @@ pub async fn track(
     events: &Events,
 ) -> Result<Ending> {
     let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
+    let mut warned: BTreeSet<Id> = BTreeSet::new();
     let mut sight = Sight::of(api.wire());
     let mut next_word = Instant::now() + HEARTBEAT;
     loop {
@@ -82,6 +83,7 @@ pub async fn track(
         let now = api.wire().server_time();
         let judgement = judge(&rollout.world, &rollout.expected, &rollout.tolerance, now);
         say(&judgement, &mut said, events).await;
+        warn(&judgement, &rollout.tolerance, &mut warned, events).await;
         let clears = sight.look(events).await;
         let until = match judgement.verdict {
             Verdict::Ready => return Ok(Ending::Ready(workloads(&judgement))),
@@ -159,6 +161,17 @@ async fn say(judgement: &Judgement, said: &mut BTreeMap<ObjectId, (bool, String)
         said.insert(state.id.clone(), word);
         let (object, ready, message) = (state.id.clone(), state.ready, state.message.clone());
         events.send(Event::Rollout { object, ready, message }).await;
+    }
+}
+
+/// A registry that cannot be reached is told at once, and once: it is waited for, and whoever watches may know why.
+async fn warn(judgement: &Judgement, tolerance: &Tolerance, warned: &mut BTreeSet<Id>, events: &Events) {
+    for finding in judgement.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
+        if warned.insert(finding.id) {
+            let seconds = tolerance.image_pull.as_secs();
+            let message = format!("{}: {}; tried again for {seconds} s", finding.object, finding.message);
+            events.warn(finding.id, message).await;
+        }
     }
 }
 

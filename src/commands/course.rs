@@ -24,6 +24,7 @@ use crate::plan::ObjectId;
 use crate::plan::revision::{Content, Outcome};
 
 /// A run through the set: apply, follow, prune.
+#[derive(Clone, Copy)]
 pub(super) struct Course<'a> {
     pub(super) session: &'a Session,
     pub(super) arguments: &'a RolloutArgs,
@@ -33,6 +34,8 @@ pub(super) struct Course<'a> {
     pub(super) events: &'a Events,
     /// Whether anything has to be written: then the lock is held, and only then.
     pub(super) writes: bool,
+    /// Whether a rollout that fails may be undone.
+    pub(super) recovers: bool,
 }
 
 impl Course<'_> {
@@ -49,7 +52,8 @@ impl Course<'_> {
             && is_final(error)
         {
             // The error of the rollout is the one that matters: a run that cannot say so leaves it as being applied.
-            let _said = revisions::mark(self.api(), revision, Outcome::Failed).await;
+            let evidence = self.session.settings.redacted(&error.account());
+            let _said = revisions::mark_failed(self.api(), revision, &evidence).await;
         }
         outcome
     }
@@ -71,14 +75,6 @@ impl Course<'_> {
             revisions::mark(self.api(), revision, Outcome::Good).await?;
         }
         let message = arrival.place.words();
-        let message = if prepared.note.is_empty() {
-            message
-        } else {
-            format!(
-                "{}; {message}; config.toml is as it was, and the next deploy applies it again",
-                prepared.note
-            )
-        };
         Ok(arrived(finished(&applied, message, Undo::of(prepared, revision.as_ref())), arrival))
     }
 

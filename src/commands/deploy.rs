@@ -6,7 +6,9 @@ use super::confirm;
 use super::course::Course;
 use super::dry_run::dry_run;
 use super::lock::{Held, under_lock};
-use super::preflight::{Look, Wanted, preflight};
+use super::preflight::{Look, Prepared, Wanted, preflight};
+use super::prepull;
+use super::recovery;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
 use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
@@ -33,7 +35,8 @@ pub(super) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
         }
         let ownership = ownership(&session.settings, arguments.apply.ownership);
         let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data, ownership };
-        let target = Target { command: "deploy", look, deadline, held: &held };
+        let recovers = !arguments.no_rollback;
+        let target = Target { command: "deploy", look, deadline, held: &held, recovers };
         let outcome = deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
@@ -53,6 +56,8 @@ pub(super) struct Target<'a> {
     pub(super) look: Look,
     pub(super) deadline: Deadline,
     pub(super) held: &'a Held,
+    /// Whether a rollout that fails may be undone.
+    pub(super) recovers: bool,
 }
 
 /// The recipe, once the cluster is chosen.
@@ -75,9 +80,10 @@ pub(super) async fn deploy(
         return dry_run(session, &prepared, who, events).await;
     }
     let writes = prepared.has_work(!arguments.no_wait);
-    let course = Course { session, arguments, begun, deadline: target.deadline, events, writes };
+    let Target { deadline, recovers, held, .. } = target;
+    let course = Course { session, arguments, begun, deadline, events, writes, recovers };
     if !writes {
-        return course.run(&mut prepared).await;
+        return course.run(&mut prepared).await.map(|finished| noted(finished, &prepared));
     }
     let api = &session.connection.api;
     let set = prepared.set.clone();
@@ -85,7 +91,26 @@ pub(super) async fn deploy(
     ground::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
     let work = async {
         prepared.again(session).await?;
-        course.run(&mut prepared).await
+        prepull::prepull(session, &prepared, deadline, events).await?;
+        let error = match course.run(&mut prepared).await {
+            Ok(finished) => return Ok(noted(finished, &prepared)),
+            Err(error) => error,
+        };
+        match recovery::target(&session.settings, &prepared, &course, &error) {
+            Some(number) => Err(recovery::bring_back(&course, &mut prepared, number, error).await),
+            None => Err(error),
+        }
     };
-    under_lock(api, &set, target.held, events, work).await
+    under_lock(api, &set, held, events, work).await
+}
+
+/// Whoever brought something back is told that the configuration still says otherwise.
+fn noted(mut finished: Finished, prepared: &Prepared) -> Finished {
+    if !prepared.note.is_empty() {
+        finished.message = format!(
+            "{}; {}; config.toml is as it was, and the next deploy applies it again",
+            prepared.note, finished.message
+        );
+    }
+    finished
 }

@@ -13,7 +13,7 @@ use crate::report::{Output, Streams, age, table};
 
 /// Runs `history`: newest first, or one revision with its objects.
 ///
-/// With `-o json` or `-o yaml`: `[{number, result, created, by, note, image, objects}]`, of one revision that object
+/// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`, of one revision that object
 /// with its `manifests`. Bodies of Secrets are kept nowhere in it.
 pub(super) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = session::load_without_secrets(global)?;
@@ -78,6 +78,9 @@ fn whole(revision: &Revision) -> String {
     for object in objects {
         text += &format!("  {object}\n");
     }
+    if let Some(evidence) = &revision.evidence {
+        text += &format!("\nwhy it failed\n  {}\n", evidence.replace('\n', "\n  "));
+    }
     text
 }
 
@@ -88,6 +91,7 @@ fn value(revision: &Revision) -> Value {
         "result": revision.outcome.word(),
         "created": revision.created.map(|created| created.to_string()),
         "by": revision.by,
+        "evidence": revision.evidence,
         "note": content.map(|content| content.note.as_str()),
         "image": content.and_then(|content| content.image()),
         "objects": content.map(|content| content.objects().iter().map(ToString::to_string).collect::<Vec<_>>()),

@@ -15,9 +15,12 @@ mod logs;
 mod outcome;
 mod place;
 mod preflight;
+mod prepull;
 mod probe;
+mod recovery;
 mod render;
 mod restart;
+mod risk;
 mod rollback;
 mod rollout;
 mod room;
@@ -113,7 +116,7 @@ fn classified(error: anyhow::Error) -> Error {
 fn output_of(command: &Command) -> Output {
     use crate::cli::{ClusterCommand, ConfigCommand};
     match command {
-        Command::Up(arguments) => output(arguments.rollout.output),
+        Command::Up(arguments) => output(arguments.apply.rollout.output),
         Command::Restart(arguments) => output(arguments.output),
         Command::Rollback(arguments) => output(arguments.apply.rollout.output),
         Command::History(arguments) => output(Some(arguments.output)),

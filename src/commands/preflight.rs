@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::risk;
 use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::apply::{self, Need};
@@ -12,11 +13,11 @@ use crate::cluster::{rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::SECRET;
+use crate::plan::kind::{DEPLOYMENT, SECRET};
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::ownership::Ownership;
 use crate::plan::revision::{self, Current, Outcome, Revision};
-use crate::plan::{self, ObjectId, Plan, SecretNaming, pod_security};
+use crate::plan::{self, ObjectId, Plan, SecretNaming, on_stop, pod_security};
 use crate::settings::Settings;
 use crate::settings::secret::SecretSource;
 use crate::status;
@@ -47,6 +48,8 @@ pub(super) struct Prepared {
     pub(super) note: String,
     history: usize,
     delete_data: bool,
+    /// Whether the server streams lists.
+    pub(super) streaming: bool,
 }
 
 /// What is looked at, and with which intent.
@@ -121,8 +124,12 @@ async fn prepare(
         note: String::new(),
         history: settings.deploy.revision_history as usize,
         delete_data: look.delete_data,
+        streaming,
     };
     prepared.weigh(settings)?;
+    if !look.delete_data && prepared.stops_cleanly() {
+        risk::refuse(session, "--delete-data goes on, and lets it").await?;
+    }
     for rule in prepared.ownership.without_field(&prepared.plan) {
         let message = format!("[deploy.ownership] `{rule}` is no field of the set");
         events.warn(Id::RuleWithoutField, message).await;
@@ -143,6 +150,23 @@ impl Prepared {
         live?;
         self.plan = planned(&session.settings, Some(&self.survey))?;
         self.weigh(&session.settings)
+    }
+
+    /// Looks again, for another goal.
+    ///
+    /// # Errors
+    /// Where the server refuses, or the revision cannot be brought back.
+    pub(super) async fn turn_to(&mut self, wanted: Wanted, session: &Session) -> Result<()> {
+        self.wanted = wanted;
+        self.again(session).await
+    }
+
+    /// Whether a pod is stopped that deletes a conversation's volume then, or one is made that will.
+    fn stops_cleanly(&self) -> bool {
+        self.to_send().filter(|(member, _)| member.kind == DEPLOYMENT).any(|(member, _)| {
+            let live = self.live.members.get(&member.id);
+            on_stop::is_clean(&member.manifest) || live.is_some_and(on_stop::is_clean)
+        })
     }
 
     /// What follows from what was seen.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::lock::{Held, under_lock};
 use super::outcome;
 use super::probe::{self, Where};
+use super::risk;
 use super::rollout;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
@@ -16,6 +17,7 @@ use crate::cluster::{restart, rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::plan::kind::DEPLOYMENT;
+use crate::plan::on_stop;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -47,6 +49,9 @@ async fn restart(
     let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;
     let begun = api.wire().last_date();
     rights::check(api, &rules::restarted(&set)).await?;
+    if live.members.values().any(on_stop::is_clean) {
+        risk::refuse(session, "handsctl deploy --delete-data with it stops this pod once more").await?;
+    }
     let work = async {
         let restarted = step(events, Phase::Apply, "apply", async {
             let restarted = restart::restart(api, &live.members, begun, events).await?;

@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             let session = Session::to_change(global, loaded, streams).await?;
             let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);
             let look = Look { wanted: Wanted::Revision(arguments.to), delete_data: false, ownership };
-            let target = Target { command: "rollback", look, deadline, held: &held };
+            let target = Target { command: "rollback", look, deadline, held: &held, recovers: false };
             let outcome =
                 deploy::deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
             session.tell_wire(&events).await;

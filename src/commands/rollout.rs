@@ -59,7 +59,7 @@ fn rollout_failed(findings: &[Finding], rollout: &Rollout, settings: &Settings) 
     let id = error.id();
     error
         .at(id.entry().key.and_then(|key| settings.locate(key)))
-        .fact("state", state(rollout))
+        .state(state(rollout))
         .hint("mend it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))
 }

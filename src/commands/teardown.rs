@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::confirm;
 use super::lock::{Held, under_lock};
+use super::risk;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
 use crate::catalogue::Id;
@@ -83,6 +84,9 @@ async fn teardown(
         }
         found => found?,
     };
+    if found.stops_cleanly() && !arguments.delete_data {
+        risk::refuse(session, "--delete-data goes on, and lets it").await?;
+    }
     let removed = if found.is_empty() {
         Removed::default()
     } else {

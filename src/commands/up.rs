@@ -7,26 +7,27 @@ use super::preflight::{Look, Wanted};
 use super::run::{self, Deadline};
 use super::session::{self, Session};
 use super::{cluster, deploy};
-use crate::cli::{ApplyArgs, Global};
+use crate::cli::{Global, UpArgs};
 use crate::provider::Environment;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `up`.
-pub(super) async fn run(global: &Global, arguments: &ApplyArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "up", arguments.rollout.output, streams, deadline, |events, held| async move {
+pub(super) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "up", arguments.apply.rollout.output, streams, deadline, |events, held| async move {
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = match cluster::bring_up(global, &loaded.settings, false, deadline, &events).await? {
             Some(connection) => Session::new(&Environment::read()?, loaded.settings, connection),
             None => Session::to_change(global, loaded, streams).await?,
         };
-        let ownership = deploy::ownership(&session.settings, arguments.ownership);
+        let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);
         let look = Look { wanted: Wanted::Configuration, delete_data: false, ownership };
-        let target = Target { command: "deploy", look, deadline, held: &held };
-        let outcome = deploy::deploy(&session, &arguments.rollout, None, target, &events).await;
+        let recovers = !arguments.no_rollback;
+        let target = Target { command: "deploy", look, deadline, held: &held, recovers };
+        let outcome = deploy::deploy(&session, &arguments.apply.rollout, None, target, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })

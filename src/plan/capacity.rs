@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::placement::{Placement, is_simulated};
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
@@ -17,8 +18,7 @@ pub struct Sandbox {
     cpu: Quantity,
     memory: Quantity,
     image: Option<String>,
-    selector: Option<(String, String)>,
-    tolerations: Vec<Value>,
+    placement: Placement,
 }
 
 /// Room for sandboxes.
@@ -35,14 +35,12 @@ impl Sandbox {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let kubernetes = &settings.openhands.kubernetes;
-        let selector = kubernetes.node_selector_key.as_ref().zip(kubernetes.node_selector_val.as_ref());
         let image = settings.openhands.sandbox.runtime_container_image.as_ref();
         Self {
             cpu: kubernetes.resource_cpu_request.clone(),
             memory: kubernetes.resource_memory_request.clone(),
             image: image.map(|image| canonical(image.as_str())),
-            selector: selector.map(|(key, value)| (key.to_string(), value.to_string())),
-            tolerations: settings.sandbox_tolerations(),
+            placement: Placement::of_sandboxes(settings),
         }
     }
 
@@ -59,7 +57,7 @@ impl Sandbox {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
             self.fit(node, taken.get(name).copied().unwrap_or_default())
         };
-        let sandboxes = nodes.iter().filter(|node| self.may_run_on(node)).map(on).sum();
+        let sandboxes = nodes.iter().filter(|node| self.placement.refusal(node).is_none()).map(on).sum();
         Room { sandboxes, each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()) }
     }
 
@@ -68,8 +66,10 @@ impl Sandbox {
     #[must_use]
     pub fn nodes_without_image<'a>(&self, nodes: &'a [Value]) -> (Vec<&'a str>, usize) {
         let Some(image) = &self.image else { return (Vec::new(), 0) };
-        let eligible: Vec<&Value> =
-            nodes.iter().filter(|node| self.may_run_on(node) && !is_simulated(node)).collect();
+        let eligible: Vec<&Value> = nodes
+            .iter()
+            .filter(|node| self.placement.refusal(node).is_none() && !is_simulated(node))
+            .collect();
         let without = eligible.iter().filter(|node| lacks(node, image));
         (without.filter_map(|node| node["metadata"]["name"].as_str()).collect(), eligible.len())
     }
@@ -78,21 +78,6 @@ impl Sandbox {
     #[must_use]
     pub fn image(&self) -> Option<&str> {
         self.image.as_deref()
-    }
-
-    fn may_run_on(&self, node: &Value) -> bool {
-        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-        let ready = conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True");
-        let selected = self
-            .selector
-            .as_ref()
-            .is_none_or(|(key, value)| node["metadata"]["labels"][key] == value.as_str());
-        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        let keeps_away = |taint: &Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
-        let tolerated = taints
-            .filter(|taint| keeps_away(taint))
-            .all(|taint| self.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
-        ready && selected && tolerated && node["spec"]["unschedulable"] != true
     }
 
     fn fit(&self, node: &Value, taken: Taken) -> u64 {
@@ -141,33 +126,18 @@ fn quantity(value: &Value) -> i128 {
     value.as_str().and_then(|text| Quantity::parse(text).ok()).map_or(0, |quantity| quantity.nanos())
 }
 
-/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>)
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let effect = text(&toleration["effect"]);
-    if !effect.is_empty() && effect != text(&taint["effect"]) {
-        return false;
-    }
-    let (key, exists) = (text(&toleration["key"]), toleration["operator"] == "Exists");
-    if key.is_empty() {
-        return exists;
-    }
-    key == text(&taint["key"]) && (exists || text(&toleration["value"]) == text(&taint["value"]))
-}
-
-/// Whether kwok plays the node's kubelet.
-#[must_use]
-pub fn is_simulated(node: &Value) -> bool {
-    node["metadata"]["annotations"]["kwok.x-k8s.io/node"].is_string()
-}
-
+/// Whether a node says, of all its images, that it does not have this one.
 fn lacks(node: &Value, image: &str) -> bool {
-    let images = node["status"]["images"].as_array().map_or(&[][..], Vec::as_slice);
-    if images.len() >= MOST_IMAGES {
-        return false;
-    }
-    let names = images.iter().filter_map(|image| image["names"].as_array()).flatten();
-    !names.filter_map(Value::as_str).any(|name| canonical(name) == image)
+    let images = node["status"]["images"].as_array().map_or(0, Vec::len);
+    images < MOST_IMAGES && !names_image(node, image)
+}
+
+/// Whether a node names an image, by its canonical name. One that has many does not name them all.
+#[must_use]
+pub fn names_image(node: &Value, image: &str) -> bool {
+    let images = node["status"]["images"].as_array().into_iter().flatten();
+    let mut names = images.filter_map(|image| image["names"].as_array()).flatten().filter_map(Value::as_str);
+    names.any(|name| canonical(name) == image)
 }
 
 /// As a node's runtime names it: `busybox` is `docker.io/library/busybox:latest`.
@@ -194,14 +164,13 @@ mod tests {
             cpu: Quantity::from_static("250m"),
             memory: Quantity::from_static("1Gi"),
             image: Some("docker.io/library/runtime:1".into()),
-            selector: None,
-            tolerations: Vec::new(),
+            placement: Placement::default(),
         }
     }
 
     fn node(name: &str, cpu: &str) -> Value {
         json!({
-            "metadata": { "name": name, "labels": { "zone": "a" } },
+            "metadata": { "name": name },
             "status": {
                 "allocatable": { "cpu": cpu, "memory": "8Gi", "pods": "110" },
                 "conditions": [{ "type": "Ready", "status": "True" }],
@@ -227,18 +196,9 @@ mod tests {
 
     #[test]
     fn nodes_that_take_no_sandbox_do_not_count() {
-        let mut tainted = node("a", "2");
-        tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
-        assert_eq!(sandbox().room(&[tainted.clone()], &[]).sandboxes, 0);
-        for toleration in [json!({ "key": "gpu", "value": "yes" }), json!({ "operator": "Exists" })] {
-            let tolerant = Sandbox { tolerations: vec![toleration], ..sandbox() };
-            assert_eq!(tolerant.room(&[tainted.clone()], &[]).sandboxes, 8);
-        }
         let mut cordoned = node("a", "2");
         cordoned["spec"]["unschedulable"] = json!(true);
         assert_eq!(sandbox().room(&[cordoned], &[]).sandboxes, 0);
-        let elsewhere = Sandbox { selector: Some(("zone".into(), "b".into())), ..sandbox() };
-        assert_eq!(elsewhere.room(&[node("a", "2")], &[]).sandboxes, 0);
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub const TYPE: &str = "handsctl.dev/revision";
 pub const NUMBER: &str = "handsctl.dev/revision";
 /// The annotation that says what came of it.
 pub const RESULT: &str = "handsctl.dev/result";
+/// The annotation that says why it failed.
+pub const EVIDENCE: &str = "handsctl.dev/evidence";
+/// Bytes of it at most: annotations of one object have 256 KiB together.
+const MOST_EVIDENCE: usize = 16 * 1024;
 /// Compressed bytes above which the members are not kept: a Secret takes 1 MiB
 /// (<https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>), in base64.
 const MOST_BYTES: usize = 900 * 1024;
@@ -42,6 +46,18 @@ const ROLLBACK: &str = "rollback to ";
 #[must_use]
 pub fn rollback_to(number: u64) -> String {
     format!("{ROLLBACK}{number}")
+}
+
+/// Evidence as it is kept: its beginning names the cause, its end is the container's last words.
+#[must_use]
+pub fn kept_evidence(text: &str) -> String {
+    if text.len() <= MOST_EVIDENCE {
+        return text.to_owned();
+    }
+    let half = MOST_EVIDENCE / 2;
+    let begin = (0..=half).rev().find_map(|end| text.get(..end)).unwrap_or_default();
+    let end = (text.len() - half..=text.len()).find_map(|begin| text.get(begin..)).unwrap_or_default();
+    format!("{begin}\n…\n{end}")
 }
 
 /// What came of a revision.
@@ -88,6 +104,8 @@ pub struct Revision {
     pub created: Option<Timestamp>,
     /// What it consisted of; None where it was too large to be kept.
     pub content: Option<Content>,
+    /// Why it failed.
+    pub evidence: Option<String>,
     /// The Secret's UID.
     pub uid: String,
 }
@@ -260,6 +278,7 @@ fn read(secret: &Value) -> Result<Revision> {
         by: annotation(labels::CREATED_BY).to_owned(),
         created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
         content,
+        evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }
@@ -317,6 +336,12 @@ impl History {
         self.latest().map_or(1, |latest| latest.number + 1)
     }
 
+    /// The newest good one.
+    #[must_use]
+    pub fn latest_good(&self) -> Option<&Revision> {
+        self.good_before(u64::MAX)
+    }
+
     /// The newest good revision before this number: where a rollback goes.
     #[must_use]
     pub fn good_before(&self, number: u64) -> Option<&Revision> {
@@ -343,7 +368,7 @@ impl History {
     pub fn surplus(&self, current: Current, history: usize) -> Vec<&Revision> {
         let newest_good = match current.outcome {
             Outcome::Good => Some(current.number),
-            Outcome::Applying | Outcome::Failed => self.good_before(u64::MAX).map(|good| good.number),
+            Outcome::Applying | Outcome::Failed => self.latest_good().map(|good| good.number),
         };
         let others = self.revisions.iter().rev().filter(|revision| revision.number != current.number);
         others.skip(history).filter(|revision| Some(revision.number) != newest_good).collect()

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::labels::{self, Component};
+use super::on_stop;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
-use crate::settings::ours::{Expose, ResourceList, Strategy};
+use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secret::SecretSource;
 use crate::settings::{AppVersion, Settings};
 
@@ -52,9 +53,9 @@ pub(super) fn of(
         "min_ready_seconds": deploy.min_ready_seconds,
         "revision_history": deploy.revision_history,
         "strategy": strategy(deploy.strategy),
-        "pod_annotations": names.versions.iter()
-            .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
-            .collect::<Map<_, _>>(),
+        "pod_annotations": pod_annotations(deploy.on_stop, names),
+        "start": on_stop::start(deploy.on_stop),
+        "grace": on_stop::grace(deploy.on_stop),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
         "node_selector": deploy.node_selector,
         "image": deploy.image.as_str(),
@@ -71,6 +72,14 @@ pub(super) fn of(
         "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
         "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
     })
+}
+
+fn pod_annotations(stop: OnStop, names: &Names) -> Map<String, Value> {
+    let versions = names.versions.iter();
+    versions
+        .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
+        .chain(on_stop::annotation(stop).map(|(key, value)| (key.to_owned(), json!(value))))
+        .collect()
 }
 
 /// The volume can be mounted by one pod, so a new one never starts beside the old one.

@@ -113,6 +113,18 @@ impl Settings {
         namespace.map_or(self.deploy.namespace.as_str(), |namespace| namespace.as_str())
     }
 
+    /// A text without the secrets that are known: what a container said may have them in it.
+    #[must_use]
+    pub fn redacted(&self, text: &str) -> String {
+        let values = self.secrets.values().filter_map(|source| match source {
+            SecretSource::Value(value) => Some(value.expose()),
+            SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
+        });
+        // What is very short stands everywhere.
+        let values = values.filter(|value| value.len() >= 6);
+        values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
+    }
+
     /// Tolerations of the sandboxes.
     #[must_use]
     pub fn sandbox_tolerations(&self) -> Vec<serde_json::Value> {

@@ -33,6 +33,8 @@ pub struct Judgement {
     pub objects: Vec<ObjectState>,
     /// What is final: the root cause first, one for each cause.
     pub findings: Vec<Finding>,
+    /// What will be final when its grace is over.
+    pub pending: Vec<Finding>,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -72,6 +74,7 @@ pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: T
     let changed = expected.iter().any(|expected| expected.changed);
     let mut objects = Vec::with_capacity(expected.len());
     let mut faults = Vec::new();
+    let mut pending = Vec::new();
     let mut rechecks: Vec<Timestamp> = Vec::new();
     for one in expected {
         let mut outlook = look(world, one, tolerance);
@@ -85,6 +88,8 @@ pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: T
             rechecks.extend(symptom.due.recheck(now));
             if symptom.due.is_over(now) {
                 faults.push(Fault { of: one.id.clone(), wanted: outlook.wanted, symptom });
+            } else if symptom.due.recheck(now).is_some() {
+                pending.push(symptom.finding);
             }
         }
         objects.push(ObjectState { id: one.id.clone(), ready: outlook.ready, message: outlook.message });
@@ -97,7 +102,7 @@ pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: T
     } else {
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
-    Judgement { objects, findings, verdict }
+    Judgement { objects, findings, pending, verdict }
 }
 
 fn with_second_chance(mut symptom: Symptom, tolerance: &Tolerance) -> Symptom {

@@ -1,0 +1,110 @@
+//! The part of `deploy` before the old pod is stopped: a changed image has to be on its node by then.
+
+use super::preflight::Prepared;
+use super::rollout;
+use super::run::Deadline;
+use super::session::Session;
+use crate::catalogue::Id;
+use crate::cluster::apply::Need;
+use crate::cluster::pull::{self, Patience, Pulled};
+use crate::cluster::{live, probe};
+use crate::error::{Error, Result};
+use crate::event::{Events, Phase, Progress};
+use crate::plan::kind::DEPLOYMENT;
+use crate::plan::pull::{Pull, before_change, owner};
+use crate::status::Finding;
+
+/// Name of the step.
+const STEP: &str = "prepull";
+
+/// Pulls the image that the Deployment changes to, where a pod is serving that would be stopped for it.
+///
+/// # Errors
+/// Exit 9 where the image cannot be had: nothing was changed by then.
+pub(super) async fn prepull(
+    session: &Session,
+    prepared: &Prepared,
+    deadline: Deadline,
+    events: &Events,
+) -> Result<()> {
+    if !session.settings.deploy.prepull {
+        return Ok(());
+    }
+    let serving = live::ready_pods(&prepared.live.world);
+    let Some(old) = serving.first() else { return Ok(()) };
+    let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let Some(pull) = wanted(prepared, node) else { return Ok(()) };
+    let api = &session.connection.api;
+    if probe::is_simulated(api, old).await {
+        events.step(Phase::Preflight, STEP, Progress::Skipped, "simulated nodes: no image is pulled").await;
+        return Ok(());
+    }
+    events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
+    pull::sweep(api, &pull.namespace, &pull.set).await?;
+    let patience = Patience {
+        tolerance: rollout::tolerance(&session.settings, api.wire().last_date()),
+        deadline: deadline.at,
+        streaming: prepared.streaming,
+    };
+    match pull::pull(api, &pull, patience, events).await {
+        Ok(Pulled::Yes) => {
+            events.done(Phase::Preflight, STEP, pull.image).await;
+            Ok(())
+        }
+        Ok(Pulled::Refused(error)) => {
+            let why = error.causes();
+            not_tried(&pull, &why.join(": "), events).await;
+            Ok(())
+        }
+        Ok(Pulled::NotPlaced(findings)) => {
+            let why: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+            not_tried(&pull, &why.join("; "), events).await;
+            Ok(())
+        }
+        Ok(Pulled::No(findings) | Pulled::Lifeless(findings)) => {
+            events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
+            Err(refused(session, prepared, &findings))
+        }
+        Err(error) => {
+            events.step(Phase::Preflight, STEP, Progress::Failed, "").await;
+            Err(error.state(unchanged(prepared)))
+        }
+    }
+}
+
+async fn not_tried(pull: &Pull, why: &str, events: &Events) {
+    events.step(Phase::Preflight, STEP, Progress::Skipped, "not possible").await;
+    let message = format!(
+        "{} could not be pulled before the old pod is stopped, and is pulled afterwards: {why}",
+        pull.image
+    );
+    events.warn(Id::NotPrepulled, message).await;
+}
+
+fn wanted(prepared: &Prepared, node: Option<&str>) -> Option<Pull> {
+    let mut pairs = prepared.plan.members.iter().zip(&prepared.needs);
+    let changed = pairs.find(|(member, need)| member.kind == DEPLOYMENT && matches!(need, Need::Change(_)));
+    let (member, _) = changed?;
+    let live = prepared.live.members.get(&member.id)?;
+    let pull = before_change(member, live, &prepared.plan.set.name, node)?;
+    Some(Pull { owner: prepared.survey.parent.as_ref().and_then(owner), ..pull })
+}
+
+fn refused(session: &Session, prepared: &Prepared, findings: &[Finding]) -> Error {
+    let error = rollout::explained(findings);
+    let id = error.id();
+    error
+        .at(id.entry().key.and_then(|key| session.settings.locate(key)))
+        .state(unchanged(prepared))
+        .hint("mend it and run handsctl deploy again")
+        .hint(format!("handsctl explain {id}"))
+}
+
+/// What people who use the application see meanwhile.
+fn unchanged(prepared: &Prepared) -> String {
+    let serving = match prepared.survey.history.latest_good() {
+        Some(revision) => format!("revision {} is serving", revision.number),
+        None => "the old pod is serving".to_owned(),
+    };
+    format!("nothing was changed: the new image is pulled before the old pod is stopped; {serving}")
+}

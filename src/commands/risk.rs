@@ -1,0 +1,27 @@
+//! Whether a command would stop an application that deletes a conversation's volume when it stops.
+
+use super::session::Session;
+use crate::catalogue::Id;
+use crate::cluster::delete;
+use crate::error::{Error, Kind, Result};
+use crate::plan::kind::CLAIM;
+
+/// Refuses to stop it while there is such a volume.
+///
+/// # Errors
+/// Exit 2 with the volumes' names.
+pub(super) async fn refuse(session: &Session, hint: &str) -> Result<()> {
+    let runtime = session.settings.runtime_namespace();
+    let mut claims = delete::sandboxes(&session.connection.api, runtime).await?;
+    claims.retain(|id| id.kind == CLAIM.kind);
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = claims.iter().map(ToString::to_string).collect();
+    let message = "the application would delete the volume of its first conversation when it stops; nothing was changed";
+    Err(Error::new(Id::ConversationAtRisk, Kind::Usage, message)
+        .fact("volumes", names.join("\n"))
+        .at(session.settings.locate("deploy.on_stop"))
+        .hint("[deploy] on_stop = \"keep\" is the default, and keeps every conversation")
+        .hint(hint))
+}

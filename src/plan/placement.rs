@@ -1,0 +1,115 @@
+//! Which nodes take a pod. Pure.
+
+use serde_json::Value;
+
+use crate::settings::Settings;
+
+/// What a pod says of the nodes that it may run on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    selector: Vec<(String, String)>,
+    tolerations: Vec<Value>,
+}
+
+impl Placement {
+    /// What the application's sandboxes say: `[kubernetes]`.
+    #[must_use]
+    pub fn of_sandboxes(settings: &Settings) -> Self {
+        let kubernetes = &settings.openhands.kubernetes;
+        let selector = kubernetes.node_selector_key.as_ref().zip(kubernetes.node_selector_val.as_ref());
+        let selector = selector.map(|(key, value)| (key.to_string(), value.to_string()));
+        Self { selector: selector.into_iter().collect(), tolerations: settings.sandbox_tolerations() }
+    }
+
+    /// What the application itself says: `[deploy]`.
+    #[must_use]
+    pub fn of_application(settings: &Settings) -> Self {
+        let selector = settings.deploy.node_selector.iter();
+        let selector = selector.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        Self { selector, tolerations: Vec::new() }
+    }
+
+    /// Why a node does not take the pod; None where it does, as far as room allows.
+    #[must_use]
+    pub fn refusal(&self, node: &Value) -> Option<String> {
+        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        if !conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True") {
+            return Some("not ready".to_owned());
+        }
+        if node["spec"]["unschedulable"] == true {
+            return Some("cordoned".to_owned());
+        }
+        let labels = &node["metadata"]["labels"];
+        if let Some((key, value)) = self.selector.iter().find(|(key, value)| labels[key] != value.as_str()) {
+            return Some(format!("not {key}={value}"));
+        }
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        let keeps_away =
+            |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
+        let tolerated =
+            |taint: &Value| self.tolerations.iter().any(|toleration| tolerates(toleration, taint));
+        let taint = taints.filter(keeps_away).find(|taint| !tolerated(taint))?;
+        Some(format!("tainted {}", taint["key"].as_str().unwrap_or_default()))
+    }
+}
+
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>)
+fn tolerates(toleration: &Value, taint: &Value) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let effect = text(&toleration["effect"]);
+    if !effect.is_empty() && effect != text(&taint["effect"]) {
+        return false;
+    }
+    let (key, exists) = (text(&toleration["key"]), toleration["operator"] == "Exists");
+    if key.is_empty() {
+        return exists;
+    }
+    key == text(&taint["key"]) && (exists || text(&toleration["value"]) == text(&taint["value"]))
+}
+
+/// Whether kwok plays the node's kubelet.
+#[must_use]
+pub fn is_simulated(node: &Value) -> bool {
+    node["metadata"]["annotations"]["kwok.x-k8s.io/node"].is_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node() -> Value {
+        json!({
+            "metadata": { "name": "a", "labels": { "zone": "a" } },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+        })
+    }
+
+    #[test]
+    fn a_taint_keeps_away_who_does_not_tolerate_it() {
+        let mut tainted = node();
+        tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
+        assert_eq!(Placement::default().refusal(&tainted).as_deref(), Some("tainted gpu"));
+        for toleration in [json!({ "key": "gpu", "value": "yes" }), json!({ "operator": "Exists" })] {
+            let tolerant = Placement { tolerations: vec![toleration], ..Placement::default() };
+            assert_eq!(tolerant.refusal(&tainted), None);
+        }
+        let other = json!({ "key": "gpu", "value": "yes", "effect": "NoExecute" });
+        let other = Placement { tolerations: vec![other], ..Placement::default() };
+        assert_eq!(other.refusal(&tainted).as_deref(), Some("tainted gpu"));
+        tainted["spec"]["taints"][0]["effect"] = json!("PreferNoSchedule");
+        assert_eq!(Placement::default().refusal(&tainted), None);
+    }
+
+    #[test]
+    fn cordoned_unready_and_other_nodes_do_not_take_it() {
+        let mut cordoned = node();
+        cordoned["spec"]["unschedulable"] = json!(true);
+        assert_eq!(Placement::default().refusal(&cordoned).as_deref(), Some("cordoned"));
+        let mut unready = node();
+        unready["status"]["conditions"][0]["status"] = json!("Unknown");
+        assert_eq!(Placement::default().refusal(&unready).as_deref(), Some("not ready"));
+        let elsewhere = Placement { selector: vec![("zone".into(), "b".into())], ..Placement::default() };
+        assert_eq!(elsewhere.refusal(&node()).as_deref(), Some("not zone=b"));
+    }
+}
