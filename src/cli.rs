@@ -148,6 +148,9 @@ pub enum Command {
     /// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
     #[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
     Restart(RolloutArgs),
+    /// Bring images to the nodes before somebody waits for them: load, pull
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Delete what deploy made; the volume stays unless --delete-data
     ///
     /// In order: Ingress, Deployment with its pods (waited for), the rest, the set's parent. Kept and named:
@@ -187,6 +190,40 @@ pub enum ClusterCommand {
         after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status -o json | jq .condition"
     )]
     Status(StatusArgs),
+}
+
+/// Images on the nodes.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Bring images of this computer's container engine to every node of a kind cluster
+    ///
+    /// A node that has the very same image, by its digest, is left alone.
+    #[command(
+        after_help = "Examples:\n  handsctl image load\n  handsctl image load acme/openhands:0.59 acme/runtime:dev"
+    )]
+    Load(ImageArgs),
+    /// Have every node pull images that it does not have
+    ///
+    /// The application gives a sandbox 300 s to become ready, and a pull counts. Nodes whose taints, labels or state
+    /// keep the image's pods away are skipped, and said.
+    #[command(
+        after_help = "Examples:\n  handsctl image pull\n  handsctl image pull ghcr.io/acme/runtime:dev --timeout 1h"
+    )]
+    Pull(ImageArgs),
+}
+
+/// Flags of `image load` and `image pull`.
+#[derive(Debug, Clone, Args)]
+pub struct ImageArgs {
+    /// Names of images [default: the application's and the sandboxes' of config.toml]
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<String>,
+    /// Time for the whole command [default: 30m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Form of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 /// Flags of `up`.

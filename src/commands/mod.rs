@@ -10,6 +10,7 @@ mod diff;
 mod dry_run;
 mod explain;
 mod history;
+mod image;
 mod lock;
 mod logs;
 mod outcome;
@@ -66,6 +67,7 @@ async fn dispatch(cli: Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Diff(arguments) => diff::run(global, arguments, streams).await,
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
+        Command::Image(command) => image::run(global, command, streams).await,
         Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
@@ -114,10 +116,13 @@ fn classified(error: anyhow::Error) -> Error {
 
 /// The form in which an error of this command is printed.
 fn output_of(command: &Command) -> Output {
-    use crate::cli::{ClusterCommand, ConfigCommand};
+    use crate::cli::{ClusterCommand, ConfigCommand, ImageCommand};
     match command {
         Command::Up(arguments) => output(arguments.apply.rollout.output),
         Command::Restart(arguments) => output(arguments.output),
+        Command::Image(ImageCommand::Load(arguments) | ImageCommand::Pull(arguments)) => {
+            output(arguments.output)
+        }
         Command::Rollback(arguments) => output(arguments.apply.rollout.output),
         Command::History(arguments) => output(Some(arguments.output)),
         Command::Deploy(arguments) => output(arguments.apply.rollout.output),

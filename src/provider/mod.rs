@@ -229,6 +229,26 @@ pub fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
     kind::made_ports(environment, name)
 }
 
+/// The kind cluster that a context leads to: `kind-NAME` is kind's own name for it.
+#[must_use]
+pub fn kind_cluster(context: &str) -> Option<&str> {
+    context.strip_prefix("kind-").filter(|name| !name.is_empty())
+}
+
+/// Brings images of this computer's container engine to the nodes of a kind cluster, whoever made it.
+///
+/// # Errors
+/// `HC2001` to `HC2005` where no engine can be used; `HC2012` where the engine does not have an image; `HC2013` where it
+/// has no node of the cluster; `HC2014` where the image did not get there.
+pub async fn load_images(
+    environment: &Environment,
+    cluster: &str,
+    pick: &kind::Pick,
+    events: &Events,
+) -> Result<Vec<kind::Brought>> {
+    kind::load(environment, cluster, pick, events).await
+}
+
 /// What made the cluster of this name; None where handsctl made none.
 fn made_by(environment: &Environment, name: &str) -> Result<Option<Maker>> {
     record::maker(&record::clusters(&environment.state).join(name))

@@ -2,6 +2,7 @@
 
 mod container;
 mod fault;
+mod image;
 mod info;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use super::process::{Invocation, Outcome};
 
 pub(super) use container::Container;
 pub(super) use fault::{Fault, NoEngine};
+pub(super) use image::Image;
 pub(super) use info::Info;
 
 /// An engine that does not answer within this time is none.

@@ -104,6 +104,14 @@ fn no_engine(none: &NoEngine) -> Vec<Finding> {
         .collect()
 }
 
+/// That there is no engine, as an error of its own.
+pub(super) fn no_engine_error(none: &NoEngine) -> Error {
+    let findings = no_engine(none);
+    let id = findings.first().map_or(Id::EngineMissing, |finding| finding.id);
+    let error = Error::new(id, Kind::Prerequisite, none.summary());
+    findings.into_iter().fold(error, |error, finding| error.hint(finding.hint))
+}
+
 /// How many sandboxes fit beside the application, where cpu and memory are known.
 pub(super) fn sandboxes(info: &Info, wanted: &Wanted) -> Option<u64> {
     let left = left(info, wanted)?;

@@ -7,6 +7,7 @@ mod evidence;
 mod find;
 mod findings;
 mod folder;
+mod images;
 mod ports;
 mod preflight;
 mod sockets;
@@ -35,6 +36,8 @@ use spec::{Kept, Record};
 use start::Site;
 
 pub(super) use delete::down;
+pub(super) use images::load;
+pub use images::{Brought, Nodes, Pick};
 pub use spec::Spec;
 
 /// How long kind may take to give out a kubeconfig.

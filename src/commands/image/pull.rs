@@ -1,0 +1,140 @@
+//! `image pull`: has every node pull the images, so that nobody waits for them later.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::count;
+use crate::cli::{Global, ImageArgs};
+use crate::cluster::capacity;
+use crate::cluster::pull::{self, Patience, Pulled};
+use crate::commands::rollout;
+use crate::commands::run::{self, Deadline, step};
+use crate::commands::session::{self, Session};
+use crate::error::{Error, Result};
+use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::plan::pull::{Fate, Pull, Source, source_of, sources};
+use crate::report::Streams;
+
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Nodes that pull at the same time: they share the way to the registry.
+const AT_ONCE: usize = 8;
+
+/// Runs `image pull`.
+pub(super) async fn run(global: &Global, arguments: &ImageArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    run::run(global, "image pull", arguments.output, streams, deadline, |events, _| async move {
+        let loaded = session::load_without_secrets(global)?;
+        session::tell(&loaded, &events).await;
+        let session = Session::to_change(global, loaded, streams).await?;
+        let target = format!("nodes of {}", session.connection.choice.context);
+        events.send(Event::Started { command: "image pull".to_owned(), target }).await;
+        let outcome = pull_everywhere(&session, &arguments.images, deadline, &events).await;
+        session.tell_wire(&events).await;
+        Ok(outcome.map_err(|error| session.explain(error))?)
+    })
+    .await
+}
+
+async fn pull_everywhere(
+    session: &Session,
+    named: &[String],
+    deadline: Deadline,
+    events: &Events,
+) -> Result<Finished> {
+    let settings = &session.settings;
+    let sources = if named.is_empty() {
+        sources(settings)
+    } else {
+        named.iter().map(|image| source_of(settings, image)).collect()
+    };
+    let (streaming, nodes) = step(events, Phase::Preflight, "preflight", look(session, &sources)).await?;
+    let (pulls, had) = sort(&sources, &nodes, settings.deploy.name.as_str(), events).await;
+    let site = Site { session, streaming, deadline, events };
+    let pulled: Vec<Result<()>> =
+        futures::stream::iter(&pulls).map(|pull| site.pull(pull)).buffered(AT_ONCE).collect().await;
+    let failed: Vec<Error> = pulled.into_iter().filter_map(Result::err).collect();
+    let mut parts = vec![format!("{} pulled", pulls.len() - failed.len())];
+    if had > 0 {
+        parts.push(format!("{had} there before"));
+    }
+    let message =
+        format!("{} on {}: {}", count(sources.len(), "image"), count(nodes.len(), "node"), parts.join(", "));
+    match failed.into_iter().reduce(|first, other| first.fact("also", other.message().to_owned())) {
+        None => Ok(Finished { message, ..Finished::default() }),
+        Some(error) => Err(error.state(message)),
+    }
+}
+
+/// The nodes, and what can be known to be in the way.
+async fn look(session: &Session, sources: &[Source]) -> Result<((bool, Vec<Value>), String)> {
+    let api = &session.connection.api;
+    let version = session.server_version().await?;
+    let nodes = capacity::nodes(api).await?;
+    for source in sources {
+        pull::sweep(api, &source.namespace, session.settings.deploy.name.as_str()).await?;
+    }
+    let message = format!("api {}, {}", version.text, count(nodes.len(), "node"));
+    Ok(((version.streams_lists(), nodes), message))
+}
+
+/// What has to be pulled, and how much is there.
+async fn sort(sources: &[Source], nodes: &[Value], set: &str, events: &Events) -> (Vec<Pull>, usize) {
+    let (mut pulls, mut had) = (Vec::new(), 0);
+    for (source, node) in sources.iter().flat_map(|source| nodes.iter().map(move |node| (source, node))) {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        match source.on_node(node, set) {
+            Fate::Pull(pull) => pulls.push(*pull),
+            Fate::Has => {
+                had += 1;
+                events.done(Phase::Apply, &title(name, &source.image), "there before").await;
+            }
+            Fate::Elsewhere(reason) => {
+                events.step(Phase::Apply, &title(name, &source.image), Progress::Skipped, reason).await;
+            }
+        }
+    }
+    (pulls, had)
+}
+
+/// Name of the step that is about an image on a node.
+fn title(node: &str, image: &str) -> String {
+    format!("{node}: {image}")
+}
+
+/// What every pull needs.
+struct Site<'a> {
+    session: &'a Session,
+    streaming: bool,
+    deadline: Deadline,
+    events: &'a Events,
+}
+
+impl Site<'_> {
+    async fn pull(&self, pull: &Pull) -> Result<()> {
+        let (api, events) = (&self.session.connection.api, self.events);
+        let name = title(pull.node.as_deref().unwrap_or_default(), &pull.image);
+        let patience = Patience {
+            tolerance: rollout::tolerance(&self.session.settings, api.wire().last_date()),
+            deadline: self.deadline.at,
+            streaming: self.streaming,
+        };
+        step(events, Phase::Apply, &name, async {
+            match pull::pull(api, pull, patience, events).await? {
+                Pulled::Yes | Pulled::Lifeless(_) => Ok(((), "pulled".to_owned())),
+                Pulled::No(findings) => {
+                    let error = rollout::explained(&findings);
+                    let id = error.id();
+                    Err(error.hint(format!("handsctl explain {id}")))
+                }
+                Pulled::Refused(error) => Err(error),
+                Pulled::NotPlaced(findings) => {
+                    let error = rollout::explained(&findings);
+                    Err(error.fact("node", pull.node.clone().unwrap_or_default()))
+                }
+            }
+        })
+        .await
+    }
+}
