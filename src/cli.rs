@@ -136,6 +136,14 @@ pub enum Command {
         after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
     )]
     Logs(LogsArgs),
+    /// Open the application: at its URL, else through a port of this computer
+    ///
+    /// Where the application answers at its URL, the URL is printed and a browser opened. Else a port of this computer
+    /// leads to it until Ctrl-C, also while its pod is replaced.
+    #[command(
+        after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  curl \"$(handsctl open)alive\""
+    )]
+    Open(OpenArgs),
     /// Bring back an earlier revision of the whole set, with its configuration
     ///
     /// Without --to: the last good revision before the present one. It is recorded as a new revision; config.toml
@@ -400,6 +408,23 @@ pub struct LogsArgs {
     /// Begin each line with its time
     #[arg(long)]
     pub timestamps: bool,
+}
+
+/// Flags of `open`.
+#[derive(Debug, Clone, Args)]
+pub struct OpenArgs {
+    /// Lead there through a port of this computer, whatever the URL is
+    #[arg(long)]
+    pub forward: bool,
+    /// That port [default: 3000, or a free one]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Only print the URL
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 /// Flags of `teardown`.

@@ -11,6 +11,7 @@ pub mod delete;
 pub mod diff;
 mod evidence;
 mod fault;
+pub mod forward;
 pub mod ground;
 pub mod live;
 pub mod lock;

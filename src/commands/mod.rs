@@ -13,6 +13,7 @@ mod history;
 mod image;
 mod lock;
 mod logs;
+mod open;
 mod outcome;
 mod place;
 mod preflight;
@@ -68,6 +69,7 @@ async fn dispatch(cli: Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
         Command::Image(command) => image::run(global, command, streams).await,
+        Command::Open(arguments) => open::run(global, arguments, streams).await,
         Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
@@ -123,6 +125,7 @@ fn output_of(command: &Command) -> Output {
         Command::Image(ImageCommand::Load(arguments) | ImageCommand::Pull(arguments)) => {
             output(arguments.output)
         }
+        Command::Open(arguments) => output(arguments.output),
         Command::Rollback(arguments) => output(arguments.apply.rollout.output),
         Command::History(arguments) => output(Some(arguments.output)),
         Command::Deploy(arguments) => output(arguments.apply.rollout.output),
