@@ -158,6 +158,10 @@ catalogue! {
         "The application gives a sandbox 300 s to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node, `handsctl image load` brings it from this computer's container engine."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is told that it stops, and answers by deleting the pod, the services and the volume of the first conversation that it started. While such a volume exists its pod is not stopped without --delete-data."
+    ReleaseChanges "HC2043" "another release of the application" key "deploy.image"
+        "The message names what changes beside the code: the registry, the sandboxes' image, where the application keeps its database. 0.60 to 1.6 have a second interface, which is switched off (HC0225)."
+    ReleaseDowngrade "HC2044" "an older release of the application" key "deploy.image"
+        "Releases change the form of what they keep on the volume, and only forwards. An older one may not start, or not see what a newer one has written. A copy of the volume is the way back."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"

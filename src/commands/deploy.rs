@@ -9,6 +9,7 @@ use super::lock::{Held, under_lock};
 use super::preflight::{Look, Prepared, Wanted, preflight};
 use super::prepull;
 use super::recovery;
+use super::release;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
 use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
@@ -73,6 +74,7 @@ pub(super) async fn deploy(
     events.send(Event::Started { command, target: session.target() }).await;
     let mut prepared =
         step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
+    release::tell(&prepared, events).await;
     let begun = session.connection.api.wire().last_date();
     let objects = prepared.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;

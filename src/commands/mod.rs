@@ -20,6 +20,7 @@ mod preflight;
 mod prepull;
 mod probe;
 mod recovery;
+mod release;
 mod render;
 mod restart;
 mod risk;

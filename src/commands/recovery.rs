@@ -3,6 +3,7 @@
 
 use super::course::Course;
 use super::preflight::{Prepared, Wanted};
+use super::release;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::event::Event;
@@ -44,6 +45,7 @@ pub(super) async fn bring_back(
     course.events.send(Event::Started { command: "rollback".to_owned(), target }).await;
     let outcome = match prepared.turn_to(Wanted::Revision(Some(number)), session).await {
         Ok(()) => {
+            release::tell(prepared, course.events).await;
             failed = prepared.survey.history.latest().map(|revision| revision.number);
             let back =
                 Course { begun: session.connection.api.wire().last_date(), recovers: false, ..*course };

@@ -21,6 +21,7 @@ pub mod placement;
 pub mod pod_security;
 pub mod pull;
 pub mod references;
+pub mod release;
 pub mod revision;
 pub mod seed;
 mod template;

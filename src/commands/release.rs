@@ -1,0 +1,32 @@
+//! The part of `deploy` and `rollback` that says what another release of the application brings with it.
+
+use super::preflight::Prepared;
+use crate::catalogue::Id;
+use crate::event::Events;
+use crate::plan::ObjectId;
+use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT};
+use crate::plan::release::{self, Side};
+
+/// Says it before anything is changed.
+pub(super) async fn tell(prepared: &Prepared, events: &Events) {
+    let Some(change) = change(prepared) else { return };
+    let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
+    events.warn(id, change.words()).await;
+}
+
+fn change(prepared: &Prepared) -> Option<release::Change> {
+    let members = &prepared.plan.members;
+    let planned = members.iter().find(|member| member.kind == DEPLOYMENT)?;
+    let live = prepared.live.members.get(&planned.id)?;
+    let mounted = |deployment: &serde_json::Value| -> Option<ObjectId> {
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;
+        let name = volumes.iter().find_map(|volume| volume["configMap"]["name"].as_str())?;
+        Some(CONFIG_MAP.id(planned.id.namespace.as_deref()?, name))
+    };
+    let (before, after) = (mounted(live), mounted(&planned.manifest));
+    let configuration = before.and_then(|id| prepared.live.members.get(&id));
+    let live = Side { deployment: live, configuration };
+    let configuration =
+        members.iter().find(|member| Some(&member.id) == after.as_ref()).map(|member| &member.manifest);
+    release::change(live, Side { deployment: &planned.manifest, configuration })
+}
