@@ -171,6 +171,19 @@ impl Proxy {
         self.folder.path().join("config")
     }
 
+    /// From now on whoever uses the cluster's own kubeconfig is led here. The bed itself keeps to the old one.
+    pub(crate) fn stands_before(&self, bed: &mut Bed) {
+        let direct = bed.kubeconfig.with_extension("direct");
+        std::fs::copy(&bed.kubeconfig, &direct).unwrap();
+        let text = std::fs::read_to_string(&direct).unwrap();
+        let led = |line: &str| match line.split_once("server: ") {
+            Some((indent, _)) => format!("{indent}server: {}\n", self.address),
+            None => format!("{line}\n"),
+        };
+        std::fs::write(&bed.kubeconfig, text.lines().map(led).collect::<String>()).unwrap();
+        bed.kubeconfig = direct;
+    }
+
     /// Asks the server for an object or a list, with all its fields; None where there is none. Quicker than kubectl.
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         match ureq::get(format!("{}{path}", self.address)).call() {

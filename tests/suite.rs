@@ -11,6 +11,7 @@ mod deploy;
 mod differences;
 mod fault;
 mod faults;
+mod ingress;
 mod interrupts;
 mod kills;
 mod locking;

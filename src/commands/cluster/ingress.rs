@@ -23,6 +23,10 @@ pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> 
         let message = "ingress-nginx was retired in March 2026 and is mended no more; [cluster] ingress = \"traefik\" is";
         events.warn(Id::IngressRetired, message).await;
     }
+    if controller.has_webhook() && maker == Maker::Kwok {
+        let message = "its webhook is awaited, and would be a container: simulated nodes run none";
+        events.warn(Id::SimulatedNodes, format!("{}: {message}", controller.name())).await;
+    }
     step(events, Phase::Cluster, "ingress", async {
         for other in Controller::ALL.into_iter().filter(|other| *other != controller) {
             controller::remove(api, other, events).await?;

@@ -33,6 +33,17 @@ fn storage_class() -> Value {
 fn node(cluster: &str, index: u32) -> Value {
     let name = if index == 0 { format!("{cluster}-node") } else { format!("{cluster}-worker-{index}") };
     let pods = format!("198.{}.{}.0/24", 18 + index / 256, index % 256);
+    let mut labels = json!({
+        "beta.kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+    });
+    if index == 0 {
+        // As on a kind cluster the ingress controller runs here.
+        labels["node-role.kubernetes.io/control-plane"] = json!("");
+    }
     let size = json!({"cpu": "4", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
     json!({
         "apiVersion": "v1",
@@ -40,13 +51,7 @@ fn node(cluster: &str, index: u32) -> Value {
         "metadata": {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {
-                "beta.kubernetes.io/arch": "amd64",
-                "beta.kubernetes.io/os": "linux",
-                "kubernetes.io/arch": "amd64",
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-            },
+            "labels": labels,
         },
         "spec": {"podCIDR": pods, "podCIDRs": [pods]},
         "status": {"capacity": size, "allocatable": size},
