@@ -9,6 +9,7 @@ mod bed;
 mod cli;
 mod deploy;
 mod differences;
+mod engines;
 mod fault;
 mod faults;
 mod ingress;

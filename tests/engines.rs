@@ -1,0 +1,209 @@
+//! kind clusters where engine and kind are scripts: what is found before anything is made, and what is kept when the
+//! making fails. `kind` makes real ones.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::bed::{Run, Typed, alone};
+
+/// What preflight may take, with the process's own start.
+const PREFLIGHT: Duration = Duration::from_millis(300);
+
+const DOCKER: &str = r#"
+case "$*" in
+    info*) echo '{"ServerVersion":"28.2.2","NCPU":8,"MemTotal":33000000000}' ;;
+    ps*publish*) ;;
+    ps*) [ -e made ] && echo abc ;;
+    inspect*) echo '[{"Id":"abc","Name":"/trial-control-plane","State":{"Running":true},"Config":{"Image":"n:1","Labels":{"io.x-k8s.kind.role":"control-plane"}}}]' ;;
+    exec*) exit 1 ;;
+esac
+exit 0
+"#;
+
+const KIND: &str = r#"
+case "$*" in
+    version*) echo 'kind v0.33.0 go1.26.0 linux/amd64' ;;
+    create*)
+        echo made > made
+        echo 'Creating cluster "trial" ...' >&2
+        echo ' • Preparing nodes 📦  ...' >&2
+        echo 'ERROR: failed to create cluster: command "docker run" failed with error: exit status 125' >&2
+        echo 'docker: Error response from daemon: no space left on device' >&2
+        exit 1 ;;
+    export*logs*)
+        for folder in "$@"; do :; done
+        /bin/mkdir -p "$folder/trial-control-plane"
+        echo 'kubelet: it was me' > "$folder/trial-control-plane/kubelet.log" ;;
+    delete*) /bin/rm made; echo "$*" > deleted ;;
+esac
+exit 0
+"#;
+
+/// A computer with these programs and no others.
+struct Computer(TempDir);
+
+impl Computer {
+    fn new(programs: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        for (name, script) in programs {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\ncd '{}'\n{script}", folder.path().display())).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn cluster_up(&self, more: &[&str]) -> Run {
+        self.typed(more).run()
+    }
+
+    fn typed(&self, more: &[&str]) -> Typed {
+        let config = "[cluster]\nname = \"trial\"\nprovider = \"kind\"\nhttp_port = 0\n";
+        std::fs::write(self.path().join("config.toml"), config).unwrap();
+        let arguments = [&["cluster", "up"], more].concat();
+        let typed = alone(self.path(), &arguments).env("PATH", self.path());
+        ["DOCKER_HOST", "CONTAINER_HOST", "KIND_EXPERIMENTAL_PROVIDER", "KIND_NODE_IMAGE"]
+            .into_iter()
+            .fold(typed, Typed::without)
+    }
+
+    /// Files of the cluster that are there afterwards.
+    fn state(&self) -> Vec<String> {
+        let clusters = self.path().join(".local/state/handsctl/clusters");
+        let entries = std::fs::read_dir(clusters).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
+#[test]
+fn everything_that_is_in_the_way_is_said_at_once_within_300_ms_and_nothing_is_made() {
+    let denied = "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1";
+    let computer = Computer::new(&[("docker", denied), ("kind", KIND)]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let set = format!("cluster.http_port={port}");
+    // What else this computer does must not decide: the quickest of five counts.
+    let runs: Vec<Run> = (0..5).map(|_| computer.cluster_up(&["--set", &set])).collect();
+    let quickest = runs.into_iter().min_by_key(|run| run.took).unwrap();
+    quickest
+        .exits(14)
+        .within(PREFLIGHT)
+        .says("error[HC2004]: docker: permission denied")
+        .says("hint: sudo usermod -aG docker $USER")
+        .says(&format!("HC2006 port {port} of 127.0.0.1 is taken by "))
+        .says(&format!("(pid {})", std::process::id()))
+        .says("[cluster] http_port = 8080")
+        .says("kind-trial was not made; nothing was changed");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
+fn no_engine_one_that_hangs_and_one_that_is_too_old_are_each_told_with_what_mends_it() {
+    Computer::new(&[]).cluster_up(&[]).exits(14).says("error[HC2001]: no docker, podman or nerdctl on PATH");
+    Computer::new(&[("docker", "exec /bin/sleep 30"), ("kind", KIND)])
+        .cluster_up(&[])
+        .exits(14)
+        .within(Duration::from_secs(4))
+        .says("error[HC2003]: docker: no answer within 2 s")
+        .says("hint: start it:");
+    let old = "echo '{\"ServerVersion\":\"19.03.1\"}'";
+    Computer::new(&[("docker", old), ("kind", KIND)])
+        .cluster_up(&[])
+        .exits(14)
+        .says("error[HC2005]: docker 19.03.1 is too old: 20.10 or newer is needed");
+    let down = "echo 'Cannot connect to the Docker daemon at tcp://127.0.0.1:1.' >&2; exit 1";
+    let nowhere = Computer::new(&[("docker", down), ("kind", KIND)]);
+    let run = nowhere.typed(&[]).env("DOCKER_HOST", "tcp://127.0.0.1:1").run();
+    run.exits(14)
+        .says("error[HC2003]")
+        .says("DOCKER_HOST is tcp://127.0.0.1:1: start what should answer there, or unset DOCKER_HOST");
+}
+
+#[test]
+fn a_computer_that_is_too_small_is_told_what_is_asked_of_it() {
+    let small = DOCKER.replace("\"NCPU\":8", "\"NCPU\":1");
+    let computer = Computer::new(&[("docker", &small), ("kind", KIND)]);
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says("error[HC2007]: the engine has 1 cpu, and control plane and application ask for ");
+    let tight = DOCKER.replace("\"NCPU\":8", "\"NCPU\":2");
+    let computer = Computer::new(&[("docker", &tight), ("kind", KIND)]);
+    // It would be made, and it is said that no sandbox fits beside it.
+    let greedy = "kubernetes.resource_cpu_request=\"2\"";
+    computer
+        .cluster_up(&["--set", greedy])
+        .exits(14)
+        .says("HC2007 no sandbox will fit beside the application");
+}
+
+#[test]
+fn a_kind_that_is_too_old_is_not_used_and_where_no_other_can_be_had_that_is_said() {
+    let old = KIND.replace("v0.33.0", "v0.11.1");
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", &old)]);
+    computer
+        .typed(&[])
+        .env("XDG_CACHE_HOME", computer.path().join("cache"))
+        .env("HANDSCTL_TEST_RELEASES", "http://127.0.0.1:1")
+        .run()
+        .exits(14)
+        .says("error[HC2010]")
+        .says("v0.11.1");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
+fn a_context_of_a_cluster_that_is_gone_is_not_overwritten() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let kubeconfig = "apiVersion: v1\nkind: Config\nclusters:\n- {name: kind-trial, cluster: {server: 'https://127.0.0.1:1'}}\nusers: []\ncontexts:\n- {name: kind-trial, context: {cluster: kind-trial, user: a}}\n";
+    std::fs::create_dir(computer.path().join(".kube")).unwrap();
+    std::fs::write(computer.path().join(".kube/config"), kubeconfig).unwrap();
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says("error[HC2024]")
+        .says("has a context kind-trial that handsctl did not write, and there is no such cluster");
+    assert_eq!(std::fs::read_to_string(computer.path().join(".kube/config")).unwrap(), kubeconfig);
+}
+
+#[test]
+fn a_cluster_of_that_name_made_by_other_means_is_left_alone() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    std::fs::write(computer.path().join("made"), "").unwrap();
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says("error[HC2022]: a kind cluster trial exists and was not made by handsctl")
+        .says("context = \"kind-trial\"");
+    computer.cluster_up(&["--recreate", "--yes"]).exits(14).says("error[HC2022]");
+    assert!(!computer.path().join("deleted").exists());
+}
+
+#[test]
+fn a_making_that_fails_keeps_the_evidence_in_one_file_says_the_cause_in_one_line_and_leaves_nothing() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let run = computer.cluster_up(&[]).exits(14);
+    let file = computer.path().join(".local/state/handsctl/failed/trial.log");
+    let run = run.says("error[HC2020]: the local cluster trial could not be made: the disk is full");
+    run.says(&format!("evidence  {}", file.display()));
+    let evidence = std::fs::read_to_string(file).unwrap();
+    for text in [
+        "==> kind create cluster <==",
+        "no space left on device",
+        "==> docker inspect <==",
+        "kubelet: it was me",
+    ] {
+        assert!(evidence.contains(text), "lacks {text}:\n{evidence}");
+    }
+    let deleted = std::fs::read_to_string(computer.path().join("deleted")).unwrap();
+    assert!(deleted.starts_with("delete cluster --name trial"), "{deleted}");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
