@@ -101,8 +101,8 @@ pub enum Format {
 pub enum Command {
     /// Make the local cluster, deploy, print the URL
     ///
-    /// In order: `cluster up`, then `deploy`, then where OpenHands answers. Running it again changes only what
-    /// differs. With provider = "existing" nothing is made: it needs --context or a pin, cluster.context.
+    /// In order: `cluster up`; images that this computer's engine has and a kind cluster's nodes lack are loaded;
+    /// `deploy`; where OpenHands answers. Running it again changes only what differs. With provider = "existing" nothing is made: it needs --context or a pin, cluster.context.
     #[command(
         after_help = "Examples:\n  handsctl up\n  handsctl up --config team.toml --set cluster.name=trial\n  handsctl up --timeout 5m -o json"
     )]

@@ -172,23 +172,30 @@ impl Bed {
 pub(crate) struct Own {
     pub(crate) home: PathBuf,
     pub(crate) cluster: String,
+    provider: &'static str,
 }
 
 impl Own {
     /// Makes the home, with the cluster's name in a `config.toml`; the cluster is not made yet.
     pub(crate) fn new(test: &str, config: &str) -> Self {
+        Self::made_by("kwok", test, config)
+    }
+
+    /// The same for a cluster that this provider will make.
+    pub(crate) fn made_by(provider: &'static str, test: &str, config: &str) -> Self {
         let cluster = format!("{test}-{}", std::process::id());
         let home = std::env::temp_dir().join(format!("handsctl-{cluster}"));
         std::fs::create_dir_all(&home).unwrap();
         keep_watch(&home, &cluster);
-        let own = Self { home, cluster };
+        let own = Self { home, cluster, provider };
         own.config(config);
         own
     }
 
     /// Writes `config.toml`: the cluster, and this.
     pub(crate) fn config(&self, text: &str) {
-        let text = format!("[cluster]\nname = \"{}\"\nprovider = \"kwok\"\n{text}", self.cluster);
+        let (name, provider) = (&self.cluster, self.provider);
+        let text = format!("[cluster]\nname = \"{name}\"\nprovider = \"{provider}\"\n{text}");
         std::fs::write(self.home.join("config.toml"), text).unwrap();
     }
 

@@ -1,7 +1,8 @@
 //! The one test binary: linking kube's tree costs seconds, so it is linked once.
 //!
 //! `bed` prepares a real control plane through the product's own code and ends it with the process; with
-//! `HANDSCTL_TEST_CLUSTER=off` each test that needs it says that it was not run.
+//! `HANDSCTL_TEST_CLUSTER=off` each test that needs it says that it was not run. So do those of `kind`, which need a
+//! container engine and the application's image, unless `HANDSCTL_TEST_KIND=1` is set.
 
 #![cfg(test)]
 
@@ -15,6 +16,7 @@ mod faults;
 mod ingress;
 mod interrupts;
 mod kills;
+mod kind;
 mod locking;
 mod logs;
 mod ownership;

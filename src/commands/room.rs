@@ -5,13 +5,18 @@ use crate::catalogue::Id;
 use crate::cluster::capacity::{self, Seen};
 use crate::event::Events;
 use crate::plan::capacity::{Room, Sandbox};
+use crate::provider::{self, Environment};
 
 /// Looks at the nodes. What this account may not see is not said.
 pub(super) async fn look(session: &Session, events: &Events) -> Option<Room> {
     let Seen { nodes, pods } = capacity::look(&session.connection.api).await;
     let nodes = nodes?;
     let sandbox = Sandbox::of(&session.settings);
-    let (without, of) = sandbox.nodes_without_image(&nodes);
+    let (mut without, of) = sandbox.nodes_without_image(&nodes);
+    if let Some(image) = sandbox.image().filter(|_| !without.is_empty()) {
+        let have = those_that_have(session, image).await;
+        without.retain(|node| !have.iter().any(|name| name == node));
+    }
     if let (Some(first), Some(image)) = (without.first(), sandbox.image()) {
         let place = match (without.len(), of) {
             (1, 1) => format!("on node {first}"),
@@ -24,6 +29,14 @@ pub(super) async fn look(session: &Session, events: &Events) -> Option<Room> {
         events.warn(Id::SandboxImageAbsent, message).await;
     }
     Some(sandbox.room(&nodes, &pods?))
+}
+
+/// Nodes of this computer that have an image and do not say it yet.
+async fn those_that_have(session: &Session, image: &str) -> Vec<String> {
+    match (provider::kind_cluster(&session.connection.choice.context), Environment::read()) {
+        (Some(cluster), Ok(environment)) => provider::nodes_with_image(&environment, cluster, image).await,
+        _ => Vec::new(),
+    }
 }
 
 /// `room for 4 sandboxes of 250m cpu, 1Gi`.

@@ -6,7 +6,7 @@ use super::deploy::Target;
 use super::preflight::{Look, Wanted};
 use super::run::{self, Deadline};
 use super::session::{self, Session};
-use super::{cluster, deploy};
+use super::{cluster, deploy, image};
 use crate::cli::{Global, UpArgs};
 use crate::provider::Environment;
 use crate::report::Streams;
@@ -20,7 +20,11 @@ pub(super) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
         let loaded = session::load(global)?;
         session::tell(&loaded, &events).await;
         let session = match cluster::bring_up(global, &loaded.settings, false, deadline, &events).await? {
-            Some(connection) => Session::new(&Environment::read()?, loaded.settings, connection),
+            Some(connection) => {
+                let session = Session::new(&Environment::read()?, loaded.settings, connection);
+                image::bring(&session, &events).await;
+                session
+            }
             None => Session::to_change(global, loaded, streams).await?,
         };
         let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);

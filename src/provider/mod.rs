@@ -238,15 +238,22 @@ pub fn kind_cluster(context: &str) -> Option<&str> {
 /// Brings images of this computer's container engine to the nodes of a kind cluster, whoever made it.
 ///
 /// # Errors
-/// `HC2001` to `HC2005` where no engine can be used; `HC2012` where the engine does not have an image; `HC2013` where it
+/// `HC2001` to `HC2005` where no engine can be used; `HC2012` where the engine lacks images that it has to have; `HC2013` where it
 /// has no node of the cluster; `HC2014` where the image did not get there.
 pub async fn load_images(
     environment: &Environment,
     cluster: &str,
-    pick: &kind::Pick,
+    images: &[String],
+    needed: kind::Needed,
     events: &Events,
 ) -> Result<Vec<kind::Brought>> {
-    kind::load(environment, cluster, pick, events).await
+    kind::load(environment, cluster, images, needed, events).await
+}
+
+/// The nodes of a kind cluster that have an image of this name, by what their own runtime says: a kubelet says it up to
+/// a minute later. None of them where the engine cannot be asked.
+pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &str) -> Vec<String> {
+    kind::nodes_with(environment, cluster, image).await
 }
 
 /// What made the cluster of this name; None where handsctl made none.

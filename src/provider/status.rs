@@ -8,7 +8,7 @@ use super::{Maker, kind, kwok};
 
 /// How a cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// handsctl made none of this name.
     Absent,

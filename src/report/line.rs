@@ -204,7 +204,9 @@ fn ending(finished: &Finished) -> String {
     let mut parts = vec![finished.message.clone()];
     parts.extend(finished.revision.map(|revision| format!("revision {revision}")));
     parts.extend(finished.notes.iter().cloned());
-    parts.extend(finished.next.iter().map(|(label, command)| format!("{label}: {command}")));
+    // A remark behind a command is set apart by spaces, for the screen.
+    let words = |command: &str| command.split_whitespace().collect::<Vec<_>>().join(" ");
+    parts.extend(finished.next.iter().map(|(label, command)| format!("{label}: {}", words(command))));
     parts.retain(|part| !part.is_empty());
     line(if finished.exit == 0 { "done" } else { "ended" }, &parts.join(" · "))
 }

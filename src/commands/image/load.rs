@@ -5,12 +5,14 @@ use std::time::Duration;
 use super::count;
 use crate::catalogue::Id;
 use crate::cli::{Global, ImageArgs};
+use crate::cluster::capacity;
 use crate::commands::run::{self, Deadline};
 use crate::commands::session::{self, Session};
 use crate::error::{Error, Kind};
-use crate::event::{Event, Finished};
+use crate::event::{Event, Events, Finished};
+use crate::plan::capacity::{canonical, names_image};
 use crate::plan::pull;
-use crate::provider::kind::{Brought, Pick};
+use crate::provider::kind::{Brought, Needed};
 use crate::provider::{self, Environment};
 use crate::report::Streams;
 use crate::settings::Settings;
@@ -28,19 +30,43 @@ pub(super) async fn run(global: &Global, arguments: &ImageArgs, streams: &Stream
         let target = format!("nodes of {context}");
         events.send(Event::Started { command: "image load".to_owned(), target }).await;
         let cluster = provider::kind_cluster(context).ok_or_else(|| no_kind_cluster(context))?;
-        let pick = pick(&arguments.images, &session.settings);
-        let brought = provider::load_images(&Environment::read()?, cluster, &pick, &events).await?;
+        let (images, needed) = wanted(&arguments.images, &session.settings);
+        let environment = Environment::read()?;
+        let brought = provider::load_images(&environment, cluster, &images, needed, &events).await?;
         Ok(Finished { message: message(&brought), ..Finished::default() })
     })
     .await
 }
 
 /// What was named, else what of the configuration's images is there.
-fn pick(named: &[String], settings: &Settings) -> Pick {
+fn wanted(named: &[String], settings: &Settings) -> (Vec<String>, Needed) {
     if named.is_empty() {
-        Pick::Present(pull::sources(settings).into_iter().map(|source| source.image).collect())
+        (pull::sources(settings).into_iter().map(|source| source.image).collect(), Needed::One)
     } else {
-        Pick::Named(named.to_vec())
+        (named.to_vec(), Needed::Each)
+    }
+}
+
+/// The part of `up` that brings what this computer's engine has and a node of the kind cluster does not name: what was
+/// built here is in no registry, and what was pulled here need not be pulled again. What cannot be brought may still be
+/// pulled.
+pub(in crate::commands) async fn bring(session: &Session, events: &Events) {
+    let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
+    let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };
+    let lacking = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
+    let images = pull::sources(&session.settings).into_iter().map(|source| source.image);
+    let images: Vec<String> = images.filter(lacking).collect();
+    if images.is_empty() {
+        return;
+    }
+    let brought = match Environment::read() {
+        Ok(environment) => {
+            provider::load_images(&environment, cluster, &images, Needed::None, events).await.map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = brought {
+        events.warn(error.id(), format!("{}; the nodes pull it", error.message())).await;
     }
 }
 

@@ -6,6 +6,8 @@ mod pull;
 use crate::cli::{Global, ImageCommand};
 use crate::report::Streams;
 
+pub(super) use load::bring;
+
 /// Runs one of the commands.
 pub(super) async fn run(global: &Global, command: &ImageCommand, streams: &Streams) -> anyhow::Result<u8> {
     match command {

@@ -44,9 +44,14 @@ impl Client {
 
     /// Whether a node has this very image under this name.
     pub(in crate::provider) async fn node_has(&self, node: &str, image: &Image) -> bool {
-        let look = ["exec", node, "crictl", "inspecti", &image.name];
         // A node that does not say it is given the image; afterwards it has to.
-        self.command(LOOK, look).run().await.is_ok_and(|output| is_image(&output.stdout, &image.digest))
+        self.node_says(node, &image.name).await.is_some_and(|answer| is_image(&answer, &image.digest))
+    }
+
+    /// What a node's runtime says of an image of this name; None where it has none.
+    pub(in crate::provider) async fn node_says(&self, node: &str, name: &str) -> Option<String> {
+        let look = ["exec", node, "crictl", "inspecti", name];
+        self.command(LOOK, look).run().await.ok().map(|output| output.stdout)
     }
 
     /// Writes an image to a file, in the form that every engine and every node's runtime reads.

@@ -17,13 +17,15 @@ use crate::provider::{assets, lock};
 /// How long kind may take to bring an image of several gigabytes to every node.
 const LOAD: Duration = Duration::from_secs(1800);
 
-/// Which images are brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pick {
-    /// These, each of which has to be there.
-    Named(Vec<String>),
-    /// Those of these that are there, of which one has to be.
-    Present(Vec<String>),
+/// How many of the images the engine has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// Each of them.
+    Each,
+    /// At least one.
+    One,
+    /// None has to be there; those that are not are not spoken of.
+    None,
 }
 
 /// What came of one image.
@@ -48,26 +50,42 @@ pub struct Nodes {
 pub(in crate::provider) async fn load(
     environment: &Environment,
     cluster: &str,
-    pick: &Pick,
+    images: &[String],
+    needed: Needed,
     events: &Events,
 ) -> Result<Vec<Brought>> {
     let server = engine::find(environment).await.map_err(|none| findings::no_engine_error(&none))?;
     let client = &server.client;
     let nodes = nodes(client, cluster).await?;
-    let images = images(client, pick).await?;
+    let images = find(client, images, needed).await?;
     let site = Site { environment, client, cluster, nodes: &nodes };
     let mut brought = Vec::new();
     for (name, image) in images {
         let nodes = if let Some(image) = image {
             Some(site.bring(&image, events).await?)
         } else {
-            let message = format!("{} does not have it", client.engine);
-            events.step(Part::Cluster, &step(&name), Progress::Skipped, message).await;
+            if needed != Needed::None {
+                let message = format!("{} does not have it", client.engine);
+                events.step(Part::Cluster, &step(&name), Progress::Skipped, message).await;
+            }
             None
         };
         brought.push(Brought { image: name, nodes });
     }
     Ok(brought)
+}
+
+/// The nodes whose runtime has an image of this name; none where the engine cannot be asked.
+pub(in crate::provider) async fn nodes_with(
+    environment: &Environment,
+    cluster: &str,
+    image: &str,
+) -> Vec<String> {
+    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let Ok(nodes) = server.client.nodes(cluster).await else { return Vec::new() };
+    let asked = nodes.iter().map(|node| server.client.node_says(&node.name, image));
+    let said = join_all(asked).await;
+    nodes.into_iter().zip(said).filter(|(_, said)| said.is_some()).map(|(node, _)| node.name).collect()
 }
 
 /// Name of the step that is about an image.
@@ -92,8 +110,7 @@ async fn nodes(client: &Client, cluster: &str) -> Result<Vec<Container>> {
 }
 
 /// Each with what the engine has of it.
-async fn images(client: &Client, pick: &Pick) -> Result<Vec<(String, Option<Image>)>> {
-    let (Pick::Named(names) | Pick::Present(names)) = pick;
+async fn find(client: &Client, names: &[String], needed: Needed) -> Result<Vec<(String, Option<Image>)>> {
     let mut images = Vec::new();
     for (name, image) in names.iter().zip(join_all(names.iter().map(|name| client.image(name))).await) {
         let image = image.map_err(|failure| {
@@ -104,9 +121,10 @@ async fn images(client: &Client, pick: &Pick) -> Result<Vec<(String, Option<Imag
     }
     let absent: Vec<&str> =
         images.iter().filter(|(_, image)| image.is_none()).map(|(name, _)| name.as_str()).collect();
-    let enough = match pick {
-        Pick::Named(_) => absent.is_empty(),
-        Pick::Present(_) => absent.len() < images.len(),
+    let enough = match needed {
+        Needed::Each => absent.is_empty(),
+        Needed::One => absent.len() < images.len(),
+        Needed::None => true,
     };
     if enough {
         return Ok(images);

@@ -36,8 +36,8 @@ use spec::{Kept, Record};
 use start::Site;
 
 pub(super) use delete::down;
-pub(super) use images::load;
-pub use images::{Brought, Nodes, Pick};
+pub use images::{Brought, Needed, Nodes};
+pub(super) use images::{load, nodes_with};
 pub use spec::Spec;
 
 /// How long kind may take to give out a kubeconfig.
