@@ -648,3 +648,79 @@ fn a_namespace_that_refuses_sandboxes_is_exit_14_before_anything_is_changed() {
         .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes elsewhere");
     assert_eq!(everything(&namespace), before);
 }
+
+#[test]
+fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_without_delete_data() {
+    let test = "a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_without_delete_data";
+    if Bed::is_off(test) {
+        return;
+    }
+    let namespace = Bed::shared().namespace("clean");
+    namespace.config("[deploy]\non_stop = \"clean\"\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod =
+        namespace.bed.get(&["deployment", "oh", "-n", &namespace.name])["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["terminationGracePeriodSeconds"], 60);
+    let command = pod["containers"][0]["command"][2].as_str().unwrap();
+    assert!(command.starts_with("exec uvicorn "), "SIGTERM reaches it: {command}");
+    // Nothing is at risk yet.
+    namespace.handsctl(&["restart"]).exits(0);
+
+    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "openhands-runtime-abc-pvc" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &claim.to_string());
+    let says_which = |run: crate::bed::Run| {
+        run.exits(2)
+            .says("error[HC2042]: the application would delete the volume of its first conversation when it stops")
+            .says("volumes   persistentvolumeclaim/openhands-runtime-abc-pvc")
+            .says("--> config.toml:2:")
+    };
+    let uid =
+        || namespace.bed.get(&["deployment", "oh", "-n", &namespace.name])["metadata"]["generation"].clone();
+    let before = uid();
+    says_which(namespace.handsctl(&["restart"]));
+    says_which(namespace.handsctl(&["teardown"]));
+    // What does not stop the pod is no danger.
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config("[deploy]\non_stop = \"clean\"\n[llm]\nmodel = \"openai/gpt-5\"\n");
+    says_which(namespace.handsctl(&["deploy"])).says("--delete-data goes on, and lets it");
+    assert_eq!(uid(), before, "nothing was changed");
+    namespace.handsctl(&["deploy", "--delete-data"]).exits(2).says("--yes");
+    namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+}
+
+#[test]
+fn open_says_that_nothing_is_deployed_and_that_no_container_runs() {
+    if Bed::is_off("open_says_that_nothing_is_deployed_and_that_no_container_runs") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("open");
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+    namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy makes it");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["open"]).exits(14).says("error[HC2030]: simulated nodes: no container runs");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    namespace.bed.kubectl(&["delete", "pod", "-n", &namespace.name, "--all", "--wait=false"]);
+    namespace.bed.kubectl(&["scale", "deployment", "oh", "--replicas=0", "-n", &namespace.name]);
+    namespace.bed.kubectl(&["wait", "pod", "-n", &namespace.name, "--all", "--for=delete", "--timeout=30s"]);
+    namespace.handsctl(&["open", "--port", &port]).exits(14).says("error[HC2006]").says(&port);
+}
+
+#[test]
+fn another_release_is_named_with_what_it_changes_and_an_older_one_with_the_danger() {
+    if Bed::is_off("another_release_is_named_with_what_it_changes_and_an_older_one_with_the_danger") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("release");
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
+    namespace.config("[deploy]\nimage = \"docker.openhands.dev/openhands/openhands:1.6\"\n");
+    let newer = "HC2043 OpenHands 0.59 → 1.6; registry docker.all-hands.dev/all-hands-ai → docker.openhands.dev/openhands; the sandboxes' image docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik → docker.openhands.dev/openhands/runtime:1.6-nikolaik; OH_PERSISTENCE_DIR /.openhands is new";
+    namespace.handsctl(&["deploy", "--dry-run"]).exits(0).says(newer);
+    namespace.handsctl(&["deploy"]).exits(0).says(newer);
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
+    let older = "HC2044 OpenHands 1.6 → 0.59, a step back";
+    namespace.handsctl(&["rollback"]).exits(0).says(older).says("OH_PERSISTENCE_DIR /.openhands is gone");
+}

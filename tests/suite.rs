@@ -13,6 +13,7 @@ mod differences;
 mod engines;
 mod fault;
 mod faults;
+mod images;
 mod ingress;
 mod interrupts;
 mod kills;

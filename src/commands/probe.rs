@@ -27,6 +27,8 @@ pub(super) enum Where {
     At(String),
     /// It should at this URL, and does not from this computer.
     Unseen(String),
+    /// It should at this URL, which was not asked.
+    Unasked(String),
     /// Inside the cluster only, or at an address that is not known.
     Inside,
 }
@@ -35,7 +37,7 @@ impl Where {
     /// The URL, where there is one.
     pub(super) fn into_url(self) -> Option<String> {
         match self {
-            Where::At(url) | Where::Unseen(url) => Some(url),
+            Where::At(url) | Where::Unseen(url) | Where::Unasked(url) => Some(url),
             Where::Simulated | Where::Inside => None,
         }
     }
@@ -48,6 +50,7 @@ impl Where {
             }
             Where::At(url) => format!("OpenHands is ready at {url}"),
             Where::Unseen(url) => format!("OpenHands is ready; {url} does not answer from this computer"),
+            Where::Unasked(url) => format!("OpenHands is ready; its URL {url} was not asked"),
             Where::Inside => {
                 "OpenHands is ready inside the cluster; handsctl open leads there from here".to_owned()
             }
@@ -83,7 +86,7 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
     let unasked = |application| {
         let place = match &place {
             _ if simulated => Where::Simulated,
-            Place::Door { door, .. } => Where::At(door.url.clone()),
+            Place::Door { door, .. } => Where::Unasked(door.url.clone()),
             Place::Inside => Where::Inside,
         };
         Ok(Asked { place, application })
