@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::plan::kind::{NODE, POD};
 
 /// More than this is not read just to say how many sandboxes would fit.
-const MOST_PODS: usize = 5000;
+const MOST: usize = 500;
 
 /// What this account may see of the nodes.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,8 @@ pub struct Seen {
 /// Looks. What cannot be had is left out: it is a help, and nothing depends on it.
 pub async fn look(api: &Api) -> Seen {
     let ended = "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
-    let pods = format!("{}?{ended}&limit={MOST_PODS}", POD.path(None));
-    let nodes = format!("{}?limit={MOST_PODS}", NODE.path(None));
+    let pods = format!("{}?{ended}&limit={MOST}", POD.path(None));
+    let nodes = format!("{}?limit={MOST}", NODE.path(None));
     let (nodes, pods) = tokio::join!(list(api, &nodes), list(api, &pods));
     Seen { nodes, pods }
 }

@@ -1,59 +1,95 @@
 //! Why kind could not make a cluster, in one line, from what it printed. Pure.
 
-/// Words of kind, its engine or kubeadm, and what they mean. The first that is found counts.
-const MEANINGS: &[(&[&str], &str)] = &[
-    (
-        &[
+/// Why it could not be made, and the sentence that mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cause {
+    pub(super) text: String,
+    pub(super) hint: &'static str,
+}
+
+/// Words of kind, its engine or kubeadm, what they mean, and what mends it.
+struct Meaning {
+    signs: &'static [&'static str],
+    text: &'static str,
+    hint: &'static str,
+}
+
+const AGAIN: &str = "mend it and run the command again";
+
+/// The first that is found counts.
+const MEANINGS: &[Meaning] = &[
+    Meaning {
+        signs: &[
             "port is already allocated",
             "address already in use",
             "failed to bind host port",
             "bind: permission denied",
         ],
-        "a port that it maps was taken, or may not be used, on this computer",
-    ),
-    (&["no space left on device"], "the disk is full"),
-    (
-        &["too many open files", "inotify"],
-        "the kernel's inotify limits are too low: raise fs.inotify.max_user_watches and max_user_instances",
-    ),
-    (
-        &["manifest unknown", "manifest for", "pull access denied", "repository does not exist"],
-        "the node image does not exist",
-    ),
-    (
-        &["failed to pull image", "no such host", "i/o timeout", "TLS handshake timeout"],
-        "the node image cannot be pulled",
-    ),
-    (
-        &["is already in use by container", "node(s) already exist"],
-        "containers of that name are there already",
-    ),
-    (
-        &["cannot connect to the docker daemon", "is the docker daemon running"],
-        "the container engine went away",
-    ),
-    (
-        &["could not find a log line that matches", "could not find a line that matches"],
-        "the node's system did not start; cgroups or the kernel do not fit the node image",
-    ),
-    (
-        &["kubelet is not running", "kubelet isn't running", "kubelet is not healthy", "kubelet-check"],
-        "the node's kubelet did not get healthy",
-    ),
-    (
-        &["failed to init node with kubeadm", "timed out waiting for the condition"],
-        "the node's control plane did not start in time",
-    ),
-    (&["cgroup"], "the engine's cgroups do not fit what kind needs"),
+        text: "a port that it maps was taken, or may not be used, on this computer",
+        hint: "[cluster] http_port = 8080, or another that is free",
+    },
+    Meaning {
+        signs: &["no space left on device"],
+        text: "the disk is full",
+        hint: "docker system prune frees what no container uses",
+    },
+    Meaning {
+        signs: &["too many open files", "inotify"],
+        text: "the kernel's inotify limits are too low",
+        hint: "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512",
+    },
+    Meaning {
+        signs: &["manifest unknown", "manifest for", "pull access denied", "repository does not exist"],
+        text: "the node image does not exist",
+        hint: "[cluster] node_image names another: https://github.com/kubernetes-sigs/kind/releases lists kind's",
+    },
+    Meaning {
+        signs: &["failed to pull image", "no such host", "i/o timeout", "tls handshake timeout"],
+        text: "the node image cannot be pulled",
+        hint: "[cluster] node_image, or KIND_NODE_IMAGE, names one that the engine has; provider = \"kwok\" needs none",
+    },
+    Meaning {
+        signs: &["is already in use by container", "node(s) already exist"],
+        text: "containers of that name are there already",
+        hint: AGAIN,
+    },
+    Meaning {
+        signs: &["cannot connect to the docker daemon", "is the docker daemon running"],
+        text: "the container engine went away",
+        hint: AGAIN,
+    },
+    Meaning {
+        signs: &["could not find a log line that matches", "could not find a line that matches"],
+        text: "the node's system did not start; cgroups or the kernel do not fit the node image",
+        hint: "https://kind.sigs.k8s.io/docs/user/known-issues says what each engine needs",
+    },
+    Meaning {
+        signs: &[
+            "kubelet is not running",
+            "kubelet isn't running",
+            "kubelet is not healthy",
+            "kubelet-check",
+        ],
+        text: "the node's kubelet did not get healthy",
+        hint: AGAIN,
+    },
+    Meaning {
+        signs: &["failed to init node with kubeadm", "timed out waiting for the condition"],
+        text: "the node's control plane did not start in time",
+        hint: AGAIN,
+    },
+    Meaning { signs: &["cgroup"], text: "the engine's cgroups do not fit what kind needs", hint: AGAIN },
 ];
 
-/// One line: what the known words mean, else kind's own last words.
-pub(super) fn of(said: &str) -> String {
-    let words = said.to_lowercase();
-    let known = MEANINGS.iter().find(|(signs, _)| signs.iter().any(|sign| words.contains(sign)));
+/// What the known words mean, else kind's own last words.
+pub(super) fn of(said: &str) -> Cause {
+    // That something will go one day is no reason.
+    let lines = said.lines().filter(|line| !line.contains("is deprecated"));
+    let words = lines.map(str::to_lowercase).collect::<Vec<_>>().join("\n");
+    let known = MEANINGS.iter().find(|meaning| meaning.signs.iter().any(|sign| words.contains(sign)));
     match known {
-        Some((_, meaning)) => (*meaning).to_owned(),
-        None => last_words(said),
+        Some(meaning) => Cause { text: meaning.text.to_owned(), hint: meaning.hint },
+        None => Cause { text: last_words(said), hint: AGAIN },
     }
 }
 
@@ -88,10 +124,13 @@ mod tests {
                 "ERROR: failed to create cluster: could not find a log line that matches \"Reached target .*Multi-User System.*|detected cgroup v1\"",
                 "the node's system did not start; cgroups or the kernel do not fit the node image",
             ),
-            ("ERROR: failed to create cluster: something new\nStack Trace:", "something new"),
+            (
+                "cgroup v1 is deprecated in Kubernetes\nERROR: failed to create cluster: something new\nStack Trace:",
+                "something new",
+            ),
             ("", ""),
         ] {
-            assert_eq!(of(said), cause, "{said}");
+            assert_eq!(of(said).text, cause, "{said}");
         }
     }
 }

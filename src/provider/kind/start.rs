@@ -144,12 +144,10 @@ async fn undo(
                 Err(_) => Vec::new(),
             };
             let kept = evidence::keep(folder, client, kind, &names, &failure).await;
-            let message = format!(
-                "the local cluster {} could not be made: {}",
-                folder.name,
-                cause::of(&failure.stderr)
-            );
-            let error = failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message);
+            let cause = cause::of(&failure.stderr);
+            let message = format!("the local cluster {} could not be made: {}", folder.name, cause.text);
+            let error =
+                failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message).hint(cause.hint);
             match kept {
                 Ok(file) => error.fact("evidence", file.display().to_string()),
                 Err(not_kept) => error.fact("evidence", format!("not kept: {not_kept}")),
@@ -157,7 +155,7 @@ async fn undo(
         }
     };
     match delete::nodes(environment, folder, client, events).await.and_then(|()| folder.remove()) {
-        Ok(()) => error.hint("mend it and run the command again"),
+        Ok(()) => error,
         Err(left) => error.fact("left", left.to_string()).hint("handsctl cluster down removes what is left"),
     }
 }
@@ -175,10 +173,11 @@ pub(super) async fn restart(
     events.begin(Part::Cluster, NODES, format!("starting {}", names.join(", "))).await;
     let start = server.client.command(START, ["start"].into_iter().chain(names.iter().copied()));
     start.run().await.map_err(|failure| {
-        let message =
-            format!("the local cluster {} could not be started: {}", folder.name, cause::of(&failure.stderr));
+        let cause = cause::of(&failure.stderr);
+        let message = format!("the local cluster {} could not be started: {}", folder.name, cause.text);
         failure
             .into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
+            .hint(cause.hint)
             .hint("handsctl cluster up --recreate")
             .hint("handsctl cluster down")
     })?;
