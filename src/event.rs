@@ -43,7 +43,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
@@ -301,21 +301,72 @@ impl Event {
 /// How many events may wait for the reporter before an effect waits for it.
 const CAPACITY: usize = 256;
 
+/// What goes through the channel.
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    /// Somebody waits until everything before has been dealt with.
+    Echo(oneshot::Sender<()>),
+}
+
 /// The sending end: handed to effects by reference.
 #[derive(Debug, Clone)]
-pub struct Events(mpsc::Sender<Event>);
+pub struct Events(mpsc::Sender<Message>);
+
+/// The receiving end, for the reporter or a test.
+#[derive(Debug)]
+pub struct Receiver(mpsc::Receiver<Message>);
+
+impl Receiver {
+    /// The next event; None where nobody can send any more.
+    pub async fn recv(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await? {
+                Message::Event(event) => return Some(event),
+                Message::Echo(waits) => {
+                    let _waits_no_more = waits.send(());
+                }
+            }
+        }
+    }
+
+    /// The next event that is there already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        loop {
+            match self.0.try_recv().ok()? {
+                Message::Event(event) => return Some(event),
+                Message::Echo(waits) => {
+                    let _waits_no_more = waits.send(());
+                }
+            }
+        }
+    }
+
+    /// Refuses what is sent from now on; what was sent before is still there.
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+}
 
 impl Events {
-    /// A channel and its receiving end, for the reporter or a test.
+    /// A channel and its receiving end.
     #[must_use]
-    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+    pub fn channel() -> (Self, Receiver) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        (Self(sender), receiver)
+        (Self(sender), Receiver(receiver))
     }
 
     /// Hands over an event. When the reporter is gone (a closed stream) the work goes on unseen.
     pub async fn send(&self, event: Event) {
-        let _reporter_is_gone = self.0.send(event).await;
+        let _reporter_is_gone = self.0.send(Message::Event(event)).await;
+    }
+
+    /// Waits until everything that was sent has been dealt with: before a question, for which the screen must be still.
+    pub async fn heard(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.0.send(Message::Echo(sender)).await.is_ok() {
+            let _reporter_is_gone = receiver.await;
+        }
     }
 
     /// A step begins.

@@ -47,6 +47,8 @@ pub(super) async fn tell(loaded: &Loaded, events: &Events) {
         let (id, message) = (warning.id, warning.message.clone());
         events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning.clone())) }).await;
     }
+    // A question may follow.
+    events.heard().await;
 }
 
 /// A connection to the chosen cluster, and the settings that fit it.

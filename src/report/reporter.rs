@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::bars::Bars;
@@ -19,7 +18,7 @@ use super::streams::{Streams, Written};
 use super::summary::Reported;
 use super::waiting::Waiting;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Receiver};
 
 /// Where the machine-readable stream goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +102,7 @@ impl Reporter {
     ///
     /// `Finished` ends it even where a sender is still alive: what was sent before is written before it,
     /// what comes later is refused, so that it is the last line of the stream.
-    pub async fn run(mut self, mut receiver: mpsc::Receiver<Event>) -> Reported {
+    pub async fn run(mut self, mut receiver: Receiver) -> Reported {
         let period = if matches!(self.screen, Screen::Bars { .. }) { FRAME } else { LOOK_UP };
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -191,7 +191,7 @@ async fn a_set_is_downloaded_once_however_many_ask() {
     assert_eq!(output.stdout, b"kubectl v1.99.0\n");
 
     let mut begun = Vec::new();
-    while let Ok(event) = seen.try_recv() {
+    while let Some(event) = seen.try_recv() {
         if let Event::Step { progress: Progress::Begun, message, .. } = event {
             begun.push(message);
         }
