@@ -122,11 +122,7 @@ pub(super) async fn restart(
         link(folder, component, &programs)?;
     }
     processes::forget_dead(folder, &found.live)?;
-    let start = async || {
-        kwokctl::run(environment, folder, &programs, Verb::Start).await.map_err(|error| {
-            with_evidence(folder, error).hint("handsctl cluster up --recreate").hint("handsctl cluster down")
-        })
-    };
+    let start = async || start(environment, folder, &programs, found).await;
     start().await?;
     if dead().any(|it| it == Component::KwokController) {
         // Its predecessor's leases can be deleted only while an API server runs and no kwok does.
@@ -136,6 +132,22 @@ pub(super) async fn restart(
     }
     events.done(Part::Cluster, CONTROL_PLANE, ready_text(record)).await;
     Ok(())
+}
+
+/// Starts what does not run. What lived on at first may die meanwhile of the others' absence; it is started, too.
+async fn start(environment: &Environment, folder: &Folder, programs: &Programs, found: &Found) -> Result<()> {
+    let run = async || kwokctl::run(environment, folder, programs, Verb::Start).await;
+    let Err(mut error) = run().await else { return Ok(()) };
+    let live = processes::find(folder)?;
+    let ran = |live: &[processes::Process], it| processes::pid(live, it).is_some();
+    if Component::ALL.into_iter().any(|it| ran(&found.live, it) && !ran(&live, it)) {
+        processes::forget_dead(folder, &live)?;
+        match run().await {
+            Ok(()) => return Ok(()),
+            Err(again) => error = again,
+        }
+    }
+    Err(with_evidence(folder, error).hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
 }
 
 /// The port of a dead process: the system closes it a moment after the process is gone.
