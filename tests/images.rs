@@ -257,10 +257,11 @@ fn image_pull_has_each_node_that_may_run_a_sandbox_pull_what_it_does_not_have() 
     namespace.make(&[]);
     let image = "ghcr.io/acme/runtime:1";
     // Simulated nodes pull nothing, and say so.
-    namespace.handsctl(&["image", "pull", image]).exits(0).says(": simulated").says(": 0 pulled");
+    namespace.handsctl(&["image", "pull", image]).exits(0).says("the node is simulated").says(": 0 pulled");
 
     let node = PlayedNode::new(&namespace);
-    let refused = format!("{}: {image}: skipped: tainted {}", node.name, node.taint());
+    let refused =
+        format!("runtime:1 on {}: skipped: {image}: the node is tainted {}", node.name, node.taint());
     namespace.handsctl(&["image", "pull", image]).exits(0).says(&refused);
     let tolerations = format!("- key: {}\\n  operator: Exists\\n", node.taint());
     namespace.config(&format!(
@@ -284,7 +285,7 @@ fn image_pull_has_each_node_that_may_run_a_sandbox_pull_what_it_does_not_have() 
     namespace
         .handsctl(&["image", "pull", image])
         .exits(0)
-        .says(&format!("{}: {image}: there before", node.name));
+        .says(&format!("runtime:1 on {}: {image} was there", node.name));
 
     // What an interrupted run has left is found by the next one.
     let left = json!({ "apiVersion": "v1", "kind": "Pod",

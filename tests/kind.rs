@@ -329,7 +329,7 @@ fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_sa
         "cluster   nodes ready: 1/1 ready",
         "cluster   cluster services: dns, default storage class `standard`",
         "cluster   ingress: deployment.apps/traefik 1/1",
-        "cluster   image docker.all-hands.dev/all-hands-ai/openhands:0.59: loaded to 1 node",
+        "cluster   image openhands:0.59: docker.all-hands.dev/all-hands-ai/openhands:0.59 loaded to 1 node",
         "preflight api v1.",
         "apply     10 created",
         "rollout   deployment.apps/openhands 1/1",
@@ -469,7 +469,7 @@ fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_com
     let image = format!("{}/openhands:0.59", site.own.cluster);
     docker(&["tag", BUSYBOX, &image]);
     site.handsctl(&["image", "load", &image]).exits(0).says("1 image loaded");
-    site.handsctl(&["image", "load", &image]).exits(0).says("the node had it").says("nothing to load");
+    site.handsctl(&["image", "load", &image]).exits(0).says("was on the node").says("nothing to load");
     docker(&["rmi", &image]);
     site.handsctl(&["image", "load", &image]).exits(14).says("error[HC2012]");
 

@@ -79,7 +79,7 @@ fn message(brought: &[Brought]) -> String {
         if loaded > 0 { format!("{} loaded", count(loaded, "image")) } else { "nothing to load".to_owned() };
     let mut parts = vec![first];
     if had > 0 {
-        parts.push(format!("{} there before", count(had, "image")));
+        parts.push(format!("{} there already", count(had, "image")));
     }
     if absent > 0 {
         parts.push(format!("{} not on this computer: handsctl image pull", count(absent, "image")));
@@ -104,11 +104,11 @@ mod tests {
         let brought = |nodes| Brought { image: String::new(), nodes };
         let loaded = brought(Some(Nodes { loaded: 1, had: 1 }));
         let had = brought(Some(Nodes { loaded: 0, had: 2 }));
-        assert_eq!(message(std::slice::from_ref(&had)), "nothing to load, 1 image there before");
+        assert_eq!(message(std::slice::from_ref(&had)), "nothing to load, 1 image there already");
         assert_eq!(message(std::slice::from_ref(&loaded)), "1 image loaded");
         assert_eq!(
             message(&[loaded.clone(), loaded, had, brought(None)]),
-            "2 images loaded, 1 image there before, 1 image not on this computer: handsctl image pull"
+            "2 images loaded, 1 image there already, 1 image not on this computer: handsctl image pull"
         );
     }
 }

@@ -57,7 +57,7 @@ async fn pull_everywhere(
     let failed: Vec<Error> = pulled.into_iter().filter_map(Result::err).collect();
     let mut parts = vec![format!("{} pulled", pulls.len() - failed.len())];
     if had > 0 {
-        parts.push(format!("{had} there before"));
+        parts.push(format!("{had} there already"));
     }
     let message =
         format!("{} on {}: {}", count(sources.len(), "image"), count(nodes.len(), "node"), parts.join(", "));
@@ -88,19 +88,22 @@ async fn sort(sources: &[Source], nodes: &[Value], set: &str, events: &Events) -
             Fate::Pull(pull) => pulls.push(*pull),
             Fate::Has => {
                 had += 1;
-                events.done(Phase::Apply, &title(name, &source.image), "there before").await;
+                events
+                    .done(Phase::Apply, &title(name, &source.image), format!("{} was there", source.image))
+                    .await;
             }
             Fate::Elsewhere(reason) => {
-                events.step(Phase::Apply, &title(name, &source.image), Progress::Skipped, reason).await;
+                let message = format!("{}: the node is {reason}", source.image);
+                events.step(Phase::Apply, &title(name, &source.image), Progress::Skipped, message).await;
             }
         }
     }
     (pulls, had)
 }
 
-/// Name of the step that is about an image on a node.
+/// Name of the step that is about an image on a node: without its registry, which its message has.
 fn title(node: &str, image: &str) -> String {
-    format!("{node}: {image}")
+    format!("{} on {node}", image.rsplit('/').next().unwrap_or(image))
 }
 
 /// What every pull needs.
@@ -122,7 +125,7 @@ impl Site<'_> {
         };
         step(events, Phase::Apply, &name, async {
             match pull::pull(api, pull, patience, events).await? {
-                Pulled::Yes | Pulled::Lifeless(_) => Ok(((), "pulled".to_owned())),
+                Pulled::Yes | Pulled::Lifeless(_) => Ok(((), format!("{} pulled", pull.image))),
                 Pulled::No(findings) => {
                     let error = rollout::explained(&findings);
                     let id = error.id();

@@ -65,7 +65,7 @@ pub(in crate::provider) async fn load(
             Some(site.bring(&image, events).await?)
         } else {
             if needed != Needed::None {
-                let message = format!("{} does not have it", client.engine);
+                let message = format!("{} does not have {name}", client.engine);
                 events.step(Part::Cluster, &step(&name), Progress::Skipped, message).await;
             }
             None
@@ -88,9 +88,9 @@ pub(in crate::provider) async fn nodes_with(
     nodes.into_iter().zip(said).filter(|(_, said)| said.is_some()).map(|(node, _)| node.name).collect()
 }
 
-/// Name of the step that is about an image.
+/// Name of the step that is about an image: without its registry, which its message has.
 fn step(image: &str) -> String {
-    format!("image {image}")
+    format!("image {}", image.rsplit('/').next().unwrap_or(image))
 }
 
 async fn nodes(client: &Client, cluster: &str) -> Result<Vec<Container>> {
@@ -158,7 +158,7 @@ impl Site<'_> {
         events.begin(Part::Cluster, &name, "").await;
         match self.bring_where_missing(image, &name, events).await {
             Ok(nodes) => {
-                events.done(Part::Cluster, &name, words(nodes)).await;
+                events.done(Part::Cluster, &name, format!("{} {}", image.name, words(nodes))).await;
                 Ok(nodes)
             }
             Err(error) => {
@@ -201,9 +201,12 @@ impl Site<'_> {
         })
         .await?;
         let archive = Archive(folder.join("image.tar"));
-        events.begin(Part::Cluster, step, format!("read from {}", self.client.engine)).await;
+        events
+            .begin(Part::Cluster, step, format!("{} is read from {}", image.name, self.client.engine))
+            .await;
         self.client.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
-        events.begin(Part::Cluster, step, format!("brought to {}", nodes.join(", "))).await;
+        let message = format!("{} is brought to {}", image.name, nodes.join(", "));
+        events.begin(Part::Cluster, step, message).await;
         let load = Invocation::new(kind, LOAD)
             .variable("KIND_EXPERIMENTAL_PROVIDER", self.client.engine.name())
             .arguments(["load", "image-archive", "--name", self.cluster, "--nodes", &nodes.join(",")])
@@ -217,14 +220,14 @@ impl Site<'_> {
     }
 }
 
-/// `loaded to 2 nodes`, `all 2 nodes had it`.
+/// `loaded to 2 nodes`, `was on all 2 nodes`.
 fn words(nodes: Nodes) -> String {
     let count = |count: usize| if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
     match (nodes.loaded, nodes.had) {
-        (0, 1) => "the node had it".to_owned(),
-        (0, had) => format!("all {had} nodes had it"),
+        (0, 1) => "was on the node".to_owned(),
+        (0, had) => format!("was on all {had} nodes"),
         (loaded, 0) => format!("loaded to {}", count(loaded)),
-        (loaded, had) => format!("loaded to {}, {had} had it", count(loaded)),
+        (loaded, had) => format!("loaded to {}, was on {had}", count(loaded)),
     }
 }
 
@@ -235,10 +238,10 @@ mod tests {
     #[test]
     fn what_came_of_it_in_words() {
         for (loaded, had, text) in [
-            (0, 1, "the node had it"),
-            (0, 3, "all 3 nodes had it"),
+            (0, 1, "was on the node"),
+            (0, 3, "was on all 3 nodes"),
             (1, 0, "loaded to 1 node"),
-            (2, 1, "loaded to 2 nodes, 1 had it"),
+            (2, 1, "loaded to 2 nodes, was on 1"),
         ] {
             assert_eq!(words(Nodes { loaded, had }), text);
         }
