@@ -521,6 +521,11 @@ fn no_secret_of_the_configuration_is_in_any_output() {
         "[llm]\napi_key = 'SECRET'\napi_key = 'SECRET'\n".to_owned(),
         // Under a name of the user's own.
         "[llm.cheap]\napi_key = 'SECRET'\n".to_owned(),
+        // Among the servers of the agent, and in what the sandbox gets.
+        "[mcp]\nsse_servers = [{ url = \"https://a\", api_key = 'SECRET' }]\n".to_owned(),
+        "[[mcp.stdio_servers]]\nname = \"a\"\ncommand = \"b\"\nenv = { API_TOKEN = 'SECRET', B = { file = \"planted\" } }\n"
+            .to_owned(),
+        "[sandbox.runtime_startup_env_vars]\nGITHUB_TOKEN = 'SECRET'\n".to_owned(),
         // In the environment and a file.
         "[llm]\napi_key = { env = \"PLANTED\" }\n[core]\njwt_secret = { file = \"planted\" }\n".to_owned(),
     ];

@@ -116,9 +116,7 @@ impl Talk<'_> {
             Some(SecretSource::Reference { secret, key }) => {
                 read(&self.session.connection.api, &self.application.namespace, secret, key).await
             }
-            Some(SecretSource::NotRead(reference)) => {
-                Err(format!("the key was not read: {}", SecretSource::NotRead(reference.clone())))
-            }
+            Some(source @ SecretSource::NotRead(_)) => Err(format!("the key was not read: {source}")),
             None => Err(format!("the configuration has no {KEY}")),
         }
     }

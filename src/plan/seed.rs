@@ -67,7 +67,7 @@ impl Seed {
         Self {
             when: settings.deploy.seed_settings,
             model: llm.model.clone(),
-            base_url: llm.base_url.clone(),
+            base_url: llm.base_url.as_ref().map(ToString::to_string),
             agent: agent.unwrap_or_else(|| "CodeActAgent".to_owned()),
             key: settings.secrets.get(KEY).cloned(),
         }

@@ -133,9 +133,15 @@ impl Checker<'_> {
             (Shape::List(inner), Data::List(items)) => self.list(inner, items),
             (Shape::Table(inner), Data::Table(table)) => {
                 self.table(inner, table);
-                true
+                self.complete(inner, table, place)
             }
             (Shape::Reference { .. }, Data::Table(table)) => self.reference(table, place),
+            (Shape::Either(several), data) if several.iter().any(|one| takes(one, data)) => {
+                match several.iter().find(|one| takes(one, data)) {
+                    Some(one) => self.value(one, key, node),
+                    None => true,
+                }
+            }
             (shape, data) => {
                 let (message, label) = self.wrong_type(shape, data, place);
                 self.error(Id::WrongType, message, place, label)
@@ -168,9 +174,7 @@ impl Checker<'_> {
 
     fn table(&mut self, shape: &TableShape, table: &mut Table) {
         let outer = self.consequence;
-        if shape.unknown != Consequence::Ours {
-            self.consequence = shape.unknown;
-        }
+        self.consequence = self.consequence_in(shape);
         table.retain(|name, entry| match (shape.keys.get(name), &shape.other) {
             (Some(key), _) => self.at(name, |checker| checker.key(key, entry)),
             (None, Other::Free) => self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node)),
@@ -191,6 +195,29 @@ impl Checker<'_> {
         self.consequence = outer;
     }
 
+    /// Whether every key is there that must be.
+    fn complete(&mut self, shape: &TableShape, table: &Table, place: &Place) -> Keep {
+        let mut keep = true;
+        for name in &shape.required {
+            // What was there and is wrong has been said.
+            let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
+            if table.contains_key(name) {
+                continue;
+            }
+            keep = false;
+            if !self.found.wrong.contains(&wrong) {
+                let consequence = consequence_of_type(self.consequence_in(shape));
+                let message = format!("`{}` needs `{name}`{consequence}", self.name());
+                self.error(Id::BadValue, message, place, format!("add {name} = \"…\""));
+            }
+        }
+        keep
+    }
+
+    fn consequence_in(&self, shape: &TableShape) -> Consequence {
+        if shape.unknown == Consequence::Ours { self.consequence } else { shape.unknown }
+    }
+
     fn key_name(&mut self, name: &str, name_format: Option<&str>, place: &Place) -> Keep {
         let Some(Err(error)) = name_format.and_then(|known| format::check(known, name)) else { return true };
         let noun = name_format.and_then(format::noun).unwrap_or_default();
@@ -205,7 +232,7 @@ impl Checker<'_> {
             Consequence::Ours => "",
             Consequence::Crash => "; the application would crash at start",
             Consequence::SectionIgnored => "; the application would ignore the whole section",
-            Consequence::KeyIgnored => "; the application would ignore it",
+            Consequence::KeyIgnored | Consequence::KeyDropped => "; the application would ignore it",
         };
         let message = format!("unknown key `{name}` in [{table}]{consequence}");
         let near = closest(name, shape.keys.keys().map(String::as_str));
@@ -215,7 +242,7 @@ impl Checker<'_> {
             (None, None) if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
             (None, None) => String::new(),
         };
-        if self.consequence == Consequence::KeyIgnored {
+        if matches!(self.consequence, Consequence::KeyIgnored | Consequence::KeyDropped) {
             self.report(Id::IgnoredByApp, Severity::Warning, message, entry.key.location.clone(), label);
             return self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node));
         }
@@ -271,7 +298,7 @@ impl Checker<'_> {
         let written = written(&place.location);
         let scalar = !matches!(data, Data::Table(_) | Data::List(_));
         let label = match (shape, data) {
-            (Shape::Text { .. }, _) if scalar => format!("write \"{written}\""),
+            (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{written}\""),
             (Shape::Reference { .. }, _) if scalar => "write it in quotes".to_owned(),
             (Shape::Integer { .. }, Data::Text(text)) if text.parse::<i64>().is_ok() => {
                 format!("write {text}")
@@ -291,9 +318,8 @@ impl Checker<'_> {
         let converts =
             matches!((shape, data), (Shape::Integer { .. } | Shape::Number | Shape::Boolean, Data::Text(_)));
         let consequence = match self.consequence {
-            Consequence::Crash if !converts => "; the application would crash at start",
-            Consequence::SectionIgnored if !converts => "; the application would ignore the whole section",
             Consequence::KeyIgnored => "; the application does not check it and would fail later",
+            other if !converts => consequence_of_type(other),
             _ => "",
         };
         (format!("`{}` must be {}, not {}{consequence}", self.name(), shape.noun(), data.noun()), label)
@@ -321,6 +347,25 @@ impl Checker<'_> {
             let text = entry.node.data.as_text().unwrap_or_default();
             self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.place)) && keep
         })
+    }
+}
+
+/// Whether values of this type are meant by a shape.
+fn takes(shape: &Shape, data: &Data) -> bool {
+    match data {
+        Data::Text(_) | Data::Secret => matches!(shape, Shape::Text { .. } | Shape::Reference { .. }),
+        Data::List(_) => shape.as_list().is_some(),
+        Data::Table(_) => shape.as_table().is_some(),
+        _ => false,
+    }
+}
+
+/// What the application does with a value that it cannot read, or with a table that lacks a key.
+const fn consequence_of_type(consequence: Consequence) -> &'static str {
+    match consequence {
+        Consequence::Crash | Consequence::KeyDropped => "; the application would crash at start",
+        Consequence::SectionIgnored => "; the application would ignore the whole section",
+        Consequence::KeyIgnored | Consequence::Ours => "",
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::format::Quantity;
 use super::openhands::OpenHands;
 use super::ours::{Cluster, Deploy, Resources};
-use super::secret::SecretSource;
+use super::secret::{Redacted, SecretSource};
 use super::shape::{Shape, TableShape};
 use super::tolerations;
 use super::tree::{self, Data, Entry, Layer, Node, Place, Table};
@@ -34,10 +34,21 @@ pub struct Settings {
     pub secrets: BTreeMap<String, SecretSource>,
     /// The other variables of `[deploy].env`.
     pub env: BTreeMap<String, String>,
+    /// Secrets that are parts of those in `secrets`.
+    parts: Vec<Redacted>,
     /// What was written, and what handsctl adds, with places and without secrets.
     tree: Table,
     schema: Arc<TableShape>,
     version: AppVersion,
+}
+
+/// The secrets of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// By the variables of the application that they become.
+    pub sources: BTreeMap<String, SecretSource>,
+    /// Those that are only a part of a variable.
+    pub parts: Vec<Redacted>,
 }
 
 /// One key for `config show --origin`.
@@ -86,7 +97,7 @@ impl Settings {
     pub(super) fn assemble(
         schema: &Arc<TableShape>,
         mut tree: Table,
-        secrets: BTreeMap<String, SecretSource>,
+        secrets: Held,
         env: BTreeMap<String, String>,
     ) -> Result<Self> {
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
@@ -96,7 +107,8 @@ impl Settings {
             cluster: typed(schema, &tree, "cluster")?,
             openhands: openhands(schema, &tree)?,
             deploy,
-            secrets,
+            secrets: secrets.sources,
+            parts: secrets.parts,
             env,
             tree,
             schema: Arc::clone(schema),
@@ -120,6 +132,7 @@ impl Settings {
             SecretSource::Value(value) => Some(value.expose()),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         });
+        let values = values.chain(self.parts.iter().map(Redacted::expose));
         // What is very short stands everywhere.
         let values = values.filter(|value| value.len() >= 6);
         values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
@@ -344,7 +357,8 @@ fn plain(shape: Option<&Shape>, data: &Data) -> Option<toml::Value> {
 fn remove_secrets(shape: &TableShape, table: &mut Table) {
     table.retain(|name, entry| {
         let inner = shape.inner(name);
-        if matches!(entry.node.data, Data::Secret) || matches!(inner, Some(Shape::Reference { .. })) {
+        if matches!(entry.node.data, Data::Secret) || matches!(inner, Some(Shape::Reference { secret: true }))
+        {
             return false;
         }
         if let (Some(Shape::Table(inner)), Data::Table(under)) = (inner, &mut entry.node.data) {

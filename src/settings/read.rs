@@ -1,15 +1,14 @@
 //! The reads: config files, and files that hold secrets. Everything else of this folder is pure.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use super::effective::Settings;
+use super::effective::{Held, Settings};
 use super::layer::{self, Parsed};
 use super::secret::{Redacted, Reference, SecretSource};
 use super::secrets::{self, Found, FoundValue};
 use super::shape::TableShape;
-use super::tree::{self, Layer, Table};
+use super::tree::{self, Layer, Place, Table};
 use super::{check, contradictions, outcome, schema_shape};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -121,18 +120,26 @@ fn flags(flags: &Flags) -> Parsed {
 }
 
 /// Secrets without a look-up.
-fn known(found: Vec<Found>) -> BTreeMap<String, SecretSource> {
-    let source = |found: Found| {
-        let source = match found.value {
+fn known(found: Vec<Found>) -> Held {
+    let mut held = Held::default();
+    for Found { variable, value, .. } in found {
+        let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
             FoundValue::Reference(Reference::Secret { secret, key }) => {
                 SecretSource::Reference { secret, key }
             }
-            FoundValue::Reference(elsewhere) => SecretSource::NotRead(elsewhere),
+            FoundValue::Reference(elsewhere) => SecretSource::NotRead(vec![elsewhere]),
+            FoundValue::Composed(node) => match secrets::compose(&node, Err::<Redacted, Reference>) {
+                Ok(composed) => {
+                    held.parts.extend(composed.parts);
+                    SecretSource::Value(composed.literal)
+                }
+                Err(_) => SecretSource::NotRead(secrets::references(&node)),
+            },
         };
-        (found.variable, source)
-    };
-    found.into_iter().map(source).collect()
+        held.sources.insert(variable, source);
+    }
+    held
 }
 
 #[derive(Default)]
@@ -212,27 +219,28 @@ impl Reading {
         });
     }
 
-    fn resolve(
-        &mut self,
-        found: Vec<Found>,
-        environment: &[(String, String)],
-        directory: &Path,
-    ) -> BTreeMap<String, SecretSource> {
-        let mut secrets = BTreeMap::new();
+    fn resolve(&mut self, found: Vec<Found>, environment: &[(String, String)], directory: &Path) -> Held {
+        let mut held = Held::default();
+        let mut shelf = Shelf { environment, directory, standard_input: None };
         for Found { variable, value, place } in found {
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
                     Ok(SecretSource::Reference { secret, key })
                 }
-                FoundValue::Reference(Reference::Env { env }) => from_variable(environment, &env),
-                FoundValue::Reference(Reference::File { file }) => {
-                    from_file(&base(&place.layer, &place.location.source.name, directory).join(&file), &file)
+                FoundValue::Reference(reference) => {
+                    shelf.look_up(&reference, &place).map(SecretSource::Value)
+                }
+                FoundValue::Composed(node) => {
+                    secrets::compose(&node, |reference| shelf.look_up(&reference, &place)).map(|composed| {
+                        held.parts.extend(composed.parts);
+                        SecretSource::Value(composed.literal)
+                    })
                 }
             };
             match source {
                 Ok(source) => {
-                    secrets.insert(variable, source);
+                    held.sources.insert(variable, source);
                 }
                 Err(reason) => self.diagnostics.push(Diagnostic {
                     id: Id::SecretUnavailable,
@@ -244,7 +252,31 @@ impl Reading {
                 }),
             }
         }
-        secrets
+        held
+    }
+}
+
+/// Where secrets of this computer stand.
+struct Shelf<'a> {
+    environment: &'a [(String, String)],
+    directory: &'a Path,
+    /// What was read from it, because it can be read once.
+    standard_input: Option<Result<Redacted, String>>,
+}
+
+impl Shelf<'_> {
+    fn look_up(&mut self, reference: &Reference, place: &Place) -> Result<Redacted, String> {
+        match reference {
+            Reference::Env { env } => from_variable(self.environment, env),
+            Reference::File { file } if file == Reference::STANDARD_INPUT => {
+                self.standard_input.get_or_insert_with(from_standard_input).clone()
+            }
+            Reference::File { file } => {
+                let folder = base(&place.layer, &place.location.source.name, self.directory);
+                from_file(&folder.join(file), file)
+            }
+            Reference::Secret { secret, .. } => Err(format!("Secret {secret} is read by the container only")),
+        }
     }
 }
 
@@ -256,21 +288,33 @@ fn base(layer: &Layer, name: &str, directory: &Path) -> PathBuf {
     }
 }
 
-fn from_variable(environment: &[(String, String)], name: &str) -> Result<SecretSource, String> {
+fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacted, String> {
     match environment.iter().find(|(variable, _)| variable == name) {
-        Some((_, value)) if !value.is_empty() => Ok(SecretSource::Value(Redacted::new(value.clone()))),
+        Some((_, value)) if !value.is_empty() => Ok(Redacted::new(value.clone())),
         Some(_) => Err(format!("the environment variable {name} is empty")),
         None => Err(format!("the environment variable {name} is not set")),
     }
 }
 
 /// One line break at the end belongs to the editor, not to the secret.
-fn from_file(path: &Path, written: &str) -> Result<SecretSource, String> {
+fn from_file(path: &Path, written: &str) -> Result<Redacted, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {written}: {error}"))?;
-    let secret =
-        text.strip_suffix('\n').map_or(text.as_str(), |rest| rest.strip_suffix('\r').unwrap_or(rest));
+    without_line_break(&text, written)
+}
+
+fn from_standard_input() -> Result<Redacted, String> {
+    if std::io::stdin().is_terminal() {
+        return Err("standard input is a terminal: pipe the secret into the command".to_owned());
+    }
+    let text = std::io::read_to_string(std::io::stdin())
+        .map_err(|error| format!("cannot read standard input: {error}"))?;
+    without_line_break(&text, "standard input")
+}
+
+fn without_line_break(text: &str, written: &str) -> Result<Redacted, String> {
+    let secret = text.strip_suffix('\n').map_or(text, |rest| rest.strip_suffix('\r').unwrap_or(rest));
     if secret.is_empty() {
         return Err(format!("{written} is empty"));
     }
-    Ok(SecretSource::Value(Redacted::new(secret)))
+    Ok(Redacted::new(secret))
 }

@@ -60,7 +60,7 @@ pub enum Reference {
     },
     /// A file on this computer; one line break at its end is not part of the secret.
     File {
-        /// Path, relative to the file that names it.
+        /// Path, relative to the file that names it; `-` is standard input.
         file: String,
     },
     /// A Secret that is in the application's namespace already.
@@ -75,6 +75,8 @@ pub enum Reference {
 impl Reference {
     /// The keys of the three forms.
     pub const FORMS: &'static [&'static [&'static str]] = &[&["env"], &["file"], &["secret", "key"]];
+    /// The path that means standard input.
+    pub const STANDARD_INPUT: &'static str = "-";
 }
 
 /// A value of `[deploy].env`: a text, or a reference to a secret.
@@ -102,8 +104,8 @@ pub enum Secret {
 pub enum SecretSource {
     /// The value goes into a Secret of the set.
     Value(Redacted),
-    /// The same, but the variable or file was not looked up: `render` needs no secret.
-    NotRead(Reference),
+    /// The same, but variables or files were not looked up: `render` needs no secret.
+    NotRead(Vec<Reference>),
     /// The container reads a Secret that is there already.
     Reference {
         /// Name of the Secret, in the application's namespace.
@@ -118,11 +120,23 @@ impl std::fmt::Display for SecretSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Value(_) => f.write_str("the configuration"),
-            Self::NotRead(Reference::Env { env }) => write!(f, "environment variable {env}"),
-            Self::NotRead(Reference::File { file }) => write!(f, "file {file}"),
-            Self::NotRead(Reference::Secret { secret, key }) | Self::Reference { secret, key } => {
-                write!(f, "secret/{secret}, key {key}")
+            Self::NotRead(references) => {
+                let words: Vec<String> = references.iter().map(ToString::to_string).collect();
+                f.write_str(&words.join(", "))
             }
+            Self::Reference { secret, key } => write!(f, "secret/{secret}, key {key}"),
+        }
+    }
+}
+
+/// Where the value stands.
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env { env } => write!(f, "environment variable {env}"),
+            Self::File { file } if file == Self::STANDARD_INPUT => f.write_str("standard input"),
+            Self::File { file } => write!(f, "file {file}"),
+            Self::Secret { secret, key } => write!(f, "secret/{secret}, key {key}"),
         }
     }
 }
@@ -139,7 +153,7 @@ fn reference_schema(text: &str) -> Schema {
             },
             {
                 "type": "object", "required": ["file"], "additionalProperties": false,
-                "properties": { "file": { "type": "string", "description": "Path, relative to this file." } }
+                "properties": { "file": { "type": "string", "description": "Path, relative to this file; `-` is standard input." } }
             },
             {
                 "type": "object", "required": ["secret", "key"], "additionalProperties": false,

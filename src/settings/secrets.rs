@@ -25,6 +25,8 @@ pub(super) struct Found {
 pub(super) enum FoundValue {
     Literal(Redacted),
     Reference(Reference),
+    /// A list or table with references in it, which becomes one Python literal.
+    Composed(Node),
 }
 
 /// What was taken out.
@@ -71,7 +73,9 @@ impl Taker {
                         self.table(inner, named);
                     }
                 }
-                _ if holds_secret(name, typed.is_none(), &entry.node) => self.container(entry),
+                _ if holds_secret(name, typed.is_none(), self.takes_references(), &entry.node) => {
+                    self.container(entry);
+                }
                 _ => {}
             }
             self.path.pop();
@@ -93,6 +97,11 @@ impl Taker {
         self.found(variable, &mut entry.node);
     }
 
+    /// Whether what looks like a reference is one, where the value itself is free.
+    fn takes_references(&self) -> bool {
+        matches!(self.path.first().map(String::as_str), Some("mcp" | "sandbox"))
+    }
+
     /// A list or table that the application also reads from one variable, as a Python literal.
     fn container(&mut self, entry: &mut Entry) {
         let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -106,18 +115,24 @@ impl Taker {
             let label = "no environment variable reaches this place".to_owned();
             return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
         };
-        let literal = match &entry.node.data {
-            Data::Text(text) => text.clone(),
-            _ => write::python(&entry.node),
-        };
         let place = entry.node.place.clone();
-        self.warn_if_visible(&place, &variable, format!("moved to a Secret as a whole, as {variable}"));
-        entry.node.data = Data::Secret;
-        self.taken.secrets.push(Found {
-            variable,
-            value: FoundValue::Literal(Redacted::new(literal)),
-            place,
-        });
+        let names = references(&entry.node);
+        if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
+            let message =
+                format!("`{}` reaches the application as one value, {variable}", dotted(&self.path));
+            let label =
+                "a Secret of the cluster cannot be a part of it: { env = \"NAME\" } or { file = \"path\" }";
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &place, label.to_owned());
+        }
+        if holds_secret("", false, false, &entry.node) {
+            self.warn_if_visible(&place, &variable, format!("moved to a Secret as a whole, as {variable}"));
+        }
+        let data = std::mem::replace(&mut entry.node.data, Data::Secret);
+        let value = match data {
+            Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
+            data => FoundValue::Composed(Node { data, place: place.clone() }),
+        };
+        self.taken.secrets.push(Found { variable, value, place });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
@@ -205,7 +220,7 @@ impl Taker {
 }
 
 /// The variable that the application reads a key from.
-fn variable(path: &[String]) -> Option<String> {
+pub(super) fn variable(path: &[String]) -> Option<String> {
     match path {
         [table, key] if table == "core" => Some(key.to_ascii_uppercase()),
         [table, key] => Some(format!("{table}_{key}").to_ascii_uppercase()),
@@ -213,9 +228,12 @@ fn variable(path: &[String]) -> Option<String> {
     }
 }
 
-/// A checked table as a reference.
+/// A table as a reference, where it is one.
 fn reference(table: &Table) -> Option<Reference> {
     let text = |name: &str| table.get(name).and_then(|entry| entry.node.data.as_text()).map(str::to_owned);
+    let is_form =
+        |form: &&[&str]| form.len() == table.len() && form.iter().all(|key| table.contains_key(*key));
+    Reference::FORMS.iter().copied().find(|form| is_form(form))?;
     if let Some(env) = text("env") {
         return Some(Reference::Env { env });
     }
@@ -225,11 +243,88 @@ fn reference(table: &Table) -> Option<Reference> {
     Some(Reference::Secret { secret: text("secret")?, key: text("key")? })
 }
 
-/// Whether a text under a name that says so stands in here; `inside`: whether `name` itself is one that no type knows.
-fn holds_secret(name: &str, inside: bool, node: &Node) -> bool {
+/// Every reference in a value.
+pub(super) fn references(node: &Node) -> Vec<Reference> {
     match &node.data {
-        Data::Table(table) => table.iter().any(|(name, entry)| holds_secret(name, true, &entry.node)),
-        Data::List(items) => items.iter().any(|item| holds_secret(name, inside, item)),
+        Data::Table(table) => reference(table).map_or_else(
+            || table.values().flat_map(|entry| references(&entry.node)).collect(),
+            |reference| vec![reference],
+        ),
+        Data::List(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A list or table as the application reads it from a variable, and the secrets that stand in it.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// A Python literal.
+    pub literal: Redacted,
+    /// Each secret by itself: what a container says may have it without the rest.
+    pub parts: Vec<Redacted>,
+}
+
+/// A value with what `look_up` says in the place of every reference.
+///
+/// # Errors
+/// The first that `look_up` has.
+pub(super) fn compose<E>(
+    node: &Node,
+    look_up: impl FnMut(Reference) -> Result<Redacted, E>,
+) -> Result<Composed, E> {
+    let mut composer = Composer { look_up, parts: Vec::new() };
+    let filled = composer.filled("", node)?;
+    Ok(Composed { literal: Redacted::new(write::python(&filled)), parts: composer.parts })
+}
+
+struct Composer<F> {
+    look_up: F,
+    parts: Vec<Redacted>,
+}
+
+impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
+    fn filled(&mut self, name: &str, node: &Node) -> Result<Node, E> {
+        let data = match &node.data {
+            Data::Table(table) => match reference(table) {
+                Some(reference) => {
+                    let secret = (self.look_up)(reference)?;
+                    let text = secret.expose().to_owned();
+                    self.parts.push(secret);
+                    Data::Text(text)
+                }
+                None => Data::Table(self.table(table)?),
+            },
+            Data::List(items) => {
+                let filled: Result<_, E> = items.iter().map(|item| self.filled(name, item)).collect();
+                Data::List(filled?)
+            }
+            Data::Text(text) if is_sensitive(name) => {
+                self.parts.push(Redacted::new(text.clone()));
+                Data::Text(text.clone())
+            }
+            data => data.clone(),
+        };
+        Ok(Node { data, place: node.place.clone() })
+    }
+
+    fn table(&mut self, table: &Table) -> Result<Table, E> {
+        let entry = |(name, entry): (&String, &Entry)| {
+            let node = self.filled(name, &entry.node)?;
+            Ok((name.clone(), Entry { key: entry.key.clone(), node }))
+        };
+        table.iter().map(entry).collect()
+    }
+}
+
+/// Whether a text under a name that says so stands in here, or a reference where `references` are taken; `inside`:
+/// whether `name` itself is one that no type knows.
+fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool {
+    match &node.data {
+        Data::Table(table) => {
+            (references && reference(table).is_some())
+                || table.iter().any(|(name, entry)| holds_secret(name, true, references, &entry.node))
+        }
+        Data::List(items) => items.iter().any(|item| holds_secret(name, inside, references, item)),
         Data::Text(text) => inside && !text.is_empty() && is_sensitive(name),
         _ => false,
     }

@@ -78,7 +78,6 @@ fn in_value(
     match value.get_ref() {
         DeValue::Table(table) => {
             let inner = match shape {
-                Some(Shape::Table(inner)) => Some(inner),
                 // A reference names a secret and is none; what is no reference may hold the secret itself.
                 Some(Shape::Reference { .. }) => {
                     if !is_reference(table) {
@@ -86,15 +85,12 @@ fn in_value(
                     }
                     return;
                 }
-                _ => None,
+                shape => shape.and_then(Shape::as_table),
             };
             in_table(inner, table, found);
         }
         DeValue::Array(items) if !matches!(shape, Some(Shape::Reference { .. })) => {
-            let inner = match shape {
-                Some(Shape::List(inner)) => Some(&**inner),
-                _ => None,
-            };
+            let inner = shape.and_then(Shape::as_list);
             for item in items {
                 in_value(inner, known, name, item, found);
             }

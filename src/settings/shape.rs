@@ -21,6 +21,8 @@ pub(super) enum Shape {
     List(Box<Shape>),
     /// A table with keys of its own.
     Table(TableShape),
+    /// One of several, by the type of the value.
+    Either(Vec<Shape>),
     /// A text or a reference to a secret; `secret`: the text itself is one too.
     Reference { secret: bool },
 }
@@ -29,6 +31,8 @@ pub(super) enum Shape {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableShape {
     pub keys: BTreeMap<String, Key>,
+    /// Keys that must be there.
+    pub required: Vec<String>,
     pub other: Other,
     pub unknown: Consequence,
 }
@@ -50,8 +54,10 @@ pub(super) enum Consequence {
     Crash,
     /// It logs a warning and uses none of the table.
     SectionIgnored,
-    /// It logs a warning and uses the rest.
+    /// It logs a warning and uses the rest, whose types it does not check.
     KeyIgnored,
+    /// It uses the rest without a word; a value of a wrong type stops it.
+    KeyDropped,
 }
 
 /// A key and its remarks.
@@ -121,8 +127,12 @@ impl<'a> Reader<'a> {
         if let Some(allowed) = allowed_texts(schema) {
             return Ok(Shape::Text { format: None, allowed });
         }
-        if let Some(inner) = without_null(&schema["anyOf"]) {
-            return self.shape(inner);
+        match &without_null(&schema["anyOf"])[..] {
+            [] => {}
+            [only] => return self.shape(only),
+            several => {
+                return several.iter().map(|one| self.shape(one)).collect::<Result<_>>().map(Shape::Either);
+            }
         }
         match type_name(&schema["type"]) {
             Some("boolean") => Ok(Shape::Boolean),
@@ -155,9 +165,12 @@ impl<'a> Reader<'a> {
             Some("crash") => Consequence::Crash,
             Some("section") => Consequence::SectionIgnored,
             Some("key") => Consequence::KeyIgnored,
+            Some("dropped") => Consequence::KeyDropped,
             Some(other) => return Err(Unreadable(format!("x-unknown = {other}"))),
         };
-        Ok(TableShape { keys, other, unknown })
+        let names = schema["required"].as_array().into_iter().flatten();
+        let required = names.filter_map(Json::as_str).map(str::to_owned).collect();
+        Ok(TableShape { keys, required, other, unknown })
     }
 
     fn key(&self, schema: &'a Json) -> Result<Key> {
@@ -190,12 +203,10 @@ fn is_nullable(schema: &Json) -> bool {
         || schema["anyOf"].as_array().is_some_and(|options| options.iter().any(null))
 }
 
-/// The other one of `anyOf: [X, null]`.
-fn without_null(any_of: &Json) -> Option<&Json> {
-    let options = any_of.as_array()?;
-    let mut others = options.iter().filter(|option| option["type"] != "null");
-    let only = others.next()?;
-    others.next().is_none().then_some(only)
+/// The others of `anyOf: [X, Y, null]`.
+fn without_null(any_of: &Json) -> Vec<&Json> {
+    let options = any_of.as_array().into_iter().flatten();
+    options.filter(|option| option["type"] != "null").collect()
 }
 
 /// The texts of `enum: […]` and of `oneOf: [{ const: … }, …]`.
@@ -227,8 +238,8 @@ fn integer(schema: &Json) -> Shape {
 
 impl Shape {
     /// What it is called in a message: `a string`.
-    pub(super) fn noun(&self) -> &'static str {
-        match self {
+    pub(super) fn noun(&self) -> String {
+        let noun = match self {
             Shape::Any => "any value",
             Shape::Boolean => "a boolean",
             Shape::Integer { .. } => "an integer",
@@ -237,6 +248,28 @@ impl Shape {
             Shape::List(_) => "an array",
             Shape::Table(_) => "a table",
             Shape::Reference { .. } => "a string or a secret reference",
+            Shape::Either(several) => {
+                return several.iter().map(Shape::noun).collect::<Vec<_>>().join(" or ");
+            }
+        };
+        noun.to_owned()
+    }
+
+    /// The table that it is or can be.
+    pub(super) fn as_table(&self) -> Option<&TableShape> {
+        match self {
+            Shape::Table(table) => Some(table),
+            Shape::Either(several) => several.iter().find_map(Shape::as_table),
+            _ => None,
+        }
+    }
+
+    /// What the items of the list are that it is or can be.
+    pub(super) fn as_list(&self) -> Option<&Shape> {
+        match self {
+            Shape::List(inner) => Some(inner),
+            Shape::Either(several) => several.iter().find_map(Shape::as_list),
+            _ => None,
         }
     }
 }

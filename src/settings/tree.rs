@@ -153,7 +153,7 @@ pub(super) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
 
 fn free() -> TableShape {
     use super::shape::{Consequence, Other};
-    TableShape { keys: BTreeMap::new(), other: Other::Free, unknown: Consequence::Ours }
+    TableShape { keys: BTreeMap::new(), required: Vec::new(), other: Other::Free, unknown: Consequence::Ours }
 }
 
 /// What stands at a path.

@@ -9,6 +9,7 @@ mod field;
 mod image;
 mod name;
 mod quantity;
+mod server;
 mod version;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use field::{ItemSelector, OwnedField};
 pub use image::ImageRef;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, VariableName};
 pub use quantity::Quantity;
+pub use server::{HttpUrl, Program, ServerName, ServerUrl};
 pub use version::KubernetesVersion;
 
 /// What is wrong with a text, and where in it.
@@ -59,6 +61,10 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (KubernetesVersion::FORMAT, "a Kubernetes version", KubernetesVersion::check),
     (OwnedField::FORMAT, "a field of an object", OwnedField::check),
     (Address::FORMAT, "an IP address", Address::check),
+    (HttpUrl::FORMAT, "a URL", HttpUrl::check),
+    (ServerUrl::FORMAT, "a server's URL", ServerUrl::check),
+    (ServerName::FORMAT, "a server's name", ServerName::check),
+    (Program::FORMAT, "a program", Program::check),
 ];
 
 /// Checks `text` against a format of the JSON Schema; None where the format is not one of ours.

@@ -33,6 +33,7 @@ macro_rules! name {
         formatted!($type, $format);
     };
 }
+pub(super) use name;
 
 name!(
     /// An RFC 1123 label: lowercase letters, digits and `-`, at most 63.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
+use super::{Condenser, FreeTable};
 
 /// The agent that is used where no other is named, and named ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub struct NamedAgent {
     pub options: AgentOptions,
     /// How long conversations are shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub condenser: Option<FreeTable>,
+    pub condenser: Option<Condenser>,
     /// Which model answers what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_routing: Option<FreeTable>,
@@ -45,6 +45,8 @@ pub struct NamedAgent {
 #[schemars(extend("x-unknown" = "section"))]
 pub struct AgentOptions {
     /// Whether the agent runs in the terminal client.
+    #[schemars(extend("x-since" = "0.55"))]
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the terminal client uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cli_mode: Option<bool>,
@@ -55,55 +57,74 @@ pub struct AgentOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classpath: Option<String>,
     /// File name of the system prompt.
+    #[schemars(extend("x-since" = "0.46"))]
+    #[schemars(extend("default" = "system_prompt.j2"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt_filename: Option<String>,
-    /// Whether the agent may browse; default true.
+    /// Whether the agent may browse.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_browsing: Option<bool>,
     /// Whether a model edits files.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_llm_editor: Option<bool>,
-    /// Whether the agent has the standard editor; default true.
+    /// Whether the agent has the standard editor.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_editor: Option<bool>,
-    /// Whether the agent has Jupyter; default true.
+    /// Whether the agent has Jupyter.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_jupyter: Option<bool>,
-    /// Whether the agent has a shell; default true.
+    /// Whether the agent has a shell.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_cmd: Option<bool>,
-    /// Whether the agent has the thinking tool; default true.
+    /// Whether the agent has the thinking tool.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_think: Option<bool>,
-    /// Whether the agent has the finishing tool; default true.
+    /// Whether the agent has the finishing tool.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_finish: Option<bool>,
     /// Whether the agent may ask for a shorter history.
+    #[schemars(extend("x-since" = "0.48"))]
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_condensation_request: Option<bool>,
-    /// Whether prompts are extended; default true.
+    /// Whether prompts are extended.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_prompt_extensions: Option<bool>,
-    /// Whether the agent has the tools of `[mcp]`; default true.
+    /// Whether the agent has the tools of `[mcp]`.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_mcp: Option<bool>,
     /// Names of microagents that are switched off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_microagents: Option<Vec<String>>,
-    /// Whether the history is cut at the model's limit; default true.
+    /// Whether the history is cut at the model's limit.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_history_truncation: Option<bool>,
-    /// Whether elements of a page are marked in screenshots; default true.
+    /// Whether elements of a page are marked in screenshots.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_som_visual_browsing: Option<bool>,
-    /// Whether the agent keeps a list of tasks; default true.
+    /// Whether the agent keeps a list of tasks.
+    #[schemars(extend("x-since" = "0.54"))]
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_plan_mode: Option<bool>,
     /// Whether an agent that goes round in circles is stopped.
-    #[schemars(extend("x-since" = "0.61"))]
+    #[schemars(extend("x-since" = "1.0"))]
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_stuck_detection: Option<bool>,
     /// Runtime that the agent's tools are chosen for.
+    #[schemars(extend("x-since" = "0.57"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
 }

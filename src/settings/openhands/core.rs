@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::format::HttpUrl;
 use crate::settings::secret::Secret;
 
 /// What runs sandboxes. OpenHands has others; handsctl deploys only this one.
@@ -39,26 +40,33 @@ pub struct Core {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
     /// Name of the agent that is used where none is asked for.
+    #[schemars(extend("default" = "CodeActAgent"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_agent: Option<String>,
     /// Where settings and conversations are kept. `memory` loses them with the pod.
+    #[schemars(extend("default" = "local"))]
     #[schemars(extend("x-aliases" = {"gcs": "google_cloud", "gs": "google_cloud", "google": "google_cloud", "googlecloud": "google_cloud", "aws": "s3", "file": "local", "disk": "local", "in_memory": "memory"}))]
     #[schemars(extend("x-otherwise" = "the application would silently keep everything in memory"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_store: Option<FileStore>,
     /// Directory or bucket of the file store; the image sets `/.openhands`.
+    #[schemars(extend("default" = "/.openhands"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_store_path: Option<String>,
     /// Address that is told about every change in the file store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_store_web_hook_url: Option<String>,
+    pub file_store_web_hook_url: Option<HttpUrl>,
     /// Headers of those calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_store_web_hook_headers: Option<BTreeMap<String, String>>,
     /// Whether changes are told several at a time.
+    #[schemars(extend("x-since" = "0.52"))]
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_store_web_hook_batch: Option<bool>,
     /// Whether sandboxes run a browser.
+    #[schemars(extend("x-since" = "0.49"))]
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_browser: Option<bool>,
     /// Where headless runs save what happened.
@@ -66,6 +74,7 @@ pub struct Core {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_trajectory_path: Option<String>,
     /// Whether they save screenshots with it.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only headless runs save trajectories"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_screenshots_in_trajectory: Option<bool>,
@@ -84,70 +93,90 @@ pub struct Core {
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mount_path: Option<String>,
-    /// Where the sandbox's volume is mounted; default `/workspace`.
+    /// Where the sandbox's volume is mounted.
+    #[schemars(extend("default" = "/workspace"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mount_path_in_sandbox: Option<String>,
     /// Rewrites the path of the workspace.
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mount_rewrite: Option<String>,
-    /// Directory for caches; default `/tmp/cache`.
+    /// Directory for caches.
+    #[schemars(extend("default" = "/tmp/cache"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<String>,
     /// Whether commands in the sandbox run as the user `openhands`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_openhands: Option<bool>,
-    /// Steps after which a task is stopped; default 500.
+    /// Steps after which a task is stopped.
+    #[schemars(extend("default" = 500))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<i64>,
     /// Cost after which a task is stopped, in US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_budget_per_task: Option<f64>,
     /// Whether an empty workspace becomes a Git repository.
+    #[schemars(extend("x-since" = "0.49"))]
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_git_in_empty_workspace: Option<bool>,
     /// Whether logs are written without colour.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_color: Option<bool>,
     /// Signs the tokens of the web interface; made and kept in the file store where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt_secret: Option<Secret>,
     /// Whether the application logs more.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<bool>,
     /// Largest upload in megabytes; 0: no limit.
+    #[schemars(extend("default" = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_uploads_max_file_size_mb: Option<i64>,
     /// Whether uploads are restricted to some file types.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_uploads_restrict_file_types: Option<bool>,
     /// Those file types; `.*` is every one.
+    #[schemars(extend("default" = [".*"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_uploads_allowed_extensions: Option<Vec<String>>,
     /// Whether the terminal client reads several lines.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the terminal client uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cli_multiline_input: Option<bool>,
-    /// Age at which conversations are no longer listed, in seconds; default 864000.
+    /// Age at which conversations are no longer listed, in seconds.
+    #[schemars(extend("default" = 864_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_max_age_seconds: Option<i64>,
     /// Whether long conversations are shortened where no `[condenser]` is given.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_default_condenser: Option<bool>,
-    /// Conversations that one user may run at a time; default 3.
+    /// Conversations that one user may run at a time.
+    #[schemars(extend("default" = 3))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent_conversations: Option<i64>,
     /// Host and port of the application's own MCP server.
+    #[schemars(extend("default" = "localhost:3000"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_host: Option<String>,
     /// Name in commits that the agent makes.
+    #[schemars(extend("x-since" = "0.52"))]
+    #[schemars(extend("default" = "openhands"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_user_name: Option<String>,
     /// Address in commits that the agent makes.
+    #[schemars(extend("x-since" = "0.52"))]
+    #[schemars(extend("default" = "openhands@all-hands.dev"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_user_email: Option<String>,
     /// Seconds that a client waits for an answer.
     #[schemars(extend("x-since" = "0.60"))]
+    #[schemars(extend("default" = 30))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_wait_timeout: Option<i64>,
 }

@@ -20,7 +20,7 @@ pub struct Kubernetes {
     pub pvc_storage_size: Quantity,
     /// StorageClass of those volumes; absent: the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-not-empty" = "an empty text would switch dynamic provisioning off: leave the key out"))]
+    #[schemars(extend("x-not-empty" = "an empty text would switch dynamic provisioning off: leave the key out", "examples" = ["standard"]))]
     pub pvc_storage_class: Option<DnsName>,
     /// What the scheduler sets aside for a sandbox; on local clusters 250m.
     pub resource_cpu_request: Quantity,
@@ -73,6 +73,7 @@ impl Default for Kubernetes {
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Security {
     /// Whether actions are confirmed first.
+    #[schemars(extend("default" = false))]
     pub confirmation_mode: bool,
     /// Name of the analyzer that judges actions.
     #[serde(skip_serializing_if = "Option::is_none")]

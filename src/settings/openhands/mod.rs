@@ -5,18 +5,24 @@
 //! first version that may know the key.
 
 mod agent;
+mod condenser;
 mod core;
 mod kubernetes;
 mod llm;
+mod mcp;
+mod model_routing;
 mod sandbox;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{Agent, AgentOptions, NamedAgent};
+pub use condenser::{Condenser, CondenserModel, CondenserType};
 pub use core::{Core, FileStore, Runtime};
 pub use kubernetes::{Kubernetes, Security};
 pub use llm::{Llm, LlmOptions};
+pub use mcp::Mcp;
+pub use model_routing::{ModelRouting, Router};
 pub use sandbox::Sandbox;
 
 /// A table whose keys are not checked: it reaches the application as it is written.
@@ -53,11 +59,12 @@ pub struct OpenHands {
     /// What the agent may do without being asked.
     pub security: Security,
     /// How long conversations are shortened.
-    pub condenser: FreeTable,
+    pub condenser: Condenser,
     /// Servers of the Model Context Protocol.
-    pub mcp: FreeTable,
+    pub mcp: Mcp,
     /// Settings of extensions.
     pub extended: FreeTable,
     /// Which model answers what.
-    pub model_routing: FreeTable,
+    #[schemars(extend("x-since" = "0.56"))]
+    pub model_routing: ModelRouting,
 }

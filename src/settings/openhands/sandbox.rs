@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FreeTable;
 use crate::settings::format::{ImageRef, VariableName};
-use crate::settings::secret::Secret;
+use crate::settings::secret::{Secret, Value};
 
 /// What conversations run in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -15,21 +15,26 @@ use crate::settings::secret::Secret;
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Sandbox {
     /// Address of a remote runtime.
+    #[schemars(extend("default" = "http://localhost:8000"))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_api_url: Option<String>,
     /// Address of a local runtime.
+    #[schemars(extend("default" = "http://localhost"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_runtime_url: Option<String>,
     /// Whether a conversation's pod stays when the conversation is closed.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_runtime_alive: Option<bool>,
     /// Whether closed runtimes are paused instead of stopped.
+    #[schemars(extend("default" = true))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_closed_runtimes: Option<bool>,
     /// Whether all containers are removed at the end.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rm_all_containers: Option<bool>,
@@ -38,6 +43,7 @@ pub struct Sandbox {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
     /// Image from which a runtime image is built.
+    #[schemars(extend("default" = "nikolaik/python-nodejs:python3.12-nodejs22"))]
     #[schemars(extend("x-ignored" = "handsctl always sets runtime_container_image, and only without it this one is used"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_container_image: Option<String>,
@@ -48,18 +54,22 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "sandboxes run as root"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
-    /// Seconds that one action may take; default 120.
+    /// Seconds that one action may take.
+    #[schemars(extend("default" = 120))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
     /// Seconds that a remote runtime may take to start.
+    #[schemars(extend("default" = 180))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_init_timeout: Option<i64>,
     /// Seconds that a call to a remote runtime may take.
+    #[schemars(extend("default" = 180))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_api_timeout: Option<i64>,
     /// Whether such calls are repeated.
+    #[schemars(extend("default" = true))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_enable_retries: Option<bool>,
@@ -68,18 +78,21 @@ pub struct Sandbox {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_class: Option<String>,
     /// Whether files are linted after an edit.
+    #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_auto_lint: Option<bool>,
     /// Whether the container uses the host's network.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_host_network: Option<bool>,
     /// Further networks of the container.
+    #[schemars(extend("x-since" = "0.55"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
-    #[schemars(extend("x-since" = "0.46"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_networks: Option<Vec<String>>,
     /// Address of the host that the container's ports are bound to.
+    #[schemars(extend("default" = "0.0.0.0"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_binding_address: Option<String>,
@@ -87,10 +100,12 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_build_args: Option<Vec<String>>,
-    /// Whether plugins are started; default true.
+    /// Whether plugins are started.
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initialize_plugins: Option<bool>,
     /// Whether the runtime image is built anew.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_rebuild_runtime: Option<bool>,
@@ -98,10 +113,11 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_deps: Option<String>,
-    /// Environment variables of the sandboxes' pods.
+    /// Environment variables of the sandboxes' pods; a value may be a secret reference, and then all of them reach the
+    /// application through a Secret.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime_startup_env_vars: Option<BTreeMap<VariableName, String>>,
+    pub runtime_startup_env_vars: Option<BTreeMap<VariableName, Value>>,
     /// `BrowserGym` environment of an evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub browsergym_eval_env: Option<String>,
@@ -109,14 +125,17 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Seconds after which an idle conversation is closed; default 3600.
+    /// Seconds after which an idle conversation is closed.
+    #[schemars(extend("default" = 3600))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub close_delay: Option<i64>,
     /// Size of a remote runtime.
+    #[schemars(extend("default" = 1))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_resource_factor: Option<i64>,
     /// Whether the container gets a GPU.
+    #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_gpu: Option<bool>,
@@ -141,8 +160,8 @@ pub struct Sandbox {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<String>,
     /// GPUs that the container sees.
-    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[schemars(extend("x-since" = "0.46"))]
+    #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda_visible_devices: Option<String>,
 }

@@ -26,9 +26,11 @@ fn sample(shape: &Shape) -> String {
             Some("image") => "\"example.com/openhands:1.6\"".to_owned(),
             Some("kubernetes-version") => "\"v1.34.4\"".to_owned(),
             Some("ip-address") => "\"127.0.0.1\"".to_owned(),
+            Some("http-url" | "server-url") => "\"https://example.com\"".to_owned(),
             _ => "\"text\"".to_owned(),
         },
         Shape::List(inner) => format!("[{}]", sample(inner)),
+        Shape::Either(several) => several.last().map(sample).unwrap_or_default(),
         Shape::Reference { .. } => "{ secret = \"name\", key = \"key\" }".to_owned(),
         Shape::Table(table) => {
             let pairs: Vec<String> =
@@ -52,7 +54,19 @@ fn sample(shape: &Shape) -> String {
 fn is_alone(table: &str, name: &str) -> bool {
     !matches!(
         (table, name),
-        ("deploy", "existing_claim" | "strategy" | "node_port") | ("cluster", "https_port")
+        ("deploy", "existing_claim" | "strategy" | "node_port")
+            | ("cluster", "https_port")
+            | ("agent", "llm_config")
+            | (
+                "condenser",
+                "attention_window"
+                    | "condensers"
+                    | "keep_first"
+                    | "llm_config"
+                    | "max_event_length"
+                    | "max_events"
+                    | "max_size"
+            )
     )
 }
 
@@ -63,7 +77,14 @@ fn every_key_of_the_schema_reaches_its_type() {
         let Shape::Table(shape) = shape else { panic!("{table} is no table") };
         writeln!(text, "[{table}]").expect("text");
         for (name, key) in shape.keys.iter().filter(|(name, _)| is_alone(table, name)) {
-            let value = if *name == "image" { "\"a:1.6\"".to_owned() } else { sample(&key.shape) };
+            let value = match (table.as_str(), name.as_str()) {
+                ("deploy", "image") => "\"a:1.6\"".to_owned(),
+                // One variable of the application's: a Secret of the cluster cannot be a part of it.
+                ("mcp", _) | ("sandbox", "runtime_startup_env_vars") => {
+                    sample(&key.shape).replace("{ secret = \"name\", key = \"key\" }", "\"text\"")
+                }
+                _ => sample(&key.shape),
+            };
             writeln!(text, "{name} = {value}").expect("text");
         }
     }
@@ -80,6 +101,32 @@ fn every_key_of_the_schema_reaches_its_type() {
     assert!(settings.secrets.contains_key("LLM_API_KEY") && settings.secrets.contains_key("JWT_SECRET"));
     // What was typed is what was written: nothing fell into a map of names.
     assert!(settings.openhands.llm.named.is_empty() && settings.openhands.agent.named.is_empty());
+}
+
+#[test]
+fn every_way_to_shorten_conversations_takes_its_own_keys() {
+    let condensers = [
+        "type = \"noop\"",
+        "type = \"observation_masking\"\nattention_window = 5",
+        "type = \"browser_output_masking\"\nattention_window = 5",
+        "type = \"recent\"\nkeep_first = 0\nmax_events = 10",
+        "type = \"llm\"\nllm_config = \"fast\"\nkeep_first = 1\nmax_size = 10\nmax_event_length = 100",
+        "type = \"amortized\"\nkeep_first = 1\nmax_size = 10",
+        "type = \"llm_attention\"\nllm_config = \"llm\"\nmax_size = 10",
+        "type = \"structured\"\nllm_config = { model = \"m\" }",
+        "type = \"pipeline\"\ncondensers = [{ type = \"noop\" }]",
+        "type = \"conversation_window\"",
+    ];
+    for condenser in condensers {
+        let text = format!("[llm.fast]\nmodel = \"f\"\n[condenser]\n{condenser}\n");
+        let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
+        assert_eq!(loaded.warnings, [], "{text}");
+        let way = loaded.settings.openhands.condenser.way.expect("a type");
+        let written = toml::to_string(&loaded.settings.openhands.condenser).expect("toml");
+        let written: toml::Table = written.parse().expect("toml");
+        let others: Vec<&str> = written.keys().map(String::as_str).filter(|key| *key != "type").collect();
+        assert!(others.iter().all(|key| way.keys().contains(key)), "{way:?}: {others:?}");
+    }
 }
 
 #[test]
@@ -144,6 +191,7 @@ fn the_application_s_tables_are_complete() {
     };
     assert_eq!((count("kubernetes"), count("sandbox"), count("security")), (13, 34, 2));
     assert_eq!((count("llm"), count("core"), count("agent")), (39, 35, 20));
+    assert_eq!((count("condenser"), count("mcp"), count("model_routing")), (8, 3, 2));
 }
 
 #[test]

@@ -105,18 +105,18 @@ fn places_are_those_of_the_winning_layer() {
 /// in them, and splits arrays at a comma that begins a text.
 #[test]
 fn arrays_are_written_as_the_application_s_old_reader_takes_them() {
-    let text = "[mcp]\nstdio_servers = [{ name = \"'a\", args = [\",b\", \"c,d\"] }, { name = \"e\", env = { F = \"g\" } }]\n\
+    let text = "[extended]\nservers = [{ name = \"'a\", args = [\",b\", \"c,d\"] }, { name = \"e\", env = { F = \"g\" } }]\n\
                 [core]\nfile_uploads_allowed_extensions = []\n";
     let written = read_text(text).expect("settings").settings.app_config_toml();
     let expected = "\
-[[mcp.stdio_servers]]
+[[extended.servers]]
 args = [\"\\u002Cb\", \"c,d\"]
 name = \"'a\"
 
-[[mcp.stdio_servers]]
+[[extended.servers]]
 name = \"e\"
 
-[mcp.stdio_servers.env]
+[extended.servers.env]
 F = \"g\"
 ";
     assert!(written.contains(expected), "{written}");

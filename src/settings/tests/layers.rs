@@ -221,7 +221,7 @@ fn secrets_come_from_variables_and_files() {
 #[test]
 fn no_secret_is_printed_anywhere() {
     let text = "[llm]\napi_key = \"sk-1\"\n[core]\njwt_secret = 'sk-1'\n[deploy.env]\nMY_TOKEN = \"sk-1\"\n\
-                [mcp]\nshttp_servers = [{ url = \"u\", api_key = \"sk-1\" }]\n[sandbox]\nruntime_startup_env_vars = { A_TOKEN = \"sk-1\", B = \"c\" }\n";
+                [mcp]\nshttp_servers = [{ url = \"http://u\", api_key = \"sk-1\" }]\n[sandbox]\nruntime_startup_env_vars = { A_TOKEN = \"sk-1\", B = \"c\" }\n";
     let set = ["core.search_api_key=sk-1", "llm.aws_secret_access_key=\"sk-1\""];
     let loaded = read_set(text, &set).expect("settings");
     let everything = format!(
@@ -246,7 +246,7 @@ fn no_secret_is_printed_anywhere() {
             ("JWT_SECRET", "sk-1"),
             ("LLM_API_KEY", "sk-1"),
             ("LLM_AWS_SECRET_ACCESS_KEY", "sk-1"),
-            ("MCP_SHTTP_SERVERS", r#"[{"api_key": "sk-1", "url": "u"}]"#),
+            ("MCP_SHTTP_SERVERS", r#"[{"api_key": "sk-1", "url": "http://u"}]"#),
             ("MY_TOKEN", "sk-1"),
             ("SANDBOX_RUNTIME_STARTUP_ENV_VARS", r#"{"A_TOKEN": "sk-1", "B": "c"}"#),
             ("SEARCH_API_KEY", "sk-1"),
@@ -261,4 +261,39 @@ fn no_secret_is_printed_anywhere() {
         let error = read_text(wrong).expect_err("wrong");
         assert!(!format!("{error:?} {:?}", error.diagnostics()).contains("sk-1"), "{wrong}");
     }
+}
+
+#[test]
+fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() {
+    let text = "[mcp]\nsse_servers = [\"https://a\", { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
+                [[mcp.stdio_servers]]\nname = \"c\"\ncommand = \"d\"\nenv = { TOKEN = { file = \"token\" }, PLAIN = \"e\" }\n\
+                [sandbox.runtime_startup_env_vars]\nGH = { env = \"KEY\" }\nLANG = \"C\"\n";
+    let folder = folder(text);
+    std::fs::write(folder.path().join("token"), "from-a-file\n").expect("token");
+    let environment = variables(&[("KEY", "from-a-variable")]);
+    let loaded = read(&Request::default(), &environment, folder.path()).expect("settings");
+    assert_eq!(loaded.warnings, [], "nothing is written in the file");
+    let settings = loaded.settings;
+    let exposed = |name: &str| match settings.secrets.get(name) {
+        Some(SecretSource::Value(value)) => value.expose().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        exposed("MCP_SSE_SERVERS"),
+        r#"["https://a", {"api_key": "from-a-variable", "url": "https://b"}]"#
+    );
+    assert_eq!(
+        exposed("MCP_STDIO_SERVERS"),
+        r#"[{"command": "d", "env": {"PLAIN": "e", "TOKEN": "from-a-file"}, "name": "c"}]"#
+    );
+    assert_eq!(exposed("SANDBOX_RUNTIME_STARTUP_ENV_VARS"), r#"{"GH": "from-a-variable", "LANG": "C"}"#);
+    assert!(!settings.app_config_toml().contains("mcp"), "{}", settings.app_config_toml());
+    assert_eq!(settings.redacted("it says from-a-file here"), "it says (redacted) here");
+
+    // `render` looks nothing up, and says where the values are.
+    let loaded = read_without_secrets(&Request::default(), &[], folder.path()).expect("settings");
+    assert_eq!(
+        loaded.settings.secrets.get("MCP_SSE_SERVERS").map(ToString::to_string).as_deref(),
+        Some("environment variable KEY")
+    );
 }

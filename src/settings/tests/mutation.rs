@@ -2,6 +2,7 @@
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
+use crate::settings::effective::Held;
 use crate::settings::shape::TableShape;
 use crate::settings::{Settings, check, contradictions, layer, schema_shape, secrets};
 
@@ -79,7 +80,7 @@ fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic>
     found.extend(checked.diagnostics);
     let taken = secrets::take(schema, &mut parsed.table);
     found.extend(taken.diagnostics);
-    let settings = Settings::assemble(schema, parsed.table, std::collections::BTreeMap::new(), taken.plain)
+    let settings = Settings::assemble(schema, parsed.table, Held::default(), taken.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     found.extend(contradictions::find(schema, &settings, &checked.wrong));
     // What the application gets is TOML again.

@@ -1,10 +1,13 @@
 //! Values that are fine by themselves and cannot work together.
 
+mod models;
+mod servers;
+
 use super::effective::Settings;
 use super::openhands::FileStore;
 use super::ours::{Expose, Ingress, Provider, Strategy};
-use super::shape::{Key, Shape, TableShape};
-use super::tree::{Data, Table, dotted};
+use super::shape::{Consequence, Key, Shape, TableShape};
+use super::tree::{Data, Node, Table, dotted};
 use super::version::AppVersion;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
@@ -17,7 +20,7 @@ const LONGEST_NAME: usize = 45;
 pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
     let mut judge = Judge { settings, wrong, found: Vec::new() };
     judge.version();
-    judge.keys_by_version(schema, settings.tree(), &mut Vec::new());
+    judge.keys_by_version(schema, Consequence::Ours, settings.tree(), &mut Vec::new());
     judge.local_cluster();
     judge.local_state();
     judge.reachability();
@@ -25,6 +28,8 @@ pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -
     judge.names();
     judge.resources();
     judge.sandboxes();
+    judge.models();
+    judge.servers();
     judge.environment();
     judge.found
 }
@@ -91,37 +96,71 @@ impl Judge<'_> {
     }
 
     /// Keys that the chosen version does not know yet.
-    fn keys_by_version(&mut self, shape: &TableShape, table: &Table, path: &mut Vec<String>) {
+    fn keys_by_version(
+        &mut self,
+        shape: &TableShape,
+        outer: Consequence,
+        table: &Table,
+        path: &mut Vec<String>,
+    ) {
+        let consequence = if shape.unknown == Consequence::Ours { outer } else { shape.unknown };
         for (name, entry) in table {
             path.push(name.clone());
             if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
-                self.key_by_version(since, path, &entry.key.location);
+                self.key_by_version(since, consequence, path, &entry.key.location);
             }
-            if let (Some(Shape::Table(inner)), Data::Table(under)) = (shape.inner(name), &entry.node.data) {
-                self.keys_by_version(inner, under, path);
+            if let Some(inner) = shape.inner(name) {
+                self.under_by_version(inner, consequence, &entry.node, path);
             }
             path.pop();
         }
     }
 
-    fn key_by_version(&mut self, since: &str, path: &[String], at: &Location) {
+    fn under_by_version(&mut self, shape: &Shape, outer: Consequence, node: &Node, path: &mut Vec<String>) {
+        match &node.data {
+            Data::Table(table) => {
+                if let Some(inner) = shape.as_table() {
+                    self.keys_by_version(inner, outer, table, path);
+                }
+            }
+            Data::List(items) => {
+                if let Some(inner) = shape.as_list() {
+                    for item in items {
+                        self.under_by_version(inner, outer, item, path);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn key_by_version(&mut self, since: &str, consequence: Consequence, path: &[String], at: &Location) {
         let version = self.settings.app_version();
         if self.is_wrong("deploy.image") {
             return;
         }
         let needed: Vec<u32> = since.split('.').filter_map(|part| part.parse().ok()).collect();
-        if let [major, minor] = needed[..]
-            && !version.is_at_least(major, minor)
-        {
-            self.found.push(Diagnostic {
-                id: Id::Contradiction,
-                severity: Severity::Error,
-                message: format!("OpenHands {version} does not know `{}`", dotted(path)),
-                location: Some(at.clone()),
-                label: format!("{since} and later do; the version is that of [deploy].image"),
-                masked: false,
-            });
+        let [major, minor] = needed[..] else { return };
+        if version.is_at_least(major, minor) {
+            return;
         }
+        let ignored = matches!(consequence, Consequence::KeyIgnored | Consequence::KeyDropped);
+        let (id, severity, what_follows) = match consequence {
+            _ if ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
+            Consequence::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
+            Consequence::SectionIgnored => {
+                (Id::Contradiction, Severity::Error, " and would ignore the whole section")
+            }
+            _ => (Id::Contradiction, Severity::Error, ""),
+        };
+        self.found.push(Diagnostic {
+            id,
+            severity,
+            message: format!("OpenHands {version} does not know `{}`{what_follows}", dotted(path)),
+            location: Some(at.clone()),
+            label: format!("{since} and later do; the version is that of [deploy].image"),
+            masked: false,
+        });
     }
 
     fn local_cluster(&mut self) {

@@ -1,0 +1,122 @@
+//! Servers that the application calls, and programs that it starts, by the rules of
+//! `openhands/core/config/mcp_config.py`.
+
+use super::name::name;
+use super::{FormatError, formatted};
+
+name!(
+    /// `http://HOST…` or `https://HOST…`.
+    HttpUrl, "http-url", http_url
+);
+name!(
+    /// Address of an MCP server: `http`, `https`, `ws` or `wss`.
+    ServerUrl, "server-url", server_url
+);
+name!(
+    /// Name of an MCP server: letters, digits, `-` and `_`.
+    ServerName, "server-name", server_name
+);
+name!(
+    /// A program without its arguments.
+    Program, "program", program
+);
+
+fn http_url(text: &str) -> Result<(), FormatError> {
+    url(text, &["http", "https"])
+}
+
+fn server_url(text: &str) -> Result<(), FormatError> {
+    url(text, &["http", "https", "ws", "wss"])
+}
+
+fn url(text: &str, schemes: &[&str]) -> Result<(), FormatError> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(FormatError::new(0, format!("begins with {}", begins(schemes))));
+    };
+    if !schemes.contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(FormatError::new(0, format!("begins with {}", begins(schemes))));
+    }
+    let start = scheme.len() + "://".len();
+    if let Some((at, c)) = rest.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
+        return Err(FormatError::new(start + at, format!("{c:?} cannot stand in a URL")));
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    host(&authority[host_at..])
+        .map_err(|error| FormatError { offset: start + host_at + error.offset, ..error })
+}
+
+fn begins(schemes: &[&str]) -> String {
+    schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
+}
+
+/// A host and perhaps a port; an IPv6 address stands in brackets.
+fn host(text: &str) -> Result<(), FormatError> {
+    let after = text.rfind(']').map_or(0, |at| at + 1);
+    let (host, port) = match text[after..].rfind(':') {
+        Some(colon) => (&text[..after + colon], Some(&text[after + colon + 1..])),
+        None => (text, None),
+    };
+    if host.is_empty() {
+        return Err(FormatError::new(0, "a host is expected"));
+    }
+    match port {
+        Some(port) if port.parse::<u16>().is_err() => {
+            Err(FormatError::new(host.len() + 1, "a port is a number up to 65535"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn server_name(text: &str) -> Result<(), FormatError> {
+    let stray = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    match text.char_indices().find(|(_, c)| stray(*c)) {
+        Some((at, c)) => {
+            Err(FormatError::new(at, format!("`{c}` is not allowed: letters, digits, `-` and `_` only")))
+        }
+        None if text.is_empty() => Err(FormatError::new(0, "the name may not be empty")),
+        None => Ok(()),
+    }
+}
+
+fn program(text: &str) -> Result<(), FormatError> {
+    match text.find(char::is_whitespace) {
+        Some(at) => Err(FormatError::new(at, "arguments stand in `args`")),
+        None if text.is_empty() => Err(FormatError::new(0, "the program may not be empty")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offending_character_of_a_url() {
+        let offset = |text: &str| ServerUrl::parse(text).err().map(|error| error.offset);
+        for good in ["http://a", "https://u:p@example.com:8443/mcp?x=1", "wss://[::1]:80/", "HTTP://a"] {
+            assert_eq!(offset(good), None, "{good}");
+        }
+        for (wrong, at) in [
+            ("", 0),
+            ("example.com", 0),
+            ("ftp://a", 0),
+            ("http://", 7),
+            ("http:///path", 7),
+            ("http://a b", 8),
+            ("http://a:port", 9),
+            ("http://u@:80", 9),
+        ] {
+            assert_eq!(offset(wrong), Some(at), "{wrong}");
+        }
+        assert!(HttpUrl::parse("ws://a").is_err() && HttpUrl::parse("http://a").is_ok());
+    }
+
+    #[test]
+    fn names_and_programs() {
+        assert!(ServerName::parse("my-server_1").is_ok());
+        assert_eq!(ServerName::parse("a b").map_err(|error| error.offset), Err(1));
+        assert_eq!(Program::parse("npx -y").map_err(|error| error.offset), Err(3));
+        assert!(Program::parse("/usr/bin/npx").is_ok() && Program::parse("").is_err());
+    }
+}
