@@ -170,7 +170,7 @@ pub enum Command {
         after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
     )]
     Render(RenderArgs),
-    /// The config file: check, show
+    /// The config file: init, check, show, explain, schema
     #[command(subcommand)]
     Config(ConfigCommand),
     /// What an id (HC4103) or an exit code means
@@ -458,6 +458,9 @@ pub struct RenderArgs {
 /// The config file.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// Write a config.toml with every key, its meaning and its default, all behind `#`
+    #[command(after_help = "Examples:\n  handsctl config init\n  handsctl config init - | less")]
+    Init(ConfigInitArgs),
     /// Find every mistake: exit 3 where there is one
     #[command(
         after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
@@ -466,6 +469,38 @@ pub enum ConfigCommand {
     /// Print every key with its value
     #[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
     Show(ConfigShowArgs),
+    /// What a key means: form, default, which field of which object it becomes
+    #[command(
+        after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain"
+    )]
+    Explain(ConfigExplainArgs),
+    /// Print the JSON Schema of config.toml, for editors
+    ///
+    /// Editors that use Taplo take it with a first line `#:schema ./config.schema.json` in config.toml.
+    #[command(after_help = "Examples:\n  handsctl config schema > config.schema.json")]
+    Schema,
+}
+
+/// Arguments of `config init`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigInitArgs {
+    /// The file to write; `-` prints it
+    #[arg(value_name = "FILE", default_value = "config.toml")]
+    pub file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `config explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigExplainArgs {
+    /// A key or a table, with dots; without it: the tables
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
 }
 
 /// Flags of `config check`.

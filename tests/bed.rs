@@ -46,6 +46,12 @@ impl Run {
         self
     }
 
+    /// Panics where stdout does not contain the text.
+    pub(crate) fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "stdout lacks {text:?}:\n{}", self.stdout);
+        self
+    }
+
     /// Panics where stderr contains the text.
     pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(!self.stderr.contains(text), "stderr has {text:?}:\n{}", self.stderr);

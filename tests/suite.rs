@@ -8,6 +8,7 @@
 
 mod bed;
 mod cli;
+mod config;
 mod deploy;
 mod differences;
 mod engines;

@@ -12,6 +12,7 @@ mod contradictions;
 mod effective;
 pub mod format;
 mod layer;
+mod manual;
 pub mod openhands;
 pub mod ours;
 mod outcome;
@@ -20,6 +21,7 @@ pub mod secret;
 mod secrets;
 mod sensitive;
 mod shape;
+mod starter;
 mod suggest;
 mod tolerations;
 mod tree;
@@ -29,6 +31,7 @@ mod write;
 use schemars::JsonSchema;
 
 pub use effective::{Origin, Setting, Settings};
+pub use manual::{Article, Manual, Unknown, ValueForm};
 pub use read::{Flags, Loaded, Request, read, read_without_secrets};
 pub use version::AppVersion;
 

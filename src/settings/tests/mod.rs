@@ -3,6 +3,7 @@
 mod agreement;
 mod application;
 mod layers;
+mod manual;
 mod mutation;
 mod wrong_files;
 

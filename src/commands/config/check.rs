@@ -1,0 +1,57 @@
+//! `config check`: every mistake at once.
+
+use serde_json::{Value, json};
+
+use crate::cli::{ConfigCheckArgs, Global};
+use crate::commands::{output, session};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::report::{Output, Streams};
+
+/// Runs `config check`.
+pub(super) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let output = output(Some(arguments.output));
+    let loaded = match session::load_without_secrets(global) {
+        Ok(loaded) => loaded,
+        Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
+            let _nobody_reads = streams.value(&found(error.message(), error.diagnostics()), output)?;
+            return Ok(error.kind().exit_code());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if output == Output::Human {
+        for warning in &loaded.warnings {
+            streams.diagnostic(warning);
+        }
+        let _nobody_reads = streams.out(&format!("{}  ok\n", loaded.summary))?;
+    } else {
+        let _nobody_reads = streams.value(&found(&loaded.summary, &loaded.warnings), output)?;
+    }
+    Ok(0)
+}
+
+/// For editors: byte ranges, and lines and columns for people.
+fn found(summary: &str, diagnostics: &[Diagnostic]) -> Value {
+    let list: Vec<Value> = diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let location = diagnostic.location.as_ref().map(|location| {
+                let (line, column) = location.line_column();
+                json!({
+                    "file": location.source.name,
+                    "line": line,
+                    "column": column,
+                    "start": location.span.start,
+                    "end": location.span.end,
+                })
+            });
+            json!({
+                "id": diagnostic.id.code(),
+                "severity": if diagnostic.severity == Severity::Error { "error" } else { "warning" },
+                "message": diagnostic.message,
+                "label": diagnostic.label,
+                "location": location,
+            })
+        })
+        .collect();
+    json!({ "summary": summary, "diagnostics": list })
+}

@@ -1,0 +1,108 @@
+//! A config.toml to begin with: every key that the application uses, with its meaning and its default.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use super::manual::{Article, Manual, ValueForm};
+
+/// Tables whose header may stand without a key. An empty `[condenser]` would switch shortening off, and
+/// `[model_routing]` is a mistake before 0.56.
+const ACTIVE: &[&str] = &["llm", "deploy", "cluster", "kubernetes", "sandbox", "core", "agent", "security"];
+/// The others, as comments.
+const COMMENTED: &[&str] = &["condenser", "mcp", "model_routing", "extended"];
+
+/// Keys that people look for first; the others follow in the order of the alphabet.
+const FIRST: &[&str] =
+    &["model", "api_key", "base_url", "profile", "name", "namespace", "image", "host", "provider"];
+
+const WIDTH: usize = 100;
+
+const HEAD: &str = "\
+# config.toml of OpenHands and handsctl. A key behind `#` has its default, or an example where there is none:
+# take the `#` away to change it. `handsctl config explain KEY` says more, `handsctl config check` finds every mistake.
+";
+
+impl Manual {
+    /// The whole file.
+    #[must_use]
+    pub fn file(&self) -> String {
+        let mut out = HEAD.to_owned();
+        for table in ACTIVE {
+            self.table(&mut out, &[table], true);
+        }
+        for table in COMMENTED {
+            self.table(&mut out, &[table], false);
+        }
+        out
+    }
+
+    fn table(&self, out: &mut String, path: &[&str], active: bool) {
+        let Some(article) = self.article(path) else { return };
+        let _ = writeln!(out, "\n{}", comment(&article.description));
+        let mark = if active { "" } else { "#" };
+        let _ = writeln!(out, "{mark}[{}]", article.key);
+        let ValueForm::Table(keys) = &article.value else { return };
+        let mut tables = Vec::new();
+        let place = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
+        let mut names: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_by_key(|name| place(name));
+        for name in names {
+            let path = [path, &[name]].concat();
+            match self.article(&path) {
+                Some(Article { value: ValueForm::Table(_), .. }) => tables.push(path),
+                Some(key) if key.ignored.is_none() => self.key(out, name, &path, &key),
+                _ => {}
+            }
+        }
+        for path in tables {
+            self.table(out, &path, active);
+        }
+    }
+
+    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &Article) {
+        let since = article.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
+        let _ = writeln!(out, "{}", comment(&format!("{}{since}", article.description)));
+        let value = article.default.clone().unwrap_or_else(|| self.example(path));
+        let _ = writeln!(out, "#{name} = {value}");
+    }
+
+    /// A value that may stand there.
+    fn example(&self, path: &[&str]) -> String {
+        let Some((remarks, value)) = self.schema_of(path) else { return "\"\"".to_owned() };
+        if let Some(example) = remarks["examples"][0].as_str() {
+            return super::write::quoted(example);
+        }
+        let key = path.last().copied().unwrap_or_default();
+        match value["x-reference"].as_str() {
+            Some(_) => {
+                let owned: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+                let variable = super::secrets::variable(&owned).unwrap_or_else(|| key.to_ascii_uppercase());
+                return format!("{{ env = \"{variable}\" }}");
+            }
+            None if value.get("anyOf").is_some() => return "\"llm\"".to_owned(),
+            None => {}
+        }
+        if let Some(first) = value["oneOf"][0]["const"].as_str() {
+            return format!("\"{first}\"");
+        }
+        let types = match &value["type"] {
+            Json::Array(types) => types.iter().filter_map(Json::as_str).find(|name| *name != "null"),
+            name => name.as_str(),
+        };
+        match types {
+            Some("boolean") => "true".to_owned(),
+            Some("integer") => value["minimum"].as_i64().unwrap_or(1).max(1).to_string(),
+            Some("number") => "1.0".to_owned(),
+            Some("array") => "[]".to_owned(),
+            Some("object") => "{}".to_owned(),
+            // Where a text may be absent, an empty one means that it is.
+            _ => "\"\"".to_owned(),
+        }
+    }
+}
+
+fn comment(text: &str) -> String {
+    let lines = textwrap::wrap(text, WIDTH);
+    lines.iter().map(|line| format!("# {line}")).collect::<Vec<_>>().join("\n")
+}
