@@ -11,7 +11,7 @@ use crate::planted;
 use crate::recorder::Recorder;
 
 /// The kinds that a set can consist of.
-const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies";
+const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies,resourcequotas,limitranges,horizontalpodautoscalers";
 const PART_OF: &str = "applyset.kubernetes.io/part-of";
 
 /// Objects of a namespace: `Kind/name` → resourceVersion. The history has tests of its own.
@@ -21,10 +21,13 @@ fn versions_in(bed: &Bed, namespace: &str) -> BTreeMap<String, String> {
     objects
         .map(|item| {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (
-                format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])),
-                text(&item["metadata"]["resourceVersion"]),
-            )
+            // A controller counts into the status of a quota whenever it likes.
+            let version = if item["kind"] == "ResourceQuota" {
+                &item["metadata"]["uid"]
+            } else {
+                &item["metadata"]["resourceVersion"]
+            };
+            (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(version))
         })
         .filter(|(name, _)| !name.starts_with("Secret/handsctl-") || !name.contains("-r"))
         .collect()
@@ -202,6 +205,12 @@ fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
         "[deploy]\nhost = \"example.org\"\ntls_secret = \"t\"\ningress_class = \"c\"\ningress_namespace = \"i\"\n\
          env = { EMPTY = \"\", WORKSPACE_BASE = \"\", B = \"b\" }\nnode_selector = { \"kubernetes.io/os\" = \"linux\" }\n\
          [llm]\napi_key = \"k\"\n",
+        "[deploy]\ntopology_spread = [{ topology_key = \"kubernetes.io/hostname\" }]\n\
+         [[deploy.tolerations]]\nkey = \"gpu\"\noperator = \"Exists\"\neffect = \"NoExecute\"\ntoleration_seconds = 30\n\
+         [deploy.quota]\npods = \"20\"\n\"requests.cpu\" = \"4000m\"\n\"limits.memory\" = \"32768Mi\"\n\
+         [deploy.limit_range]\ndefault = { cpu = \"1000m\" }\nmax = { cpu = \"4\", memory = \"8Gi\" }\nmin = { cpu = \"1m\" }\n\
+         [[deploy.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution]]\nweight = 1\n\
+         preference = { matchExpressions = [{ key = \"disk\", operator = \"In\", values = [\"ssd\"] }] }\n",
     ];
     for config in configs {
         let namespace = Bed::shared().namespace("forms");

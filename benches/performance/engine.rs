@@ -104,7 +104,7 @@ impl Prepared {
         let (version, survey) =
             tokio::join!(server_version(api), survey::survey(api, &plan.set, &[], events));
         let (streaming, survey) = (version?.streams_lists(), survey?);
-        let set = plan.set.with_namespaces_of(survey.parent.as_ref());
+        let set = plan.set.with_extent_of(survey.parent.as_ref());
         let live = live::open(api, &set, &plan, streaming, events).await?;
         let needs = apply::needs(&plan, &live.members, &Ownership::default());
         Ok(Self { set, plan, survey, live, needs })
@@ -313,7 +313,7 @@ async fn diff(
     let plan = set::plan(objects, namespace, Edition::Changed);
     server_version(api).await?;
     let survey = survey::survey(api, &plan.set, &[], events).await?;
-    let look = diff::look(api, &plan.set.with_namespaces_of(survey.parent.as_ref())).await?;
+    let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;
     let history = &survey.history;
     let ownership = Ownership::default();
     let nothing_to_send =
@@ -350,7 +350,7 @@ async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     let version = server_version(api).await?;
     let set = set::apply_set(namespace);
     let parent = ground::parent(api, &set).await?;
-    let set = set.with_namespaces_of(parent.as_ref());
+    let set = set.with_extent_of(parent.as_ref());
     ground::look_at_terminating(api, namespace).await?;
     let found = delete::find(api, &set, parent, version.streams_lists()).await?;
     rights::check(api, &rules::torn_down(&set)).await?;

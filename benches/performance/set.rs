@@ -1,6 +1,6 @@
 //! Sets of a given size: three Deployments, the rest configuration of about one kilobyte.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +43,7 @@ pub(crate) fn changed(objects: usize) -> usize {
 
 /// The set's identity.
 pub(crate) fn apply_set(namespace: &str) -> ApplySet {
-    ApplySet {
-        name: NAME.to_owned(),
-        namespace: namespace.to_owned(),
-        additional_namespaces: BTreeSet::new(),
-    }
+    ApplySet { name: NAME.to_owned(), namespace: namespace.to_owned(), ..ApplySet::default() }
 }
 
 fn member(kind: KindInfo, mut manifest: Value, namespace: &str) -> Member {

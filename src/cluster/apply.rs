@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn of_several_refusals_the_first_of_the_plan_is_told_and_the_others_with_it() {
         let members = vec![member(CONFIG_MAP, "a"), member(ROLE, "b"), member(ROLE, "c")];
-        let set = ApplySet { name: "s".into(), namespace: "n".into(), additional_namespaces: [].into() };
+        let set = ApplySet { name: "s".into(), namespace: "n".into(), ..ApplySet::default() };
         let plan = Plan { set, members, namespaces: BTreeMap::new(), secret_sources: BTreeMap::new() };
         let refusal = |index: usize, hint: &str| {
             let id = plan.members[index].id.clone();

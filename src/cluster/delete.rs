@@ -14,7 +14,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::plan::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::plan::leftover::Fate;
 use crate::plan::{ObjectId, labels, leftover, on_stop, owned, revision};
 
@@ -195,8 +195,8 @@ impl Members {
         let mut scopes = Vec::new();
         for namespace in set.namespaces() {
             let namespace = Some(namespace.to_owned());
-            scopes.extend(kind::MEMBERS.iter().map(|kind| Scope {
-                kind: *kind,
+            scopes.extend(set.kinds().map(|kind| Scope {
+                kind,
                 namespace: namespace.clone(),
                 labels: format!("{PART_OF}={}", set.id()),
                 optional: false,

@@ -18,7 +18,7 @@ use crate::event::Events;
 use crate::plan::apply_set::{ApplySet, PART_OF};
 use crate::plan::conflict::{self, Cause, Conflict};
 use crate::plan::diff::{self, Compared, Difference, Effect, Mask, Outcome};
-use crate::plan::kind::{self, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
+use crate::plan::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::plan::leftover::{self, Live};
 use crate::plan::ownership::Ownership;
 use crate::plan::{Member, ObjectId, Plan, labels, owned};
@@ -63,7 +63,7 @@ pub async fn look(api: &Api, set: &ApplySet) -> Result<Look> {
     let instance = format!("{}={}", labels::INSTANCE, set.name);
     let mut scopes: Vec<Scope<'_>> = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(kind::MEMBERS.iter().map(|kind| Scope { kind: *kind, namespace, labels: &member }));
+        scopes.extend(set.kinds().map(|kind| Scope { kind, namespace, labels: &member }));
     }
     let followers = [POD, REPLICA_SET];
     scopes.extend(followers.map(|kind| Scope { kind, namespace: &set.namespace, labels: &instance }));

@@ -163,7 +163,7 @@ pub fn parent_manifest(set: &ApplySet, extent: Extent<'_>, live: Option<&Value>)
     if matches!(extent, Extent::AtLeast(_)) {
         let listed = live.and_then(|live| live["metadata"]["annotations"][apply_set::CONTAINS].as_str());
         kinds.extend(apply_set::split(listed.unwrap_or_default()));
-        named = named.with_namespaces_of(live);
+        named = named.with_extent_of(live);
     }
     named.manifest(&kinds)
 }

@@ -13,9 +13,7 @@ use crate::catalogue::Id;
 use crate::error::Result;
 use crate::event::{Action, Events};
 use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::kind::{
-    self, CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET,
-};
+use crate::plan::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
 use crate::plan::leftover::Live;
 use crate::plan::{ObjectId, Plan, labels, owned};
 use crate::status::{Expected, World};
@@ -235,12 +233,12 @@ fn scopes(set: &ApplySet, plan: &Plan) -> Vec<Scope> {
     };
     let member = format!("{PART_OF}={}", set.id());
     let mut scopes: Vec<Scope> = Vec::new();
-    for kind in kind::MEMBERS {
+    for kind in set.kinds() {
         for namespace in set.namespaces() {
             // What the plan does not have may be there all the same: it is looked for, so that it can be pruned.
             let planned = kinds.contains(&(Some(namespace), kind.kind));
-            if planned || namespace == set.namespace || kind::BESIDE_SANDBOXES.contains(kind) {
-                scopes.push(scope(*kind, namespace, member.clone(), !planned));
+            if planned || set.kinds_in(namespace).any(|there| there == kind) {
+                scopes.push(scope(kind, namespace, member.clone(), !planned));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::authorization::v1::ResourceRule;
 
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::{self, CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
+use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
 use crate::plan::{Member, ObjectId, Plan};
 
 /// One right in one namespace.
@@ -87,11 +87,8 @@ pub fn restarted(set: &ApplySet) -> BTreeSet<Right> {
 pub fn torn_down(set: &ApplySet) -> BTreeSet<Right> {
     let mut rights = locked(set);
     for namespace in set.namespaces() {
-        for kind in kind::MEMBERS
-            .iter()
-            .filter(|kind| namespace == set.namespace || kind::BESIDE_SANDBOXES.contains(kind))
-        {
-            rights.extend(["list", "watch", "delete"].map(|verb| Right::new(namespace, *kind, verb)));
+        for kind in set.kinds_in(namespace) {
+            rights.extend(["list", "watch", "delete"].map(|verb| Right::new(namespace, kind, verb)));
         }
     }
     rights.extend(["list", "watch"].map(|verb| Right::new(&set.namespace, POD, verb)));

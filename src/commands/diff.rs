@@ -78,7 +78,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let survey = survey::survey(api, &session.set(), &referenced_secrets(settings), events).await?;
     let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
     let plan = plan::build(settings, naming)?;
-    let look = diff::look(api, &plan.set.with_namespaces_of(survey.parent.as_ref())).await?;
+    let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;
     for plural in look.overlooked(&plan) {
         let message =
             format!("{plural} may not be listed: what an earlier configuration left of them is not shown");

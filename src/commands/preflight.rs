@@ -111,7 +111,7 @@ async fn prepare(
     let survey = survey?;
     sandboxes_may_run(settings, &survey)?;
     let plan = planned(settings, Some(&survey))?;
-    let set = plan.set.with_namespaces_of(survey.parent.as_ref());
+    let set = plan.set.with_extent_of(survey.parent.as_ref());
     let live = live::open(api, &set, &plan, streaming, events).await?;
     let mut prepared = Prepared {
         wanted: look.wanted,

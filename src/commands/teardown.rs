@@ -71,7 +71,7 @@ async fn teardown(
     let version = session.server_version().await?;
     let options = Options { delete_data: arguments.delete_data, deadline: deadline.at };
     let parent = ground::parent(api, &session.set()).await?;
-    let set = session.set().with_namespaces_of(parent.as_ref());
+    let set = session.set().with_extent_of(parent.as_ref());
     let namespaces = look_at_all(api, &set).await?;
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;

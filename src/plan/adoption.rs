@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     fn set() -> ApplySet {
-        ApplySet { name: "a".into(), namespace: "n".into(), additional_namespaces: [].into() }
+        ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() }
     }
 
     #[test]

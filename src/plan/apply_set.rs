@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::ObjectId;
-use super::kind::{CONFIG_MAP, KindInfo};
+use super::kind::{self, CONFIG_MAP, KindInfo};
 use super::labels::MANAGER;
 
 /// The label of members; its value is the set's id.
@@ -32,6 +32,8 @@ pub struct ApplySet {
     pub namespace: String,
     /// Namespaces of members beside the parent's.
     pub additional_namespaces: BTreeSet<String>,
+    /// Kinds of members beside those that every set can have.
+    pub further_kinds: BTreeSet<KindInfo>,
 }
 
 impl ApplySet {
@@ -54,14 +56,32 @@ impl ApplySet {
         format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
     }
 
-    /// The same set with the namespaces that its parent in the cluster names, too: where members may be that the
-    /// configuration no longer knows of.
+    /// The same set with the namespaces and kinds that its parent in the cluster names, too: where members may be
+    /// that the configuration no longer knows of.
     #[must_use]
-    pub fn with_namespaces_of(&self, parent: Option<&Value>) -> Self {
-        let listed = parent.and_then(|parent| parent["metadata"]["annotations"][NAMESPACES].as_str());
+    pub fn with_extent_of(&self, parent: Option<&Value>) -> Self {
+        let listed = |annotation: &str| {
+            let value = parent.and_then(|parent| parent["metadata"]["annotations"][annotation].as_str());
+            split(value.unwrap_or_default())
+        };
         let mut set = self.clone();
-        set.additional_namespaces.extend(split(listed.unwrap_or_default()));
+        set.additional_namespaces.extend(listed(NAMESPACES));
+        let kinds = listed(CONTAINS);
+        set.further_kinds.extend(kind::FURTHER.iter().filter(|kind| kinds.contains(&kind.group_kind())));
         set
+    }
+
+    /// Every kind that a member can have.
+    pub fn kinds(&self) -> impl Iterator<Item = KindInfo> {
+        kind::MEMBERS.iter().chain(&self.further_kinds).copied()
+    }
+
+    /// Every kind that a member in this namespace can have.
+    pub fn kinds_in(&self, namespace: &str) -> impl Iterator<Item = KindInfo> {
+        let is_own = namespace == self.namespace;
+        self.kinds().filter(move |kind| {
+            is_own || kind::BESIDE_SANDBOXES.contains(kind) || !kind::MEMBERS.contains(kind)
+        })
     }
 
     /// All namespaces with members, the parent's first.
@@ -131,6 +151,7 @@ mod tests {
             name: "openhands".into(),
             namespace: "hands".into(),
             additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
+            further_kinds: BTreeSet::new(),
         }
     }
 
@@ -148,6 +169,18 @@ mod tests {
         assert_eq!(annotations[CONTAINS], "Deployment.apps,Service");
         assert_eq!(annotations[NAMESPACES], "boxes");
         assert_eq!(split("Deployment.apps,Service"), kinds);
+    }
+
+    #[test]
+    fn what_the_parent_names_is_looked_for() {
+        let parent = set().manifest(&BTreeSet::from(["ResourceQuota".to_owned(), "Service".to_owned()]));
+        let own = ApplySet { additional_namespaces: BTreeSet::new(), ..set() };
+        assert!(!own.kinds().any(|kind| kind == kind::RESOURCE_QUOTA));
+        let found = own.with_extent_of(Some(&parent));
+        assert_eq!(found.namespaces(), ["hands", "boxes"]);
+        assert!(found.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
+        assert!(!found.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
+        assert!(found.kinds_in("hands").any(|kind| kind == kind::DEPLOYMENT));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::values::{self, Names};
 use super::{ObjectId, labels};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::settings::ours::Expose;
+use crate::settings::ours::{Expose, LimitRange};
 use crate::settings::secret::SecretSource;
 
 /// An object that the set consists of.
@@ -60,7 +60,7 @@ pub enum SecretNaming<'a> {
 /// Only where a built-in template is broken, which a test excludes.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
     let templates = Templates::load(template::APP)?;
-    let set = set_of(settings);
+    let mut set = set_of(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
     let names = Names {
@@ -77,6 +77,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
             .into_iter()
             .map(|name| member(&templates, name, &values))
             .collect::<Result<Vec<_>>>()?;
+    set.further_kinds = further_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
         namespaces: namespaces(&templates, settings, &set)?,
@@ -98,6 +99,7 @@ pub fn set_of(settings: &Settings) -> ApplySet {
     ApplySet {
         name: settings.deploy.name.to_string(),
         additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
+        further_kinds: BTreeSet::new(),
         namespace,
     }
 }
@@ -136,6 +138,8 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         (deploy.existing_claim.is_none(), "app/persistent-volume-claim.yaml"),
         (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
+        (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
+        (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),
     ];
     names.extend(optional.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name));
     names
@@ -152,6 +156,12 @@ pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Resul
 
 fn position(kind: KindInfo) -> usize {
     super::kind::MEMBERS.iter().position(|member| *member == kind).unwrap_or(usize::MAX)
+}
+
+/// The kinds of these members that not every set can have.
+pub(super) fn further_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
+    let kinds = members.iter().map(|member| member.kind);
+    kinds.filter(|kind| !super::kind::MEMBERS.contains(kind)).collect()
 }
 
 fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Result<BTreeMap<String, Value>> {

@@ -3,7 +3,7 @@
 use super::ObjectId;
 
 /// How a kind is addressed at the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindInfo {
     /// API group; empty for the core group.
     pub group: &'static str,
@@ -103,6 +103,16 @@ pub const VALIDATING_WEBHOOK: KindInfo = KindInfo {
         "validatingwebhookconfigurations",
     )
 };
+/// `v1 ResourceQuota`.
+pub const RESOURCE_QUOTA: KindInfo = core("ResourceQuota", "resourcequotas");
+/// `v1 LimitRange`.
+pub const LIMIT_RANGE: KindInfo = core("LimitRange", "limitranges");
+/// `autoscaling/v2 HorizontalPodAutoscaler`.
+pub const AUTOSCALER: KindInfo = KindInfo {
+    version: "v2",
+    wave: Wave::Workload,
+    ..grouped("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+};
 /// `v1 Pod`, watched; made only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
 /// `apps/v1 ReplicaSet`, only watched.
@@ -112,7 +122,7 @@ pub const ENDPOINT_SLICE: KindInfo = grouped("discovery.k8s.io", "EndpointSlice"
 /// `v1 Event`, only watched.
 pub const EVENT: KindInfo = core("Event", "events");
 
-/// The kinds that a set can have as members, in the order in which they are sent.
+/// The kinds that are always looked for, in the order in which they are sent.
 pub const MEMBERS: &[KindInfo] = &[
     SERVICE_ACCOUNT,
     ROLE,
@@ -125,6 +135,9 @@ pub const MEMBERS: &[KindInfo] = &[
     DEPLOYMENT,
     INGRESS,
 ];
+
+/// The kinds that are looked for where the plan or the set's parent names them.
+pub const FURTHER: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCALER];
 
 /// The kinds of members that can stand in the sandboxes' namespace, where that is another one.
 pub const BESIDE_SANDBOXES: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
@@ -145,7 +158,8 @@ impl KindInfo {
     /// The kind of an object, where it is one that handsctl sends.
     #[must_use]
     pub fn of(id: &ObjectId) -> Option<Self> {
-        MEMBERS.iter().chain(AROUND).copied().find(|info| info.group == id.group && info.kind == id.kind)
+        let all = MEMBERS.iter().chain(FURTHER).chain(AROUND);
+        all.copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
 
     /// `apps/v1`, or `v1` for the core group.
@@ -200,7 +214,7 @@ mod tests {
 
     #[test]
     fn members_are_listed_in_the_order_of_their_waves() {
-        assert!(MEMBERS.is_sorted_by_key(|info| info.wave));
+        assert!(MEMBERS.is_sorted_by_key(|info| info.wave) && FURTHER.is_sorted_by_key(|info| info.wave));
     }
 
     #[test]

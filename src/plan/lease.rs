@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_believed_for_its_duration_on_the_servers_clock() {
-        let set = ApplySet { name: "a".into(), namespace: "n".into(), additional_namespaces: [].into() };
+        let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
         let now: Timestamp = "2026-11-21T10:00:00.5Z".parse().unwrap();
         let lease = manifest(&set, &holder(), Terms::default(), now, now);
         assert_eq!(lease["spec"]["renewTime"], "2026-11-21T10:00:00.500000Z");

@@ -23,6 +23,7 @@ pub mod pull;
 pub mod references;
 pub mod release;
 pub mod revision;
+mod scheduling;
 pub mod seed;
 mod template;
 mod values;

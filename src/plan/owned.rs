@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_member_carries_our_label_by_our_hand_and_has_no_owner() {
-        let set = ApplySet { name: "a".into(), namespace: "n".into(), additional_namespaces: [].into() };
+        let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
         let mut member = live();
         member["metadata"]["labels"][PART_OF] = json!(set.id());
         assert!(!is_member(&member, &set), "a copy");

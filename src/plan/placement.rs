@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::scheduling;
 use crate::settings::Settings;
 
 /// What a pod says of the nodes that it may run on.
@@ -26,7 +27,7 @@ impl Placement {
     pub fn of_application(settings: &Settings) -> Self {
         let selector = settings.deploy.node_selector.iter();
         let selector = selector.map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        Self { selector, tolerations: Vec::new() }
+        Self { selector, tolerations: scheduling::tolerations(&settings.deploy.tolerations) }
     }
 
     /// Why a node does not take the pod; None where it does, as far as room allows.

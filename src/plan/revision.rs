@@ -192,6 +192,7 @@ impl Content {
         let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
         let set = ApplySet {
             additional_namespaces: namespaces.filter(|name| *name != set.namespace).collect(),
+            further_kinds: super::build::further_kinds(&members),
             ..set.clone()
         };
         Ok(Plan { set, members, ..Plan::default() })
@@ -394,7 +395,7 @@ mod tests {
     use crate::plan::kind::CONFIG_MAP;
 
     fn set() -> ApplySet {
-        ApplySet { name: "oh".into(), namespace: "n".into(), additional_namespaces: [].into() }
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
     }
 
     fn plan(text: &str) -> Plan {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::labels::{self, Component};
-use super::on_stop;
+use super::{on_stop, scheduling};
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secret::SecretSource;
@@ -58,6 +58,11 @@ pub(super) fn of(
         "grace": on_stop::grace(deploy.on_stop),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
         "node_selector": deploy.node_selector,
+        "tolerations": scheduling::tolerations(&deploy.tolerations),
+        "affinity": deploy.affinity,
+        "topology_spread": scheduling::topology_spread(&deploy.topology_spread, set),
+        "quota": scheduling::quota(&deploy.quota),
+        "limit_range": scheduling::limit_range(&deploy.limit_range),
         "image": deploy.image.as_str(),
         "image_pull_policy": deploy.image_pull_policy,
         "env": environment(settings, &names.secret),

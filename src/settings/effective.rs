@@ -18,7 +18,7 @@ use crate::diagnostic::Location;
 use crate::error::{Error, Result};
 
 /// Requests of a container on a cluster that shares its cpus with the laptop.
-const LOCAL_CPU: &str = "250m";
+pub(super) const LOCAL_CPU: &str = "250m";
 
 /// Everything that was set, and defaults for the rest.
 #[derive(Clone)]
@@ -162,8 +162,12 @@ impl Settings {
     /// Where the effective value of a dotted key (`deploy.image`) was written; None where nobody wrote it.
     #[must_use]
     pub fn locate(&self, key: &str) -> Option<Location> {
-        let path: Vec<&str> = key.split('.').collect();
-        let entry = self.entry(&path)?;
+        self.locate_path(&key.split('.').collect::<Vec<_>>())
+    }
+
+    /// The same for names that may have dots in them.
+    pub(super) fn locate_path(&self, path: &[&str]) -> Option<Location> {
+        let entry = self.entry(path)?;
         let place = match entry.node.data {
             Data::Table(_) => &entry.key,
             _ => &entry.node.place,

@@ -1,6 +1,8 @@
 //! Values that are fine by themselves and cannot work together.
 
+mod bounds;
 mod models;
+mod scheduling;
 mod servers;
 
 use super::effective::Settings;
@@ -28,6 +30,8 @@ pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -
     judge.names();
     judge.resources();
     judge.sandboxes();
+    judge.scheduling();
+    judge.bounds();
     judge.models();
     judge.servers();
     judge.environment();
@@ -57,11 +61,28 @@ impl Judge<'_> {
 
     /// The place of a value that somebody wrote.
     fn place(&self, path: &[&str]) -> Option<Location> {
-        self.settings.locate(&path.join("."))
+        self.settings.locate_path(path)
     }
 
     fn contradiction(&mut self, path: &[&str], message: impl Into<String>, label: &str) {
         self.report(Id::Contradiction, Severity::Error, path, message.into(), label);
+    }
+
+    /// A contradiction in one item of a list.
+    fn contradiction_in(&mut self, path: &[&str], item: usize, message: impl Into<String>, label: &str) {
+        let items = self.settings.entry(path).map(|entry| &entry.node.data);
+        let location = match items {
+            Some(Data::List(items)) => items.get(item).map(|item| item.place.location.clone()),
+            _ => None,
+        };
+        self.found.push(Diagnostic {
+            id: Id::Contradiction,
+            severity: Severity::Error,
+            message: message.into(),
+            location,
+            label: label.to_owned(),
+            masked: false,
+        });
     }
 
     fn version(&mut self) {

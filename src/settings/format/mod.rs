@@ -18,7 +18,7 @@ pub use address::Address;
 pub use duration::Duration;
 pub use field::{ItemSelector, OwnedField};
 pub use image::ImageRef;
-pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, VariableName};
+pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 pub use quantity::Quantity;
 pub use server::{HttpUrl, Program, ServerName, ServerUrl};
 pub use version::KubernetesVersion;
@@ -55,6 +55,7 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (LabelKey::FORMAT, "a label key", LabelKey::check),
     (LabelValue::FORMAT, "a label value", LabelValue::check),
     (VariableName::FORMAT, "a variable name", VariableName::check),
+    (ResourceName::FORMAT, "a name of a resource", ResourceName::check),
     (ImageRef::FORMAT, "an image reference", ImageRef::check),
     (Quantity::FORMAT, "a quantity", Quantity::check),
     (Duration::FORMAT, "a duration", Duration::check),

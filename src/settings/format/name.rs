@@ -56,6 +56,11 @@ name!(
     VariableName, "variable-name", variable_name
 );
 
+name!(
+    /// Name of a resource that a quota counts: `pods`, `requests.cpu`, `count/ingresses.networking.k8s.io`.
+    ResourceName, "resource-name", resource_name
+);
+
 fn too_long(text: &str, limit: usize) -> Result<(), FormatError> {
     if text.len() <= limit {
         return Ok(());
@@ -118,6 +123,15 @@ fn qualified(start: usize, text: &str) -> Result<(), FormatError> {
 }
 
 fn label_key(text: &str) -> Result<(), FormatError> {
+    prefixed(text, "the key may not be empty")
+}
+
+fn resource_name(text: &str) -> Result<(), FormatError> {
+    prefixed(text, "the name may not be empty")
+}
+
+/// A name, perhaps behind a DNS name and a slash.
+fn prefixed(text: &str, empty: &str) -> Result<(), FormatError> {
     let (start, name) = match text.split_once('/') {
         Some((prefix, name)) => {
             dns_name(prefix)?;
@@ -126,7 +140,7 @@ fn label_key(text: &str) -> Result<(), FormatError> {
         None => (0, text),
     };
     if name.is_empty() {
-        return Err(FormatError::new(start, "the key may not be empty"));
+        return Err(FormatError::new(start, empty));
     }
     qualified(start, name)
 }

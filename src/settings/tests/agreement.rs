@@ -54,7 +54,7 @@ fn sample(shape: &Shape) -> String {
 fn is_alone(table: &str, name: &str) -> bool {
     !matches!(
         (table, name),
-        ("deploy", "existing_claim" | "strategy" | "node_port")
+        ("deploy", "existing_claim" | "strategy" | "node_port" | "tolerations")
             | ("cluster", "https_port")
             | ("agent", "llm_config")
             | (

@@ -2,15 +2,22 @@
 //!
 //! The doc comments are the descriptions of the JSON Schema and of `config explain`.
 
+mod scheduling;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use scheduling::{
+    LimitRange, Quota, TaintEffect, Toleration, TolerationOperator, TopologySpread, WhenUnsatisfiable,
+};
+
 use super::format::{
     Address, DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, OwnedField,
     Quantity, VariableName,
 };
+use super::openhands::FreeTable;
 use super::secret::Value;
 
 /// The cluster that handsctl makes or uses.
@@ -127,6 +134,18 @@ pub struct Deploy {
     /// Labels that a node must have to run the application.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key"}))]
     pub node_selector: BTreeMap<LabelKey, LabelValue>,
+    /// Taints that the application's pods tolerate; those of sandboxes are `kubernetes.tolerations_yaml`.
+    pub tolerations: Vec<Toleration>,
+    /// Affinity of the application's pods, as Kubernetes writes it: `nodeAffinity`, `podAffinity`, `podAntiAffinity`.
+    pub affinity: FreeTable,
+    /// How the application's pods are spread over nodes, zones or regions.
+    pub topology_spread: Vec<TopologySpread>,
+    /// What the sandboxes' namespace may use altogether, by the names of a `ResourceQuota`:
+    /// `{ pods = "20", "requests.cpu" = "8" }`. Empty: no quota.
+    #[schemars(extend("propertyNames" = {"type": "string", "format": "resource-name"}))]
+    pub quota: Quota,
+    /// What one container in the sandboxes' namespace gets and may have. Empty: no limit range.
+    pub limit_range: LimitRange,
     /// Whether sandboxes may be reached from the application and the ingress controller only.
     pub network_policy: bool,
     /// How pods are replaced. `Recreate` stops the old pod first: the volume can be mounted once.
@@ -180,6 +199,11 @@ impl Default for Deploy {
             existing_claim: None,
             resources: Resources::default(),
             node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            affinity: FreeTable::default(),
+            topology_spread: Vec::new(),
+            quota: Quota::new(),
+            limit_range: LimitRange::default(),
             network_policy: true,
             strategy: Strategy::Recreate,
             min_ready_seconds: 0,
@@ -306,6 +330,15 @@ pub struct Tolerate {
     pub crash_restarts: u32,
     /// The claim names no storage class and there is no default one yet.
     pub no_storage_class: Duration,
+}
+
+impl ResourceList {
+    /// Each resource that has an amount, by its name.
+    pub fn amounts(&self) -> impl Iterator<Item = (&'static str, &Quantity)> {
+        [("cpu", &self.cpu), ("memory", &self.memory)]
+            .into_iter()
+            .filter_map(|(name, amount)| Some((name, amount.as_ref()?)))
+    }
 }
 
 impl Default for Tolerate {

@@ -1,0 +1,114 @@
+//! Where pods run and what bounds a namespace, as the API has it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::labels::{self, Component};
+use crate::settings::format::Quantity;
+use crate::settings::ours::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
+
+/// `tolerations` of a pod.
+pub(super) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
+    let one = |toleration: &Toleration| {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        put("key", json!(toleration.key));
+        put("operator", json!(toleration.operator));
+        // The API server drops an empty text.
+        put("value", json!(toleration.value.as_ref().filter(|value| !value.as_str().is_empty())));
+        put("effect", json!(toleration.effect));
+        put("tolerationSeconds", json!(toleration.toleration_seconds));
+        Value::Object(fields)
+    };
+    tolerations.iter().map(one).collect()
+}
+
+/// `topologySpreadConstraints` of the application's pods.
+pub(super) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value> {
+    let one = |spread: &TopologySpread| {
+        json!({
+            "maxSkew": spread.max_skew,
+            "topologyKey": spread.topology_key,
+            "whenUnsatisfiable": spread.when_unsatisfiable,
+            "labelSelector": { "matchLabels": labels::selector(set, Component::App) },
+        })
+    };
+    spread.iter().map(one).collect()
+}
+
+/// `spec.hard` of a `ResourceQuota`.
+pub(super) fn quota(quota: &Quota) -> BTreeMap<&str, String> {
+    quota.iter().map(|(name, amount)| (name.as_str(), amount.canonical())).collect()
+}
+
+/// The item of a `LimitRange`, with the values that the API server would fill in: the list is atomic, and one
+/// that differs from what was sent would be sent again with every deploy
+/// (`SetDefaults_LimitRangeItem` in `pkg/apis/core/v1/defaults.go`).
+pub(super) fn limit_range(range: &LimitRange) -> Value {
+    let (min, max) = (amounts(&range.min), amounts(&range.max));
+    let mut default = amounts(&range.default);
+    fill(&mut default, &max);
+    let mut request = amounts(&range.default_request);
+    fill(&mut request, &default);
+    fill(&mut request, &min);
+    let mut item = json!({ "type": "Container" });
+    for (name, list) in [("default", default), ("defaultRequest", request), ("max", max), ("min", min)] {
+        if !list.is_empty() {
+            item[name] = json!(list);
+        }
+    }
+    item
+}
+
+fn amounts(list: &ResourceList) -> BTreeMap<&'static str, String> {
+    list.amounts().map(|(name, amount)| (name, Quantity::canonical(amount))).collect()
+}
+
+fn fill(list: &mut BTreeMap<&'static str, String>, from: &BTreeMap<&'static str, String>) {
+    for (name, amount) in from {
+        list.entry(name).or_insert_with(|| amount.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(cpu: Option<&'static str>, memory: Option<&'static str>) -> ResourceList {
+        ResourceList { cpu: cpu.map(Quantity::from_static), memory: memory.map(Quantity::from_static) }
+    }
+
+    #[test]
+    fn a_limit_range_has_what_the_server_would_fill_in() {
+        let range = LimitRange {
+            max: list(Some("2"), None),
+            min: list(None, Some("64Mi")),
+            default: list(None, Some("1024Mi")),
+            default_request: ResourceList::default(),
+        };
+        let expected = json!({
+            "type": "Container",
+            "default": { "cpu": "2", "memory": "1Gi" },
+            "defaultRequest": { "cpu": "2", "memory": "1Gi" },
+            "max": { "cpu": "2" },
+            "min": { "memory": "64Mi" },
+        });
+        assert_eq!(limit_range(&range), expected);
+    }
+
+    #[test]
+    fn tolerations_have_the_names_of_the_api_and_nothing_empty() {
+        let toleration = Toleration {
+            key: Some(crate::settings::format::LabelKey::from_static("a")),
+            toleration_seconds: Some(30),
+            value: Some(crate::settings::format::LabelValue::from_static("")),
+            ..Toleration::default()
+        };
+        assert_eq!(tolerations(&[toleration]), [json!({ "key": "a", "tolerationSeconds": 30 })]);
+    }
+}
