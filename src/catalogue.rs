@@ -93,6 +93,9 @@ catalogue! {
     WithoutV1 "HC0225" "OpenHands is run without its V1 interface" key "deploy.image"
         "From 0.60 to 1.6 OpenHands has two interfaces, and only the older one runs conversations in pods. V1 conversations would run the agent in the application's own container, so V1 is switched off (ENABLE_V1=0)."
 
+    MemoryOfOnePod "HC0226" "a running conversation is known to one pod only" key "deploy.replicas"
+        "Several pods share what is stored in the bucket and the database. What runs is in the memory of the pod that started it: a request about it that reaches another pod does not find it."
+
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"
         "No kubeconfig was found. --kubeconfig, KUBECONFIG and ~/.kube/config are read, in this order. `handsctl up` makes a local cluster."

@@ -211,6 +211,14 @@ fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
          [deploy.limit_range]\ndefault = { cpu = \"1000m\" }\nmax = { cpu = \"4\", memory = \"8Gi\" }\nmin = { cpu = \"1m\" }\n\
          [[deploy.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution]]\nweight = 1\n\
          preference = { matchExpressions = [{ key = \"disk\", operator = \"In\", values = [\"ssd\"] }] }\n",
+        "[deploy]\nimage = \"acme/openhands:1.6\"\nstrategy = \"RollingUpdate\"\n\
+         [deploy.storage]\nkind = \"s3\"\nbucket = \"b\"\nendpoint = \"http://minio:9000\"\n\
+         credentials = { access_key_id = \"a\", secret_access_key = \"s\" }\n\
+         [deploy.database]\nhost = \"db.example.com\"\npassword = \"p\"\nssl_mode = \"require\"\n\
+         [deploy.autoscaling]\nmin = 2\nmax = 3\n",
+        "[deploy]\nimage = \"acme/openhands:1.6\"\nreplicas = 2\n\
+         [deploy.storage]\nkind = \"google_cloud\"\nbucket = \"b\"\ncredentials = { key_json = \"{}\" }\n\
+         [deploy.database]\nhost = \"db\"\n",
     ];
     for config in configs {
         let namespace = Bed::shared().namespace("forms");

@@ -31,6 +31,7 @@ mod rendering;
 mod revisions;
 mod roles;
 mod rollouts;
+mod state;
 mod status;
 mod teardown;
 mod terminal;

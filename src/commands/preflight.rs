@@ -324,9 +324,8 @@ fn sandboxes_may_run(settings: &Settings, survey: &Survey) -> Result<()> {
 /// Names of Secrets of somebody else's that the configuration refers to.
 pub(super) fn referenced_secrets(settings: &Settings) -> Vec<&str> {
     let mut names: Vec<&str> = settings
-        .secrets
-        .values()
-        .filter_map(|source| match source {
+        .sources()
+        .filter_map(|(_, source)| match source {
             SecretSource::Reference { secret, .. } => Some(secret.as_str()),
             SecretSource::Value(_) | SecretSource::NotRead(_) => None,
         })

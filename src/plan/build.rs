@@ -84,9 +84,8 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
         set,
         members,
         secret_sources: settings
-            .secrets
-            .iter()
-            .map(|(name, source)| (name.clone(), source.to_string()))
+            .sources()
+            .map(|(name, source)| (name.to_owned(), source.to_string()))
             .collect(),
     })
 }
@@ -107,10 +106,9 @@ pub fn set_of(settings: &Settings) -> ApplySet {
 /// The values that go into our own Secret; references to somebody's Secret stay references.
 fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
     settings
-        .secrets
-        .iter()
+        .sources()
         .filter_map(|(name, source)| match source {
-            SecretSource::Value(value) => Some((name.clone(), value.expose().to_owned())),
+            SecretSource::Value(value) => Some((name.to_owned(), value.expose().to_owned())),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         })
         .collect()
@@ -135,7 +133,8 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     ];
     let optional = [
         (with_secret, "app/secret.yaml"),
-        (deploy.existing_claim.is_none(), "app/persistent-volume-claim.yaml"),
+        (deploy.existing_claim.is_none() && settings.needs_volume(), "app/persistent-volume-claim.yaml"),
+        (deploy.autoscaling.is_some(), "app/horizontal-pod-autoscaler.yaml"),
         (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
         (!deploy.quota.is_empty(), "app/resource-quota.yaml"),

@@ -18,6 +18,7 @@ macro_rules! embedded {
 pub(super) const APP: &[(&str, &str)] = embedded![
     "app/config-map.yaml",
     "app/deployment.yaml",
+    "app/horizontal-pod-autoscaler.yaml",
     "app/ingress.yaml",
     "app/limit-range.yaml",
     "app/namespace.yaml",

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::labels::{self, Component};
 use super::{on_stop, scheduling};
+use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secret::SecretSource;
-use crate::settings::{AppVersion, Settings};
 
 /// Names that depend on content.
 pub(super) struct Names {
@@ -45,14 +46,16 @@ pub(super) fn of(
         "secret_name": names.secret,
         "secret_data": secret.iter().map(|(key, value)| (key.clone(), json!(STANDARD.encode(value)))).collect::<Map<_, _>>(),
         "claim_name": claim,
-        "mounted_claim": deploy.existing_claim.as_ref().map_or(claim.as_str(), |claim| claim.as_str()),
+        "mounted_claim": mounted_claim(settings, &claim),
+        "key_file": settings.files.get(KEY_FILE).map(|source| reference(source, &names.secret, KEY_FILE)),
+        "autoscaling": deploy.autoscaling,
         "storage_class": deploy.storage_class.as_ref().map(DnsName::as_str),
         "storage_size": deploy.storage_size.canonical(),
         "replicas": deploy.replicas,
         "progress_deadline_seconds": deploy.progress_deadline.as_secs(),
         "min_ready_seconds": deploy.min_ready_seconds,
         "revision_history": deploy.revision_history,
-        "strategy": strategy(deploy.strategy),
+        "strategy": strategy(settings),
         "pod_annotations": pod_annotations(deploy.on_stop, names),
         "start": on_stop::start(deploy.on_stop),
         "grace": on_stop::grace(deploy.on_stop),
@@ -87,10 +90,21 @@ fn pod_annotations(stop: OnStop, names: &Names) -> Map<String, Value> {
         .collect()
 }
 
-/// The volume can be mounted by one pod, so a new one never starts beside the old one.
-fn strategy(strategy: Strategy) -> Value {
-    match strategy {
+/// Name of the file with the key of a Google Cloud account, in its Secret and in its directory.
+const KEY_FILE: &str = "key.json";
+
+fn mounted_claim<'a>(settings: &'a Settings, claim: &'a str) -> Option<&'a str> {
+    let existing = settings.deploy.existing_claim.as_ref().map(DnsName::as_str);
+    existing.or_else(|| settings.needs_volume().then_some(claim))
+}
+
+/// The volume can be mounted by one pod, so a new one never starts beside the old one; where there is none, it does.
+fn strategy(settings: &Settings) -> Value {
+    match settings.deploy.strategy {
         Strategy::Recreate => json!({ "type": "Recreate" }),
+        Strategy::RollingUpdate if settings.shares_state() => {
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
+        }
         Strategy::RollingUpdate => {
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } })
         }
@@ -125,18 +139,16 @@ fn limits(list: &ResourceList) -> Value {
 /// The container's environment, sorted by name: what the application needs to run without root,
 /// then the user's own, then what comes from Secrets.
 fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
-    let mut variables: BTreeMap<String, Value> = application_variables(settings.app_version())
+    let mut variables: BTreeMap<String, Value> = settings
+        .variables()
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), plain(name, value)))
+        .map(|(name, value)| {
+            let variable = plain(&name, &value);
+            (name, variable)
+        })
         .collect();
-    for (name, value) in &settings.env {
-        variables.insert(name.clone(), plain(name, value));
-    }
     for (name, source) in &settings.secrets {
-        let (secret, key) = match source {
-            SecretSource::Value(_) | SecretSource::NotRead(_) => (secret_name, name.as_str()),
-            SecretSource::Reference { secret, key } => (secret.as_str(), key.as_str()),
-        };
+        let Reference { secret, key } = reference(source, secret_name, name);
         variables.insert(
             name.clone(),
             json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }),
@@ -145,36 +157,22 @@ fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
     variables.into_values().collect()
 }
 
+/// A key of a Secret.
+#[derive(Serialize)]
+struct Reference<'a> {
+    secret: &'a str,
+    key: &'a str,
+}
+
+/// Where a container finds a secret: in the set's own Secret under `name`, or in somebody's.
+fn reference<'a>(source: &'a SecretSource, own: &'a str, name: &'a str) -> Reference<'a> {
+    match source {
+        SecretSource::Value(_) | SecretSource::NotRead(_) => Reference { secret: own, key: name },
+        SecretSource::Reference { secret, key } => Reference { secret, key },
+    }
+}
+
 /// An empty value is an entry with a name only: the API server drops `value: ""`.
 fn plain(name: &str, value: &str) -> Value {
     if value.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "value": value }) }
-}
-
-fn application_variables(version: AppVersion) -> Vec<(&'static str, &'static str)> {
-    let mut variables = vec![
-        // The image's own value, 42420, is of no use to a sandbox; with 0 the entry script's user switch stays off.
-        ("SANDBOX_USER_ID", "0"),
-        ("RUN_AS_OPENHANDS", "false"),
-        ("WORKSPACE_BASE", ""),
-        ("FILE_STORE", "local"),
-        ("FILE_STORE_PATH", "/.openhands"),
-        ("HOME", "/tmp"),
-        // Otherwise litellm fetches a price list from the internet at every start.
-        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-    ];
-    if version.is_at_least(0, 60) {
-        variables.extend([
-            ("OH_PERSISTENCE_DIR", "/.openhands"),
-            // 1.x conversations would run the agent inside the application's own container, beside its token.
-            ("ENABLE_V1", "0"),
-        ]);
-    }
-    if version.is_at_least(1, 4) {
-        // Without them the conversation list asks Docker and answers 500; earlier versions refuse to start with them.
-        variables.extend([
-            ("OH_SANDBOX_KIND", "ProcessSandboxServiceInjector"),
-            ("OH_SANDBOX_SPEC_KIND", "ProcessSandboxSpecServiceInjector"),
-        ]);
-    }
-    variables
 }

@@ -19,8 +19,13 @@ pub(super) struct Checked {
 
 /// Checks a layer and leaves what is right in it.
 pub(super) fn check(schema: &TableShape, table: &mut Table) -> Checked {
-    let mut checker =
-        Checker { schema, path: Vec::new(), consequence: Consequence::Ours, found: Checked::default() };
+    let mut checker = Checker {
+        schema,
+        path: Vec::new(),
+        consequence: Consequence::Ours,
+        lists: 0,
+        found: Checked::default(),
+    };
     table.retain(|name, entry| match schema.keys.get(name) {
         Some(key) => checker.at(name, |checker| checker.key(key, entry)),
         None => checker.unknown_table(name, entry),
@@ -32,6 +37,8 @@ struct Checker<'a> {
     schema: &'a TableShape,
     path: Vec<String>,
     consequence: Consequence,
+    /// How many lists this is in. A table of its own may be completed by another layer; an item is replaced as a whole.
+    lists: usize,
     found: Checked,
 }
 
@@ -151,11 +158,28 @@ impl Checker<'_> {
 
     /// Every item is looked at, also behind a wrong one.
     fn list(&mut self, shape: &Shape, items: &mut [Node]) -> Keep {
-        let mut keep = true;
+        self.lists += 1;
+        let mut keep = self.homogeneous(items);
         for item in items {
             keep &= self.value(shape, None, item);
         }
+        self.lists -= 1;
         keep
+    }
+
+    /// The application's TOML reader, Python's `toml` 0.10, refuses an array whose items are not of one type, and with
+    /// it the whole file.
+    fn homogeneous(&mut self, items: &[Node]) -> Keep {
+        let ours = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
+        let Some((first, rest)) = items.split_first().filter(|_| !ours) else { return true };
+        let Some(other) = rest.iter().find(|item| item.data.noun() != first.data.noun()) else { return true };
+        let message = format!(
+            "`{}` mixes {} and {}; the application could not read the file and would run with all defaults",
+            self.name(),
+            plural(&first.data),
+            plural(&other.data)
+        );
+        self.error(Id::WrongType, message, &other.place, "items of one type")
     }
 
     /// Numbers that cannot be held are wrong wherever they stand.
@@ -198,7 +222,8 @@ impl Checker<'_> {
     /// Whether every key is there that must be.
     fn complete(&mut self, shape: &TableShape, table: &Table, place: &Place) -> Keep {
         let mut keep = true;
-        for name in &shape.required {
+        let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
+        for name in required {
             // What was there and is wrong has been said.
             let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
             if table.contains_key(name) {
@@ -258,7 +283,12 @@ impl Checker<'_> {
             (min, max) if max >= i64::from(u32::MAX) && number < min => format!("at least {min}"),
             (min, max) => format!("{min} to {max}"),
         };
-        self.error(Id::BadValue, format!("`{}` is out of range", self.name()), place, label)
+        // Only handsctl checks the numbers of its own tables.
+        let consequence = consequence_of_type(match self.consequence {
+            Consequence::Crash => Consequence::Ours,
+            other => other,
+        });
+        self.error(Id::BadValue, format!("`{}` is out of range{consequence}", self.name()), place, label)
     }
 
     fn text(
@@ -274,7 +304,10 @@ impl Checker<'_> {
         }
         let Some(Err(error)) = format.and_then(|known| format::check(known, text)) else { return true };
         let noun = format.and_then(format::noun).unwrap_or_default();
-        let message = format!("`{}` is not {noun}", self.name());
+        // Of the texts that have a form the application checks those of its servers only.
+        let checked = self.path.first().is_some_and(|table| table == "mcp");
+        let consequence = if checked { consequence_of_type(self.consequence) } else { "" };
+        let message = format!("`{}` is not {noun}{consequence}", self.name());
         let at = Place { location: narrowed(&place.location, text, error.offset), ..place.clone() };
         self.error(Id::BadValue, message, &at, error.message)
     }
@@ -318,6 +351,7 @@ impl Checker<'_> {
         let converts =
             matches!((shape, data), (Shape::Integer { .. } | Shape::Number | Shape::Boolean, Data::Text(_)));
         let consequence = match self.consequence {
+            _ if self.path.len() == 1 => of_no_table(&self.path[0]),
             Consequence::KeyIgnored => "; the application does not check it and would fail later",
             other if !converts => consequence_of_type(other),
             _ => "",
@@ -348,6 +382,20 @@ impl Checker<'_> {
             self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.place)) && keep
         })
     }
+}
+
+/// What the application does with a table that is none.
+fn of_no_table(name: &str) -> &'static str {
+    match name {
+        "cluster" | "deploy" => "",
+        "extended" | "mcp" => "; the application would ignore it",
+        _ => "; the application would crash at start",
+    }
+}
+
+fn plural(data: &Data) -> String {
+    let noun = data.noun();
+    format!("{}s", noun.trim_start_matches("an ").trim_start_matches("a "))
 }
 
 /// Whether values of this type are meant by a shape.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::format::Quantity;
+use super::format::{OwnedField, Quantity};
 use super::openhands::OpenHands;
-use super::ours::{Cluster, Deploy, Resources};
+use super::ours::{Cluster, Deploy, OwnershipRule, Resources, StorageKind};
 use super::secret::{Redacted, SecretSource};
+use super::secrets::Form;
 use super::shape::{Shape, TableShape};
 use super::tolerations;
 use super::tree::{self, Data, Entry, Layer, Node, Place, Table};
@@ -32,6 +33,8 @@ pub struct Settings {
     /// Environment variables of the application that are secrets: OpenHands' secret keys by the names that it reads,
     /// and those of `[deploy].env`.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// Secrets that the application reads from files, by their names.
+    pub files: BTreeMap<String, SecretSource>,
     /// The other variables of `[deploy].env`.
     pub env: BTreeMap<String, String>,
     /// Secrets that are parts of those in `secrets`.
@@ -47,8 +50,19 @@ pub struct Settings {
 pub(super) struct Held {
     /// By the variables of the application that they become.
     pub sources: BTreeMap<String, SecretSource>,
+    /// By the files that they become.
+    pub files: BTreeMap<String, SecretSource>,
     /// Those that are only a part of a variable.
     pub parts: Vec<Redacted>,
+}
+
+impl Held {
+    pub(super) fn of(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
+        match form {
+            Form::Variable => &mut self.sources,
+            Form::File => &mut self.files,
+        }
+    }
 }
 
 /// One key for `config show --origin`.
@@ -108,6 +122,7 @@ impl Settings {
             openhands: openhands(schema, &tree)?,
             deploy,
             secrets: secrets.sources,
+            files: secrets.files,
             parts: secrets.parts,
             env,
             tree,
@@ -115,6 +130,7 @@ impl Settings {
             version,
         };
         fill_resources(&mut settings.deploy.resources);
+        leave_replicas_to_the_autoscaler(&mut settings.deploy);
         Ok(settings)
     }
 
@@ -128,7 +144,7 @@ impl Settings {
     /// A text without the secrets that are known: what a container said may have them in it.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
-        let values = self.secrets.values().filter_map(|source| match source {
+        let values = self.sources().filter_map(|(_, source)| match source {
             SecretSource::Value(value) => Some(value.expose()),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         });
@@ -136,6 +152,24 @@ impl Settings {
         // What is very short stands everywhere.
         let values = values.filter(|value| value.len() >= 6);
         values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
+    }
+
+    /// Every secret, by the name of its variable or file.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        self.secrets.iter().chain(&self.files).map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// Whether settings and conversations are on a volume of the application's own.
+    #[must_use]
+    pub fn needs_volume(&self) -> bool {
+        let keeps_a_database = self.version.is_at_least(0, 60) && self.deploy.database.host.is_none();
+        self.deploy.storage.kind == StorageKind::Local || keeps_a_database
+    }
+
+    /// Whether several pods have the same state.
+    #[must_use]
+    pub fn shares_state(&self) -> bool {
+        !self.needs_volume() && self.version.is_at_least(0, 60)
     }
 
     /// Tolerations of the sandboxes.
@@ -199,6 +233,9 @@ impl Settings {
             let value = write::inline(&node.data);
             found.insert(key.clone(), Setting { key, value, origin: Origin::of(&node.place) });
         });
+        for setting in self.winning_variables(&self.schema) {
+            found.insert(setting.key.clone(), setting);
+        }
         found.into_values().collect()
     }
 
@@ -241,7 +278,7 @@ impl Settings {
 }
 
 impl Origin {
-    fn of(place: &Place) -> Self {
+    pub(super) fn of(place: &Place) -> Self {
         match &place.layer {
             Layer::File => Self::File(place.location.clone()),
             Layer::Environment(name) => Self::Environment(name.clone()),
@@ -273,6 +310,15 @@ fn inject(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
         && let Some(runtime) = version.runtime_image()
     {
         write_text(tree, &image, &runtime);
+    }
+}
+
+/// Whoever scales by hand and whoever does it by load would undo each other's work.
+fn leave_replicas_to_the_autoscaler(deploy: &mut Deploy) {
+    let Some(autoscaling) = &deploy.autoscaling else { return };
+    deploy.replicas = autoscaling.min;
+    if let Ok(field) = OwnedField::parse(&format!("deployment/{}:spec.replicas", deploy.name)) {
+        deploy.ownership.entry(field).or_insert(OwnershipRule::Yield);
     }
 }
 

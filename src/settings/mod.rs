@@ -25,6 +25,7 @@ mod starter;
 mod suggest;
 mod tolerations;
 mod tree;
+mod variables;
 mod version;
 mod write;
 

@@ -122,7 +122,7 @@ fn flags(flags: &Flags) -> Parsed {
 /// Secrets without a look-up.
 fn known(found: Vec<Found>) -> Held {
     let mut held = Held::default();
-    for Found { variable, value, .. } in found {
+    for Found { variable, form, value, .. } in found {
         let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
             FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -137,7 +137,7 @@ fn known(found: Vec<Found>) -> Held {
                 Err(_) => SecretSource::NotRead(secrets::references(&node)),
             },
         };
-        held.sources.insert(variable, source);
+        held.of(form).insert(variable, source);
     }
     held
 }
@@ -222,7 +222,7 @@ impl Reading {
     fn resolve(&mut self, found: Vec<Found>, environment: &[(String, String)], directory: &Path) -> Held {
         let mut held = Held::default();
         let mut shelf = Shelf { environment, directory, standard_input: None };
-        for Found { variable, value, place } in found {
+        for Found { variable, form, value, place } in found {
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -240,7 +240,7 @@ impl Reading {
             };
             match source {
                 Ok(source) => {
-                    held.sources.insert(variable, source);
+                    held.of(form).insert(variable, source);
                 }
                 Err(reason) => self.diagnostics.push(Diagnostic {
                     id: Id::SecretUnavailable,

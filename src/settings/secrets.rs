@@ -12,10 +12,19 @@ use super::write;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// A secret and the variable that it becomes.
+/// What a secret is to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Variable,
+    File,
+}
+
+/// A secret and what it becomes.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// Name of the variable or the file.
     pub variable: String,
+    pub form: Form,
     pub value: FoundValue,
     pub place: Place,
 }
@@ -46,6 +55,7 @@ pub(super) fn take(schema: &TableShape, tree: &mut Table) -> Taken {
             taker.path = vec![name.clone()];
             if name == "deploy" {
                 taker.deploy_env(table);
+                taker.ours(shape, table);
             } else {
                 taker.table(shape, table);
             }
@@ -132,7 +142,7 @@ impl Taker {
             Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
             data => FoundValue::Composed(Node { data, place: place.clone() }),
         };
-        self.taken.secrets.push(Found { variable, value, place });
+        self.taken.secrets.push(Found { variable, form: Form::Variable, value, place });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
@@ -153,7 +163,31 @@ impl Taker {
         self.path.pop();
     }
 
+    /// Secrets of handsctl's own tables say themselves what they become.
+    fn ours(&mut self, shape: &TableShape, table: &mut Table) {
+        for (name, entry) in table.iter_mut() {
+            let Some(key) = shape.keys.get(name) else { continue };
+            self.path.push(name.clone());
+            match (&key.shape, &mut entry.node.data, key.variable.as_ref(), key.file.as_ref()) {
+                (Shape::Table(inner), Data::Table(under), ..) => self.ours(inner, under),
+                (Shape::Reference { secret: true }, data, variable, file) if data.as_text() != Some("") => {
+                    if let Some(variable) = variable {
+                        self.found_as(Form::Variable, variable.clone(), &mut entry.node);
+                    } else if let Some(file) = file {
+                        self.found_as(Form::File, file.clone(), &mut entry.node);
+                    }
+                }
+                _ => {}
+            }
+            self.path.pop();
+        }
+    }
+
     fn found(&mut self, variable: String, node: &mut Node) {
+        self.found_as(Form::Variable, variable, node);
+    }
+
+    fn found_as(&mut self, form: Form, variable: String, node: &mut Node) {
         let place = node.place.clone();
         let value = match &node.data {
             Data::Text(text) => {
@@ -169,7 +203,7 @@ impl Taker {
             },
             _ => return,
         };
-        self.taken.secrets.push(Found { variable, value, place });
+        self.taken.secrets.push(Found { variable, form, value, place });
     }
 
     fn warn_if_visible(&mut self, place: &Place, variable: &str, label: String) {

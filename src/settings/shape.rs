@@ -76,6 +76,10 @@ pub(super) struct Key {
     pub otherwise: Option<String>,
     /// Why it may not be empty.
     pub not_empty: Option<String>,
+    /// Variable of the application that a secret of handsctl's own tables becomes.
+    pub variable: Option<String>,
+    /// File that such a secret becomes.
+    pub file: Option<String>,
 }
 
 /// A JSON Schema that says something this module does not understand.
@@ -184,6 +188,8 @@ impl<'a> Reader<'a> {
             aliases: aliases.filter_map(|(from, to)| Some((from.clone(), to.as_str()?.to_owned()))).collect(),
             otherwise: text("x-otherwise"),
             not_empty: text("x-not-empty"),
+            variable: text("x-variable"),
+            file: text("x-file"),
         })
     }
 }

@@ -39,6 +39,9 @@ impl Manual {
 
     fn table(&self, out: &mut String, path: &[&str], active: bool) {
         let Some(article) = self.article(path) else { return };
+        // An empty table would lack what it needs.
+        let needs = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
+        let active = active && !needs;
         let _ = writeln!(out, "\n{}", comment(&article.description));
         let mark = if active { "" } else { "#" };
         let _ = writeln!(out, "{mark}[{}]", article.key);

@@ -4,10 +4,10 @@ mod bounds;
 mod models;
 mod scheduling;
 mod servers;
+mod state;
 
 use super::effective::Settings;
-use super::openhands::FileStore;
-use super::ours::{Expose, Ingress, Provider, Strategy};
+use super::ours::{Expose, Ingress, Provider};
 use super::shape::{Consequence, Key, Shape, TableShape};
 use super::tree::{Data, Node, Table, dotted};
 use super::version::AppVersion;
@@ -24,9 +24,9 @@ pub(super) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -
     judge.version();
     judge.keys_by_version(schema, Consequence::Ours, settings.tree(), &mut Vec::new());
     judge.local_cluster();
-    judge.local_state();
+    judge.state();
+    judge.rollout();
     judge.reachability();
-    judge.volume();
     judge.names();
     judge.resources();
     judge.sandboxes();
@@ -199,32 +199,8 @@ impl Judge<'_> {
         }
     }
 
-    fn local_state(&mut self) {
+    fn rollout(&mut self) {
         let deploy = &self.settings.deploy;
-        if deploy.replicas > 1 {
-            let message = format!("{} replicas cannot share state that is local to one pod", deploy.replicas);
-            self.contradiction(&["deploy", "replicas"], message, "1: conversations live in one pod's memory");
-        }
-        if deploy.strategy == Strategy::RollingUpdate {
-            let message = "`RollingUpdate` starts the new pod before the old one gives the volume back";
-            self.contradiction(
-                &["deploy", "strategy"],
-                message,
-                "the volume can be mounted once: \"Recreate\"",
-            );
-        }
-        if self.settings.openhands.core.file_store == Some(FileStore::Memory) {
-            let message =
-                "`core.file_store` is memory: settings and conversations are lost with every restart";
-            let label = "\"local\" keeps them on the volume";
-            self.report(
-                Id::VolatileState,
-                Severity::Warning,
-                &["core", "file_store"],
-                message.to_owned(),
-                label,
-            );
-        }
         if !self.is_wrong("deploy.progress_deadline")
             && deploy.progress_deadline.as_secs() <= u64::from(deploy.min_ready_seconds)
         {
@@ -257,22 +233,6 @@ impl Judge<'_> {
         if deploy.host.as_str().parse::<std::net::Ipv4Addr>().is_ok() {
             let message = "`deploy.host` is an address, and an Ingress takes names only".to_owned();
             self.report(Id::BadValue, Severity::Error, &["deploy", "host"], message, "a DNS name");
-        }
-    }
-
-    fn volume(&mut self) {
-        if self.settings.deploy.existing_claim.is_none() {
-            if self.settings.deploy.storage_size.is_zero() {
-                let message = "`deploy.storage_size` is nothing".to_owned();
-                self.report(Id::BadValue, Severity::Error, &["deploy", "storage_size"], message, "as in 5Gi");
-            }
-            return;
-        }
-        for key in ["storage_class", "storage_size"] {
-            if self.settings.is_set(&["deploy", key]) {
-                let message = format!("`deploy.{key}` and `deploy.existing_claim` exclude each other");
-                self.contradiction(&["deploy", key], message, "the claim exists and keeps what it has");
-            }
         }
     }
 
@@ -350,6 +310,13 @@ impl Judge<'_> {
                 "sandboxes would go where no Role allows them",
                 "set [kubernetes].namespace",
             ),
+            ("FILE_STORE", "what is kept would be elsewhere than it seems", "set [deploy.storage].kind"),
+            (
+                "FILE_STORE_PATH",
+                "what is kept would be elsewhere than it seems",
+                "set [deploy.storage].bucket",
+            ),
+            ("DB_HOST", "what is kept would be elsewhere than it seems", "set [deploy.database].host"),
             (
                 "DEBUG_LLM",
                 "the application would ask a question at start and die of no answer",

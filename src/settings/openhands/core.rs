@@ -117,7 +117,7 @@ pub struct Core {
     pub max_budget_per_task: Option<f64>,
     /// Whether an empty workspace becomes a Git repository.
     #[schemars(extend("x-since" = "0.49"))]
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_git_in_empty_workspace: Option<bool>,
     /// Whether logs are written without colour.

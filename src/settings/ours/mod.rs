@@ -3,6 +3,7 @@
 //! The doc comments are the descriptions of the JSON Schema and of `config explain`.
 
 mod scheduling;
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use scheduling::{
     LimitRange, Quota, TaintEffect, Toleration, TolerationOperator, TopologySpread, WhenUnsatisfiable,
 };
+
+pub use state::{Autoscaling, Credentials, Database, SslMode, Storage, StorageKind};
 
 use super::format::{
     Address, DnsLabel, DnsName, Duration, ImageRef, KubernetesVersion, LabelKey, LabelValue, OwnedField,
@@ -129,6 +132,13 @@ pub struct Deploy {
     pub storage_class: Option<DnsName>,
     /// A claim that exists and is used instead of one of our own.
     pub existing_claim: Option<DnsName>,
+    /// Where settings and conversations are kept.
+    pub storage: Storage,
+    /// The database of releases from 0.60 on.
+    pub database: Database,
+    /// How many pods the application has, by their use of cpu. Refused while state is local.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// Requests and limits of the application's container.
     pub resources: Resources,
     /// Labels that a node must have to run the application.
@@ -197,6 +207,9 @@ impl Default for Deploy {
             storage_size: Quantity::from_static("5Gi"),
             storage_class: None,
             existing_claim: None,
+            storage: Storage::default(),
+            database: Database::default(),
+            autoscaling: None,
             resources: Resources::default(),
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),

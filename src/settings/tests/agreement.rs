@@ -54,8 +54,17 @@ fn sample(shape: &Shape) -> String {
 fn is_alone(table: &str, name: &str) -> bool {
     !matches!(
         (table, name),
-        ("deploy", "existing_claim" | "strategy" | "node_port" | "tolerations")
-            | ("cluster", "https_port")
+        (
+            "deploy",
+            "autoscaling"
+                | "database"
+                | "existing_claim"
+                | "node_port"
+                | "storage"
+                | "strategy"
+                | "tolerations"
+        ) | ("cluster", "https_port")
+            | ("core", "file_store_path")
             | ("agent", "llm_config")
             | (
                 "condenser",

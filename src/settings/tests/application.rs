@@ -1,6 +1,7 @@
 //! What the application gets.
 
 use super::{read_set, read_text};
+use crate::settings::Origin;
 
 #[test]
 fn what_it_needs_is_added_and_ours_and_secrets_are_not_there() {
@@ -99,6 +100,26 @@ fn places_are_those_of_the_winning_layer() {
     assert_eq!((place("deploy.replicas"), place("core.runtime"), place("")), (None, None, None));
     let settings = read_set(text, &["deploy.image=b:0.58"]).expect("settings").settings;
     assert_eq!(settings.locate("deploy.image").map(|place| place.to_string()).as_deref(), Some("--set:1:14"));
+}
+
+#[test]
+fn what_is_shown_is_what_the_application_takes() {
+    let text = "[core]\ndebug = false\nrun_as_openhands = true\n[deploy.env]\nDEBUG = \"1\"\nLLM_NUM_RETRIES = \"7\"\n\
+                AGENT_ENABLE_BROWSING = \"no\"\nMAX_ITERATIONS = \"\"\n";
+    let settings = read_text(text).expect("settings").settings;
+    let shown: std::collections::BTreeMap<String, (String, Origin)> = settings
+        .origins()
+        .into_iter()
+        .map(|setting| (setting.key, (setting.value, setting.origin)))
+        .collect();
+    let value = |key: &str| shown.get(key).map(|(value, _)| value.as_str());
+    assert_eq!(value("core.debug"), Some("true"));
+    assert_eq!(value("llm.num_retries"), Some("7"));
+    assert_eq!(value("agent.enable_browsing"), Some("false"));
+    assert_eq!(value("core.max_iterations"), None, "an empty variable is skipped");
+    assert_eq!(shown["core.run_as_openhands"], ("false".to_owned(), Origin::Handsctl));
+    assert_eq!(shown["core.file_store_path"], ("\"/.openhands\"".to_owned(), Origin::Handsctl));
+    assert!(matches!(&shown["core.debug"].1, Origin::File(place) if place.to_string() == "config.toml:5:9"));
 }
 
 /// The application reads its file with Python's `toml` 0.10: it loses inline tables in arrays that have certain texts

@@ -265,7 +265,7 @@ fn no_secret_is_printed_anywhere() {
 
 #[test]
 fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() {
-    let text = "[mcp]\nsse_servers = [\"https://a\", { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
+    let text = "[mcp]\nsse_servers = [{ url = \"https://a\" }, { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
                 [[mcp.stdio_servers]]\nname = \"c\"\ncommand = \"d\"\nenv = { TOKEN = { file = \"token\" }, PLAIN = \"e\" }\n\
                 [sandbox.runtime_startup_env_vars]\nGH = { env = \"KEY\" }\nLANG = \"C\"\n";
     let folder = folder(text);
@@ -280,7 +280,7 @@ fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() 
     };
     assert_eq!(
         exposed("MCP_SSE_SERVERS"),
-        r#"["https://a", {"api_key": "from-a-variable", "url": "https://b"}]"#
+        r#"[{"url": "https://a"}, {"api_key": "from-a-variable", "url": "https://b"}]"#
     );
     assert_eq!(
         exposed("MCP_STDIO_SERVERS"),

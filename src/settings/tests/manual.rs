@@ -94,6 +94,20 @@ fn companions(table: &str, name: &str) -> &'static [&'static str] {
         ("condenser", "keep_first" | "llm_config" | "max_event_length" | "max_size") => {
             &["condenser.type=llm", "condenser.llm_config=llm"]
         }
+        ("deploy.autoscaling", _) => &[
+            "deploy.storage={ kind = \"s3\", bucket = \"b\" }",
+            "deploy.database.host=db",
+            "deploy.autoscaling.max=2",
+        ],
+        ("deploy.database", _) => &["deploy.database.host=db"],
+        ("deploy.storage.credentials", "key_json") => {
+            &["deploy.storage={ kind = \"google_cloud\", bucket = \"b\" }"]
+        }
+        ("deploy.storage.credentials", _) => &[
+            "deploy.storage={ kind = \"s3\", bucket = \"b\" }",
+            "deploy.storage.credentials.access_key_id={ env = \"A\" }",
+            "deploy.storage.credentials.secret_access_key={ env = \"B\" }",
+        ],
         _ => &[],
     }
 }
