@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod application;
 mod bed;
 mod cli;
 mod config;
