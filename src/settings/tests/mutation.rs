@@ -1,9 +1,13 @@
-//! Thousands of damaged files: no panic, no gap between schema and types, every position inside the text.
+//! Thousands of damaged files: no panic, no gap between schema and types, no unknown key that nobody reports, every
+//! position inside the text.
+//!
+//! `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged` looks for longer, and elsewhere.
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
 use crate::settings::effective::Held;
-use crate::settings::shape::TableShape;
+use crate::settings::shape::{Other, Shape, TableShape};
+use crate::settings::tree::{Data, Node, Table};
 use crate::settings::{Settings, check, contradictions, layer, schema_shape, secrets};
 
 struct Xorshift(u64);
@@ -73,11 +77,59 @@ fn mutated(text: &str, random: &mut Xorshift) -> String {
     characters.into_iter().collect()
 }
 
+/// How often a file is damaged.
+fn rounds() -> usize {
+    std::env::var("HANDSCTL_TEST_ROUNDS").map_or(10_000, |rounds| rounds.parse().expect("a number of rounds"))
+}
+
+fn random() -> Xorshift {
+    let seed = std::env::var("HANDSCTL_TEST_SEED").map_or(0, |seed| seed.parse().expect("a number as seed"));
+    Xorshift(0x9E37_79B9_7F4A_7C15 ^ seed)
+}
+
+/// Where keys stand that the schema does not know.
+fn unknown_keys(shape: &TableShape, table: &Table, found: &mut Vec<std::ops::Range<usize>>) {
+    for (name, entry) in table {
+        match (shape.keys.get(name).map(|key| &key.shape), &shape.other) {
+            (Some(inner), _) => unknown_under(inner, &entry.node, found),
+            (None, Other::Refused) => found.push(entry.key.location.span.clone()),
+            (None, Other::Each { value, .. }) => {
+                let named = matches!(**value, Shape::Table(_)) && !shape.keys.is_empty();
+                if named && !matches!(entry.node.data, Data::Table(_)) {
+                    found.push(entry.key.location.span.clone());
+                } else {
+                    unknown_under(value, &entry.node, found);
+                }
+            }
+            (None, Other::Free) => {}
+        }
+    }
+}
+
+fn unknown_under(shape: &Shape, node: &Node, found: &mut Vec<std::ops::Range<usize>>) {
+    match (shape, &node.data) {
+        (Shape::Table(inner), Data::Table(table)) => unknown_keys(inner, table, found),
+        (Shape::List(inner), Data::List(items)) => {
+            for item in items {
+                unknown_under(inner, item, found);
+            }
+        }
+        // What is of another type is reported as a whole.
+        _ => {}
+    }
+}
+
 fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic> {
     let mut parsed = layer::file(schema, "config.toml", text);
     let mut found = parsed.diagnostics;
+    let mut unknown = Vec::new();
+    unknown_keys(schema, &parsed.table, &mut unknown);
     let checked = check::check(schema, &mut parsed.table);
     found.extend(checked.diagnostics);
+    for span in unknown {
+        let is_it = |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
+        assert!(found.iter().any(is_it), "nobody reports the key at {span:?}\n{text}");
+    }
     let taken = secrets::take(schema, &mut parsed.table);
     found.extend(taken.diagnostics);
     let settings = Settings::assemble(schema, parsed.table, Held::default(), taken.plain)
@@ -99,8 +151,8 @@ fn damaged_files() {
         .map(|path| std::fs::read_to_string(path).expect("text"))
         .collect();
     seeds.sort();
-    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
-    for round in 0..4000 {
+    let mut random = random();
+    for round in 0..rounds() {
         let text = mutated(&seeds[round % seeds.len()], &mut random);
         for diagnostic in whole_way(&schema, &text) {
             let Some(location) = diagnostic.location else { continue };
