@@ -32,6 +32,7 @@ mod rendering;
 mod revisions;
 mod roles;
 mod rollouts;
+mod secrets;
 mod state;
 mod status;
 mod teardown;

@@ -14,6 +14,7 @@ use crate::plan::SecretKey;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::kind::SECRET;
 use crate::plan::revision::{self, History};
+use crate::plan::wanted_secret::{Purpose, WantedSecret};
 
 /// What was seen.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Survey {
 ///
 /// # Errors
 /// A namespace that is being deleted, a parent of somebody else's, a key that cannot be read.
-pub async fn survey(api: &Api, set: &ApplySet, references: &[&str], events: &Events) -> Result<Survey> {
+pub async fn survey(api: &Api, set: &ApplySet, wanted: &[WantedSecret], events: &Events) -> Result<Survey> {
     let namespaces = async {
         let looks = set
             .namespaces()
@@ -55,7 +56,7 @@ pub async fn survey(api: &Api, set: &ApplySet, references: &[&str], events: &Eve
         namespaces,
         ground::parent(api, set),
         ground::own_secrets(api, set),
-        versions_of(api, set, references, events)
+        versions_of(api, wanted, events)
     );
     let (namespaces, parent, own, secret_versions) = (namespaces?, parent?, own?, secret_versions?);
     let history = History::new(revision::of_secrets(&own)?);
@@ -81,48 +82,41 @@ impl Survey {
     }
 }
 
+/// Looks at every Secret that the configuration names, tells what is wrong with it, and gives the resourceVersion of
+/// those that the application reads.
 async fn versions_of(
     api: &Api,
-    set: &ApplySet,
-    names: &[&str],
+    wanted: &[WantedSecret],
     events: &Events,
 ) -> Result<BTreeMap<String, String>> {
-    let reads = names.iter().map(|name| version_of(api, set, name, events));
+    let reads = wanted.iter().map(|wanted| version_of(api, wanted, events));
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
-/// Name and resourceVersion of a referenced Secret; None where it is not there or may not be read, which is told.
-async fn version_of(
-    api: &Api,
-    set: &ApplySet,
-    name: &str,
-    events: &Events,
-) -> Result<Option<(String, String)>> {
-    let path = format!("{}/{name}", SECRET.path(Some(&set.namespace)));
+/// Name and resourceVersion; None where it is not there, may not be read, or is nothing that the pod reads.
+async fn version_of(api: &Api, wanted: &WantedSecret, events: &Events) -> Result<Option<(String, String)>> {
+    let WantedSecret { namespace, name, purpose } = wanted;
+    let path = format!("{}/{name}", SECRET.path(Some(namespace)));
     match api.find(&path).await {
-        Ok(Some(secret)) => {
-            let version = secret["metadata"]["resourceVersion"].as_str();
-            Ok(version.map(|version| (name.to_owned(), version.to_owned())))
-        }
-        Ok(None) => {
-            let message = format!(
-                "secret/{name} in namespace {} does not exist; the pod will wait for it",
-                set.namespace
-            );
-            events.warn(Id::MissingReference, message).await;
-            Ok(None)
+        Ok(found) => {
+            if let Some(fault) = wanted.fault(found.as_ref()) {
+                events.warn(Id::MissingReference, fault).await;
+            }
+            let version = found.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
+            let is_read = matches!(purpose, Purpose::Keys(_));
+            Ok(version.filter(|_| is_read).map(|version| (name.clone(), version.to_owned())))
         }
         Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
-            let message = format!(
-                "secret/{name} cannot be read ({}): when it changes the pod is not rolled by itself; \
-                 handsctl restart does it",
-                status.message
-            );
+            let what = match purpose {
+                Purpose::Keys(_) => {
+                    "when it changes the pod is not rolled by itself; handsctl restart does it"
+                }
+                Purpose::Pull | Purpose::Certificate => "whether it is what is needed is not known",
+            };
+            let message = format!("secret/{name} cannot be read ({}): {what}", status.message);
             events.warn(Id::Forbidden, message).await;
             Ok(None)
         }
-        Err(fault) => {
-            Err(fault.explain(&format!("cannot read secret/{name} in namespace {}", set.namespace)))
-        }
+        Err(fault) => Err(fault.explain(&format!("cannot read secret/{name} in namespace {namespace}"))),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::preflight::referenced_secrets;
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{DiffArgs, Global};
@@ -15,7 +14,7 @@ use crate::event::{Event, Events};
 use crate::plan::diff::Compared;
 use crate::plan::ownership::Ownership;
 use crate::plan::revision::{Current, Outcome};
-use crate::plan::{self, Plan, SecretNaming};
+use crate::plan::{self, Plan, SecretNaming, wanted_secret};
 use crate::report::{DiffReport, Streams, Written};
 use crate::settings::Settings;
 
@@ -75,7 +74,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = survey::survey(api, &session.set(), &referenced_secrets(settings), events).await?;
+    let survey = survey::survey(api, &session.set(), &wanted_secret::wanted(settings), events).await?;
     let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
     let plan = plan::build(settings, naming)?;
     let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;

@@ -17,9 +17,8 @@ use crate::plan::kind::{DEPLOYMENT, SECRET};
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::ownership::Ownership;
 use crate::plan::revision::{self, Current, Outcome, Revision};
-use crate::plan::{self, ObjectId, Plan, SecretNaming, on_stop, pod_security};
+use crate::plan::{self, ObjectId, Plan, SecretNaming, on_stop, pod_security, wanted_secret};
 use crate::settings::Settings;
-use crate::settings::secret::SecretSource;
 use crate::status;
 
 /// What the set is to be.
@@ -67,10 +66,10 @@ pub(super) struct Look {
 /// Whatever would stop the command half-way and can be known now.
 pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
-    let references = referenced_secrets(&session.settings);
+    let wanted = wanted_secret::wanted(&session.settings);
     let set = session.set();
     // At the same time; what the first one says of a server that does not answer is said first.
-    let (version, survey) = tokio::join!(session.server_version(), survey(api, &set, &references, events));
+    let (version, survey) = tokio::join!(session.server_version(), survey(api, &set, &wanted, events));
     let version = version?;
     let prepared = match prepare(session, look, survey, version.streams_lists(), events).await {
         // The server names one missing right at a time.
@@ -319,20 +318,6 @@ fn sandboxes_may_run(settings: &Settings, survey: &Survey) -> Result<()> {
     .at(settings.locate("kubernetes.namespace"))
     .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes elsewhere")
     .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce=baseline")))
-}
-
-/// Names of Secrets of somebody else's that the configuration refers to.
-pub(super) fn referenced_secrets(settings: &Settings) -> Vec<&str> {
-    let mut names: Vec<&str> = settings
-        .sources()
-        .filter_map(|(_, source)| match source {
-            SecretSource::Reference { secret, .. } => Some(secret.as_str()),
-            SecretSource::Value(_) | SecretSource::NotRead(_) => None,
-        })
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 /// What the configuration asks for. Without a survey only its kinds and names mean something.

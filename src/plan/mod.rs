@@ -27,6 +27,7 @@ mod scheduling;
 pub mod seed;
 mod template;
 mod values;
+pub mod wanted_secret;
 pub mod yaml;
 
 pub use build::{Member, Plan, SecretNaming, build, set_of};
