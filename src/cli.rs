@@ -170,6 +170,13 @@ pub enum Command {
         after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
     )]
     Render(RenderArgs),
+    /// Print the smallest roles for an account that deploys this very configuration
+    ///
+    /// What can be left out has a comment that says what is lost without it. No cluster is asked.
+    #[command(
+        after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
+    )]
+    Rbac(RbacArgs),
     /// The config file: init, check, show, explain, schema
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -479,6 +486,17 @@ pub enum ConfigCommand {
     /// Editors that use Taplo take it with a first line `#:schema ./config.schema.json` in config.toml.
     #[command(after_help = "Examples:\n  handsctl config schema > config.schema.json")]
     Schema,
+}
+
+/// Arguments of `rbac`.
+#[derive(Debug, Clone, Args)]
+pub struct RbacArgs {
+    /// Whose rights: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a ServiceAccount that is made, too]
+    #[arg(value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Form of the result [default: manifests]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 /// Arguments of `config init`.

@@ -343,6 +343,7 @@ fn a_closed_stdout_ends_every_reading_command_quietly_with_0() {
         "config show -o json",
         "config check",
         "config init -",
+        "rbac",
         "config explain",
         "config schema",
         "render",

@@ -53,6 +53,22 @@ fn config_explain_says_what_a_key_is_and_what_was_perhaps_meant() {
 }
 
 #[test]
+fn rbac_names_the_account_that_was_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let rbac = |account: &str| hermetic(home.path(), &["rbac", account]);
+    rbac("user:ana@example.org").exits(0).prints("kind: User").prints("name: ana@example.org");
+    rbac("group:ops").exits(0).prints("kind: Group");
+    rbac("serviceaccount:ci:deployer").exits(0).prints("namespace: ci").prints("name: deployer");
+    for wrong in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
+        rbac(wrong).exits(2).says("is no account").says("serviceaccount:NAMESPACE:NAME");
+    }
+    hermetic(home.path(), &["rbac", "-o", "table"])
+        .exits(0)
+        .prints("(cluster)")
+        .prints("nothing can be deployed");
+}
+
+#[test]
 fn config_schema_is_a_json_schema_with_descriptions() {
     let home = tempfile::tempdir().unwrap();
     let run = hermetic(home.path(), &["config", "schema"]).exits(0);

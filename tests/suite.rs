@@ -26,6 +26,7 @@ mod ownership;
 mod planted;
 mod provider;
 mod pruning;
+mod rbac;
 mod recorder;
 mod refusals;
 mod rendering;

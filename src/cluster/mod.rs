@@ -1,5 +1,6 @@
 //! Effects on the API: connect, apply, track, probe, logs, delete. Never prints.
 
+pub mod account;
 pub mod answer;
 pub mod api;
 pub mod application;

@@ -19,6 +19,31 @@ const SELF_REVIEWS: &str = "/apis/authorization.k8s.io/v1";
 /// # Errors
 /// Exit 6 naming every right that is missing.
 pub async fn check(api: &Api, needed: &BTreeSet<Right>) -> Result<()> {
+    let denied = denied(api, needed).await?;
+    if denied.is_empty() { Ok(()) } else { Err(missing(&denied)) }
+}
+
+/// The same, and that the account may grant these: it has them, or may grant what it does not have.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_with_grants(api: &Api, needed: &BTreeSet<Right>, granted: &BTreeSet<Right>) -> Result<()> {
+    let all = needed | granted;
+    let denied = denied(api, &all).await?;
+    if denied.is_empty() {
+        return Ok(());
+    }
+    if denied.iter().all(|right| !needed.contains(*right)) {
+        let escalated = rules::escalated(granted);
+        let answers = escalated.iter().map(|right| may(api, right));
+        if futures::future::try_join_all(answers).await?.into_iter().all(|may| may) {
+            return Ok(());
+        }
+    }
+    Err(missing(&denied))
+}
+
+async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Right>) -> Result<Vec<&'a Right>> {
     let namespaces: BTreeSet<&str> = needed.iter().map(|right| right.namespace.as_str()).collect();
     let mut unproven = Vec::new();
     for namespace in namespaces {
@@ -32,9 +57,7 @@ pub async fn check(api: &Api, needed: &BTreeSet<Right>) -> Result<()> {
         .buffered(8)
         .collect()
         .await;
-    let denied: Vec<&Right> =
-        answers.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    if denied.is_empty() { Ok(()) } else { Err(missing(&denied)) }
+    Ok(answers.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {

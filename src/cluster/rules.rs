@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::authorization::v1::ResourceRule;
+use serde_json::Value;
 
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, SECRET};
+use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
 use crate::plan::{Member, ObjectId, Plan};
 
 /// One right in one namespace.
@@ -22,7 +23,9 @@ pub struct Right {
 }
 
 impl Right {
-    fn new(namespace: &str, kind: KindInfo, verb: &str) -> Self {
+    /// A right on a kind; an empty namespace is the whole cluster.
+    #[must_use]
+    pub fn new(namespace: &str, kind: KindInfo, verb: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
             group: kind.group.to_owned(),
@@ -66,6 +69,38 @@ pub fn needed<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>
         rights.insert(Right::new(&plan.set.namespace, kind, "watch"));
     }
     rights
+}
+
+/// What these members grant, where they are Roles: nobody may grant what they do not have, unless they may `escalate`
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
+#[must_use]
+pub fn granted<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Right> {
+    fn texts(value: &Value) -> impl Iterator<Item = &str> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str)
+    }
+    let mut rights = BTreeSet::new();
+    for role in members.filter(|member| member.kind == ROLE) {
+        let namespace = role.id.namespace.as_deref().unwrap_or_default();
+        for rule in role.manifest["rules"].as_array().into_iter().flatten() {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    rights.extend(texts(&rule["verbs"]).map(|verb| Right {
+                        namespace: namespace.to_owned(),
+                        group: group.to_owned(),
+                        resource: resource.to_owned(),
+                        verb: verb.to_owned(),
+                    }));
+                }
+            }
+        }
+    }
+    rights
+}
+
+/// What lets an account grant what it does not have.
+#[must_use]
+pub fn escalated(granted: &BTreeSet<Right>) -> BTreeSet<Right> {
+    granted.iter().map(|right| Right::new(&right.namespace, ROLE, "escalate")).collect()
 }
 
 /// What holding the set's lock needs.

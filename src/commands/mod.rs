@@ -19,6 +19,7 @@ mod place;
 mod preflight;
 mod prepull;
 mod probe;
+mod rbac;
 mod recovery;
 mod release;
 mod render;
@@ -75,6 +76,7 @@ async fn dispatch(cli: Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
+        Command::Rbac(arguments) => rbac::run(global, arguments, streams),
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => config::run(global, command, streams),
         Command::Explain(arguments) => explain::run(arguments, streams),

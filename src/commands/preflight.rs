@@ -87,7 +87,8 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
         needed.extend(rules::pruned(
             prepared.leftovers(Outcome::Good).iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
         ));
-        rights::check(api, &needed).await?;
+        let granted = rules::granted(prepared.to_send().map(|(member, _)| member));
+        rights::check_with_grants(api, &needed, &granted).await?;
     }
     let message = format!(
         "api {}, {} objects, {} to send",

@@ -7,7 +7,7 @@ use crate::event::Events;
 use crate::plan::capacity::{Room, Sandbox};
 use crate::provider::{self, Environment};
 
-/// Looks at the nodes. What this account may not see is not said.
+/// Looks at the nodes; None where this account may not, or where they are too many.
 pub(super) async fn look(session: &Session, events: &Events) -> Option<Room> {
     let Seen { nodes, pods } = capacity::look(&session.connection.api).await;
     let nodes = nodes?;
@@ -40,7 +40,11 @@ async fn those_that_have(session: &Session, image: &str) -> Vec<String> {
 }
 
 /// `room for 4 sandboxes of 250m cpu, 1Gi`.
-pub(super) fn words(room: &Room) -> String {
+pub(super) fn words(room: Option<&Room>) -> String {
+    let Some(room) = room else {
+        return "how many sandboxes fit is not known: nodes and pods of the cluster cannot all be listed"
+            .to_owned();
+    };
     match room.sandboxes {
         0 => format!("no room for a sandbox of {}: the first conversation would wait in vain", room.each),
         1 => format!("room for 1 sandbox of {}", room.each),

@@ -1,0 +1,173 @@
+//! `rbac`: the smallest roles for the account that deploys this very configuration. Without a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{output, session};
+use crate::catalogue::Id;
+use crate::cli::{Global, RbacArgs};
+use crate::cluster::account::{self, Loss};
+use crate::cluster::rules::Right;
+use crate::error::{Error, Kind};
+use crate::plan::{self, SecretNaming, wanted_secret, yaml};
+use crate::report::{self, Output, Streams};
+
+/// Runs `rbac`.
+pub(super) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = session::load_without_secrets(global)?;
+    let plan = plan::build(&loaded.settings, SecretNaming::Rendered)?;
+    let rights = account::of_deployer(&plan, &wanted_secret::wanted(&loaded.settings));
+    let name = format!("{}-deployer", plan.set.name);
+    let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
+    let rows = rows(&rights);
+    let _nobody_reads = match arguments.output.map(|format| output(Some(format))) {
+        None | Some(Output::Yaml) => streams.out(&documents(&rows, &name, &subject, &plan.set.namespace)?)?,
+        Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
+        Some(Output::Human) => streams.out(&table(&rows))?,
+    };
+    Ok(0)
+}
+
+/// Verbs on a resource that are lost alike.
+struct Row {
+    /// Empty: of the whole cluster.
+    namespace: String,
+    group: String,
+    resource: String,
+    verbs: Vec<String>,
+    loss: Loss,
+}
+
+/// Needed ones first.
+fn rows(rights: &BTreeMap<Right, Loss>) -> Vec<Row> {
+    let mut merged: BTreeMap<(&str, Loss, &str, &str), Vec<String>> = BTreeMap::new();
+    for (right, loss) in rights {
+        let key = (right.namespace.as_str(), *loss, right.group.as_str(), right.resource.as_str());
+        merged.entry(key).or_default().push(right.verb.clone());
+    }
+    let row = |((namespace, loss, group, resource), verbs): ((&str, Loss, &str, &str), Vec<String>)| Row {
+        namespace: namespace.to_owned(),
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        verbs,
+        loss,
+    };
+    merged.into_iter().map(row).collect()
+}
+
+/// Whose rights they are, as a subject of a RoleBinding.
+fn subject(account: Option<&str>, namespace: &str, name: &str) -> Result<Value, Error> {
+    let wrong = || {
+        Error::new(Id::Usage, Kind::Usage, format!("`{}` is no account", account.unwrap_or_default()))
+            .hint("user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME")
+    };
+    let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+    let Some(account) = account else {
+        return Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
+    };
+    let parts: Vec<&str> = account.splitn(3, ':').collect();
+    match parts[..] {
+        [_, ""] | [_, _, ""] | [_, "", _] => Err(wrong()),
+        ["user", ..] => Ok(role("User", &account["user:".len()..])),
+        ["group", ..] => Ok(role("Group", &account["group:".len()..])),
+        ["serviceaccount", namespace, name] => {
+            Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Manifests for `kubectl apply -f -`, with a word on every rule that can be left out.
+fn documents(rows: &[Row], name: &str, subject: &Value, home: &str) -> Result<String, Error> {
+    let mut out = String::from(
+        "# What the account needs that deploys this configuration with handsctl. Rules with a comment can be left out;\n\
+         # the comment says what is lost. An administrator applies it: handsctl rbac | kubectl apply -f -\n",
+    );
+    if subject["name"] == name && subject["namespace"] == home {
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": home },
+        });
+        document(&mut out, &yaml::write(&account)?);
+    }
+    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
+    for namespace in namespaces.into_iter().rev() {
+        let (role, binding) = if namespace.is_empty() {
+            ("ClusterRole", "ClusterRoleBinding")
+        } else {
+            ("Role", "RoleBinding")
+        };
+        let mut metadata = json!({ "name": name });
+        if namespace.is_empty() {
+            // Roles of the cluster are told apart by where they come from.
+            metadata["name"] = json!(format!("{home}-{name}"));
+        } else {
+            metadata["namespace"] = json!(namespace);
+        }
+        let head =
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": role, "metadata": metadata });
+        let mut text = yaml::write(&head)?;
+        text.push_str("rules:\n");
+        for row in rows.iter().filter(|row| row.namespace == namespace) {
+            text.push_str(&rule(row));
+        }
+        document(&mut out, &text);
+        let bound = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": binding,
+            "metadata": head["metadata"],
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": head["metadata"]["name"] },
+            "subjects": [subject],
+        });
+        document(&mut out, &yaml::write(&bound)?);
+    }
+    Ok(out)
+}
+
+fn document(out: &mut String, text: &str) {
+    let _a_string_takes_everything = writeln!(out, "---\n{}", text.trim_end_matches('\n'));
+}
+
+fn rule(row: &Row) -> String {
+    let comment = row.loss.map(|loss| format!("  # without it {loss}\n")).unwrap_or_default();
+    format!(
+        "{comment}  - apiGroups: [{}]\n    resources: [{}]\n    verbs: [{}]\n",
+        json!(row.group),
+        json!(row.resource),
+        row.verbs.join(", ")
+    )
+}
+
+fn table(rows: &[Row]) -> String {
+    let cells = |row: &Row| {
+        let namespace = if row.namespace.is_empty() { "(cluster)" } else { &row.namespace };
+        let resource = if row.group.is_empty() {
+            row.resource.clone()
+        } else {
+            format!("{}.{}", row.resource, row.group)
+        };
+        vec![
+            namespace.to_owned(),
+            resource,
+            row.verbs.join(", "),
+            row.loss.unwrap_or("nothing can be deployed").to_owned(),
+        ]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    report::table(&["NAMESPACE", "RESOURCE", "VERBS", "WITHOUT IT"], &cells)
+}
+
+fn list(rows: &[Row]) -> Vec<Value> {
+    let one = |row: &Row| {
+        json!({
+            "namespace": (!row.namespace.is_empty()).then_some(&row.namespace),
+            "apiGroup": row.group,
+            "resource": row.resource,
+            "verbs": row.verbs,
+            "needed": row.loss.is_none(),
+            "without": row.loss,
+        })
+    };
+    rows.iter().map(one).collect()
+}
