@@ -62,6 +62,8 @@ catalogue! {
         "The value has another type than the key asks for. OpenHands does not convert: `resource_cpu_request = 1` (an integer) stops it at start."
     BadValue "HC0111" "bad value"
         "The value has the right type but is not one of the allowed values, or does not follow the format that Kubernetes asks for."
+    ExtraManifest "HC0112" "an extra manifest cannot be used" key "deploy.extra_manifests"
+        "A file that [deploy].extra_manifests names cannot be read, is no object of Kubernetes, or has one that a set cannot have as a member."
     Contradiction "HC0130" "two settings contradict each other"
         "Each value is fine by itself, together they cannot work. The message names both."
     UnsupportedVersion "HC0131" "this version of OpenHands has no Kubernetes runtime" key "deploy.image"
@@ -189,6 +191,8 @@ catalogue! {
         "A revision keeps manifests without the bodies of Secrets; the Secrets themselves are kept under names that follow from their content. One of them is gone, or the revision was too large to be kept."
     RevisionTooLarge "HC3013" "the revision is too large to be kept"
         "A Secret takes one mebibyte. The set is deployed, and its history has a line without content: there is no rollback to it."
+    UnknownKind "HC3014" "the cluster does not have a kind" key "deploy.extra_manifests"
+        "An object of [deploy].extra_manifests is of a kind that the API server does not serve in that version."
     ServerWarning "HC3010" "the API server warns"
         "The object was accepted, and the server says something about it in a Warning header: a deprecated version, or a Pod Security level that its pods would not pass."
 

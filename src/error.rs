@@ -174,6 +174,11 @@ impl Error {
         error
     }
 
+    /// An object of `[deploy].extra_manifests` that cannot be a member of the set.
+    pub fn extra_manifest(message: impl Into<String>) -> Self {
+        Self::new(Id::ExtraManifest, Kind::Config, message)
+    }
+
     /// Something that handsctl does not know how to classify.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Id::Internal, Kind::Internal, message)

@@ -13,6 +13,7 @@ mod config;
 mod deploy;
 mod differences;
 mod engines;
+mod extra;
 mod fault;
 mod faults;
 mod images;

@@ -101,8 +101,9 @@ struct Prepared {
 
 impl Prepared {
     async fn look(api: &Api, plan: Plan, events: &Events) -> Result<Self> {
+        let no_kinds = BTreeSet::new();
         let (version, survey) =
-            tokio::join!(server_version(api), survey::survey(api, &plan.set, &[], events));
+            tokio::join!(server_version(api), survey::survey(api, &plan.set, &[], &no_kinds, events));
         let (streaming, survey) = (version?.streams_lists(), survey?);
         let set = plan.set.with_extent_of(survey.parent.as_ref());
         let live = live::open(api, &set, &plan, streaming, events).await?;
@@ -312,7 +313,7 @@ async fn diff(
 ) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::Changed);
     server_version(api).await?;
-    let survey = survey::survey(api, &plan.set, &[], events).await?;
+    let survey = survey::survey(api, &plan.set, &[], &BTreeSet::new(), events).await?;
     let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;
     let history = &survey.history;
     let ownership = Ownership::default();

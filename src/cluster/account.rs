@@ -93,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
-        of_deployer(&build(&settings, SecretNaming::Rendered).unwrap(), &[])
+        of_deployer(&build(&settings, SecretNaming::Rendered, &[]).unwrap(), &[])
     }
 
     fn right(namespace: &str, group: &str, resource: &str, verb: &str) -> Right {

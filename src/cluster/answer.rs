@@ -22,11 +22,21 @@ pub fn refusal(action: &str, status: &Status) -> Error {
         409 if status.details.iter().any(|details| details.causes.iter().any(is_field_conflict)) => {
             Error::new(Id::FieldConflict, Kind::Ownership, action).caused_by(message.to_owned())
         }
+        500 if is_of_a_wrong_type(message) => {
+            Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
+        }
         429 | 500.. => Error::new(Id::Unreachable, Kind::Unreachable, action)
             .caused_by(format!("the API server answered {}: {message}", status.code))
             .hint("the API server is overloaded or starting; try again"),
         _ => Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned()),
     }
+}
+
+/// Whether a value of the object has another type than its field: server-side apply answers that with 500, and will
+/// again [seen with 1.34].
+#[must_use]
+pub fn is_of_a_wrong_type(message: &str) -> bool {
+    message.starts_with("failed to create typed patch object")
 }
 
 /// Whether the server says that the namespace of the request does not exist.

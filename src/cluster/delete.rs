@@ -362,7 +362,7 @@ async fn delete_all(
         let still = |found: &Value| owned::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()
-            .then_some(async move { remove::remove(api, id, object, still).await })
+            .then_some(async move { remove::remove(api, set, id, object, still).await })
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())

@@ -358,7 +358,8 @@ impl Run<'_> {
 
 /// Whether the server says nothing of the object: it does not know who asks, or cannot answer now.
 fn is_no_word_on_the_object(status: &Status) -> bool {
-    matches!(status.code, 401 | 429 | 500..) || status.message.contains("system:anonymous")
+    let is_silent = matches!(status.code, 401 | 429 | 500..) && !answer::is_of_a_wrong_type(&status.message);
+    is_silent || status.message.contains("system:anonymous")
 }
 
 fn path(member: &Member) -> String {

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod controller;
 pub mod delete;
 pub mod diff;
+pub mod discovery;
 mod evidence;
 mod fault;
 pub mod forward;

@@ -59,7 +59,7 @@ async fn settle(
     let still = |found: &serde_json::Value| {
         owned::is_member(found, set) && leftover::fate(id, found, in_use, delete_data).is_pruned()
     };
-    match remove::remove(api, id, object, still).await {
+    match remove::remove(api, set, id, object, still).await {
         Ok(Removal::Deleted) => {
             tell(Action::Pruned, None).await;
             Ok(None)

@@ -6,7 +6,8 @@ use super::api::Api;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::plan::ObjectId;
-use crate::plan::kind::{DEPLOYMENT, KindInfo};
+use crate::plan::apply_set::ApplySet;
+use crate::plan::kind::DEPLOYMENT;
 
 /// How often an object that changes under the delete is judged again.
 const ATTEMPTS: usize = 5;
@@ -27,11 +28,12 @@ pub(super) enum Removal {
 /// Where the server refuses, or the object changes faster than it can be deleted.
 pub(super) async fn remove(
     api: &Api,
+    set: &ApplySet,
     id: &ObjectId,
     object: &Value,
     still: impl Fn(&Value) -> bool,
 ) -> Result<Removal> {
-    let Some(kind) = KindInfo::of(id) else {
+    let Some(kind) = set.kind_of(id) else {
         return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
     };
     let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);

@@ -132,8 +132,8 @@ pub fn torn_down(set: &ApplySet) -> BTreeSet<Right> {
 
 /// What deleting these members needs.
 #[must_use]
-pub fn pruned<'a>(members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Right> {
-    members.filter_map(|id| Some(Right::new(id.namespace.as_deref()?, KindInfo::of(id)?, "delete"))).collect()
+pub fn pruned<'a>(set: &ApplySet, members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Right> {
+    members.filter_map(|id| Some(Right::new(id.namespace.as_deref()?, set.kind_of(id)?, "delete"))).collect()
 }
 
 /// What watching these members and their rollout needs.

@@ -1,18 +1,20 @@
 //! A look at the cluster before anything is planned or changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::api::{Api, Fault};
+use super::discovery;
 use super::ground::{self, Presence};
 use crate::catalogue::Id;
 use crate::error::Result;
 use crate::event::Events;
 use crate::plan::SecretKey;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::SECRET;
+use crate::plan::extra::WrittenKind;
+use crate::plan::kind::{KindInfo, SECRET};
 use crate::plan::revision::{self, History};
 use crate::plan::wanted_secret::{Purpose, WantedSecret};
 
@@ -29,6 +31,8 @@ pub struct Survey {
     pub history: History,
     /// resourceVersion of each referenced Secret that may be read.
     pub secret_versions: BTreeMap<String, String>,
+    /// Kinds of the user's own objects that handsctl does not know by itself.
+    pub kinds: Vec<KindInfo>,
 }
 
 impl Survey {
@@ -44,7 +48,13 @@ impl Survey {
 ///
 /// # Errors
 /// A namespace that is being deleted, a parent of somebody else's, a key that cannot be read.
-pub async fn survey(api: &Api, set: &ApplySet, wanted: &[WantedSecret], events: &Events) -> Result<Survey> {
+pub async fn survey(
+    api: &Api,
+    set: &ApplySet,
+    wanted: &[WantedSecret],
+    kinds: &BTreeSet<WrittenKind>,
+    events: &Events,
+) -> Result<Survey> {
     let namespaces = async {
         let looks = set
             .namespaces()
@@ -52,15 +62,19 @@ pub async fn survey(api: &Api, set: &ApplySet, wanted: &[WantedSecret], events: 
             .map(|name| async move { Ok((name.to_owned(), ground::look(api, name).await?)) });
         Ok(try_join_all(looks).await?.into_iter().collect())
     };
-    let (namespaces, parent, own, secret_versions) = tokio::join!(
+    let (namespaces, parent, own, secret_versions, kinds) = tokio::join!(
         namespaces,
         ground::parent(api, set),
         ground::own_secrets(api, set),
-        versions_of(api, wanted, events)
+        versions_of(api, wanted, events),
+        discovery::kinds(api, kinds)
     );
     let (namespaces, parent, own, secret_versions) = (namespaces?, parent?, own?, secret_versions?);
     let history = History::new(revision::of_secrets(&own)?);
-    Ok(Survey { namespaces, parent, key: ground::key(set, &own)?, history, secret_versions })
+    let mut kinds = kinds?;
+    // What is brought back may be of a kind that the configuration no longer has.
+    kinds.extend(discovery::kinds_that_are_there(api, &history.unknown_kinds(&kinds)).await?);
+    Ok(Survey { namespaces, parent, key: ground::key(set, &own)?, history, secret_versions, kinds })
 }
 
 impl Survey {

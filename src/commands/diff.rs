@@ -7,6 +7,7 @@ use crate::catalogue::Id;
 use crate::cli::{DiffArgs, Global};
 use crate::cluster::apply::{self, Need};
 use crate::cluster::diff::{self, Known, Look};
+use crate::cluster::discovery;
 use crate::cluster::survey::{self, Survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
@@ -14,7 +15,7 @@ use crate::event::{Event, Events};
 use crate::plan::diff::Compared;
 use crate::plan::ownership::Ownership;
 use crate::plan::revision::{Current, Outcome};
-use crate::plan::{self, Plan, SecretNaming, wanted_secret};
+use crate::plan::{self, Plan, SecretNaming, extra, wanted_secret};
 use crate::report::{DiffReport, Streams, Written};
 use crate::settings::Settings;
 
@@ -74,10 +75,17 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = survey::survey(api, &session.set(), &wanted_secret::wanted(settings), events).await?;
+    let survey = survey::survey(
+        api,
+        &session.set(),
+        &wanted_secret::wanted(settings),
+        &extra::unknown_kinds(settings),
+        events,
+    )
+    .await?;
     let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
-    let plan = plan::build(settings, naming)?;
-    let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;
+    let plan = plan::build(settings, naming, &survey.kinds)?;
+    let look = diff::look(api, &discovery::extent(api, &plan.set, survey.parent.as_ref()).await?).await?;
     for plural in look.overlooked(&plan) {
         let message =
             format!("{plural} may not be listed: what an earlier configuration left of them is not shown");

@@ -6,6 +6,7 @@ use super::risk;
 use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::apply::{self, Need};
+use crate::cluster::discovery;
 use crate::cluster::ground::{self, Extent, Presence};
 use crate::cluster::live::{self, LiveSet};
 use crate::cluster::survey::{Survey, survey};
@@ -17,7 +18,7 @@ use crate::plan::kind::{DEPLOYMENT, SECRET};
 use crate::plan::leftover::{self, Leftover};
 use crate::plan::ownership::Ownership;
 use crate::plan::revision::{self, Current, Outcome, Revision};
-use crate::plan::{self, ObjectId, Plan, SecretNaming, on_stop, pod_security, wanted_secret};
+use crate::plan::{self, ObjectId, Plan, SecretNaming, extra, on_stop, pod_security, wanted_secret};
 use crate::settings::Settings;
 use crate::status;
 
@@ -67,9 +68,11 @@ pub(super) struct Look {
 pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
     let wanted = wanted_secret::wanted(&session.settings);
+    let kinds = extra::unknown_kinds(&session.settings);
     let set = session.set();
     // At the same time; what the first one says of a server that does not answer is said first.
-    let (version, survey) = tokio::join!(session.server_version(), survey(api, &set, &wanted, events));
+    let (version, survey) =
+        tokio::join!(session.server_version(), survey(api, &set, &wanted, &kinds, events));
     let version = version?;
     let prepared = match prepare(session, look, survey, version.streams_lists(), events).await {
         // The server names one missing right at a time.
@@ -85,6 +88,7 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
     if prepared.has_work(true) {
         let mut needed = rules::needed(&prepared.plan, prepared.to_send());
         needed.extend(rules::pruned(
+            &prepared.set,
             prepared.leftovers(Outcome::Good).iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
         ));
         let granted = rules::granted(prepared.to_send().map(|(member, _)| member));
@@ -111,7 +115,8 @@ async fn prepare(
     let survey = survey?;
     sandboxes_may_run(settings, &survey)?;
     let plan = planned(settings, Some(&survey))?;
-    let set = plan.set.with_extent_of(survey.parent.as_ref());
+    let mut set = discovery::extent(api, &plan.set, survey.parent.as_ref()).await?;
+    set.further_kinds.extend(&survey.kinds);
     let live = live::open(api, &set, &plan, streaming, events).await?;
     let mut prepared = Prepared {
         wanted: look.wanted,
@@ -326,5 +331,6 @@ fn planned(settings: &Settings, survey: Option<&Survey>) -> Result<Plan> {
     let (no_key, no_versions) = Default::default();
     let (key, versions) =
         survey.map_or((&no_key, &no_versions), |survey| (&survey.key.0, &survey.secret_versions));
-    plan::build(settings, SecretNaming::Keyed { key, versions })
+    let kinds = survey.map_or(&[][..], |survey| &survey.kinds);
+    plan::build(settings, SecretNaming::Keyed { key, versions }, kinds)
 }

@@ -11,19 +11,23 @@ use crate::cli::{Global, RbacArgs};
 use crate::cluster::account::{self, Loss};
 use crate::cluster::rules::Right;
 use crate::error::{Error, Kind};
+use crate::plan::extra::{self, WrittenKind};
 use crate::plan::{self, SecretNaming, wanted_secret, yaml};
 use crate::report::{self, Output, Streams};
 
 /// Runs `rbac`.
 pub(super) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = session::load_without_secrets(global)?;
-    let plan = plan::build(&loaded.settings, SecretNaming::Rendered)?;
+    let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[])?;
     let rights = account::of_deployer(&plan, &wanted_secret::wanted(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
     let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
     let rows = rows(&rights);
     let _nobody_reads = match arguments.output.map(|format| output(Some(format))) {
-        None | Some(Output::Yaml) => streams.out(&documents(&rows, &name, &subject, &plan.set.namespace)?)?,
+        None | Some(Output::Yaml) => {
+            let assumed = extra::unknown_kinds(&loaded.settings);
+            streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &assumed)?)?
+        }
         Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
         Some(Output::Human) => streams.out(&table(&rows))?,
     };
@@ -80,11 +84,22 @@ fn subject(account: Option<&str>, namespace: &str, name: &str) -> Result<Value, 
 }
 
 /// Manifests for `kubectl apply -f -`, with a word on every rule that can be left out.
-fn documents(rows: &[Row], name: &str, subject: &Value, home: &str) -> Result<String, Error> {
+fn documents(
+    rows: &[Row],
+    name: &str,
+    subject: &Value,
+    home: &str,
+    assumed: &BTreeSet<WrittenKind>,
+) -> Result<String, Error> {
     let mut out = String::from(
         "# What the account needs that deploys this configuration with handsctl. Rules with a comment can be left out;\n\
          # the comment says what is lost. An administrator applies it: handsctl rbac | kubectl apply -f -\n",
     );
+    for kind in assumed {
+        let (name, version) = (&kind.kind, &kind.api_version);
+        let _a_string_takes_everything =
+            writeln!(out, "# No cluster is asked: the plural of {name} in {version} is a guess.");
+    }
     if subject["name"] == name && subject["namespace"] == home {
         let account = json!({
             "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": home },

@@ -11,6 +11,7 @@ use crate::catalogue::Id;
 use crate::cli::{Global, TeardownArgs};
 use crate::cluster::api::Api;
 use crate::cluster::delete::{self, Options, Removed};
+use crate::cluster::discovery;
 use crate::cluster::ground::{self, Presence};
 use crate::cluster::{rights, rules};
 use crate::error::{Error, Kind, Result};
@@ -71,7 +72,7 @@ async fn teardown(
     let version = session.server_version().await?;
     let options = Options { delete_data: arguments.delete_data, deadline: deadline.at };
     let parent = ground::parent(api, &session.set()).await?;
-    let set = session.set().with_extent_of(parent.as_ref());
+    let set = discovery::extent(api, &session.set(), parent.as_ref()).await?;
     let namespaces = look_at_all(api, &set).await?;
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;

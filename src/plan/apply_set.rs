@@ -71,6 +71,27 @@ impl ApplySet {
         set
     }
 
+    /// Kinds that the parent names and that nobody knows: kind and group.
+    #[must_use]
+    pub fn unknown_kinds_of(&self, parent: Option<&Value>) -> Vec<(String, String)> {
+        let listed = parent.and_then(|parent| parent["metadata"]["annotations"][CONTAINS].as_str());
+        let known: BTreeSet<String> = self.kinds().map(|kind| kind.group_kind()).collect();
+        let unknown = split(listed.unwrap_or_default()).into_iter().filter(|listed| !known.contains(listed));
+        unknown
+            .filter_map(|listed| {
+                listed.split_once('.').map(|(kind, group)| (kind.to_owned(), group.to_owned()))
+            })
+            .collect()
+    }
+
+    /// The kind of an object that can be a member.
+    #[must_use]
+    pub fn kind_of(&self, id: &ObjectId) -> Option<KindInfo> {
+        let further = self.further_kinds.iter().copied();
+        KindInfo::of(id)
+            .or_else(|| further.into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind))
+    }
+
     /// Every kind that a member can have.
     pub fn kinds(&self) -> impl Iterator<Item = KindInfo> {
         kind::MEMBERS.iter().chain(&self.further_kinds).copied()
@@ -129,7 +150,7 @@ pub fn is_ours(tooling: &str) -> bool {
 /// The kinds of these members.
 #[must_use]
 pub fn group_kinds<'a>(members: impl IntoIterator<Item = &'a ObjectId>) -> BTreeSet<String> {
-    members.into_iter().filter_map(KindInfo::of).map(|info| info.group_kind()).collect()
+    members.into_iter().map(ObjectId::group_kind).collect()
 }
 
 /// The list in an annotation's value.

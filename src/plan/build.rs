@@ -9,7 +9,7 @@ use super::hash::{self, SecretKey};
 use super::kind::KindInfo;
 use super::template::{self, Templates};
 use super::values::{self, Names};
-use super::{ObjectId, labels};
+use super::{ObjectId, extra, labels};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::settings::ours::{Expose, LimitRange};
@@ -54,11 +54,12 @@ pub enum SecretNaming<'a> {
     Rendered,
 }
 
-/// Plans the set.
+/// Plans the set. `kinds` is what a server said of the kinds of the user's own objects
+/// ([`super::extra::unknown_kinds`]).
 ///
 /// # Errors
-/// Only where a built-in template is broken, which a test excludes.
-pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
+/// An object of the user's own that cannot be a member; a built-in template that is broken, which a test excludes.
+pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
     let templates = Templates::load(template::APP)?;
     let mut set = set_of(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
@@ -77,6 +78,8 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>) -> Result<Plan> {
             .into_iter()
             .map(|name| member(&templates, name, &values))
             .collect::<Result<Vec<_>>>()?;
+    members.extend(extra::members(settings, kinds)?);
+    extra::refuse_twice(&members, settings)?;
     set.further_kinds = further_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {

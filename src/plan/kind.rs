@@ -162,6 +162,34 @@ impl KindInfo {
         all.copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
 
+    /// A kind that a server has named. Its few texts stay for as long as the program runs: kinds are passed by value
+    /// everywhere, and a run meets a handful of those that are not known beforehand.
+    #[must_use]
+    pub fn discovered(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
+        let stays = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let wave = if matches!(group, "apps" | "batch") || kind == POD.kind && group.is_empty() {
+            Wave::Workload
+        } else {
+            Wave::Configuration
+        };
+        Self {
+            group: stays(group),
+            version: stays(version),
+            kind: stays(kind),
+            plural: stays(plural),
+            namespaced,
+            wave,
+            holds_data: false,
+        }
+    }
+
+    /// A kind that nobody was asked about, for texts that name it and for nothing that is sent.
+    #[must_use]
+    pub fn assumed(api_version: &str, kind: &str) -> Self {
+        Self::discovered(api_version, kind, &format!("{}s", kind.to_ascii_lowercase()), true)
+    }
+
     /// `apps/v1`, or `v1` for the core group.
     #[must_use]
     pub fn api_version(&self) -> String {

@@ -6,6 +6,7 @@ mod build;
 pub mod capacity;
 pub mod conflict;
 pub mod diff;
+pub mod extra;
 mod field_path;
 mod hash;
 pub mod ingress;

@@ -33,6 +33,12 @@ impl ObjectId {
         Self { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
     }
 
+    /// `Deployment.apps`, as an ApplySet names kinds; the core group has no suffix.
+    #[must_use]
+    pub fn group_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
     /// The identity of a manifest or a live object; None where `kind` or `metadata.name` is missing.
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {

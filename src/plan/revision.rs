@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
+use super::extra::WrittenKind;
 use super::kind::{CLAIM, KindInfo, SECRET};
 use super::labels::{self, Component};
 use super::leftover::Live;
@@ -166,7 +167,7 @@ impl Content {
         let mut members = Vec::with_capacity(self.members.len());
         for kept in &self.members {
             let Some(id) = ObjectId::of(kept) else { continue };
-            let Some(kind) = KindInfo::of(&id) else {
+            let Some(kind) = set.kind_of(&id) else {
                 missing.push(id);
                 continue;
             };
@@ -311,6 +312,28 @@ impl History {
     #[must_use]
     pub fn new(revisions: Vec<Revision>) -> Self {
         Self { revisions }
+    }
+
+    /// Kinds of members of kept revisions that are neither handsctl's own nor among `known`.
+    #[must_use]
+    pub fn unknown_kinds(&self, known: &[KindInfo]) -> BTreeSet<WrittenKind> {
+        let members = self.revisions.iter().filter_map(|revision| revision.content.as_ref());
+        let members = members.flat_map(|content| &content.members);
+        let is_unknown = |member: &&Value| {
+            let id = ObjectId::of(member);
+            id.is_some_and(|id| {
+                let is_it = |kind: &KindInfo| kind.kind == id.kind && kind.group == id.group;
+                KindInfo::of(&id).is_none() && !known.iter().any(is_it)
+            })
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        members
+            .filter(is_unknown)
+            .map(|member| WrittenKind {
+                api_version: text(&member["apiVersion"]),
+                kind: text(&member["kind"]),
+            })
+            .collect()
     }
 
     /// All, oldest first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::extra::ExtraObject;
 use super::format::{OwnedField, Quantity};
 use super::openhands::OpenHands;
 use super::ours::{Cluster, Deploy, OwnershipRule, Resources, StorageKind};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub files: BTreeMap<String, SecretSource>,
     /// The other variables of `[deploy].env`.
     pub env: BTreeMap<String, String>,
+    /// Objects of the user's own.
+    pub extra: Vec<ExtraObject>,
     /// Secrets that are parts of those in `secrets`.
     parts: Vec<Redacted>,
     /// What was written, and what handsctl adds, with places and without secrets.
@@ -125,6 +128,7 @@ impl Settings {
             files: secrets.files,
             parts: secrets.parts,
             env,
+            extra: Vec::new(),
             tree,
             schema: Arc::clone(schema),
             version,

@@ -10,6 +10,7 @@
 mod check;
 mod contradictions;
 mod effective;
+pub mod extra;
 pub mod format;
 mod layer;
 mod manual;

@@ -4,11 +4,12 @@ use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use super::effective::{Held, Settings};
+use super::extra::{self, ExtraObject};
 use super::layer::{self, Parsed};
 use super::secret::{Redacted, Reference, SecretSource};
 use super::secrets::{self, Found, FoundValue};
 use super::shape::TableShape;
-use super::tree::{self, Layer, Place, Table};
+use super::tree::{self, Data, Layer, Place, Table};
 use super::{check, contradictions, outcome, schema_shape};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -98,7 +99,9 @@ fn load(
         Secrets::Resolve => reading.resolve(taken.secrets, environment, directory),
         Secrets::Leave => known(taken.secrets),
     };
-    let settings = Settings::assemble(&schema, reading.tree, secrets, taken.plain)?;
+    let tree = std::mem::take(&mut reading.tree);
+    let mut settings = Settings::assemble(&schema, tree, secrets, taken.plain)?;
+    settings.extra = reading.extra_manifests(&settings, directory);
     // What a file that could not be parsed says is not known, so nothing can contradict it.
     if !reading.broken {
         reading.diagnostics.extend(contradictions::find(&schema, &settings, &reading.wrong));
@@ -207,6 +210,38 @@ impl Reading {
         self.names.push(name.to_owned());
     }
 
+    /// The objects of the files that `[deploy].extra_manifests` names.
+    fn extra_manifests(&mut self, settings: &Settings, directory: &Path) -> Vec<ExtraObject> {
+        let named = settings.entry(&["deploy", "extra_manifests"]).map(|entry| &entry.node.data);
+        let Some(Data::List(named)) = named else { return Vec::new() };
+        let mut objects = Vec::new();
+        for node in named {
+            let Some(written) = node.data.as_text() else { continue };
+            let at = base(&node.place.layer, &node.place.location.source.name, directory).join(written);
+            let read = manifests(&at, written).and_then(|files| {
+                let documents = files.iter().map(|(name, text)| extra::objects(name, text));
+                documents.collect::<Result<Vec<_>, _>>()
+            });
+            let named_at = Some(node.place.location.clone());
+            match read {
+                Ok(read) => {
+                    let object =
+                        |(source, manifest)| ExtraObject { source, manifest, named_at: named_at.clone() };
+                    objects.extend(read.into_iter().flatten().map(object));
+                }
+                Err(message) => self.diagnostics.push(Diagnostic {
+                    id: Id::ExtraManifest,
+                    severity: Severity::Error,
+                    message,
+                    location: named_at,
+                    label: String::new(),
+                    masked: false,
+                }),
+            }
+        }
+        objects
+    }
+
     fn unreadable(&mut self, message: String) {
         self.broken = true;
         self.diagnostics.push(Diagnostic {
@@ -254,6 +289,34 @@ impl Reading {
         }
         held
     }
+}
+
+/// The files at a path, by the names that people see, with their texts: itself, or what a folder has.
+fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> {
+    let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {error}");
+    if !at.is_dir() {
+        let text = std::fs::read_to_string(at).map_err(|error| failed(written, error))?;
+        return Ok(vec![(written.to_owned(), text)]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(at).map_err(|error| failed(written, error))? {
+        let path = entry.map_err(|error| failed(written, error))?.path();
+        let is_manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
+        if is_manifest && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{written} has no file that ends with .yaml, .yml or .json"));
+    }
+    let read = |path: PathBuf| {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = format!("{}/{file}", written.trim_end_matches('/'));
+        let text = std::fs::read_to_string(&path).map_err(|error| failed(&name, error))?;
+        Ok((name, text))
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// Where secrets of this computer stand.

@@ -185,6 +185,9 @@ pub struct Deploy {
     /// longest counts. Without a rule a conflict is an error, or is forced with `--force-conflicts`.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "owned-field"}))]
     pub ownership: BTreeMap<OwnedField, OwnershipRule>,
+    /// Files with objects of your own, or folders of such files, relative to this file: applied, watched and pruned with
+    /// the set. No Secret, no Namespace, and nothing that is in no namespace.
+    pub extra_manifests: Vec<String>,
     /// How long what may heal by itself is waited for.
     pub tolerate: Tolerate,
 }
@@ -228,6 +231,7 @@ impl Default for Deploy {
             seed_settings: SeedSettings::IfMissing,
             env: BTreeMap::new(),
             ownership: BTreeMap::new(),
+            extra_manifests: Vec::new(),
             tolerate: Tolerate::default(),
         }
     }

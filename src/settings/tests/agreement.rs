@@ -59,6 +59,7 @@ fn is_alone(table: &str, name: &str) -> bool {
             "autoscaling"
                 | "database"
                 | "existing_claim"
+                | "extra_manifests"
                 | "node_port"
                 | "storage"
                 | "strategy"

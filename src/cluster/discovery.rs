@@ -1,0 +1,98 @@
+//! Kinds that handsctl does not know by itself: where the API server has them.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::api::Api;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::plan::apply_set::ApplySet;
+use crate::plan::extra::WrittenKind;
+use crate::plan::kind::KindInfo;
+
+/// Looks these kinds up: one request for each version of a group.
+///
+/// # Errors
+/// Exit 8 for a kind that the server does not have.
+pub async fn kinds(api: &Api, written: impl IntoIterator<Item = &WrittenKind>) -> Result<Vec<KindInfo>> {
+    let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in written {
+        by_version.entry(&kind.api_version).or_default().push(&kind.kind);
+    }
+    let looks = by_version.into_iter().map(|(api_version, names)| async move {
+        let resources = resources(api, api_version).await?;
+        let found = names.into_iter().map(|name| {
+            find(&resources, api_version, name).ok_or_else(|| {
+                Error::new(
+                    Id::UnknownKind,
+                    Kind::Rejected,
+                    format!("the cluster has no kind {name} in {api_version}; nothing was changed"),
+                )
+                .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
+                .hint("[deploy].extra_manifests names the file")
+            })
+        });
+        found.collect::<Result<Vec<_>>>()
+    });
+    Ok(try_join_all(looks).await?.concat())
+}
+
+/// The same without those that the server does not have.
+///
+/// # Errors
+/// Where the server does not answer.
+pub async fn kinds_that_are_there(
+    api: &Api,
+    written: impl IntoIterator<Item = &WrittenKind>,
+) -> Result<Vec<KindInfo>> {
+    let mut found = Vec::new();
+    for kind in written {
+        let resources = resources(api, &kind.api_version).await?;
+        found.extend(find(&resources, &kind.api_version, &kind.kind));
+    }
+    Ok(found)
+}
+
+/// The set with everything that its parent names; what the server no longer has is gone with its objects.
+///
+/// # Errors
+/// Where the server does not answer.
+pub async fn extent(api: &Api, set: &ApplySet, parent: Option<&Value>) -> Result<ApplySet> {
+    let mut set = set.with_extent_of(parent);
+    for (kind, group) in set.unknown_kinds_of(parent) {
+        let path = format!("/apis/{group}");
+        let found =
+            api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
+        let Some(version) =
+            found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str())
+        else {
+            continue;
+        };
+        let resources = resources(api, version).await?;
+        set.further_kinds.extend(find(&resources, version, &kind));
+    }
+    Ok(set)
+}
+
+/// What a version of a group has; nothing where the server does not know it.
+async fn resources(api: &Api, api_version: &str) -> Result<Vec<Value>> {
+    let root = if api_version.contains('/') { "/apis" } else { "/api" };
+    let path = format!("{root}/{api_version}");
+    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
+    Ok(found
+        .and_then(|mut list| match list["resources"].take() {
+            Value::Array(resources) => Some(resources),
+            _ => None,
+        })
+        .unwrap_or_default())
+}
+
+fn find(resources: &[Value], api_version: &str, kind: &str) -> Option<KindInfo> {
+    let is_it = |resource: &&Value| {
+        resource["kind"] == kind && resource["name"].as_str().is_some_and(|name| !name.contains('/'))
+    };
+    let resource = resources.iter().find(is_it)?;
+    Some(KindInfo::discovered(api_version, kind, resource["name"].as_str()?, resource["namespaced"] == true))
+}

@@ -1,0 +1,96 @@
+//! Objects of the user's own as members of the set.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::kind::KindInfo;
+use super::labels::MANAGER;
+use super::{Member, ObjectId};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::settings::extra::ExtraObject;
+
+/// A kind as a manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WrittenKind {
+    /// `monitoring.coreos.com/v1`.
+    pub api_version: String,
+    /// `PodMonitor`.
+    pub kind: String,
+}
+
+/// The kinds that handsctl does not know by itself: a server has to be asked about them.
+#[must_use]
+pub fn unknown_kinds(settings: &Settings) -> BTreeSet<WrittenKind> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kinds = settings.extra.iter().filter(|extra| known(&extra.manifest, &[]).is_none());
+    kinds
+        .map(|extra| WrittenKind {
+            api_version: text(&extra.manifest["apiVersion"]),
+            kind: text(&extra.manifest["kind"]),
+        })
+        .collect()
+}
+
+/// The members; `kinds` is what a server said of those that handsctl does not know.
+pub(super) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
+    settings.extra.iter().map(|extra| member(settings, extra, kinds)).collect()
+}
+
+fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Result<Member> {
+    let mut manifest = extra.manifest.clone();
+    let api_version = manifest["apiVersion"].as_str().unwrap_or_default().to_owned();
+    let kind_name = manifest["kind"].as_str().unwrap_or_default().to_owned();
+    let kind = known(&manifest, kinds).unwrap_or_else(|| KindInfo::assumed(&api_version, &kind_name));
+    if !kind.namespaced {
+        let message = format!("{} is a {kind_name}, which is in no namespace", extra.source);
+        return Err(refused(extra, message)
+            .hint("members of a set are in its namespaces: apply this one by other means"));
+    }
+    let (own, runtime) = (settings.deploy.namespace.as_str(), settings.runtime_namespace());
+    let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or(own).to_owned();
+    if namespace != own && namespace != runtime {
+        let message = format!("{} is for namespace {namespace}", extra.source);
+        return Err(refused(extra, message).hint(format!("the set's namespaces are {own} and {runtime}")));
+    }
+    manifest["metadata"]["namespace"] = json!(namespace);
+    // Not the labels of the set's pods: an object of the user's own is none of the application's.
+    for (label, value) in
+        [("app.kubernetes.io/part-of", "openhands"), ("app.kubernetes.io/managed-by", MANAGER)]
+    {
+        if manifest["metadata"]["labels"][label].is_null() {
+            manifest["metadata"]["labels"][label] = json!(value);
+        }
+    }
+    let id =
+        ObjectId::of(&manifest).ok_or_else(|| refused(extra, format!("{} has no name", extra.source)))?;
+    Ok(Member { id, kind, manifest })
+}
+
+fn known(manifest: &Value, kinds: &[KindInfo]) -> Option<KindInfo> {
+    let id = ObjectId::of(manifest)?;
+    let version = manifest["apiVersion"].as_str()?;
+    let found = kinds.iter().copied().find(|kind| kind.kind == id.kind && kind.api_version() == version);
+    found.or_else(|| KindInfo::of(&id).filter(|kind| kind.api_version() == version))
+}
+
+fn refused(extra: &ExtraObject, message: String) -> Error {
+    Error::extra_manifest(message).at(extra.named_at.clone())
+}
+
+/// An object that stands twice, or is one of the set's own.
+pub(super) fn refuse_twice(members: &[Member], settings: &Settings) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let Some(twice) = members.iter().find(|member| !seen.insert(&member.id)) else { return Ok(()) };
+    let names_it = |extra: &&ExtraObject| {
+        let name = &extra.manifest["metadata"]["name"];
+        extra.manifest["kind"] == twice.id.kind.as_str() && *name == twice.id.name.as_str()
+    };
+    let extra = settings.extra.iter().rev().find(names_it);
+    let source = extra.map_or("an extra manifest", |extra| &extra.source);
+    let message = format!("{source} is {}, which the set has already", twice.id);
+    Err(Error::extra_manifest(message)
+        .at(extra.and_then(|extra| extra.named_at.clone()))
+        .hint("give it another name"))
+}

@@ -1,0 +1,132 @@
+//! `[deploy].extra_manifests`: objects of the user's own as members of the set.
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace};
+
+/// A `CustomResourceDefinition` of a test's own, deleted with it.
+struct Definition<'a> {
+    bed: &'a Bed,
+    group: String,
+}
+
+impl<'a> Definition<'a> {
+    fn make(namespace: &'a Namespace) -> Self {
+        let group = format!("{}.example.com", namespace.name);
+        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let manifest = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("gadgets.{group}") },
+            "spec": {
+                "group": group, "scope": "Namespaced",
+                "names": { "kind": "Gadget", "plural": "gadgets", "singular": "gadget" },
+                "versions": [{ "name": "v1beta2", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
+            },
+        });
+        namespace.bed.kubectl_with(&["apply", "-f", "-"], &manifest.to_string());
+        let name = format!("crd/gadgets.{group}");
+        namespace.bed.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=30s"]);
+        Self { bed: namespace.bed, group }
+    }
+}
+
+impl Drop for Definition<'_> {
+    fn drop(&mut self) {
+        let name = format!("crd/gadgets.{}", self.group);
+        let _gone = self.bed.try_kubectl(&["delete", &name, "--ignore-not-found", "--wait=false"], "");
+    }
+}
+
+fn write(namespace: &Namespace, file: &str, text: &str) {
+    let path = namespace.folder.path().join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn is_there(namespace: &Namespace, object: &str) -> bool {
+    namespace.bed.try_kubectl(&["get", object, "-n", &namespace.name], "").status.success()
+}
+
+#[test]
+fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set() {
+    if Bed::is_off("objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("extra");
+    let definition = Definition::make(&namespace);
+    let gadget = format!("gadget.{}/own", definition.group);
+    let disruption = "poddisruptionbudget.policy/own";
+    write(
+        &namespace,
+        "extra/10-budget.yaml",
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: own\n  labels: { team: on }\nspec:\n  maxUnavailable: 0\n  \
+         selector:\n    matchLabels: { app.kubernetes.io/instance: oh }\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: own }\n\
+         data: { a: \"on\" }\n",
+    );
+    write(
+        &namespace,
+        "gadget.yaml",
+        &format!(
+            "apiVersion: {}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n",
+            definition.group
+        ),
+    );
+    let both = "[deploy]\nextra_manifests = [\"extra\", \"gadget.yaml\"]\n";
+    namespace.config(both);
+    namespace.handsctl(&["deploy"]).exits(0).says("12 created").says(&format!("{gadget} created"));
+    let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
+    let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
+    assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{}", definition.group)), "{kinds}");
+    let live: Value = namespace.bed.get(&["pdb", "own", "-n", &namespace.name]);
+    assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: a text");
+    assert!(live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(), "none of the application's");
+    // Nothing is sent again, and nothing differs.
+    namespace.handsctl(&["deploy"]).exits(0).says("12 unchanged").says("0 to send");
+    namespace.handsctl(&["diff"]).exits(0);
+    assert!(namespace.handsctl(&["render"]).exits(0).stdout.contains("kind: Gadget"));
+
+    namespace.config("[deploy]\nextra_manifests = [\"extra\"]\n");
+    namespace.handsctl(&["diff"]).exits(1).prints("own");
+    namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
+    assert!(!is_there(&namespace, &gadget) && is_there(&namespace, disruption));
+    namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
+    assert!(is_there(&namespace, &gadget));
+    namespace.handsctl(&["teardown"]).exits(0);
+    assert!(!is_there(&namespace, &gadget) && !is_there(&namespace, disruption));
+}
+
+#[test]
+fn an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed() {
+    if Bed::is_off("an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("extra-refused");
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    let deploy = |text: &str| {
+        write(&namespace, "extra.yaml", text);
+        namespace.handsctl(&["deploy"])
+    };
+    let metadata = "metadata: { name: a }\n";
+    deploy(&format!("apiVersion: acme.example/v1\nkind: Rocket\n{metadata}"))
+        .exits(8)
+        .says("error[HC3014]: the cluster has no kind Rocket in acme.example/v1");
+    deploy(&format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n{metadata}"))
+        .exits(3)
+        .says("error[HC0112]")
+        .says("is in no namespace")
+        .says("config.toml:2:20");
+    deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, namespace: kube-system }\n")
+        .exits(3)
+        .says("is for namespace kube-system");
+    deploy("apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: oh }\n")
+        .exits(3)
+        .says("the set has already");
+    deploy("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { a: planted }\n")
+        .exits(3)
+        .says("is a Secret, which is refused")
+        .never_says("planted");
+    deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: 1 }\n")
+        .exits(8)
+        .says("configmap/a");
+    assert!(!is_there(&namespace, "deployment/oh"));
+}
