@@ -98,6 +98,9 @@ catalogue! {
     MemoryOfOnePod "HC0226" "a running conversation is known to one pod only" key "deploy.replicas"
         "Several pods share what is stored in the bucket and the database. What runs is in the memory of the pod that started it: a request about it that reaches another pod does not find it."
 
+    SecurityContextConstraint "HC0227" "OpenShift has to allow the application's user" key "deploy.profile"
+        "The image's files belong to user 42420. OpenShift gives pods a user of its own choice unless their account may use an SCC such as nonroot-v2; the pod is then refused, and no pod appears."
+
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"
         "No kubeconfig was found. --kubeconfig, KUBECONFIG and ~/.kube/config are read, in this order. `handsctl up` makes a local cluster."

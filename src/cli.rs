@@ -505,9 +505,23 @@ pub struct ConfigInitArgs {
     /// The file to write; `-` prints it
     #[arg(value_name = "FILE", default_value = "config.toml")]
     pub file: PathBuf,
+    /// The kind of cluster, set in the file
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<Profile>,
     /// Replace a file that is there
     #[arg(long)]
     pub force: bool,
+}
+
+/// A kind of cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// A cluster like any other.
+    App,
+    /// A Route instead of an Ingress.
+    Openshift,
+    /// A load balancer, and the key file of a Google Cloud account.
+    Gke,
 }
 
 /// Arguments of `config explain`.

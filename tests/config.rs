@@ -1,5 +1,7 @@
 //! `config init`, `explain`, `schema`: the file to begin with, the manual, the schema; without a cluster.
 
+use handsctl::plan::{self, SecretNaming};
+use handsctl::settings::{Manual, Request, read_without_secrets};
 use serde_json::Value;
 
 use crate::bed::hermetic;
@@ -18,6 +20,8 @@ fn config_init_writes_a_file_that_changes_nothing_and_replaces_none() {
     hermetic(home.path(), &["config", "init", "--force"]).exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 
+    let google = hermetic(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
+    assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
     let printed = hermetic(home.path(), &["config", "init", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
     hermetic(home.path(), &["config", "init", "no/such/folder.toml"])
@@ -50,6 +54,79 @@ fn config_explain_says_what_a_key_is_and_what_was_perhaps_meant() {
     let article: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(article["default"], "\"ingress\"");
     assert_eq!(article["allowed"][0]["value"], "ingress");
+}
+
+/// What a configuration renders, by kind.
+fn rendered(text: &str) -> Vec<(String, Value)> {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), text).unwrap();
+    let loaded = read_without_secrets(&Request::default(), &[], home.path())
+        .unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
+    let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[]).unwrap();
+    plan.members.into_iter().map(|member| (member.id.kind.to_ascii_lowercase(), member.manifest)).collect()
+}
+
+/// The value at `deployment spec.template.spec.containers[0].env`.
+fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
+    let (kind, path) = field.split_once(' ').unwrap();
+    let pointer = format!("/{}", path.replace("[0]", ".0").replace('.', "/"));
+    objects.iter().find(|(known, _)| known == kind).and_then(|(_, manifest)| manifest.pointer(&pointer))
+}
+
+/// Every key of [deploy] that says which field it becomes does become it.
+#[test]
+fn a_key_changes_the_field_that_explain_names() {
+    const SHARED: &str = "image = \"acme/openhands:1.6\"\nstorage = { kind = \"s3\", bucket = \"b\" }\n\
+        database = { host = \"db\" }\n";
+    let plain = "image = \"acme/openhands:1.6\"\n";
+    // What stands there before, and what is changed.
+    let changes: &[(&str, &str, &str)] = &[
+        ("image", "", "image = \"acme/openhands:0.58\""),
+        ("image_pull_policy", "", "image_pull_policy = \"Always\""),
+        ("image_pull_secrets", "", "image_pull_secrets = [\"a\"]"),
+        ("replicas", SHARED, "replicas = 3"),
+        ("expose", "", "expose = \"nodeport\""),
+        ("host", "", "host = \"hands.example.org\""),
+        ("ingress_class", "", "ingress_class = \"nginx\""),
+        ("ingress_namespace", "", "ingress_namespace = \"traefik\""),
+        ("node_port", "expose = \"nodeport\"\n", "node_port = 30100"),
+        ("tls_secret", "", "tls_secret = \"tls\""),
+        ("storage_size", "", "storage_size = \"9Gi\""),
+        ("storage_class", "", "storage_class = \"fast\""),
+        ("existing_claim", "", "existing_claim = \"mine\""),
+        ("storage", plain, "storage = { kind = \"s3\", bucket = \"b\" }"),
+        ("database", plain, "database = { host = \"db\" }"),
+        ("autoscaling", SHARED, "autoscaling = { max = 3 }"),
+        ("resources", "", "resources = { limits = { memory = \"8Gi\" } }"),
+        ("node_selector", "", "node_selector = { disk = \"ssd\" }"),
+        ("tolerations", "", "tolerations = [{ operator = \"Exists\" }]"),
+        ("affinity", "", "affinity = { nodeAffinity = { a = 1 } }"),
+        ("topology_spread", "", "topology_spread = [{ topology_key = \"zone\" }]"),
+        ("quota", "", "quota = { pods = \"9\" }"),
+        ("limit_range", "", "limit_range = { default = { cpu = \"1\" } }"),
+        ("network_policy", "", "network_policy = false"),
+        ("strategy", SHARED, "strategy = \"RollingUpdate\""),
+        ("min_ready_seconds", "", "min_ready_seconds = 5"),
+        ("revision_history", "", "revision_history = 9"),
+        ("progress_deadline", "", "progress_deadline = \"20m\""),
+        ("on_stop", "", "on_stop = \"clean\""),
+        ("env", "", "env = { A = \"b\" }"),
+    ];
+    let manual = Manual::default();
+    for (key, before, change) in changes {
+        let article = manual.article(&["deploy", key]).unwrap();
+        assert!(!article.fields.is_empty(), "deploy.{key} names no field");
+        let without = rendered(&format!("[deploy]\n{before}"));
+        let with = rendered(&format!("[deploy]\n{before}{change}\n"));
+        for named in &article.fields {
+            assert_ne!(field(&without, named), field(&with, named), "deploy.{key} does not change {named}");
+        }
+    }
+    let named = manual.keys().into_iter().filter(|key| {
+        let path: Vec<&str> = key.split('.').collect();
+        path.len() == 2 && path[0] == "deploy" && !manual.article(&path).unwrap().fields.is_empty()
+    });
+    assert_eq!(named.count(), changes.len(), "a key that names a field is not tried");
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod locking;
 mod logs;
 mod ownership;
 mod planted;
+mod profiles;
 mod provider;
 mod pruning;
 mod rbac;

@@ -10,7 +10,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::plan::apply_set::ApplySet;
 use crate::plan::extra::WrittenKind;
-use crate::plan::kind::KindInfo;
+use crate::plan::kind::{KindInfo, ROUTE};
 
 /// Looks these kinds up: one request for each version of a group.
 ///
@@ -25,13 +25,15 @@ pub async fn kinds(api: &Api, written: impl IntoIterator<Item = &WrittenKind>) -
         let resources = resources(api, api_version).await?;
         let found = names.into_iter().map(|name| {
             find(&resources, api_version, name).ok_or_else(|| {
-                Error::new(
-                    Id::UnknownKind,
-                    Kind::Rejected,
-                    format!("the cluster has no kind {name} in {api_version}; nothing was changed"),
-                )
-                .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
-                .hint("[deploy].extra_manifests names the file")
+                let message = format!("the cluster has no kind {name} in {api_version}; nothing was changed");
+                let error = Error::new(Id::UnknownKind, Kind::Rejected, message);
+                if name == ROUTE.kind && api_version == ROUTE.api_version() {
+                    return error
+                        .hint("Routes are OpenShift's: [deploy] expose = \"ingress\" or \"nodeport\" needs none");
+                }
+                error
+                    .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
+                    .hint("[deploy].extra_manifests names the file")
             })
         });
         found.collect::<Result<Vec<_>>>()

@@ -24,6 +24,10 @@ pub(super) enum Place {
 /// `local`: the ports of the local cluster, where it is one that handsctl made of containers.
 pub(super) fn of(settings: &Settings, local: Option<Ports>) -> Place {
     let deploy = &settings.deploy;
+    if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
+        let door = Door { url: format!("https://{}/", deploy.host), local: None };
+        return Place::Door { door, ours: false };
+    }
     if deploy.expose != Expose::Ingress {
         return Place::Inside;
     }

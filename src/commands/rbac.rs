@@ -12,6 +12,7 @@ use crate::cluster::account::{self, Loss};
 use crate::cluster::rules::Right;
 use crate::error::{Error, Kind};
 use crate::plan::extra::{self, WrittenKind};
+use crate::plan::kind::ROUTE;
 use crate::plan::{self, SecretNaming, wanted_secret, yaml};
 use crate::report::{self, Output, Streams};
 
@@ -25,7 +26,8 @@ pub(super) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> a
     let rows = rows(&rights);
     let _nobody_reads = match arguments.output.map(|format| output(Some(format))) {
         None | Some(Output::Yaml) => {
-            let assumed = extra::unknown_kinds(&loaded.settings);
+            let mut assumed = extra::unknown_kinds(&loaded.settings);
+            assumed.retain(|kind| kind.api_version != ROUTE.api_version());
             streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &assumed)?)?
         }
         Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,

@@ -139,6 +139,7 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         (deploy.existing_claim.is_none() && settings.needs_volume(), "app/persistent-volume-claim.yaml"),
         (deploy.autoscaling.is_some(), "app/horizontal-pod-autoscaler.yaml"),
         (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
+        (deploy.expose == Expose::Route, "app/route.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
         (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
         (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::kind::KindInfo;
+use super::kind::{KindInfo, ROUTE};
 use super::labels::MANAGER;
 use super::{Member, ObjectId};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::settings::extra::ExtraObject;
+use crate::settings::ours::Expose;
 
 /// A kind as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,16 +21,19 @@ pub struct WrittenKind {
     pub kind: String,
 }
 
-/// The kinds that handsctl does not know by itself: a server has to be asked about them.
+/// The kinds that a server has to be asked about: those that handsctl does not know by itself, and `OpenShift`'s.
 #[must_use]
 pub fn unknown_kinds(settings: &Settings) -> BTreeSet<WrittenKind> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kinds = settings.extra.iter().filter(|extra| known(&extra.manifest, &[]).is_none());
+    let route = (settings.deploy.expose == Expose::Route)
+        .then(|| WrittenKind { api_version: ROUTE.api_version(), kind: ROUTE.kind.to_owned() });
     kinds
         .map(|extra| WrittenKind {
             api_version: text(&extra.manifest["apiVersion"]),
             kind: text(&extra.manifest["kind"]),
         })
+        .chain(route)
         .collect()
 }
 

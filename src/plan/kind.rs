@@ -113,6 +113,9 @@ pub const AUTOSCALER: KindInfo = KindInfo {
     wave: Wave::Workload,
     ..grouped("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 };
+/// `route.openshift.io/v1 Route`, of `OpenShift` only.
+pub const ROUTE: KindInfo =
+    KindInfo { wave: Wave::Workload, ..grouped("route.openshift.io", "Route", "routes") };
 /// `v1 Pod`, watched; made only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
 /// `apps/v1 ReplicaSet`, only watched.
@@ -137,7 +140,7 @@ pub const MEMBERS: &[KindInfo] = &[
 ];
 
 /// The kinds that are looked for where the plan or the set's parent names them.
-pub const FURTHER: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCALER];
+pub const FURTHER: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCALER, ROUTE];
 
 /// The kinds of members that can stand in the sandboxes' namespace, where that is another one.
 pub const BESIDE_SANDBOXES: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
@@ -166,8 +169,12 @@ impl KindInfo {
     /// everywhere, and a run meets a handful of those that are not known beforehand.
     #[must_use]
     pub fn discovered(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
-        let stays = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let known = Self::of(&ObjectId::cluster(group, kind, ""));
+        if let Some(known) = known.filter(|known| known.version == version) {
+            return known;
+        }
+        let stays = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let wave = if matches!(group, "apps" | "batch") || kind == POD.kind && group.is_empty() {
             Wave::Workload
         } else {

@@ -27,6 +27,7 @@ pub(super) const APP: &[(&str, &str)] = embedded![
     "app/resource-quota.yaml",
     "app/role-binding.yaml",
     "app/role.yaml",
+    "app/route.yaml",
     "app/secret.yaml",
     "app/service-account.yaml",
     "app/service.yaml",

@@ -76,6 +76,8 @@ pub(super) fn of(
         "service_type": service_type(deploy.expose),
         "node_port": if deploy.expose == Expose::NodePort { deploy.node_port } else { 0 },
         "host": deploy.host.as_str(),
+        // Without one the router makes it up.
+        "route_host": Some(deploy.host.as_str()).filter(|host| *host != "localhost"),
         "ingress_class": deploy.ingress_class.as_ref().map(DnsName::as_str),
         "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
         "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
@@ -113,7 +115,7 @@ fn strategy(settings: &Settings) -> Value {
 
 const fn service_type(expose: Expose) -> &'static str {
     match expose {
-        Expose::Ingress | Expose::None => "ClusterIP",
+        Expose::Ingress | Expose::Route | Expose::None => "ClusterIP",
         Expose::NodePort => "NodePort",
         Expose::LoadBalancer => "LoadBalancer",
     }

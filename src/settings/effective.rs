@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::extra::ExtraObject;
 use super::format::{OwnedField, Quantity};
 use super::openhands::OpenHands;
-use super::ours::{Cluster, Deploy, OwnershipRule, Resources, StorageKind};
+use super::ours::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
+use super::profile::KEY_FILE;
 use super::secret::{Redacted, SecretSource};
 use super::secrets::Form;
 use super::shape::{Shape, TableShape};
@@ -92,6 +93,8 @@ pub enum Origin {
     Set,
     /// A flag of its own.
     Flag,
+    /// The profile of this name.
+    Profile(&'static str),
     /// handsctl writes it because the application needs it.
     Handsctl,
 }
@@ -114,9 +117,10 @@ impl Settings {
     pub(super) fn assemble(
         schema: &Arc<TableShape>,
         mut tree: Table,
-        secrets: Held,
+        mut secrets: Held,
         env: BTreeMap<String, String>,
     ) -> Result<Self> {
+        apply_profile(&mut tree, &mut secrets);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
         let version = AppVersion::of(&deploy.image);
         inject(&mut tree, &deploy, version);
@@ -210,7 +214,7 @@ impl Settings {
             Data::Table(_) => &entry.key,
             _ => &entry.node.place,
         };
-        (place.layer != Layer::Handsctl).then(|| place.location.clone())
+        (!matches!(place.layer, Layer::Handsctl | Layer::Profile(_))).then(|| place.location.clone())
     }
 
     /// Every key that has a value, in the order of the alphabet.
@@ -288,6 +292,7 @@ impl Origin {
             Layer::Environment(name) => Self::Environment(name.clone()),
             Layer::Set => Self::Set,
             Layer::Flag => Self::Flag,
+            Layer::Profile(name) => Self::Profile(name),
             Layer::Handsctl => Self::Handsctl,
         }
     }
@@ -296,6 +301,24 @@ impl Origin {
 fn write_text(tree: &mut Table, path: &[&str], text: &str) {
     let node = Node { data: Data::Text(text.to_owned()), place: Place::handsctl() };
     tree::put(tree, path, Place::handsctl(), node);
+}
+
+/// What the profile sets, where nobody else does.
+fn apply_profile(tree: &mut Table, secrets: &mut Held) {
+    let written = tree::find(tree, &["deploy", "profile"]).and_then(|entry| entry.node.data.as_text());
+    let Some(profile) = written.and_then(Profile::named) else { return };
+    for (path, value) in profile.presets() {
+        if tree::find(tree, path).is_none() {
+            let place = Place { layer: Layer::Profile(profile.name()), ..Place::handsctl() };
+            let node = Node { data: Data::Text((*value).to_owned()), place: place.clone() };
+            tree::put(tree, path, place, node);
+        }
+    }
+    // An empty text says that there is none.
+    let is_said = tree::find(tree, &["deploy", "storage", "credentials", "key_json"]).is_some();
+    if let Some(key_file) = profile.key_file().filter(|_| !is_said) {
+        secrets.files.insert(KEY_FILE.to_owned(), key_file);
+    }
 }
 
 /// What the application cannot do without.

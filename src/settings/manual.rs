@@ -25,7 +25,7 @@ pub struct Article {
     pub otherwise: Option<String>,
     /// What the application does with a key that it does not know, beside this one.
     pub unknown: Unknown,
-    /// Fields of objects that it becomes, as `deployment/NAME spec.replicas`.
+    /// Fields of objects that it becomes, as `deployment spec.replicas`.
     pub fields: Vec<String>,
     /// Variable of the application that says the same.
     pub variable: Option<String>,
@@ -73,14 +73,21 @@ struct Found<'a> {
     value: &'a Json,
     path: Vec<String>,
     unknown: Unknown,
+    /// Fields of objects that this becomes, or what it is a part of.
+    fields: Vec<String>,
 }
 
 impl Manual {
     /// What is known about a dotted key or a table; the empty path is the whole file.
     #[must_use]
     pub fn article(&self, path: &[&str]) -> Option<Article> {
-        let mut found =
-            Found { remarks: &self.0, value: &self.0, path: Vec::new(), unknown: Unknown::Nothing };
+        let mut found = Found {
+            remarks: &self.0,
+            value: &self.0,
+            path: Vec::new(),
+            unknown: Unknown::Nothing,
+            fields: Vec::new(),
+        };
         for name in path {
             found = self.inside(&found, name)?;
         }
@@ -108,7 +115,13 @@ impl Manual {
             }
         }
         let mut keys = Vec::new();
-        let root = Found { remarks: &self.0, value: &self.0, path: Vec::new(), unknown: Unknown::Nothing };
+        let root = Found {
+            remarks: &self.0,
+            value: &self.0,
+            path: Vec::new(),
+            unknown: Unknown::Nothing,
+            fields: Vec::new(),
+        };
         walk(self, &root, &mut keys);
         keys
     }
@@ -121,8 +134,13 @@ impl Manual {
 
     /// What the schema says about a key, and about what stands under it.
     pub(super) fn schema_of(&self, path: &[&str]) -> Option<(&Json, &Json)> {
-        let mut found =
-            Found { remarks: &self.0, value: &self.0, path: Vec::new(), unknown: Unknown::Nothing };
+        let mut found = Found {
+            remarks: &self.0,
+            value: &self.0,
+            path: Vec::new(),
+            unknown: Unknown::Nothing,
+            fields: Vec::new(),
+        };
         for name in path {
             found = self.inside(&found, name)?;
         }
@@ -145,7 +163,11 @@ impl Manual {
         path.push(name.to_owned());
         let value = self.resolve(remarks);
         let unknown = unknown(&value["x-unknown"]).unwrap_or(outer.unknown);
-        Some(Found { remarks, value, path, unknown })
+        let fields = match texts(&remarks["x-fields"]) {
+            none if none.is_empty() => fields(&path, value, &outer.fields),
+            own => own,
+        };
+        Some(Found { remarks, value, path, unknown, fields })
     }
 
     /// What a schema refers to; a value that may be absent is what it is where it is there.
@@ -175,7 +197,7 @@ impl Manual {
             ignored: remark("x-ignored"),
             otherwise: remark("x-otherwise"),
             unknown: found.unknown,
-            fields: texts(&found.remarks["x-fields"]),
+            fields: found.fields.clone(),
             variable: variable(&found.path),
         }
     }
@@ -255,6 +277,22 @@ fn integer(value: &Json) -> String {
         (Some(min), Some(max)) => format!("an integer, {min} to {max}"),
         (Some(min), None) => format!("an integer, at least {min}"),
         _ => "an integer".to_owned(),
+    }
+}
+
+/// What a key of the application's becomes: a line of its config.toml, or a secret; one of handsctl's own, what its table
+/// becomes.
+fn fields(path: &[String], value: &Json, outer: &[String]) -> Vec<String> {
+    let ours = path.first().is_some_and(|table| table == "cluster" || table == "deploy");
+    let secret = value["x-reference"] == "secret";
+    match path {
+        _ if ours => outer.to_vec(),
+        [_, _] if secret => super::secrets::variable(path)
+            .map(|variable| format!("secret data[{variable}], a variable of the application"))
+            .into_iter()
+            .collect(),
+        [_, _, ..] => vec!["configmap data[config.toml], the application's own file".to_owned()],
+        _ => Vec::new(),
     }
 }
 

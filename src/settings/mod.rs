@@ -17,6 +17,7 @@ mod manual;
 pub mod openhands;
 pub mod ours;
 mod outcome;
+mod profile;
 mod read;
 pub mod secret;
 mod secrets;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::manual::{Article, Manual, ValueForm};
+use super::ours::Profile;
 
 /// Tables whose header may stand without a key. An empty `[condenser]` would switch shortening off, and
 /// `[model_routing]` is a mistake before 0.56.
@@ -24,20 +25,20 @@ const HEAD: &str = "\
 ";
 
 impl Manual {
-    /// The whole file.
+    /// The whole file; with `profile` that key is set.
     #[must_use]
-    pub fn file(&self) -> String {
+    pub fn file(&self, profile: Option<Profile>) -> String {
         let mut out = HEAD.to_owned();
         for table in ACTIVE {
-            self.table(&mut out, &[table], true);
+            self.table(&mut out, &[table], true, profile);
         }
         for table in COMMENTED {
-            self.table(&mut out, &[table], false);
+            self.table(&mut out, &[table], false, profile);
         }
         out
     }
 
-    fn table(&self, out: &mut String, path: &[&str], active: bool) {
+    fn table(&self, out: &mut String, path: &[&str], active: bool, profile: Option<Profile>) {
         let Some(article) = self.article(path) else { return };
         // An empty table would lack what it needs.
         let needs = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
@@ -54,18 +55,25 @@ impl Manual {
             let path = [path, &[name]].concat();
             match self.article(&path) {
                 Some(Article { value: ValueForm::Table(_), .. }) => tables.push(path),
-                Some(key) if key.ignored.is_none() => self.key(out, name, &path, &key),
+                Some(key) if key.ignored.is_none() => {
+                    let set = profile.filter(|_| path == ["deploy", "profile"]);
+                    self.key(out, name, &path, &key, set);
+                }
                 _ => {}
             }
         }
         for path in tables {
-            self.table(out, &path, active);
+            self.table(out, &path, active, profile);
         }
     }
 
-    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &Article) {
+    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &Article, set: Option<Profile>) {
         let since = article.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
         let _ = writeln!(out, "{}", comment(&format!("{}{since}", article.description)));
+        if let Some(profile) = set {
+            let _ = writeln!(out, "{name} = \"{}\"", profile.name());
+            return;
+        }
         let value = article.default.clone().unwrap_or_else(|| self.example(path));
         let _ = writeln!(out, "#{name} = {value}");
     }

@@ -17,6 +17,8 @@ pub(super) enum Layer {
     Environment(String),
     Set,
     Flag,
+    /// Set by a profile.
+    Profile(&'static str),
     /// Written by handsctl because the application needs it.
     Handsctl,
 }

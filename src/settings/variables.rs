@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::effective::{Origin, Setting, Settings};
 use super::openhands::FileStore;
 use super::ours::{Database, Storage, StorageKind};
+use super::profile::KEY_FILE;
 use super::secrets;
 use super::shape::{Shape, TableShape};
 use super::tree::dotted;
@@ -63,6 +64,9 @@ impl Settings {
         .map(|(name, value)| (name, value.to_owned()))
         .into();
         variables.extend(self.file_store());
+        if self.files.contains_key(KEY_FILE) {
+            variables.push(("GOOGLE_APPLICATION_CREDENTIALS", GOOGLE_KEY.to_owned()));
+        }
         // The image sets it, and its variable would win over the key.
         if let Some(init) = self.openhands.core.init_git_in_empty_workspace {
             variables.push(("INIT_GIT_IN_EMPTY_WORKSPACE", init.to_string()));
@@ -103,13 +107,7 @@ impl Settings {
                 }
                 variables
             }
-            StorageKind::GoogleCloud => {
-                let mut variables = store("google_cloud", bucket);
-                if !self.files.is_empty() {
-                    variables.push(("GOOGLE_APPLICATION_CREDENTIALS", GOOGLE_KEY.to_owned()));
-                }
-                variables
-            }
+            StorageKind::GoogleCloud => store("google_cloud", bucket),
         }
     }
 }

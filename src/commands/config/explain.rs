@@ -76,7 +76,8 @@ fn facts(article: &Article) -> Vec<(&'static str, String)> {
     for field in &article.fields {
         facts.push(("becomes", field.clone()));
     }
-    if let Some(variable) = article.variable.as_ref().filter(|_| !is_table) {
+    let is_secret = article.fields.iter().any(|field| field.starts_with("secret "));
+    if let Some(variable) = article.variable.as_ref().filter(|_| !is_table && !is_secret) {
         facts
             .push(("OpenHands", format!("reads it from its config.toml; its variable {variable} would win")));
     }

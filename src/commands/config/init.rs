@@ -4,14 +4,15 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::catalogue::Id;
-use crate::cli::ConfigInitArgs;
+use crate::cli::{self, ConfigInitArgs};
 use crate::error::{Error, Kind};
 use crate::report::Streams;
 use crate::settings::Manual;
+use crate::settings::ours::Profile;
 
 /// Runs `config init`.
 pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let text = Manual::default().file();
+    let text = Manual::default().file(arguments.profile.map(profile));
     if arguments.file.as_os_str() == "-" {
         let _nobody_reads = streams.out(&text)?;
         return Ok(0);
@@ -25,6 +26,14 @@ pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Resu
     };
     streams.err(&format!("{file}  written; what stands behind `#` is the default\nnext: {next}\n"));
     Ok(0)
+}
+
+const fn profile(typed: cli::Profile) -> Profile {
+    match typed {
+        cli::Profile::App => Profile::App,
+        cli::Profile::Openshift => Profile::OpenShift,
+        cli::Profile::Gke => Profile::Gke,
+    }
 }
 
 /// A file that is there is somebody's work.

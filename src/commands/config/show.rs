@@ -52,6 +52,7 @@ pub(super) fn words(origin: &Origin) -> String {
         Origin::Environment(name) => format!("environment {name}"),
         Origin::Set => "--set".to_owned(),
         Origin::Flag => "flag".to_owned(),
+        Origin::Profile(name) => format!("profile {name}"),
         Origin::Handsctl => "handsctl".to_owned(),
     }
 }

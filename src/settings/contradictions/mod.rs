@@ -7,7 +7,7 @@ mod servers;
 mod state;
 
 use super::effective::Settings;
-use super::ours::{Expose, Ingress, Provider};
+use super::ours::{Expose, Ingress, Profile, Provider};
 use super::shape::{Consequence, Key, Shape, TableShape};
 use super::tree::{Data, Node, Table, dotted};
 use super::version::AppVersion;
@@ -218,6 +218,19 @@ impl Judge<'_> {
         if self.is_wrong("deploy.expose") {
             return;
         }
+        if deploy.profile == Profile::OpenShift {
+            let (name, namespace) = (deploy.name.clone(), deploy.namespace.clone());
+            let message = "OpenShift's default SCC refuses the application's user 42420".to_owned();
+            let label = format!("once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
+            self.report(
+                Id::SecurityContextConstraint,
+                Severity::Warning,
+                &["deploy", "profile"],
+                message,
+                &label,
+            );
+        }
+        let deploy = &self.settings.deploy;
         if deploy.expose != Expose::NodePort && deploy.node_port != 0 {
             self.contradiction(
                 &["deploy", "node_port"],

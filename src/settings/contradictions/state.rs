@@ -4,7 +4,7 @@ use super::Judge;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::settings::openhands::FileStore;
-use crate::settings::ours::{Database, StorageKind, Strategy};
+use crate::settings::ours::{Database, Profile, StorageKind, Strategy};
 use crate::settings::variables::STATE;
 
 impl Judge<'_> {
@@ -52,7 +52,9 @@ impl Judge<'_> {
             ("key_json", credentials[2], StorageKind::GoogleCloud),
         ];
         for (key, set, kind) in keys {
-            if set && storage.kind != kind {
+            // On GKE the key may be for other services than the store.
+            let elsewhere = key == "key_json" && self.settings.deploy.profile == Profile::Gke;
+            if set && storage.kind != kind && !elsewhere {
                 let message =
                     format!("`deploy.storage.credentials.{key}` does not belong to this kind of storage");
                 self.contradiction(

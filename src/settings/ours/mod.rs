@@ -104,68 +104,98 @@ pub struct Deploy {
     pub name: DnsLabel,
     /// Namespace of the application.
     pub namespace: DnsLabel,
+    /// What is set where this file says nothing: for a cluster like any other, for `OpenShift`, for GKE.
+    pub profile: Profile,
     /// Image of the application. 0.45 to 1.6 have the Kubernetes runtime.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].image"]))]
     pub image: ImageRef,
     /// When the kubelet pulls the image.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].imagePullPolicy"]))]
     pub image_pull_policy: ImagePullPolicy,
     /// Names of pull secrets in the application's namespace.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.imagePullSecrets"]))]
     pub image_pull_secrets: Vec<DnsName>,
     /// Pods of the application. More than one is refused while state is local.
     #[schemars(range(min = 1))]
+    #[schemars(extend("x-fields" = ["deployment spec.replicas"]))]
     pub replicas: u32,
     /// How the application is reached; it decides the Service's type.
+    #[schemars(extend("x-fields" = ["service spec.type"]))]
     pub expose: Expose,
     /// Host name of the Ingress.
+    #[schemars(extend("x-fields" = ["ingress spec.rules"]))]
     pub host: DnsName,
     /// IngressClass of the Ingress; empty: the cluster's default class.
+    #[schemars(extend("x-fields" = ["ingress spec.ingressClassName"]))]
     pub ingress_class: Option<DnsName>,
     /// Namespace of the ingress controller: only from there may sandboxes' port 8081 be reached. Empty: from everywhere.
+    #[schemars(extend("x-fields" = ["networkpolicy spec.ingress"]))]
     pub ingress_namespace: Option<DnsLabel>,
     /// Port of every node with `expose = "nodeport"`; 0: the cluster chooses.
     #[schemars(range(min = 0, max = 65535))]
+    #[schemars(extend("x-fields" = ["service spec.ports"]))]
     pub node_port: u16,
     /// TLS Secret of the Ingress, in the application's namespace.
+    #[schemars(extend("x-fields" = ["ingress spec.tls"]))]
     pub tls_secret: Option<DnsName>,
     /// Size of the volume that keeps settings and conversations.
+    #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.resources.requests.storage"]))]
     pub storage_size: Quantity,
     /// StorageClass of that volume; empty: the cluster's default class.
+    #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.storageClassName"]))]
     pub storage_class: Option<DnsName>,
     /// A claim that exists and is used instead of one of our own.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.volumes"]))]
     pub existing_claim: Option<DnsName>,
     /// Where settings and conversations are kept.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub storage: Storage,
     /// The database of releases from 0.60 on.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub database: Database,
     /// How many pods the application has, by their use of cpu. Refused while state is local.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-fields" = ["horizontalpodautoscaler spec"]))]
     pub autoscaling: Option<Autoscaling>,
     /// Requests and limits of the application's container.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].resources"]))]
     pub resources: Resources,
     /// Labels that a node must have to run the application.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key"}))]
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.nodeSelector"]))]
     pub node_selector: BTreeMap<LabelKey, LabelValue>,
     /// Taints that the application's pods tolerate; those of sandboxes are `kubernetes.tolerations_yaml`.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.tolerations"]))]
     pub tolerations: Vec<Toleration>,
     /// Affinity of the application's pods, as Kubernetes writes it: `nodeAffinity`, `podAffinity`, `podAntiAffinity`.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.affinity"]))]
     pub affinity: FreeTable,
     /// How the application's pods are spread over nodes, zones or regions.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.topologySpreadConstraints"]))]
     pub topology_spread: Vec<TopologySpread>,
     /// What the sandboxes' namespace may use altogether, by the names of a `ResourceQuota`:
     /// `{ pods = "20", "requests.cpu" = "8" }`. Empty: no quota.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "resource-name"}))]
+    #[schemars(extend("x-fields" = ["resourcequota spec.hard"]))]
     pub quota: Quota,
     /// What one container in the sandboxes' namespace gets and may have. Empty: no limit range.
+    #[schemars(extend("x-fields" = ["limitrange spec.limits"]))]
     pub limit_range: LimitRange,
     /// Whether sandboxes may be reached from the application and the ingress controller only.
+    #[schemars(extend("x-fields" = ["networkpolicy spec"]))]
     pub network_policy: bool,
     /// How pods are replaced. `Recreate` stops the old pod first: the volume can be mounted once.
+    #[schemars(extend("x-fields" = ["deployment spec.strategy"]))]
     pub strategy: Strategy,
     /// Seconds that a new pod must be ready before it counts as available.
+    #[schemars(extend("x-fields" = ["deployment spec.minReadySeconds"]))]
     pub min_ready_seconds: u32,
     /// Revisions that are kept beside the present one, with their configuration: so far back a rollback goes.
     #[schemars(range(min = 0, max = 100))]
+    #[schemars(extend("x-fields" = ["deployment spec.revisionHistoryLimit"]))]
     pub revision_history: u32,
     /// Time without progress after which the Deployment counts as failed.
+    #[schemars(extend("x-fields" = ["deployment spec.progressDeadlineSeconds"]))]
     pub progress_deadline: Duration,
     /// Whether a rollout that fails brings back the last good revision. `auto`: where there is one and the strategy is
     /// `Recreate`, which has stopped the old pod by then.
@@ -173,11 +203,13 @@ pub struct Deploy {
     /// Whether a changed image is pulled by a short-lived pod before the old pod is stopped.
     pub prepull: bool,
     /// What the application does when its pod stops.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].command"]))]
     pub on_stop: OnStop,
     /// Whether model and key of `[llm]` are given to the application, which takes them from nowhere else.
     pub seed_settings: SeedSettings,
     /// Extra environment variables of the application; a value may be a secret reference.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub env: BTreeMap<VariableName, Value>,
     /// What is done about a field that others manage, by object and field, as in
     /// `"deployment/openhands:spec.replicas" = "yield"`. The field is written as the API server writes it in a
@@ -197,6 +229,7 @@ impl Default for Deploy {
         Self {
             name: DnsLabel::from_static("openhands"),
             namespace: DnsLabel::from_static("openhands"),
+            profile: Profile::App,
             image: ImageRef::from_static("docker.all-hands.dev/all-hands-ai/openhands:0.59"),
             image_pull_policy: ImagePullPolicy::IfNotPresent,
             image_pull_secrets: Vec::new(),
@@ -237,6 +270,19 @@ impl Default for Deploy {
     }
 }
 
+/// A kind of cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// A cluster like any other.
+    App,
+    /// `OpenShift`: a Route instead of an Ingress.
+    OpenShift,
+    /// Google's: a load balancer, and the key file of the Secret `google-cloud-key` where `storage.credentials.key_json`
+    /// is not set; an empty text there leaves it out.
+    Gke,
+}
+
 /// When the kubelet pulls an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
@@ -258,6 +304,8 @@ pub enum Expose {
     NodePort,
     /// A load balancer of the cloud.
     LoadBalancer,
+    /// A Route of `OpenShift`.
+    Route,
     /// Only from inside the cluster.
     None,
 }

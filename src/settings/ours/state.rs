@@ -14,7 +14,6 @@ pub struct Storage {
     #[schemars(extend("x-aliases" = {"gcs": "google_cloud", "gs": "google_cloud", "google": "google_cloud", "aws": "s3", "minio": "s3", "volume": "local"}))]
     pub kind: StorageKind,
     /// Name of the bucket, which has to be there.
-    #[schemars(extend("x-fields" = ["deployment/NAME: FILE_STORE_PATH of the application"]))]
     pub bucket: Option<String>,
     /// Address of a store that speaks S3's protocol; absent: Amazon's.
     pub endpoint: Option<HttpUrl>,

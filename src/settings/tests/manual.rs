@@ -42,7 +42,7 @@ fn every_article_has_a_text_and_a_form() {
 
 #[test]
 fn the_file_to_begin_with_changes_nothing() {
-    let text = Manual::default().file();
+    let text = Manual::default().file(None);
     let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
     assert_eq!(loaded.warnings, [], "{text}");
     let empty = read_text("").expect("settings").settings;
@@ -57,7 +57,7 @@ fn the_file_to_begin_with_changes_nothing() {
 /// Whoever takes a `#` away gets a key that is understood.
 #[test]
 fn every_line_of_the_file_to_begin_with_works_without_its_mark() {
-    let text = Manual::default().file();
+    let text = Manual::default().file(None);
     let lines: Vec<&str> = text.lines().collect();
     let mut tried = 0;
     let mut table = "";
