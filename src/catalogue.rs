@@ -146,6 +146,8 @@ catalogue! {
         "`handsctl image load` works with a kind cluster that runs. Nodes elsewhere pull images themselves: `handsctl image pull`."
     ImageNotBrought "HC2014" "the image did not get to the nodes"
         "The engine could not write the image to a file, or kind could not bring it to the nodes. Both need room on the disk, twice the size of the image for a moment."
+    MirrordMissing "HC2015" "mirrord is not installed" key "deploy.profile"
+        "handsctl dev runs a command under mirrord, which has to be on PATH."
     ClusterCreateFailed "HC2020" "the local cluster could not be made"
         "The message names the step and the log file that was kept."
     ClusterDiffers "HC2021" "the local cluster differs from config.toml"

@@ -177,6 +177,12 @@ pub enum Command {
         after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
     )]
     Rbac(RbacArgs),
+    /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
+    ///
+    /// The pod comes from `deploy` with [deploy] profile = "dev". The command has this terminal; its exit code is
+    /// that of handsctl.
+    #[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]
+    Dev(DevArgs),
     /// The config file: init, check, show, explain, schema
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -488,6 +494,14 @@ pub enum ConfigCommand {
     Schema,
 }
 
+/// Arguments of `dev`.
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    /// The command and its arguments, behind `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
 /// Arguments of `rbac`.
 #[derive(Debug, Clone, Args)]
 pub struct RbacArgs {
@@ -518,6 +532,8 @@ pub struct ConfigInitArgs {
 pub enum Profile {
     /// A cluster like any other.
     App,
+    /// Not OpenHands but the pod of `handsctl dev`.
+    Dev,
     /// A Route instead of an Ingress.
     Openshift,
     /// A load balancer, and the key file of a Google Cloud account.

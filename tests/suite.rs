@@ -11,6 +11,7 @@ mod bed;
 mod cli;
 mod config;
 mod deploy;
+mod dev;
 mod differences;
 mod engines;
 mod extra;

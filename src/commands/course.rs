@@ -22,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
 use crate::plan::ObjectId;
 use crate::plan::revision::{Content, Outcome};
+use crate::settings::ours::Profile;
 
 /// A run through the set: apply, follow, prune.
 #[derive(Clone, Copy)]
@@ -149,7 +150,14 @@ impl Course<'_> {
     async fn arrive(&self, prepared: &Prepared, rollout: &Rollout) -> Result<Arrival> {
         let (session, events) = (self.session, self.events);
         let asked = probe::ask(session, rollout, self.arguments.probe, events);
-        let (asked, room) = tokio::join!(asked, room::look(session, events));
+        let room = async {
+            if session.settings.deploy.profile == Profile::Dev {
+                None
+            } else {
+                room::look(session, events).await
+            }
+        };
+        let (asked, room) = tokio::join!(asked, room);
         let asked = asked?;
         // What is brought back has the settings that it had.
         let seeded = match &asked.application {

@@ -59,7 +59,9 @@ pub(super) fn finished(applied: &[Applied], message: String, undo: Undo) -> Fini
 /// The same where the rollout was waited for: how the application was found.
 pub(super) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
     let Arrival { place, seeded, room } = arrival;
-    let mut notes = vec![room::words(room.as_ref())];
+    // No sandbox comes of a pod in which nothing listens.
+    let mut notes: Vec<String> =
+        (place != Where::Target).then(|| room::words(room.as_ref())).into_iter().collect();
     notes.extend(seeded.note);
     let sandboxes = room.map(|room| room.sandboxes);
     Finished { url: place.into_url(), sandboxes, model: seeded.model, notes, ..finished }

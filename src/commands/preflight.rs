@@ -20,6 +20,7 @@ use crate::plan::ownership::Ownership;
 use crate::plan::revision::{self, Current, Outcome, Revision};
 use crate::plan::{self, ObjectId, Plan, SecretNaming, extra, on_stop, pod_security, wanted_secret};
 use crate::settings::Settings;
+use crate::settings::ours::Profile;
 use crate::status;
 
 /// What the set is to be.
@@ -306,8 +307,26 @@ fn incomplete(number: u64) -> Error {
     .hint("handsctl deploy makes the set what config.toml says")
 }
 
+/// mirrord's agent is a pod that shares the processes of its node, which only `privileged` allows.
+fn agent_may_run(settings: &Settings, survey: &Survey) -> Result<()> {
+    let namespace = settings.deploy.namespace.as_str();
+    let Some(Presence::Present(found)) = survey.namespaces.get(namespace) else { return Ok(()) };
+    let Some(level) = pod_security::refusing_level(found, true) else { return Ok(()) };
+    Err(Error::new(
+        Id::PodSecurityTooStrict,
+        Kind::Prerequisite,
+        format!("namespace {namespace} enforces Pod Security `{level}`, which refuses mirrord's agent; nothing was changed"),
+    )
+    .at(settings.locate("deploy.namespace"))
+    .hint("-n NAME, of a namespace that is not there yet, is made as the agent needs it")
+    .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged")))
+}
+
 /// The application would start in any case; no conversation ever would.
 fn sandboxes_may_run(settings: &Settings, survey: &Survey) -> Result<()> {
+    if settings.deploy.profile == Profile::Dev {
+        return agent_may_run(settings, survey);
+    }
     let runtime = settings.runtime_namespace();
     let Some(Presence::Present(namespace)) = survey.namespaces.get(runtime) else { return Ok(()) };
     let Some(level) = pod_security::refusing_level(namespace, settings.openhands.kubernetes.privileged)

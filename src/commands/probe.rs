@@ -14,6 +14,7 @@ use crate::cluster::track::Rollout;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::settings::AppVersion;
+use crate::settings::ours::Profile;
 
 /// How long a door of our own may take to open: the controller has to notice the Ingress and its endpoints.
 const OPENING: Duration = Duration::from_secs(20);
@@ -21,6 +22,8 @@ const OPENING: Duration = Duration::from_secs(20);
 /// Where the application answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Where {
+    /// Nowhere: it is the pod of profile `dev`, in which nothing listens.
+    Target,
     /// Nowhere: its node is simulated.
     Simulated,
     /// At this URL.
@@ -38,13 +41,17 @@ impl Where {
     pub(super) fn into_url(self) -> Option<String> {
         match self {
             Where::At(url) | Where::Unseen(url) | Where::Unasked(url) => Some(url),
-            Where::Simulated | Where::Inside => None,
+            Where::Target | Where::Simulated | Where::Inside => None,
         }
     }
 
     /// What the last line says.
     pub(super) fn words(&self) -> String {
         match self {
+            Where::Target => {
+                "ubuntu-dev is ready; handsctl dev -- COMMAND runs a command of this computer as if in it"
+                    .to_owned()
+            }
             Where::Simulated => {
                 "deployed to simulated nodes: every object is real, no container runs".to_owned()
             }
@@ -73,6 +80,10 @@ pub(super) struct Asked {
 pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Asked> {
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
+    if deploy.profile == Profile::Dev {
+        events.step(Phase::Probe, "probe", Progress::Skipped, "profile dev: nothing listens").await;
+        return Ok(Asked { place: Where::Target, application: None });
+    }
     let ready = live::ready_pod(api, &session.set(), &rollout.world).await;
     let simulated = match &ready {
         Some(pod) => probe::is_simulated(api, pod).await,

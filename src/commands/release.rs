@@ -5,6 +5,7 @@ use crate::catalogue::Id;
 use crate::event::Events;
 use crate::plan::ObjectId;
 use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT};
+use crate::plan::labels;
 use crate::plan::release::{self, Side};
 
 /// Says it before anything is changed.
@@ -16,7 +17,9 @@ pub(super) async fn tell(prepared: &Prepared, events: &Events) {
 
 fn change(prepared: &Prepared) -> Option<release::Change> {
     let members = &prepared.plan.members;
-    let planned = members.iter().find(|member| member.kind == DEPLOYMENT)?;
+    let planned = members
+        .iter()
+        .find(|member| member.kind == DEPLOYMENT && labels::is_of_application(&member.manifest))?;
     let live = prepared.live.members.get(&planned.id)?;
     let mounted = |deployment: &serde_json::Value| -> Option<ObjectId> {
         let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;

@@ -12,7 +12,7 @@ use super::values::{self, Names};
 use super::{ObjectId, extra, labels};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::settings::ours::{Expose, LimitRange};
+use crate::settings::ours::{Expose, LimitRange, Profile};
 use crate::settings::secret::SecretSource;
 
 /// An object that the set consists of.
@@ -60,7 +60,7 @@ pub enum SecretNaming<'a> {
 /// # Errors
 /// An object of the user's own that cannot be a member; a built-in template that is broken, which a test excludes.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
-    let templates = Templates::load(template::APP)?;
+    let templates = Templates::load(&[template::APP, template::DEV].concat())?;
     let mut set = set_of(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
@@ -126,6 +126,14 @@ fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<
 
 fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     let deploy = &settings.deploy;
+    let bounds = [
+        (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
+        (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),
+    ];
+    let bounds = bounds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name);
+    if deploy.profile == Profile::Dev {
+        return template::DEV.iter().map(|(name, _)| *name).chain(bounds).collect();
+    }
     let mut names = vec![
         "app/service-account.yaml",
         "app/role.yaml",
@@ -141,9 +149,8 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
         (deploy.expose == Expose::Route, "app/route.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
-        (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
-        (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),
     ];
+    names.extend(bounds);
     names.extend(optional.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name));
     names
 }
@@ -172,7 +179,9 @@ fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Res
     names
         .into_iter()
         .map(|name| {
-            let privileged = settings.openhands.kubernetes.privileged && name == settings.runtime_namespace();
+            let sandboxes = settings.openhands.kubernetes.privileged && name == settings.runtime_namespace();
+            // mirrord's agent shares the node's processes.
+            let privileged = sandboxes || settings.deploy.profile == Profile::Dev;
             let values = json!({
                 "namespace": name,
                 "namespace_labels": labels::of_namespace(privileged),

@@ -24,6 +24,8 @@ pub enum Component {
     App,
     /// What is there for its sandboxes.
     Sandbox,
+    /// What is there for whoever develops it.
+    Dev,
 }
 
 impl Component {
@@ -31,6 +33,7 @@ impl Component {
         match self {
             Component::App => "app",
             Component::Sandbox => "sandbox",
+            Component::Dev => "dev",
         }
     }
 }
@@ -52,6 +55,12 @@ pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, Strin
         (INSTANCE, set.to_owned()),
         (COMPONENT, component.word().to_owned()),
     ])
+}
+
+/// Whether an object is a part of the application itself, and not one of the user's own.
+#[must_use]
+pub fn is_of_application(object: &Value) -> bool {
+    object["metadata"]["labels"][COMPONENT] == Component::App.word()
 }
 
 /// Labels of a namespace that handsctl makes. Sandbox pods run as root and are refused under `restricted`;

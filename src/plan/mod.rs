@@ -31,6 +31,9 @@ mod values;
 pub mod wanted_secret;
 pub mod yaml;
 
+/// Name of the Deployment of profile `dev`, and of its Service.
+pub const DEV_TARGET: &str = "ubuntu-dev";
+
 pub use build::{Member, Plan, SecretNaming, build, set_of};
 pub use field_path::{FieldPath, Owner};
 pub use hash::SecretKey;

@@ -147,7 +147,8 @@ impl Content {
     /// The image of the application, for people.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
-        let deployment = self.members.iter().find(|member| member["kind"] == "Deployment")?;
+        let is_it = |member: &&Value| member["kind"] == "Deployment" && labels::is_of_application(member);
+        let deployment = self.members.iter().find(is_it)?;
         deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
     }
 

@@ -33,6 +33,10 @@ pub(super) const APP: &[(&str, &str)] = embedded![
     "app/service.yaml",
 ];
 
+/// The pod of profile `dev`, as OpenHands' own `kind/manifests` have it.
+pub(super) const DEV: &[(&str, &str)] =
+    embedded!["dev/deployment.yaml", "dev/role-binding.yaml", "dev/role.yaml", "dev/service.yaml",];
+
 /// The ingress controller that is made unless another one is asked for.
 pub(super) const TRAEFIK: &[(&str, &str)] = embedded![
     "traefik/cluster-role-binding.yaml",
@@ -72,10 +76,10 @@ pub(super) struct Templates(Environment<'static>);
 
 impl Templates {
     /// Parses embedded templates.
-    pub(super) fn load(embedded: &'static [(&'static str, &'static str)]) -> Result<Self> {
+    pub(super) fn load(embedded: &[(&'static str, &'static str)]) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, text) in embedded {
+        for (name, text) in embedded.iter().copied() {
             environment.add_template(name, text).map_err(|error| broken(name, error))?;
         }
         Ok(Self(environment))

@@ -40,6 +40,8 @@ pub(super) fn of(
             "app": labels::of_member(set, Component::App),
             "sandbox": labels::of_member(set, Component::Sandbox),
             "selector": labels::selector(set, Component::App),
+            "dev": labels::of_member(set, Component::Dev),
+            "dev_pod": dev_pod(set),
         },
         "config_name": names.config,
         "config": config,
@@ -82,6 +84,13 @@ pub(super) fn of(
         "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
         "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
     })
+}
+
+/// Upstream's one label, and those by which the set's pods are found.
+fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
+    let mut labels = labels::selector(set, Component::Dev);
+    labels.insert("app", super::DEV_TARGET.to_owned());
+    labels
 }
 
 fn pod_annotations(stop: OnStop, names: &Names) -> Map<String, Value> {

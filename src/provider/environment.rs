@@ -61,6 +61,12 @@ impl Environment {
         })
     }
 
+    /// A program of this name on `PATH`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        env::split_paths(&self.path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    }
+
     /// Everything in one folder, nothing of the tester's own; programs are looked for in it, too.
     #[cfg(test)]
     pub(super) fn for_tests(folder: &Path) -> Self {

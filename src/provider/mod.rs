@@ -10,6 +10,7 @@ pub mod kind;
 mod kubeconfig;
 pub mod kwok;
 mod lock;
+pub mod mirrord;
 mod process;
 mod record;
 mod status;

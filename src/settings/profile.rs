@@ -9,7 +9,7 @@ pub(super) const KEY_FILE: &str = "key.json";
 const GOOGLE_SECRET: &str = "google-cloud-key";
 
 impl Profile {
-    const ALL: &'static [Self] = &[Self::App, Self::OpenShift, Self::Gke];
+    const ALL: &'static [Self] = &[Self::App, Self::Dev, Self::OpenShift, Self::Gke];
 
     /// The profile of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
@@ -21,6 +21,7 @@ impl Profile {
     pub const fn name(self) -> &'static str {
         match self {
             Self::App => "app",
+            Self::Dev => "dev",
             Self::OpenShift => "openshift",
             Self::Gke => "gke",
         }
@@ -30,6 +31,8 @@ impl Profile {
     pub(super) const fn presets(self) -> &'static [(&'static [&'static str], &'static str)] {
         match self {
             Self::App => &[],
+            // Nothing listens in the pod.
+            Self::Dev => &[(&["deploy", "expose"], "none")],
             Self::OpenShift => &[(&["deploy", "expose"], "route")],
             Self::Gke => &[(&["deploy", "expose"], "loadbalancer")],
         }

@@ -31,6 +31,7 @@ pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Resu
 const fn profile(typed: cli::Profile) -> Profile {
     match typed {
         cli::Profile::App => Profile::App,
+        cli::Profile::Dev => Profile::Dev,
         cli::Profile::Openshift => Profile::OpenShift,
         cli::Profile::Gke => Profile::Gke,
     }

@@ -19,7 +19,7 @@ const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// The Go toolchain on PATH.
 pub(super) fn toolchain(environment: &Environment) -> Option<PathBuf> {
-    std::env::split_paths(&environment.path).map(|folder| folder.join("go")).find(|go| go.is_file())
+    environment.program("go")
 }
 
 /// Writes the module's files. Go builds in this folder and changes nothing in it.

@@ -87,9 +87,7 @@ pub(super) struct Server {
 impl Client {
     /// The client of an engine, where it is on PATH.
     pub(super) fn on_path(environment: &Environment, engine: Engine) -> Option<Self> {
-        let folders = std::env::split_paths(&environment.path);
-        let program = folders.map(|folder| folder.join(engine.name())).find(|program| program.is_file())?;
-        Some(Self { engine, program })
+        Some(Self { engine, program: environment.program(engine.name())? })
     }
 
     /// A command of the client.

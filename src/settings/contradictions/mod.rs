@@ -86,7 +86,7 @@ impl Judge<'_> {
     }
 
     fn version(&mut self) {
-        if self.is_wrong("deploy.image") {
+        if self.is_wrong("deploy.image") || self.settings.deploy.profile == Profile::Dev {
             return;
         }
         let version = self.settings.app_version();

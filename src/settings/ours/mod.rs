@@ -276,6 +276,8 @@ impl Default for Deploy {
 pub enum Profile {
     /// A cluster like any other.
     App,
+    /// Not OpenHands but the pod `ubuntu-dev`, for an OpenHands that runs on this computer under mirrord: `handsctl dev`.
+    Dev,
     /// `OpenShift`: a Route instead of an Ingress.
     OpenShift,
     /// Google's: a load balancer, and the key file of the Secret `google-cloud-key` where `storage.credentials.key_json`
