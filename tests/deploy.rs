@@ -219,13 +219,31 @@ fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
         "[deploy]\nimage = \"acme/openhands:1.6\"\nreplicas = 2\n\
          [deploy.storage]\nkind = \"google_cloud\"\nbucket = \"b\"\ncredentials = { key_json = \"{}\" }\n\
          [deploy.database]\nhost = \"db\"\n",
+        // A laptop.
+        "[llm]\nmodel = \"anthropic/claude-sonnet-4\"\napi_key = \"k\"\n[kubernetes]\nresource_memory_limit = \"4Gi\"\n\
+         pvc_storage_size = \"4Gi\"\n[sandbox]\ntimeout = 300\nruntime_startup_env_vars = { GITHUB_TOKEN = \"t\" }\n",
+        // A team's cluster.
+        "[core]\nmax_concurrent_conversations = 10\n[llm]\nmodel = \"m\"\n[llm.fast]\nmodel = \"f\"\n[agent]\nllm_config = \"fast\"\n\
+         [condenser]\ntype = \"llm\"\nllm_config = \"fast\"\n[kubernetes]\ningress_domain = \"boxes.example.org\"\n\
+         tolerations_yaml = \"- key: sandboxes\\n  operator: Exists\\n\"\nnode_selector_key = \"pool\"\nnode_selector_val = \"boxes\"\n\
+         [deploy]\nhost = \"hands.example.org\"\ntls_secret = \"tls\"\ningress_class = \"traefik\"\ningress_namespace = \"traefik\"\n\
+         quota = { pods = \"40\", \"requests.memory\" = \"64Gi\" }\n",
+        // Tools of the agent.
+        "[mcp]\nsse_servers = [{ url = \"https://example.com/sse\", api_key = \"k\" }]\nshttp_servers = [\"https://example.com/mcp\"]\n\
+         [[mcp.stdio_servers]]\nname = \"fetch\"\ncommand = \"uvx\"\nargs = [\"mcp-server-fetch\"]\n\
+         [security]\nconfirmation_mode = true\n[deploy]\nseed_settings = \"never\"\nrollback_on_failure = \"never\"\n",
+        // The last release, from a registry of one's own.
+        "[deploy]\nimage = \"registry.example.org/openhands:1.6\"\nimage_pull_secrets = [\"registry\"]\nprogress_deadline = \"20m\"\n\
+         revision_history = 5\n[sandbox]\nruntime_container_image = \"registry.example.org/runtime:1.6-nikolaik\"\n\
+         [kubernetes]\nimage_pull_secret = \"registry\"\n",
     ];
     for config in configs {
         let namespace = Bed::shared().namespace("forms");
         namespace.config(config);
-        namespace.handsctl(&["deploy"]).exits(0);
+        namespace.make(&[("pod-security.kubernetes.io/warn", "restricted")]);
+        namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010");
         let before = versions(&namespace);
-        let second = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
+        let second = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).never_says("HC3010").json();
         let members =
             before.keys().filter(|name| !name.contains("/handsctl-oh") && name.contains("/oh")).cloned();
         assert_eq!(summary_objects(&second, "unchanged"), members.collect(), "{config}");
