@@ -179,7 +179,7 @@ pub enum Command {
     Rbac(RbacArgs),
     /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
     ///
-    /// The pod comes from `deploy` with [deploy] profile = "dev". The command has this terminal; its exit code is
+    /// The pod comes from `handsctl deploy` with `profile = "dev"`. The command has this terminal; its exit code is
     /// that of handsctl.
     #[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]
     Dev(DevArgs),

@@ -519,6 +519,87 @@ fn open_leads_to_the_application_while_its_pod_is_replaced() {
 }
 
 #[test]
+fn status_measures_what_runs_and_calls_it_degraded_beyond_a_threshold() {
+    let test = "status_measures_what_runs_and_calls_it_degraded_beyond_a_threshold";
+    let Some((site, _, _turn)) = shared(test) else { return };
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let gauge = |run: &Run, name: &str| -> Value {
+        let status = run.json();
+        let gauges = status["gauges"].as_array().unwrap().clone();
+        gauges
+            .into_iter()
+            .find(|gauge| gauge["name"] == name)
+            .unwrap_or_else(|| panic!("no {name} in {status}"))
+    };
+    // The cluster has no metrics API; the rest is measured.
+    let plain = site.handsctl(&["status"]).exits(0);
+    assert!(plain.stdout.contains("memory (the cluster has no metrics API)"), "{}", plain.stdout);
+    let json = site.handsctl(&["status", "-o", "json"]).exits(0);
+    assert_eq!(gauge(&json, "ready")["value"], 100.0);
+    assert_eq!(gauge(&json, "ingress")["value"], 100.0);
+    assert!(gauge(&json, "disk")["value"].as_f64().unwrap() > 0.0);
+    assert!(gauge(&json, "latency")["value"].as_u64().unwrap() < 5000);
+    let full = site.handsctl(&["status", "--set", "deploy.thresholds.disk=1"]).exits(11);
+    assert!(
+        full.stdout.contains("degraded: disk") && full.stdout.contains("more than 1 %"),
+        "{}",
+        full.stdout
+    );
+
+    // A metrics API of the test's own says that the memory is nearly used up.
+    let _metrics = Metrics::of(site);
+    let hungry = site.handsctl(&["status"]).exits(11);
+    assert!(hungry.stdout.contains("degraded: memory 95 %, more than 85 %"), "{}", hungry.stdout);
+    assert!(hungry.stdout.contains("cpu (no limit is set)"), "{}", hungry.stdout);
+    site.handsctl(&["status", "--set", "deploy.thresholds.memory=96"]).exits(0);
+}
+
+/// The kind of metrics-server, with one object: the application's pod uses 95 % of its memory.
+struct Metrics<'a>(&'a Site);
+
+impl<'a> Metrics<'a> {
+    fn of(site: &'a Site) -> Self {
+        let schema = serde_json::json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let version = serde_json::json!({ "name": "v1beta1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } });
+        let definition = serde_json::json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": "pods.metrics.k8s.io",
+                "annotations": { "api-approved.kubernetes.io": "unapproved, of a test" },
+            },
+            "spec": {
+                "group": "metrics.k8s.io", "scope": "Namespaced", "versions": [version],
+                "names": { "kind": "PodMetrics", "plural": "pods", "singular": "pod" },
+            },
+        });
+        let metrics = serde_json::json!({
+            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics",
+            "metadata": { "name": "app", "namespace": "openhands", "labels": { "app.kubernetes.io/instance": "openhands" } },
+            // 95 % of 4Gi.
+            "containers": [{ "name": "openhands", "usage": { "cpu": "250m", "memory": "3984588Ki" } }],
+        });
+        let guard = Self(site);
+        guard.apply(&definition);
+        site.kubectl(&["wait", "--for=condition=Established", "crd/pods.metrics.k8s.io", "--timeout=30s"]);
+        guard.apply(&metrics);
+        guard
+    }
+
+    fn apply(&self, manifest: &Value) {
+        let script =
+            format!("echo '{manifest}' | kubectl --kubeconfig=/etc/kubernetes/admin.conf apply -f -");
+        docker(&["exec", &self.0.node(), "sh", "-c", &script]);
+    }
+}
+
+impl Drop for Metrics<'_> {
+    fn drop(&mut self) {
+        self.0.kubectl(&["delete", "crd/pods.metrics.k8s.io", "--ignore-not-found"]);
+    }
+}
+
+#[test]
 fn cluster_up_says_what_is_in_the_way_and_changes_nothing() {
     let test = "cluster_up_says_what_is_in_the_way_and_changes_nothing";
     let Some((site, _, _turn)) = shared(test) else { return };

@@ -274,11 +274,11 @@ fn a_pod_that_answers_is_healthy_and_one_that_is_ready_but_silent_is_degraded_so
     // The test itself is the pod: the API server proxies to this computer's own address, never to loopback.
     let address = own_address();
     let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
-    let status = json!({"status": {
+    let state = json!({"status": {
         "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions,
     }});
-    let status = status.to_string();
-    kubectl(&namespace, &["patch", pod.trim(), "--subresource=status", "--type=strategic", "-p", &status]);
+    let state = state.to_string();
+    kubectl(&namespace, &["patch", pod.trim(), "--subresource=status", "--type=strategic", "-p", &state]);
     wait_for_ready(&namespace, "1");
     let listener = TcpListener::bind((address, 0)).unwrap();
     serve_at(&namespace, listener.local_addr().unwrap());
@@ -293,17 +293,22 @@ fn a_pod_that_answers_is_healthy_and_one_that_is_ready_but_silent_is_degraded_so
             String::from_utf8_lossy(&request[..read]).into_owned()
         }
     });
-    let run = namespace.handsctl(&["status"]).exits(0).within(SOON);
+    // So long each question is waited for.
+    let status = |more: &[&str]| {
+        namespace.handsctl(&[&["status", "--set", "deploy.thresholds.latency=1s"], more].concat())
+    };
+    let run = status(&[]).exits(0).within(SOON);
+    assert!(run.stdout.contains("disk (no answer within 1000 ms)"), "{}", run.stdout);
     assert!(run.stdout.contains("service/oh  1/1 pods   /alive 200 in "), "{}", run.stdout);
     assert!(!run.stdout.contains("simulated"), "{}", run.stdout);
     assert!(answering.join().unwrap().starts_with("GET /alive "));
 
     // It takes connections and says nothing.
-    let run = namespace.handsctl(&["status"]).exits(11).within(SOON);
+    let run = status(&[]).exits(11).within(SOON);
     assert!(first_line(&run).contains("degraded: /alive does not answer"), "{}", run.stdout);
     // It takes none.
     drop(listener);
-    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(11).within(SOON).json();
+    let seen = status(&["-o", "json"]).exits(11).within(SOON).json();
     assert_eq!((&seen["verdict"], &seen["alive"]["answers"]), (&json!("degraded"), &json!(false)), "{seen}");
 }
 

@@ -37,6 +37,7 @@ pub mod survey;
 pub mod target;
 mod token;
 pub mod track;
+pub mod usage;
 pub mod version;
 mod view;
 pub mod watch;

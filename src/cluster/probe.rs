@@ -12,8 +12,6 @@ use crate::plan::placement;
 /// Attempts: the application answers at most ten requests a second and counts every client of a proxy as one.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
-/// `status` gives its verdict within 2 s, so it waits no longer than this for an answer.
-const NOW: Duration = Duration::from_secs(1);
 /// The condition of a pod of our simulated kubelets (`kind/kwok/pods.yaml`).
 const SIMULATED_POD: &str = "handsctl.dev/Simulated";
 
@@ -61,11 +59,11 @@ pub async fn ask(api: &Api, application: &Application, path: &str) -> Answer {
     last
 }
 
-/// GET of `path`, once and not for long: how it is at this moment.
-pub async fn ask_now(api: &Api, application: &Application, path: &str) -> Answer {
-    match tokio::time::timeout(NOW, attempt_at(api, application, path)).await {
+/// GET of `path`, once: whoever asks how it is now waits no longer than `patience`.
+pub async fn ask_now(api: &Api, application: &Application, path: &str, patience: Duration) -> Answer {
+    match tokio::time::timeout(patience, attempt_at(api, application, path)).await {
         Ok(answer) => answer,
-        Err(_) => Answer::Dead(format!("no answer within {} ms", NOW.as_millis())),
+        Err(_) => Answer::Dead(format!("no answer within {} ms", patience.as_millis())),
     }
 }
 

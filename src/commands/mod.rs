@@ -10,6 +10,7 @@ mod dev;
 mod diff;
 mod dry_run;
 mod explain;
+mod gauges;
 mod history;
 mod image;
 mod lock;

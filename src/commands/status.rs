@@ -1,8 +1,11 @@
 //! `status`: one verdict with reasons; the exit code says it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::gauges;
 use super::rollout;
 use super::session::{self, Session};
 use crate::catalogue::Id;
@@ -17,7 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::kind::DEPLOYMENT;
 use crate::plan::revision::{self, Outcome, Revision};
 use crate::report::{Output, Streams, age};
-use crate::status::{self, Finding, Health, HealthVerdict, judge};
+use crate::settings::ours::Profile;
+use crate::status::{self, Finding, Gauge, Health, HealthVerdict, Measured, judge};
 
 /// Everything that `status` has found out.
 struct Seen {
@@ -30,6 +34,8 @@ struct Seen {
     revision: Option<Revision>,
     /// What `/alive` answered, where it was asked.
     alive: Option<Answer>,
+    /// The figures of a running application; empty where no container runs.
+    gauges: Vec<Gauge>,
 }
 
 /// Runs `status`.
@@ -37,12 +43,12 @@ pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
     let loaded = session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     let mut seen = look(&session).await.map_err(|error| session.explain(error))?;
+    let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Gauge::reason).collect();
     if let Some(Answer::Dead(why)) = &seen.alive {
-        let reason = format!("/alive does not answer: {why}");
-        seen.health.verdict = match seen.health.verdict {
-            HealthVerdict::Healthy => HealthVerdict::Degraded(vec![reason]),
-            other => other,
-        };
+        reasons.insert(0, format!("/alive does not answer: {why}"));
+    }
+    if seen.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
+        seen.health.verdict = HealthVerdict::Degraded(reasons);
     }
     let _nobody_reads = match super::output(Some(arguments.output)) {
         Output::Human => streams.out(&text(&session, &seen, streams))?,
@@ -69,8 +75,9 @@ async fn look(session: &Session) -> Result<Seen> {
         findings = judge(&live.world, &expected, &tolerance, api.wire().server_time()).findings;
         track::complete(api, &mut findings).await;
     }
-    let ((simulated, alive), revision) = tokio::join!(ask(session, &live), latest_revision(session));
-    Ok(Seen { health, findings, unknown, simulated, revision: revision?, alive })
+    let (asked, revision) = tokio::join!(ask(session, &live, &health), latest_revision(session));
+    let Asked { simulated, alive, gauges } = asked;
+    Ok(Seen { health, findings, unknown, simulated, revision: revision?, alive, gauges })
 }
 
 /// Whoever may not read Secrets is not told of it: most who look at a status may not, and the verdict is the same.
@@ -93,12 +100,23 @@ fn nobody_knows(session: &Session) -> Error {
     Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{right}  asks about the right"))
 }
 
-async fn ask(session: &Session, live: &LiveSet) -> (bool, Option<Answer>) {
+/// What a container was asked.
+#[derive(Default)]
+struct Asked {
+    simulated: bool,
+    alive: Option<Answer>,
+    gauges: Vec<Gauge>,
+}
+
+async fn ask(session: &Session, live: &LiveSet, health: &Health) -> Asked {
     let api = &session.connection.api;
     let pods = live::ready_pods(&live.world);
-    let Some(pod) = pods.first() else { return (false, None) };
+    let Some(pod) = pods.first() else { return Asked::default() };
     if probe::is_simulated(api, pod).await {
-        return (true, None);
+        return Asked { simulated: true, ..Asked::default() };
+    }
+    if session.settings.deploy.profile == Profile::Dev {
+        return Asked::default();
     }
     let deploy = &session.settings.deploy;
     let application = Application {
@@ -106,7 +124,11 @@ async fn ask(session: &Session, live: &LiveSet) -> (bool, Option<Answer>) {
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
     };
-    (false, Some(probe::ask_now(api, &application, "/alive").await))
+    // Longer than its threshold nobody waits for it.
+    let patience = Duration::from_secs(deploy.thresholds.latency.as_secs());
+    let alive = probe::ask_now(api, &application, "/alive", patience).await;
+    let gauges = gauges::measure(session, health, &application, &alive).await;
+    Asked { simulated: false, alive: Some(alive), gauges }
 }
 
 fn exit_code(verdict: &HealthVerdict) -> u8 {
@@ -186,6 +208,17 @@ fn lines(seen: &Seen) -> Vec<String> {
             alive(seen)
         ));
     }
+    let (known, unknown): (Vec<&Gauge>, Vec<&Gauge>) =
+        seen.gauges.iter().partition(|gauge| !matches!(gauge.measured, Measured::Unknown(_)));
+    let words = |gauge: &&Gauge| format!("{} {}", gauge.name, gauge.figure());
+    if !known.is_empty() {
+        lines.push(format!("{:<9}  {}", "measured", known.iter().map(words).collect::<Vec<_>>().join(", ")));
+    }
+    if !unknown.is_empty() {
+        let words = |gauge: &&Gauge| format!("{} ({})", gauge.name, gauge.figure());
+        let list = unknown.iter().map(words).collect::<Vec<_>>().join(", ");
+        lines.push(format!("{:<9}  {list}", "unmeasured"));
+    }
     if seen.simulated {
         lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
     }
@@ -206,6 +239,15 @@ fn alive(seen: &Seen) -> String {
         Some(Answer::Unasked(why)) => format!("   /alive not asked: {why}"),
         None => String::new(),
     }
+}
+
+fn gauge(gauge: &Gauge) -> Value {
+    let (figure, unit, why) = match &gauge.measured {
+        Measured::Percent(percent) => (json!(percent), "percent", None),
+        Measured::Milliseconds(took) => (json!(took), "milliseconds", None),
+        Measured::Unknown(why) => (Value::Null, "unknown", Some(why)),
+    };
+    json!({ "name": gauge.name, "value": figure, "unit": unit, "why": why, "bad": gauge.is_bad() })
 }
 
 fn value(session: &Session, seen: &Seen) -> Value {
@@ -263,6 +305,7 @@ fn value(session: &Session, seen: &Seen) -> Value {
             "number": revision.number, "result": revision.outcome.word(), "by": revision.by,
             "created": revision.created.map(|created| created.to_string()),
         })),
+        "gauges": seen.gauges.iter().map(gauge).collect::<Vec<_>>(),
         "volumes": volumes, "endpoints": endpoints, "alive": alive, "findings": findings, "unknown": seen.unknown,
     })
 }

@@ -16,6 +16,7 @@ mod deployment;
 mod finding;
 #[cfg(test)]
 mod fixtures;
+mod gauge;
 mod image;
 mod in_use;
 mod judge;
@@ -34,6 +35,7 @@ mod workload;
 mod world;
 
 pub use finding::{Finding, Lookup};
+pub use gauge::{Bound, Gauge, Measured};
 pub use in_use::in_use;
 pub use judge::{Expected, Judgement, ObjectState, Verdict, judge};
 pub use summary::{Claim, Component, Endpoints, Health, HealthVerdict, health};

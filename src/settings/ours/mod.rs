@@ -222,6 +222,8 @@ pub struct Deploy {
     pub extra_manifests: Vec<String>,
     /// How long what may heal by itself is waited for.
     pub tolerate: Tolerate,
+    /// When `status` calls a running application degraded.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Deploy {
@@ -266,6 +268,7 @@ impl Default for Deploy {
             ownership: BTreeMap::new(),
             extra_manifests: Vec::new(),
             tolerate: Tolerate::default(),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -416,5 +419,34 @@ impl Default for Tolerate {
             crash_restarts: 2,
             no_storage_class: Duration::from_secs(15),
         }
+    }
+}
+
+/// When `status` calls a running application degraded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Thresholds {
+    /// Most cpu, in percent of the container's limit; not measured where there is none.
+    #[schemars(range(min = 1, max = 100))]
+    pub cpu: u32,
+    /// Most memory, in percent of the container's limit.
+    #[schemars(range(min = 1, max = 100))]
+    pub memory: u32,
+    /// Fullest disk of the node under the application, in percent.
+    #[schemars(range(min = 1, max = 100))]
+    pub disk: u32,
+    /// Fewest pods that are ready, in percent of those that are wanted.
+    #[schemars(range(min = 0, max = 100))]
+    pub ready: u32,
+    /// Longest time until `/alive` answers.
+    pub latency: Duration,
+    /// Fewest answers at the URL, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub ingress: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { cpu: 80, memory: 85, disk: 90, ready: 95, latency: Duration::from_secs(5), ingress: 99 }
     }
 }

@@ -1,0 +1,125 @@
+//! The part of `status` that measures: each figure of `[deploy.thresholds]`, or why it is not known.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::place::{self, Place};
+use super::session::Session;
+use crate::cluster::application::Application;
+use crate::cluster::probe::Answer;
+use crate::cluster::reach::{self, Door, Opened};
+use crate::cluster::usage;
+use crate::settings::format::Quantity;
+use crate::status::{Bound, Component, Gauge, Health, Measured};
+
+/// How often the URL is asked for its share of answers.
+const ASKED: usize = 5;
+
+/// All of them. `alive` is what `/alive` answered: where it does not, nobody else is asked in vain.
+pub(super) async fn measure(
+    session: &Session,
+    health: &Health,
+    application: &Application,
+    alive: &Answer,
+) -> Vec<Gauge> {
+    let api = &session.connection.api;
+    let bounds = &session.settings.deploy.thresholds;
+    let patience = Duration::from_secs(bounds.latency.as_secs());
+    let set = session.set();
+    let (used, disk, ingress) = tokio::join!(
+        within(patience, usage::of_pods(api, &set)),
+        within(patience, async {
+            answering(alive)?;
+            usage::of_disk(api, application).await
+        }),
+        within(patience, async {
+            answering(alive)?;
+            ingress(session).await
+        }),
+    );
+    let limits = &session.settings.deploy.resources.limits;
+    let share = |of: fn(&usage::Use) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
+        (Err(why), _) => Measured::Unknown(why.clone()),
+        (Ok(_), None) => Measured::Unknown(none.to_owned()),
+        (Ok(used), Some(limit)) => Measured::Percent(percent(of(used), limit.nanos())),
+    };
+    let gauge = |name, measured, bound| Gauge { name, measured, bound };
+    vec![
+        gauge(
+            "cpu",
+            share(|used| used.cpu, limits.cpu.as_ref(), "no limit is set"),
+            Bound::AtMost(bounds.cpu),
+        ),
+        gauge(
+            "memory",
+            share(|used| used.memory, limits.memory.as_ref(), "no limit is set"),
+            Bound::AtMost(bounds.memory),
+        ),
+        gauge("disk", disk.map_or_else(Measured::Unknown, Measured::Percent), Bound::AtMost(bounds.disk)),
+        gauge("ready", ready(health), Bound::AtLeast(bounds.ready)),
+        gauge("latency", latency(alive), Bound::Within(bounds.latency.as_secs() * 1000)),
+        gauge(
+            "ingress",
+            ingress.map_or_else(Measured::Unknown, Measured::Percent),
+            Bound::AtLeast(bounds.ingress),
+        ),
+    ]
+}
+
+/// Of figures far below what 64 bits of a float hold exactly.
+#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+fn percent(part: i128, whole: i128) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
+}
+
+fn ready(health: &Health) -> Measured {
+    let sum = |of: fn(&Component) -> u32| health.components.iter().map(of).sum::<u32>();
+    let (ready, desired) = (sum(|one| one.ready), sum(|one| one.desired));
+    if desired == 0 {
+        return Measured::Unknown("no pod is wanted".to_owned());
+    }
+    Measured::Percent(percent(ready.into(), desired.into()))
+}
+
+fn latency(alive: &Answer) -> Measured {
+    match alive {
+        Answer::Alive { took, .. } => {
+            Measured::Milliseconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+        }
+        Answer::Dead(why) | Answer::Unasked(why) => Measured::Unknown(why.clone()),
+    }
+}
+
+fn answering(alive: &Answer) -> Result<(), String> {
+    match alive {
+        Answer::Dead(_) => Err("/alive does not answer".to_owned()),
+        Answer::Alive { .. } | Answer::Unasked(_) => Ok(()),
+    }
+}
+
+/// What is there in time, or that it was not.
+async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| Err(format!("no answer within {} ms", patience.as_millis()));
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(late)
+}
+
+/// The share of answers at the URL. Where nobody answers at one that others made, it may be this computer's fault.
+///
+/// # Errors
+/// Why it is not known.
+async fn ingress(session: &Session) -> Result<f64, String> {
+    let Place::Door { door, ours } = place::of(&session.settings, session.local) else {
+        return Err("there is no URL".to_owned());
+    };
+    let answers = answers(&door).await;
+    if answers == 0 && !ours {
+        return Err(format!("{} does not answer from this computer", door.url));
+    }
+    Ok(percent(answers as i128, ASKED as i128))
+}
+
+async fn answers(door: &Door) -> usize {
+    let asked = join_all((0..ASKED).map(|_| reach::ask(door, Duration::ZERO))).await;
+    asked.iter().filter(|opened| matches!(opened, Opened::Answers { .. })).count()
+}
