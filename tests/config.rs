@@ -94,6 +94,7 @@ fn a_key_changes_the_field_that_explain_names() {
         ("storage_size", "", "storage_size = \"9Gi\""),
         ("storage_class", "", "storage_class = \"fast\""),
         ("existing_claim", "", "existing_claim = \"mine\""),
+        ("volume", "", "volume = \"pv-1\""),
         ("storage", plain, "storage = { kind = \"s3\", bucket = \"b\" }"),
         ("database", plain, "database = { host = \"db\" }"),
         ("autoscaling", SHARED, "autoscaling = { max = 3 }"),

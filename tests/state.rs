@@ -85,6 +85,33 @@ fn state_in_a_bucket_and_a_database_needs_no_volume_and_is_scaled_by_an_autoscal
 }
 
 #[test]
+fn a_claim_binds_to_the_volume_that_an_administrator_has_made() {
+    if Bed::is_off("a_claim_binds_to_the_volume_that_an_administrator_has_made") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("static-volume");
+    let (bed, name) = (namespace.bed, format!("{}-volume", namespace.name));
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name },
+        "spec": {
+            "capacity": { "storage": "7Gi" }, "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain", "nfs": { "server": "nfs.example.com", "path": "/hands" },
+        },
+    });
+    bed.kubectl_with(&["apply", "-f", "-"], &volume.to_string());
+    namespace.config(&format!("[deploy]\nvolume = \"{name}\"\nstorage_size = \"7Gi\"\n"));
+    namespace.handsctl(&["deploy"]).exits(0).says("persistentvolumeclaim/oh-state Bound");
+    let claim = bed.get(&["pvc", "oh-state", "-n", &namespace.name]);
+    assert_eq!((&claim["spec"]["volumeName"], &claim["status"]["phase"]), (&json!(name), &json!("Bound")));
+    assert_eq!(claim["spec"]["storageClassName"], "", "not the default class");
+    namespace.handsctl(&["deploy"]).exits(0).says(" 0 to send");
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    // It is the administrator's.
+    assert_eq!(bed.get(&["pv", &name])["metadata"]["name"], name.as_str());
+    bed.kubectl(&["delete", "pv", &name, "--wait=false"]);
+}
+
+#[test]
 fn the_key_of_a_google_cloud_account_is_a_file_in_a_directory() {
     if Bed::is_off("the_key_of_a_google_cloud_account_is_a_file_in_a_directory") {
         return;

@@ -51,7 +51,9 @@ pub(super) fn of(
         "mounted_claim": mounted_claim(settings, &claim),
         "key_file": settings.files.get(KEY_FILE).map(|source| reference(source, &names.secret, KEY_FILE)),
         "autoscaling": deploy.autoscaling,
-        "storage_class": deploy.storage_class.as_ref().map(DnsName::as_str),
+        "volume": deploy.volume.as_ref().map(DnsName::as_str),
+        // A volume that is named has no class unless one is named, too; the cluster's default class would not fit it.
+        "storage_class": deploy.storage_class.as_ref().map(DnsName::as_str).or(deploy.volume.as_ref().map(|_| "")),
         "storage_size": deploy.storage_size.canonical(),
         "replicas": deploy.replicas,
         "progress_deadline_seconds": deploy.progress_deadline.as_secs(),

@@ -142,7 +142,7 @@ impl Judge<'_> {
 
     fn volume(&mut self) {
         if !self.settings.needs_volume() && !self.is_wrong("deploy.storage") {
-            for key in ["existing_claim", "storage_class", "storage_size"] {
+            for key in ["existing_claim", "storage_class", "storage_size", "volume"] {
                 if self.settings.is_set(&["deploy", key]) {
                     let message = format!("`deploy.{key}` is for a volume, and there is none");
                     self.contradiction(
@@ -161,7 +161,7 @@ impl Judge<'_> {
             }
             return;
         }
-        for key in ["storage_class", "storage_size"] {
+        for key in ["storage_class", "storage_size", "volume"] {
             if self.settings.is_set(&["deploy", key]) {
                 let message = format!("`deploy.{key}` and `deploy.existing_claim` exclude each other");
                 self.contradiction(&["deploy", key], message, "the claim exists and keeps what it has");

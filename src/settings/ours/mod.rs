@@ -144,6 +144,10 @@ pub struct Deploy {
     /// StorageClass of that volume; empty: the cluster's default class.
     #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.storageClassName"]))]
     pub storage_class: Option<DnsName>,
+    /// Name of a `PersistentVolume` that an administrator has made for this application: the claim binds to it and to
+    /// no other. A volume of the kind `hostPath` belongs to root, and the application cannot write to it.
+    #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.volumeName"]))]
+    pub volume: Option<DnsName>,
     /// A claim that exists and is used instead of one of our own.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.volumes"]))]
     pub existing_claim: Option<DnsName>,
@@ -244,6 +248,7 @@ impl Default for Deploy {
             tls_secret: None,
             storage_size: Quantity::from_static("5Gi"),
             storage_class: None,
+            volume: None,
             existing_claim: None,
             storage: Storage::default(),
             database: Database::default(),
