@@ -67,13 +67,14 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
         &namespace,
         "gadget.yaml",
         &format!(
-            "apiVersion: {}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n",
+            "apiVersion: {}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n---\n\
+             apiVersion: v1\nkind: PodTemplate\nmetadata: {{ name: own }}\ntemplate:\n  spec:\n    containers: [{{ name: a, image: b }}]\n",
             definition.group
         ),
     );
     let both = "[deploy]\nextra_manifests = [\"extra\", \"gadget.yaml\"]\n";
     namespace.config(both);
-    namespace.handsctl(&["deploy"]).exits(0).says("12 created").says(&format!("{gadget} created"));
+    namespace.handsctl(&["deploy"]).exits(0).says("13 created").says(&format!("{gadget} created"));
     let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{}", definition.group)), "{kinds}");
@@ -81,7 +82,7 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
     assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: a text");
     assert!(live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(), "none of the application's");
     // Nothing is sent again, and nothing differs.
-    namespace.handsctl(&["deploy"]).exits(0).says("12 unchanged").says("0 to send");
+    namespace.handsctl(&["deploy"]).exits(0).says("13 unchanged").says("0 to send");
     namespace.handsctl(&["diff"]).exits(0);
     assert!(namespace.handsctl(&["render"]).exits(0).stdout.contains("kind: Gadget"));
 
@@ -89,6 +90,7 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
     namespace.handsctl(&["diff"]).exits(1).prints("own");
     namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
     assert!(!is_there(&namespace, &gadget) && is_there(&namespace, disruption));
+    assert!(!is_there(&namespace, "podtemplate/own"), "a kind of the core group, too");
     namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
     assert!(is_there(&namespace, &gadget));
     namespace.handsctl(&["teardown"]).exits(0);

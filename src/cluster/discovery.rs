@@ -64,18 +64,22 @@ pub async fn kinds_that_are_there(
 pub async fn extent(api: &Api, set: &ApplySet, parent: Option<&Value>) -> Result<ApplySet> {
     let mut set = set.with_extent_of(parent);
     for (kind, group) in set.unknown_kinds_of(parent) {
-        let path = format!("/apis/{group}");
-        let found =
-            api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
-        let Some(version) =
-            found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str())
-        else {
-            continue;
-        };
-        let resources = resources(api, version).await?;
-        set.further_kinds.extend(find(&resources, version, &kind));
+        let Some(version) = preferred_version(api, &group).await? else { continue };
+        let resources = resources(api, &version).await?;
+        set.further_kinds.extend(find(&resources, &version, &kind));
     }
     Ok(set)
+}
+
+/// `policy/v1`; None where the server no longer has the group.
+async fn preferred_version(api: &Api, group: &str) -> Result<Option<String>> {
+    if group.is_empty() {
+        return Ok(Some("v1".to_owned()));
+    }
+    let path = format!("/apis/{group}");
+    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
+    let version = found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str());
+    Ok(version.map(str::to_owned))
 }
 
 /// What a version of a group has; nothing where the server does not know it.

@@ -71,15 +71,16 @@ impl ApplySet {
         set
     }
 
-    /// Kinds that the parent names and that nobody knows: kind and group.
+    /// Kinds that the parent names and that nobody knows: kind and group, which is empty for the core group.
     #[must_use]
     pub fn unknown_kinds_of(&self, parent: Option<&Value>) -> Vec<(String, String)> {
         let listed = parent.and_then(|parent| parent["metadata"]["annotations"][CONTAINS].as_str());
         let known: BTreeSet<String> = self.kinds().map(|kind| kind.group_kind()).collect();
         let unknown = split(listed.unwrap_or_default()).into_iter().filter(|listed| !known.contains(listed));
         unknown
-            .filter_map(|listed| {
-                listed.split_once('.').map(|(kind, group)| (kind.to_owned(), group.to_owned()))
+            .map(|listed| {
+                let (kind, group) = listed.split_once('.').unwrap_or((&listed, ""));
+                (kind.to_owned(), group.to_owned())
             })
             .collect()
     }
