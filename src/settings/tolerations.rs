@@ -3,14 +3,37 @@
 
 use serde_json::Value as Json;
 
-const KEYS: &[&str] = &["effect", "key", "operator", "toleration_seconds", "value"];
+use super::format::LabelKey;
 
-/// What is wrong, as message and label.
-pub(super) fn check(text: &str) -> Result<(), (String, String)> {
+const KEYS: &[&str] = &["effect", "key", "operator", "toleration_seconds", "value"];
+const OPERATORS: &[&str] = &["Exists", "Equal"];
+const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// What is wrong with the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub message: String,
+    pub label: String,
+    /// The offending word of the text, where it is one.
+    pub word: Option<String>,
+}
+
+impl Fault {
+    fn new(message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { message: message.into(), label: label.into(), word: None }
+    }
+
+    fn at(self, word: &str) -> Self {
+        Self { word: Some(word.to_owned()), ..self }
+    }
+}
+
+/// Looks at every entry; the first fault counts.
+pub(super) fn check(text: &str) -> Result<(), Fault> {
     let ignored = |label: String| {
         let message =
             "`kubernetes.tolerations_yaml` is not a YAML list; the application would silently ignore it";
-        (message.to_owned(), label)
+        Fault::new(message, label)
     };
     let parsed: Json = serde_saphyr::from_str(text).map_err(|error| {
         let text = error.to_string();
@@ -22,6 +45,16 @@ pub(super) fn check(text: &str) -> Result<(), (String, String)> {
     entries.iter().try_for_each(entry)
 }
 
+/// Where a word stands in the source of the text, by bytes; None where the source spells it otherwise.
+pub(super) fn place_of(word: &str, source: &str) -> Option<std::ops::Range<usize>> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    source.match_indices(word).map(|(at, found)| at..at + found.len()).find(|range| {
+        let before = source[..range.start].chars().next_back();
+        let after = source[range.end..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
 /// The entries of a text that was checked, with Kubernetes' names of their fields where these are one word.
 pub(super) fn entries(text: &str) -> Vec<Json> {
     match serde_saphyr::from_str(text) {
@@ -30,13 +63,13 @@ pub(super) fn entries(text: &str) -> Vec<Json> {
     }
 }
 
-fn entry(entry: &Json) -> Result<(), (String, String)> {
+fn entry(entry: &Json) -> Result<(), Fault> {
     let Json::Object(fields) = entry else {
         let message =
             "`kubernetes.tolerations_yaml` has an entry that is not a mapping; no conversation would start";
-        return Err((message.to_owned(), "as in `- key: example.com/gpu`".to_owned()));
+        return Err(Fault::new(message, "as in `- key: example.com/gpu`"));
     };
-    for name in fields.keys() {
+    for (name, value) in fields {
         if !KEYS.contains(&name.as_str()) {
             let message = format!(
                 "`kubernetes.tolerations_yaml` has the unknown key `{name}`; no conversation would start"
@@ -45,15 +78,42 @@ fn entry(entry: &Json) -> Result<(), (String, String)> {
                 "tolerationSeconds" => "write toleration_seconds".to_owned(),
                 _ => format!("keys: {}", KEYS.join(", ")),
             };
-            return Err((message, label));
+            return Err(Fault::new(message, label).at(name));
         }
+        field(name, value)?;
     }
     Ok(())
 }
 
+/// What the API server would refuse when the first conversation starts.
+fn field(name: &str, value: &Json) -> Result<(), Fault> {
+    let refused = |label: String| {
+        let message =
+            format!("`kubernetes.tolerations_yaml` has a wrong `{name}`; no conversation would start");
+        let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Err(Fault::new(message, label).at(&word))
+    };
+    let one_of = |allowed: &[&str]| match value.as_str() {
+        Some(text) if allowed.contains(&text) => Ok(()),
+        _ => refused(format!("one of {}", allowed.join(", "))),
+    };
+    match name {
+        "operator" => one_of(OPERATORS),
+        "effect" => one_of(EFFECTS),
+        "toleration_seconds" if !value.is_i64() => refused("a whole number of seconds".to_owned()),
+        "key" => match value.as_str().map(LabelKey::check) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => refused(error.message),
+            None => refused("a text".to_owned()),
+        },
+        "value" if !value.is_string() => refused("a text: put it in quotes".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
 
     #[test]
     fn a_list_of_known_keys() {
@@ -62,5 +122,18 @@ mod tests {
         for wrong in ["key: a", "- a", "- tolerationSeconds: 3", "- [", "just text"] {
             assert!(check(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_offending_word_is_known_and_found() {
+        let word = |text: &str| check(text).unwrap_err().word;
+        assert_eq!(word("- tolerationSeconds: 3").as_deref(), Some("tolerationSeconds"));
+        assert_eq!(word("- operator: exists").as_deref(), Some("exists"));
+        assert_eq!(word("- {key: a, effect: NoRun}").as_deref(), Some("NoRun"));
+        assert_eq!(word("- {key: 'a b'}").as_deref(), Some("a b"));
+        assert_eq!(word("- {key: a, value: 3}").as_deref(), Some("3"));
+        assert_eq!(word("- {key: a, toleration_seconds: x}").as_deref(), Some("x"));
+        assert_eq!(place_of("exists", "- key: exists-not\n  operator: exists\n"), Some(30..36));
+        assert_eq!(place_of("a", "- key: ab"), None);
     }
 }

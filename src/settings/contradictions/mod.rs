@@ -9,6 +9,7 @@ mod state;
 use super::effective::Settings;
 use super::ours::{Expose, Ingress, Profile, Provider};
 use super::shape::{Consequence, Key, Shape, TableShape};
+use super::tolerations;
 use super::tree::{Data, Node, Table, dotted};
 use super::version::AppVersion;
 use crate::catalogue::Id;
@@ -308,10 +309,18 @@ impl Judge<'_> {
             }
         }
         let Some(text) = self.settings.openhands.kubernetes.tolerations_yaml.clone() else { return };
-        if let Err((message, label)) = super::tolerations::check(&text) {
-            let path = &["kubernetes", "tolerations_yaml"];
-            self.report(Id::BadValue, Severity::Error, path, message, &label);
+        let Err(fault) = tolerations::check(&text) else { return };
+        let mut location = self.place(&["kubernetes", "tolerations_yaml"]);
+        if let (Some(location), Some(word)) = (&mut location, &fault.word)
+            && let Some(raw) = location.source.text.get(location.span.clone())
+            && let Some(place) = tolerations::place_of(word, raw)
+        {
+            let start = location.span.start;
+            location.span = start + place.start..start + place.end;
         }
+        let (id, severity, masked) = (Id::BadValue, Severity::Error, false);
+        let tolerations::Fault { message, label, .. } = fault;
+        self.found.push(Diagnostic { id, severity, message, location, label, masked });
     }
 
     /// Variables that would silently win over what handsctl writes.
