@@ -123,11 +123,16 @@ fn traefik_is_made_once_left_by_none_and_what_somebody_else_made_is_not_touched(
     bed.kubectl(&["create", "namespace", NAMESPACE]);
     let before = bed.get(&["namespace", NAMESPACE]);
     own.config("ingress = \"nginx\"\n");
-    own.handsctl(&["cluster", "up"]).exits(7).says("error[HC3006]").says("[cluster] ingress = \"none\"");
+    own.handsctl(&["cluster", "up"])
+        .exits(7)
+        .says("error[HC3006]")
+        .says("[cluster] ingress = \"none\"")
+        .never_says("deleted");
     assert_eq!(bed.get(&["namespace", NAMESPACE]), before);
     own.config("ingress = \"none\"\n");
     own.handsctl(&["cluster", "up"]).exits(0).never_says("deleted");
     bed.kubectl(&["get", "deployment", "-n", "traefik", "traefik"]);
+    assert_eq!(bed.get(&["namespace", "traefik"])["status"]["phase"], "Active");
 
     // Of two controllers that are ours one goes.
     bed.kubectl(&["delete", "namespace", NAMESPACE]);

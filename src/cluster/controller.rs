@@ -30,12 +30,18 @@ pub struct Ensured {
     pub changed: Vec<ObjectId>,
 }
 
-/// Makes the controller's objects what they should be, wave by wave; what is as it should be costs one look.
+/// The controller's objects, and those of their names that are there: none is somebody else's.
+#[derive(Debug)]
+pub struct Place {
+    objects: Vec<Member>,
+    live: Vec<Option<Value>>,
+}
+
+/// Looks whether the controller can be made, before another one is removed for it.
 ///
 /// # Errors
-/// Exit 7 where an object of that name is somebody else's, or somebody else manages a field; exit 8 where the server
-/// refuses.
-pub async fn ensure(api: &Api, controller: Controller, events: &Events) -> Result<Ensured> {
+/// Exit 7 where an object of that name is somebody else's.
+pub async fn place(api: &Api, controller: Controller) -> Result<Place> {
     let objects = controller.objects()?;
     let live: Vec<Option<Value>> = look(api, &objects).await?;
     if let Some((object, _)) =
@@ -43,6 +49,14 @@ pub async fn ensure(api: &Api, controller: Controller, events: &Events) -> Resul
     {
         return Err(foreign(controller, &object.id));
     }
+    Ok(Place { objects, live })
+}
+
+/// Makes the controller's objects what they should be, wave by wave; what is as it should be costs no request.
+///
+/// # Errors
+/// Exit 7 where somebody else manages a field; exit 8 where the server refuses.
+pub async fn ensure(api: &Api, Place { objects, live }: Place, events: &Events) -> Result<Ensured> {
     let mut changed = Vec::new();
     for wave in [Wave::Foundation, Wave::Configuration, Wave::Workload] {
         let pairs = objects.iter().zip(&live).filter(|(object, _)| object.kind.wave == wave);

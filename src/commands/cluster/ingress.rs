@@ -28,10 +28,11 @@ pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> 
         events.warn(Id::SimulatedNodes, format!("{}: {message}", controller.name())).await;
     }
     step(events, Phase::Cluster, "ingress", async {
+        let place = controller::place(api, controller).await?;
         for other in Controller::ALL.into_iter().filter(|other| *other != controller) {
             controller::remove(api, other, events).await?;
         }
-        let ensured = controller::ensure(api, controller, events).await?;
+        let ensured = controller::ensure(api, place, events).await?;
         let wanted = Wanted {
             namespace: controller.name(),
             workloads: &ensured.workloads,
