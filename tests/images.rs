@@ -31,6 +31,10 @@ impl<'a> PlayedNode<'a> {
         namespace.bed.kubectl_with(&["create", "-f", "-"], &volume.to_string());
         let size = json!({ "cpu": "4", "memory": "8Gi", "pods": "110" });
         node.says(&json!({ "allocatable": size, "capacity": size, "conditions": [condition("Ready")] }));
+        // A new node is tainted as not ready until the control plane has seen that it is.
+        let name = format!("node/{}", node.name);
+        let taints = ["get", &name, "-o", "jsonpath={.spec.taints[*].key}"];
+        crate::refusals::until(namespace.bed, &taints, |keys| keys.trim() == node.taint());
         node
     }
 
