@@ -309,6 +309,19 @@ enum Message {
     Echo(oneshot::Sender<()>),
 }
 
+impl Message {
+    /// The event; an echo is answered, for everything before it has been dealt with.
+    fn event(self) -> Option<Event> {
+        match self {
+            Message::Event(event) => Some(event),
+            Message::Echo(waits) => {
+                let _waits_no_more = waits.send(());
+                None
+            }
+        }
+    }
+}
+
 /// The sending end: handed to effects by reference.
 #[derive(Debug, Clone)]
 pub struct Events(mpsc::Sender<Message>);
@@ -321,11 +334,8 @@ impl Receiver {
     /// The next event; None where nobody can send any more.
     pub async fn recv(&mut self) -> Option<Event> {
         loop {
-            match self.0.recv().await? {
-                Message::Event(event) => return Some(event),
-                Message::Echo(waits) => {
-                    let _waits_no_more = waits.send(());
-                }
+            if let Some(event) = self.0.recv().await?.event() {
+                return Some(event);
             }
         }
     }
@@ -333,11 +343,8 @@ impl Receiver {
     /// The next event that is there already.
     pub fn try_recv(&mut self) -> Option<Event> {
         loop {
-            match self.0.try_recv().ok()? {
-                Message::Event(event) => return Some(event),
-                Message::Echo(waits) => {
-                    let _waits_no_more = waits.send(());
-                }
+            if let Some(event) = self.0.try_recv().ok()?.event() {
+                return Some(event);
             }
         }
     }

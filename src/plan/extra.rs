@@ -21,20 +21,21 @@ pub struct WrittenKind {
     pub kind: String,
 }
 
+impl WrittenKind {
+    /// The kind of a manifest.
+    pub(super) fn of(manifest: &Value) -> Self {
+        let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
+        Self { api_version: text("apiVersion"), kind: text("kind") }
+    }
+}
+
 /// The kinds that a server has to be asked about: those that handsctl does not know by itself, and `OpenShift`'s.
 #[must_use]
 pub fn unknown_kinds(settings: &Settings) -> BTreeSet<WrittenKind> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kinds = settings.extra.iter().filter(|extra| known(&extra.manifest, &[]).is_none());
     let route = (settings.deploy.expose == Expose::Route)
         .then(|| WrittenKind { api_version: ROUTE.api_version(), kind: ROUTE.kind.to_owned() });
-    kinds
-        .map(|extra| WrittenKind {
-            api_version: text(&extra.manifest["apiVersion"]),
-            kind: text(&extra.manifest["kind"]),
-        })
-        .chain(route)
-        .collect()
+    kinds.map(|extra| WrittenKind::of(&extra.manifest)).chain(route).collect()
 }
 
 /// The members; `kinds` is what a server said of those that handsctl does not know.

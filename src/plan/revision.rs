@@ -327,14 +327,7 @@ impl History {
                 KindInfo::of(&id).is_none() && !known.iter().any(is_it)
             })
         };
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        members
-            .filter(is_unknown)
-            .map(|member| WrittenKind {
-                api_version: text(&member["apiVersion"]),
-                kind: text(&member["kind"]),
-            })
-            .collect()
+        members.filter(is_unknown).map(WrittenKind::of).collect()
     }
 
     /// All, oldest first.

@@ -81,17 +81,7 @@ impl Manual {
     /// What is known about a dotted key or a table; the empty path is the whole file.
     #[must_use]
     pub fn article(&self, path: &[&str]) -> Option<Article> {
-        let mut found = Found {
-            remarks: &self.0,
-            value: &self.0,
-            path: Vec::new(),
-            unknown: Unknown::Nothing,
-            fields: Vec::new(),
-        };
-        for name in path {
-            found = self.inside(&found, name)?;
-        }
-        Some(self.describe(&found))
+        Some(self.describe(&self.found(path)?))
     }
 
     /// A key that resembles one that is not there.
@@ -115,14 +105,7 @@ impl Manual {
             }
         }
         let mut keys = Vec::new();
-        let root = Found {
-            remarks: &self.0,
-            value: &self.0,
-            path: Vec::new(),
-            unknown: Unknown::Nothing,
-            fields: Vec::new(),
-        };
-        walk(self, &root, &mut keys);
+        walk(self, &self.root(), &mut keys);
         keys
     }
 
@@ -134,17 +117,23 @@ impl Manual {
 
     /// What the schema says about a key, and about what stands under it.
     pub(super) fn schema_of(&self, path: &[&str]) -> Option<(&Json, &Json)> {
-        let mut found = Found {
+        let found = self.found(path)?;
+        Some((found.remarks, found.value))
+    }
+
+    /// The whole file.
+    fn root(&self) -> Found<'_> {
+        Found {
             remarks: &self.0,
             value: &self.0,
             path: Vec::new(),
             unknown: Unknown::Nothing,
             fields: Vec::new(),
-        };
-        for name in path {
-            found = self.inside(&found, name)?;
         }
-        Some((found.remarks, found.value))
+    }
+
+    fn found(&self, path: &[&str]) -> Option<Found<'_>> {
+        path.iter().try_fold(self.root(), |outer, name| self.inside(&outer, name))
     }
 
     fn inside<'a>(&'a self, outer: &Found<'a>, name: &str) -> Option<Found<'a>> {
