@@ -12,33 +12,13 @@ use crate::plan::apply_set::ApplySet;
 use crate::plan::extra::WrittenKind;
 use crate::plan::kind::{KindInfo, ROUTE};
 
-/// Looks these kinds up: one request for each version of a group.
+/// Looks these kinds up.
 ///
 /// # Errors
 /// Exit 8 for a kind that the server does not have.
 pub async fn kinds(api: &Api, written: impl IntoIterator<Item = &WrittenKind>) -> Result<Vec<KindInfo>> {
-    let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for kind in written {
-        by_version.entry(&kind.api_version).or_default().push(&kind.kind);
-    }
-    let looks = by_version.into_iter().map(|(api_version, names)| async move {
-        let resources = resources(api, api_version).await?;
-        let found = names.into_iter().map(|name| {
-            find(&resources, api_version, name).ok_or_else(|| {
-                let message = format!("the cluster has no kind {name} in {api_version}; nothing was changed");
-                let error = Error::new(Id::UnknownKind, Kind::Rejected, message);
-                if name == ROUTE.kind && api_version == ROUTE.api_version() {
-                    return error
-                        .hint("Routes are OpenShift's: [deploy] expose = \"ingress\" or \"nodeport\" needs none");
-                }
-                error
-                    .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
-                    .hint("[deploy].extra_manifests names the file")
-            })
-        });
-        found.collect::<Result<Vec<_>>>()
-    });
-    Ok(try_join_all(looks).await?.concat())
+    let looked_up = look_up(api, written).await?;
+    looked_up.into_iter().map(|(kind, found)| found.ok_or_else(|| is_absent(kind))).collect()
 }
 
 /// The same without those that the server does not have.
@@ -49,12 +29,37 @@ pub async fn kinds_that_are_there(
     api: &Api,
     written: impl IntoIterator<Item = &WrittenKind>,
 ) -> Result<Vec<KindInfo>> {
-    let mut found = Vec::new();
+    Ok(look_up(api, written).await?.into_iter().filter_map(|(_, found)| found).collect())
+}
+
+/// What the server has of each: one request for each version of a group, all at once.
+async fn look_up<'a>(
+    api: &Api,
+    written: impl IntoIterator<Item = &'a WrittenKind>,
+) -> Result<Vec<(&'a WrittenKind, Option<KindInfo>)>> {
+    let mut by_version: BTreeMap<&str, Vec<&WrittenKind>> = BTreeMap::new();
     for kind in written {
-        let resources = resources(api, &kind.api_version).await?;
-        found.extend(find(&resources, &kind.api_version, &kind.kind));
+        by_version.entry(&kind.api_version).or_default().push(kind);
     }
-    Ok(found)
+    let looks = by_version.into_iter().map(|(api_version, kinds)| async move {
+        let resources = resources(api, api_version).await?;
+        let found = kinds.into_iter().map(|kind| (kind, find(&resources, api_version, &kind.kind)));
+        Ok(found.collect::<Vec<_>>())
+    });
+    Ok(try_join_all(looks).await?.concat())
+}
+
+fn is_absent(written: &WrittenKind) -> Error {
+    let WrittenKind { api_version, kind } = written;
+    let message = format!("the cluster has no kind {kind} in {api_version}; nothing was changed");
+    let error = Error::new(Id::UnknownKind, Kind::Rejected, message);
+    if *kind == ROUTE.kind && *api_version == ROUTE.api_version() {
+        return error
+            .hint("Routes are OpenShift's: [deploy] expose = \"ingress\" or \"nodeport\" needs none");
+    }
+    error
+        .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
+        .hint("[deploy].extra_manifests names the file")
 }
 
 /// The set with everything that its parent names; what the server no longer has is gone with its objects.

@@ -127,6 +127,11 @@ impl Checker<'_> {
             let message = format!("`{}` is too large for a number of 64 bits", self.name());
             return self.error(Id::BadValue, message, &node.place, "");
         }
+        if let Shape::Either(several) = shape
+            && let Some(one) = several.iter().find(|one| takes(one, &node.data))
+        {
+            return self.value(one, key, node);
+        }
         let place = &node.place;
         match (shape, &mut node.data) {
             (Shape::Any, data) => self.any(data),
@@ -143,12 +148,6 @@ impl Checker<'_> {
                 self.complete(inner, table, place)
             }
             (Shape::Reference { .. }, Data::Table(table)) => self.reference(table, place),
-            (Shape::Either(several), data) if several.iter().any(|one| takes(one, data)) => {
-                match several.iter().find(|one| takes(one, data)) {
-                    Some(one) => self.value(one, key, node),
-                    None => true,
-                }
-            }
             (shape, data) => {
                 let (message, label) = self.wrong_type(shape, data, place);
                 self.error(Id::WrongType, message, place, label)
@@ -224,12 +223,12 @@ impl Checker<'_> {
         let mut keep = true;
         let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
         for name in required {
-            // What was there and is wrong has been said.
-            let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
             if table.contains_key(name) {
                 continue;
             }
             keep = false;
+            // What was there and is wrong has been said.
+            let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
             if !self.found.wrong.contains(&wrong) {
                 let consequence = consequence_of_type(self.consequence_in(shape));
                 let message = format!("`{}` needs `{name}`{consequence}", self.name());
