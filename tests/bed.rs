@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The binary under test.
@@ -238,6 +238,11 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
+    /// Whether `deployment/oh` is in it.
+    pub(crate) fn has(&self, object: &str) -> bool {
+        self.bed.try_kubectl(&["get", object, "-n", &self.name], "").status.success()
+    }
+
     /// Runs the binary on the shared cluster, in the test's folder, with this namespace and the set `oh`.
     pub(crate) fn handsctl(&self, arguments: &[&str]) -> Run {
         self.command(arguments).run()
@@ -268,6 +273,41 @@ impl Namespace {
         for (key, value) in labels {
             self.bed.kubectl(&["label", "namespace", &self.name, &format!("{key}={value}")]);
         }
+    }
+}
+
+/// A `CustomResourceDefinition` of a namespaced kind, which the server has only while the test runs.
+pub(crate) struct Definition<'a> {
+    bed: &'a Bed,
+    /// `crd/gadgets.example.com`.
+    object: String,
+}
+
+impl<'a> Definition<'a> {
+    /// The plural is the kind in small letters with an `s`.
+    pub(crate) fn make(bed: &'a Bed, group: &str, version: &str, kind: &str) -> Self {
+        let singular = kind.to_ascii_lowercase();
+        let plural = format!("{singular}s");
+        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let manifest = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("{plural}.{group}") },
+            "spec": {
+                "group": group, "scope": "Namespaced",
+                "names": { "kind": kind, "plural": plural, "singular": singular },
+                "versions": [{ "name": version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
+            },
+        });
+        let definition = Self { bed, object: format!("crd/{plural}.{group}") };
+        bed.kubectl_with(&["apply", "-f", "-"], &manifest.to_string());
+        bed.kubectl(&["wait", "--for=condition=Established", &definition.object, "--timeout=30s"]);
+        definition
+    }
+}
+
+impl Drop for Definition<'_> {
+    fn drop(&mut self) {
+        let _gone = self.bed.try_kubectl(&["delete", &self.object, "--ignore-not-found", "--wait=false"], "");
     }
 }
 

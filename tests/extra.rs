@@ -1,50 +1,13 @@
 //! `[deploy].extra_manifests`: objects of the user's own as members of the set.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::bed::{Bed, Namespace};
-
-/// A `CustomResourceDefinition` of a test's own, deleted with it.
-struct Definition<'a> {
-    bed: &'a Bed,
-    group: String,
-}
-
-impl<'a> Definition<'a> {
-    fn make(namespace: &'a Namespace) -> Self {
-        let group = format!("{}.example.com", namespace.name);
-        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        let manifest = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("gadgets.{group}") },
-            "spec": {
-                "group": group, "scope": "Namespaced",
-                "names": { "kind": "Gadget", "plural": "gadgets", "singular": "gadget" },
-                "versions": [{ "name": "v1beta2", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
-            },
-        });
-        namespace.bed.kubectl_with(&["apply", "-f", "-"], &manifest.to_string());
-        let name = format!("crd/gadgets.{group}");
-        namespace.bed.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=30s"]);
-        Self { bed: namespace.bed, group }
-    }
-}
-
-impl Drop for Definition<'_> {
-    fn drop(&mut self) {
-        let name = format!("crd/gadgets.{}", self.group);
-        let _gone = self.bed.try_kubectl(&["delete", &name, "--ignore-not-found", "--wait=false"], "");
-    }
-}
+use crate::bed::{Bed, Definition, Namespace};
 
 fn write(namespace: &Namespace, file: &str, text: &str) {
     let path = namespace.folder.path().join(file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
-}
-
-fn is_there(namespace: &Namespace, object: &str) -> bool {
-    namespace.bed.try_kubectl(&["get", object, "-n", &namespace.name], "").status.success()
 }
 
 #[test]
@@ -53,8 +16,9 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
         return;
     }
     let namespace = Bed::shared().namespace("extra");
-    let definition = Definition::make(&namespace);
-    let gadget = format!("gadget.{}/own", definition.group);
+    let group = format!("{}.example.com", namespace.name);
+    let _definition = Definition::make(namespace.bed, &group, "v1beta2", "Gadget");
+    let gadget = format!("gadget.{group}/own");
     let disruption = "poddisruptionbudget.policy/own";
     write(
         &namespace,
@@ -67,9 +31,8 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
         &namespace,
         "gadget.yaml",
         &format!(
-            "apiVersion: {}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n---\n\
-             apiVersion: v1\nkind: PodTemplate\nmetadata: {{ name: own }}\ntemplate:\n  spec:\n    containers: [{{ name: a, image: b }}]\n",
-            definition.group
+            "apiVersion: {group}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n---\n\
+             apiVersion: v1\nkind: PodTemplate\nmetadata: {{ name: own }}\ntemplate:\n  spec:\n    containers: [{{ name: a, image: b }}]\n"
         ),
     );
     let both = "[deploy]\nextra_manifests = [\"extra\", \"gadget.yaml\"]\n";
@@ -77,7 +40,7 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
     namespace.handsctl(&["deploy"]).exits(0).says("13 created").says(&format!("{gadget} created"));
     let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
-    assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{}", definition.group)), "{kinds}");
+    assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{group}")), "{kinds}");
     let live: Value = namespace.bed.get(&["pdb", "own", "-n", &namespace.name]);
     assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: a text");
     assert!(live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(), "none of the application's");
@@ -89,12 +52,12 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
     namespace.config("[deploy]\nextra_manifests = [\"extra\"]\n");
     namespace.handsctl(&["diff"]).exits(1).prints("own");
     namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
-    assert!(!is_there(&namespace, &gadget) && is_there(&namespace, disruption));
-    assert!(!is_there(&namespace, "podtemplate/own"), "a kind of the core group, too");
+    assert!(!namespace.has(&gadget) && namespace.has(disruption));
+    assert!(!namespace.has("podtemplate/own"), "a kind of the core group, too");
     namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
-    assert!(is_there(&namespace, &gadget));
+    assert!(namespace.has(&gadget));
     namespace.handsctl(&["teardown"]).exits(0);
-    assert!(!is_there(&namespace, &gadget) && !is_there(&namespace, disruption));
+    assert!(!namespace.has(&gadget) && !namespace.has(disruption));
 }
 
 #[test]
@@ -130,5 +93,5 @@ fn an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed() {
     deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: 1 }\n")
         .exits(8)
         .says("configmap/a");
-    assert!(!is_there(&namespace, "deployment/oh"));
+    assert!(!namespace.has("deployment/oh"));
 }

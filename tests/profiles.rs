@@ -2,40 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Run};
-
-/// `OpenShift`'s kind, which this server has only while the test runs.
-struct Routes<'a>(&'a Bed);
-
-impl<'a> Routes<'a> {
-    fn make(bed: &'a Bed) -> Self {
-        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        let manifest = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": { "name": "routes.route.openshift.io" },
-            "spec": {
-                "group": "route.openshift.io", "scope": "Namespaced",
-                "names": { "kind": "Route", "plural": "routes", "singular": "route" },
-                "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
-            },
-        });
-        bed.kubectl_with(&["apply", "-f", "-"], &manifest.to_string());
-        bed.kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "crd/routes.route.openshift.io",
-            "--timeout=30s",
-        ]);
-        Self(bed)
-    }
-}
-
-impl Drop for Routes<'_> {
-    fn drop(&mut self) {
-        let name = "crd/routes.route.openshift.io";
-        let _gone = self.0.try_kubectl(&["delete", name, "--ignore-not-found", "--wait=false"], "");
-    }
-}
+use crate::bed::{Bed, Definition, Namespace, Run};
 
 /// A namespace that warns of everything that Pod Security *restricted* refuses.
 fn strict(test: &str) -> Namespace {
@@ -55,10 +22,6 @@ fn get(namespace: &Namespace, object: &str) -> Value {
     namespace.bed.get(&[object, "-n", &namespace.name])
 }
 
-fn is_there(namespace: &Namespace, object: &str) -> bool {
-    namespace.bed.try_kubectl(&["get", object, "-n", &namespace.name], "").status.success()
-}
-
 #[test]
 fn openshift_has_a_route_where_the_api_has_it() {
     if Bed::is_off("openshift_has_a_route_where_the_api_has_it") {
@@ -71,10 +34,10 @@ fn openshift_has_a_route_where_the_api_has_it() {
         .exits(8)
         .says("error[HC3014]: the cluster has no kind Route")
         .says("expose = \"ingress\" or \"nodeport\"");
-    assert!(!is_there(&namespace, "deployment/oh"));
+    assert!(!namespace.has("deployment/oh"));
     namespace.handsctl(&["deploy", "--set", "deploy.expose=nodeport", "--dry-run=server"]).exits(0);
 
-    let _routes = Routes::make(namespace.bed);
+    let _routes = Definition::make(namespace.bed, "route.openshift.io", "v1", "Route");
     twice(&namespace)
         .says("oc adm policy add-scc-to-user nonroot-v2 -z oh")
         .says("route.route.openshift.io/oh created");
@@ -82,7 +45,7 @@ fn openshift_has_a_route_where_the_api_has_it() {
     assert_eq!(route["spec"]["host"], "hands.apps.example.com");
     assert_eq!(route["spec"]["to"]["name"], "oh");
     assert_eq!(route["spec"]["tls"]["termination"], "edge");
-    assert!(!is_there(&namespace, "ingress/oh"));
+    assert!(!namespace.has("ingress/oh"));
     let shown = namespace.handsctl(&["config", "show", "--origin"]).exits(0);
     assert!(
         shown
@@ -134,5 +97,5 @@ fn app_is_what_a_cluster_like_any_other_gets() {
     let namespace = strict("app-profile");
     namespace.config("[deploy]\nprofile = \"app\"\n");
     twice(&namespace);
-    assert!(is_there(&namespace, "ingress/oh"));
+    assert!(namespace.has("ingress/oh"));
 }

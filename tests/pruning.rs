@@ -12,10 +12,6 @@ fn get(namespace: &Namespace, arguments: &[&str]) -> Value {
     namespace.bed.get(&[arguments, &["-n", &namespace.name]].concat())
 }
 
-fn exists(namespace: &Namespace, name: &str) -> bool {
-    namespace.bed.try_kubectl(&["get", name, "-n", &namespace.name], "").status.success()
-}
-
 fn contains(namespace: &Namespace) -> BTreeSet<String> {
     let parent = get(namespace, &["configmap", "handsctl-oh"]);
     let kinds = &parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
@@ -54,10 +50,10 @@ fn what_is_switched_off_is_pruned_and_what_only_looks_like_it_is_not() {
     namespace.config(NO_INGRESS);
     for dry in ["--dry-run", "--dry-run=server"] {
         namespace.handsctl(&["deploy", dry]).exits(0).says("1 pruned");
-        assert!(exists(&namespace, "ingress/oh"));
+        assert!(namespace.has("ingress/oh"));
     }
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
-    assert!(!exists(&namespace, "ingress/oh"));
+    assert!(!namespace.has("ingress/oh"));
     assert_eq!(planted(), before);
     assert!(!contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent names what is left");
     // Endpoint slices carry the Service's labels, and the Service's controller owns them.
@@ -84,7 +80,7 @@ fn kubectl_recognises_the_set_as_another_tools_and_refuses() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("handsctl") && said.contains("kubectl"), "it names both tools: {said}");
-    assert!(!exists(&namespace, "configmap/theirs"));
+    assert!(!namespace.has("configmap/theirs"));
     assert_eq!(get(&namespace, &["configmap", "handsctl-oh"]), before);
 }
 
@@ -100,11 +96,11 @@ fn an_object_that_asks_to_be_left_alone_stays_and_is_named() {
     namespace.config(NO_INGRESS);
     let why = "ingress.networking.k8s.io/oh kept: its annotation handsctl.dev/prune is \"disabled\"";
     namespace.handsctl(&["deploy"]).exits(0).says(why);
-    assert!(exists(&namespace, "ingress/oh"));
+    assert!(namespace.has("ingress/oh"));
     assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "it is found again");
     namespace.bed.kubectl(&[&annotate[..], &["handsctl.dev/prune-"]].concat());
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
-    assert!(!exists(&namespace, "ingress/oh"));
+    assert!(!namespace.has("ingress/oh"));
 }
 
 #[test]
@@ -124,11 +120,11 @@ fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
         .handsctl(&["deploy"])
         .exits(0)
         .says("persistentvolumeclaim/oh-state kept: 5Gi of data; --delete-data removes it");
-    assert!(exists(&namespace, "pvc/oh-state"));
+    assert!(namespace.has("pvc/oh-state"));
 
     let run = namespace.handsctl(&["deploy", "--delete-data"]).exits(2);
     run.says("needs a confirmation").says("--yes");
-    assert!(exists(&namespace, "pvc/oh-state"));
+    assert!(namespace.has("pvc/oh-state"));
     namespace
         .handsctl(&["deploy", "--delete-data", "--yes"])
         .exits(0)
@@ -138,7 +134,7 @@ fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
         "",
     );
     assert!(!claim.status.success() || !claim.stdout.is_empty(), "it is gone, or on its way");
-    assert!(exists(&namespace, "pvc/other"));
+    assert!(namespace.has("pvc/other"));
 }
 
 #[test]
@@ -150,11 +146,11 @@ fn nothing_is_pruned_where_the_rollout_fails() {
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config(&format!("{NO_INGRESS}image = \"example.com/simulate-image-pull-backoff:1.6\"\n"));
     namespace.handsctl(&["deploy", "--set", "sandbox.runtime_container_image=\"example.com/r:1\""]).exits(9);
-    assert!(exists(&namespace, "ingress/oh"));
+    assert!(namespace.has("ingress/oh"));
     assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent still names it");
     namespace.config(NO_INGRESS);
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
-    assert!(!exists(&namespace, "ingress/oh"));
+    assert!(!namespace.has("ingress/oh"));
 }
 
 #[test]
@@ -166,7 +162,7 @@ fn without_waiting_it_is_pruned_right_after_the_apply() {
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config(NO_INGRESS);
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
-    assert!(!exists(&namespace, "ingress/oh"));
+    assert!(!namespace.has("ingress/oh"));
 }
 
 #[test]
@@ -179,19 +175,15 @@ fn what_an_earlier_sandbox_namespace_has_is_pruned_there() {
     boxes.make(&[]);
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
-    assert!(exists(&boxes, "role/oh") && exists(&boxes, "networkpolicy/oh"));
+    assert!(boxes.has("role/oh") && boxes.has("networkpolicy/oh"));
     namespace.config("");
     namespace
         .handsctl(&["deploy"])
         .exits(0)
         .says("role.rbac.authorization.k8s.io/oh pruned")
         .says("networkpolicy.networking.k8s.io/oh pruned");
-    assert!(
-        !exists(&boxes, "role/oh")
-            && !exists(&boxes, "rolebinding/oh")
-            && !exists(&boxes, "networkpolicy/oh")
-    );
-    assert!(exists(&namespace, "role/oh"));
+    assert!(!boxes.has("role/oh") && !boxes.has("rolebinding/oh") && !boxes.has("networkpolicy/oh"));
+    assert!(namespace.has("role/oh"));
     let parent = get(&namespace, &["configmap", "handsctl-oh"]);
     let named = &parent["metadata"]["annotations"]["applyset.kubernetes.io/additional-namespaces"];
     assert!(named.is_null(), "{named}");
