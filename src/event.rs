@@ -47,7 +47,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 use crate::status::Finding;
 
 /// A part of a command's work.

@@ -12,9 +12,10 @@ use handsctl::catalogue::Id;
 use handsctl::event::{Event, Events, Progress};
 use handsctl::provider::kwok::{Component, Simulated};
 use handsctl::provider::{
-    Choice, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options, Provider, Removed,
-    Started, Wanted, choose, down, made_context, status, up,
+    Choice, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options, Removed, Started,
+    Wanted, choose, down, made_context, status, up,
 };
+use handsctl::settings::ours::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tempfile::TempDir;
 

@@ -8,17 +8,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diagnostic", &["catalogue"]),
     ("error", &["catalogue", "diagnostic"]),
     ("cli", &[]),
-    ("settings", &["error", "catalogue", "diagnostic"]),
-    ("plan", &["settings", "error"]),
-    ("status", &["plan", "catalogue"]),
-    ("event", &["plan", "status", "catalogue", "diagnostic"]),
-    ("cluster", &["settings", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
-    ("provider", &["settings", "event", "error", "catalogue"]),
-    ("report", &["plan", "status", "event", "error", "catalogue", "diagnostic"]),
+    ("object", &["error"]),
+    ("settings", &["object", "error", "catalogue", "diagnostic"]),
+    ("plan", &["object", "settings", "error"]),
+    ("status", &["object", "catalogue"]),
+    ("event", &["object", "status", "catalogue", "diagnostic"]),
+    ("cluster", &["object", "settings", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
+    ("provider", &["object", "settings", "event", "error", "catalogue"]),
+    ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
 ];
 
 /// Modules without a clock, an environment, a stream, a process or a network.
-const PURE: &[&str] = &["plan", "status", "settings", "catalogue", "diagnostic", "error"];
+const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error"];
 /// The one file of the pure modules that reads.
 const READS: &str = "settings/read.rs";
 /// What pure code never names.

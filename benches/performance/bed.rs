@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use handsctl::cluster::api::Api;
 use handsctl::cluster::connect;
-use handsctl::plan::kind::{
+use handsctl::object::kind::{
     CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET,
     ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
 };

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use handsctl::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo};
+use handsctl::object::labels::{self, Component};
+use handsctl::object::yaml;
 use handsctl::plan::apply_set::ApplySet;
-use handsctl::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo};
-use handsctl::plan::labels::{self, Component};
-use handsctl::plan::{Member, Plan, yaml};
+use handsctl::plan::{Member, Plan};
 use serde_json::{Value, json};
 
 /// Name of every set, release and app of the bench.

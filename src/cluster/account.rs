@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::rules::{self, Right};
+use crate::object::kind::{
+    CONFIG_MAP, ENDPOINT_SLICE, EVENT, KindInfo, NAMESPACE, NODE, POD, SECRET, SERVICE,
+};
 use crate::plan::Plan;
-use crate::plan::kind::{CONFIG_MAP, ENDPOINT_SLICE, EVENT, KindInfo, NAMESPACE, NODE, POD, SECRET, SERVICE};
 use crate::plan::wanted_secret::WantedSecret;
 
 /// What is lost without a right; None: nothing can be deployed.

@@ -11,12 +11,10 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 use serde_json::Value;
 
-use super::answer;
-use super::fault;
-use super::repeated;
 use super::wire::Wire;
+use super::{answer, fault, repeated};
 use crate::error::{Error, Result};
-use crate::plan::{labels, yaml};
+use crate::object::{labels, yaml};
 
 /// How long one unary call may take, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::api::{Api, Fault};
-use crate::plan::kind::SERVICE;
+use crate::object::kind::SERVICE;
 
 /// How long an answer may take through a port-forward; through the service proxy it is the API's own limit.
 const ANSWER: Duration = Duration::from_secs(5);

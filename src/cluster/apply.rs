@@ -11,11 +11,12 @@ use super::send::{Sender, Sent};
 use super::track;
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
+use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
+use crate::object::{ObjectId, managed_fields};
 use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::kind::{ROLE, ROLE_BINDING, Wave};
 use crate::plan::leftover::Live;
 use crate::plan::ownership::Ownership;
-use crate::plan::{Member, ObjectId, Plan, owned};
+use crate::plan::{Member, Plan};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
 pub(super) const IN_FLIGHT: usize = 16;
@@ -67,7 +68,11 @@ pub fn needs(plan: &Plan, live: &Live, ownership: &Ownership) -> Vec<Need> {
         None => Need::Create(labelled(member.manifest.clone(), &plan.set)),
         Some(object) => {
             let manifest = labelled(ownership.yielded(member, object), &plan.set);
-            if owned::is_unchanged(&manifest, object) { Need::Nothing } else { Need::Change(manifest) }
+            if managed_fields::is_unchanged(&manifest, object) {
+                Need::Nothing
+            } else {
+                Need::Change(manifest)
+            }
         }
     };
     plan.members.iter().map(need).collect()
@@ -219,7 +224,7 @@ mod tests {
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
-    use crate::plan::kind::{CONFIG_MAP, KindInfo};
+    use crate::object::kind::{CONFIG_MAP, KindInfo};
 
     fn member(kind: KindInfo, name: &str) -> Member {
         Member { id: kind.id("n", name), kind, manifest: json!({}) }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::api::Api;
 use crate::error::{Error, Result};
-use crate::plan::kind::{NODE, POD};
+use crate::object::kind::{NODE, POD};
 
 /// More than this is not read just to say how many sandboxes would fit.
 const MOST: usize = 500;

@@ -12,9 +12,10 @@ use super::apply::IN_FLIGHT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
+use crate::object::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
+use crate::object::{ObjectId, managed_fields};
+use crate::plan::Member;
 use crate::plan::ingress::Controller;
-use crate::plan::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
-use crate::plan::{Member, ObjectId, owned};
 
 /// How often a webhook is asked that does not answer yet.
 const ASK: Duration = Duration::from_millis(250);
@@ -79,7 +80,7 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
     // The namespace takes most of it along; what is the cluster's own goes by itself, the webhook before its server.
     objects.retain(|object| object.id.namespace.is_none());
     objects.reverse();
-    objects.sort_by_key(|object| object.kind != crate::plan::kind::VALIDATING_WEBHOOK);
+    objects.sort_by_key(|object| object.kind != crate::object::kind::VALIDATING_WEBHOOK);
     let live = look(api, &objects).await?;
     let mut removed = false;
     for (object, live) in objects.iter().zip(live) {
@@ -109,7 +110,7 @@ async fn look(api: &Api, objects: &[Member]) -> Result<Vec<Option<Value>>> {
 
 /// What we have never applied is somebody else's.
 fn is_foreign(live: &Value) -> bool {
-    !owned::is_applied(live)
+    !managed_fields::is_applied(live)
 }
 
 async fn send(
@@ -119,7 +120,7 @@ async fn send(
     events: &Events,
 ) -> Result<(ObjectId, Action)> {
     let action = match live {
-        Some(live) if owned::is_unchanged(&object.manifest, live) => Action::Unchanged,
+        Some(live) if managed_fields::is_unchanged(&object.manifest, live) => Action::Unchanged,
         Some(live) if object.kind == JOB => {
             // A Job's template cannot be changed.
             replace(api, object, live).await?;

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::api::{Api, Fault};
-use super::ground;
-use super::remove;
 use super::watch::{Scope, Seen, Watches};
+use super::{ground, remove};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
-use crate::plan::leftover::Fate;
-use crate::plan::{ObjectId, labels, leftover, on_stop, owned, revision};
+use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::object::{ObjectId, labels};
+use crate::plan::apply_set::{self, ApplySet, PART_OF};
+use crate::plan::leftover::{self, Fate};
+use crate::plan::{on_stop, revision};
 
 /// After this long an object that does not go away is explained.
 const STUCK: Duration = Duration::from_secs(10);
@@ -215,7 +215,7 @@ impl Members {
         let mut objects = BTreeMap::new();
         for (scope, list) in watches.scopes().iter().zip(lists) {
             let Some(namespace) = &scope.namespace else { continue };
-            for object in list.into_iter().filter(|object| owned::is_member(object, set)) {
+            for object in list.into_iter().filter(|object| apply_set::is_member(object, set)) {
                 if let Some(name) = object["metadata"]["name"].as_str() {
                     objects.insert(scope.kind.id(namespace, name), object);
                 }
@@ -359,7 +359,7 @@ async fn delete_all(
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.objects.get(id)?;
-        let still = |found: &Value| owned::is_member(found, set) && keep(found, id, options).is_none();
+        let still = |found: &Value| apply_set::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()
             .then_some(async move { remove::remove(api, set, id, object, still).await })

@@ -8,20 +8,20 @@ use jiff::Timestamp;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::answer;
 use super::api::{Api, Fault, Manner};
 use super::apply::{self, Need};
-use super::track;
+use super::{answer, track};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::plan::apply_set::{ApplySet, PART_OF};
+use crate::object::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
+use crate::object::{ObjectId, labels};
+use crate::plan::apply_set::{self, ApplySet, PART_OF};
 use crate::plan::conflict::{self, Cause, Conflict};
 use crate::plan::diff::{self, Compared, Difference, Effect, Mask, Outcome};
-use crate::plan::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::plan::leftover::{self, Live};
 use crate::plan::ownership::Ownership;
-use crate::plan::{Member, ObjectId, Plan, labels, owned};
+use crate::plan::{Member, Plan};
 use crate::settings::ours::OwnershipRule;
 use crate::status::{self, World};
 
@@ -115,7 +115,7 @@ impl Look {
                 object["apiVersion"] = json!(scope.kind.api_version());
                 object["kind"] = json!(scope.kind.kind);
                 let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
-                owned::is_member(&object, set).then_some((id, object))
+                apply_set::is_member(&object, set).then_some((id, object))
             })),
             Err(_) if is_follower => self.followers = None,
             Err(status) => {
@@ -274,7 +274,7 @@ impl Run<'_> {
             .await
             .map_err(|fault| fault.explain(&format!("cannot read {}", member.id)))?;
         match found {
-            Some(found) if owned::is_member(&found, &self.known.plan.set) => {
+            Some(found) if apply_set::is_member(&found, &self.known.plan.set) => {
                 self.change(member, manifest, &found).await
             }
             Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::api::Api;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::object::kind::{KindInfo, ROUTE};
 use crate::plan::apply_set::ApplySet;
 use crate::plan::extra::WrittenKind;
-use crate::plan::kind::{KindInfo, ROUTE};
 
 /// Looks these kinds up.
 ///

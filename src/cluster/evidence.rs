@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::api::Api;
-use crate::plan::kind::{NODE, POD};
+use crate::object::kind::{NODE, POD};
 use crate::status::{Finding, Lookup};
 
 /// Lines of a container's log that are shown.

@@ -15,7 +15,7 @@ use super::application::PORT;
 use super::view::View;
 use super::watch::Scope;
 use crate::error::{Error, Result};
-use crate::plan::kind::POD;
+use crate::object::kind::POD;
 
 /// How long a connection waits for a pod that is ready: as long as a restart takes, with its image pulled.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -7,9 +7,10 @@ use super::api::{Api, Fault};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
+use crate::object::kind::{CONFIG_MAP, NAMESPACE, SECRET};
+use crate::object::{ObjectId, labels};
 use crate::plan::apply_set::{self, ApplySet};
-use crate::plan::kind::{CONFIG_MAP, NAMESPACE, SECRET};
-use crate::plan::{ObjectId, Plan, SecretKey, labels};
+use crate::plan::{Plan, SecretKey};
 
 /// What is known of a namespace.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,15 +9,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::answer;
 use super::api::{Api, Fault};
-use super::ground;
+use super::{answer, ground};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
+use crate::object::kind::LEASE;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::LEASE;
 use crate::plan::lease::{self, Held, Holder, Terms};
 
 /// How often a Lease that changes under our hands is judged again.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::api::Api;
 use super::watch::{Scope, Seen, Watches};
 use crate::error::Result;
-use crate::plan::kind::POD;
+use crate::object::kind::POD;
 
 const BUFFER: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(300);

@@ -11,8 +11,8 @@ use super::view::{View, everything};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::plan::ObjectId;
-use crate::plan::kind::{KindInfo, LEASE, NODE, POD, STORAGE_CLASS};
+use crate::object::ObjectId;
+use crate::object::kind::{KindInfo, LEASE, NODE, POD, STORAGE_CLASS};
 
 /// Namespace of the nodes' heartbeats (<https://kubernetes.io/docs/concepts/architecture/leases/>).
 pub(super) const NODE_LEASES: &str = "kube-node-lease";

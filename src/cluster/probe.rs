@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::api::Api;
 use super::application::{Application, Question, Silence};
-use crate::plan::kind::NODE;
+use crate::object::kind::NODE;
 use crate::plan::placement;
 
 /// Attempts: the application answers at most ten requests a second and counts every client of a proxy as one.

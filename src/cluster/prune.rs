@@ -9,9 +9,9 @@ use super::apply::IN_FLIGHT;
 use super::remove::{self, Removal};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
-use crate::plan::apply_set::ApplySet;
+use crate::object::ObjectId;
+use crate::plan::apply_set::{self, ApplySet};
 use crate::plan::leftover::{self, Fate, Leftover};
-use crate::plan::{ObjectId, owned};
 
 /// Deletes the leftovers that go and names those that stay. Gives the members that are still there.
 ///
@@ -57,7 +57,7 @@ async fn settle(
     }
     let delete_data = *fate == Fate::PrunedWithData;
     let still = |found: &serde_json::Value| {
-        owned::is_member(found, set) && leftover::fate(id, found, in_use, delete_data).is_pruned()
+        apply_set::is_member(found, set) && leftover::fate(id, found, in_use, delete_data).is_pruned()
     };
     match remove::remove(api, set, id, object, still).await {
         Ok(Removal::Deleted) => {

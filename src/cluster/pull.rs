@@ -10,7 +10,7 @@ use super::watch::{Scope, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::plan::kind::{EVENT, POD};
+use crate::object::kind::{EVENT, POD};
 use crate::plan::pull::{FOR, Pull};
 use crate::status::{Expected, Finding, Tolerance, World};
 

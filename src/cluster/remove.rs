@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::api::Api;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::DEPLOYMENT;
 
 /// How often an object that changes under the delete is judged again.
 const ATTEMPTS: usize = 5;

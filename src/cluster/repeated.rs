@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::plan::labels::MANAGER;
+use crate::object::labels::MANAGER;
 
 /// Whether `found` is what sending `sent` would have made: we wrote to it, and it says everything that was sent.
 #[must_use]

@@ -7,7 +7,7 @@ use super::api::Api;
 use super::apply::Applied;
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
-use crate::plan::kind::DEPLOYMENT;
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::leftover::Live;
 
 /// kubectl's annotation of `rollout restart`, so that every tool shows it.

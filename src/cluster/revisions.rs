@@ -6,8 +6,8 @@ use super::api::{Api, Fault};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::object::kind::SECRET;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::SECRET;
 use crate::plan::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
 
 /// The revision that this run is about.

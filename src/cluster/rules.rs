@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::authorization::v1::ResourceRule;
 use serde_json::Value;
 
+use crate::object::ObjectId;
+use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
 use crate::plan::apply_set::ApplySet;
-use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
-use crate::plan::{Member, ObjectId, Plan};
+use crate::plan::{Member, Plan};
 
 /// One right in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

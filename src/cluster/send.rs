@@ -4,17 +4,18 @@
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::answer;
 use super::api::{Answer, Api, Fault, Manner};
 use super::apply::{Applied, Mode, labelled};
-use super::ground;
+use super::{answer, ground};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
-use crate::plan::apply_set::ApplySet;
+use crate::object::field_path::Owner;
+use crate::object::{ObjectId, managed_fields};
+use crate::plan::apply_set::{self, ApplySet};
 use crate::plan::conflict::{self, Cause, Conflict};
 use crate::plan::ownership::Ownership;
-use crate::plan::{Member, ObjectId, Owner, adoption, owned};
+use crate::plan::{Member, adoption};
 use crate::settings::ours::OwnershipRule;
 
 /// How often a member is sent at most, where its object changes between a look at it and the next request.
@@ -66,7 +67,7 @@ impl Sender<'_> {
                 Err(fault) => return Err(explain(fault, &member.id)),
             }
             let Some(found) = self.find(member).await? else { continue };
-            if owned::is_member(&found, self.set) {
+            if apply_set::is_member(&found, self.set) {
                 let manifest = self.manifest(member, &found);
                 return self.change(member, &manifest, &found).await;
             }
@@ -303,7 +304,7 @@ fn is_conflict(status: &Status) -> bool {
 fn action_of(answer: &Answer, known: Option<&Value>) -> Action {
     match known {
         _ if answer.status == 201 => Action::Created,
-        Some(before) if owned::is_same_object(before, &answer.body) => Action::Unchanged,
+        Some(before) if managed_fields::is_same_object(before, &answer.body) => Action::Unchanged,
         Some(_) => Action::Configured,
         None => Action::Created,
     }

@@ -11,8 +11,8 @@ use super::watch::{Scope, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::plan::ObjectId;
-use crate::plan::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
+use crate::object::ObjectId;
+use crate::object::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
 use crate::plan::leftover::Live;
 use crate::status::{Tolerance, World};
 

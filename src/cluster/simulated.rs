@@ -9,8 +9,8 @@ use super::nodes::{NODE_LEASES, is_ready};
 use super::view::{View, everything};
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::plan::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
-use crate::plan::{ObjectId, owned};
+use crate::object::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
+use crate::object::{ObjectId, managed_fields};
 
 /// Makes these nodes and classes, where they are missing or differ, and waits until the nodes are ready.
 ///
@@ -52,7 +52,7 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
     }
     let action = match live.get(&id) {
         None => Action::Created,
-        Some(live) if owned::is_unchanged(&wanted, live) => return Ok(()),
+        Some(live) if managed_fields::is_unchanged(&wanted, live) => return Ok(()),
         Some(_) => Action::Configured,
     };
     let path = format!("{}/{}", kind.path(None), id.name);

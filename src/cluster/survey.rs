@@ -11,10 +11,10 @@ use super::ground::{self, Presence};
 use crate::catalogue::Id;
 use crate::error::Result;
 use crate::event::Events;
+use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
 use crate::plan::apply_set::ApplySet;
 use crate::plan::extra::WrittenKind;
-use crate::plan::kind::{KindInfo, SECRET};
 use crate::plan::revision::{self, History};
 use crate::plan::wanted_secret::{Purpose, WantedSecret};
 

@@ -14,8 +14,8 @@ use super::watch::{Seen, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::plan::ObjectId;
-use crate::plan::kind::{CLAIM, KindInfo};
+use crate::object::ObjectId;
+use crate::object::kind::{CLAIM, KindInfo};
 use crate::status::{Expected, Finding, Judgement, Tolerance, Verdict, Watched, World, judge};
 
 /// How often it is said what is waited for.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::api::{Api, Fault};
 use super::application::{Application, Question, Silence};
+use crate::object::labels::INSTANCE;
 use crate::plan::apply_set::ApplySet;
-use crate::plan::labels::INSTANCE;
 use crate::settings::format::Quantity;
 
 /// Nanocores and bytes that one pod uses on average.

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::api::Api;
 use super::watch::{Scope, Seen, Watches};
 use crate::error::{Error, Result};
-use crate::plan::ObjectId;
-use crate::plan::kind::KindInfo;
+use crate::object::ObjectId;
+use crate::object::kind::KindInfo;
 
 /// The objects of some scopes as they are now. No two scopes of a view have the same kind.
 pub(super) struct View {

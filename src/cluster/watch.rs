@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::api::{Api, Fault};
 use super::wire::{self, Wire};
 use crate::error::Result;
-use crate::plan::kind::{EVENT, KindInfo};
+use crate::object::kind::{EVENT, KindInfo};
 
 /// A watch is ended by the server and begun anew after this many seconds.
 const WATCH_SECONDS: u32 = 120;

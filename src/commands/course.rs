@@ -2,15 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::lock;
 use super::outcome::{Arrival, Undo, arrived, counts, finished};
 use super::preflight::Prepared;
-use super::probe;
-use super::rollout;
-use super::room;
 use super::run::{Deadline, step};
 use super::seed::{self, Seeded};
 use super::session::Session;
+use super::{lock, probe, rollout, room};
 use crate::cli::RolloutArgs;
 use crate::cluster::api::Api;
 use crate::cluster::apply::{self, Applied, Mode};
@@ -20,7 +17,7 @@ use crate::cluster::track::Rollout;
 use crate::cluster::{live, prune};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 use crate::plan::revision::{Content, Outcome};
 use crate::settings::ours::Profile;
 

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use super::confirm;
 use super::course::Course;
 use super::dry_run::dry_run;
 use super::lock::{Held, under_lock};
 use super::preflight::{Look, Prepared, Wanted, preflight};
-use super::prepull;
-use super::recovery;
-use super::release;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
+use super::{confirm, prepull, recovery, release};
 use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
 use crate::cluster::ground;
 use crate::error::Result;

@@ -4,8 +4,8 @@ use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{DevArgs, Global};
 use crate::error::{Error, Kind, Result};
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::DEV_TARGET;
-use crate::plan::kind::DEPLOYMENT;
 use crate::provider::Environment;
 use crate::provider::mirrord::{self, Target};
 

@@ -15,7 +15,7 @@ use crate::cli::{Global, LogsArgs};
 use crate::cluster::logs::{self, Part, Query};
 use crate::cluster::probe;
 use crate::error::{Error, Kind};
-use crate::plan::labels;
+use crate::object::labels;
 use crate::report::{Streams, Written};
 
 /// Chunks of lines that may wait for a slow reader.

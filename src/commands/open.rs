@@ -17,8 +17,8 @@ use crate::cluster::forward::{self, Follower, ReadyPod};
 use crate::cluster::probe;
 use crate::cluster::reach::{self, Opened};
 use crate::error::{Error, Kind, Result};
-use crate::plan::kind::{DEPLOYMENT, POD};
-use crate::plan::labels;
+use crate::object::kind::{DEPLOYMENT, POD};
+use crate::object::labels;
 use crate::report::{Output, Streams};
 
 /// Runs `open`.

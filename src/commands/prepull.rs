@@ -10,7 +10,7 @@ use crate::cluster::pull::{self, Patience, Pulled};
 use crate::cluster::{live, probe};
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
-use crate::plan::kind::DEPLOYMENT;
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::pull::{Pull, before_change, owner};
 use crate::status::Finding;
 

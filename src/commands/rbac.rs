@@ -11,9 +11,10 @@ use crate::cli::{Global, RbacArgs};
 use crate::cluster::account::{self, Loss};
 use crate::cluster::rules::Right;
 use crate::error::{Error, Kind};
+use crate::object::kind::ROUTE;
+use crate::object::yaml;
 use crate::plan::extra::{self, WrittenKind};
-use crate::plan::kind::ROUTE;
-use crate::plan::{self, SecretNaming, wanted_secret, yaml};
+use crate::plan::{self, SecretNaming, wanted_secret};
 use crate::report::{self, Output, Streams};
 
 /// Runs `rbac`.

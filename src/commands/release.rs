@@ -3,9 +3,8 @@
 use super::preflight::Prepared;
 use crate::catalogue::Id;
 use crate::event::Events;
-use crate::plan::ObjectId;
-use crate::plan::kind::{CONFIG_MAP, DEPLOYMENT};
-use crate::plan::labels;
+use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
+use crate::object::{ObjectId, labels};
 use crate::plan::release::{self, Side};
 
 /// Says it before anything is changed.

@@ -7,7 +7,8 @@ use super::session;
 use crate::cli::{Global, RenderArgs};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
-use crate::plan::{self, ObjectId, Plan, SecretNaming, yaml};
+use crate::object::{ObjectId, yaml};
+use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
 
 /// Runs `render`.

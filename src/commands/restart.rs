@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::lock::{Held, under_lock};
-use super::outcome;
 use super::probe::{self, Where};
-use super::risk;
-use super::rollout;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
+use super::{outcome, risk, rollout};
 use crate::catalogue::Id;
 use crate::cli::{Global, RolloutArgs};
 use crate::cluster::live::{self, LiveSet};
@@ -16,7 +14,7 @@ use crate::cluster::track::Rollout;
 use crate::cluster::{restart, rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
-use crate::plan::kind::DEPLOYMENT;
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::on_stop;
 use crate::report::Streams;
 

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::delete;
 use crate::error::{Error, Kind, Result};
-use crate::plan::kind::CLAIM;
+use crate::object::kind::CLAIM;
 
 /// Refuses to stop it while there is such a volume.
 ///

@@ -10,7 +10,7 @@ use crate::catalogue::Id;
 use crate::cluster::api::Api;
 use crate::cluster::application::{Application, Question, Reply, Silence};
 use crate::event::{Events, Phase, Progress};
-use crate::plan::kind::SECRET;
+use crate::object::kind::SECRET;
 use crate::plan::seed::{Decision, KEY, Lack, Seed};
 use crate::settings::secret::{Redacted, SecretSource};
 

@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-use super::confirm;
 use super::lock::{Held, under_lock};
-use super::risk;
 use super::run::{self, Deadline, step};
 use super::session::{self, Session};
+use super::{confirm, risk};
 use crate::catalogue::Id;
 use crate::cli::{Global, TeardownArgs};
 use crate::cluster::api::Api;
 use crate::cluster::delete::{self, Options, Removed};
-use crate::cluster::discovery;
 use crate::cluster::ground::{self, Presence};
-use crate::cluster::{rights, rules};
+use crate::cluster::{discovery, rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::object::{ObjectId, labels};
 use crate::plan::apply_set::ApplySet;
-use crate::plan::{ObjectId, labels};
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::deploy::Target;
+use super::deploy::{self, Target};
 use super::preflight::{Look, Wanted};
 use super::run::{self, Deadline};
 use super::session::{self, Session};
-use super::{cluster, deploy, image};
+use super::{cluster, image};
 use crate::cli::{Global, UpArgs};
 use crate::provider::Environment;
 use crate::report::Streams;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::apply_set::{ApplySet, PART_OF};
-use super::labels::MANAGER;
-use super::owned;
+use crate::object::labels::MANAGER;
+use crate::object::managed_fields;
 
 /// Managers whose fields become ours: tools that deploy whole objects, and what the API server calls whoever
 /// changed an object before it was first applied.
@@ -60,7 +60,7 @@ pub fn migration(object: &Value, api_version: &Value) -> Option<Migration> {
         theirs.iter().filter_map(|entry| entry["manager"].as_str()).map(str::to_owned).collect();
     managers.sort_unstable();
     managers.dedup();
-    let ours = |entry: &&Value| owned::is_our_entry(entry) && entry["apiVersion"] == *api_version;
+    let ours = |entry: &&Value| managed_fields::is_our_entry(entry) && entry["apiVersion"] == *api_version;
     let merged: Vec<&Value> = kept.iter().copied().filter(ours).chain(theirs).collect();
     kept.retain(|entry| !ours(entry));
     let mut managed_fields: Vec<Value> = kept.into_iter().cloned().collect();
@@ -95,7 +95,7 @@ fn unite(fields: &mut Map<String, Value>, other: &Value) {
                 fields.insert(name.clone(), node.clone());
             }
             Some(Value::Object(known)) => {
-                if known.is_empty() != owned::is_leaf(node) {
+                if known.is_empty() != managed_fields::is_leaf(node) {
                     known.insert(".".to_owned(), Value::Object(Map::new()));
                 }
                 unite(known, node);

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
+use super::extra;
 use super::hash::{self, SecretKey};
-use super::kind::KindInfo;
 use super::template::{self, Templates};
 use super::values::{self, Names};
-use super::{ObjectId, extra, labels};
 use crate::error::{Error, Result};
+use crate::object::kind::KindInfo;
+use crate::object::{ObjectId, labels};
 use crate::settings::Settings;
 use crate::settings::ours::{Expose, LimitRange, Profile};
 use crate::settings::secret::SecretSource;
@@ -165,13 +166,13 @@ pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Resul
 }
 
 fn position(kind: KindInfo) -> usize {
-    super::kind::MEMBERS.iter().position(|member| *member == kind).unwrap_or(usize::MAX)
+    crate::object::kind::MEMBERS.iter().position(|member| *member == kind).unwrap_or(usize::MAX)
 }
 
 /// The kinds of these members that not every set can have.
 pub(super) fn further_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
     let kinds = members.iter().map(|member| member.kind);
-    kinds.filter(|kind| !super::kind::MEMBERS.contains(kind)).collect()
+    kinds.filter(|kind| !crate::object::kind::MEMBERS.contains(kind)).collect()
 }
 
 fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Result<BTreeMap<String, Value>> {

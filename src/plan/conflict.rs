@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::field_path::{FieldPath, Owner};
-use super::kind::SECRET;
+use super::build::Member;
 use super::ownership::Ownership;
-use super::{Member, ObjectId};
+use crate::object::ObjectId;
+use crate::object::field_path::{FieldPath, Owner};
+use crate::object::kind::SECRET;
 use crate::settings::ours::OwnershipRule;
 
 /// A value in the table is at most this many characters long.
@@ -212,7 +213,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::{DEPLOYMENT, KindInfo};
+    use crate::object::kind::{DEPLOYMENT, KindInfo};
     use serde_json::json;
 
     fn now() -> Timestamp {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::kind::{KindInfo, ROUTE};
-use super::labels::MANAGER;
-use super::{Member, ObjectId};
+use super::build::Member;
 use crate::error::{Error, Result};
+use crate::object::ObjectId;
+use crate::object::kind::{KindInfo, ROUTE};
+use crate::object::labels::MANAGER;
 use crate::settings::Settings;
 use crate::settings::extra::ExtraObject;
 use crate::settings::ours::Expose;

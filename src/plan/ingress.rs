@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::build::{Member, member};
-use super::labels::MANAGER;
 use super::template::{INGRESS_NGINX, TRAEFIK, Templates};
 use crate::error::Result;
+use crate::object::labels::MANAGER;
 use crate::settings::ours::Ingress;
 
 /// The release that handsctl is tested with.
@@ -120,7 +120,7 @@ fn nginx() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::Wave;
+    use crate::object::kind::Wave;
 
     #[test]
     fn nginx_has_upstreams_nineteen_objects() {

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
-use super::kind::LEASE;
-use super::labels::{self, Component};
+use crate::object::kind::LEASE;
+use crate::object::labels::{self, Component};
 
 /// Who holds the lock: one process of one start of one computer.
 #[derive(Debug, Clone, PartialEq, Eq)]

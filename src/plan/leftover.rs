@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::kind::{CONFIG_MAP, KindInfo, SECRET};
-use super::{ObjectId, Plan, labels};
+use super::build::Plan;
+use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
+use crate::object::{ObjectId, labels};
 
 /// Members that are in the cluster.
 pub type Live = HashMap<ObjectId, Value>;
@@ -43,7 +44,7 @@ impl Fate {
 }
 
 /// What the plan does not have, sorted. `in_use` are the names of configuration that somebody refers to
-/// ([`super::references`]); `delete_data` is `--delete-data`.
+/// ([`crate::object::references`]); `delete_data` is `--delete-data`.
 #[must_use]
 pub fn leftovers(plan: &Plan, live: &Live, in_use: &BTreeSet<String>, delete_data: bool) -> Vec<Leftover> {
     let planned: BTreeSet<&ObjectId> = plan.members.iter().map(|member| &member.id).collect();
@@ -98,7 +99,7 @@ pub fn size(claim: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::{CLAIM, INGRESS};
+    use crate::object::kind::{CLAIM, INGRESS};
     use serde_json::json;
 
     fn fate_of(id: &ObjectId, object: &Value, delete_data: bool) -> Fate {

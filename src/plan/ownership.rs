@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::field_path::{FieldPath, Step, selects};
-use super::{Member, ObjectId, Plan, owned};
-use crate::settings::format::{ItemSelector, OwnedField};
+use super::build::{Member, Plan};
+use crate::object::field_path::{FieldPath, Step, selects};
+use crate::object::item_selector::ItemSelector;
+use crate::object::{ObjectId, managed_fields};
+use crate::settings::format::OwnedField;
 use crate::settings::ours::OwnershipRule;
 
 /// What is done about fields and objects of others.
@@ -99,8 +101,8 @@ impl<'a> Place<'a> {
     fn of(live: &'a Value, kept: Vec<&'a [Step]>) -> Self {
         Self {
             live: Some(live),
-            ours: owned::our_entries(live).map(|entry| &entry["fieldsV1"]).next(),
-            others: owned::entries_of_others(live).map(|entry| &entry["fieldsV1"]).collect(),
+            ours: managed_fields::our_entries(live).map(|entry| &entry["fieldsV1"]).next(),
+            others: managed_fields::entries_of_others(live).map(|entry| &entry["fieldsV1"]).collect(),
             kept,
         }
     }
@@ -122,12 +124,12 @@ impl<'a> Place<'a> {
 
     /// Whether somebody else has what stands here as a whole.
     fn others_have_it(&self) -> bool {
-        self.others.iter().any(|node| owned::is_leaf(node))
+        self.others.iter().any(|node| managed_fields::is_leaf(node))
     }
 
     /// Whether somebody else has the item of a list that stands here, whoever has its fields.
     fn others_have_the_item(&self) -> bool {
-        self.others.iter().any(|node| owned::is_leaf(node) || node.get(".").is_some())
+        self.others.iter().any(|node| managed_fields::is_leaf(node) || node.get(".").is_some())
     }
 
     /// The keys by which field sets name this item of a list.
@@ -168,7 +170,7 @@ fn yield_value(wanted: &mut Value, place: &Place<'_>) -> Gone {
     if place.others_have_it() {
         return true;
     }
-    let as_a_whole = place.ours.is_some_and(owned::is_leaf);
+    let as_a_whole = place.ours.is_some_and(managed_fields::is_leaf);
     match wanted {
         Value::Object(map) if !as_a_whole => {
             map.retain(|name, value| !yield_value(value, &place.below(&Step::Field(name.clone()))));
@@ -210,7 +212,7 @@ fn yield_item(item: &mut Value, list: &Place<'_>) -> Gone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::{DEPLOYMENT, KindInfo, SERVICE};
+    use crate::object::kind::{DEPLOYMENT, KindInfo, SERVICE};
     use serde_json::json;
 
     fn member(kind: KindInfo, manifest: Value) -> Member {

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::build::Member;
 use super::capacity::{canonical, names_image};
-use super::labels::{COMPONENT, MANAGER};
 use super::placement::{Placement, is_simulated};
-use super::{Member, ObjectId};
+use crate::object::ObjectId;
+use crate::object::labels::{COMPONENT, MANAGER};
 use crate::settings::Settings;
 use crate::settings::format::DnsName;
 
@@ -213,7 +214,7 @@ pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::DEPLOYMENT;
+    use crate::object::kind::DEPLOYMENT;
     use crate::settings::{Flags, Request, read};
 
     fn deployment(image: &str, policy: &str) -> Value {

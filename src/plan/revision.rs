@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
+use super::build::{Member, Plan};
 use super::extra::WrittenKind;
-use super::kind::{CLAIM, KindInfo, SECRET};
-use super::labels::{self, Component};
 use super::leftover::Live;
-use super::{Member, ObjectId, Plan, references};
 use crate::error::{Error, Result};
+use crate::object::kind::{CLAIM, KindInfo, SECRET};
+use crate::object::labels::{self, Component};
+use crate::object::{ObjectId, references};
 
 /// `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
@@ -409,7 +410,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::kind::CONFIG_MAP;
+    use crate::object::kind::CONFIG_MAP;
 
     fn set() -> ApplySet {
         ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::labels::{self, Component};
+use crate::object::labels::{self, Component};
 use crate::settings::format::Quantity;
 use crate::settings::ours::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
 

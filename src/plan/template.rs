@@ -92,7 +92,7 @@ impl Templates {
             .get_template(name)
             .and_then(|template| template.render(minijinja::value::Serde(values)))
             .map_err(|error| broken(name, error))?;
-        super::yaml::read(&super::yaml::printable(&text)).map_err(|error| broken(name, error))
+        crate::object::yaml::read(&crate::object::yaml::printable(&text)).map_err(|error| broken(name, error))
     }
 }
 

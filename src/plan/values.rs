@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::labels::{self, Component};
 use super::{on_stop, scheduling};
+use crate::object::labels::{self, Component};
 use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::environment::Environment;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::environment::Environment;
 
 /// Where it runs.
 #[derive(Debug, Clone)]

@@ -42,9 +42,8 @@ use super::streams::{Streams, Written};
 use super::strip::{one_line, strip};
 use super::wording;
 use crate::error::{Error, Result};
-use crate::plan::ObjectId;
+use crate::object::{ObjectId, yaml};
 use crate::plan::diff::{Cause, Change, Compared, Difference, Effect, Hidden, Hunk, Outcome};
-use crate::plan::yaml;
 
 /// Lines around a changed one.
 const CONTEXT: usize = 2;
@@ -385,15 +384,15 @@ fn hunk_value(hunk: &Hunk) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paint::Paint;
-    use super::super::streams::tests::{captured, setting};
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
-    use crate::plan::diff::{self, Mask};
-    use crate::plan::kind::{
+    use crate::object::kind::{
         CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, SECRET, SERVICE,
     };
+    use crate::plan::diff::{self, Mask};
+    use crate::report::paint::Paint;
+    use crate::report::streams::tests::{captured, setting};
 
     const NOW: Timestamp = Timestamp::constant(1_767_236_400, 0); // 2026-01-01T03:00:00Z
 

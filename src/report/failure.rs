@@ -176,12 +176,12 @@ impl<'a> ErrorObject<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::paint::Paint;
     use super::*;
     use crate::catalogue::Id;
     use crate::diagnostic::{Diagnostic, SourceText};
     use crate::error::Kind;
-    use crate::plan::ObjectId;
+    use crate::object::ObjectId;
+    use crate::report::paint::Paint;
 
     const PLAIN: Look = Look { paint: Paint::NONE, width: 80 };
 

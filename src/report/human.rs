@@ -10,7 +10,7 @@ use super::wording;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 use crate::status::Finding;
 
 /// Columns of a row; on a wider terminal a time at the far right would be hard to follow.
@@ -348,9 +348,9 @@ fn beside(text: &str, time: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paint::Paint;
-    use super::super::scenario::{self, Scenario, moment};
     use super::*;
+    use crate::report::paint::Paint;
+    use crate::report::scenario::{self, Scenario, moment};
 
     fn look(width: usize) -> Look {
         Look { paint: Paint::NONE, width }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::failure::Position;
 use super::summary::FindingObject;
 use crate::event::{Event, Phase};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// The version of the schema.
 const VERSION: u8 = 1;
@@ -195,9 +195,9 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::scenario::{self, moment};
     use super::*;
     use crate::event::Action;
+    use crate::report::scenario::{self, moment};
 
     fn all_lines() -> Vec<Value> {
         let mut json = Json::default();

@@ -13,7 +13,7 @@ use super::wording;
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Action, Event, Finished, Phase, Progress};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// A heartbeat is left out when a line was written shortly before. A bit less than the
 /// heartbeat's own interval, so that one which comes early is not lost.
@@ -213,9 +213,9 @@ fn ending(finished: &Finished) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paint::Paint;
-    use super::super::scenario::{self, Scenario, moment};
     use super::*;
+    use crate::report::paint::Paint;
+    use crate::report::scenario::{self, Scenario, moment};
 
     fn lines(scenario: &Scenario, verbose: bool, github: bool) -> String {
         let look = Look { paint: Paint::NONE, width: 80 };

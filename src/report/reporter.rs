@@ -255,11 +255,11 @@ fn append(path: &std::path::Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::{self, moment};
-    use super::super::streams::GithubFiles;
-    use super::super::streams::tests::{captured, setting};
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
+    use crate::report::scenario::{self, moment};
+    use crate::report::streams::GithubFiles;
+    use crate::report::streams::tests::{captured, setting};
 
     async fn run(streams: Streams, target: Option<EventsTarget>, events: Vec<Event>) -> Reported {
         let (sender, receiver) = Events::channel();

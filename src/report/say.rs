@@ -118,11 +118,11 @@ fn look(side: Side) -> Look {
 
 #[cfg(test)]
 mod tests {
-    use super::super::streams::GithubFiles;
-    use super::super::streams::tests::{captured, setting};
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
+    use crate::report::streams::GithubFiles;
+    use crate::report::streams::tests::{captured, setting};
 
     fn error() -> Error {
         let log = "::endgroup::\ndone";

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 use crate::event::{Action, Event, Finished, Phase, Progress};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 use crate::status::Finding;
 
 pub(super) type Scenario = Vec<(i64, Event)>;

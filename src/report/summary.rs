@@ -7,7 +7,7 @@ use super::json::ObjectRef;
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
 use crate::event::{Action, Event, Finished, Phase};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 use crate::status::Finding;
 
 /// What the events of a command add up to.

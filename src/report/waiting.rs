@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::wording;
 use crate::event::{Event, Phase, Progress};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// How long nothing may be said: a CI service that sees no output for long takes the job for hung.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::{Action, Phase, Progress};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// The word for a phase on the screen; the event stream's word but for "track", which people call a rollout.
 pub(super) fn phase(phase: Phase) -> &'static str {

@@ -2,12 +2,12 @@
 //! checks that follow see good values only.
 
 use super::format;
+use super::secret::Reference;
 use super::shape::{Consequence, Key, Other, Shape, TableShape};
 use super::suggest::closest;
 use super::tree::{Data, Entry, Layer, Node, Place, Table, dotted};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::settings::secret::Reference;
 
 /// What a check found.
 #[derive(Debug, Default)]

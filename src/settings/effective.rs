@@ -13,10 +13,9 @@ use super::profile::KEY_FILE;
 use super::secret::{Redacted, SecretSource};
 use super::secrets::Form;
 use super::shape::{Shape, TableShape};
-use super::tolerations;
 use super::tree::{self, Data, Entry, Layer, Node, Place, Table};
 use super::version::AppVersion;
-use super::write;
+use super::{tolerations, write};
 use crate::diagnostic::Location;
 use crate::error::{Error, Result};
 

@@ -9,7 +9,7 @@ use super::symptom::Symptom;
 use super::tolerance::{Tolerance, after};
 use super::world::World;
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// Judges a claim.
 pub(super) fn look(

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
+use super::finding::Finding;
 use super::symptom::Symptom;
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// A final fault and the object of the set that shows it.
 #[derive(Debug)]

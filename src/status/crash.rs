@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
 
-use super::Lookup;
+use super::finding::Lookup;
 use super::note::Note;
 use super::pod::View;
 use super::symptom::{Due, Symptom};

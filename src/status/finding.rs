@@ -1,7 +1,7 @@
 //! What is wrong with a live object, why, and what to do about it.
 
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// A cause, with its evidence. Several pods with one cause are one finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    Expected, Health, HealthVerdict, Judgement, Lookup, Tolerance, Verdict, Watched, World, health, judge,
-};
-use crate::plan::ObjectId;
+use super::finding::Lookup;
+use super::judge::{Expected, Judgement, Verdict, judge};
+use super::summary::{Health, HealthVerdict, health};
+use super::tolerance::Tolerance;
+use super::world::{Watched, World};
+use crate::object::ObjectId;
 
 /// One recorded situation.
 struct Situation {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
 
-use super::World;
-use crate::plan::references;
+use super::world::World;
+use crate::object::references;
 
 /// The annotation with which the Deployment controller numbers its `ReplicaSets`.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -65,7 +65,7 @@ fn has_pods(replica_set: &ReplicaSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Watched;
+    use crate::status::world::Watched;
     use jiff::Timestamp;
     use serde_json::json;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::collapse::{self, Fault};
+use super::finding::Finding;
 use super::outlook::{Outlook, joined};
 use super::symptom::Symptom;
 use super::tolerance::{Tolerance, later};
 use super::world::{Watched, World};
-use super::{Finding, claim, deployment, words, workload};
+use super::{claim, deployment, words, workload};
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// An object of the set, as the server confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq)]

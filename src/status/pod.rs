@@ -10,7 +10,7 @@ use super::tolerance::{Tolerance, after, later};
 use super::world::World;
 use super::{schedule, words};
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// How a pod is.
 #[derive(Debug, Default)]
@@ -253,7 +253,7 @@ pub(super) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom
         Some((status, end)) => symptom
             .container(&status.name)
             .evidence((reason.is_some() || said.is_some()).then(|| words::ended(end)))
-            .lookup(super::Lookup::Log {
+            .lookup(super::finding::Lookup::Log {
                 pod: view.id.clone(),
                 container: status.name.clone(),
                 previous: false,

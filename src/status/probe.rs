@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateRunning, ContainerStatus, Probe};
 
-use super::Lookup;
 use super::container::Outlook;
+use super::finding::Lookup;
 use super::pod::View;
 use super::symptom::Due;
 use super::tolerance::later;

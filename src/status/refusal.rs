@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::symptom::{Due, Symptom};
 use super::tolerance::{Tolerance, after};
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// What a refusal is, by the server's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

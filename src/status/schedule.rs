@@ -1,6 +1,6 @@
 //! Pods without a node.
 
-use super::Lookup;
+use super::finding::Lookup;
 use super::pod::{PodOutlook, View};
 use super::tolerance::after;
 use crate::catalogue::Id;

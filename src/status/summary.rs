@@ -12,7 +12,7 @@ use super::outlook::Outlook;
 use super::pod;
 use super::tolerance::Tolerance;
 use super::world::{Watched, World};
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// How a deployed set is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Finding, Lookup};
+use super::finding::{Finding, Lookup};
 use crate::catalogue::Id;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// When a fault becomes final if nothing changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use super::judge::Expected;
 use super::outlook::{Outlook, Pods, joined, settled};
 use super::pod::{self, Purpose};
-use super::refusal;
 use super::symptom::Symptom;
 use super::tolerance::Tolerance;
-use super::words;
 use super::world::World;
+use super::{refusal, words};
 use crate::catalogue::Id;
 
 /// Judges a `StatefulSet`: all replicas of the update revision and ready; of a partitioned one those above the
@@ -131,7 +130,7 @@ fn with_last_pod(world: &World, uid: &str, symptom: Symptom) -> Symptom {
         Some((status, end)) => symptom
             .container(&status.name)
             .evidence([format!("{}: {}", pod::id_of(pod), words::ended(end))])
-            .lookup(super::Lookup::Log {
+            .lookup(super::finding::Lookup::Log {
                 pod: pod::id_of(pod),
                 container: status.name.clone(),
                 previous: false,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::moment::Moments;
 use super::note::Notes;
-use crate::plan::ObjectId;
+use crate::object::ObjectId;
 
 /// The kinds that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::catalogue::Id;
 use crate::cli::{ClusterDownArgs, Global};
-use crate::commands::confirm;
 use crate::commands::run::{self, Deadline};
-use crate::commands::session;
+use crate::commands::{confirm, session};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Finished};
 use crate::provider::{self, Condition, Environment, Removed};

@@ -10,7 +10,7 @@ use crate::commands::rollout;
 use crate::commands::run::step;
 use crate::error::Result;
 use crate::event::Phase;
-use crate::plan::kind::DEPLOYMENT;
+use crate::object::kind::DEPLOYMENT;
 use crate::provider::Started;
 
 /// Where the cluster's own services are.

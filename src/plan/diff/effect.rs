@@ -5,8 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use super::hunk::{Change, Hunk};
-use crate::plan::ObjectId;
-use crate::plan::labels::SECRET_VERSION_PREFIX;
+use crate::object::ObjectId;
+use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::settings::format::Quantity;
 
 /// What follows from a difference.

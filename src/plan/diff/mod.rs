@@ -17,8 +17,8 @@ pub use owners::Manager;
 pub use path::Path;
 
 use super::leftover::{Fate, Leftover, Live};
-use super::{ObjectId, references};
 use crate::error::Error;
+use crate::object::{ObjectId, references};
 use hunk::Comparison;
 use owners::Owners;
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::path::Step;
-use crate::plan::labels::MANAGER;
+use crate::object::labels::MANAGER;
 
 /// The managers of one field of a live object.
 #[derive(Debug, Clone)]

@@ -10,7 +10,8 @@ use crate::event::Events;
 use crate::provider::engine::{Container, NoEngine, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::{Maker, Options, Wanted, assets};
+use crate::provider::wanted::Wanted;
+use crate::provider::{Maker, Options, assets};
 
 /// Looks and judges. What is in the way but stops nothing is told as a warning; the text is what is there. `own`: nodes
 /// that go before the cluster is made, or are started; their ports are free for it.

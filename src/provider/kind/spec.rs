@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider::Maker;
 use crate::provider::engine::{Container, Engine};
+use crate::provider::environment::Environment;
 use crate::provider::record::{self, Made};
-use crate::provider::{Environment, Maker, Ports, Wanted};
+use crate::provider::wanted::{Ports, Wanted};
 
 /// The node image where nobody asks for another one: of kind v0.33.0's own list
 /// (<https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0>), the version of Kubernetes that handsctl is tested with.

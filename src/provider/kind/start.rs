@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::find::Found;
 use super::folder::Folder;
-use super::spec::{Kept, Record, Spec};
-use super::{NODES, cause, configuration, delete, evidence, preflight, spec, stage};
+use super::spec::{self, Kept, Record, Spec};
+use super::{NODES, cause, configuration, delete, evidence, preflight, stage};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
@@ -13,7 +13,8 @@ use crate::provider::engine::{Client, Container, NoEngine, Server};
 use crate::provider::environment::Environment;
 use crate::provider::process::{Failure, Invocation};
 use crate::provider::record::{self, Phase};
-use crate::provider::{Options, Wanted, api, assets, lock};
+use crate::provider::wanted::Wanted;
+use crate::provider::{Options, api, assets, lock};
 
 /// How long kind may take: the node image alone has a gigabyte.
 const CREATE: Duration = Duration::from_secs(1500);

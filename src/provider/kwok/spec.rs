@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
+use crate::provider::Maker;
 use crate::provider::record::{self, Made};
-use crate::provider::{Maker, Wanted};
+use crate::provider::wanted::Wanted;
 
 /// What a cluster was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

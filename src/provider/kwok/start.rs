@@ -15,9 +15,9 @@ use crate::event::{Events, Phase as Part};
 use crate::provider::assets::{self, Programs};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::lock;
 use crate::provider::record::{self, Phase};
-use crate::provider::{Options, Wanted, api};
+use crate::provider::wanted::Wanted;
+use crate::provider::{Options, api, lock};
 
 /// How long ports may be chosen by another handsctl.
 const CHOOSING: Duration = Duration::from_secs(10);

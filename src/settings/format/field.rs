@@ -1,10 +1,9 @@
 //! Fields of objects, written as the API server writes them when server-side apply meets a conflict
 //! (`PathElement.String` of structured-merge-diff).
 
-use serde_json::{Map, Value};
-
 use super::name::DnsName;
 use super::{FormatError, formatted};
+use crate::object::item_selector::ItemSelector;
 
 /// A field of an object of the set: `deployment/openhands:spec.replicas`. The kind is lowercase and may carry its
 /// group, as kubectl prints it: `deployment.apps/openhands:spec.replicas`.
@@ -115,7 +114,8 @@ fn path(text: &str) -> Result<(), FormatError> {
         rest = &rest[end..];
         while rest.starts_with('[') {
             let at = text.len() - rest.len();
-            rest = ItemSelector::read(rest).map_err(|error| moved(error, at))?.1;
+            let read = ItemSelector::read(rest);
+            rest = read.map_err(|error| FormatError::new(at + error.offset, error.message))?.1;
         }
         match rest.strip_prefix('.') {
             Some(next) => rest = next,
@@ -125,84 +125,9 @@ fn path(text: &str) -> Result<(), FormatError> {
     }
 }
 
-/// Which item of a list: by its keys, or by itself.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ItemSelector {
-    /// `[name="http"]`, `[containerPort=80,protocol="TCP"]`.
-    Keys(Map<String, Value>),
-    /// `[="example.io/hold"]`: an item of a set.
-    Value(Value),
-}
-
-impl ItemSelector {
-    /// Reads a selector at the beginning of the text; also what follows it.
-    ///
-    /// # Errors
-    /// Where the text does not begin with one.
-    pub fn read(text: &str) -> Result<(Self, &str), FormatError> {
-        let at = |rest: &str| text.len() - rest.len();
-        let mut rest = text.strip_prefix('[').ok_or_else(|| FormatError::new(0, "`[` is expected here"))?;
-        if let Some(after) = rest.strip_prefix('=') {
-            let (value, after) = scalar(after).map_err(|error| moved(error, at(after)))?;
-            let after =
-                after.strip_prefix(']').ok_or_else(|| FormatError::new(at(after), "`]` is expected here"))?;
-            return Ok((Self::Value(value), after));
-        }
-        let mut keys = Map::new();
-        loop {
-            let end = rest.find(['=', ']', ',', '"']).unwrap_or(rest.len());
-            let Some(after) = rest[end..].strip_prefix('=').filter(|_| end > 0) else {
-                return Err(FormatError::new(
-                    at(rest),
-                    "an item is named by its keys, as in [name=\"openhands\"]",
-                ));
-            };
-            let (value, after) = scalar(after).map_err(|error| moved(error, at(after)))?;
-            keys.insert(rest[..end].to_owned(), value);
-            rest = match (after.strip_prefix(','), after.strip_prefix(']')) {
-                (Some(next), _) => next,
-                (None, Some(after)) => return Ok((Self::Keys(keys), after)),
-                (None, None) => return Err(FormatError::new(at(after), "`,` or `]` is expected here")),
-            };
-        }
-    }
-}
-
-/// A text in quotes, a number, `true` or `false`; and what follows it.
-fn scalar(text: &str) -> Result<(Value, &str), FormatError> {
-    let end = match text.strip_prefix('"') {
-        Some(inside) => match closing_quote(inside) {
-            Some(at) => at + 2,
-            None => return Err(FormatError::new(text.len(), "a quote is expected here")),
-        },
-        None => text.find([',', ']']).unwrap_or(text.len()),
-    };
-    let (written, rest) = text.split_at(end);
-    match serde_json::from_str(written) {
-        Ok(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => Ok((value, rest)),
-        Ok(_) | Err(_) => {
-            Err(FormatError::new(0, "a text in quotes, a number, true or false is expected here"))
-        }
-    }
-}
-
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(at),
-            _ => {}
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_object_and_a_field_of_it() {
@@ -248,14 +173,5 @@ mod tests {
         ] {
             assert_eq!(offset(wrong), Some(at), "{wrong}");
         }
-    }
-
-    #[test]
-    fn an_item_is_read_with_what_follows() {
-        let (keys, rest) = ItemSelector::read("[containerPort=80,protocol=\"TCP\"].name").unwrap();
-        let expected = json!({ "containerPort": 80, "protocol": "TCP" });
-        assert_eq!((keys, rest), (ItemSelector::Keys(expected.as_object().unwrap().clone()), ".name"));
-        let (value, rest) = ItemSelector::read("[=\"a]\"]").unwrap();
-        assert_eq!((value, rest), (ItemSelector::Value(json!("a]")), ""));
     }
 }

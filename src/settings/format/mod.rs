@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use address::Address;
 pub use duration::Duration;
-pub use field::{ItemSelector, OwnedField};
+pub use field::OwnedField;
 pub use image::ImageRef;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 pub use quantity::Quantity;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condenser, FreeTable};
+use super::FreeTable;
+use super::condenser::Condenser;
 
 /// The agent that is used where no other is named, and named ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -5,10 +5,10 @@
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
-use crate::settings::effective::Held;
+use crate::settings::effective::{Held, Settings};
 use crate::settings::shape::{Other, Shape, TableShape};
 use crate::settings::tree::{Data, Node, Table};
-use crate::settings::{Settings, check, contradictions, layer, schema_shape, secrets};
+use crate::settings::{check, contradictions, layer, schema_shape, secrets};
 
 struct Xorshift(u64);
 

@@ -7,7 +7,6 @@
 
 use serde_json::{Map, Value};
 
-use super::apply_set::{ApplySet, PART_OF};
 use super::labels::MANAGER;
 
 /// Whether our fields of `live` are exactly those of `manifest`.
@@ -18,16 +17,6 @@ pub fn is_unchanged(manifest: &Value, live: &Value) -> bool {
     }
     let Some(fields) = our_fields(manifest, live) else { return false };
     same(&without_identity(manifest), live, fields)
-}
-
-/// Whether a live object is a member: it carries the set's label, we put it there, and nobody made it for an object
-/// of theirs (a Service's labels are copied to its endpoint slices).
-#[must_use]
-pub fn is_member(object: &Value, set: &ApplySet) -> bool {
-    let metadata = &object["metadata"];
-    metadata["labels"][PART_OF] == set.id()
-        && owns_label(object, PART_OF)
-        && metadata["ownerReferences"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// Whether our apply entry owns this label: a copy made with `kubectl get -o yaml | kubectl apply` carries the
@@ -52,12 +41,12 @@ pub fn is_same_object(before: &Value, after: &Value) -> bool {
 }
 
 /// What our applies say that we manage.
-pub(super) fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
     entries(live).filter(|entry| is_our_entry(entry))
 }
 
 /// What all others manage.
-pub(super) fn entries_of_others(live: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn entries_of_others(live: &Value) -> impl Iterator<Item = &Value> {
     entries(live).filter(|entry| !is_our_entry(entry))
 }
 
@@ -65,12 +54,12 @@ fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     live["metadata"]["managedFields"].as_array().into_iter().flatten()
 }
 
-pub(super) fn is_our_entry(entry: &Value) -> bool {
+pub(crate) fn is_our_entry(entry: &Value) -> bool {
     entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }
 
 /// Whether a node of a field set has no children: what it stands for is managed as a whole.
-pub(super) fn is_leaf(node: &Value) -> bool {
+pub(crate) fn is_leaf(node: &Value) -> bool {
     node.as_object().is_some_and(Map::is_empty)
 }
 
@@ -240,19 +229,6 @@ mod tests {
     fn only_our_apply_entry_owns_a_label() {
         assert!(owns_label(&live(), "app"));
         assert!(!owns_label(&live(), "theirs"));
-    }
-
-    #[test]
-    fn a_member_carries_our_label_by_our_hand_and_has_no_owner() {
-        let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
-        let mut member = live();
-        member["metadata"]["labels"][PART_OF] = json!(set.id());
-        assert!(!is_member(&member, &set), "a copy");
-        let fields = &mut member["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"];
-        fields[format!("f:{PART_OF}")] = json!({});
-        assert!(is_member(&member, &set));
-        member["metadata"]["ownerReferences"] = json!([{ "kind": "Service" }]);
-        assert!(!is_member(&member, &set), "an object that a controller made");
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::owned;
-use crate::settings::format::ItemSelector;
+use super::item_selector::ItemSelector;
+use super::managed_fields;
 
 /// One step from a value to one inside it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A field of an object, or a key of a map.
     Field(String),
     /// An item of a list.
@@ -64,14 +64,17 @@ impl FieldPath {
         self.0.len()
     }
 
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// Everybody but our own apply who manages this field of a live object.
     #[must_use]
     pub fn owners(&self, live: &Value) -> Vec<Owner> {
-        owned::entries_of_others(live).filter(|entry| self.is_in(&entry["fieldsV1"])).map(Owner::of).collect()
+        managed_fields::entries_of_others(live)
+            .filter(|entry| self.is_in(&entry["fieldsV1"]))
+            .map(Owner::of)
+            .collect()
     }
 
     /// Whether a field set names it, or something around it as a whole.
@@ -82,7 +85,7 @@ impl FieldPath {
                 Some(below) => node = below,
                 None => return false,
             }
-            if owned::is_leaf(node) {
+            if managed_fields::is_leaf(node) {
                 return true;
             }
         }
@@ -102,7 +105,7 @@ impl Owner {
 }
 
 impl Step {
-    pub(super) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         match self {
             Step::Field(name) => value.get(name),
             Step::Item(selector) => {
@@ -112,7 +115,7 @@ impl Step {
         }
     }
 
-    pub(super) fn of_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+    pub(crate) fn of_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
         match self {
             Step::Field(name) => value.get_mut(name),
             Step::Item(selector) => {
@@ -124,7 +127,7 @@ impl Step {
     }
 
     /// Takes out what stands there.
-    pub(super) fn remove(&self, value: &mut Value) {
+    pub(crate) fn remove(&self, value: &mut Value) {
         match (self, value) {
             (Step::Field(name), Value::Object(map)) => {
                 map.remove(name);
@@ -139,7 +142,7 @@ impl Step {
     }
 
     /// The same step in a field set (`fieldsV1`): `f:name`, `k:{"name":"http"}`, `v:"item"`.
-    pub(super) fn of_fields<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn of_fields<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
         match self {
             Step::Field(name) => fields.get(format!("f:{name}")),
             Step::Item(selector) => {
@@ -154,7 +157,7 @@ impl Step {
 }
 
 /// Which item the name of a child in a field set stands for.
-pub(super) fn selects(name: &str) -> Option<ItemSelector> {
+pub(crate) fn selects(name: &str) -> Option<ItemSelector> {
     match name.split_at_checked(2)? {
         ("k:", keys) => serde_json::from_str(keys).ok().map(ItemSelector::Keys),
         ("v:", value) => serde_json::from_str(value).ok().map(ItemSelector::Value),

@@ -1,6 +1,6 @@
 //! The kinds that the templates use, so that the main path needs no discovery.
 
-use super::ObjectId;
+use super::id::ObjectId;
 
 /// How a kind is addressed at the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
