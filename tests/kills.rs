@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use handsctl::plan::apply_set::ApplySet;
+use handsctl::plan::inventory::apply_set::ApplySet;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, Typed};

@@ -24,11 +24,11 @@ use handsctl::cluster::{prune, rights, rules};
 use handsctl::error::{Error, Kind, Result};
 use handsctl::event::{Event, Events, Finished, Phase};
 use handsctl::object::ObjectId;
-use handsctl::plan::apply_set::ApplySet;
-use handsctl::plan::lease::{Holder, Terms};
-use handsctl::plan::leftover::{self, Leftover};
-use handsctl::plan::ownership::Ownership;
-use handsctl::plan::revision::{Content, Current, Outcome, Revision};
+use handsctl::plan::inventory::apply_set::ApplySet;
+use handsctl::plan::inventory::lease::{Holder, Terms};
+use handsctl::plan::inventory::prune::{Leftover, leftovers};
+use handsctl::plan::inventory::revision::{Content, Current, Outcome, Revision};
+use handsctl::plan::ownership::policy::Ownership;
 use handsctl::plan::{Member, Plan};
 use handsctl::provider::Process;
 use handsctl::report::{ColorChoice, DiffReport, Output, Reporter, Streams};
@@ -149,7 +149,7 @@ impl Prepared {
     }
 
     fn leftovers(&self) -> Vec<Leftover> {
-        leftover::leftovers(&self.plan, &self.live.members, &self.in_use(), false)
+        leftovers(&self.plan, &self.live.members, &self.in_use(), false)
     }
 
     fn surplus(&self) -> Vec<&Revision> {

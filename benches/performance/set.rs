@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use handsctl::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo};
 use handsctl::object::labels::{self, Component};
 use handsctl::object::yaml;
-use handsctl::plan::apply_set::ApplySet;
+use handsctl::plan::inventory::apply_set::ApplySet;
 use handsctl::plan::{Member, Plan};
 use serde_json::{Value, json};
 

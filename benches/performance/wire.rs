@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::bail;
 use bytes::Bytes;
 use handsctl::object::labels;
-use handsctl::plan::apply_set::PART_OF;
+use handsctl::plan::inventory::apply_set::PART_OF;
 use handsctl::plan::{Member, Plan};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};

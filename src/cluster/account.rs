@@ -7,7 +7,7 @@ use crate::object::kind::{
     CONFIG_MAP, ENDPOINT_SLICE, EVENT, KindInfo, NAMESPACE, NODE, POD, SECRET, SERVICE,
 };
 use crate::plan::Plan;
-use crate::plan::wanted_secret::WantedSecret;
+use crate::plan::checks::secret_refs::WantedSecret;
 
 /// What is lost without a right; None: nothing can be deployed.
 pub type Loss = Option<&'static str>;

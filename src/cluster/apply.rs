@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
 use crate::object::{ObjectId, managed_fields};
-use crate::plan::apply_set::{ApplySet, PART_OF};
-use crate::plan::leftover::Live;
-use crate::plan::ownership::Ownership;
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::members::Live;
+use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.

@@ -15,7 +15,7 @@ use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
-use crate::plan::ingress::Controller;
+use crate::plan::manifests::ingress_controller::Controller;
 
 /// How often a webhook is asked that does not answer yet.
 const ASK: Duration = Duration::from_millis(250);

@@ -14,9 +14,10 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::apply_set::{self, ApplySet, PART_OF};
-use crate::plan::leftover::{self, Fate};
-use crate::plan::{on_stop, revision};
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::prune::{self, Fate};
+use crate::plan::inventory::{members, revision};
+use crate::plan::manifests::stop_signal;
 
 /// After this long an object that does not go away is explained.
 const STUCK: Duration = Duration::from_secs(10);
@@ -57,7 +58,7 @@ impl Found {
     /// Whether its pods delete a conversation's volume when they stop.
     #[must_use]
     pub fn stops_cleanly(&self) -> bool {
-        self.members.objects.values().any(on_stop::is_clean)
+        self.members.objects.values().any(stop_signal::is_clean)
     }
 
     /// Whether there is nothing at all.
@@ -215,7 +216,7 @@ impl Members {
         let mut objects = BTreeMap::new();
         for (scope, list) in watches.scopes().iter().zip(lists) {
             let Some(namespace) = &scope.namespace else { continue };
-            for object in list.into_iter().filter(|object| apply_set::is_member(object, set)) {
+            for object in list.into_iter().filter(|object| members::is_member(object, set)) {
                 if let Some(name) = object["metadata"]["name"].as_str() {
                     objects.insert(scope.kind.id(namespace, name), object);
                 }
@@ -344,7 +345,7 @@ fn uid(object: &Value) -> Option<String> {
 
 /// Why a member is not deleted; None where it is.
 fn keep(object: &Value, id: &ObjectId, options: Options) -> Option<String> {
-    match leftover::fate(id, object, &BTreeSet::new(), options.delete_data) {
+    match prune::fate(id, object, &BTreeSet::new(), options.delete_data) {
         Fate::Kept(why) => Some(why),
         Fate::Pruned | Fate::PrunedWithData | Fate::InUse => None,
     }
@@ -359,7 +360,7 @@ async fn delete_all(
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.objects.get(id)?;
-        let still = |found: &Value| apply_set::is_member(found, set) && keep(found, id, options).is_none();
+        let still = |found: &Value| members::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()
             .then_some(async move { remove::remove(api, set, id, object, still).await })

@@ -16,11 +16,13 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::apply_set::{self, ApplySet, PART_OF};
-use crate::plan::conflict::{self, Cause, Conflict};
-use crate::plan::diff::{self, Compared, Difference, Effect, Mask, Outcome};
-use crate::plan::leftover::{self, Live};
-use crate::plan::ownership::Ownership;
+use crate::plan::diff::difference::{Compared, Difference, Outcome};
+use crate::plan::diff::{Effect, Mask, compare};
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::members::{self, Live};
+use crate::plan::inventory::prune;
+use crate::plan::ownership::conflict::{self, Cause, Conflict};
+use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 use crate::settings::ours::OwnershipRule;
 use crate::status::{self, World};
@@ -115,7 +117,7 @@ impl Look {
                 object["apiVersion"] = json!(scope.kind.api_version());
                 object["kind"] = json!(scope.kind.kind);
                 let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
-                apply_set::is_member(&object, set).then_some((id, object))
+                members::is_member(&object, set).then_some((id, object))
             })),
             Err(_) if is_follower => self.followers = None,
             Err(status) => {
@@ -199,8 +201,8 @@ pub async fn compare(api: &Api, known: Known<'_>, events: &Events) -> Result<Vec
         .try_collect()
         .await?;
     all.extend(members);
-    let leftovers = leftover::leftovers(plan, &look.live, known.in_use, known.delete_data);
-    all.extend(leftovers.iter().filter_map(diff::leftover).map(Compared::from));
+    let leftovers = prune::leftovers(plan, &look.live, known.in_use, known.delete_data);
+    all.extend(leftovers.iter().filter_map(compare::leftover).map(Compared::from));
     Ok(all)
 }
 
@@ -230,9 +232,9 @@ impl Run<'_> {
 
     async fn create(&self, member: &Member, manifest: &Value) -> Result<Compared> {
         let id = &member.id;
-        let predecessor = diff::predecessor(id, &self.known.look.live);
+        let predecessor = compare::predecessor(id, &self.known.look.live);
         let created = |answer: Option<&Value>| {
-            let created = diff::created(id, manifest, answer, predecessor, &self.mask);
+            let created = compare::created(id, manifest, answer, predecessor, &self.mask);
             let named = member.kind != SECRET || self.known.key_is_stored;
             if named { created } else { created.with_effect(Effect::NameNotFinal) }
         };
@@ -274,7 +276,7 @@ impl Run<'_> {
             .await
             .map_err(|fault| fault.explain(&format!("cannot read {}", member.id)))?;
         match found {
-            Some(found) if apply_set::is_member(&found, &self.known.plan.set) => {
+            Some(found) if members::is_member(&found, &self.known.plan.set) => {
                 self.change(member, manifest, &found).await
             }
             Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),
@@ -286,7 +288,7 @@ impl Run<'_> {
 
     async fn change(&self, member: &Member, manifest: &Value, live: &Value) -> Result<Compared> {
         let id = &member.id;
-        let changed = |answer: Option<&Value>| diff::changed(id, manifest, live, answer, &self.mask);
+        let changed = |answer: Option<&Value>| compare::changed(id, manifest, live, answer, &self.mask);
         let status = match self.ask(member, manifest, "uid", &live["metadata"]["uid"], false).await? {
             Ok(answer) => return Ok(changed(Some(&answer)).into()),
             Err(status) => status,

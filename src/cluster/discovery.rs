@@ -9,8 +9,8 @@ use super::api::Api;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{KindInfo, ROUTE};
-use crate::plan::apply_set::ApplySet;
-use crate::plan::extra::WrittenKind;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::manifests::extra_manifests::WrittenKind;
 
 /// Looks these kinds up.
 ///

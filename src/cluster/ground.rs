@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{CONFIG_MAP, NAMESPACE, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::apply_set::{self, ApplySet};
+use crate::plan::inventory::apply_set::{self, ApplySet};
 use crate::plan::{Plan, SecretKey};
 
 /// What is known of a namespace.

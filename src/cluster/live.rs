@@ -15,8 +15,8 @@ use crate::event::{Action, Events};
 use crate::object::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
 use crate::object::{ObjectId, labels};
 use crate::plan::Plan;
-use crate::plan::apply_set::{self, ApplySet, PART_OF};
-use crate::plan::leftover::Live;
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::members::{self, Live};
 use crate::status::{Expected, World};
 
 /// Events of a namespace that are read at most; a server keeps them for an hour.
@@ -91,7 +91,7 @@ fn typed(scope: &Scope, mut item: Value) -> Value {
 
 fn take_members(members: &mut Live, scope: &Scope, objects: impl Iterator<Item = Value>, set: &ApplySet) {
     for object in objects {
-        if let Some(id) = id_of(scope, &object).filter(|_| apply_set::is_member(&object, set)) {
+        if let Some(id) = id_of(scope, &object).filter(|_| members::is_member(&object, set)) {
             members.insert(id, object);
         }
     }

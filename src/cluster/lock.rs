@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::LEASE;
-use crate::plan::apply_set::ApplySet;
-use crate::plan::lease::{self, Held, Holder, Terms};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::lease::{self, Held, Holder, Terms};
 
 /// How often a Lease that changes under our hands is judged again.
 const ATTEMPTS: usize = 5;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::api::Api;
 use super::application::{Application, Question, Silence};
 use crate::object::kind::NODE;
-use crate::plan::placement;
+use crate::plan::checks::node_fit;
 
 /// Attempts: the application answers at most ten requests a second and counts every client of a proxy as one.
 const ATTEMPTS: u32 = 5;
@@ -40,7 +40,7 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
     }
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
     let found = api.find(&format!("{}/{node}", NODE.path(None))).await;
-    found.is_ok_and(|node| node.is_some_and(|node| placement::is_simulated(&node)))
+    found.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
 }
 
 /// GET of `path`, several times where nothing answers: the application may have begun to listen just now.

@@ -10,8 +10,9 @@ use super::remove::{self, Removal};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::ObjectId;
-use crate::plan::apply_set::{self, ApplySet};
-use crate::plan::leftover::{self, Fate, Leftover};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::members;
+use crate::plan::inventory::prune::{self, Fate, Leftover};
 
 /// Deletes the leftovers that go and names those that stay. Gives the members that are still there.
 ///
@@ -57,7 +58,7 @@ async fn settle(
     }
     let delete_data = *fate == Fate::PrunedWithData;
     let still = |found: &serde_json::Value| {
-        apply_set::is_member(found, set) && leftover::fate(id, found, in_use, delete_data).is_pruned()
+        members::is_member(found, set) && prune::fate(id, found, in_use, delete_data).is_pruned()
     };
     match remove::remove(api, set, id, object, still).await {
         Ok(Removal::Deleted) => {

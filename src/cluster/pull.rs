@@ -11,7 +11,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::object::kind::{EVENT, POD};
-use crate::plan::pull::{FOR, Pull};
+use crate::plan::manifests::image_pull_pod::{FOR, Pull};
 use crate::status::{Expected, Finding, Tolerance, World};
 
 /// What came of a pull.

@@ -7,7 +7,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::apply_set::ApplySet;
+use crate::plan::inventory::apply_set::ApplySet;
 
 /// How often an object that changes under the delete is judged again.
 const ATTEMPTS: usize = 5;

@@ -8,7 +8,7 @@ use super::apply::Applied;
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::leftover::Live;
+use crate::plan::inventory::members::Live;
 
 /// kubectl's annotation of `rollout restart`, so that every tool shows it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

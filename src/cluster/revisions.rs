@@ -7,8 +7,8 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::SECRET;
-use crate::plan::apply_set::ApplySet;
-use crate::plan::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
 
 /// The revision that this run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::object::ObjectId;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
-use crate::plan::apply_set::ApplySet;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::{Member, Plan};
 
 /// One right in one namespace.

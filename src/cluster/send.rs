@@ -12,10 +12,12 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
 use crate::object::field_path::Owner;
 use crate::object::{ObjectId, managed_fields};
-use crate::plan::apply_set::{self, ApplySet};
-use crate::plan::conflict::{self, Cause, Conflict};
-use crate::plan::ownership::Ownership;
-use crate::plan::{Member, adoption};
+use crate::plan::Member;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::members;
+use crate::plan::ownership::adoption;
+use crate::plan::ownership::conflict::{self, Cause, Conflict};
+use crate::plan::ownership::policy::Ownership;
 use crate::settings::ours::OwnershipRule;
 
 /// How often a member is sent at most, where its object changes between a look at it and the next request.
@@ -67,7 +69,7 @@ impl Sender<'_> {
                 Err(fault) => return Err(explain(fault, &member.id)),
             }
             let Some(found) = self.find(member).await? else { continue };
-            if apply_set::is_member(&found, self.set) {
+            if members::is_member(&found, self.set) {
                 let manifest = self.manifest(member, &found);
                 return self.change(member, &manifest, &found).await;
             }

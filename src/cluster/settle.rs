@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
-use crate::plan::leftover::Live;
+use crate::plan::inventory::members::Live;
 use crate::status::{Tolerance, World};
 
 /// What is waited for.

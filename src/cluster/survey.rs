@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::event::Events;
 use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
-use crate::plan::apply_set::ApplySet;
-use crate::plan::extra::WrittenKind;
-use crate::plan::revision::{self, History};
-use crate::plan::wanted_secret::{Purpose, WantedSecret};
+use crate::plan::checks::secret_refs::{Purpose, WantedSecret};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::revision::{self, History};
+use crate::plan::manifests::extra_manifests::WrittenKind;
 
 /// What was seen.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::api::{Api, Fault};
 use super::application::{Application, Question, Silence};
 use crate::object::labels::INSTANCE;
-use crate::plan::apply_set::ApplySet;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::format::Quantity;
 
 /// Nanocores and bytes that one pod uses on average.

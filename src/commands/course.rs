@@ -18,7 +18,7 @@ use crate::cluster::{live, prune};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
 use crate::object::ObjectId;
-use crate::plan::revision::{Content, Outcome};
+use crate::plan::inventory::revision::{Content, Outcome};
 use crate::settings::ours::Profile;
 
 /// A run through the set: apply, follow, prune.

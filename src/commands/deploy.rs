@@ -13,7 +13,7 @@ use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
 use crate::cluster::ground;
 use crate::error::Result;
 use crate::event::{Event, Events, Finished, Phase};
-use crate::plan::ownership::Ownership;
+use crate::plan::ownership::policy::Ownership;
 use crate::report::Streams;
 use crate::settings::Settings;
 

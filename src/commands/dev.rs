@@ -5,7 +5,7 @@ use crate::catalogue::Id;
 use crate::cli::{DevArgs, Global};
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::DEV_TARGET;
+use crate::plan::manifests::values::DEV_TARGET;
 use crate::provider::Environment;
 use crate::provider::mirrord::{self, Target};
 

@@ -12,10 +12,12 @@ use crate::cluster::survey::{self, Survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
-use crate::plan::diff::Compared;
-use crate::plan::ownership::Ownership;
-use crate::plan::revision::{Current, Outcome};
-use crate::plan::{self, Plan, SecretNaming, extra, wanted_secret};
+use crate::plan::checks::secret_refs;
+use crate::plan::diff::difference::Compared;
+use crate::plan::inventory::revision::{Current, Outcome};
+use crate::plan::manifests::extra_manifests;
+use crate::plan::ownership::policy::Ownership;
+use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
 use crate::settings::Settings;
 
@@ -78,8 +80,8 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let survey = survey::survey(
         api,
         &session.set(),
-        &wanted_secret::wanted(settings),
-        &extra::unknown_kinds(settings),
+        &secret_refs::wanted(settings),
+        &extra_manifests::unknown_kinds(settings),
         events,
     )
     .await?;

@@ -7,8 +7,8 @@ use crate::cli::DryRun;
 use crate::cluster::apply::{self, Applied, Mode, Need};
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Finished, Phase};
-use crate::plan::leftover::Fate;
-use crate::plan::revision::Outcome;
+use crate::plan::inventory::prune::Fate;
+use crate::plan::inventory::revision::Outcome;
 
 /// Tells of every member what would be done. Nothing is changed.
 ///

@@ -8,7 +8,7 @@ use crate::catalogue::Id;
 use crate::cli::{Global, HistoryArgs};
 use crate::cluster::ground;
 use crate::error::{Error, Kind, Result};
-use crate::plan::revision::{self, Content, History, Revision};
+use crate::plan::inventory::revision::{self, Content, History, Revision};
 use crate::report::{Output, Streams, age, table};
 
 /// Runs `history`: newest first, or one revision with its objects.

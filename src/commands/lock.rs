@@ -9,8 +9,8 @@ use crate::cluster::api::Api;
 use crate::cluster::lock::{self, Asking, Lock};
 use crate::error::{Kind, Result};
 use crate::event::Events;
-use crate::plan::apply_set::ApplySet;
-use crate::plan::lease::{Holder, Terms};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::lease::{Holder, Terms};
 use crate::provider::{self, Process};
 
 /// An interrupted command has to be out soon: CI kills a few seconds after it asked.

@@ -7,7 +7,7 @@ use super::seed::Seeded;
 use crate::cluster::apply::Applied;
 use crate::cluster::revisions::Recorded;
 use crate::event::{Action, Finished};
-use crate::plan::capacity::Room;
+use crate::plan::checks::sandbox_capacity::Room;
 
 /// What is deployed now, and the good revision before it.
 #[derive(Debug, Clone, Copy)]

@@ -14,11 +14,13 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, SECRET};
-use crate::plan::apply_set::ApplySet;
-use crate::plan::leftover::{self, Leftover};
-use crate::plan::ownership::Ownership;
-use crate::plan::revision::{self, Current, Outcome, Revision};
-use crate::plan::{self, Plan, SecretNaming, extra, on_stop, pod_security, wanted_secret};
+use crate::plan::checks::{pod_security, secret_refs};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::prune::{self, Leftover};
+use crate::plan::inventory::revision::{self, Current, Outcome, Revision};
+use crate::plan::manifests::{extra_manifests, stop_signal};
+use crate::plan::ownership::policy::Ownership;
+use crate::plan::{self, Plan, SecretNaming};
 use crate::settings::Settings;
 use crate::settings::ours::Profile;
 use crate::status;
@@ -68,8 +70,8 @@ pub(super) struct Look {
 /// Whatever would stop the command half-way and can be known now.
 pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
-    let wanted = wanted_secret::wanted(&session.settings);
-    let kinds = extra::unknown_kinds(&session.settings);
+    let wanted = secret_refs::wanted(&session.settings);
+    let kinds = extra_manifests::unknown_kinds(&session.settings);
     let set = session.set();
     // At the same time; what the first one says of a server that does not answer is said first.
     let (version, survey) =
@@ -171,7 +173,7 @@ impl Prepared {
     fn stops_cleanly(&self) -> bool {
         self.to_send().filter(|(member, _)| member.kind == DEPLOYMENT).any(|(member, _)| {
             let live = self.live.members.get(&member.id);
-            on_stop::is_clean(&member.manifest) || live.is_some_and(on_stop::is_clean)
+            stop_signal::is_clean(&member.manifest) || live.is_some_and(stop_signal::is_clean)
         })
     }
 
@@ -232,7 +234,7 @@ impl Prepared {
 
     /// Members that are not planned, and what becomes of them once this came of the plan.
     pub(super) fn leftovers(&self, outcome: Outcome) -> Vec<Leftover> {
-        leftover::leftovers(&self.plan, &self.live.members, &self.in_use(outcome), self.delete_data)
+        prune::leftovers(&self.plan, &self.live.members, &self.in_use(outcome), self.delete_data)
     }
 
     /// Revisions that are no longer kept once this came of the plan.

@@ -11,7 +11,7 @@ use crate::cluster::{live, probe};
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::pull::{Pull, before_change, owner};
+use crate::plan::manifests::image_pull_pod::{Pull, before_change, owner};
 use crate::status::Finding;
 
 /// Name of the step.

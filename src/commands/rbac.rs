@@ -13,21 +13,22 @@ use crate::cluster::rules::Right;
 use crate::error::{Error, Kind};
 use crate::object::kind::ROUTE;
 use crate::object::yaml;
-use crate::plan::extra::{self, WrittenKind};
-use crate::plan::{self, SecretNaming, wanted_secret};
+use crate::plan::checks::secret_refs;
+use crate::plan::manifests::extra_manifests::{self, WrittenKind};
+use crate::plan::{self, SecretNaming};
 use crate::report::{self, Output, Streams};
 
 /// Runs `rbac`.
 pub(super) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = session::load_without_secrets(global)?;
     let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[])?;
-    let rights = account::of_deployer(&plan, &wanted_secret::wanted(&loaded.settings));
+    let rights = account::of_deployer(&plan, &secret_refs::wanted(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
     let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
     let rows = rows(&rights);
     let _nobody_reads = match arguments.output.map(|format| output(Some(format))) {
         None | Some(Output::Yaml) => {
-            let mut assumed = extra::unknown_kinds(&loaded.settings);
+            let mut assumed = extra_manifests::unknown_kinds(&loaded.settings);
             assumed.retain(|kind| kind.api_version != ROUTE.api_version());
             streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &assumed)?)?
         }

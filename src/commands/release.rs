@@ -5,7 +5,7 @@ use crate::catalogue::Id;
 use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
 use crate::object::{ObjectId, labels};
-use crate::plan::release::{self, Side};
+use crate::plan::checks::version_change::{self, Side};
 
 /// Says it before anything is changed.
 pub(super) async fn tell(prepared: &Prepared, events: &Events) {
@@ -14,7 +14,7 @@ pub(super) async fn tell(prepared: &Prepared, events: &Events) {
     events.warn(id, change.words()).await;
 }
 
-fn change(prepared: &Prepared) -> Option<release::Change> {
+fn change(prepared: &Prepared) -> Option<version_change::Change> {
     let members = &prepared.plan.members;
     let planned = members
         .iter()
@@ -30,5 +30,5 @@ fn change(prepared: &Prepared) -> Option<release::Change> {
     let live = Side { deployment: live, configuration };
     let configuration =
         members.iter().find(|member| Some(&member.id) == after.as_ref()).map(|member| &member.manifest);
-    release::change(live, Side { deployment: &planned.manifest, configuration })
+    version_change::change(live, Side { deployment: &planned.manifest, configuration })
 }

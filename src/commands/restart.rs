@@ -15,7 +15,7 @@ use crate::cluster::{restart, rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::on_stop;
+use crate::plan::manifests::stop_signal;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -47,7 +47,7 @@ async fn restart(
     let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;
     let begun = api.wire().last_date();
     rights::check(api, &rules::restarted(&set)).await?;
-    if live.members.values().any(on_stop::is_clean) {
+    if live.members.values().any(stop_signal::is_clean) {
         risk::refuse(session, "handsctl deploy --delete-data with it stops this pod once more").await?;
     }
     let work = async {

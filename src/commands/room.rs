@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::capacity::{self, Seen};
 use crate::event::Events;
-use crate::plan::capacity::{Room, Sandbox};
+use crate::plan::checks::sandbox_capacity::{Room, Sandbox};
 use crate::provider::{self, Environment};
 
 /// Looks at the nodes; None where this account may not, or where they are too many.

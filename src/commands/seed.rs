@@ -11,7 +11,7 @@ use crate::cluster::api::Api;
 use crate::cluster::application::{Application, Question, Reply, Silence};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::SECRET;
-use crate::plan::seed::{Decision, KEY, Lack, Seed};
+use crate::plan::checks::app_settings::{Decision, KEY, Lack, Seed};
 use crate::settings::secret::{Redacted, SecretSource};
 
 /// The application's own settings.

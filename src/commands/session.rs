@@ -11,7 +11,7 @@ use crate::cluster::target::{self, Consent, Intent};
 use crate::cluster::version::{self, Version};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::plan::apply_set::ApplySet;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
 use crate::settings::{Flags, Loaded, Request, Settings};

@@ -16,7 +16,7 @@ use crate::cluster::{ground, track};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::revision::{self, Outcome, Revision};
+use crate::plan::inventory::revision::{self, Outcome, Revision};
 use crate::report::{Output, Streams, age};
 use crate::settings::ours::Profile;
 use crate::status::{self, Finding, Gauge, Health, HealthVerdict, Measured, judge};

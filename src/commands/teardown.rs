@@ -15,7 +15,7 @@ use crate::cluster::{discovery, rights, rules};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::object::{ObjectId, labels};
-use crate::plan::apply_set::ApplySet;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -1,14 +1,15 @@
 //! The set: which objects there are, in which order they are sent.
 
+use crate::plan::desired::{Member, Plan, SecretNaming, further_kinds};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::apply_set::ApplySet;
-use super::extra;
-use super::hash::{self, SecretKey};
-use super::template::{self, Templates};
-use super::values::{self, Names};
+use super::inventory::apply_set::ApplySet;
+use super::manifests::content_hash::{self};
+use super::manifests::extra_manifests;
+use super::manifests::template::{self, Templates};
+use super::manifests::values::{self, Names};
 use crate::error::{Error, Result};
 use crate::object::kind::KindInfo;
 use crate::object::{ObjectId, labels};
@@ -16,47 +17,8 @@ use crate::settings::Settings;
 use crate::settings::ours::{Expose, LimitRange, Profile};
 use crate::settings::secret::SecretSource;
 
-/// An object that the set consists of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Member {
-    /// Which object.
-    pub id: ObjectId,
-    /// How it is addressed and when it is sent.
-    pub kind: KindInfo,
-    /// What is sent, without the ApplySet's label.
-    pub manifest: Value,
-}
-
-/// Everything that a deploy wants to be true.
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
-    /// The set.
-    pub set: ApplySet,
-    /// Members in the order of sending.
-    pub members: Vec<Member>,
-    /// Manifests of the namespaces that are made where they are missing, by name.
-    pub namespaces: BTreeMap<String, Value>,
-    /// Environment variables whose values come from Secrets, with a word on where each value comes from.
-    pub secret_sources: BTreeMap<String, String>,
-}
-
-/// How the Secret with the secret environment is named.
-#[derive(Debug, Clone, Copy)]
-pub enum SecretNaming<'a> {
-    /// By the HMAC of its content; the Secret is a member.
-    Keyed {
-        /// The set's key.
-        key: &'a SecretKey,
-        /// resourceVersion of each Secret that the configuration refers to and that may be read:
-        /// a change of such a Secret rolls the pod.
-        versions: &'a BTreeMap<String, String>,
-    },
-    /// `<name>-env-rendered`; no Secret is made. For `render`, which prints no secret.
-    Rendered,
-}
-
 /// Plans the set. `kinds` is what a server said of the kinds of the user's own objects
-/// ([`super::extra::unknown_kinds`]).
+/// ([`super::manifests::extra_manifests::unknown_kinds`]).
 ///
 /// # Errors
 /// An object of the user's own that cannot be a member; a built-in template that is broken, which a test excludes.
@@ -66,7 +28,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
     let names = Names {
-        config: format!("{}-config-{}", set.name, hash::of_config(&config)?),
+        config: format!("{}-config-{}", set.name, content_hash::of_config(&config)?),
         secret: secret_name(&set.name, &secret, naming)?,
         versions: match naming {
             SecretNaming::Keyed { versions, .. } => versions.clone(),
@@ -79,8 +41,8 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
             .into_iter()
             .map(|name| member(&templates, name, &values))
             .collect::<Result<Vec<_>>>()?;
-    members.extend(extra::members(settings, kinds)?);
-    extra::refuse_twice(&members, settings)?;
+    members.extend(extra_manifests::members(settings, kinds)?);
+    extra_manifests::refuse_twice(&members, settings)?;
     set.further_kinds = further_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
@@ -120,7 +82,7 @@ fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
 
 fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<'_>) -> Result<String> {
     Ok(match naming {
-        SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", hash::of_secret(data, key)?),
+        SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", content_hash::of_secret(data, key)?),
         SecretNaming::Rendered => format!("{set}-env-rendered"),
     })
 }
@@ -169,12 +131,6 @@ fn position(kind: KindInfo) -> usize {
     crate::object::kind::MEMBERS.iter().position(|member| *member == kind).unwrap_or(usize::MAX)
 }
 
-/// The kinds of these members that not every set can have.
-pub(super) fn further_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
-    let kinds = members.iter().map(|member| member.kind);
-    kinds.filter(|kind| !crate::object::kind::MEMBERS.contains(kind)).collect()
-}
-
 fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Result<BTreeMap<String, Value>> {
     let names: BTreeSet<&str> = set.namespaces().into_iter().collect();
     names
@@ -186,7 +142,7 @@ fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Res
             let values = json!({
                 "namespace": name,
                 "namespace_labels": labels::of_namespace(privileged),
-                "namespace_annotations": { labels::CREATED_BY: super::apply_set::tooling() },
+                "namespace_annotations": { labels::CREATED_BY: super::inventory::apply_set::tooling() },
             });
             Ok((name.to_owned(), templates.object("app/namespace.yaml", &values)?))
         })

@@ -1,31 +1,26 @@
-//! Settings → objects: ordered, labelled, rendered. Pure.
+//! Settings → the objects that a deploy wants in the cluster, and what follows from those that are there. Pure.
+//!
+//! What is wanted:
+//! - `build`: settings → [`Plan`].
+//! - `desired`: the plan and its members.
+//! - `manifests`: templates, the values of their placeholders, and objects that are made without a template.
+//!
+//! What is recorded of it in the cluster:
+//! - `inventory`: the ApplySet and its members, revisions, the lock's Lease, and what is pruned.
+//!
+//! What it means for what is there:
+//! - `ownership`: fields and objects that others manage.
+//! - `checks`: what can be known before anything is sent.
+//! - `diff`: what a deploy would change, field by field.
 
-pub mod adoption;
-pub mod apply_set;
-mod build;
-pub mod capacity;
-pub mod conflict;
+pub mod build;
+pub mod checks;
+pub mod desired;
 pub mod diff;
-pub mod extra;
-mod hash;
-pub mod ingress;
-pub mod lease;
-pub mod leftover;
-pub mod on_stop;
+pub mod inventory;
+pub mod manifests;
 pub mod ownership;
-pub mod placement;
-pub mod pod_security;
-pub mod pull;
-pub mod release;
-pub mod revision;
-mod scheduling;
-pub mod seed;
-mod template;
-mod values;
-pub mod wanted_secret;
 
-/// Name of the Deployment of profile `dev`, and of its Service.
-pub const DEV_TARGET: &str = "ubuntu-dev";
-
-pub use build::{Member, Plan, SecretNaming, build, set_of};
-pub use hash::SecretKey;
+pub use build::{build, set_of};
+pub use desired::{Member, Plan, SecretNaming};
+pub use manifests::content_hash::SecretKey;

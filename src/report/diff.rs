@@ -43,7 +43,8 @@ use super::strip::{one_line, strip};
 use super::wording;
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
-use crate::plan::diff::{Cause, Change, Compared, Difference, Effect, Hidden, Hunk, Outcome};
+use crate::plan::diff::difference::{Compared, Difference, Outcome};
+use crate::plan::diff::{Cause, Change, Effect, Hidden, Hunk};
 
 /// Lines around a changed one.
 const CONTEXT: usize = 2;
@@ -390,14 +391,14 @@ mod tests {
     use crate::object::kind::{
         CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, SECRET, SERVICE,
     };
-    use crate::plan::diff::{self, Mask};
+    use crate::plan::diff::{Mask, compare};
     use crate::report::paint::Paint;
     use crate::report::streams::tests::{captured, setting};
 
     const NOW: Timestamp = Timestamp::constant(1_767_236_400, 0); // 2026-01-01T03:00:00Z
 
     fn changed(kind: KindInfo, asked: &Value, live: &Value) -> Difference {
-        diff::changed(&kind.id("hands", "oh"), asked, live, None, &Mask::default())
+        compare::changed(&kind.id("hands", "oh"), asked, live, None, &Mask::default())
     }
 
     /// One object of each sort.
@@ -430,7 +431,7 @@ mod tests {
         let refused = Error::new(Id::QuotaRefused, Kind::Rejected, "cannot dry-run networkpolicy")
             .caused_by("exceeded quota: \u{1b}[31mq");
         let created = |kind: KindInfo, name: &str, object: &Value, before: Option<&Value>| {
-            diff::created(&kind.id("hands", name), object, None, before, &Mask::default())
+            compare::created(&kind.id("hands", name), object, None, before, &Mask::default())
         };
         let (before, after) = ("[a]\na = 1\nb = 1\nc = 1\nd = 1\n", "[a]\na = 1\nb = 1\nc = 2\nd = 1\n\n");
         vec![

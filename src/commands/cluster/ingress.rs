@@ -9,7 +9,7 @@ use crate::commands::rollout;
 use crate::commands::run::step;
 use crate::error::Result;
 use crate::event::Phase;
-use crate::plan::ingress::Controller;
+use crate::plan::manifests::ingress_controller::Controller;
 use crate::provider::{Amount, Maker};
 use crate::settings::Settings;
 use crate::settings::ours::Ingress;

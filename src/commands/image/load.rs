@@ -10,8 +10,8 @@ use crate::commands::run::{self, Deadline};
 use crate::commands::session::{self, Session};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Events, Finished};
-use crate::plan::capacity::{canonical, names_image};
-use crate::plan::pull;
+use crate::plan::checks::sandbox_capacity::{canonical, names_image};
+use crate::plan::manifests::image_pull_pod;
 use crate::provider::kind::{Brought, Needed};
 use crate::provider::{self, Environment};
 use crate::report::Streams;
@@ -41,7 +41,7 @@ pub(super) async fn run(global: &Global, arguments: &ImageArgs, streams: &Stream
 /// What was named, else what of the configuration's images is there.
 fn wanted(named: &[String], settings: &Settings) -> (Vec<String>, Needed) {
     if named.is_empty() {
-        (pull::sources(settings).into_iter().map(|source| source.image).collect(), Needed::One)
+        (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Needed::One)
     } else {
         (named.to_vec(), Needed::Each)
     }
@@ -54,7 +54,7 @@ pub(in crate::commands) async fn bring(session: &Session, events: &Events) {
     let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
     let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };
     let lacking = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
-    let images = pull::sources(&session.settings).into_iter().map(|source| source.image);
+    let images = image_pull_pod::sources(&session.settings).into_iter().map(|source| source.image);
     let images: Vec<String> = images.filter(lacking).collect();
     if images.is_empty() {
         return;

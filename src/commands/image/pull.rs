@@ -14,7 +14,7 @@ use crate::commands::run::{self, Deadline, step};
 use crate::commands::session::{self, Session};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Finished, Phase, Progress};
-use crate::plan::pull::{Fate, Pull, Source, source_of, sources};
+use crate::plan::manifests::image_pull_pod::{Fate, Pull, Source, source_of, sources};
 use crate::report::Streams;
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::hunk::{Change, Hunk};
+use super::field_change::{Change, Hunk};
 use crate::object::ObjectId;
 use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::settings::format::Quantity;

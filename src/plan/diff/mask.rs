@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::path::Path;
+use super::pointer::Path;
 
 /// What stands in the place of a copy.
 const HIDDEN: &str = "(hidden)";

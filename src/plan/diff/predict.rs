@@ -3,19 +3,21 @@
 
 use serde_json::{Map, Value};
 
-use super::keyed;
-use super::owners::Owners;
-use super::path::Step;
+use super::field_owners::Owners;
+use super::list_keys;
+use super::pointer::Step;
 
 /// The live object with what the manifest says, and without what only our last apply said. `name` is the field's
 /// own, None at the root.
 pub(super) fn predicted(name: Option<&str>, wanted: &Value, live: &Value, owners: &Owners<'_>) -> Value {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) if !owners.is_whole() => map(wanted, live, owners),
-        (Value::Array(wanted), Value::Array(live)) => match keyed::keys_of(name, [wanted, live], owners) {
-            Some(keys) => list(wanted, live, &keys, owners),
-            None => Value::Array(wanted.clone()),
-        },
+        (Value::Array(wanted), Value::Array(live)) => {
+            match list_keys::keys_of(name, [wanted, live], owners) {
+                Some(keys) => list(wanted, live, &keys, owners),
+                None => Value::Array(wanted.clone()),
+            }
+        }
         _ => wanted.clone(),
     }
 }
@@ -38,15 +40,16 @@ fn map(wanted: &Map<String, Value>, live: &Map<String, Value>, owners: &Owners<'
 fn list(wanted: &[Value], live: &[Value], keys: &[String], owners: &Owners<'_>) -> Value {
     let mut merged = Vec::with_capacity(wanted.len());
     for item in wanted {
-        let there = keyed::key_of(item, keys).and_then(|key| Some((keyed::item(live, keys, &key)?, key)));
+        let there =
+            list_keys::key_of(item, keys).and_then(|key| Some((list_keys::item(live, keys, &key)?, key)));
         merged.push(match there {
             Some((there, key)) => predicted(None, item, there, &owners.at(&Step::Item(key))),
             None => item.clone(),
         });
     }
     for there in live {
-        let Some(key) = keyed::key_of(there, keys) else { continue };
-        if keyed::item(wanted, keys, &key).is_none() {
+        let Some(key) = list_keys::key_of(there, keys) else { continue };
+        if list_keys::item(wanted, keys, &key).is_none() {
             merged.extend(without_ours(there, &owners.at(&Step::Item(key))));
         }
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, ROLE_BINDING, SECRET, SERVICE};
+use crate::plan::inventory::members::Live;
 
 fn ours(fields: &Value) -> Value {
     json!({ "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields })

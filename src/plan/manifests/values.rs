@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{on_stop, scheduling};
+use super::{scheduling, stop_signal};
 use crate::object::labels::{self, Component};
 use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
@@ -15,15 +15,15 @@ use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secret::SecretSource;
 
 /// Names that depend on content.
-pub(super) struct Names {
-    pub(super) config: String,
-    pub(super) secret: String,
+pub(crate) struct Names {
+    pub(crate) config: String,
+    pub(crate) secret: String,
     /// Name of a referenced Secret → its resourceVersion.
-    pub(super) versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
 }
 
 /// All values of all templates of the profile `app`.
-pub(super) fn of(
+pub(crate) fn of(
     settings: &Settings,
     names: &Names,
     config: &BTreeMap<String, String>,
@@ -61,8 +61,8 @@ pub(super) fn of(
         "revision_history": deploy.revision_history,
         "strategy": strategy(settings),
         "pod_annotations": pod_annotations(deploy.on_stop, names),
-        "start": on_stop::start(deploy.on_stop),
-        "grace": on_stop::grace(deploy.on_stop),
+        "start": stop_signal::start(deploy.on_stop),
+        "grace": stop_signal::grace(deploy.on_stop),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
         "node_selector": deploy.node_selector,
         "tolerations": scheduling::tolerations(&deploy.tolerations),
@@ -91,7 +91,7 @@ pub(super) fn of(
 /// Upstream's one label, and those by which the set's pods are found.
 fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
     let mut labels = labels::selector(set, Component::Dev);
-    labels.insert("app", super::DEV_TARGET.to_owned());
+    labels.insert("app", self::DEV_TARGET.to_owned());
     labels
 }
 
@@ -99,7 +99,7 @@ fn pod_annotations(stop: OnStop, names: &Names) -> Map<String, Value> {
     let versions = names.versions.iter();
     versions
         .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
-        .chain(on_stop::annotation(stop).map(|(key, value)| (key.to_owned(), json!(value))))
+        .chain(stop_signal::annotation(stop).map(|(key, value)| (key.to_owned(), json!(value))))
         .collect()
 }
 
@@ -189,3 +189,6 @@ fn reference<'a>(source: &'a SecretSource, own: &'a str, name: &'a str) -> Refer
 fn plain(name: &str, value: &str) -> Value {
     if value.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "value": value }) }
 }
+
+/// Name of the Deployment of profile `dev`, and of its Service.
+pub const DEV_TARGET: &str = "ubuntu-dev";

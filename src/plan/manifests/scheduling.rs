@@ -9,7 +9,7 @@ use crate::settings::format::Quantity;
 use crate::settings::ours::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
 
 /// `tolerations` of a pod.
-pub(super) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
+pub(crate) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
     let one = |toleration: &Toleration| {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| {
@@ -29,7 +29,7 @@ pub(super) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
 }
 
 /// `topologySpreadConstraints` of the application's pods.
-pub(super) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value> {
+pub(crate) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value> {
     let one = |spread: &TopologySpread| {
         json!({
             "maxSkew": spread.max_skew,
@@ -42,14 +42,14 @@ pub(super) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value
 }
 
 /// `spec.hard` of a `ResourceQuota`.
-pub(super) fn quota(quota: &Quota) -> BTreeMap<&str, String> {
+pub(crate) fn quota(quota: &Quota) -> BTreeMap<&str, String> {
     quota.iter().map(|(name, amount)| (name.as_str(), amount.canonical())).collect()
 }
 
 /// The item of a `LimitRange`, with the values that the API server would fill in: the list is atomic, and one
 /// that differs from what was sent would be sent again with every deploy
 /// (`SetDefaults_LimitRangeItem` in `pkg/apis/core/v1/defaults.go`).
-pub(super) fn limit_range(range: &LimitRange) -> Value {
+pub(crate) fn limit_range(range: &LimitRange) -> Value {
     let (min, max) = (amounts(&range.min), amounts(&range.max));
     let mut default = amounts(&range.default);
     fill(&mut default, &max);

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::apply_set::{ApplySet, PART_OF};
 use crate::object::labels::MANAGER;
 use crate::object::managed_fields;
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 
 /// Managers whose fields become ours: tools that deploy whole objects, and what the API server calls whoever
 /// changed an object before it was first applied.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::build::Member;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::object::kind::{KindInfo, ROUTE};
 use crate::object::labels::MANAGER;
+use crate::plan::desired::Member;
 use crate::settings::Settings;
 use crate::settings::extra::ExtraObject;
 use crate::settings::ours::Expose;
@@ -24,7 +24,7 @@ pub struct WrittenKind {
 
 impl WrittenKind {
     /// The kind of a manifest.
-    pub(super) fn of(manifest: &Value) -> Self {
+    pub(crate) fn of(manifest: &Value) -> Self {
         let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
         Self { api_version: text("apiVersion"), kind: text("kind") }
     }
@@ -40,7 +40,7 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<WrittenKind> {
 }
 
 /// The members; `kinds` is what a server said of those that handsctl does not know.
-pub(super) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
+pub(crate) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
     settings.extra.iter().map(|extra| member(settings, extra, kinds)).collect()
 }
 
@@ -86,7 +86,7 @@ fn refused(extra: &ExtraObject, message: String) -> Error {
 }
 
 /// An object that stands twice, or is one of the set's own.
-pub(super) fn refuse_twice(members: &[Member], settings: &Settings) -> Result<()> {
+pub(crate) fn refuse_twice(members: &[Member], settings: &Settings) -> Result<()> {
     let mut seen = BTreeSet::new();
     let Some(twice) = members.iter().find(|member| !seen.insert(&member.id)) else { return Ok(()) };
     let names_it = |extra: &&ExtraObject| {

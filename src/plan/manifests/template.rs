@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../templates/", $name)))),*]
+        &[$(($name, include_str!(concat!("../../../templates/", $name)))),*]
     };
 }
 
 /// The application's own set.
-pub(super) const APP: &[(&str, &str)] = embedded![
+pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/config-map.yaml",
     "app/deployment.yaml",
     "app/horizontal-pod-autoscaler.yaml",
@@ -34,11 +34,11 @@ pub(super) const APP: &[(&str, &str)] = embedded![
 ];
 
 /// The pod of profile `dev`, as OpenHands' own `kind/manifests` have it.
-pub(super) const DEV: &[(&str, &str)] =
+pub(crate) const DEV: &[(&str, &str)] =
     embedded!["dev/deployment.yaml", "dev/role-binding.yaml", "dev/role.yaml", "dev/service.yaml",];
 
 /// The ingress controller that is made unless another one is asked for.
-pub(super) const TRAEFIK: &[(&str, &str)] = embedded![
+pub(crate) const TRAEFIK: &[(&str, &str)] = embedded![
     "traefik/cluster-role-binding.yaml",
     "traefik/cluster-role.yaml",
     "traefik/deployment.yaml",
@@ -49,7 +49,7 @@ pub(super) const TRAEFIK: &[(&str, &str)] = embedded![
 ];
 
 /// ingress-nginx 1.12.1, upstream's 19 objects (OpenHands' `kind/manifests/nginx.yaml`).
-pub(super) const INGRESS_NGINX: &[(&str, &str)] = embedded![
+pub(crate) const INGRESS_NGINX: &[(&str, &str)] = embedded![
     "ingress-nginx/cluster-role-admission.yaml",
     "ingress-nginx/cluster-role-binding-admission.yaml",
     "ingress-nginx/cluster-role-binding.yaml",
@@ -72,11 +72,11 @@ pub(super) const INGRESS_NGINX: &[(&str, &str)] = embedded![
 ];
 
 /// Templates of one folder, parsed.
-pub(super) struct Templates(Environment<'static>);
+pub(crate) struct Templates(Environment<'static>);
 
 impl Templates {
     /// Parses embedded templates.
-    pub(super) fn load(embedded: &[(&'static str, &'static str)]) -> Result<Self> {
+    pub(crate) fn load(embedded: &[(&'static str, &'static str)]) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, text) in embedded.iter().copied() {
@@ -86,7 +86,7 @@ impl Templates {
     }
 
     /// The object that a template makes of these values.
-    pub(super) fn object(&self, name: &str, values: &Value) -> Result<Value> {
+    pub(crate) fn object(&self, name: &str, values: &Value) -> Result<Value> {
         let text = self
             .0
             .get_template(name)

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::owners::Owners;
+use super::field_owners::Owners;
 
 /// The keys of the lists that are met in the objects of a set, by the list's name. An item of a Service's `ports` has
 /// no `containerPort`, so the first that fits is the one.

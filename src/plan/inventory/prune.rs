@@ -1,15 +1,13 @@
 //! Members that are no longer in the set: which go, and which stay and why. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use crate::plan::inventory::members::Live;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::build::Plan;
 use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
 use crate::object::{ObjectId, labels};
-
-/// Members that are in the cluster.
-pub type Live = HashMap<ObjectId, Value>;
+use crate::plan::desired::Plan;
 
 /// A live member that the plan does not have.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::placement::{Placement, is_simulated};
+use super::node_fit::{Placement, is_simulated};
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::build::{Member, Plan};
 use crate::object::field_path::{FieldPath, Step, selects};
 use crate::object::item_selector::ItemSelector;
 use crate::object::{ObjectId, managed_fields};
+use crate::plan::desired::{Member, Plan};
 use crate::settings::format::OwnedField;
 use crate::settings::ours::OwnershipRule;
 

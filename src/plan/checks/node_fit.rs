@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::scheduling;
+use crate::plan::manifests::scheduling;
 use crate::settings::Settings;
 
 /// What a pod says of the nodes that it may run on.

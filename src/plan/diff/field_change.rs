@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::keyed;
+use super::field_owners::{Manager, Owners};
+use super::list_keys;
 use super::mask::{self, Mask};
-use super::owners::{Manager, Owners};
-use super::path::{Path, Step};
+use super::pointer::{Path, Step};
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,7 @@ impl Comparison<'_> {
 
     /// What the server makes of a new object beside what it was asked for; defaults are left out.
     pub(super) fn of_the_server(&self, answer: &Value) -> Vec<Hunk> {
-        let (asked, made) = (super::without_noise(self.manifest), super::without_noise(answer));
+        let (asked, made) = (super::noise::without_noise(self.manifest), super::noise::without_noise(answer));
         self.between(&asked, &made)
     }
 
@@ -174,7 +174,7 @@ impl Comparison<'_> {
     }
 
     fn lists(&self, field: &Field<'_>, before: &[Value], after: &[Value], hunks: &mut Vec<Hunk>) {
-        if let Some(keys) = keyed::keys_of(field.path.last_key(), [before, after], &field.owners) {
+        if let Some(keys) = list_keys::keys_of(field.path.last_key(), [before, after], &field.owners) {
             self.items(field, before, after, &keys, hunks);
             if !is_reordered(before, after, &keys) {
                 return;
@@ -199,14 +199,14 @@ impl Comparison<'_> {
         hunks: &mut Vec<Hunk>,
     ) {
         let asked = field.wanted.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let all = before.iter().chain(after).filter_map(|item| keyed::key_of(item, keys));
+        let all = before.iter().chain(after).filter_map(|item| list_keys::key_of(item, keys));
         let mut seen: Vec<Map<String, Value>> = Vec::new();
         for key in all {
             if seen.contains(&key) {
                 continue;
             }
-            let of = |list| keyed::item(list, keys, &key);
-            let field = field.at(&Step::Item(key.clone()), keyed::item(asked, keys, &key));
+            let of = |list| list_keys::item(list, keys, &key);
+            let field = field.at(&Step::Item(key.clone()), list_keys::item(asked, keys, &key));
             self.walk(&field, of(before), of(after), hunks);
             seen.push(key);
         }
@@ -252,7 +252,7 @@ fn is_opened(path: &Path) -> bool {
 
 /// Whether the same items stand in another order, which some lists have a meaning in.
 fn is_reordered(before: &[Value], after: &[Value], keys: &[String]) -> bool {
-    let order = |list: &[Value]| list.iter().map(|item| keyed::key_of(item, keys)).collect::<Vec<_>>();
+    let order = |list: &[Value]| list.iter().map(|item| list_keys::key_of(item, keys)).collect::<Vec<_>>();
     let (before, after) = (order(before), order(after));
     before.len() == after.len() && before != after && before.iter().all(|key| after.contains(key))
 }
@@ -270,9 +270,9 @@ fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Va
             });
             Value::Object(set.collect())
         }
-        Value::Array(list) => match keyed::keys_of(name, [list, &[]], owners) {
+        Value::Array(list) => match list_keys::keys_of(name, [list, &[]], owners) {
             Some(keys) => {
-                let part = |item: &Value| match keyed::key_of(item, &keys) {
+                let part = |item: &Value| match list_keys::key_of(item, &keys) {
                     Some(key) => set_by_somebody(item, None, &owners.at(&Step::Item(key))),
                     None => item.clone(),
                 };
@@ -310,9 +310,10 @@ fn agrees(value: &Value, wanted: &Value, name: Option<&str>) -> bool {
             .iter()
             .all(|(key, wanted)| value.get(key).is_some_and(|value| agrees(value, wanted, Some(key)))),
         (Value::Array(value), Value::Array(wanted)) => {
-            match keyed::keys_of(name, [value, wanted], &Owners::none()) {
+            match list_keys::keys_of(name, [value, wanted], &Owners::none()) {
                 Some(keys) => wanted.iter().all(|wanted| {
-                    let there = keyed::key_of(wanted, &keys).and_then(|key| keyed::item(value, &keys, &key));
+                    let there =
+                        list_keys::key_of(wanted, &keys).and_then(|key| list_keys::item(value, &keys, &key));
                     there.is_some_and(|there| agrees(there, wanted, None))
                 }),
                 None => {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::path::Step;
+use super::pointer::Step;
 use crate::object::labels::MANAGER;
 
 /// The managers of one field of a live object.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::build::Member;
-use super::capacity::{canonical, names_image};
-use super::placement::{Placement, is_simulated};
 use crate::object::ObjectId;
 use crate::object::labels::{COMPONENT, MANAGER};
+use crate::plan::checks::node_fit::{Placement, is_simulated};
+use crate::plan::checks::sandbox_capacity::{canonical, names_image};
+use crate::plan::desired::Member;
 use crate::settings::Settings;
 use crate::settings::format::DnsName;
 

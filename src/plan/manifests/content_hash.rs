@@ -19,12 +19,12 @@ impl std::fmt::Debug for SecretKey {
 }
 
 /// Ten hex digits of the SHA-256 of the data in canonical form (sorted keys, JSON).
-pub(super) fn of_config(data: &BTreeMap<String, String>) -> Result<String> {
+pub(crate) fn of_config(data: &BTreeMap<String, String>) -> Result<String> {
     Ok(ten_digits(&Sha256::digest(canonical(data)?)))
 }
 
 /// Ten hex digits of the HMAC-SHA-256 of the data in canonical form.
-pub(super) fn of_secret(data: &BTreeMap<String, String>, key: &SecretKey) -> Result<String> {
+pub(crate) fn of_secret(data: &BTreeMap<String, String>, key: &SecretKey) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0)
         .map_err(|error| Error::internal("cannot use the set's key").caused_by(error))?;
     mac.update(&canonical(data)?);

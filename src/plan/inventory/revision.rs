@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
-use super::build::{Member, Plan};
-use super::extra::WrittenKind;
-use super::leftover::Live;
+use super::members::Live;
 use crate::error::{Error, Result};
 use crate::object::kind::{CLAIM, KindInfo, SECRET};
 use crate::object::labels::{self, Component};
 use crate::object::{ObjectId, references};
+use crate::plan::desired::{Member, Plan};
+use crate::plan::manifests::extra_manifests::WrittenKind;
 
 /// `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
@@ -195,7 +195,7 @@ impl Content {
         let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
         let set = ApplySet {
             additional_namespaces: namespaces.filter(|name| *name != set.namespace).collect(),
-            further_kinds: super::build::further_kinds(&members),
+            further_kinds: crate::plan::desired::further_kinds(&members),
             ..set.clone()
         };
         Ok(Plan { set, members, ..Plan::default() })

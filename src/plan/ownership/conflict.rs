@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::build::Member;
-use super::ownership::Ownership;
+use super::policy::Ownership;
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldPath, Owner};
 use crate::object::kind::SECRET;
+use crate::plan::desired::Member;
 use crate::settings::ours::OwnershipRule;
 
 /// A value in the table is at most this many characters long.

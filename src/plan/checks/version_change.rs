@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::pull::image_of;
+use crate::plan::manifests::image_pull_pod::image_of;
 use crate::settings::AppVersion;
 use crate::settings::format::ImageRef;
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::build::{Member, member};
 use super::template::{INGRESS_NGINX, TRAEFIK, Templates};
 use crate::error::Result;
 use crate::object::labels::MANAGER;
+use crate::plan::build::member;
+use crate::plan::desired::Member;
 use crate::settings::ours::Ingress;
 
 /// The release that handsctl is tested with.

@@ -29,7 +29,7 @@ pub fn grace(stop: OnStop) -> u32 {
 }
 
 /// What the pod template says of it.
-pub(super) fn annotation(stop: OnStop) -> Option<(&'static str, &'static str)> {
+pub(crate) fn annotation(stop: OnStop) -> Option<(&'static str, &'static str)> {
     (stop == OnStop::Clean).then_some((ANNOTATION, CLEAN))
 }
 
