@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::checks::secret_refs;
-use crate::plan::diff::difference::Compared;
+use crate::plan::diff::Compared;
 use crate::plan::inventory::revision::{Current, Outcome};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;

@@ -1,15 +1,14 @@
 //! The set: which objects there are, in which order they are sent.
 
-use crate::plan::desired::{Member, Plan, SecretNaming, further_kinds};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::desired::{Member, Plan, SecretNaming, further_kinds};
 use super::inventory::apply_set::ApplySet;
-use super::manifests::content_hash::{self};
-use super::manifests::extra_manifests;
 use super::manifests::template::{self, Templates};
 use super::manifests::values::{self, Names};
+use super::manifests::{content_hash, extra_manifests};
 use crate::error::{Error, Result};
 use crate::object::kind::KindInfo;
 use crate::object::{ObjectId, labels};

@@ -43,8 +43,7 @@ use super::strip::{one_line, strip};
 use super::wording;
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
-use crate::plan::diff::difference::{Compared, Difference, Outcome};
-use crate::plan::diff::{Cause, Change, Effect, Hidden, Hunk};
+use crate::plan::diff::{Cause, Change, Compared, Difference, Effect, Hidden, Hunk, Outcome};
 
 /// Lines around a changed one.
 const CONTEXT: usize = 2;

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::evaluate::judge;
 use super::finding::Lookup;
-use super::judge::{Expected, Judgement, Verdict, judge};
-use super::summary::{Health, HealthVerdict, health};
-use super::tolerance::Tolerance;
-use super::world::{Watched, World};
+use super::grace::Tolerance;
+use super::health::{Health, HealthVerdict, health};
+use super::observed::state::{Watched, World};
+use super::verdict::{Expected, Judgement, Verdict};
 use crate::object::ObjectId;
 
 /// One recorded situation.

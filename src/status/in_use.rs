@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
 
-use super::world::World;
+use super::observed::state::World;
 use crate::object::references;
 
 /// The annotation with which the Deployment controller numbers its `ReplicaSets`.
@@ -65,7 +65,7 @@ fn has_pods(replica_set: &ReplicaSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::world::Watched;
+    use crate::status::observed::state::Watched;
     use jiff::Timestamp;
     use serde_json::json;
 

@@ -1,43 +1,37 @@
-//! Live objects → verdicts and findings. Pure: time is an argument.
+//! Live objects → verdict and findings. Pure: time is an argument.
 //!
-//! Watches fill a [`World`]; [`judge`] compares it with what the set [`Expected`] and answers with a
-//! [`Verdict`], each object's gap, and a [`Finding`] for each final cause. [`health`] sums up a set that
-//! nobody is waiting for.
+//! What goes in:
+//! - `observed`: the objects that the watches have shown, with their Events.
+//! - `grace`: how long each fault that may heal is waited for.
 //!
-//! One judge per level: container (`container`, `crash`, `probe`, `image`), pod (`pod`, `schedule`), workload
-//! (`deployment`, `workload`, `refusal`), claim. Each answers with symptoms that say when they become final;
-//! `collapse` makes findings of those that have.
+//! What is made of it:
+//! - `evaluate`: each object's status → the verdict: go on, ready, or failed.
+//! - `rules`: the status of one object, a rule for each kind.
+//! - `verdict`: what is expected, and the answer.
+//! - `finding`: one cause of failure, with its evidence.
+//!
+//! For a set that nobody is waiting for:
+//! - `health`: what `status` shows.
+//! - `threshold`: metrics beside the thresholds of `[deploy.thresholds]`.
+//! - `in_use`: which ConfigMaps and Secrets the running pods refer to.
 
-mod claim;
-mod collapse;
-mod container;
-mod crash;
-mod deployment;
+mod evaluate;
 mod finding;
 #[cfg(test)]
 mod fixtures;
-mod gauge;
-mod image;
+mod grace;
+mod health;
 mod in_use;
-mod judge;
-mod moment;
-mod note;
-mod outlook;
-mod pod;
-mod probe;
-mod refusal;
-mod schedule;
-mod summary;
-mod symptom;
-mod tolerance;
-mod words;
-mod workload;
-mod world;
+mod observed;
+mod rules;
+mod threshold;
+mod verdict;
 
+pub use evaluate::judge;
 pub use finding::{Finding, Lookup};
-pub use gauge::{Bound, Gauge, Measured};
+pub use grace::Tolerance;
+pub use health::{Claim, Component, Endpoints, Health, HealthVerdict, health};
 pub use in_use::in_use;
-pub use judge::{Expected, Judgement, ObjectState, Verdict, judge};
-pub use summary::{Claim, Component, Endpoints, Health, HealthVerdict, health};
-pub use tolerance::Tolerance;
-pub use world::{Watched, World};
+pub use observed::state::{Watched, World};
+pub use threshold::{Bound, Gauge, Measured};
+pub use verdict::{Expected, Judgement, ObjectState, Verdict};

@@ -1,10 +1,10 @@
 //! Members that are no longer in the set: which go, and which stay and why. Pure.
 
-use crate::plan::inventory::members::Live;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::members::Live;
 use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
 use crate::object::{ObjectId, labels};
 use crate::plan::desired::Plan;

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::judge::{Expected, look};
-use super::moment::statuses;
-use super::outlook::Outlook;
-use super::pod;
-use super::tolerance::Tolerance;
-use super::world::{Watched, World};
+use super::evaluate::look;
+use super::grace::Tolerance;
+use super::observed::first_seen::statuses;
+use super::observed::state::{Watched, World};
+use super::rules::object_status::Outlook;
+use super::rules::pod_facts;
+use super::verdict::Expected;
 use crate::object::ObjectId;
 
 /// How a deployed set is.
@@ -165,7 +166,7 @@ fn component(world: &World, expected: &Expected, outlook: &Outlook) -> Component
     } else {
         (None, None, None, None, Vec::new())
     };
-    let pods: Vec<&Pod> = pods.into_iter().filter(|pod| !pod::has_failed(pod)).collect();
+    let pods: Vec<&Pod> = pods.into_iter().filter(|pod| !pod_facts::has_failed(pod)).collect();
     let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
     let image = template.and_then(|template| first_image(template.spec.as_ref()?)).unwrap_or_default();
     Component {

@@ -5,18 +5,18 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::judge::Expected;
-use super::outlook::{Outlook, Pods, joined, settled};
-use super::pod::{self, Purpose};
-use super::symptom::Symptom;
-use super::tolerance::Tolerance;
-use super::world::World;
-use super::{refusal, words};
+use super::fault::Symptom;
+use super::object_status::{Outlook, Pods, joined, settled};
+use super::pod_facts::{self, Purpose};
+use super::{admission, pod, text};
 use crate::catalogue::Id;
+use crate::status::grace::Tolerance;
+use crate::status::observed::state::World;
+use crate::status::verdict::Expected;
 
 /// Judges a `StatefulSet`: all replicas of the update revision and ready; of a partitioned one those above the
 /// partition; `OnDelete` leaves old pods alone.
-pub(super) fn stateful_set(
+pub(crate) fn stateful_set(
     world: &World,
     expected: &Expected,
     set: &StatefulSet,
@@ -45,10 +45,10 @@ pub(super) fn stateful_set(
     }
     let revision = status.and_then(|status| status.update_revision.as_deref());
     let all = world.pods_of(uid);
-    let have = all.iter().filter(|pod| !pod::has_failed(pod)).count();
+    let have = all.iter().filter(|pod| !pod_facts::has_failed(pod)).count();
     let (new, old): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|pod| on_delete || revision_of(pod) == revision);
-    let blocked = old.iter().any(|pod| !pod::is_stopping(pod) && !is_ready(pod));
+    let blocked = old.iter().any(|pod| !pod_facts::is_stopping(pod) && !is_ready(pod));
     let pods = Pods::of(world, tolerance, new, Purpose::Serve);
     let wanted = usize::try_from(wanted).unwrap_or_default();
     let mut symptoms: Vec<Symptom> =
@@ -79,11 +79,11 @@ fn refused(world: &World, expected: &Expected, uid: &str, tolerance: &Tolerance)
     }
     let born =
         world.metadata(uid).and_then(|metadata| metadata.creation_timestamp.as_ref()).map(|time| time.0);
-    Some(refusal::symptom(expected.id.clone(), &failed.message, Some(failed.first), born, tolerance))
+    Some(admission::symptom(expected.id.clone(), &failed.message, Some(failed.first), born, tolerance))
 }
 
 /// Judges a Job: it must complete.
-pub(super) fn job(world: &World, expected: &Expected, job: &Job, tolerance: &Tolerance) -> Outlook {
+pub(crate) fn job(world: &World, expected: &Expected, job: &Job, tolerance: &Tolerance) -> Outlook {
     let status = job.status.as_ref();
     let wanted = job.spec.as_ref().and_then(|spec| spec.completions.or(spec.parallelism)).unwrap_or(1);
     let done = status.and_then(|status| status.succeeded).unwrap_or_default();
@@ -118,10 +118,11 @@ pub(super) fn job(world: &World, expected: &Expected, job: &Job, tolerance: &Tol
 /// How the Job's last pod ended, where it is still there.
 fn with_last_pod(world: &World, uid: &str, symptom: Symptom) -> Symptom {
     let born = |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let Some(pod) = world.pods_of(uid).into_iter().filter(|pod| pod::has_failed(pod)).max_by_key(born) else {
+    let Some(pod) = world.pods_of(uid).into_iter().filter(|pod| pod_facts::has_failed(pod)).max_by_key(born)
+    else {
         return symptom;
     };
-    let ended = super::moment::statuses(pod).find_map(|status| {
+    let ended = crate::status::observed::first_seen::statuses(pod).find_map(|status| {
         let end = status.state.as_ref()?.terminated.as_ref()?;
         (end.exit_code != 0).then_some((status, end))
     });
@@ -129,9 +130,9 @@ fn with_last_pod(world: &World, uid: &str, symptom: Symptom) -> Symptom {
         None => symptom,
         Some((status, end)) => symptom
             .container(&status.name)
-            .evidence([format!("{}: {}", pod::id_of(pod), words::ended(end))])
-            .lookup(super::finding::Lookup::Log {
-                pod: pod::id_of(pod),
+            .evidence([format!("{}: {}", pod_facts::id_of(pod), text::ended(end))])
+            .lookup(crate::status::finding::Lookup::Log {
+                pod: pod_facts::id_of(pod),
                 container: status.name.clone(),
                 previous: false,
             }),
@@ -139,7 +140,7 @@ fn with_last_pod(world: &World, uid: &str, symptom: Symptom) -> Symptom {
 }
 
 /// Judges a `ReplicaSet` that belongs to the set itself.
-pub(super) fn replica_set(
+pub(crate) fn replica_set(
     world: &World,
     expected: &Expected,
     set: &ReplicaSet,
@@ -166,7 +167,7 @@ pub(super) fn replica_set(
         .map(|failure| {
             let since = failure.last_transition_time.as_ref().map(|time| time.0);
             let message = failure.message.as_deref().unwrap_or_default();
-            refusal::symptom(expected.id.clone(), message, since, born, tolerance)
+            admission::symptom(expected.id.clone(), message, since, born, tolerance)
         })
         .into_iter()
         .collect();
@@ -176,11 +177,11 @@ pub(super) fn replica_set(
 }
 
 /// Judges a pod that belongs to the set itself: ready, or ended well.
-pub(super) fn lone_pod(world: &World, pod: &Pod, tolerance: &Tolerance) -> Outlook {
-    if pod::has_succeeded(pod) {
+pub(crate) fn lone_pod(world: &World, pod: &Pod, tolerance: &Tolerance) -> Outlook {
+    if pod_facts::has_succeeded(pod) {
         return Outlook::ready("Succeeded");
     }
-    if pod::has_failed(pod) {
+    if pod_facts::has_failed(pod) {
         return Outlook::faulty("Failed", pod::failed(world, tolerance, pod));
     }
     let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");

@@ -3,16 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
 
-use super::finding::Lookup;
-use super::note::Note;
-use super::pod::View;
-use super::symptom::{Due, Symptom};
-use super::words;
+use super::fault::Symptom;
+use super::pod_facts::View;
+use super::text;
 use crate::catalogue::Id;
+use crate::status::finding::Lookup;
+use crate::status::grace::Due;
+use crate::status::observed::kube_events::Note;
 
 /// Which end is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Run {
+pub(crate) enum Run {
     /// The container's present state.
     JustEnded,
     /// The one before its next start.
@@ -31,17 +32,17 @@ const NEVER_STARTS: &[&str] =
     &["executable file not found", "no such file or directory", "exec format error", "permission denied"];
 
 /// Whether the runtime's words mean that the process can never be started.
-pub(super) fn never_starts(message: &str) -> bool {
+pub(crate) fn never_starts(message: &str) -> bool {
     NEVER_STARTS.iter().any(|word| message.contains(word))
 }
 
 /// Whether the process was never started: `StartError` in containerd's words, the other in docker's.
-pub(super) fn cannot_start(terminated: &ContainerStateTerminated) -> bool {
+pub(crate) fn cannot_start(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
 }
 
 /// What the end of a container means.
-pub(super) fn symptom(
+pub(crate) fn symptom(
     view: &View,
     spec: &Container,
     status: &ContainerStatus,
@@ -63,10 +64,10 @@ pub(super) fn symptom(
         }
         Some(probe) => view.symptom(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
         None if is_out_of_memory(end) => {
-            view.symptom(Id::OutOfMemory, spec, words::ended(end), "killed for memory")
+            view.symptom(Id::OutOfMemory, spec, text::ended(end), "killed for memory")
         }
         None => {
-            let ended = words::ended(end);
+            let ended = text::ended(end);
             view.symptom(Id::CrashLoop, spec, &ended, &format!("crashed with {ended}"))
         }
     };
@@ -79,7 +80,7 @@ pub(super) fn symptom(
     };
     symptom
         .due(due)
-        .evidence(killer.map(|_| words::ended(end)))
+        .evidence(killer.map(|_| text::ended(end)))
         .evidence(limit(spec, killer, end))
         .evidence([restarted(view, restarts, end)])
         .lookup(Lookup::Log {
@@ -149,10 +150,10 @@ fn restarted(view: &View, restarts: i32, end: &ContainerStateTerminated) -> Stri
     match (began, finished) {
         (Some(began), Some(finished)) => format!(
             "{} in {}, last end at {}",
-            words::count(restarts, "restart"),
-            words::span(finished.duration_since(began)),
-            words::clock(finished)
+            text::count(restarts, "restart"),
+            text::span(finished.duration_since(began)),
+            text::clock(finished)
         ),
-        _ => words::count(restarts, "restart"),
+        _ => text::count(restarts, "restart"),
     }
 }

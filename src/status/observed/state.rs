@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
-use super::moment::Moments;
-use super::note::Notes;
+use super::first_seen::Moments;
+use super::kube_events::Notes;
 use crate::object::ObjectId;
 
 /// The kinds that are watched.
@@ -56,22 +56,22 @@ impl Watched {
 }
 
 /// Live objects of one kind by UID.
-pub(super) type Store<T> = BTreeMap<String, T>;
+pub(crate) type Store<T> = BTreeMap<String, T>;
 
 /// What the watches have shown.
 ///
 /// Events of objects that are not known are kept too: an event may arrive before its pod does.
 #[derive(Debug, Default)]
 pub struct World {
-    pub(super) deployments: Store<Deployment>,
-    pub(super) stateful_sets: Store<StatefulSet>,
-    pub(super) jobs: Store<Job>,
-    pub(super) replica_sets: Store<ReplicaSet>,
-    pub(super) pods: Store<Pod>,
-    pub(super) claims: Store<PersistentVolumeClaim>,
-    pub(super) endpoint_slices: Store<EndpointSlice>,
-    pub(super) notes: Notes,
-    pub(super) moments: Moments,
+    pub(crate) deployments: Store<Deployment>,
+    pub(crate) stateful_sets: Store<StatefulSet>,
+    pub(crate) jobs: Store<Job>,
+    pub(crate) replica_sets: Store<ReplicaSet>,
+    pub(crate) pods: Store<Pod>,
+    pub(crate) claims: Store<PersistentVolumeClaim>,
+    pub(crate) endpoint_slices: Store<EndpointSlice>,
+    pub(crate) notes: Notes,
+    pub(crate) moments: Moments,
     gone: BTreeSet<String>,
 }
 
@@ -167,12 +167,12 @@ impl World {
     }
 
     /// Whether a watched object was deleted.
-    pub(super) fn is_gone(&self, uid: &str) -> bool {
+    pub(crate) fn is_gone(&self, uid: &str) -> bool {
         self.gone.contains(uid)
     }
 
     /// The pods that an object controls, by name.
-    pub(super) fn pods_of(&self, owner: &str) -> Vec<&Pod> {
+    pub(crate) fn pods_of(&self, owner: &str) -> Vec<&Pod> {
         let mut pods: Vec<&Pod> =
             self.pods.values().filter(|pod| is_controlled_by(&pod.metadata, owner)).collect();
         pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -181,7 +181,7 @@ impl World {
 
     /// The `ReplicaSet`s that a Deployment controls, oldest first: of several that match its template the
     /// Deployment controller takes the first of this order (`FindNewReplicaSet`).
-    pub(super) fn replica_sets_of(&self, owner: &str) -> Vec<&ReplicaSet> {
+    pub(crate) fn replica_sets_of(&self, owner: &str) -> Vec<&ReplicaSet> {
         let mut sets: Vec<&ReplicaSet> =
             self.replica_sets.values().filter(|set| is_controlled_by(&set.metadata, owner)).collect();
         sets.sort_by(|a, b| order(&a.metadata).cmp(&order(&b.metadata)));
@@ -189,7 +189,7 @@ impl World {
     }
 
     /// The metadata of a watched object.
-    pub(super) fn metadata(&self, uid: &str) -> Option<&ObjectMeta> {
+    pub(crate) fn metadata(&self, uid: &str) -> Option<&ObjectMeta> {
         None.or_else(|| self.deployments.get(uid).map(|object| &object.metadata))
             .or_else(|| self.stateful_sets.get(uid).map(|object| &object.metadata))
             .or_else(|| self.jobs.get(uid).map(|object| &object.metadata))

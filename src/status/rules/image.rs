@@ -67,12 +67,12 @@ const ABSENT: &[&str] = &[
 ];
 
 /// Whether a waiting reason means that a pull failed.
-pub(super) fn is_pull_failure(reason: &str) -> bool {
+pub(crate) fn is_pull_failure(reason: &str) -> bool {
     PULL_FAILURES.contains(&reason)
 }
 
 /// The row of the catalogue for what a registry or runtime said about `image`.
-pub(super) fn classify(text: &str, image: &str) -> Id {
+pub(crate) fn classify(text: &str, image: &str) -> Id {
     let words = bare(text, image);
     let says = |group: &[&str]| group.iter().any(|word| words.contains(word));
     if says(IN_TROUBLE) {
@@ -102,7 +102,7 @@ fn bare(text: &str, image: &str) -> String {
 }
 
 /// A pull error without the kubelet's and the runtime's wrappers: what stands behind `rpc error: … desc = `.
-pub(super) fn gist(text: &str) -> &str {
+pub(crate) fn gist(text: &str) -> &str {
     let inner = text.split_once("rpc error: code = ").and_then(|(_, rest)| rest.split_once(" desc = "));
     inner.map_or(text, |(_, inner)| inner).trim()
 }

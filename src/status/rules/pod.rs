@@ -1,148 +1,19 @@
 //! One pod: its containers, its place, its volumes.
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-use super::container::{self, Outlook, Role};
-use super::note::Note;
-use super::symptom::{Due, Symptom};
-use super::tolerance::{Tolerance, after, later};
-use super::world::World;
-use super::{schedule, words};
+use super::container_status::{Outlook, Role};
+use super::fault::Symptom;
+use super::pod_facts::{PodOutlook, Purpose, View};
+use super::{container, scheduling, text};
 use crate::catalogue::Id;
-use crate::object::ObjectId;
-
-/// How a pod is.
-#[derive(Debug, Default)]
-pub(super) struct PodOutlook {
-    pub(super) ready: bool,
-    /// What it waits for, in few words.
-    pub(super) gap: Option<String>,
-    pub(super) symptoms: Vec<Symptom>,
-    /// Since when its containers without probes have run.
-    pub(super) up_since: Option<Timestamp>,
-}
-
-/// What the containers of a pod are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// They run for ever.
-    Serve,
-    /// They end.
-    Complete,
-}
-
-/// A pod with what is known about it.
-pub(super) struct View<'a> {
-    pub(super) world: &'a World,
-    pub(super) tolerance: &'a Tolerance,
-    pub(super) pod: &'a Pod,
-    pub(super) id: ObjectId,
-    uid: &'a str,
-}
-
-/// The identity of a live pod.
-pub(super) fn id_of(pod: &Pod) -> ObjectId {
-    ObjectId {
-        group: String::new(),
-        kind: "Pod".to_owned(),
-        namespace: pod.metadata.namespace.clone(),
-        name: pod.metadata.name.clone().unwrap_or_default(),
-    }
-}
-
-/// Whether the pod ended badly: `Failed` is the phase of evicted and refused pods too.
-pub(super) fn has_failed(pod: &Pod) -> bool {
-    phase(pod) == Some("Failed")
-}
-
-/// Whether the pod is being deleted.
-pub(super) fn is_stopping(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
-}
-
-/// Whether the pod ended well.
-pub(super) fn has_succeeded(pod: &Pod) -> bool {
-    phase(pod) == Some("Succeeded")
-}
-
-fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.phase.as_deref()
-}
-
-impl<'a> View<'a> {
-    pub(super) fn new(world: &'a World, tolerance: &'a Tolerance, pod: &'a Pod) -> Self {
-        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        Self { world, tolerance, pod, id: id_of(pod), uid }
-    }
-
-    /// A fault of one container.
-    pub(super) fn symptom(&self, id: Id, spec: &Container, message: impl Into<String>, gap: &str) -> Symptom {
-        Symptom::new(id, self.id.clone(), message, gap).container(&spec.name).born(self.born())
-    }
-
-    /// A fault of the whole pod.
-    pub(super) fn whole(&self, id: Id, message: &str, gap: &str) -> Symptom {
-        Symptom::new(id, self.id.clone(), message, gap).born(self.born())
-    }
-
-    /// The events about this pod.
-    pub(super) fn notes(&self) -> impl Iterator<Item = &'a Note> + use<'a> {
-        self.world.notes.about(self.uid)
-    }
-
-    /// The latest event about this pod with one of these reasons.
-    pub(super) fn latest(&self, reasons: &[&str]) -> Option<&'a Note> {
-        self.world.notes.latest(self.uid, reasons)
-    }
-
-    pub(super) fn condition(&self, kind: &str) -> Option<&'a PodCondition> {
-        self.pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
-    }
-
-    /// When the kubelet took the pod.
-    pub(super) fn started(&self) -> Option<Timestamp> {
-        self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.born())
-    }
-
-    fn born(&self) -> Option<Timestamp> {
-        self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
-    }
-
-    /// When the container was first seen in its present stage.
-    pub(super) fn seen(&self, container: &str) -> Option<Timestamp> {
-        self.world.moments.since(self.uid, container)
-    }
-
-    /// What the container's last failed pull said.
-    pub(super) fn pull_error(&self, container: &str) -> Option<&'a str> {
-        self.world.moments.pull_error(self.uid, container)
-    }
-
-    /// Since when the pod has not been ready.
-    pub(super) fn unready_since(&self) -> Option<Timestamp> {
-        let condition = self.condition("ContainersReady").filter(|condition| condition.status == "False")?;
-        condition.last_transition_time.as_ref().map(|time| time.0)
-    }
-
-    /// Since when a stage without a time of its own lasts: its event, its first sighting, or, for a pod older
-    /// than the run (whose beginning nobody watched), since it is not ready.
-    pub(super) fn since(&self, container: &str, event: Option<Timestamp>) -> Option<Timestamp> {
-        let older = self.started().is_some_and(|started| started < self.tolerance.started);
-        let unready = self.unready_since().filter(|_| older);
-        [event, self.seen(container), unready].into_iter().flatten().min()
-    }
-
-    /// The grace of what the kubelet retries by itself.
-    pub(super) fn retried(&self, container: &str) -> Due {
-        after(self.since(container, None), self.tolerance.image_pull)
-    }
-}
+use crate::status::grace::{Due, Tolerance, after, later};
+use crate::status::observed::state::World;
 
 /// Judges one pod.
-pub(super) fn look(world: &World, tolerance: &Tolerance, pod: &Pod, purpose: Purpose) -> PodOutlook {
+pub(crate) fn look(world: &World, tolerance: &Tolerance, pod: &Pod, purpose: Purpose) -> PodOutlook {
     let view = View::new(world, tolerance, pod);
-    if let Some(outlook) = schedule::unscheduled(&view) {
+    if let Some(outlook) = scheduling::unscheduled(&view) {
         return outlook;
     }
     let containers = containers(pod, purpose);
@@ -184,7 +55,8 @@ fn containers(pod: &Pod, purpose: Purpose) -> Vec<Part<'_>> {
     });
     let role = if purpose == Purpose::Complete { Role::Completes } else { Role::Runs };
     let main = spec.containers.iter().map(|container| (container, role));
-    let status = |name: &str| super::moment::statuses(pod).find(|status| status.name == name);
+    let status =
+        |name: &str| crate::status::observed::first_seen::statuses(pod).find(|status| status.name == name);
     init.chain(main).map(|(container, role)| (container, status(&container.name), role)).collect()
 }
 
@@ -192,7 +64,7 @@ fn containers(pod: &Pod, purpose: Purpose) -> Vec<Part<'_>> {
 fn not_set_up(view: &View) -> Option<Symptom> {
     let sandbox =
         view.condition("PodReadyToStartContainers").is_some_and(|condition| condition.status == "True");
-    let created = super::moment::statuses(view.pod).any(|status| {
+    let created = crate::status::observed::first_seen::statuses(view.pod).any(|status| {
         let waits = status.state.as_ref().and_then(|state| state.waiting.as_ref());
         waits.is_none_or(|waits| {
             !matches!(waits.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
@@ -215,7 +87,7 @@ fn not_set_up(view: &View) -> Option<Symptom> {
     } else {
         view.whole(Id::MountFailed, &failed.message, "a volume cannot be mounted").due(grace)
     };
-    Some(symptom.evidence([words::times(failed)]))
+    Some(symptom.evidence([text::times(failed)]))
 }
 
 /// `configmap "x" not found` of `MountVolume.SetUp failed for volume "config" : configmap "x" not found`.
@@ -232,19 +104,19 @@ fn readiness_gate(view: &View) -> Option<String> {
 }
 
 /// A pod that ended badly: evicted, refused by its node, or run out.
-pub(super) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom {
+pub(crate) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom {
     let view = View::new(world, tolerance, pod);
     let status = pod.status.as_ref();
     let reason = status.and_then(|status| status.reason.as_deref());
     let said = status.and_then(|status| status.message.as_deref());
-    let ended = super::moment::statuses(pod)
+    let ended = crate::status::observed::first_seen::statuses(pod)
         .filter_map(|status| status.state.as_ref()?.terminated.as_ref().map(|end| (status, end)))
         .find(|(_, end)| end.exit_code != 0);
     let message = match (reason, said, ended) {
         (Some(reason), Some(said), _) => format!("{reason}: {}", said.trim()),
         (Some(reason), None, _) => reason.to_owned(),
         (None, Some(said), _) => said.trim().to_owned(),
-        (None, None, Some((_, end))) => words::ended(end),
+        (None, None, Some((_, end))) => text::ended(end),
         (None, None, None) => "the pod's phase is Failed".to_owned(),
     };
     let gap = if reason == Some("Evicted") { "the pod was evicted" } else { "the pod failed" };
@@ -252,8 +124,8 @@ pub(super) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom
     match ended {
         Some((status, end)) => symptom
             .container(&status.name)
-            .evidence((reason.is_some() || said.is_some()).then(|| words::ended(end)))
-            .lookup(super::finding::Lookup::Log {
+            .evidence((reason.is_some() || said.is_some()).then(|| text::ended(end)))
+            .lookup(crate::status::finding::Lookup::Log {
                 pod: view.id.clone(),
                 container: status.name.clone(),
                 previous: false,
@@ -266,7 +138,7 @@ pub(super) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom
 const MAY_LINGER: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// A pod that is being deleted: when it counts as held, and by what.
-pub(super) fn held(world: &World, tolerance: &Tolerance, pod: &Pod) -> Option<Symptom> {
+pub(crate) fn held(world: &World, tolerance: &Tolerance, pod: &Pod) -> Option<Symptom> {
     let view = View::new(world, tolerance, pod);
     // The API server sets the deletion timestamp to the request's time plus the grace period.
     let deadline = later(pod.metadata.deletion_timestamp.as_ref()?.0, MAY_LINGER);
@@ -274,7 +146,7 @@ pub(super) fn held(world: &World, tolerance: &Tolerance, pod: &Pod) -> Option<Sy
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("(none)");
     let symptom = if finalizers.is_empty() {
         let message = format!("the pod's grace period is over and its node {node} has not stopped it");
-        let lost = view.latest(&["NodeNotReady", "TaintManagerEviction"]).map(words::times);
+        let lost = view.latest(&["NodeNotReady", "TaintManagerEviction"]).map(text::times);
         view.whole(Id::OldPodHeld, &message, "the old pod is stopping")
             .caused_by(node)
             .evidence(lost)

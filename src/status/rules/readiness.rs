@@ -5,20 +5,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateRunning, ContainerStatus, Probe};
 
-use super::container::Outlook;
-use super::finding::Lookup;
-use super::pod::View;
-use super::symptom::Due;
-use super::tolerance::later;
-use super::words;
+use super::container_status::Outlook;
+use super::pod_facts::View;
+use super::text;
 use crate::catalogue::Id;
+use crate::status::finding::Lookup;
+use crate::status::grace::{Due, later};
 
 /// The window of a readiness probe with a kubelet's default numbers, 3 failures 10 s apart. A probe that asks
 /// more often finds a slow start sooner, but that does not make it a fault.
 const SHORTEST_READINESS: Duration = Duration::from_secs(30);
 
 /// A running container that is not ready.
-pub(super) fn not_ready(
+pub(crate) fn not_ready(
     view: &View,
     spec: &Container,
     status: &ContainerStatus,
@@ -49,15 +48,15 @@ pub(super) fn not_ready(
         failed.map_or_else(|| format!("the {which} probe has not succeeded"), |note| note.message.clone());
     let gap = match status.restart_count {
         0 => "container not ready".to_owned(),
-        restarts => format!("container not ready after {}", words::count(restarts, "restart")),
+        restarts => format!("container not ready after {}", text::count(restarts, "restart")),
     };
     let symptom = view
         .symptom(Id::NotReady, spec, message, &gap)
         .caused_by(which)
         .due(due)
-        .evidence(failed.map(words::times))
+        .evidence(failed.map(text::times))
         .evidence([describe(which, probe)])
-        .evidence(began.map(|began| format!("running since {}", words::clock(began))));
+        .evidence(began.map(|began| format!("running since {}", text::clock(began))));
     Outlook::from(symptom.lookup(Lookup::Log {
         pod: view.id.clone(),
         container: spec.name.clone(),
@@ -108,7 +107,7 @@ fn describe(which: &str, probe: &Probe) -> String {
         "gRPC health".to_owned()
     };
     let period = probe.period_seconds.unwrap_or(10);
-    let failures = words::count(probe.failure_threshold.unwrap_or(3), "failure");
+    let failures = text::count(probe.failure_threshold.unwrap_or(3), "failure");
     format!("{which} probe: {what} every {period} s, {failures} allowed")
 }
 

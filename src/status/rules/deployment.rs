@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 
-use super::judge::Expected;
-use super::outlook::{Outlook, Pods, joined, settled};
-use super::pod::{self, Purpose};
-use super::refusal;
-use super::symptom::Symptom;
-use super::tolerance::Tolerance;
-use super::world::World;
+use super::fault::Symptom;
+use super::object_status::{Outlook, Pods, joined, settled};
+use super::pod_facts::{self, Purpose};
+use super::{admission, pod};
 use crate::catalogue::Id;
+use crate::status::grace::Tolerance;
+use crate::status::observed::state::World;
+use crate::status::verdict::Expected;
 
 /// A Deployment and what belongs to it.
 struct Rollout<'a> {
@@ -35,7 +35,7 @@ struct Counts {
 }
 
 /// Judges a Deployment as `kubectl rollout status` does, and says why it is not done.
-pub(super) fn look(
+pub(crate) fn look(
     world: &World,
     expected: &Expected,
     deployment: &Deployment,
@@ -56,7 +56,7 @@ pub(super) fn look(
 
 /// The `ReplicaSet` of the present template, as the controller finds it (`FindNewReplicaSet`). Its revision
 /// annotation would not do: under Recreate the Deployment carries the old number until the last old pod is gone.
-pub(super) fn new_replica_set<'a>(world: &'a World, deployment: &Deployment) -> Option<&'a ReplicaSet> {
+pub(crate) fn new_replica_set<'a>(world: &'a World, deployment: &Deployment) -> Option<&'a ReplicaSet> {
     let uid = deployment.metadata.uid.as_deref()?;
     let template = &deployment.spec.as_ref()?.template;
     world.replica_sets_of(uid).into_iter().find(|set| {
@@ -120,7 +120,8 @@ impl<'a> Rollout<'a> {
         let is_new = |set: &&ReplicaSet| new.is_some_and(|new| new.metadata.uid == set.metadata.uid);
         let old = world.replica_sets_of(uid).into_iter().filter(|set| !is_new(set));
         let old_pods = old.flat_map(|set| world.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
-        let old_pods = old_pods.filter(|pod| !pod::has_failed(pod) && !pod::has_succeeded(pod)).collect();
+        let old_pods =
+            old_pods.filter(|pod| !pod_facts::has_failed(pod) && !pod_facts::has_succeeded(pod)).collect();
         Self { world, expected, deployment, tolerance, new, old_pods, counts: Counts::of(deployment) }
     }
 
@@ -181,7 +182,7 @@ impl<'a> Rollout<'a> {
         } else if updated < wanted {
             format!("{updated} of {wanted} pods are new")
         } else if all > updated {
-            format!("{} to stop", super::words::count(all - updated, "old pod"))
+            format!("{} to stop", super::text::count(all - updated, "old pod"))
         } else {
             "not available yet".to_owned()
         }
@@ -210,7 +211,7 @@ impl<'a> Rollout<'a> {
         let since = since.as_ref().map(|time| time.0);
         let born = born.as_ref().map(|time| time.0);
         let message = message.unwrap_or_default();
-        Some(refusal::symptom(self.expected.id.clone(), message, since, born, self.tolerance))
+        Some(admission::symptom(self.expected.id.clone(), message, since, born, self.tolerance))
     }
 
     /// The controller gave up waiting, and says so about what we sent: under Recreate the condition of the

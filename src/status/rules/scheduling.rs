@@ -1,12 +1,12 @@
 //! Pods without a node.
 
-use super::finding::Lookup;
-use super::pod::{PodOutlook, View};
-use super::tolerance::after;
+use super::pod_facts::{PodOutlook, View};
 use crate::catalogue::Id;
+use crate::status::finding::Lookup;
+use crate::status::grace::after;
 
 /// The outlook of a pod that has no node yet; None when it has one.
-pub(super) fn unscheduled(view: &View) -> Option<PodOutlook> {
+pub(crate) fn unscheduled(view: &View) -> Option<PodOutlook> {
     if view.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
         return None;
     }

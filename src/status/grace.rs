@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::symptom::Due;
-
 /// `[deploy.tolerate]`, and the start of the run. All times are the API server's: where this computer's clock
 /// differs, the caller corrects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,4 +52,43 @@ pub(super) fn after(since: Option<Timestamp>, grace: Duration) -> Due {
 /// A time later by `span`, at most the end of time.
 pub(super) fn later(time: Timestamp, span: Duration) -> Timestamp {
     time.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// When a fault becomes final if nothing changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It cannot heal without a change.
+    Now,
+    /// Its grace ends then.
+    At(Timestamp),
+    /// Not by time: a number is not reached yet.
+    Never,
+}
+
+impl Due {
+    /// Not before `earliest`.
+    pub(crate) fn not_before(self, earliest: Timestamp) -> Self {
+        match self {
+            Due::Now => Due::At(earliest),
+            Due::At(time) => Due::At(time.max(earliest)),
+            Due::Never => Due::Never,
+        }
+    }
+
+    /// Whether the fault is final.
+    pub(crate) fn is_over(self, now: Timestamp) -> bool {
+        match self {
+            Due::Now => true,
+            Due::At(time) => time <= now,
+            Due::Never => false,
+        }
+    }
+
+    /// When to judge again although nothing happened.
+    pub(crate) fn recheck(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Due::At(time) if time > now => Some(time),
+            _ => None,
+        }
+    }
 }

@@ -6,42 +6,15 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus,
 };
 
-use super::pod::View;
-use super::symptom::{Due, Symptom};
-use super::tolerance::after;
-use super::{crash, image, probe, words};
+use super::container_status::{Outlook, Role};
+use super::fault::Symptom;
+use super::pod_facts::View;
+use super::{crash, image, readiness, text};
 use crate::catalogue::Id;
-
-/// What a container is for in its pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It must end well before the next one starts.
-    Init,
-    /// It must run: a main container, or an init container with `restartPolicy: Always`.
-    Runs,
-    /// It must run to its end: a Job's. The Job counts its failures.
-    Completes,
-}
-
-/// How a container is.
-#[derive(Debug)]
-pub(super) enum Outlook {
-    /// As it should be.
-    Fine,
-    /// On its way; the gap in few words.
-    Coming(String),
-    /// Faulty.
-    Faulty(Box<Symptom>),
-}
-
-impl From<Symptom> for Outlook {
-    fn from(symptom: Symptom) -> Self {
-        Self::Faulty(Box::new(symptom))
-    }
-}
+use crate::status::grace::{Due, after};
 
 /// Judges one container by its latest status.
-pub(super) fn look(view: &View, spec: &Container, status: Option<&ContainerStatus>, role: Role) -> Outlook {
+pub(crate) fn look(view: &View, spec: &Container, status: Option<&ContainerStatus>, role: Role) -> Outlook {
     let Some(status) = status else { return Outlook::Coming("waiting for the kubelet".into()) };
     match &status.state {
         Some(ContainerState { running: Some(running), .. }) => runs(view, spec, status, running, role),
@@ -64,7 +37,7 @@ fn runs(
         Role::Init => Outlook::Coming(format!("init container {} is running", spec.name)),
         Role::Completes => Outlook::Coming("running".into()),
         Role::Runs if status.ready => Outlook::Fine,
-        Role::Runs => probe::not_ready(view, spec, status, running),
+        Role::Runs => readiness::not_ready(view, spec, status, running),
     }
 }
 
@@ -78,7 +51,7 @@ fn ended(
     match role {
         Role::Init | Role::Completes if terminated.exit_code == 0 => Outlook::Fine,
         Role::Completes if !crash::cannot_start(terminated) => {
-            Outlook::Coming(format!("ended with {}", words::ended(terminated)))
+            Outlook::Coming(format!("ended with {}", text::ended(terminated)))
         }
         _ => crash::symptom(view, spec, status, terminated, crash::Run::JustEnded).into(),
     }
@@ -116,7 +89,7 @@ fn crash_loop(view: &View, spec: &Container, status: &ContainerStatus, message: 
     let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     match last {
         Some(last) if role == Role::Completes && !crash::cannot_start(last) => {
-            Outlook::Coming(format!("ended with {}", words::ended(last)))
+            Outlook::Coming(format!("ended with {}", text::ended(last)))
         }
         Some(last) => crash::symptom(view, spec, status, last, crash::Run::BackingOff).into(),
         None => view
@@ -158,7 +131,7 @@ fn pull_failure(view: &View, spec: &Container, message: &str) -> Symptom {
             ("the image cannot be pulled", after(since, view.tolerance.image_pull))
         }
     };
-    view.symptom(id, spec, words, gap).caused_by(image).due(due).evidence(failed.map(words::times))
+    view.symptom(id, spec, words, gap).caused_by(image).due(due).evidence(failed.map(text::times))
 }
 
 /// The kubelet cannot put the container's configuration together.
@@ -171,7 +144,7 @@ fn not_configured(view: &View, spec: &Container, message: &str) -> Symptom {
 }
 
 /// Whether the kubelet's words name a Secret, ConfigMap or key that does not exist.
-pub(super) fn names_missing_reference(message: &str) -> bool {
+pub(crate) fn names_missing_reference(message: &str) -> bool {
     let lower = message.to_lowercase();
     let names_one = lower.contains("secret") || lower.contains("configmap") || lower.contains("config key");
     let missing = ["not found", "couldn't find key", "non-existent"].iter().any(|word| lower.contains(word));
@@ -185,7 +158,7 @@ fn not_created(view: &View, spec: &Container, message: &str) -> Symptom {
 }
 
 /// Since when containers without readiness and startup probes have run: they must stay up for a while.
-pub(super) fn up_since(spec: &Container, status: Option<&ContainerStatus>) -> Option<Timestamp> {
+pub(crate) fn up_since(spec: &Container, status: Option<&ContainerStatus>) -> Option<Timestamp> {
     if spec.readiness_probe.is_some() || spec.startup_probe.is_some() {
         return None;
     }

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 
-use super::note::Note;
+use crate::status::observed::kube_events::Note;
 
 /// `exit code 137 (killed, SIGKILL)`.
-pub(super) fn ended(terminated: &ContainerStateTerminated) -> String {
+pub(crate) fn ended(terminated: &ContainerStateTerminated) -> String {
     let code = terminated.exit_code;
     match meaning(terminated.reason.as_deref(), code) {
         Some(meaning) => format!("exit code {code} ({meaning})"),
@@ -37,7 +37,7 @@ fn meaning(reason: Option<&str>, code: i32) -> Option<&'static str> {
 }
 
 /// `14 s`, `3 m 20 s`, `2 h 5 m`; under a second `0 s`.
-pub(super) fn span(duration: SignedDuration) -> String {
+pub(crate) fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
@@ -49,13 +49,13 @@ pub(super) fn span(duration: SignedDuration) -> String {
 }
 
 /// `1 restart`, `2 restarts`.
-pub(super) fn count(number: impl Into<i64>, noun: &str) -> String {
+pub(crate) fn count(number: impl Into<i64>, noun: &str) -> String {
     let number = number.into();
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `FailedMount, 4 times since 07:06:43Z`.
-pub(super) fn times(note: &Note) -> String {
+pub(crate) fn times(note: &Note) -> String {
     let first = clock(note.first);
     match note.count {
         0 | 1 => format!("{} at {first}", note.reason),
@@ -64,7 +64,7 @@ pub(super) fn times(note: &Note) -> String {
 }
 
 /// `07:06:43Z`: findings say when, not how long ago, so that the same finding reads the same later.
-pub(super) fn clock(time: Timestamp) -> String {
+pub(crate) fn clock(time: Timestamp) -> String {
     time.strftime("%H:%M:%SZ").to_string()
 }
 

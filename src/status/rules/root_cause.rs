@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::Finding;
-use super::symptom::Symptom;
+use super::fault::Symptom;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::status::finding::Finding;
 
 /// A final fault and the object of the set that shows it.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) of: ObjectId,
+pub(crate) struct Fault {
+    pub(crate) of: ObjectId,
     /// How many pods that object wants.
-    pub(super) wanted: usize,
-    pub(super) symptom: Symptom,
+    pub(crate) wanted: usize,
+    pub(crate) symptom: Symptom,
 }
 
 /// How near the root a cause is: what is lower brings about what is higher.
-pub(super) fn depth(id: Id) -> u8 {
+pub(crate) fn depth(id: Id) -> u8 {
     match id {
         Id::Deleted => 0,
         Id::MissingReference => 1,
@@ -39,7 +39,7 @@ pub(super) fn depth(id: Id) -> u8 {
 }
 
 /// One finding for each cause, the root first.
-pub(super) fn collapse(mut faults: Vec<Fault>) -> Vec<Finding> {
+pub(crate) fn collapse(mut faults: Vec<Fault>) -> Vec<Finding> {
     let consequences: BTreeSet<usize> =
         (0..faults.len()).filter(|index| follows_from_another(&faults, *index)).collect();
     let mut index = 0;

@@ -26,10 +26,10 @@ struct Moment {
 
 /// First sightings by pod UID and container name.
 #[derive(Debug, Default)]
-pub(super) struct Moments(BTreeMap<String, BTreeMap<String, Moment>>);
+pub(crate) struct Moments(BTreeMap<String, BTreeMap<String, Moment>>);
 
 impl Moments {
-    pub(super) fn observe(&mut self, uid: &str, pod: &Pod, seen: Timestamp) {
+    pub(crate) fn observe(&mut self, uid: &str, pod: &Pod, seen: Timestamp) {
         let known = self.0.entry(uid.to_owned()).or_default();
         for status in statuses(pod) {
             let stage = Stage::of(status);
@@ -44,23 +44,23 @@ impl Moments {
         }
     }
 
-    pub(super) fn forget(&mut self, uid: &str) {
+    pub(crate) fn forget(&mut self, uid: &str) {
         self.0.remove(uid);
     }
 
     /// When the container was first seen in its present stage.
-    pub(super) fn since(&self, uid: &str, container: &str) -> Option<Timestamp> {
+    pub(crate) fn since(&self, uid: &str, container: &str) -> Option<Timestamp> {
         self.0.get(uid)?.get(container).map(|moment| moment.since)
     }
 
     /// What the last failed pull said, while pulls fail.
-    pub(super) fn pull_error(&self, uid: &str, container: &str) -> Option<&str> {
+    pub(crate) fn pull_error(&self, uid: &str, container: &str) -> Option<&str> {
         self.0.get(uid)?.get(container)?.pull_error.as_deref()
     }
 }
 
 /// The statuses of all containers, init containers first.
-pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
@@ -84,7 +84,7 @@ impl Stage {
                 Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
                     Self::NotCreated
                 }
-                Some(reason) if super::image::is_pull_failure(reason) => Self::PullFails,
+                Some(reason) if crate::status::rules::image::is_pull_failure(reason) => Self::PullFails,
                 _ => Self::Created,
             },
             _ => Self::Created,

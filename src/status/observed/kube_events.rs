@@ -10,22 +10,22 @@ use serde_json::Value;
 
 /// One event, with its repetitions.
 #[derive(Debug, Clone)]
-pub(super) struct Note {
-    pub(super) reason: String,
-    pub(super) message: String,
+pub(crate) struct Note {
+    pub(crate) reason: String,
+    pub(crate) message: String,
     /// `openhands` of the field path `spec.containers{openhands}`.
-    pub(super) container: Option<String>,
-    pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
-    pub(super) count: u32,
+    pub(crate) container: Option<String>,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) count: u32,
 }
 
 /// Events by the UID of the object that they are about, then by their own.
 #[derive(Debug, Default)]
-pub(super) struct Notes(BTreeMap<String, BTreeMap<String, Note>>);
+pub(crate) struct Notes(BTreeMap<String, BTreeMap<String, Note>>);
 
 impl Notes {
-    pub(super) fn put(&mut self, event: &Value) -> Result<(), serde_json::Error> {
+    pub(crate) fn put(&mut self, event: &Value) -> Result<(), serde_json::Error> {
         let event = Event::deserialize(event)?;
         let uid = event.metadata.uid.clone();
         let uid = uid.ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))?;
@@ -36,24 +36,24 @@ impl Notes {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, uid: &str) {
+    pub(crate) fn remove(&mut self, uid: &str) {
         self.0.retain(|_, notes| {
             notes.remove(uid);
             !notes.is_empty()
         });
     }
 
-    pub(super) fn forget_subject(&mut self, subject: &str) {
+    pub(crate) fn forget_subject(&mut self, subject: &str) {
         self.0.remove(subject);
     }
 
     /// The events about an object.
-    pub(super) fn about(&self, subject: &str) -> impl Iterator<Item = &Note> {
+    pub(crate) fn about(&self, subject: &str) -> impl Iterator<Item = &Note> {
         self.0.get(subject).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The latest event about an object with one of these reasons.
-    pub(super) fn latest(&self, subject: &str, reasons: &[&str]) -> Option<&Note> {
+    pub(crate) fn latest(&self, subject: &str, reasons: &[&str]) -> Option<&Note> {
         self.about(subject)
             .filter(|note| reasons.contains(&note.reason.as_str()))
             .max_by_key(|note| note.last)

@@ -4,66 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::collapse::{self, Fault};
-use super::finding::Finding;
-use super::outlook::{Outlook, joined};
-use super::symptom::Symptom;
-use super::tolerance::{Tolerance, later};
-use super::world::{Watched, World};
-use super::{claim, deployment, words, workload};
+use super::grace::{Tolerance, later};
+use super::observed::state::{Watched, World};
+use super::rules::fault::Symptom;
+use super::rules::object_status::{Outlook, joined};
+use super::rules::root_cause::{self, Fault};
+use super::rules::{claim, deployment, text, workload};
+use super::verdict::{Expected, Judgement, ObjectState, Verdict};
 use crate::catalogue::Id;
-use crate::object::ObjectId;
-
-/// An object of the set, as the server confirmed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// Which.
-    pub id: ObjectId,
-    /// Its UID: an object of the same name made later is another one.
-    pub uid: String,
-    /// The generation that our PATCH returned, or that the list showed.
-    pub generation: i64,
-    /// Our PATCH changed it in this run.
-    pub changed: bool,
-}
-
-/// What the live objects amount to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
-    /// One for each expected object, in their order.
-    pub objects: Vec<ObjectState>,
-    /// What is final: the root cause first, one for each cause.
-    pub findings: Vec<Finding>,
-    /// What will be final when its grace is over.
-    pub pending: Vec<Finding>,
-    /// What follows.
-    pub verdict: Verdict,
-}
-
-/// How one object is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectState {
-    /// Which.
-    pub id: ObjectId,
-    /// Whether it is as it should be.
-    pub ready: bool,
-    /// The state, and the gap if there is one: `1/1`, `0/1: pulling image`.
-    pub message: String,
-}
-
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// All objects are as they should be.
-    Ready,
-    /// Not yet.
-    Waiting {
-        /// When to judge again although nothing happened: a grace runs out.
-        until: Option<Timestamp>,
-    },
-    /// At least one cause is final.
-    Failed,
-}
 
 /// What is older than this run and faulty may have been mended by it (a Secret that was missing): the kubelet
 /// needs its next round to notice. Nothing of the kind is waited for when the run changed nothing.
@@ -95,7 +43,7 @@ pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: T
         }
         objects.push(ObjectState { id: one.id.clone(), ready: outlook.ready, message: outlook.message });
     }
-    let findings = collapse::collapse(faults);
+    let findings = root_cause::collapse(faults);
     let verdict = if !findings.is_empty() {
         Verdict::Failed
     } else if objects.iter().all(|object| object.ready) {
@@ -150,7 +98,7 @@ fn deleted(world: &World, expected: &Expected) -> Option<Outlook> {
     let deletion = metadata.deletion_timestamp.as_ref()?;
     let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
     let held = (!finalizers.is_empty()).then(|| format!("held by the finalizer {}", finalizers.join(", ")));
-    let since = format!("deletion timestamp {}", words::clock(deletion.0));
+    let since = format!("deletion timestamp {}", text::clock(deletion.0));
     let symptom =
         fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(held);
     Some(Outlook::faulty("deleting", symptom))
@@ -159,6 +107,7 @@ fn deleted(world: &World, expected: &Expected) -> Option<Outlook> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ObjectId;
     use serde_json::{Value, json};
 
     fn at(second: i64) -> Timestamp {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::symptom::{Due, Symptom};
-use super::tolerance::{Tolerance, after};
+use super::fault::Symptom;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::status::grace::{Due, Tolerance, after};
 
 /// What a refusal is, by the server's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Refusal {
 }
 
 /// The fault of a workload whose pods are refused since then.
-pub(super) fn symptom(
+pub(crate) fn symptom(
     workload: ObjectId,
     message: &str,
     since: Option<Timestamp>,

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodSpec};
 
-use super::outlook::Outlook;
-use super::pod;
-use super::symptom::Symptom;
-use super::tolerance::{Tolerance, after};
-use super::world::World;
+use super::fault::Symptom;
+use super::object_status::Outlook;
+use super::pod_facts;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::status::grace::{Tolerance, after};
+use crate::status::observed::state::World;
 
 /// Judges a claim.
-pub(super) fn look(
+pub(crate) fn look(
     world: &World,
     id: &ObjectId,
     claim: &PersistentVolumeClaim,
@@ -60,7 +60,7 @@ fn pending(world: &World, id: &ObjectId, claim: &PersistentVolumeClaim, toleranc
         Some(("ProvisioningFailed", note)) => {
             let symptom = fault(Id::ProvisioningFailed, &note.message, "its volume cannot be provisioned");
             let due = after(Some(note.first), tolerance.image_pull);
-            Outlook::faulty("Pending", symptom.due(due).evidence([super::words::times(note)]))
+            Outlook::faulty("Pending", symptom.due(due).evidence([super::text::times(note)]))
         }
         _ if class.is_empty() && !prebound => {
             let said = last.filter(|note| note.reason == "FailedBinding").map(|note| note.message.as_str());
@@ -89,8 +89,8 @@ fn has_consumer(world: &World, claim: &PersistentVolumeClaim) -> bool {
     let here = |other: &Option<String>| other.as_deref() == namespace;
     let by_pod = world.pods.values().any(|pod| {
         here(&pod.metadata.namespace)
-            && !pod::has_failed(pod)
-            && !pod::has_succeeded(pod)
+            && !pod_facts::has_failed(pod)
+            && !pod_facts::has_succeeded(pod)
             && mounts(pod.spec.as_ref(), name)
     });
     let by_deployment = world.deployments.values().any(|deployment| {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::collapse::depth;
-use super::pod::{self, PodOutlook, Purpose};
-use super::symptom::{Due, Symptom};
-use super::tolerance::{Tolerance, later};
-use super::world::World;
+use super::fault::Symptom;
+use super::pod;
+use super::pod_facts::{self, PodOutlook, Purpose};
+use super::root_cause::depth;
 use crate::catalogue::Id;
+use crate::status::grace::{Due, Tolerance, later};
+use crate::status::observed::state::World;
 
 /// How long containers without readiness and startup probes must have run: a crash-looper without probes is
 /// ready for a moment in each of its rounds.
@@ -18,55 +19,58 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 /// How one object of the set is.
 #[derive(Debug, Default)]
-pub(super) struct Outlook {
-    pub(super) ready: bool,
+pub(crate) struct Outlook {
+    pub(crate) ready: bool,
     /// `1/1`, `Bound`; with the gap behind a colon when it is not ready.
-    pub(super) message: String,
-    pub(super) symptoms: Vec<Symptom>,
+    pub(crate) message: String,
+    pub(crate) symptoms: Vec<Symptom>,
     /// Ready only if nothing changes until then.
-    pub(super) settles: Option<Timestamp>,
+    pub(crate) settles: Option<Timestamp>,
     /// How many pods it wants.
-    pub(super) wanted: usize,
+    pub(crate) wanted: usize,
 }
 
 impl Outlook {
-    pub(super) fn ready(message: impl Into<String>) -> Self {
+    pub(crate) fn ready(message: impl Into<String>) -> Self {
         Self { ready: true, message: message.into(), ..Self::default() }
     }
 
-    pub(super) fn waiting(message: impl Into<String>) -> Self {
+    pub(crate) fn waiting(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    pub(super) fn faulty(state: &str, symptom: Symptom) -> Self {
+    pub(crate) fn faulty(state: &str, symptom: Symptom) -> Self {
         Self { message: joined(state, &symptom.gap), symptoms: vec![symptom], ..Self::default() }
     }
 }
 
 /// When containers without probes that have run since then may be believed.
-pub(super) fn settled(since: Timestamp) -> Timestamp {
+pub(crate) fn settled(since: Timestamp) -> Timestamp {
     later(since, SETTLED)
 }
 
 /// `0/1: pulling image`.
-pub(super) fn joined(state: &str, gap: &str) -> String {
+pub(crate) fn joined(state: &str, gap: &str) -> String {
     format!("{state}: {gap}")
 }
 
 /// The pods of one revision of a workload.
-pub(super) struct Pods<'a> {
+pub(crate) struct Pods<'a> {
     /// By name; neither failed nor being deleted.
-    pub(super) live: Vec<(&'a Pod, PodOutlook)>,
+    pub(crate) live: Vec<(&'a Pod, PodOutlook)>,
     /// What is wrong, the failed ones included.
-    pub(super) symptoms: Vec<Symptom>,
+    pub(crate) symptoms: Vec<Symptom>,
 }
 
 impl<'a> Pods<'a> {
-    pub(super) fn of(world: &World, tolerance: &Tolerance, pods: Vec<&'a Pod>, purpose: Purpose) -> Self {
-        let (failed, running): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod::has_failed(pod));
+    pub(crate) fn of(world: &World, tolerance: &Tolerance, pods: Vec<&'a Pod>, purpose: Purpose) -> Self {
+        let (failed, running): (Vec<_>, Vec<_>) =
+            pods.into_iter().partition(|pod| pod_facts::has_failed(pod));
         let mut live = Vec::new();
         let mut symptoms = Vec::new();
-        for pod in running.into_iter().filter(|pod| !pod::is_stopping(pod) && !pod::has_succeeded(pod)) {
+        for pod in
+            running.into_iter().filter(|pod| !pod_facts::is_stopping(pod) && !pod_facts::has_succeeded(pod))
+        {
             let mut outlook = pod::look(world, tolerance, pod, purpose);
             symptoms.append(&mut outlook.symptoms);
             live.push((pod, outlook));
@@ -82,7 +86,7 @@ impl<'a> Pods<'a> {
 
     /// What the workload waits for: its worst fault, else what its first pod waits for. A pod that ended is
     /// mentioned last, its successor is on its way.
-    pub(super) fn gap(&self, symptoms: &[Symptom]) -> Option<String> {
+    pub(crate) fn gap(&self, symptoms: &[Symptom]) -> Option<String> {
         let worst =
             symptoms.iter().min_by_key(|symptom| depth(symptom.finding.id)).map(|it| (it, it.gap.clone()));
         let coming = || self.live.iter().find_map(|(_, outlook)| outlook.gap.clone());
@@ -94,7 +98,7 @@ impl<'a> Pods<'a> {
     }
 
     /// Since when all containers without probes have run.
-    pub(super) fn up_since(&self) -> Option<Timestamp> {
+    pub(crate) fn up_since(&self) -> Option<Timestamp> {
         self.live.iter().filter_map(|(_, outlook)| outlook.up_since).max()
     }
 }
