@@ -15,7 +15,7 @@ use handsctl::provider::{
     Choice, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options, Removed, Started,
     Wanted, choose, down, made_context, status, up,
 };
-use handsctl::settings::ours::Provider;
+use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tempfile::TempDir;
 

@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Modules without a clock, an environment, a stream, a process or a network.
 const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error"];
 /// The one file of the pure modules that reads.
-const READS: &str = "settings/read.rs";
+const READS: &str = "settings/load/read.rs";
 /// What pure code never names.
 const EFFECTS: &[&str] = &[
     "tokio",

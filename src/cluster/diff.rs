@@ -23,7 +23,7 @@ use crate::plan::inventory::prune;
 use crate::plan::ownership::conflict::{self, Cause, Conflict};
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
-use crate::settings::ours::OwnershipRule;
+use crate::settings::handsctl::OwnershipRule;
 use crate::status::{self, World};
 
 /// Requests on their way at the same time, as in an apply.

@@ -18,7 +18,7 @@ use crate::plan::inventory::members;
 use crate::plan::ownership::adoption;
 use crate::plan::ownership::conflict::{self, Cause, Conflict};
 use crate::plan::ownership::policy::Ownership;
-use crate::settings::ours::OwnershipRule;
+use crate::settings::handsctl::OwnershipRule;
 
 /// How often a member is sent at most, where its object changes between a look at it and the next request.
 const ATTEMPTS: u32 = 5;

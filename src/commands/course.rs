@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
 use crate::object::ObjectId;
 use crate::plan::inventory::revision::{Content, Outcome};
-use crate::settings::ours::Profile;
+use crate::settings::handsctl::Profile;
 
 /// A run through the set: apply, follow, prune.
 #[derive(Clone, Copy)]

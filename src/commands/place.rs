@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::cluster::reach::Door;
 use crate::provider::Ports;
 use crate::settings::Settings;
-use crate::settings::ours::{Expose, Ingress};
+use crate::settings::handsctl::{Expose, Ingress};
 
 /// Where the application can be reached, by what was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::plan::manifests::{extra_manifests, stop_signal};
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::settings::Settings;
-use crate::settings::ours::Profile;
+use crate::settings::handsctl::Profile;
 use crate::status;
 
 /// What the set is to be.

@@ -14,7 +14,7 @@ use crate::cluster::track::Rollout;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::settings::AppVersion;
-use crate::settings::ours::Profile;
+use crate::settings::handsctl::Profile;
 
 /// How long a door of our own may take to open: the controller has to notice the Ingress and its endpoints.
 const OPENING: Duration = Duration::from_secs(20);

@@ -8,7 +8,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::event::Event;
 use crate::settings::Settings;
-use crate::settings::ours::{RollbackOnFailure, Strategy};
+use crate::settings::handsctl::{RollbackOnFailure, Strategy};
 
 /// What is in the way of every revision alike: a door that does not open, an old pod that does not go, somebody who
 /// deletes what is applied.

@@ -12,7 +12,7 @@ use crate::cluster::application::{Application, Question, Reply, Silence};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, KEY, Lack, Seed};
-use crate::settings::secret::{Redacted, SecretSource};
+use crate::settings::secrets::value::{Redacted, SecretSource};
 
 /// The application's own settings.
 const SETTINGS: &str = "/api/settings";

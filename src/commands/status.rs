@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::inventory::revision::{self, Outcome, Revision};
 use crate::report::{Output, Streams, age};
-use crate::settings::ours::Profile;
+use crate::settings::handsctl::Profile;
 use crate::status::{self, Finding, Gauge, Health, HealthVerdict, Measured, judge};
 
 /// Everything that `status` has found out.

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::object::kind::KindInfo;
 use crate::object::{ObjectId, labels};
 use crate::settings::Settings;
-use crate::settings::ours::{Expose, LimitRange, Profile};
-use crate::settings::secret::SecretSource;
+use crate::settings::handsctl::{Expose, LimitRange, Profile};
+use crate::settings::secrets::value::SecretSource;
 
 /// Plans the set. `kinds` is what a server said of the kinds of the user's own objects
 /// ([`super::manifests::extra_manifests::unknown_kinds`]).

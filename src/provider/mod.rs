@@ -25,7 +25,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 
-pub use crate::settings::ours::Provider;
+pub use crate::settings::handsctl::Provider;
 pub use environment::{Environment, ExplicitFolder};
 pub use status::{ClusterStatus, Condition, Details};
 pub use this_process::{Process, is_gone};

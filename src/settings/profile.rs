@@ -1,7 +1,7 @@
 //! What a profile sets where nobody else does.
 
-use super::ours::Profile;
-use super::secret::SecretSource;
+use super::handsctl::Profile;
+use super::secrets::value::SecretSource;
 
 /// Name of the file with the key of a Google Cloud account.
 pub(super) const KEY_FILE: &str = "key.json";

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::event::{Event, Finished};
 use crate::provider::{self, Condition, Environment, Removed};
 use crate::report::Streams;
-use crate::settings::ours::Provider;
+use crate::settings::handsctl::Provider;
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 

@@ -12,7 +12,7 @@ use crate::event::Phase;
 use crate::plan::manifests::ingress_controller::Controller;
 use crate::provider::{Amount, Maker};
 use crate::settings::Settings;
-use crate::settings::ours::Ingress;
+use crate::settings::handsctl::Ingress;
 
 /// Makes the controller that the configuration asks for; where it asks for none, what is there is left alone.
 pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> {

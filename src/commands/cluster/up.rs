@@ -14,7 +14,7 @@ use crate::event::{Event, Events, Finished};
 use crate::provider::{self, Amount, Choice, Environment, Load, LocalCluster, Maker, Options, Ports, Wanted};
 use crate::report::Streams;
 use crate::settings::format::Quantity;
-use crate::settings::{Settings, ours};
+use crate::settings::{Settings, handsctl};
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
@@ -125,7 +125,7 @@ fn load(settings: &Settings) -> Load {
 }
 
 /// With provider = "existing" nothing says which cluster is meant but a context.
-fn needs_context(global: &Global, cluster: &ours::Cluster) -> Result<()> {
+fn needs_context(global: &Global, cluster: &handsctl::Cluster) -> Result<()> {
     if global.context.is_some() || cluster.context.is_some() || global.in_cluster {
         return Ok(());
     }
@@ -138,7 +138,7 @@ fn needs_context(global: &Global, cluster: &ours::Cluster) -> Result<()> {
 }
 
 /// `up` and `cluster …` never touch a cluster that handsctl did not make.
-fn refuse_other_context(global: &Global, cluster: &ours::Cluster, made: &str) -> Result<()> {
+fn refuse_other_context(global: &Global, cluster: &handsctl::Cluster, made: &str) -> Result<()> {
     let named = global.context.as_deref().or(cluster.context.as_deref()).filter(|context| *context != made);
     match named {
         None => Ok(()),

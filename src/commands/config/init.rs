@@ -8,7 +8,7 @@ use crate::cli::{self, ConfigInitArgs};
 use crate::error::{Error, Kind};
 use crate::report::Streams;
 use crate::settings::Manual;
-use crate::settings::ours::Profile;
+use crate::settings::handsctl::Profile;
 
 /// Runs `config init`.
 pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {

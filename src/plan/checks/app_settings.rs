@@ -5,8 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::settings::Settings;
-use crate::settings::ours::SeedSettings;
-use crate::settings::secret::SecretSource;
+use crate::settings::handsctl::SeedSettings;
+use crate::settings::secrets::value::SecretSource;
 
 /// The variable that `[llm] api_key` becomes.
 pub const KEY: &str = "LLM_API_KEY";
@@ -115,7 +115,7 @@ impl Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::secret::Redacted;
+    use crate::settings::secrets::value::Redacted;
 
     fn seed(when: SeedSettings, key: bool) -> Seed {
         Seed {

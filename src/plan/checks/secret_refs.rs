@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::settings::Settings;
-use crate::settings::secret::SecretSource;
+use crate::settings::secrets::value::SecretSource;
 
 /// A Secret, and what it is named for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use crate::object::kind::{KindInfo, ROUTE};
 use crate::object::labels::MANAGER;
 use crate::plan::desired::Member;
 use crate::settings::Settings;
-use crate::settings::extra::ExtraObject;
-use crate::settings::ours::Expose;
+use crate::settings::extra_manifests::ExtraObject;
+use crate::settings::handsctl::Expose;
 
 /// A kind as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

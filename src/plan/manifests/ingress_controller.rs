@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::object::labels::MANAGER;
 use crate::plan::build::member;
 use crate::plan::desired::Member;
-use crate::settings::ours::Ingress;
+use crate::settings::handsctl::Ingress;
 
 /// The release that handsctl is tested with.
 const TRAEFIK_IMAGE: &str = "docker.io/library/traefik:v3.6.12";

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::object::labels::{self, Component};
 use crate::settings::format::Quantity;
-use crate::settings::ours::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
+use crate::settings::handsctl::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
 
 /// `tolerations` of a pod.
 pub(crate) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::settings::ours::OnStop;
+use crate::settings::handsctl::OnStop;
 
 /// On the pod template where the application is told that it stops.
 pub const ANNOTATION: &str = "handsctl.dev/on-stop";

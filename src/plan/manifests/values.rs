@@ -11,8 +11,8 @@ use super::{scheduling, stop_signal};
 use crate::object::labels::{self, Component};
 use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
-use crate::settings::ours::{Expose, OnStop, ResourceList, Strategy};
-use crate::settings::secret::SecretSource;
+use crate::settings::handsctl::{Expose, OnStop, ResourceList, Strategy};
+use crate::settings::secrets::value::SecretSource;
 
 /// Names that depend on content.
 pub(crate) struct Names {

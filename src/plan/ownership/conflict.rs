@@ -8,7 +8,7 @@ use crate::object::ObjectId;
 use crate::object::field_path::{FieldPath, Owner};
 use crate::object::kind::SECRET;
 use crate::plan::desired::Member;
-use crate::settings::ours::OwnershipRule;
+use crate::settings::handsctl::OwnershipRule;
 
 /// A value in the table is at most this many characters long.
 const LONGEST: usize = 32;

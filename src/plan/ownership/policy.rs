@@ -9,7 +9,7 @@ use crate::object::item_selector::ItemSelector;
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::desired::{Member, Plan};
 use crate::settings::format::OwnedField;
-use crate::settings::ours::OwnershipRule;
+use crate::settings::handsctl::OwnershipRule;
 
 /// What is done about fields and objects of others.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// An IP address: `127.0.0.1`, `0.0.0.0`, `::1`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Lengths of time.
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// A length of time as Go writes it: `15s`, `10m`, `1h30m`, `500ms`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,8 +1,9 @@
 //! Fields of objects, written as the API server writes them when server-side apply meets a conflict
 //! (`PathElement.String` of structured-merge-diff).
 
+use super::error::FormatError;
 use super::name::DnsName;
-use super::{FormatError, formatted};
+use super::newtype::formatted;
 use crate::object::item_selector::ItemSelector;
 
 /// A field of an object of the set: `deployment/openhands:spec.replicas`. The kind is lowercase and may carry its

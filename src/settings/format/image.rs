@@ -1,6 +1,7 @@
 //! References to images.
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// A reference to an image: `registry/path:tag`, `registry/path@sha256:…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! Names of objects, labels and environment variables, by the rules of apimachinery's `validation` package.
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// A text type whose `parse` is a function over the text alone.
 macro_rules! name {

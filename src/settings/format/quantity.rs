@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// An amount of a resource: `500m`, `2`, `1Gi`.
 #[derive(Debug, Clone)]

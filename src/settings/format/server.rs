@@ -1,8 +1,9 @@
 //! Servers that the application calls, and programs that it starts, by the rules of
 //! `openhands/core/config/mcp_config.py`.
 
+use super::error::FormatError;
 use super::name::name;
-use super::{FormatError, formatted};
+use super::newtype::formatted;
 
 name!(
     /// `http://HOST…` or `https://HOST…`.

@@ -1,6 +1,7 @@
 //! Versions of Kubernetes.
 
-use super::{FormatError, formatted};
+use super::error::FormatError;
+use super::newtype::formatted;
 
 /// A release of Kubernetes: `v1.34.4`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

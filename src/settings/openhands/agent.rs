@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
 use super::condenser::Condenser;
+use super::free_table::FreeTable;
 
 /// The agent that is used where no other is named, and named ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

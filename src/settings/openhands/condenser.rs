@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
+use super::free_table::FreeTable;
 
 /// How long conversations are shortened. Where the table is absent, `core.enable_default_condenser` has them
 /// summarized; where it is there and not understood, they are not shortened at all.

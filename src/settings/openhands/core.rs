@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::format::HttpUrl;
-use crate::settings::secret::Secret;
+use crate::settings::secrets::value::Secret;
 
 /// What runs sandboxes. OpenHands has others; handsctl deploys only this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

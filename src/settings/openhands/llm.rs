@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
+use super::free_table::FreeTable;
 use crate::settings::format::HttpUrl;
-use crate::settings::secret::Secret;
+use crate::settings::secrets::value::Secret;
 
 /// The model that is used where no other is named, and named ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::format::{Program, ServerName, ServerUrl, VariableName};
-use crate::settings::secret::{Secret, Value};
+use crate::settings::secrets::value::{Secret, Value};
 
 /// Servers of the Model Context Protocol, whose tools the agent has. Keys hold their values in a Secret; a list
 /// that has one is moved there as a whole.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
+use super::free_table::FreeTable;
 
 /// Which model answers what.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FreeTable;
+use super::free_table::FreeTable;
 use crate::settings::format::{ImageRef, VariableName};
-use crate::settings::secret::{Secret, Value};
+use crate::settings::secrets::value::{Secret, Value};
 
 /// What conversations run in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

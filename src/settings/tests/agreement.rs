@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::read_text;
+use crate::settings::format::known;
+use crate::settings::handsctl::{Cluster, Deploy};
+use crate::settings::load::schema::{Key, Other, Shape, TableShape, schema_shape};
 use crate::settings::openhands::Kubernetes;
-use crate::settings::ours::{Cluster, Deploy};
-use crate::settings::shape::{Key, Other, Shape, TableShape};
-use crate::settings::{format, schema_shape};
 
 fn shape() -> std::sync::Arc<TableShape> {
     schema_shape().expect("the schema is understood")
@@ -181,7 +181,7 @@ fn every_format_is_checked_and_every_alias_is_allowed() {
         let mut found = Vec::new();
         formats(&key.shape, &mut found);
         for known in found {
-            assert!(format::noun(known).is_some(), "{name}: {known}");
+            assert!(known::noun(known).is_some(), "{name}: {known}");
             count += 1;
         }
         if let Shape::Text { allowed, .. } = &key.shape {
@@ -215,7 +215,7 @@ fn every_key_has_a_description() {
             walk(key, &path, missing);
         }
     }
-    let schema = crate::settings::json_schema();
+    let schema = crate::settings::load::schema::json_schema();
     let mut missing = Vec::new();
     walk(&schema, "", &mut missing);
     for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! What the application gets.
 
 use super::{read_set, read_text};
-use crate::settings::effective::Origin;
+use crate::settings::resolved::Origin;
 
 #[test]
 fn what_it_needs_is_added_and_ours_and_secrets_are_not_there() {

@@ -1,9 +1,9 @@
 //! Which layer wins, and how each is read.
 
 use super::{all_rendered, folder, read_set, read_text, variables};
-use crate::settings::effective::Origin;
-use crate::settings::read::{Flags, Loaded, Request, read, read_without_secrets};
-use crate::settings::secret::SecretSource;
+use crate::settings::load::read::{Flags, Loaded, Request, read, read_without_secrets};
+use crate::settings::resolved::Origin;
+use crate::settings::secrets::value::SecretSource;
 
 fn origin(loaded: &Loaded, key: &str) -> (String, Origin) {
     let setting = loaded.settings.origins().into_iter().find(|setting| setting.key == key);

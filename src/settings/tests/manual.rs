@@ -1,8 +1,8 @@
 //! The manual and the file to begin with say what the types say.
 
 use super::{folder, read_text};
-use crate::settings::manual::{Manual, ValueForm};
-use crate::settings::read::{Request, read_without_secrets};
+use crate::settings::docs::reference::{Manual, ValueForm};
+use crate::settings::load::read::{Request, read_without_secrets};
 
 #[test]
 fn an_article_says_what_the_types_say() {
@@ -47,7 +47,7 @@ fn the_file_to_begin_with_changes_nothing() {
     let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
     assert_eq!(loaded.warnings, [], "{text}");
     let empty = read_text("").expect("settings").settings;
-    let shown = |settings: &crate::settings::effective::Settings| {
+    let shown = |settings: &crate::settings::resolved::Settings| {
         let settings = settings.origins().into_iter();
         settings.map(|setting| (setting.key, setting.value)).collect::<Vec<_>>()
     };

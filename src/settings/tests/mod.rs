@@ -9,7 +9,7 @@ mod wrong_files;
 
 use std::path::PathBuf;
 
-use super::read::{Loaded, Request};
+use super::load::read::{Loaded, Request};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 

@@ -5,10 +5,12 @@
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
-use crate::settings::effective::{Held, Settings};
-use crate::settings::shape::{Other, Shape, TableShape};
-use crate::settings::tree::{Data, Node, Table};
-use crate::settings::{check, contradictions, layer, schema_shape, secrets};
+use crate::settings::load::schema::{Other, Shape, TableShape, schema_shape};
+use crate::settings::load::tree::{Data, Node, Table};
+use crate::settings::load::{check, layer};
+use crate::settings::resolved::{Held, Settings};
+use crate::settings::rules::checker;
+use crate::settings::secrets::extract;
 
 struct Xorshift(u64);
 
@@ -130,11 +132,11 @@ fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic>
         let is_it = |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
         assert!(found.iter().any(is_it), "nobody reports the key at {span:?}\n{text}");
     }
-    let taken = secrets::take(schema, &mut parsed.table);
+    let taken = extract::take(schema, &mut parsed.table);
     found.extend(taken.diagnostics);
     let settings = Settings::assemble(schema, parsed.table, Held::default(), taken.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    found.extend(contradictions::find(schema, &settings, &checked.wrong));
+    found.extend(checker::find(schema, &settings, &checked.wrong));
     // What the application gets is TOML again.
     let written = settings.for_local_cluster(true).app_config_toml();
     assert!(written.parse::<toml::Table>().is_ok(), "{written}\n--- from\n{text}");

@@ -1,7 +1,7 @@
 //! tests/fixtures/config: wrong files, each with everything that is said about it.
 
 use super::{all_rendered, fixtures};
-use crate::settings::read::{Request, read};
+use crate::settings::load::read::{Request, read};
 
 /// `HANDSCTL_TEST_BLESS=1 cargo test --lib settings` writes the texts anew; read the difference before it is kept.
 #[test]

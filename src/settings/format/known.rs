@@ -1,0 +1,57 @@
+//! Every format by its name in the JSON Schema, so that the check of config.toml points at the offending character.
+
+use super::address::Address;
+use super::duration::Duration;
+use super::error::FormatError;
+use super::field::OwnedField;
+use super::image::ImageRef;
+use super::name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
+use super::quantity::Quantity;
+use super::server::{HttpUrl, Program, ServerName, ServerUrl};
+use super::version::KubernetesVersion;
+
+type Check = fn(&str) -> Result<(), FormatError>;
+
+/// Every format by the name that stands in the JSON Schema, with what it is called in a message.
+const FORMATS: &[(&str, &str, Check)] = &[
+    (DnsLabel::FORMAT, "a name of lowercase letters, digits and `-`", DnsLabel::check),
+    (DnsName::FORMAT, "a DNS name", DnsName::check),
+    (LabelKey::FORMAT, "a label key", LabelKey::check),
+    (LabelValue::FORMAT, "a label value", LabelValue::check),
+    (VariableName::FORMAT, "a variable name", VariableName::check),
+    (ResourceName::FORMAT, "a name of a resource", ResourceName::check),
+    (ImageRef::FORMAT, "an image reference", ImageRef::check),
+    (Quantity::FORMAT, "a quantity", Quantity::check),
+    (Duration::FORMAT, "a duration", Duration::check),
+    (KubernetesVersion::FORMAT, "a Kubernetes version", KubernetesVersion::check),
+    (OwnedField::FORMAT, "a field of an object", OwnedField::check),
+    (Address::FORMAT, "an IP address", Address::check),
+    (HttpUrl::FORMAT, "a URL", HttpUrl::check),
+    (ServerUrl::FORMAT, "a server's URL", ServerUrl::check),
+    (ServerName::FORMAT, "a server's name", ServerName::check),
+    (Program::FORMAT, "a program", Program::check),
+];
+
+/// Checks `text` against a format of the JSON Schema; None where the format is not one of ours.
+#[must_use]
+pub fn check(format: &str, text: &str) -> Option<Result<(), FormatError>> {
+    FORMATS.iter().find(|(name, ..)| *name == format).map(|(.., check)| check(text))
+}
+
+/// What a text of this format is called: `a quantity`.
+#[must_use]
+pub fn noun(format: &str) -> Option<&'static str> {
+    FORMATS.iter().find(|(name, ..)| *name == format).map(|(_, noun, _)| *noun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_found_by_its_name() {
+        assert_eq!(check("quantity", "1Gi"), Some(Ok(())));
+        assert_eq!(check("quantity", "1Gib").map(|result| result.is_err()), Some(true));
+        assert_eq!(check("date", "1Gi"), None);
+    }
+}

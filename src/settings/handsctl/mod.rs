@@ -1,0 +1,25 @@
+//! The two tables that are handsctl's own. Their doc comments are the descriptions of the JSON Schema and of
+//! `config explain`.
+//!
+//! - `cluster`: `[cluster]`.
+//! - `deploy`: `[deploy]`. Tables inside of it: `resources`; `scheduling`: tolerations, spreading, quota and limit range;
+//!   `state`: storage, database, autoscaling; `limits`: grace periods and thresholds.
+
+mod cluster;
+mod deploy;
+mod limits;
+mod resources;
+mod scheduling;
+mod state;
+
+pub use cluster::{Cluster, Ingress, Provider};
+pub use deploy::{
+    Deploy, Expose, ImagePullPolicy, OnStop, OwnershipRule, Profile, RollbackOnFailure, SeedSettings,
+    Strategy,
+};
+pub use limits::{Thresholds, Tolerate};
+pub use resources::{ResourceList, Resources};
+pub use scheduling::{
+    LimitRange, Quota, TaintEffect, Toleration, TolerationOperator, TopologySpread, WhenUnsatisfiable,
+};
+pub use state::{Autoscaling, Credentials, Database, SslMode, Storage, StorageKind};

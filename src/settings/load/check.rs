@@ -1,0 +1,458 @@
+//! One layer against the schema: every mistake at once, and what is wrong is taken out of the tree, so that the
+//! checks that follow see good values only.
+
+use super::schema::{Consequence, Key, Other, Shape, TableShape};
+use super::suggest::closest;
+use super::toml_key::dotted;
+use super::tree::{Data, Entry, Layer, Node, Place, Table};
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::settings::format::known;
+use crate::settings::secrets::value::Reference;
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    pub diagnostics: Vec<Diagnostic>,
+    /// Dotted keys whose values were taken out.
+    pub wrong: Vec<String>,
+}
+
+/// Checks a layer and leaves what is right in it.
+pub(crate) fn check(schema: &TableShape, table: &mut Table) -> Checked {
+    let mut checker = Checker {
+        schema,
+        path: Vec::new(),
+        consequence: Consequence::Ours,
+        lists: 0,
+        found: Checked::default(),
+    };
+    table.retain(|name, entry| match schema.keys.get(name) {
+        Some(key) => checker.at(name, |checker| checker.key(key, entry)),
+        None => checker.unknown_table(name, entry),
+    });
+    checker.found
+}
+
+struct Checker<'a> {
+    schema: &'a TableShape,
+    path: Vec<String>,
+    consequence: Consequence,
+    /// How many lists this is in. A table of its own may be completed by another layer; an item is replaced as a whole.
+    lists: usize,
+    found: Checked,
+}
+
+/// Whether a value may stay.
+type Keep = bool;
+
+impl Checker<'_> {
+    fn at(&mut self, name: &str, check: impl FnOnce(&mut Self) -> Keep) -> Keep {
+        self.path.push(name.to_owned());
+        let keep = check(self);
+        self.path.pop();
+        keep
+    }
+
+    fn report(
+        &mut self,
+        id: Id,
+        severity: Severity,
+        message: String,
+        at: Location,
+        label: impl Into<String>,
+    ) {
+        let diagnostic =
+            Diagnostic { id, severity, message, location: Some(at), label: label.into(), masked: false };
+        self.found.diagnostics.push(diagnostic);
+    }
+
+    fn error(&mut self, id: Id, message: String, at: &Place, label: impl Into<String>) -> Keep {
+        self.report(id, Severity::Error, message, at.location.clone(), label);
+        self.found.wrong.push(self.name());
+        false
+    }
+
+    fn name(&self) -> String {
+        dotted(&self.path)
+    }
+
+    fn unknown_table(&mut self, name: &str, entry: &Entry) -> Keep {
+        if !matches!(entry.node.data, Data::Table(_)) {
+            let message = format!("`{name}` stands outside of every table; the application would ignore it");
+            let label = homes(self.schema, name).map_or_else(
+                || "tables begin with a line such as [deploy]".to_owned(),
+                |homes| format!("a key of {homes}"),
+            );
+            return self.error(Id::UnknownKey, message, &entry.key, label);
+        }
+        let message = if self.schema.keys.contains_key(&name.to_ascii_lowercase()) {
+            format!(
+                "unknown table [{name}]; names are case-sensitive and the application would silently ignore it"
+            )
+        } else {
+            format!("unknown table [{name}]; the application would ignore it")
+        };
+        let label = match closest(name, self.schema.keys.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean [{near}]?"),
+            None => format!("tables: {}", list(self.schema.keys.keys())),
+        };
+        self.error(Id::UnknownTable, message, &entry.key, label)
+    }
+
+    fn key(&mut self, key: &Key, entry: &mut Entry) -> Keep {
+        if let Some(reason) = &key.ignored {
+            let message = format!("`{}` is ignored", self.name());
+            self.report(
+                Id::IgnoredByApp,
+                Severity::Warning,
+                message,
+                entry.key.location.clone(),
+                reason.clone(),
+            );
+        }
+        if entry.node.data.as_text() == Some("") {
+            if let Some(reason) = &key.not_empty {
+                let message = format!("`{}` is empty", self.name());
+                return self.error(Id::BadValue, message, &entry.node.place, reason.clone());
+            }
+            if key.nullable && !matches!(&key.shape, Shape::Text { allowed, .. } if !allowed.is_empty()) {
+                return true;
+            }
+        }
+        self.value(&key.shape, Some(key), &mut entry.node)
+    }
+
+    fn value(&mut self, shape: &Shape, key: Option<&Key>, node: &mut Node) -> Keep {
+        if matches!(node.data, Data::TooLarge) {
+            let message = format!("`{}` is too large for a number of 64 bits", self.name());
+            return self.error(Id::BadValue, message, &node.place, "");
+        }
+        if let Shape::Either(several) = shape
+            && let Some(one) = several.iter().find(|one| takes(one, &node.data))
+        {
+            return self.value(one, key, node);
+        }
+        let place = &node.place;
+        match (shape, &mut node.data) {
+            (Shape::Any, data) => self.any(data),
+            (Shape::Boolean, Data::Boolean(_))
+            | (Shape::Number, Data::Integer(_) | Data::Float(_))
+            | (Shape::Reference { .. }, Data::Text(_)) => true,
+            (Shape::Integer { min, max }, Data::Integer(number)) => self.range(*number, *min, *max, place),
+            (Shape::Text { format, allowed }, Data::Text(text)) => {
+                self.text(text, format.as_deref(), allowed, key, place)
+            }
+            (Shape::List(inner), Data::List(items)) => self.list(inner, items),
+            (Shape::Table(inner), Data::Table(table)) => {
+                self.table(inner, table);
+                self.complete(inner, table, place)
+            }
+            (Shape::Reference { .. }, Data::Table(table)) => self.reference(table, place),
+            (shape, data) => {
+                let (message, label) = self.wrong_type(shape, data, place);
+                self.error(Id::WrongType, message, place, label)
+            }
+        }
+    }
+
+    /// Every item is looked at, also behind a wrong one.
+    fn list(&mut self, shape: &Shape, items: &mut [Node]) -> Keep {
+        self.lists += 1;
+        let mut keep = self.homogeneous(items);
+        for item in items {
+            keep &= self.value(shape, None, item);
+        }
+        self.lists -= 1;
+        keep
+    }
+
+    /// The application's TOML reader, Python's `toml` 0.10, refuses an array whose items are not of one type, and with
+    /// it the whole file.
+    fn homogeneous(&mut self, items: &[Node]) -> Keep {
+        let ours = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
+        let Some((first, rest)) = items.split_first().filter(|_| !ours) else { return true };
+        let Some(other) = rest.iter().find(|item| item.data.noun() != first.data.noun()) else { return true };
+        let message = format!(
+            "`{}` mixes {} and {}; the application could not read the file and would run with all defaults",
+            self.name(),
+            plural(&first.data),
+            plural(&other.data)
+        );
+        self.error(Id::WrongType, message, &other.place, "items of one type")
+    }
+
+    /// Numbers that cannot be held are wrong wherever they stand.
+    fn any(&mut self, data: &mut Data) -> Keep {
+        match data {
+            Data::Table(table) => {
+                table.retain(|name, entry| {
+                    self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node))
+                });
+                true
+            }
+            Data::List(items) => self.list(&Shape::Any, items),
+            _ => true,
+        }
+    }
+
+    fn table(&mut self, shape: &TableShape, table: &mut Table) {
+        let outer = self.consequence;
+        self.consequence = self.consequence_in(shape);
+        table.retain(|name, entry| match (shape.keys.get(name), &shape.other) {
+            (Some(key), _) => self.at(name, |checker| checker.key(key, entry)),
+            (None, Other::Free) => self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node)),
+            // A value among named tables is a misspelt key, not a name.
+            (None, Other::Each { value, .. })
+                if matches!(**value, Shape::Table(_))
+                    && !shape.keys.is_empty()
+                    && !matches!(entry.node.data, Data::Table(_)) =>
+            {
+                self.unknown_key(shape, name, entry)
+            }
+            (None, Other::Each { value, name_format }) => {
+                let named = self.key_name(name, name_format.as_deref(), &entry.key);
+                self.at(name, |checker| checker.value(value, None, &mut entry.node)) && named
+            }
+            (None, Other::Refused) => self.unknown_key(shape, name, entry),
+        });
+        self.consequence = outer;
+    }
+
+    /// Whether every key is there that must be.
+    fn complete(&mut self, shape: &TableShape, table: &Table, place: &Place) -> Keep {
+        let mut keep = true;
+        let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
+        for name in required {
+            if table.contains_key(name) {
+                continue;
+            }
+            keep = false;
+            // What was there and is wrong has been said.
+            let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
+            if !self.found.wrong.contains(&wrong) {
+                let consequence = consequence_of_type(self.consequence_in(shape));
+                let message = format!("`{}` needs `{name}`{consequence}", self.name());
+                self.error(Id::BadValue, message, place, format!("add {name} = \"…\""));
+            }
+        }
+        keep
+    }
+
+    fn consequence_in(&self, shape: &TableShape) -> Consequence {
+        if shape.unknown == Consequence::Ours { self.consequence } else { shape.unknown }
+    }
+
+    fn key_name(&mut self, name: &str, name_format: Option<&str>, place: &Place) -> Keep {
+        let Some(Err(error)) = name_format.and_then(|known| known::check(known, name)) else { return true };
+        let noun = name_format.and_then(known::noun).unwrap_or_default();
+        let message = format!("`{name}` in [{}] is not {noun}", self.name());
+        let at = Place { location: narrowed(&place.location, name, error.offset), ..place.clone() };
+        self.error(Id::BadValue, message, &at, error.message)
+    }
+
+    fn unknown_key(&mut self, shape: &TableShape, name: &str, entry: &mut Entry) -> Keep {
+        let table = self.name();
+        let consequence = match self.consequence {
+            Consequence::Ours => "",
+            Consequence::Crash => "; the application would crash at start",
+            Consequence::SectionIgnored => "; the application would ignore the whole section",
+            Consequence::KeyIgnored | Consequence::KeyDropped => "; the application would ignore it",
+        };
+        let message = format!("unknown key `{name}` in [{table}]{consequence}");
+        let near = closest(name, shape.keys.keys().map(String::as_str));
+        let label = match (near, homes(self.schema, name)) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Some(homes)) => format!("a key of {homes}"),
+            (None, None) if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
+            (None, None) => String::new(),
+        };
+        if matches!(self.consequence, Consequence::KeyIgnored | Consequence::KeyDropped) {
+            self.report(Id::IgnoredByApp, Severity::Warning, message, entry.key.location.clone(), label);
+            return self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node));
+        }
+        self.error(Id::UnknownKey, message, &entry.key, label)
+    }
+
+    fn range(&mut self, number: i64, min: i64, max: i64, place: &Place) -> Keep {
+        if (min..=max).contains(&number) {
+            return true;
+        }
+        let label = match (min, max) {
+            (i64::MIN, max) => format!("at most {max}"),
+            (min, max) if max >= i64::from(u32::MAX) && number < min => format!("at least {min}"),
+            (min, max) => format!("{min} to {max}"),
+        };
+        // Only handsctl checks the numbers of its own tables.
+        let consequence = consequence_of_type(match self.consequence {
+            Consequence::Crash => Consequence::Ours,
+            other => other,
+        });
+        self.error(Id::BadValue, format!("`{}` is out of range{consequence}", self.name()), place, label)
+    }
+
+    fn text(
+        &mut self,
+        text: &str,
+        format: Option<&str>,
+        allowed: &[String],
+        key: Option<&Key>,
+        place: &Place,
+    ) -> Keep {
+        if !allowed.is_empty() {
+            return allowed.iter().any(|one| one == text) || self.not_allowed(text, allowed, key, place);
+        }
+        let Some(Err(error)) = format.and_then(|known| known::check(known, text)) else { return true };
+        let noun = format.and_then(known::noun).unwrap_or_default();
+        // Of the texts that have a form the application checks those of its servers only.
+        let checked = self.path.first().is_some_and(|table| table == "mcp");
+        let consequence = if checked { consequence_of_type(self.consequence) } else { "" };
+        let message = format!("`{}` is not {noun}{consequence}", self.name());
+        let at = Place { location: narrowed(&place.location, text, error.offset), ..place.clone() };
+        self.error(Id::BadValue, message, &at, error.message)
+    }
+
+    fn not_allowed(&mut self, text: &str, allowed: &[String], key: Option<&Key>, place: &Place) -> Keep {
+        let otherwise = key.and_then(|key| key.otherwise.as_ref());
+        let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
+        let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
+        let alias = key.and_then(|key| key.aliases.get(&text.to_ascii_lowercase()));
+        let near = alias.map(String::as_str).or_else(|| closest(text, allowed.iter().map(String::as_str)));
+        let values = allowed.iter().map(|one| super::toml_key::quoted(one)).collect::<Vec<_>>().join(", ");
+        let label = match (near, allowed.len()) {
+            (_, 1) => format!("only {values}"),
+            (Some(near), _) => format!("did you mean \"{near}\"?  ({values})"),
+            (None, _) => format!("one of {values}"),
+        };
+        self.error(Id::BadValue, message, place, label)
+    }
+
+    fn wrong_type(&self, shape: &Shape, data: &Data, place: &Place) -> (String, String) {
+        let written = written(&place.location);
+        let scalar = !matches!(data, Data::Table(_) | Data::List(_));
+        let label = match (shape, data) {
+            (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{written}\""),
+            (Shape::Reference { .. }, _) if scalar => "write it in quotes".to_owned(),
+            (Shape::Integer { .. }, Data::Text(text)) if text.parse::<i64>().is_ok() => {
+                format!("write {text}")
+            }
+            (Shape::Number, Data::Text(text)) if text.parse::<f64>().is_ok() => format!("write {text}"),
+            (Shape::Boolean, Data::Text(text)) if matches!(text.as_str(), "true" | "false") => {
+                format!("write {text}")
+            }
+            (Shape::Boolean, _) => "true or false".to_owned(),
+            (Shape::List(_), _) if scalar => format!("write [{written}]"),
+            (Shape::Table(_), _) if scalar && self.path.len() == 1 => {
+                format!("a table begins with a line [{}]", self.name())
+            }
+            _ => String::new(),
+        };
+        // Pydantic reads "5" as 5, so a text in the place of a number need not stop the application.
+        let converts =
+            matches!((shape, data), (Shape::Integer { .. } | Shape::Number | Shape::Boolean, Data::Text(_)));
+        let consequence = match self.consequence {
+            _ if self.path.len() == 1 => of_no_table(&self.path[0]),
+            Consequence::KeyIgnored => "; the application does not check it and would fail later",
+            other if !converts => consequence_of_type(other),
+            _ => "",
+        };
+        (format!("`{}` must be {}, not {}{consequence}", self.name(), shape.noun(), data.noun()), label)
+    }
+
+    fn reference(&mut self, table: &Table, place: &Place) -> Keep {
+        let names: Vec<&str> = table.keys().map(String::as_str).collect();
+        let mut wanted: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
+        for form in &mut wanted {
+            form.sort_unstable();
+        }
+        let filled =
+            table.values().all(|entry| entry.node.data.as_text().is_some_and(|text| !text.is_empty()));
+        if !wanted.contains(&names) || !filled {
+            let message = format!("`{}` is not a secret reference", self.name());
+            let label = "{ env = \"NAME\" }, { file = \"path\" } or { secret = \"name\", key = \"key\" }";
+            return self.error(Id::SecretUnavailable, message, place, label);
+        }
+        table.iter().fold(true, |keep, (name, entry)| {
+            let format = match name.as_str() {
+                "env" => "variable-name",
+                "secret" => "dns-name",
+                _ => return keep,
+            };
+            let text = entry.node.data.as_text().unwrap_or_default();
+            self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.place)) && keep
+        })
+    }
+}
+
+/// What the application does with a table that is none.
+fn of_no_table(name: &str) -> &'static str {
+    match name {
+        "cluster" | "deploy" => "",
+        "extended" | "mcp" => "; the application would ignore it",
+        _ => "; the application would crash at start",
+    }
+}
+
+fn plural(data: &Data) -> String {
+    let noun = data.noun();
+    format!("{}s", noun.trim_start_matches("an ").trim_start_matches("a "))
+}
+
+/// Whether values of this type are meant by a shape.
+fn takes(shape: &Shape, data: &Data) -> bool {
+    match data {
+        Data::Text(_) | Data::Secret => matches!(shape, Shape::Text { .. } | Shape::Reference { .. }),
+        Data::List(_) => shape.as_list().is_some(),
+        Data::Table(_) => shape.as_table().is_some(),
+        _ => false,
+    }
+}
+
+/// What the application does with a value that it cannot read, or with a table that lacks a key.
+const fn consequence_of_type(consequence: Consequence) -> &'static str {
+    match consequence {
+        Consequence::Crash | Consequence::KeyDropped => "; the application would crash at start",
+        Consequence::SectionIgnored => "; the application would ignore the whole section",
+        Consequence::KeyIgnored | Consequence::Ours => "",
+    }
+}
+
+/// The tables that have a key of this name: `[deploy] and [kubernetes]`.
+fn homes(schema: &TableShape, name: &str) -> Option<String> {
+    let has = |shape: &Shape| matches!(shape, Shape::Table(table) if table.keys.contains_key(name));
+    let tables: Vec<String> = schema
+        .keys
+        .iter()
+        .filter(|(_, key)| has(&key.shape))
+        .map(|(table, _)| format!("[{table}]"))
+        .collect();
+    (!tables.is_empty()).then(|| tables.join(" and "))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What stands at a place; secrets are masked in it.
+fn written(location: &Location) -> String {
+    location.source.text.get(location.span.clone()).unwrap_or_default().to_owned()
+}
+
+/// The offending character of a value, where the value stands in the text as it is; else the whole value.
+fn narrowed(location: &Location, value: &str, offset: usize) -> Location {
+    let text = location.source.text.as_str();
+    let Some(raw) = text.get(location.span.clone()) else { return location.clone() };
+    let quote = usize::from(raw != value);
+    let inside = raw.get(quote..raw.len().saturating_sub(quote));
+    if inside != Some(value) {
+        return location.clone();
+    }
+    let start = location.span.start + quote + offset;
+    let length = text.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    Location { source: location.source.clone(), span: start..(start + length).min(text.len()) }
+}
+
+/// Whether a value was written by a person into a file or an argument, where it can be read by others.
+pub(crate) fn is_visible(layer: &Layer) -> bool {
+    matches!(layer, Layer::File | Layer::Set)
+}

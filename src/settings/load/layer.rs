@@ -1,0 +1,271 @@
+//! One layer of settings: a file, an environment variable, a `--set`, a flag. Text in, tree and mistakes out.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::redaction;
+use super::schema::{Shape, TableShape};
+use super::suggest::closest;
+use super::tree::{self, Data, Layer, Node, Place, Table};
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
+
+/// Names that begin with `HANDSCTL_` and are no settings.
+const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER"];
+const PREFIX: &str = "HANDSCTL_";
+/// More mistakes of syntax than this say nothing new.
+const MOST_SYNTAX_ERRORS: usize = 10;
+
+/// What one source says.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub table: Table,
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether the text could be parsed; if not, the table is empty.
+    pub broken: bool,
+}
+
+/// Parses a file. `name` is the path as the user wrote it.
+pub(crate) fn file(shape: &TableShape, name: &str, text: &str) -> Parsed {
+    let (parsed, errors) = DeTable::parse_recoverable(text);
+    let mut secrets = redaction::spans(shape, parsed.get_ref());
+    if errors.is_empty() {
+        let source = source(name, redaction::masked(text, &secrets));
+        let table = tree::table(parsed.get_ref(), &Layer::File, &source);
+        return Parsed { table, ..Parsed::default() };
+    }
+    secrets.extend(redaction::guessed(text));
+    let source = source(name, redaction::masked(text, &secrets));
+    let mut diagnostics: Vec<Diagnostic> =
+        errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_error(error, &source)).collect();
+    if let Some(more) = errors.len().checked_sub(MOST_SYNTAX_ERRORS).filter(|more| *more > 0) {
+        diagnostics.push(Diagnostic {
+            message: format!("{more} more mistakes of syntax in {name}"),
+            location: None,
+            ..syntax_error(&errors[0], &source)
+        });
+    }
+    Parsed { table: Table::new(), diagnostics, broken: true }
+}
+
+fn source(name: &str, text: String) -> Arc<SourceText> {
+    Arc::new(SourceText { name: name.to_owned(), text })
+}
+
+fn syntax_error(error: &toml::de::Error, source: &Arc<SourceText>) -> Diagnostic {
+    let text = &source.text;
+    let start = error.span().map_or(text.len(), |span| span.start.min(text.len()));
+    let end = error.span().map_or(start, |span| span.end.clamp(start, text.len()));
+    Diagnostic {
+        id: Id::ConfigSyntax,
+        severity: Severity::Error,
+        message: "not TOML; the application would log a warning and run with all defaults".to_owned(),
+        location: Some(Location { source: Arc::clone(source), span: start..end }),
+        label: error.message().to_owned(),
+        masked: false,
+    }
+}
+
+/// Parses the environment variables that begin with `HANDSCTL_`.
+pub(crate) fn environment(shape: &TableShape, variables: &[(String, String)]) -> Parsed {
+    let mut parsed = Parsed::default();
+    for (name, value) in variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if RESERVED.contains(&rest) || rest.starts_with("TEST_") {
+            continue;
+        }
+        let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+        let path = spelled(shape, rest, &path);
+        match path {
+            Some((path, inner)) => {
+                let (_, known) = shape_at(shape, &path.iter().map(String::as_str).collect::<Vec<_>>());
+                variable(&mut parsed.table, name, value, &path, inner, known);
+            }
+            None => parsed.diagnostics.push(unknown_variable(shape, name)),
+        }
+    }
+    parsed
+}
+
+/// The path of a variable as the tables spell it, and the shape of what stands there. A name of the user's own,
+/// such as a variable in `deploy.env`, keeps its case.
+fn spelled<'a>(shape: &'a TableShape, rest: &str, lower: &[String]) -> Option<(Vec<String>, &'a Shape)> {
+    let mut path = Vec::new();
+    let mut table = Some(shape);
+    let mut found = None;
+    for (written, lower) in rest.split("__").zip(lower) {
+        let here = table?;
+        let name = if here.keys.contains_key(lower) { lower.as_str() } else { written };
+        let inner = here.inner(name).filter(|_| !name.is_empty())?;
+        path.push(name.to_owned());
+        table = match inner {
+            Shape::Table(next) => Some(next),
+            _ => None,
+        };
+        found = Some(inner);
+    }
+    // A whole table cannot be meant by `HANDSCTL_DEPLOY`, but `HANDSCTL_DEPLOY__ENV={…}` can.
+    found.filter(|_| path.len() > 1).map(|shape| (path, shape))
+}
+
+fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: &Shape, known: bool) {
+    let layer = Layer::Environment(name.to_owned());
+    let last = path.last().map_or("", String::as_str);
+    let parsed = DeValue::parse(value).ok();
+    let spans = secrets_of_value(Some(shape), known, last, parsed.as_ref(), 0..value.len());
+    let source = source(&format!("environment variable {name}"), redaction::masked(value, &spans));
+    let node = value_node(parsed.as_ref(), value, shape, &layer, &source, 0..value.len());
+    let key = Place::new(&layer, &source, 0..value.len());
+    tree::put(table, &path.iter().map(String::as_str).collect::<Vec<_>>(), key, node);
+}
+
+/// A TOML value, else a string. Where the key takes text, an unquoted number or word is that text.
+fn value_node(
+    parsed: Option<&toml::Spanned<DeValue<'_>>>,
+    text: &str,
+    shape: &Shape,
+    layer: &Layer,
+    source: &Arc<SourceText>,
+    span: Range<usize>,
+) -> Node {
+    let whole = || Node { data: Data::Text(text.to_owned()), place: Place::new(layer, source, span.clone()) };
+    let Some(parsed) = parsed else { return whole() };
+    let takes_text = matches!(shape, Shape::Text { .. } | Shape::Reference { .. });
+    match parsed.get_ref() {
+        DeValue::String(_) | DeValue::Table(_) | DeValue::Array(_) => tree::node(parsed, layer, source),
+        _ if takes_text => whole(),
+        _ => tree::node(parsed, layer, source),
+    }
+}
+
+fn unknown_variable(shape: &TableShape, name: &str) -> Diagnostic {
+    let mut names = Vec::new();
+    variable_names(shape, PREFIX, &mut names);
+    let label = closest(name, names.iter().map(String::as_str))
+        .map_or_else(String::new, |near| format!("did you mean {near}?"));
+    // The name without the value, which may be a secret.
+    let source = source("environment", name.to_owned());
+    Diagnostic {
+        id: Id::UnknownVariable,
+        severity: Severity::Warning,
+        message: format!("the environment variable {name} names no key and has no effect"),
+        location: Some(Location { source, span: 0..name.len() }),
+        label,
+        masked: false,
+    }
+}
+
+fn variable_names(shape: &TableShape, prefix: &str, names: &mut Vec<String>) {
+    for (name, key) in &shape.keys {
+        let name = format!("{prefix}{}", name.to_ascii_uppercase());
+        match &key.shape {
+            Shape::Table(inner) => variable_names(inner, &format!("{name}__"), names),
+            _ => names.push(name),
+        }
+    }
+}
+
+/// Parses one `--set KEY=VALUE`.
+pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
+    let Some((path, value_at)) = set_key(text) else { return set_without_key(text) };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let (inner, known) = shape_at(shape, &path);
+    let value = &text[value_at..];
+    // The value as the document `v = VALUE`, padded so that its positions are those of the whole text.
+    let padded = format!("v{}={value}", " ".repeat(value_at.saturating_sub(2)));
+    let document = DeTable::parse(&padded).ok();
+    let parsed = document.as_ref().map(toml::Spanned::get_ref).filter(|document| document.len() == 1);
+    let parsed = parsed.and_then(|document| document.values().next());
+    let hidden = secrets_of_value(
+        inner,
+        known,
+        path.last().copied().unwrap_or_default(),
+        parsed,
+        value_at..text.len(),
+    );
+    let source = source("--set", redaction::masked(text, &hidden));
+    let any = Shape::Any;
+    let node = value_node(parsed, value, inner.unwrap_or(&any), &Layer::Set, &source, value_at..text.len());
+    let mut table = Table::new();
+    tree::put(&mut table, &path, Place::new(&Layer::Set, &source, 0..value_at - 1), node);
+    Parsed { table, ..Parsed::default() }
+}
+
+/// The path before the first `=` that stands outside of quotes, and where the value begins.
+fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
+    let mut quote = None;
+    let equals = text.char_indices().find_map(|(at, c)| {
+        match (quote, c) {
+            (None, '=') => return Some(at),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+        None
+    })?;
+    let document = format!("{}=0", &text[..equals]);
+    let parsed = DeTable::parse(&document).ok()?;
+    let mut path = Vec::new();
+    let mut table = parsed.get_ref();
+    loop {
+        let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
+        path.push(name.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => return Some((path, equals + 1)),
+        }
+    }
+}
+
+fn set_without_key(text: &str) -> Parsed {
+    // What cannot be parsed may be a secret.
+    let source = source("--set", redaction::masked(text, &redaction::guessed(text)));
+    let diagnostic = Diagnostic {
+        id: Id::BadValue,
+        severity: Severity::Error,
+        message: "--set takes KEY=VALUE".to_owned(),
+        location: Some(Location { span: 0..source.text.len(), source }),
+        label: "a dotted key is expected before `=`, as in deploy.replicas=1".to_owned(),
+        masked: false,
+    };
+    Parsed { diagnostics: vec![diagnostic], ..Parsed::default() }
+}
+
+/// The ranges of one value that hold secrets; `whole` is where it stands.
+fn secrets_of_value(
+    shape: Option<&Shape>,
+    known: bool,
+    name: &str,
+    parsed: Option<&toml::Spanned<DeValue<'_>>>,
+    whole: Range<usize>,
+) -> Vec<Range<usize>> {
+    match (parsed.map(toml::Spanned::get_ref), shape) {
+        (Some(DeValue::Table(_)), Some(Shape::Reference { .. })) => Vec::new(),
+        (Some(DeValue::Table(inner)), Some(Shape::Table(shape))) => redaction::spans(shape, inner),
+        _ if redaction::is_secret(shape, !known, name) => vec![whole],
+        _ => Vec::new(),
+    }
+}
+
+/// The shape at a path, and whether the last segment is a key that the schema lists.
+fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, bool) {
+    let Some((first, rest)) = path.split_first() else { return (None, false) };
+    let inner = shape.inner(first);
+    if rest.is_empty() {
+        return (inner, shape.keys.contains_key(*first));
+    }
+    match inner {
+        Some(Shape::Table(next)) => shape_at(next, rest),
+        Some(Shape::Any) => (Some(&Shape::Any), false),
+        _ => (None, false),
+    }
+}
+
+/// A flag that is a key of its own.
+pub(crate) fn flag(table: &mut Table, name: &str, path: &[&str], value: &str) {
+    let source = source(name, value.to_owned());
+    let place = Place::new(&Layer::Flag, &source, 0..value.len());
+    tree::put(table, path, place.clone(), Node { data: Data::Text(value.to_owned()), place });
+}

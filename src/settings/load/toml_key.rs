@@ -1,0 +1,37 @@
+//! Keys and texts as TOML writes them.
+
+use std::fmt::Write as _;
+
+/// A text in TOML's basic form, which every reader of TOML understands alike.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A path as TOML writes it: `deploy.env."a b"`.
+pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
+    let bare = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    let segment = |name: &S| match name.as_ref() {
+        name if bare(name) => name.to_owned(),
+        name => super::toml_key::quoted(name),
+    };
+    path.iter().map(segment).collect::<Vec<_>>().join(".")
+}

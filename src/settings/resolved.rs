@@ -1,0 +1,494 @@
+//! Everything that was set, typed, and where each value comes from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::app_version::AppVersion;
+use super::extra_manifests::ExtraObject;
+use super::format::{OwnedField, Quantity};
+use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
+use super::load::schema::{Shape, TableShape};
+use super::load::tree::{self, Data, Entry, Layer, Node, Place, Table};
+use super::load::{toml_key, toml_writer};
+use super::openhands::OpenHands;
+use super::profile::KEY_FILE;
+use super::sandbox_tolerations;
+use super::secrets::extract::Form;
+use super::secrets::value::{Redacted, SecretSource};
+use crate::diagnostic::Location;
+use crate::error::{Error, Result};
+
+/// Requests of a container on a cluster that shares its cpus with the laptop.
+pub(super) const LOCAL_CPU: &str = "250m";
+
+/// Everything that was set, and defaults for the rest.
+#[derive(Clone)]
+pub struct Settings {
+    /// `[cluster]`.
+    pub cluster: Cluster,
+    /// `[deploy]`; requests and limits have their defaults filled in.
+    pub deploy: Deploy,
+    /// OpenHands' own tables. Secrets are not here: they were moved to `secrets`.
+    pub openhands: OpenHands,
+    /// Environment variables of the application that are secrets: OpenHands' secret keys by the names that it reads,
+    /// and those of `[deploy].env`.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Secrets that the application reads from files, by their names.
+    pub files: BTreeMap<String, SecretSource>,
+    /// The other variables of `[deploy].env`.
+    pub env: BTreeMap<String, String>,
+    /// Objects of the user's own.
+    pub extra: Vec<ExtraObject>,
+    /// Secrets that are parts of those in `secrets`.
+    parts: Vec<Redacted>,
+    /// What was written, and what handsctl adds, with places and without secrets.
+    tree: Table,
+    schema: Arc<TableShape>,
+    version: AppVersion,
+}
+
+/// The secrets of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// By the variables of the application that they become.
+    pub sources: BTreeMap<String, SecretSource>,
+    /// By the files that they become.
+    pub files: BTreeMap<String, SecretSource>,
+    /// Those that are only a part of a variable.
+    pub parts: Vec<Redacted>,
+}
+
+impl Held {
+    pub(super) fn of(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
+        match form {
+            Form::Variable => &mut self.sources,
+            Form::File => &mut self.files,
+        }
+    }
+}
+
+/// One key for `config show --origin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// `deploy.image`.
+    pub key: String,
+    /// TOML text; a secret says `(redacted)`.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A config file.
+    File(Location),
+    /// An environment variable of this name.
+    Environment(String),
+    /// A `--set`.
+    Set,
+    /// A flag of its own.
+    Flag,
+    /// The profile of this name.
+    Profile(&'static str),
+    /// handsctl writes it because the application needs it.
+    Handsctl,
+}
+
+/// Without places: they hold whole files.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("cluster", &self.cluster)
+            .field("deploy", &self.deploy)
+            .field("openhands", &self.openhands)
+            .field("secrets", &self.secrets)
+            .field("env", &self.env)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Types a checked tree. An error here is a gap between the schema and the types.
+    pub(super) fn assemble(
+        schema: &Arc<TableShape>,
+        mut tree: Table,
+        mut secrets: Held,
+        env: BTreeMap<String, String>,
+    ) -> Result<Self> {
+        apply_profile(&mut tree, &mut secrets);
+        let deploy: Deploy = typed(schema, &tree, "deploy")?;
+        let version = AppVersion::of(&deploy.image);
+        inject(&mut tree, &deploy, version);
+        let mut settings = Self {
+            cluster: typed(schema, &tree, "cluster")?,
+            openhands: openhands(schema, &tree)?,
+            deploy,
+            secrets: secrets.sources,
+            files: secrets.files,
+            parts: secrets.parts,
+            env,
+            extra: Vec::new(),
+            tree,
+            schema: Arc::clone(schema),
+            version,
+        };
+        fill_resources(&mut settings.deploy.resources);
+        leave_replicas_to_the_autoscaler(&mut settings.deploy);
+        Ok(settings)
+    }
+
+    /// Namespace of the sandboxes.
+    #[must_use]
+    pub fn runtime_namespace(&self) -> &str {
+        let namespace = self.openhands.kubernetes.namespace.as_ref();
+        namespace.map_or(self.deploy.namespace.as_str(), |namespace| namespace.as_str())
+    }
+
+    /// A text without the secrets that are known: what a container said may have them in it.
+    #[must_use]
+    pub fn redacted(&self, text: &str) -> String {
+        let values = self.sources().filter_map(|(_, source)| match source {
+            SecretSource::Value(value) => Some(value.expose()),
+            SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
+        });
+        let values = values.chain(self.parts.iter().map(Redacted::expose));
+        // What is very short stands everywhere.
+        let values = values.filter(|value| value.len() >= 6);
+        values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
+    }
+
+    /// Every secret, by the name of its variable or file.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        self.secrets.iter().chain(&self.files).map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// Whether settings and conversations are on a volume of the application's own.
+    #[must_use]
+    pub fn needs_volume(&self) -> bool {
+        let keeps_a_database = self.version.is_at_least(0, 60) && self.deploy.database.host.is_none();
+        self.deploy.storage.kind == StorageKind::Local || keeps_a_database
+    }
+
+    /// Whether several pods have the same state.
+    #[must_use]
+    pub fn shares_state(&self) -> bool {
+        !self.needs_volume() && self.version.is_at_least(0, 60)
+    }
+
+    /// Tolerations of the sandboxes.
+    #[must_use]
+    pub fn sandbox_tolerations(&self) -> Vec<serde_json::Value> {
+        self.openhands
+            .kubernetes
+            .tolerations_yaml
+            .as_deref()
+            .map_or_else(Vec::new, sandbox_tolerations::entries)
+    }
+
+    /// The application's version, from its image's tag; 1.6 where the tag says none.
+    #[must_use]
+    pub fn app_version(&self) -> AppVersion {
+        self.version
+    }
+
+    /// The config.toml that the application gets: what was set for it and what it needs, sorted, without secrets.
+    #[must_use]
+    pub fn app_config_toml(&self) -> String {
+        let mut tables = self.tree.clone();
+        tables.retain(|name, _| name != "cluster" && name != "deploy");
+        remove_secrets(&self.schema, &mut tables);
+        toml_writer::document(&tables)
+    }
+
+    /// Where the effective value of a dotted key (`deploy.image`) was written; None where nobody wrote it.
+    #[must_use]
+    pub fn locate(&self, key: &str) -> Option<Location> {
+        self.locate_path(&key.split('.').collect::<Vec<_>>())
+    }
+
+    /// The same for names that may have dots in them.
+    pub(super) fn locate_path(&self, path: &[&str]) -> Option<Location> {
+        let entry = self.entry(path)?;
+        let place = match entry.node.data {
+            Data::Table(_) => &entry.key,
+            _ => &entry.node.place,
+        };
+        (!matches!(place.layer, Layer::Handsctl | Layer::Profile(_))).then(|| place.location.clone())
+    }
+
+    /// Every key that has a value, in the order of the alphabet.
+    #[must_use]
+    pub fn origins(&self) -> Vec<Setting> {
+        let mut found = BTreeMap::new();
+        let defaults = [
+            ("cluster", toml::Value::try_from(&self.cluster)),
+            ("deploy", toml::Value::try_from(&self.deploy)),
+            ("openhands", toml::Value::try_from(&self.openhands)),
+        ];
+        for (name, value) in defaults {
+            let Ok(toml::Value::Table(table)) = value else { continue };
+            let table = default_tree(table);
+            let mut path = if name == "openhands" { Vec::new() } else { vec![name] };
+            leaves(&table, &mut path, &mut |key, node| {
+                found.insert(
+                    key.clone(),
+                    Setting { key, value: toml_writer::inline(&node.data), origin: Origin::Default },
+                );
+            });
+        }
+        leaves(&self.tree, &mut Vec::new(), &mut |key, node| {
+            let value = toml_writer::inline(&node.data);
+            found.insert(key.clone(), Setting { key, value, origin: Origin::of(&node.place) });
+        });
+        for setting in self.winning_variables(&self.schema) {
+            found.insert(setting.key.clone(), setting);
+        }
+        found.into_values().collect()
+    }
+
+    /// What differs on a cluster that shares a laptop's cpus: both cpu requests are 250m where nobody set them.
+    #[must_use]
+    pub fn for_local_cluster(mut self, is_local: bool) -> Self {
+        if !is_local {
+            return self;
+        }
+        if !self.is_set(&["deploy", "resources", "requests", "cpu"]) {
+            let local = Quantity::from_static(LOCAL_CPU);
+            let limit = self.deploy.resources.limits.cpu.clone();
+            let request = limit.filter(|limit| *limit < local).unwrap_or(local);
+            self.write(&["deploy", "resources", "requests", "cpu"], request.as_str());
+            self.deploy.resources.requests.cpu = Some(request);
+        }
+        if !self.is_set(&["kubernetes", "resource_cpu_request"]) {
+            self.write(&["kubernetes", "resource_cpu_request"], LOCAL_CPU);
+            self.openhands.kubernetes.resource_cpu_request = Quantity::from_static(LOCAL_CPU);
+        }
+        self
+    }
+
+    pub(super) fn entry(&self, path: &[&str]) -> Option<&Entry> {
+        tree::find(&self.tree, path)
+    }
+
+    pub(super) fn tree(&self) -> &Table {
+        &self.tree
+    }
+
+    /// Whether somebody gave the key a value; an empty text is none.
+    pub(super) fn is_set(&self, path: &[&str]) -> bool {
+        self.entry(path).is_some_and(|entry| entry.node.data.as_text() != Some(""))
+    }
+
+    fn write(&mut self, path: &[&str], text: &str) {
+        write_text(&mut self.tree, path, text);
+    }
+}
+
+impl Origin {
+    pub(super) fn of(place: &Place) -> Self {
+        match &place.layer {
+            Layer::File => Self::File(place.location.clone()),
+            Layer::Environment(name) => Self::Environment(name.clone()),
+            Layer::Set => Self::Set,
+            Layer::Flag => Self::Flag,
+            Layer::Profile(name) => Self::Profile(name),
+            Layer::Handsctl => Self::Handsctl,
+        }
+    }
+}
+
+fn write_text(tree: &mut Table, path: &[&str], text: &str) {
+    let node = Node { data: Data::Text(text.to_owned()), place: Place::handsctl() };
+    tree::put(tree, path, Place::handsctl(), node);
+}
+
+/// What the profile sets, where nobody else does.
+fn apply_profile(tree: &mut Table, secrets: &mut Held) {
+    let written = tree::find(tree, &["deploy", "profile"]).and_then(|entry| entry.node.data.as_text());
+    let Some(profile) = written.and_then(Profile::named) else { return };
+    for (path, value) in profile.presets() {
+        if tree::find(tree, path).is_none() {
+            let place = Place { layer: Layer::Profile(profile.name()), ..Place::handsctl() };
+            let node = Node { data: Data::Text((*value).to_owned()), place: place.clone() };
+            tree::put(tree, path, place, node);
+        }
+    }
+    // An empty text says that there is none.
+    let is_said = tree::find(tree, &["deploy", "storage", "credentials", "key_json"]).is_some();
+    if let Some(key_file) = profile.key_file().filter(|_| !is_said) {
+        secrets.files.insert(KEY_FILE.to_owned(), key_file);
+    }
+}
+
+/// What the application cannot do without.
+fn inject(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
+    let absent = |tree: &Table, path: &[&str]| {
+        tree::find(tree, path).is_none_or(|entry| entry.node.data.as_text() == Some(""))
+    };
+    if absent(tree, &["core", "runtime"]) {
+        write_text(tree, &["core", "runtime"], "kubernetes");
+    }
+    if absent(tree, &["kubernetes", "namespace"]) {
+        write_text(tree, &["kubernetes", "namespace"], deploy.namespace.as_str());
+    }
+    let image = ["sandbox", "runtime_container_image"];
+    if absent(tree, &image)
+        && let Some(runtime) = version.runtime_image()
+    {
+        write_text(tree, &image, &runtime);
+    }
+}
+
+/// Whoever scales by hand and whoever does it by load would undo each other's work.
+fn leave_replicas_to_the_autoscaler(deploy: &mut Deploy) {
+    let Some(autoscaling) = &deploy.autoscaling else { return };
+    deploy.replicas = autoscaling.min;
+    if let Ok(field) = OwnedField::parse(&format!("deployment/{}:spec.replicas", deploy.name)) {
+        deploy.ownership.entry(field).or_insert(OwnershipRule::Yield);
+    }
+}
+
+/// Requests and limits that nobody gave: never a request above its limit.
+fn fill_resources(resources: &mut Resources) {
+    let cpu = Quantity::from_static("500m");
+    let memory = Quantity::from_static("1Gi");
+    let most = Quantity::from_static("4Gi");
+    if resources.requests.cpu.is_none() {
+        resources.requests.cpu = resources.limits.cpu.clone().filter(|limit| *limit < cpu).or(Some(cpu));
+    }
+    if resources.requests.memory.is_none() {
+        let limit = resources.limits.memory.clone();
+        resources.requests.memory = limit.filter(|limit| *limit < memory).or(Some(memory));
+    }
+    if resources.limits.memory.is_none() {
+        let request = resources.requests.memory.clone();
+        resources.limits.memory = request.filter(|request| *request > most).or(Some(most));
+    }
+}
+
+fn typed<T: for<'de> Deserialize<'de> + Default>(schema: &TableShape, tree: &Table, name: &str) -> Result<T> {
+    let Some(Entry { node: Node { data: Data::Table(table), .. }, .. }) = tree.get(name) else {
+        return Ok(T::default());
+    };
+    let shape = match schema.inner(name) {
+        Some(Shape::Table(shape)) => Some(shape),
+        _ => None,
+    };
+    T::deserialize(toml::Value::Table(plain_table(shape, table)))
+        .map_err(|error| Error::internal(format!("cannot understand [{name}]")).caused_by(error))
+}
+
+fn openhands(schema: &TableShape, tree: &Table) -> Result<OpenHands> {
+    Ok(OpenHands {
+        core: typed(schema, tree, "core")?,
+        llm: typed(schema, tree, "llm")?,
+        agent: typed(schema, tree, "agent")?,
+        sandbox: typed(schema, tree, "sandbox")?,
+        kubernetes: typed(schema, tree, "kubernetes")?,
+        security: typed(schema, tree, "security")?,
+        condenser: typed(schema, tree, "condenser")?,
+        mcp: typed(schema, tree, "mcp")?,
+        extended: typed(schema, tree, "extended")?,
+        model_routing: typed(schema, tree, "model_routing")?,
+    })
+}
+
+/// A table for serde: without secrets, and without empty texts that mean "not set".
+fn plain_table(shape: Option<&TableShape>, table: &Table) -> toml::Table {
+    let mut out = toml::Table::new();
+    for (name, entry) in table {
+        let key = shape.and_then(|shape| shape.keys.get(name));
+        let inner = shape.and_then(|shape| shape.inner(name));
+        let unset = key.is_some_and(|key| key.nullable) && entry.node.data.as_text() == Some("");
+        let secret = matches!(inner, Some(Shape::Reference { secret: true }));
+        if let Some(value) = plain(inner, &entry.node.data).filter(|_| !unset && !secret) {
+            out.insert(name.clone(), value);
+        }
+    }
+    out
+}
+
+fn plain(shape: Option<&Shape>, data: &Data) -> Option<toml::Value> {
+    Some(match data {
+        Data::Text(text) => toml::Value::String(text.clone()),
+        Data::Integer(number) => toml::Value::Integer(*number),
+        Data::Float(number) => toml::Value::Float(*number),
+        Data::Boolean(value) => toml::Value::Boolean(*value),
+        Data::Datetime(value) => toml::Value::Datetime(*value),
+        Data::List(items) => {
+            toml::Value::Array(items.iter().filter_map(|item| plain(None, &item.data)).collect())
+        }
+        Data::Table(table) => {
+            let inner = match shape {
+                Some(Shape::Table(inner)) => Some(inner),
+                _ => None,
+            };
+            toml::Value::Table(plain_table(inner, table))
+        }
+        Data::Secret | Data::TooLarge => return None,
+    })
+}
+
+/// Takes out every key that is a secret by its type or was moved, and tables that have nothing left.
+fn remove_secrets(shape: &TableShape, table: &mut Table) {
+    table.retain(|name, entry| {
+        let inner = shape.inner(name);
+        if matches!(entry.node.data, Data::Secret) || matches!(inner, Some(Shape::Reference { secret: true }))
+        {
+            return false;
+        }
+        if let (Some(Shape::Table(inner)), Data::Table(under)) = (inner, &mut entry.node.data) {
+            let before = under.len();
+            remove_secrets(inner, under);
+            return before == 0 || !under.is_empty();
+        }
+        true
+    });
+}
+
+/// Typed values as a tree, to be shown.
+fn default_tree(table: toml::Table) -> Table {
+    let entry = |(name, value)| {
+        let node = Node { data: data_of(value), place: Place::handsctl() };
+        (name, Entry { key: Place::handsctl(), node })
+    };
+    table.into_iter().map(entry).collect()
+}
+
+fn data_of(value: toml::Value) -> Data {
+    match value {
+        toml::Value::String(text) => Data::Text(text),
+        toml::Value::Integer(number) => Data::Integer(number),
+        toml::Value::Float(number) => Data::Float(number),
+        toml::Value::Boolean(value) => Data::Boolean(value),
+        toml::Value::Datetime(value) => Data::Datetime(value),
+        toml::Value::Array(items) => {
+            let node = |item| Node { data: data_of(item), place: Place::handsctl() };
+            Data::List(items.into_iter().map(node).collect())
+        }
+        toml::Value::Table(table) => Data::Table(default_tree(table)),
+    }
+}
+
+/// Every value of a table and of those under it, with its dotted key; a secret reference is one value.
+fn leaves<'a>(table: &'a Table, path: &mut Vec<&'a str>, visit: &mut impl FnMut(String, &'a Node)) {
+    for (name, entry) in table {
+        path.push(name);
+        match &entry.node.data {
+            Data::Table(inner) if !is_reference(path, inner) => leaves(inner, path, visit),
+            _ => visit(toml_key::dotted(path), &entry.node),
+        }
+        path.pop();
+    }
+}
+
+fn is_reference(path: &[&str], table: &Table) -> bool {
+    let keys: Vec<&str> = table.keys().map(String::as_str).collect();
+    let form = matches!(keys[..], ["env" | "file"] | ["key", "secret"]);
+    form && path.len() > 1
+}

@@ -1,0 +1,355 @@
+//! Values that are fine by themselves and cannot work together: every rule, and what it finds.
+
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::settings::app_version::AppVersion;
+use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
+use crate::settings::load::schema::{Consequence, Key, Shape, TableShape};
+use crate::settings::load::toml_key::dotted;
+use crate::settings::load::tree::{Data, Node, Table};
+use crate::settings::resolved::Settings;
+use crate::settings::sandbox_tolerations;
+
+/// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and 63 is the limit.
+const LONGEST_NAME: usize = 45;
+
+/// All contradictions, and warnings about what works but is seldom meant. `wrong`: dotted keys whose values could not
+/// be used; their defaults contradict nobody.
+pub(crate) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
+    let mut judge = Judge { settings, wrong, found: Vec::new() };
+    judge.version();
+    judge.keys_by_version(schema, Consequence::Ours, settings.tree(), &mut Vec::new());
+    judge.local_cluster();
+    judge.state();
+    judge.rollout();
+    judge.reachability();
+    judge.names();
+    judge.resources();
+    judge.sandboxes();
+    judge.scheduling();
+    judge.bounds();
+    judge.models();
+    judge.servers();
+    judge.environment();
+    judge.found
+}
+
+pub(super) struct Judge<'a> {
+    pub(super) settings: &'a Settings,
+    wrong: &'a [String],
+    pub(super) found: Vec<Diagnostic>,
+}
+
+impl Judge<'_> {
+    pub(super) fn report(&mut self, id: Id, severity: Severity, path: &[&str], message: String, label: &str) {
+        let location = self.place(path);
+        let masked = false;
+        self.found.push(Diagnostic { id, severity, message, location, label: label.to_owned(), masked });
+    }
+
+    /// Whether a key, or one under it, was written wrongly.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        let under = |wrong: &String| {
+            wrong.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.wrong.iter().any(under)
+    }
+
+    /// The place of a value that somebody wrote.
+    fn place(&self, path: &[&str]) -> Option<Location> {
+        self.settings.locate_path(path)
+    }
+
+    pub(super) fn contradiction(&mut self, path: &[&str], message: impl Into<String>, label: &str) {
+        self.report(Id::Contradiction, Severity::Error, path, message.into(), label);
+    }
+
+    /// A contradiction in one item of a list.
+    pub(super) fn contradiction_in(
+        &mut self,
+        path: &[&str],
+        item: usize,
+        message: impl Into<String>,
+        label: &str,
+    ) {
+        let items = self.settings.entry(path).map(|entry| &entry.node.data);
+        let location = match items {
+            Some(Data::List(items)) => items.get(item).map(|item| item.place.location.clone()),
+            _ => None,
+        };
+        self.found.push(Diagnostic {
+            id: Id::Contradiction,
+            severity: Severity::Error,
+            message: message.into(),
+            location,
+            label: label.to_owned(),
+            masked: false,
+        });
+    }
+
+    fn version(&mut self) {
+        if self.is_wrong("deploy.image") || self.settings.deploy.profile == Profile::Dev {
+            return;
+        }
+        let version = self.settings.app_version();
+        let image = &["deploy", "image"];
+        if version.assumed {
+            let message = format!(
+                "the tag of the application's image is no version: it is treated as {}.{}",
+                AppVersion::NEWEST.0,
+                AppVersion::NEWEST.1
+            );
+            self.report(Id::VersionAssumed, Severity::Warning, image, message, "a tag such as 0.59 says it");
+            if !self.settings.is_set(&["sandbox", "runtime_container_image"])
+                && !self.is_wrong("sandbox.runtime_container_image")
+                && !self.settings.env.contains_key("SANDBOX_RUNTIME_CONTAINER_IMAGE")
+            {
+                let message = "the image of the sandboxes cannot be derived from this tag";
+                self.contradiction(image, message, "set [sandbox].runtime_container_image");
+            }
+        } else if !version.is_supported() {
+            let message = format!("OpenHands {version} has no Kubernetes runtime: 0.45 to 1.6 have one");
+            let label = if version.is_at_least(1, 7) { "removed in 1.7" } else { "added in 0.45" };
+            self.report(Id::UnsupportedVersion, Severity::Error, image, message, label);
+        } else if version.is_at_least(0, 60) {
+            let message = format!("OpenHands {version} is run without its V1 interface");
+            let label = "V1 conversations would run in the application's own container; 0.59 has no V1";
+            self.report(Id::WithoutV1, Severity::Warning, image, message, label);
+        }
+    }
+
+    /// Keys that the chosen version does not know yet.
+    fn keys_by_version(
+        &mut self,
+        shape: &TableShape,
+        outer: Consequence,
+        table: &Table,
+        path: &mut Vec<String>,
+    ) {
+        let consequence = if shape.unknown == Consequence::Ours { outer } else { shape.unknown };
+        for (name, entry) in table {
+            path.push(name.clone());
+            if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
+                self.key_by_version(since, consequence, path, &entry.key.location);
+            }
+            if let Some(inner) = shape.inner(name) {
+                self.under_by_version(inner, consequence, &entry.node, path);
+            }
+            path.pop();
+        }
+    }
+
+    fn under_by_version(&mut self, shape: &Shape, outer: Consequence, node: &Node, path: &mut Vec<String>) {
+        match &node.data {
+            Data::Table(table) => {
+                if let Some(inner) = shape.as_table() {
+                    self.keys_by_version(inner, outer, table, path);
+                }
+            }
+            Data::List(items) => {
+                if let Some(inner) = shape.as_list() {
+                    for item in items {
+                        self.under_by_version(inner, outer, item, path);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn key_by_version(&mut self, since: &str, consequence: Consequence, path: &[String], at: &Location) {
+        let version = self.settings.app_version();
+        if self.is_wrong("deploy.image") {
+            return;
+        }
+        let needed: Vec<u32> = since.split('.').filter_map(|part| part.parse().ok()).collect();
+        let [major, minor] = needed[..] else { return };
+        if version.is_at_least(major, minor) {
+            return;
+        }
+        let ignored = matches!(consequence, Consequence::KeyIgnored | Consequence::KeyDropped);
+        let (id, severity, what_follows) = match consequence {
+            _ if ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
+            Consequence::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
+            Consequence::SectionIgnored => {
+                (Id::Contradiction, Severity::Error, " and would ignore the whole section")
+            }
+            _ => (Id::Contradiction, Severity::Error, ""),
+        };
+        self.found.push(Diagnostic {
+            id,
+            severity,
+            message: format!("OpenHands {version} does not know `{}`{what_follows}", dotted(path)),
+            location: Some(at.clone()),
+            label: format!("{since} and later do; the version is that of [deploy].image"),
+            masked: false,
+        });
+    }
+
+    fn local_cluster(&mut self) {
+        let cluster = &self.settings.cluster;
+        let (http, https) = (cluster.http_port, cluster.https_port);
+        if http > 0 && http == https {
+            let message = format!("`cluster.http_port` and `https_port` are both {http}");
+            self.contradiction(&["cluster", "https_port"], message, "a port leads to one place");
+        }
+        let containers = !matches!(cluster.provider, Provider::Kwok | Provider::Existing);
+        if cluster.ingress == Some(Ingress::Nginx) && cluster.workers > 0 && containers {
+            let message =
+                "upstream's ingress-nginx may run on a worker, and only the first node's ports are mapped";
+            self.contradiction(&["cluster", "ingress"], message, "\"traefik\" stays on the first node");
+        }
+    }
+
+    fn rollout(&mut self) {
+        let deploy = &self.settings.deploy;
+        if !self.is_wrong("deploy.progress_deadline")
+            && deploy.progress_deadline.as_secs() <= u64::from(deploy.min_ready_seconds)
+        {
+            let path = &["deploy", "min_ready_seconds"];
+            self.contradiction(
+                path,
+                "a pod may never count as available before the deadline",
+                "must be less than [deploy].progress_deadline",
+            );
+        }
+    }
+
+    fn reachability(&mut self) {
+        let deploy = &self.settings.deploy;
+        if self.is_wrong("deploy.expose") {
+            return;
+        }
+        if deploy.profile == Profile::OpenShift {
+            let (name, namespace) = (deploy.name.clone(), deploy.namespace.clone());
+            let message = "OpenShift's default SCC refuses the application's user 42420".to_owned();
+            let label = format!("once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
+            self.report(
+                Id::SecurityContextConstraint,
+                Severity::Warning,
+                &["deploy", "profile"],
+                message,
+                &label,
+            );
+        }
+        let deploy = &self.settings.deploy;
+        if deploy.expose != Expose::NodePort && deploy.node_port != 0 {
+            self.contradiction(
+                &["deploy", "node_port"],
+                "`deploy.node_port` needs `expose = \"nodeport\"`",
+                "no Service has a node port",
+            );
+        }
+        // A host or a class without an Ingress hides nothing; whoever names a certificate expects https.
+        if deploy.expose != Expose::Ingress && deploy.tls_secret.is_some() {
+            let message = "`deploy.tls_secret` needs `expose = \"ingress\"`";
+            self.contradiction(&["deploy", "tls_secret"], message, "nothing would use the certificate");
+        }
+        if deploy.host.as_str().parse::<std::net::Ipv4Addr>().is_ok() {
+            let message = "`deploy.host` is an address, and an Ingress takes names only".to_owned();
+            self.report(Id::BadValue, Severity::Error, &["deploy", "host"], message, "a DNS name");
+        }
+    }
+
+    fn names(&mut self) {
+        let name = &self.settings.deploy.name;
+        if name.as_str().len() > LONGEST_NAME {
+            let message = format!("`deploy.name` has {} characters", name.as_str().len());
+            let label = format!("at most {LONGEST_NAME}: the names of other objects are made from it");
+            self.contradiction(&["deploy", "name"], message, &label);
+        }
+    }
+
+    fn resources(&mut self) {
+        let resources = self.settings.deploy.resources.clone();
+        let pairs = [
+            ("cpu", resources.requests.cpu, resources.limits.cpu),
+            ("memory", resources.requests.memory, resources.limits.memory),
+        ];
+        for (what, request, limit) in pairs {
+            if self.is_wrong("deploy.resources") {
+                break;
+            }
+            if let (Some(request), Some(limit)) = (request, limit)
+                && request > limit
+            {
+                let message = format!("the request of {what} ({request}) is larger than its limit ({limit})");
+                self.contradiction(
+                    &["deploy", "resources", "requests", what],
+                    message,
+                    "of [deploy].resources",
+                );
+            }
+        }
+        let sandbox = &self.settings.openhands.kubernetes;
+        let wrong = self.is_wrong("kubernetes.resource_memory_request")
+            || self.is_wrong("kubernetes.resource_memory_limit");
+        if !wrong && sandbox.resource_memory_request > sandbox.resource_memory_limit {
+            let message = format!(
+                "`kubernetes.resource_memory_request` ({}) is larger than `resource_memory_limit` ({}): no sandbox could be created",
+                sandbox.resource_memory_request, sandbox.resource_memory_limit
+            );
+            let request = ["kubernetes", "resource_memory_request"];
+            let limit = ["kubernetes", "resource_memory_limit"];
+            let path = if self.settings.is_set(&request) { request } else { limit };
+            self.contradiction(&path, message, "");
+        }
+    }
+
+    fn sandboxes(&mut self) {
+        let key = ["kubernetes", "node_selector_key"];
+        let value = ["kubernetes", "node_selector_val"];
+        for (set, missing) in [(key, value), (value, key)] {
+            if self.settings.is_set(&set)
+                && !self.settings.is_set(&missing)
+                && !self.is_wrong(&missing.join("."))
+            {
+                let message =
+                    format!("`kubernetes.{}` needs `{}`; alone it selects nothing", set[1], missing[1]);
+                self.contradiction(&set, message, &format!("add {} = \"…\"", missing[1]));
+            }
+        }
+        let Some(text) = self.settings.openhands.kubernetes.tolerations_yaml.clone() else { return };
+        let Err(fault) = sandbox_tolerations::check(&text) else { return };
+        let mut location = self.place(&["kubernetes", "tolerations_yaml"]);
+        if let (Some(location), Some(word)) = (&mut location, &fault.word)
+            && let Some(raw) = location.source.text.get(location.span.clone())
+            && let Some(place) = sandbox_tolerations::place_of(word, raw)
+        {
+            let start = location.span.start;
+            location.span = start + place.start..start + place.end;
+        }
+        let (id, severity, masked) = (Id::BadValue, Severity::Error, false);
+        let sandbox_tolerations::Fault { message, label, .. } = fault;
+        self.found.push(Diagnostic { id, severity, message, location, label, masked });
+    }
+
+    /// Variables that would silently win over what handsctl writes.
+    fn environment(&mut self) {
+        let owned = [
+            ("RUNTIME", "the application would use another runtime", "leave it out: it is `kubernetes`"),
+            (
+                "KUBERNETES_NAMESPACE",
+                "sandboxes would go where no Role allows them",
+                "set [kubernetes].namespace",
+            ),
+            ("FILE_STORE", "what is kept would be elsewhere than it seems", "set [deploy.storage].kind"),
+            (
+                "FILE_STORE_PATH",
+                "what is kept would be elsewhere than it seems",
+                "set [deploy.storage].bucket",
+            ),
+            ("DB_HOST", "what is kept would be elsewhere than it seems", "set [deploy.database].host"),
+            (
+                "DEBUG_LLM",
+                "the application would ask a question at start and die of no answer",
+                "leave it out",
+            ),
+        ];
+        for (name, why, label) in owned {
+            if self.settings.env.get(name).is_some_and(|value| !value.is_empty()) {
+                self.contradiction(&["deploy", "env", name], format!("`deploy.env.{name}`: {why}"), label);
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Takes secrets out of the tree: each becomes an environment variable of the application, by the names that
+//! OpenHands reads (`UPPER(prefix + field)`).
+
+use std::collections::BTreeMap;
+
+use super::value::{Redacted, Reference};
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::settings::load::check::is_visible;
+use crate::settings::load::redaction::is_sensitive;
+use crate::settings::load::schema::{Shape, TableShape};
+use crate::settings::load::toml_key::dotted;
+use crate::settings::load::toml_writer;
+use crate::settings::load::tree::{Data, Entry, Node, Place, Table};
+
+/// What a secret is to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Variable,
+    File,
+}
+
+/// A secret and what it becomes.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Name of the variable or the file.
+    pub variable: String,
+    pub form: Form,
+    pub value: FoundValue,
+    pub place: Place,
+}
+
+/// The secret itself, or where it is to be had.
+#[derive(Debug)]
+pub(crate) enum FoundValue {
+    Literal(Redacted),
+    Reference(Reference),
+    /// A list or table with references in it, which becomes one Python literal.
+    Composed(Node),
+}
+
+/// What was taken out.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub secrets: Vec<Found>,
+    /// `[deploy].env` where it is no secret.
+    pub plain: BTreeMap<String, String>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Takes every secret out of `tree`; `Data::Secret` stays in the place of a literal.
+pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Taken {
+    let mut taker = Taker::default();
+    for (name, entry) in tree.iter_mut() {
+        if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {
+            taker.path = vec![name.clone()];
+            if name == "deploy" {
+                taker.deploy_env(table);
+                taker.ours(shape, table);
+            } else {
+                taker.table(shape, table);
+            }
+        }
+    }
+    taker.refuse_duplicates();
+    taker.taken
+}
+
+#[derive(Default)]
+struct Taker {
+    path: Vec<String>,
+    taken: Taken,
+}
+
+impl Taker {
+    fn table(&mut self, shape: &TableShape, table: &mut Table) {
+        for (name, entry) in table.iter_mut() {
+            self.path.push(name.clone());
+            let typed = shape.keys.get(name).map(|key| &key.shape);
+            match (typed, shape.inner(name)) {
+                (Some(Shape::Reference { secret: true }), _) => self.secret_key(entry),
+                (None, Some(Shape::Table(inner))) => {
+                    if let Data::Table(named) = &mut entry.node.data {
+                        self.table(inner, named);
+                    }
+                }
+                _ if holds_secret(name, typed.is_none(), self.takes_references(), &entry.node) => {
+                    self.container(entry);
+                }
+                _ => {}
+            }
+            self.path.pop();
+        }
+    }
+
+    fn secret_key(&mut self, entry: &mut Entry) {
+        let Some(variable) = variable(&self.path) else {
+            let message = format!(
+                "`{}` is a secret that no environment variable reaches; it would stand in a ConfigMap",
+                dotted(&self.path)
+            );
+            let label = "only the [llm] table itself can have a secret".to_owned();
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+        };
+        if entry.node.data.as_text() == Some("") {
+            return;
+        }
+        self.found(variable, &mut entry.node);
+    }
+
+    /// Whether what looks like a reference is one, where the value itself is free.
+    fn takes_references(&self) -> bool {
+        matches!(self.path.first().map(String::as_str), Some("mcp" | "sandbox"))
+    }
+
+    /// A list or table that the application also reads from one variable, as a Python literal.
+    fn container(&mut self, entry: &mut Entry) {
+        let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["core", "file_store_web_hook_headers"]
+            | ["sandbox", "runtime_startup_env_vars"]
+            | ["mcp", _] => variable(&self.path),
+            _ => None,
+        };
+        let Some(variable) = movable else {
+            let message = format!("`{}` holds a secret; it would stand in a ConfigMap", dotted(&self.path));
+            let label = "no environment variable reaches this place".to_owned();
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+        };
+        let place = entry.node.place.clone();
+        let names = references(&entry.node);
+        if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
+            let message =
+                format!("`{}` reaches the application as one value, {variable}", dotted(&self.path));
+            let label =
+                "a Secret of the cluster cannot be a part of it: { env = \"NAME\" } or { file = \"path\" }";
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &place, label.to_owned());
+        }
+        if holds_secret("", false, false, &entry.node) {
+            self.warn_if_visible(&place, &variable, format!("moved to a Secret as a whole, as {variable}"));
+        }
+        let data = std::mem::replace(&mut entry.node.data, Data::Secret);
+        let value = match data {
+            Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
+            data => FoundValue::Composed(Node { data, place: place.clone() }),
+        };
+        self.taken.secrets.push(Found { variable, form: Form::Variable, value, place });
+    }
+
+    fn deploy_env(&mut self, deploy: &mut Table) {
+        let Some(Entry { node: Node { data: Data::Table(env), .. }, .. }) = deploy.get_mut("env") else {
+            return;
+        };
+        self.path.push("env".to_owned());
+        for (name, entry) in env.iter_mut() {
+            self.path.push(name.clone());
+            match &entry.node.data {
+                Data::Text(text) if !is_sensitive(name) => {
+                    self.taken.plain.insert(name.clone(), text.clone());
+                }
+                _ => self.found(name.clone(), &mut entry.node),
+            }
+            self.path.pop();
+        }
+        self.path.pop();
+    }
+
+    /// Secrets of handsctl's own tables say themselves what they become.
+    fn ours(&mut self, shape: &TableShape, table: &mut Table) {
+        for (name, entry) in table.iter_mut() {
+            let Some(key) = shape.keys.get(name) else { continue };
+            self.path.push(name.clone());
+            match (&key.shape, &mut entry.node.data, key.variable.as_ref(), key.file.as_ref()) {
+                (Shape::Table(inner), Data::Table(under), ..) => self.ours(inner, under),
+                (Shape::Reference { secret: true }, data, variable, file) if data.as_text() != Some("") => {
+                    if let Some(variable) = variable {
+                        self.found_as(Form::Variable, variable.clone(), &mut entry.node);
+                    } else if let Some(file) = file {
+                        self.found_as(Form::File, file.clone(), &mut entry.node);
+                    }
+                }
+                _ => {}
+            }
+            self.path.pop();
+        }
+    }
+
+    fn found(&mut self, variable: String, node: &mut Node) {
+        self.found_as(Form::Variable, variable, node);
+    }
+
+    fn found_as(&mut self, form: Form, variable: String, node: &mut Node) {
+        let place = node.place.clone();
+        let value = match &node.data {
+            Data::Text(text) => {
+                let literal = Redacted::new(text.clone());
+                node.data = Data::Secret;
+                let better = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
+                self.warn_if_visible(&place, &variable, better);
+                FoundValue::Literal(literal)
+            }
+            Data::Table(table) => match reference(table) {
+                Some(reference) => FoundValue::Reference(reference),
+                None => return,
+            },
+            _ => return,
+        };
+        self.taken.secrets.push(Found { variable, form, value, place });
+    }
+
+    fn warn_if_visible(&mut self, place: &Place, variable: &str, label: String) {
+        if !is_visible(&place.layer) {
+            return;
+        }
+        let whose =
+            if self.path.last().is_some_and(|name| name == variable) { "a secret" } else { "the secret" };
+        let message = match place.layer {
+            crate::settings::load::tree::Layer::Set => {
+                format!("{whose} `{}` is written on the command line", dotted(&self.path))
+            }
+            _ => format!("{whose} `{}` is written in the file", dotted(&self.path)),
+        };
+        self.report(Id::LiteralSecret, Severity::Warning, message, place, label);
+    }
+
+    fn report(&mut self, id: Id, severity: Severity, message: String, place: &Place, label: String) {
+        let masked = severity == Severity::Warning;
+        let location = Some(place.location.clone());
+        self.taken.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
+    }
+
+    /// A variable that two keys set.
+    fn refuse_duplicates(&mut self) {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for found in &self.taken.secrets {
+            *seen.entry(found.variable.clone()).or_default() += 1;
+        }
+        for name in self.taken.plain.keys() {
+            *seen.entry(name.clone()).or_default() += 1;
+        }
+        let twice: Vec<String> =
+            seen.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| name).collect();
+        for name in twice {
+            let found = self.taken.secrets.iter().find(|found| found.variable == name);
+            let location = found.map(|found| found.place.location.clone());
+            self.taken.diagnostics.push(Diagnostic {
+                id: Id::Contradiction,
+                severity: Severity::Error,
+                message: format!("{name} is set by a key of OpenHands and by [deploy].env"),
+                location,
+                label: "leave one of them out".to_owned(),
+                masked: true,
+            });
+        }
+    }
+}
+
+/// The variable that the application reads a key from.
+pub(crate) fn variable(path: &[String]) -> Option<String> {
+    match path {
+        [table, key] if table == "core" => Some(key.to_ascii_uppercase()),
+        [table, key] => Some(format!("{table}_{key}").to_ascii_uppercase()),
+        _ => None,
+    }
+}
+
+/// A table as a reference, where it is one.
+fn reference(table: &Table) -> Option<Reference> {
+    let text = |name: &str| table.get(name).and_then(|entry| entry.node.data.as_text()).map(str::to_owned);
+    let is_form =
+        |form: &&[&str]| form.len() == table.len() && form.iter().all(|key| table.contains_key(*key));
+    Reference::FORMS.iter().copied().find(|form| is_form(form))?;
+    if let Some(env) = text("env") {
+        return Some(Reference::Env { env });
+    }
+    if let Some(file) = text("file") {
+        return Some(Reference::File { file });
+    }
+    Some(Reference::Secret { secret: text("secret")?, key: text("key")? })
+}
+
+/// Every reference in a value.
+pub(crate) fn references(node: &Node) -> Vec<Reference> {
+    match &node.data {
+        Data::Table(table) => reference(table).map_or_else(
+            || table.values().flat_map(|entry| references(&entry.node)).collect(),
+            |reference| vec![reference],
+        ),
+        Data::List(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A list or table as the application reads it from a variable, and the secrets that stand in it.
+#[derive(Debug)]
+pub(crate) struct Composed {
+    /// A Python literal.
+    pub literal: Redacted,
+    /// Each secret by itself: what a container says may have it without the rest.
+    pub parts: Vec<Redacted>,
+}
+
+/// A value with what `look_up` says in the place of every reference.
+///
+/// # Errors
+/// The first that `look_up` has.
+pub(crate) fn compose<E>(
+    node: &Node,
+    look_up: impl FnMut(Reference) -> Result<Redacted, E>,
+) -> Result<Composed, E> {
+    let mut composer = Composer { look_up, parts: Vec::new() };
+    let filled = composer.filled("", node)?;
+    Ok(Composed { literal: Redacted::new(toml_writer::python(&filled)), parts: composer.parts })
+}
+
+struct Composer<F> {
+    look_up: F,
+    parts: Vec<Redacted>,
+}
+
+impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
+    fn filled(&mut self, name: &str, node: &Node) -> Result<Node, E> {
+        let data = match &node.data {
+            Data::Table(table) => match reference(table) {
+                Some(reference) => {
+                    let secret = (self.look_up)(reference)?;
+                    let text = secret.expose().to_owned();
+                    self.parts.push(secret);
+                    Data::Text(text)
+                }
+                None => Data::Table(self.table(table)?),
+            },
+            Data::List(items) => {
+                let filled: Result<_, E> = items.iter().map(|item| self.filled(name, item)).collect();
+                Data::List(filled?)
+            }
+            Data::Text(text) if is_sensitive(name) => {
+                self.parts.push(Redacted::new(text.clone()));
+                Data::Text(text.clone())
+            }
+            data => data.clone(),
+        };
+        Ok(Node { data, place: node.place.clone() })
+    }
+
+    fn table(&mut self, table: &Table) -> Result<Table, E> {
+        let entry = |(name, entry): (&String, &Entry)| {
+            let node = self.filled(name, &entry.node)?;
+            Ok((name.clone(), Entry { key: entry.key.clone(), node }))
+        };
+        table.iter().map(entry).collect()
+    }
+}
+
+/// Whether a text under a name that says so stands in here, or a reference where `references` are taken; `inside`:
+/// whether `name` itself is one that no type knows.
+fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool {
+    match &node.data {
+        Data::Table(table) => {
+            (references && reference(table).is_some())
+                || table.iter().any(|(name, entry)| holds_secret(name, true, references, &entry.node))
+        }
+        Data::List(items) => items.iter().any(|item| holds_secret(name, inside, references, item)),
+        Data::Text(text) => inside && !text.is_empty() && is_sensitive(name),
+        _ => false,
+    }
+}
