@@ -391,6 +391,11 @@ impl Events {
         self.send(Event::Step { phase, name: name.to_owned(), progress, message: message.into() }).await;
     }
 
+    /// One object was dealt with; `message` says why, where that is not obvious.
+    pub async fn object(&self, phase: Phase, object: ObjectId, action: Action, message: Option<String>) {
+        self.send(Event::Object { phase, object, action, message }).await;
+    }
+
     /// Something that does not stop the command.
     pub async fn warn(&self, id: Id, message: impl Into<String>) {
         self.send(Event::Warning { id, message: message.into(), diagnostic: None }).await;

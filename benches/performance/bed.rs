@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use handsctl::cluster::api::Api;
-use handsctl::cluster::connect;
+use handsctl::cluster::client::api::Api;
+use handsctl::cluster::client::connect;
 use handsctl::object::kind::{
     CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET,
     ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,

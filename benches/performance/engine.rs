@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use handsctl::catalogue::Id;
-use handsctl::cluster::api::Api;
-use handsctl::cluster::apply::{self, Applied, Mode, Need};
-use handsctl::cluster::connect::{self, Selection};
-use handsctl::cluster::delete::{self, Options};
+use handsctl::cluster::access::{access_review, rules};
+use handsctl::cluster::apply::applied::{Applied, Mode};
+use handsctl::cluster::apply::inventory::{self, Extent};
+use handsctl::cluster::apply::lock::{self, Asking};
+use handsctl::cluster::apply::revisions::{self, Recorded};
+use handsctl::cluster::apply::waves::{self, Need};
+use handsctl::cluster::apply::{namespaces, prune};
+use handsctl::cluster::client::api::Api;
+use handsctl::cluster::client::connect::{self, Selection};
+use handsctl::cluster::client::version::{self, Version};
 use handsctl::cluster::diff::{self, Known};
-use handsctl::cluster::ground::{self, Extent};
-use handsctl::cluster::live::{self, LiveSet};
-use handsctl::cluster::lock::{self, Asking};
-use handsctl::cluster::revisions::{self, Recorded};
-use handsctl::cluster::survey::{self, Survey};
-use handsctl::cluster::track::{self, Ending, Rollout};
-use handsctl::cluster::version::{self, Version};
-use handsctl::cluster::{prune, rights, rules};
+use handsctl::cluster::inspect::{self, Survey};
+use handsctl::cluster::rollout::follow::{self, Ending, Rollout};
+use handsctl::cluster::teardown::{self, Options};
+use handsctl::cluster::watch::observed_set::{self, LiveSet};
 use handsctl::error::{Error, Kind, Result};
 use handsctl::event::{Event, Events, Finished, Phase};
 use handsctl::object::ObjectId;
@@ -104,11 +106,11 @@ impl Prepared {
     async fn look(api: &Api, plan: Plan, events: &Events) -> Result<Self> {
         let no_kinds = BTreeSet::new();
         let (version, survey) =
-            tokio::join!(server_version(api), survey::survey(api, &plan.set, &[], &no_kinds, events));
+            tokio::join!(server_version(api), inspect::survey(api, &plan.set, &[], &no_kinds, events));
         let (streaming, survey) = (version?.streams_lists(), survey?);
         let set = plan.set.with_extent_of(survey.parent.as_ref());
-        let live = live::open(api, &set, &plan, streaming, events).await?;
-        let needs = apply::needs(&plan, &live.members, &Ownership::default());
+        let live = observed_set::open(api, &set, &plan, streaming, events).await?;
+        let needs = waves::needs(&plan, &live.members, &Ownership::default());
         Ok(Self { set, plan, survey, live, needs })
     }
 
@@ -117,7 +119,7 @@ impl Prepared {
         let (survey, live) = tokio::join!(self.survey.again(api, &set), self.live.list_again(api, &set));
         survey?;
         live?;
-        self.needs = apply::needs(&self.plan, &self.live.members, &Ownership::default());
+        self.needs = waves::needs(&self.plan, &self.live.members, &Ownership::default());
         Ok(())
     }
 
@@ -174,8 +176,8 @@ impl Prepared {
         let Some(parent) = &self.survey.parent else { return false };
         let members: Vec<&ObjectId> =
             self.member_ids().chain(leftovers.iter().map(|leftover| &leftover.id)).collect();
-        let wanted = ground::parent_manifest(&self.plan.set, Extent::Exactly(&members), Some(parent));
-        ground::says(parent, &wanted)
+        let wanted = inventory::parent_manifest(&self.plan.set, Extent::Exactly(&members), Some(parent));
+        inventory::says(parent, &wanted)
     }
 }
 
@@ -184,7 +186,7 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     let plan = set::plan(objects, namespace, Edition::First);
     let mut prepared = Prepared::look(api, plan, events).await?;
     if prepared.has_work(true) {
-        rights::check(api, &rules::needed(&prepared.plan, prepared.to_send())).await?;
+        access_review::check(api, &rules::needed(&prepared.plan, prepared.to_send())).await?;
     }
     let begun = api.wire().last_date();
     let objects = prepared.member_ids().cloned().collect();
@@ -193,7 +195,7 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     if !course.writes {
         return course.run(&mut prepared).await;
     }
-    ground::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
+    namespaces::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
     let set = prepared.set.clone();
     let work = async {
         prepared.again(api).await?;
@@ -239,7 +241,7 @@ impl Course<'_> {
         let Prepared { plan, live, needs, .. } = &*prepared;
         let ownership = Ownership::default();
         let applied =
-            apply::apply(self.api, plan, needs, &live.members, &ownership, Mode::Apply, self.events).await?;
+            waves::apply(self.api, plan, needs, &live.members, &ownership, Mode::Apply, self.events).await?;
         if self.waits {
             self.follow(prepared, &applied).await?;
         }
@@ -256,7 +258,7 @@ impl Course<'_> {
         let (api, events, set) = (self.api, self.events, &prepared.plan.set);
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
+        let parent = inventory::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
         *revision = Some(self.record(prepared, revision.take()).await?);
         prepared.survey.parent = Some(parent);
         Ok(())
@@ -278,11 +280,11 @@ impl Course<'_> {
     async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<()> {
         let mut rollout = Rollout {
             world: std::mem::take(&mut prepared.live.world),
-            expected: live::expected(applied),
+            expected: observed_set::expected(applied),
             tolerance: Tolerance::since(self.begun),
             deadline: Instant::now() + TIMEOUT,
         };
-        let ending = track::track(self.api, &mut prepared.live.watches, &mut rollout, self.events).await?;
+        let ending = follow::track(self.api, &mut prepared.live.watches, &mut rollout, self.events).await?;
         prepared.live.world = rollout.world;
         match ending {
             Ending::Ready(_) => Ok(()),
@@ -299,7 +301,7 @@ impl Course<'_> {
         let left = prune::prune(api, &prepared.set, &leftovers, &in_use, events).await?;
         let members: Vec<&ObjectId> = prepared.member_ids().chain(&left).collect();
         if let Some(parent) = &prepared.survey.parent {
-            ground::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
+            inventory::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
         }
         revisions::delete(api, set, &prepared.surplus()).await
     }
@@ -314,12 +316,12 @@ async fn diff(
 ) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::Changed);
     server_version(api).await?;
-    let survey = survey::survey(api, &plan.set, &[], &BTreeSet::new(), events).await?;
+    let survey = inspect::survey(api, &plan.set, &[], &BTreeSet::new(), events).await?;
     let look = diff::look(api, &plan.set.with_extent_of(survey.parent.as_ref())).await?;
     let history = &survey.history;
     let ownership = Ownership::default();
     let nothing_to_send =
-        apply::needs(&plan, &look.live, &ownership).iter().all(|need| *need == Need::Nothing);
+        waves::needs(&plan, &look.live, &ownership).iter().all(|need| *need == Need::Nothing);
     let present = history.current(&plan, nothing_to_send).map(|revision| revision.number);
     let number = present.unwrap_or_else(|| history.next_number());
     let mut in_use = history.references(Current { number, outcome: Outcome::Good }, HISTORY);
@@ -351,13 +353,13 @@ async fn diff(
 async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     let version = server_version(api).await?;
     let set = set::apply_set(namespace);
-    let parent = ground::parent(api, &set).await?;
+    let parent = inventory::parent(api, &set).await?;
     let set = set.with_extent_of(parent.as_ref());
-    ground::look_at_terminating(api, namespace).await?;
-    let found = delete::find(api, &set, parent, version.streams_lists()).await?;
-    rights::check(api, &rules::torn_down(&set)).await?;
+    namespaces::look_at_terminating(api, namespace).await?;
+    let found = teardown::find(api, &set, parent, version.streams_lists()).await?;
+    access_review::check(api, &rules::torn_down(&set)).await?;
     let options = Options { delete_data: false, deadline: Instant::now() + TIMEOUT };
-    under_lock(api, &set, events, delete::teardown(api, &set, found, options, events)).await?;
-    delete::sandboxes(api, namespace).await?;
+    under_lock(api, &set, events, teardown::teardown(api, &set, found, options, events)).await?;
+    teardown::sandboxes(api, namespace).await?;
     Ok(())
 }

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::api::{Api, Fault, Manner};
-use super::apply::{self, Need};
-use super::{answer, track};
+use super::apply::waves::{self, Need};
+use super::client::api::{Api, Fault, Manner};
+use super::client::status_error;
+use super::watch::observe;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -108,7 +109,7 @@ impl Look {
         match list {
             Ok(objects) if is_follower => {
                 if let Some(world) = &mut self.followers {
-                    track::list(world, scope.kind, &objects, now)?;
+                    observe::list(world, scope.kind, &objects, now)?;
                 }
             }
             Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
@@ -192,7 +193,7 @@ pub async fn compare(api: &Api, known: Known<'_>, events: &Events) -> Result<Vec
     let made = known.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
     let untried = |id| Difference::new(id, Outcome::Created).unverified("it is made first, without a trial");
     let mut all: Vec<Compared> = made.map(untried).map(Compared::from).collect();
-    let needs = apply::needs(plan, &look.live, known.ownership);
+    let needs = waves::needs(plan, &look.live, known.ownership);
     let run = Run { api, known, mask: look.mask(plan), events };
     let members: Vec<Compared> = stream::iter(plan.members.iter().zip(&needs))
         .map(|(member, need)| run.member(member, need))
@@ -320,7 +321,7 @@ impl Run<'_> {
         let ownership = self.known.ownership;
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let causes = causes
-            .filter(|cause| answer::is_field_conflict(cause))
+            .filter(|cause| status_error::is_field_conflict(cause))
             .map(|cause| Cause { field: &cause.field, message: &cause.message });
         let conflicts = conflict::conflicts(causes, member, manifest, Some(live), ownership);
         let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.otherwise());
@@ -353,13 +354,14 @@ impl Run<'_> {
 
     fn refusal(&self, action: &str, mut status: Status) -> Error {
         status.message = self.mask.text(&status.message);
-        answer::refusal(action, &status)
+        status_error::refusal(action, &status)
     }
 }
 
 /// Whether the server says nothing of the object: it does not know who asks, or cannot answer now.
 fn is_no_word_on_the_object(status: &Status) -> bool {
-    let is_silent = matches!(status.code, 401 | 429 | 500..) && !answer::is_of_a_wrong_type(&status.message);
+    let is_silent =
+        matches!(status.code, 401 | 429 | 500..) && !status_error::is_of_a_wrong_type(&status.message);
     is_silent || status.message.contains("system:anonymous")
 }
 
@@ -387,7 +389,7 @@ fn conflicts(status: &Status) -> Vec<Effect> {
         Effect::Stops { manager, field: cause.field.clone() }
     };
     let mut conflicts: Vec<Effect> =
-        causes.filter(|cause| answer::is_field_conflict(cause)).map(conflict).collect();
+        causes.filter(|cause| status_error::is_field_conflict(cause)).map(conflict).collect();
     // The server names them in any order.
     conflicts.sort_by_key(ToString::to_string);
     conflicts

@@ -1,44 +1,23 @@
-//! Effects on the API: connect, apply, track, probe, logs, delete. Never prints.
+//! Effects on the API server: connect, apply, watch, follow, probe, delete. Never prints.
+//!
+//! - `client`: one connection: which context, requests and answers, what a refusal or a lost connection means.
+//! - `access`: which RBAC rules a command needs, and whether the account has them.
+//! - `inspect`: reads what is known of a set before anything is planned.
+//! - `watch`: the objects of a set, kept up to date.
+//! - `apply`: namespaces, inventory, lock, revisions, members, prune.
+//! - `rollout`: follows what was applied until it is ready or has failed.
+//! - `app`: the application itself: probes, logs, metrics, port-forward.
+//! - `diff`: what a deploy would change, by dry run.
+//! - `teardown`: deletes a set.
+//! - `nodes`: what a new local cluster needs, and what nodes have room for.
 
-pub mod account;
-pub mod answer;
-pub mod api;
-pub mod application;
+pub mod access;
+pub mod app;
 pub mod apply;
-pub mod capacity;
-pub mod connect;
-pub mod controller;
-pub mod delete;
+pub mod client;
 pub mod diff;
-pub mod discovery;
-mod evidence;
-mod fault;
-pub mod forward;
-pub mod ground;
-pub mod live;
-pub mod lock;
-pub mod logs;
+pub mod inspect;
 pub mod nodes;
-pub mod probe;
-pub mod prune;
-pub mod pull;
-pub mod reach;
-mod remove;
-mod repeated;
-pub mod restart;
-pub mod revisions;
-pub mod rights;
-pub mod rules;
-mod send;
-pub mod settle;
-mod sight;
-pub mod simulated;
-pub mod survey;
-pub mod target;
-mod token;
-pub mod track;
-pub mod usage;
-pub mod version;
-mod view;
+pub mod rollout;
+pub mod teardown;
 pub mod watch;
-pub mod wire;

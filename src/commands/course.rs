@@ -9,12 +9,13 @@ use super::seed::{self, Seeded};
 use super::session::Session;
 use super::{lock, probe, rollout, room};
 use crate::cli::RolloutArgs;
-use crate::cluster::api::Api;
-use crate::cluster::apply::{self, Applied, Mode};
-use crate::cluster::ground::{self, Extent};
-use crate::cluster::revisions::{self, Recorded};
-use crate::cluster::track::Rollout;
-use crate::cluster::{live, prune};
+use crate::cluster::apply::applied::{Applied, Mode};
+use crate::cluster::apply::inventory::{self, Extent};
+use crate::cluster::apply::revisions::{self, Recorded};
+use crate::cluster::apply::{prune, waves};
+use crate::cluster::client::api::Api;
+use crate::cluster::rollout::follow::Rollout;
+use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
 use crate::object::ObjectId;
@@ -87,7 +88,7 @@ impl Course<'_> {
             self.lay_ground(prepared, revision).await?;
         }
         let Prepared { plan, live, needs, ownership, .. } = prepared;
-        let applied = apply::apply(api, plan, needs, &live.members, ownership, Mode::Apply, events).await?;
+        let applied = waves::apply(api, plan, needs, &live.members, ownership, Mode::Apply, events).await?;
         let summary = counts(&applied);
         Ok((applied, summary))
     }
@@ -99,10 +100,10 @@ impl Course<'_> {
         let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
         let members: Vec<&ObjectId> = prepared.member_ids().collect();
         let parent = prepared.survey.parent.clone();
-        let parent = ground::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
+        let parent = inventory::set_parent(api, set, Extent::AtLeast(&members), parent, events).await?;
         // Before the revision, which names Secrets after it.
         if prepared.lacks_key() {
-            ground::store_key(api, set, &prepared.survey.key.0, events).await?;
+            inventory::store_key(api, set, &prepared.survey.key.0, events).await?;
         }
         *revision = Some(self.record(prepared, revision.take()).await?);
         prepared.survey.parent = Some(parent);
@@ -127,12 +128,12 @@ impl Course<'_> {
     async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Arrival> {
         let mut rollout = Rollout {
             world: std::mem::take(&mut prepared.live.world),
-            expected: live::expected(applied),
+            expected: observed_set::expected(applied),
             tolerance: rollout::tolerance(&self.session.settings, self.begun),
             deadline: self.deadline.at,
         };
         if rollout::is_standing_still(self.session, &rollout) {
-            live::recall(self.api(), &prepared.plan.set, &mut rollout.world).await?;
+            observed_set::recall(self.api(), &prepared.plan.set, &mut rollout.world).await?;
         }
         let followed = rollout::follow(self.session, &mut prepared.live, &mut rollout, self.events).await;
         let arrival = match followed {
@@ -186,7 +187,7 @@ impl Course<'_> {
         }
         let members: Vec<&ObjectId> = prepared.member_ids().chain(&left).collect();
         if let Some(parent) = &prepared.survey.parent {
-            ground::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
+            inventory::set_parent(api, set, Extent::Exactly(&members), Some(parent.clone()), events).await?;
         }
         revisions::delete(api, set, &prepared.surplus(outcome)).await
     }

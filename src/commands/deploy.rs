@@ -10,7 +10,7 @@ use super::run::{self, Deadline, step};
 use super::session::{self, Session};
 use super::{confirm, prepull, recovery, release};
 use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
-use crate::cluster::ground;
+use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Events, Finished, Phase};
 use crate::plan::ownership::policy::Ownership;
@@ -87,7 +87,7 @@ pub(super) async fn deploy(
     let api = &session.connection.api;
     let set = prepared.set.clone();
     // The lock stands in the application's namespace.
-    ground::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
+    namespaces::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
     let work = async {
         prepared.again(session).await?;
         prepull::prepull(session, &prepared, deadline, events).await?;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{DiffArgs, Global};
-use crate::cluster::apply::{self, Need};
+use crate::cluster::apply::waves::{self, Need};
+use crate::cluster::client::discovery;
 use crate::cluster::diff::{self, Known, Look};
-use crate::cluster::discovery;
-use crate::cluster::survey::{self, Survey};
+use crate::cluster::inspect::{self, Survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
@@ -77,7 +77,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = survey::survey(
+    let survey = inspect::survey(
         api,
         &session.set(),
         &secret_refs::wanted(settings),
@@ -120,7 +120,7 @@ fn in_use(
     ownership: &Ownership,
 ) -> BTreeSet<String> {
     let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
-    let nothing_to_send = apply::needs(plan, &look.live, ownership).iter().all(|need| *need == Need::Nothing);
+    let nothing_to_send = waves::needs(plan, &look.live, ownership).iter().all(|need| *need == Need::Nothing);
     let present = history.current(plan, nothing_to_send).map(|revision| revision.number);
     let number = present.unwrap_or_else(|| history.next_number());
     let mut names = history.references(Current { number, outcome: Outcome::Good }, kept);

@@ -4,9 +4,10 @@ use super::outcome::{Undo, counts, finished};
 use super::preflight::Prepared;
 use super::session::Session;
 use crate::cli::DryRun;
-use crate::cluster::apply::{self, Applied, Mode, Need};
+use crate::cluster::apply::applied::{Applied, Mode};
+use crate::cluster::apply::waves::{self, Need};
 use crate::error::Result;
-use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::event::{Action, Events, Finished, Phase};
 use crate::plan::inventory::prune::Fate;
 use crate::plan::inventory::revision::Outcome;
 
@@ -25,7 +26,7 @@ pub(super) async fn dry_run(
     if who == DryRun::Server && missing.is_empty() {
         let api = &session.connection.api;
         let mut applied =
-            apply::apply(api, plan, needs, &live.members, ownership, Mode::DryRun, events).await?;
+            waves::apply(api, plan, needs, &live.members, ownership, Mode::DryRun, events).await?;
         applied.extend(leftovers(prepared, events).await);
         let message = format!("dry run, checked by the server: {}", counts(&applied));
         return Ok(finished(&applied, message, Undo::nothing()));
@@ -38,7 +39,7 @@ pub(super) async fn dry_run(
             Need::Change(_) => Action::Configured,
         };
         let object = member.id.clone();
-        events.send(Event::Object { phase: Phase::Apply, object, action, message: None }).await;
+        events.object(Phase::Apply, object, action, None).await;
         applied.push(Applied { id: member.id.clone(), action, object: None });
     }
     applied.extend(leftovers(prepared, events).await);
@@ -62,7 +63,7 @@ async fn leftovers(prepared: &Prepared, events: &Events) -> Vec<Applied> {
             Fate::InUse => continue,
         };
         let object = leftover.id.clone();
-        events.send(Event::Object { phase: Phase::Prune, object, action, message }).await;
+        events.object(Phase::Prune, object, action, message).await;
         told.push(Applied { id: leftover.id, action, object: None });
     }
     told

@@ -6,10 +6,10 @@ use futures::future::join_all;
 
 use super::place::{self, Place};
 use super::session::Session;
-use crate::cluster::application::Application;
-use crate::cluster::probe::Answer;
-use crate::cluster::reach::{self, Door, Opened};
-use crate::cluster::usage;
+use crate::cluster::app::client::Application;
+use crate::cluster::app::metrics;
+use crate::cluster::app::probe::Answer;
+use crate::cluster::app::url_probe::{self, Door, Opened};
 use crate::settings::format::Quantity;
 use crate::status::{Bound, Component, Gauge, Health, Measured};
 
@@ -28,10 +28,10 @@ pub(super) async fn measure(
     let patience = Duration::from_secs(bounds.latency.as_secs());
     let set = session.set();
     let (used, disk, ingress) = tokio::join!(
-        within(patience, usage::of_pods(api, &set)),
+        within(patience, metrics::of_pods(api, &set)),
         within(patience, async {
             answering(alive)?;
-            usage::of_disk(api, application).await
+            metrics::of_disk(api, application).await
         }),
         within(patience, async {
             answering(alive)?;
@@ -39,7 +39,7 @@ pub(super) async fn measure(
         }),
     );
     let limits = &session.settings.deploy.resources.limits;
-    let share = |of: fn(&usage::Use) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
+    let share = |of: fn(&metrics::Use) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
         (Err(why), _) => Measured::Unknown(why.clone()),
         (Ok(_), None) => Measured::Unknown(none.to_owned()),
         (Ok(used), Some(limit)) => Measured::Percent(percent(of(used), limit.nanos())),
@@ -120,6 +120,6 @@ async fn ingress(session: &Session) -> Result<f64, String> {
 }
 
 async fn answers(door: &Door) -> usize {
-    let asked = join_all((0..ASKED).map(|_| reach::ask(door, Duration::ZERO))).await;
+    let asked = join_all((0..ASKED).map(|_| url_probe::ask(door, Duration::ZERO))).await;
     asked.iter().filter(|opened| matches!(opened, Opened::Answers { .. })).count()
 }

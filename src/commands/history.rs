@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{Global, HistoryArgs};
-use crate::cluster::ground;
+use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
 use crate::plan::inventory::revision::{self, Content, History, Revision};
 use crate::report::{Output, Streams, age, table};
@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
 async fn read(session: &Session) -> Result<History> {
     let api = &session.connection.api;
     session.server_version().await?;
-    let own = ground::own_secrets(api, &session.set()).await?;
+    let own = inventory::own_secrets(api, &session.set()).await?;
     Ok(History::new(revision::of_secrets(&own)?))
 }
 

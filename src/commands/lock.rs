@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::catalogue::Id;
-use crate::cluster::api::Api;
-use crate::cluster::lock::{self, Asking, Lock};
+use crate::cluster::apply::lock::{self, Asking, Lock};
+use crate::cluster::client::api::Api;
 use crate::error::{Kind, Result};
 use crate::event::Events;
 use crate::plan::inventory::apply_set::ApplySet;

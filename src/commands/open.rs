@@ -11,11 +11,11 @@ use super::place::{self, Place};
 use super::session::{self, Session};
 use crate::catalogue::Id;
 use crate::cli::{Global, OpenArgs};
-use crate::cluster::api::Api;
-use crate::cluster::application::{self, Silence};
-use crate::cluster::forward::{self, Follower, ReadyPod};
-use crate::cluster::probe;
-use crate::cluster::reach::{self, Opened};
+use crate::cluster::app::client::{self, Silence};
+use crate::cluster::app::port_forward::{self, Follower, ReadyPod};
+use crate::cluster::app::probe;
+use crate::cluster::app::url_probe::{self, Opened};
+use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     lead_to(&format!("http://{at}/"), "port-forward", arguments, streams)?;
     tokio::select! {
         ended = follower.follow() => ended?,
-        ended = forward::serve(api, deploy.namespace.as_str(), listener, pod.clone()) => ended?,
+        ended = port_forward::serve(api, deploy.namespace.as_str(), listener, pod.clone()) => ended?,
         () = tell(pod, streams) => {}
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     }
@@ -72,7 +72,7 @@ async fn deployed(session: &Session) -> Result<()> {
 /// The application's URL, where it answers from this computer.
 async fn answering(session: &Session, streams: &Streams) -> Option<String> {
     let Place::Door { door, .. } = place::of(&session.settings, session.local) else { return None };
-    match reach::ask(&door, Duration::ZERO).await {
+    match url_probe::ask(&door, Duration::ZERO).await {
         Opened::Answers { .. } => Some(door.url),
         Opened::Silent(why) => {
             streams.err(&format!("{} does not answer from this computer ({why})\n", door.url));
@@ -96,8 +96,7 @@ async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPod) -> Result<()> {
         return Err(Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
             .hint("[cluster] provider = \"kind\" runs containers"));
     }
-    match application::through_port_forward(api, namespace, &name, application::Question::get("/alive")).await
-    {
+    match client::through_port_forward(api, namespace, &name, client::Question::get("/alive")).await {
         Err(Silence::Unasked(why)) => {
             let message = format!("cannot lead to pod/{name} in namespace {namespace}");
             Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
@@ -114,7 +113,7 @@ async fn listen(port: Option<u16>) -> Result<TcpListener> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let bound = match port {
         Some(port) => bind(port).await,
-        None => match bind(application::PORT).await {
+        None => match bind(client::PORT).await {
             Ok(listener) => Ok(listener),
             Err(_) => bind(0).await,
         },

@@ -4,8 +4,8 @@ use super::preflight::Prepared;
 use super::probe::Where;
 use super::room;
 use super::seed::Seeded;
-use crate::cluster::apply::Applied;
-use crate::cluster::revisions::Recorded;
+use crate::cluster::apply::applied::Applied;
+use crate::cluster::apply::revisions::Recorded;
 use crate::event::{Action, Finished};
 use crate::plan::checks::sandbox_capacity::Room;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::cluster::reach::Door;
+use crate::cluster::app::url_probe::Door;
 use crate::provider::Ports;
 use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, Ingress};

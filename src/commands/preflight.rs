@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use super::risk;
 use super::session::Session;
 use crate::catalogue::Id;
-use crate::cluster::apply::{self, Need};
-use crate::cluster::ground::{self, Extent, Presence};
-use crate::cluster::live::{self, LiveSet};
-use crate::cluster::survey::{Survey, survey};
-use crate::cluster::{discovery, rights, rules};
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::inventory::{self, Extent};
+use crate::cluster::apply::namespaces::Presence;
+use crate::cluster::apply::waves::{self, Need};
+use crate::cluster::client::discovery;
+use crate::cluster::inspect::{Survey, survey};
+use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::ObjectId;
@@ -83,7 +85,7 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
             let plan = planned(&session.settings, None)?;
             let mut all = rules::needed(&plan, plan.members.iter().map(|member| (member, true)));
             all.extend(rules::watched(&plan));
-            rights::check(api, &all).await?;
+            access_review::check(api, &all).await?;
             return Err(error);
         }
         prepared => prepared?,
@@ -95,7 +97,7 @@ pub(super) async fn preflight(session: &Session, look: Look, events: &Events) ->
             prepared.leftovers(Outcome::Good).iter().filter(|it| it.fate.is_pruned()).map(|it| &it.id),
         ));
         let granted = rules::granted(prepared.to_send().map(|(member, _)| member));
-        rights::check_with_grants(api, &needed, &granted).await?;
+        access_review::check_with_grants(api, &needed, &granted).await?;
     }
     let message = format!(
         "api {}, {} objects, {} to send",
@@ -120,7 +122,7 @@ async fn prepare(
     let plan = planned(settings, Some(&survey))?;
     let mut set = discovery::extent(api, &plan.set, survey.parent.as_ref()).await?;
     set.further_kinds.extend(&survey.kinds);
-    let live = live::open(api, &set, &plan, streaming, events).await?;
+    let live = observed_set::open(api, &set, &plan, streaming, events).await?;
     let mut prepared = Prepared {
         wanted: look.wanted,
         set,
@@ -188,7 +190,7 @@ impl Prepared {
             })?;
             self.note = revision::rollback_to(revision.number);
         }
-        self.needs = apply::needs(&self.plan, &self.live.members, &self.ownership);
+        self.needs = waves::needs(&self.plan, &self.live.members, &self.ownership);
         Ok(())
     }
 
@@ -264,8 +266,8 @@ impl Prepared {
         let Some(parent) = &self.survey.parent else { return false };
         let members: Vec<&ObjectId> =
             self.member_ids().chain(leftovers.iter().map(|leftover| &leftover.id)).collect();
-        let wanted = ground::parent_manifest(&self.plan.set, Extent::Exactly(&members), Some(parent));
-        ground::says(parent, &wanted)
+        let wanted = inventory::parent_manifest(&self.plan.set, Extent::Exactly(&members), Some(parent));
+        inventory::says(parent, &wanted)
     }
 
     /// The planned members.

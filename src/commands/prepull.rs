@@ -5,9 +5,10 @@ use super::rollout;
 use super::run::Deadline;
 use super::session::Session;
 use crate::catalogue::Id;
-use crate::cluster::apply::Need;
-use crate::cluster::pull::{self, Patience, Pulled};
-use crate::cluster::{live, probe};
+use crate::cluster::app::probe;
+use crate::cluster::apply::waves::Need;
+use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
+use crate::cluster::watch::observed_set;
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
@@ -30,7 +31,7 @@ pub(super) async fn prepull(
     if !session.settings.deploy.prepull {
         return Ok(());
     }
-    let serving = live::ready_pods(&prepared.live.world);
+    let serving = observed_set::ready_pods(&prepared.live.world);
     let Some(old) = serving.first() else { return Ok(()) };
     let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     let Some(pull) = wanted(prepared, node) else { return Ok(()) };
@@ -40,13 +41,13 @@ pub(super) async fn prepull(
         return Ok(());
     }
     events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
-    pull::sweep(api, &pull.namespace, &pull.set).await?;
+    image_pull::sweep(api, &pull.namespace, &pull.set).await?;
     let patience = Patience {
         tolerance: rollout::tolerance(&session.settings, api.wire().last_date()),
         deadline: deadline.at,
         streaming: prepared.streaming,
     };
-    match pull::pull(api, &pull, patience, events).await {
+    match image_pull::pull(api, &pull, patience, events).await {
         Ok(Pulled::Yes) => {
             events.done(Phase::Preflight, STEP, pull.image).await;
             Ok(())

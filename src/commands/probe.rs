@@ -6,11 +6,11 @@ use super::place::{self, Place};
 use super::session::Session;
 use crate::catalogue::Id;
 use crate::cli::Probe;
-use crate::cluster::application::Application;
-use crate::cluster::live;
-use crate::cluster::probe::{self, Answer};
-use crate::cluster::reach::{self, Door, Opened};
-use crate::cluster::track::Rollout;
+use crate::cluster::app::client::Application;
+use crate::cluster::app::probe::{self, Answer};
+use crate::cluster::app::url_probe::{self, Door, Opened};
+use crate::cluster::rollout::follow::Rollout;
+use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::settings::AppVersion;
@@ -84,7 +84,7 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
         events.step(Phase::Probe, "probe", Progress::Skipped, "profile dev: nothing listens").await;
         return Ok(Asked { place: Where::Target, application: None });
     }
-    let ready = live::ready_pod(api, &session.set(), &rollout.world).await;
+    let ready = observed_set::ready_pod(api, &session.set(), &rollout.world).await;
     let simulated = match &ready {
         Some(pod) => probe::is_simulated(api, pod).await,
         None => false,
@@ -159,7 +159,7 @@ async fn outside(
     events: &Events,
 ) -> Result<Where> {
     let patience = if ours { OPENING } else { Duration::ZERO };
-    match reach::ask(door, patience).await {
+    match url_probe::ask(door, patience).await {
         Opened::Answers { status, took } => {
             let message = format!("{status} in {} ms", took.as_millis());
             answers.push(format!("{} {message}", door.url));

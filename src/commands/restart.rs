@@ -9,9 +9,10 @@ use super::session::{self, Session};
 use super::{outcome, risk, rollout};
 use crate::catalogue::Id;
 use crate::cli::{Global, RolloutArgs};
-use crate::cluster::live::{self, LiveSet};
-use crate::cluster::track::Rollout;
-use crate::cluster::{restart, rights, rules};
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::restart;
+use crate::cluster::rollout::follow::Rollout;
+use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::object::kind::DEPLOYMENT;
@@ -46,7 +47,7 @@ async fn restart(
     let set = session.set();
     let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;
     let begun = api.wire().last_date();
-    rights::check(api, &rules::restarted(&set)).await?;
+    access_review::check(api, &rules::restarted(&set)).await?;
     if live.members.values().any(stop_signal::is_clean) {
         risk::refuse(session, "handsctl deploy --delete-data with it stops this pod once more").await?;
     }
@@ -63,7 +64,7 @@ async fn restart(
         }
         let mut rollout = Rollout {
             world: std::mem::take(&mut live.world),
-            expected: live::expected(&restarted),
+            expected: observed_set::expected(&restarted),
             tolerance: rollout::tolerance(&session.settings, begun),
             deadline: deadline.at,
         };
@@ -84,7 +85,7 @@ async fn look(session: &Session) -> Result<(LiveSet, String)> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
     let set = session.set();
-    let (live, refused) = live::look(api, &set, version.streams_lists()).await?;
+    let (live, refused) = observed_set::look(api, &set, version.streams_lists()).await?;
     let count = live.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).count();
     if count > 0 {
         return Ok((live, format!("api {}, {count} to restart", version.text)));

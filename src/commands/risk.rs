@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::catalogue::Id;
-use crate::cluster::delete;
+use crate::cluster::teardown;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::CLAIM;
 
@@ -12,7 +12,7 @@ use crate::object::kind::CLAIM;
 /// Exit 2 with the volumes' names.
 pub(super) async fn refuse(session: &Session, hint: &str) -> Result<()> {
     let runtime = session.settings.runtime_namespace();
-    let mut claims = delete::sandboxes(&session.connection.api, runtime).await?;
+    let mut claims = teardown::sandboxes(&session.connection.api, runtime).await?;
     claims.retain(|id| id.kind == CLAIM.kind);
     if claims.is_empty() {
         return Ok(());

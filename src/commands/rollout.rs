@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::session::Session;
-use crate::cluster::live::{self, LiveSet};
-use crate::cluster::track::{self, Ending, Rollout};
+use crate::cluster::rollout::follow::{self, Ending, Rollout};
+use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ pub(super) async fn follow(
     events: &Events,
 ) -> Result<()> {
     events.begin(Phase::Track, "rollout", "").await;
-    let ending = track::track(&session.connection.api, &mut live.watches, rollout, events).await;
+    let ending = follow::track(&session.connection.api, &mut live.watches, rollout, events).await;
     let failed = match ending {
         Ok(Ending::Ready(workloads)) => {
             events.done(Phase::Track, "rollout", workloads).await;
@@ -96,7 +96,7 @@ pub(super) fn explained(findings: &[Finding]) -> Error {
 
 /// What people who use the application see meanwhile.
 fn state(rollout: &Rollout) -> &'static str {
-    if live::ready_pods(&rollout.world).is_empty() {
+    if observed_set::ready_pods(&rollout.world).is_empty() {
         "what was applied stays; nothing is serving"
     } else {
         "what was applied stays; a pod of before is still serving"

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::catalogue::Id;
-use crate::cluster::capacity::{self, Seen};
+use crate::cluster::nodes::capacity::{self, Seen};
 use crate::event::Events;
 use crate::plan::checks::sandbox_capacity::{Room, Sandbox};
 use crate::provider::{self, Environment};

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::session::Session;
 use crate::catalogue::Id;
-use crate::cluster::api::Api;
-use crate::cluster::application::{Application, Question, Reply, Silence};
+use crate::cluster::app::client::{Application, Question, Reply, Silence};
+use crate::cluster::client::api::Api;
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, KEY, Lack, Seed};

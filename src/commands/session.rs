@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use crate::catalogue::Id;
 use crate::cli::Global;
-use crate::cluster::connect::{self, Connection, Selection};
-use crate::cluster::target::{self, Consent, Intent};
-use crate::cluster::version::{self, Version};
+use crate::cluster::client::connect::{self, Connection, Selection};
+use crate::cluster::client::context::{self, Consent, Intent};
+use crate::cluster::client::version::{self, Version};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -77,7 +77,7 @@ impl Session {
             from_file: loaded.from_file,
             named: global.namespace.is_some() && global.name.is_some(),
         };
-        if target::consent(intent)? == Consent::Ask && !global.yes {
+        if context::consent(intent)? == Consent::Ask && !global.yes {
             confirm_context(&connection, streams).await?;
         }
         Ok(Self::new(&environment, loaded.settings, connection))
@@ -85,7 +85,7 @@ impl Session {
 
     /// For a cluster that was just made or found by `cluster up`.
     pub(super) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Self {
-        let is_local = target::is_local(&connection.choice.context, &connection.server);
+        let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
         let made = provider::made_context(environment, name);
         let is_made = is_local && made.as_ref() == Some(&connection.choice.context);

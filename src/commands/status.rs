@@ -9,10 +9,11 @@ use super::session::{self, Session};
 use super::{gauges, rollout};
 use crate::catalogue::Id;
 use crate::cli::{Global, StatusArgs};
-use crate::cluster::application::Application;
-use crate::cluster::live::{self, LiveSet};
-use crate::cluster::probe::{self, Answer};
-use crate::cluster::{ground, track};
+use crate::cluster::app::client::Application;
+use crate::cluster::app::probe::{self, Answer};
+use crate::cluster::apply::inventory;
+use crate::cluster::rollout::follow;
+use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::DEPLOYMENT;
@@ -58,20 +59,20 @@ pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
 async fn look(session: &Session) -> Result<Seen> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let (mut live, refused) = live::look(api, &session.set(), version.streams_lists()).await?;
+    let (mut live, refused) = observed_set::look(api, &session.set(), version.streams_lists()).await?;
     let unknown: Vec<&str> = refused.iter().map(|scope| scope.kind.plural).collect();
-    let expected = live::standing(&live.members);
+    let expected = observed_set::standing(&live.members);
     let mut health = status::health(&live.world, &expected);
     if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {
         return Err(nobody_knows(session));
     }
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
-        live::recall(api, &session.set(), &mut live.world).await?;
+        observed_set::recall(api, &session.set(), &mut live.world).await?;
         health = status::health(&live.world, &expected);
         let tolerance = rollout::tolerance(&session.settings, Timestamp::UNIX_EPOCH);
         findings = judge(&live.world, &expected, &tolerance, api.wire().server_time()).findings;
-        track::complete(api, &mut findings).await;
+        follow::complete(api, &mut findings).await;
     }
     let (asked, revision) = tokio::join!(ask(session, &live, &health), latest_revision(session));
     let Asked { simulated, alive, gauges } = asked;
@@ -80,7 +81,7 @@ async fn look(session: &Session) -> Result<Seen> {
 
 /// Whoever may not read Secrets is not told of it: most who look at a status may not, and the verdict is the same.
 async fn latest_revision(session: &Session) -> Result<Option<Revision>> {
-    match ground::own_secrets(&session.connection.api, &session.set()).await {
+    match inventory::own_secrets(&session.connection.api, &session.set()).await {
         Ok(own) => Ok(revision::of_secrets(&own)?.pop()),
         Err(error) if error.kind() == Kind::Forbidden => Ok(None),
         Err(error) => Err(error),
@@ -108,7 +109,7 @@ struct Asked {
 
 async fn ask(session: &Session, live: &LiveSet, health: &Health) -> Asked {
     let api = &session.connection.api;
-    let pods = live::ready_pods(&live.world);
+    let pods = observed_set::ready_pods(&live.world);
     let Some(pod) = pods.first() else { return Asked::default() };
     if probe::is_simulated(api, pod).await {
         return Asked { simulated: true, ..Asked::default() };

@@ -8,10 +8,12 @@ use super::session::{self, Session};
 use super::{confirm, risk};
 use crate::catalogue::Id;
 use crate::cli::{Global, TeardownArgs};
-use crate::cluster::api::Api;
-use crate::cluster::delete::{self, Options, Removed};
-use crate::cluster::ground::{self, Presence};
-use crate::cluster::{discovery, rights, rules};
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::inventory;
+use crate::cluster::apply::namespaces::{self, Presence};
+use crate::cluster::client::api::Api;
+use crate::cluster::client::discovery;
+use crate::cluster::teardown::{self, Options, Removed};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
 use crate::object::{ObjectId, labels};
@@ -69,16 +71,16 @@ async fn teardown(
     let api = &session.connection.api;
     let version = session.server_version().await?;
     let options = Options { delete_data: arguments.delete_data, deadline: deadline.at };
-    let parent = ground::parent(api, &session.set()).await?;
+    let parent = inventory::parent(api, &session.set()).await?;
     let set = discovery::extent(api, &session.set(), parent.as_ref()).await?;
     let namespaces = look_at_all(api, &set).await?;
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;
     }
-    let found = match delete::find(api, &set, parent, version.streams_lists()).await {
+    let found = match teardown::find(api, &set, parent, version.streams_lists()).await {
         // The server names one missing right at a time.
         Err(error) if error.kind() == Kind::Forbidden => {
-            rights::check(api, &rules::torn_down(&set)).await?;
+            access_review::check(api, &rules::torn_down(&set)).await?;
             return Err(error);
         }
         found => found?,
@@ -89,9 +91,9 @@ async fn teardown(
     let removed = if found.is_empty() {
         Removed::default()
     } else {
-        rights::check(api, &rules::torn_down(&set)).await?;
+        access_review::check(api, &rules::torn_down(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
-            let removed = delete::teardown(api, &set, found, options, events).await?;
+            let removed = teardown::teardown(api, &set, found, options, events).await?;
             let message = format!("{} deleted", removed.deleted.len());
             Ok((removed, message))
         });
@@ -104,7 +106,7 @@ async fn teardown(
     for (name, presence) in &namespaces {
         let doomed = arguments.delete_namespace && asked.namespaces().contains(&name.as_str());
         if doomed && is_ours(presence) {
-            delete::namespace(api, name, options, events).await?;
+            teardown::namespace(api, name, options, events).await?;
             continue;
         }
         keep(events, ObjectId::cluster("", "Namespace", name), why_kept(presence)).await;
@@ -121,7 +123,7 @@ async fn teardown(
 
 /// The work is done by now: an account that may not see sandboxes is told so, and that is all.
 async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> Result<()> {
-    match delete::sandboxes(&session.connection.api, namespace).await {
+    match teardown::sandboxes(&session.connection.api, namespace).await {
         Ok(sandboxes) => {
             for sandbox in sandboxes {
                 keep(events, sandbox, "a conversation of the application").await;
@@ -141,7 +143,7 @@ async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> 
 /// The namespaces of the set that are there, or may be.
 async fn look_at_all(api: &Api, set: &ApplySet) -> Result<Vec<(String, Presence)>> {
     let looks = set.namespaces().into_iter().map(|name| async move {
-        ground::look_at_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
+        namespaces::look_at_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
     });
     let mut found = futures::future::try_join_all(looks).await?;
     found.retain(|(_, presence)| *presence != Presence::Absent);
@@ -179,12 +181,5 @@ fn why_kept(namespace: &Presence) -> &'static str {
 }
 
 async fn keep(events: &Events, object: ObjectId, why: &str) {
-    events
-        .send(Event::Object {
-            phase: Phase::Prune,
-            object,
-            action: Action::Kept,
-            message: Some(why.to_owned()),
-        })
-        .await;
+    events.object(Phase::Prune, object, Action::Kept, Some(why.to_owned())).await;
 }

@@ -2,9 +2,9 @@
 
 use super::up::Standing;
 use crate::catalogue::Id;
-use crate::cluster::controller;
-use crate::cluster::settle::{self, Wanted};
-use crate::cluster::track::Ending;
+use crate::cluster::nodes::ingress_controller;
+use crate::cluster::rollout::follow::Ending;
+use crate::cluster::rollout::workloads::{self, Wanted};
 use crate::commands::rollout;
 use crate::commands::run::step;
 use crate::error::Result;
@@ -28,18 +28,18 @@ pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> 
         events.warn(Id::SimulatedNodes, format!("{}: {message}", controller.name())).await;
     }
     step(events, Phase::Cluster, "ingress", async {
-        let place = controller::place(api, controller).await?;
+        let place = ingress_controller::place(api, controller).await?;
         for other in Controller::ALL.into_iter().filter(|other| *other != controller) {
-            controller::remove(api, other, events).await?;
+            ingress_controller::remove(api, other, events).await?;
         }
-        let ensured = controller::ensure(api, place, events).await?;
+        let ensured = ingress_controller::ensure(api, place, events).await?;
         let wanted = Wanted {
             namespace: controller.name(),
             workloads: &ensured.workloads,
             changed: &ensured.changed,
             deadline: deadline.at,
         };
-        let message = match settle::settle(api, version.streams_lists(), wanted, events).await? {
+        let message = match workloads::settle(api, version.streams_lists(), wanted, events).await? {
             Ending::Ready(workloads) => workloads,
             Ending::Failed(findings) => {
                 return Err(rollout::explained(&findings)
@@ -47,7 +47,7 @@ pub(super) async fn ensure(standing: &Standing<'_>, maker: Maker) -> Result<()> 
             }
         };
         if controller.has_webhook() {
-            controller::await_webhook(api, controller, deadline.at, events).await?;
+            ingress_controller::await_webhook(api, controller, deadline.at, events).await?;
         }
         Ok(((), message))
     })

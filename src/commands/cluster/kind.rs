@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::up::Standing;
-use crate::cluster::nodes::{Ground, Patience};
-use crate::cluster::settle::{self, Wanted};
-use crate::cluster::track::Ending;
+use crate::cluster::nodes::readiness::{Ground, Patience};
+use crate::cluster::rollout::follow::Ending;
+use crate::cluster::rollout::workloads::{self, Wanted};
 use crate::commands::rollout;
 use crate::commands::run::step;
 use crate::error::Result;
@@ -33,7 +33,7 @@ pub(super) async fn await_ready(standing: &Standing<'_>, begun: Timestamp) -> Re
     step(events, Phase::Cluster, "cluster services", async {
         let dns = [DEPLOYMENT.id(SYSTEM, DNS)];
         let wanted = Wanted { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
-        let ending = settle::settle(api, version.streams_lists(), wanted, events).await?;
+        let ending = workloads::settle(api, version.streams_lists(), wanted, events).await?;
         if let Ending::Failed(findings) = ending {
             return Err(
                 rollout::explained(&findings).hint("handsctl cluster up --recreate makes the cluster anew")

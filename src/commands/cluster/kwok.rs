@@ -1,7 +1,7 @@
 //! The part of `cluster up` that makes a bare control plane a cluster: simulated nodes, a storage class.
 
 use super::up::Standing;
-use crate::cluster::simulated;
+use crate::cluster::nodes::kwok_nodes;
 use crate::commands::run::step;
 use crate::error::Result;
 use crate::event::Phase;
@@ -12,7 +12,7 @@ pub(super) async fn await_ready(standing: &Standing<'_>) -> Result<()> {
     let Standing { settings, connection, version, events, .. } = standing;
     step(events, Phase::Cluster, "nodes", async {
         let objects = objects(settings.cluster.name.as_str(), settings.cluster.workers);
-        let nodes = simulated::prepare(&connection.api, &objects, events).await?;
+        let nodes = kwok_nodes::prepare(&connection.api, &objects, events).await?;
         Ok(((), format!("{nodes}/{nodes} ready (simulated), {}", version.text)))
     })
     .await

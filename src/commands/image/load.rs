@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::count;
 use crate::catalogue::Id;
 use crate::cli::{Global, ImageArgs};
-use crate::cluster::capacity;
+use crate::cluster::nodes::capacity;
 use crate::commands::run::{self, Deadline};
 use crate::commands::session::{self, Session};
 use crate::error::{Error, Kind};

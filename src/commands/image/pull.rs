@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::count;
 use crate::cli::{Global, ImageArgs};
-use crate::cluster::capacity;
-use crate::cluster::pull::{self, Patience, Pulled};
+use crate::cluster::nodes::capacity;
+use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
 use crate::commands::rollout;
 use crate::commands::run::{self, Deadline, step};
 use crate::commands::session::{self, Session};
@@ -73,7 +73,7 @@ async fn look(session: &Session, sources: &[Source]) -> Result<((bool, Vec<Value
     let version = session.server_version().await?;
     let nodes = capacity::nodes(api).await?;
     for source in sources {
-        pull::sweep(api, &source.namespace, session.settings.deploy.name.as_str()).await?;
+        image_pull::sweep(api, &source.namespace, session.settings.deploy.name.as_str()).await?;
     }
     let message = format!("api {}, {}", version.text, count(nodes.len(), "node"));
     Ok(((version.streams_lists(), nodes), message))
@@ -124,7 +124,7 @@ impl Site<'_> {
             streaming: self.streaming,
         };
         step(events, Phase::Apply, &name, async {
-            match pull::pull(api, pull, patience, events).await? {
+            match image_pull::pull(api, pull, patience, events).await? {
                 Pulled::Yes | Pulled::Lifeless(_) => Ok(((), format!("{} pulled", pull.image))),
                 Pulled::No(findings) => {
                     let error = rollout::explained(&findings);

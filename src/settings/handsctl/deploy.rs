@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{Thresholds, Tolerate};
+use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
-use super::{Resources, Thresholds, Tolerate};
 use crate::settings::format::{
     DnsLabel, DnsName, Duration, ImageRef, LabelKey, LabelValue, OwnedField, Quantity, VariableName,
 };

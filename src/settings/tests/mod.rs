@@ -26,12 +26,12 @@ fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// Reads one text as config.toml.
 fn read_text(text: &str) -> Result<Loaded, Error> {
-    super::read(&Request::default(), &[], folder(text).path())
+    super::load::read::read(&Request::default(), &[], folder(text).path())
 }
 
 fn read_set(text: &str, set: &[&str]) -> Result<Loaded, Error> {
     let set = set.iter().map(|text| (*text).to_owned()).collect();
-    super::read(&Request { set, ..Request::default() }, &[], folder(text).path())
+    super::load::read::read(&Request { set, ..Request::default() }, &[], folder(text).path())
 }
 
 fn fixtures() -> PathBuf {

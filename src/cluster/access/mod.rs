@@ -1,0 +1,9 @@
+//! Which RBAC rules a command needs, and whether the account has them.
+//!
+//! - `rules`: what each command needs. Pure.
+//! - `access_review`: asks the server which of them the account has.
+//! - `deployer_role`: the smallest roles for an account that deploys a configuration. Pure.
+
+pub mod access_review;
+pub mod deployer_role;
+pub mod rules;

@@ -1,0 +1,98 @@
+//! What the application's pods use: the metrics API of the cluster, and the application's own word.
+
+use serde_json::Value;
+
+use super::client::{Application, Question, Silence};
+use crate::cluster::client::api::{Api, Fault};
+use crate::object::labels::INSTANCE;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::settings::format::Quantity;
+
+/// Nanocores and bytes that one pod uses on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Use {
+    /// In 10⁻⁹ of a core.
+    pub cpu: i128,
+    /// In 10⁻⁹ of a byte: as [`Quantity::nanos`] has it.
+    pub memory: i128,
+}
+
+/// What the metrics API says of the set's pods
+/// (<https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/>).
+///
+/// # Errors
+/// Why it is not known.
+pub async fn of_pods(api: &Api, set: &ApplySet) -> Result<Use, String> {
+    let path = format!(
+        "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods?labelSelector={INSTANCE}%3D{}",
+        set.namespace, set.name
+    );
+    match api.get(&path).await {
+        Ok(answer) => {
+            average(&answer.body).ok_or_else(|| "the metrics API knows no pod of it yet".to_owned())
+        }
+        Err(fault) if fault.code() == Some(404) => Err("the cluster has no metrics API".to_owned()),
+        Err(Fault::Refused(status)) if status.code == 403 => {
+            Err("pods of metrics.k8s.io may not be read".to_owned())
+        }
+        Err(fault) => Err(fault.explain("cannot read the metrics").message().to_owned()),
+    }
+}
+
+fn average(list: &Value) -> Option<Use> {
+    let pods = list["items"].as_array().filter(|pods| !pods.is_empty())?;
+    let containers = || pods.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
+    let sum = |name: &str| -> Option<i128> {
+        let amounts = containers().map(|container| {
+            let text = container["usage"][name].as_str()?;
+            Some(Quantity::parse(text).ok()?.nanos())
+        });
+        amounts.sum()
+    };
+    let count = i128::try_from(pods.len()).ok()?;
+    Some(Use { cpu: sum("cpu")? / count, memory: sum("memory")? / count })
+}
+
+/// How full the disk is under the application, in percent, by its own word (`/server_info`).
+///
+/// # Errors
+/// Why it is not known.
+pub async fn of_disk(api: &Api, application: &Application) -> Result<f64, String> {
+    let reply =
+        application.ask(api, Question::get("/server_info")).await.map_err(|silence| match silence {
+            Silence::Unasked(why) | Silence::Dead(why) => why,
+        })?;
+    let disk = serde_json::from_slice::<Value>(&reply.body)
+        .ok()
+        .and_then(|info| disk_of(&info["resources"]["disk"]));
+    disk.ok_or_else(|| "/server_info does not say it".to_owned())
+}
+
+fn disk_of(disk: &Value) -> Option<f64> {
+    disk["percent"].as_f64().or_else(|| {
+        let (used, total) = (disk["used"].as_f64()?, disk["total"].as_f64()?);
+        (total > 0.0).then(|| used / total * 100.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_average_of_all_containers() {
+        let pod = |cpu: &str, memory: &str| json!({ "containers": [{ "usage": { "cpu": cpu, "memory": memory } }] });
+        let list = json!({ "items": [pod("100m", "1Gi"), pod("300000000n", "3145728Ki")] });
+        let used = average(&list).unwrap();
+        assert_eq!((used.cpu, used.memory / 1_000_000_000), (200_000_000, 2 * 1024 * 1024 * 1024));
+        assert_eq!(average(&json!({ "items": [] })), None);
+    }
+
+    #[test]
+    fn the_disk_in_both_of_its_forms() {
+        assert_eq!(disk_of(&json!({ "percent": 12.5 })), Some(12.5));
+        assert_eq!(disk_of(&json!({ "used": 1, "total": 4 })), Some(25.0));
+        assert_eq!(disk_of(&json!({})), None);
+    }
+}

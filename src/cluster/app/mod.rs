@@ -1,0 +1,14 @@
+//! The application in its pod.
+//!
+//! - `client`: requests to it, through the API server.
+//! - `probe`: whether it answers. `url_probe`: whether it answers at its URL.
+//! - `port_forward`: a port of this computer that leads to it.
+//! - `logs`: what its containers and its sandboxes print.
+//! - `metrics`: how much it uses.
+
+pub mod client;
+pub mod logs;
+pub mod metrics;
+pub mod port_forward;
+pub mod probe;
+pub mod url_probe;

@@ -1,0 +1,44 @@
+//! What was done with a member, and how it was sent.
+
+use serde_json::{Value, json};
+
+use crate::cluster::watch::observe;
+use crate::event::Action;
+use crate::object::ObjectId;
+use crate::plan::Member;
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+
+/// What was done with a member.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Which.
+    pub id: ObjectId,
+    /// What was done.
+    pub action: Action,
+    /// The object as the server has it, of kinds that have a rollout; None after a dry run without the server.
+    pub object: Option<Value>,
+}
+
+impl Applied {
+    /// Keeps the object where its rollout is followed: a thousand others would be kept for nothing.
+    pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
+        let object = object.filter(|_| observe::watched(member.kind).is_some());
+        Self { id: member.id.clone(), action, object }
+    }
+}
+
+/// How members are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For real.
+    Apply,
+    /// The server checks and answers, and keeps nothing (`dryRun=All`).
+    DryRun,
+}
+
+/// The manifest with the set's label, as it is sent.
+#[must_use]
+pub(crate) fn labelled(mut manifest: Value, set: &ApplySet) -> Value {
+    manifest["metadata"]["labels"][PART_OF] = json!(set.id());
+    manifest
+}

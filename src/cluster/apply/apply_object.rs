@@ -1,0 +1,366 @@
+//! One member on its way: sent, and sent again where a conflict is settled by a rule; and the taking over of an
+//! object of somebody else's.
+
+use kube::core::Status;
+use serde_json::{Value, json};
+
+use super::applied::{Applied, Mode, labelled};
+use super::namespaces;
+use crate::catalogue::Id;
+use crate::cluster::client::api::{Answer, Api, Fault, Manner};
+use crate::cluster::client::status_error;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Events};
+use crate::object::field_path::Owner;
+use crate::object::{ObjectId, managed_fields};
+use crate::plan::Member;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::members;
+use crate::plan::ownership::adoption;
+use crate::plan::ownership::conflict::{self, Cause, Conflict};
+use crate::plan::ownership::policy::Ownership;
+use crate::settings::handsctl::OwnershipRule;
+
+/// How often a member is sent at most, where its object changes between a look at it and the next request.
+const ATTEMPTS: u32 = 5;
+
+/// Sends members.
+pub(crate) struct Sender<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) set: &'a ApplySet,
+    pub(crate) ownership: &'a Ownership,
+    pub(crate) mode: Mode,
+    pub(crate) events: &'a Events,
+}
+
+/// What came of a member.
+pub(crate) struct Sent {
+    pub(crate) applied: Applied,
+    /// Why, where that is not obvious.
+    pub(crate) message: Option<String>,
+}
+
+/// An object that is there, and how it is sent to.
+#[derive(Clone, Copy)]
+struct Upon<'a> {
+    object: &'a Value,
+    mode: Mode,
+    /// It is somebody else's and being taken over: what its tools manage is no conflict.
+    adopting: bool,
+}
+
+/// What follows from the conflicts of an answer.
+enum Verdict {
+    /// All of them are taken over.
+    Take,
+    /// Some are left to others, so another manifest is sent.
+    Yield,
+    /// Nothing is sent any more.
+    Stop,
+}
+
+impl Sender<'_> {
+    /// Sends a member that was not there when the set was listed.
+    pub(crate) async fn create(&self, member: &Member, manifest: &Value) -> Result<Sent> {
+        // A retry of what was made and not answered, another run, or somebody else's object.
+        for _ in 0..ATTEMPTS {
+            match self.patch(member, &created_only(manifest), self.mode, false).await {
+                Ok(answer) => return Ok(self.sent(member, answer, None, None).await),
+                Err(fault) if fault.code() == Some(409) => {}
+                Err(fault) => return Err(explain(fault, &member.id)),
+            }
+            let Some(found) = self.find(member).await? else { continue };
+            if members::is_member(&found, self.set) {
+                let manifest = self.manifest(member, &found);
+                return self.change(member, &manifest, &found).await;
+            }
+            if self.ownership.adopts() {
+                return self.adopt(member, found).await;
+            }
+            return Err(foreign(&member.id, &found));
+        }
+        Err(restless(&member.id))
+    }
+
+    /// Sends a member that is there, with the manifest that was made for it as it was.
+    pub(crate) async fn change(&self, member: &Member, manifest: &Value, known: &Value) -> Result<Sent> {
+        let upon = Upon { object: known, mode: self.mode, adopting: false };
+        let answer = self.settle(member, manifest.clone(), upon).await?;
+        Ok(self.sent(member, answer, Some(known), None).await)
+    }
+
+    /// The member's manifest for this live object.
+    fn manifest(&self, member: &Member, live: &Value) -> Value {
+        labelled(self.ownership.yielded(member, live), self.set)
+    }
+
+    /// The same for an object that is being taken over: what its tools manage is as good as ours, and would be reset
+    /// where it is left out.
+    fn adopting_manifest(&self, member: &Member, live: &Value) -> Value {
+        let Some(migration) = adoption::migration(live, &member.manifest["apiVersion"]) else {
+            return self.manifest(member, live);
+        };
+        let mut migrated = live.clone();
+        migrated["metadata"]["managedFields"] = migration.managed_fields;
+        self.manifest(member, &migrated)
+    }
+
+    /// Applies upon an object until no conflict is left that a rule settles.
+    async fn settle(&self, member: &Member, mut manifest: Value, upon: Upon<'_>) -> Result<Answer> {
+        let uid = &upon.object["metadata"]["uid"];
+        for _ in 0..ATTEMPTS {
+            manifest["metadata"]["uid"] = uid.clone();
+            let status = match self.patch(member, &manifest, upon.mode, false).await {
+                Ok(answer) => return Ok(answer),
+                Err(Fault::Refused(status)) if is_conflict(&status) => status,
+                Err(fault) => return Err(explain(fault, &member.id)),
+            };
+            let live = match self.find(member).await {
+                Ok(Some(live)) if live["metadata"]["uid"] == *uid => live,
+                Ok(_) => return Err(restless(&member.id)),
+                // Without the right to read it the server's own words have to do.
+                Err(unread) => {
+                    let found = self.conflicts(member, &manifest, &status, None, upon.adopting);
+                    let error = self.conflicting(member, &found).fact("there", unread.message());
+                    return Err(unread.hints().iter().fold(error, Error::hint));
+                }
+            };
+            let found = self.conflicts(member, &manifest, &status, Some(&live), upon.adopting);
+            match self.verdict(&found) {
+                Verdict::Stop => return Err(self.conflicting(member, &found)),
+                Verdict::Yield => {}
+                Verdict::Take => {
+                    // Only what was looked at is taken over: with this version a later conflict is refused.
+                    manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+                    match self.patch(member, &manifest, upon.mode, true).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(fault) if fault.code() == Some(409) => {}
+                        Err(fault) => return Err(explain(fault, &member.id)),
+                    }
+                }
+            }
+            manifest = if upon.adopting {
+                self.adopting_manifest(member, &live)
+            } else {
+                self.manifest(member, &live)
+            };
+        }
+        Err(restless(&member.id))
+    }
+
+    /// The conflicts of an answer; what the tools of an object that is being taken over manage is none.
+    fn conflicts(
+        &self,
+        member: &Member,
+        sent: &Value,
+        status: &Status,
+        live: Option<&Value>,
+        adopting: bool,
+    ) -> Vec<Conflict> {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let causes = causes
+            .filter(|cause| status_error::is_field_conflict(cause))
+            .map(|cause| Cause { field: &cause.field, message: &cause.message });
+        let mut conflicts = conflict::conflicts(causes, member, sent, live, self.ownership);
+        if adopting {
+            conflicts
+                .retain(|conflict| conflict.owners.is_empty() || !conflict.owners.iter().all(is_migrated));
+        }
+        conflicts
+    }
+
+    fn verdict(&self, conflicts: &[Conflict]) -> Verdict {
+        let rules =
+            conflicts.iter().map(|conflict| conflict.rule.unwrap_or_else(|| self.ownership.otherwise()));
+        rules.fold(Verdict::Take, |verdict, rule| match (verdict, rule) {
+            (Verdict::Stop, _) | (_, OwnershipRule::Fail) => Verdict::Stop,
+            (Verdict::Yield, _) | (_, OwnershipRule::Yield) => Verdict::Yield,
+            (Verdict::Take, OwnershipRule::Take) => Verdict::Take,
+        })
+    }
+
+    /// Takes over an object of somebody else's. What the server would refuse of it, it is asked before anything of
+    /// the object is changed.
+    async fn adopt(&self, member: &Member, found: Value) -> Result<Sent> {
+        if let Some(obstacle) = adoption::obstacle(&found, self.set) {
+            return Err(not_adopted(&member.id, &found, &obstacle));
+        }
+        let manifest = self.adopting_manifest(member, &found);
+        let trial = Upon { object: &found, mode: Mode::DryRun, adopting: true };
+        let answer = self.settle(member, manifest.clone(), trial).await?;
+        let migration = adoption::migration(&found, &manifest["apiVersion"]);
+        let managers = migration.map_or_else(Vec::new, |migration| migration.managers);
+        let answer = match self.mode {
+            Mode::DryRun => answer,
+            Mode::Apply => {
+                let migrated = self.migrate(member, found.clone()).await?;
+                let upon = Upon { object: &migrated, mode: Mode::Apply, adopting: true };
+                let outcome = self.settle(member, manifest, upon).await;
+                // The trial went well, so somebody changed the object since.
+                let state =
+                    "what its tools managed is handsctl's already; the same command goes on from here";
+                outcome.map_err(|error| error.fact("adopted", state))?
+            }
+        };
+        let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
+        let would = if self.mode == Mode::DryRun { "would be" } else { "was" };
+        self.events.warn(Id::Adopted, format!("{} {would} taken over{from}", named(&member.id))).await;
+        let message = Some(format!("adopted{from}"));
+        Ok(self.sent(member, answer, Some(&found), message).await)
+    }
+
+    /// Makes what the object's tools manage ours; the object as it is then.
+    async fn migrate(&self, member: &Member, mut found: Value) -> Result<Value> {
+        let uid = found["metadata"]["uid"].clone();
+        for _ in 0..ATTEMPTS {
+            let Some(migration) = adoption::migration(&found, &member.manifest["apiVersion"]) else {
+                return Ok(found);
+            };
+            let patch = json!({ "metadata": {
+                "uid": uid,
+                "resourceVersion": found["metadata"]["resourceVersion"],
+                "managedFields": migration.managed_fields,
+            } });
+            match self.api.merge(&path(member), &patch).await {
+                Ok(answer) => return Ok(answer.body),
+                Err(fault) if fault.code() == Some(409) => {}
+                Err(fault) => return Err(explain(fault, &member.id)),
+            }
+            match self.find(member).await? {
+                Some(now) if now["metadata"]["uid"] == uid => found = now,
+                _ => break,
+            }
+        }
+        Err(restless(&member.id))
+    }
+
+    async fn sent(
+        &self,
+        member: &Member,
+        answer: Answer,
+        known: Option<&Value>,
+        message: Option<String>,
+    ) -> Sent {
+        for warning in &answer.warnings {
+            self.events.warn(Id::ServerWarning, format!("{}: {warning}", member.id)).await;
+        }
+        let action = action_of(&answer, known);
+        Sent { applied: Applied::new(member, action, Some(answer.body)), message }
+    }
+
+    async fn patch(
+        &self,
+        member: &Member,
+        manifest: &Value,
+        mode: Mode,
+        force: bool,
+    ) -> Result<Answer, Fault> {
+        let manner = Manner { dry_run: mode == Mode::DryRun, force };
+        self.api.apply_as(&path(member), manifest, manner).await
+    }
+
+    async fn find(&self, member: &Member) -> Result<Option<Value>> {
+        let found = self.api.find(&path(member)).await;
+        found.map_err(|fault| fault.explain(&format!("cannot read {}", named(&member.id))))
+    }
+
+    fn conflicting(&self, member: &Member, conflicts: &[Conflict]) -> Error {
+        let id = &member.id;
+        let message = format!("{} has fields that others manage; nothing of it was changed", named(id));
+        let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
+            .fact("fields", conflict::table(id, conflicts, self.api.wire().server_time()));
+        let is_forbidden = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
+        let forbidden: Vec<&str> =
+            conflicts.iter().filter(is_forbidden).map(|conflict| conflict.field.as_str()).collect();
+        let error = if forbidden.is_empty() {
+            error.hint("take them over: handsctl deploy --force-conflicts")
+        } else {
+            error.hint(format!("[deploy.ownership] says \"fail\" of {}", forbidden.join(", ")))
+        };
+        let lines: Vec<String> =
+            conflicts.iter().map(|conflict| conflict::yield_line(id, conflict)).collect();
+        error.hint(format!("leave one to others: [deploy.ownership]\n{}", lines.join("\n")))
+    }
+}
+
+/// Server-side apply creates or changes, whichever fits; with a resourceVersion that no object can have it only
+/// creates, with a UID it only changes that very object.
+fn created_only(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    manifest["metadata"]["resourceVersion"] = json!("1");
+    manifest
+}
+
+fn path(member: &Member) -> String {
+    format!("{}/{}", member.kind.path(member.id.namespace.as_deref()), member.id.name)
+}
+
+fn is_migrated(owner: &Owner) -> bool {
+    adoption::is_migrated(&owner.manager, owner.subresource.as_deref())
+}
+
+fn is_conflict(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 409 && causes.any(status_error::is_field_conflict)
+}
+
+fn action_of(answer: &Answer, known: Option<&Value>) -> Action {
+    match known {
+        _ if answer.status == 201 => Action::Created,
+        Some(before) if managed_fields::is_same_object(before, &answer.body) => Action::Unchanged,
+        Some(_) => Action::Configured,
+        None => Action::Created,
+    }
+}
+
+fn explain(fault: Fault, id: &ObjectId) -> Error {
+    let action = format!("cannot apply {}", named(id));
+    match fault {
+        Fault::Refused(status)
+            if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
+        {
+            namespaces::missing_namespace(id.namespace.as_deref().unwrap_or_default())
+        }
+        // The UID is that of the object as it was listed: it has been deleted since, or deleted and made again.
+        Fault::Refused(status) if status.code == 409 => status_error::refusal(&action, &status)
+            .hint("somebody deleted it meanwhile: run the command again"),
+        fault => fault.explain(&action),
+    }
+}
+
+fn named(id: &ObjectId) -> String {
+    match &id.namespace {
+        Some(namespace) => format!("{id} in namespace {namespace}"),
+        None => id.to_string(),
+    }
+}
+
+fn restless(id: &ObjectId) -> Error {
+    let message = format!("cannot apply {}: others change, delete or make it at the same time", named(id));
+    Error::new(Id::FieldConflict, Kind::Ownership, message).hint("run the command again")
+}
+
+fn foreign(id: &ObjectId, found: &Value) -> Error {
+    let message =
+        format!("{} exists and belongs to somebody else; not one byte of it was changed", named(id));
+    described(Error::new(Id::ForeignObject, Kind::Ownership, message), found)
+        .hint("choose another name with --name or [deploy].name, or another namespace with -n")
+        .hint("handsctl deploy --adopt takes it over")
+}
+
+fn not_adopted(id: &ObjectId, found: &Value, obstacle: &str) -> Error {
+    let message = format!("cannot take over {}: {obstacle}; not one byte of it was changed", named(id));
+    described(Error::new(Id::ForeignObject, Kind::Ownership, message), found)
+        .hint("choose another name with --name or [deploy].name, or another namespace with -n")
+}
+
+fn described(error: Error, found: &Value) -> Error {
+    let created = found["metadata"]["creationTimestamp"].as_str().unwrap_or("an unknown time");
+    let entries = found["metadata"]["managedFields"].as_array();
+    let mut managers: Vec<&str> =
+        entries.into_iter().flatten().filter_map(|entry| entry["manager"].as_str()).collect();
+    managers.sort_unstable();
+    managers.dedup();
+    let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
+    error.fact("created", created).fact("managers", managers)
+}

@@ -1,0 +1,63 @@
+//! Deletes exactly the object that was judged, and judges it again where it has changed since.
+
+use serde_json::{Value, json};
+
+use crate::catalogue::Id;
+use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind, Result};
+use crate::object::ObjectId;
+use crate::object::kind::DEPLOYMENT;
+use crate::plan::inventory::apply_set::ApplySet;
+
+/// How often an object that changes under the delete is judged again.
+const ATTEMPTS: usize = 5;
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// The server has taken the delete, or it was gone already.
+    Deleted,
+    /// It has changed, and is no longer one that goes.
+    Spared,
+}
+
+/// Deletes this object while `still` says that it goes. The delete carries UID and resourceVersion, so what somebody
+/// changed since it was judged is never deleted unseen.
+///
+/// # Errors
+/// Where the server refuses, or the object changes faster than it can be deleted.
+pub(crate) async fn remove(
+    api: &Api,
+    set: &ApplySet,
+    id: &ObjectId,
+    object: &Value,
+    still: impl Fn(&Value) -> bool,
+) -> Result<Removal> {
+    let Some(kind) = set.kind_of(id) else {
+        return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
+    };
+    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
+    let mut known = object.clone();
+    for _ in 0..ATTEMPTS {
+        let body = json!({
+            "propagationPolicy": if kind == DEPLOYMENT { "Foreground" } else { "Background" },
+            "preconditions": {
+                "uid": known["metadata"]["uid"],
+                "resourceVersion": known["metadata"]["resourceVersion"],
+            },
+        });
+        match api.delete(&path, &body).await {
+            Ok(_) => return Ok(Removal::Deleted),
+            Err(fault) if fault.code() == Some(404) => return Ok(Removal::Deleted),
+            Err(fault) if fault.code() == Some(409) => {}
+            Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
+        }
+        match api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))? {
+            None => return Ok(Removal::Deleted),
+            Some(found) if still(&found) => known = found,
+            Some(_) => return Ok(Removal::Spared),
+        }
+    }
+    Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("{id} changes faster than it can be deleted"))
+        .hint("run the command again"))
+}

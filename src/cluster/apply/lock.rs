@@ -1,0 +1,319 @@
+//! The lock of a set: taken before the first write, renewed while the command runs, given back however it ends.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::namespaces;
+use crate::catalogue::Id;
+use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::status_error;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Phase};
+use crate::object::ObjectId;
+use crate::object::kind::LEASE;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::lease::{self, Held, Holder, Terms};
+
+/// How often a Lease that changes under our hands is judged again.
+const ATTEMPTS: usize = 5;
+/// The pause before a renewal that was not answered is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Who asks for the lock, and what is known of the others.
+pub struct Asking<'a> {
+    /// This process.
+    pub holder: Holder,
+    /// Whether a holder was a process of this computer and is gone.
+    pub is_gone: &'a (dyn Fn(&Holder) -> bool + Sync),
+    /// How long a lock is believed.
+    pub terms: Terms,
+}
+
+/// The lock, held. Dropping it stops the renewal and leaves the Lease to expire; [`Lock::release`] deletes it.
+pub struct Lock {
+    api: Api,
+    lease: Leased,
+    lost: watch::Receiver<Option<String>>,
+    renewing: JoinHandle<()>,
+}
+
+/// The Lease as it is known, shared with the renewal.
+#[derive(Debug, Clone)]
+struct Leased {
+    id: ObjectId,
+    path: String,
+    holder: Holder,
+    last: Arc<Mutex<Value>>,
+}
+
+/// Takes the lock.
+///
+/// # Errors
+/// Exit 13 where another run holds it, with who, where, and until when that is believed.
+pub async fn take(api: &Api, set: &ApplySet, asking: &Asking<'_>, events: &Events) -> Result<Lock> {
+    events.begin(Phase::Lock, "lock", "").await;
+    let id = LEASE.id(&set.namespace, &set.parent_name());
+    let collection = LEASE.path(Some(&set.namespace));
+    let path = format!("{collection}/{}", id.name);
+    for _ in 0..ATTEMPTS {
+        let now = api.wire().server_clock();
+        let ours = lease::manifest(set, &asking.holder, asking.terms, now, now);
+        match api.create(&collection, &ours).await {
+            Ok(answer) => return Ok(hold(api, id, path, asking, answer.body, "", events).await),
+            Err(fault) if fault.code() == Some(409) => {}
+            Err(fault) => return Err(refused(fault, &id, set)),
+        }
+        let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
+        let Some(found) = found else { continue };
+        let held = Held::read(&found);
+        if held.identity == asking.holder.identity() {
+            // The answer to the creation was lost.
+            return Ok(hold(api, id, path, asking, found, "", events).await);
+        }
+        let Some(until) = held.until else { return Err(foreign(&id, set)) };
+        let now = api.wire().server_clock();
+        let Some(why) = why_free(&held, asking, now) else { return Err(locked(set, &held, until, now)) };
+        let mut taken = lease::manifest(set, &asking.holder, asking.terms, now, now);
+        taken["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+        taken["metadata"]["uid"] = found["metadata"]["uid"].clone();
+        match api.replace(&path, &taken).await {
+            Ok(answer) => {
+                let message = format!("taken over from {}, {why}", held.holder());
+                return Ok(hold(api, id, path, asking, answer.body, &message, events).await);
+            }
+            Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
+            Err(fault) => return Err(refused(fault, &id, set)),
+        }
+    }
+    Err(Error::new(Id::Locked, Kind::Locked, format!("{id} changes hands faster than it can be taken"))
+        .hint("run the command again"))
+}
+
+/// Gives back a lock of which it is not known whether it was taken: the command was interrupted while it asked.
+///
+/// # Errors
+/// Where the server does not answer: the Lease expires by itself.
+pub async fn withdraw(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
+    let id = LEASE.id(&set.namespace, &set.parent_name());
+    let path = format!("{}/{}", LEASE.path(Some(&set.namespace)), id.name);
+    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
+    let Some(found) = found.filter(|found| Held::read(found).identity == holder.identity()) else {
+        return Ok(());
+    };
+    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
+    match api.delete(&path, &body).await {
+        Ok(_) => Ok(()),
+        Err(fault) if matches!(fault.code(), Some(404 | 409)) => Ok(()),
+        Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
+    }
+}
+
+/// Why the lock need not be respected; None where it must be.
+fn why_free(held: &Held, asking: &Asking<'_>, now: Timestamp) -> Option<&'static str> {
+    let process_is_gone = Holder::parse(&held.identity).is_some_and(|holder| (asking.is_gone)(&holder));
+    if process_is_gone {
+        Some("which is gone")
+    } else if held.is_expired(now) {
+        Some("which has not renewed it in time")
+    } else {
+        None
+    }
+}
+
+async fn hold(
+    api: &Api,
+    id: ObjectId,
+    path: String,
+    asking: &Asking<'_>,
+    lease: Value,
+    message: &str,
+    events: &Events,
+) -> Lock {
+    events.done(Phase::Lock, "lock", message).await;
+    let lease = Leased { id, path, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
+    let (sender, lost) = watch::channel(None);
+    let renewing = tokio::spawn(renew(api.clone(), lease.clone(), asking.terms, sender));
+    Lock { api: api.clone(), lease, lost, renewing }
+}
+
+impl Leased {
+    fn read(&self) -> Value {
+        self.last.lock().map(|last| last.clone()).unwrap_or_default()
+    }
+
+    fn keep(&self, lease: Value) {
+        if let Ok(mut last) = self.last.lock() {
+            *last = lease;
+        }
+    }
+
+    fn is_ours(&self, lease: &Value) -> bool {
+        Held::read(lease).identity == self.holder.identity()
+            && lease["metadata"]["uid"] == self.read()["metadata"]["uid"]
+    }
+}
+
+/// Renews the Lease until it is lost, which is told once.
+async fn renew(api: Api, lease: Leased, terms: Terms, lost: watch::Sender<Option<String>>) {
+    let mut renewed = Instant::now();
+    let mut wait = terms.renewal();
+    loop {
+        let patience = renewed + terms.patience();
+        tokio::time::sleep_until((Instant::now() + wait).min(patience)).await;
+        let outcome = tokio::time::timeout_at(patience, renew_once(&api, &lease)).await;
+        match outcome {
+            Ok(Ok(())) => {
+                renewed = Instant::now();
+                wait = terms.renewal();
+            }
+            Ok(Err(Renewal::Unanswered)) if Instant::now() < patience => wait = PAUSE.min(terms.renewal()),
+            Ok(Err(Renewal::Taken(by))) => {
+                let _nobody_listens = lost.send(Some(format!("{by} holds it now")));
+                return;
+            }
+            Ok(Err(Renewal::Unanswered)) | Err(_) => {
+                let silence = renewed.elapsed().as_secs();
+                let _nobody_listens =
+                    lost.send(Some(format!("it could not be renewed for {silence} s, and expires")));
+                return;
+            }
+        }
+    }
+}
+
+/// Why a renewal did not succeed.
+enum Renewal {
+    /// Somebody else has it, or it is gone.
+    Taken(String),
+    /// The server did not answer, or not with a word on the Lease.
+    Unanswered,
+}
+
+async fn renew_once(api: &Api, lease: &Leased) -> Result<(), Renewal> {
+    let mut wanted = lease.read();
+    wanted["spec"]["renewTime"] = json!(lease::micro(api.wire().server_clock()));
+    match api.replace(&lease.path, &wanted).await {
+        Ok(answer) => {
+            lease.keep(answer.body);
+            return Ok(());
+        }
+        Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
+        Err(_) => return Err(Renewal::Unanswered),
+    }
+    match api.find(&lease.path).await {
+        // The answer to an earlier renewal was lost.
+        Ok(Some(found)) if lease.is_ours(&found) => {
+            lease.keep(found);
+            Ok(())
+        }
+        Ok(Some(found)) => Err(Renewal::Taken(Held::read(&found).holder())),
+        Ok(None) => Err(Renewal::Taken("nobody".to_owned())),
+        Err(_) => Err(Renewal::Unanswered),
+    }
+}
+
+impl Lock {
+    /// Ends when the lock is lost: nothing more may be sent then. Never ends while it is held.
+    pub fn lost(&self) -> impl Future<Output = Error> + use<> {
+        let mut lost = self.lost.clone();
+        let id = self.lease.id.clone();
+        async move {
+            let reason = match lost.wait_for(Option::is_some).await {
+                Ok(reason) => reason.clone().unwrap_or_default(),
+                Err(_renewal_ended) => std::future::pending().await,
+            };
+            Error::new(Id::LockLost, Kind::Locked, format!("lost the lock {id}; nothing more is sent"))
+                .fact("evidence", reason)
+                .hint("handsctl status shows how the set is; running the command again goes on from here")
+        }
+    }
+
+    /// Gives the lock back. One that somebody else has taken meanwhile is left alone.
+    ///
+    /// # Errors
+    /// Where the server does not answer: the Lease expires by itself.
+    pub async fn release(self) -> Result<()> {
+        self.renewing.abort();
+        let id = &self.lease.id;
+        for _ in 0..ATTEMPTS {
+            let last = self.lease.read();
+            let body = json!({ "preconditions": {
+                "uid": last["metadata"]["uid"],
+                "resourceVersion": last["metadata"]["resourceVersion"],
+            } });
+            match self.api.delete(&self.lease.path, &body).await {
+                Ok(_) => return Ok(()),
+                Err(fault) if fault.code() == Some(404) => return Ok(()),
+                Err(fault) if fault.code() == Some(409) => {}
+                Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
+            }
+            // A renewal was on its way, or somebody else took it.
+            match self.api.find(&self.lease.path).await {
+                Ok(Some(found)) if self.lease.is_ours(&found) => self.lease.keep(found),
+                Ok(_) => return Ok(()),
+                Err(fault) => return Err(fault.explain(&format!("cannot read {id}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+fn refused(fault: Fault, id: &ObjectId, set: &ApplySet) -> Error {
+    let error = match fault {
+        Fault::Refused(status)
+            if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
+        {
+            namespaces::missing_namespace(&set.namespace)
+        }
+        fault => fault.explain(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
+    };
+    error.state("nothing of the set was changed")
+}
+
+fn locked(set: &ApplySet, held: &Held, until: Timestamp, now: Timestamp) -> Error {
+    let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs().max(0);
+    let holder = match held.since {
+        Some(since) => format!("{}, for {} s", held.holder(), seconds(since, now)),
+        None => held.holder(),
+    };
+    Error::new(
+        Id::Locked,
+        Kind::Locked,
+        format!(
+            "another run is changing the set `{}` in namespace {}; nothing was changed",
+            set.name, set.namespace
+        ),
+    )
+    .fact("holder", holder)
+    .fact(
+        "expires",
+        format!("{} unless it is renewed (in {} s)", until.strftime("%H:%M:%S UTC"), seconds(now, until)),
+    )
+    .hint("wait until that run has ended, and run the command again")
+    .hint(format!(
+        "where that run is known to be dead: kubectl delete lease {} -n {}",
+        set.parent_name(),
+        set.namespace
+    ))
+}
+
+fn foreign(id: &ObjectId, set: &ApplySet) -> Error {
+    Error::new(
+        Id::ForeignObject,
+        Kind::Ownership,
+        format!("{id} in namespace {} is not a lock of handsctl", set.namespace),
+    )
+    .hint("choose another name with --name or [deploy].name")
+}

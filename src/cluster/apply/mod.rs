@@ -1,0 +1,21 @@
+//! Writes to a set, in the order in which a deploy makes them.
+//!
+//! - `namespaces`: reads namespaces, creates the missing ones.
+//! - `lock`: the set's Lease: taken, renewed, released.
+//! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
+//! - `revisions`: records a revision and its result.
+//! - `waves`: applies the members, sixteen at a time. `apply_object`: one of them, with its conflicts.
+//!   `applied`: what was done with it.
+//! - `prune`: deletes members that are no longer planned. `delete_object`: one of them.
+//! - `restart`: rolls pods without a change.
+
+pub mod applied;
+mod apply_object;
+pub(super) mod delete_object;
+pub mod inventory;
+pub mod lock;
+pub mod namespaces;
+pub mod prune;
+pub mod restart;
+pub mod revisions;
+pub mod waves;

@@ -1,0 +1,45 @@
+//! Replaces the pods of the set's Deployments without a change of what they are.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::applied::Applied;
+use crate::cluster::client::api::Api;
+use crate::error::Result;
+use crate::event::{Action, Event, Events, Phase};
+use crate::object::kind::DEPLOYMENT;
+use crate::plan::inventory::members::Live;
+
+/// kubectl's annotation of `rollout restart`, so that every tool shows it.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Sets the time of the restart on the pod templates of these members, under a field manager of its own: the next
+/// deploy, which does not name the annotation, neither removes it nor replaces the pods again.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn restart(api: &Api, members: &Live, now: Timestamp, events: &Events) -> Result<Vec<Applied>> {
+    let mut deployments: Vec<_> = members.iter().filter(|(id, _)| id.kind == DEPLOYMENT.kind).collect();
+    deployments.sort_by_key(|(id, _)| *id);
+    let objects = deployments.iter().map(|(id, _)| (*id).clone()).collect();
+    events.send(Event::Planned { phase: Phase::Apply, objects }).await;
+    let mut restarted = Vec::new();
+    for (id, object) in deployments {
+        let manifest = json!({
+            "apiVersion": DEPLOYMENT.api_version(),
+            "kind": DEPLOYMENT.kind,
+            // The UID: an object that was deleted meanwhile is not made again as a stump.
+            "metadata": { "name": id.name, "namespace": id.namespace, "uid": object["metadata"]["uid"] },
+            "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: now.to_string() } } } },
+        });
+        let path = format!("{}/{}", DEPLOYMENT.path(id.namespace.as_deref()), id.name);
+        let answer = api
+            .apply_as_restart(&path, &manifest)
+            .await
+            .map_err(|fault| fault.explain(&format!("cannot restart {id}")))?;
+        let action = Action::Configured;
+        events.object(Phase::Apply, id.clone(), action, Some("restarted".to_owned())).await;
+        restarted.push(Applied { id: id.clone(), action, object: Some(answer.body) });
+    }
+    Ok(restarted)
+}

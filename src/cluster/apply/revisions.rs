@@ -1,0 +1,124 @@
+//! Revisions of the set in the cluster: recorded, marked, deleted.
+
+use serde_json::json;
+
+use crate::catalogue::Id;
+use crate::cluster::client::api::{Api, Fault};
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::object::kind::SECRET;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
+
+/// The revision that this run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub number: u64,
+    path: String,
+    outcome: Outcome,
+}
+
+impl Recorded {
+    /// One that is there already.
+    #[must_use]
+    pub fn existing(set: &ApplySet, revision: &Revision) -> Self {
+        Self { number: revision.number, path: path(set, revision.number), outcome: revision.outcome }
+    }
+}
+
+fn path(set: &ApplySet, number: u64) -> String {
+    format!("{}/{}", SECRET.path(Some(&set.namespace)), revision::name(set, number))
+}
+
+/// Records a new revision as being applied. Attempts before it that nobody finished are marked as failed.
+///
+/// # Errors
+/// Where the server refuses, or somebody made a Secret of that name.
+pub async fn record(
+    api: &Api,
+    set: &ApplySet,
+    history: &History,
+    content: &Content,
+    by: &str,
+    events: &Events,
+) -> Result<Recorded> {
+    if let Some(latest) = history.latest().filter(|latest| latest.outcome == Outcome::Applying) {
+        mark(api, &mut Recorded::existing(set, latest), Outcome::Failed).await?;
+    }
+    let number = history.next_number();
+    let (manifest, too_large) = revision::manifest(set, number, by, content)?;
+    if too_large {
+        let message = format!("revision {number} is too large to be kept: there will be no rollback to it");
+        events.warn(Id::RevisionTooLarge, message).await;
+    }
+    let id = SECRET.id(&set.namespace, &revision::name(set, number));
+    match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
+        Ok(_) => Ok(Recorded { number, path: path(set, number), outcome: Outcome::Applying }),
+        Err(fault) if fault.code() == Some(409) => Err(Error::new(
+            Id::ForeignObject,
+            Kind::Ownership,
+            format!("{id} in namespace {} exists and is no revision of this set", set.namespace),
+        )
+        .hint(format!("kubectl delete {id} -n {} removes it", set.namespace))),
+        Err(fault) => Err(fault
+            .explain(&format!("cannot create {id} in namespace {}", set.namespace))
+            .state("nothing of the set was changed")),
+    }
+}
+
+/// Says what came of a revision. Nothing is sent where it says so already.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn mark(api: &Api, revision: &mut Recorded, outcome: Outcome) -> Result<()> {
+    if revision.outcome == outcome {
+        return Ok(());
+    }
+    let fields = json!({ "metadata": { "annotations": { RESULT: outcome.word() } } });
+    match api.merge(&revision.path, &fields).await {
+        Ok(_) => {
+            revision.outcome = outcome;
+            Ok(())
+        }
+        Err(fault) => {
+            Err(fault.explain(&format!("cannot mark revision {} as {}", revision.number, outcome.word())))
+        }
+    }
+}
+
+/// Says that a revision failed, and why.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn mark_failed(api: &Api, revision: &mut Recorded, evidence: &str) -> Result<()> {
+    let annotations = json!({
+        RESULT: Outcome::Failed.word(),
+        EVIDENCE: revision::kept_evidence(evidence),
+    });
+    match api.merge(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
+        Ok(_) => {
+            revision.outcome = Outcome::Failed;
+            Ok(())
+        }
+        Err(fault) => Err(fault.explain(&format!("cannot mark revision {} as failed", revision.number))),
+    }
+}
+
+/// Deletes revisions.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn delete(api: &Api, set: &ApplySet, revisions: &[&Revision]) -> Result<()> {
+    let deletes = revisions.iter().map(|revision| async {
+        let body = json!({ "preconditions": { "uid": revision.uid } });
+        match api.delete(&path(set, revision.number), &body).await {
+            Ok(_) => Ok(()),
+            // Gone, or another object under this name by now.
+            Err(Fault::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(fault) => Err(fault.explain(&format!("cannot delete revision {}", revision.number))),
+        }
+    });
+    futures::future::try_join_all(deletes).await?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! From a kubeconfig to a connection.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use secrecy::ExposeSecret as _;
+use tower::util::{MapRequestLayer, MapResponseLayer};
+
+use super::api::Api;
+use super::context::{self, Candidates, Choice, Origin};
+use super::token;
+use super::traffic::Wire;
+use super::transport_error::CONNECT;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+
+/// What is typed about the cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `[cluster].context`.
+    pub pin: Option<String>,
+    /// The context that handsctl made under `[cluster].name`.
+    pub made: Option<String>,
+    /// `--in-cluster`: the pod's own account, and nothing else.
+    pub in_cluster: bool,
+}
+
+/// A connection, and what the first line of every command says about it.
+#[derive(Clone)]
+pub struct Connection {
+    /// For requests.
+    pub api: Api,
+    /// The chosen context.
+    pub choice: Choice,
+    /// The API server's address.
+    pub server: String,
+    /// When the token expires, where it says so.
+    pub token_expiry: Option<Timestamp>,
+}
+
+impl Connection {
+    /// The error for a refused token, with its expiry where that has passed.
+    #[must_use]
+    pub fn with_expiry(&self, error: Error, now: Timestamp) -> Error {
+        match self.token_expiry.filter(|expiry| *expiry < now) {
+            Some(expiry) if error.kind() == Kind::Unauthenticated => {
+                let ago = now.duration_since(expiry).as_secs();
+                Error::new(Id::TokenExpired, Kind::Unauthenticated, error.message())
+                    .caused_by(format!(
+                        "the token in context `{}` expired {} ago ({expiry})",
+                        self.choice.context,
+                        span(ago)
+                    ))
+                    .hint("log in again to get a new token")
+            }
+            _ => error,
+        }
+    }
+}
+
+fn span(seconds: i64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}
+
+/// Chooses a context and prepares a connection. Nothing is sent yet.
+///
+/// # Errors
+/// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
+pub async fn connect(selection: &Selection) -> Result<Connection> {
+    if selection.in_cluster {
+        let config = Config::incluster().map_err(|error| {
+            Error::new(Id::KubeconfigInvalid, Kind::Unreachable, "cannot use the pod's own account")
+                .caused_by(error)
+        })?;
+        let choice = Choice { context: "in-cluster".to_owned(), origin: Origin::InCluster };
+        return open(config, choice, None);
+    }
+    let kubeconfig = read(selection.kubeconfig.as_deref())?;
+    let choice = context::choose(&Candidates {
+        flag: selection.context.clone(),
+        pin: selection.pin.clone(),
+        made: selection.made.clone(),
+        current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
+        known: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
+    })?;
+    let token_expiry = expiry_of(&kubeconfig, &choice.context);
+    let options = KubeConfigOptions { context: Some(choice.context.clone()), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+        unusable(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
+    })?;
+    open(config, choice, token_expiry)
+}
+
+/// Connects with the kubeconfig of a cluster that handsctl made itself.
+///
+/// # Errors
+/// Exit 4 where it cannot be used.
+pub async fn connect_to_made(kubeconfig: &Path, context: &str) -> Result<Connection> {
+    let selection = Selection {
+        kubeconfig: Some(kubeconfig.to_owned()),
+        made: Some(context.to_owned()),
+        ..Selection::default()
+    };
+    connect(&selection).await
+}
+
+fn read(path: Option<&Path>) -> Result<Kubeconfig> {
+    let outcome = match path {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    match outcome {
+        Ok(kubeconfig) => Ok(kubeconfig),
+        Err(KubeconfigError::ReadConfig(error, _))
+            if path.is_none() && error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(Kubeconfig::default())
+        }
+        Err(KubeconfigError::ReadConfig(error, path)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::new(
+                Id::KubeconfigMissing,
+                Kind::Unreachable,
+                format!("there is no kubeconfig {}", path.display()),
+            )
+            .hint("--kubeconfig FILE or KUBECONFIG names another one")
+            .hint("handsctl up makes a local cluster"))
+        }
+        Err(error) => Err(unusable("cannot use the kubeconfig".to_owned(), error)),
+    }
+}
+
+fn unusable(message: String, error: KubeconfigError) -> Error {
+    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
+}
+
+fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let user = context.user.as_ref()?;
+    let info = kubeconfig.auth_infos.iter().find(|named| named.name == *user)?.auth_info.as_ref()?;
+    token::expiry(info.token.as_ref()?.expose_secret())
+}
+
+fn open(mut config: Config, choice: Choice, token_expiry: Option<Timestamp>) -> Result<Connection> {
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    let agent = format!(
+        "handsctl/{} ({}/{})",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    if let Ok(value) = http::HeaderValue::from_str(&agent) {
+        config.headers.push((http::header::USER_AGENT, value));
+    }
+    let server = config.cluster_url.to_string();
+    let wire = Arc::new(Wire::default());
+    let client = client(config, &wire).map_err(|error| {
+        Error::new(
+            Id::KubeconfigInvalid,
+            Kind::Unreachable,
+            format!("cannot use context `{}` of the kubeconfig", choice.context),
+        )
+        .caused_by(error)
+    })?;
+    Ok(Connection {
+        api: Api::new(client, wire),
+        choice,
+        server: server.trim_end_matches('/').to_owned(),
+        token_expiry,
+    })
+}
+
+/// kube's own client, with counters around it.
+fn client(config: Config, wire: &Arc<Wire>) -> Result<Client, kube::Error> {
+    let (sent, received) = (wire.clone(), wire.clone());
+    let requests = MapRequestLayer::new(move |request: http::Request<Body>| {
+        let size = http_body::Body::size_hint(request.body()).lower();
+        sent.sent(usize::try_from(size).unwrap_or_default());
+        request
+    });
+    let responses = MapResponseLayer::new(move |response: http::Response<_>| {
+        received.heard(response.status());
+        let received = received.clone();
+        response.map(|body| {
+            http_body_util::BodyExt::map_frame(body, move |frame: http_body::Frame<bytes::Bytes>| {
+                received.received(frame.data_ref().map_or(0, bytes::Bytes::len));
+                frame
+            })
+            .boxed_unsync()
+        })
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&requests).with_layer(&responses).build())
+}

@@ -1,0 +1,73 @@
+//! Waits until workloads that are no members of a set are as they should be: cluster DNS, an ingress controller.
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::follow::{self, Ending, Rollout};
+use crate::catalogue::Id;
+use crate::cluster::client::api::Api;
+use crate::cluster::watch::store::everything;
+use crate::cluster::watch::watcher::{Scope, Watches};
+use crate::cluster::watch::{observe, observed_set};
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::object::ObjectId;
+use crate::object::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
+use crate::plan::inventory::members::Live;
+use crate::status::{Tolerance, World};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The namespace that everything of it is in.
+    pub namespace: &'a str,
+    /// Its workloads.
+    pub workloads: &'a [ObjectId],
+    /// Those that this run has just sent, as the server answered; the others are as they were.
+    pub changed: &'a [ObjectId],
+    /// When the command's time is over.
+    pub deadline: Instant,
+}
+
+/// Waits for it: by watch, and with a verdict as soon as it cannot succeed.
+///
+/// # Errors
+/// Exit 10 when the deadline passes; exit 14 where a workload does not exist at all.
+pub async fn settle(api: &Api, streaming: bool, wanted: Wanted<'_>, events: &Events) -> Result<Ending> {
+    let mut watches = Watches::open(api, scopes(wanted.namespace), streaming);
+    let (lists, _) = watches.listed().await?;
+    let (mut world, mut members) = (World::default(), Live::new());
+    for (scope, list) in watches.scopes().iter().zip(lists) {
+        observe::list(&mut world, scope.kind, &list, api.wire().server_time())?;
+        members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wanted, object)));
+    }
+    if let Some(missing) = wanted.workloads.iter().find(|id| !members.contains_key(id)) {
+        let message = format!("{missing} in namespace {} does not exist", wanted.namespace);
+        return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
+            .hint("handsctl cluster up --recreate makes the cluster anew"));
+    }
+    let mut expected = observed_set::standing(&members);
+    for one in &mut expected {
+        one.changed = wanted.changed.contains(&one.id);
+    }
+    let started = api.wire().last_date();
+    let mut rollout =
+        Rollout { world, expected, tolerance: Tolerance::since(started), deadline: wanted.deadline };
+    follow::track(api, &mut watches, &mut rollout, events).await
+}
+
+fn scopes(namespace: &str) -> Vec<Scope> {
+    let scope = |kind: KindInfo| everything(kind, Some(namespace));
+    vec![
+        scope(DEPLOYMENT),
+        scope(JOB),
+        scope(REPLICA_SET),
+        scope(POD),
+        Scope { optional: true, ..scope(EVENT) },
+    ]
+}
+
+fn workload(kind: KindInfo, wanted: Wanted<'_>, object: Value) -> Option<(ObjectId, Value)> {
+    let id = kind.id(wanted.namespace, object["metadata"]["name"].as_str()?);
+    wanted.workloads.contains(&id).then_some((id, object))
+}

@@ -1,0 +1,399 @@
+//! Teardown: deletes what the set consists of, waits until it is gone, and says what stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::apply::{delete_object, inventory};
+use super::client::api::{Api, Fault};
+use super::watch::watcher::{Scope, Seen, Watches};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Event, Events, Phase};
+use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::object::{ObjectId, labels};
+use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::prune::{self, Fate};
+use crate::plan::inventory::{members, revision};
+use crate::plan::manifests::stop_signal;
+
+/// After this long an object that does not go away is explained.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// What is deleted, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Also what holds data.
+    pub delete_data: bool,
+    /// When the command's time is over.
+    pub deadline: Instant,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default)]
+pub struct Removed {
+    /// Objects that are gone.
+    pub deleted: Vec<ObjectId>,
+    /// Objects that stay, and why.
+    pub kept: Vec<(ObjectId, String)>,
+}
+
+/// The objects of the set, watched.
+struct Members {
+    watches: Watches,
+    objects: BTreeMap<ObjectId, Value>,
+    pods: BTreeMap<String, Value>,
+}
+
+/// What there is of a set.
+pub struct Found {
+    members: Members,
+    /// What is no member: revisions, the key, and last the parent, which finds everything else again.
+    own: Vec<(ObjectId, Value)>,
+}
+
+impl Found {
+    /// Whether its pods delete a conversation's volume when they stop.
+    #[must_use]
+    pub fn stops_cleanly(&self) -> bool {
+        self.members.objects.values().any(stop_signal::is_clean)
+    }
+
+    /// Whether there is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.objects.is_empty() && self.own.is_empty()
+    }
+}
+
+/// Looks for everything that is the set's. `parent` is its parent, where it has one.
+///
+/// # Errors
+/// Where a kind of the set may not be watched.
+pub async fn find(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<Found> {
+    let members = Members::open(api, set, streaming).await?;
+    let secrets = inventory::own_secrets(api, set).await?;
+    let is_own =
+        |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
+    let mut own: Vec<(ObjectId, Value)> = secrets
+        .into_iter()
+        .filter(is_own)
+        .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
+        .collect();
+    own.extend(parent.map(|parent| (set.parent(), parent)));
+    Ok(Found { members, own })
+}
+
+/// Deletes the set: traffic first, then the pods (waited for), then the rest, its parent last.
+///
+/// # Errors
+/// Exit 10 where something does not go away in time, with what holds it.
+pub async fn teardown(
+    api: &Api,
+    set: &ApplySet,
+    found: Found,
+    options: Options,
+    events: &Events,
+) -> Result<Removed> {
+    let Found { mut members, own } = found;
+    let mut removed = Removed::default();
+    let mut doomed = Vec::new();
+    for (id, object) in &members.objects {
+        match keep(object, id, options) {
+            Some(why) => removed.kept.push((id.clone(), why)),
+            None => doomed.push(id.clone()),
+        }
+    }
+    let group = |wanted: KindInfo| {
+        doomed.iter().filter(move |id| id.kind == wanted.kind).cloned().collect::<Vec<_>>()
+    };
+    let rest =
+        doomed.iter().filter(|id| id.kind != INGRESS.kind && id.kind != DEPLOYMENT.kind).cloned().collect();
+    let batches = [group(INGRESS), group(DEPLOYMENT), rest];
+    let objects = batches.iter().flatten().chain(own.iter().map(|(id, _)| id)).cloned().collect();
+    events.send(Event::Planned { phase: Phase::Prune, objects }).await;
+    for batch in batches {
+        delete_all(api, set, &members, &batch, options).await?;
+        members.wait_gone(&batch, options, events).await?;
+        for id in batch {
+            events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
+            removed.deleted.push(id);
+        }
+    }
+    for (id, object) in own {
+        delete_own(api, &id, &object).await?;
+        events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
+        removed.deleted.push(id);
+    }
+    for (id, why) in &removed.kept {
+        events.object(Phase::Prune, id.clone(), Action::Kept, Some(why.clone())).await;
+    }
+    Ok(removed)
+}
+
+/// Objects of the application that no set contains: sandbox pods and the claims of conversations.
+///
+/// # Errors
+/// Where they may not be listed.
+pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
+    let mut found = Vec::new();
+    for kind in [POD, CLAIM] {
+        let list = api.get(&kind.path(Some(namespace))).await.map_err(|fault| {
+            fault.explain(&format!("cannot list {} in namespace {namespace}", kind.plural))
+        })?;
+        let names = list.body["items"].as_array().into_iter().flatten();
+        let names = names.filter_map(|item| item["metadata"]["name"].as_str());
+        found.extend(
+            names.filter(|name| name.starts_with("openhands-runtime-")).map(|name| kind.id(namespace, name)),
+        );
+    }
+    Ok(found)
+}
+
+/// Deletes a namespace that handsctl made, and waits until it is gone.
+///
+/// # Errors
+/// Exit 7 where somebody else made it.
+pub async fn namespace(api: &Api, name: &str, options: Options, events: &Events) -> Result<bool> {
+    let path = format!("{}/{name}", NAMESPACE.path(None));
+    let found =
+        api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at namespace {name}")))?;
+    let Some(found) = found else { return Ok(false) };
+    if !found["metadata"]["annotations"][labels::CREATED_BY].is_string() {
+        return Err(Error::new(
+            Id::ForeignObject,
+            Kind::Ownership,
+            format!("namespace {name} was not made by handsctl and is not deleted"),
+        )
+        .hint(format!("kubectl delete namespace {name} deletes it with everything in it")));
+    }
+    let id = ObjectId::cluster("", "Namespace", name);
+    let scope = Scope {
+        kind: NAMESPACE,
+        namespace: None,
+        labels: format!("kubernetes.io/metadata.name={name}"),
+        optional: false,
+    };
+    let mut watches = Watches::open(api, vec![scope], true);
+    let (lists, _) = watches.listed().await?;
+    let objects = lists.into_iter().flatten().map(|object| (id.clone(), object)).collect();
+    let mut members = Members { watches, objects, pods: BTreeMap::new() };
+    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
+    match api.delete(&path, &body).await {
+        Ok(_) => {}
+        Err(fault) if fault.code() == Some(404) => return Ok(false),
+        Err(fault) => return Err(fault.explain(&format!("cannot delete namespace {name}"))),
+    }
+    members.wait_gone(std::slice::from_ref(&id), options, events).await?;
+    events.object(Phase::Prune, id, Action::Deleted, None).await;
+    Ok(true)
+}
+
+impl Members {
+    async fn open(api: &Api, set: &ApplySet, streaming: bool) -> Result<Self> {
+        let mut scopes = Vec::new();
+        for namespace in set.namespaces() {
+            let namespace = Some(namespace.to_owned());
+            scopes.extend(set.kinds().map(|kind| Scope {
+                kind,
+                namespace: namespace.clone(),
+                labels: format!("{PART_OF}={}", set.id()),
+                optional: false,
+            }));
+        }
+        scopes.push(Scope {
+            kind: POD,
+            namespace: Some(set.namespace.clone()),
+            labels: format!("{}={}", labels::INSTANCE, set.name),
+            optional: false,
+        });
+        let mut watches = Watches::open(api, scopes, streaming);
+        let (mut lists, _) = watches.listed().await?;
+        let pods =
+            lists.pop().unwrap_or_default().into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
+        let mut objects = BTreeMap::new();
+        for (scope, list) in watches.scopes().iter().zip(lists) {
+            let Some(namespace) = &scope.namespace else { continue };
+            for object in list.into_iter().filter(|object| members::is_member(object, set)) {
+                if let Some(name) = object["metadata"]["name"].as_str() {
+                    objects.insert(scope.kind.id(namespace, name), object);
+                }
+            }
+        }
+        Ok(Self { watches, objects, pods })
+    }
+
+    /// Waits until these objects are gone. A Deployment is deleted in the foreground: it goes after its pods. Pods
+    /// are not counted here, because those of a copy of the Deployment have the same labels.
+    async fn wait_gone(&mut self, batch: &[ObjectId], options: Options, events: &Events) -> Result<()> {
+        let mut next_word = Instant::now() + STUCK;
+        loop {
+            if !batch.iter().any(|id| self.objects.contains_key(id)) {
+                return Ok(());
+            }
+            tokio::select! {
+                seen = self.watches.next() => match seen {
+                    Some(seen) => self.show(seen)?,
+                    None => return Err(Error::internal("all watches ended")),
+                },
+                () = tokio::time::sleep_until(next_word.min(options.deadline)) => {}
+            }
+            if Instant::now() >= options.deadline {
+                return Err(self.stuck(batch));
+            }
+            if Instant::now() >= next_word {
+                next_word = Instant::now() + STUCK;
+                self.say(batch, options.deadline, events).await;
+            }
+        }
+    }
+
+    fn show(&mut self, seen: Seen) -> Result<()> {
+        match seen {
+            Seen::Listed(index, objects) => {
+                let kind = self.watches.scopes()[index].kind;
+                if kind == POD {
+                    self.pods = objects.into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
+                } else {
+                    let there: BTreeSet<String> = objects.iter().filter_map(uid).collect();
+                    self.objects.retain(|id, object| {
+                        id.kind != kind.kind || uid(object).is_some_and(|uid| there.contains(&uid))
+                    });
+                }
+            }
+            Seen::Changed(index, object) if self.watches.scopes()[index].kind == POD => {
+                self.pods.extend(uid(&object).map(|uid| (uid, object)));
+            }
+            Seen::Changed(_, object) => {
+                let known = self.objects.values_mut().find(|known| uid(known) == uid(&object));
+                if let Some(known) = known {
+                    *known = object;
+                }
+            }
+            Seen::Gone(_, object) => {
+                let gone = uid(&object);
+                self.objects.retain(|_, known| uid(known) != gone);
+                self.pods.retain(|pod, _| Some(pod) != gone.as_ref());
+            }
+            Seen::Failed(index, fault) => {
+                let plural = self.watches.scopes()[index].kind.plural;
+                return Err(fault.explain(&format!("cannot go on watching {plural}")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn say(&self, batch: &[ObjectId], deadline: Instant, events: &Events) {
+        for (id, message) in self.held(batch) {
+            let left = Some(deadline.saturating_duration_since(Instant::now()));
+            events.send(Event::Waiting { object: Some(id), message, left }).await;
+        }
+    }
+
+    fn stuck(&self, batch: &[ObjectId]) -> Error {
+        let mut error = Error::new(
+            Id::TeardownStuck,
+            Kind::Deadline,
+            "the command's time is over and something is still there",
+        );
+        for (id, why) in self.held(batch) {
+            error = error.fact("waiting", format!("{id}  {why}"));
+        }
+        error.hint("what was deleted stays deleted; running the command again goes on from here")
+    }
+
+    /// What is still there, and what holds it.
+    fn held(&self, batch: &[ObjectId]) -> Vec<(ObjectId, String)> {
+        let members = batch.iter().filter_map(|id| Some((id.clone(), self.objects.get(id)?)));
+        let pods =
+            self.pods.values().filter_map(|pod| Some((ObjectId::of(pod).or_else(|| pod_id(pod))?, pod)));
+        let with_pods = batch.iter().any(|id| id.kind == DEPLOYMENT.kind);
+        let pods = pods.filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
+        members.chain(pods).map(|(id, object)| (id, holder(object))).collect()
+    }
+}
+
+fn pod_id(pod: &Value) -> Option<ObjectId> {
+    let metadata = &pod["metadata"];
+    Some(POD.id(metadata["namespace"].as_str()?, metadata["name"].as_str()?))
+}
+
+/// Why a deleted object is still there: a finalizer and who set it, or the grace of a pod.
+fn holder(object: &Value) -> String {
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    let finalizer =
+        finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
+    let Some(finalizer) = finalizer else { return "is terminating".to_owned() };
+    let field = format!("v:\"{finalizer}\"");
+    let entries = object["metadata"]["managedFields"].as_array();
+    let manager = entries
+        .into_iter()
+        .flatten()
+        .find(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null())
+        .and_then(|entry| entry["manager"].as_str());
+    match manager {
+        Some(manager) => format!("waits for finalizer \"{finalizer}\", set by manager \"{manager}\""),
+        None => format!("waits for finalizer \"{finalizer}\""),
+    }
+}
+
+fn uid(object: &Value) -> Option<String> {
+    object["metadata"]["uid"].as_str().map(str::to_owned)
+}
+
+/// Why a member is not deleted; None where it is.
+fn keep(object: &Value, id: &ObjectId, options: Options) -> Option<String> {
+    match prune::fate(id, object, &BTreeSet::new(), options.delete_data) {
+        Fate::Kept(why) => Some(why),
+        Fate::Pruned | Fate::PrunedWithData | Fate::InUse => None,
+    }
+}
+
+async fn delete_all(
+    api: &Api,
+    set: &ApplySet,
+    members: &Members,
+    batch: &[ObjectId],
+    options: Options,
+) -> Result<()> {
+    let deletes = batch.iter().filter_map(|id| {
+        let object = members.objects.get(id)?;
+        let still = |found: &Value| members::is_member(found, set) && keep(found, id, options).is_none();
+        object["metadata"]["deletionTimestamp"]
+            .is_null()
+            .then_some(async move { delete_object::remove(api, set, id, object, still).await })
+    });
+    futures::future::try_join_all(deletes).await?;
+    Ok(())
+}
+
+/// Deletes what is no member.
+async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
+    let kind = if id.kind == SECRET.kind { SECRET } else { CONFIG_MAP };
+    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
+    let body = json!({ "preconditions": { "uid": object["metadata"]["uid"] } });
+    match api.delete(&path, &body).await {
+        Ok(_) => Ok(()),
+        // Gone, or another object under this name by now.
+        Err(Fault::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finalizer_and_its_manager_are_named() {
+        let object = json!({ "metadata": {
+            "finalizers": ["foregroundDeletion", "example.io/hold"],
+            "managedFields": [{ "manager": "other", "fieldsV1": { "f:metadata": { "f:finalizers": {
+                ".": {}, "v:\"example.io/hold\"": {} } } } }],
+        } });
+        assert_eq!(holder(&object), "waits for finalizer \"example.io/hold\", set by manager \"other\"");
+        assert_eq!(holder(&json!({})), "is terminating");
+    }
+}

@@ -1,0 +1,374 @@
+//! Watches: what is there, then every change, over lost connections.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt as _;
+use kube::Client;
+use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::traffic::{self, Wire};
+use crate::error::Result;
+use crate::object::kind::{EVENT, KindInfo};
+
+/// A watch is ended by the server and begun anew after this many seconds.
+const WATCH_SECONDS: u32 = 120;
+/// A watch that is silent for longer than that is a connection without another side.
+const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// The pause before a watch that has ended is begun anew; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long the beginning of an answer may take, and how long a server that answers with faults is asked for the
+/// first list.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Stands at the bookmark after everything that is there
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+const LIST_ENDS: &str = "k8s.io/initial-events-end";
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The kind.
+    pub kind: KindInfo,
+    /// The namespace; None for kinds of the cluster.
+    pub namespace: Option<String>,
+    /// A label selector; empty for all objects.
+    pub labels: String,
+    /// Whether it may be missing: without the right to watch it the command goes on and knows less.
+    pub optional: bool,
+}
+
+impl Scope {
+    fn describe(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("cannot watch {} in namespace {namespace}", self.kind.plural),
+            None => format!("cannot watch {}", self.kind.plural),
+        }
+    }
+}
+
+/// One thing that a watch has shown; the number is the scope's position.
+#[derive(Debug)]
+pub enum Seen {
+    /// Everything that is there: at the beginning and after a gap.
+    Listed(usize, Vec<Value>),
+    /// An object was added or changed.
+    Changed(usize, Value),
+    /// An object is gone.
+    Gone(usize, Value),
+    /// The watch cannot be had.
+    Failed(usize, Fault),
+}
+
+/// Running watches; they end when this is dropped.
+pub struct Watches {
+    scopes: Vec<Scope>,
+    receiver: mpsc::UnboundedReceiver<Seen>,
+    tasks: JoinSet<()>,
+    ends: Vec<AbortHandle>,
+}
+
+impl Watches {
+    /// Begins to watch. Streaming lists (KEP-3157) where the server has them, else list and watch. Of Events only
+    /// those are shown that happen from now on.
+    #[must_use]
+    pub fn open(api: &Api, scopes: Vec<Scope>, streaming: bool) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let mut ends = Vec::new();
+        for (index, scope) in scopes.iter().enumerate() {
+            let beginning = match streaming {
+                _ if scope.kind == EVENT => Beginning::FromNow,
+                true => Beginning::Streamed,
+                false => Beginning::Listed,
+            };
+            let follow = Follow {
+                index,
+                resources: resources(api.client().clone(), scope),
+                labels: scope.labels.clone(),
+                beginning,
+                wire: api.wire().clone(),
+                sender: sender.clone(),
+                begun: Instant::now(),
+                listed: false,
+                version: None,
+                pause: FIRST_PAUSE,
+                refused: None,
+            };
+            ends.push(tasks.spawn(follow.run()));
+        }
+        Self { scopes, receiver, tasks, ends }
+    }
+
+    /// Ends the watches of whose scopes only what was there at the beginning is of interest: what nobody reads costs
+    /// the server and us the same as what somebody does.
+    pub fn keep_only(&mut self, wanted: impl Fn(&Scope) -> bool) {
+        for (scope, end) in self.scopes.iter().zip(&self.ends) {
+            if !wanted(scope) {
+                end.abort();
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// What is watched.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// The next thing that happened; None is impossible while a watch runs.
+    pub async fn next(&mut self) -> Option<Seen> {
+        self.receiver.recv().await
+    }
+
+    /// What has happened already, without waiting.
+    pub fn pending(&mut self) -> Option<Seen> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Waits until every watch has shown what is there; the lists stand in the order of the scopes. Scopes that
+    /// are optional and refused are named in the second value.
+    ///
+    /// # Errors
+    /// Where a watch that is needed cannot be had.
+    pub async fn listed(&mut self) -> Result<(Vec<Vec<Value>>, Vec<usize>)> {
+        let mut lists: Vec<Option<Vec<Value>>> = self.scopes.iter().map(|_| None).collect();
+        let mut refused = Vec::new();
+        while lists.iter().any(Option::is_none) {
+            match self.next().await {
+                Some(Seen::Listed(index, objects)) => lists[index] = Some(objects),
+                Some(Seen::Changed(index, object)) => lists[index].get_or_insert_default().push(object),
+                Some(Seen::Gone(index, object)) => {
+                    if let Some(list) = &mut lists[index] {
+                        list.retain(|other| other["metadata"]["uid"] != object["metadata"]["uid"]);
+                    }
+                }
+                Some(Seen::Failed(index, fault))
+                    if self.scopes[index].optional && fault.code() == Some(403) =>
+                {
+                    lists[index] = Some(Vec::new());
+                    refused.push(index);
+                }
+                Some(Seen::Failed(index, fault)) => return Err(fault.explain(&self.scopes[index].describe())),
+                None => break,
+            }
+        }
+        Ok((lists.into_iter().map(Option::unwrap_or_default).collect(), refused))
+    }
+}
+
+fn resources(client: Client, scope: &Scope) -> kube::Api<DynamicObject> {
+    let kind = &scope.kind;
+    let resource = ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
+    };
+    match &scope.namespace {
+        Some(namespace) => kube::Api::namespaced_with(client, namespace, &resource),
+        None => kube::Api::all_with(client, &resource),
+    }
+}
+
+/// How a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// With what is there, in the watch itself.
+    Streamed,
+    /// With what is there, by a list.
+    Listed,
+    /// With nothing: what is there already would be taken for new.
+    FromNow,
+}
+
+/// One watch, over as many connections as it takes.
+struct Follow {
+    index: usize,
+    resources: kube::Api<DynamicObject>,
+    labels: String,
+    beginning: Beginning,
+    wire: Arc<Wire>,
+    sender: mpsc::UnboundedSender<Seen>,
+    begun: Instant,
+    /// Whether what is there has been shown.
+    listed: bool,
+    /// Where to go on; None where what is there has to be shown first.
+    version: Option<String>,
+    pause: Duration,
+    /// Since when it is refused although it was allowed before.
+    refused: Option<Instant>,
+}
+
+impl Follow {
+    async fn run(mut self) {
+        loop {
+            match self.follow().await {
+                Ok(()) if self.is_out_of_patience() => {
+                    self.show(Seen::Failed(self.index, Fault::TimedOut(ANSWER)));
+                    return;
+                }
+                Ok(()) => {}
+                Err(fault) if self.beginning == Beginning::Streamed && is_unknown_option(&fault) => {
+                    self.beginning = Beginning::Listed;
+                    continue;
+                }
+                Err(fault) if self.is_final(&fault) => {
+                    self.show(Seen::Failed(self.index, fault));
+                    return;
+                }
+                Err(fault) if fault.code() == Some(410) => self.version = None,
+                Err(_may_pass) => {}
+            }
+            if self.sender.is_closed() {
+                return;
+            }
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Goes on from where it is until the connection ends.
+    async fn follow(&mut self) -> Result<(), Fault> {
+        let mut parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
+        // What is there, while it is being shown in the watch.
+        let mut listing = None;
+        let from = match &self.version {
+            Some(version) => version.clone(),
+            None if self.beginning == Beginning::Streamed => {
+                listing = Some(Vec::new());
+                parameters = parameters.initial_events();
+                "0".to_owned()
+            }
+            None => self.list().await?,
+        };
+        let stream = answered(ANSWER, self.resources.watch(&parameters, &from)).await?;
+        let mut stream = pin!(stream);
+        self.refused = None;
+        loop {
+            let silence = if listing.is_some() { ANSWER } else { SILENCE };
+            let Some(event) = answered(silence, stream.try_next()).await? else { return Ok(()) };
+            self.pause = FIRST_PAUSE;
+            self.take(event, &mut listing)?;
+        }
+    }
+
+    fn take(
+        &mut self,
+        event: WatchEvent<DynamicObject>,
+        listing: &mut Option<Vec<Value>>,
+    ) -> Result<(), Fault> {
+        match (event, listing) {
+            (WatchEvent::Error(status), _) => return Err(Fault::Refused(status)),
+            (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
+                listing.extend(value(object));
+            }
+            // Not while what is there is shown.
+            (WatchEvent::Deleted(_), Some(_)) => {}
+            (WatchEvent::Bookmark(mark), listing) => {
+                let is_end = mark.metadata.annotations.contains_key(LIST_ENDS);
+                if listing.is_none() || is_end {
+                    self.version = Some(mark.metadata.resource_version);
+                }
+                if let Some(objects) = listing.take_if(|_| is_end) {
+                    self.shown(objects);
+                }
+            }
+            (WatchEvent::Added(object) | WatchEvent::Modified(object), None) => {
+                self.version.clone_from(&object.metadata.resource_version);
+                if let Some(object) = value(object) {
+                    self.show(Seen::Changed(self.index, object));
+                }
+            }
+            (WatchEvent::Deleted(object), None) => {
+                self.version.clone_from(&object.metadata.resource_version);
+                if let Some(object) = value(object) {
+                    self.show(Seen::Gone(self.index, object));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what is there; the version to watch from.
+    async fn list(&mut self) -> Result<String, Fault> {
+        let from_now = self.beginning == Beginning::FromNow;
+        let parameters = ListParams::default().labels(&self.labels);
+        let parameters = if from_now { parameters.limit(1) } else { parameters };
+        let list = answered(ANSWER, self.resources.list(&parameters)).await?;
+        self.version.clone_from(&list.metadata.resource_version);
+        if !from_now {
+            self.shown(list.items.into_iter().filter_map(value).collect());
+        } else if !self.listed {
+            self.shown(Vec::new());
+        }
+        Ok(list.metadata.resource_version.unwrap_or_default())
+    }
+
+    fn shown(&mut self, objects: Vec<Value>) {
+        self.listed = true;
+        self.wire.answered(Duration::ZERO, String::new);
+        self.show(Seen::Listed(self.index, objects));
+    }
+
+    fn show(&self, seen: Seen) {
+        let _nobody_listens = self.sender.send(seen);
+    }
+
+    /// Whether a server that has not shown what is there has had time enough.
+    fn is_out_of_patience(&self) -> bool {
+        !self.listed && self.begun.elapsed() > ANSWER
+    }
+
+    /// Whether waiting is of no use: a refusal, or no answer at all at the beginning.
+    fn is_final(&mut self, fault: &Fault) -> bool {
+        let out_of_patience = self.is_out_of_patience();
+        match fault {
+            Fault::Refused(status) => match status.code {
+                403 if self.listed => {
+                    self.refused.get_or_insert_with(Instant::now).elapsed() > traffic::ROLES_LOAD
+                }
+                403 => !self.wire.roles_may_be_missing(),
+                401 | 404 | 405 | 422 => true,
+                500.. => {
+                    self.wire.was_lost();
+                    out_of_patience
+                }
+                _ => out_of_patience,
+            },
+            Fault::Lost(_) | Fault::TimedOut(_) => {
+                self.wire.was_lost();
+                out_of_patience || !self.listed && !self.wire.has_answered()
+            }
+        }
+    }
+}
+
+/// Whether the server does not know streaming lists.
+fn is_unknown_option(fault: &Fault) -> bool {
+    matches!(fault.code(), Some(400 | 422))
+}
+
+/// An answer, in time.
+async fn answered<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(Fault::Refused(status)),
+        Ok(Err(lost)) => Err(Fault::Lost(lost)),
+        Err(_elapsed) => Err(Fault::TimedOut(limit)),
+    }
+}
+
+fn value(object: DynamicObject) -> Option<Value> {
+    serde_json::to_value(object).ok()
+}
