@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use handsctl::catalogue::Id;
 use handsctl::event::{Event, Events, Progress};
-use handsctl::provider::kwok::{Component, Simulated};
+use handsctl::provider::kwok::Simulated;
 use handsctl::provider::{
-    Choice, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options, Removed, Started,
-    Wanted, choose, down, made_context, status, up,
+    Choice, Component, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options,
+    Removed, Started, Wanted, choose, down, made_context, status, up,
 };
 use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};

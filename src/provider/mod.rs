@@ -1,272 +1,44 @@
 //! Local clusters: thin adapters over existing tools. Everything here ends at a kubeconfig; nodes, storage classes and
 //! ingresses are objects, which `commands` has applied and awaited like any other.
+//!
+//! - `dispatch`: which provider is meant, and the calls to it.
+//! - `local_cluster`, `cluster_spec`, `cluster_status`: what is given, what is wanted, what is found.
+//!
+//! The providers:
+//! - `kind`: containers as nodes. `engine`: the container engines that it can use.
+//! - `kwok`: a control plane as processes, with simulated nodes.
+//! - `assets`: the programs of both: found, downloaded or built.
+//!
+//! What they stand on:
+//! - `kubeconfig`: the user's kubeconfig, changed line by line.
+//! - `state_file`: what handsctl remembers of a cluster. `file_lock`: one handsctl at a time.
+//! - `environment`: the environment variables and folders of this computer.
+//! - `command`: child processes. `process_id`: who this process is. `readyz`: waits for an API server.
+//! - `mirrord`: runs a command as if in a pod.
 
-mod api;
 mod assets;
-mod contexts;
+mod cluster_spec;
+mod cluster_status;
+mod command;
+mod dispatch;
 mod engine;
 mod environment;
+mod file_lock;
 pub mod kind;
 mod kubeconfig;
 pub mod kwok;
-mod lock;
+mod local_cluster;
 pub mod mirrord;
-mod process;
-mod record;
-mod status;
-mod this_process;
-mod wanted;
+mod process_id;
+mod readyz;
+mod state_file;
 
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
-
-use crate::catalogue::Id;
-use crate::error::{Error, Kind, Result};
-use crate::event::Events;
-
-pub use crate::settings::handsctl::Provider;
+pub use assets::component::Component;
+pub use cluster_spec::{Amount, Load, Ports, Wanted};
+pub use cluster_status::{ClusterStatus, Details};
+pub use dispatch::{
+    choose, down, kind_cluster, load_images, made_context, made_ports, nodes_with_image, status, up,
+};
 pub use environment::{Environment, ExplicitFolder};
-pub use status::{ClusterStatus, Condition, Details};
-pub use this_process::{Process, is_gone};
-pub use wanted::{Amount, Load, Ports, Wanted};
-
-/// What makes clusters on this computer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Maker {
-    /// kind: containers as nodes.
-    Kind,
-    /// kwok: a control plane as processes, simulated nodes.
-    Kwok,
-}
-
-impl Maker {
-    /// `kind`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Kind => "kind",
-            Self::Kwok => "kwok",
-        }
-    }
-
-    /// The context of a cluster of this name: `kind-NAME`.
-    #[must_use]
-    pub fn context(self, name: &str) -> String {
-        format!("{}-{name}", self.word())
-    }
-}
-
-/// What makes the cluster, decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// A local cluster is made.
-    Local {
-        /// By what.
-        maker: Maker,
-        /// Why it is not kind, where that was decided by what is there.
-        reason: Option<String>,
-    },
-    /// Nothing is made.
-    Existing,
-}
-
-/// How `up` goes about it.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// A cluster that differs from what is wanted is deleted and made anew.
-    pub recreate: bool,
-    /// The kubeconfig that the context is merged into, instead of the environment's.
-    pub kubeconfig: Option<PathBuf>,
-}
-
-/// A local cluster that answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalCluster {
-    /// `kwok-NAME`.
-    pub context: String,
-    /// The cluster's own kubeconfig, with nothing else in it.
-    pub kubeconfig: PathBuf,
-    /// Whether its nodes are simulated: no container runs.
-    pub simulated: bool,
-    /// What it took.
-    pub outcome: Started,
-}
-
-/// What it took to have the cluster running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
-    /// It was made.
-    Created,
-    /// Some or all of its parts were started. The nodes may be ready a moment later than the API server.
-    Restarted,
-    /// Nothing.
-    Running,
-}
-
-/// What `down` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// The cluster and its context are gone.
-    Deleted,
-    /// There was none.
-    Absent,
-}
-
-/// Decides what makes the cluster. `auto`: what made the one of this name, else kind where a container engine answers,
-/// else kwok.
-///
-/// # Errors
-/// Where the record of the cluster of this name cannot be read.
-pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<Choice> {
-    let local = |maker, reason| Ok(Choice::Local { maker, reason });
-    match provider {
-        Provider::Existing => Ok(Choice::Existing),
-        Provider::Kwok => local(Maker::Kwok, None),
-        Provider::Kind => local(Maker::Kind, None),
-        Provider::Auto => match made_by(environment, name)? {
-            Some(maker) => local(maker, None),
-            None => match engine::find(environment).await {
-                Ok(_) => local(Maker::Kind, None),
-                Err(none) => {
-                    local(Maker::Kwok, Some(format!("no container engine answers ({})", none.summary())))
-                }
-            },
-        },
-    }
-}
-
-/// Makes, starts or leaves the cluster; afterwards its API server is ready and the user's kubeconfig has its context.
-///
-/// # Errors
-/// `HC2001` to `HC2009`, `HC2010`, `HC2011` for what is missing on this computer; `HC2020` where it cannot be made or
-/// started; `HC2021` where it differs and `recreate` is not asked for; `HC2022` where a cluster of this name is somebody
-/// else's.
-pub async fn up(
-    environment: &Environment,
-    maker: Maker,
-    wanted: &Wanted,
-    options: &Options,
-    events: &Events,
-) -> Result<LocalCluster> {
-    if let Some(other) = made_by(environment, &wanted.name)?.filter(|other| *other != maker) {
-        if !options.recreate {
-            return Err(other_maker(&wanted.name, other, maker));
-        }
-        delete(environment, other, &wanted.name, options.kubeconfig.as_deref(), events).await?;
-    }
-    match maker {
-        Maker::Kind => kind::up(environment, wanted, options, events).await,
-        Maker::Kwok => kwok::up(environment, wanted, options, events).await,
-    }
-}
-
-fn other_maker(name: &str, other: Maker, wanted: Maker) -> Error {
-    let message = format!("the local cluster {name} differs from what is wanted");
-    Error::new(Id::ClusterDiffers, Kind::Differences, message)
-        .fact("differs", format!("provider: {}, wanted {}", other.word(), wanted.word()))
-        .hint("handsctl cluster up --recreate")
-        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", other.word()))
-}
-
-/// Ends the cluster and removes its files and its context. `kubeconfig` is where the context is looked for when the
-/// cluster does not know.
-///
-/// # Errors
-/// `HC2023` where the cluster of this name was not made by handsctl.
-pub async fn down(
-    environment: &Environment,
-    provider: Provider,
-    name: &str,
-    kubeconfig: Option<&Path>,
-    events: &Events,
-) -> Result<Removed> {
-    delete(environment, maker_of(environment, provider, name), name, kubeconfig, events).await
-}
-
-async fn delete(
-    environment: &Environment,
-    maker: Maker,
-    name: &str,
-    kubeconfig: Option<&Path>,
-    events: &Events,
-) -> Result<Removed> {
-    match maker {
-        Maker::Kind => kind::down(environment, name, kubeconfig, events).await,
-        Maker::Kwok => kwok::down(environment, name, kubeconfig, events).await,
-    }
-}
-
-/// How the cluster is, without changing anything or asking its API server.
-///
-/// # Errors
-/// Where its record cannot be read.
-pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
-    let maker = maker_of(environment, provider, name);
-    let (condition, reason, kubeconfig, details) = match maker {
-        Maker::Kind => {
-            let found = kind::status(environment, name).await?;
-            (found.condition, found.reason, found.kubeconfig, Details::Kind(found.details))
-        }
-        Maker::Kwok => {
-            let (condition, kubeconfig, details) = kwok::status(environment, name)?;
-            (condition, None, kubeconfig, Details::Kwok(details))
-        }
-    };
-    let (name, context) = (name.to_owned(), maker.context(name));
-    Ok(ClusterStatus { name, context, condition, reason, kubeconfig, details })
-}
-
-/// The context of the cluster that handsctl made under this name. Cheap: one look at a file.
-#[must_use]
-pub fn made_context(environment: &Environment, name: &str) -> Option<String> {
-    made_by(environment, name).ok().flatten().map(|maker| maker.context(name))
-}
-
-/// Where the ingress of the cluster that handsctl made under this name is reached, if its nodes are containers.
-#[must_use]
-pub fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
-    kind::made_ports(environment, name)
-}
-
-/// The kind cluster that a context leads to: `kind-NAME` is kind's own name for it.
-#[must_use]
-pub fn kind_cluster(context: &str) -> Option<&str> {
-    context.strip_prefix("kind-").filter(|name| !name.is_empty())
-}
-
-/// Brings images of this computer's container engine to the nodes of a kind cluster, whoever made it.
-///
-/// # Errors
-/// `HC2001` to `HC2005` where no engine can be used; `HC2012` where the engine lacks images that it has to have; `HC2013` where it
-/// has no node of the cluster; `HC2014` where the image did not get there.
-pub async fn load_images(
-    environment: &Environment,
-    cluster: &str,
-    images: &[String],
-    needed: kind::Needed,
-    events: &Events,
-) -> Result<Vec<kind::Brought>> {
-    kind::load(environment, cluster, images, needed, events).await
-}
-
-/// The nodes of a kind cluster that have an image of this name, by what their own runtime says: a kubelet says it up to
-/// a minute later. None of them where the engine cannot be asked.
-pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &str) -> Vec<String> {
-    kind::nodes_with(environment, cluster, image).await
-}
-
-/// What made the cluster of this name; None where handsctl made none.
-fn made_by(environment: &Environment, name: &str) -> Result<Option<Maker>> {
-    record::maker(&record::clusters(&environment.state).join(name))
-}
-
-/// What made the cluster of this name, also where its record is broken, or would make it.
-fn maker_of(environment: &Environment, provider: Provider, name: &str) -> Maker {
-    match (made_by(environment, name), provider) {
-        (Ok(Some(maker)), _) => maker,
-        (_, Provider::Kind) => Maker::Kind,
-        _ => Maker::Kwok,
-    }
-}
+pub use local_cluster::{Choice, Condition, LocalCluster, Maker, Options, Removed, Started};
+pub use process_id::{Process, is_gone};

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use handsctl::provider::Started;
-use handsctl::provider::kwok::{Component, objects};
+use handsctl::provider::kwok::objects;
+use handsctl::provider::{Component, Started};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};

@@ -8,8 +8,8 @@ use super::pinned::Module;
 use super::program::{Program, Set};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::provider::command::Invocation;
 use crate::provider::environment::Environment;
-use crate::provider::process::Invocation;
 
 /// One program, with all of its modules still to be downloaded, on a slow computer.
 const BUILD: Duration = Duration::from_secs(3600);

@@ -3,15 +3,14 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::Search;
+use super::locate::Search;
 use super::pinned::Pinned;
 use super::program::Set;
+use super::search::Place;
 use crate::catalogue::Id;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::provider::environment::Environment;
-
-use super::search::Place;
 
 /// Writes a program that ends well, or fails as Go does where the file `fail` is beside it.
 const GO: &str = r#"#!/bin/sh

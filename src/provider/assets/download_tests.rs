@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::cache::hex;
 use super::download::{NotFetched, fetch};
+use super::locate::{Search, locate};
 use super::pinned::{Pin, Pinned};
 use super::program::{Program, Set};
 use super::release::{Mirror, Platform, Release, release};
-use super::{Search, locate};
 use crate::catalogue::Id;
 use crate::event::{Event, Events, Progress};
 use crate::provider::environment::Environment;

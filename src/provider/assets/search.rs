@@ -9,8 +9,8 @@ use futures::future::join_all;
 use super::program::{Program, Set, is_at_least, version_in};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::provider::command::Invocation;
 use crate::provider::environment::{Environment, ExplicitFolder};
-use crate::provider::process::Invocation;
 
 /// Printing a version takes a program 0.1 s.
 const VERSION: Duration = Duration::from_secs(20);

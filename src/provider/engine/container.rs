@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Client;
+use super::client::Client;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::process::Failure;
+use crate::provider::command::Failure;
 
 /// How long a list and a look may take; they take a twentieth of a second.
 const LOOK: Duration = Duration::from_secs(10);

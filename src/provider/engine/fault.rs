@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Engine;
+use super::program::Engine;
 use crate::catalogue::Id;
 
 /// Why an engine that is installed cannot be used.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Client;
-use crate::provider::process::{Failure, Invocation, Outcome};
+use super::client::Client;
+use crate::provider::command::{Failure, Invocation, Outcome};
 
 /// How long a look at an image may take; it takes a tenth of a second.
 const LOOK: Duration = Duration::from_secs(20);

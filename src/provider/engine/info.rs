@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Engine;
+use super::program::Engine;
 
 /// What is known of an engine's server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::find::{Found, Whose, find};
-use super::folder::Folder;
+use super::folder::{Folder, NODES, context};
+use super::inspect::{Found, Whose, find};
 use super::spec::Record;
-use super::{NODES, context};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
+use crate::provider::assets;
+use crate::provider::command::Invocation;
 use crate::provider::engine::{self, Client};
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::process::Invocation;
-use crate::provider::record::{self, Merged};
-use crate::provider::{Removed, assets, contexts};
+use crate::provider::kubeconfig::{self, Owner, contexts};
+use crate::provider::local_cluster::Removed;
+use crate::provider::state_file::{self, Merged};
 
 /// How long kind may take; it takes 2 s.
 const DELETE: Duration = Duration::from_secs(120);
@@ -72,7 +72,7 @@ fn down_without_engine(
     why: Option<String>,
 ) -> Result<Removed> {
     let file = environment.kubeconfig(kubeconfig);
-    if !record::exists(&folder.own) && kubeconfig::owner(file, &context(&folder.name))? == Owner::Nobody {
+    if !state_file::exists(&folder.own) && kubeconfig::owner(file, &context(&folder.name))? == Owner::Nobody {
         return Ok(Removed::Absent);
     }
     let message = format!(
@@ -94,12 +94,12 @@ fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) ->
 /// Takes the context out of every file that it was put into.
 async fn forget(environment: &Environment, folder: &Folder, kubeconfig: Option<&Path>) -> Result<()> {
     // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
-    let record: Option<Record> = record::read(&folder.own).unwrap_or_default();
+    let record: Option<Record> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
         merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
-    contexts::forget(&merged, &context(&folder.name)).await
+    contexts::remove_context(&merged, &context(&folder.name)).await
 }
 
 /// Removes what is there before a cluster is made in its place.
@@ -115,7 +115,7 @@ pub(super) async fn clear(
         events.begin(Part::Cluster, NODES, format!("removing {which} cluster: {}", folder.name)).await;
     }
     if let Some(record) = &found.record {
-        contexts::forget(&record.merged, &context(&folder.name)).await?;
+        contexts::remove_context(&record.merged, &context(&folder.name)).await?;
     }
     if !found.nodes.is_empty() {
         nodes(environment, folder, client, events).await?;

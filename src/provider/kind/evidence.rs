@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::provider::command::{Failure, Invocation};
 use crate::provider::engine::Client;
-use crate::provider::process::{Failure, Invocation};
 
 /// How long the logs may take; a node that hangs has none.
 const EXPORT: Duration = Duration::from_secs(30);

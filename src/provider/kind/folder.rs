@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
-use crate::provider::{lock, record};
+use crate::provider::local_cluster::Maker;
+use crate::provider::{file_lock, state_file};
 
 /// How long another handsctl may work on the same cluster.
 const OTHERS: Duration = Duration::from_secs(1800);
@@ -25,7 +26,7 @@ impl Folder {
     pub(super) fn of(state: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            own: record::clusters(state).join(name),
+            own: state_file::clusters(state).join(name),
             evidence: state.join("failed").join(format!("{name}.log")),
         }
     }
@@ -40,8 +41,8 @@ impl Folder {
     }
 
     /// Waits until no other handsctl, and no kind that one has left behind, works on the cluster.
-    pub(super) async fn lock(&self, step: &str, events: &Events) -> Result<lock::Lock> {
-        lock::folder(&self.own, OTHERS, async || {
+    pub(super) async fn lock(&self, step: &str, events: &Events) -> Result<file_lock::Lock> {
+        file_lock::folder(&self.own, OTHERS, async || {
             let message = format!("another handsctl works on cluster {}", self.name);
             events.begin(Part::Cluster, step, message).await;
         })
@@ -72,3 +73,11 @@ impl Folder {
         Ok(())
     }
 }
+
+/// The context of a cluster of this provider.
+pub(super) fn context(name: &str) -> String {
+    Maker::Kind.context(name)
+}
+
+/// Name of the step that makes or starts the nodes.
+pub(super) const NODES: &str = "nodes";

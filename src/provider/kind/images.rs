@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::findings;
+use super::host_checks;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
+use crate::provider::command::{Failure, Invocation};
 use crate::provider::engine::{self, Client, Container, Image};
 use crate::provider::environment::Environment;
-use crate::provider::process::{Failure, Invocation};
-use crate::provider::{assets, lock};
+use crate::provider::{assets, file_lock};
 
 /// How long kind may take to bring an image of several gigabytes to every node.
 const LOAD: Duration = Duration::from_secs(1800);
@@ -54,7 +54,7 @@ pub(in crate::provider) async fn load(
     needed: Needed,
     events: &Events,
 ) -> Result<Vec<Brought>> {
-    let server = engine::find(environment).await.map_err(|none| findings::no_engine_error(&none))?;
+    let server = engine::find(environment).await.map_err(|none| host_checks::no_engine_error(&none))?;
     let client = &server.client;
     let nodes = nodes(client, cluster).await?;
     let images = find(client, images, needed).await?;
@@ -196,7 +196,7 @@ impl Site<'_> {
         let kind = assets::locate_kind(self.environment, events).await?;
         // The cache is where there is room; /tmp is often memory. One at a time: what a killed run left is written over.
         let folder = self.environment.cache.join("images");
-        let _lock = lock::folder(&folder, LOAD, async || {
+        let _lock = file_lock::folder(&folder, LOAD, async || {
             events.begin(Part::Cluster, step, "another handsctl brings an image").await;
         })
         .await?;

@@ -1,251 +1,40 @@
-//! The kind provider: containers as nodes, made and deleted by `kind`.
+//! kind: containers as nodes.
+//!
+//! - `up`: creates, starts or reuses a cluster. `start`: creates or starts one. `delete`: deletes it.
+//! - `status`: what `cluster status` shows. `inspect`: whose the cluster of this name is.
+//! - `spec`: what a cluster is made from. `config`: the file that kind is given. `folder`: where its files are.
+//!
+//! Before anything is created:
+//! - `preflight`: reads the facts of this computer. `host_checks`: what follows from them. Pure.
+//! - `ports`, `sockets`: who listens on a port.
+//!
+//! While kind runs:
+//! - `progress`: kind's own words → steps.
+//! - `failure_reason`: what stopped it. `evidence`: what is kept of a failure.
+//!
+//! - `images`: loads images of the engine onto the nodes.
 
-mod cause;
-mod configuration;
-mod delete;
+mod config;
+pub(super) mod delete;
 mod evidence;
-mod find;
-mod findings;
+mod failure_reason;
 mod folder;
+mod host_checks;
 mod images;
+mod inspect;
 mod ports;
 mod preflight;
+mod progress;
 mod sockets;
 mod spec;
-mod stage;
 mod start;
-
-use std::path::PathBuf;
-use std::time::Duration;
-
-use serde::Serialize;
-
-use super::engine::{self, Client, Server};
-use super::environment::Environment;
-use super::kubeconfig::Entry;
-use super::process::Invocation;
-use super::record::{self, Phase};
-use super::status::Condition;
-use super::wanted::{Ports, Wanted};
-use super::{LocalCluster, Maker, Options, Started, api, assets, contexts};
-use crate::catalogue::Id;
-use crate::error::{Error, Kind, Result};
-use crate::event::Events;
-use find::{Found, Whose, find};
-use folder::Folder;
-use spec::{Kept, Record};
-use start::Site;
+mod status;
+mod up;
 
 pub(super) use delete::down;
 pub use images::{Brought, Needed, Nodes};
 pub(super) use images::{load, nodes_with};
 pub use spec::Spec;
-
-/// How long kind may take to give out a kubeconfig.
-const EXPORT: Duration = Duration::from_secs(20);
-/// Name of the step that makes or starts the nodes.
-const NODES: &str = "nodes";
-
-/// The context of a cluster of this provider.
-fn context(name: &str) -> String {
-    Maker::Kind.context(name)
-}
-
-/// What `cluster status` shows of a cluster of this provider.
-#[derive(Debug, Clone, Serialize)]
-pub struct Contained {
-    /// `docker 28.2.2`; None: none answers.
-    pub engine: Option<String>,
-    /// What it was made from.
-    pub spec: Option<Spec>,
-    /// Its nodes.
-    pub nodes: Vec<NodeStatus>,
-}
-
-/// One node of a cluster.
-#[derive(Debug, Clone, Serialize)]
-pub struct NodeStatus {
-    /// Name of the container and of the node.
-    pub name: String,
-    /// `control-plane`, `worker`.
-    pub role: String,
-    /// Whether the container runs.
-    pub running: bool,
-}
-
-/// A cluster of this provider as `cluster status` finds it.
-pub(super) struct Status {
-    pub(super) condition: Condition,
-    pub(super) reason: Option<String>,
-    pub(super) kubeconfig: PathBuf,
-    pub(super) details: Contained,
-}
-
-/// How the cluster is.
-pub(super) async fn status(environment: &Environment, name: &str) -> Result<Status> {
-    let folder = Folder::of(&environment.state, name);
-    let record: Option<Record> = record::read(&folder.own)?;
-    let spec = record.map(|record| record.made.spec);
-    let kubeconfig = folder.kubeconfig();
-    let server = match engine::find(environment).await {
-        Ok(server) => server,
-        Err(none) => {
-            let details = Contained { engine: None, spec, nodes: Vec::new() };
-            return Ok(Status {
-                condition: Condition::Unknown,
-                reason: Some(none.summary()),
-                kubeconfig,
-                details,
-            });
-        }
-    };
-    let found = find(&folder, &server.client).await?;
-    let condition = match found.whose {
-        Whose::Nobody => Condition::Absent,
-        Whose::Foreign => Condition::Foreign,
-        Whose::Ours if found.is_half_made() => Condition::HalfMade,
-        Whose::Ours if found.runs() => Condition::Running,
-        Whose::Ours => Condition::Stopped,
-    };
-    let nodes = found.nodes.iter().map(|node| NodeStatus {
-        name: node.name.clone(),
-        role: node.role.clone(),
-        running: node.runs,
-    });
-    let details = Contained { engine: Some(server.name()), spec, nodes: nodes.collect() };
-    Ok(Status { condition, reason: None, kubeconfig, details })
-}
-
-/// Where the ingress of a cluster of this provider is reached. Cheap: one look at a file.
-pub(super) fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
-    let record: Record = record::read(&Folder::of(&environment.state, name).own).ok()??;
-    Some(record.made.spec.ports)
-}
-
-/// Makes, starts or leaves the cluster, so that afterwards its API server answers and the user's kubeconfig knows it.
-pub(super) async fn up(
-    environment: &Environment,
-    wanted: &Wanted,
-    options: &Options,
-    events: &Events,
-) -> Result<LocalCluster> {
-    let folder = Folder::of(&environment.state, &wanted.name);
-    let lock = folder.lock(NODES, events).await?;
-    let engine = engine::find(environment).await;
-    let found = match &engine {
-        Ok(server) => find(&folder, &server.client).await?,
-        // Preflight says it, together with everything else that is in the way.
-        Err(_) => Found { whose: Whose::Nobody, record: None, nodes: Vec::new() },
-    };
-    let (mut record, outcome) = match (&engine, found.whose) {
-        (Ok(server), Whose::Ours)
-            if !found.is_half_made() && agrees(&found, wanted, environment, options)? =>
-        {
-            stay(environment, &folder, server, &found, events).await?
-        }
-        (_, Whose::Foreign) => {
-            folder.discard();
-            return Err(foreign(&wanted.name));
-        }
-        _ => {
-            let site = Site { environment, folder: &folder, lock: &lock, engine: &engine };
-            (start::create(&site, &found, wanted, options, events).await?, Started::Created)
-        }
-    };
-    let entry = Entry::read(&folder.kubeconfig(), &context(&wanted.name), Maker::Kind)?;
-    let explicit = options.kubeconfig.as_deref();
-    contexts::merge(environment, &folder.own, &mut record, &entry, explicit, events).await?;
-    Ok(LocalCluster {
-        context: context(&wanted.name),
-        kubeconfig: folder.kubeconfig(),
-        simulated: false,
-        outcome,
-    })
-}
-
-/// Leaves the cluster as it is, or starts what does not run.
-async fn stay(
-    environment: &Environment,
-    folder: &Folder,
-    server: &Server,
-    found: &Found,
-    events: &Events,
-) -> Result<(Record, Started)> {
-    let record = remember(environment, folder, &server.client, found, events).await?;
-    if found.runs() {
-        // Its API server may hang: nothing that a start could mend.
-        let answers = api::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
-        answers
-            .map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))?;
-        return Ok((record, Started::Running));
-    }
-    start::restart(folder, server, &found.nodes, events).await?;
-    Ok((record, Started::Restarted))
-}
-
-/// The record, made anew of what is there where it is lost: the nodes say that the cluster is ours.
-async fn remember(
-    environment: &Environment,
-    folder: &Folder,
-    client: &Client,
-    found: &Found,
-    events: &Events,
-) -> Result<Record> {
-    if let Some(record) = &found.record
-        && folder.kubeconfig().exists()
-    {
-        return Ok(record.clone());
-    }
-    let nodes = found.nodes.iter().map(|node| node.id.clone()).collect();
-    let spec = spec::of_containers(&found.nodes);
-    let mut record =
-        found.record.clone().unwrap_or_else(|| Record::begun(Kept { engine: client.engine, nodes, spec }));
-    record.phase = Phase::Ready;
-    export_kubeconfig(environment, folder, client, events).await?;
-    record::write(&folder.own, &record)?;
-    Ok(record)
-}
-
-async fn export_kubeconfig(
-    environment: &Environment,
-    folder: &Folder,
-    client: &Client,
-    events: &Events,
-) -> Result<()> {
-    let kind = assets::locate_kind(environment, events).await?;
-    let export = Invocation::new(kind, EXPORT)
-        .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
-        .arguments(["export", "kubeconfig", "--name", folder.name.as_str()])
-        .arguments([std::ffi::OsStr::new("--kubeconfig"), folder.kubeconfig().as_os_str()]);
-    export.run().await.map(drop).map_err(|failure| {
-        let message = format!("kind does not give out the kubeconfig of cluster {}", folder.name);
-        failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-    })
-}
-
-/// Whether the cluster is what is wanted; false: it is to be made anew.
-fn agrees(found: &Found, wanted: &Wanted, environment: &Environment, options: &Options) -> Result<bool> {
-    let spec = match &found.record {
-        Some(record) => record.made.spec.clone(),
-        None => spec::of_containers(&found.nodes),
-    };
-    let differences = spec::differences(&spec, wanted, environment);
-    if differences.is_empty() || options.recreate {
-        return Ok(differences.is_empty());
-    }
-    let message = format!("the local cluster {} differs from what is wanted", wanted.name);
-    Err(Error::new(Id::ClusterDiffers, Kind::Differences, message)
-        .fact("differs", differences.join("\n"))
-        .hint("handsctl cluster up --recreate"))
-}
-
-fn foreign(name: &str) -> Error {
-    let context = context(name);
-    Error::new(
-        Id::ClusterNotOurs,
-        Kind::Prerequisite,
-        format!("a kind cluster {name} exists and was not made by handsctl"),
-    )
-    .hint("another [cluster] name makes a cluster beside it")
-    .hint(format!("to use it as it is:\n[cluster]\nprovider = \"existing\"\ncontext = \"{context}\""))
-}
+pub use status::{Contained, NodeStatus};
+pub(super) use status::{made_ports, status};
+pub(super) use up::up;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use super::findings::Port;
+use super::host_checks::Port;
 
 /// How long a connection to this computer may take.
 const CONNECT: Duration = Duration::from_millis(100);

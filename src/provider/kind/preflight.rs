@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::findings::{self, Facts, Inotify, Port};
+use super::host_checks::{self, Facts, Inotify, Port};
 use super::ports;
 use crate::error::Result;
 use crate::event::Events;
+use crate::provider::assets;
+use crate::provider::cluster_spec::Wanted;
 use crate::provider::engine::{Container, NoEngine, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::wanted::Wanted;
-use crate::provider::{Maker, Options, assets};
+use crate::provider::local_cluster::{Maker, Options};
 
 /// Looks and judges. What is in the way but stops nothing is told as a warning; the text is what is there. `own`: nodes
 /// that go before the cluster is made, or are started; their ports are free for it.
@@ -27,14 +28,14 @@ pub(super) async fn check(
     events: &Events,
 ) -> Result<String> {
     let facts = gather(environment, engine, own, wanted, options).await?;
-    let findings = findings::judge(&facts, wanted);
-    if let Some(error) = findings::error(&findings, &wanted.name) {
+    let findings = host_checks::judge(&facts, wanted);
+    if let Some(error) = host_checks::error(&findings, &wanted.name) {
         return Err(error);
     }
     for finding in findings {
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }
-    Ok(findings::summary(&facts, wanted))
+    Ok(host_checks::summary(&facts, wanted))
 }
 
 async fn gather(

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::Maker;
+use crate::provider::cluster_spec::{Ports, Wanted};
 use crate::provider::engine::{Container, Engine};
 use crate::provider::environment::Environment;
-use crate::provider::record::{self, Made};
-use crate::provider::wanted::{Ports, Wanted};
+use crate::provider::local_cluster::Maker;
+use crate::provider::state_file::{self, Made};
 
 /// The node image where nobody asks for another one: of kind v0.33.0's own list
 /// (<https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0>), the version of Kubernetes that handsctl is tested with.
@@ -38,7 +38,7 @@ impl Made for Kept {
     const MAKER: Maker = Maker::Kind;
 }
 
-pub(super) type Record = record::Record<Kept>;
+pub(super) type Record = state_file::Record<Kept>;
 
 /// What a new cluster is made from.
 pub(super) fn of(wanted: &Wanted, environment: &Environment) -> Spec {

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use super::find::Found;
-use super::folder::Folder;
+use super::folder::{Folder, NODES};
+use super::inspect::Found;
 use super::spec::{self, Kept, Record, Spec};
-use super::{NODES, cause, configuration, delete, evidence, preflight, stage};
+use super::{config, delete, evidence, failure_reason, preflight, progress};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
+use crate::provider::cluster_spec::Wanted;
+use crate::provider::command::{Failure, Invocation};
 use crate::provider::engine::{Client, Container, NoEngine, Server};
 use crate::provider::environment::Environment;
-use crate::provider::process::{Failure, Invocation};
-use crate::provider::record::{self, Phase};
-use crate::provider::wanted::Wanted;
-use crate::provider::{Options, api, assets, lock};
+use crate::provider::local_cluster::Options;
+use crate::provider::state_file::{self, Phase};
+use crate::provider::{assets, file_lock, readyz};
 
 /// How long kind may take: the node image alone has a gigabyte.
 const CREATE: Duration = Duration::from_secs(1500);
@@ -27,7 +28,7 @@ const PREFLIGHT: &str = "preflight";
 pub(super) struct Site<'a> {
     pub(super) environment: &'a Environment,
     pub(super) folder: &'a Folder,
-    pub(super) lock: &'a lock::Lock,
+    pub(super) lock: &'a file_lock::Lock,
     pub(super) engine: &'a Result<Server, NoEngine>,
 }
 
@@ -50,14 +51,14 @@ pub(super) async fn create(
     delete::clear(environment, folder, client, found, events).await?;
     let spec = spec::of(wanted, environment);
     let mut record = Record::begun(Kept { engine: client.engine, nodes: Vec::new(), spec });
-    record::write(&folder.own, &record)?;
+    state_file::write(&folder.own, &record)?;
     let made = make(folder, lock, client, &kind, &record.made.spec, events).await;
     if let Err(failure) = made {
         return Err(undo(environment, folder, client, &kind, failure, events).await);
     }
     record.made.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
     record.phase = Phase::Ready;
-    record::write(&folder.own, &record)?;
+    state_file::write(&folder.own, &record)?;
     events.done(Part::Cluster, NODES, format!("made by {}", server.name())).await;
     Ok(record)
 }
@@ -85,14 +86,14 @@ async fn look(
 /// Runs kind. Its nodes are left where it fails: they are the evidence.
 async fn make(
     folder: &Folder,
-    lock: &lock::Lock,
+    lock: &file_lock::Lock,
     client: &Client,
     kind: &std::path::Path,
     spec: &Spec,
     events: &Events,
 ) -> Result<(), Failed> {
     let path = folder.configuration();
-    let text = configuration::configuration(&folder.name, spec).map_err(Failed::Early)?;
+    let text = config::configuration(&folder.name, spec).map_err(Failed::Early)?;
     std::fs::write(&path, text)
         .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
     events.begin(Part::Cluster, NODES, format!("making them of {}", spec.image)).await;
@@ -112,7 +113,7 @@ async fn make(
     // A kind that outlives us goes on making the cluster: until it ends, nobody else may begin.
     let _shared = lock.shared_with_children().map_err(Failed::Early)?;
     let tell = async |line: &str| {
-        if let Some(step) = stage::begun(line) {
+        if let Some(step) = progress::begun(line) {
             events.begin(Part::Cluster, NODES, step).await;
         }
     };
@@ -145,7 +146,7 @@ async fn undo(
                 Err(_) => Vec::new(),
             };
             let kept = evidence::keep(folder, client, kind, &names, &failure).await;
-            let cause = cause::of(&failure.stderr);
+            let cause = failure_reason::of(&failure.stderr);
             let message = format!("the local cluster {} could not be made: {}", folder.name, cause.text);
             let error =
                 failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message).hint(cause.hint);
@@ -174,7 +175,7 @@ pub(super) async fn restart(
     events.begin(Part::Cluster, NODES, format!("starting {}", names.join(", "))).await;
     let start = server.client.command(START, ["start"].into_iter().chain(names.iter().copied()));
     start.run().await.map_err(|failure| {
-        let cause = cause::of(&failure.stderr);
+        let cause = failure_reason::of(&failure.stderr);
         let message = format!("the local cluster {} could not be started: {}", folder.name, cause.text);
         failure
             .into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
@@ -182,7 +183,7 @@ pub(super) async fn restart(
             .hint("handsctl cluster up --recreate")
             .hint("handsctl cluster down")
     })?;
-    api::wait_until_ready(&folder.kubeconfig(), &folder.name).await?;
+    readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await?;
     let count = names.len();
     events.done(Part::Cluster, NODES, format!("{count} started")).await;
     Ok(())

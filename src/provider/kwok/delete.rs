@@ -3,18 +3,17 @@
 use std::io;
 use std::path::Path;
 
-use super::folder::Folder;
+use super::folder::{CONTROL_PLANE, Folder, context, lock_cluster};
+use super::processes;
 use super::spec::Record;
 use super::status::{self, Found};
-use super::{CONTROL_PLANE, context, lock_cluster, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::record::{self, Merged};
-use crate::provider::status::Condition;
-use crate::provider::{Removed, contexts};
+use crate::provider::kubeconfig::{self, Owner, contexts};
+use crate::provider::local_cluster::{Condition, Removed};
+use crate::provider::state_file::{self, Merged};
 
 /// Name of the step that deletes a cluster.
 const DELETION: &str = "deletion";
@@ -38,13 +37,13 @@ pub(in crate::provider) async fn down(
     let context = context(name);
     events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
     // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
-    let record: Option<Record> = record::read(&folder.own).unwrap_or_default();
+    let record: Option<Record> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
         merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
     // The record goes last: until then another `down` finds everything.
-    contexts::forget(&merged, &context).await?;
+    contexts::remove_context(&merged, &context).await?;
     delete(&folder).await?;
     events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
     Ok(Removed::Deleted)
@@ -74,7 +73,7 @@ pub(super) async fn clear(folder: &Folder, found: &Found, events: &Events) -> Re
     };
     events.begin(Part::Cluster, CONTROL_PLANE, format!("{why}: {}", folder.name)).await;
     if let Some(record) = &found.record {
-        contexts::forget(&record.merged, &context(&folder.name)).await?;
+        contexts::remove_context(&record.merged, &context(&folder.name)).await?;
     }
     delete_files(folder).await
 }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use super::component::Component;
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::provider::assets::component::Component;
 
 /// Writes the logs of every component into one file. Returns it.
 pub(super) fn keep(folder: &Folder) -> Result<PathBuf> {

@@ -1,9 +1,13 @@
 //! Where the files of a cluster are. Ours and kwokctl's are apart, because kwokctl deletes its folder as it likes.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::component::Component;
-use crate::provider::record;
+use crate::error::Result;
+use crate::event::{Events, Phase as Part};
+use crate::provider::assets::component::Component;
+use crate::provider::local_cluster::Maker;
+use crate::provider::{file_lock, state_file};
 
 /// The folders of one cluster.
 #[derive(Debug, Clone)]
@@ -25,7 +29,7 @@ impl Folder {
         let workdir = state.join("kwok");
         Self {
             name: name.to_owned(),
-            own: record::clusters(state).join(name),
+            own: state_file::clusters(state).join(name),
             cluster: workdir.join("clusters").join(name),
             workdir,
             evidence: state.join("failed").join(format!("{name}.log")),
@@ -59,3 +63,22 @@ impl Folder {
         self.cluster.join("pids").join(format!("{}.pid", component.name()))
     }
 }
+
+/// The context of a cluster of this provider.
+pub(super) fn context(name: &str) -> String {
+    Maker::Kwok.context(name)
+}
+
+pub(super) async fn lock_cluster(folder: &Folder, events: &Events) -> Result<file_lock::Lock> {
+    file_lock::folder(&folder.own, OTHERS, async || {
+        let message = format!("another handsctl works on cluster {}", folder.name);
+        events.begin(Part::Cluster, CONTROL_PLANE, message).await;
+    })
+    .await
+}
+
+/// How long another handsctl may work on the same cluster.
+const OTHERS: Duration = Duration::from_secs(600);
+
+/// Name of the step that makes or starts the cluster.
+pub(super) const CONTROL_PLANE: &str = "control plane";

@@ -5,15 +5,15 @@ use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::component::Component;
 use super::folder::Folder;
 use super::{evidence, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::api;
 use crate::provider::assets::Programs;
+use crate::provider::assets::component::Component;
+use crate::provider::command::Invocation;
 use crate::provider::environment::Environment;
-use crate::provider::process::Invocation;
+use crate::provider::readyz;
 
 /// How long kwokctl may take: on two busy cores it needs 6 s.
 const KWOKCTL: Duration = Duration::from_secs(150);
@@ -106,6 +106,6 @@ fn died_error(folder: &Folder, component: Component) -> Error {
 
 /// Waits for `/readyz`.
 pub(super) async fn wait_until_ready(folder: &Folder) -> Result<()> {
-    let ready = api::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
+    let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
     ready.map_err(|error| error.fact("logs", folder.logs().display().to_string()))
 }

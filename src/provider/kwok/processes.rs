@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::component::Component;
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::provider::assets::component::Component;
 
 /// How long killed processes may take to be gone.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::component::Component;
-use crate::provider::Maker;
-use crate::provider::record::{self, Made};
-use crate::provider::wanted::Wanted;
+use crate::provider::assets::component::Component;
+use crate::provider::cluster_spec::Wanted;
+use crate::provider::local_cluster::Maker;
+use crate::provider::state_file::{self, Made};
 
 /// What a cluster was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Made for Kept {
     const MAKER: Maker = Maker::Kwok;
 }
 
-pub(super) type Record = record::Record<Kept>;
+pub(super) type Record = state_file::Record<Kept>;
 
 /// What is wanted and is not so, each as `workers: 0, wanted 2`.
 pub(super) fn differences(spec: &Spec, wanted: &Wanted) -> Vec<String> {

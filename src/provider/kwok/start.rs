@@ -3,21 +3,22 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::component::Component;
-use super::folder::Folder;
+use super::folder::{CONTROL_PLANE, Folder, context};
 use super::kwokctl::{self, Verb};
 use super::spec::{Kept, Record, Spec};
 use super::status::Found;
-use super::{CONTROL_PLANE, configuration, context, delete, evidence, ports, processes};
+use super::{config, delete, evidence, ports, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
+use crate::provider::assets::component::Component;
 use crate::provider::assets::{self, Programs};
+use crate::provider::cluster_spec::Wanted;
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::record::{self, Phase};
-use crate::provider::wanted::Wanted;
-use crate::provider::{Options, api, lock};
+use crate::provider::local_cluster::Options;
+use crate::provider::state_file::{self, Phase};
+use crate::provider::{file_lock, readyz};
 
 /// How long ports may be chosen by another handsctl.
 const CHOOSING: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ pub(super) async fn create(
         });
     }
     record.phase = Phase::Ready;
-    record::write(&folder.own, &record)?;
+    state_file::write(&folder.own, &record)?;
     unfinished.finished();
     events.done(Part::Cluster, CONTROL_PLANE, ready_text(&record)).await;
     Ok(record)
@@ -91,14 +92,14 @@ async fn reserve(
     wanted: &Wanted,
     programs: &Programs,
 ) -> Result<Record> {
-    let _lock = lock::folder(&record::clusters(&environment.state), CHOOSING, async || {}).await?;
-    let others = record::all::<Kept>(&environment.state)?;
+    let _lock = file_lock::folder(&state_file::clusters(&environment.state), CHOOSING, async || {}).await?;
+    let others = state_file::all::<Kept>(&environment.state)?;
     let reserved: Vec<u16> = others.iter().flat_map(|other| other.made.ports.to_array()).collect();
     let ports = ports::choose(&reserved)?;
     let spec = Spec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
     let record = Record::begun(Kept { spec, ports });
-    record::write(&folder.own, &record)?;
-    let configuration = configuration::configuration(folder, &record.made.spec, &ports, programs);
+    state_file::write(&folder.own, &record)?;
+    let configuration = config::configuration(folder, &record.made.spec, &ports, programs);
     for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
         std::fs::write(&path, text)
             .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
@@ -127,7 +128,7 @@ pub(super) async fn restart(
     if dead().any(|it| it == Component::KwokController) {
         // Its predecessor's leases can be deleted only while an API server runs and no kwok does.
         processes::end_component(folder, Component::KwokController).await?;
-        api::delete_node_leases(&api::client(&folder.kubeconfig()).await?).await?;
+        readyz::delete_node_leases(&readyz::client(&folder.kubeconfig()).await?).await?;
         start().await?;
     }
     events.done(Part::Cluster, CONTROL_PLANE, ready_text(record)).await;

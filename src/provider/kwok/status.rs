@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::component::Component;
 use super::folder::Folder;
 use super::processes::{self, Process};
 use super::spec::{Record, Spec};
 use crate::error::Result;
-use crate::provider::record::{self, Phase};
-use crate::provider::status::Condition;
+use crate::provider::assets::component::Component;
+use crate::provider::environment::Environment;
+use crate::provider::local_cluster::Condition;
+use crate::provider::state_file::{self, Phase};
 
 /// What `cluster status` shows of a cluster of this provider.
 #[derive(Debug, Clone, Serialize)]
@@ -46,7 +47,7 @@ pub(super) struct Found {
 
 /// Looks at the record and the processes.
 pub(super) fn find(folder: &Folder) -> Result<Found> {
-    let record: Option<Record> = record::read(&folder.own)?;
+    let record: Option<Record> = state_file::read(&folder.own)?;
     let live = processes::find(folder)?;
     let condition = match &record {
         None if live.is_empty() && !folder.cluster.exists() => Condition::Absent,
@@ -61,7 +62,7 @@ pub(super) fn find(folder: &Folder) -> Result<Found> {
 }
 
 /// What `cluster status` shows.
-pub(super) fn status(folder: &Folder) -> Result<(Condition, Simulated)> {
+pub(super) fn details(folder: &Folder) -> Result<(Condition, Simulated)> {
     let found = find(folder)?;
     let process = |component: Component, port| ProcessStatus {
         component,
@@ -74,4 +75,11 @@ pub(super) fn status(folder: &Folder) -> Result<(Condition, Simulated)> {
     let spec = found.record.map(|record| record.made.spec);
     let (logs, pod_log) = (folder.logs(), folder.pod_log());
     Ok((found.condition, Simulated { spec, logs, pod_log, processes }))
+}
+
+/// How the cluster is, and its own kubeconfig.
+pub(crate) fn status(environment: &Environment, name: &str) -> Result<(Condition, PathBuf, Simulated)> {
+    let folder = Folder::of(&environment.state, name);
+    let (condition, details) = details(&folder)?;
+    Ok((condition, folder.kubeconfig(), details))
 }

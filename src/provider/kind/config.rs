@@ -46,7 +46,7 @@ fn mappings(spec: &Spec) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::wanted::Ports;
+    use crate::provider::cluster_spec::Ports;
 
     fn read(text: &str) -> Value {
         serde_saphyr::from_str(text).unwrap()

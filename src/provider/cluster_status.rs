@@ -4,25 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Maker, kind, kwok};
-
-/// How a cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Condition {
-    /// handsctl made none of this name.
-    Absent,
-    /// Its making was interrupted; `up` removes it and makes it anew.
-    HalfMade,
-    /// It is complete, and at least one of its parts is not running.
-    Stopped,
-    /// Everything of it runs.
-    Running,
-    /// There is one of this name, and handsctl did not make it.
-    Foreign,
-    /// Nobody can say: what runs it does not answer.
-    Unknown,
-}
+use super::local_cluster::{Condition, Maker};
+use super::{kind, kwok};
 
 /// A local cluster, as it is found.
 #[derive(Debug, Clone, Serialize)]

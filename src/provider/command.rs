@@ -2,11 +2,10 @@
 //! and on failure with everything that is needed to run it again by hand.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
+use std::{fmt, io};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};

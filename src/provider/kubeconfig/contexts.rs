@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::environment::Environment;
-use super::kubeconfig::{self, Entry};
-use super::record::{self, Made, Merged, Record};
+use super::edit::Entry;
+use super::merge;
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
+use crate::provider::environment::Environment;
+use crate::provider::state_file::{self, Made, Merged, Record};
 
 /// Puts the entry into the file that the user means, and remembers that in the cluster's record.
-pub(super) async fn merge<M: Made>(
+pub(crate) async fn merge_context<M: Made>(
     environment: &Environment,
     own: &Path,
     record: &mut Record<M>,
@@ -18,13 +19,13 @@ pub(super) async fn merge<M: Made>(
     events: &Events,
 ) -> Result<()> {
     let file = environment.kubeconfig(explicit);
-    let change = kubeconfig::merge(file, &environment.kubeconfigs, entry).await?;
+    let change = merge::merge(file, &environment.kubeconfigs, entry).await?;
     if record.merged.iter().all(|merged| merged.file != file) {
         // Whichever cluster goes last takes the file with it.
-        let others = record::all_merged(&environment.state)?;
+        let others = state_file::all_merged(&environment.state)?;
         let made = others.iter().any(|merged| merged.file == file && merged.made);
         record.merged.push(Merged { file: file.to_owned(), made: change.made || made });
-        record::write(own, record)?;
+        state_file::write(own, record)?;
     }
     if change.changed {
         let message = format!("context {} in {}", entry.name, file.display());
@@ -34,9 +35,9 @@ pub(super) async fn merge<M: Made>(
 }
 
 /// Takes the context out of every file that it was put into.
-pub(super) async fn forget(merged: &[Merged], context: &str) -> Result<()> {
+pub(crate) async fn remove_context(merged: &[Merged], context: &str) -> Result<()> {
     for Merged { file, made } in merged {
-        kubeconfig::remove(file, context, *made).await?;
+        merge::remove(file, context, *made).await?;
     }
     Ok(())
 }

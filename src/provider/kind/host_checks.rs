@@ -2,8 +2,8 @@
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::provider::cluster_spec::{Amount, Ports, Wanted};
 use crate::provider::engine::{Info, NoEngine};
-use crate::provider::wanted::{Amount, Ports, Wanted};
 
 /// What is known of this computer and its engine.
 #[derive(Debug, Clone)]
@@ -269,7 +269,7 @@ pub(super) fn error(findings: &[Finding], name: &str) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::wanted::Load;
+    use crate::provider::cluster_spec::Load;
 
     fn facts() -> Facts {
         let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), root: None };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::configuration::MADE_BY;
+use super::config::MADE_BY;
 use super::folder::Folder;
 use super::spec::Record;
 use crate::error::Result;
 use crate::provider::engine::{Client, Container};
-use crate::provider::record::{self, Phase};
+use crate::provider::state_file::{self, Phase};
 
 /// How long a node may take to say its labels.
 const LABELS: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ impl Found {
 /// # Errors
 /// Where the record cannot be read, or the engine does not answer.
 pub(super) async fn find(folder: &Folder, client: &Client) -> Result<Found> {
-    let record: Option<Record> = record::read(&folder.own)?;
+    let record: Option<Record> = state_file::read(&folder.own)?;
     let nodes = client.nodes(&folder.name).await?;
     let whose = match &record {
         _ if nodes.is_empty() => Whose::Nobody,

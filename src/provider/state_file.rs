@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Maker;
+use super::local_cluster::Maker;
 use crate::error::{Error, Result};
 
 /// The form of the record; another one was written by another version of handsctl.
