@@ -8,15 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
-use super::bars::Bars;
-use super::diagnostic::Look;
-use super::github;
-use super::human::Human;
-use super::json::Json;
-use super::line::{Line, LineOptions};
+use super::progress::bars::Bars;
+use super::progress::events_json::Json;
+use super::progress::heartbeat::Waiting;
+use super::progress::lines::{Line, LineOptions};
+use super::progress::terminal::Human;
 use super::streams::{Streams, Written};
 use super::summary::Reported;
-use super::waiting::Waiting;
+use super::text::diagnostic::Look;
+use super::text::github;
 use crate::error::{Error, Result};
 use crate::event::{Event, Receiver};
 
@@ -257,6 +257,7 @@ fn append(path: &std::path::Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
+    use crate::report::scenario::assert_recorded;
     use crate::report::scenario::{self, moment};
     use crate::report::streams::GithubFiles;
     use crate::report::streams::tests::{captured, setting};

@@ -11,6 +11,18 @@ use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
 use crate::status::Finding;
 
+/// Compares a text with the recorded one in tests/fixtures/report.
+macro_rules! assert_recorded {
+    ($name:literal, $text:expr) => {
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/report"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!($name, $text) })
+    };
+}
+pub(super) use assert_recorded;
+
 pub(super) type Scenario = Vec<(i64, Event)>;
 
 pub(super) fn moment(milliseconds: i64) -> Timestamp {

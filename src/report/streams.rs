@@ -9,9 +9,9 @@ use console::Term;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::color::{self, ColorChoice, ColorVariables};
-use super::paint::Paint;
-use super::strip::strip;
+use super::text::color::{self, ColorChoice, ColorVariables};
+use super::text::sanitize::strip;
+use super::text::style::Paint;
 use crate::error::{Error, Result};
 
 /// Whether anybody still reads a stream.

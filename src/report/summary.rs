@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::failure::Position;
-use super::json::ObjectRef;
+use super::text::error::Position;
+use super::text::json_objects::{FindingObject, ObjectRef};
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
 use crate::event::{Action, Event, Finished, Phase};
@@ -67,7 +67,7 @@ impl Reported {
     /// `1 created, 9 unchanged`; empty where no object was dealt with.
     #[must_use]
     pub fn counts(&self) -> String {
-        super::wording::counts(&self.objects)
+        super::text::format::counts(&self.objects)
     }
 
     /// Objects planned for this phase of which nothing is known: not sent, or sent and not answered.
@@ -147,32 +147,6 @@ struct ObjectOutcome<'a> {
 impl<'a> ObjectOutcome<'a> {
     fn of((object, action, message): &'a (ObjectId, Action, Option<String>)) -> Self {
         Self { object: ObjectRef::of(object), action: action.word(), message: message.as_deref() }
-    }
-}
-
-/// A finding for programs, here and in the event stream.
-#[derive(Debug, Serialize)]
-pub(super) struct FindingObject<'a> {
-    id: &'static str,
-    object: ObjectRef<'a>,
-    container: Option<&'a str>,
-    message: &'a str,
-    evidence: &'a [String],
-    log: &'a [String],
-    hints: &'a [String],
-}
-
-impl<'a> FindingObject<'a> {
-    pub(super) fn of(finding: &'a Finding) -> Self {
-        Self {
-            id: finding.id.code(),
-            object: ObjectRef::of(&finding.object),
-            container: finding.container.as_deref(),
-            message: &finding.message,
-            evidence: &finding.evidence,
-            log: &finding.log,
-            hints: &finding.hints,
-        }
     }
 }
 

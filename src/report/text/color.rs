@@ -14,18 +14,18 @@ pub enum ColorChoice {
 
 /// The environment variables that speak about colour; None where one is not set.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ColorVariables {
-    pub(super) no_color: Option<String>,
-    pub(super) clicolor_force: Option<String>,
-    pub(super) clicolor: Option<String>,
-    pub(super) term: Option<String>,
+pub(crate) struct ColorVariables {
+    pub(crate) no_color: Option<String>,
+    pub(crate) clicolor_force: Option<String>,
+    pub(crate) clicolor: Option<String>,
+    pub(crate) term: Option<String>,
 }
 
 /// `--color` > `NO_COLOR` (non-empty) > `CLICOLOR_FORCE` > `CLICOLOR=0` > whether it is a terminal.
 ///
 /// <https://no-color.org> and <https://bixense.com/clicolors> leave open what wins; this is `CMake`'s order.
 /// `console` decides both cases the other way round, so its own detection is overruled.
-pub(super) fn wanted(choice: ColorChoice, variables: &ColorVariables, terminal: bool) -> bool {
+pub(crate) fn wanted(choice: ColorChoice, variables: &ColorVariables, terminal: bool) -> bool {
     let set = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let force = &variables.clicolor_force;
     match choice {

@@ -3,23 +3,22 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::failure::Position;
-use super::summary::FindingObject;
 use crate::event::{Event, Phase};
-use crate::object::ObjectId;
+use crate::report::text::error::Position;
+use crate::report::text::json_objects::{FindingObject, ObjectRef};
 
 /// The version of the schema.
 const VERSION: u8 = 1;
 
 /// Numbers the lines of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Json {
+pub(crate) struct Json {
     seq: u64,
 }
 
 impl Json {
     /// The lines of an event, each with its newline. A plan has a line for each of its objects.
-    pub(super) fn lines(&mut self, event: &Event, now: Timestamp) -> serde_json::Result<String> {
+    pub(crate) fn lines(&mut self, event: &Event, now: Timestamp) -> serde_json::Result<String> {
         let mut text = String::new();
         for body in bodies(event) {
             self.seq += 1;
@@ -40,26 +39,6 @@ struct Line<'a> {
     r#type: &'static str,
     #[serde(flatten)]
     body: Body<'a>,
-}
-
-/// An object for programs.
-#[derive(Debug, Serialize)]
-pub(super) struct ObjectRef<'a> {
-    group: &'a str,
-    kind: &'a str,
-    namespace: Option<&'a str>,
-    name: &'a str,
-}
-
-impl<'a> ObjectRef<'a> {
-    pub(super) fn of(object: &'a ObjectId) -> Self {
-        Self {
-            group: &object.group,
-            kind: &object.kind,
-            namespace: object.namespace.as_deref(),
-            name: &object.name,
-        }
-    }
 }
 
 /// The fields of each type, always all of them.
@@ -197,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::event::Action;
+    use crate::report::scenario::assert_recorded;
     use crate::report::scenario::{self, moment};
 
     fn all_lines() -> Vec<Value> {
@@ -211,7 +191,7 @@ mod tests {
     /// The table of types and fields above `event.rs`.
     fn documented() -> BTreeMap<String, BTreeSet<String>> {
         let mut table = BTreeMap::new();
-        for line in include_str!("../event.rs").lines().take_while(|line| line.starts_with("//!")) {
+        for line in include_str!("../../event.rs").lines().take_while(|line| line.starts_with("//!")) {
             let cells: Vec<&str> = line.trim_start_matches("//! ").split('|').map(str::trim).collect();
             let [_, types, fields, _, _] = cells.as_slice() else { continue };
             for name in types.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')) {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::wording;
 use crate::event::{Event, Phase, Progress};
 use crate::object::ObjectId;
+use crate::report::text::format;
 
 /// How long nothing may be said: a CI service that sees no output for long takes the job for hung.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is waited for, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     last: Option<Timestamp>,
     deadline: Option<Timestamp>,
     steps: Vec<Step>,
@@ -38,7 +38,7 @@ struct Gap {
 
 impl Waiting {
     /// Learns from an event.
-    pub(super) fn observe(&mut self, event: &Event, now: Timestamp) {
+    pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
         self.last = Some(now);
         match event {
             Event::Started { .. } | Event::Finished(_) => *self = Self { last: Some(now), ..Self::default() },
@@ -80,18 +80,18 @@ impl Waiting {
     }
 
     /// The object that changed last and is not ready: `deployment.apps/openhands 0/1: pulling image 12 s`.
-    pub(super) fn gap(&self, now: Timestamp) -> Option<String> {
+    pub(crate) fn gap(&self, now: Timestamp) -> Option<String> {
         self.gaps.last().map(|gap| format!("{} {}", gap.object, gap.text(now)))
     }
 
     /// How much time is left until the command's deadline, as far as it was told.
-    pub(super) fn left(&self, now: Timestamp) -> Option<Duration> {
-        self.deadline.map(|deadline| wording::elapsed(now, deadline))
+    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
+        self.deadline.map(|deadline| format::elapsed(now, deadline))
     }
 
     /// What to say when nothing was said for [`SILENCE`].
-    pub(super) fn due(&mut self, now: Timestamp) -> Option<Event> {
-        if wording::elapsed(self.last?, now) < SILENCE {
+    pub(crate) fn due(&mut self, now: Timestamp) -> Option<Event> {
+        if format::elapsed(self.last?, now) < SILENCE {
             return None;
         }
         let (object, message) = match (self.gaps.last(), self.steps.last()) {
@@ -106,13 +106,13 @@ impl Waiting {
 
 impl Gap {
     fn text(&self, now: Timestamp) -> String {
-        format!("{} {}", self.message, wording::span(wording::elapsed(self.since, now)))
+        format!("{} {}", self.message, format::span(format::elapsed(self.since, now)))
     }
 }
 
 impl Step {
     fn text(&self, now: Timestamp) -> String {
-        let time = wording::span(wording::elapsed(self.since, now));
+        let time = format::span(format::elapsed(self.since, now));
         if self.message.is_empty() {
             format!("{} {time}", self.name)
         } else {
@@ -132,7 +132,7 @@ mod tests {
     fn waiting(event: Option<Event>) -> Option<(String, Option<u64>)> {
         match event? {
             Event::Waiting { object, message, left } => {
-                Some((wording::gap(object.as_ref(), &message), left.map(|left| left.as_secs())))
+                Some((format::gap(object.as_ref(), &message), left.map(|left| left.as_secs())))
             }
             other => panic!("{other:?}"),
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Removes escape sequences, control characters but for newline and tab, and the characters that
 /// reverse the direction of what follows.
-pub(super) fn strip(text: &str) -> Cow<'_, str> {
+pub(crate) fn strip(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
@@ -14,7 +14,7 @@ pub(super) fn strip(text: &str) -> Cow<'_, str> {
 }
 
 /// [`strip`], and lines are joined by spaces and tabs become spaces: for text that has to stay within one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     strip(&lines.join(" ")).replace('\t', " ")
 }

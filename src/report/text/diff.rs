@@ -36,14 +36,14 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use super::diagnostic::Look;
-use super::json::ObjectRef;
-use super::reporter::Output;
-use super::streams::{Streams, Written};
-use super::strip::{one_line, strip};
-use super::wording;
+use super::format;
+use super::json_objects::ObjectRef;
+use super::sanitize::{one_line, strip};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::plan::diff::{Cause, Change, Compared, Difference, Effect, Hidden, Hunk, Outcome};
+use crate::report::reporter::Output;
+use crate::report::streams::{Streams, Written};
 
 /// Lines around a changed one.
 const CONTEXT: usize = 2;
@@ -149,7 +149,7 @@ fn unverified(report: &DiffReport<'_>) -> String {
             None => reasons.push((why, vec![&difference.id])),
         }
     }
-    wording::lines(reasons.into_iter().map(|(why, ids)| {
+    format::lines(reasons.into_iter().map(|(why, ids)| {
         let of = match ids.as_slice() {
             [id] => named(id, report.namespace),
             ids => format!("{} objects", ids.len()),
@@ -237,7 +237,7 @@ fn cause(cause: &Cause, difference: &Difference, now: Timestamp) -> String {
         Cause::Drift(manager) => {
             let since = manager
                 .since
-                .map_or_else(String::new, |since| format!(", {} ago", ago(wording::elapsed(since, now))));
+                .map_or_else(String::new, |since| format!(", {} ago", ago(format::elapsed(since, now))));
             let fate = if stops(difference) { "" } else { ", will be put back" };
             format!("drift: {}{since}{fate}", one_line(&manager.name))
         }
@@ -391,8 +391,9 @@ mod tests {
         CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, SECRET, SERVICE,
     };
     use crate::plan::diff::{Mask, compare};
-    use crate::report::paint::Paint;
+    use crate::report::scenario::assert_recorded;
     use crate::report::streams::tests::{captured, setting};
+    use crate::report::text::style::Paint;
 
     const NOW: Timestamp = Timestamp::constant(1_767_236_400, 0); // 2026-01-01T03:00:00Z
 
@@ -496,7 +497,7 @@ mod tests {
             (out.text().as_str(), err.text().as_str()),
             ("", "no differences: 1 object is as it should be\n")
         );
-        let (streams, _, err) = captured(super::super::streams::Setting { quiet: true, ..setting() });
+        let (streams, _, err) = captured(crate::report::streams::Setting { quiet: true, ..setting() });
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(err.text(), "");
     }

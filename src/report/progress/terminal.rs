@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::diagnostic::{self, Look};
-use super::strip::one_line;
-use super::waiting::Waiting;
-use super::wording;
+use super::heartbeat::Waiting;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
+use crate::report::text::diagnostic::{self, Look};
+use crate::report::text::format;
+use crate::report::text::sanitize::one_line;
 use crate::status::Finding;
 
 /// Columns of a row; on a wider terminal a time at the far right would be hard to follow.
@@ -20,7 +20,7 @@ const TIME: usize = 9;
 
 /// A row of the live block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum LiveRow {
+pub(crate) enum LiveRow {
     /// Stays as it is.
     Still(String),
     /// Has a spinner before its text.
@@ -29,7 +29,7 @@ pub(super) enum LiveRow {
 
 /// Turns events into the rows of a block and the text that stays.
 #[derive(Debug)]
-pub(super) struct Human {
+pub(crate) struct Human {
     look: Look,
     verbose: bool,
     section: Option<Section>,
@@ -66,16 +66,16 @@ struct StepRow {
 }
 
 impl Human {
-    pub(super) fn new(look: Look, verbose: bool) -> Self {
+    pub(crate) fn new(look: Look, verbose: bool) -> Self {
         Self { look, verbose, section: None, wrote: false }
     }
 
     /// Takes in an event; what is returned stays on the screen, above the live block.
-    pub(super) fn event(&mut self, event: &Event, now: Timestamp) -> String {
+    pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> String {
         let text = match event {
             Event::Started { command, target } => {
                 let finished = self.finish_section(None, now);
-                let label = self.look.paint.strong(&wording::label(command));
+                let label = self.look.paint.strong(&format::label(command));
                 self.section = Some(self.titled(&label, &one_line(target), now));
                 finished
             }
@@ -84,7 +84,7 @@ impl Human {
             }
             Event::Warning { id, message, diagnostic } => self.warning(*id, message, diagnostic.as_deref()),
             Event::Wire { requests, bytes_in, bytes_out, slowest } if self.verbose => {
-                let text = one_line(&wording::wire(*requests, *bytes_in, *bytes_out, slowest));
+                let text = one_line(&format::wire(*requests, *bytes_in, *bytes_out, slowest));
                 self.section(now).rows.push(Row::Note(text));
                 String::new()
             }
@@ -126,8 +126,8 @@ impl Human {
         let (verbose, paint) = (self.verbose, self.look.paint);
         let section = self.section(now);
         match event {
-            Event::Step { phase, progress, message, .. }
-                if wording::is_unsaid(*phase, *progress, message) => {}
+            Event::Step { phase, progress, message, .. } if format::is_unsaid(*phase, *progress, message) => {
+            }
             Event::Step { phase, name, progress, message } => {
                 section.step(*phase, name, *progress, message, now);
             }
@@ -163,10 +163,10 @@ impl Human {
     }
 
     /// The rows of the live block.
-    pub(super) fn live(&self, waiting: &Waiting, now: Timestamp) -> Vec<LiveRow> {
+    pub(crate) fn live(&self, waiting: &Waiting, now: Timestamp) -> Vec<LiveRow> {
         let Some(section) = &self.section else { return Vec::new() };
         let header = section.title.iter().map(|title| {
-            let time = wording::took(wording::elapsed(section.since, now));
+            let time = format::took(format::elapsed(section.since, now));
             LiveRow::Still(self.fitted(title, &time))
         });
         let header = header.chain(section.below.iter().map(|below| LiveRow::Still(self.cut(below))));
@@ -188,14 +188,14 @@ impl Human {
         let mut parts = Vec::new();
         if step.phase == Phase::Track {
             parts.extend(waiting.gap(now));
-            parts.extend(waiting.left(now).map(|left| format!("{} left", wording::span(left))));
+            parts.extend(waiting.left(now).map(|left| format!("{} left", format::span(left))));
         }
         if parts.is_empty() {
             parts.push(step.message.clone());
         }
         let text = format!("{:<20} {}", one_line(&step.name), one_line(&parts.join(" · ")));
         // The spinner and its blanks take four columns.
-        let time = wording::took(wording::elapsed(step.since, now));
+        let time = format::took(format::elapsed(step.since, now));
         let room = self.look.width.saturating_sub(5 + time.len() + 2);
         beside(&console::truncate_str(&text, room, "…"), &time, self.columns().saturating_sub(4))
     }
@@ -223,11 +223,11 @@ impl Human {
             Progress::Skipped | Progress::Begun => paint.faint("-"),
         };
         let text = format!("  {sign} {:<20} {}", one_line(&step.name), one_line(&step.message));
-        let took = step.until.map(|until| wording::elapsed(step.since, until)).unwrap_or_default();
+        let took = step.until.map(|until| format::elapsed(step.since, until)).unwrap_or_default();
         if took.as_millis() < 50 {
             return text.trim_end().to_owned();
         }
-        let time = wording::took(took);
+        let time = format::took(took);
         let (used, width) = (console::measure_text_width(&text), self.look.width);
         // Where only the time would go over the edge it is left out: by itself on the next line it says nothing.
         if used < width && used + 2 + time.len() >= width {
@@ -248,7 +248,7 @@ impl Human {
         let cause = finished.and_then(|finished| finished.id);
         let mut text = String::from(if self.wrote { "\n" } else { "" });
         if let Some(title) = &section.title {
-            let time = wording::took(wording::elapsed(section.since, now));
+            let time = format::took(format::elapsed(section.since, now));
             text.push_str(&beside(title, &self.look.paint.faint(&time), self.columns()));
             text.push('\n');
         }
@@ -268,7 +268,7 @@ impl Human {
     }
 
     /// What stays when the events end without [`Event::Finished`].
-    pub(super) fn abandon(&mut self, now: Timestamp) -> String {
+    pub(crate) fn abandon(&mut self, now: Timestamp) -> String {
         self.finish_section(None, now)
     }
 
@@ -285,7 +285,7 @@ impl Human {
             .next
             .iter()
             .map(|(label, command)| format!("  {} {command}", self.look.paint.faint(&format!("{label:<7}"))));
-        wording::lines(message.into_iter().chain(notes).chain(next))
+        format::lines(message.into_iter().chain(notes).chain(next))
     }
 }
 
@@ -297,7 +297,7 @@ impl Section {
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
         let objects =
             if progress == Progress::Begun { Vec::new() } else { std::mem::take(&mut self.objects) };
-        let message = if message.is_empty() { wording::counts(&objects) } else { message.to_owned() };
+        let message = if message.is_empty() { format::counts(&objects) } else { message.to_owned() };
         let until = (progress != Progress::Begun).then_some(now);
         let Some(step) = self.open_step(phase, name) else {
             let row = StepRow { phase, name: name.to_owned(), progress, message, since: now, until };
@@ -349,8 +349,9 @@ fn beside(text: &str, time: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::paint::Paint;
+    use crate::report::scenario::assert_recorded;
     use crate::report::scenario::{self, Scenario, moment};
+    use crate::report::text::style::Paint;
 
     fn look(width: usize) -> Look {
         Look { paint: Paint::NONE, width }

@@ -8,7 +8,7 @@ use crate::event::{Action, Phase, Progress};
 use crate::object::ObjectId;
 
 /// The word for a phase on the screen; the event stream's word but for "track", which people call a rollout.
-pub(super) fn phase(phase: Phase) -> &'static str {
+pub(crate) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Track => "rollout",
         other => other.word(),
@@ -16,17 +16,17 @@ pub(super) fn phase(phase: Phase) -> &'static str {
 }
 
 /// The first column: nine wide, and a blank more behind what is longer, so that it does not run into the text.
-pub(super) fn label(label: &str) -> String {
+pub(crate) fn label(label: &str) -> String {
     if label.len() > 9 { format!("{label} ") } else { format!("{label:<9}") }
 }
 
 /// Lines, each with its newline.
-pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// `1 created, 9 unchanged`; empty when nothing was done.
-pub(super) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
+pub(crate) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
     let mut counted: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
     for (_, action, _) in objects {
         *counted.entry(*action).or_default() += 1;
@@ -37,12 +37,12 @@ pub(super) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
 }
 
 /// The time from one moment to another; zero when the clock was set back.
-pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+pub(crate) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
 /// `0.2s`, `1m05s`, `2h07m`: how long something took.
-pub(super) fn took(duration: Duration) -> String {
+pub(crate) fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{:.1}s", duration.as_secs_f64()),
@@ -52,7 +52,7 @@ pub(super) fn took(duration: Duration) -> String {
 }
 
 /// A lock that is taken without a word from anybody else is nothing to read.
-pub(super) fn is_unsaid(phase: Phase, progress: Progress, message: &str) -> bool {
+pub(crate) fn is_unsaid(phase: Phase, progress: Progress, message: &str) -> bool {
     phase == Phase::Lock && progress != Progress::Failed && message.is_empty()
 }
 
@@ -68,7 +68,7 @@ pub fn age(from: Timestamp, now: Timestamp) -> String {
 }
 
 /// `29 s`, `14 m 48 s`, `2 h 7 m`: how long something goes on, or is left.
-pub(super) fn span(duration: Duration) -> String {
+pub(crate) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -78,13 +78,13 @@ pub(super) fn span(duration: Duration) -> String {
 }
 
 /// `00:41.20`: minutes, seconds and hundredths since the beginning.
-pub(super) fn stopwatch(duration: Duration) -> String {
+pub(crate) fn stopwatch(duration: Duration) -> String {
     let seconds = duration.as_secs();
     format!("{:02}:{:02}.{:02}", seconds / 60, seconds % 60, duration.subsec_millis() / 10)
 }
 
 /// `512 B`, `41 KiB`, `3.2 MiB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
     match count {
@@ -95,13 +95,13 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// `requests 23 · 41 KiB in · 9 KiB out · slowest PATCH deployment 34 ms`
-pub(super) fn wire(requests: u64, bytes_in: u64, bytes_out: u64, slowest: &str) -> String {
+pub(crate) fn wire(requests: u64, bytes_in: u64, bytes_out: u64, slowest: &str) -> String {
     let slowest = if slowest.is_empty() { String::new() } else { format!(" · slowest {slowest}") };
     format!("requests {requests} · {} in · {} out{slowest}", bytes(bytes_in), bytes(bytes_out))
 }
 
 /// What is waited for: `deployment.apps/openhands 0/1: pulling image`.
-pub(super) fn gap(object: Option<&ObjectId>, message: &str) -> String {
+pub(crate) fn gap(object: Option<&ObjectId>, message: &str) -> String {
     object.map_or_else(|| message.to_owned(), |object| format!("{object} {message}"))
 }
 

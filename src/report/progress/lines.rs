@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::diagnostic::{self, Look};
-use super::github::{self, END_GROUP};
-use super::strip::one_line;
-use super::wording;
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
+use crate::report::text::diagnostic::{self, Look};
+use crate::report::text::format;
+use crate::report::text::github::{self, END_GROUP};
+use crate::report::text::sanitize::one_line;
 
 /// A heartbeat is left out when a line was written shortly before. A bit less than the
 /// heartbeat's own interval, so that one which comes early is not lost.
@@ -21,16 +21,16 @@ const SPACING: Duration = Duration::from_secs(29);
 
 /// Where the lines go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LineOptions {
-    pub(super) verbose: bool,
+pub(crate) struct LineOptions {
+    pub(crate) verbose: bool,
     /// A GitHub workflow: groups and annotations.
-    pub(super) github: bool,
-    pub(super) look: Look,
+    pub(crate) github: bool,
+    pub(crate) look: Look,
 }
 
 /// Turns events into lines.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     options: LineOptions,
     begun: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -44,7 +44,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(options: LineOptions) -> Self {
+    pub(crate) fn new(options: LineOptions) -> Self {
         Self {
             options,
             begun: None,
@@ -57,9 +57,9 @@ impl Line {
     }
 
     /// The lines that an event is worth: none, one or several, each with its newline.
-    pub(super) fn event(&mut self, event: &Event, now: Timestamp) -> String {
+    pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> String {
         let begun = *self.begun.get_or_insert(now);
-        let stamp = wording::stopwatch(wording::elapsed(begun, now));
+        let stamp = format::stopwatch(format::elapsed(begun, now));
         let body = match event {
             Event::Warning { id, message, diagnostic } => {
                 return self.warning(*id, message, diagnostic.as_deref(), &stamp);
@@ -75,12 +75,12 @@ impl Line {
             self.last = Some(now);
             self.silent = false;
         }
-        let text = wording::lines(body.iter().map(|line| format!("{stamp} {line}")));
+        let text = format::lines(body.iter().map(|line| format!("{stamp} {line}")));
         self.grouping(event, text)
     }
 
     fn spoke_recently(&self, now: Timestamp) -> bool {
-        self.last.is_some_and(|last| wording::elapsed(last, now) < SPACING)
+        self.last.is_some_and(|last| format::elapsed(last, now) < SPACING)
     }
 
     fn body(&mut self, event: &Event) -> Option<String> {
@@ -91,7 +91,7 @@ impl Line {
             Event::Object { phase, object, action, message } => {
                 self.objects.push((object.clone(), *action, message.clone()));
                 let reason = message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-                let text = line(wording::phase(*phase), &format!("{object} {}{reason}", action.word()));
+                let text = line(format::phase(*phase), &format!("{object} {}{reason}", action.word()));
                 (*action != Action::Unchanged || self.options.verbose).then_some(text)
             }
             Event::Rollout { object, message, .. } => {
@@ -107,11 +107,11 @@ impl Line {
             }
             Event::Waiting { object, message, left } => {
                 let left =
-                    left.map_or_else(String::new, |left| format!(" (deadline in {})", wording::took(left)));
-                Some(line("waiting", &format!("{}{left}", wording::gap(object.as_ref(), message))))
+                    left.map_or_else(String::new, |left| format!(" (deadline in {})", format::took(left)));
+                Some(line("waiting", &format!("{}{left}", format::gap(object.as_ref(), message))))
             }
             Event::Wire { requests, bytes_in, bytes_out, slowest } if self.options.verbose => {
-                Some(line("wire", &wording::wire(*requests, *bytes_in, *bytes_out, slowest)))
+                Some(line("wire", &format::wire(*requests, *bytes_in, *bytes_out, slowest)))
             }
             Event::Finished(finished) => Some(ending(finished)),
             Event::Planned { .. } | Event::Wire { .. } | Event::Warning { .. } => None,
@@ -119,7 +119,7 @@ impl Line {
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str) -> Option<String> {
-        if wording::is_unsaid(phase, progress, message) {
+        if format::is_unsaid(phase, progress, message) {
             return None;
         }
         if progress == Progress::Begun {
@@ -127,8 +127,8 @@ impl Line {
             self.silent = true;
             return self.beginning(phase, name, message);
         }
-        let label = wording::phase(phase);
-        let said = if message.is_empty() { wording::counts(&self.objects) } else { message.to_owned() };
+        let label = format::phase(phase);
+        let said = if message.is_empty() { format::counts(&self.objects) } else { message.to_owned() };
         let mut parts: Vec<&str> = Vec::new();
         if name != label {
             parts.push(name);
@@ -148,7 +148,7 @@ impl Line {
 
     /// A step that says what it sets out to do may take long; how far it is comes with the heartbeat.
     fn beginning(&mut self, phase: Phase, name: &str, message: &str) -> Option<String> {
-        let label = wording::phase(phase);
+        let label = format::phase(phase);
         let about = format!("{label} {name}");
         if message.is_empty() || self.said.contains_key(&about) {
             return None;
@@ -193,7 +193,7 @@ impl Line {
 }
 
 fn line(label: &str, text: &str) -> String {
-    format!("{} {}", wording::label(label), one_line(text)).trim_end().to_owned()
+    format!("{} {}", format::label(label), one_line(text)).trim_end().to_owned()
 }
 
 /// `done      revision 4 · undo: handsctl rollback --to 3`; of a failure only the id, because the error follows.
@@ -214,8 +214,9 @@ fn ending(finished: &Finished) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::paint::Paint;
+    use crate::report::scenario::assert_recorded;
     use crate::report::scenario::{self, Scenario, moment};
+    use crate::report::text::style::Paint;
 
     fn lines(scenario: &Scenario, verbose: bool, github: bool) -> String {
         let look = Look { paint: Paint::NONE, width: 80 };

@@ -5,12 +5,12 @@ use std::io::BufRead as _;
 use serde::Serialize;
 
 use super::diagnostic::{self, Look};
-use super::failure::{self, ErrorObject};
+use super::error::{self, ErrorObject};
 use super::github;
-use super::reporter::Output;
-use super::streams::{Side, Streams, Written};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
+use crate::report::reporter::Output;
+use crate::report::streams::{Side, Streams, Written};
 use crate::status::Finding;
 
 /// What somebody answered.
@@ -30,8 +30,8 @@ impl Streams {
     pub fn error(&self, error: &Error, output: Output) {
         let text = match output {
             Output::Json => serde_json::to_string(&ErrorObject::of(error))
-                .map_or_else(|_| failure::render(error, look(self.setting.err)), |line| format!("{line}\n")),
-            Output::Human | Output::Yaml => failure::render(error, look(self.setting.err)),
+                .map_or_else(|_| error::render(error, look(self.setting.err)), |line| format!("{line}\n")),
+            Output::Human | Output::Yaml => error::render(error, look(self.setting.err)),
         };
         self.err(&self.annotated(&text, || github::error(error)));
     }
@@ -47,7 +47,7 @@ impl Streams {
     }
 
     /// An error that does not stop the command.
-    pub(super) fn warning_text(&self, error: &Error) -> String {
+    pub(crate) fn warning_text(&self, error: &Error) -> String {
         let look = look(self.setting.err);
         let (title, _) = diagnostic::parts(Severity::Warning, error.id(), error.message(), None, look);
         error.causes().iter().fold(title, |text, cause| format!("{text}  caused by: {cause}\n"))
@@ -56,7 +56,7 @@ impl Streams {
     /// A finding in the form of an error, for stdout: part of `status`.
     #[must_use]
     pub fn finding(&self, finding: &Finding, severity: Severity) -> String {
-        failure::finding(finding, severity, look(self.setting.out))
+        error::finding(finding, severity, look(self.setting.out))
     }
 
     /// Writes a value to stdout as JSON, or as YAML.
@@ -82,7 +82,7 @@ impl Streams {
         if !self.can_ask() {
             return Ok(Answer::Nobody);
         }
-        self.err(&format!("{} [y/N] ", super::strip::strip(question)));
+        self.err(&format!("{} [y/N] ", super::sanitize::strip(question)));
         let unanswered = Unanswered(self);
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();

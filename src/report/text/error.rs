@@ -4,14 +4,14 @@
 use serde::Serialize;
 
 use super::diagnostic::{self, Look, Place};
-use super::strip::{one_line, strip};
-use super::wording;
+use super::format;
+use super::sanitize::{one_line, strip};
 use crate::diagnostic::{Location, Severity};
 use crate::error::Error;
 use crate::status::Finding;
 
 /// The error for people; ends with a newline.
-pub(super) fn render(error: &Error, look: Look) -> String {
+pub(crate) fn render(error: &Error, look: Look) -> String {
     if error.diagnostics().is_empty() { single(error, look) } else { mistakes(error, look) }
 }
 
@@ -44,7 +44,7 @@ fn bracketed(key: &str) -> String {
 
 /// A finding for people, in the form of an error; ends with a newline.
 #[must_use]
-pub(super) fn finding(finding: &Finding, severity: Severity, look: Look) -> String {
+pub(crate) fn finding(finding: &Finding, severity: Severity, look: Look) -> String {
     let (title, _) = diagnostic::parts(severity, finding.id, finding.id.title(), None, look);
     let object = object_of(finding);
     let log = finding.log.join("\n");
@@ -90,7 +90,7 @@ fn fact_line(label: &str, line: &str) -> String {
 fn tail(causes: &[String], hints: &[String], look: Look) -> String {
     let causes = causes.iter().map(|cause| ("  caused by:", cause));
     let hints = hints.iter().map(|hint| ("hint:", hint));
-    wording::lines(causes.chain(hints).map(|(label, text)| {
+    format::lines(causes.chain(hints).map(|(label, text)| {
         let indent = " ".repeat(label.len() + 1);
         let text = strip(text).trim_end().replace('\n', &format!("\n{indent}"));
         format!("{} {text}", look.paint.remark(label))
@@ -99,7 +99,7 @@ fn tail(causes: &[String], hints: &[String], look: Look) -> String {
 
 /// The error for programs: `-o json`.
 #[derive(Debug, Serialize)]
-pub(super) struct ErrorObject<'a> {
+pub(crate) struct ErrorObject<'a> {
     id: &'static str,
     exit: u8,
     message: &'a str,
@@ -127,21 +127,21 @@ struct DiagnosticObject<'a> {
 
 /// Where: the file as it was named, line and column from 1.
 #[derive(Debug, Serialize)]
-pub(super) struct Position<'a> {
+pub(crate) struct Position<'a> {
     file: &'a str,
     line: usize,
     column: usize,
 }
 
 impl<'a> Position<'a> {
-    pub(super) fn of(location: &'a Location) -> Self {
+    pub(crate) fn of(location: &'a Location) -> Self {
         let (line, column) = location.line_column();
         Self { file: &location.source.name, line, column }
     }
 }
 
 impl<'a> ErrorObject<'a> {
-    pub(super) fn of(error: &'a Error) -> Self {
+    pub(crate) fn of(error: &'a Error) -> Self {
         Self {
             id: error.id().code(),
             exit: error.kind().exit_code(),
@@ -181,7 +181,8 @@ mod tests {
     use crate::diagnostic::{Diagnostic, SourceText};
     use crate::error::Kind;
     use crate::object::ObjectId;
-    use crate::report::paint::Paint;
+    use crate::report::scenario::assert_recorded;
+    use crate::report::text::style::Paint;
 
     const PLAIN: Look = Look { paint: Paint::NONE, width: 80 };
 

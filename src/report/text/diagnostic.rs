@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::paint::Paint;
-use super::strip::{one_line, strip};
+use super::sanitize::{one_line, strip};
+use super::style::Paint;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 
@@ -15,14 +15,14 @@ const MASK: &str = "…";
 
 /// Ink and room for a rendered text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
-    pub(super) paint: Paint,
+pub(crate) struct Look {
+    pub(crate) paint: Paint,
     /// Columns; longer source lines are cut around the place.
-    pub(super) width: usize,
+    pub(crate) width: usize,
 }
 
 /// A title, and the source line where there is a place; ends with a newline.
-pub(super) fn render(diagnostic: &Diagnostic, look: Look) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic, look: Look) -> String {
     let (title, snippet) = parts(
         diagnostic.severity,
         diagnostic.id,
@@ -43,15 +43,15 @@ pub(super) fn render(diagnostic: &Diagnostic, look: Look) -> String {
 
 /// A place and what stands beside its caret.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) location: &'a Location,
-    pub(super) label: &'a str,
-    pub(super) masked: bool,
+pub(crate) struct Place<'a> {
+    pub(crate) location: &'a Location,
+    pub(crate) label: &'a str,
+    pub(crate) masked: bool,
 }
 
 /// The title line, and the lines that show the place (empty without one).
 /// They are apart because an error's facts stand between them.
-pub(super) fn parts(
+pub(crate) fn parts(
     severity: Severity,
     id: Id,
     message: &str,
@@ -136,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostic::SourceText;
+    use crate::report::scenario::assert_recorded;
 
     const PLAIN: Look = Look { paint: Paint::NONE, width: 80 };
 

@@ -6,30 +6,30 @@
 
 use std::fmt::Write as _;
 
-use super::strip::one_line;
-use super::summary::{Reported, Summary};
-use super::wording;
+use super::format;
+use super::sanitize::one_line;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::error::Error;
+use crate::report::summary::{Reported, Summary};
 
 /// Begins a group that the reader of the log can fold.
-pub(super) fn group(name: &str) -> String {
+pub(crate) fn group(name: &str) -> String {
     format!("::group::{}\n", data(name))
 }
 
 /// Ends the group.
-pub(super) const END_GROUP: &str = "::endgroup::\n";
+pub(crate) const END_GROUP: &str = "::endgroup::\n";
 
 /// What an annotation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Error,
     Warning,
 }
 
 /// `::error file=config.toml,line=3,col=9,title=HC4103::message`
-pub(super) fn annotation(level: Level, id: Id, location: Option<&Location>, message: &str) -> String {
+pub(crate) fn annotation(level: Level, id: Id, location: Option<&Location>, message: &str) -> String {
     let command = match level {
         Level::Error => "error",
         Level::Warning => "warning",
@@ -41,7 +41,7 @@ pub(super) fn annotation(level: Level, id: Id, location: Option<&Location>, mess
 }
 
 /// An annotation for each mistake of an error, or one for the error.
-pub(super) fn error(error: &Error) -> String {
+pub(crate) fn error(error: &Error) -> String {
     if !error.diagnostics().is_empty() {
         return error.diagnostics().iter().map(diagnostic).collect();
     }
@@ -59,7 +59,7 @@ pub(super) fn error(error: &Error) -> String {
 }
 
 /// An annotation at the mistake.
-pub(super) fn diagnostic(diagnostic: &Diagnostic) -> String {
+pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::Error,
         Severity::Warning => Level::Warning,
@@ -91,7 +91,7 @@ fn property(text: &str) -> String {
 
 /// Takes the force out of what the runner would obey: it reads `::command::` at the beginning of every line,
 /// behind any blanks, and `##[command]` anywhere. A container's log must not end the group or hide the next lines.
-pub(super) fn defuse(text: &str) -> String {
+pub(crate) fn defuse(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let blanks = line.len() - line.trim_start().len();
@@ -109,7 +109,7 @@ pub(super) fn defuse(text: &str) -> String {
 }
 
 /// What is appended to `$GITHUB_OUTPUT`: `url` and `revision`, where there are any.
-pub(super) fn outputs(summary: &Summary<'_>) -> String {
+pub(crate) fn outputs(summary: &Summary<'_>) -> String {
     let mut text = String::new();
     if let Some(url) = summary.url {
         let _infallible = writeln!(text, "url={}", one_line(url));
@@ -121,7 +121,7 @@ pub(super) fn outputs(summary: &Summary<'_>) -> String {
 }
 
 /// What is appended to `$GITHUB_STEP_SUMMARY`: Markdown.
-pub(super) fn step_summary(reported: &Reported, summary: &Summary<'_>) -> String {
+pub(crate) fn step_summary(reported: &Reported, summary: &Summary<'_>) -> String {
     let mut text = format!("### handsctl {}\n\n{}\n\n", markdown(summary.command), markdown(summary.target));
     text.push_str("| | |\n|---|---|\n");
     let mut row = |label: &str, value: &str| {
@@ -132,7 +132,7 @@ pub(super) fn step_summary(reported: &Reported, summary: &Summary<'_>) -> String
     let id = summary.id.map_or_else(String::new, |id| format!(", {id}"));
     row("result", &format!("exit {}{id}", summary.exit));
     row("message", summary.message);
-    row("objects", &wording::counts(&reported.objects));
+    row("objects", &format::counts(&reported.objects));
     row("revision", &summary.revision.map_or_else(String::new, |revision| revision.to_string()));
     row("url", summary.url.unwrap_or_default());
     for finding in &reported.findings {

@@ -2,8 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::strip::one_line;
-use super::wording;
+use super::format;
+use super::sanitize::one_line;
 
 /// The table as text; ends with a newline. Cells may hold text from the cluster: what would break
 /// the row or move the cursor is removed. An empty cell is shown as `-`, so that columns can be counted.
@@ -21,7 +21,7 @@ pub fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    wording::lines(table.lines().map(|line| line.trim_end().to_owned()))
+    format::lines(table.lines().map(|line| line.trim_end().to_owned()))
 }
 
 fn cell(text: &str) -> String {

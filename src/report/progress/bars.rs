@@ -2,10 +2,10 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::human::LiveRow;
+use super::terminal::LiveRow;
 
 /// The rows that are on the screen now.
-pub(super) struct Bars {
+pub(crate) struct Bars {
     block: MultiProgress,
     rows: Vec<(ProgressBar, bool)>,
     still: ProgressStyle,
@@ -14,11 +14,11 @@ pub(super) struct Bars {
 
 impl Bars {
     /// Draws to stderr.
-    pub(super) fn on_stderr() -> Self {
+    pub(crate) fn on_stderr() -> Self {
         Self::on(ProgressDrawTarget::stderr())
     }
 
-    pub(super) fn on(target: ProgressDrawTarget) -> Self {
+    pub(crate) fn on(target: ProgressDrawTarget) -> Self {
         let style = |template| {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
         };
@@ -31,7 +31,7 @@ impl Bars {
     }
 
     /// Makes the block look like these rows. Spinners turn with every call.
-    pub(super) fn show(&mut self, rows: &[LiveRow]) {
+    pub(crate) fn show(&mut self, rows: &[LiveRow]) {
         for (bar, _) in self.rows.drain(rows.len().min(self.rows.len())..) {
             self.block.remove(&bar);
         }
@@ -56,7 +56,7 @@ impl Bars {
 
     /// Takes the block off the screen, writes, and draws it again. `MultiProgress::suspend` does the same and panics on
     /// a terminal that was closed, where the last words still have to reach the events' file.
-    pub(super) fn above(&self, write: impl FnOnce()) {
+    pub(crate) fn above(&self, write: impl FnOnce()) {
         let _nobody_looks = self.block.clear();
         write();
         // One row draws the whole block.

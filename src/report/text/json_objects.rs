@@ -1,0 +1,52 @@
+//! Objects and findings as every JSON output has them.
+
+use serde::Serialize;
+
+use crate::object::ObjectId;
+use crate::status::Finding;
+
+/// An object for programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct ObjectRef<'a> {
+    group: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> ObjectRef<'a> {
+    pub(crate) fn of(object: &'a ObjectId) -> Self {
+        Self {
+            group: &object.group,
+            kind: &object.kind,
+            namespace: object.namespace.as_deref(),
+            name: &object.name,
+        }
+    }
+}
+
+/// A finding for programs, here and in the event stream.
+#[derive(Debug, Serialize)]
+pub(crate) struct FindingObject<'a> {
+    id: &'static str,
+    object: ObjectRef<'a>,
+    container: Option<&'a str>,
+    message: &'a str,
+    evidence: &'a [String],
+    log: &'a [String],
+    hints: &'a [String],
+}
+
+impl<'a> FindingObject<'a> {
+    pub(crate) fn of(finding: &'a Finding) -> Self {
+        Self {
+            id: finding.id.code(),
+            object: ObjectRef::of(&finding.object),
+            container: finding.container.as_deref(),
+            message: &finding.message,
+            evidence: &finding.evidence,
+            log: &finding.log,
+            hints: &finding.hints,
+        }
+    }
+}
