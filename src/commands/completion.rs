@@ -1,14 +1,25 @@
 //! `completion`: the script that a shell sources.
 
-use clap::CommandFactory as _;
+use clap::Args;
 
-use crate::cli::{Cli, CompletionArgs};
 use crate::report::Streams;
 
-/// Runs `completion`.
-pub(super) fn run(arguments: &CompletionArgs, streams: &Streams) -> anyhow::Result<u8> {
+/// Print the completion script of a shell
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  source <(handsctl completion bash)")]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Runs `completion`. `command_line` is everything that can be typed.
+pub(crate) fn run(
+    arguments: &CompletionArgs,
+    mut command_line: clap::Command,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "handsctl", &mut script);
+    clap_complete::generate(arguments.shell, &mut command_line, "handsctl", &mut script);
     let _nobody_reads = streams.out(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

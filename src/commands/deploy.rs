@@ -2,43 +2,81 @@
 
 use std::time::Duration;
 
-use super::course::Course;
-use super::dry_run::dry_run;
-use super::lock::{Held, under_lock};
-use super::preflight::{Look, Prepared, Wanted, preflight};
-use super::run::{self, Deadline, step};
-use super::session::{self, Session};
-use super::{confirm, prepull, recovery, release};
-use crate::cli::{DeployArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
+use clap::Args;
+
 use crate::cluster::apply::namespaces;
+use crate::deploy::dry_run::dry_run;
+use crate::deploy::execute::Course;
+use crate::deploy::prepare::{Look, Prepared, Wanted, preflight};
+use crate::deploy::{auto_rollback, prepull, version_change};
 use crate::error::Result;
 use crate::event::{Event, Events, Finished, Phase};
+use crate::flags::{ApplyArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
 use crate::plan::ownership::policy::Ownership;
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::set_lock::{Held, under_lock};
+use crate::session::step::{Deadline, step};
+use crate::session::{confirm, runner};
 use crate::settings::Settings;
+
+/// Apply config.toml to the cluster and wait until it works
+///
+/// In order: read config.toml, look at the cluster, check the account's rights, make the namespace where it
+/// is missing, apply what differs (server-side), watch the rollout, ask the application whether it answers.
+/// Nobody else's object is changed; what is as it should be costs no request.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+)]
+pub struct DeployArgs {
+    /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
+    #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<DryRun>,
+    /// Also delete a volume claim of the set that is no longer configured, and with it what is on it; and stop an
+    /// application whose `on_stop = "clean"` deletes a conversation's volume
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Leave what was applied where its rollout fails, instead of bringing back the last good revision
+    #[arg(long)]
+    pub no_rollback: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub apply: ApplyArgs,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `deploy`.
-pub(super) async fn run(global: &Global, arguments: &DeployArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "deploy", arguments.apply.rollout.output, streams, deadline, |events, held| async move {
-        let loaded = session::load(global)?;
-        session::tell(&loaded, &events).await;
-        let session = Session::to_change(global, loaded, streams).await?;
-        if arguments.delete_data && arguments.dry_run.is_none() {
-            let what =
-                format!("volume claims of {} that are no longer configured", session.settings.deploy.name);
-            confirm::deletion(global, &what, &session.connection.choice.context, streams).await?;
-        }
-        let ownership = ownership(&session.settings, arguments.apply.ownership);
-        let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data, ownership };
-        let recovers = !arguments.no_rollback;
-        let target = Target { command: "deploy", look, deadline, held: &held, recovers };
-        let outcome = deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
-        session.tell_wire(&events).await;
-        Ok(outcome.map_err(|error| session.explain(error))?)
-    })
+    runner::run(
+        global,
+        "deploy",
+        arguments.apply.rollout.output,
+        streams,
+        deadline,
+        |events, held| async move {
+            let loaded = cluster_session::load(global)?;
+            cluster_session::tell(&loaded, &events).await;
+            let session = Session::to_change(global, loaded, streams).await?;
+            if arguments.delete_data && arguments.dry_run.is_none() {
+                let what = format!(
+                    "volume claims of {} that are no longer configured",
+                    session.settings.deploy.name
+                );
+                confirm::deletion(global, &what, &session.connection.choice.context, streams).await?;
+            }
+            let ownership = ownership(&session.settings, arguments.apply.ownership);
+            let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data, ownership };
+            let recovers = !arguments.no_rollback;
+            let target = Target { command: "deploy", look, deadline, held: &held, recovers };
+            let outcome =
+                deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
+            session.tell_wire(&events).await;
+            Ok(outcome.map_err(|error| session.explain(error))?)
+        },
+    )
     .await
 }
 
@@ -71,7 +109,7 @@ pub(super) async fn deploy(
     events.send(Event::Started { command, target: session.target() }).await;
     let mut prepared =
         step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
-    release::tell(&prepared, events).await;
+    version_change::tell(&prepared, events).await;
     let begun = session.connection.api.wire().last_date();
     let objects = prepared.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;
@@ -95,8 +133,8 @@ pub(super) async fn deploy(
             Ok(finished) => return Ok(noted(finished, &prepared)),
             Err(error) => error,
         };
-        match recovery::target(&session.settings, &prepared, &course, &error) {
-            Some(number) => Err(recovery::bring_back(&course, &mut prepared, number, error).await),
+        match auto_rollback::target(&session.settings, &prepared, &course, &error) {
+            Some(number) => Err(auto_rollback::bring_back(&course, &mut prepared, number, error).await),
             None => Err(error),
         }
     };

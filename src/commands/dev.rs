@@ -1,17 +1,31 @@
 //! `dev`: a command of this computer as if it ran in the pod of profile `dev`.
 
-use super::session::{self, Session};
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{DevArgs, Global};
 use crate::error::{Error, Kind, Result};
+use crate::flags::Global;
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::values::DEV_TARGET;
 use crate::provider::Environment;
 use crate::provider::mirrord::{self, Target};
+use crate::session::cluster_session::{self, Session};
+
+/// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
+///
+/// The pod comes from `handsctl deploy` with `profile = "dev"`. The command has this terminal; its exit code is
+/// that of handsctl.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]
+pub struct DevArgs {
+    /// The command and its arguments, behind `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
 
 /// Runs `dev`.
-pub(super) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
     deployed(&session).await?;

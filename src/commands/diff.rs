@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::session::{self, Session};
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{DiffArgs, Global};
 use crate::cluster::apply::waves::{self, Need};
 use crate::cluster::client::discovery;
 use crate::cluster::diff::{self, Known, Look};
@@ -12,6 +12,7 @@ use crate::cluster::inspect::{self, Survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
+use crate::flags::{Format, Global};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::Compared;
 use crate::plan::inventory::revision::{Current, Outcome};
@@ -19,11 +20,34 @@ use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
+use crate::session::cluster_session::{self, Session};
+use crate::session::output::output_form;
 use crate::settings::Settings;
 
+/// Show what deploy would change: exit 0 nothing, 1 something, more than 1 an error
+///
+/// In order: read config.toml, look at the cluster, let the API server try what differs as a dry run. Nothing is
+/// changed. Each field says who caused it: you, another manager (drift), or the server. Secrets are never shown.
+/// A new object is one line, but for its configuration; `render` prints it whole.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+)]
+pub struct DiffArgs {
+    /// As deploy with this flag: a volume claim that is no longer configured would go, too
+    #[arg(long)]
+    pub delete_data: bool,
+    /// As deploy with this flag: fields that others manage would be taken over
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
 /// Runs `diff`.
-pub(super) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load(global)?;
+pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load(global)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
@@ -41,7 +65,7 @@ pub(super) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     drop(events);
     telling.await?;
     let compared = compared.map_err(|error| session.explain(error))?;
-    let output = super::output(Some(arguments.output));
+    let output = output_form(Some(arguments.output));
     let report = DiffReport {
         context: &session.connection.choice.context,
         namespace: session.settings.deploy.namespace.as_str(),

@@ -1,12 +1,23 @@
 //! `explain`: what an id or an exit code means, offline.
 
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::ExplainArgs;
 use crate::error::{Error, Kind};
 use crate::report::Streams;
 
+/// What an id (HC4103) or an exit code means
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9")]
+pub struct ExplainArgs {
+    /// An id as it is printed in brackets, or `exit-code`
+    pub subject: String,
+    /// The number after `exit-code`
+    pub number: Option<u8>,
+}
+
 /// Runs `explain`.
-pub(super) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
     let text = match (arguments.subject.as_str(), arguments.number) {
         ("exit-code", Some(number)) => exit_code(number)?,
         ("exit-code", None) => exit_codes(),

@@ -1,25 +1,38 @@
 //! `history`: the revisions of the set that are kept.
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::session::{self, Session};
 use crate::catalogue::Id;
-use crate::cli::{Global, HistoryArgs};
 use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
+use crate::flags::{Format, Global};
 use crate::plan::inventory::revision::{self, Content, History, Revision};
 use crate::report::{Output, Streams, age, table};
+use crate::session::cluster_session::{self, Session};
+use crate::session::output::output_form;
+
+/// The revisions of the set that are kept, newest first
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl history\n  handsctl history 3 -o yaml")]
+pub struct HistoryArgs {
+    /// One revision with its objects; their manifests with -o yaml
+    pub revision: Option<u64>,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// Runs `history`: newest first, or one revision with its objects.
 ///
 /// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`, of one revision that object
 /// with its `manifests`. Bodies of Secrets are kept nowhere in it.
-pub(super) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     let history = read(&session).await.map_err(|error| session.explain(error))?;
-    let output = super::output(Some(arguments.output));
+    let output = output_form(Some(arguments.output));
     let _nobody_reads = match (arguments.revision, output) {
         (None, Output::Human) => streams.out(&listed(&session, &history))?,
         (None, output) => {

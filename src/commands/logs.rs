@@ -2,28 +2,56 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::session::{self, Session};
 use crate::catalogue::Id;
-use crate::cli::{Global, LogsArgs};
 use crate::cluster::app::logs::{self, Part, Query};
 use crate::cluster::app::probe;
 use crate::error::{Error, Kind};
+use crate::flags::{Global, duration};
 use crate::object::labels;
 use crate::report::{Streams, Written};
+use crate::session::cluster_session::{self, Session};
+
+/// Print the logs of the application's pods
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
+)]
+pub struct LogsArgs {
+    /// Go on for ever, pods that come later included
+    #[arg(short, long, conflicts_with = "previous")]
+    pub follow: bool,
+    /// Lines from the end of each log
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
+    pub tail: Option<i64>,
+    /// Only lines that are newer than this
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub since: Option<Duration>,
+    /// One container
+    #[arg(short, long)]
+    pub container: Option<String>,
+    /// Of the run before the last restart
+    #[arg(short, long)]
+    pub previous: bool,
+    /// Begin each line with its time
+    #[arg(long)]
+    pub timestamps: bool,
+}
 
 /// Chunks of lines that may wait for a slow reader.
 const CHUNKS: usize = 64;
 
 /// Runs `logs`.
-pub(super) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
     let api = session.connection.api.clone();

@@ -3,29 +3,54 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::place::{self, Place};
-use super::session::{self, Session};
 use crate::catalogue::Id;
-use crate::cli::{Global, OpenArgs};
 use crate::cluster::app::client::{self, Silence};
 use crate::cluster::app::port_forward::{self, Follower, ReadyPod};
 use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, Opened};
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
+use crate::flags::{Format, Global};
 use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
 use crate::report::{Output, Streams};
+use crate::session::cluster_session::{self, Session};
+use crate::session::exposure::{self, Place};
+use crate::session::output::output_form;
+
+/// Open the application: at its URL, else through a port of this computer
+///
+/// Where the application answers at its URL, the URL is printed and a browser opened. Else a port of this computer
+/// leads to it until Ctrl-C, also while its pod is replaced.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  curl \"$(handsctl open)alive\""
+)]
+pub struct OpenArgs {
+    /// Lead there through a port of this computer, whatever the URL is
+    #[arg(long)]
+    pub forward: bool,
+    /// That port [default: 3000, or a free one]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Only print the URL
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
 
 /// Runs `open`.
 ///
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
-pub(super) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     let version = session.server_version().await?;
     deployed(&session).await?;
@@ -71,7 +96,7 @@ async fn deployed(session: &Session) -> Result<()> {
 
 /// The application's URL, where it answers from this computer.
 async fn answering(session: &Session, streams: &Streams) -> Option<String> {
-    let Place::Door { door, .. } = place::of(&session.settings, session.local) else { return None };
+    let Place::Door { door, .. } = exposure::of(&session.settings, session.local) else { return None };
     match url_probe::ask(&door, Duration::ZERO).await {
         Opened::Answers { .. } => Some(door.url),
         Opened::Silent(why) => {
@@ -127,7 +152,7 @@ async fn listen(port: Option<u16>) -> Result<TcpListener> {
 }
 
 fn lead_to(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Result<()> {
-    let _nobody_reads = match super::output(arguments.output) {
+    let _nobody_reads = match output_form(arguments.output) {
         Output::Human => streams.out(&format!("{url}\n"))?,
         output => streams.value(&json!({ "url": url, "via": via }), output)?,
     };

@@ -3,30 +3,48 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{output, session};
 use crate::catalogue::Id;
-use crate::cli::{Global, RbacArgs};
 use crate::cluster::access::deployer_role::{self, Loss};
 use crate::cluster::access::rules::Right;
 use crate::error::{Error, Kind};
+use crate::flags::{Format, Global};
 use crate::object::kind::ROUTE;
 use crate::object::yaml;
 use crate::plan::checks::secret_refs;
 use crate::plan::manifests::extra_manifests::{self, WrittenKind};
 use crate::plan::{self, SecretNaming};
 use crate::report::{self, Output, Streams};
+use crate::session::cluster_session;
+use crate::session::output::output_form;
+
+/// Print the smallest roles for an account that deploys this very configuration
+///
+/// What can be left out has a comment that says what is lost without it. No cluster is asked.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
+)]
+pub struct RbacArgs {
+    /// Whose rights: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a ServiceAccount that is made, too]
+    #[arg(value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Form of the result [default: manifests]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
 
 /// Runs `rbac`.
-pub(super) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[])?;
     let rights = deployer_role::of_deployer(&plan, &secret_refs::wanted(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
     let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
     let rows = rows(&rights);
-    let _nobody_reads = match arguments.output.map(|format| output(Some(format))) {
+    let _nobody_reads = match arguments.output.map(|format| output_form(Some(format))) {
         None | Some(Output::Yaml) => {
             let mut assumed = extra_manifests::unknown_kinds(&loaded.settings);
             assumed.retain(|kind| kind.api_version != ROUTE.api_version());

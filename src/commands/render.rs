@@ -1,19 +1,35 @@
 //! `render`: the manifests as text, without a cluster. The same bytes for the same input on every computer.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::session;
-use crate::cli::{Global, RenderArgs};
+use clap::Args;
+
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
+use crate::flags::Global;
 use crate::object::{ObjectId, yaml};
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
+use crate::session::cluster_session;
+
+/// Print the manifests, without a cluster; the same bytes for the same input
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
+)]
+pub struct RenderArgs {
+    /// Write one file per object into this folder instead of stdout
+    #[arg(long, value_name = "DIR")]
+    pub split: Option<PathBuf>,
+    /// Also print the namespace that deploy would make
+    #[arg(long)]
+    pub include_namespace: bool,
+}
 
 /// Runs `render`.
-pub(super) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }

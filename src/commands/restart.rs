@@ -2,33 +2,45 @@
 
 use std::time::Duration;
 
-use super::lock::{Held, under_lock};
-use super::probe::{self, Where};
-use super::run::{self, Deadline, step};
-use super::session::{self, Session};
-use super::{outcome, risk, rollout};
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{Global, RolloutArgs};
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::Rollout;
 use crate::cluster::watch::observed_set::{self, LiveSet};
+use crate::deploy::verify::{self, Where};
+use crate::deploy::{conversation_guard, rollout, summary};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
+use crate::flags::{Global, RolloutArgs};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::stop_signal;
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::runner;
+use crate::session::set_lock::{Held, under_lock};
+use crate::session::step::{Deadline, step};
+
+/// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
+pub struct RestartArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub rollout: RolloutArgs,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `restart`.
-pub(super) async fn run(global: &Global, arguments: &RolloutArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "restart", arguments.output, streams, deadline, |events, held| async move {
-        let loaded = session::load_without_secrets(global)?;
-        session::tell(&loaded, &events).await;
+pub(crate) async fn run(global: &Global, arguments: &RestartArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
+    runner::run(global, "restart", arguments.rollout.output, streams, deadline, |events, held| async move {
+        let loaded = cluster_session::load_without_secrets(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
-        let outcome = restart(&session, arguments, deadline, &held, &events).await;
+        let outcome = restart(&session, &arguments.rollout, deadline, &held, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })
@@ -49,7 +61,8 @@ async fn restart(
     let begun = api.wire().last_date();
     access_review::check(api, &rules::restarted(&set)).await?;
     if live.members.values().any(stop_signal::is_clean) {
-        risk::refuse(session, "handsctl deploy --delete-data with it stops this pod once more").await?;
+        conversation_guard::refuse(session, "handsctl deploy --delete-data with it stops this pod once more")
+            .await?;
     }
     let work = async {
         let restarted = step(events, Phase::Apply, "apply", async {
@@ -60,7 +73,7 @@ async fn restart(
         .await?;
         if arguments.no_wait {
             let message = "restarted; the rollout was not waited for".to_owned();
-            return Ok(outcome::finished(&[], message, outcome::Undo::nothing()));
+            return Ok(summary::finished(&[], message, summary::Undo::nothing()));
         }
         let mut rollout = Rollout {
             world: std::mem::take(&mut live.world),
@@ -69,12 +82,12 @@ async fn restart(
             deadline: deadline.at,
         };
         rollout::follow(session, &mut live, &mut rollout, events).await?;
-        let place = probe::ask(session, &rollout, arguments.probe, events).await?.place;
+        let place = verify::ask(session, &rollout, arguments.probe, events).await?.place;
         let message = match &place {
             Where::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
             place => format!("restarted; {}", place.words()),
         };
-        let finished = outcome::finished(&[], message, outcome::Undo::nothing());
+        let finished = summary::finished(&[], message, summary::Undo::nothing());
         Ok(Finished { url: place.into_url(), ..finished })
     };
     under_lock(api, &set, held, events, work).await

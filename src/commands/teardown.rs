@@ -2,32 +2,56 @@
 
 use std::time::Duration;
 
-use super::lock::{Held, under_lock};
-use super::run::{self, Deadline, step};
-use super::session::{self, Session};
-use super::{confirm, risk};
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{Global, TeardownArgs};
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::inventory;
 use crate::cluster::apply::namespaces::{self, Presence};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
 use crate::cluster::teardown::{self, Options, Removed};
+use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::flags::{Format, Global, duration};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::set_lock::{Held, under_lock};
+use crate::session::step::{Deadline, step};
+use crate::session::{confirm, runner};
+
+/// Delete what deploy made; the volume stays unless --delete-data
+///
+/// In order: Ingress, Deployment with its pods (waited for), the rest, the set's parent. Kept and named:
+/// the volume claim, the namespace, sandboxes and their claims. Running it again is no error.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
+pub struct TeardownArgs {
+    /// Also delete the volume claim, and with it settings and conversations
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Also delete the namespaces of the set that handsctl made; their volumes go with them, so this needs --delete-data
+    #[arg(long, requires = "delete_data")]
+    pub delete_namespace: bool,
+    /// Time for the whole command [default: 5m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Form of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `teardown`.
-pub(super) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "teardown", arguments.output, streams, deadline, |events, held| async move {
-        let loaded = session::load_without_secrets(global)?;
-        session::tell(&loaded, &events).await;
+    runner::run(global, "teardown", arguments.output, streams, deadline, |events, held| async move {
+        let loaded = cluster_session::load_without_secrets(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         // Before anything is drawn: a block would be drawn over the question.
         confirm(global, arguments, &session, streams).await?;
@@ -86,7 +110,7 @@ async fn teardown(
         found => found?,
     };
     if found.stops_cleanly() && !arguments.delete_data {
-        risk::refuse(session, "--delete-data goes on, and lets it").await?;
+        conversation_guard::refuse(session, "--delete-data goes on, and lets it").await?;
     }
     let removed = if found.is_empty() {
         Removed::default()

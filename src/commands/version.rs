@@ -1,11 +1,25 @@
 //! `version`: of handsctl, of the cluster, and whether the pair was tested.
 
 use anyhow::Context as _;
+use clap::Args;
 use serde::Serialize;
 
-use super::session::{self, Session};
-use crate::cli::{Global, VersionArgs};
+use crate::flags::{Format, Global};
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::output::output_form;
+
+/// The version of handsctl and of the cluster
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl version\n  handsctl version --client -o json")]
+pub struct VersionArgs {
+    /// Only the version of handsctl
+    #[arg(long)]
+    pub client: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// The Kubernetes minor version that the tests run.
 const TESTED_MINOR: u32 = 34;
@@ -21,7 +35,7 @@ struct Versions {
 }
 
 /// Runs `version`. A cluster that does not answer is said, and is no failure: the client's version is the result.
-pub(super) async fn run(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<u8> {
     let (server, server_unknown_because) = if arguments.client {
         (None, None)
     } else {
@@ -36,7 +50,7 @@ pub(super) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
         server,
         server_unknown_because,
     };
-    let _nobody_reads = match super::output(Some(arguments.output)) {
+    let _nobody_reads = match output_form(Some(arguments.output)) {
         crate::report::Output::Human => streams.out(&text(&versions))?,
         output => streams.value(&versions, output)?,
     };
@@ -44,7 +58,8 @@ pub(super) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
 }
 
 async fn server(global: &Global) -> anyhow::Result<String> {
-    let loaded = session::load(global).context("the configuration has mistakes: handsctl config check")?;
+    let loaded =
+        cluster_session::load(global).context("the configuration has mistakes: handsctl config check")?;
     let session = Session::to_read(global, loaded).await?;
     Ok(session.server_version().await?.text)
 }

@@ -257,8 +257,7 @@ fn append(path: &std::path::Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
-    use crate::report::scenario::assert_recorded;
-    use crate::report::scenario::{self, moment};
+    use crate::report::scenario::{self, assert_recorded, moment};
     use crate::report::streams::GithubFiles;
     use crate::report::streams::tests::{captured, setting};
 

@@ -2,28 +2,39 @@
 
 use std::time::Duration;
 
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{ClusterDownArgs, Global};
-use crate::commands::run::{self, Deadline};
-use crate::commands::{confirm, session};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Finished};
+use crate::flags::{Global, duration};
 use crate::provider::{self, Condition, Environment, Removed};
 use crate::report::Streams;
+use crate::session::step::Deadline;
+use crate::session::{cluster_session, confirm, runner};
 use crate::settings::handsctl::Provider;
+
+/// Delete it, with everything in it
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl cluster down --yes")]
+pub struct ClusterDownArgs {
+    /// Time for the whole command [default: 5m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `cluster down`.
-pub(super) async fn run(
+pub(crate) async fn run(
     global: &Global,
     arguments: &ClusterDownArgs,
     streams: &Streams,
 ) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "cluster down", None, streams, deadline, |events, _| async move {
-        let loaded = session::load_without_secrets(global)?;
-        session::tell(&loaded, &events).await;
+    runner::run(global, "cluster down", None, streams, deadline, |events, _| async move {
+        let loaded = cluster_session::load_without_secrets(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let cluster = &loaded.settings.cluster;
         let name = cluster.name.as_str();
         if cluster.provider == Provider::Existing {

@@ -1,22 +1,13 @@
-//! `cluster up`, `cluster down`, `cluster status`: the local cluster.
+//! The local cluster.
+//!
+//! - `up`: creates, starts or reuses it. `ready_cluster`: what it then is.
+//!   `await_kind`, `await_kwok`, `await_ingress`: wait until something can be deployed to it.
+//! - `down`: deletes it. `status`: whether it is there and running.
 
-mod down;
-mod ingress;
-mod kind;
-mod kwok;
-mod status;
-mod up;
-
-use crate::cli::{ClusterCommand, Global};
-use crate::report::Streams;
-
-pub(super) use up::bring_up;
-
-/// Runs one of the commands.
-pub(super) async fn run(global: &Global, command: &ClusterCommand, streams: &Streams) -> anyhow::Result<u8> {
-    match command {
-        ClusterCommand::Up(arguments) => up::run(global, arguments, streams).await,
-        ClusterCommand::Down(arguments) => down::run(global, arguments, streams).await,
-        ClusterCommand::Status(arguments) => status::run(global, arguments, streams).await,
-    }
-}
+mod await_ingress;
+mod await_kind;
+mod await_kwok;
+pub mod down;
+mod ready_cluster;
+pub mod status;
+pub mod up;

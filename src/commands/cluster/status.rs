@@ -1,19 +1,37 @@
 //! `cluster status`: whether the local cluster is there and runs.
 
-use crate::cli::{Global, StatusArgs};
-use crate::commands::{output, session};
+use clap::Args;
+
 use crate::error::Kind;
+use crate::flags::{Format, Global};
 use crate::provider::kind::Contained;
 use crate::provider::kwok::Simulated;
 use crate::provider::{self, ClusterStatus, Condition, Details, Environment, Ports};
 use crate::report::{Output, Streams};
+use crate::session::cluster_session;
+use crate::session::output::output_form;
+
+/// Say whether it is there and running: exit 0 running, 12 otherwise
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status -o json | jq .condition"
+)]
+pub struct ClusterStatusArgs {
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// Runs `cluster status`.
-pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &ClusterStatusArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let cluster = &loaded.settings.cluster;
     let status = provider::status(&Environment::read()?, cluster.provider, cluster.name.as_str()).await?;
-    let _nobody_reads = match output(Some(arguments.output)) {
+    let _nobody_reads = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&text(&status))?,
         output => streams.value(&status, output)?,
     };

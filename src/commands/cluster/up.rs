@@ -2,28 +2,43 @@
 
 use std::time::Duration;
 
-use super::{ingress, kind, kwok};
+use clap::Args;
+
+use super::ready_cluster::Standing;
+use super::{await_ingress, await_kind, await_kwok};
 use crate::catalogue::Id;
-use crate::cli::{ClusterUpArgs, Global};
 use crate::cluster::client::connect::{self, Connection};
-use crate::cluster::client::version::{self, Version};
-use crate::commands::run::{self, Deadline};
-use crate::commands::{confirm, session};
+use crate::cluster::client::version;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished};
-use crate::provider::{self, Amount, Choice, Environment, Load, LocalCluster, Maker, Options, Ports, Wanted};
+use crate::flags::{Global, duration};
+use crate::provider::{self, Amount, Choice, Environment, Load, Maker, Options, Ports, Wanted};
 use crate::report::Streams;
+use crate::session::step::Deadline;
+use crate::session::{cluster_session, confirm, runner};
 use crate::settings::format::Quantity;
 use crate::settings::{Settings, handsctl};
+
+/// Make it, start it, or leave it as it is
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
+pub struct ClusterUpArgs {
+    /// Delete the cluster and make it anew where it differs from config.toml in what cannot be changed
+    #[arg(long)]
+    pub recreate: bool,
+    /// Time for the whole command [default: 30m]
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `cluster up`.
-pub(super) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "cluster up", None, streams, deadline, |events, _| async move {
-        let loaded = session::load(global)?;
-        session::tell(&loaded, &events).await;
+    runner::run(global, "cluster up", None, streams, deadline, |events, _| async move {
+        let loaded = cluster_session::load(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let name = loaded.settings.cluster.name.to_string();
         if arguments.recreate {
             let question =
@@ -38,16 +53,6 @@ pub(super) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
         Ok(Finished { message, ..Finished::default() })
     })
     .await
-}
-
-/// A local cluster that was just made, started or found, and how to talk to it.
-pub(super) struct Standing<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) cluster: LocalCluster,
-    pub(super) connection: Connection,
-    pub(super) version: Version,
-    pub(super) deadline: Deadline,
-    pub(super) events: &'a Events,
 }
 
 /// Makes, starts or leaves the local cluster, down to its ingress controller. None: the provider makes nothing.
@@ -80,10 +85,10 @@ pub(in crate::commands) async fn bring_up(
         .map_err(|fault| fault.explain(&format!("cannot reach cluster {name}")))?;
     let standing = Standing { settings, cluster: made, connection, version, deadline, events };
     match maker {
-        Maker::Kind => kind::await_ready(&standing, begun).await?,
-        Maker::Kwok => kwok::await_ready(&standing).await?,
+        Maker::Kind => await_kind::await_ready(&standing, begun).await?,
+        Maker::Kwok => await_kwok::await_ready(&standing).await?,
     }
-    ingress::ensure(&standing, maker).await?;
+    await_ingress::ensure(&standing, maker).await?;
     Ok(Some(standing.connection))
 }
 
@@ -111,7 +116,7 @@ fn load(settings: &Settings) -> Load {
     let local = settings.clone().for_local_cluster(true);
     let requests = &local.deploy.resources.requests;
     let kubernetes = &local.openhands.kubernetes;
-    let routing = ingress::amount(settings);
+    let routing = await_ingress::amount(settings);
     Load {
         application: Amount {
             cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + routing.cpu,

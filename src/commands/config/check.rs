@@ -1,16 +1,29 @@
 //! `config check`: every mistake at once.
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::{ConfigCheckArgs, Global};
-use crate::commands::{output, session};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::flags::{Format, Global};
 use crate::report::{Output, Streams};
+use crate::session::cluster_session;
+use crate::session::output::output_form;
+
+/// Find every mistake: exit 3 where there is one
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
+)]
+pub struct ConfigCheckArgs {
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// Runs `config check`.
-pub(super) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let output = output(Some(arguments.output));
-    let loaded = match session::load_without_secrets(global) {
+pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let output = output_form(Some(arguments.output));
+    let loaded = match cluster_session::load_without_secrets(global) {
         Ok(loaded) => loaded,
         Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
             let _nobody_reads = streams.value(&found(error.message(), error.diagnostics()), output)?;

@@ -1,24 +1,39 @@
 //! `config explain`: what a key means, offline.
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
-use crate::cli::ConfigExplainArgs;
-use crate::commands::output;
 use crate::error::{Error, Kind};
+use crate::flags::Format;
 use crate::report::{self, Output, Streams};
+use crate::session::output::output_form;
 use crate::settings::{Article, Manual, Unknown, ValueForm};
+
+/// What a key means: form, default, which field of which object it becomes
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain"
+)]
+pub struct ConfigExplainArgs {
+    /// A key or a table, with dots; without it: the tables
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// Characters of a line of text.
 const WIDTH: usize = 100;
 
 /// Runs `config explain`.
-pub(super) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
     let manual = Manual::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
     let article = manual.article(&path).ok_or_else(|| unknown_key(&manual, key))?;
-    let output = output(Some(arguments.output));
+    let output = output_form(Some(arguments.output));
     let _nobody_reads = if output == Output::Human {
         streams.out(&text(&article))?
     } else {

@@ -1,17 +1,46 @@
 //! `config init`: a config.toml to begin with.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
 
 use crate::catalogue::Id;
-use crate::cli::{self, ConfigInitArgs};
 use crate::error::{Error, Kind};
 use crate::report::Streams;
 use crate::settings::Manual;
 use crate::settings::handsctl::Profile;
 
+/// Write a config.toml with every key, its meaning and its default, all behind `#`
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl config init\n  handsctl config init - | less")]
+pub struct ConfigInitArgs {
+    /// The file to write; `-` prints it
+    #[arg(value_name = "FILE", default_value = "config.toml")]
+    pub file: PathBuf,
+    /// The kind of cluster, set in the file
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<ProfileArg>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A kind of cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// A cluster like any other.
+    App,
+    /// Not OpenHands but the pod of `handsctl dev`.
+    Dev,
+    /// A Route instead of an Ingress.
+    Openshift,
+    /// A load balancer, and the key file of a Google Cloud account.
+    Gke,
+}
+
 /// Runs `config init`.
-pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
     let text = Manual::default().file(arguments.profile.map(profile));
     if arguments.file.as_os_str() == "-" {
         let _nobody_reads = streams.out(&text)?;
@@ -28,12 +57,12 @@ pub(super) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Resu
     Ok(0)
 }
 
-const fn profile(typed: cli::Profile) -> Profile {
+const fn profile(typed: ProfileArg) -> Profile {
     match typed {
-        cli::Profile::App => Profile::App,
-        cli::Profile::Dev => Profile::Dev,
-        cli::Profile::Openshift => Profile::OpenShift,
-        cli::Profile::Gke => Profile::Gke,
+        ProfileArg::App => Profile::App,
+        ProfileArg::Dev => Profile::Dev,
+        ProfileArg::Openshift => Profile::OpenShift,
+        ProfileArg::Gke => Profile::Gke,
     }
 }
 

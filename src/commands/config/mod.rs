@@ -1,21 +1,10 @@
-//! `config …`: the config file, without a cluster.
+//! The config file, without a cluster.
+//!
+//! - `init`: writes one. `check`: finds every mistake. `show`: every key with its value.
+//! - `explain`: what a key means. `schema`: the JSON Schema, for editors.
 
-mod check;
-mod explain;
-mod init;
-mod schema;
-mod show;
-
-use crate::cli::{ConfigCommand, Global};
-use crate::report::Streams;
-
-/// Runs one of the commands.
-pub(super) fn run(global: &Global, command: &ConfigCommand, streams: &Streams) -> anyhow::Result<u8> {
-    match command {
-        ConfigCommand::Init(arguments) => init::run(arguments, streams),
-        ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
-        ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
-        ConfigCommand::Explain(arguments) => explain::run(arguments, streams),
-        ConfigCommand::Schema => schema::run(streams),
-    }
-}
+pub mod check;
+pub mod explain;
+pub mod init;
+pub mod schema;
+pub mod show;

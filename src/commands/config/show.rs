@@ -1,20 +1,34 @@
 //! `config show`: every key with its value.
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::{ConfigShowArgs, Global};
-use crate::commands::{output, session};
+use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
+use crate::session::cluster_session;
+use crate::session::output::output_form;
 use crate::settings::{Origin, Setting};
 
+/// Print every key with its value
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
+pub struct ConfigShowArgs {
+    /// Say where each value comes from
+    #[arg(long)]
+    pub origin: bool,
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
 /// Runs `config show`.
-pub(super) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     for warning in &loaded.warnings {
         streams.diagnostic(warning);
     }
     let settings = loaded.settings.origins();
-    let output = output(Some(arguments.output));
+    let output = output_form(Some(arguments.output));
     let _nobody_reads = if output == Output::Human {
         streams.out(&table(&settings, arguments.origin))?
     } else {

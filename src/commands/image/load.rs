@@ -2,35 +2,50 @@
 
 use std::time::Duration;
 
-use super::count;
+use clap::Args;
+
 use crate::catalogue::Id;
-use crate::cli::{Global, ImageArgs};
 use crate::cluster::nodes::capacity;
-use crate::commands::run::{self, Deadline};
-use crate::commands::session::{self, Session};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Events, Finished};
+use crate::flags::{Global, ImageArgs};
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
 use crate::provider::kind::{Brought, Needed};
 use crate::provider::{self, Environment};
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::runner;
+use crate::session::step::Deadline;
 use crate::settings::Settings;
+
+/// Bring images of this computer's container engine to every node of a kind cluster
+///
+/// A node that has the very same image, by its digest, is left alone.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl image load\n  handsctl image load acme/openhands:0.59 acme/runtime:dev"
+)]
+pub struct ImageLoadArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub images: ImageArgs,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `image load`.
-pub(super) async fn run(global: &Global, arguments: &ImageArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "image load", arguments.output, streams, deadline, |events, _| async move {
-        let loaded = session::load_without_secrets(global)?;
-        session::tell(&loaded, &events).await;
+pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
+    runner::run(global, "image load", arguments.images.output, streams, deadline, |events, _| async move {
+        let loaded = cluster_session::load_without_secrets(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let context = &session.connection.choice.context;
         let target = format!("nodes of {context}");
         events.send(Event::Started { command: "image load".to_owned(), target }).await;
         let cluster = provider::kind_cluster(context).ok_or_else(|| no_kind_cluster(context))?;
-        let (images, needed) = wanted(&arguments.images, &session.settings);
+        let (images, needed) = wanted(&arguments.images.images, &session.settings);
         let environment = Environment::read()?;
         let brought = provider::load_images(&environment, cluster, &images, needed, &events).await?;
         Ok(Finished { message: message(&brought), ..Finished::default() })
@@ -92,6 +107,11 @@ fn no_kind_cluster(context: &str) -> Error {
         format!("context {context} is no kind cluster: its nodes are no containers of this computer");
     Error::new(Id::NoNodesHere, Kind::Prerequisite, message)
         .hint("handsctl image pull has the nodes pull the images themselves")
+}
+
+/// `1 image`, `3 nodes`.
+pub(super) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 #[cfg(test)]

@@ -2,35 +2,51 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::count;
-use crate::cli::{Global, ImageArgs};
+use super::load::count;
 use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
-use crate::commands::rollout;
-use crate::commands::run::{self, Deadline, step};
-use crate::commands::session::{self, Session};
+use crate::deploy::rollout;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::flags::{Global, ImageArgs};
 use crate::plan::manifests::image_pull_pod::{Fate, Pull, Source, source_of, sources};
 use crate::report::Streams;
+use crate::session::cluster_session::{self, Session};
+use crate::session::runner;
+use crate::session::step::{Deadline, step};
+
+/// Have every node pull images that it does not have
+///
+/// The application gives a sandbox 300 s to become ready, and a pull counts. Nodes whose taints, labels or state
+/// keep the image's pods away are skipped, and said.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl image pull\n  handsctl image pull ghcr.io/acme/runtime:dev --timeout 1h"
+)]
+pub struct ImagePullArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub images: ImageArgs,
+}
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Nodes that pull at the same time: they share the way to the registry.
 const AT_ONCE: usize = 8;
 
 /// Runs `image pull`.
-pub(super) async fn run(global: &Global, arguments: &ImageArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    run::run(global, "image pull", arguments.output, streams, deadline, |events, _| async move {
-        let loaded = session::load_without_secrets(global)?;
-        session::tell(&loaded, &events).await;
+pub(crate) async fn run(global: &Global, arguments: &ImagePullArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
+    runner::run(global, "image pull", arguments.images.output, streams, deadline, |events, _| async move {
+        let loaded = cluster_session::load_without_secrets(global)?;
+        cluster_session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let target = format!("nodes of {}", session.connection.choice.context);
         events.send(Event::Started { command: "image pull".to_owned(), target }).await;
-        let outcome = pull_everywhere(&session, &arguments.images, deadline, &events).await;
+        let outcome = pull_everywhere(&session, &arguments.images.images, deadline, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)
     })

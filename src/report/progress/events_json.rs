@@ -176,8 +176,7 @@ mod tests {
 
     use super::*;
     use crate::event::Action;
-    use crate::report::scenario::assert_recorded;
-    use crate::report::scenario::{self, moment};
+    use crate::report::scenario::{self, assert_recorded, moment};
 
     fn all_lines() -> Vec<Value> {
         let mut json = Json::default();

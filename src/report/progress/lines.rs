@@ -214,8 +214,7 @@ fn ending(finished: &Finished) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::scenario::assert_recorded;
-    use crate::report::scenario::{self, Scenario, moment};
+    use crate::report::scenario::{self, Scenario, assert_recorded, moment};
     use crate::report::text::style::Paint;
 
     fn lines(scenario: &Scenario, verbose: bool, github: bool) -> String {

@@ -349,8 +349,7 @@ fn beside(text: &str, time: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::scenario::assert_recorded;
-    use crate::report::scenario::{self, Scenario, moment};
+    use crate::report::scenario::{self, Scenario, assert_recorded, moment};
     use crate::report::text::style::Paint;
 
     fn look(width: usize) -> Look {

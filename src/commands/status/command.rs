@@ -2,25 +2,37 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::session::{self, Session};
-use super::{gauges, rollout};
+use super::thresholds;
 use crate::catalogue::Id;
-use crate::cli::{Global, StatusArgs};
 use crate::cluster::app::client::Application;
 use crate::cluster::app::probe::{self, Answer};
 use crate::cluster::apply::inventory;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::observed_set::{self, LiveSet};
+use crate::deploy::rollout;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
+use crate::flags::{Format, Global};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::inventory::revision::{self, Outcome, Revision};
 use crate::report::{Output, Streams, age};
+use crate::session::cluster_session::{self, Session};
+use crate::session::output::output_form;
 use crate::settings::handsctl::Profile;
 use crate::status::{self, Finding, Gauge, Health, HealthVerdict, Measured, judge};
+
+/// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
+pub struct StatusArgs {
+    /// Form of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
 
 /// Everything that `status` has found out.
 struct Seen {
@@ -38,8 +50,8 @@ struct Seen {
 }
 
 /// Runs `status`.
-pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = session::load_without_secrets(global)?;
+pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
     let mut seen = look(&session).await.map_err(|error| session.explain(error))?;
     let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Gauge::reason).collect();
@@ -49,7 +61,7 @@ pub(super) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
     if seen.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
         seen.health.verdict = HealthVerdict::Degraded(reasons);
     }
-    let _nobody_reads = match super::output(Some(arguments.output)) {
+    let _nobody_reads = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&text(&session, &seen, streams))?,
         output => streams.value(&value(&session, &seen), output)?,
     };
@@ -126,7 +138,7 @@ async fn ask(session: &Session, live: &LiveSet, health: &Health) -> Asked {
     // Longer than its threshold nobody waits for it.
     let patience = Duration::from_secs(deploy.thresholds.latency.as_secs());
     let alive = probe::ask_now(api, &application, "/alive", patience).await;
-    let gauges = gauges::measure(session, health, &application, &alive).await;
+    let gauges = thresholds::measure(session, health, &application, &alive).await;
     Asked { simulated: false, alive: Some(alive), gauges }
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::risk;
-use super::session::Session;
+use super::conversation_guard;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::inventory::{self, Extent};
@@ -23,13 +22,14 @@ use crate::plan::inventory::revision::{self, Current, Outcome, Revision};
 use crate::plan::manifests::{extra_manifests, stop_signal};
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
+use crate::session::cluster_session::Session;
 use crate::settings::Settings;
 use crate::settings::handsctl::Profile;
 use crate::status;
 
 /// What the set is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// What the configuration says.
     Configuration,
     /// What it was: the revision of this number, or where a rollback that was stopped went, or the last good one before
@@ -38,39 +38,39 @@ pub(super) enum Wanted {
 }
 
 /// What is known before the first change.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     wanted: Wanted,
     /// The set, with the namespaces that its parent names beside those of the plan.
-    pub(super) set: ApplySet,
-    pub(super) plan: Plan,
-    pub(super) survey: Survey,
-    pub(super) live: LiveSet,
+    pub(crate) set: ApplySet,
+    pub(crate) plan: Plan,
+    pub(crate) survey: Survey,
+    pub(crate) live: LiveSet,
     /// What is done about fields and objects of others.
-    pub(super) ownership: Ownership,
+    pub(crate) ownership: Ownership,
     /// What has to be done for each member of the plan.
-    pub(super) needs: Vec<Need>,
+    pub(crate) needs: Vec<Need>,
     /// `rollback to 3`; empty for a deploy.
-    pub(super) note: String,
+    pub(crate) note: String,
     history: usize,
     delete_data: bool,
     /// Whether the server streams lists.
-    pub(super) streaming: bool,
+    pub(crate) streaming: bool,
 }
 
 /// What is looked at, and with which intent.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
-    pub(super) wanted: Wanted,
-    pub(super) delete_data: bool,
+pub(crate) struct Look {
+    pub(crate) wanted: Wanted,
+    pub(crate) delete_data: bool,
     /// What is done about fields and objects of others.
-    pub(super) ownership: Ownership,
+    pub(crate) ownership: Ownership,
 }
 
 /// Looks, plans, watches, and makes sure of the rights.
 ///
 /// # Errors
 /// Whatever would stop the command half-way and can be known now.
-pub(super) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
+pub(crate) async fn preflight(session: &Session, look: Look, events: &Events) -> Result<(Prepared, String)> {
     let api = &session.connection.api;
     let wanted = secret_refs::wanted(&session.settings);
     let kinds = extra_manifests::unknown_kinds(&session.settings);
@@ -138,7 +138,7 @@ async fn prepare(
     };
     prepared.weigh(settings)?;
     if !look.delete_data && prepared.stops_cleanly() {
-        risk::refuse(session, "--delete-data goes on, and lets it").await?;
+        conversation_guard::refuse(session, "--delete-data goes on, and lets it").await?;
     }
     for rule in prepared.ownership.without_field(&prepared.plan) {
         let message = format!("[deploy.ownership] `{rule}` is no field of the set");
@@ -152,7 +152,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Where the server refuses.
-    pub(super) async fn again(&mut self, session: &Session) -> Result<()> {
+    pub(crate) async fn again(&mut self, session: &Session) -> Result<()> {
         let api = &session.connection.api;
         let set = self.set.clone();
         let (survey, live) = tokio::join!(self.survey.again(api, &set), self.live.list_again(api, &set));
@@ -166,7 +166,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Where the server refuses, or the revision cannot be brought back.
-    pub(super) async fn turn_to(&mut self, wanted: Wanted, session: &Session) -> Result<()> {
+    pub(crate) async fn turn_to(&mut self, wanted: Wanted, session: &Session) -> Result<()> {
         self.wanted = wanted;
         self.again(session).await
     }
@@ -195,7 +195,7 @@ impl Prepared {
     }
 
     /// Whether the set is what the configuration says now, rather than what it was.
-    pub(super) fn is_of_configuration(&self) -> bool {
+    pub(crate) fn is_of_configuration(&self) -> bool {
         self.wanted == Wanted::Configuration
     }
 
@@ -207,17 +207,17 @@ impl Prepared {
     }
 
     /// Whether any member has to be sent.
-    pub(super) fn sends(&self) -> bool {
+    pub(crate) fn sends(&self) -> bool {
         self.to_send().next().is_some()
     }
 
     /// The revision that the plan already is.
-    pub(super) fn present(&self) -> Option<&Revision> {
+    pub(crate) fn present(&self) -> Option<&Revision> {
         self.survey.history.current(&self.plan, !self.sends())
     }
 
     /// What is known of the plan's revision before this run.
-    pub(super) fn known(&self) -> Outcome {
+    pub(crate) fn known(&self) -> Outcome {
         self.present().map_or(Outcome::Applying, |revision| revision.outcome)
     }
 
@@ -228,30 +228,30 @@ impl Prepared {
 
     /// Names of configuration that somebody refers to once this came of the plan: kept revisions, pods, and what their
     /// Deployment keeps.
-    pub(super) fn in_use(&self, outcome: Outcome) -> BTreeSet<String> {
+    pub(crate) fn in_use(&self, outcome: Outcome) -> BTreeSet<String> {
         let mut names = self.survey.history.references(self.current(outcome), self.history);
         names.extend(status::in_use(&self.live.world, self.history));
         names
     }
 
     /// Members that are not planned, and what becomes of them once this came of the plan.
-    pub(super) fn leftovers(&self, outcome: Outcome) -> Vec<Leftover> {
+    pub(crate) fn leftovers(&self, outcome: Outcome) -> Vec<Leftover> {
         prune::leftovers(&self.plan, &self.live.members, &self.in_use(outcome), self.delete_data)
     }
 
     /// Revisions that are no longer kept once this came of the plan.
-    pub(super) fn surplus(&self, outcome: Outcome) -> Vec<&Revision> {
+    pub(crate) fn surplus(&self, outcome: Outcome) -> Vec<&Revision> {
         self.survey.history.surplus(self.current(outcome), self.history)
     }
 
     /// Whether the set's key has to be stored: a Secret is named after it.
-    pub(super) fn lacks_key(&self) -> bool {
+    pub(crate) fn lacks_key(&self) -> bool {
         !self.survey.key.1 && self.plan.members.iter().any(|member| member.kind == SECRET)
     }
 
     /// Whether anything has to be written, so that the lock is needed. A run that does not wait does not say how the
     /// rollout ended.
-    pub(super) fn has_work(&self, waits: bool) -> bool {
+    pub(crate) fn has_work(&self, waits: bool) -> bool {
         let unsettled = |revision: &Revision| revision.outcome != Outcome::Good;
         let leftovers = self.leftovers(self.known());
         self.sends()
@@ -271,7 +271,7 @@ impl Prepared {
     }
 
     /// The planned members.
-    pub(super) fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
+    pub(crate) fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
         self.plan.members.iter().map(|member| &member.id)
     }
 }

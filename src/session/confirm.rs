@@ -1,15 +1,15 @@
 //! Data that is deleted does not come back, so somebody has to say so.
 
 use crate::catalogue::Id;
-use crate::cli::Global;
 use crate::error::{Error, Kind, Result};
+use crate::flags::Global;
 use crate::report::{Answer, Streams};
 
 /// Asks whether `what` may be deleted, in the cluster of this context.
 ///
 /// # Errors
 /// Exit 2 where the answer is no, or nobody can be asked.
-pub(super) async fn deletion(global: &Global, what: &str, context: &str, streams: &Streams) -> Result<()> {
+pub(crate) async fn deletion(global: &Global, what: &str, context: &str, streams: &Streams) -> Result<()> {
     question(global, streams, &format!("Delete {what}, in {context}?"), &format!("deleting {what}")).await
 }
 
@@ -17,7 +17,7 @@ pub(super) async fn deletion(global: &Global, what: &str, context: &str, streams
 ///
 /// # Errors
 /// Exit 2 where the answer is no, or nobody can be asked.
-pub(super) async fn question(global: &Global, streams: &Streams, question: &str, what: &str) -> Result<()> {
+pub(crate) async fn question(global: &Global, streams: &Streams, question: &str, what: &str) -> Result<()> {
     if global.yes {
         return Ok(());
     }

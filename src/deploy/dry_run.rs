@@ -1,21 +1,21 @@
 //! `deploy --dry-run`: what would be done, and with `=server` what the API server says to it.
 
-use super::outcome::{Undo, counts, finished};
-use super::preflight::Prepared;
-use super::session::Session;
-use crate::cli::DryRun;
+use super::prepare::Prepared;
+use super::summary::{Undo, counts, finished};
 use crate::cluster::apply::applied::{Applied, Mode};
 use crate::cluster::apply::waves::{self, Need};
 use crate::error::Result;
 use crate::event::{Action, Events, Finished, Phase};
+use crate::flags::DryRun;
 use crate::plan::inventory::prune::Fate;
 use crate::plan::inventory::revision::Outcome;
+use crate::session::cluster_session::Session;
 
 /// Tells of every member what would be done. Nothing is changed.
 ///
 /// # Errors
 /// Where the server would refuse.
-pub(super) async fn dry_run(
+pub(crate) async fn dry_run(
     session: &Session,
     prepared: &Prepared,
     who: DryRun,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::place::{self, Place};
-use super::session::Session;
 use crate::cluster::app::client::Application;
 use crate::cluster::app::metrics;
 use crate::cluster::app::probe::Answer;
 use crate::cluster::app::url_probe::{self, Door, Opened};
+use crate::session::cluster_session::Session;
+use crate::session::exposure::{self, Place};
 use crate::settings::format::Quantity;
 use crate::status::{Bound, Component, Gauge, Health, Measured};
 
@@ -17,7 +17,7 @@ use crate::status::{Bound, Component, Gauge, Health, Measured};
 const ASKED: usize = 5;
 
 /// All of them. `alive` is what `/alive` answered: where it does not, nobody else is asked in vain.
-pub(super) async fn measure(
+pub(crate) async fn measure(
     session: &Session,
     health: &Health,
     application: &Application,
@@ -109,7 +109,7 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Str
 /// # Errors
 /// Why it is not known.
 async fn ingress(session: &Session) -> Result<f64, String> {
-    let Place::Door { door, ours } = place::of(&session.settings, session.local) else {
+    let Place::Door { door, ours } = exposure::of(&session.settings, session.local) else {
         return Err("there is no URL".to_owned());
     };
     let answers = answers(&door).await;

@@ -1,9 +1,7 @@
 //! The part of `deploy` before the old pod is stopped: a changed image has to be on its node by then.
 
-use super::preflight::Prepared;
+use super::prepare::Prepared;
 use super::rollout;
-use super::run::Deadline;
-use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::app::probe;
 use crate::cluster::apply::waves::Need;
@@ -13,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::image_pull_pod::{Pull, before_change, owner};
+use crate::session::cluster_session::Session;
+use crate::session::step::Deadline;
 use crate::status::Finding;
 
 /// Name of the step.
@@ -22,7 +22,7 @@ const STEP: &str = "prepull";
 ///
 /// # Errors
 /// Exit 9 where the image cannot be had: nothing was changed by then.
-pub(super) async fn prepull(
+pub(crate) async fn prepull(
     session: &Session,
     prepared: &Prepared,
     deadline: Deadline,

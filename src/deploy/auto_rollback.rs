@@ -1,9 +1,9 @@
 //! What `deploy` does about a rollout that failed: under `Recreate` the old pod is gone, so the last good revision comes
 //! back.
 
-use super::course::Course;
-use super::preflight::{Prepared, Wanted};
-use super::release;
+use super::execute::Course;
+use super::prepare::{Prepared, Wanted};
+use super::version_change;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::event::Event;
@@ -15,7 +15,7 @@ use crate::settings::handsctl::{RollbackOnFailure, Strategy};
 const ANOTHER_POD_IS_NO_HELP: [Id; 3] = [Id::UrlSilent, Id::OldPodHeld, Id::Deleted];
 
 /// The revision to go back to after this error; None where what was applied stays.
-pub(super) fn target(
+pub(crate) fn target(
     settings: &Settings,
     prepared: &Prepared,
     course: &Course<'_>,
@@ -32,7 +32,7 @@ pub(super) fn target(
 }
 
 /// Brings the revision back. The error is still the one of the rollout, with what came of this.
-pub(super) async fn bring_back(
+pub(crate) async fn bring_back(
     course: &Course<'_>,
     prepared: &mut Prepared,
     number: u64,
@@ -45,7 +45,7 @@ pub(super) async fn bring_back(
     course.events.send(Event::Started { command: "rollback".to_owned(), target }).await;
     let outcome = match prepared.turn_to(Wanted::Revision(Some(number)), session).await {
         Ok(()) => {
-            release::tell(prepared, course.events).await;
+            version_change::tell(prepared, course.events).await;
             failed = prepared.survey.history.latest().map(|revision| revision.number);
             let back =
                 Course { begun: session.connection.api.wire().last_date(), recovers: false, ..*course };

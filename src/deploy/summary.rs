@@ -1,9 +1,9 @@
 //! What came of a command that changes the set, in the words of its last line.
 
-use super::preflight::Prepared;
-use super::probe::Where;
-use super::room;
-use super::seed::Seeded;
+use super::app_settings::Seeded;
+use super::prepare::Prepared;
+use super::sandbox_capacity;
+use super::verify::Where;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::revisions::Recorded;
 use crate::event::{Action, Finished};
@@ -11,21 +11,21 @@ use crate::plan::checks::sandbox_capacity::Room;
 
 /// What is deployed now, and the good revision before it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Undo {
+pub(crate) struct Undo {
     revision: Option<u64>,
     before: Option<u64>,
 }
 
 impl Undo {
     /// What undoes a run that made or found this revision.
-    pub(super) fn of(prepared: &Prepared, revision: Option<&Recorded>) -> Self {
+    pub(crate) fn of(prepared: &Prepared, revision: Option<&Recorded>) -> Self {
         let number = revision.map(|revision| revision.number);
         let before = number.and_then(|number| prepared.survey.history.good_before(number));
         Self { revision: number, before: before.map(|before| before.number) }
     }
 
     /// Nothing was changed.
-    pub(super) const fn nothing() -> Self {
+    pub(crate) const fn nothing() -> Self {
         Self { revision: None, before: None }
     }
 
@@ -38,7 +38,7 @@ impl Undo {
 }
 
 /// `1 created, 1 configured, 9 unchanged`.
-pub(super) fn counts(applied: &[Applied]) -> String {
+pub(crate) fn counts(applied: &[Applied]) -> String {
     let words = [Action::Created, Action::Configured, Action::Unchanged, Action::Pruned].map(|action| {
         let count = applied.iter().filter(|applied| applied.action == action).count();
         (count > 0).then(|| format!("{count} {}", action.word()))
@@ -47,7 +47,7 @@ pub(super) fn counts(applied: &[Applied]) -> String {
 }
 
 /// The last word, with what to type next.
-pub(super) fn finished(applied: &[Applied], message: String, undo: Undo) -> Finished {
+pub(crate) fn finished(applied: &[Applied], message: String, undo: Undo) -> Finished {
     let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
     let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
     if changed {
@@ -57,11 +57,11 @@ pub(super) fn finished(applied: &[Applied], message: String, undo: Undo) -> Fini
 }
 
 /// The same where the rollout was waited for: how the application was found.
-pub(super) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
+pub(crate) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
     let Arrival { place, seeded, room } = arrival;
     // No sandbox comes of a pod in which nothing listens.
     let mut notes: Vec<String> =
-        (place != Where::Target).then(|| room::words(room.as_ref())).into_iter().collect();
+        (place != Where::Target).then(|| sandbox_capacity::words(room.as_ref())).into_iter().collect();
     notes.extend(seeded.note);
     let sandboxes = room.map(|room| room.sandboxes);
     Finished { url: place.into_url(), sandboxes, model: seeded.model, notes, ..finished }
@@ -69,8 +69,8 @@ pub(super) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
 
 /// How the application was found after a rollout.
 #[derive(Debug, Clone)]
-pub(super) struct Arrival {
-    pub(super) place: Where,
-    pub(super) seeded: Seeded,
-    pub(super) room: Option<Room>,
+pub(crate) struct Arrival {
+    pub(crate) place: Where,
+    pub(crate) seeded: Seeded,
+    pub(crate) room: Option<Room>,
 }

@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::session::Session;
 use crate::cluster::rollout::follow::{self, Ending, Rollout};
 use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase, Progress};
+use crate::session::cluster_session::Session;
 use crate::settings::Settings;
 use crate::status::{Finding, Tolerance, Verdict, judge};
 
 /// The patience that the configuration asks for.
-pub(super) fn tolerance(settings: &Settings, begun: Timestamp) -> Tolerance {
+pub(crate) fn tolerance(settings: &Settings, begun: Timestamp) -> Tolerance {
     let tolerate = &settings.deploy.tolerate;
     Tolerance {
         unschedulable: tolerate.unschedulable.as_std(),
@@ -23,7 +23,7 @@ pub(super) fn tolerance(settings: &Settings, begun: Timestamp) -> Tolerance {
 }
 
 /// Whether this run changed nothing of a set that is not as it should be: what is wrong with it happened before.
-pub(super) fn is_standing_still(session: &Session, rollout: &Rollout) -> bool {
+pub(crate) fn is_standing_still(session: &Session, rollout: &Rollout) -> bool {
     let now = session.connection.api.wire().server_time();
     rollout.expected.iter().all(|expected| !expected.changed)
         && judge(&rollout.world, &rollout.expected, &rollout.tolerance, now).verdict != Verdict::Ready
@@ -33,7 +33,7 @@ pub(super) fn is_standing_still(session: &Session, rollout: &Rollout) -> bool {
 ///
 /// # Errors
 /// Exit 9 with the cause where it cannot be, exit 10 where the time is over.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     session: &Session,
     live: &mut LiveSet,
     rollout: &mut Rollout,
@@ -65,7 +65,7 @@ fn rollout_failed(findings: &[Finding], rollout: &Rollout, settings: &Settings) 
 }
 
 /// The error that findings are, the root cause first: what, where, why.
-pub(super) fn explained(findings: &[Finding]) -> Error {
+pub(crate) fn explained(findings: &[Finding]) -> Error {
     let Some(first) = findings.first() else {
         return Error::internal("the rollout failed without a finding");
     };

@@ -1,6 +1,6 @@
 //! The part of `deploy` and `rollback` that says what another release of the application brings with it.
 
-use super::preflight::Prepared;
+use super::prepare::Prepared;
 use crate::catalogue::Id;
 use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
@@ -8,7 +8,7 @@ use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Side};
 
 /// Says it before anything is changed.
-pub(super) async fn tell(prepared: &Prepared, events: &Events) {
+pub(crate) async fn tell(prepared: &Prepared, events: &Events) {
     let Some(change) = change(prepared) else { return };
     let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
     events.warn(id, change.words()).await;

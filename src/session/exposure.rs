@@ -9,7 +9,7 @@ use crate::settings::handsctl::{Expose, Ingress};
 
 /// Where the application can be reached, by what was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// At a URL.
     Door {
         /// The URL, and how this computer gets there.
@@ -22,7 +22,7 @@ pub(super) enum Place {
 }
 
 /// `local`: the ports of the local cluster, where it is one that handsctl made of containers.
-pub(super) fn of(settings: &Settings, local: Option<Ports>) -> Place {
+pub(crate) fn of(settings: &Settings, local: Option<Ports>) -> Place {
     let deploy = &settings.deploy;
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
         let door = Door { url: format!("https://{}/", deploy.host), local: None };
@@ -53,7 +53,7 @@ fn reachable(address: IpAddr) -> IpAddr {
 }
 
 /// Whether every browser takes the name for this computer without asking (RFC 6761, section 6.3).
-pub(super) fn is_localhost(host: &str) -> bool {
+pub(crate) fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 

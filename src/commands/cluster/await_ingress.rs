@@ -1,16 +1,16 @@
 //! The part of `cluster up` that makes the ingress controller, and waits until Ingresses can be sent.
 
-use super::up::Standing;
+use super::ready_cluster::Standing;
 use crate::catalogue::Id;
 use crate::cluster::nodes::ingress_controller;
 use crate::cluster::rollout::follow::Ending;
 use crate::cluster::rollout::workloads::{self, Wanted};
-use crate::commands::rollout;
-use crate::commands::run::step;
+use crate::deploy::rollout;
 use crate::error::Result;
 use crate::event::Phase;
 use crate::plan::manifests::ingress_controller::Controller;
 use crate::provider::{Amount, Maker};
+use crate::session::step::step;
 use crate::settings::Settings;
 use crate::settings::handsctl::Ingress;
 

@@ -5,24 +5,24 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::catalogue::Id;
-use crate::cli::Global;
 use crate::cluster::client::connect::{self, Connection, Selection};
 use crate::cluster::client::context::{self, Consent, Intent};
 use crate::cluster::client::version::{self, Version};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::flags::Global;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
 /// Reads the configuration with everything that was typed.
-pub(super) fn load(global: &Global) -> Result<Loaded> {
+pub(crate) fn load(global: &Global) -> Result<Loaded> {
     crate::settings::read(&request(global), &environment(), Path::new("."))
 }
 
 /// The same for commands that look at no secret's value: none has to be there.
-pub(super) fn load_without_secrets(global: &Global) -> Result<Loaded> {
+pub(crate) fn load_without_secrets(global: &Global) -> Result<Loaded> {
     crate::settings::read_without_secrets(&request(global), &environment(), Path::new("."))
 }
 
@@ -41,7 +41,7 @@ fn environment() -> Vec<(String, String)> {
 }
 
 /// Tells what was read.
-pub(super) async fn tell(loaded: &Loaded, events: &Events) {
+pub(crate) async fn tell(loaded: &Loaded, events: &Events) {
     events.send(Event::Config { message: loaded.summary.clone() }).await;
     for warning in &loaded.warnings {
         let (id, message) = (warning.id, warning.message.clone());
@@ -52,23 +52,23 @@ pub(super) async fn tell(loaded: &Loaded, events: &Events) {
 }
 
 /// A connection to the chosen cluster, and the settings that fit it.
-pub(super) struct Session {
-    pub(super) settings: Settings,
-    pub(super) connection: Connection,
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) connection: Connection,
     /// Where the ingress is reached, if the cluster is one that handsctl made of containers.
-    pub(super) local: Option<Ports>,
+    pub(crate) local: Option<Ports>,
 }
 
 impl Session {
     /// Chooses the cluster for a command that only reads.
-    pub(super) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
+    pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
         let environment = Environment::read()?;
         let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
         Ok(Self::new(&environment, loaded.settings, connection))
     }
 
     /// Chooses the cluster for a command that changes something, and makes sure that it is meant.
-    pub(super) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
+    pub(crate) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
         let environment = Environment::read()?;
         let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
         let intent = Intent {
@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// For a cluster that was just made or found by `cluster up`.
-    pub(super) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Self {
+    pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Self {
         let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
         let made = provider::made_context(environment, name);
@@ -94,12 +94,12 @@ impl Session {
     }
 
     /// The set that the settings name.
-    pub(super) fn set(&self) -> ApplySet {
+    pub(crate) fn set(&self) -> ApplySet {
         crate::plan::set_of(&self.settings)
     }
 
     /// `openhands → kwok-local-hands / openhands`.
-    pub(super) fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         let (deploy, choice) = (&self.settings.deploy, &self.connection.choice);
         format!(
             "{} → {} / {}  ({}, from {})",
@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// The server's version: the first request of every command, so its failure says what is wrong.
-    pub(super) async fn server_version(&self) -> Result<Version> {
+    pub(crate) async fn server_version(&self) -> Result<Version> {
         version::of_server(&self.connection.api).await.map_err(|fault| {
             let context = &self.connection.choice.context;
             let error = fault.explain(&format!("cannot reach the cluster of context `{context}`"));
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Tells what went over the wire, for `-v`.
-    pub(super) async fn tell_wire(&self, events: &Events) {
+    pub(crate) async fn tell_wire(&self, events: &Events) {
         let totals = self.connection.api.wire().totals();
         let slowest =
             totals.slowest.map_or_else(String::new, |(took, call)| format!("{call} {} ms", took.as_millis()));
@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// Adds what the kubeconfig knows to an error of authentication.
-    pub(super) fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         self.connection.with_expiry(error, Timestamp::now())
     }
 }

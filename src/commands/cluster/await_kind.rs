@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::up::Standing;
+use super::ready_cluster::Standing;
 use crate::cluster::nodes::readiness::{Ground, Patience};
 use crate::cluster::rollout::follow::Ending;
 use crate::cluster::rollout::workloads::{self, Wanted};
-use crate::commands::rollout;
-use crate::commands::run::step;
+use crate::deploy::rollout;
 use crate::error::Result;
 use crate::event::Phase;
 use crate::object::kind::DEPLOYMENT;
 use crate::provider::Started;
+use crate::session::step::step;
 
 /// Where the cluster's own services are.
 const SYSTEM: &str = "kube-system";

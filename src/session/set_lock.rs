@@ -20,7 +20,7 @@ const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
 
 /// What has to be given back when the command ends.
 #[derive(Clone, Default)]
-pub(super) struct Held(Arc<Mutex<Lockable>>);
+pub(crate) struct Held(Arc<Mutex<Lockable>>);
 
 /// How far a command is with the lock.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Held {
     }
 
     /// Gives back what is held. A server that does not answer is not waited for: the Lease expires by itself.
-    pub(super) async fn release(&self, events: &Events) {
+    pub(crate) async fn release(&self, events: &Events) {
         let release = async {
             match self.is_now(Lockable::Free) {
                 Lockable::Free => Ok(()),
@@ -62,7 +62,7 @@ impl Held {
 ///
 /// # Errors
 /// Exit 13 where another run holds the lock, or has taken it meanwhile; else those of the work.
-pub(super) async fn under_lock<T>(
+pub(crate) async fn under_lock<T>(
     api: &Api,
     set: &ApplySet,
     held: &Held,
@@ -91,7 +91,7 @@ pub(super) async fn under_lock<T>(
 }
 
 /// `ana@laptop`, as revisions name who made them.
-pub(super) fn person() -> String {
+pub(crate) fn person() -> String {
     this_process().person()
 }
 

@@ -1,14 +1,14 @@
 //! The part of `deploy` that says how many sandboxes fit, and whether their image is where they will run.
 
-use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity::{self, Seen};
 use crate::event::Events;
 use crate::plan::checks::sandbox_capacity::{Room, Sandbox};
 use crate::provider::{self, Environment};
+use crate::session::cluster_session::Session;
 
 /// Looks at the nodes; None where this account may not, or where they are too many.
-pub(super) async fn look(session: &Session, events: &Events) -> Option<Room> {
+pub(crate) async fn look(session: &Session, events: &Events) -> Option<Room> {
     let Seen { nodes, pods } = capacity::look(&session.connection.api).await;
     let nodes = nodes?;
     let sandbox = Sandbox::of(&session.settings);
@@ -40,7 +40,7 @@ async fn those_that_have(session: &Session, image: &str) -> Vec<String> {
 }
 
 /// `room for 4 sandboxes of 250m cpu, 1Gi`.
-pub(super) fn words(room: Option<&Room>) -> String {
+pub(crate) fn words(room: Option<&Room>) -> String {
     let Some(room) = room else {
         return "how many sandboxes fit is not known: nodes and pods of the cluster cannot all be listed"
             .to_owned();

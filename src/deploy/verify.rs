@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::place::{self, Place};
-use super::session::Session;
 use crate::catalogue::Id;
-use crate::cli::Probe;
 use crate::cluster::app::client::Application;
 use crate::cluster::app::probe::{self, Answer};
 use crate::cluster::app::url_probe::{self, Door, Opened};
@@ -13,6 +10,9 @@ use crate::cluster::rollout::follow::Rollout;
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
+use crate::flags::Probe;
+use crate::session::cluster_session::Session;
+use crate::session::exposure::{self, Place};
 use crate::settings::AppVersion;
 use crate::settings::handsctl::Profile;
 
@@ -21,7 +21,7 @@ const OPENING: Duration = Duration::from_secs(20);
 
 /// Where the application answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Where {
+pub(crate) enum Where {
     /// Nowhere: it is the pod of profile `dev`, in which nothing listens.
     Target,
     /// Nowhere: its node is simulated.
@@ -38,7 +38,7 @@ pub(super) enum Where {
 
 impl Where {
     /// The URL, where there is one.
-    pub(super) fn into_url(self) -> Option<String> {
+    pub(crate) fn into_url(self) -> Option<String> {
         match self {
             Where::At(url) | Where::Unseen(url) | Where::Unasked(url) => Some(url),
             Where::Target | Where::Simulated | Where::Inside => None,
@@ -46,7 +46,7 @@ impl Where {
     }
 
     /// What the last line says.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Where::Target => {
                 "ubuntu-dev is ready; handsctl dev -- COMMAND runs a command of this computer as if in it"
@@ -67,17 +67,17 @@ impl Where {
 
 /// What came of asking.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) place: Where,
+pub(crate) struct Asked {
+    pub(crate) place: Where,
     /// Who can be asked more; None: nobody runs, or nobody may ask.
-    pub(super) application: Option<Application>,
+    pub(crate) application: Option<Application>,
 }
 
 /// Asks `/alive` and the version's configuration, then the URL.
 ///
 /// # Errors
 /// Exit 9 where the pod is ready and the application does not answer, or not at a URL that handsctl made.
-pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Asked> {
+pub(crate) async fn ask(session: &Session, rollout: &Rollout, when: Probe, events: &Events) -> Result<Asked> {
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
     if deploy.profile == Profile::Dev {
@@ -93,7 +93,7 @@ pub(super) async fn ask(session: &Session, rollout: &Rollout, when: Probe, event
         events.step(Phase::Probe, "probe", Progress::Skipped, "simulated nodes: no container runs").await;
         return Ok(Asked { place: Where::Simulated, application: None });
     }
-    let place = place::of(&session.settings, session.local);
+    let place = exposure::of(&session.settings, session.local);
     let unasked = |application| {
         let place = match &place {
             _ if simulated => Where::Simulated,
@@ -187,7 +187,7 @@ async fn outside(
 /// A local cluster answers under any name; a browser has to find it under this one.
 async fn warn_of_name(session: &Session, door: &Door, events: &Events) {
     let host = session.settings.deploy.host.as_str();
-    let Some(local) = door.local.filter(|_| !place::is_localhost(host)) else { return };
+    let Some(local) = door.local.filter(|_| !exposure::is_localhost(host)) else { return };
     let found = tokio::net::lookup_host((host, local.port())).await;
     if found.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
         return;

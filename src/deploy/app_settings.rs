@@ -5,13 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::app::client::{Application, Question, Reply, Silence};
 use crate::cluster::client::api::Api;
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, KEY, Lack, Seed};
+use crate::session::cluster_session::Session;
 use crate::settings::secrets::value::{Redacted, SecretSource};
 
 /// The application's own settings.
@@ -23,15 +23,15 @@ const STEP: &str = "settings";
 
 /// What is known of the application's model.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seeded {
+pub(crate) struct Seeded {
     /// The model that it uses.
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     /// What people have to know.
-    pub(super) note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// Gives the application what it lacks. That it could not be given is a warning: it runs, and has a page of its own for it.
-pub(super) async fn seed(session: &Session, application: &Application, events: &Events) -> Seeded {
+pub(crate) async fn seed(session: &Session, application: &Application, events: &Events) -> Seeded {
     let talk = Talk { session, application, session_key: session_key(session) };
     let seed = Seed::of(&session.settings);
     events.begin(Phase::Settings, STEP, "").await;

@@ -1,16 +1,16 @@
 //! Whether a command would stop an application that deletes a conversation's volume when it stops.
 
-use super::session::Session;
 use crate::catalogue::Id;
 use crate::cluster::teardown;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::CLAIM;
+use crate::session::cluster_session::Session;
 
 /// Refuses to stop it while there is such a volume.
 ///
 /// # Errors
 /// Exit 2 with the volumes' names.
-pub(super) async fn refuse(session: &Session, hint: &str) -> Result<()> {
+pub(crate) async fn refuse(session: &Session, hint: &str) -> Result<()> {
     let runtime = session.settings.runtime_namespace();
     let mut claims = teardown::sandboxes(&session.connection.api, runtime).await?;
     claims.retain(|id| id.kind == CLAIM.kind);

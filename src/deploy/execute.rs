@@ -2,13 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::outcome::{Arrival, Undo, arrived, counts, finished};
-use super::preflight::Prepared;
-use super::run::{Deadline, step};
-use super::seed::{self, Seeded};
-use super::session::Session;
-use super::{lock, probe, rollout, room};
-use crate::cli::RolloutArgs;
+use super::app_settings::{self, Seeded};
+use super::prepare::Prepared;
+use super::summary::{Arrival, Undo, arrived, counts, finished};
+use super::{rollout, sandbox_capacity, verify};
 use crate::cluster::apply::applied::{Applied, Mode};
 use crate::cluster::apply::inventory::{self, Extent};
 use crate::cluster::apply::revisions::{self, Recorded};
@@ -18,23 +15,27 @@ use crate::cluster::rollout::follow::Rollout;
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
+use crate::flags::RolloutArgs;
 use crate::object::ObjectId;
 use crate::plan::inventory::revision::{Content, Outcome};
+use crate::session::cluster_session::Session;
+use crate::session::set_lock;
+use crate::session::step::{Deadline, step};
 use crate::settings::handsctl::Profile;
 
 /// A run through the set: apply, follow, prune.
 #[derive(Clone, Copy)]
-pub(super) struct Course<'a> {
-    pub(super) session: &'a Session,
-    pub(super) arguments: &'a RolloutArgs,
+pub(crate) struct Course<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) arguments: &'a RolloutArgs,
     /// When it began, on the server's clock.
-    pub(super) begun: Timestamp,
-    pub(super) deadline: Deadline,
-    pub(super) events: &'a Events,
+    pub(crate) begun: Timestamp,
+    pub(crate) deadline: Deadline,
+    pub(crate) events: &'a Events,
     /// Whether anything has to be written: then the lock is held, and only then.
-    pub(super) writes: bool,
+    pub(crate) writes: bool,
     /// Whether a rollout that fails may be undone.
-    pub(super) recovers: bool,
+    pub(crate) recovers: bool,
 }
 
 impl Course<'_> {
@@ -42,7 +43,7 @@ impl Course<'_> {
     ///
     /// # Errors
     /// Whatever stops it; a revision that failed is marked before.
-    pub(super) async fn run(&self, prepared: &mut Prepared) -> Result<Finished> {
+    pub(crate) async fn run(&self, prepared: &mut Prepared) -> Result<Finished> {
         let mut revision = prepared.present().map(|present| Recorded::existing(&prepared.set, present));
         let outcome = self.change(prepared, &mut revision).await;
         // A set that worked and was not changed now is no failed revision.
@@ -116,7 +117,7 @@ impl Course<'_> {
         let Some(mut present) = present else {
             let content = Content::of(&prepared.plan, prepared.note.clone());
             let history = &prepared.survey.history;
-            return revisions::record(api, set, history, &content, &lock::person(), self.events).await;
+            return revisions::record(api, set, history, &content, &set_lock::person(), self.events).await;
         };
         if prepared.sends() {
             revisions::mark(api, &mut present, Outcome::Applying).await?;
@@ -147,12 +148,12 @@ impl Course<'_> {
     /// Finds the application, and gives it what it lacks.
     async fn arrive(&self, prepared: &Prepared, rollout: &Rollout) -> Result<Arrival> {
         let (session, events) = (self.session, self.events);
-        let asked = probe::ask(session, rollout, self.arguments.probe, events);
+        let asked = verify::ask(session, rollout, self.arguments.probe, events);
         let room = async {
             if session.settings.deploy.profile == Profile::Dev {
                 None
             } else {
-                room::look(session, events).await
+                sandbox_capacity::look(session, events).await
             }
         };
         let (asked, room) = tokio::join!(asked, room);
@@ -160,7 +161,7 @@ impl Course<'_> {
         // What is brought back has the settings that it had.
         let seeded = match &asked.application {
             Some(application) if prepared.is_of_configuration() => {
-                seed::seed(session, application, events).await
+                app_settings::seed(session, application, events).await
             }
             _ => Seeded::default(),
         };

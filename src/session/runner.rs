@@ -5,38 +5,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
 
-use super::classified;
-use super::lock::Held;
+use super::output::into_error;
+use super::set_lock::Held;
+use super::step::Deadline;
 use crate::catalogue::Id;
-use crate::cli::{Format, Global};
 use crate::error::{Error, Kind};
-use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::event::{Event, Events, Finished, Phase};
+use crate::flags::{Format, Global};
 use crate::report::{EventsTarget, Output, Reported, Reporter, Streams};
 
 /// A wait that knows what it waits for ends by itself at the deadline and says so; what does not is ended then.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// The end of a command's time, and how much that was.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    pub(super) at: Instant,
-    pub(super) total: Duration,
-}
-
-impl Deadline {
-    pub(super) fn after(total: Duration) -> Self {
-        Self { at: Instant::now() + total, total }
-    }
-}
 
 /// Runs `work` while the reporter writes what it tells, and gives back what it held. The first event is always `started` and the last one
 /// `finished`, also after a failure or a signal; the exit code is the command's.
 ///
 /// # Errors
 /// Only where the reporter cannot begin; a failure of the work has been reported.
-pub(super) async fn run<W, F>(
+pub(crate) async fn run<W, F>(
     global: &Global,
     command: &str,
     format: Option<Format>,
@@ -50,7 +37,7 @@ where
 {
     // Before anything is asked or sent: from here on a signal has its last word.
     let signals = Signals::listen();
-    let output = super::output(format);
+    let output = super::output::output_form(format);
     let target = global.events.as_ref().map(|path| match path.to_str() {
         Some("-") => EventsTarget::Stdout,
         _ => EventsTarget::File(path.clone()),
@@ -62,7 +49,7 @@ where
     events.send(Event::Started { command: command.to_owned(), target: String::new() }).await;
     let held = Held::default();
     let outcome = tokio::select! {
-        outcome = work(events.clone(), held.clone()) => outcome.map_err(classified),
+        outcome = work(events.clone(), held.clone()) => outcome.map_err(into_error),
         error = signals.interrupted() => Err(error),
         () = tokio::time::sleep_until(deadline.at + LAST_WORDS) => Err(too_late(deadline.total)),
     };
@@ -90,29 +77,6 @@ where
         streams.error(&with_progress(error, &told), output);
     }
     Ok(exit)
-}
-
-/// A step that begins, works, and ends well or badly.
-///
-/// # Errors
-/// Those of the work.
-pub(super) async fn step<T>(
-    events: &Events,
-    phase: Phase,
-    name: &str,
-    work: impl Future<Output = crate::error::Result<(T, String)>>,
-) -> crate::error::Result<T> {
-    events.begin(phase, name, "").await;
-    match work.await {
-        Ok((value, message)) => {
-            events.done(phase, name, message).await;
-            Ok(value)
-        }
-        Err(error) => {
-            events.step(phase, name, Progress::Failed, "").await;
-            Err(error)
-        }
-    }
 }
 
 /// The signals that end a command, listened to from now on.

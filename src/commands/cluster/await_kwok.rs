@@ -1,11 +1,11 @@
 //! The part of `cluster up` that makes a bare control plane a cluster: simulated nodes, a storage class.
 
-use super::up::Standing;
+use super::ready_cluster::Standing;
 use crate::cluster::nodes::kwok_nodes;
-use crate::commands::run::step;
 use crate::error::Result;
 use crate::event::Phase;
 use crate::provider::kwok::objects;
+use crate::session::step::step;
 
 /// Makes the nodes and waits until they are ready.
 pub(super) async fn await_ready(standing: &Standing<'_>) -> Result<()> {
