@@ -9,13 +9,14 @@
 //! | `v` | version of this schema: 1; fields may be added under the same version |
 //! | `seq` | 1, 2, 3 … without gaps |
 //! | `ts` | time of the event, RFC 3339 in UTC |
-//! | `type` | `started config step planned object pruned rollout finding probe waiting warning wire finished` |
+//! | `type` | `started target config step planned object pruned rollout finding probe waiting warning wire finished` |
 //!
 //! and always all the fields of its type; `null` stands where there is no value.
 //!
 //! | type | fields | what it tells |
 //! |---|---|---|
-//! | `started` | `command message` | always the first line, without a message; then each part of the command and what it works on |
+//! | `started` | `command` | always the first line, and only there |
+//! | `target` | `command target` | a part of the command begins: what it works on |
 //! | `config` | `phase message` | the configuration was read |
 //! | `step` | `phase name action message` | a named part of the work begins or ends |
 //! | `planned` | `phase object` | one per object that will be applied or deleted, before anything of it is sent |
@@ -158,12 +159,17 @@ impl Progress {
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Which command runs: the first event, before anything is known of what it works on. Again, with its target, when
-    /// a part of it begins.
+    /// The command that was typed: the first event, sent once, before the cluster is chosen.
     Started {
         /// `deploy`, `cluster up`.
         command: String,
-        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`; empty the first time.
+    },
+    /// A part of the command begins, and what it works on is known. `up` has two parts, and a rollout that is undone
+    /// has a second one.
+    Target {
+        /// The part: `cluster`, `deploy`, `rollback`.
+        command: String,
+        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`.
         target: String,
     },
     /// The configuration was read.
@@ -282,6 +288,7 @@ impl Event {
     pub const fn word(&self) -> &'static str {
         match self {
             Event::Started { .. } => "started",
+            Event::Target { .. } => "target",
             Event::Config { .. } => "config",
             Event::Step { .. } => "step",
             Event::Planned { .. } => "planned",
@@ -374,6 +381,11 @@ impl Events {
         if self.0.send(Message::Echo(sender)).await.is_ok() {
             let _reporter_is_gone = receiver.await;
         }
+    }
+
+    /// A part of the command begins: what it works on.
+    pub async fn target(&self, command: impl Into<String>, target: impl Into<String>) {
+        self.send(Event::Target { command: command.into(), target: target.into() }).await;
     }
 
     /// A step begins.

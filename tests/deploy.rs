@@ -86,7 +86,8 @@ fn only(names: &BTreeSet<String>, prefix: &str) -> String {
 /// The events of a stream, checked against the schema above `src/event.rs`.
 fn events(text: &str) -> Vec<Value> {
     let fields: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("started", ["command", "message"].as_slice()),
+        ("started", ["command"].as_slice()),
+        ("target", &["command", "target"]),
         ("config", &["phase", "message"]),
         ("step", &["phase", "name", "action", "message"]),
         ("planned", &["phase", "object"]),
@@ -115,7 +116,9 @@ fn events(text: &str) -> Vec<Value> {
     }
     let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!((types.first(), types.last()), (Some(&"started"), Some(&"finished")), "{types:?}");
-    assert_eq!(types.iter().filter(|word| **word == "finished").count(), 1, "{types:?}");
+    for once in ["started", "finished"] {
+        assert_eq!(types.iter().filter(|word| **word == once).count(), 1, "{types:?}");
+    }
     events
 }
 

@@ -106,7 +106,7 @@ pub(super) async fn deploy(
 ) -> Result<Finished> {
     let command =
         if dry.is_some() { format!("{} (dry run)", target.command) } else { target.command.to_owned() };
-    events.send(Event::Started { command, target: session.target() }).await;
+    events.target(command, session.target()).await;
     let mut prepared =
         step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
     version_change::tell(&prepared, events).await;

@@ -12,7 +12,7 @@ use crate::cluster::watch::observed_set::{self, LiveSet};
 use crate::deploy::verify::{self, Where};
 use crate::deploy::{conversation_guard, rollout, summary};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events, Finished, Phase};
+use crate::event::{Events, Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::stop_signal;
@@ -54,7 +54,7 @@ async fn restart(
     held: &Held,
     events: &Events,
 ) -> Result<Finished> {
-    events.send(Event::Started { command: "restart".to_owned(), target: session.target() }).await;
+    events.target("restart", session.target()).await;
     let api = &session.connection.api;
     let set = session.set();
     let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;

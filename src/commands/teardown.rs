@@ -13,7 +13,7 @@ use crate::cluster::client::discovery;
 use crate::cluster::teardown::{self, Options, Removed};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Action, Event, Events, Finished, Phase};
+use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::{Format, Global, duration};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -55,7 +55,7 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         let session = Session::to_change(global, loaded, streams).await?;
         // Before anything is drawn: a block would be drawn over the question.
         confirm(global, arguments, &session, streams).await?;
-        events.send(Event::Started { command: "teardown".to_owned(), target: session.target() }).await;
+        events.target("teardown", session.target()).await;
         let outcome = teardown(&session, arguments, deadline, &held, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)

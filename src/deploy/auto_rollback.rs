@@ -6,7 +6,6 @@ use super::prepare::{Prepared, Wanted};
 use super::version_change;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::event::Event;
 use crate::settings::Settings;
 use crate::settings::handsctl::{RollbackOnFailure, Strategy};
 
@@ -42,7 +41,7 @@ pub(crate) async fn bring_back(
     let begun = std::time::Instant::now();
     let mut failed = None;
     let target = format!("to revision {number}, because {}", failure.message());
-    course.events.send(Event::Started { command: "rollback".to_owned(), target }).await;
+    course.events.target("rollback", target).await;
     let outcome = match prepared.turn_to(Wanted::Revision(Some(number)), session).await {
         Ok(()) => {
             version_change::tell(prepared, course.events).await;

@@ -137,7 +137,6 @@ impl Reporter {
         self.write_json(event, now);
         match &mut self.screen {
             Screen::Silent => {}
-            _ if is_bare(event) => {}
             Screen::Lines(line) => self.streams.err(&line.event(event, now)),
             Screen::Bars { human, bars } => {
                 let text = human.event(event, now);
@@ -241,11 +240,6 @@ impl EventsPipe {
             },
         }
     }
-}
-
-/// Whoever typed the command knows its name: there is something to say once its target is known.
-fn is_bare(event: &Event) -> bool {
-    matches!(event, Event::Started { target, .. } if target.is_empty())
 }
 
 fn append(path: &std::path::Path, text: &str) -> Result<()> {

@@ -45,9 +45,9 @@ fn rollout(ready: bool, message: &str) -> Event {
     Event::Rollout { object: deployment(), ready, message: message.into() }
 }
 
-fn started(command: &str) -> Event {
+fn target(command: &str) -> Event {
     let target = "openhands → kwok-local-hands / openhands".into();
-    Event::Started { command: command.into(), target }
+    Event::Target { command: command.into(), target }
 }
 
 pub(super) fn image_missing() -> Finding {
@@ -90,9 +90,10 @@ pub(super) fn deploy() -> Scenario {
         diagnostic: None,
     };
     vec![
+        (0, Event::Started { command: "deploy".into() }),
         (0, Event::Config { message: "config.toml  (12 keys set, 1 warning)".into() }),
         (1, literal_secret()),
-        (3, started("deploy")),
+        (3, target("deploy")),
         (4, step(Phase::Preflight, "preflight", Progress::Begun, "")),
         (5, plain),
         (110, step(Phase::Preflight, "preflight", Progress::Done, "api v1.34.4, 4 objects, rights ok")),
@@ -153,11 +154,12 @@ fn finished() -> Finished {
 pub(super) fn up_with_a_bad_image() -> Scenario {
     let id = Some(Id::ImageNotFound);
     vec![
-        (0, started("cluster up")),
+        (0, Event::Started { command: "up".into() }),
+        (0, target("cluster")),
         (1, step(Phase::Cluster, "control plane", Progress::Begun, "building etcd")),
         (2_000, step(Phase::Cluster, "control plane", Progress::Begun, "building kubectl")),
         (24_000, step(Phase::Cluster, "control plane", Progress::Done, "v1.34.4")),
-        (24_001, started("deploy")),
+        (24_001, target("deploy")),
         (24_002, step(Phase::Track, "rollout", Progress::Begun, "")),
         (26_000, Event::Finding(Box::new(image_missing()))),
         (26_001, Event::Finding(Box::new(image_missing()))),

@@ -33,7 +33,8 @@ impl Reported {
     /// Adds an event.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
-            Event::Started { command, target } => {
+            Event::Started { command } => self.command.clone_from(command),
+            Event::Target { command, target } => {
                 self.command.clone_from(command);
                 self.target.clone_from(target);
             }

@@ -45,8 +45,7 @@ where
     let reporter = Reporter::new(streams.clone(), target.as_ref(), output, Timestamp::now)?;
     let (events, receiver) = Events::channel();
     let reporting = tokio::spawn(reporter.run(receiver));
-    // What it works on is known later, where it is known at all.
-    events.send(Event::Started { command: command.to_owned(), target: String::new() }).await;
+    events.send(Event::Started { command: command.to_owned() }).await;
     let held = Held::default();
     let outcome = tokio::select! {
         outcome = work(events.clone(), held.clone()) => outcome.map_err(into_error),

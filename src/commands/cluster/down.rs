@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::event::{Event, Finished};
+use crate::event::Finished;
 use crate::flags::{Global, duration};
 use crate::provider::{self, Condition, Environment, Removed};
 use crate::report::Streams;
@@ -57,7 +57,7 @@ pub(crate) async fn run(
         let question = format!("Delete cluster {name} with everything in it?");
         confirm::question(global, streams, &question, "cluster down").await?;
         let target = format!("{} · {name}", found.details.maker().word());
-        events.send(Event::Started { command: "cluster down".to_owned(), target }).await;
+        events.target("cluster down", target).await;
         let explicit = global.kubeconfig.as_deref();
         let removed = provider::down(&environment, cluster.provider, name, explicit, &events).await?;
         let message = match removed {

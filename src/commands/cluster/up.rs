@@ -10,7 +10,7 @@ use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection};
 use crate::cluster::client::version;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events, Finished};
+use crate::event::{Events, Finished};
 use crate::flags::{Global, duration};
 use crate::provider::{self, Amount, Choice, Environment, Load, Maker, Options, Ports, Wanted};
 use crate::report::Streams;
@@ -72,7 +72,7 @@ pub(in crate::commands) async fn bring_up(
     };
     refuse_other_context(global, cluster, &maker.context(name))?;
     let target = format!("{} · {name}", maker.word());
-    events.send(Event::Started { command: "cluster".to_owned(), target }).await;
+    events.target("cluster", target).await;
     if let Some(reason) = reason {
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
     }

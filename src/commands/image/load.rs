@@ -7,7 +7,7 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity;
 use crate::error::{Error, Kind};
-use crate::event::{Event, Events, Finished};
+use crate::event::{Events, Finished};
 use crate::flags::{Global, ImageArgs};
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
@@ -43,7 +43,7 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
         let session = Session::to_change(global, loaded, streams).await?;
         let context = &session.connection.choice.context;
         let target = format!("nodes of {context}");
-        events.send(Event::Started { command: "image load".to_owned(), target }).await;
+        events.target("image load", target).await;
         let cluster = provider::kind_cluster(context).ok_or_else(|| no_kind_cluster(context))?;
         let (images, needed) = wanted(&arguments.images.images, &session.settings);
         let environment = Environment::read()?;

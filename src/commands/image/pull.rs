@@ -11,7 +11,7 @@ use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
 use crate::deploy::rollout;
 use crate::error::{Error, Result};
-use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::event::{Events, Finished, Phase, Progress};
 use crate::flags::{Global, ImageArgs};
 use crate::plan::manifests::image_pull_pod::{Fate, Pull, Source, source_of, sources};
 use crate::report::Streams;
@@ -45,7 +45,7 @@ pub(crate) async fn run(global: &Global, arguments: &ImagePullArgs, streams: &St
         cluster_session::tell(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let target = format!("nodes of {}", session.connection.choice.context);
-        events.send(Event::Started { command: "image pull".to_owned(), target }).await;
+        events.target("image pull", target).await;
         let outcome = pull_everywhere(&session, &arguments.images.images, deadline, &events).await;
         session.tell_wire(&events).await;
         Ok(outcome.map_err(|error| session.explain(error))?)

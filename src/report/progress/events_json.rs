@@ -47,7 +47,10 @@ struct Line<'a> {
 enum Body<'a> {
     Started {
         command: &'a str,
-        message: &'a str,
+    },
+    Target {
+        command: &'a str,
+        target: &'a str,
     },
     Config {
         phase: &'static str,
@@ -119,7 +122,8 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             let planned = |object| Body::Planned { phase: phase.word(), object: ObjectRef::of(object) };
             return objects.iter().map(planned).collect();
         }
-        Event::Started { command, target } => Body::Started { command, message: target },
+        Event::Started { command } => Body::Started { command },
+        Event::Target { command, target } => Body::Target { command, target },
         Event::Config { message } => Body::Config { phase: Phase::Config.word(), message },
         Event::Step { phase, name, progress, message } => {
             Body::Step { phase: phase.word(), name, action: progress.word(), message }

@@ -41,7 +41,9 @@ impl Waiting {
     pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
         self.last = Some(now);
         match event {
-            Event::Started { .. } | Event::Finished(_) => *self = Self { last: Some(now), ..Self::default() },
+            Event::Started { .. } | Event::Target { .. } | Event::Finished(_) => {
+                *self = Self { last: Some(now), ..Self::default() }
+            }
             Event::Step { phase, name, progress, message } => {
                 self.step(*phase, name, *progress, message, now);
             }

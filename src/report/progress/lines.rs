@@ -85,7 +85,7 @@ impl Line {
 
     fn body(&mut self, event: &Event) -> Option<String> {
         match event {
-            Event::Started { command, target } => Some(line(command, target)),
+            Event::Target { command, target } => Some(line(command, target)),
             Event::Config { message } => Some(line("config", message)),
             Event::Step { phase, name, progress, message } => self.step(*phase, name, *progress, message),
             Event::Object { phase, object, action, message } => {
@@ -114,7 +114,9 @@ impl Line {
                 Some(line("wire", &format::wire(*requests, *bytes_in, *bytes_out, slowest)))
             }
             Event::Finished(finished) => Some(ending(finished)),
-            Event::Planned { .. } | Event::Wire { .. } | Event::Warning { .. } => None,
+            Event::Started { .. } | Event::Planned { .. } | Event::Wire { .. } | Event::Warning { .. } => {
+                None
+            }
         }
     }
 
@@ -182,7 +184,7 @@ impl Line {
         }
         let text = github::defuse(&text);
         match event {
-            Event::Started { command, target } => {
+            Event::Target { command, target } => {
                 let end = if std::mem::replace(&mut self.grouped, true) { END_GROUP } else { "" };
                 format!("{end}{}{text}", github::group(&format!("{command} {target}")))
             }

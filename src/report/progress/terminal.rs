@@ -73,7 +73,9 @@ impl Human {
     /// Takes in an event; what is returned stays on the screen, above the live block.
     pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> String {
         let text = match event {
-            Event::Started { command, target } => {
+            // Whoever typed the command knows its name.
+            Event::Started { .. } => String::new(),
+            Event::Target { command, target } => {
                 let finished = self.finish_section(None, now);
                 let label = self.look.paint.strong(&format::label(command));
                 self.section = Some(self.titled(&label, &one_line(target), now));
