@@ -7,7 +7,7 @@
 
 /// One row of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// What is printed in brackets: `HC4103`.
     pub code: &'static str,
     /// What happened, in a few words; lowercase, no full stop.
@@ -32,9 +32,9 @@ macro_rules! catalogue {
 
             /// The row of this id.
             #[must_use]
-            pub const fn entry(self) -> Entry {
+            pub const fn entry(self) -> CatalogueEntry {
                 match self {
-                    $(Id::$variant => Entry {
+                    $(Id::$variant => CatalogueEntry {
                         code: $code,
                         title: $title,
                         explanation: $explanation,

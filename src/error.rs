@@ -214,14 +214,14 @@ impl Error {
 
     /// The same after more has happened: what was said before does not hold any more.
     #[must_use]
-    pub fn instead_state(mut self, text: impl Into<String>) -> Self {
+    pub fn replace_state(mut self, text: impl Into<String>) -> Self {
         self.0.facts.retain(|fact| fact.label != STATE);
         self.state(text)
     }
 
     /// What is known of its cause, as text to be kept: id, message, causes, and the labelled lines but for the state.
     #[must_use]
-    pub fn account(&self) -> String {
+    pub fn evidence_text(&self) -> String {
         let mut lines = vec![format!("{}: {}", self.0.id, self.0.message)];
         lines.extend(self.causes().into_iter().map(|cause| format!("caused by: {cause}")));
         let facts = self.0.facts.iter().filter(|fact| fact.label != STATE);
@@ -231,7 +231,7 @@ impl Error {
 
     /// Adds the place in the configuration that decides it.
     #[must_use]
-    pub fn at(mut self, location: Option<Location>) -> Self {
+    pub fn at_config(mut self, location: Option<Location>) -> Self {
         self.0.location = location;
         self
     }

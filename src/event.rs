@@ -134,7 +134,7 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// The step began; a bar or spinner may be shown until it ends.
-    Begun,
+    Started,
     /// It ended well.
     Done,
     /// It was not needed or not possible, and that is no fault.
@@ -148,7 +148,7 @@ impl Progress {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Progress::Begun => "begun",
+            Progress::Started => "begun",
             Progress::Done => "done",
             Progress::Skipped => "skipped",
             Progress::Failed => "failed",
@@ -376,7 +376,7 @@ impl Events {
     }
 
     /// Waits until everything that was sent has been dealt with: before a question, for which the screen must be still.
-    pub async fn heard(&self) {
+    pub async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
         if self.0.send(Message::Echo(sender)).await.is_ok() {
             let _reporter_is_gone = receiver.await;
@@ -390,7 +390,7 @@ impl Events {
 
     /// A step begins.
     pub async fn begin(&self, phase: Phase, name: &str, message: impl Into<String>) {
-        self.step(phase, name, Progress::Begun, message).await;
+        self.step(phase, name, Progress::Started, message).await;
     }
 
     /// A step ended well.

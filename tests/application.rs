@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use handsctl::settings::{Manual, ValueForm};
+use handsctl::settings::{KeyReference, ValueForm};
 use serde_json::Value;
 
 use crate::bed::hermetic;
@@ -214,7 +214,7 @@ fn the_defaults_that_the_manual_names_are_the_applications() {
     }
     let home = tempfile::tempdir().unwrap();
     let (believed, _) = believed(home.path());
-    let manual = Manual::default();
+    let manual = KeyReference::default();
     let mut compared = 0;
     for key in manual.keys() {
         let path: Vec<&str> = key.split('.').collect();

@@ -1,7 +1,7 @@
 //! `config init`, `explain`, `schema`: the file to begin with, the manual, the schema; without a cluster.
 
 use handsctl::plan::{self, SecretNaming};
-use handsctl::settings::{Manual, Request, read_without_secrets};
+use handsctl::settings::{KeyReference, Request, read_without_secrets};
 use serde_json::Value;
 
 use crate::bed::hermetic;
@@ -62,7 +62,7 @@ fn rendered(text: &str) -> Vec<(String, Value)> {
     std::fs::write(home.path().join("config.toml"), text).unwrap();
     let loaded = read_without_secrets(&Request::default(), &[], home.path())
         .unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
-    let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[]).unwrap();
+    let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[]).unwrap();
     plan.members.into_iter().map(|member| (member.id.kind.to_ascii_lowercase(), member.manifest)).collect()
 }
 
@@ -113,7 +113,7 @@ fn a_key_changes_the_field_that_explain_names() {
         ("on_stop", "", "on_stop = \"clean\""),
         ("env", "", "env = { A = \"b\" }"),
     ];
-    let manual = Manual::default();
+    let manual = KeyReference::default();
     for (key, before, change) in changes {
         let article = manual.article(&["deploy", key]).unwrap();
         assert!(!article.fields.is_empty(), "deploy.{key} names no field");

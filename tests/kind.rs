@@ -676,7 +676,7 @@ fn a_making_that_was_killed_is_made_anew_and_two_clusters_answer_at_once() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     let status = second.handsctl(&["cluster", "status", "-o", "json"]).exits(12).json();
-    assert_eq!(status["condition"], "half-made", "{status}");
+    assert_eq!(status["condition"], "incomplete", "{status}");
 
     second.handsctl(&["up", "--timeout", "12m"]).exits(0).never_says("HC2041");
     for one in [site, &second] {

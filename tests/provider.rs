@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use handsctl::catalogue::Id;
 use handsctl::event::{Event, Events, Progress};
-use handsctl::provider::kwok::Simulated;
+use handsctl::provider::kwok::KwokDetails;
 use handsctl::provider::{
-    Choice, Component, Condition, Details, Environment, ExplicitFolder, LocalCluster, Maker, Options,
-    Removed, Started, Wanted, choose, down, made_context, status, up,
+    ClusterSpec, Component, Condition, Details, DownResult, Environment, ExplicitFolder, LocalCluster,
+    LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, made_context, status, up,
 };
 use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -37,11 +37,11 @@ impl Bed {
         self.folder.path().join("config")
     }
 
-    async fn up(&self, wanted: &Wanted) -> handsctl::error::Result<LocalCluster> {
-        up(&self.environment, Maker::Kwok, wanted, &Options::default(), &quiet()).await
+    async fn up(&self, wanted: &ClusterSpec) -> handsctl::error::Result<LocalCluster> {
+        up(&self.environment, LocalProvider::Kwok, wanted, &UpOptions::default(), &quiet()).await
     }
 
-    async fn down(&self, name: &str) -> Removed {
+    async fn down(&self, name: &str) -> DownResult {
         down(&self.environment, Provider::Kwok, name, None, &quiet()).await.unwrap()
     }
 
@@ -86,7 +86,7 @@ fn quiet() -> Events {
 }
 
 /// Nobody is waited for: of simulated clusters everything stands in files.
-fn look(environment: &Environment, name: &str) -> (Condition, Simulated) {
+fn look(environment: &Environment, name: &str) -> (Condition, KwokDetails) {
     let status = status(environment, Provider::Kwok, name).now_or_never().unwrap().unwrap();
     match status.details {
         Details::Kwok(details) => (status.condition, details),
@@ -94,8 +94,8 @@ fn look(environment: &Environment, name: &str) -> (Condition, Simulated) {
     }
 }
 
-fn wanted(name: &str) -> Wanted {
-    Wanted::named(name)
+fn wanted(name: &str) -> ClusterSpec {
+    ClusterSpec::named(name)
 }
 
 fn command_lines() -> Vec<String> {
@@ -148,7 +148,10 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let begin = Instant::now();
     let made = bed.up(&wanted(name)).await.unwrap();
     eprintln!("created in {:?}", begin.elapsed());
-    assert_eq!((made.outcome, made.context.as_str(), made.simulated), (Started::Created, "kwok-life", true));
+    assert_eq!(
+        (made.outcome, made.context.as_str(), made.simulated),
+        (StartOutcome::Created, "kwok-life", true)
+    );
     assert_eq!(made_context(&bed.environment, name).as_deref(), Some("kwok-life"));
     answers(&made).await;
     let merged = std::fs::read_to_string(bed.kubeconfig()).unwrap();
@@ -157,7 +160,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     is_alive(client_of(&bed.kubeconfig(), "kwok-life").await).await;
 
     let begin = Instant::now();
-    assert_eq!(bed.up(&wanted(name)).await.unwrap().outcome, Started::Running);
+    assert_eq!(bed.up(&wanted(name)).await.unwrap().outcome, StartOutcome::Running);
     let again = begin.elapsed();
     eprintln!("running: {again:?}");
     assert!(again < Duration::from_millis(500), "{again:?}");
@@ -170,31 +173,31 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
         while dead.iter().any(|component| bed.pid(name, *component).is_some()) {}
         assert_eq!(look(&bed.environment, name).0, Condition::Stopped);
         let begin = Instant::now();
-        assert_eq!(bed.up(&wanted(name)).await.unwrap().outcome, Started::Restarted);
+        assert_eq!(bed.up(&wanted(name)).await.unwrap().outcome, StartOutcome::Restarted);
         eprintln!("{dead:?} restarted in {:?}", begin.elapsed());
         assert_eq!(look(&bed.environment, name).0, Condition::Running);
         answers(&made).await;
     }
 
-    let other = Wanted { workers: 2, ..wanted(name) };
+    let other = ClusterSpec { workers: 2, ..wanted(name) };
     let differs = bed.up(&other).await.unwrap_err();
     assert_eq!((differs.id(), differs.kind().exit_code()), (Id::ClusterDiffers, 1));
     assert_eq!(differs.facts()[0].text, "workers: 0, wanted 2");
     let etcd = bed.pid(name, Component::Etcd);
-    let recreate = Options { recreate: true, ..Options::default() };
-    let anew = up(&bed.environment, Maker::Kwok, &other, &recreate, &quiet()).await.unwrap();
-    assert_eq!(anew.outcome, Started::Created);
+    let recreate = UpOptions { recreate: true, ..UpOptions::default() };
+    let anew = up(&bed.environment, LocalProvider::Kwok, &other, &recreate, &quiet()).await.unwrap();
+    assert_eq!(anew.outcome, StartOutcome::Created);
     assert_ne!(bed.pid(name, Component::Etcd), etcd);
     assert_eq!(look(&bed.environment, name).1.spec.unwrap().workers, 2);
     answers(&anew).await;
 
     let begin = Instant::now();
-    assert_eq!(bed.down(name).await, Removed::Deleted);
+    assert_eq!(bed.down(name).await, DownResult::Deleted);
     eprintln!("deleted in {:?}", begin.elapsed());
     assert_eq!(bed.left(), Vec::<String>::new());
     let after = std::fs::read_to_string(bed.kubeconfig()).unwrap();
     assert_eq!(after, config);
-    assert_eq!(bed.down(name).await, Removed::Absent);
+    assert_eq!(bed.down(name).await, DownResult::Absent);
 }
 
 #[tokio::test]
@@ -203,16 +206,16 @@ async fn clusters_live_side_by_side_and_are_made_at_the_same_time() {
     let (left, right) = (wanted("left"), wanted("right"));
     let (left, again, right) = tokio::join!(bed.up(&left), bed.up(&left), bed.up(&right));
     let (left, right) = (left.unwrap(), right.unwrap());
-    assert_eq!((left.outcome, again.unwrap().outcome), (Started::Created, Started::Running));
+    assert_eq!((left.outcome, again.unwrap().outcome), (StartOutcome::Created, StartOutcome::Running));
     answers(&left).await;
     answers(&right).await;
     let ports = |name| look(&bed.environment, name).1.processes.into_iter().map(|process| process.port);
     assert_eq!(ports("left").chain(ports("right")).collect::<BTreeSet<_>>().len(), 10);
 
-    assert_eq!(bed.down("left").await, Removed::Deleted);
+    assert_eq!(bed.down("left").await, DownResult::Deleted);
     answers(&right).await;
     assert!(std::fs::read_to_string(bed.kubeconfig()).unwrap().contains("kwok-right"));
-    assert_eq!(bed.down("right").await, Removed::Deleted);
+    assert_eq!(bed.down("right").await, DownResult::Deleted);
     assert_eq!(bed.left(), Vec::<String>::new());
     assert!(!bed.kubeconfig().exists(), "handsctl made the file, so it goes with the last cluster");
 }
@@ -227,9 +230,9 @@ async fn an_interrupted_making_ends_its_processes_and_is_made_anew() {
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (condition, found) = look(&bed.environment, "half");
-    assert_eq!(condition, Condition::HalfMade);
+    assert_eq!(condition, Condition::Incomplete);
     assert!(found.processes.iter().all(|process| process.pid.is_none()), "{found:?}");
-    assert_eq!(bed.up(&wanted).await.unwrap().outcome, Started::Created);
+    assert_eq!(bed.up(&wanted).await.unwrap().outcome, StartOutcome::Created);
 }
 
 async fn until_a_process_runs(bed: &Bed, name: &str) {
@@ -243,7 +246,9 @@ async fn until_a_process_runs(bed: &Bed, name: &str) {
 #[ignore = "run by a_killed_handsctl_leaves_a_cluster_that_is_made_anew"]
 async fn make_a_cluster_until_killed() {
     let folder = PathBuf::from(std::env::var_os("PROVIDER_TEST_FOLDER").unwrap());
-    up(&environment(&folder), Maker::Kwok, &wanted("killed"), &Options::default(), &quiet()).await.unwrap();
+    up(&environment(&folder), LocalProvider::Kwok, &wanted("killed"), &UpOptions::default(), &quiet())
+        .await
+        .unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -260,12 +265,12 @@ async fn a_killed_handsctl_leaves_a_cluster_that_is_made_anew() {
     until_a_process_runs(&bed, "killed").await;
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(look(&bed.environment, "killed").0, Condition::HalfMade);
+    assert_eq!(look(&bed.environment, "killed").0, Condition::Incomplete);
 
     let made = bed.up(&wanted("killed")).await.unwrap();
-    assert_eq!(made.outcome, Started::Created);
+    assert_eq!(made.outcome, StartOutcome::Created);
     answers(&made).await;
-    assert_eq!(bed.down("killed").await, Removed::Deleted);
+    assert_eq!(bed.down("killed").await, DownResult::Deleted);
     assert_eq!(bed.left(), Vec::<String>::new());
 }
 
@@ -331,9 +336,9 @@ async fn auto_says_why_the_nodes_are_simulated() {
     let reason = "no container engine answers (no docker, podman or nerdctl on PATH)".to_owned();
     assert_eq!(
         choose(&environment, Provider::Auto, "x").await.unwrap(),
-        Choice::Local { maker: Maker::Kwok, reason: Some(reason) }
+        ProviderChoice::Local { maker: LocalProvider::Kwok, reason: Some(reason) }
     );
-    let asked = Choice::Local { maker: Maker::Kind, reason: None };
+    let asked = ProviderChoice::Local { maker: LocalProvider::Kind, reason: None };
     assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap(), asked);
 }
 
@@ -348,8 +353,9 @@ async fn programs_that_cannot_be_had_are_named_with_what_was_tried() {
         ..bed.environment.clone()
     };
     let (events, mut seen) = Events::channel();
-    let error =
-        up(&environment, Maker::Kwok, &wanted("none"), &Options::default(), &events).await.unwrap_err();
+    let error = up(&environment, LocalProvider::Kwok, &wanted("none"), &UpOptions::default(), &events)
+        .await
+        .unwrap_err();
     assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetMissing, 14));
     let tried = &error.facts().iter().find(|fact| fact.label == "tried").unwrap().text;
     for part in [
@@ -363,7 +369,7 @@ async fn programs_that_cannot_be_had_are_named_with_what_was_tried() {
     let begun = seen.try_recv().unwrap();
     let expected = "downloading etcd v3.6.16 (1 of 7)";
     assert!(
-        matches!(&begun, Event::Step { progress: Progress::Begun, message, .. } if message == expected),
+        matches!(&begun, Event::Step { progress: Progress::Started, message, .. } if message == expected),
         "{begun:?}"
     );
     assert!(!bed.environment.state.join("clusters/none").exists());

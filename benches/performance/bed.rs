@@ -71,7 +71,7 @@ impl Bed {
         let proxy = Proxy::before(Path::new(own), &context).await?;
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, in_front(&proxy).to_string())?;
-        let api = connect::connect_to_made(Path::new(own), &context).await?.api;
+        let api = connect::connect_to_local_cluster(Path::new(own), &context).await?.api;
         Ok(Self { proxy, kubeconfig, api, keeper, folder })
     }
 
@@ -108,7 +108,7 @@ impl Bed {
     pub(crate) async fn make_namespace(&self, name: &str) -> anyhow::Result<()> {
         let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         let made = self.api.create(&NAMESPACE.path(None), &manifest).await;
-        made.map_err(|fault| fault.explain(&format!("cannot create namespace {name}")))?;
+        made.map_err(|fault| fault.into_error(&format!("cannot create namespace {name}")))?;
         // Pods are refused until it is there.
         let account = format!("{}/default", SERVICE_ACCOUNT.path(Some(name)));
         self.until("the namespace's account", async || Ok(self.get(&account).await.is_ok())).await
@@ -133,7 +133,7 @@ impl Bed {
         let options = json!({ "propagationPolicy": "Background" });
         for kind in KINDS {
             let gone = self.api.delete(&every(*kind, namespace), &options).await;
-            gone.map_err(|fault| fault.explain(&format!("cannot delete {}", kind.plural)))?;
+            gone.map_err(|fault| fault.into_error(&format!("cannot delete {}", kind.plural)))?;
         }
         for kind in KINDS.iter().chain(&[REPLICA_SET, POD]) {
             let path = every(*kind, namespace);
@@ -148,7 +148,7 @@ impl Bed {
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.api.get(path).await;
-        Ok(answer.map_err(|fault| fault.explain(&format!("cannot read {path}")))?.body)
+        Ok(answer.map_err(|fault| fault.into_error(&format!("cannot read {path}")))?.body)
     }
 
     async fn until(

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::apply::waves::{self, Need};
-use super::client::api::{Api, Fault, Manner};
+use super::apply::waves::{self, Change};
+use super::client::api::{Api, ApiError, ApplyOptions};
 use super::client::status_error;
 use super::watch::observe;
 use crate::catalogue::Id;
@@ -17,40 +17,40 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::diff::{Compared, Difference, Effect, Mask, Outcome, compare};
+use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
-use crate::plan::inventory::members::{self, Live};
+use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::prune;
-use crate::plan::ownership::conflict::{self, Cause, Conflict};
+use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 use crate::settings::handsctl::OwnershipRule;
-use crate::status::{self, World};
+use crate::status::{self, ObservedState};
 
 /// Requests on their way at the same time, as in an apply.
 const IN_FLIGHT: usize = 16;
 
 /// The set as it is.
 #[derive(Debug)]
-pub struct Look {
+pub struct ListedSet {
     /// Members that are there.
-    pub live: Live,
+    pub live: Members,
     /// Pods and `ReplicaSets` of the set; None where they may not be listed.
-    followers: Option<World>,
+    followers: Option<ObservedState>,
     /// What may not be listed.
-    unreadable: Vec<Unreadable>,
+    unreadable: Vec<ForbiddenList>,
 }
 
 /// Objects that may not be listed.
 #[derive(Debug)]
-struct Unreadable {
+struct ForbiddenList {
     kind: KindInfo,
     namespace: String,
     status: Status,
 }
 
 /// A list that is asked for.
-struct Scope<'a> {
+struct ListScope<'a> {
     kind: KindInfo,
     namespace: &'a str,
     labels: &'a str,
@@ -60,19 +60,20 @@ struct Scope<'a> {
 ///
 /// # Errors
 /// Where there is no answer; what may not be listed is remembered.
-pub async fn look(api: &Api, set: &ApplySet) -> Result<Look> {
+pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     let member = format!("{PART_OF}={}", set.id());
     let instance = format!("{}={}", labels::INSTANCE, set.name);
-    let mut scopes: Vec<Scope<'_>> = Vec::new();
+    let mut scopes: Vec<ListScope<'_>> = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(set.kinds().map(|kind| Scope { kind, namespace, labels: &member }));
+        scopes.extend(set.kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
     }
     let followers = [POD, REPLICA_SET];
-    scopes.extend(followers.map(|kind| Scope { kind, namespace: &set.namespace, labels: &instance }));
+    scopes.extend(followers.map(|kind| ListScope { kind, namespace: &set.namespace, labels: &instance }));
     let lists: Vec<Result<Vec<Value>, Status>> =
         stream::iter(&scopes).map(|scope| list(api, scope)).buffered(IN_FLIGHT).try_collect().await?;
-    let mut look = Look { live: Live::new(), followers: Some(World::default()), unreadable: Vec::new() };
-    let now = api.wire().server_time();
+    let mut look =
+        ListedSet { live: Members::new(), followers: Some(ObservedState::default()), unreadable: Vec::new() };
+    let now = api.traffic().server_time();
     for (scope, list) in scopes.iter().zip(lists) {
         look.take(scope, list, set, now)?;
     }
@@ -80,7 +81,7 @@ pub async fn look(api: &Api, set: &ApplySet) -> Result<Look> {
 }
 
 /// The inner error is a refusal for want of a right.
-async fn list(api: &Api, scope: &Scope<'_>) -> Result<Result<Vec<Value>, Status>> {
+async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Status>> {
     let collection = scope.kind.path(Some(scope.namespace));
     let path = format!("{collection}?labelSelector={}", scope.labels.replace('=', "%3D"));
     match api.get(&path).await {
@@ -88,19 +89,22 @@ async fn list(api: &Api, scope: &Scope<'_>) -> Result<Result<Vec<Value>, Status>
             Value::Array(items) => items,
             _ => Vec::new(),
         })),
-        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
+        Err(ApiError::Status(status))
+            if status.code == 403 && !status.message.contains("system:anonymous") =>
+        {
             Ok(Err(*status))
         }
         Err(fault) => {
-            Err(fault.explain(&format!("cannot list {} in namespace {}", scope.kind.plural, scope.namespace)))
+            Err(fault
+                .into_error(&format!("cannot list {} in namespace {}", scope.kind.plural, scope.namespace)))
         }
     }
 }
 
-impl Look {
+impl ListedSet {
     fn take(
         &mut self,
-        scope: &Scope<'_>,
+        scope: &ListScope<'_>,
         list: Result<Vec<Value>, Status>,
         set: &ApplySet,
         now: Timestamp,
@@ -109,7 +113,7 @@ impl Look {
         match list {
             Ok(objects) if is_follower => {
                 if let Some(world) = &mut self.followers {
-                    observe::list(world, scope.kind, &objects, now)?;
+                    observe::show_list(world, scope.kind, &objects, now)?;
                 }
             }
             Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
@@ -122,7 +126,7 @@ impl Look {
             Err(_) if is_follower => self.followers = None,
             Err(status) => {
                 let namespace = scope.namespace.to_owned();
-                self.unreadable.push(Unreadable { kind: scope.kind, namespace, status });
+                self.unreadable.push(ForbiddenList { kind: scope.kind, namespace, status });
             }
         }
         Ok(())
@@ -139,7 +143,7 @@ impl Look {
     #[must_use]
     pub fn in_use(&self, history: usize) -> BTreeSet<String> {
         match &self.followers {
-            Some(world) => status::in_use(world, history),
+            Some(world) => status::referenced_names(world, history),
             None => self.live.keys().map(|id| id.name.clone()).collect(),
         }
     }
@@ -147,7 +151,7 @@ impl Look {
     /// Kinds that may not be listed although the plan has none of them: what an earlier configuration left is not found.
     #[must_use]
     pub fn overlooked(&self, plan: &Plan) -> Vec<&'static str> {
-        let planned = |it: &&Unreadable| plan.members.iter().any(|member| it.holds(&member.id));
+        let planned = |it: &&ForbiddenList| plan.members.iter().any(|member| it.holds(&member.id));
         self.unreadable.iter().filter(|it| !planned(it)).map(|it| it.kind.plural).collect()
     }
 
@@ -157,7 +161,7 @@ impl Look {
     }
 }
 
-impl Unreadable {
+impl ForbiddenList {
     fn holds(&self, id: &ObjectId) -> bool {
         self.kind.kind == id.kind
             && self.kind.group == id.group
@@ -167,11 +171,11 @@ impl Unreadable {
 
 /// What is known before the dry runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct DiffInput<'a> {
     /// What a deploy wants to be true.
     pub plan: &'a Plan,
     /// The set as it is.
-    pub look: &'a Look,
+    pub look: &'a ListedSet,
     /// Namespaces that a deploy would make.
     pub missing_namespaces: &'a [String],
     /// Whether the key of the Secrets' names is stored.
@@ -188,33 +192,34 @@ pub struct Known<'a> {
 ///
 /// # Errors
 /// Where there is no answer. A refusal of one object stands beside it.
-pub async fn compare(api: &Api, known: Known<'_>, events: &Events) -> Result<Vec<Compared>> {
-    let Known { plan, look, .. } = known;
+pub async fn compare(api: &Api, known: DiffInput<'_>, events: &Events) -> Result<Vec<Compared>> {
+    let DiffInput { plan, look, .. } = known;
     let made = known.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
-    let untried = |id| Difference::new(id, Outcome::Created).unverified("it is made first, without a trial");
+    let untried =
+        |id| Difference::new(id, DiffOutcome::Created).unverified("it is made first, without a trial");
     let mut all: Vec<Compared> = made.map(untried).map(Compared::from).collect();
-    let needs = waves::needs(plan, &look.live, known.ownership);
-    let run = Run { api, known, mask: look.mask(plan), events };
+    let needs = waves::member_changes(plan, &look.live, known.ownership);
+    let run = DiffRun { api, known, mask: look.mask(plan), events };
     let members: Vec<Compared> = stream::iter(plan.members.iter().zip(&needs))
         .map(|(member, need)| run.member(member, need))
         .buffered(IN_FLIGHT)
         .try_collect()
         .await?;
     all.extend(members);
-    let leftovers = prune::leftovers(plan, &look.live, known.in_use, known.delete_data);
+    let leftovers = prune::prune_candidates(plan, &look.live, known.in_use, known.delete_data);
     all.extend(leftovers.iter().filter_map(compare::leftover).map(Compared::from));
     Ok(all)
 }
 
-struct Run<'a> {
+struct DiffRun<'a> {
     api: &'a Api,
-    known: Known<'a>,
+    known: DiffInput<'a>,
     mask: Mask,
     events: &'a Events,
 }
 
-impl Run<'_> {
-    async fn member(&self, member: &Member, need: &Need) -> Result<Compared> {
+impl DiffRun<'_> {
+    async fn member(&self, member: &Member, need: &Change) -> Result<Compared> {
         let look = self.known.look;
         if let Some(unreadable) = look.unreadable.iter().find(|it| it.holds(&member.id)) {
             let action = format!("cannot list {} in namespace {}", member.kind.plural, unreadable.namespace);
@@ -222,11 +227,13 @@ impl Run<'_> {
             return Ok(Compared::unknown(member.id.clone(), error));
         }
         match (need, look.live.get(&member.id)) {
-            (Need::Nothing, _) => Ok(Difference::new(member.id.clone(), Outcome::Unchanged).into()),
-            (Need::Create(manifest) | Need::Change(manifest), Some(live)) => {
+            (Change::Unchanged, _) => Ok(Difference::new(member.id.clone(), DiffOutcome::Unchanged).into()),
+            (Change::Create(manifest) | Change::Update(manifest), Some(live)) => {
                 self.change(member, manifest, live).await
             }
-            (Need::Create(manifest) | Need::Change(manifest), None) => self.create(member, manifest).await,
+            (Change::Create(manifest) | Change::Update(manifest), None) => {
+                self.create(member, manifest).await
+            }
         }
     }
 
@@ -272,15 +279,15 @@ impl Run<'_> {
         let path = path(member);
         let found = self
             .api
-            .find(&path)
+            .get_opt(&path)
             .await
-            .map_err(|fault| fault.explain(&format!("cannot read {}", member.id)))?;
+            .map_err(|fault| fault.into_error(&format!("cannot read {}", member.id)))?;
         match found {
             Some(found) if members::is_member(&found, &self.known.plan.set) => {
                 self.change(member, manifest, &found).await
             }
             Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),
-            None => Ok(Difference::new(member.id.clone(), Outcome::Created)
+            None => Ok(Difference::new(member.id.clone(), DiffOutcome::Created)
                 .unverified("an object of that name has just been deleted")
                 .into()),
         }
@@ -302,14 +309,14 @@ impl Run<'_> {
         }
         let mut difference = changed(None);
         if !conflicts.is_empty() {
-            difference.outcome = Outcome::Changed;
+            difference.outcome = DiffOutcome::Changed;
             difference.effects.extend(conflicts);
             return Ok(difference.into());
         }
         let message = self.mask.text(&status.message);
         let difference = difference.unverified("the server refuses it");
         if is_immutable(&status) {
-            let outcome = Outcome::Changed;
+            let outcome = DiffOutcome::Changed;
             return Ok(Difference { outcome, ..difference }.with_effect(Effect::Refused(message)).into());
         }
         let refused = Some(self.refusal(&cannot_try(id), status));
@@ -322,9 +329,9 @@ impl Run<'_> {
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let causes = causes
             .filter(|cause| status_error::is_field_conflict(cause))
-            .map(|cause| Cause { field: &cause.field, message: &cause.message });
+            .map(|cause| ConflictCause { field: &cause.field, message: &cause.message });
         let conflicts = conflict::conflicts(causes, member, manifest, Some(live), ownership);
-        let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.otherwise());
+        let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.default_rule());
         conflicts.iter().all(|conflict| rule(conflict) == OwnershipRule::Take)
     }
 
@@ -339,7 +346,7 @@ impl Run<'_> {
     ) -> Result<Result<Value, Status>> {
         let mut manifest = manifest.clone();
         manifest["metadata"][condition] = value.clone();
-        match self.api.apply_as(&path(member), &manifest, Manner { dry_run: true, force }).await {
+        match self.api.apply_with(&path(member), &manifest, ApplyOptions { dry_run: true, force }).await {
             Ok(answer) => {
                 for warning in &answer.warnings {
                     let message = format!("{}: {}", member.id, self.mask.text(warning));
@@ -347,14 +354,14 @@ impl Run<'_> {
                 }
                 Ok(Ok(answer.body))
             }
-            Err(Fault::Refused(status)) if !is_no_word_on_the_object(&status) => Ok(Err(*status)),
-            Err(fault) => Err(fault.explain(&cannot_try(&member.id))),
+            Err(ApiError::Status(status)) if !is_no_word_on_the_object(&status) => Ok(Err(*status)),
+            Err(fault) => Err(fault.into_error(&cannot_try(&member.id))),
         }
     }
 
     fn refusal(&self, action: &str, mut status: Status) -> Error {
         status.message = self.mask.text(&status.message);
-        status_error::refusal(action, &status)
+        status_error::status_error(action, &status)
     }
 }
 

@@ -6,24 +6,24 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::apply::inventory;
-use super::apply::namespaces::{self, Presence};
-use super::client::api::{Api, Fault};
+use super::apply::namespaces::{self, NamespaceState};
+use super::client::api::{Api, ApiError};
 use super::client::discovery;
 use crate::catalogue::Id;
 use crate::error::Result;
 use crate::event::Events;
 use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
-use crate::plan::checks::secret_refs::{Purpose, WantedSecret};
+use crate::plan::checks::secret_refs::{SecretRef, SecretUse};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::revision::{self, History};
-use crate::plan::manifests::extra_manifests::WrittenKind;
+use crate::plan::manifests::extra_manifests::ManifestKind;
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Survey {
+pub struct ClusterState {
     /// Namespaces of the set.
-    pub namespaces: BTreeMap<String, Presence>,
+    pub namespaces: BTreeMap<String, NamespaceState>,
     /// The set's parent.
     pub parent: Option<Value>,
     /// The key of the set's secret names, and whether it is stored already.
@@ -36,11 +36,11 @@ pub struct Survey {
     pub kinds: Vec<KindInfo>,
 }
 
-impl Survey {
+impl ClusterState {
     /// Namespaces that have to be made. Where the account may not look, the server will tell.
     #[must_use]
     pub fn missing_namespaces(&self) -> Vec<String> {
-        let absent = self.namespaces.iter().filter(|(_, presence)| **presence == Presence::Absent);
+        let absent = self.namespaces.iter().filter(|(_, presence)| **presence == NamespaceState::Absent);
         absent.map(|(name, _)| name.clone()).collect()
     }
 }
@@ -49,46 +49,54 @@ impl Survey {
 ///
 /// # Errors
 /// A namespace that is being deleted, a parent of somebody else's, a key that cannot be read.
-pub async fn survey(
+pub async fn inspect(
     api: &Api,
     set: &ApplySet,
-    wanted: &[WantedSecret],
-    kinds: &BTreeSet<WrittenKind>,
+    wanted: &[SecretRef],
+    kinds: &BTreeSet<ManifestKind>,
     events: &Events,
-) -> Result<Survey> {
+) -> Result<ClusterState> {
     let namespaces = async {
         let looks = set
             .namespaces()
             .into_iter()
-            .map(|name| async move { Ok((name.to_owned(), namespaces::look(api, name).await?)) });
+            .map(|name| async move { Ok((name.to_owned(), namespaces::get(api, name).await?)) });
         Ok(try_join_all(looks).await?.into_iter().collect())
     };
     let (namespaces, parent, own, secret_versions, kinds) = tokio::join!(
         namespaces,
-        inventory::parent(api, set),
-        inventory::own_secrets(api, set),
+        inventory::get_parent(api, set),
+        inventory::list_own_secrets(api, set),
         versions_of(api, wanted, events),
-        discovery::kinds(api, kinds)
+        discovery::discover(api, kinds)
     );
     let (namespaces, parent, own, secret_versions) = (namespaces?, parent?, own?, secret_versions?);
-    let history = History::new(revision::of_secrets(&own)?);
+    let history = History::new(revision::read_all(&own)?);
     let mut kinds = kinds?;
     // What is brought back may be of a kind that the configuration no longer has.
-    kinds.extend(discovery::kinds_that_are_there(api, &history.unknown_kinds(&kinds)).await?);
-    Ok(Survey { namespaces, parent, key: inventory::key(set, &own)?, history, secret_versions, kinds })
+    kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
+    Ok(ClusterState {
+        namespaces,
+        parent,
+        key: inventory::read_key(set, &own)?,
+        history,
+        secret_versions,
+        kinds,
+    })
 }
 
-impl Survey {
+impl ClusterState {
     /// Looks again at what another run may have changed before this one took the lock.
     ///
     /// # Errors
     /// As [`survey`].
-    pub async fn again(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
-        let (parent, own) = tokio::join!(inventory::parent(api, set), inventory::own_secrets(api, set));
+    pub async fn refresh(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
+        let (parent, own) =
+            tokio::join!(inventory::get_parent(api, set), inventory::list_own_secrets(api, set));
         let own = own?;
         self.parent = parent?;
-        self.history = History::new(revision::of_secrets(&own)?);
-        let (key, stored) = inventory::key(set, &own)?;
+        self.history = History::new(revision::read_all(&own)?);
+        let (key, stored) = inventory::read_key(set, &own)?;
         // One that was made up before and is stored nowhere is as good as another, and names exist that follow from it.
         if stored {
             self.key = (key, stored);
@@ -99,39 +107,37 @@ impl Survey {
 
 /// Looks at every Secret that the configuration names, tells what is wrong with it, and gives the resourceVersion of
 /// those that the application reads.
-async fn versions_of(
-    api: &Api,
-    wanted: &[WantedSecret],
-    events: &Events,
-) -> Result<BTreeMap<String, String>> {
+async fn versions_of(api: &Api, wanted: &[SecretRef], events: &Events) -> Result<BTreeMap<String, String>> {
     let reads = wanted.iter().map(|wanted| version_of(api, wanted, events));
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 /// Name and resourceVersion; None where it is not there, may not be read, or is nothing that the pod reads.
-async fn version_of(api: &Api, wanted: &WantedSecret, events: &Events) -> Result<Option<(String, String)>> {
-    let WantedSecret { namespace, name, purpose } = wanted;
+async fn version_of(api: &Api, wanted: &SecretRef, events: &Events) -> Result<Option<(String, String)>> {
+    let SecretRef { namespace, name, used_for: purpose } = wanted;
     let path = format!("{}/{name}", SECRET.path(Some(namespace)));
-    match api.find(&path).await {
+    match api.get_opt(&path).await {
         Ok(found) => {
-            if let Some(fault) = wanted.fault(found.as_ref()) {
+            if let Some(fault) = wanted.mistake(found.as_ref()) {
                 events.warn(Id::MissingReference, fault).await;
             }
             let version = found.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
-            let is_read = matches!(purpose, Purpose::Keys(_));
+            let is_read = matches!(purpose, SecretUse::Keys(_));
             Ok(version.filter(|_| is_read).map(|version| (name.clone(), version.to_owned())))
         }
-        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
+        Err(ApiError::Status(status))
+            if status.code == 403 && !status.message.contains("system:anonymous") =>
+        {
             let what = match purpose {
-                Purpose::Keys(_) => {
+                SecretUse::Keys(_) => {
                     "when it changes the pod is not rolled by itself; handsctl restart does it"
                 }
-                Purpose::Pull | Purpose::Certificate => "whether it is what is needed is not known",
+                SecretUse::Pull | SecretUse::Certificate => "whether it is what is needed is not known",
             };
             let message = format!("secret/{name} cannot be read ({}): {what}", status.message);
             events.warn(Id::Forbidden, message).await;
             Ok(None)
         }
-        Err(fault) => Err(fault.explain(&format!("cannot read secret/{name} in namespace {namespace}"))),
+        Err(fault) => Err(fault.into_error(&format!("cannot read secret/{name} in namespace {namespace}"))),
     }
 }

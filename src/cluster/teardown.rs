@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::apply::{delete_object, inventory};
-use super::client::api::{Api, Fault};
-use super::watch::watcher::{Scope, Seen, Watches};
+use super::client::api::{Api, ApiError};
+use super::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
-use crate::plan::inventory::prune::{self, Fate};
+use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
 use crate::plan::manifests::stop_signal;
 
@@ -24,7 +24,7 @@ const STUCK: Duration = Duration::from_secs(10);
 
 /// What is deleted, and how long it may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct TeardownOptions {
     /// Also what holds data.
     pub delete_data: bool,
     /// When the command's time is over.
@@ -33,7 +33,7 @@ pub struct Options {
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
-pub struct Removed {
+pub struct TeardownResult {
     /// Objects that are gone.
     pub deleted: Vec<ObjectId>,
     /// Objects that stay, and why.
@@ -48,13 +48,13 @@ struct Members {
 }
 
 /// What there is of a set.
-pub struct Found {
+pub struct DeployedSet {
     members: Members,
     /// What is no member: revisions, the key, and last the parent, which finds everything else again.
     own: Vec<(ObjectId, Value)>,
 }
 
-impl Found {
+impl DeployedSet {
     /// Whether its pods delete a conversation's volume when they stop.
     #[must_use]
     pub fn stops_cleanly(&self) -> bool {
@@ -72,9 +72,9 @@ impl Found {
 ///
 /// # Errors
 /// Where a kind of the set may not be watched.
-pub async fn find(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<Found> {
+pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<DeployedSet> {
     let members = Members::open(api, set, streaming).await?;
-    let secrets = inventory::own_secrets(api, set).await?;
+    let secrets = inventory::list_own_secrets(api, set).await?;
     let is_own =
         |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
     let mut own: Vec<(ObjectId, Value)> = secrets
@@ -83,7 +83,7 @@ pub async fn find(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
         .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
         .collect();
     own.extend(parent.map(|parent| (set.parent(), parent)));
-    Ok(Found { members, own })
+    Ok(DeployedSet { members, own })
 }
 
 /// Deletes the set: traffic first, then the pods (waited for), then the rest, its parent last.
@@ -93,12 +93,12 @@ pub async fn find(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
 pub async fn teardown(
     api: &Api,
     set: &ApplySet,
-    found: Found,
-    options: Options,
+    found: DeployedSet,
+    options: TeardownOptions,
     events: &Events,
-) -> Result<Removed> {
-    let Found { mut members, own } = found;
-    let mut removed = Removed::default();
+) -> Result<TeardownResult> {
+    let DeployedSet { mut members, own } = found;
+    let mut removed = TeardownResult::default();
     let mut doomed = Vec::new();
     for (id, object) in &members.objects {
         match keep(object, id, options) {
@@ -141,7 +141,7 @@ pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
     let mut found = Vec::new();
     for kind in [POD, CLAIM] {
         let list = api.get(&kind.path(Some(namespace))).await.map_err(|fault| {
-            fault.explain(&format!("cannot list {} in namespace {namespace}", kind.plural))
+            fault.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
         let names = list.body["items"].as_array().into_iter().flatten();
         let names = names.filter_map(|item| item["metadata"]["name"].as_str());
@@ -156,10 +156,12 @@ pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
 ///
 /// # Errors
 /// Exit 7 where somebody else made it.
-pub async fn namespace(api: &Api, name: &str, options: Options, events: &Events) -> Result<bool> {
+pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: &Events) -> Result<bool> {
     let path = format!("{}/{name}", NAMESPACE.path(None));
-    let found =
-        api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at namespace {name}")))?;
+    let found = api
+        .get_opt(&path)
+        .await
+        .map_err(|fault| fault.into_error(&format!("cannot look at namespace {name}")))?;
     let Some(found) = found else { return Ok(false) };
     if !found["metadata"]["annotations"][labels::CREATED_BY].is_string() {
         return Err(Error::new(
@@ -170,21 +172,21 @@ pub async fn namespace(api: &Api, name: &str, options: Options, events: &Events)
         .hint(format!("kubectl delete namespace {name} deletes it with everything in it")));
     }
     let id = ObjectId::cluster("", "Namespace", name);
-    let scope = Scope {
+    let scope = WatchScope {
         kind: NAMESPACE,
         namespace: None,
         labels: format!("kubernetes.io/metadata.name={name}"),
         optional: false,
     };
     let mut watches = Watches::open(api, vec![scope], true);
-    let (lists, _) = watches.listed().await?;
+    let (lists, _) = watches.initial_lists().await?;
     let objects = lists.into_iter().flatten().map(|object| (id.clone(), object)).collect();
     let mut members = Members { watches, objects, pods: BTreeMap::new() };
     let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
     match api.delete(&path, &body).await {
         Ok(_) => {}
         Err(fault) if fault.code() == Some(404) => return Ok(false),
-        Err(fault) => return Err(fault.explain(&format!("cannot delete namespace {name}"))),
+        Err(fault) => return Err(fault.into_error(&format!("cannot delete namespace {name}"))),
     }
     members.wait_gone(std::slice::from_ref(&id), options, events).await?;
     events.object(Phase::Prune, id, Action::Deleted, None).await;
@@ -196,21 +198,21 @@ impl Members {
         let mut scopes = Vec::new();
         for namespace in set.namespaces() {
             let namespace = Some(namespace.to_owned());
-            scopes.extend(set.kinds().map(|kind| Scope {
+            scopes.extend(set.kinds().map(|kind| WatchScope {
                 kind,
                 namespace: namespace.clone(),
                 labels: format!("{PART_OF}={}", set.id()),
                 optional: false,
             }));
         }
-        scopes.push(Scope {
+        scopes.push(WatchScope {
             kind: POD,
             namespace: Some(set.namespace.clone()),
             labels: format!("{}={}", labels::INSTANCE, set.name),
             optional: false,
         });
         let mut watches = Watches::open(api, scopes, streaming);
-        let (mut lists, _) = watches.listed().await?;
+        let (mut lists, _) = watches.initial_lists().await?;
         let pods =
             lists.pop().unwrap_or_default().into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
         let mut objects = BTreeMap::new();
@@ -227,7 +229,12 @@ impl Members {
 
     /// Waits until these objects are gone. A Deployment is deleted in the foreground: it goes after its pods. Pods
     /// are not counted here, because those of a copy of the Deployment have the same labels.
-    async fn wait_gone(&mut self, batch: &[ObjectId], options: Options, events: &Events) -> Result<()> {
+    async fn wait_gone(
+        &mut self,
+        batch: &[ObjectId],
+        options: TeardownOptions,
+        events: &Events,
+    ) -> Result<()> {
         let mut next_word = Instant::now() + STUCK;
         loop {
             if !batch.iter().any(|id| self.objects.contains_key(id)) {
@@ -250,9 +257,9 @@ impl Members {
         }
     }
 
-    fn show(&mut self, seen: Seen) -> Result<()> {
+    fn show(&mut self, seen: WatchedChange) -> Result<()> {
         match seen {
-            Seen::Listed(index, objects) => {
+            WatchedChange::Listed(index, objects) => {
                 let kind = self.watches.scopes()[index].kind;
                 if kind == POD {
                     self.pods = objects.into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
@@ -263,23 +270,23 @@ impl Members {
                     });
                 }
             }
-            Seen::Changed(index, object) if self.watches.scopes()[index].kind == POD => {
+            WatchedChange::Changed(index, object) if self.watches.scopes()[index].kind == POD => {
                 self.pods.extend(uid(&object).map(|uid| (uid, object)));
             }
-            Seen::Changed(_, object) => {
+            WatchedChange::Changed(_, object) => {
                 let known = self.objects.values_mut().find(|known| uid(known) == uid(&object));
                 if let Some(known) = known {
                     *known = object;
                 }
             }
-            Seen::Gone(_, object) => {
+            WatchedChange::Gone(_, object) => {
                 let gone = uid(&object);
                 self.objects.retain(|_, known| uid(known) != gone);
                 self.pods.retain(|pod, _| Some(pod) != gone.as_ref());
             }
-            Seen::Failed(index, fault) => {
+            WatchedChange::Failed(index, fault) => {
                 let plural = self.watches.scopes()[index].kind.plural;
-                return Err(fault.explain(&format!("cannot go on watching {plural}")));
+                return Err(fault.into_error(&format!("cannot go on watching {plural}")));
             }
         }
         Ok(())
@@ -307,8 +314,10 @@ impl Members {
     /// What is still there, and what holds it.
     fn held(&self, batch: &[ObjectId]) -> Vec<(ObjectId, String)> {
         let members = batch.iter().filter_map(|id| Some((id.clone(), self.objects.get(id)?)));
-        let pods =
-            self.pods.values().filter_map(|pod| Some((ObjectId::of(pod).or_else(|| pod_id(pod))?, pod)));
+        let pods = self
+            .pods
+            .values()
+            .filter_map(|pod| Some((ObjectId::of_object(pod).or_else(|| pod_id(pod))?, pod)));
         let with_pods = batch.iter().any(|id| id.kind == DEPLOYMENT.kind);
         let pods = pods.filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
         members.chain(pods).map(|(id, object)| (id, holder(object))).collect()
@@ -344,10 +353,10 @@ fn uid(object: &Value) -> Option<String> {
 }
 
 /// Why a member is not deleted; None where it is.
-fn keep(object: &Value, id: &ObjectId, options: Options) -> Option<String> {
-    match prune::fate(id, object, &BTreeSet::new(), options.delete_data) {
-        Fate::Kept(why) => Some(why),
-        Fate::Pruned | Fate::PrunedWithData | Fate::InUse => None,
+fn keep(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<String> {
+    match prune::decide(id, object, &BTreeSet::new(), options.delete_data) {
+        PruneDecision::Keep(why) => Some(why),
+        PruneDecision::Delete | PruneDecision::DeleteWithData | PruneDecision::InUse => None,
     }
 }
 
@@ -356,14 +365,14 @@ async fn delete_all(
     set: &ApplySet,
     members: &Members,
     batch: &[ObjectId],
-    options: Options,
+    options: TeardownOptions,
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.objects.get(id)?;
         let still = |found: &Value| members::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()
-            .then_some(async move { delete_object::remove(api, set, id, object, still).await })
+            .then_some(async move { delete_object::delete_unchanged(api, set, id, object, still).await })
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())
@@ -377,8 +386,8 @@ async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
     match api.delete(&path, &body).await {
         Ok(_) => Ok(()),
         // Gone, or another object under this name by now.
-        Err(Fault::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
+        Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(fault) => Err(fault.into_error(&format!("cannot delete {id}"))),
     }
 }
 

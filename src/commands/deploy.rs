@@ -15,7 +15,7 @@ use crate::flags::{ApplyArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
 use crate::plan::ownership::policy::Ownership;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Session};
-use crate::session::set_lock::{Held, under_lock};
+use crate::session::set_lock::{LockSlot, under_lock};
 use crate::session::step::{Deadline, step};
 use crate::session::{confirm, runner};
 use crate::settings::Settings;
@@ -58,7 +58,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
         deadline,
         |events, held| async move {
             let loaded = cluster_session::load(global)?;
-            cluster_session::tell(&loaded, &events).await;
+            cluster_session::report_config(&loaded, &events).await;
             let session = Session::to_change(global, loaded, streams).await?;
             if arguments.delete_data && arguments.dry_run.is_none() {
                 let what = format!(
@@ -73,8 +73,8 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             let target = Target { command: "deploy", look, deadline, held: &held, recovers };
             let outcome =
                 deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
-            session.tell_wire(&events).await;
-            Ok(outcome.map_err(|error| session.explain(error))?)
+            session.report_traffic(&events).await;
+            Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
         },
     )
     .await
@@ -91,7 +91,7 @@ pub(super) struct Target<'a> {
     pub(super) command: &'static str,
     pub(super) look: Look,
     pub(super) deadline: Deadline,
-    pub(super) held: &'a Held,
+    pub(super) held: &'a LockSlot,
     /// Whether a rollout that fails may be undone.
     pub(super) recovers: bool,
 }
@@ -109,8 +109,8 @@ pub(super) async fn deploy(
     events.target(command, session.target()).await;
     let mut prepared =
         step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
-    version_change::tell(&prepared, events).await;
-    let begun = session.connection.api.wire().last_date();
+    version_change::report(&prepared, events).await;
+    let begun = session.connection.api.traffic().last_date();
     let objects = prepared.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     if let Some(who) = dry {
@@ -125,7 +125,7 @@ pub(super) async fn deploy(
     let api = &session.connection.api;
     let set = prepared.set.clone();
     // The lock stands in the application's namespace.
-    namespaces::make_namespaces(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
+    namespaces::create_missing(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
     let work = async {
         prepared.again(session).await?;
         prepull::prepull(session, &prepared, deadline, events).await?;

@@ -8,7 +8,7 @@ use crate::flags::Global;
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::values::DEV_TARGET;
 use crate::provider::Environment;
-use crate::provider::mirrord::{self, Target};
+use crate::provider::mirrord::{self, MirrordTarget};
 use crate::session::cluster_session::{self, Session};
 
 /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
     deployed(&session).await?;
-    let target = Target {
+    let target = MirrordTarget {
         target: format!("deployment/{DEV_TARGET}"),
         namespace: session.settings.deploy.namespace.to_string(),
         context: session.connection.choice.context.clone(),
@@ -43,9 +43,10 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
 async fn deployed(session: &Session) -> Result<()> {
     let namespace = &session.settings.deploy.namespace;
     let path = format!("{}/{DEV_TARGET}", DEPLOYMENT.path(Some(namespace.as_str())));
-    let found = session.connection.api.find(&path).await;
-    let found =
-        found.map_err(|fault| session.explain(fault.explain(&format!("cannot look for {DEV_TARGET}"))))?;
+    let found = session.connection.api.get_opt(&path).await;
+    let found = found.map_err(|fault| {
+        session.with_credentials_hint(fault.into_error(&format!("cannot look for {DEV_TARGET}")))
+    })?;
     if found.is_some() {
         return Ok(());
     }

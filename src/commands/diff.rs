@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::catalogue::Id;
-use crate::cluster::apply::waves::{self, Need};
+use crate::cluster::apply::waves::{self, Change};
 use crate::cluster::client::discovery;
-use crate::cluster::diff::{self, Known, Look};
-use crate::cluster::inspect::{self, Survey};
+use crate::cluster::diff::{self, DiffInput, ListedSet};
+use crate::cluster::inspect::{self, ClusterState};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::{Format, Global};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::Compared;
-use crate::plan::inventory::revision::{Current, Outcome};
+use crate::plan::inventory::revision::{Current, RevisionResult};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
@@ -64,14 +64,14 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     let compared = compare(&session, arguments, &events).await;
     drop(events);
     telling.await?;
-    let compared = compared.map_err(|error| session.explain(error))?;
+    let compared = compared.map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
     let report = DiffReport {
         context: &session.connection.choice.context,
         namespace: session.settings.deploy.namespace.as_str(),
         name: session.settings.deploy.name.as_str(),
         compared: &compared,
-        now: session.connection.api.wire().server_time(),
+        now: session.connection.api.traffic().server_time(),
     };
     if streams.diff(&report, output)? == Written::Closed {
         return Ok(0);
@@ -101,17 +101,21 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = inspect::survey(
+    let survey = inspect::inspect(
         api,
         &session.set(),
-        &secret_refs::wanted(settings),
+        &secret_refs::secret_refs(settings),
         &extra_manifests::unknown_kinds(settings),
         events,
     )
     .await?;
     let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
     let plan = plan::build(settings, naming, &survey.kinds)?;
-    let look = diff::look(api, &discovery::extent(api, &plan.set, survey.parent.as_ref()).await?).await?;
+    let look = diff::list_set(
+        api,
+        &discovery::including_inventory_of(api, &plan.set, survey.parent.as_ref()).await?,
+    )
+    .await?;
     for plural in look.overlooked(&plan) {
         let message =
             format!("{plural} may not be listed: what an earlier configuration left of them is not shown");
@@ -123,7 +127,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         events.warn(Id::Forbidden, message).await;
     }
     let ownership = Ownership::new(&settings.deploy.ownership, arguments.force_conflicts, false);
-    let known = Known {
+    let known = DiffInput {
         plan: &plan,
         look: &look,
         missing_namespaces: &survey.missing_namespaces(),
@@ -138,16 +142,17 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
 /// Names of configuration that stays: kept revisions, pods, and what their Deployment keeps refer to it.
 fn in_use(
     settings: &Settings,
-    survey: &Survey,
+    survey: &ClusterState,
     plan: &Plan,
-    look: &Look,
+    look: &ListedSet,
     ownership: &Ownership,
 ) -> BTreeSet<String> {
     let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
-    let nothing_to_send = waves::needs(plan, &look.live, ownership).iter().all(|need| *need == Need::Nothing);
-    let present = history.current(plan, nothing_to_send).map(|revision| revision.number);
+    let nothing_to_send =
+        waves::member_changes(plan, &look.live, ownership).iter().all(|need| *need == Change::Unchanged);
+    let present = history.deployed_revision(plan, nothing_to_send).map(|revision| revision.number);
     let number = present.unwrap_or_else(|| history.next_number());
-    let mut names = history.references(Current { number, outcome: Outcome::Good }, kept);
+    let mut names = history.referenced_names(Current { number, outcome: RevisionResult::Good }, kept);
     names.extend(look.in_use(kept));
     names
 }

@@ -8,7 +8,7 @@ use crate::catalogue::Id;
 use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
-use crate::plan::inventory::revision::{self, Content, History, Revision};
+use crate::plan::inventory::revision::{self, History, Revision, Snapshot};
 use crate::report::{Output, Streams, age, table};
 use crate::session::cluster_session::{self, Session};
 use crate::session::output::output_form;
@@ -31,7 +31,7 @@ pub struct HistoryArgs {
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
-    let history = read(&session).await.map_err(|error| session.explain(error))?;
+    let history = read(&session).await.map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
     let _nobody_reads = match (arguments.revision, output) {
         (None, Output::Human) => streams.out(&listed(&session, &history))?,
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         (Some(number), output) => {
             let revision = history.get(number).ok_or_else(|| unknown(number, &history))?;
             match output {
-                Output::Human => streams.out(&streams.foreign(&whole(revision)))?,
+                Output::Human => streams.out(&streams.sanitized(&whole(revision)))?,
                 output => streams.value(&with_manifests(revision), output)?,
             }
         }
@@ -53,8 +53,8 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
 async fn read(session: &Session) -> Result<History> {
     let api = &session.connection.api;
     session.server_version().await?;
-    let own = inventory::own_secrets(api, &session.set()).await?;
-    Ok(History::new(revision::of_secrets(&own)?))
+    let own = inventory::list_own_secrets(api, &session.set()).await?;
+    Ok(History::new(revision::read_all(&own)?))
 }
 
 fn unknown(number: u64, history: &History) -> Error {
@@ -68,16 +68,16 @@ fn listed(session: &Session, history: &History) -> String {
         let deploy = &session.settings.deploy;
         return format!("no revisions of set `{}` in namespace {}\n", deploy.name, deploy.namespace);
     }
-    let now = session.connection.api.wire().server_time();
+    let now = session.connection.api.traffic().server_time();
     let rows: Vec<Vec<String>> = history.all().iter().rev().map(|revision| row(revision, now)).collect();
     table(&["revision", "result", "age", "by", "image", "note"], &rows)
 }
 
 fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
-    let content = revision.content.as_ref();
+    let content = revision.snapshot.as_ref();
     vec![
         revision.number.to_string(),
-        revision.outcome.word().to_owned(),
+        revision.result.word().to_owned(),
         revision.created.map(|created| age(created, now)).unwrap_or_default(),
         revision.by.clone(),
         content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
@@ -86,8 +86,8 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
 }
 
 fn whole(revision: &Revision) -> String {
-    let mut text = format!("revision {}  {}  by {}\n", revision.number, revision.outcome.word(), revision.by);
-    let objects = revision.content.iter().flat_map(Content::objects);
+    let mut text = format!("revision {}  {}  by {}\n", revision.number, revision.result.word(), revision.by);
+    let objects = revision.snapshot.iter().flat_map(Snapshot::objects);
     for object in objects {
         text += &format!("  {object}\n");
     }
@@ -98,10 +98,10 @@ fn whole(revision: &Revision) -> String {
 }
 
 fn value(revision: &Revision) -> Value {
-    let content = revision.content.as_ref();
+    let content = revision.snapshot.as_ref();
     json!({
         "number": revision.number,
-        "result": revision.outcome.word(),
+        "result": revision.result.word(),
         "created": revision.created.map(|created| created.to_string()),
         "by": revision.by,
         "evidence": revision.evidence,
@@ -113,6 +113,6 @@ fn value(revision: &Revision) -> Value {
 
 fn with_manifests(revision: &Revision) -> Value {
     let mut value = value(revision);
-    value["manifests"] = json!(revision.content.as_ref().map(|content| &content.members));
+    value["manifests"] = json!(revision.snapshot.as_ref().map(|content| &content.members));
     value
 }

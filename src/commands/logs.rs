@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::catalogue::Id;
-use crate::cluster::app::logs::{self, Part, Query};
+use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
 use crate::error::{Error, Kind};
 use crate::flags::{Global, duration};
@@ -96,9 +96,9 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     Ok(0)
 }
 
-fn query(session: &Session, arguments: &LogsArgs) -> Query {
+fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
     let deploy = &session.settings.deploy;
-    Query {
+    LogQuery {
         namespace: deploy.namespace.to_string(),
         labels: format!("{}={}", labels::INSTANCE, deploy.name),
         container: arguments.container.clone(),
@@ -138,7 +138,7 @@ async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
 
 /// Writes whole lines as they come; how many. A closed stdout ends it.
 fn write(
-    mut receiver: mpsc::Receiver<Part>,
+    mut receiver: mpsc::Receiver<LogPart>,
     prefixed: bool,
     simulated: bool,
     streams: &Streams,
@@ -146,16 +146,16 @@ fn write(
     let mut count = 0;
     while let Some(part) = receiver.blocking_recv() {
         match part {
-            Part::Lines { source, lines } => {
+            LogPart::Lines { source, lines } => {
                 let text = String::from_utf8_lossy(&lines);
                 count += text.lines().count();
                 let text = if prefixed { with_prefix(&source, &text) } else { text.into_owned() };
-                if streams.out(&streams.foreign(&text))? == Written::Closed {
+                if streams.out(&streams.sanitized(&text))? == Written::Closed {
                     return Ok(count);
                 }
             }
-            Part::Unreadable { .. } if simulated => {}
-            Part::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
+            LogPart::Unreadable { .. } if simulated => {}
+            LogPart::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
         }
     }
     Ok(count)

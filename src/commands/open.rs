@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::catalogue::Id;
-use crate::cluster::app::client::{self, Silence};
-use crate::cluster::app::port_forward::{self, Follower, ReadyPod};
+use crate::cluster::app::client::{self, AppError};
+use crate::cluster::app::port_forward::{self, ReadyPodName, ReadyPodWatcher};
 use crate::cluster::app::probe;
-use crate::cluster::app::url_probe::{self, Opened};
+use crate::cluster::app::url_probe::{self, ProbeResponse};
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
@@ -20,7 +20,7 @@ use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Session};
-use crate::session::exposure::{self, Place};
+use crate::session::exposure::{self, Exposure};
 use crate::session::output::output_form;
 
 /// Open the application: at its URL, else through a port of this computer
@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     let deploy = &session.settings.deploy;
     let labels = format!("{}={}", labels::INSTANCE, deploy.name);
     let (follower, pod) =
-        Follower::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
+        ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
     may_forward(api, deploy.namespace.as_str(), &pod).await?;
     let listener = listen(arguments.port).await?;
     let at = listener.local_addr().map_err(|error| Error::io("cannot tell the port", error))?;
@@ -85,8 +85,10 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
 async fn deployed(session: &Session) -> Result<()> {
     let deploy = &session.settings.deploy;
     let path = format!("{}/{}", DEPLOYMENT.path(Some(deploy.namespace.as_str())), deploy.name);
-    let found = session.connection.api.find(&path).await;
-    let found = found.map_err(|fault| session.explain(fault.explain("cannot look for the application")))?;
+    let found = session.connection.api.get_opt(&path).await;
+    let found = found.map_err(|fault| {
+        session.with_credentials_hint(fault.into_error("cannot look for the application"))
+    })?;
     if found.is_some() {
         return Ok(());
     }
@@ -96,10 +98,12 @@ async fn deployed(session: &Session) -> Result<()> {
 
 /// The application's URL, where it answers from this computer.
 async fn answering(session: &Session, streams: &Streams) -> Option<String> {
-    let Place::Door { door, .. } = exposure::of(&session.settings, session.local) else { return None };
-    match url_probe::ask(&door, Duration::ZERO).await {
-        Opened::Answers { .. } => Some(door.url),
-        Opened::Silent(why) => {
+    let Exposure::Url { door, .. } = exposure::for_settings(&session.settings, session.local) else {
+        return None;
+    };
+    match url_probe::probe_url(&door, Duration::ZERO).await {
+        ProbeResponse::Answers { .. } => Some(door.url),
+        ProbeResponse::Unreachable(why) => {
             streams.err(&format!("{} does not answer from this computer ({why})\n", door.url));
             None
         }
@@ -110,10 +114,10 @@ async fn answering(session: &Session, streams: &Streams) -> Option<String> {
 ///
 /// # Errors
 /// Exit 6 where it is not allowed, exit 14 where no container runs.
-async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPod) -> Result<()> {
+async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<()> {
     let Some(name) = pod.borrow().clone() else { return Ok(()) };
     let path = format!("{}/{name}", POD.path(Some(namespace)));
-    if let Ok(Some(pod)) = api.find(&path).await
+    if let Ok(Some(pod)) = api.get_opt(&path).await
         && let Ok(pod) = serde_json::from_value(pod)
         && probe::is_simulated(api, &pod).await
     {
@@ -121,15 +125,15 @@ async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPod) -> Result<()> {
         return Err(Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
             .hint("[cluster] provider = \"kind\" runs containers"));
     }
-    match client::through_port_forward(api, namespace, &name, client::Question::get("/alive")).await {
-        Err(Silence::Unasked(why)) => {
+    match client::through_port_forward(api, namespace, &name, client::AppRequest::get("/alive")).await {
+        Err(AppError::Forbidden(why)) => {
             let message = format!("cannot lead to pod/{name} in namespace {namespace}");
             Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
                 .fact("server", why)
                 .hint("an administrator adds {apiGroups: [\"\"], resources: [\"pods/portforward\"], verbs: [\"get\", \"create\"]} to a Role"))
         }
         // What does not answer now may when somebody comes.
-        Ok(_) | Err(Silence::Dead(_)) => Ok(()),
+        Ok(_) | Err(AppError::Unreachable(_)) => Ok(()),
     }
 }
 
@@ -164,7 +168,7 @@ fn lead_to(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Res
 }
 
 /// Says which pod it is, and when it is another one.
-async fn tell(mut pod: ReadyPod, streams: &Streams) {
+async fn tell(mut pod: ReadyPodName, streams: &Streams) {
     loop {
         let now = pod.borrow_and_update().clone();
         match now {

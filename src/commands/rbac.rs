@@ -7,14 +7,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
-use crate::cluster::access::deployer_role::{self, Loss};
-use crate::cluster::access::rules::Right;
+use crate::cluster::access::deployer_role::{self, Impact};
+use crate::cluster::access::rules::Permission;
 use crate::error::{Error, Kind};
 use crate::flags::{Format, Global};
 use crate::object::kind::ROUTE;
 use crate::object::yaml;
 use crate::plan::checks::secret_refs;
-use crate::plan::manifests::extra_manifests::{self, WrittenKind};
+use crate::plan::manifests::extra_manifests::{self, ManifestKind};
 use crate::plan::{self, SecretNaming};
 use crate::report::{self, Output, Streams};
 use crate::session::cluster_session;
@@ -39,8 +39,8 @@ pub struct RbacArgs {
 /// Runs `rbac`.
 pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load_without_secrets(global)?;
-    let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[])?;
-    let rights = deployer_role::of_deployer(&plan, &secret_refs::wanted(&loaded.settings));
+    let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
+    let rights = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
     let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
     let rows = rows(&rights);
@@ -63,17 +63,17 @@ struct Row {
     group: String,
     resource: String,
     verbs: Vec<String>,
-    loss: Loss,
+    loss: Impact,
 }
 
 /// Needed ones first.
-fn rows(rights: &BTreeMap<Right, Loss>) -> Vec<Row> {
-    let mut merged: BTreeMap<(&str, Loss, &str, &str), Vec<String>> = BTreeMap::new();
+fn rows(rights: &BTreeMap<Permission, Impact>) -> Vec<Row> {
+    let mut merged: BTreeMap<(&str, Impact, &str, &str), Vec<String>> = BTreeMap::new();
     for (right, loss) in rights {
         let key = (right.namespace.as_str(), *loss, right.group.as_str(), right.resource.as_str());
         merged.entry(key).or_default().push(right.verb.clone());
     }
-    let row = |((namespace, loss, group, resource), verbs): ((&str, Loss, &str, &str), Vec<String>)| Row {
+    let row = |((namespace, loss, group, resource), verbs): ((&str, Impact, &str, &str), Vec<String>)| Row {
         namespace: namespace.to_owned(),
         group: group.to_owned(),
         resource: resource.to_owned(),
@@ -111,7 +111,7 @@ fn documents(
     name: &str,
     subject: &Value,
     home: &str,
-    assumed: &BTreeSet<WrittenKind>,
+    assumed: &BTreeSet<ManifestKind>,
 ) -> Result<String, Error> {
     let mut out = String::from(
         "# What the account needs that deploys this configuration with handsctl. Rules with a comment can be left out;\n\

@@ -33,7 +33,7 @@ pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) ->
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
-    let plan = plan::build(&loaded.settings, SecretNaming::Rendered, &[])?;
+    let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
     let documents = documents(&plan, arguments.include_namespace)?;
     match &arguments.split {
         Some(folder) => write_files(folder, &documents)?,

@@ -7,9 +7,9 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::restart;
-use crate::cluster::rollout::follow::Rollout;
-use crate::cluster::watch::observed_set::{self, LiveSet};
-use crate::deploy::verify::{self, Where};
+use crate::cluster::rollout::follow::RolloutWatch;
+use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::deploy::verify::{self, Endpoint};
 use crate::deploy::{conversation_guard, rollout, summary};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished, Phase};
@@ -19,7 +19,7 @@ use crate::plan::manifests::stop_signal;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Session};
 use crate::session::runner;
-use crate::session::set_lock::{Held, under_lock};
+use crate::session::set_lock::{LockSlot, under_lock};
 use crate::session::step::{Deadline, step};
 
 /// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
@@ -38,11 +38,11 @@ pub(crate) async fn run(global: &Global, arguments: &RestartArgs, streams: &Stre
     let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "restart", arguments.rollout.output, streams, deadline, |events, held| async move {
         let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let outcome = restart(&session, &arguments.rollout, deadline, &held, &events).await;
-        session.tell_wire(&events).await;
-        Ok(outcome.map_err(|error| session.explain(error))?)
+        session.report_traffic(&events).await;
+        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
     })
     .await
 }
@@ -51,18 +51,21 @@ async fn restart(
     session: &Session,
     arguments: &RolloutArgs,
     deadline: Deadline,
-    held: &Held,
+    held: &LockSlot,
     events: &Events,
 ) -> Result<Finished> {
     events.target("restart", session.target()).await;
     let api = &session.connection.api;
     let set = session.set();
     let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;
-    let begun = api.wire().last_date();
-    access_review::check(api, &rules::restarted(&set)).await?;
+    let begun = api.traffic().last_date();
+    access_review::check(api, &rules::for_restart(&set)).await?;
     if live.members.values().any(stop_signal::is_clean) {
-        conversation_guard::refuse(session, "handsctl deploy --delete-data with it stops this pod once more")
-            .await?;
+        conversation_guard::ensure_no_conversations(
+            session,
+            "handsctl deploy --delete-data with it stops this pod once more",
+        )
+        .await?;
     }
     let work = async {
         let restarted = step(events, Phase::Apply, "apply", async {
@@ -75,16 +78,16 @@ async fn restart(
             let message = "restarted; the rollout was not waited for".to_owned();
             return Ok(summary::finished(&[], message, summary::Undo::nothing()));
         }
-        let mut rollout = Rollout {
-            world: std::mem::take(&mut live.world),
+        let mut rollout = RolloutWatch {
+            state: std::mem::take(&mut live.state),
             expected: observed_set::expected(&restarted),
-            tolerance: rollout::tolerance(&session.settings, begun),
+            grace: rollout::grace_periods(&session.settings, begun),
             deadline: deadline.at,
         };
         rollout::follow(session, &mut live, &mut rollout, events).await?;
-        let place = verify::ask(session, &rollout, arguments.probe, events).await?.place;
+        let place = verify::probe_application(session, &rollout, arguments.probe, events).await?.place;
         let message = match &place {
-            Where::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
+            Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
             place => format!("restarted; {}", place.words()),
         };
         let finished = summary::finished(&[], message, summary::Undo::nothing());
@@ -94,11 +97,11 @@ async fn restart(
 }
 
 /// What there is to restart.
-async fn look(session: &Session) -> Result<(LiveSet, String)> {
+async fn look(session: &Session) -> Result<(ObservedSet, String)> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
     let set = session.set();
-    let (live, refused) = observed_set::look(api, &set, version.streams_lists()).await?;
+    let (live, refused) = observed_set::open_deployed(api, &set, version.streams_lists()).await?;
     let count = live.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).count();
     if count > 0 {
         return Ok((live, format!("api {}, {count} to restart", version.text)));

@@ -43,15 +43,15 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
         deadline,
         |events, held| async move {
             let loaded = cluster_session::load_without_secrets(global)?;
-            cluster_session::tell(&loaded, &events).await;
+            cluster_session::report_config(&loaded, &events).await;
             let session = Session::to_change(global, loaded, streams).await?;
             let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);
             let look = Look { wanted: Wanted::Revision(arguments.to), delete_data: false, ownership };
             let target = Target { command: "rollback", look, deadline, held: &held, recovers: false };
             let outcome =
                 deploy::deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
-            session.tell_wire(&events).await;
-            Ok(outcome.map_err(|error| session.explain(error))?)
+            session.report_traffic(&events).await;
+            Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
         },
     )
     .await

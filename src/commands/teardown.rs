@@ -7,10 +7,10 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::inventory;
-use crate::cluster::apply::namespaces::{self, Presence};
+use crate::cluster::apply::namespaces::{self, NamespaceState};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
-use crate::cluster::teardown::{self, Options, Removed};
+use crate::cluster::teardown::{self, TeardownOptions, TeardownResult};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
@@ -19,7 +19,7 @@ use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Session};
-use crate::session::set_lock::{Held, under_lock};
+use crate::session::set_lock::{LockSlot, under_lock};
 use crate::session::step::{Deadline, step};
 use crate::session::{confirm, runner};
 
@@ -51,14 +51,14 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "teardown", arguments.output, streams, deadline, |events, held| async move {
         let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         // Before anything is drawn: a block would be drawn over the question.
         confirm(global, arguments, &session, streams).await?;
         events.target("teardown", session.target()).await;
         let outcome = teardown(&session, arguments, deadline, &held, &events).await;
-        session.tell_wire(&events).await;
-        Ok(outcome.map_err(|error| session.explain(error))?)
+        session.report_traffic(&events).await;
+        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
     })
     .await
 }
@@ -89,33 +89,33 @@ async fn teardown(
     session: &Session,
     arguments: &TeardownArgs,
     deadline: Deadline,
-    held: &Held,
+    held: &LockSlot,
     events: &Events,
 ) -> Result<Finished> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let options = Options { delete_data: arguments.delete_data, deadline: deadline.at };
-    let parent = inventory::parent(api, &session.set()).await?;
-    let set = discovery::extent(api, &session.set(), parent.as_ref()).await?;
+    let options = TeardownOptions { delete_data: arguments.delete_data, deadline: deadline.at };
+    let parent = inventory::get_parent(api, &session.set()).await?;
+    let set = discovery::including_inventory_of(api, &session.set(), parent.as_ref()).await?;
     let namespaces = look_at_all(api, &set).await?;
     if arguments.delete_namespace {
         refuse_foreign(&set, &namespaces)?;
     }
-    let found = match teardown::find(api, &set, parent, version.streams_lists()).await {
+    let found = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server names one missing right at a time.
         Err(error) if error.kind() == Kind::Forbidden => {
-            access_review::check(api, &rules::torn_down(&set)).await?;
+            access_review::check(api, &rules::for_teardown(&set)).await?;
             return Err(error);
         }
         found => found?,
     };
     if found.stops_cleanly() && !arguments.delete_data {
-        conversation_guard::refuse(session, "--delete-data goes on, and lets it").await?;
+        conversation_guard::ensure_no_conversations(session, "--delete-data goes on, and lets it").await?;
     }
     let removed = if found.is_empty() {
-        Removed::default()
+        TeardownResult::default()
     } else {
-        access_review::check(api, &rules::torn_down(&set)).await?;
+        access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
             let removed = teardown::teardown(api, &set, found, options, events).await?;
             let message = format!("{} deleted", removed.deleted.len());
@@ -165,19 +165,19 @@ async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> 
 }
 
 /// The namespaces of the set that are there, or may be.
-async fn look_at_all(api: &Api, set: &ApplySet) -> Result<Vec<(String, Presence)>> {
+async fn look_at_all(api: &Api, set: &ApplySet) -> Result<Vec<(String, NamespaceState)>> {
     let looks = set.namespaces().into_iter().map(|name| async move {
-        namespaces::look_at_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
+        namespaces::get_even_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
     });
     let mut found = futures::future::try_join_all(looks).await?;
-    found.retain(|(_, presence)| *presence != Presence::Absent);
+    found.retain(|(_, presence)| *presence != NamespaceState::Absent);
     Ok(found)
 }
 
 /// The application's namespace is somebody else's: said before anything is deleted.
-fn refuse_foreign(set: &ApplySet, namespaces: &[(String, Presence)]) -> Result<()> {
+fn refuse_foreign(set: &ApplySet, namespaces: &[(String, NamespaceState)]) -> Result<()> {
     let foreign = namespaces.iter().any(|(name, presence)| {
-        *name == set.namespace && matches!(presence, Presence::Present(_)) && !is_ours(presence)
+        *name == set.namespace && matches!(presence, NamespaceState::Present(_)) && !is_ours(presence)
     });
     if !foreign {
         return Ok(());
@@ -191,16 +191,16 @@ fn refuse_foreign(set: &ApplySet, namespaces: &[(String, Presence)]) -> Result<(
     .hint(format!("kubectl delete namespace {} deletes it with everything in it", set.namespace)))
 }
 
-fn is_ours(namespace: &Presence) -> bool {
-    let Presence::Present(found) = namespace else { return false };
+fn is_ours(namespace: &NamespaceState) -> bool {
+    let NamespaceState::Present(found) = namespace else { return false };
     found["metadata"]["annotations"][labels::CREATED_BY].is_string()
 }
 
-fn why_kept(namespace: &Presence) -> &'static str {
+fn why_kept(namespace: &NamespaceState) -> &'static str {
     match namespace {
-        Presence::Present(_) if is_ours(namespace) => "--delete-data --delete-namespace removes it",
-        Presence::Present(_) => "it was not made by handsctl",
-        Presence::Absent | Presence::Unknown => "who made it is not known",
+        NamespaceState::Present(_) if is_ours(namespace) => "--delete-data --delete-namespace removes it",
+        NamespaceState::Present(_) => "it was not made by handsctl",
+        NamespaceState::Absent | NamespaceState::Unknown => "who made it is not known",
     }
 }
 

@@ -38,11 +38,11 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
     let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "up", arguments.apply.rollout.output, streams, deadline, |events, held| async move {
         let loaded = cluster_session::load(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let session = match cluster::up::bring_up(global, &loaded.settings, false, deadline, &events).await? {
             Some(connection) => {
                 let session = Session::new(&Environment::read()?, loaded.settings, connection);
-                image::load::bring(&session, &events).await;
+                image::load::load_missing(&session, &events).await;
                 session
             }
             None => Session::to_change(global, loaded, streams).await?,
@@ -52,8 +52,8 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
         let recovers = !arguments.no_rollback;
         let target = Target { command: "deploy", look, deadline, held: &held, recovers };
         let outcome = deploy::deploy(&session, &arguments.apply.rollout, None, target, &events).await;
-        session.tell_wire(&events).await;
-        Ok(outcome.map_err(|error| session.explain(error))?)
+        session.report_traffic(&events).await;
+        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
     })
     .await
 }

@@ -6,11 +6,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
-use crate::cluster::app::client::{Application, Question, Reply, Silence};
+use crate::cluster::app::client::{AppClient, AppError, AppRequest, AppResponse};
 use crate::cluster::client::api::Api;
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::SECRET;
-use crate::plan::checks::app_settings::{Decision, KEY, Lack, Seed};
+use crate::plan::checks::app_settings::{Decision, DesiredAppSettings, KEY, Missing};
 use crate::session::cluster_session::Session;
 use crate::settings::secrets::value::{Redacted, SecretSource};
 
@@ -23,7 +23,7 @@ const STEP: &str = "settings";
 
 /// What is known of the application's model.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seeded {
+pub(crate) struct AppSettingsResult {
     /// The model that it uses.
     pub(crate) model: Option<String>,
     /// What people have to know.
@@ -31,11 +31,11 @@ pub(crate) struct Seeded {
 }
 
 /// Gives the application what it lacks. That it could not be given is a warning: it runs, and has a page of its own for it.
-pub(crate) async fn seed(session: &Session, application: &Application, events: &Events) -> Seeded {
-    let talk = Talk { session, application, session_key: session_key(session) };
-    let seed = Seed::of(&session.settings);
+pub(crate) async fn seed(session: &Session, application: &AppClient, events: &Events) -> AppSettingsResult {
+    let talk = SettingsClient { session, application, session_key: session_key(session) };
+    let seed = DesiredAppSettings::from_settings(&session.settings);
     events.begin(Phase::Settings, STEP, "").await;
-    match talk.settle(&seed).await {
+    match talk.seed(&seed).await {
         Ok((message, seeded)) => {
             let progress = if seeded.model.is_some() { Progress::Done } else { Progress::Skipped };
             events.step(Phase::Settings, STEP, progress, message).await;
@@ -46,7 +46,7 @@ pub(crate) async fn seed(session: &Session, application: &Application, events: &
             events
                 .warn(Id::SettingsNotGiven, format!("the application was not given its settings: {why}"))
                 .await;
-            Seeded::default()
+            AppSettingsResult::default()
         }
     }
 }
@@ -61,31 +61,31 @@ fn session_key(session: &Session) -> Option<Redacted> {
 }
 
 /// A talk with the application.
-struct Talk<'a> {
+struct SettingsClient<'a> {
     session: &'a Session,
-    application: &'a Application,
+    application: &'a AppClient,
     session_key: Option<Redacted>,
 }
 
-impl Talk<'_> {
-    async fn settle(&self, seed: &Seed) -> Result<(String, Seeded), String> {
+impl SettingsClient<'_> {
+    async fn seed(&self, seed: &DesiredAppSettings) -> Result<(String, AppSettingsResult), String> {
         let current = self.current().await?;
         Ok(match seed.decide(current.as_ref()) {
             Decision::Keep { model } => kept(seed, model),
-            Decision::Lack(lack) => lacking(lack),
-            Decision::Give { mut settings, model } => {
+            Decision::Missing(lack) => lacking(lack),
+            Decision::Post { mut settings, model } => {
                 let key = self.key(seed).await?;
                 settings["llm_api_key"] = json!(key.expose());
-                self.give(&settings).await?;
+                self.post(&settings).await?;
                 let name = model.as_deref().unwrap_or("its default model");
-                (format!("model {name} given"), Seeded { model, note: None })
+                (format!("model {name} given"), AppSettingsResult { model, note: None })
             }
         })
     }
 
     /// What it has; None: nothing yet.
     async fn current(&self) -> Result<Option<Value>, String> {
-        let reply = self.ask(None).await?;
+        let reply = self.request(None).await?;
         match reply.status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
@@ -97,20 +97,22 @@ impl Talk<'_> {
         }
     }
 
-    async fn give(&self, settings: &Value) -> Result<(), String> {
-        let reply = self.ask(Some(settings)).await?;
+    async fn post(&self, settings: &Value) -> Result<(), String> {
+        let reply = self.request(Some(settings)).await?;
         if reply.status.is_success() { Ok(()) } else { Err(refusal(reply.status)) }
     }
 
-    async fn ask(&self, body: Option<&Value>) -> Result<Reply, String> {
+    async fn request(&self, body: Option<&Value>) -> Result<AppResponse, String> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
-        let question = Question { path: SETTINGS, body, session_key };
-        self.application.ask(&self.session.connection.api, question).await.map_err(|silence| match silence {
-            Silence::Unasked(why) | Silence::Dead(why) => why,
-        })
+        let question = AppRequest { path: SETTINGS, body, session_key };
+        self.application.request(&self.session.connection.api, question).await.map_err(
+            |silence| match silence {
+                AppError::Forbidden(why) | AppError::Unreachable(why) => why,
+            },
+        )
     }
 
-    async fn key(&self, seed: &Seed) -> Result<Redacted, String> {
+    async fn key(&self, seed: &DesiredAppSettings) -> Result<Redacted, String> {
         match &seed.key {
             Some(SecretSource::Value(value)) => Ok(value.clone()),
             Some(SecretSource::Reference { secret, key }) => {
@@ -133,7 +135,7 @@ fn refusal(status: StatusCode) -> String {
     }
 }
 
-fn kept(seed: &Seed, model: Option<String>) -> (String, Seeded) {
+fn kept(seed: &DesiredAppSettings, model: Option<String>) -> (String, AppSettingsResult) {
     let used = model.as_deref().unwrap_or("none");
     let note = seed.differs_from(model.as_deref()).then(|| {
         format!(
@@ -142,27 +144,27 @@ fn kept(seed: &Seed, model: Option<String>) -> (String, Seeded) {
             seed.model.as_deref().unwrap_or_default()
         )
     });
-    (format!("model {used}, its own setting"), Seeded { model, note })
+    (format!("model {used}, its own setting"), AppSettingsResult { model, note })
 }
 
-fn lacking(lack: Lack) -> (String, Seeded) {
+fn lacking(lack: Missing) -> (String, AppSettingsResult) {
     let (message, how) = match lack {
-        Lack::NoKey => {
+        Missing::NoKey => {
             ("none: [llm] api_key is not set", "[llm] model and api_key, or the application's own page")
         }
-        Lack::Never => ("none: seed_settings is \"never\"", "the application's own page"),
+        Missing::Never => ("none: seed_settings is \"never\"", "the application's own page"),
     };
     let note = format!("conversations need settings first: {how}");
-    (message.to_owned(), Seeded { model: None, note: Some(note) })
+    (message.to_owned(), AppSettingsResult { model: None, note: Some(note) })
 }
 
 /// A value of somebody else's Secret.
 async fn read(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
     let path = format!("{}/{secret}", SECRET.path(Some(namespace)));
     let found = api
-        .find(&path)
+        .get_opt(&path)
         .await
-        .map_err(|fault| fault.explain(&format!("cannot read secret/{secret}")).causes().join(": "))?;
+        .map_err(|fault| fault.into_error(&format!("cannot read secret/{secret}")).causes().join(": "))?;
     let found = found.ok_or_else(|| format!("secret/{secret} does not exist"))?;
     let bytes = found["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());

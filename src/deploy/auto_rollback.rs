@@ -44,10 +44,10 @@ pub(crate) async fn bring_back(
     course.events.target("rollback", target).await;
     let outcome = match prepared.turn_to(Wanted::Revision(Some(number)), session).await {
         Ok(()) => {
-            version_change::tell(prepared, course.events).await;
+            version_change::report(prepared, course.events).await;
             failed = prepared.survey.history.latest().map(|revision| revision.number);
             let back =
-                Course { begun: session.connection.api.wire().last_date(), recovers: false, ..*course };
+                Course { begun: session.connection.api.traffic().last_date(), recovers: false, ..*course };
             back.run(prepared).await
         }
         Err(error) => Err(error),
@@ -56,7 +56,7 @@ pub(crate) async fn bring_back(
         Ok(finished) => {
             let seconds = begun.elapsed().as_secs();
             let state = format!("rolled back to revision {number} in {seconds} s: {}", finished.message);
-            let error = failure.instead_state(state);
+            let error = failure.replace_state(state);
             match failed {
                 Some(failed) => error
                     .hint(format!("handsctl history {failed} keeps what is known of the failed revision")),
@@ -67,7 +67,7 @@ pub(crate) async fn bring_back(
             let mut lines = vec![format!("revision {number} could not be brought back: {}", error.message())];
             lines.extend(error.causes());
             failure
-                .instead_state(lines.join("\n"))
+                .replace_state(lines.join("\n"))
                 .hint("handsctl status shows what is serving")
                 .hint(format!("handsctl rollback --to {number}"))
         }

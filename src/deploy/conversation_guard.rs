@@ -10,7 +10,7 @@ use crate::session::cluster_session::Session;
 ///
 /// # Errors
 /// Exit 2 with the volumes' names.
-pub(crate) async fn refuse(session: &Session, hint: &str) -> Result<()> {
+pub(crate) async fn ensure_no_conversations(session: &Session, hint: &str) -> Result<()> {
     let runtime = session.settings.runtime_namespace();
     let mut claims = teardown::sandboxes(&session.connection.api, runtime).await?;
     claims.retain(|id| id.kind == CLAIM.kind);
@@ -21,7 +21,7 @@ pub(crate) async fn refuse(session: &Session, hint: &str) -> Result<()> {
     let message = "the application would delete the volume of its first conversation when it stops; nothing was changed";
     Err(Error::new(Id::ConversationAtRisk, Kind::Usage, message)
         .fact("volumes", names.join("\n"))
-        .at(session.settings.locate("deploy.on_stop"))
+        .at_config(session.settings.locate("deploy.on_stop"))
         .hint("[deploy] on_stop = \"keep\" is the default, and keeps every conversation")
         .hint(hint))
 }

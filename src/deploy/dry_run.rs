@@ -2,13 +2,13 @@
 
 use super::prepare::Prepared;
 use super::summary::{Undo, counts, finished};
-use crate::cluster::apply::applied::{Applied, Mode};
-use crate::cluster::apply::waves::{self, Need};
+use crate::cluster::apply::applied::{Applied, ApplyMode};
+use crate::cluster::apply::waves::{self, Change};
 use crate::error::Result;
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::DryRun;
-use crate::plan::inventory::prune::Fate;
-use crate::plan::inventory::revision::Outcome;
+use crate::plan::inventory::prune::PruneDecision;
+use crate::plan::inventory::revision::RevisionResult;
 use crate::session::cluster_session::Session;
 
 /// Tells of every member what would be done. Nothing is changed.
@@ -26,7 +26,7 @@ pub(crate) async fn dry_run(
     if who == DryRun::Server && missing.is_empty() {
         let api = &session.connection.api;
         let mut applied =
-            waves::apply(api, plan, needs, &live.members, ownership, Mode::DryRun, events).await?;
+            waves::apply(api, plan, needs, &live.members, ownership, ApplyMode::DryRun, events).await?;
         applied.extend(leftovers(prepared, events).await);
         let message = format!("dry run, checked by the server: {}", counts(&applied));
         return Ok(finished(&applied, message, Undo::nothing()));
@@ -34,9 +34,9 @@ pub(crate) async fn dry_run(
     let mut applied = Vec::new();
     for (member, need) in plan.members.iter().zip(needs) {
         let action = match need {
-            Need::Nothing => Action::Unchanged,
-            Need::Create(_) => Action::Created,
-            Need::Change(_) => Action::Configured,
+            Change::Unchanged => Action::Unchanged,
+            Change::Create(_) => Action::Created,
+            Change::Update(_) => Action::Configured,
         };
         let object = member.id.clone();
         events.object(Phase::Apply, object, action, None).await;
@@ -55,12 +55,12 @@ pub(crate) async fn dry_run(
 /// Tells what would become of members that are no longer planned.
 async fn leftovers(prepared: &Prepared, events: &Events) -> Vec<Applied> {
     let mut told = Vec::new();
-    for leftover in prepared.leftovers(Outcome::Good) {
-        let (action, message) = match leftover.fate {
-            Fate::Pruned => (Action::Pruned, None),
-            Fate::PrunedWithData => (Action::Pruned, Some("and the data on it".to_owned())),
-            Fate::Kept(why) => (Action::Kept, Some(why)),
-            Fate::InUse => continue,
+    for leftover in prepared.leftovers(RevisionResult::Good) {
+        let (action, message) = match leftover.decision {
+            PruneDecision::Delete => (Action::Pruned, None),
+            PruneDecision::DeleteWithData => (Action::Pruned, Some("and the data on it".to_owned())),
+            PruneDecision::Keep(why) => (Action::Kept, Some(why)),
+            PruneDecision::InUse => continue,
         };
         let object = leftover.id.clone();
         events.object(Phase::Prune, object, action, message).await;

@@ -4,13 +4,13 @@ use super::prepare::Prepared;
 use super::rollout;
 use crate::catalogue::Id;
 use crate::cluster::app::probe;
-use crate::cluster::apply::waves::Need;
-use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
+use crate::cluster::apply::waves::Change;
+use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::manifests::image_pull_pod::{Pull, before_change, owner};
+use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner};
 use crate::session::cluster_session::Session;
 use crate::session::step::Deadline;
 use crate::status::Finding;
@@ -31,7 +31,7 @@ pub(crate) async fn prepull(
     if !session.settings.deploy.prepull {
         return Ok(());
     }
-    let serving = observed_set::ready_pods(&prepared.live.world);
+    let serving = observed_set::ready_pods(&prepared.live.state);
     let Some(old) = serving.first() else { return Ok(()) };
     let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     let Some(pull) = wanted(prepared, node) else { return Ok(()) };
@@ -41,28 +41,28 @@ pub(crate) async fn prepull(
         return Ok(());
     }
     events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
-    image_pull::sweep(api, &pull.namespace, &pull.set).await?;
-    let patience = Patience {
-        tolerance: rollout::tolerance(&session.settings, api.wire().last_date()),
+    image_pull::delete_leftover_pods(api, &pull.namespace, &pull.set).await?;
+    let patience = PullLimits {
+        tolerance: rollout::grace_periods(&session.settings, api.traffic().last_date()),
         deadline: deadline.at,
         streaming: prepared.streaming,
     };
     match image_pull::pull(api, &pull, patience, events).await {
-        Ok(Pulled::Yes) => {
+        Ok(PullResult::Pulled) => {
             events.done(Phase::Preflight, STEP, pull.image).await;
             Ok(())
         }
-        Ok(Pulled::Refused(error)) => {
+        Ok(PullResult::Rejected(error)) => {
             let why = error.causes();
             not_tried(&pull, &why.join(": "), events).await;
             Ok(())
         }
-        Ok(Pulled::NotPlaced(findings)) => {
+        Ok(PullResult::Unscheduled(findings)) => {
             let why: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
             not_tried(&pull, &why.join("; "), events).await;
             Ok(())
         }
-        Ok(Pulled::No(findings) | Pulled::Lifeless(findings)) => {
+        Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
             Err(refused(session, prepared, &findings))
         }
@@ -73,7 +73,7 @@ pub(crate) async fn prepull(
     }
 }
 
-async fn not_tried(pull: &Pull, why: &str, events: &Events) {
+async fn not_tried(pull: &ImagePull, why: &str, events: &Events) {
     events.step(Phase::Preflight, STEP, Progress::Skipped, "not possible").await;
     let message = format!(
         "{} could not be pulled before the old pod is stopped, and is pulled afterwards: {why}",
@@ -82,20 +82,20 @@ async fn not_tried(pull: &Pull, why: &str, events: &Events) {
     events.warn(Id::NotPrepulled, message).await;
 }
 
-fn wanted(prepared: &Prepared, node: Option<&str>) -> Option<Pull> {
+fn wanted(prepared: &Prepared, node: Option<&str>) -> Option<ImagePull> {
     let mut pairs = prepared.plan.members.iter().zip(&prepared.needs);
-    let changed = pairs.find(|(member, need)| member.kind == DEPLOYMENT && matches!(need, Need::Change(_)));
+    let changed = pairs.find(|(member, need)| member.kind == DEPLOYMENT && matches!(need, Change::Update(_)));
     let (member, _) = changed?;
     let live = prepared.live.members.get(&member.id)?;
     let pull = before_change(member, live, &prepared.plan.set.name, node)?;
-    Some(Pull { owner: prepared.survey.parent.as_ref().and_then(owner), ..pull })
+    Some(ImagePull { owner: prepared.survey.parent.as_ref().and_then(owner), ..pull })
 }
 
 fn refused(session: &Session, prepared: &Prepared, findings: &[Finding]) -> Error {
     let error = rollout::explained(findings);
     let id = error.id();
     error
-        .at(id.entry().key.and_then(|key| session.settings.locate(key)))
+        .at_config(id.entry().key.and_then(|key| session.settings.locate(key)))
         .state(unchanged(prepared))
         .hint("mend it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))

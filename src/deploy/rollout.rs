@@ -2,31 +2,31 @@
 
 use jiff::Timestamp;
 
-use crate::cluster::rollout::follow::{self, Ending, Rollout};
-use crate::cluster::watch::observed_set::{self, LiveSet};
+use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
+use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::session::cluster_session::Session;
 use crate::settings::Settings;
-use crate::status::{Finding, Tolerance, Verdict, judge};
+use crate::status::{Finding, GracePeriods, Verdict, evaluate};
 
 /// The patience that the configuration asks for.
-pub(crate) fn tolerance(settings: &Settings, begun: Timestamp) -> Tolerance {
+pub(crate) fn grace_periods(settings: &Settings, begun: Timestamp) -> GracePeriods {
     let tolerate = &settings.deploy.tolerate;
-    Tolerance {
+    GracePeriods {
         unschedulable: tolerate.unschedulable.as_std(),
         image_pull: tolerate.image_pull.as_std(),
         no_storage_class: tolerate.no_storage_class.as_std(),
         crash_restarts: tolerate.crash_restarts,
-        ..Tolerance::since(begun)
+        ..GracePeriods::starting_at(begun)
     }
 }
 
 /// Whether this run changed nothing of a set that is not as it should be: what is wrong with it happened before.
-pub(crate) fn is_standing_still(session: &Session, rollout: &Rollout) -> bool {
-    let now = session.connection.api.wire().server_time();
+pub(crate) fn is_stalled(session: &Session, rollout: &RolloutWatch) -> bool {
+    let now = session.connection.api.traffic().server_time();
     rollout.expected.iter().all(|expected| !expected.changed)
-        && judge(&rollout.world, &rollout.expected, &rollout.tolerance, now).verdict != Verdict::Ready
+        && evaluate(&rollout.state, &rollout.expected, &rollout.grace, now).verdict != Verdict::Ready
 }
 
 /// Waits until the set is as it should be.
@@ -35,18 +35,18 @@ pub(crate) fn is_standing_still(session: &Session, rollout: &Rollout) -> bool {
 /// Exit 9 with the cause where it cannot be, exit 10 where the time is over.
 pub(crate) async fn follow(
     session: &Session,
-    live: &mut LiveSet,
-    rollout: &mut Rollout,
+    live: &mut ObservedSet,
+    rollout: &mut RolloutWatch,
     events: &Events,
 ) -> Result<()> {
     events.begin(Phase::Track, "rollout", "").await;
-    let ending = follow::track(&session.connection.api, &mut live.watches, rollout, events).await;
+    let ending = follow::follow(&session.connection.api, &mut live.watches, rollout, events).await;
     let failed = match ending {
-        Ok(Ending::Ready(workloads)) => {
+        Ok(RolloutResult::Ready(workloads)) => {
             events.done(Phase::Track, "rollout", workloads).await;
             return Ok(());
         }
-        Ok(Ending::Failed(findings)) => rollout_failed(&findings, rollout, &session.settings),
+        Ok(RolloutResult::Failed(findings)) => rollout_failed(&findings, rollout, &session.settings),
         Err(error) => error,
     };
     events.step(Phase::Track, "rollout", Progress::Failed, "").await;
@@ -54,11 +54,11 @@ pub(crate) async fn follow(
 }
 
 /// The error that a finding of the set is: what, where, why, which key, what next.
-fn rollout_failed(findings: &[Finding], rollout: &Rollout, settings: &Settings) -> Error {
+fn rollout_failed(findings: &[Finding], rollout: &RolloutWatch, settings: &Settings) -> Error {
     let error = explained(findings);
     let id = error.id();
     error
-        .at(id.entry().key.and_then(|key| settings.locate(key)))
+        .at_config(id.entry().key.and_then(|key| settings.locate(key)))
         .state(state(rollout))
         .hint("mend it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))
@@ -95,8 +95,8 @@ pub(crate) fn explained(findings: &[Finding]) -> Error {
 }
 
 /// What people who use the application see meanwhile.
-fn state(rollout: &Rollout) -> &'static str {
-    if observed_set::ready_pods(&rollout.world).is_empty() {
+fn state(rollout: &RolloutWatch) -> &'static str {
+    if observed_set::ready_pods(&rollout.state).is_empty() {
         "what was applied stays; nothing is serving"
     } else {
         "what was applied stays; a pod of before is still serving"

@@ -1,17 +1,17 @@
 //! The part of `deploy` that says how many sandboxes fit, and whether their image is where they will run.
 
 use crate::catalogue::Id;
-use crate::cluster::nodes::capacity::{self, Seen};
+use crate::cluster::nodes::capacity::{self, ClusterListing};
 use crate::event::Events;
-use crate::plan::checks::sandbox_capacity::{Room, Sandbox};
+use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod};
 use crate::provider::{self, Environment};
 use crate::session::cluster_session::Session;
 
 /// Looks at the nodes; None where this account may not, or where they are too many.
-pub(crate) async fn look(session: &Session, events: &Events) -> Option<Room> {
-    let Seen { nodes, pods } = capacity::look(&session.connection.api).await;
+pub(crate) async fn estimate(session: &Session, events: &Events) -> Option<SandboxCapacity> {
+    let ClusterListing { nodes, pods } = capacity::list_nodes_and_pods(&session.connection.api).await;
     let nodes = nodes?;
-    let sandbox = Sandbox::of(&session.settings);
+    let sandbox = SandboxPod::from_settings(&session.settings);
     let (mut without, of) = sandbox.nodes_without_image(&nodes);
     if let Some(image) = sandbox.image().filter(|_| !without.is_empty()) {
         let have = those_that_have(session, image).await;
@@ -28,7 +28,7 @@ pub(crate) async fn look(session: &Session, events: &Events) -> Option<Room> {
         );
         events.warn(Id::SandboxImageAbsent, message).await;
     }
-    Some(sandbox.room(&nodes, &pods?))
+    Some(sandbox.estimate(&nodes, &pods?))
 }
 
 /// Nodes of this computer that have an image and do not say it yet.
@@ -40,7 +40,7 @@ async fn those_that_have(session: &Session, image: &str) -> Vec<String> {
 }
 
 /// `room for 4 sandboxes of 250m cpu, 1Gi`.
-pub(crate) fn words(room: Option<&Room>) -> String {
+pub(crate) fn words(room: Option<&SandboxCapacity>) -> String {
     let Some(room) = room else {
         return "how many sandboxes fit is not known: nodes and pods of the cluster cannot all be listed"
             .to_owned();

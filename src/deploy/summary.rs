@@ -1,13 +1,13 @@
 //! What came of a command that changes the set, in the words of its last line.
 
-use super::app_settings::Seeded;
+use super::app_settings::AppSettingsResult;
 use super::prepare::Prepared;
 use super::sandbox_capacity;
-use super::verify::Where;
+use super::verify::Endpoint;
 use crate::cluster::apply::applied::Applied;
-use crate::cluster::apply::revisions::Recorded;
+use crate::cluster::apply::revisions::RevisionRef;
 use crate::event::{Action, Finished};
-use crate::plan::checks::sandbox_capacity::Room;
+use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 
 /// What is deployed now, and the good revision before it.
 #[derive(Debug, Clone, Copy)]
@@ -18,9 +18,9 @@ pub(crate) struct Undo {
 
 impl Undo {
     /// What undoes a run that made or found this revision.
-    pub(crate) fn of(prepared: &Prepared, revision: Option<&Recorded>) -> Self {
+    pub(crate) fn of(prepared: &Prepared, revision: Option<&RevisionRef>) -> Self {
         let number = revision.map(|revision| revision.number);
-        let before = number.and_then(|number| prepared.survey.history.good_before(number));
+        let before = number.and_then(|number| prepared.survey.history.last_good_before(number));
         Self { revision: number, before: before.map(|before| before.number) }
     }
 
@@ -61,7 +61,7 @@ pub(crate) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
     let Arrival { place, seeded, room } = arrival;
     // No sandbox comes of a pod in which nothing listens.
     let mut notes: Vec<String> =
-        (place != Where::Target).then(|| sandbox_capacity::words(room.as_ref())).into_iter().collect();
+        (place != Endpoint::DevTarget).then(|| sandbox_capacity::words(room.as_ref())).into_iter().collect();
     notes.extend(seeded.note);
     let sandboxes = room.map(|room| room.sandboxes);
     Finished { url: place.into_url(), sandboxes, model: seeded.model, notes, ..finished }
@@ -70,7 +70,7 @@ pub(crate) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
 /// How the application was found after a rollout.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
-    pub(crate) place: Where,
-    pub(crate) seeded: Seeded,
-    pub(crate) room: Option<Room>,
+    pub(crate) place: Endpoint,
+    pub(crate) seeded: AppSettingsResult,
+    pub(crate) room: Option<SandboxCapacity>,
 }

@@ -5,16 +5,16 @@ use crate::catalogue::Id;
 use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
 use crate::object::{ObjectId, labels};
-use crate::plan::checks::version_change::{self, Side};
+use crate::plan::checks::version_change::{self, Deployed};
 
 /// Says it before anything is changed.
-pub(crate) async fn tell(prepared: &Prepared, events: &Events) {
+pub(crate) async fn report(prepared: &Prepared, events: &Events) {
     let Some(change) = change(prepared) else { return };
     let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
-    events.warn(id, change.words()).await;
+    events.warn(id, change.sentence()).await;
 }
 
-fn change(prepared: &Prepared) -> Option<version_change::Change> {
+fn change(prepared: &Prepared) -> Option<version_change::VersionChange> {
     let members = &prepared.plan.members;
     let planned = members
         .iter()
@@ -27,8 +27,8 @@ fn change(prepared: &Prepared) -> Option<version_change::Change> {
     };
     let (before, after) = (mounted(live), mounted(&planned.manifest));
     let configuration = before.and_then(|id| prepared.live.members.get(&id));
-    let live = Side { deployment: live, configuration };
+    let live = Deployed { deployment: live, configuration };
     let configuration =
         members.iter().find(|member| Some(&member.id) == after.as_ref()).map(|member| &member.manifest);
-    version_change::change(live, Side { deployment: &planned.manifest, configuration })
+    version_change::detect(live, Deployed { deployment: &planned.manifest, configuration })
 }

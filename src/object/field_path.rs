@@ -14,7 +14,7 @@ use super::managed_fields;
 
 /// One step from a value to one inside it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     /// A field of an object, or a key of a map.
     Field(String),
     /// An item of a list.
@@ -23,11 +23,11 @@ pub(crate) enum Step {
 
 /// Where a field is in an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FieldPath(Vec<Step>);
+pub struct FieldPath(Vec<PathStep>);
 
 /// Somebody else who manages a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
+pub struct FieldOwner {
     /// The field manager.
     pub manager: String,
     /// The subresource that it writes through, `scale`.
@@ -48,8 +48,8 @@ impl FieldPath {
 
     /// What stands there.
     #[must_use]
-    pub fn of<'a>(&self, object: &'a Value) -> Option<&'a Value> {
-        self.0.iter().try_fold(object, |value, step| step.of(value))
+    pub fn value_in<'a>(&self, object: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(object, |value, step| step.value_in(value))
     }
 
     /// Whether this is the field, or stands under it.
@@ -64,16 +64,16 @@ impl FieldPath {
         self.0.len()
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[PathStep] {
         &self.0
     }
 
     /// Everybody but our own apply who manages this field of a live object.
     #[must_use]
-    pub fn owners(&self, live: &Value) -> Vec<Owner> {
+    pub fn owners(&self, live: &Value) -> Vec<FieldOwner> {
         managed_fields::entries_of_others(live)
             .filter(|entry| self.is_in(&entry["fieldsV1"]))
-            .map(Owner::of)
+            .map(FieldOwner::of)
             .collect()
     }
 
@@ -81,7 +81,7 @@ impl FieldPath {
     fn is_in(&self, fields: &Value) -> bool {
         let mut node = fields;
         for step in &self.0 {
-            match step.of_fields(node) {
+            match step.node_in(node) {
                 Some(below) => node = below,
                 None => return false,
             }
@@ -93,7 +93,7 @@ impl FieldPath {
     }
 }
 
-impl Owner {
+impl FieldOwner {
     fn of(entry: &Value) -> Self {
         let text = |key: &str| entry[key].as_str().map(str::to_owned);
         Self {
@@ -104,21 +104,21 @@ impl Owner {
     }
 }
 
-impl Step {
-    pub(crate) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+impl PathStep {
+    pub(crate) fn value_in<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         match self {
-            Step::Field(name) => value.get(name),
-            Step::Item(selector) => {
+            PathStep::Field(name) => value.get(name),
+            PathStep::Item(selector) => {
                 let items = value.as_array()?;
                 items.get(position(selector, items)?)
             }
         }
     }
 
-    pub(crate) fn of_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+    pub(crate) fn value_in_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
         match self {
-            Step::Field(name) => value.get_mut(name),
-            Step::Item(selector) => {
+            PathStep::Field(name) => value.get_mut(name),
+            PathStep::Item(selector) => {
                 let items = value.as_array_mut()?;
                 let position = position(selector, items)?;
                 items.get_mut(position)
@@ -129,10 +129,10 @@ impl Step {
     /// Takes out what stands there.
     pub(crate) fn remove(&self, value: &mut Value) {
         match (self, value) {
-            (Step::Field(name), Value::Object(map)) => {
+            (PathStep::Field(name), Value::Object(map)) => {
                 map.remove(name);
             }
-            (Step::Item(selector), Value::Array(items)) => {
+            (PathStep::Item(selector), Value::Array(items)) => {
                 if let Some(position) = position(selector, items) {
                     items.remove(position);
                 }
@@ -142,10 +142,10 @@ impl Step {
     }
 
     /// The same step in a field set (`fieldsV1`): `f:name`, `k:{"name":"http"}`, `v:"item"`.
-    pub(crate) fn of_fields<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn node_in<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
         match self {
-            Step::Field(name) => fields.get(format!("f:{name}")),
-            Step::Item(selector) => {
+            PathStep::Field(name) => fields.get(format!("f:{name}")),
+            PathStep::Item(selector) => {
                 let children = fields.as_object()?;
                 children
                     .iter()
@@ -179,7 +179,7 @@ fn position(selector: &ItemSelector, items: &[Value]) -> Option<usize> {
     items.iter().position(exact).or_else(|| items.iter().position(near))
 }
 
-fn resolve(text: &str, object: &Value, steps: &mut Vec<Step>) -> bool {
+fn resolve(text: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
     if text.is_empty() {
         return true;
     }
@@ -192,18 +192,18 @@ fn resolve(text: &str, object: &Value, steps: &mut Vec<Step>) -> bool {
             names.sort_by_key(|name| Reverse(name.len()));
             names
                 .into_iter()
-                .any(|name| step_into(Step::Field(name.clone()), &rest[name.len()..], object, steps))
+                .any(|name| step_into(PathStep::Field(name.clone()), &rest[name.len()..], object, steps))
         }
         Value::Array(_) => {
             let Ok((selector, rest)) = ItemSelector::read(text) else { return false };
-            step_into(Step::Item(selector), rest, object, steps)
+            step_into(PathStep::Item(selector), rest, object, steps)
         }
         _ => false,
     }
 }
 
-fn step_into(step: Step, rest: &str, object: &Value, steps: &mut Vec<Step>) -> bool {
-    let Some(inner) = step.of(object) else { return false };
+fn step_into(step: PathStep, rest: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
+    let Some(inner) = step.value_in(object) else { return false };
     steps.push(step);
     let found = resolve(rest, inner, steps);
     if !found {
@@ -251,7 +251,7 @@ mod tests {
             ),
         ] {
             let path = FieldPath::find(name, &object);
-            assert_eq!(path.and_then(|path| path.of(&object).cloned()), Some(value), "{name}");
+            assert_eq!(path.and_then(|path| path.value_in(&object).cloned()), Some(value), "{name}");
         }
         for name in [
             ".spec.replicas",

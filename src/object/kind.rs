@@ -160,7 +160,7 @@ const AROUND: &[KindInfo] = &[
 impl KindInfo {
     /// The kind of an object, where it is one that handsctl sends.
     #[must_use]
-    pub fn of(id: &ObjectId) -> Option<Self> {
+    pub fn of_id(id: &ObjectId) -> Option<Self> {
         let all = MEMBERS.iter().chain(FURTHER).chain(AROUND);
         all.copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
@@ -170,7 +170,7 @@ impl KindInfo {
     #[must_use]
     pub fn discovered(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let known = Self::of(&ObjectId::cluster(group, kind, ""));
+        let known = Self::of_id(&ObjectId::cluster(group, kind, ""));
         if let Some(known) = known.filter(|known| known.version == version) {
             return known;
         }
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_known_object_finds_its_kind() {
-        assert_eq!(KindInfo::of(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
-        assert_eq!(KindInfo::of(&ObjectId::cluster("example.org", "Deployment", "x")), None);
+        assert_eq!(KindInfo::of_id(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
+        assert_eq!(KindInfo::of_id(&ObjectId::cluster("example.org", "Deployment", "x")), None);
     }
 }

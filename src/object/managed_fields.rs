@@ -36,7 +36,7 @@ pub fn is_applied(live: &Value) -> bool {
 /// Whether two versions of an object differ in nothing but what the server counts by itself: a controller's
 /// write of the status moves the resourceVersion under a PATCH that changed nothing.
 #[must_use]
-pub fn is_same_object(before: &Value, after: &Value) -> bool {
+pub fn is_same_but_for_status(before: &Value, after: &Value) -> bool {
     without_noise(before) == without_noise(after)
 }
 
@@ -237,8 +237,8 @@ mod tests {
         after["status"] = json!({ "loadBalancer": {} });
         after["metadata"]["resourceVersion"] = json!("9");
         after["metadata"]["managedFields"][2]["time"] = json!("later");
-        assert!(is_same_object(&live(), &after));
+        assert!(is_same_but_for_status(&live(), &after));
         after["spec"]["selector"] = json!({});
-        assert!(!is_same_object(&live(), &after));
+        assert!(!is_same_but_for_status(&live(), &after));
     }
 }

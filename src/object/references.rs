@@ -6,13 +6,13 @@ use serde_json::Value;
 
 /// Every string in this object, the names of referenced configuration among them. A name that carries its
 /// content's hash is met by chance nowhere else, so no list of the fields that may hold one is needed.
-pub fn collect(object: &Value, into: &mut BTreeSet<String>) {
+pub fn collect_strings(object: &Value, into: &mut BTreeSet<String>) {
     match object {
         Value::String(text) => {
             into.insert(text.clone());
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
-        Value::Object(map) => map.values().for_each(|value| collect(value, into)),
+        Value::Array(items) => items.iter().for_each(|item| collect_strings(item, into)),
+        Value::Object(map) => map.values().for_each(|value| collect_strings(value, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -29,7 +29,7 @@ mod tests {
             "containers": [{ "env": [{ "valueFrom": { "secretKeyRef": { "name": "oh-env-2" } } }] }],
         } });
         let mut found = BTreeSet::new();
-        collect(&pod, &mut found);
+        collect_strings(&pod, &mut found);
         assert!(found.contains("oh-config-1") && found.contains("oh-env-2"));
     }
 }

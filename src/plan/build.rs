@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::desired::{Member, Plan, SecretNaming, further_kinds};
+use super::desired::{Member, Plan, SecretNaming, extra_kinds};
 use super::inventory::apply_set::ApplySet;
 use super::manifests::template::{self, Templates};
-use super::manifests::values::{self, Names};
+use super::manifests::values::{self, GeneratedNames};
 use super::manifests::{content_hash, extra_manifests};
 use crate::error::{Error, Result};
 use crate::object::kind::KindInfo;
@@ -26,15 +26,15 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     let mut set = set_of(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
-    let names = Names {
+    let names = GeneratedNames {
         config: format!("{}-config-{}", set.name, content_hash::of_config(&config)?),
         secret: secret_name(&set.name, &secret, naming)?,
         versions: match naming {
             SecretNaming::Keyed { versions, .. } => versions.clone(),
-            SecretNaming::Rendered => BTreeMap::new(),
+            SecretNaming::Placeholder => BTreeMap::new(),
         },
     };
-    let values = values::of(settings, &names, &config, &secret);
+    let values = values::values(settings, &names, &config, &secret);
     let mut members =
         templates_of(settings, matches!(naming, SecretNaming::Keyed { .. }) && !secret.is_empty())
             .into_iter()
@@ -42,7 +42,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
             .collect::<Result<Vec<_>>>()?;
     members.extend(extra_manifests::members(settings, kinds)?);
     extra_manifests::refuse_twice(&members, settings)?;
-    set.further_kinds = further_kinds(&members);
+    set.extra_kinds = extra_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
         namespaces: namespaces(&templates, settings, &set)?,
@@ -63,7 +63,7 @@ pub fn set_of(settings: &Settings) -> ApplySet {
     ApplySet {
         name: settings.deploy.name.to_string(),
         additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
-        further_kinds: BTreeSet::new(),
+        extra_kinds: BTreeSet::new(),
         namespace,
     }
 }
@@ -82,7 +82,7 @@ fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
 fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<'_>) -> Result<String> {
     Ok(match naming {
         SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", content_hash::of_secret(data, key)?),
-        SecretNaming::Rendered => format!("{set}-env-rendered"),
+        SecretNaming::Placeholder => format!("{set}-env-rendered"),
     })
 }
 
@@ -121,8 +121,8 @@ pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Resul
     let manifest = templates.object(name, values)?;
     let unknown =
         || Error::internal(format!("the built-in template {name} makes no object that handsctl knows"));
-    let id = ObjectId::of(&manifest).ok_or_else(unknown)?;
-    let kind = KindInfo::of(&id).ok_or_else(unknown)?;
+    let id = ObjectId::of_object(&manifest).ok_or_else(unknown)?;
+    let kind = KindInfo::of_id(&id).ok_or_else(unknown)?;
     Ok(Member { id, kind, manifest })
 }
 

@@ -45,11 +45,11 @@ pub enum SecretNaming<'a> {
         versions: &'a BTreeMap<String, String>,
     },
     /// `<name>-env-rendered`; no Secret is made. For `render`, which prints no secret.
-    Rendered,
+    Placeholder,
 }
 
 /// The kinds of these members that not every set can have.
-pub(super) fn further_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
+pub(super) fn extra_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
     let kinds = members.iter().map(|member| member.kind);
     kinds.filter(|kind| !kind::MEMBERS.contains(kind)).collect()
 }

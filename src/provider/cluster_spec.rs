@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is wanted of a local cluster, whatever makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ClusterSpec {
     /// Name; the context is `kind-NAME` or `kwok-NAME`.
     pub name: String,
     /// Nodes beside the first one.
@@ -18,7 +18,7 @@ pub struct Wanted {
     /// Which ports of this computer lead to the first node's 80 and 443.
     pub ports: Ports,
     /// What will have to fit on it.
-    pub load: Load,
+    pub load: Workload,
 }
 
 /// Ports of this computer.
@@ -37,23 +37,23 @@ pub struct Ports {
 
 /// What will run on a cluster: what must fit, so that it is said before the cluster is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
+pub struct Workload {
     /// The application and the ingress controller.
-    pub application: Amount,
+    pub application: ResourceAmount,
     /// One sandbox.
-    pub sandbox: Amount,
+    pub sandbox: ResourceAmount,
 }
 
 /// What pods ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Amount {
+pub struct ResourceAmount {
     /// Thousandths of a cpu.
     pub cpu: u64,
     /// Bytes.
     pub memory: u64,
 }
 
-impl Wanted {
+impl ClusterSpec {
     /// One node, no ports, nothing to run.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
@@ -63,7 +63,7 @@ impl Wanted {
             kubernetes: None,
             node_image: None,
             ports: Ports::NONE,
-            load: Load::default(),
+            load: Workload::default(),
         }
     }
 }

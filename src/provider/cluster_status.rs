@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::local_cluster::{Condition, Maker};
+use super::local_cluster::{Condition, LocalProvider};
 use super::{kind, kwok};
 
 /// A local cluster, as it is found.
@@ -30,18 +30,18 @@ pub struct ClusterStatus {
 #[serde(tag = "provider", rename_all = "lowercase")]
 pub enum Details {
     /// Containers as nodes.
-    Kind(kind::Contained),
+    Kind(kind::KindDetails),
     /// Processes, and simulated nodes.
-    Kwok(kwok::Simulated),
+    Kwok(kwok::KwokDetails),
 }
 
 impl Details {
     /// The provider.
     #[must_use]
-    pub fn maker(&self) -> Maker {
+    pub fn maker(&self) -> LocalProvider {
         match self {
-            Self::Kind(_) => Maker::Kind,
-            Self::Kwok(_) => Maker::Kwok,
+            Self::Kind(_) => LocalProvider::Kind,
+            Self::Kwok(_) => LocalProvider::Kwok,
         }
     }
 }

@@ -19,7 +19,7 @@ const TAIL: usize = 15;
 
 /// A program with its arguments, environment and deadline.
 #[derive(Debug, Clone)]
-pub(super) struct Invocation {
+pub(super) struct ChildCommand {
     program: PathBuf,
     arguments: Vec<OsString>,
     directory: Option<PathBuf>,
@@ -30,12 +30,12 @@ pub(super) struct Invocation {
 
 /// What a program that ended well printed.
 #[derive(Debug, Clone)]
-pub(super) struct Output {
+pub(super) struct ChildOutput {
     /// Standard output.
     pub(super) stdout: String,
 }
 
-impl Invocation {
+impl ChildCommand {
     pub(super) fn new(program: impl AsRef<Path>, deadline: Duration) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -69,14 +69,18 @@ impl Invocation {
     }
 
     /// Runs it to its end. When the future is dropped (an interrupt), the whole group is killed.
-    pub(super) async fn run(self) -> Result<Output, Failure> {
+    pub(super) async fn run(self) -> Result<ChildOutput, ChildFailure> {
         self.run_telling(async |_| {}).await
     }
 
     /// The same, telling each line of its standard error as it comes.
-    pub(super) async fn run_telling(self, mut tell: impl AsyncFnMut(&str)) -> Result<Output, Failure> {
-        let failed = |outcome, stdout, stderr| Failure { command: self.to_string(), outcome, stdout, stderr };
-        let not_started = |error| failed(Outcome::NotStarted(error), String::new(), String::new());
+    pub(super) async fn run_telling(
+        self,
+        mut tell: impl AsyncFnMut(&str),
+    ) -> Result<ChildOutput, ChildFailure> {
+        let failed =
+            |outcome, stdout, stderr| ChildFailure { command: self.to_string(), outcome, stdout, stderr };
+        let not_started = |error| failed(ChildOutcome::NotStarted(error), String::new(), String::new());
         let mut child = self.command().spawn().map_err(not_started)?;
         let group = Group::of(child.id());
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
@@ -87,15 +91,15 @@ impl Invocation {
             child.wait().await
         });
         match ended.await {
-            Err(_elapsed) => Err(failed(Outcome::Deadline(self.deadline), String::new(), stderr)),
-            Ok(Err(error)) => Err(failed(Outcome::NotStarted(error), String::new(), stderr)),
+            Err(_elapsed) => Err(failed(ChildOutcome::Deadline(self.deadline), String::new(), stderr)),
+            Ok(Err(error)) => Err(failed(ChildOutcome::NotStarted(error), String::new(), stderr)),
             Ok(Ok(status)) => {
                 group.ended();
                 let stdout = String::from_utf8_lossy(&stdout).into_owned();
                 if status.success() {
-                    Ok(Output { stdout })
+                    Ok(ChildOutput { stdout })
                 } else {
-                    Err(failed(Outcome::Exit(status), stdout, stderr))
+                    Err(failed(ChildOutcome::Exit(status), stdout, stderr))
                 }
             }
         }
@@ -143,7 +147,7 @@ async fn lines(
 }
 
 /// As it can be pasted into a shell.
-impl fmt::Display for Invocation {
+impl fmt::Display for ChildCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(directory) = &self.directory {
             write!(f, "cd {} && ", quoted(directory.as_os_str()))?;
@@ -191,11 +195,11 @@ impl Drop for Group {
 
 /// Why a program did not do its work.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ChildFailure {
     /// The command, ready to paste.
     pub(super) command: String,
     /// How it ended.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ChildOutcome,
     /// Standard output, where it ended by itself.
     pub(super) stdout: String,
     /// Standard error, as far as it came.
@@ -204,7 +208,7 @@ pub(super) struct Failure {
 
 /// How a program ended.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum ChildOutcome {
     /// It could not be started or awaited.
     NotStarted(io::Error),
     /// It was killed after this long.
@@ -213,17 +217,17 @@ pub(super) enum Outcome {
     Exit(ExitStatus),
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ChildOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::NotStarted(error) => write!(f, "not started: {error}"),
-            Outcome::Deadline(after) => write!(f, "no end after {} s", after.as_secs()),
-            Outcome::Exit(status) => write!(f, "{status}"),
+            ChildOutcome::NotStarted(error) => write!(f, "not started: {error}"),
+            ChildOutcome::Deadline(after) => write!(f, "no end after {} s", after.as_secs()),
+            ChildOutcome::Exit(status) => write!(f, "{status}"),
         }
     }
 }
 
-impl Failure {
+impl ChildFailure {
     /// One line: how it ended and the last thing it said.
     pub(super) fn summary(&self) -> String {
         match self.stderr.lines().rfind(|line| !line.trim().is_empty()) {
@@ -252,8 +256,8 @@ impl Failure {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, deadline: Duration) -> Invocation {
-        Invocation::new("/bin/sh", deadline).arguments(["-c", script])
+    fn shell(script: &str, deadline: Duration) -> ChildCommand {
+        ChildCommand::new("/bin/sh", deadline).arguments(["-c", script])
     }
 
     #[tokio::test]
@@ -271,7 +275,7 @@ mod tests {
         let file = folder.path().join("late");
         let script = format!("(sleep 1; touch {}) & wait", file.display());
         let failure = shell(&script, Duration::from_millis(100)).run().await.unwrap_err();
-        assert!(matches!(failure.outcome, Outcome::Deadline(_)));
+        assert!(matches!(failure.outcome, ChildOutcome::Deadline(_)));
         tokio::time::sleep(Duration::from_millis(1300)).await;
         assert!(!file.exists(), "the grandchild went on");
     }
@@ -298,7 +302,7 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_a_shell() {
-        let invocation = Invocation::new("/bin/x y", Duration::ZERO).variable("A", "it's").arguments([
+        let invocation = ChildCommand::new("/bin/x y", Duration::ZERO).variable("A", "it's").arguments([
             "--kubeconfig=",
             "",
             "-X a=b",

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::cluster_spec::{Ports, Wanted};
+use super::cluster_spec::{ClusterSpec, Ports};
 use super::cluster_status::{ClusterStatus, Details};
 use super::environment::Environment;
-use super::local_cluster::{Choice, LocalCluster, Maker, Options, Removed};
+use super::local_cluster::{DownResult, LocalCluster, LocalProvider, ProviderChoice, UpOptions};
 use super::{engine, kind, kwok, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -17,19 +17,20 @@ use crate::settings::handsctl::Provider;
 ///
 /// # Errors
 /// Where the record of the cluster of this name cannot be read.
-pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<Choice> {
-    let local = |maker, reason| Ok(Choice::Local { maker, reason });
+pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<ProviderChoice> {
+    let local = |maker, reason| Ok(ProviderChoice::Local { maker, reason });
     match provider {
-        Provider::Existing => Ok(Choice::Existing),
-        Provider::Kwok => local(Maker::Kwok, None),
-        Provider::Kind => local(Maker::Kind, None),
+        Provider::Existing => Ok(ProviderChoice::Existing),
+        Provider::Kwok => local(LocalProvider::Kwok, None),
+        Provider::Kind => local(LocalProvider::Kind, None),
         Provider::Auto => match made_by(environment, name)? {
             Some(maker) => local(maker, None),
             None => match engine::find(environment).await {
-                Ok(_) => local(Maker::Kind, None),
-                Err(none) => {
-                    local(Maker::Kwok, Some(format!("no container engine answers ({})", none.summary())))
-                }
+                Ok(_) => local(LocalProvider::Kind, None),
+                Err(none) => local(
+                    LocalProvider::Kwok,
+                    Some(format!("no container engine answers ({})", none.summary())),
+                ),
             },
         },
     }
@@ -43,9 +44,9 @@ pub async fn choose(environment: &Environment, provider: Provider, name: &str) -
 /// else's.
 pub async fn up(
     environment: &Environment,
-    maker: Maker,
-    wanted: &Wanted,
-    options: &Options,
+    maker: LocalProvider,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
     events: &Events,
 ) -> Result<LocalCluster> {
     if let Some(other) = made_by(environment, &wanted.name)?.filter(|other| *other != maker) {
@@ -55,12 +56,12 @@ pub async fn up(
         delete(environment, other, &wanted.name, options.kubeconfig.as_deref(), events).await?;
     }
     match maker {
-        Maker::Kind => kind::up(environment, wanted, options, events).await,
-        Maker::Kwok => kwok::up(environment, wanted, options, events).await,
+        LocalProvider::Kind => kind::up(environment, wanted, options, events).await,
+        LocalProvider::Kwok => kwok::up(environment, wanted, options, events).await,
     }
 }
 
-fn other_maker(name: &str, other: Maker, wanted: Maker) -> Error {
+fn other_maker(name: &str, other: LocalProvider, wanted: LocalProvider) -> Error {
     let message = format!("the local cluster {name} differs from what is wanted");
     Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", format!("provider: {}, wanted {}", other.word(), wanted.word()))
@@ -79,20 +80,20 @@ pub async fn down(
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
-) -> Result<Removed> {
+) -> Result<DownResult> {
     delete(environment, maker_of(environment, provider, name), name, kubeconfig, events).await
 }
 
 async fn delete(
     environment: &Environment,
-    maker: Maker,
+    maker: LocalProvider,
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
-) -> Result<Removed> {
+) -> Result<DownResult> {
     match maker {
-        Maker::Kind => kind::down(environment, name, kubeconfig, events).await,
-        Maker::Kwok => kwok::down(environment, name, kubeconfig, events).await,
+        LocalProvider::Kind => kind::down(environment, name, kubeconfig, events).await,
+        LocalProvider::Kwok => kwok::down(environment, name, kubeconfig, events).await,
     }
 }
 
@@ -103,11 +104,11 @@ async fn delete(
 pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
     let maker = maker_of(environment, provider, name);
     let (condition, reason, kubeconfig, details) = match maker {
-        Maker::Kind => {
+        LocalProvider::Kind => {
             let found = kind::status(environment, name).await?;
             (found.condition, found.reason, found.kubeconfig, Details::Kind(found.details))
         }
-        Maker::Kwok => {
+        LocalProvider::Kwok => {
             let (condition, kubeconfig, details) = kwok::status(environment, name)?;
             (condition, None, kubeconfig, Details::Kwok(details))
         }
@@ -143,9 +144,9 @@ pub async fn load_images(
     environment: &Environment,
     cluster: &str,
     images: &[String],
-    needed: kind::Needed,
+    needed: kind::Require,
     events: &Events,
-) -> Result<Vec<kind::Brought>> {
+) -> Result<Vec<kind::LoadedImage>> {
     kind::load(environment, cluster, images, needed, events).await
 }
 
@@ -156,15 +157,15 @@ pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &
 }
 
 /// What made the cluster of this name; None where handsctl made none.
-fn made_by(environment: &Environment, name: &str) -> Result<Option<Maker>> {
+fn made_by(environment: &Environment, name: &str) -> Result<Option<LocalProvider>> {
     state_file::maker(&state_file::clusters(&environment.state).join(name))
 }
 
 /// What made the cluster of this name, also where its record is broken, or would make it.
-fn maker_of(environment: &Environment, provider: Provider, name: &str) -> Maker {
+fn maker_of(environment: &Environment, provider: Provider, name: &str) -> LocalProvider {
     match (made_by(environment, name), provider) {
         (Ok(Some(maker)), _) => maker,
-        (_, Provider::Kind) => Maker::Kind,
-        _ => Maker::Kwok,
+        (_, Provider::Kind) => LocalProvider::Kind,
+        _ => LocalProvider::Kwok,
     }
 }

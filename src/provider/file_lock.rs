@@ -15,13 +15,13 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// A held lock; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) struct FileLock(File);
 
 /// A lock that programs which are started now hold, too, until they end.
 #[derive(Debug)]
 pub(super) struct Shared<'a>(&'a File);
 
-impl Lock {
+impl FileLock {
     /// Shares the lock with every program that is started while this value lives: one that outlives a killed handsctl
     /// keeps the next one waiting until it is done.
     ///
@@ -42,7 +42,7 @@ impl Drop for Shared<'_> {
 
 /// Waits for the lock on a folder, which is made where it is missing. `waiting` is called once if another holds it.
 /// A holder may delete the folder: then a new one is made and locked.
-pub(super) async fn folder(path: &Path, deadline: Duration, waiting: impl AsyncFnOnce()) -> Result<Lock> {
+pub(super) async fn folder(path: &Path, deadline: Duration, waiting: impl AsyncFnOnce()) -> Result<FileLock> {
     let begin = Instant::now();
     let mut waiting = Some(waiting);
     loop {
@@ -64,7 +64,7 @@ fn cannot(path: &Path) -> String {
     format!("cannot lock {}", path.display())
 }
 
-fn attempt(path: &Path) -> io::Result<Option<Lock>> {
+fn attempt(path: &Path) -> io::Result<Option<FileLock>> {
     std::fs::create_dir_all(path)?;
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -75,7 +75,7 @@ fn attempt(path: &Path) -> io::Result<Option<Lock>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    Ok(same(&file, path)?.then_some(Lock(file)))
+    Ok(same(&file, path)?.then_some(FileLock(file)))
 }
 
 /// Whether the locked folder is still the one at this path.

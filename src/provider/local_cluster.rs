@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// What makes clusters on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Maker {
+pub enum LocalProvider {
     /// kind: containers as nodes.
     Kind,
     /// kwok: a control plane as processes, simulated nodes.
     Kwok,
 }
 
-impl Maker {
+impl LocalProvider {
     /// `kind`.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -33,11 +33,11 @@ impl Maker {
 
 /// What makes the cluster, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub enum ProviderChoice {
     /// A local cluster is made.
     Local {
         /// By what.
-        maker: Maker,
+        maker: LocalProvider,
         /// Why it is not kind, where that was decided by what is there.
         reason: Option<String>,
     },
@@ -47,7 +47,7 @@ pub enum Choice {
 
 /// How `up` goes about it.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct UpOptions {
     /// A cluster that differs from what is wanted is deleted and made anew.
     pub recreate: bool,
     /// The kubeconfig that the context is merged into, instead of the environment's.
@@ -64,12 +64,12 @@ pub struct LocalCluster {
     /// Whether its nodes are simulated: no container runs.
     pub simulated: bool,
     /// What it took.
-    pub outcome: Started,
+    pub outcome: StartOutcome,
 }
 
 /// What it took to have the cluster running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
+pub enum StartOutcome {
     /// It was made.
     Created,
     /// Some or all of its parts were started. The nodes may be ready a moment later than the API server.
@@ -80,7 +80,7 @@ pub enum Started {
 
 /// What `down` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
+pub enum DownResult {
     /// The cluster and its context are gone.
     Deleted,
     /// There was none.
@@ -94,7 +94,7 @@ pub enum Condition {
     /// handsctl made none of this name.
     Absent,
     /// Its making was interrupted; `up` removes it and makes it anew.
-    HalfMade,
+    Incomplete,
     /// It is complete, and at least one of its parts is not running.
     Stopped,
     /// Everything of it runs.

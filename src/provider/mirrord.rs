@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Where it runs.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct MirrordTarget {
     /// `deployment/ubuntu-dev`.
     pub target: String,
     /// Namespace of the target.
@@ -24,7 +24,7 @@ pub struct Target {
 ///
 /// # Errors
 /// Exit 14 where mirrord is not there, or cannot be run.
-pub async fn exec(environment: &Environment, target: &Target, command: &[OsString]) -> Result<u8> {
+pub async fn exec(environment: &Environment, target: &MirrordTarget, command: &[OsString]) -> Result<u8> {
     let Some(mirrord) = environment.program("mirrord") else {
         return Err(Error::new(Id::MirrordMissing, Kind::Prerequisite, "mirrord is not on PATH")
             .hint("https://metalbear.com/mirrord/docs/overview/quick-start says how it is installed"));

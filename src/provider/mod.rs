@@ -34,11 +34,13 @@ mod readyz;
 mod state_file;
 
 pub use assets::component::Component;
-pub use cluster_spec::{Amount, Load, Ports, Wanted};
+pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{
     choose, down, kind_cluster, load_images, made_context, made_ports, nodes_with_image, status, up,
 };
 pub use environment::{Environment, ExplicitFolder};
-pub use local_cluster::{Choice, Condition, LocalCluster, Maker, Options, Removed, Started};
+pub use local_cluster::{
+    Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, StartOutcome, UpOptions,
+};
 pub use process_id::{Process, is_gone};

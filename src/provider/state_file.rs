@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::local_cluster::Maker;
+use super::local_cluster::LocalProvider;
 use crate::error::{Error, Result};
 
 /// The form of the record; another one was written by another version of handsctl.
@@ -23,7 +23,7 @@ pub(super) fn clusters(state: &Path) -> PathBuf {
 /// How far the making of a cluster came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Phase {
+pub(super) enum StatePhase {
     /// Begun; found in this phase it was abandoned.
     Creating,
     /// It answered once.
@@ -32,7 +32,7 @@ pub(super) enum Phase {
 
 /// Where the context was merged into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Merged {
+pub(super) struct KubeconfigEntry {
     /// The file.
     pub(super) file: PathBuf,
     /// Whether handsctl made the file: then it goes when nothing else is in it.
@@ -40,29 +40,29 @@ pub(super) struct Merged {
 }
 
 /// What a provider keeps of its clusters beside what every provider does.
-pub(super) trait Made: Serialize + DeserializeOwned {
+pub(super) trait ProviderState: Serialize + DeserializeOwned {
     /// The provider.
-    const MAKER: Maker;
+    const MAKER: LocalProvider;
 }
 
 /// What is known of a cluster that handsctl made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record<M> {
+pub(super) struct StateFile<M> {
     schema: u32,
-    provider: Maker,
-    pub(super) phase: Phase,
+    provider: LocalProvider,
+    pub(super) phase: StatePhase,
     /// The kubeconfig files that the context was merged into, so that it is removed from there.
     #[serde(default)]
-    pub(super) merged: Vec<Merged>,
+    pub(super) merged: Vec<KubeconfigEntry>,
     /// What it was made from.
     #[serde(flatten)]
     pub(super) made: M,
 }
 
-impl<M: Made> Record<M> {
+impl<M: ProviderState> StateFile<M> {
     /// A cluster whose making begins.
     pub(super) fn begun(made: M) -> Self {
-        Self { schema: SCHEMA, provider: M::MAKER, phase: Phase::Creating, merged: Vec::new(), made }
+        Self { schema: SCHEMA, provider: M::MAKER, phase: StatePhase::Creating, merged: Vec::new(), made }
     }
 }
 
@@ -70,16 +70,16 @@ impl<M: Made> Record<M> {
 #[derive(Debug, Deserialize)]
 struct Head {
     schema: u32,
-    provider: Maker,
+    provider: LocalProvider,
     #[serde(default)]
-    merged: Vec<Merged>,
+    merged: Vec<KubeconfigEntry>,
 }
 
 /// The record that a folder has of a cluster of this provider; None where there is none.
 ///
 /// # Errors
 /// `HC9003` where it cannot be read or was written by another version of handsctl.
-pub(super) fn read<M: Made>(own: &Path) -> Result<Option<Record<M>>> {
+pub(super) fn read<M: ProviderState>(own: &Path) -> Result<Option<StateFile<M>>> {
     let path = own.join(RECORD);
     let Some(text) = text(&path)? else { return Ok(None) };
     if head(&path, &text)?.provider != M::MAKER {
@@ -92,7 +92,7 @@ pub(super) fn read<M: Made>(own: &Path) -> Result<Option<Record<M>>> {
 ///
 /// # Errors
 /// `HC9003` where the record cannot be read or was written by another version of handsctl.
-pub(super) fn maker(own: &Path) -> Result<Option<Maker>> {
+pub(super) fn maker(own: &Path) -> Result<Option<LocalProvider>> {
     let path = own.join(RECORD);
     match text(&path)? {
         Some(text) => head(&path, &text).map(|head| Some(head.provider)),
@@ -132,7 +132,7 @@ fn malformed(path: &Path, cause: crate::error::Source) -> Error {
 }
 
 /// Replaces the record in one step, so that an interrupt leaves the old or the new one.
-pub(super) fn write<M: Made>(own: &Path, record: &Record<M>) -> Result<()> {
+pub(super) fn write<M: ProviderState>(own: &Path, record: &StateFile<M>) -> Result<()> {
     let path = own.join(RECORD);
     let failed = |error| Error::io(format!("cannot write {}", path.display()), error);
     let text = serde_json::to_string_pretty(record).map_err(|error| failed(error.into()))?;
@@ -146,13 +146,13 @@ pub(super) fn write<M: Made>(own: &Path, record: &Record<M>) -> Result<()> {
 }
 
 /// The records of every cluster that this provider made, running or not.
-pub(super) fn all<M: Made>(state: &Path) -> Result<Vec<Record<M>>> {
+pub(super) fn all<M: ProviderState>(state: &Path) -> Result<Vec<StateFile<M>>> {
     // One that cannot be read is its own cluster's matter, and tells nothing here.
     Ok(folders(state)?.iter().filter_map(|own| read(own).ok().flatten()).collect())
 }
 
 /// Where any cluster's context was merged into.
-pub(super) fn all_merged(state: &Path) -> Result<Vec<Merged>> {
+pub(super) fn all_merged(state: &Path) -> Result<Vec<KubeconfigEntry>> {
     let merged = |own: PathBuf| {
         let path = own.join(RECORD);
         let text = text(&path).ok().flatten()?;
@@ -179,8 +179,8 @@ mod tests {
         ports: u16,
     }
 
-    impl Made for Simulated {
-        const MAKER: Maker = Maker::Kwok;
+    impl ProviderState for Simulated {
+        const MAKER: LocalProvider = LocalProvider::Kwok;
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -188,8 +188,8 @@ mod tests {
         image: String,
     }
 
-    impl Made for Contained {
-        const MAKER: Maker = Maker::Kind;
+    impl ProviderState for Contained {
+        const MAKER: LocalProvider = LocalProvider::Kind;
     }
 
     #[test]
@@ -198,10 +198,10 @@ mod tests {
         let own = clusters(state.path()).join("a");
         std::fs::create_dir_all(&own).unwrap();
         assert_eq!(maker(&own).unwrap(), None);
-        let merged = Merged { file: "config".into(), made: true };
-        let record = Record { merged: vec![merged.clone()], ..Record::begun(Simulated { ports: 7 }) };
+        let merged = KubeconfigEntry { file: "config".into(), made: true };
+        let record = StateFile { merged: vec![merged.clone()], ..StateFile::begun(Simulated { ports: 7 }) };
         write(&own, &record).unwrap();
-        assert_eq!((maker(&own).unwrap(), exists(&own)), (Some(Maker::Kwok), true));
+        assert_eq!((maker(&own).unwrap(), exists(&own)), (Some(LocalProvider::Kwok), true));
         assert_eq!(read::<Simulated>(&own).unwrap(), Some(record));
         assert_eq!(read::<Contained>(&own).unwrap(), None);
         assert_eq!(all::<Contained>(state.path()).unwrap(), []);

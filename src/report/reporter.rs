@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::progress::bars::Bars;
-use super::progress::events_json::Json;
-use super::progress::heartbeat::Waiting;
-use super::progress::lines::{Line, LineOptions};
-use super::progress::terminal::Human;
+use super::progress::events_json::EventsJson;
+use super::progress::heartbeat::Heartbeat;
+use super::progress::lines::{LineOptions, LineProgress};
+use super::progress::terminal::TerminalProgress;
 use super::streams::{Streams, Written};
-use super::summary::Reported;
-use super::text::diagnostic::Look;
+use super::summary::RunSummary;
+use super::text::diagnostic::Style;
 use super::text::github;
 use crate::error::{Error, Result};
 use crate::event::{Event, Receiver};
@@ -44,16 +44,16 @@ pub enum Output {
 /// Writes what happens while a command runs.
 pub struct Reporter {
     streams: Streams,
-    screen: Screen,
-    json: Option<(Json, EventsPipe)>,
-    waiting: Waiting,
-    reported: Reported,
+    screen: Sink,
+    json: Option<(EventsJson, EventsPipe)>,
+    waiting: Heartbeat,
+    reported: RunSummary,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
-enum Screen {
-    Bars { human: Box<Human>, bars: Box<Bars> },
-    Lines(Box<Line>),
+enum Sink {
+    Bars { human: Box<TerminalProgress>, bars: Box<Bars> },
+    Lines(Box<LineProgress>),
     Silent,
 }
 
@@ -81,20 +81,23 @@ impl Reporter {
     ) -> Result<Self> {
         let json = match events {
             None => None,
-            Some(target) => Some((Json::default(), EventsPipe::open(target, &streams)?)),
+            Some(target) => Some((EventsJson::default(), EventsPipe::open(target, &streams)?)),
         };
         let setting = &streams.setting;
-        let look = Look { paint: setting.err.paint, width: setting.err.width };
+        let look = Style { paint: setting.err.paint, width: setting.err.width };
         let verbose = setting.verbose > 0;
         let screen = if setting.quiet {
-            Screen::Silent
+            Sink::Silent
         } else if streams.can_draw() && output == Output::Human {
-            Screen::Bars { human: Box::new(Human::new(look, verbose)), bars: Box::new(Bars::on_stderr()) }
+            Sink::Bars {
+                human: Box::new(TerminalProgress::new(look, verbose)),
+                bars: Box::new(Bars::on_stderr()),
+            }
         } else {
             let options = LineOptions { verbose, github: setting.github.is_some(), look };
-            Screen::Lines(Box::new(Line::new(options)))
+            Sink::Lines(Box::new(LineProgress::new(options)))
         };
-        let (waiting, reported) = (Waiting::default(), Reported::default());
+        let (waiting, reported) = (Heartbeat::default(), RunSummary::default());
         Ok(Self { streams, screen, json, waiting, reported, now: Box::new(now) })
     }
 
@@ -102,8 +105,8 @@ impl Reporter {
     ///
     /// `Finished` ends it even where a sender is still alive: what was sent before is written before it,
     /// what comes later is refused, so that it is the last line of the stream.
-    pub async fn run(mut self, mut receiver: Receiver) -> Reported {
-        let period = if matches!(self.screen, Screen::Bars { .. }) { FRAME } else { LOOK_UP };
+    pub async fn run(mut self, mut receiver: Receiver) -> RunSummary {
+        let period = if matches!(self.screen, Sink::Bars { .. }) { FRAME } else { LOOK_UP };
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut finished = None;
@@ -133,12 +136,12 @@ impl Reporter {
         }
         let now = (self.now)();
         self.waiting.observe(event, now);
-        self.reported.note(event);
+        self.reported.add(event);
         self.write_json(event, now);
         match &mut self.screen {
-            Screen::Silent => {}
-            Screen::Lines(line) => self.streams.err(&line.event(event, now)),
-            Screen::Bars { human, bars } => {
+            Sink::Silent => {}
+            Sink::Lines(line) => self.streams.err(&line.event(event, now)),
+            Sink::Bars { human, bars } => {
                 let text = human.event(event, now);
                 if !text.is_empty() {
                     // What stays takes the place of the block.
@@ -157,7 +160,7 @@ impl Reporter {
         if let Some(heartbeat) = self.waiting.due(now) {
             self.event(&heartbeat);
         }
-        if let Screen::Bars { human, bars } = &mut self.screen {
+        if let Sink::Bars { human, bars } = &mut self.screen {
             bars.show(&human.live(&self.waiting, now));
         }
     }
@@ -176,8 +179,8 @@ impl Reporter {
         }
     }
 
-    fn end(mut self) -> Reported {
-        if let Screen::Bars { human, bars } = &mut self.screen {
+    fn end(mut self) -> RunSummary {
+        if let Sink::Bars { human, bars } = &mut self.screen {
             bars.show(&[]);
             // Without `Finished` the rows so far stay on the screen all the same.
             let rest = human.abandon((self.now)());
@@ -205,8 +208,8 @@ impl Reporter {
     fn remark(&self, error: &Error) {
         let text = self.streams.warning_text(error);
         match &self.screen {
-            Screen::Bars { bars, .. } => bars.above(|| self.streams.err(&text)),
-            Screen::Lines(_) | Screen::Silent => self.streams.err(&text),
+            Sink::Bars { bars, .. } => bars.above(|| self.streams.err(&text)),
+            Sink::Lines(_) | Sink::Silent => self.streams.err(&text),
         }
     }
 }
@@ -255,7 +258,7 @@ mod tests {
     use crate::report::streams::GithubFiles;
     use crate::report::streams::tests::{captured, setting};
 
-    async fn run(streams: Streams, target: Option<EventsTarget>, events: Vec<Event>) -> Reported {
+    async fn run(streams: Streams, target: Option<EventsTarget>, events: Vec<Event>) -> RunSummary {
         let (sender, receiver) = Events::channel();
         let reporter = Reporter::new(streams, target.as_ref(), Output::Human, || moment(0)).unwrap();
         let send = async {
@@ -318,7 +321,7 @@ mod tests {
         };
         let (streams, out, err) = captured(setting());
         let mut reporter = Reporter::new(streams, Some(&EventsTarget::Stdout), Output::Human, now).unwrap();
-        reporter.event(&scenario::step(Phase::Cluster, "assets", Progress::Begun, "building etcd"));
+        reporter.event(&scenario::step(Phase::Cluster, "assets", Progress::Started, "building etcd"));
         for second in 1..=61 {
             clock.store(second * 1000, Ordering::Relaxed);
             reporter.tick();

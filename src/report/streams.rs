@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::text::color::{self, ColorChoice, ColorVariables};
-use super::text::sanitize::strip;
-use super::text::style::Paint;
+use super::text::sanitize::sanitize;
+use super::text::style::Palette;
 use crate::error::{Error, Result};
 
 /// Whether anybody still reads a stream.
@@ -36,16 +36,16 @@ pub(super) struct GithubFiles {
 pub struct Streams {
     out: Arc<Mutex<Pipe>>,
     err: Arc<Mutex<Pipe>>,
-    pub(super) setting: Arc<Setting>,
+    pub(super) setting: Arc<TerminalSettings>,
 }
 
 /// What does not change while the process runs.
 #[derive(Debug, Clone)]
-pub(super) struct Setting {
+pub(super) struct TerminalSettings {
     pub(super) quiet: bool,
     pub(super) verbose: u8,
-    pub(super) out: Side,
-    pub(super) err: Side,
+    pub(super) out: StreamInfo,
+    pub(super) err: StreamInfo,
     pub(super) stdin_terminal: bool,
     /// Somebody else's machine runs this: no bars and no questions.
     pub(super) ci: bool,
@@ -55,9 +55,9 @@ pub(super) struct Setting {
 
 /// What one stream is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Side {
+pub(super) struct StreamInfo {
     pub(super) terminal: bool,
-    pub(super) paint: Paint,
+    pub(super) paint: Palette,
     /// Columns of the terminal.
     pub(super) width: usize,
 }
@@ -75,16 +75,16 @@ impl Streams {
             clicolor: variable("CLICOLOR"),
             term: variable("TERM"),
         };
-        let side = |terminal: bool, term: &Term| Side {
+        let side = |terminal: bool, term: &Term| StreamInfo {
             terminal,
-            paint: Paint::new(color::wanted(color, &variables, terminal)),
+            paint: Palette::new(color::wanted(color, &variables, terminal)),
             width: term.size_checked().map_or(DEFAULT_WIDTH, |(_, columns)| usize::from(columns)),
         };
         let out = side(std::io::stdout().is_terminal(), &Term::stdout());
         let err = side(std::io::stderr().is_terminal(), &Term::stderr());
         console::set_colors_enabled(out.paint.colored());
         console::set_colors_enabled_stderr(err.paint.colored());
-        let setting = Setting {
+        let setting = TerminalSettings {
             quiet,
             verbose,
             out,
@@ -97,7 +97,11 @@ impl Streams {
         Self::over(Box::new(std::io::stdout()), Box::new(std::io::stderr()), setting)
     }
 
-    pub(super) fn over(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, setting: Setting) -> Self {
+    pub(super) fn over(
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+        setting: TerminalSettings,
+    ) -> Self {
         let pipe = |writer| Arc::new(Mutex::new(Pipe { writer, closed: false }));
         Self { out: pipe(out), err: pipe(err), setting: Arc::new(setting) }
     }
@@ -129,8 +133,8 @@ impl Streams {
 
     /// Text that a cluster or a container wrote, fit for stdout: on a terminal without control characters.
     #[must_use]
-    pub fn foreign<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.setting.out.terminal { strip(text) } else { Cow::Borrowed(text) }
+    pub fn sanitized<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.setting.out.terminal { sanitize(text) } else { Cow::Borrowed(text) }
     }
 
     /// Whether stdout is a terminal.
@@ -222,9 +226,9 @@ pub(crate) mod tests {
     }
 
     /// No colour, no terminal, no CI.
-    pub(crate) fn setting() -> Setting {
-        let side = Side { terminal: false, paint: Paint::NONE, width: DEFAULT_WIDTH };
-        Setting {
+    pub(crate) fn setting() -> TerminalSettings {
+        let side = StreamInfo { terminal: false, paint: Palette::NONE, width: DEFAULT_WIDTH };
+        TerminalSettings {
             quiet: false,
             verbose: 0,
             out: side,
@@ -236,7 +240,7 @@ pub(crate) mod tests {
     }
 
     /// Streams of a test, what is written to stdout, and to stderr.
-    pub(crate) fn captured(setting: Setting) -> (Streams, Captured, Captured) {
+    pub(crate) fn captured(setting: TerminalSettings) -> (Streams, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
         (Streams::over(Box::new(out.clone()), Box::new(err.clone()), setting), out, err)
     }
@@ -259,10 +263,10 @@ pub(crate) mod tests {
     #[test]
     fn foreign_text_is_stripped_on_a_terminal_only() {
         let (to_file, ..) = captured(setting());
-        assert_eq!(to_file.foreign("\x1b[31mred"), "\x1b[31mred");
+        assert_eq!(to_file.sanitized("\x1b[31mred"), "\x1b[31mred");
         let mut terminal = setting();
         terminal.out.terminal = true;
-        assert_eq!(captured(terminal).0.foreign("\x1b[31mred"), "red");
+        assert_eq!(captured(terminal).0.sanitized("\x1b[31mred"), "red");
     }
 
     #[test]

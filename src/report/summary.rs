@@ -12,7 +12,7 @@ use crate::status::Finding;
 
 /// What the events of a command add up to.
 #[derive(Debug, Clone, Default)]
-pub struct Reported {
+pub struct RunSummary {
     /// `deploy`: of several commands in one (`up`) the last.
     pub command: String,
     /// What it worked on.
@@ -29,9 +29,9 @@ pub struct Reported {
     pub finished: Option<Finished>,
 }
 
-impl Reported {
+impl RunSummary {
     /// Adds an event.
-    pub(super) fn note(&mut self, event: &Event) {
+    pub(super) fn add(&mut self, event: &Event) {
         match event {
             Event::Started { command } => self.command.clone_from(command),
             Event::Target { command, target } => {

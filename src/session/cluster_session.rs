@@ -5,9 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::catalogue::Id;
-use crate::cluster::client::connect::{self, Connection, Selection};
-use crate::cluster::client::context::{self, Consent, Intent};
-use crate::cluster::client::version::{self, Version};
+use crate::cluster::client::connect::{self, Connection, ContextArgs};
+use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
+use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::Global;
@@ -41,14 +41,14 @@ fn environment() -> Vec<(String, String)> {
 }
 
 /// Tells what was read.
-pub(crate) async fn tell(loaded: &Loaded, events: &Events) {
+pub(crate) async fn report_config(loaded: &Loaded, events: &Events) {
     events.send(Event::Config { message: loaded.summary.clone() }).await;
     for warning in &loaded.warnings {
         let (id, message) = (warning.id, warning.message.clone());
         events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning.clone())) }).await;
     }
     // A question may follow.
-    events.heard().await;
+    events.flush().await;
 }
 
 /// A connection to the chosen cluster, and the settings that fit it.
@@ -71,13 +71,13 @@ impl Session {
     pub(crate) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
         let environment = Environment::read()?;
         let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
-        let intent = Intent {
+        let intent = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
             from_file: loaded.from_file,
             named: global.namespace.is_some() && global.name.is_some(),
         };
-        if context::consent(intent)? == Consent::Ask && !global.yes {
+        if context::required_confirmation(intent)? == Confirmation::Ask && !global.yes {
             confirm_context(&connection, streams).await?;
         }
         Ok(Self::new(&environment, loaded.settings, connection))
@@ -112,17 +112,17 @@ impl Session {
     }
 
     /// The server's version: the first request of every command, so its failure says what is wrong.
-    pub(crate) async fn server_version(&self) -> Result<Version> {
-        version::of_server(&self.connection.api).await.map_err(|fault| {
+    pub(crate) async fn server_version(&self) -> Result<ServerVersion> {
+        version::get_server_version(&self.connection.api).await.map_err(|fault| {
             let context = &self.connection.choice.context;
-            let error = fault.explain(&format!("cannot reach the cluster of context `{context}`"));
-            self.explain(error).fact("server", self.connection.server.clone())
+            let error = fault.into_error(&format!("cannot reach the cluster of context `{context}`"));
+            self.with_credentials_hint(error).fact("server", self.connection.server.clone())
         })
     }
 
     /// Tells what went over the wire, for `-v`.
-    pub(crate) async fn tell_wire(&self, events: &Events) {
-        let totals = self.connection.api.wire().totals();
+    pub(crate) async fn report_traffic(&self, events: &Events) {
+        let totals = self.connection.api.traffic().totals();
         let slowest =
             totals.slowest.map_or_else(String::new, |(took, call)| format!("{call} {} ms", took.as_millis()));
         let (requests, bytes_in, bytes_out) = (totals.requests, totals.bytes_in, totals.bytes_out);
@@ -130,13 +130,13 @@ impl Session {
     }
 
     /// Adds what the kubeconfig knows to an error of authentication.
-    pub(crate) fn explain(&self, error: Error) -> Error {
+    pub(crate) fn with_credentials_hint(&self, error: Error) -> Error {
         self.connection.with_expiry(error, Timestamp::now())
     }
 }
 
-fn selection(global: &Global, settings: &Settings, environment: &Environment) -> Selection {
-    Selection {
+fn selection(global: &Global, settings: &Settings, environment: &Environment) -> ContextArgs {
+    ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         pin: settings.cluster.context.clone().filter(|pin| !pin.is_empty()),

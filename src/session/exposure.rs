@@ -2,49 +2,51 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::cluster::app::url_probe::Door;
+use crate::cluster::app::url_probe::ProbeTarget;
 use crate::provider::Ports;
 use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, Ingress};
 
 /// Where the application can be reached, by what was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Exposure {
     /// At a URL.
-    Door {
+    Url {
         /// The URL, and how this computer gets there.
-        door: Door,
+        door: ProbeTarget,
         /// Whether handsctl made everything on the way, so that it has to open.
         ours: bool,
     },
     /// Inside the cluster only, or at an address that is not known.
-    Inside,
+    ClusterOnly,
 }
 
 /// `local`: the ports of the local cluster, where it is one that handsctl made of containers.
-pub(crate) fn of(settings: &Settings, local: Option<Ports>) -> Place {
+pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposure {
     let deploy = &settings.deploy;
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
-        let door = Door { url: format!("https://{}/", deploy.host), local: None };
-        return Place::Door { door, ours: false };
+        let door = ProbeTarget { url: format!("https://{}/", deploy.host), local: None };
+        return Exposure::Url { door, ours: false };
     }
     if deploy.expose != Expose::Ingress {
-        return Place::Inside;
+        return Exposure::ClusterOnly;
     }
     let (scheme, usual) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
         let url = format!("{scheme}://{}/", deploy.host);
-        return Place::Door { door: Door { url, local: None }, ours: false };
+        return Exposure::Url { door: ProbeTarget { url, local: None }, ours: false };
     };
-    let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else { return Place::Inside };
+    let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
+        return Exposure::ClusterOnly;
+    };
     let at = if port == usual { String::new() } else { format!(":{port}") };
     let url = format!("{scheme}://{}{at}/", deploy.host);
-    let local = Some(SocketAddr::new(reachable(ports.address), port));
-    Place::Door { door: Door { url, local }, ours: settings.cluster.ingress != Some(Ingress::None) }
+    let local = Some(SocketAddr::new(connectable(ports.address), port));
+    Exposure::Url { door: ProbeTarget { url, local }, ours: settings.cluster.ingress != Some(Ingress::None) }
 }
 
 /// Whoever listens on every address also does on this one.
-fn reachable(address: IpAddr) -> IpAddr {
+fn connectable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -70,9 +72,9 @@ mod tests {
     }
 
     fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
-        match of(settings, local) {
-            Place::Door { door, ours } => Some((door.url, door.local.map(|local| local.to_string()), ours)),
-            Place::Inside => None,
+        match for_settings(settings, local) {
+            Exposure::Url { door, ours } => Some((door.url, door.local.map(|local| local.to_string()), ours)),
+            Exposure::ClusterOnly => None,
         }
     }
 

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::into_error;
-use super::set_lock::Held;
+use super::set_lock::LockSlot;
 use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
-use crate::report::{EventsTarget, Output, Reported, Reporter, Streams};
+use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 
 /// A wait that knows what it waits for ends by itself at the deadline and says so; what does not is ended then.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 /// Runs `work` while the reporter writes what it tells, and gives back what it held. The first event is always `started` and the last one
 /// `finished`, also after a failure or a signal; the exit code is the command's.
@@ -32,7 +32,7 @@ pub(crate) async fn run<W, F>(
     work: W,
 ) -> anyhow::Result<u8>
 where
-    W: FnOnce(Events, Held) -> F,
+    W: FnOnce(Events, LockSlot) -> F,
     F: Future<Output = anyhow::Result<Finished>>,
 {
     // Before anything is asked or sent: from here on a signal has its last word.
@@ -46,11 +46,11 @@ where
     let (events, receiver) = Events::channel();
     let reporting = tokio::spawn(reporter.run(receiver));
     events.send(Event::Started { command: command.to_owned() }).await;
-    let held = Held::default();
+    let held = LockSlot::default();
     let outcome = tokio::select! {
         outcome = work(events.clone(), held.clone()) => outcome.map_err(into_error),
         error = signals.interrupted() => Err(error),
-        () = tokio::time::sleep_until(deadline.at + LAST_WORDS) => Err(too_late(deadline.total)),
+        () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
     };
     // However the work ended: by now nothing of it is sent any more.
     held.release(&events).await;
@@ -111,7 +111,7 @@ async fn received(signal: Option<Signal>) {
 }
 
 /// Whoever stopped a command wants to know what it has done and what it has not.
-fn with_progress(error: Error, told: &Reported) -> Error {
+fn with_progress(error: Error, told: &RunSummary) -> Error {
     let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
     if !stopped {
         return error;
@@ -132,7 +132,7 @@ fn with_progress(error: Error, told: &Reported) -> Error {
     error
 }
 
-fn too_late(total: Duration) -> Error {
+fn deadline_error(total: Duration) -> Error {
     Error::new(Id::DeadlinePassed, Kind::Deadline, format!("the command's {} s are over", total.as_secs()))
         .hint("what was applied stays and goes on; handsctl status shows how far it is")
         .hint("--timeout gives more time")

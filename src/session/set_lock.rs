@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::catalogue::Id;
-use crate::cluster::apply::lock::{self, Asking, Lock};
+use crate::cluster::apply::lock::{self, Lock, LockRequest};
 use crate::cluster::client::api::Api;
 use crate::error::{Kind, Result};
 use crate::event::Events;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::lease::{Holder, Terms};
+use crate::plan::inventory::lease::{Holder, LeaseDuration};
 use crate::provider::{self, Process};
 
 /// An interrupted command has to be out soon: CI kills a few seconds after it asked.
@@ -20,11 +20,11 @@ const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
 
 /// What has to be given back when the command ends.
 #[derive(Clone, Default)]
-pub(crate) struct Held(Arc<Mutex<Lockable>>);
+pub(crate) struct LockSlot(Arc<Mutex<LockState>>);
 
 /// How far a command is with the lock.
 #[derive(Default)]
-enum Lockable {
+enum LockState {
     /// It has none, and asks for none.
     #[default]
     Free,
@@ -34,18 +34,18 @@ enum Lockable {
     Held(Lock),
 }
 
-impl Held {
-    fn is_now(&self, lockable: Lockable) -> Lockable {
+impl LockSlot {
+    fn replace(&self, lockable: LockState) -> LockState {
         self.0.lock().map(|mut held| std::mem::replace(&mut *held, lockable)).unwrap_or_default()
     }
 
     /// Gives back what is held. A server that does not answer is not waited for: the Lease expires by itself.
     pub(crate) async fn release(&self, events: &Events) {
         let release = async {
-            match self.is_now(Lockable::Free) {
-                Lockable::Free => Ok(()),
-                Lockable::Asked { api, set, holder } => lock::withdraw(&api, &set, &holder).await,
-                Lockable::Held(lock) => lock.release().await,
+            match self.replace(LockState::Free) {
+                LockState::Free => Ok(()),
+                LockState::Asked { api, set, holder } => lock::release_unconfirmed(&api, &set, &holder).await,
+                LockState::Held(lock) => lock.release().await,
             }
         };
         let reason = match tokio::time::timeout(RELEASE, release).await {
@@ -65,24 +65,24 @@ impl Held {
 pub(crate) async fn under_lock<T>(
     api: &Api,
     set: &ApplySet,
-    held: &Held,
+    held: &LockSlot,
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let asking = Asking { holder: this_process(), is_gone: &is_gone, terms: terms() };
+    let asking = LockRequest { holder: this_process(), is_gone: &is_gone, terms: terms() };
     let holder = asking.holder.clone();
-    held.is_now(Lockable::Asked { api: api.clone(), set: set.clone(), holder });
-    let lock = match lock::take(api, set, &asking, events).await {
+    held.replace(LockState::Asked { api: api.clone(), set: set.clone(), holder });
+    let lock = match lock::acquire(api, set, &asking, events).await {
         Ok(lock) => lock,
         Err(error) => {
             if error.kind() == Kind::Locked {
-                held.is_now(Lockable::Free);
+                held.replace(LockState::Free);
             }
             return Err(error);
         }
     };
     let lost = lock.lost();
-    held.is_now(Lockable::Held(lock));
+    held.replace(LockState::Held(lock));
     tokio::select! {
         biased;
         error = lost => Err(error),
@@ -91,8 +91,8 @@ pub(crate) async fn under_lock<T>(
 }
 
 /// `ana@laptop`, as revisions name who made them.
-pub(crate) fn person() -> String {
-    this_process().person()
+pub(crate) fn user_host() -> String {
+    this_process().user_host()
 }
 
 fn this_process() -> Holder {
@@ -105,7 +105,7 @@ fn is_gone(holder: &Holder) -> bool {
     provider::is_gone(&Process { user, host, boot, pid, start })
 }
 
-fn terms() -> Terms {
+fn terms() -> LeaseDuration {
     let seconds = std::env::var(TEST_LEASE).ok().and_then(|text| text.parse().ok());
-    seconds.map_or_else(Terms::default, |seconds| Terms(Duration::from_secs(seconds)))
+    seconds.map_or_else(LeaseDuration::default, |seconds| LeaseDuration(Duration::from_secs(seconds)))
 }

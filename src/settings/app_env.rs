@@ -7,7 +7,7 @@ use super::load::schema::{Shape, TableShape};
 use super::load::toml_key::dotted;
 use super::openhands::FileStore;
 use super::profile::KEY_FILE;
-use super::resolved::{Origin, Setting, Settings};
+use super::resolved::{KeyOrigin, KeyValue, Settings};
 use super::secrets::extract;
 
 /// Where the application's volume is mounted.
@@ -26,7 +26,7 @@ impl Settings {
     }
 
     /// Keys of OpenHands whose variable is set: the application takes that, whatever its config.toml says.
-    pub(super) fn winning_variables(&self, schema: &TableShape) -> Vec<Setting> {
+    pub(super) fn winning_variables(&self, schema: &TableShape) -> Vec<KeyValue> {
         let own: BTreeMap<_, _> = self.own_variables().into_iter().collect();
         let tables = schema.keys.iter().filter(|(name, _)| !matches!(name.as_str(), "cluster" | "deploy"));
         let keys = tables.filter_map(|(name, key)| Some((name, key.shape.as_table()?)));
@@ -43,8 +43,9 @@ impl Settings {
                 };
                 // An empty variable is skipped by the application.
                 if let Some(value) = as_read(&key.shape, value) {
-                    let origin = written.map_or(Origin::Handsctl, |entry| Origin::of(&entry.node.place));
-                    winning.push(Setting { key: dotted(&path), value, origin });
+                    let origin =
+                        written.map_or(KeyOrigin::Handsctl, |entry| KeyOrigin::of(&entry.node.place));
+                    winning.push(KeyValue { key: dotted(&path), value, origin });
                 }
             }
         }

@@ -16,7 +16,7 @@ pub struct ExtraObject {
 }
 
 /// What is wrong with a document: the message.
-pub(super) type Fault = String;
+pub(super) type ManifestMistake = String;
 
 /// Kinds that are made where they are missing, or that would stand in a revision as they are.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -25,7 +25,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 /// The objects of a file's documents; a `List` is its items. `name` is the file as it was written in config.toml.
-pub(super) fn objects(name: &str, text: &str) -> Result<Vec<(String, Value)>, Fault> {
+pub(super) fn objects(name: &str, text: &str) -> Result<Vec<(String, Value)>, ManifestMistake> {
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(
         text,
         serde_saphyr::options! { strict_booleans: true, merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary },
@@ -54,7 +54,7 @@ pub(super) fn objects(name: &str, text: &str) -> Result<Vec<(String, Value)>, Fa
     Ok(found)
 }
 
-fn check(source: &str, object: &Value) -> Result<(), Fault> {
+fn check(source: &str, object: &Value) -> Result<(), ManifestMistake> {
     if !object.is_object() {
         return Err(format!("{source} is no object of Kubernetes"));
     }

@@ -37,10 +37,10 @@ mod sandbox_tolerations;
 pub mod secrets;
 
 pub use app_version::AppVersion;
-pub use docs::reference::{Article, Manual, Unknown, ValueForm};
+pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 pub use load::read::{Flags, Loaded, Request, read, read_without_secrets};
 pub use load::schema::json_schema;
-pub use resolved::{Origin, Setting, Settings};
+pub use resolved::{KeyOrigin, KeyValue, Settings};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::extra_manifests::ExtraObject;
 use super::format::{OwnedField, Quantity};
 use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
 use super::load::schema::{Shape, TableShape};
-use super::load::tree::{self, Data, Entry, Layer, Node, Place, Table};
+use super::load::tree::{self, Data, KeyPlace, Node, SourceLayer, Table, TreeEntry};
 use super::load::{toml_key, toml_writer};
 use super::openhands::OpenHands;
 use super::profile::KEY_FILE;
@@ -51,7 +51,7 @@ pub struct Settings {
 
 /// The secrets of a configuration.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct ResolvedSecrets {
     /// By the variables of the application that they become.
     pub sources: BTreeMap<String, SecretSource>,
     /// By the files that they become.
@@ -60,7 +60,7 @@ pub(super) struct Held {
     pub parts: Vec<Redacted>,
 }
 
-impl Held {
+impl ResolvedSecrets {
     pub(super) fn of(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
         match form {
             Form::Variable => &mut self.sources,
@@ -71,18 +71,18 @@ impl Held {
 
 /// One key for `config show --origin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub struct KeyValue {
     /// `deploy.image`.
     pub key: String,
     /// TOML text; a secret says `(redacted)`.
     pub value: String,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: KeyOrigin,
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum KeyOrigin {
     /// Nobody set it.
     Default,
     /// A config file.
@@ -117,7 +117,7 @@ impl Settings {
     pub(super) fn assemble(
         schema: &Arc<TableShape>,
         mut tree: Table,
-        mut secrets: Held,
+        mut secrets: ResolvedSecrets,
         env: BTreeMap<String, String>,
     ) -> Result<Self> {
         apply_profile(&mut tree, &mut secrets);
@@ -218,12 +218,13 @@ impl Settings {
             Data::Table(_) => &entry.key,
             _ => &entry.node.place,
         };
-        (!matches!(place.layer, Layer::Handsctl | Layer::Profile(_))).then(|| place.location.clone())
+        (!matches!(place.layer, SourceLayer::Handsctl | SourceLayer::Profile(_)))
+            .then(|| place.location.clone())
     }
 
     /// Every key that has a value, in the order of the alphabet.
     #[must_use]
-    pub fn origins(&self) -> Vec<Setting> {
+    pub fn origins(&self) -> Vec<KeyValue> {
         let mut found = BTreeMap::new();
         let defaults = [
             ("cluster", toml::Value::try_from(&self.cluster)),
@@ -237,13 +238,13 @@ impl Settings {
             leaves(&table, &mut path, &mut |key, node| {
                 found.insert(
                     key.clone(),
-                    Setting { key, value: toml_writer::inline(&node.data), origin: Origin::Default },
+                    KeyValue { key, value: toml_writer::inline(&node.data), origin: KeyOrigin::Default },
                 );
             });
         }
         leaves(&self.tree, &mut Vec::new(), &mut |key, node| {
             let value = toml_writer::inline(&node.data);
-            found.insert(key.clone(), Setting { key, value, origin: Origin::of(&node.place) });
+            found.insert(key.clone(), KeyValue { key, value, origin: KeyOrigin::of(&node.place) });
         });
         for setting in self.winning_variables(&self.schema) {
             found.insert(setting.key.clone(), setting);
@@ -271,7 +272,7 @@ impl Settings {
         self
     }
 
-    pub(super) fn entry(&self, path: &[&str]) -> Option<&Entry> {
+    pub(super) fn entry(&self, path: &[&str]) -> Option<&TreeEntry> {
         tree::find(&self.tree, path)
     }
 
@@ -289,31 +290,31 @@ impl Settings {
     }
 }
 
-impl Origin {
-    pub(super) fn of(place: &Place) -> Self {
+impl KeyOrigin {
+    pub(super) fn of(place: &KeyPlace) -> Self {
         match &place.layer {
-            Layer::File => Self::File(place.location.clone()),
-            Layer::Environment(name) => Self::Environment(name.clone()),
-            Layer::Set => Self::Set,
-            Layer::Flag => Self::Flag,
-            Layer::Profile(name) => Self::Profile(name),
-            Layer::Handsctl => Self::Handsctl,
+            SourceLayer::File => Self::File(place.location.clone()),
+            SourceLayer::Environment(name) => Self::Environment(name.clone()),
+            SourceLayer::Set => Self::Set,
+            SourceLayer::Flag => Self::Flag,
+            SourceLayer::Profile(name) => Self::Profile(name),
+            SourceLayer::Handsctl => Self::Handsctl,
         }
     }
 }
 
 fn write_text(tree: &mut Table, path: &[&str], text: &str) {
-    let node = Node { data: Data::Text(text.to_owned()), place: Place::handsctl() };
-    tree::put(tree, path, Place::handsctl(), node);
+    let node = Node { data: Data::Text(text.to_owned()), place: KeyPlace::handsctl() };
+    tree::put(tree, path, KeyPlace::handsctl(), node);
 }
 
 /// What the profile sets, where nobody else does.
-fn apply_profile(tree: &mut Table, secrets: &mut Held) {
+fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
     let written = tree::find(tree, &["deploy", "profile"]).and_then(|entry| entry.node.data.as_text());
     let Some(profile) = written.and_then(Profile::named) else { return };
     for (path, value) in profile.presets() {
         if tree::find(tree, path).is_none() {
-            let place = Place { layer: Layer::Profile(profile.name()), ..Place::handsctl() };
+            let place = KeyPlace { layer: SourceLayer::Profile(profile.name()), ..KeyPlace::handsctl() };
             let node = Node { data: Data::Text((*value).to_owned()), place: place.clone() };
             tree::put(tree, path, place, node);
         }
@@ -372,7 +373,7 @@ fn fill_resources(resources: &mut Resources) {
 }
 
 fn typed<T: for<'de> Deserialize<'de> + Default>(schema: &TableShape, tree: &Table, name: &str) -> Result<T> {
-    let Some(Entry { node: Node { data: Data::Table(table), .. }, .. }) = tree.get(name) else {
+    let Some(TreeEntry { node: Node { data: Data::Table(table), .. }, .. }) = tree.get(name) else {
         return Ok(T::default());
     };
     let shape = match schema.inner(name) {
@@ -454,8 +455,8 @@ fn remove_secrets(shape: &TableShape, table: &mut Table) {
 /// Typed values as a tree, to be shown.
 fn default_tree(table: toml::Table) -> Table {
     let entry = |(name, value)| {
-        let node = Node { data: data_of(value), place: Place::handsctl() };
-        (name, Entry { key: Place::handsctl(), node })
+        let node = Node { data: data_of(value), place: KeyPlace::handsctl() };
+        (name, TreeEntry { key: KeyPlace::handsctl(), node })
     };
     table.into_iter().map(entry).collect()
 }
@@ -468,7 +469,7 @@ fn data_of(value: toml::Value) -> Data {
         toml::Value::Boolean(value) => Data::Boolean(value),
         toml::Value::Datetime(value) => Data::Datetime(value),
         toml::Value::Array(items) => {
-            let node = |item| Node { data: data_of(item), place: Place::handsctl() };
+            let node = |item| Node { data: data_of(item), place: KeyPlace::handsctl() };
             Data::List(items.into_iter().map(node).collect())
         }
         toml::Value::Table(table) => Data::Table(default_tree(table)),

@@ -11,14 +11,14 @@ const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// What is wrong with the text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct TolerationMistake {
     pub message: String,
     pub label: String,
     /// The offending word of the text, where it is one.
     pub word: Option<String>,
 }
 
-impl Fault {
+impl TolerationMistake {
     fn new(message: impl Into<String>, label: impl Into<String>) -> Self {
         Self { message: message.into(), label: label.into(), word: None }
     }
@@ -29,11 +29,11 @@ impl Fault {
 }
 
 /// Looks at every entry; the first fault counts.
-pub(super) fn check(text: &str) -> Result<(), Fault> {
+pub(super) fn check(text: &str) -> Result<(), TolerationMistake> {
     let ignored = |label: String| {
         let message =
             "`kubernetes.tolerations_yaml` is not a YAML list; the application would silently ignore it";
-        Fault::new(message, label)
+        TolerationMistake::new(message, label)
     };
     let parsed: Json = serde_saphyr::from_str(text).map_err(|error| {
         let text = error.to_string();
@@ -63,11 +63,11 @@ pub(super) fn entries(text: &str) -> Vec<Json> {
     }
 }
 
-fn entry(entry: &Json) -> Result<(), Fault> {
+fn entry(entry: &Json) -> Result<(), TolerationMistake> {
     let Json::Object(fields) = entry else {
         let message =
             "`kubernetes.tolerations_yaml` has an entry that is not a mapping; no conversation would start";
-        return Err(Fault::new(message, "as in `- key: example.com/gpu`"));
+        return Err(TolerationMistake::new(message, "as in `- key: example.com/gpu`"));
     };
     for (name, value) in fields {
         if !KEYS.contains(&name.as_str()) {
@@ -78,7 +78,7 @@ fn entry(entry: &Json) -> Result<(), Fault> {
                 "tolerationSeconds" => "write toleration_seconds".to_owned(),
                 _ => format!("keys: {}", KEYS.join(", ")),
             };
-            return Err(Fault::new(message, label).at(name));
+            return Err(TolerationMistake::new(message, label).at(name));
         }
         field(name, value)?;
     }
@@ -86,12 +86,12 @@ fn entry(entry: &Json) -> Result<(), Fault> {
 }
 
 /// What the API server would refuse when the first conversation starts.
-fn field(name: &str, value: &Json) -> Result<(), Fault> {
+fn field(name: &str, value: &Json) -> Result<(), TolerationMistake> {
     let refused = |label: String| {
         let message =
             format!("`kubernetes.tolerations_yaml` has a wrong `{name}`; no conversation would start");
         let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Err(Fault::new(message, label).at(&word))
+        Err(TolerationMistake::new(message, label).at(&word))
     };
     let one_of = |allowed: &[&str]| match value.as_str() {
         Some(text) if allowed.contains(&text) => Ok(()),

@@ -4,46 +4,51 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::grace::{Tolerance, later};
-use super::observed::state::{Watched, World};
-use super::rules::fault::Symptom;
-use super::rules::object_status::{Outlook, joined};
-use super::rules::root_cause::{self, Fault};
+use super::grace::{GracePeriods, later};
+use super::observed::state::{ObservedState, TrackedKind};
+use super::rules::fault::Fault;
+use super::rules::object_status::{ObjectHealth, with_reason};
+use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, deployment, text, workload};
-use super::verdict::{Expected, Judgement, ObjectState, Verdict};
+use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 
 /// What is older than this run and faulty may have been mended by it (a Secret that was missing): the kubelet
 /// needs its next round to notice. Nothing of the kind is waited for when the run changed nothing.
-const SECOND_CHANCE: Duration = Duration::from_secs(30);
+const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// Judges the set: deletion timestamp, then generation, then the rule of its kind.
 #[must_use]
-pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: Timestamp) -> Judgement {
+pub fn evaluate(
+    world: &ObservedState,
+    expected: &[Expected],
+    tolerance: &GracePeriods,
+    now: Timestamp,
+) -> Evaluation {
     let changed = expected.iter().any(|expected| expected.changed);
     let mut objects = Vec::with_capacity(expected.len());
     let mut faults = Vec::new();
     let mut pending = Vec::new();
     let mut rechecks: Vec<Timestamp> = Vec::new();
     for one in expected {
-        let mut outlook = look(world, one, tolerance);
-        if let Some(settles) = outlook.settles.filter(|settles| outlook.ready && *settles > now) {
+        let mut outlook = object_health(world, one, tolerance);
+        if let Some(settles) = outlook.stable_at.filter(|settles| outlook.ready && *settles > now) {
             outlook.ready = false;
-            outlook.message = joined(&outlook.message, "must stay up 10 s, it has no probes");
+            outlook.message = with_reason(&outlook.message, "must stay up 10 s, it has no probes");
             rechecks.push(settles);
         }
-        for symptom in outlook.symptoms {
-            let symptom = if changed { with_second_chance(symptom, tolerance) } else { symptom };
-            rechecks.extend(symptom.due.recheck(now));
-            if symptom.due.is_over(now) {
-                faults.push(Fault { of: one.id.clone(), wanted: outlook.wanted, symptom });
-            } else if symptom.due.recheck(now).is_some() {
+        for symptom in outlook.faults {
+            let symptom = if changed { with_grace_for_fixed_objects(symptom, tolerance) } else { symptom };
+            rechecks.extend(symptom.final_at.recheck(now));
+            if symptom.final_at.is_final(now) {
+                faults.push(ObjectFault { of: one.id.clone(), wanted: outlook.wanted, fault: symptom });
+            } else if symptom.final_at.recheck(now).is_some() {
                 pending.push(symptom.finding);
             }
         }
         objects.push(ObjectState { id: one.id.clone(), ready: outlook.ready, message: outlook.message });
     }
-    let findings = root_cause::collapse(faults);
+    let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
         Verdict::Failed
     } else if objects.iter().all(|object| object.ready) {
@@ -51,49 +56,53 @@ pub fn judge(world: &World, expected: &[Expected], tolerance: &Tolerance, now: T
     } else {
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
-    Judgement { objects, findings, pending, verdict }
+    Evaluation { objects, findings, pending, verdict }
 }
 
-fn with_second_chance(mut symptom: Symptom, tolerance: &Tolerance) -> Symptom {
-    if symptom.born.is_some_and(|born| born < tolerance.started) {
-        symptom.due = symptom.due.not_before(later(tolerance.started, SECOND_CHANCE));
+fn with_grace_for_fixed_objects(mut symptom: Fault, tolerance: &GracePeriods) -> Fault {
+    if symptom.created.is_some_and(|born| born < tolerance.started) {
+        symptom.final_at = symptom.final_at.not_before(later(tolerance.started, FIX_GRACE));
     }
     symptom
 }
 
 /// How one object is.
-pub(super) fn look(world: &World, expected: &Expected, tolerance: &Tolerance) -> Outlook {
-    let Some(kind) = Watched::of(&expected.id) else { return Outlook::ready("exists") };
+pub(super) fn object_health(
+    world: &ObservedState,
+    expected: &Expected,
+    tolerance: &GracePeriods,
+) -> ObjectHealth {
+    let Some(kind) = TrackedKind::of(&expected.id) else { return ObjectHealth::ready("exists") };
     let uid = expected.uid.as_str();
     if let Some(faulty) = deleted(world, expected) {
         return faulty;
     }
     let seen = match kind {
-        Watched::Deployment => {
-            world.deployments.get(uid).map(|it| deployment::look(world, expected, it, tolerance))
+        TrackedKind::Deployment => {
+            world.deployments.get(uid).map(|it| deployment::evaluate(world, expected, it, tolerance))
         }
-        Watched::StatefulSet => {
+        TrackedKind::StatefulSet => {
             world.stateful_sets.get(uid).map(|it| workload::stateful_set(world, expected, it, tolerance))
         }
-        Watched::Job => world.jobs.get(uid).map(|it| workload::job(world, expected, it, tolerance)),
-        Watched::ReplicaSet => {
+        TrackedKind::Job => world.jobs.get(uid).map(|it| workload::job(world, expected, it, tolerance)),
+        TrackedKind::ReplicaSet => {
             world.replica_sets.get(uid).map(|it| workload::replica_set(world, expected, it, tolerance))
         }
-        Watched::Pod => world.pods.get(uid).map(|it| workload::lone_pod(world, it, tolerance)),
-        Watched::PersistentVolumeClaim => {
-            world.claims.get(uid).map(|it| claim::look(world, &expected.id, it, tolerance))
+        TrackedKind::Pod => world.pods.get(uid).map(|it| workload::bare_pod(world, it, tolerance)),
+        TrackedKind::PersistentVolumeClaim => {
+            world.claims.get(uid).map(|it| claim::evaluate(world, &expected.id, it, tolerance))
         }
-        Watched::EndpointSlice | Watched::Event => Some(Outlook::ready("exists")),
+        TrackedKind::EndpointSlice | TrackedKind::Event => Some(ObjectHealth::ready("exists")),
     };
-    seen.unwrap_or_else(|| Outlook::waiting("not seen yet"))
+    seen.unwrap_or_else(|| ObjectHealth::waiting("not seen yet"))
 }
 
 /// An object that somebody deleted: a deletion cannot be taken back, so it is final before it is over.
-fn deleted(world: &World, expected: &Expected) -> Option<Outlook> {
-    let fault = |message: &str, gap| Symptom::new(Id::Deleted, expected.id.clone(), message, gap);
+fn deleted(world: &ObservedState, expected: &Expected) -> Option<ObjectHealth> {
+    let fault = |message: &str, gap| Fault::new(Id::Deleted, expected.id.clone(), message, gap);
     let Some(metadata) = world.metadata(&expected.uid) else {
-        let gone = world.is_gone(&expected.uid);
-        return gone.then(|| Outlook::faulty("gone", fault("the object was deleted", "it was deleted")));
+        let gone = world.is_deleted(&expected.uid);
+        return gone.then(|| ObjectHealth::faulty("gone", fault("the object was deleted", "it was deleted")));
     };
     let deletion = metadata.deletion_timestamp.as_ref()?;
     let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
@@ -101,7 +110,7 @@ fn deleted(world: &World, expected: &Expected) -> Option<Outlook> {
     let since = format!("deletion timestamp {}", text::clock(deletion.0));
     let symptom =
         fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(held);
-    Some(Outlook::faulty("deleting", symptom))
+    Some(ObjectHealth::faulty("deleting", symptom))
 }
 
 #[cfg(test)]
@@ -155,27 +164,29 @@ mod tests {
         vec![Expected { id, uid: "deploy".into(), generation: 1, changed }]
     }
 
-    fn world() -> World {
-        let mut world = World::default();
-        world.apply(Watched::Deployment, &deployment(0), at(0)).unwrap();
-        world.apply(Watched::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
+    fn world() -> ObservedState {
+        let mut world = ObservedState::default();
+        world.apply(TrackedKind::Deployment, &deployment(0), at(0)).unwrap();
+        world.apply(TrackedKind::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
         world
     }
 
-    fn verdict(world: &World, second: i64) -> Verdict {
-        judge(world, &expected(true), &Tolerance::since(at(0)), at(second)).verdict
+    fn verdict(world: &ObservedState, second: i64) -> Verdict {
+        evaluate(world, &expected(true), &GracePeriods::starting_at(at(0)), at(second)).verdict
     }
 
     #[test]
     fn the_grace_of_a_pull_runs_from_the_first_failure() {
         let mut world = world();
         let refused = "dial tcp 1.2.3.4:443: connect: connection refused";
-        world.apply(Watched::Pod, &pod(&waits("ContainerCreating", ""), 0, false), at(1)).unwrap();
+        world.apply(TrackedKind::Pod, &pod(&waits("ContainerCreating", ""), 0, false), at(1)).unwrap();
         assert_eq!(verdict(&world, 500), Verdict::Waiting { until: None });
-        world.apply(Watched::Pod, &pod(&waits("ErrImagePull", refused), 0, false), at(10)).unwrap();
-        world.apply(Watched::Pod, &pod(&waits("ImagePullBackOff", "Back-off"), 0, false), at(20)).unwrap();
+        world.apply(TrackedKind::Pod, &pod(&waits("ErrImagePull", refused), 0, false), at(10)).unwrap();
+        world
+            .apply(TrackedKind::Pod, &pod(&waits("ImagePullBackOff", "Back-off"), 0, false), at(20))
+            .unwrap();
         assert_eq!(verdict(&world, 69), Verdict::Waiting { until: Some(at(70)) });
-        let judged = judge(&world, &expected(true), &Tolerance::since(at(0)), at(70));
+        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
         assert_eq!(judged.verdict, Verdict::Failed);
         assert_eq!(judged.findings[0].message, refused);
     }
@@ -184,9 +195,10 @@ mod tests {
     fn an_unchanged_set_is_judged_from_its_live_state_at_once() {
         let mut world = world();
         let missing = waits("CreateContainerConfigError", "secret \"x\" not found");
-        world.apply(Watched::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
-        let judged =
-            |changed| judge(&world, &expected(changed), &Tolerance::since(at(1000)), at(1000)).verdict;
+        world.apply(TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
+        let judged = |changed| {
+            evaluate(&world, &expected(changed), &GracePeriods::starting_at(at(1000)), at(1000)).verdict
+        };
         assert_eq!(judged(false), Verdict::Failed);
         assert_eq!(judged(true), Verdict::Waiting { until: Some(at(1030)) }, "the run may have mended it");
     }
@@ -198,9 +210,10 @@ mod tests {
         let unready =
             json!({"type": "ContainersReady", "status": "False", "lastTransitionTime": at(1).to_string()});
         old["status"]["conditions"] = json!([unready]);
-        world.apply(Watched::Pod, &old, at(1000)).unwrap();
-        let judged =
-            |started| judge(&world, &expected(false), &Tolerance::since(at(started)), at(1000)).verdict;
+        world.apply(TrackedKind::Pod, &old, at(1000)).unwrap();
+        let judged = |started| {
+            evaluate(&world, &expected(false), &GracePeriods::starting_at(at(started)), at(1000)).verdict
+        };
         assert_eq!(judged(990), Verdict::Failed);
         assert_eq!(judged(0), Verdict::Waiting { until: Some(at(1060)) }, "the run itself made it");
     }
@@ -210,8 +223,8 @@ mod tests {
         let mut world = world();
         let mut rolling = deployment(2);
         rolling["status"]["replicas"] = json!(2);
-        world.apply(Watched::Deployment, &rolling, at(1)).unwrap();
-        let judged = judge(&world, &expected(true), &Tolerance::since(at(0)), at(1));
+        world.apply(TrackedKind::Deployment, &rolling, at(1)).unwrap();
+        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!(judged.verdict, Verdict::Waiting { until: None });
     }
 
@@ -221,7 +234,7 @@ mod tests {
         let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",
             "startedAt": at(3).to_string(), "finishedAt": at(4).to_string()}});
         for (restarts, expected) in [(0, false), (1, false), (2, true)] {
-            world.apply(Watched::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
+            world.apply(TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
             assert_eq!(verdict(&world, 5) == Verdict::Failed, expected, "{restarts} restarts");
         }
     }
@@ -231,31 +244,31 @@ mod tests {
         let mut world = world();
         let refused = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"a\" is forbidden: exceeded quota: team", "lastTransitionTime": at(2).to_string()}]);
-        world.apply(Watched::ReplicaSet, &replica_set(&refused), at(2)).unwrap();
+        world.apply(TrackedKind::ReplicaSet, &replica_set(&refused), at(2)).unwrap();
         assert_eq!(verdict(&world, 3), Verdict::Waiting { until: Some(at(7)) });
         assert_eq!(verdict(&world, 7), Verdict::Failed);
-        world.apply(Watched::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
+        world.apply(TrackedKind::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
         assert_eq!(verdict(&world, 8), Verdict::Waiting { until: None });
     }
 
     #[test]
     fn a_deleted_object_is_final_and_an_unseen_one_is_not() {
-        let mut world = World::default();
+        let mut world = ObservedState::default();
         assert_eq!(verdict(&world, 0), Verdict::Waiting { until: None });
-        world.apply(Watched::Deployment, &deployment(1), at(0)).unwrap();
+        world.apply(TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
         assert_eq!(verdict(&world, 0), Verdict::Ready);
-        world.replace(Watched::Deployment, &[], at(1)).unwrap();
-        let judged = judge(&world, &expected(true), &Tolerance::since(at(0)), at(1));
+        world.replace(TrackedKind::Deployment, &[], at(1)).unwrap();
+        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!((judged.verdict, judged.findings[0].id), (Verdict::Failed, Id::Deleted));
     }
 
     #[test]
     fn a_generation_that_the_watch_has_not_shown_is_waited_for() {
-        let mut world = World::default();
-        world.apply(Watched::Deployment, &deployment(1), at(0)).unwrap();
+        let mut world = ObservedState::default();
+        world.apply(TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
         let mut ahead = expected(true);
         ahead[0].generation = 2;
-        let judged = judge(&world, &ahead, &Tolerance::since(at(0)), at(1));
+        let judged = evaluate(&world, &ahead, &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!(judged.verdict, Verdict::Waiting { until: None });
     }
 
@@ -263,7 +276,7 @@ mod tests {
     fn what_is_not_watched_is_ready_once_it_exists() {
         let id = ObjectId::namespaced("", "ConfigMap", "hands", "c");
         let exists = Expected { id, uid: "c".into(), generation: 0, changed: true };
-        let judged = judge(&World::default(), &[exists], &Tolerance::since(at(0)), at(0));
+        let judged = evaluate(&ObservedState::default(), &[exists], &GracePeriods::starting_at(at(0)), at(0));
         assert_eq!(judged.verdict, Verdict::Ready);
     }
 }

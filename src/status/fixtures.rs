@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::evaluate::judge;
+use super::evaluate::evaluate;
 use super::finding::Lookup;
-use super::grace::Tolerance;
+use super::grace::GracePeriods;
 use super::health::{Health, HealthVerdict, health};
-use super::observed::state::{Watched, World};
-use super::verdict::{Expected, Judgement, Verdict};
+use super::observed::state::{ObservedState, TrackedKind};
+use super::verdict::{Evaluation, Expected, Verdict};
 use crate::object::ObjectId;
 
 /// One recorded situation.
 struct Situation {
     folder: PathBuf,
-    objects: Vec<(Watched, Value)>,
+    objects: Vec<(TrackedKind, Value)>,
     judged: toml::Table,
 }
 
@@ -41,7 +41,7 @@ impl Situation {
         for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
             let items: Vec<Value> = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
             for item in items {
-                let kind = Watched::of(&ObjectId::of(&item).unwrap());
+                let kind = TrackedKind::of(&ObjectId::of_object(&item).unwrap());
                 objects.push((kind.unwrap_or_else(|| panic!("{}: not watched", file.display())), item));
             }
         }
@@ -60,12 +60,12 @@ impl Situation {
     /// The set: everything that has no owner.
     fn expected(&self) -> Vec<Expected> {
         let roots = self.objects.iter().filter(|(kind, object)| {
-            *kind != Watched::Event && object["metadata"].get("ownerReferences").is_none()
+            *kind != TrackedKind::Event && object["metadata"].get("ownerReferences").is_none()
         });
         let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or_default();
         roots
             .map(|(_, object)| Expected {
-                id: ObjectId::of(object).unwrap(),
+                id: ObjectId::of_object(object).unwrap(),
                 uid: object["metadata"]["uid"].as_str().unwrap().to_owned(),
                 generation: self
                     .judged
@@ -76,8 +76,8 @@ impl Situation {
             .collect()
     }
 
-    fn world(&self) -> World {
-        let mut world = World::default();
+    fn world(&self) -> ObservedState {
+        let mut world = ObservedState::default();
         let seen = self.judged.get("seen").map_or_else(|| self.time("now"), |_| self.time("seen"));
         for (kind, object) in &self.objects {
             world.apply(*kind, object, seen).unwrap();
@@ -85,9 +85,9 @@ impl Situation {
         world
     }
 
-    fn judge(&self) -> Judgement {
-        let tolerance = Tolerance::since(self.time("started"));
-        judge(&self.world(), &self.expected(), &tolerance, self.time("now"))
+    fn judge(&self) -> Evaluation {
+        let tolerance = GracePeriods::starting_at(self.time("started"));
+        evaluate(&self.world(), &self.expected(), &tolerance, self.time("now"))
     }
 }
 
@@ -117,7 +117,7 @@ fn summary(health: &Health) -> String {
     text
 }
 
-fn text(judgement: &Judgement) -> String {
+fn text(judgement: &Evaluation) -> String {
     let mut text = String::new();
     match judgement.verdict {
         Verdict::Ready => text.push_str("ready\n"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// `[deploy.tolerate]`, and the start of the run. All times are the API server's: where this computer's clock
 /// differs, the caller corrects it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tolerance {
+pub struct GracePeriods {
     /// No node takes the pod.
     pub unschedulable: Duration,
     /// The registry does not answer; also any other fault that the kubelet or a controller retries by itself
@@ -24,10 +24,10 @@ pub struct Tolerance {
     pub started: Timestamp,
 }
 
-impl Tolerance {
+impl GracePeriods {
     /// The defaults of `[deploy.tolerate]`.
     #[must_use]
-    pub fn since(started: Timestamp) -> Self {
+    pub fn starting_at(started: Timestamp) -> Self {
         Self {
             unschedulable: Duration::from_secs(15),
             image_pull: Duration::from_secs(60),
@@ -39,14 +39,14 @@ impl Tolerance {
     }
 
     /// Final once a number of restarts is reached.
-    pub(super) fn restarts(&self, restarts: i32) -> Due {
-        if i64::from(restarts) >= i64::from(self.crash_restarts) { Due::Now } else { Due::Never }
+    pub(super) fn restarts(&self, restarts: i32) -> FinalAt {
+        if i64::from(restarts) >= i64::from(self.crash_restarts) { FinalAt::Now } else { FinalAt::Never }
     }
 }
 
 /// Final when the grace that began then has passed; a fault of unknown beginning is final at once.
-pub(super) fn after(since: Option<Timestamp>, grace: Duration) -> Due {
-    since.map_or(Due::Now, |since| Due::At(later(since, grace)))
+pub(super) fn final_after(since: Option<Timestamp>, grace: Duration) -> FinalAt {
+    since.map_or(FinalAt::Now, |since| FinalAt::Time(later(since, grace)))
 }
 
 /// A time later by `span`, at most the end of time.
@@ -56,38 +56,38 @@ pub(super) fn later(time: Timestamp, span: Duration) -> Timestamp {
 
 /// When a fault becomes final if nothing changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum FinalAt {
     /// It cannot heal without a change.
     Now,
     /// Its grace ends then.
-    At(Timestamp),
+    Time(Timestamp),
     /// Not by time: a number is not reached yet.
     Never,
 }
 
-impl Due {
+impl FinalAt {
     /// Not before `earliest`.
     pub(crate) fn not_before(self, earliest: Timestamp) -> Self {
         match self {
-            Due::Now => Due::At(earliest),
-            Due::At(time) => Due::At(time.max(earliest)),
-            Due::Never => Due::Never,
+            FinalAt::Now => FinalAt::Time(earliest),
+            FinalAt::Time(time) => FinalAt::Time(time.max(earliest)),
+            FinalAt::Never => FinalAt::Never,
         }
     }
 
     /// Whether the fault is final.
-    pub(crate) fn is_over(self, now: Timestamp) -> bool {
+    pub(crate) fn is_final(self, now: Timestamp) -> bool {
         match self {
-            Due::Now => true,
-            Due::At(time) => time <= now,
-            Due::Never => false,
+            FinalAt::Now => true,
+            FinalAt::Time(time) => time <= now,
+            FinalAt::Never => false,
         }
     }
 
     /// When to judge again although nothing happened.
     pub(crate) fn recheck(self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Due::At(time) if time > now => Some(time),
+            FinalAt::Time(time) if time > now => Some(time),
             _ => None,
         }
     }

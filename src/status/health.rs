@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::evaluate::look;
-use super::grace::Tolerance;
+use super::evaluate::object_health;
+use super::grace::GracePeriods;
 use super::observed::first_seen::statuses;
-use super::observed::state::{Watched, World};
-use super::rules::object_status::Outlook;
+use super::observed::state::{ObservedState, TrackedKind};
+use super::rules::object_status::ObjectHealth;
 use super::rules::pod_facts;
 use super::verdict::Expected;
 use crate::object::ObjectId;
@@ -21,11 +21,11 @@ pub struct Health {
     /// In one word, with reasons.
     pub verdict: HealthVerdict,
     /// One for each Deployment and `StatefulSet`, in the order of the set.
-    pub components: Vec<Component>,
+    pub components: Vec<ComponentHealth>,
     /// One for each claim of the set.
-    pub claims: Vec<Claim>,
+    pub claims: Vec<ClaimHealth>,
     /// One for each Service whose `EndpointSlice`s were seen.
-    pub endpoints: Vec<Endpoints>,
+    pub endpoints: Vec<EndpointsHealth>,
 }
 
 /// Whether the set does its work.
@@ -43,7 +43,7 @@ pub enum HealthVerdict {
 
 /// A workload of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Component {
+pub struct ComponentHealth {
     /// The object.
     pub id: ObjectId,
     /// `app`: the label `app.kubernetes.io/component`, else the object's name.
@@ -66,7 +66,7 @@ pub struct Component {
 
 /// A volume claim of the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct ClaimHealth {
     /// The object.
     pub id: ObjectId,
     /// `Bound`, `Pending`, `Lost`.
@@ -81,7 +81,7 @@ pub struct Claim {
 
 /// The pods behind a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoints {
+pub struct EndpointsHealth {
     /// The Service's name.
     pub service: String,
     /// Those that get traffic.
@@ -92,18 +92,18 @@ pub struct Endpoints {
 
 /// The health of the set as the watches or lists show it now.
 #[must_use]
-pub fn health(world: &World, expected: &[Expected]) -> Health {
+pub fn health(world: &ObservedState, expected: &[Expected]) -> Health {
     // Graces decide about findings, not about the state: any beginning does.
-    let tolerance = Tolerance::since(Timestamp::UNIX_EPOCH);
+    let tolerance = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
     let mut components = Vec::new();
     let mut claims = Vec::new();
     let mut down = Vec::new();
     let mut degraded = Vec::new();
     for one in expected {
-        let outlook = look(world, one, &tolerance);
-        let kind = Watched::of(&one.id);
+        let outlook = object_health(world, one, &tolerance);
+        let kind = TrackedKind::of(&one.id);
         match kind {
-            Some(Watched::Deployment | Watched::StatefulSet) => {
+            Some(TrackedKind::Deployment | TrackedKind::StatefulSet) => {
                 let component = component(world, one, &outlook);
                 let all_ready = component.ready > 0 && component.ready >= component.desired;
                 let updates = if all_ready { "is being updated, " } else { "" };
@@ -117,7 +117,7 @@ pub fn health(world: &World, expected: &[Expected]) -> Health {
                 components.push(component);
                 continue;
             }
-            Some(Watched::PersistentVolumeClaim) => {
+            Some(TrackedKind::PersistentVolumeClaim) => {
                 claims.extend(world.claims.get(&one.uid).map(|claim| claim_of(one, claim, &outlook)));
             }
             _ => {}
@@ -149,7 +149,7 @@ fn is_expected(expected: &[Expected], service: &str) -> bool {
     expected.iter().any(|one| one.id.group.is_empty() && one.id.kind == "Service" && one.id.name == service)
 }
 
-fn component(world: &World, expected: &Expected, outlook: &Outlook) -> Component {
+fn component(world: &ObservedState, expected: &Expected, outlook: &ObjectHealth) -> ComponentHealth {
     let uid = expected.uid.as_str();
     let (metadata, template, desired, ready, pods) = if let Some(it) = world.deployments.get(uid) {
         let sets = world.replica_sets_of(uid);
@@ -169,7 +169,7 @@ fn component(world: &World, expected: &Expected, outlook: &Outlook) -> Component
     let pods: Vec<&Pod> = pods.into_iter().filter(|pod| !pod_facts::has_failed(pod)).collect();
     let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
     let image = template.and_then(|template| first_image(template.spec.as_ref()?)).unwrap_or_default();
-    Component {
+    ComponentHealth {
         id: expected.id.clone(),
         name: metadata.and_then(component_label).unwrap_or(&expected.id.name).to_owned(),
         desired: number(desired),
@@ -206,7 +206,7 @@ fn last_end(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<Time
     status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0)
 }
 
-fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &Outlook) -> Claim {
+fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &ObjectHealth) -> ClaimHealth {
     let status = claim.status.as_ref();
     let spec = claim.spec.as_ref();
     let has = status.and_then(|status| status.capacity.as_ref()).and_then(|capacity| capacity.get("storage"));
@@ -214,7 +214,7 @@ fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &Outloo
         .and_then(|spec| spec.resources.as_ref())
         .and_then(|resources| resources.requests.as_ref())
         .and_then(|requests| requests.get("storage"));
-    Claim {
+    ClaimHealth {
         id: expected.id.clone(),
         phase: status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Pending".to_owned()),
         capacity: has.or(asks).map(|quantity| quantity.0.clone()),
@@ -223,16 +223,17 @@ fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &Outloo
     }
 }
 
-fn endpoints(world: &World) -> Vec<Endpoints> {
+fn endpoints(world: &ObservedState) -> Vec<EndpointsHealth> {
     // A dual-stack Service has the same pods in the slices of both address types.
-    let mut counts: BTreeMap<(&str, &str), Endpoints> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str), EndpointsHealth> = BTreeMap::new();
     for slice in world.endpoint_slices.values() {
         let labels = slice.metadata.labels.as_ref();
         let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
             continue;
         };
         let entry = counts.entry((service, &slice.address_type));
-        let count = entry.or_insert_with(|| Endpoints { service: service.to_owned(), ready: 0, all: 0 });
+        let count =
+            entry.or_insert_with(|| EndpointsHealth { service: service.to_owned(), ready: 0, all: 0 });
         for endpoint in &slice.endpoints {
             // The API's rule: no condition means ready.
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
@@ -240,7 +241,7 @@ fn endpoints(world: &World) -> Vec<Endpoints> {
             count.all += 1;
         }
     }
-    let mut services: Vec<Endpoints> = Vec::new();
+    let mut services: Vec<EndpointsHealth> = Vec::new();
     for count in counts.into_values() {
         match services.last_mut() {
             Some(last) if last.service == count.service => {
@@ -267,19 +268,19 @@ mod tests {
 
     #[test]
     fn a_dual_stack_service_counts_its_pods_once() {
-        let mut world = World::default();
+        let mut world = ObservedState::default();
         for (uid, family) in [("a", "IPv4"), ("b", "IPv6")] {
             world
-                .apply(Watched::EndpointSlice, &slice(uid, family, &[true, false]), Timestamp::UNIX_EPOCH)
+                .apply(TrackedKind::EndpointSlice, &slice(uid, family, &[true, false]), Timestamp::UNIX_EPOCH)
                 .unwrap();
         }
-        let expected = [Endpoints { service: "openhands".into(), ready: 1, all: 2 }];
+        let expected = [EndpointsHealth { service: "openhands".into(), ready: 1, all: 2 }];
         assert_eq!(endpoints(&world), expected);
     }
 
     #[test]
     fn a_set_without_a_workload_is_absent() {
-        assert_eq!(health(&World::default(), &[]).verdict, HealthVerdict::Absent);
+        assert_eq!(health(&ObservedState::default(), &[]).verdict, HealthVerdict::Absent);
     }
 
     #[test]
@@ -291,6 +292,6 @@ mod tests {
             changed: false,
         };
         let down = HealthVerdict::Down(vec!["openhands not seen yet".into()]);
-        assert_eq!(health(&World::default(), &[expected]).verdict, down);
+        assert_eq!(health(&ObservedState::default(), &[expected]).verdict, down);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
 
-use super::observed::state::World;
+use super::observed::state::ObservedState;
 use crate::object::references;
 
 /// The annotation with which the Deployment controller numbers its `ReplicaSets`.
@@ -17,14 +17,15 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#clean-up-policy>), so the others do not count
 /// although they may still be there.
 #[must_use]
-pub fn in_use(world: &World, history: usize) -> BTreeSet<String> {
+pub fn referenced_names(world: &ObservedState, history: usize) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut collect = |object: Result<Value, serde_json::Error>| {
         if let Ok(object) = object {
-            references::collect(&object, &mut names);
+            references::collect_strings(&object, &mut names);
         }
     };
-    for pod in world.pods() {
+    // A pod that is being deleted starts no container any more.
+    for pod in world.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         collect(serde_json::to_value(&pod.spec));
     }
     for replica_set in kept(world, history) {
@@ -33,7 +34,7 @@ pub fn in_use(world: &World, history: usize) -> BTreeSet<String> {
     names
 }
 
-fn kept(world: &World, history: usize) -> Vec<&ReplicaSet> {
+fn kept(world: &ObservedState, history: usize) -> Vec<&ReplicaSet> {
     let mut by_owner: BTreeMap<&str, Vec<&ReplicaSet>> = BTreeMap::new();
     for replica_set in world.replica_sets.values() {
         let owners = replica_set.metadata.owner_references.as_deref().unwrap_or_default();
@@ -65,7 +66,7 @@ fn has_pods(replica_set: &ReplicaSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::observed::state::Watched;
+    use crate::status::observed::state::TrackedKind;
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -85,9 +86,9 @@ mod tests {
     }
 
     fn names(replica_sets: &[Value], history: usize) -> Vec<String> {
-        let mut world = World::default();
-        world.replace(Watched::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
-        let names = in_use(&world, history);
+        let mut world = ObservedState::default();
+        world.replace(TrackedKind::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
+        let names = referenced_names(&world, history);
         names.into_iter().filter(|name| name.starts_with("config-")).collect()
     }
 
@@ -96,6 +97,22 @@ mod tests {
         let sets = [replica_set(1, 0), replica_set(2, 0), replica_set(3, 0), replica_set(10, 1)];
         assert_eq!(names(&sets, 2), ["config-10", "config-2", "config-3"]);
         assert_eq!(names(&sets, 0), ["config-10"]);
+    }
+
+    #[test]
+    fn a_pod_counts_until_it_is_being_deleted() {
+        let mut pod = json!({
+            "metadata": { "name": "oh", "uid": "p" },
+            "spec": { "containers": [], "volumes": [{ "name": "c", "configMap": { "name": "config-1" } }] },
+        });
+        let referenced = |pod: &Value| {
+            let mut state = ObservedState::default();
+            state.replace(TrackedKind::Pod, std::slice::from_ref(pod), Timestamp::UNIX_EPOCH).unwrap();
+            referenced_names(&state, 0).contains("config-1")
+        };
+        assert!(referenced(&pod));
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        assert!(!referenced(&pod));
     }
 
     #[test]

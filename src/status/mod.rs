@@ -27,11 +27,11 @@ mod rules;
 mod threshold;
 mod verdict;
 
-pub use evaluate::judge;
+pub use evaluate::evaluate;
 pub use finding::{Finding, Lookup};
-pub use grace::Tolerance;
-pub use health::{Claim, Component, Endpoints, Health, HealthVerdict, health};
-pub use in_use::in_use;
-pub use observed::state::{Watched, World};
-pub use threshold::{Bound, Gauge, Measured};
-pub use verdict::{Expected, Judgement, ObjectState, Verdict};
+pub use grace::GracePeriods;
+pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
+pub use in_use::referenced_names;
+pub use observed::state::{ObservedState, TrackedKind};
+pub use threshold::{Metric, Reading, Threshold};
+pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

@@ -20,7 +20,7 @@ pub struct Expected {
 
 /// What the live objects amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Evaluation {
     /// One for each expected object, in their order.
     pub objects: Vec<ObjectState>,
     /// What is final: the root cause first, one for each cause.

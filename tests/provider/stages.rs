@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use handsctl::provider::kwok::objects;
-use handsctl::provider::{Component, Started};
+use handsctl::provider::{Component, StartOutcome};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};
@@ -212,7 +212,7 @@ async fn after_a_restart_pods_start_again(bed: &Bed, client: &Client) {
     }
     while super::look(&bed.environment, "stages").1.processes.iter().any(|process| process.pid.is_some()) {}
     let begin = Instant::now();
-    assert_eq!(bed.up(&wanted("stages")).await.unwrap().outcome, Started::Restarted);
+    assert_eq!(bed.up(&wanted("stages")).await.unwrap().outcome, StartOutcome::Restarted);
     pod(client, "after", json!({}), json!({"containers": [{"name": "app", "image": "busybox:1"}]})).await;
     until(&api::<Pod>(client), "after", ready).await;
     let took = begin.elapsed();

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::authorization::v1::ResourceRule;
 use serde_json::json;
 
-use super::rules::{self, Right};
+use super::rules::{self, Permission};
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
@@ -18,7 +18,7 @@ const SELF_REVIEWS: &str = "/apis/authorization.k8s.io/v1";
 ///
 /// # Errors
 /// Exit 6 naming every right that is missing.
-pub async fn check(api: &Api, needed: &BTreeSet<Right>) -> Result<()> {
+pub async fn check(api: &Api, needed: &BTreeSet<Permission>) -> Result<()> {
     let denied = denied(api, needed).await?;
     if denied.is_empty() { Ok(()) } else { Err(missing(&denied)) }
 }
@@ -27,14 +27,18 @@ pub async fn check(api: &Api, needed: &BTreeSet<Right>) -> Result<()> {
 ///
 /// # Errors
 /// As [`check`].
-pub async fn check_with_grants(api: &Api, needed: &BTreeSet<Right>, granted: &BTreeSet<Right>) -> Result<()> {
+pub async fn check_with_grants(
+    api: &Api,
+    needed: &BTreeSet<Permission>,
+    granted: &BTreeSet<Permission>,
+) -> Result<()> {
     let all = needed | granted;
     let denied = denied(api, &all).await?;
     if denied.is_empty() {
         return Ok(());
     }
     if denied.iter().all(|right| !needed.contains(*right)) {
-        let escalated = rules::escalated(granted);
+        let escalated = rules::escalate_on(granted);
         let answers = escalated.iter().map(|right| may(api, right));
         if futures::future::try_join_all(answers).await?.into_iter().all(|may| may) {
             return Ok(());
@@ -43,7 +47,7 @@ pub async fn check_with_grants(api: &Api, needed: &BTreeSet<Right>, granted: &BT
     Err(missing(&denied))
 }
 
-async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Right>) -> Result<Vec<&'a Right>> {
+async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Permission>) -> Result<Vec<&'a Permission>> {
     let namespaces: BTreeSet<&str> = needed.iter().map(|right| right.namespace.as_str()).collect();
     let mut unproven = Vec::new();
     for namespace in namespaces {
@@ -52,7 +56,7 @@ async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Right>) -> Result<Vec<&'a Ri
             needed.iter().filter(|right| right.namespace == namespace && !rules::grants(&rules, right)),
         );
     }
-    let answers: Vec<Result<Option<&Right>>> = stream::iter(unproven)
+    let answers: Vec<Result<Option<&Permission>>> = stream::iter(unproven)
         .map(|right| async move { Ok((!may(api, right).await?).then_some(right)) })
         .buffered(8)
         .collect()
@@ -68,13 +72,13 @@ async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {
     });
     let answer =
         api.review(&format!("{SELF_REVIEWS}/selfsubjectrulesreviews"), &review).await.map_err(|fault| {
-            fault.explain(&format!("cannot ask for the account's rights in namespace {namespace}"))
+            fault.into_error(&format!("cannot ask for the account's rights in namespace {namespace}"))
         })?;
     serde_json::from_value(answer.body["status"]["resourceRules"].clone())
         .map_err(|error| Error::internal("cannot read the account's rights").caused_by(error))
 }
 
-async fn may(api: &Api, right: &Right) -> Result<bool> {
+async fn may(api: &Api, right: &Permission) -> Result<bool> {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -84,12 +88,12 @@ async fn may(api: &Api, right: &Right) -> Result<bool> {
     });
     let answer =
         api.review(&format!("{SELF_REVIEWS}/selfsubjectaccessreviews"), &review).await.map_err(|fault| {
-            fault.explain(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
+            fault.into_error(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
         })?;
     Ok(answer.body["status"]["allowed"] == true)
 }
 
-fn missing(denied: &[&Right]) -> Error {
+fn missing(denied: &[&Permission]) -> Error {
     let first = denied[0];
     let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
     let mut error = Error::new(

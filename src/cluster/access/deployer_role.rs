@@ -2,38 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{self, Right};
+use super::rules::{self, Permission};
 use crate::object::kind::{
     CONFIG_MAP, ENDPOINT_SLICE, EVENT, KindInfo, NAMESPACE, NODE, POD, SECRET, SERVICE,
 };
 use crate::plan::Plan;
-use crate::plan::checks::secret_refs::WantedSecret;
+use crate::plan::checks::secret_refs::SecretRef;
 
 /// What is lost without a right; None: nothing can be deployed.
-pub type Loss = Option<&'static str>;
+pub type Impact = Option<&'static str>;
 
-const UNFOUND: Loss = Some("what an earlier configuration left is not found, and teardown is refused");
-const UNDELETED: Loss = Some("a configuration that leaves it out is refused, and so is teardown");
-const UNREAD: Loss = Some("named Secrets are not looked at, and a change of one does not roll the pod");
-const UNEXPLAINED: Loss = Some("a failure is explained with less evidence");
-const UNASKED: Loss = Some("the application is asked through a port-forward or its URL, or not at all");
-const UNPULLED: Loss = Some("a changed image is pulled only after the old pod was stopped");
-const UNCOUNTED: Loss = Some("how many sandboxes fit is not said, and taints are not explained");
-const UNMADE: Loss = Some("namespaces have to be there");
+const UNFOUND: Impact = Some("what an earlier configuration left is not found, and teardown is refused");
+const UNDELETED: Impact = Some("a configuration that leaves it out is refused, and so is teardown");
+const UNREAD: Impact = Some("named Secrets are not looked at, and a change of one does not roll the pod");
+const UNEXPLAINED: Impact = Some("a failure is explained with less evidence");
+const UNASKED: Impact = Some("the application is asked through a port-forward or its URL, or not at all");
+const UNPULLED: Impact = Some("a changed image is pulled only after the old pod was stopped");
+const UNCOUNTED: Impact = Some("how many sandboxes fit is not said, and taints are not explained");
+const UNMADE: Impact = Some("namespaces have to be there");
 
 /// Every right that deploying, rolling back and tearing down this plan uses; `wanted` are the Secrets that it names.
 #[must_use]
-pub fn of_deployer(plan: &Plan, wanted: &[WantedSecret]) -> BTreeMap<Right, Loss> {
+pub fn deployer_permissions(plan: &Plan, wanted: &[SecretRef]) -> BTreeMap<Permission, Impact> {
     let set = &plan.set;
     let own = set.namespace.as_str();
-    let mut rights: BTreeMap<Right, Loss> = BTreeMap::new();
-    let mut optional = |right: Right, loss: Loss| {
+    let mut rights: BTreeMap<Permission, Impact> = BTreeMap::new();
+    let mut optional = |right: Permission, loss: Impact| {
         rights.insert(right, loss);
     };
     for namespace in set.namespaces() {
         for kind in set.kinds_in(namespace) {
             for verb in ["get", "list", "watch", "delete"] {
-                optional(Right::new(namespace, kind, verb), UNFOUND);
+                optional(Permission::new(namespace, kind, verb), UNFOUND);
             }
         }
     }
@@ -41,44 +41,48 @@ pub fn of_deployer(plan: &Plan, wanted: &[WantedSecret]) -> BTreeMap<Right, Loss
         let namespace = member.id.namespace.as_deref().unwrap_or_default();
         // What changes under a delete, or was somebody's, is looked at before it is judged again.
         for verb in ["get", "delete"] {
-            optional(Right::new(namespace, member.kind, verb), UNDELETED);
+            optional(Permission::new(namespace, member.kind, verb), UNDELETED);
         }
     }
     for kind in [EVENT, ENDPOINT_SLICE] {
         for verb in ["list", "watch"] {
-            optional(Right::new(own, kind, verb), UNEXPLAINED);
+            optional(Permission::new(own, kind, verb), UNEXPLAINED);
         }
     }
     for secret in wanted {
-        optional(Right::new(&secret.namespace, SECRET, "get"), UNREAD);
+        optional(Permission::new(&secret.namespace, SECRET, "get"), UNREAD);
     }
-    optional(Right::of_part(own, POD, "log", "get"), UNEXPLAINED);
+    optional(Permission::of_part(own, POD, "log", "get"), UNEXPLAINED);
     for verb in ["get", "create"] {
-        optional(Right::of_part(own, SERVICE, "proxy", verb), UNASKED);
+        optional(Permission::of_part(own, SERVICE, "proxy", verb), UNASKED);
     }
     for verb in ["create", "delete"] {
-        optional(Right::new(own, POD, verb), UNPULLED);
+        optional(Permission::new(own, POD, verb), UNPULLED);
     }
-    for right in [Right::new("", NODE, "get"), Right::new("", NODE, "list"), Right::new("", POD, "list")] {
+    for right in [
+        Permission::new("", NODE, "get"),
+        Permission::new("", NODE, "list"),
+        Permission::new("", POD, "list"),
+    ] {
         optional(right, UNCOUNTED);
     }
     for verb in ["get", "create"] {
-        optional(Right::new("", NAMESPACE, verb), UNMADE);
+        optional(Permission::new("", NAMESPACE, verb), UNMADE);
     }
-    let needed = rules::needed(plan, plan.members.iter().map(|member| (member, true)))
+    let needed = rules::for_apply(plan, plan.members.iter().map(|member| (member, true)))
         .into_iter()
-        .chain(rules::watched(plan))
-        .chain(rules::locked(set))
-        .chain([Right::new(own, CONFIG_MAP, "get")])
-        .chain((!plan.secret_sources.is_empty()).then(|| Right::new(own, SECRET, "watch")))
-        .chain(rules::granted(plan.members.iter()));
+        .chain(rules::for_watch(plan))
+        .chain(rules::for_lock(set))
+        .chain([Permission::new(own, CONFIG_MAP, "get")])
+        .chain((!plan.secret_sources.is_empty()).then(|| Permission::new(own, SECRET, "watch")))
+        .chain(rules::granted_by_roles(plan.members.iter()));
     for right in needed {
         rights.insert(right, None);
     }
     rights
 }
 
-impl Right {
+impl Permission {
     fn of_part(namespace: &str, kind: KindInfo, part: &str, verb: &str) -> Self {
         let whole = Self::new(namespace, kind, verb);
         Self { resource: format!("{}/{part}", whole.resource), ..whole }
@@ -91,15 +95,15 @@ mod tests {
     use crate::plan::{SecretNaming, build};
     use crate::settings::{Request, read};
 
-    fn rights(text: &str) -> BTreeMap<Right, Loss> {
+    fn rights(text: &str) -> BTreeMap<Permission, Impact> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
-        of_deployer(&build(&settings, SecretNaming::Rendered, &[]).unwrap(), &[])
+        deployer_permissions(&build(&settings, SecretNaming::Placeholder, &[]).unwrap(), &[])
     }
 
-    fn right(namespace: &str, group: &str, resource: &str, verb: &str) -> Right {
-        Right {
+    fn right(namespace: &str, group: &str, resource: &str, verb: &str) -> Permission {
+        Permission {
             namespace: namespace.to_owned(),
             group: group.to_owned(),
             resource: resource.to_owned(),

@@ -12,7 +12,7 @@ use crate::plan::{Member, Plan};
 
 /// One right in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Right {
+pub struct Permission {
     /// Namespace.
     pub namespace: String,
     /// API group; empty for the core group.
@@ -23,7 +23,7 @@ pub struct Right {
     pub verb: String,
 }
 
-impl Right {
+impl Permission {
     /// A right on a kind; an empty namespace is the whole cluster.
     #[must_use]
     pub fn new(namespace: &str, kind: KindInfo, verb: &str) -> Self {
@@ -48,26 +48,26 @@ impl Right {
 /// What applying these members and watching their rollout needs. Server-side apply of an object that does not
 /// exist needs `create` as well as `patch`.
 #[must_use]
-pub fn needed<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>) -> BTreeSet<Right> {
+pub fn for_apply<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>) -> BTreeSet<Permission> {
     let mut rights = BTreeSet::new();
     for (member, creates) in to_send {
         let namespace = member.id.namespace.as_deref().unwrap_or_default();
-        rights.insert(Right::new(namespace, member.kind, "patch"));
+        rights.insert(Permission::new(namespace, member.kind, "patch"));
         if creates {
-            rights.insert(Right::new(namespace, member.kind, "create"));
+            rights.insert(Permission::new(namespace, member.kind, "create"));
         }
     }
     for verb in ["patch", "create"] {
-        rights.insert(Right::new(&plan.set.namespace, CONFIG_MAP, verb));
+        rights.insert(Permission::new(&plan.set.namespace, CONFIG_MAP, verb));
     }
-    rights.extend(locked(&plan.set));
+    rights.extend(for_lock(&plan.set));
     // The revisions.
     for verb in ["list", "create", "patch", "delete"] {
-        rights.insert(Right::new(&plan.set.namespace, SECRET, verb));
+        rights.insert(Permission::new(&plan.set.namespace, SECRET, verb));
     }
     for kind in [POD, REPLICA_SET] {
-        rights.insert(Right::new(&plan.set.namespace, kind, "list"));
-        rights.insert(Right::new(&plan.set.namespace, kind, "watch"));
+        rights.insert(Permission::new(&plan.set.namespace, kind, "list"));
+        rights.insert(Permission::new(&plan.set.namespace, kind, "watch"));
     }
     rights
 }
@@ -75,7 +75,7 @@ pub fn needed<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>
 /// What these members grant, where they are Roles: nobody may grant what they do not have, unless they may `escalate`
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
 #[must_use]
-pub fn granted<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Right> {
+pub fn granted_by_roles<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Permission> {
     fn texts(value: &Value) -> impl Iterator<Item = &str> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str)
     }
@@ -85,7 +85,7 @@ pub fn granted<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Right>
         for rule in role.manifest["rules"].as_array().into_iter().flatten() {
             for group in texts(&rule["apiGroups"]) {
                 for resource in texts(&rule["resources"]) {
-                    rights.extend(texts(&rule["verbs"]).map(|verb| Right {
+                    rights.extend(texts(&rule["verbs"]).map(|verb| Permission {
                         namespace: namespace.to_owned(),
                         group: group.to_owned(),
                         resource: resource.to_owned(),
@@ -100,53 +100,55 @@ pub fn granted<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Right>
 
 /// What lets an account grant what it does not have.
 #[must_use]
-pub fn escalated(granted: &BTreeSet<Right>) -> BTreeSet<Right> {
-    granted.iter().map(|right| Right::new(&right.namespace, ROLE, "escalate")).collect()
+pub fn escalate_on(granted: &BTreeSet<Permission>) -> BTreeSet<Permission> {
+    granted.iter().map(|right| Permission::new(&right.namespace, ROLE, "escalate")).collect()
 }
 
 /// What holding the set's lock needs.
 #[must_use]
-pub fn locked(set: &ApplySet) -> BTreeSet<Right> {
-    ["get", "create", "update", "delete"].map(|verb| Right::new(&set.namespace, LEASE, verb)).into()
+pub fn for_lock(set: &ApplySet) -> BTreeSet<Permission> {
+    ["get", "create", "update", "delete"].map(|verb| Permission::new(&set.namespace, LEASE, verb)).into()
 }
 
 /// What `restart` needs.
 #[must_use]
-pub fn restarted(set: &ApplySet) -> BTreeSet<Right> {
-    let mut rights = locked(set);
-    rights.insert(Right::new(&set.namespace, DEPLOYMENT, "patch"));
+pub fn for_restart(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut rights = for_lock(set);
+    rights.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
     rights
 }
 
 /// What `teardown` needs.
 #[must_use]
-pub fn torn_down(set: &ApplySet) -> BTreeSet<Right> {
-    let mut rights = locked(set);
+pub fn for_teardown(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut rights = for_lock(set);
     for namespace in set.namespaces() {
         for kind in set.kinds_in(namespace) {
-            rights.extend(["list", "watch", "delete"].map(|verb| Right::new(namespace, kind, verb)));
+            rights.extend(["list", "watch", "delete"].map(|verb| Permission::new(namespace, kind, verb)));
         }
     }
-    rights.extend(["list", "watch"].map(|verb| Right::new(&set.namespace, POD, verb)));
+    rights.extend(["list", "watch"].map(|verb| Permission::new(&set.namespace, POD, verb)));
     rights
 }
 
 /// What deleting these members needs.
 #[must_use]
-pub fn pruned<'a>(set: &ApplySet, members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Right> {
-    members.filter_map(|id| Some(Right::new(id.namespace.as_deref()?, set.kind_of(id)?, "delete"))).collect()
+pub fn for_prune<'a>(set: &ApplySet, members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Permission> {
+    members
+        .filter_map(|id| Some(Permission::new(id.namespace.as_deref()?, set.kind_of(id)?, "delete")))
+        .collect()
 }
 
 /// What watching these members and their rollout needs.
 #[must_use]
-pub fn watched(plan: &Plan) -> BTreeSet<Right> {
+pub fn for_watch(plan: &Plan) -> BTreeSet<Permission> {
     let members = plan.members.iter().map(|member| (member.id.namespace.as_deref(), member.kind));
     let mut rights = BTreeSet::new();
     for (namespace, kind) in
         members.chain([POD, REPLICA_SET].map(|kind| (Some(plan.set.namespace.as_str()), kind)))
     {
         for verb in ["list", "watch"] {
-            rights.insert(Right::new(namespace.unwrap_or_default(), kind, verb));
+            rights.insert(Permission::new(namespace.unwrap_or_default(), kind, verb));
         }
     }
     rights
@@ -155,7 +157,7 @@ pub fn watched(plan: &Plan) -> BTreeSet<Right> {
 /// Whether one of these rules grants the right to every object of the resource
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>).
 #[must_use]
-pub fn grants(rules: &[ResourceRule], right: &Right) -> bool {
+pub fn grants(rules: &[ResourceRule], right: &Permission) -> bool {
     let has = |list: Option<&Vec<String>>, wanted: &str| {
         list.is_some_and(|list| list.iter().any(|item| item == wanted || item == "*"))
     };
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_rule_grants_what_it_names() {
-        let right = Right::new("n", DEPLOYMENT, "patch");
+        let right = Permission::new("n", DEPLOYMENT, "patch");
         assert!(grants(&[rule(&["apps"], &["deployments"], &["get", "patch"], &[])], &right));
         assert!(grants(&[rule(&["*"], &["*"], &["*"], &[])], &right));
         assert!(!grants(&[rule(&["apps"], &["deployments"], &["patch"], &["other"])], &right));

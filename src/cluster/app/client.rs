@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::SERVICE;
 
 /// How long an answer may take through a port-forward; through the service proxy it is the API's own limit.
@@ -19,7 +19,7 @@ pub const PORT: u16 = 3000;
 
 /// Where the application is.
 #[derive(Debug, Clone)]
-pub struct Application {
+pub struct AppClient {
     /// Namespace of service and pod.
     pub namespace: String,
     /// Its Service.
@@ -30,7 +30,7 @@ pub struct Application {
 
 /// What the application is asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct AppRequest<'a> {
     /// `/alive`.
     pub path: &'a str,
     /// What is sent; None: nothing, a GET.
@@ -41,7 +41,7 @@ pub struct Question<'a> {
 
 /// What the application answered.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct AppResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// As it is.
@@ -52,14 +52,14 @@ pub struct Reply {
 
 /// Why there is no answer of the application's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Silence {
+pub enum AppError {
     /// It could not be asked: the account may not.
-    Unasked(String),
+    Forbidden(String),
     /// It was asked and does not answer.
-    Dead(String),
+    Unreachable(String),
 }
 
-impl Reply {
+impl AppResponse {
     /// Whether the application is alive: 429 is its own limit of ten requests a second.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -67,7 +67,7 @@ impl Reply {
     }
 }
 
-impl<'a> Question<'a> {
+impl<'a> AppRequest<'a> {
     /// GET of a path.
     #[must_use]
     pub const fn get(path: &'a str) -> Self {
@@ -89,33 +89,33 @@ impl<'a> Question<'a> {
     }
 }
 
-impl Application {
+impl AppClient {
     /// Asks through the service proxy, else through a port-forward where proxying is not allowed. Sent once.
     ///
     /// # Errors
     /// Where nobody answers, or nobody may ask.
-    pub async fn ask(&self, api: &Api, question: Question<'_>) -> Result<Reply, Silence> {
+    pub async fn request(&self, api: &Api, question: AppRequest<'_>) -> Result<AppResponse, AppError> {
         match self.through_service(api, question).await {
-            Err(Silence::Unasked(why)) => match &self.pod {
+            Err(AppError::Forbidden(why)) => match &self.pod {
                 Some(pod) => through_port_forward(api, &self.namespace, pod, question).await,
-                None => Err(Silence::Unasked(why)),
+                None => Err(AppError::Forbidden(why)),
             },
             answered => answered,
         }
     }
 
-    async fn through_service(&self, api: &Api, question: Question<'_>) -> Result<Reply, Silence> {
+    async fn through_service(&self, api: &Api, question: AppRequest<'_>) -> Result<AppResponse, AppError> {
         let services = SERVICE.path(Some(&self.namespace));
         let uri = format!("{services}/{}:http/proxy{}", self.service, question.path);
-        let request = question.request(&uri).map_err(|error| Silence::Dead(error.to_string()))?;
+        let request = question.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
         let begun = Instant::now();
-        match api.pass(request).await {
+        match api.proxy(request).await {
             Ok((head, body)) => match servers_own(head.status, &body) {
-                None => Ok(Reply { status: head.status, body, took: begun.elapsed() }),
-                Some(why) if head.status == StatusCode::FORBIDDEN => Err(Silence::Unasked(why)),
-                Some(why) => Err(Silence::Dead(format!("{} {why}", head.status.as_u16()))),
+                None => Ok(AppResponse { status: head.status, body, took: begun.elapsed() }),
+                Some(why) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(why)),
+                Some(why) => Err(AppError::Unreachable(format!("{} {why}", head.status.as_u16()))),
             },
-            Err(fault) => Err(Silence::Dead(words_of(fault))),
+            Err(fault) => Err(AppError::Unreachable(words_of(fault))),
         }
     }
 }
@@ -135,8 +135,8 @@ fn servers_own(status: StatusCode, body: &Bytes) -> Option<String> {
     }
 }
 
-fn words_of(fault: Fault) -> String {
-    fault.explain("no answer").causes().join(": ")
+fn words_of(fault: ApiError) -> String {
+    fault.into_error("no answer").causes().join(": ")
 }
 
 /// Asks one pod, through a port-forward.
@@ -147,11 +147,11 @@ pub async fn through_port_forward(
     api: &Api,
     namespace: &str,
     pod: &str,
-    question: Question<'_>,
-) -> Result<Reply, Silence> {
+    question: AppRequest<'_>,
+) -> Result<AppResponse, AppError> {
     match tokio::time::timeout(ANSWER, forwarded(api, namespace, pod, question)).await {
         Ok(answer) => answer,
-        Err(_) => Err(Silence::Dead(format!("no answer within {} s", ANSWER.as_secs()))),
+        Err(_) => Err(AppError::Unreachable(format!("no answer within {} s", ANSWER.as_secs()))),
     }
 }
 
@@ -163,12 +163,17 @@ fn words(error: kube::Error) -> String {
     }
 }
 
-async fn forwarded(api: &Api, namespace: &str, pod: &str, question: Question<'_>) -> Result<Reply, Silence> {
-    let broken = |error: &dyn std::error::Error| Silence::Dead(error.to_string());
+async fn forwarded(
+    api: &Api,
+    namespace: &str,
+    pod: &str,
+    question: AppRequest<'_>,
+) -> Result<AppResponse, AppError> {
+    let broken = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
-        pods.portforward(pod, &[PORT]).await.map_err(|error| Silence::Unasked(words(error)))?;
-    let stream = forwarder.take_stream(PORT).ok_or_else(|| Silence::Dead("no stream".to_owned()))?;
+        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(words(error)))?;
+    let stream = forwarder.take_stream(PORT).ok_or_else(|| AppError::Unreachable("no stream".to_owned()))?;
     let begun = Instant::now();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
@@ -178,7 +183,7 @@ async fn forwarded(api: &Api, namespace: &str, pod: &str, question: Question<'_>
     let status = response.status();
     let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
     driver.abort();
-    Ok(Reply { status, body, took: begun.elapsed() })
+    Ok(AppResponse { status, body, took: begun.elapsed() })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::watcher::{Scope, Seen, Watches};
+use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::error::Result;
 use crate::object::kind::POD;
 
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// Which logs.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub struct LogQuery {
     /// Namespace of the pods.
     pub namespace: String,
     /// Label selector of the pods.
@@ -44,7 +44,7 @@ pub struct Query {
 
 /// Whole lines of one container.
 #[derive(Debug, Clone)]
-pub enum Part {
+pub enum LogPart {
     /// Lines, each with its line break.
     Lines {
         /// `pod container`.
@@ -65,13 +65,13 @@ pub enum Part {
 ///
 /// # Errors
 /// Where they may not be listed.
-pub async fn pods(api: &Api, query: &Query) -> Result<Vec<Value>> {
+pub async fn pods(api: &Api, query: &LogQuery) -> Result<Vec<Value>> {
     let labels = query.labels.replace('=', "%3D").replace(',', "%2C");
     let path = format!("{}?labelSelector={labels}", POD.path(Some(&query.namespace)));
     let list = api
         .get(&path)
         .await
-        .map_err(|fault| fault.explain(&format!("cannot list pods in namespace {}", query.namespace)))?;
+        .map_err(|fault| fault.into_error(&format!("cannot list pods in namespace {}", query.namespace)))?;
     Ok(list.body["items"].as_array().cloned().unwrap_or_default())
 }
 
@@ -80,7 +80,7 @@ pub async fn pods(api: &Api, query: &Query) -> Result<Vec<Value>> {
 ///
 /// # Errors
 /// Where pods cannot be watched any longer.
-pub async fn read(api: &Api, query: &Query, now: Vec<Value>, sender: mpsc::Sender<Part>) -> Result<()> {
+pub async fn read(api: &Api, query: &LogQuery, now: Vec<Value>, sender: mpsc::Sender<LogPart>) -> Result<()> {
     let mut streams = JoinSet::new();
     let mut begun: HashSet<String> = HashSet::new();
     if !query.follow {
@@ -90,7 +90,7 @@ pub async fn read(api: &Api, query: &Query, now: Vec<Value>, sender: mpsc::Sende
         while streams.join_next().await.is_some() {}
         return Ok(());
     }
-    let scope = Scope {
+    let scope = WatchScope {
         kind: POD,
         namespace: Some(query.namespace.clone()),
         labels: query.labels.clone(),
@@ -98,21 +98,21 @@ pub async fn read(api: &Api, query: &Query, now: Vec<Value>, sender: mpsc::Sende
     };
     let mut watches = Watches::open(api, vec![scope], true);
     // Lines of a pod that comes later are all new.
-    let later = Query { tail: None, ..query.clone() };
+    let later = LogQuery { tail: None, ..query.clone() };
     let mut which = query;
     loop {
         tokio::select! {
             () = sender.closed() => return Ok(()),
             seen = watches.next() => match seen {
-                Some(Seen::Listed(_, pods)) => {
+                Some(WatchedChange::Listed(_, pods)) => {
                     for pod in &pods {
                         begin(api, which, pod, &sender, &mut begun, &mut streams);
                     }
                     which = &later;
                 }
-                Some(Seen::Changed(_, pod)) => begin(api, which, &pod, &sender, &mut begun, &mut streams),
-                Some(Seen::Gone(..)) => {}
-                Some(Seen::Failed(_, fault)) => return Err(fault.explain("cannot go on watching pods")),
+                Some(WatchedChange::Changed(_, pod)) => begin(api, which, &pod, &sender, &mut begun, &mut streams),
+                Some(WatchedChange::Gone(..)) => {}
+                Some(WatchedChange::Failed(_, fault)) => return Err(fault.into_error("cannot go on watching pods")),
                 None => return Ok(()),
             },
         }
@@ -121,9 +121,9 @@ pub async fn read(api: &Api, query: &Query, now: Vec<Value>, sender: mpsc::Sende
 
 fn begin(
     api: &Api,
-    query: &Query,
+    query: &LogQuery,
     pod: &Value,
-    sender: &mpsc::Sender<Part>,
+    sender: &mpsc::Sender<LogPart>,
     begun: &mut HashSet<String>,
     streams: &mut JoinSet<()>,
 ) {
@@ -170,8 +170,8 @@ struct Stream {
     pod: String,
     container: String,
     source: Arc<str>,
-    query: Query,
-    sender: mpsc::Sender<Part>,
+    query: LogQuery,
+    sender: mpsc::Sender<LogPart>,
 }
 
 impl Stream {
@@ -183,12 +183,12 @@ impl Stream {
                 Ok(()) => {}
                 Err(kube::Error::Api(status)) => {
                     let (source, why) = (self.source.clone(), status.message.clone());
-                    let _nobody_listens = self.sender.send(Part::Unreadable { source, why }).await;
+                    let _nobody_listens = self.sender.send(LogPart::Unreadable { source, why }).await;
                     return;
                 }
                 Err(error) if !self.query.follow => {
                     let (source, why) = (self.source.clone(), error.to_string());
-                    let _nobody_listens = self.sender.send(Part::Unreadable { source, why }).await;
+                    let _nobody_listens = self.sender.send(LogPart::Unreadable { source, why }).await;
                     return;
                 }
                 Err(_lost) => {}
@@ -228,8 +228,8 @@ impl Stream {
                 None => Bytes::new(),
             };
             let lines = if self.query.follow { resume.take(&whole, self.query.timestamps) } else { whole };
-            let part = Part::Lines { source: self.source.clone(), lines };
-            let empty = matches!(&part, Part::Lines { lines, .. } if lines.is_empty());
+            let part = LogPart::Lines { source: self.source.clone(), lines };
+            let empty = matches!(&part, LogPart::Lines { lines, .. } if lines.is_empty());
             if !empty && self.sender.send(part).await.is_err() {
                 return Ok(());
             }

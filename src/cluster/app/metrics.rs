@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::client::{Application, Question, Silence};
-use crate::cluster::client::api::{Api, Fault};
+use super::client::{AppClient, AppError, AppRequest};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::object::labels::INSTANCE;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::format::Quantity;
 
 /// Nanocores and bytes that one pod uses on average.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Use {
+pub struct PodUsage {
     /// In 10⁻⁹ of a core.
     pub cpu: i128,
     /// In 10⁻⁹ of a byte: as [`Quantity::nanos`] has it.
@@ -22,7 +22,7 @@ pub struct Use {
 ///
 /// # Errors
 /// Why it is not known.
-pub async fn of_pods(api: &Api, set: &ApplySet) -> Result<Use, String> {
+pub async fn get_pod_usage(api: &Api, set: &ApplySet) -> Result<PodUsage, String> {
     let path = format!(
         "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods?labelSelector={INSTANCE}%3D{}",
         set.namespace, set.name
@@ -32,14 +32,14 @@ pub async fn of_pods(api: &Api, set: &ApplySet) -> Result<Use, String> {
             average(&answer.body).ok_or_else(|| "the metrics API knows no pod of it yet".to_owned())
         }
         Err(fault) if fault.code() == Some(404) => Err("the cluster has no metrics API".to_owned()),
-        Err(Fault::Refused(status)) if status.code == 403 => {
+        Err(ApiError::Status(status)) if status.code == 403 => {
             Err("pods of metrics.k8s.io may not be read".to_owned())
         }
-        Err(fault) => Err(fault.explain("cannot read the metrics").message().to_owned()),
+        Err(fault) => Err(fault.into_error("cannot read the metrics").message().to_owned()),
     }
 }
 
-fn average(list: &Value) -> Option<Use> {
+fn average(list: &Value) -> Option<PodUsage> {
     let pods = list["items"].as_array().filter(|pods| !pods.is_empty())?;
     let containers = || pods.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
     let sum = |name: &str| -> Option<i128> {
@@ -50,17 +50,17 @@ fn average(list: &Value) -> Option<Use> {
         amounts.sum()
     };
     let count = i128::try_from(pods.len()).ok()?;
-    Some(Use { cpu: sum("cpu")? / count, memory: sum("memory")? / count })
+    Some(PodUsage { cpu: sum("cpu")? / count, memory: sum("memory")? / count })
 }
 
 /// How full the disk is under the application, in percent, by its own word (`/server_info`).
 ///
 /// # Errors
 /// Why it is not known.
-pub async fn of_disk(api: &Api, application: &Application) -> Result<f64, String> {
+pub async fn get_disk_usage(api: &Api, application: &AppClient) -> Result<f64, String> {
     let reply =
-        application.ask(api, Question::get("/server_info")).await.map_err(|silence| match silence {
-            Silence::Unasked(why) | Silence::Dead(why) => why,
+        application.request(api, AppRequest::get("/server_info")).await.map_err(|silence| match silence {
+            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
         })?;
     let disk = serde_json::from_slice::<Value>(&reply.body)
         .ok()

@@ -12,26 +12,26 @@ use tokio::task::JoinSet;
 
 use super::client::PORT;
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::store::View;
-use crate::cluster::watch::watcher::Scope;
+use crate::cluster::watch::store::Store;
+use crate::cluster::watch::watcher::WatchScope;
 use crate::error::{Error, Result};
 use crate::object::kind::POD;
 
 /// How long a connection waits for a pod that is ready: as long as a restart takes, with its image pulled.
-const PATIENCE: Duration = Duration::from_secs(120);
+const POD_WAIT: Duration = Duration::from_secs(120);
 /// The pause before the same pod is tried again: it may have stopped and not been seen to.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The name of a pod that is ready, as it is now.
-pub type ReadyPod = watch::Receiver<Option<String>>;
+pub type ReadyPodName = watch::Receiver<Option<String>>;
 
 /// Follows which pod is ready; ends with the receivers.
-pub struct Follower {
-    view: View,
+pub struct ReadyPodWatcher {
+    view: Store,
     sender: watch::Sender<Option<String>>,
 }
 
-impl Follower {
+impl ReadyPodWatcher {
     /// Looks which pod of these labels is ready.
     ///
     /// # Errors
@@ -41,9 +41,9 @@ impl Follower {
         namespace: &str,
         labels: String,
         streaming: bool,
-    ) -> Result<(Self, ReadyPod)> {
-        let scope = Scope { kind: POD, namespace: Some(namespace.to_owned()), labels, optional: false };
-        let view = View::open(api, vec![scope], streaming).await?;
+    ) -> Result<(Self, ReadyPodName)> {
+        let scope = WatchScope { kind: POD, namespace: Some(namespace.to_owned()), labels, optional: false };
+        let view = Store::open(api, vec![scope], streaming).await?;
         let (sender, receiver) = watch::channel(ready_pod(&view));
         Ok((Self { view, sender }, receiver))
     }
@@ -54,7 +54,7 @@ impl Follower {
     /// Where the watch cannot be had any more.
     pub async fn follow(mut self) -> Result<()> {
         while !self.sender.is_closed() {
-            self.view.changed().await?;
+            self.view.wait_for_change().await?;
             let now = ready_pod(&self.view);
             self.sender.send_if_modified(|before| {
                 let is_other = *before != now;
@@ -67,7 +67,7 @@ impl Follower {
 }
 
 /// The newest: an older one that is ready, too, is about to go.
-fn ready_pod(view: &View) -> Option<String> {
+fn ready_pod(view: &Store) -> Option<String> {
     let ready = view.of_kind(POD).filter(|pod| is_ready(pod));
     let newest = ready.max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default())?;
     newest["metadata"]["name"].as_str().map(str::to_owned)
@@ -83,7 +83,7 @@ fn is_ready(pod: &Value) -> bool {
 ///
 /// # Errors
 /// Where no connection can be accepted any more.
-pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: ReadyPod) -> Result<()> {
+pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: ReadyPodName) -> Result<()> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let pods = Arc::new(pods);
     let mut connections = JoinSet::new();
@@ -98,8 +98,8 @@ pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: Ready
 }
 
 /// One connection, from its beginning to its end. Whoever made it sees that it is closed.
-async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPod, mut stream: TcpStream) {
-    if let Ok(Some(mut other)) = tokio::time::timeout(PATIENCE, reach(&pods, pod)).await {
+async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPodName, mut stream: TcpStream) {
+    if let Ok(Some(mut other)) = tokio::time::timeout(POD_WAIT, reach(&pods, pod)).await {
         let _either_side_has_closed = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
     }
 }
@@ -108,7 +108,7 @@ async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPod, mut stream: TcpStream
 /// any more.
 async fn reach(
     pods: &kube::Api<Pod>,
-    mut pod: ReadyPod,
+    mut pod: ReadyPodName,
 ) -> Option<impl AsyncRead + AsyncWrite + Unpin + use<>> {
     loop {
         let name = pod.wait_for(Option::is_some).await.ok()?.clone()?;

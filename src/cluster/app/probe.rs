@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::client::{Application, Question, Silence};
+use super::client::{AppClient, AppError, AppRequest};
 use crate::cluster::client::api::Api;
 use crate::object::kind::NODE;
 use crate::plan::checks::node_fit;
@@ -17,7 +17,7 @@ const SIMULATED_POD: &str = "handsctl.dev/Simulated";
 
 /// What the application answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ProbeResult {
     /// It is alive; 429 counts, it is the application's own limit.
     Alive {
         /// HTTP status.
@@ -26,9 +26,9 @@ pub enum Answer {
         took: Duration,
     },
     /// It answered something else, or nothing.
-    Dead(String),
+    Unreachable(String),
     /// It could not be asked.
-    Unasked(String),
+    Forbidden(String),
 }
 
 /// Whether no container runs in a pod, because its node is simulated. Our own Stages say it of the pod; else the node
@@ -39,20 +39,20 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
         return true;
     }
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
-    let found = api.find(&format!("{}/{node}", NODE.path(None))).await;
+    let found = api.get_opt(&format!("{}/{node}", NODE.path(None))).await;
     found.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
 }
 
 /// GET of `path`, several times where nothing answers: the application may have begun to listen just now.
-pub async fn ask(api: &Api, application: &Application, path: &str) -> Answer {
-    let mut last = Answer::Unasked("it was not asked".to_owned());
+pub async fn probe(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
+    let mut last = ProbeResult::Forbidden("it was not asked".to_owned());
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             tokio::time::sleep(PAUSE).await;
         }
         last = attempt_at(api, application, path).await;
         // What may not be asked now may not be asked later.
-        if matches!(last, Answer::Alive { .. } | Answer::Unasked(_)) {
+        if matches!(last, ProbeResult::Alive { .. } | ProbeResult::Forbidden(_)) {
             break;
         }
     }
@@ -60,19 +60,21 @@ pub async fn ask(api: &Api, application: &Application, path: &str) -> Answer {
 }
 
 /// GET of `path`, once: whoever asks how it is now waits no longer than `patience`.
-pub async fn ask_now(api: &Api, application: &Application, path: &str, patience: Duration) -> Answer {
+pub async fn probe_within(api: &Api, application: &AppClient, path: &str, patience: Duration) -> ProbeResult {
     match tokio::time::timeout(patience, attempt_at(api, application, path)).await {
         Ok(answer) => answer,
-        Err(_) => Answer::Dead(format!("no answer within {} ms", patience.as_millis())),
+        Err(_) => ProbeResult::Unreachable(format!("no answer within {} ms", patience.as_millis())),
     }
 }
 
 /// Through the service proxy, else through a port-forward where proxying is not allowed.
-async fn attempt_at(api: &Api, application: &Application, path: &str) -> Answer {
-    match application.ask(api, Question::get(path)).await {
-        Ok(reply) if reply.is_alive() => Answer::Alive { status: reply.status.as_u16(), took: reply.took },
-        Ok(reply) => Answer::Dead(reply.status.to_string()),
-        Err(Silence::Unasked(why)) => Answer::Unasked(why),
-        Err(Silence::Dead(why)) => Answer::Dead(why),
+async fn attempt_at(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
+    match application.request(api, AppRequest::get(path)).await {
+        Ok(reply) if reply.is_alive() => {
+            ProbeResult::Alive { status: reply.status.as_u16(), took: reply.took }
+        }
+        Ok(reply) => ProbeResult::Unreachable(reply.status.to_string()),
+        Err(AppError::Forbidden(why)) => ProbeResult::Forbidden(why),
+        Err(AppError::Unreachable(why)) => ProbeResult::Unreachable(why),
     }
 }

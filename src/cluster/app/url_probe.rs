@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where people go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Door {
+pub struct ProbeTarget {
     /// `http://localhost:8080/`.
     pub url: String,
     /// Where a local cluster's ingress is, whatever the name resolves to here: `127.0.0.1:8080`.
@@ -19,7 +19,7 @@ pub struct Door {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opened {
+pub enum ProbeResponse {
     /// Somebody answers as the application does.
     Answers {
         /// HTTP status.
@@ -28,27 +28,27 @@ pub enum Opened {
         took: Duration,
     },
     /// Nobody does.
-    Silent(String),
+    Unreachable(String),
 }
 
 /// Asks until it is answered or the time is over: an ingress controller takes a second to notice a new Ingress.
-pub async fn ask(door: &Door, within: Duration) -> Opened {
+pub async fn probe_url(door: &ProbeTarget, within: Duration) -> ProbeResponse {
     let begun = Instant::now();
     loop {
         let answer = ask_once(door.clone()).await;
-        if matches!(answer, Opened::Answers { .. }) || begun.elapsed() >= within {
+        if matches!(answer, ProbeResponse::Answers { .. }) || begun.elapsed() >= within {
             return answer;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn ask_once(door: Door) -> Opened {
+async fn ask_once(door: ProbeTarget) -> ProbeResponse {
     let asked = tokio::task::spawn_blocking(move || get(&door));
-    asked.await.unwrap_or_else(|error| Opened::Silent(error.to_string()))
+    asked.await.unwrap_or_else(|error| ProbeResponse::Unreachable(error.to_string()))
 }
 
-fn get(door: &Door) -> Opened {
+fn get(door: &ProbeTarget) -> ProbeResponse {
     let mut config = ureq::Agent::config_builder()
         .timeout_global(Some(ANSWER))
         .http_status_as_error(false)
@@ -68,12 +68,12 @@ fn get(door: &Door) -> Opened {
     let begun = Instant::now();
     match request.call() {
         Ok(response) => judged(response.status().as_u16(), begun.elapsed()),
-        Err(error) => Opened::Silent(error.to_string()),
+        Err(error) => ProbeResponse::Unreachable(error.to_string()),
     }
 }
 
 /// `/alive` behind the door: the page itself may be switched off. A local one is asked by its address, in its name.
-fn address(door: &Door) -> (String, Option<String>) {
+fn address(door: &ProbeTarget) -> (String, Option<String>) {
     let url = format!("{}alive", door.url);
     match (door.local, door.url.strip_prefix("http://")) {
         (Some(local), Some(rest)) => {
@@ -85,11 +85,13 @@ fn address(door: &Door) -> (String, Option<String>) {
 }
 
 /// 404 is an ingress controller's word for a host that it does not know, 5xx for a backend that it does not reach.
-fn judged(status: u16, took: Duration) -> Opened {
+fn judged(status: u16, took: Duration) -> ProbeResponse {
     match status {
-        404 => Opened::Silent("404: the ingress controller does not know this host".to_owned()),
-        500.. => Opened::Silent(format!("{status}: the ingress controller does not reach the application")),
-        _ => Opened::Answers { status, took },
+        404 => ProbeResponse::Unreachable("404: the ingress controller does not know this host".to_owned()),
+        500.. => ProbeResponse::Unreachable(format!(
+            "{status}: the ingress controller does not reach the application"
+        )),
+        _ => ProbeResponse::Answers { status, took },
     }
 }
 
@@ -102,12 +104,12 @@ mod tests {
     #[test]
     fn a_local_door_is_asked_by_address_in_its_name() {
         let local = Some("127.0.0.1:8080".parse().unwrap());
-        let door = Door { url: "http://hands.example.org:8080/".into(), local };
+        let door = ProbeTarget { url: "http://hands.example.org:8080/".into(), local };
         assert_eq!(
             address(&door),
             ("http://127.0.0.1:8080/alive".into(), Some("hands.example.org:8080".into()))
         );
-        let remote = Door { url: "https://hands.example.org/".into(), local: None };
+        let remote = ProbeTarget { url: "https://hands.example.org/".into(), local: None };
         assert_eq!(address(&remote), ("https://hands.example.org/alive".into(), None));
     }
 
@@ -127,12 +129,12 @@ mod tests {
             }
             hosts
         });
-        let door = Door { url: format!("http://hands.test:{}/", local.port()), local: Some(local) };
-        let opened = ask(&door, Duration::from_secs(5)).await;
-        assert!(matches!(opened, Opened::Answers { status: 200, .. }), "{opened:?}");
+        let door = ProbeTarget { url: format!("http://hands.test:{}/", local.port()), local: Some(local) };
+        let opened = probe_url(&door, Duration::from_secs(5)).await;
+        assert!(matches!(opened, ProbeResponse::Answers { status: 200, .. }), "{opened:?}");
         let hosts = answers.join().unwrap();
         assert!(hosts.iter().all(|host| host.contains("host: hands.test")), "{hosts:?}");
-        let closed = ask(&door, Duration::ZERO).await;
-        assert!(matches!(closed, Opened::Silent(_)), "{closed:?}");
+        let closed = probe_url(&door, Duration::ZERO).await;
+        assert!(matches!(closed, ProbeResponse::Unreachable(_)), "{closed:?}");
     }
 }

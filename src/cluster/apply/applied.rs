@@ -22,14 +22,14 @@ pub struct Applied {
 impl Applied {
     /// Keeps the object where its rollout is followed: a thousand others would be kept for nothing.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
-        let object = object.filter(|_| observe::watched(member.kind).is_some());
+        let object = object.filter(|_| observe::tracked_kind(member.kind).is_some());
         Self { id: member.id.clone(), action, object }
     }
 }
 
 /// How members are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum ApplyMode {
     /// For real.
     Apply,
     /// The server checks and answers, and keeps nothing (`dryRun=All`).
@@ -38,7 +38,7 @@ pub enum Mode {
 
 /// The manifest with the set's label, as it is sent.
 #[must_use]
-pub(crate) fn labelled(mut manifest: Value, set: &ApplySet) -> Value {
+pub(crate) fn with_set_label(mut manifest: Value, set: &ApplySet) -> Value {
     manifest["metadata"]["labels"][PART_OF] = json!(set.id());
     manifest
 }

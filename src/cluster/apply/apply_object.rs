@@ -4,20 +4,20 @@
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::applied::{Applied, Mode, labelled};
+use super::applied::{Applied, ApplyMode, with_set_label};
 use super::namespaces;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Answer, Api, Fault, Manner};
+use crate::cluster::client::api::{Api, ApiError, ApplyOptions, Response};
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
-use crate::object::field_path::Owner;
+use crate::object::field_path::FieldOwner;
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
 use crate::plan::ownership::adoption;
-use crate::plan::ownership::conflict::{self, Cause, Conflict};
+use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
 use crate::plan::ownership::policy::Ownership;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -25,16 +25,16 @@ use crate::settings::handsctl::OwnershipRule;
 const ATTEMPTS: u32 = 5;
 
 /// Sends members.
-pub(crate) struct Sender<'a> {
+pub(crate) struct ObjectApplier<'a> {
     pub(crate) api: &'a Api,
     pub(crate) set: &'a ApplySet,
     pub(crate) ownership: &'a Ownership,
-    pub(crate) mode: Mode,
+    pub(crate) mode: ApplyMode,
     pub(crate) events: &'a Events,
 }
 
 /// What came of a member.
-pub(crate) struct Sent {
+pub(crate) struct ApplyOutcome {
     pub(crate) applied: Applied,
     /// Why, where that is not obvious.
     pub(crate) message: Option<String>,
@@ -42,15 +42,15 @@ pub(crate) struct Sent {
 
 /// An object that is there, and how it is sent to.
 #[derive(Clone, Copy)]
-struct Upon<'a> {
+struct ApplyTarget<'a> {
     object: &'a Value,
-    mode: Mode,
+    mode: ApplyMode,
     /// It is somebody else's and being taken over: what its tools manage is no conflict.
     adopting: bool,
 }
 
 /// What follows from the conflicts of an answer.
-enum Verdict {
+enum ConflictResolution {
     /// All of them are taken over.
     Take,
     /// Some are left to others, so another manifest is sent.
@@ -59,39 +59,44 @@ enum Verdict {
     Stop,
 }
 
-impl Sender<'_> {
+impl ObjectApplier<'_> {
     /// Sends a member that was not there when the set was listed.
-    pub(crate) async fn create(&self, member: &Member, manifest: &Value) -> Result<Sent> {
+    pub(crate) async fn create(&self, member: &Member, manifest: &Value) -> Result<ApplyOutcome> {
         // A retry of what was made and not answered, another run, or somebody else's object.
         for _ in 0..ATTEMPTS {
-            match self.patch(member, &created_only(manifest), self.mode, false).await {
-                Ok(answer) => return Ok(self.sent(member, answer, None, None).await),
+            match self.patch(member, &create_only(manifest), self.mode, false).await {
+                Ok(answer) => return Ok(self.outcome(member, answer, None, None).await),
                 Err(fault) if fault.code() == Some(409) => {}
                 Err(fault) => return Err(explain(fault, &member.id)),
             }
-            let Some(found) = self.find(member).await? else { continue };
+            let Some(found) = self.get(member).await? else { continue };
             if members::is_member(&found, self.set) {
                 let manifest = self.manifest(member, &found);
-                return self.change(member, &manifest, &found).await;
+                return self.update(member, &manifest, &found).await;
             }
             if self.ownership.adopts() {
                 return self.adopt(member, found).await;
             }
             return Err(foreign(&member.id, &found));
         }
-        Err(restless(&member.id))
+        Err(kept_changing(&member.id))
     }
 
     /// Sends a member that is there, with the manifest that was made for it as it was.
-    pub(crate) async fn change(&self, member: &Member, manifest: &Value, known: &Value) -> Result<Sent> {
-        let upon = Upon { object: known, mode: self.mode, adopting: false };
-        let answer = self.settle(member, manifest.clone(), upon).await?;
-        Ok(self.sent(member, answer, Some(known), None).await)
+    pub(crate) async fn update(
+        &self,
+        member: &Member,
+        manifest: &Value,
+        known: &Value,
+    ) -> Result<ApplyOutcome> {
+        let upon = ApplyTarget { object: known, mode: self.mode, adopting: false };
+        let answer = self.apply_resolving_conflicts(member, manifest.clone(), upon).await?;
+        Ok(self.outcome(member, answer, Some(known), None).await)
     }
 
     /// The member's manifest for this live object.
     fn manifest(&self, member: &Member, live: &Value) -> Value {
-        labelled(self.ownership.yielded(member, live), self.set)
+        with_set_label(self.ownership.without_yielded_fields(member, live), self.set)
     }
 
     /// The same for an object that is being taken over: what its tools manage is as good as ours, and would be reset
@@ -106,18 +111,23 @@ impl Sender<'_> {
     }
 
     /// Applies upon an object until no conflict is left that a rule settles.
-    async fn settle(&self, member: &Member, mut manifest: Value, upon: Upon<'_>) -> Result<Answer> {
+    async fn apply_resolving_conflicts(
+        &self,
+        member: &Member,
+        mut manifest: Value,
+        upon: ApplyTarget<'_>,
+    ) -> Result<Response> {
         let uid = &upon.object["metadata"]["uid"];
         for _ in 0..ATTEMPTS {
             manifest["metadata"]["uid"] = uid.clone();
             let status = match self.patch(member, &manifest, upon.mode, false).await {
                 Ok(answer) => return Ok(answer),
-                Err(Fault::Refused(status)) if is_conflict(&status) => status,
+                Err(ApiError::Status(status)) if is_conflict(&status) => status,
                 Err(fault) => return Err(explain(fault, &member.id)),
             };
-            let live = match self.find(member).await {
+            let live = match self.get(member).await {
                 Ok(Some(live)) if live["metadata"]["uid"] == *uid => live,
-                Ok(_) => return Err(restless(&member.id)),
+                Ok(_) => return Err(kept_changing(&member.id)),
                 // Without the right to read it the server's own words have to do.
                 Err(unread) => {
                     let found = self.conflicts(member, &manifest, &status, None, upon.adopting);
@@ -126,10 +136,10 @@ impl Sender<'_> {
                 }
             };
             let found = self.conflicts(member, &manifest, &status, Some(&live), upon.adopting);
-            match self.verdict(&found) {
-                Verdict::Stop => return Err(self.conflicting(member, &found)),
-                Verdict::Yield => {}
-                Verdict::Take => {
+            match self.resolution(&found) {
+                ConflictResolution::Stop => return Err(self.conflicting(member, &found)),
+                ConflictResolution::Yield => {}
+                ConflictResolution::Take => {
                     // Only what was looked at is taken over: with this version a later conflict is refused.
                     manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
                     match self.patch(member, &manifest, upon.mode, true).await {
@@ -145,7 +155,7 @@ impl Sender<'_> {
                 self.manifest(member, &live)
             };
         }
-        Err(restless(&member.id))
+        Err(kept_changing(&member.id))
     }
 
     /// The conflicts of an answer; what the tools of an object that is being taken over manage is none.
@@ -160,7 +170,7 @@ impl Sender<'_> {
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let causes = causes
             .filter(|cause| status_error::is_field_conflict(cause))
-            .map(|cause| Cause { field: &cause.field, message: &cause.message });
+            .map(|cause| ConflictCause { field: &cause.field, message: &cause.message });
         let mut conflicts = conflict::conflicts(causes, member, sent, live, self.ownership);
         if adopting {
             conflicts
@@ -169,33 +179,33 @@ impl Sender<'_> {
         conflicts
     }
 
-    fn verdict(&self, conflicts: &[Conflict]) -> Verdict {
+    fn resolution(&self, conflicts: &[Conflict]) -> ConflictResolution {
         let rules =
-            conflicts.iter().map(|conflict| conflict.rule.unwrap_or_else(|| self.ownership.otherwise()));
-        rules.fold(Verdict::Take, |verdict, rule| match (verdict, rule) {
-            (Verdict::Stop, _) | (_, OwnershipRule::Fail) => Verdict::Stop,
-            (Verdict::Yield, _) | (_, OwnershipRule::Yield) => Verdict::Yield,
-            (Verdict::Take, OwnershipRule::Take) => Verdict::Take,
+            conflicts.iter().map(|conflict| conflict.rule.unwrap_or_else(|| self.ownership.default_rule()));
+        rules.fold(ConflictResolution::Take, |verdict, rule| match (verdict, rule) {
+            (ConflictResolution::Stop, _) | (_, OwnershipRule::Fail) => ConflictResolution::Stop,
+            (ConflictResolution::Yield, _) | (_, OwnershipRule::Yield) => ConflictResolution::Yield,
+            (ConflictResolution::Take, OwnershipRule::Take) => ConflictResolution::Take,
         })
     }
 
     /// Takes over an object of somebody else's. What the server would refuse of it, it is asked before anything of
     /// the object is changed.
-    async fn adopt(&self, member: &Member, found: Value) -> Result<Sent> {
-        if let Some(obstacle) = adoption::obstacle(&found, self.set) {
+    async fn adopt(&self, member: &Member, found: Value) -> Result<ApplyOutcome> {
+        if let Some(obstacle) = adoption::blocker(&found, self.set) {
             return Err(not_adopted(&member.id, &found, &obstacle));
         }
         let manifest = self.adopting_manifest(member, &found);
-        let trial = Upon { object: &found, mode: Mode::DryRun, adopting: true };
-        let answer = self.settle(member, manifest.clone(), trial).await?;
+        let trial = ApplyTarget { object: &found, mode: ApplyMode::DryRun, adopting: true };
+        let answer = self.apply_resolving_conflicts(member, manifest.clone(), trial).await?;
         let migration = adoption::migration(&found, &manifest["apiVersion"]);
         let managers = migration.map_or_else(Vec::new, |migration| migration.managers);
         let answer = match self.mode {
-            Mode::DryRun => answer,
-            Mode::Apply => {
+            ApplyMode::DryRun => answer,
+            ApplyMode::Apply => {
                 let migrated = self.migrate(member, found.clone()).await?;
-                let upon = Upon { object: &migrated, mode: Mode::Apply, adopting: true };
-                let outcome = self.settle(member, manifest, upon).await;
+                let upon = ApplyTarget { object: &migrated, mode: ApplyMode::Apply, adopting: true };
+                let outcome = self.apply_resolving_conflicts(member, manifest, upon).await;
                 // The trial went well, so somebody changed the object since.
                 let state =
                     "what its tools managed is handsctl's already; the same command goes on from here";
@@ -203,10 +213,10 @@ impl Sender<'_> {
             }
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
-        let would = if self.mode == Mode::DryRun { "would be" } else { "was" };
+        let would = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
         self.events.warn(Id::Adopted, format!("{} {would} taken over{from}", named(&member.id))).await;
         let message = Some(format!("adopted{from}"));
-        Ok(self.sent(member, answer, Some(&found), message).await)
+        Ok(self.outcome(member, answer, Some(&found), message).await)
     }
 
     /// Makes what the object's tools manage ours; the object as it is then.
@@ -221,54 +231,54 @@ impl Sender<'_> {
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "managedFields": migration.managed_fields,
             } });
-            match self.api.merge(&path(member), &patch).await {
+            match self.api.merge_patch(&path(member), &patch).await {
                 Ok(answer) => return Ok(answer.body),
                 Err(fault) if fault.code() == Some(409) => {}
                 Err(fault) => return Err(explain(fault, &member.id)),
             }
-            match self.find(member).await? {
+            match self.get(member).await? {
                 Some(now) if now["metadata"]["uid"] == uid => found = now,
                 _ => break,
             }
         }
-        Err(restless(&member.id))
+        Err(kept_changing(&member.id))
     }
 
-    async fn sent(
+    async fn outcome(
         &self,
         member: &Member,
-        answer: Answer,
+        answer: Response,
         known: Option<&Value>,
         message: Option<String>,
-    ) -> Sent {
+    ) -> ApplyOutcome {
         for warning in &answer.warnings {
             self.events.warn(Id::ServerWarning, format!("{}: {warning}", member.id)).await;
         }
         let action = action_of(&answer, known);
-        Sent { applied: Applied::new(member, action, Some(answer.body)), message }
+        ApplyOutcome { applied: Applied::new(member, action, Some(answer.body)), message }
     }
 
     async fn patch(
         &self,
         member: &Member,
         manifest: &Value,
-        mode: Mode,
+        mode: ApplyMode,
         force: bool,
-    ) -> Result<Answer, Fault> {
-        let manner = Manner { dry_run: mode == Mode::DryRun, force };
-        self.api.apply_as(&path(member), manifest, manner).await
+    ) -> Result<Response, ApiError> {
+        let manner = ApplyOptions { dry_run: mode == ApplyMode::DryRun, force };
+        self.api.apply_with(&path(member), manifest, manner).await
     }
 
-    async fn find(&self, member: &Member) -> Result<Option<Value>> {
-        let found = self.api.find(&path(member)).await;
-        found.map_err(|fault| fault.explain(&format!("cannot read {}", named(&member.id))))
+    async fn get(&self, member: &Member) -> Result<Option<Value>> {
+        let found = self.api.get_opt(&path(member)).await;
+        found.map_err(|fault| fault.into_error(&format!("cannot read {}", named(&member.id))))
     }
 
     fn conflicting(&self, member: &Member, conflicts: &[Conflict]) -> Error {
         let id = &member.id;
         let message = format!("{} has fields that others manage; nothing of it was changed", named(id));
         let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
-            .fact("fields", conflict::table(id, conflicts, self.api.wire().server_time()));
+            .fact("fields", conflict::table(id, conflicts, self.api.traffic().server_time()));
         let is_forbidden = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
         let forbidden: Vec<&str> =
             conflicts.iter().filter(is_forbidden).map(|conflict| conflict.field.as_str()).collect();
@@ -285,7 +295,7 @@ impl Sender<'_> {
 
 /// Server-side apply creates or changes, whichever fits; with a resourceVersion that no object can have it only
 /// creates, with a UID it only changes that very object.
-fn created_only(manifest: &Value) -> Value {
+fn create_only(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     manifest["metadata"]["resourceVersion"] = json!("1");
     manifest
@@ -295,7 +305,7 @@ fn path(member: &Member) -> String {
     format!("{}/{}", member.kind.path(member.id.namespace.as_deref()), member.id.name)
 }
 
-fn is_migrated(owner: &Owner) -> bool {
+fn is_migrated(owner: &FieldOwner) -> bool {
     adoption::is_migrated(&owner.manager, owner.subresource.as_deref())
 }
 
@@ -304,27 +314,27 @@ fn is_conflict(status: &Status) -> bool {
     status.code == 409 && causes.any(status_error::is_field_conflict)
 }
 
-fn action_of(answer: &Answer, known: Option<&Value>) -> Action {
+fn action_of(answer: &Response, known: Option<&Value>) -> Action {
     match known {
         _ if answer.status == 201 => Action::Created,
-        Some(before) if managed_fields::is_same_object(before, &answer.body) => Action::Unchanged,
+        Some(before) if managed_fields::is_same_but_for_status(before, &answer.body) => Action::Unchanged,
         Some(_) => Action::Configured,
         None => Action::Created,
     }
 }
 
-fn explain(fault: Fault, id: &ObjectId) -> Error {
+fn explain(fault: ApiError, id: &ObjectId) -> Error {
     let action = format!("cannot apply {}", named(id));
     match fault {
-        Fault::Refused(status)
+        ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             namespaces::missing_namespace(id.namespace.as_deref().unwrap_or_default())
         }
         // The UID is that of the object as it was listed: it has been deleted since, or deleted and made again.
-        Fault::Refused(status) if status.code == 409 => status_error::refusal(&action, &status)
+        ApiError::Status(status) if status.code == 409 => status_error::status_error(&action, &status)
             .hint("somebody deleted it meanwhile: run the command again"),
-        fault => fault.explain(&action),
+        fault => fault.into_error(&action),
     }
 }
 
@@ -335,7 +345,7 @@ fn named(id: &ObjectId) -> String {
     }
 }
 
-fn restless(id: &ObjectId) -> Error {
+fn kept_changing(id: &ObjectId) -> Error {
     let message = format!("cannot apply {}: others change, delete or make it at the same time", named(id));
     Error::new(Id::FieldConflict, Kind::Ownership, message).hint("run the command again")
 }

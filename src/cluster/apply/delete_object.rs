@@ -14,11 +14,11 @@ const ATTEMPTS: usize = 5;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Removal {
+pub(crate) enum DeleteOutcome {
     /// The server has taken the delete, or it was gone already.
     Deleted,
     /// It has changed, and is no longer one that goes.
-    Spared,
+    Kept,
 }
 
 /// Deletes this object while `still` says that it goes. The delete carries UID and resourceVersion, so what somebody
@@ -26,13 +26,13 @@ pub(crate) enum Removal {
 ///
 /// # Errors
 /// Where the server refuses, or the object changes faster than it can be deleted.
-pub(crate) async fn remove(
+pub(crate) async fn delete_unchanged(
     api: &Api,
     set: &ApplySet,
     id: &ObjectId,
     object: &Value,
     still: impl Fn(&Value) -> bool,
-) -> Result<Removal> {
+) -> Result<DeleteOutcome> {
     let Some(kind) = set.kind_of(id) else {
         return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
     };
@@ -47,15 +47,15 @@ pub(crate) async fn remove(
             },
         });
         match api.delete(&path, &body).await {
-            Ok(_) => return Ok(Removal::Deleted),
-            Err(fault) if fault.code() == Some(404) => return Ok(Removal::Deleted),
+            Ok(_) => return Ok(DeleteOutcome::Deleted),
+            Err(fault) if fault.code() == Some(404) => return Ok(DeleteOutcome::Deleted),
             Err(fault) if fault.code() == Some(409) => {}
-            Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
+            Err(fault) => return Err(fault.into_error(&format!("cannot delete {id}"))),
         }
-        match api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))? {
-            None => return Ok(Removal::Deleted),
+        match api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))? {
+            None => return Ok(DeleteOutcome::Deleted),
             Some(found) if still(&found) => known = found,
-            Some(_) => return Ok(Removal::Spared),
+            Some(_) => return Ok(DeleteOutcome::Kept),
         }
     }
     Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("{id} changes faster than it can be deleted"))

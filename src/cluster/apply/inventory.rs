@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::namespaces::missing_namespace;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
@@ -14,15 +14,15 @@ use crate::plan::SecretKey;
 use crate::plan::inventory::apply_set::{self, ApplySet};
 
 /// The error for one of these objects that the server refuses: no member of the set has been sent by then.
-fn refused(fault: Fault, action: &str, namespace: &str) -> Error {
+fn refused(fault: ApiError, action: &str, namespace: &str) -> Error {
     let error = match fault {
         // It could not be looked at before.
-        Fault::Refused(status)
+        ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             missing_namespace(namespace)
         }
-        fault => fault.explain(&format!("{action} in namespace {namespace}")),
+        fault => fault.into_error(&format!("{action} in namespace {namespace}")),
     };
     error.state("nothing of the set was changed")
 }
@@ -31,14 +31,16 @@ fn refused(fault: Fault, action: &str, namespace: &str) -> Error {
 ///
 /// # Errors
 /// Exit 7 where the parent belongs to another tool.
-pub async fn parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
+pub async fn get_parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
     let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
-    let parent =
-        api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {}", set.parent())))?;
+    let parent = api
+        .get_opt(&path)
+        .await
+        .map_err(|fault| fault.into_error(&format!("cannot read {}", set.parent())))?;
     match &parent {
         Some(parent) => {
             let tooling = parent["metadata"]["annotations"][apply_set::TOOLING].as_str().unwrap_or_default();
-            if !apply_set::is_ours(tooling) {
+            if !apply_set::is_handsctl(tooling) {
                 return Err(foreign_parent(set, tooling));
             }
         }
@@ -63,26 +65,26 @@ fn foreign_parent(set: &ApplySet, tooling: &str) -> Error {
 
 /// What the parent has to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent<'a> {
+pub enum InventoryScope<'a> {
     /// At least these members, and what it names already: before the first of them is sent, so that a run that is
     /// killed leaves nothing that a later one cannot find.
-    AtLeast(&'a [&'a ObjectId]),
+    Superset(&'a [&'a ObjectId]),
     /// These members and nothing else: after what is no longer planned has been pruned.
-    Exactly(&'a [&'a ObjectId]),
+    Exact(&'a [&'a ObjectId]),
 }
 
 /// The manifest of the parent that names these members.
 #[must_use]
-pub fn parent_manifest(set: &ApplySet, extent: Extent<'_>, live: Option<&Value>) -> Value {
-    let (Extent::AtLeast(members) | Extent::Exactly(members)) = extent;
+pub fn parent_manifest(set: &ApplySet, extent: InventoryScope<'_>, live: Option<&Value>) -> Value {
+    let (InventoryScope::Superset(members) | InventoryScope::Exact(members)) = extent;
     let mut kinds = apply_set::group_kinds(members.iter().copied());
     let namespaces = members.iter().filter_map(|id| id.namespace.clone());
     let mut named = set.clone();
     named.additional_namespaces = namespaces.filter(|name| *name != set.namespace).collect();
-    if matches!(extent, Extent::AtLeast(_)) {
+    if matches!(extent, InventoryScope::Superset(_)) {
         let listed = live.and_then(|live| live["metadata"]["annotations"][apply_set::CONTAINS].as_str());
         kinds.extend(apply_set::split(listed.unwrap_or_default()));
-        named = named.with_extent_of(live);
+        named = named.including_inventory_of(live);
     }
     named.manifest(&kinds)
 }
@@ -91,16 +93,16 @@ pub fn parent_manifest(set: &ApplySet, extent: Extent<'_>, live: Option<&Value>)
 ///
 /// # Errors
 /// Where the server refuses, or somebody else changed it meanwhile.
-pub async fn set_parent(
+pub async fn apply_parent(
     api: &Api,
     set: &ApplySet,
-    extent: Extent<'_>,
+    extent: InventoryScope<'_>,
     live: Option<Value>,
     events: &Events,
 ) -> Result<Value> {
     let mut manifest = parent_manifest(set, extent, live.as_ref());
     match live {
-        Some(live) if says(&live, &manifest) => return Ok(live),
+        Some(live) if matches(&live, &manifest) => return Ok(live),
         Some(live) => {
             manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         }
@@ -108,7 +110,7 @@ pub async fn set_parent(
     }
     let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
     let answer = api.apply(&path, &manifest).await.map_err(|fault| match fault {
-        Fault::Refused(status) if status.code == 409 => Error::new(
+        ApiError::Status(status) if status.code == 409 => Error::new(
             Id::ForeignSet,
             Kind::Ownership,
             format!("{} was changed by somebody else meanwhile", set.parent()),
@@ -124,7 +126,7 @@ pub async fn set_parent(
 
 /// Whether the parent has these labels and annotations; what others added to it is theirs.
 #[must_use]
-pub fn says(live: &Value, manifest: &Value) -> bool {
+pub fn matches(live: &Value, manifest: &Value) -> bool {
     let named = |object: &Value| object["metadata"]["annotations"][apply_set::NAMESPACES].clone();
     named(live) == named(manifest)
         && ["labels", "annotations"].iter().all(|part| {
@@ -137,14 +139,14 @@ pub fn says(live: &Value, manifest: &Value) -> bool {
 ///
 /// # Errors
 /// Where they may not be listed.
-pub async fn own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
+pub async fn list_own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
     let labels =
         format!("{}%3D{},app.kubernetes.io/managed-by%3D{}", labels::INSTANCE, set.name, labels::MANAGER);
     let path = format!("{}?labelSelector={labels}", SECRET.path(Some(&set.namespace)));
     let mut answer = api
         .get(&path)
         .await
-        .map_err(|fault| fault.explain(&format!("cannot list secrets in namespace {}", set.namespace)))?;
+        .map_err(|fault| fault.into_error(&format!("cannot list secrets in namespace {}", set.namespace)))?;
     Ok(match answer.body["items"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
@@ -155,7 +157,7 @@ pub async fn own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
 ///
 /// # Errors
 /// Where the Secret of that name does not hold a key.
-pub fn key(set: &ApplySet, own: &[Value]) -> Result<(SecretKey, bool)> {
+pub fn read_key(set: &ApplySet, own: &[Value]) -> Result<(SecretKey, bool)> {
     use base64::Engine as _;
     let Some(secret) = own.iter().find(|secret| secret["metadata"]["name"] == set.parent_name()) else {
         let mut bytes = vec![0; 32];
@@ -185,7 +187,7 @@ fn foreign_key(set: &ApplySet) -> Error {
 ///
 /// # Errors
 /// Exit 7 where a Secret of that name exists that is no key of this set: the lock keeps other runs away.
-pub async fn store_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
+pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
     use base64::Engine as _;
     let id = SECRET.id(&set.namespace, &set.parent_name());
     let manifest = json!({

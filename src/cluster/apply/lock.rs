@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use super::namespaces;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::LEASE;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::lease::{self, Held, Holder, Terms};
+use crate::plan::inventory::lease::{self, Holder, LeaseDuration, LeaseInfo};
 
 /// How often a Lease that changes under our hands is judged again.
 const ATTEMPTS: usize = 5;
@@ -26,26 +26,26 @@ const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Who asks for the lock, and what is known of the others.
-pub struct Asking<'a> {
+pub struct LockRequest<'a> {
     /// This process.
     pub holder: Holder,
     /// Whether a holder was a process of this computer and is gone.
     pub is_gone: &'a (dyn Fn(&Holder) -> bool + Sync),
     /// How long a lock is believed.
-    pub terms: Terms,
+    pub terms: LeaseDuration,
 }
 
 /// The lock, held. Dropping it stops the renewal and leaves the Lease to expire; [`Lock::release`] deletes it.
 pub struct Lock {
     api: Api,
-    lease: Leased,
+    lease: LeaseHandle,
     lost: watch::Receiver<Option<String>>,
     renewing: JoinHandle<()>,
 }
 
 /// The Lease as it is known, shared with the renewal.
 #[derive(Debug, Clone)]
-struct Leased {
+struct LeaseHandle {
     id: ObjectId,
     path: String,
     holder: Holder,
@@ -56,29 +56,32 @@ struct Leased {
 ///
 /// # Errors
 /// Exit 13 where another run holds it, with who, where, and until when that is believed.
-pub async fn take(api: &Api, set: &ApplySet, asking: &Asking<'_>, events: &Events) -> Result<Lock> {
+pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events: &Events) -> Result<Lock> {
     events.begin(Phase::Lock, "lock", "").await;
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let collection = LEASE.path(Some(&set.namespace));
     let path = format!("{collection}/{}", id.name);
     for _ in 0..ATTEMPTS {
-        let now = api.wire().server_clock();
+        let now = api.traffic().server_clock();
         let ours = lease::manifest(set, &asking.holder, asking.terms, now, now);
         match api.create(&collection, &ours).await {
             Ok(answer) => return Ok(hold(api, id, path, asking, answer.body, "", events).await),
             Err(fault) if fault.code() == Some(409) => {}
             Err(fault) => return Err(refused(fault, &id, set)),
         }
-        let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
+        let found =
+            api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
         let Some(found) = found else { continue };
-        let held = Held::read(&found);
+        let held = LeaseInfo::read(&found);
         if held.identity == asking.holder.identity() {
             // The answer to the creation was lost.
             return Ok(hold(api, id, path, asking, found, "", events).await);
         }
         let Some(until) = held.until else { return Err(foreign(&id, set)) };
-        let now = api.wire().server_clock();
-        let Some(why) = why_free(&held, asking, now) else { return Err(locked(set, &held, until, now)) };
+        let now = api.traffic().server_clock();
+        let Some(why) = takeover_reason(&held, asking, now) else {
+            return Err(locked(set, &held, until, now));
+        };
         let mut taken = lease::manifest(set, &asking.holder, asking.terms, now, now);
         taken["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
         taken["metadata"]["uid"] = found["metadata"]["uid"].clone();
@@ -99,23 +102,23 @@ pub async fn take(api: &Api, set: &ApplySet, asking: &Asking<'_>, events: &Event
 ///
 /// # Errors
 /// Where the server does not answer: the Lease expires by itself.
-pub async fn withdraw(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
+pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let path = format!("{}/{}", LEASE.path(Some(&set.namespace)), id.name);
-    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot read {id}")))?;
-    let Some(found) = found.filter(|found| Held::read(found).identity == holder.identity()) else {
+    let found = api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
+    let Some(found) = found.filter(|found| LeaseInfo::read(found).identity == holder.identity()) else {
         return Ok(());
     };
     let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
     match api.delete(&path, &body).await {
         Ok(_) => Ok(()),
         Err(fault) if matches!(fault.code(), Some(404 | 409)) => Ok(()),
-        Err(fault) => Err(fault.explain(&format!("cannot delete {id}"))),
+        Err(fault) => Err(fault.into_error(&format!("cannot delete {id}"))),
     }
 }
 
 /// Why the lock need not be respected; None where it must be.
-fn why_free(held: &Held, asking: &Asking<'_>, now: Timestamp) -> Option<&'static str> {
+fn takeover_reason(held: &LeaseInfo, asking: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
     let process_is_gone = Holder::parse(&held.identity).is_some_and(|holder| (asking.is_gone)(&holder));
     if process_is_gone {
         Some("which is gone")
@@ -130,19 +133,19 @@ async fn hold(
     api: &Api,
     id: ObjectId,
     path: String,
-    asking: &Asking<'_>,
+    asking: &LockRequest<'_>,
     lease: Value,
     message: &str,
     events: &Events,
 ) -> Lock {
     events.done(Phase::Lock, "lock", message).await;
-    let lease = Leased { id, path, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
+    let lease = LeaseHandle { id, path, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
     let (sender, lost) = watch::channel(None);
     let renewing = tokio::spawn(renew(api.clone(), lease.clone(), asking.terms, sender));
     Lock { api: api.clone(), lease, lost, renewing }
 }
 
-impl Leased {
+impl LeaseHandle {
     fn read(&self) -> Value {
         self.last.lock().map(|last| last.clone()).unwrap_or_default()
     }
@@ -154,25 +157,27 @@ impl Leased {
     }
 
     fn is_ours(&self, lease: &Value) -> bool {
-        Held::read(lease).identity == self.holder.identity()
+        LeaseInfo::read(lease).identity == self.holder.identity()
             && lease["metadata"]["uid"] == self.read()["metadata"]["uid"]
     }
 }
 
 /// Renews the Lease until it is lost, which is told once.
-async fn renew(api: Api, lease: Leased, terms: Terms, lost: watch::Sender<Option<String>>) {
+async fn renew(api: Api, lease: LeaseHandle, terms: LeaseDuration, lost: watch::Sender<Option<String>>) {
     let mut renewed = Instant::now();
-    let mut wait = terms.renewal();
+    let mut wait = terms.renew_interval();
     loop {
-        let patience = renewed + terms.patience();
+        let patience = renewed + terms.renew_deadline();
         tokio::time::sleep_until((Instant::now() + wait).min(patience)).await;
         let outcome = tokio::time::timeout_at(patience, renew_once(&api, &lease)).await;
         match outcome {
             Ok(Ok(())) => {
                 renewed = Instant::now();
-                wait = terms.renewal();
+                wait = terms.renew_interval();
             }
-            Ok(Err(Renewal::Unanswered)) if Instant::now() < patience => wait = PAUSE.min(terms.renewal()),
+            Ok(Err(Renewal::Unanswered)) if Instant::now() < patience => {
+                wait = PAUSE.min(terms.renew_interval());
+            }
             Ok(Err(Renewal::Taken(by))) => {
                 let _nobody_listens = lost.send(Some(format!("{by} holds it now")));
                 return;
@@ -195,9 +200,9 @@ enum Renewal {
     Unanswered,
 }
 
-async fn renew_once(api: &Api, lease: &Leased) -> Result<(), Renewal> {
+async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
     let mut wanted = lease.read();
-    wanted["spec"]["renewTime"] = json!(lease::micro(api.wire().server_clock()));
+    wanted["spec"]["renewTime"] = json!(lease::micro(api.traffic().server_clock()));
     match api.replace(&lease.path, &wanted).await {
         Ok(answer) => {
             lease.keep(answer.body);
@@ -206,13 +211,13 @@ async fn renew_once(api: &Api, lease: &Leased) -> Result<(), Renewal> {
         Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
         Err(_) => return Err(Renewal::Unanswered),
     }
-    match api.find(&lease.path).await {
+    match api.get_opt(&lease.path).await {
         // The answer to an earlier renewal was lost.
         Ok(Some(found)) if lease.is_ours(&found) => {
             lease.keep(found);
             Ok(())
         }
-        Ok(Some(found)) => Err(Renewal::Taken(Held::read(&found).holder())),
+        Ok(Some(found)) => Err(Renewal::Taken(LeaseInfo::read(&found).holder())),
         Ok(None) => Err(Renewal::Taken("nobody".to_owned())),
         Err(_) => Err(Renewal::Unanswered),
     }
@@ -251,13 +256,13 @@ impl Lock {
                 Ok(_) => return Ok(()),
                 Err(fault) if fault.code() == Some(404) => return Ok(()),
                 Err(fault) if fault.code() == Some(409) => {}
-                Err(fault) => return Err(fault.explain(&format!("cannot delete {id}"))),
+                Err(fault) => return Err(fault.into_error(&format!("cannot delete {id}"))),
             }
             // A renewal was on its way, or somebody else took it.
-            match self.api.find(&self.lease.path).await {
+            match self.api.get_opt(&self.lease.path).await {
                 Ok(Some(found)) if self.lease.is_ours(&found) => self.lease.keep(found),
                 Ok(_) => return Ok(()),
-                Err(fault) => return Err(fault.explain(&format!("cannot read {id}"))),
+                Err(fault) => return Err(fault.into_error(&format!("cannot read {id}"))),
             }
         }
         Ok(())
@@ -270,19 +275,19 @@ impl Drop for Lock {
     }
 }
 
-fn refused(fault: Fault, id: &ObjectId, set: &ApplySet) -> Error {
+fn refused(fault: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
     let error = match fault {
-        Fault::Refused(status)
+        ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             namespaces::missing_namespace(&set.namespace)
         }
-        fault => fault.explain(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
+        fault => fault.into_error(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
     };
     error.state("nothing of the set was changed")
 }
 
-fn locked(set: &ApplySet, held: &Held, until: Timestamp, now: Timestamp) -> Error {
+fn locked(set: &ApplySet, held: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
     let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs().max(0);
     let holder = match held.since {
         Some(since) => format!("{}, for {} s", held.holder(), seconds(since, now)),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::ObjectId;
@@ -12,7 +12,7 @@ use crate::plan::Plan;
 
 /// What is known of a namespace.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Presence {
+pub enum NamespaceState {
     /// It is there.
     Present(Value),
     /// It is not there.
@@ -25,9 +25,9 @@ pub enum Presence {
 ///
 /// # Errors
 /// Exit 8 where it is being deleted: objects sent into it would be refused or deleted with it.
-pub async fn look(api: &Api, name: &str) -> Result<Presence> {
-    match look_at_terminating(api, name).await? {
-        Presence::Present(namespace) if namespace["status"]["phase"] == "Terminating" => {
+pub async fn get(api: &Api, name: &str) -> Result<NamespaceState> {
+    match get_even_terminating(api, name).await? {
+        NamespaceState::Present(namespace) if namespace["status"]["phase"] == "Terminating" => {
             Err(terminating(name, &namespace))
         }
         presence => Ok(presence),
@@ -38,15 +38,17 @@ pub async fn look(api: &Api, name: &str) -> Result<Presence> {
 ///
 /// # Errors
 /// Where there is no answer.
-pub async fn look_at_terminating(api: &Api, name: &str) -> Result<Presence> {
+pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceState> {
     let path = format!("{}/{name}", NAMESPACE.path(None));
-    match api.find(&path).await {
-        Ok(Some(namespace)) => Ok(Presence::Present(namespace)),
-        Ok(None) => Ok(Presence::Absent),
-        Err(Fault::Refused(status)) if status.code == 403 && !status.message.contains("system:anonymous") => {
-            Ok(Presence::Unknown)
+    match api.get_opt(&path).await {
+        Ok(Some(namespace)) => Ok(NamespaceState::Present(namespace)),
+        Ok(None) => Ok(NamespaceState::Absent),
+        Err(ApiError::Status(status))
+            if status.code == 403 && !status.message.contains("system:anonymous") =>
+        {
+            Ok(NamespaceState::Unknown)
         }
-        Err(fault) => Err(fault.explain(&format!("cannot look at namespace {name}"))),
+        Err(fault) => Err(fault.into_error(&format!("cannot look at namespace {name}"))),
     }
 }
 
@@ -70,14 +72,14 @@ fn terminating(name: &str, namespace: &Value) -> Error {
 ///
 /// # Errors
 /// Exit 6 where one is missing and may not be made.
-pub async fn make_namespaces(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
+pub async fn create_missing(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
     for name in missing {
         let Some(manifest) = plan.namespaces.get(name) else { continue };
         let action = match api.create(&NAMESPACE.path(None), manifest).await {
             Ok(_) => Action::Created,
             Err(fault) if fault.code() == Some(409) => continue,
             Err(fault) if fault.code() == Some(403) => return Err(missing_namespace(name)),
-            Err(fault) => return Err(fault.explain(&format!("cannot create namespace {name}"))),
+            Err(fault) => return Err(fault.into_error(&format!("cannot create namespace {name}"))),
         };
         events.object(Phase::Apply, ObjectId::cluster("", "Namespace", name), action, None).await;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
 
-use super::delete_object::{self, Removal};
+use super::delete_object::{self, DeleteOutcome};
 use super::waves::IN_FLIGHT;
 use crate::cluster::client::api::Api;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::event::{Action, Event, Events, Phase};
 use crate::object::ObjectId;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
-use crate::plan::inventory::prune::{self, Fate, Leftover};
+use crate::plan::inventory::prune::{self, PruneCandidate, PruneDecision};
 
 /// Deletes the leftovers that go and names those that stay. Gives the members that are still there.
 ///
@@ -21,15 +21,15 @@ use crate::plan::inventory::prune::{self, Fate, Leftover};
 pub async fn prune(
     api: &Api,
     set: &ApplySet,
-    leftovers: &[Leftover],
+    leftovers: &[PruneCandidate],
     in_use: &BTreeSet<String>,
     events: &Events,
 ) -> Result<Vec<ObjectId>> {
-    let doomed = leftovers.iter().filter(|leftover| leftover.fate.is_pruned());
+    let doomed = leftovers.iter().filter(|leftover| leftover.decision.deletes());
     let objects = doomed.map(|leftover| leftover.id.clone()).collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     let outcomes: Vec<Result<Option<ObjectId>>> = stream::iter(leftovers)
-        .map(|leftover| settle(api, set, leftover, in_use, events))
+        .map(|leftover| prune_one(api, set, leftover, in_use, events))
         .buffer_unordered(IN_FLIGHT)
         .collect()
         .await;
@@ -37,34 +37,34 @@ pub async fn prune(
 }
 
 /// None where it is gone.
-async fn settle(
+async fn prune_one(
     api: &Api,
     set: &ApplySet,
-    leftover: &Leftover,
+    leftover: &PruneCandidate,
     in_use: &BTreeSet<String>,
     events: &Events,
 ) -> Result<Option<ObjectId>> {
-    let Leftover { id, object, fate } = leftover;
+    let PruneCandidate { id, object, decision: fate } = leftover;
     let tell = |action, message| events.object(Phase::Prune, id.clone(), action, message);
     match fate {
-        Fate::InUse => return Ok(Some(id.clone())),
-        Fate::Kept(why) => {
+        PruneDecision::InUse => return Ok(Some(id.clone())),
+        PruneDecision::Keep(why) => {
             tell(Action::Kept, Some(why.clone())).await;
             return Ok(Some(id.clone()));
         }
-        Fate::Pruned | Fate::PrunedWithData => {}
+        PruneDecision::Delete | PruneDecision::DeleteWithData => {}
     }
-    let delete_data = *fate == Fate::PrunedWithData;
+    let delete_data = *fate == PruneDecision::DeleteWithData;
     let still = |found: &serde_json::Value| {
-        members::is_member(found, set) && prune::fate(id, found, in_use, delete_data).is_pruned()
+        members::is_member(found, set) && prune::decide(id, found, in_use, delete_data).deletes()
     };
-    match delete_object::remove(api, set, id, object, still).await {
-        Ok(Removal::Deleted) => {
+    match delete_object::delete_unchanged(api, set, id, object, still).await {
+        Ok(DeleteOutcome::Deleted) => {
             tell(Action::Pruned, None).await;
             Ok(None)
         }
         // It is no member any more, or asks to be left alone: somebody took it while it was judged.
-        Ok(Removal::Spared) => {
+        Ok(DeleteOutcome::Kept) => {
             tell(Action::Kept, Some("somebody has changed it meanwhile".to_owned())).await;
             Ok(None)
         }

@@ -8,7 +8,7 @@ use crate::cluster::client::api::Api;
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::inventory::members::Live;
+use crate::plan::inventory::members::Members;
 
 /// kubectl's annotation of `rollout restart`, so that every tool shows it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -18,7 +18,7 @@ const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 ///
 /// # Errors
 /// Where the server refuses.
-pub async fn restart(api: &Api, members: &Live, now: Timestamp, events: &Events) -> Result<Vec<Applied>> {
+pub async fn restart(api: &Api, members: &Members, now: Timestamp, events: &Events) -> Result<Vec<Applied>> {
     let mut deployments: Vec<_> = members.iter().filter(|(id, _)| id.kind == DEPLOYMENT.kind).collect();
     deployments.sort_by_key(|(id, _)| *id);
     let objects = deployments.iter().map(|(id, _)| (*id).clone()).collect();
@@ -36,7 +36,7 @@ pub async fn restart(api: &Api, members: &Live, now: Timestamp, events: &Events)
         let answer = api
             .apply_as_restart(&path, &manifest)
             .await
-            .map_err(|fault| fault.explain(&format!("cannot restart {id}")))?;
+            .map_err(|fault| fault.into_error(&format!("cannot restart {id}")))?;
         let action = Action::Configured;
         events.object(Phase::Apply, id.clone(), action, Some("restarted".to_owned())).await;
         restarted.push(Applied { id: id.clone(), action, object: Some(answer.body) });

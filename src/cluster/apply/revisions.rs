@@ -3,27 +3,27 @@
 use serde_json::json;
 
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, Fault};
+use crate::cluster::client::api::{Api, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::SECRET;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::revision::{self, Content, EVIDENCE, History, Outcome, RESULT, Revision};
+use crate::plan::inventory::revision::{self, EVIDENCE, History, RESULT, Revision, RevisionResult, Snapshot};
 
 /// The revision that this run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RevisionRef {
     /// Its number.
     pub number: u64,
     path: String,
-    outcome: Outcome,
+    outcome: RevisionResult,
 }
 
-impl Recorded {
+impl RevisionRef {
     /// One that is there already.
     #[must_use]
     pub fn existing(set: &ApplySet, revision: &Revision) -> Self {
-        Self { number: revision.number, path: path(set, revision.number), outcome: revision.outcome }
+        Self { number: revision.number, path: path(set, revision.number), outcome: revision.result }
     }
 }
 
@@ -39,12 +39,12 @@ pub async fn record(
     api: &Api,
     set: &ApplySet,
     history: &History,
-    content: &Content,
+    content: &Snapshot,
     by: &str,
     events: &Events,
-) -> Result<Recorded> {
-    if let Some(latest) = history.latest().filter(|latest| latest.outcome == Outcome::Applying) {
-        mark(api, &mut Recorded::existing(set, latest), Outcome::Failed).await?;
+) -> Result<RevisionRef> {
+    if let Some(latest) = history.latest().filter(|latest| latest.result == RevisionResult::Applying) {
+        set_result(api, &mut RevisionRef::existing(set, latest), RevisionResult::Failed).await?;
     }
     let number = history.next_number();
     let (manifest, too_large) = revision::manifest(set, number, by, content)?;
@@ -54,7 +54,7 @@ pub async fn record(
     }
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
-        Ok(_) => Ok(Recorded { number, path: path(set, number), outcome: Outcome::Applying }),
+        Ok(_) => Ok(RevisionRef { number, path: path(set, number), outcome: RevisionResult::Applying }),
         Err(fault) if fault.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
@@ -62,7 +62,7 @@ pub async fn record(
         )
         .hint(format!("kubectl delete {id} -n {} removes it", set.namespace))),
         Err(fault) => Err(fault
-            .explain(&format!("cannot create {id} in namespace {}", set.namespace))
+            .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
             .state("nothing of the set was changed")),
     }
 }
@@ -71,18 +71,18 @@ pub async fn record(
 ///
 /// # Errors
 /// Where the server refuses.
-pub async fn mark(api: &Api, revision: &mut Recorded, outcome: Outcome) -> Result<()> {
+pub async fn set_result(api: &Api, revision: &mut RevisionRef, outcome: RevisionResult) -> Result<()> {
     if revision.outcome == outcome {
         return Ok(());
     }
     let fields = json!({ "metadata": { "annotations": { RESULT: outcome.word() } } });
-    match api.merge(&revision.path, &fields).await {
+    match api.merge_patch(&revision.path, &fields).await {
         Ok(_) => {
             revision.outcome = outcome;
             Ok(())
         }
         Err(fault) => {
-            Err(fault.explain(&format!("cannot mark revision {} as {}", revision.number, outcome.word())))
+            Err(fault.into_error(&format!("cannot mark revision {} as {}", revision.number, outcome.word())))
         }
     }
 }
@@ -91,17 +91,17 @@ pub async fn mark(api: &Api, revision: &mut Recorded, outcome: Outcome) -> Resul
 ///
 /// # Errors
 /// Where the server refuses.
-pub async fn mark_failed(api: &Api, revision: &mut Recorded, evidence: &str) -> Result<()> {
+pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
     let annotations = json!({
-        RESULT: Outcome::Failed.word(),
+        RESULT: RevisionResult::Failed.word(),
         EVIDENCE: revision::kept_evidence(evidence),
     });
-    match api.merge(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
+    match api.merge_patch(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
         Ok(_) => {
-            revision.outcome = Outcome::Failed;
+            revision.outcome = RevisionResult::Failed;
             Ok(())
         }
-        Err(fault) => Err(fault.explain(&format!("cannot mark revision {} as failed", revision.number))),
+        Err(fault) => Err(fault.into_error(&format!("cannot mark revision {} as failed", revision.number))),
     }
 }
 
@@ -115,8 +115,8 @@ pub async fn delete(api: &Api, set: &ApplySet, revisions: &[&Revision]) -> Resul
         match api.delete(&path(set, revision.number), &body).await {
             Ok(_) => Ok(()),
             // Gone, or another object under this name by now.
-            Err(Fault::Refused(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(fault) => Err(fault.explain(&format!("cannot delete revision {}", revision.number))),
+            Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(fault) => Err(fault.into_error(&format!("cannot delete revision {}", revision.number))),
         }
     });
     futures::future::try_join_all(deletes).await?;

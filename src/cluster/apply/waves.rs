@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::applied::{Applied, Mode, labelled};
-use super::apply_object::{Sender, Sent};
+use super::applied::{Applied, ApplyMode, with_set_label};
+use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
 use crate::object::{ObjectId, managed_fields};
-use crate::plan::inventory::members::Live;
+use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 
@@ -24,26 +24,26 @@ pub(crate) const IN_FLIGHT: usize = 16;
 /// What has to be done for a member. The manifest is what is sent: with the set's label, and without fields that are
 /// left to others.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Need {
+pub enum Change {
     /// It is as it should be: nothing is sent.
-    Nothing,
+    Unchanged,
     /// It is not there, or not ours: create-only.
     Create(Value),
     /// It is ours and differs.
-    Change(Value),
+    Update(Value),
 }
 
 /// What has to be done, member by member.
 #[must_use]
-pub fn needs(plan: &Plan, live: &Live, ownership: &Ownership) -> Vec<Need> {
+pub fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Change> {
     let need = |member: &Member| match live.get(&member.id) {
-        None => Need::Create(labelled(member.manifest.clone(), &plan.set)),
+        None => Change::Create(with_set_label(member.manifest.clone(), &plan.set)),
         Some(object) => {
-            let manifest = labelled(ownership.yielded(member, object), &plan.set);
+            let manifest = with_set_label(ownership.without_yielded_fields(member, object), &plan.set);
             if managed_fields::is_unchanged(&manifest, object) {
-                Need::Nothing
+                Change::Unchanged
             } else {
-                Need::Change(manifest)
+                Change::Update(manifest)
             }
         }
     };
@@ -58,14 +58,14 @@ pub fn needs(plan: &Plan, live: &Live, ownership: &Ownership) -> Vec<Need> {
 pub async fn apply(
     api: &Api,
     plan: &Plan,
-    needs: &[Need],
-    live: &Live,
+    needs: &[Change],
+    live: &Members,
     ownership: &Ownership,
-    mode: Mode,
+    mode: ApplyMode,
     events: &Events,
 ) -> Result<Vec<Applied>> {
-    let sender = Sender { api, set: &plan.set, ownership, mode, events };
-    let run = Run { sender, live, events, refused: AtomicBool::new(false) };
+    let sender = ObjectApplier { api, set: &plan.set, ownership, mode, events };
+    let run = ApplyRun { sender, live, events, refused: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
     for wave in [Wave::Configuration, Wave::Workload] {
@@ -76,17 +76,17 @@ pub async fn apply(
             failures.extend(failure);
         }
     }
-    match together(failures, plan) {
+    match combined(failures, plan) {
         None => Ok(applied),
-        Some(error) if mode == Mode::DryRun => Err(error),
+        Some(error) if mode == ApplyMode::DryRun => Err(error),
         Some(error) => Err(with_state(error, &applied)),
     }
 }
 
 /// Members of a wave that must be sent one after the other: a binding after its role, because an account
 /// without the verb `bind` may only bind roles that the server can already look up.
-fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Need)>) -> Vec<Vec<(&'a Member, &'a Need)>> {
-    let mut chains: Vec<Vec<(&Member, &Need)>> = Vec::new();
+fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Change)>) -> Vec<Vec<(&'a Member, &'a Change)>> {
+    let mut chains: Vec<Vec<(&Member, &Change)>> = Vec::new();
     let mut roles: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for (member, need) in members {
         let namespace = member.id.namespace.as_deref();
@@ -102,16 +102,16 @@ fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Need)>) -> Vec<Vec<
 }
 
 /// An apply on its way.
-struct Run<'a> {
-    sender: Sender<'a>,
-    live: &'a Live,
+struct ApplyRun<'a> {
+    sender: ObjectApplier<'a>,
+    live: &'a Members,
     events: &'a Events,
     /// Something was refused: what has not been sent yet is not sent any more.
     refused: AtomicBool,
 }
 
-impl Run<'_> {
-    async fn chain(&self, chain: Vec<(&Member, &Need)>) -> (Vec<Applied>, Option<(ObjectId, Error)>) {
+impl ApplyRun<'_> {
+    async fn chain(&self, chain: Vec<(&Member, &Change)>) -> (Vec<Applied>, Option<(ObjectId, Error)>) {
         let mut done = Vec::new();
         let mut failure = None;
         for (member, need) in chain {
@@ -123,21 +123,21 @@ impl Run<'_> {
         (done, failure)
     }
 
-    async fn one(&self, member: &Member, need: &Need) -> Result<Applied> {
+    async fn one(&self, member: &Member, need: &Change) -> Result<Applied> {
         let known = self.live.get(&member.id);
         let untouched = |action| {
-            let tracked = known.filter(|_| observe::watched(member.kind).is_some());
+            let tracked = known.filter(|_| observe::tracked_kind(member.kind).is_some());
             let applied = Applied::new(member, action, tracked.cloned());
-            Ok(Sent { applied, message: None })
+            Ok(ApplyOutcome { applied, message: None })
         };
         let outcome = match need {
-            Need::Nothing => untouched(Action::Unchanged),
-            Need::Create(_) | Need::Change(_) if self.refused.load(Ordering::Relaxed) => {
+            Change::Unchanged => untouched(Action::Unchanged),
+            Change::Create(_) | Change::Update(_) if self.refused.load(Ordering::Relaxed) => {
                 untouched(Action::Skipped)
             }
-            Need::Create(manifest) => self.sender.create(member, manifest).await,
-            Need::Change(manifest) => match known {
-                Some(known) => self.sender.change(member, manifest, known).await,
+            Change::Create(manifest) => self.sender.create(member, manifest).await,
+            Change::Update(manifest) => match known {
+                Some(known) => self.sender.update(member, manifest, known).await,
                 None => self.sender.create(member, manifest).await,
             },
         };
@@ -153,7 +153,7 @@ impl Run<'_> {
 }
 
 /// The first refusal in the order of the plan, which names the others: they were on their way at the same time.
-fn together(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
+fn combined(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
     failures.sort_by_key(|(id, _)| plan.members.iter().position(|member| member.id == *id));
     let mut failures = failures.into_iter().map(|(_, error)| error);
     let first = failures.next()?;
@@ -208,7 +208,7 @@ mod tests {
             (id, error.caused_by("why").fact("fields", "x\ny").hint(hint))
         };
         let error =
-            together(vec![refusal(2, "same"), refusal(0, "same"), refusal(1, "other")], &plan).unwrap();
+            combined(vec![refusal(2, "same"), refusal(0, "same"), refusal(1, "other")], &plan).unwrap();
         assert_eq!(
             (error.message(), error.hints()),
             ("cannot apply configmap/a", &["same".into(), "other".into()][..])
@@ -222,13 +222,13 @@ mod tests {
                 "cannot apply role.rbac.authorization.k8s.io/c\nwhy\nx\ny"
             ]
         );
-        assert!(together(Vec::new(), &plan).is_none());
+        assert!(combined(Vec::new(), &plan).is_none());
     }
 
     #[test]
     fn a_binding_follows_its_role() {
         let members = [member(ROLE, "a"), member(CONFIG_MAP, "c"), member(ROLE_BINDING, "a")];
-        let needs = [Need::Nothing, Need::Nothing, Need::Nothing];
+        let needs = [Change::Unchanged, Change::Unchanged, Change::Unchanged];
         let chains = chains(members.iter().zip(&needs));
         let names: Vec<Vec<String>> = chains
             .iter()

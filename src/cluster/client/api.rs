@@ -11,7 +11,7 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 use serde_json::Value;
 
-use super::traffic::Wire;
+use super::traffic::Traffic;
 use super::{lost_response, status_error, transport_error};
 use crate::error::{Error, Result};
 use crate::object::{labels, yaml};
@@ -27,12 +27,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Api {
     client: Client,
-    wire: Arc<Wire>,
+    traffic: Arc<Traffic>,
 }
 
 /// How an apply is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Manner {
+pub struct ApplyOptions {
     /// The server checks and answers, and keeps nothing.
     pub dry_run: bool,
     /// Fields that others manage are taken over.
@@ -41,7 +41,7 @@ pub struct Manner {
 
 /// An answer in the 2xx range.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// 200: it existed. 201: it was created.
     pub status: u16,
     /// The texts of the `Warning` headers.
@@ -52,39 +52,39 @@ pub struct Answer {
 
 /// Why there is no answer in the 2xx range.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ApiError {
     /// The server refused, and said why.
-    Refused(Box<Status>),
+    Status(Box<Status>),
     /// There was no answer.
-    Lost(kube::Error),
+    Transport(kube::Error),
     /// There was no answer in time.
-    TimedOut(Duration),
+    Timeout(Duration),
 }
 
-impl Fault {
+impl ApiError {
     /// The HTTP status of a refusal.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
-            Fault::Refused(status) => Some(status.code),
-            Fault::Lost(_) | Fault::TimedOut(_) => None,
+            ApiError::Status(status) => Some(status.code),
+            ApiError::Transport(_) | ApiError::Timeout(_) => None,
         }
     }
 
     /// The error for people; `action` says what could not be done and to which object.
     #[must_use]
-    pub fn explain(self, action: &str) -> Error {
+    pub fn into_error(self, action: &str) -> Error {
         match self {
-            Fault::Refused(status) => status_error::refusal(action, &status),
-            Fault::Lost(error) => transport_error::lost(action, error),
-            Fault::TimedOut(limit) => transport_error::timed_out(action, limit),
+            ApiError::Status(status) => status_error::status_error(action, &status),
+            ApiError::Transport(error) => transport_error::transport_error(action, error),
+            ApiError::Timeout(limit) => transport_error::timeout_error(action, limit),
         }
     }
 }
 
 impl Api {
-    pub(crate) fn new(client: Client, wire: Arc<Wire>) -> Self {
-        Self { client, wire }
+    pub(crate) fn new(client: Client, wire: Arc<Traffic>) -> Self {
+        Self { client, traffic: wire }
     }
 
     /// The client, for watches, logs and port-forwards.
@@ -95,17 +95,17 @@ impl Api {
 
     /// What went over the wire.
     #[must_use]
-    pub fn wire(&self) -> &Arc<Wire> {
-        &self.wire
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// GET of a path with its query.
-    pub async fn get(&self, path: &str) -> Result<Answer, Fault> {
+    pub async fn get(&self, path: &str) -> Result<Response, ApiError> {
         self.call(&Method::GET, path, String::new(), "application/json").await
     }
 
     /// GET where 404 is an answer.
-    pub async fn find(&self, path: &str) -> Result<Option<Value>, Fault> {
+    pub async fn get_opt(&self, path: &str) -> Result<Option<Value>, ApiError> {
         match self.get(path).await {
             Ok(answer) => Ok(Some(answer.body)),
             Err(fault) if fault.code() == Some(404) => Ok(None),
@@ -114,36 +114,36 @@ impl Api {
     }
 
     /// POST of a question: a review is answered and not kept.
-    pub async fn review(&self, path: &str, review: &Value) -> Result<Answer, Fault> {
+    pub async fn review(&self, path: &str, review: &Value) -> Result<Response, ApiError> {
         self.call(&Method::POST, path, review.to_string(), "application/json").await
     }
 
     /// POST of an object as a dry run: whether the server would take it. Sent once: who asks is waiting for a change.
-    pub async fn try_create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        let path = format!("{}&dryRun=All", as_manager(path));
+    pub async fn create_dry_run(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
+        let path = format!("{}&dryRun=All", with_field_manager(path));
         let body = object.to_string().into_bytes();
-        tokio::time::timeout(CALL_DEADLINE, self.once(&Method::POST, &path, body, "application/json"))
+        tokio::time::timeout(CALL_DEADLINE, self.send_once(&Method::POST, &path, body, "application/json"))
             .await
-            .unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))
+            .unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))
     }
 
     /// POST of an object: create-only.
-    pub async fn create(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+    pub async fn create(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
         let (outcome, attempts) =
-            self.send(&Method::POST, &as_manager(path), object.to_string(), "application/json").await;
+            self.send(&Method::POST, &with_field_manager(path), object.to_string(), "application/json").await;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        self.or_own_doing(outcome, attempts, &format!("{path}/{name}"), object).await
+        self.unless_our_write(outcome, attempts, &format!("{path}/{name}"), object).await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
-    pub async fn apply(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        let (outcome, attempts) = self.patch(&as_manager(path), object).await;
-        self.or_own_doing(outcome, attempts, path, object).await
+    pub async fn apply(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
+        let (outcome, attempts) = self.patch(&with_field_manager(path), object).await;
+        self.unless_our_write(outcome, attempts, path, object).await
     }
 
     /// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is
     /// no conflict.
-    pub async fn apply_as_restart(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
+    pub async fn apply_as_restart(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
         let manager = format!("{}-restart", labels::MANAGER);
         let path = format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true");
         self.patch(&path, object).await.0
@@ -151,62 +151,68 @@ impl Api {
 
     /// The same as a dry run, where the server checks and answers and keeps nothing, or by force, where fields that
     /// others manage are taken over.
-    pub async fn apply_as(&self, path: &str, object: &Value, manner: Manner) -> Result<Answer, Fault> {
+    pub async fn apply_with(
+        &self,
+        path: &str,
+        object: &Value,
+        manner: ApplyOptions,
+    ) -> Result<Response, ApiError> {
         let dry_run = if manner.dry_run { "&dryRun=All" } else { "" };
         let force = if manner.force { "&force=true" } else { "" };
-        let (outcome, attempts) = self.patch(&format!("{}{dry_run}{force}", as_manager(path)), object).await;
-        if manner.dry_run { outcome } else { self.or_own_doing(outcome, attempts, path, object).await }
+        let (outcome, attempts) =
+            self.patch(&format!("{}{dry_run}{force}", with_field_manager(path)), object).await;
+        if manner.dry_run { outcome } else { self.unless_our_write(outcome, attempts, path, object).await }
     }
 
     /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it has to carry what keeps
     /// it from doing its work twice, such as a resourceVersion.
-    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Answer, Fault> {
+    pub async fn merge_patch(&self, path: &str, patch: &Value) -> Result<Response, ApiError> {
         let body = patch.to_string();
-        self.call(&Method::PATCH, &as_manager(path), body, "application/merge-patch+json").await
+        self.call(&Method::PATCH, &with_field_manager(path), body, "application/merge-patch+json").await
     }
 
     /// The server reads the body as YAML, although it is JSON.
-    async fn patch(&self, path: &str, object: &Value) -> (Result<Answer, Fault>, u32) {
+    async fn patch(&self, path: &str, object: &Value) -> (Result<Response, ApiError>, u32) {
         let body = yaml::printable(&object.to_string());
         self.send(&Method::PATCH, path, body, "application/apply-patch+yaml").await
     }
 
     /// A write whose answer was lost is sent again, and may then be refused for what it did itself: a 409 is
     /// believed only where the object does not say what was sent.
-    async fn or_own_doing(
+    async fn unless_our_write(
         &self,
-        outcome: Result<Answer, Fault>,
+        outcome: Result<Response, ApiError>,
         attempts: u32,
         path: &str,
         object: &Value,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Response, ApiError> {
         if attempts == 1 || !matches!(&outcome, Err(fault) if fault.code() == Some(409)) {
             return outcome;
         }
-        match self.find(path).await? {
-            Some(found) if lost_response::is_own_doing(object, &found) => {
+        match self.get_opt(path).await? {
+            Some(found) if lost_response::is_our_write(object, &found) => {
                 let status = if lost_response::is_create(object) { 201 } else { 200 };
-                Ok(Answer { status, warnings: Vec::new(), body: found })
+                Ok(Response { status, warnings: Vec::new(), body: found })
             }
             _ => outcome,
         }
     }
 
     /// PUT of an object that was read: refused where somebody changed it since.
-    pub async fn replace(&self, path: &str, object: &Value) -> Result<Answer, Fault> {
-        self.call(&Method::PUT, &as_manager(path), object.to_string(), "application/json").await
+    pub async fn replace(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
+        self.call(&Method::PUT, &with_field_manager(path), object.to_string(), "application/json").await
     }
 
     /// DELETE with `DeleteOptions`.
-    pub async fn delete(&self, path: &str, options: &Value) -> Result<Answer, Fault> {
+    pub async fn delete(&self, path: &str, options: &Value) -> Result<Response, ApiError> {
         self.call(&Method::DELETE, path, options.to_string(), "application/json").await
     }
 
     /// A request to something behind the API server, with whatever it answers. Sent once.
-    pub(crate) async fn pass(
+    pub(crate) async fn proxy(
         &self,
         request: Request<http_body_util::Full<bytes::Bytes>>,
-    ) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
+    ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let (head, body) = request.into_parts();
         let call = format!("{} {}", head.method, head.uri.path());
         let body = match body.collect().await {
@@ -216,19 +222,19 @@ impl Api {
         let sent = Instant::now();
         let answer = self.answered(Request::from_parts(head, Body::from(body.to_vec())));
         let answer = tokio::time::timeout(CALL_DEADLINE, answer).await;
-        let (head, body) = answer.unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))?;
-        self.wire.answered(sent.elapsed(), || call);
+        let (head, body) = answer.unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))?;
+        self.traffic.on_answered(sent.elapsed(), || call);
         Ok((head, body))
     }
 
     /// GET of something that is no object: a log, an answer through a proxy. Sent once.
-    pub async fn text(&self, path: &str) -> Result<String, Fault> {
+    pub async fn get_text(&self, path: &str) -> Result<String, ApiError> {
         let sent = Instant::now();
         let (_, bytes) =
             tokio::time::timeout(CALL_DEADLINE, self.exchange(&Method::GET, path, Vec::new(), "*/*"))
                 .await
-                .unwrap_or(Err(Fault::TimedOut(CALL_DEADLINE)))?;
-        self.wire.answered(sent.elapsed(), || format!("GET {path}"));
+                .unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))?;
+        self.traffic.on_answered(sent.elapsed(), || format!("GET {path}"));
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -238,7 +244,7 @@ impl Api {
         path: &str,
         body: String,
         content: &'static str,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Response, ApiError> {
         self.send(method, path, body, content).await.0
     }
 
@@ -249,22 +255,22 @@ impl Api {
         path: &str,
         body: String,
         content: &'static str,
-    ) -> (Result<Answer, Fault>, u32) {
+    ) -> (Result<Response, ApiError>, u32) {
         let bytes = body.into_bytes();
         let begun = Instant::now();
         // A server that has never answered is not waited for longer than one that takes no connection.
-        let limit = if self.wire.has_answered() { CALL_DEADLINE } else { transport_error::CONNECT };
+        let limit = if self.traffic.has_answered() { CALL_DEADLINE } else { transport_error::CONNECT };
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
             let left = limit.saturating_sub(begun.elapsed());
             let sent = Instant::now();
-            let outcome = tokio::time::timeout(left, self.once(method, path, bytes.clone(), content))
+            let outcome = tokio::time::timeout(left, self.send_once(method, path, bytes.clone(), content))
                 .await
-                .unwrap_or(Err(Fault::TimedOut(limit)));
+                .unwrap_or(Err(ApiError::Timeout(limit)));
             let fault = match outcome {
                 Ok(answer) => {
-                    self.wire.answered(sent.elapsed(), || format!("{method} {path}"));
+                    self.traffic.on_answered(sent.elapsed(), || format!("{method} {path}"));
                     return (Ok(answer), attempt);
                 }
                 Err(fault) => fault,
@@ -281,32 +287,32 @@ impl Api {
 
     /// Whether the call may succeed when it is sent again, and how long the server asks to wait.
     /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
-    fn retry_after(&self, fault: &Fault) -> Option<Duration> {
+    fn retry_after(&self, fault: &ApiError) -> Option<Duration> {
         match fault {
-            Fault::Refused(status) if matches!(status.code, 429 | 500..) => {
+            ApiError::Status(status) if matches!(status.code, 429 | 500..) => {
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                 let is_passing = matches!(status.code, 429 | 503 | 504) || seconds > 0;
                 is_passing.then(|| Duration::from_secs(u64::from(seconds)))
             }
-            Fault::Refused(status) if status.code == 403 && self.wire.roles_may_be_missing() => {
+            ApiError::Status(status) if status.code == 403 && self.traffic.rbac_may_be_loading() => {
                 Some(Duration::ZERO)
             }
-            Fault::Refused(_) | Fault::TimedOut(_) => None,
-            Fault::Lost(error) => {
-                let may_come_back = transport_error::may_come_back(error) && self.wire.has_answered();
-                self.wire.was_lost();
+            ApiError::Status(_) | ApiError::Timeout(_) => None,
+            ApiError::Transport(error) => {
+                let may_come_back = transport_error::may_come_back(error) && self.traffic.has_answered();
+                self.traffic.on_lost();
                 may_come_back.then_some(Duration::ZERO)
             }
         }
     }
 
-    async fn once(
+    async fn send_once(
         &self,
         method: &Method,
         path: &str,
         bytes: Vec<u8>,
         content: &'static str,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Response, ApiError> {
         let (head, bytes) = self.exchange(method, path, bytes, content).await?;
         let warnings = head
             .headers
@@ -314,9 +320,9 @@ impl Api {
             .iter()
             .filter_map(|value| warning_text(value.to_str().ok()?))
             .collect();
-        let body =
-            serde_json::from_slice(&bytes).map_err(|error| Fault::Lost(kube::Error::SerdeError(error)))?;
-        Ok(Answer { status: head.status.as_u16(), warnings, body })
+        let body = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::Transport(kube::Error::SerdeError(error)))?;
+        Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
     async fn exchange(
@@ -325,36 +331,39 @@ impl Api {
         path: &str,
         bytes: Vec<u8>,
         content: &'static str,
-    ) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
+    ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::ACCEPT, "application/json, */*;q=0.8")
             .header(http::header::CONTENT_TYPE, content)
             .body(Body::from(bytes))
-            .map_err(|error| Fault::Lost(kube::Error::HttpError(error)))?;
+            .map_err(|error| ApiError::Transport(kube::Error::HttpError(error)))?;
         let (head, bytes) = self.answered(request).await?;
         if !head.status.is_success() {
-            return Err(Fault::Refused(Box::new(status_of(&head, &bytes))));
+            return Err(ApiError::Status(Box::new(status_of(&head, &bytes))));
         }
         Ok((head, bytes))
     }
 
     /// Whatever is answered.
-    async fn answered(&self, request: Request<Body>) -> Result<(http::response::Parts, bytes::Bytes), Fault> {
-        let response = self.client.send(request).await.map_err(Fault::Lost)?;
+    async fn answered(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
+        let response = self.client.send(request).await.map_err(ApiError::Transport)?;
         let (head, body) = response.into_parts();
         let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            self.wire.dated(date.timestamp());
+            self.traffic.on_date(date.timestamp());
         }
-        let bytes = body.collect().await.map_err(Fault::Lost)?.to_bytes();
+        let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
         Ok((head, bytes))
     }
 }
 
 /// Every write is in our name, and an unknown field is an error instead of a silence.
-fn as_manager(path: &str) -> String {
+fn with_field_manager(path: &str) -> String {
     format!("{path}?fieldManager={}&fieldValidation=Strict", labels::MANAGER)
 }
 

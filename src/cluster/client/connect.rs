@@ -12,16 +12,16 @@ use secrecy::ExposeSecret as _;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::api::Api;
-use super::context::{self, Candidates, Choice, Origin};
+use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
 use super::token;
-use super::traffic::Wire;
+use super::traffic::Traffic;
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
 /// What is typed about the cluster.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub struct ContextArgs {
     /// `--kubeconfig`.
     pub kubeconfig: Option<std::path::PathBuf>,
     /// `--context`.
@@ -40,7 +40,7 @@ pub struct Connection {
     /// For requests.
     pub api: Api,
     /// The chosen context.
-    pub choice: Choice,
+    pub choice: ChosenContext,
     /// The API server's address.
     pub server: String,
     /// When the token expires, where it says so.
@@ -80,17 +80,17 @@ fn span(seconds: i64) -> String {
 ///
 /// # Errors
 /// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
-pub async fn connect(selection: &Selection) -> Result<Connection> {
+pub async fn connect(selection: &ContextArgs) -> Result<Connection> {
     if selection.in_cluster {
         let config = Config::incluster().map_err(|error| {
             Error::new(Id::KubeconfigInvalid, Kind::Unreachable, "cannot use the pod's own account")
                 .caused_by(error)
         })?;
-        let choice = Choice { context: "in-cluster".to_owned(), origin: Origin::InCluster };
+        let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         return open(config, choice, None);
     }
     let kubeconfig = read(selection.kubeconfig.as_deref())?;
-    let choice = context::choose(&Candidates {
+    let choice = context::choose_context(&ContextSources {
         flag: selection.context.clone(),
         pin: selection.pin.clone(),
         made: selection.made.clone(),
@@ -109,11 +109,11 @@ pub async fn connect(selection: &Selection) -> Result<Connection> {
 ///
 /// # Errors
 /// Exit 4 where it cannot be used.
-pub async fn connect_to_made(kubeconfig: &Path, context: &str) -> Result<Connection> {
-    let selection = Selection {
+pub async fn connect_to_local_cluster(kubeconfig: &Path, context: &str) -> Result<Connection> {
+    let selection = ContextArgs {
         kubeconfig: Some(kubeconfig.to_owned()),
         made: Some(context.to_owned()),
-        ..Selection::default()
+        ..ContextArgs::default()
     };
     connect(&selection).await
 }
@@ -154,7 +154,7 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
-fn open(mut config: Config, choice: Choice, token_expiry: Option<Timestamp>) -> Result<Connection> {
+fn open(mut config: Config, choice: ChosenContext, token_expiry: Option<Timestamp>) -> Result<Connection> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     let agent = format!(
@@ -167,7 +167,7 @@ fn open(mut config: Config, choice: Choice, token_expiry: Option<Timestamp>) -> 
         config.headers.push((http::header::USER_AGENT, value));
     }
     let server = config.cluster_url.to_string();
-    let wire = Arc::new(Wire::default());
+    let wire = Arc::new(Traffic::default());
     let client = client(config, &wire).map_err(|error| {
         Error::new(
             Id::KubeconfigInvalid,
@@ -185,19 +185,19 @@ fn open(mut config: Config, choice: Choice, token_expiry: Option<Timestamp>) -> 
 }
 
 /// kube's own client, with counters around it.
-fn client(config: Config, wire: &Arc<Wire>) -> Result<Client, kube::Error> {
+fn client(config: Config, wire: &Arc<Traffic>) -> Result<Client, kube::Error> {
     let (sent, received) = (wire.clone(), wire.clone());
     let requests = MapRequestLayer::new(move |request: http::Request<Body>| {
         let size = http_body::Body::size_hint(request.body()).lower();
-        sent.sent(usize::try_from(size).unwrap_or_default());
+        sent.on_sent(usize::try_from(size).unwrap_or_default());
         request
     });
     let responses = MapResponseLayer::new(move |response: http::Response<_>| {
-        received.heard(response.status());
+        received.on_response(response.status());
         let received = received.clone();
         response.map(|body| {
             http_body_util::BodyExt::map_frame(body, move |frame: http_body::Frame<bytes::Bytes>| {
-                received.received(frame.data_ref().map_or(0, bytes::Bytes::len));
+                received.on_received(frame.data_ref().map_or(0, bytes::Bytes::len));
                 frame
             })
             .boxed_unsync()

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 
 /// What the choice depends on.
 #[derive(Debug, Clone, Default)]
-pub struct Candidates {
+pub struct ContextSources {
     /// `--context`.
     pub flag: Option<String>,
     /// `[cluster].context`.
@@ -20,47 +20,47 @@ pub struct Candidates {
 
 /// Where the choice came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ContextOrigin {
     /// `--context`.
     Flag,
     /// `[cluster].context`.
     Pin,
     /// The local cluster of `[cluster].name`.
-    Made,
+    LocalCluster,
     /// The kubeconfig's current context.
     Current,
     /// The pod's own account.
     InCluster,
 }
 
-impl Origin {
+impl ContextOrigin {
     /// For the first line of every command.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Origin::Flag => "--context",
-            Origin::Pin => "[cluster].context",
-            Origin::Made => "[cluster].name",
-            Origin::Current => "the current context",
-            Origin::InCluster => "the pod's own account",
+            ContextOrigin::Flag => "--context",
+            ContextOrigin::Pin => "[cluster].context",
+            ContextOrigin::LocalCluster => "[cluster].name",
+            ContextOrigin::Current => "the current context",
+            ContextOrigin::InCluster => "the pod's own account",
         }
     }
 }
 
 /// A chosen context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct ChosenContext {
     /// Its name in the kubeconfig.
     pub context: String,
     /// Where the choice came from.
-    pub origin: Origin,
+    pub origin: ContextOrigin,
 }
 
 /// `--context` > the pin > the local cluster > the current context; the pin refuses another `--context`.
 ///
 /// # Errors
 /// Exit 3 for a context that does not exist or contradicts the pin, exit 4 where there is nothing to choose from.
-pub fn choose(candidates: &Candidates) -> Result<Choice> {
+pub fn choose_context(candidates: &ContextSources) -> Result<ChosenContext> {
     let chosen = match (&candidates.flag, &candidates.pin, &candidates.made, &candidates.current) {
         (Some(flag), Some(pin), ..) if flag != pin => {
             return Err(Error::new(
@@ -70,10 +70,14 @@ pub fn choose(candidates: &Candidates) -> Result<Choice> {
             )
             .hint(format!("--set cluster.context={flag} changes the pin for this run")));
         }
-        (_, Some(pin), ..) => Choice { context: pin.clone(), origin: Origin::Pin },
-        (Some(flag), None, ..) => Choice { context: flag.clone(), origin: Origin::Flag },
-        (None, None, Some(made), _) => Choice { context: made.clone(), origin: Origin::Made },
-        (None, None, None, Some(current)) => Choice { context: current.clone(), origin: Origin::Current },
+        (_, Some(pin), ..) => ChosenContext { context: pin.clone(), origin: ContextOrigin::Pin },
+        (Some(flag), None, ..) => ChosenContext { context: flag.clone(), origin: ContextOrigin::Flag },
+        (None, None, Some(made), _) => {
+            ChosenContext { context: made.clone(), origin: ContextOrigin::LocalCluster }
+        }
+        (None, None, None, Some(current)) => {
+            ChosenContext { context: current.clone(), origin: ContextOrigin::Current }
+        }
         (None, None, None, None) => {
             return Err(Error::new(
                 Id::KubeconfigMissing,
@@ -98,9 +102,9 @@ pub fn choose(candidates: &Candidates) -> Result<Choice> {
 
 /// What a changing command must be told before it may go on.
 #[derive(Debug, Clone, Copy)]
-pub struct Intent<'a> {
+pub struct ChangeRequest<'a> {
     /// The chosen context.
-    pub choice: &'a Choice,
+    pub choice: &'a ChosenContext,
     /// The server's address.
     pub server: &'a str,
     /// Whether a config file was read.
@@ -111,7 +115,7 @@ pub struct Intent<'a> {
 
 /// What a changing command needs before it may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
+pub enum Confirmation {
     /// Nothing.
     Given,
     /// Somebody has to say that the current context is meant.
@@ -123,7 +127,7 @@ pub enum Consent {
 /// # Errors
 /// Exit 3 outside local clusters where the set is not named: nobody tears down the default set from the
 /// wrong folder.
-pub fn consent(intent: Intent<'_>) -> Result<Consent> {
+pub fn required_confirmation(intent: ChangeRequest<'_>) -> Result<Confirmation> {
     let local = is_local(&intent.choice.context, intent.server);
     if !local && !intent.from_file && !intent.named {
         return Err(Error::new(
@@ -136,7 +140,7 @@ pub fn consent(intent: Intent<'_>) -> Result<Consent> {
         )
         .hint("give a config file with --config, or both -n NAMESPACE and --name NAME"));
     }
-    Ok(if intent.choice.origin == Origin::Current { Consent::Ask } else { Consent::Given })
+    Ok(if intent.choice.origin == ContextOrigin::Current { Confirmation::Ask } else { Confirmation::Given })
 }
 
 /// A cluster of kind or kwok on this computer. Loopback alone says nothing: it may be a tunnel.
@@ -157,8 +161,8 @@ mod tests {
         Some(text.to_owned())
     }
 
-    fn all() -> Candidates {
-        Candidates {
+    fn all() -> ContextSources {
+        ContextSources {
             flag: None,
             pin: None,
             made: some("kwok-local-hands"),
@@ -169,44 +173,50 @@ mod tests {
 
     #[test]
     fn the_order_of_the_choice() {
-        let chosen =
-            |candidates: Candidates| choose(&candidates).map(|choice| (choice.context, choice.origin));
-        assert_eq!(chosen(all()).unwrap(), ("kwok-local-hands".into(), Origin::Made));
-        assert_eq!(chosen(Candidates { made: None, ..all() }).unwrap(), ("prod".into(), Origin::Current));
+        let chosen = |candidates: ContextSources| {
+            choose_context(&candidates).map(|choice| (choice.context, choice.origin))
+        };
+        assert_eq!(chosen(all()).unwrap(), ("kwok-local-hands".into(), ContextOrigin::LocalCluster));
         assert_eq!(
-            chosen(Candidates { flag: some("stage"), ..all() }).unwrap(),
-            ("stage".into(), Origin::Flag)
+            chosen(ContextSources { made: None, ..all() }).unwrap(),
+            ("prod".into(), ContextOrigin::Current)
         );
         assert_eq!(
-            chosen(Candidates { pin: some("stage"), ..all() }).unwrap(),
-            ("stage".into(), Origin::Pin)
+            chosen(ContextSources { flag: some("stage"), ..all() }).unwrap(),
+            ("stage".into(), ContextOrigin::Flag)
         );
-        let both = Candidates { pin: some("stage"), flag: some("prod"), ..all() };
-        assert_eq!(choose(&both).unwrap_err().id(), Id::ContextPinned);
-        let same = Candidates { pin: some("stage"), flag: some("stage"), ..all() };
-        assert_eq!(choose(&same).unwrap().origin, Origin::Pin);
+        assert_eq!(
+            chosen(ContextSources { pin: some("stage"), ..all() }).unwrap(),
+            ("stage".into(), ContextOrigin::Pin)
+        );
+        let both = ContextSources { pin: some("stage"), flag: some("prod"), ..all() };
+        assert_eq!(choose_context(&both).unwrap_err().id(), Id::ContextPinned);
+        let same = ContextSources { pin: some("stage"), flag: some("stage"), ..all() };
+        assert_eq!(choose_context(&same).unwrap().origin, ContextOrigin::Pin);
     }
 
     #[test]
     fn what_is_not_there_is_said() {
-        let wrong = choose(&Candidates { flag: some("x"), ..all() }).unwrap_err();
+        let wrong = choose_context(&ContextSources { flag: some("x"), ..all() }).unwrap_err();
         assert_eq!((wrong.id(), wrong.kind()), (Id::ContextMissing, Kind::Config));
-        let nothing = choose(&Candidates::default()).unwrap_err();
+        let nothing = choose_context(&ContextSources::default()).unwrap_err();
         assert_eq!((nothing.id(), nothing.kind()), (Id::KubeconfigMissing, Kind::Unreachable));
     }
 
     #[test]
     fn a_changing_command_does_not_slip_into_a_strange_cluster() {
-        let current = Choice { context: "prod".into(), origin: Origin::Current };
-        let typed = Choice { context: "prod".into(), origin: Origin::Flag };
-        let made = Choice { context: "kwok-local-hands".into(), origin: Origin::Made };
-        let intent = |choice, server, from_file, named| consent(Intent { choice, server, from_file, named });
+        let current = ChosenContext { context: "prod".into(), origin: ContextOrigin::Current };
+        let typed = ChosenContext { context: "prod".into(), origin: ContextOrigin::Flag };
+        let made = ChosenContext { context: "kwok-local-hands".into(), origin: ContextOrigin::LocalCluster };
+        let intent = |choice, server, from_file, named| {
+            required_confirmation(ChangeRequest { choice, server, from_file, named })
+        };
         let (far, near) = ("https://10.0.0.1:6443", "https://127.0.0.1:3000");
-        assert_eq!(intent(&current, far, true, false).unwrap(), Consent::Ask);
-        assert_eq!(intent(&typed, far, true, false).unwrap(), Consent::Given);
-        assert_eq!(intent(&typed, far, false, true).unwrap(), Consent::Given);
+        assert_eq!(intent(&current, far, true, false).unwrap(), Confirmation::Ask);
+        assert_eq!(intent(&typed, far, true, false).unwrap(), Confirmation::Given);
+        assert_eq!(intent(&typed, far, false, true).unwrap(), Confirmation::Given);
         assert_eq!(intent(&typed, far, false, false).unwrap_err().id(), Id::TargetNotNamed);
-        assert_eq!(intent(&made, near, false, false).unwrap(), Consent::Given);
+        assert_eq!(intent(&made, near, false, false).unwrap(), Confirmation::Given);
         assert_eq!(intent(&typed, near, false, false).unwrap_err().id(), Id::TargetNotNamed);
     }
 }

@@ -10,13 +10,13 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{KindInfo, ROUTE};
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::manifests::extra_manifests::WrittenKind;
+use crate::plan::manifests::extra_manifests::ManifestKind;
 
 /// Looks these kinds up.
 ///
 /// # Errors
 /// Exit 8 for a kind that the server does not have.
-pub async fn kinds(api: &Api, written: impl IntoIterator<Item = &WrittenKind>) -> Result<Vec<KindInfo>> {
+pub async fn discover(api: &Api, written: impl IntoIterator<Item = &ManifestKind>) -> Result<Vec<KindInfo>> {
     let looked_up = look_up(api, written).await?;
     looked_up.into_iter().map(|(kind, found)| found.ok_or_else(|| is_absent(kind))).collect()
 }
@@ -25,9 +25,9 @@ pub async fn kinds(api: &Api, written: impl IntoIterator<Item = &WrittenKind>) -
 ///
 /// # Errors
 /// Where the server does not answer.
-pub async fn kinds_that_are_there(
+pub async fn discover_existing(
     api: &Api,
-    written: impl IntoIterator<Item = &WrittenKind>,
+    written: impl IntoIterator<Item = &ManifestKind>,
 ) -> Result<Vec<KindInfo>> {
     Ok(look_up(api, written).await?.into_iter().filter_map(|(_, found)| found).collect())
 }
@@ -35,9 +35,9 @@ pub async fn kinds_that_are_there(
 /// What the server has of each: one request for each version of a group, all at once.
 async fn look_up<'a>(
     api: &Api,
-    written: impl IntoIterator<Item = &'a WrittenKind>,
-) -> Result<Vec<(&'a WrittenKind, Option<KindInfo>)>> {
-    let mut by_version: BTreeMap<&str, Vec<&WrittenKind>> = BTreeMap::new();
+    written: impl IntoIterator<Item = &'a ManifestKind>,
+) -> Result<Vec<(&'a ManifestKind, Option<KindInfo>)>> {
+    let mut by_version: BTreeMap<&str, Vec<&ManifestKind>> = BTreeMap::new();
     for kind in written {
         by_version.entry(&kind.api_version).or_default().push(kind);
     }
@@ -49,8 +49,8 @@ async fn look_up<'a>(
     Ok(try_join_all(looks).await?.concat())
 }
 
-fn is_absent(written: &WrittenKind) -> Error {
-    let WrittenKind { api_version, kind } = written;
+fn is_absent(written: &ManifestKind) -> Error {
+    let ManifestKind { api_version, kind } = written;
     let message = format!("the cluster has no kind {kind} in {api_version}; nothing was changed");
     let error = Error::new(Id::UnknownKind, Kind::Rejected, message);
     if *kind == ROUTE.kind && *api_version == ROUTE.api_version() {
@@ -66,12 +66,12 @@ fn is_absent(written: &WrittenKind) -> Error {
 ///
 /// # Errors
 /// Where the server does not answer.
-pub async fn extent(api: &Api, set: &ApplySet, parent: Option<&Value>) -> Result<ApplySet> {
-    let mut set = set.with_extent_of(parent);
+pub async fn including_inventory_of(api: &Api, set: &ApplySet, parent: Option<&Value>) -> Result<ApplySet> {
+    let mut set = set.including_inventory_of(parent);
     for (kind, group) in set.unknown_kinds_of(parent) {
         let Some(version) = preferred_version(api, &group).await? else { continue };
         let resources = resources(api, &version).await?;
-        set.further_kinds.extend(find(&resources, &version, &kind));
+        set.extra_kinds.extend(find(&resources, &version, &kind));
     }
     Ok(set)
 }
@@ -82,7 +82,8 @@ async fn preferred_version(api: &Api, group: &str) -> Result<Option<String>> {
         return Ok(Some("v1".to_owned()));
     }
     let path = format!("/apis/{group}");
-    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
+    let found =
+        api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
     let version = found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str());
     Ok(version.map(str::to_owned))
 }
@@ -91,7 +92,8 @@ async fn preferred_version(api: &Api, group: &str) -> Result<Option<String>> {
 async fn resources(api: &Api, api_version: &str) -> Result<Vec<Value>> {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let path = format!("{root}/{api_version}");
-    let found = api.find(&path).await.map_err(|fault| fault.explain(&format!("cannot look at {path}")))?;
+    let found =
+        api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
     Ok(found
         .and_then(|mut list| match list["resources"].take() {
             Value::Array(resources) => Some(resources),

@@ -6,7 +6,7 @@ use crate::object::labels::MANAGER;
 
 /// Whether `found` is what sending `sent` would have made: we wrote to it, and it says everything that was sent.
 #[must_use]
-pub(crate) fn is_own_doing(sent: &Value, found: &Value) -> bool {
+pub(crate) fn is_our_write(sent: &Value, found: &Value) -> bool {
     let entries = found["metadata"]["managedFields"].as_array();
     let ours = entries.into_iter().flatten().any(|entry| entry["manager"] == MANAGER);
     let mut sent = sent.clone();
@@ -56,11 +56,11 @@ mod tests {
         let sent = json!({
             "metadata": { "name": "a", "resourceVersion": "1" }, "data": { "key": "k" }, "list": [{ "a": 1 }],
         });
-        assert!(is_own_doing(&sent, &found(MANAGER, "k")));
-        assert!(!is_own_doing(&sent, &found(MANAGER, "other")), "another run's");
-        assert!(!is_own_doing(&sent, &found("kubectl", "k")), "a copy");
-        assert!(!is_own_doing(&json!({ "list": [] }), &found(MANAGER, "k")));
-        assert!(!is_own_doing(&json!({ "metadata": { "uid": "v" } }), &found(MANAGER, "k")));
+        assert!(is_our_write(&sent, &found(MANAGER, "k")));
+        assert!(!is_our_write(&sent, &found(MANAGER, "other")), "another run's");
+        assert!(!is_our_write(&sent, &found("kubectl", "k")), "a copy");
+        assert!(!is_our_write(&json!({ "list": [] }), &found(MANAGER, "k")));
+        assert!(!is_our_write(&json!({ "metadata": { "uid": "v" } }), &found(MANAGER, "k")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 /// The error for a request that the server refused. `action` says what could not be done: "cannot apply
 /// deployment.apps/openhands in namespace openhands".
 #[must_use]
-pub fn refusal(action: &str, status: &Status) -> Error {
+pub fn status_error(action: &str, status: &Status) -> Error {
     let message = status.message.as_str();
     match status.code {
         401 => unauthenticated(action, message),
@@ -146,7 +146,7 @@ mod tests {
             (503, "apiserver is shutting down", Id::Unreachable),
         ];
         for (code, message, id) in rows {
-            assert_eq!(refusal("cannot apply", &status(code, message)).id(), id, "{code} {message}");
+            assert_eq!(status_error("cannot apply", &status(code, message)).id(), id, "{code} {message}");
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     fn the_missing_rule_is_named() {
         let message = r#"deployments.apps "a" is forbidden: User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n""#;
         assert_eq!(
-            refusal("cannot apply", &status(403, message)).hints(),
+            status_error("cannot apply", &status(403, message)).hints(),
             [
                 r#"the account needs the rule {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in namespace n"#
             ]

@@ -13,7 +13,7 @@ pub(crate) const ROLES_LOAD: Duration = Duration::from_secs(15);
 
 /// Counters of one connection to a cluster, watches included.
 #[derive(Debug, Default)]
-pub struct Wire {
+pub struct Traffic {
     requests: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -34,7 +34,7 @@ const SAME_TIME: i64 = 2;
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Totals {
+pub struct TrafficTotals {
     /// Requests sent, retries and watches included.
     pub requests: u64,
     /// Bytes of answers' bodies.
@@ -45,17 +45,17 @@ pub struct Totals {
     pub slowest: Option<(Duration, String)>,
 }
 
-impl Wire {
-    pub(crate) fn sent(&self, bytes: usize) {
+impl Traffic {
+    pub(crate) fn on_sent(&self, bytes: usize) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn received(&self, bytes: usize) {
+    pub(crate) fn on_received(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn answered(&self, took: Duration, call: impl FnOnce() -> String) {
+    pub(crate) fn on_answered(&self, took: Duration, call: impl FnOnce() -> String) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut slowest) = self.slowest.lock()
             && slowest.as_ref().is_none_or(|(longest, _)| took > *longest)
@@ -65,7 +65,7 @@ impl Wire {
     }
 
     /// Takes the `Date` header of an answer: the objects' times are on the server's clock.
-    pub(crate) fn dated(&self, date: Timestamp) {
+    pub(crate) fn on_date(&self, date: Timestamp) {
         self.date.store(date.as_second(), Ordering::Relaxed);
         if let Ok(mut dated) = self.dated.lock() {
             *dated = Some((date, Instant::now()));
@@ -101,7 +101,7 @@ impl Wire {
         now.unwrap_or_else(|| self.server_time())
     }
 
-    pub(crate) fn was_lost(&self) {
+    pub(crate) fn on_lost(&self) {
         let now = Instant::now();
         if let Ok(mut lost) = self.lost.lock() {
             *lost = Some(now);
@@ -114,7 +114,7 @@ impl Wire {
     }
 
     /// Takes the beginning of an answer. 5xx is the word of a server that cannot, or of a proxy that reaches none.
-    pub(crate) fn heard(&self, status: StatusCode) {
+    pub(crate) fn on_response(&self, status: StatusCode) {
         if !status.is_server_error() {
             self.outage.send_if_modified(|since| since.take().is_some());
         }
@@ -132,14 +132,14 @@ impl Wire {
     }
 
     /// Whether a 403 may be the word of a server that has not loaded its roles yet.
-    pub(crate) fn roles_may_be_missing(&self) -> bool {
+    pub(crate) fn rbac_may_be_loading(&self) -> bool {
         self.lost.lock().is_ok_and(|lost| lost.is_some_and(|at| at.elapsed() < ROLES_LOAD))
     }
 
     /// The counters now.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        Totals {
+    pub fn totals(&self) -> TrafficTotals {
+        TrafficTotals {
             requests: self.requests.load(Ordering::Relaxed),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
@@ -154,17 +154,17 @@ mod tests {
 
     #[test]
     fn an_outage_begins_with_the_first_loss_and_ends_with_an_answer_that_is_no_5xx() {
-        let wire = Wire::default();
+        let wire = Traffic::default();
         let mut outage = wire.outage();
-        wire.heard(StatusCode::OK);
+        wire.on_response(StatusCode::OK);
         assert!(!outage.has_changed().unwrap());
-        wire.was_lost();
+        wire.on_lost();
         let begun = *outage.borrow_and_update();
         assert!(begun.is_some());
-        wire.was_lost();
-        wire.heard(StatusCode::BAD_GATEWAY);
+        wire.on_lost();
+        wire.on_response(StatusCode::BAD_GATEWAY);
         assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (begun, false));
-        wire.heard(StatusCode::FORBIDDEN);
+        wire.on_response(StatusCode::FORBIDDEN);
         assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (None, true));
     }
 }

@@ -13,10 +13,10 @@ const NO_CONNECTION_IN_TIME: &str = "deadline has elapsed";
 
 /// The error for a request without an answer.
 #[must_use]
-pub(crate) fn lost(action: &str, error: kube::Error) -> Error {
+pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     let text = chain(&error);
     if text.contains(NO_CONNECTION_IN_TIME) {
-        return timed_out(action, CONNECT);
+        return timeout_error(action, CONNECT);
     }
     if matches!(error, kube::Error::Auth(_)) {
         return Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
@@ -36,7 +36,7 @@ pub(crate) fn lost(action: &str, error: kube::Error) -> Error {
 
 /// The error for a request that was not answered in time.
 #[must_use]
-pub(crate) fn timed_out(action: &str, limit: Duration) -> Error {
+pub(crate) fn timeout_error(action: &str, limit: Duration) -> Error {
     Error::new(Id::Unreachable, Kind::Unreachable, action)
         .caused_by(format!("the API server did not answer within {} s", limit.as_secs()))
         .hint("is the cluster running, and is a VPN or proxy needed?")

@@ -1,10 +1,10 @@
 //! The API server's version.
 
-use super::api::{Api, Fault};
+use super::api::{Api, ApiError};
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub struct ServerVersion {
     /// `v1.34.4`.
     pub text: String,
     /// 34; major has been 1 since 2015.
@@ -15,17 +15,17 @@ pub struct Version {
 ///
 /// # Errors
 /// Where there is no answer.
-pub async fn of_server(api: &Api) -> Result<Version, Fault> {
+pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
     let answer = api.get("/version").await?;
     let text = answer.body["gitVersion"].as_str().unwrap_or_default().to_owned();
     let minor = answer.body["minor"].as_str().unwrap_or_default();
     // Some clouds write "34+".
     let minor =
         minor.trim_end_matches(|character: char| !character.is_ascii_digit()).parse().unwrap_or_default();
-    Ok(Version { text, minor })
+    Ok(ServerVersion { text, minor })
 }
 
-impl Version {
+impl ServerVersion {
     /// Whether lists can be streamed (KEP-3157, on by default from 1.32).
     #[must_use]
     pub fn streams_lists(&self) -> bool {

@@ -11,7 +11,7 @@ const MOST: usize = 500;
 
 /// What this account may see of the nodes.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct ClusterListing {
     /// None: it may not look.
     pub nodes: Option<Vec<Value>>,
     /// The pods that have not ended, of every namespace. None: it may not look, or there are too many.
@@ -19,12 +19,12 @@ pub struct Seen {
 }
 
 /// Looks. What cannot be had is left out: it is a help, and nothing depends on it.
-pub async fn look(api: &Api) -> Seen {
+pub async fn list_nodes_and_pods(api: &Api) -> ClusterListing {
     let ended = "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
     let pods = format!("{}?{ended}&limit={MOST}", POD.path(None));
     let nodes = format!("{}?limit={MOST}", NODE.path(None));
     let (nodes, pods) = tokio::join!(list(api, &nodes), list(api, &pods));
-    Seen { nodes, pods }
+    ClusterListing { nodes, pods }
 }
 
 /// Every node.
@@ -33,7 +33,7 @@ pub async fn look(api: &Api) -> Seen {
 /// Where the server refuses.
 pub async fn nodes(api: &Api) -> Result<Vec<Value>> {
     let mut answer =
-        api.get(&NODE.path(None)).await.map_err(|fault| fault.explain("cannot list the nodes"))?;
+        api.get(&NODE.path(None)).await.map_err(|fault| fault.into_error("cannot list the nodes"))?;
     match answer.body["items"].take() {
         Value::Array(items) => Ok(items),
         _ => Err(Error::internal("the list of nodes has no items")),

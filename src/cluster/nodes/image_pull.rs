@@ -4,36 +4,36 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, Fault};
-use crate::cluster::rollout::follow::{self, Ending, Rollout};
-use crate::cluster::watch::store::everything;
-use crate::cluster::watch::watcher::{Scope, Watches};
+use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
+use crate::cluster::watch::store::all_of;
+use crate::cluster::watch::watcher::{WatchScope, Watches};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::object::kind::{EVENT, POD};
-use crate::plan::manifests::image_pull_pod::{FOR, Pull};
-use crate::status::{Expected, Finding, Tolerance, World};
+use crate::plan::manifests::image_pull_pod::{FOR, ImagePull};
+use crate::status::{Expected, Finding, GracePeriods, ObservedState};
 
 /// What came of a pull.
 #[derive(Debug)]
-pub enum Pulled {
+pub enum PullResult {
     /// The node has the image.
-    Yes,
+    Pulled,
     /// It cannot have it: root cause first, evidence complete.
-    No(Vec<Finding>),
+    Failed(Vec<Finding>),
     /// It has the image, in which there is nothing that could be run.
-    Lifeless(Vec<Finding>),
+    NotRunnable(Vec<Finding>),
     /// The cluster refuses the pod.
-    Refused(Error),
+    Rejected(Error),
     /// The node does not take the pod.
-    NotPlaced(Vec<Finding>),
+    Unscheduled(Vec<Finding>),
 }
 
 /// How long is waited.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct PullLimits {
     /// For what may heal.
-    pub tolerance: Tolerance,
+    pub tolerance: GracePeriods,
     /// When the command's time is over.
     pub deadline: Instant,
     /// Whether the server streams lists.
@@ -44,53 +44,58 @@ pub struct Patience {
 ///
 /// # Errors
 /// Exit 10 when the deadline passes, and where the server does not answer.
-pub async fn pull(api: &Api, pull: &Pull, patience: Patience, events: &Events) -> Result<Pulled> {
+pub async fn pull(api: &Api, pull: &ImagePull, patience: PullLimits, events: &Events) -> Result<PullResult> {
     let pods = POD.path(Some(&pull.namespace));
     // The watch is there before the pod, so that none of its events is missed.
     let scopes = vec![
-        Scope { labels: format!("{FOR}={}", pull.set), ..everything(POD, Some(&pull.namespace)) },
-        Scope { optional: true, ..everything(EVENT, Some(&pull.namespace)) },
+        WatchScope { labels: format!("{FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
+        WatchScope { optional: true, ..all_of(EVENT, Some(&pull.namespace)) },
     ];
     let mut watches = Watches::open(api, scopes, patience.streaming);
-    watches.listed().await?;
+    watches.initial_lists().await?;
     let pod = match api.create(&pods, &pull.manifest()).await {
         Ok(answer) => answer.body,
-        Err(Fault::Refused(status)) if matches!(status.code, 400 | 403 | 404 | 422) => {
-            return Ok(Pulled::Refused(Fault::Refused(status).explain(&cannot(pull))));
+        Err(ApiError::Status(status)) if matches!(status.code, 400 | 403 | 404 | 422) => {
+            return Ok(PullResult::Rejected(ApiError::Status(status).into_error(&cannot(pull))));
         }
-        Err(fault) => return Err(fault.explain(&cannot(pull))),
+        Err(fault) => return Err(fault.into_error(&cannot(pull))),
     };
     let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let id = POD.id(&pull.namespace, &name);
     let expected = Expected { id, uid: uid.clone(), generation: 0, changed: true };
-    let Patience { tolerance, deadline, .. } = patience;
-    let mut rollout = Rollout { world: World::default(), expected: vec![expected], tolerance, deadline };
-    let ending = follow::track(api, &mut watches, &mut rollout, events).await;
+    let PullLimits { tolerance, deadline, .. } = patience;
+    let mut rollout = RolloutWatch {
+        state: ObservedState::default(),
+        expected: vec![expected],
+        grace: tolerance,
+        deadline,
+    };
+    let ending = follow::follow(api, &mut watches, &mut rollout, events).await;
     delete(api, &pods, &name, &uid).await;
     Ok(match ending? {
-        Ending::Ready(_) => Pulled::Yes,
-        Ending::Failed(findings) => judged(findings),
+        RolloutResult::Ready(_) => PullResult::Pulled,
+        RolloutResult::Failed(findings) => judged(findings),
     })
 }
 
-fn cannot(pull: &Pull) -> String {
+fn cannot(pull: &ImagePull) -> String {
     format!("cannot make a pod in namespace {} that pulls {}", pull.namespace, pull.image)
 }
 
 /// Findings that are not about the image: the node has it, or nobody could try.
-fn judged(findings: Vec<Finding>) -> Pulled {
+fn judged(findings: Vec<Finding>) -> PullResult {
     match findings.first().map(|finding| finding.id) {
-        Some(Id::PodFailed | Id::CrashLoop | Id::OutOfMemory) | None => Pulled::Yes,
+        Some(Id::PodFailed | Id::CrashLoop | Id::OutOfMemory) | None => PullResult::Pulled,
         Some(
             Id::ImageInvalidName
             | Id::ImageNeverPull
             | Id::ImageNotFound
             | Id::ImageForbidden
             | Id::ImageUnavailable,
-        ) => Pulled::No(findings),
-        Some(Id::ContainerCannotStart) => Pulled::Lifeless(findings),
-        Some(_) => Pulled::NotPlaced(findings),
+        ) => PullResult::Failed(findings),
+        Some(Id::ContainerCannotStart) => PullResult::NotRunnable(findings),
+        Some(_) => PullResult::Unscheduled(findings),
     }
 }
 
@@ -104,12 +109,12 @@ async fn delete(api: &Api, pods: &str, name: &str, uid: &str) {
 ///
 /// # Errors
 /// Where the server does not answer; that it refuses is no error.
-pub async fn sweep(api: &Api, namespace: &str, set: &str) -> Result<()> {
+pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Result<()> {
     let pods = POD.path(Some(namespace));
     let listed = match api.get(&format!("{pods}?labelSelector={FOR}%3D{set}")).await {
         Ok(answer) => answer.body,
-        Err(Fault::Refused(_)) => return Ok(()),
-        Err(fault) => return Err(fault.explain("cannot look for pods that pulled an image")),
+        Err(ApiError::Status(_)) => return Ok(()),
+        Err(fault) => return Err(fault.into_error("cannot look for pods that pulled an image")),
     };
     let items = listed["items"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::cluster::apply::waves::IN_FLIGHT;
-use crate::cluster::client::api::{Answer, Api, Fault};
+use crate::cluster::client::api::{Api, ApiError, Response};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
@@ -33,7 +33,7 @@ pub struct Ensured {
 
 /// The controller's objects, and those of their names that are there: none is somebody else's.
 #[derive(Debug)]
-pub struct Place {
+pub struct ControllerObjects {
     objects: Vec<Member>,
     live: Vec<Option<Value>>,
 }
@@ -42,7 +42,7 @@ pub struct Place {
 ///
 /// # Errors
 /// Exit 7 where an object of that name is somebody else's.
-pub async fn place(api: &Api, controller: Controller) -> Result<Place> {
+pub async fn list(api: &Api, controller: Controller) -> Result<ControllerObjects> {
     let objects = controller.objects()?;
     let live: Vec<Option<Value>> = look(api, &objects).await?;
     if let Some((object, _)) =
@@ -50,14 +50,18 @@ pub async fn place(api: &Api, controller: Controller) -> Result<Place> {
     {
         return Err(foreign(controller, &object.id));
     }
-    Ok(Place { objects, live })
+    Ok(ControllerObjects { objects, live })
 }
 
 /// Makes the controller's objects what they should be, wave by wave; what is as it should be costs no request.
 ///
 /// # Errors
 /// Exit 7 where somebody else manages a field; exit 8 where the server refuses.
-pub async fn ensure(api: &Api, Place { objects, live }: Place, events: &Events) -> Result<Ensured> {
+pub async fn ensure(
+    api: &Api,
+    ControllerObjects { objects, live }: ControllerObjects,
+    events: &Events,
+) -> Result<Ensured> {
     let mut changed = Vec::new();
     for wave in [Wave::Foundation, Wave::Configuration, Wave::Workload] {
         let pairs = objects.iter().zip(&live).filter(|(object, _)| object.kind.wave == wave);
@@ -92,7 +96,7 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
         match api.delete(&path(object), &options).await {
             Ok(_) => {}
             Err(fault) if fault.code() == Some(404) => continue,
-            Err(fault) => return Err(fault.explain(&format!("cannot delete {}", object.id))),
+            Err(fault) => return Err(fault.into_error(&format!("cannot delete {}", object.id))),
         }
         removed = true;
         told(events, &object.id, Action::Deleted).await;
@@ -102,8 +106,8 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
 
 async fn look(api: &Api, objects: &[Member]) -> Result<Vec<Option<Value>>> {
     let looks = stream::iter(objects).map(|object| async move {
-        let found = api.find(&path(object)).await;
-        found.map_err(|fault| fault.explain(&format!("cannot read {}", object.id)))
+        let found = api.get_opt(&path(object)).await;
+        found.map_err(|fault| fault.into_error(&format!("cannot read {}", object.id)))
     });
     looks.buffered(IN_FLIGHT).try_collect().await
 }
@@ -143,17 +147,17 @@ async fn send(
     Ok((object.id.clone(), action))
 }
 
-async fn apply(api: &Api, object: &Member, condition: &str, value: &Value) -> Result<Answer> {
+async fn apply(api: &Api, object: &Member, condition: &str, value: &Value) -> Result<Response> {
     let mut manifest = object.manifest.clone();
     manifest["metadata"][condition] = value.clone();
     api.apply(&path(object), &manifest).await.map_err(|fault| match fault {
-        Fault::Refused(status) if status.code == 409 => {
+        ApiError::Status(status) if status.code == 409 => {
             let message = format!("{} of the ingress controller has fields that others manage", object.id);
             Error::new(Id::FieldConflict, Kind::Ownership, message)
                 .caused_by(status.message.clone())
                 .hint("[cluster] ingress = \"none\" leaves the controller to whoever changed it")
         }
-        fault => fault.explain(&format!("cannot apply {}", object.id)),
+        fault => fault.into_error(&format!("cannot apply {}", object.id)),
     })
 }
 
@@ -165,7 +169,7 @@ async fn replace(api: &Api, object: &Member, live: &Value) -> Result<()> {
     match api.delete(&path(object), &options).await {
         Ok(_) => {}
         Err(fault) if fault.code() == Some(404) => {}
-        Err(fault) => return Err(fault.explain(&format!("cannot replace {}", object.id))),
+        Err(fault) => return Err(fault.into_error(&format!("cannot replace {}", object.id))),
     }
     apply(api, object, "resourceVersion", &json!("1")).await.map(drop)
 }
@@ -225,14 +229,14 @@ async fn ask_webhook(api: &Api, controller: Controller) -> Result<Result<(), Str
         "metadata": { "name": "handsctl-asks", "namespace": namespace },
         "spec": { "defaultBackend": { "service": { "name": "none", "port": { "number": 80 } } } },
     });
-    match api.try_create(&INGRESS.path(Some(namespace)), &question).await {
+    match api.create_dry_run(&INGRESS.path(Some(namespace)), &question).await {
         Ok(_) => Ok(Ok(())),
         // `failed calling webhook "validate.nginx.ingress.kubernetes.io": …`
-        Err(Fault::Refused(status)) if status.message.contains("failed calling webhook") => {
+        Err(ApiError::Status(status)) if status.message.contains("failed calling webhook") => {
             Ok(Err(status.message.clone()))
         }
         // It says something, so it answers.
-        Err(Fault::Refused(status)) if status.message.contains("admission webhook") => Ok(Ok(())),
-        Err(fault) => Err(fault.explain("cannot ask whether an Ingress would be accepted")),
+        Err(ApiError::Status(status)) if status.message.contains("admission webhook") => Ok(Ok(())),
+        Err(fault) => Err(fault.into_error("cannot ask whether an Ingress would be accepted")),
     }
 }

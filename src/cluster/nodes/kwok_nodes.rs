@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::readiness::{NODE_LEASES, is_ready};
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::store::{View, everything};
+use crate::cluster::watch::store::{Store, all_of};
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
@@ -17,9 +17,8 @@ use crate::object::{ObjectId, managed_fields};
 /// # Errors
 /// Where the server refuses, or stops answering.
 pub async fn prepare(api: &Api, objects: &[Value], events: &Events) -> Result<usize> {
-    let scopes =
-        vec![everything(NODE, None), everything(STORAGE_CLASS, None), everything(LEASE, Some(NODE_LEASES))];
-    let mut view = View::open(api, scopes, true).await?;
+    let scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None), all_of(LEASE, Some(NODE_LEASES))];
+    let mut view = Store::open(api, scopes, true).await?;
     for object in objects {
         ensure(api, object, view.objects(), events).await?;
     }
@@ -29,7 +28,7 @@ pub async fn prepare(api: &Api, objects: &[Value], events: &Events) -> Result<us
         .filter_map(|object| object["metadata"]["name"].as_str())
         .collect();
     while !nodes.iter().all(|node| is_up(view.objects(), node)) {
-        view.changed().await?;
+        view.wait_for_change().await?;
     }
     Ok(nodes.len())
 }
@@ -41,8 +40,8 @@ fn is_up(objects: &BTreeMap<ObjectId, Value>, node: &str) -> bool {
 
 async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, events: &Events) -> Result<()> {
     let unknown = || Error::internal("a built-in object of the simulated cluster cannot be read");
-    let id = ObjectId::of(object).ok_or_else(unknown)?;
-    let kind = KindInfo::of(&id).ok_or_else(unknown)?;
+    let id = ObjectId::of_object(object).ok_or_else(unknown)?;
+    let kind = KindInfo::of_id(&id).ok_or_else(unknown)?;
     let mut wanted = object.clone();
     // A node is created with its size; from then on the status is its kubelet's.
     if live.contains_key(&id)
@@ -56,7 +55,7 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
         Some(_) => Action::Configured,
     };
     let path = format!("{}/{}", kind.path(None), id.name);
-    api.apply(&path, &wanted).await.map_err(|fault| fault.explain(&format!("cannot apply {id}")))?;
+    api.apply(&path, &wanted).await.map_err(|fault| fault.into_error(&format!("cannot apply {id}")))?;
     events.object(Phase::Cluster, id, action, None).await;
     Ok(())
 }

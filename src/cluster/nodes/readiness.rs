@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::store::{View, everything};
+use crate::cluster::watch::store::{Store, all_of};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
@@ -23,9 +23,9 @@ const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(10);
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// The view of nodes and storage classes.
-pub struct Ground {
-    view: View,
-    patience: Patience,
+pub struct ClusterReadiness {
+    view: Store,
+    patience: WaitLimits,
 }
 
 /// Where the cluster's own controllers hold their leases, and which they are.
@@ -34,24 +34,24 @@ const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// How long is waited, and for what.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct WaitLimits {
     /// When the nodes were started: what they said before that is old. None: they have been running.
     pub since: Option<Timestamp>,
     /// When the command's time is over.
     pub deadline: Instant,
 }
 
-impl Ground {
+impl ClusterReadiness {
     /// Opens the watches.
     ///
     /// # Errors
     /// Where the server does not answer.
-    pub async fn open(api: &Api, streaming: bool, patience: Patience) -> Result<Self> {
-        let mut scopes = vec![everything(NODE, None), everything(STORAGE_CLASS, None)];
+    pub async fn open(api: &Api, streaming: bool, patience: WaitLimits) -> Result<Self> {
+        let mut scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None)];
         if patience.since.is_some() {
-            scopes.extend([everything(LEASE, None), everything(POD, None)]);
+            scopes.extend([all_of(LEASE, None), all_of(POD, None)]);
         }
-        Ok(Self { view: View::open(api, scopes, streaming).await?, patience })
+        Ok(Self { view: Store::open(api, scopes, streaming).await?, patience })
     }
 
     /// Waits until every node is ready; how many there are. After a start nothing is believed that was said before it:
@@ -62,7 +62,7 @@ impl Ground {
     /// Exit 10 where one is not before the deadline, with what it says.
     pub async fn await_nodes(&mut self, events: &Events) -> Result<usize> {
         let since = self.patience.since;
-        let gap = |view: &View| {
+        let gap = |view: &Store| {
             let old = || since.and_then(|since| old(view.objects(), since));
             nodes_gap(view.objects()).or_else(old)
         };
@@ -75,7 +75,7 @@ impl Ground {
     /// # Errors
     /// Exit 10 where there is none before the deadline.
     pub async fn await_storage_class(&mut self, events: &Events) -> Result<String> {
-        let gap = |view: &View| match default_class(view) {
+        let gap = |view: &Store| match default_class(view) {
             Some(_) => None,
             None => Some((None, "no storage class is the default one".to_owned())),
         };
@@ -83,13 +83,13 @@ impl Ground {
         Ok(default_class(&self.view).unwrap_or_default().to_owned())
     }
 
-    async fn wait(&mut self, gap: impl Fn(&View) -> Option<Gap>, events: &Events) -> Result<()> {
+    async fn wait(&mut self, gap: impl Fn(&Store) -> Option<Gap>, events: &Events) -> Result<()> {
         let deadline = self.patience.deadline;
         let mut next_word = Instant::now() + HEARTBEAT;
         loop {
             let Some((object, message)) = gap(&self.view) else { return Ok(()) };
             tokio::select! {
-                changed = self.view.changed() => changed?,
+                changed = self.view.wait_for_change() => changed?,
                 () = tokio::time::sleep_until(next_word.min(deadline)) => {}
             }
             if Instant::now() >= deadline {
@@ -109,7 +109,7 @@ impl Ground {
     }
 }
 
-fn default_class(view: &View) -> Option<&str> {
+fn default_class(view: &Store) -> Option<&str> {
     let is_default = |class: &&Value| class["metadata"]["annotations"][DEFAULT_CLASS] == "true";
     view.of_kind(STORAGE_CLASS).find(is_default)?["metadata"]["name"].as_str()
 }

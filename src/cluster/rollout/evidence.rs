@@ -10,7 +10,7 @@ use crate::status::{Finding, Lookup};
 const LINES: usize = 20;
 
 /// Completes a finding. What cannot be read is said in the finding: evidence never fails a command.
-pub(crate) async fn complete(api: &Api, finding: &mut Finding) {
+pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
     for lookup in std::mem::take(&mut finding.lookups) {
         match lookup {
             Lookup::Log { pod, container, previous } => {
@@ -19,7 +19,7 @@ pub(crate) async fn complete(api: &Api, finding: &mut Finding) {
                     POD.path(pod.namespace.as_deref()),
                     pod.name
                 );
-                match api.text(&path).await {
+                match api.get_text(&path).await {
                     Ok(text) if finding.log.is_empty() => {
                         finding.log = text.lines().map(str::to_owned).collect();
                     }
@@ -35,8 +35,8 @@ pub(crate) async fn complete(api: &Api, finding: &mut Finding) {
     }
 }
 
-fn short(fault: crate::cluster::client::api::Fault) -> String {
-    let error = fault.explain("cannot read it");
+fn short(fault: crate::cluster::client::api::ApiError) -> String {
+    let error = fault.into_error("cannot read it");
     error.causes().pop().unwrap_or_else(|| error.message().to_owned())
 }
 

@@ -9,32 +9,32 @@ use tokio::time::Instant;
 use super::evidence;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::observe::show;
-use crate::cluster::watch::outage::Sight;
+use crate::cluster::watch::observe::show_change;
+use crate::cluster::watch::outage::OutageTracker;
 use crate::cluster::watch::watcher::Watches;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
-use crate::status::{Expected, Finding, Judgement, Tolerance, Verdict, World, judge};
+use crate::status::{Evaluation, Expected, Finding, GracePeriods, ObservedState, Verdict, evaluate};
 
 /// How often it is said what is waited for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What the judge is to judge, and how patient it is.
-pub struct Rollout {
+pub struct RolloutWatch {
     /// What the watches have shown so far.
-    pub world: World,
+    pub state: ObservedState,
     /// The members as they were sent or found.
     pub expected: Vec<Expected>,
     /// How long what may heal is waited for.
-    pub tolerance: Tolerance,
+    pub grace: GracePeriods,
     /// When the command's own time is over.
     pub deadline: Instant,
 }
 
 /// How the rollout ended.
-pub enum Ending {
+pub enum RolloutResult {
     /// Everything is as it should be: `deployment.apps/openhands 1/1`.
     Ready(String),
     /// It cannot succeed; root cause first, evidence complete.
@@ -45,36 +45,36 @@ pub enum Ending {
 ///
 /// # Errors
 /// Exit 10 when the command's deadline passes, with what used the time.
-pub async fn track(
+pub async fn follow(
     api: &Api,
     watches: &mut Watches,
-    rollout: &mut Rollout,
+    rollout: &mut RolloutWatch,
     events: &Events,
-) -> Result<Ending> {
+) -> Result<RolloutResult> {
     let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
     let mut warned: BTreeSet<Id> = BTreeSet::new();
-    let mut sight = Sight::of(api.wire());
+    let mut sight = OutageTracker::new(api.traffic());
     let mut next_word = Instant::now() + HEARTBEAT;
     loop {
-        while let Some(seen) = watches.pending() {
-            show(&mut rollout.world, watches, seen, api.wire().server_time())?;
+        while let Some(seen) = watches.try_next() {
+            show_change(&mut rollout.state, watches, seen, api.traffic().server_time())?;
         }
-        let now = api.wire().server_time();
-        let judgement = judge(&rollout.world, &rollout.expected, &rollout.tolerance, now);
-        say(&judgement, &mut said, events).await;
-        warn(&judgement, &rollout.tolerance, &mut warned, events).await;
-        let clears = sight.look(events).await;
+        let now = api.traffic().server_time();
+        let judgement = evaluate(&rollout.state, &rollout.expected, &rollout.grace, now);
+        report_changes(&judgement, &mut said, events).await;
+        warn_of_unreachable_registries(&judgement, &rollout.grace, &mut warned, events).await;
+        let clears = sight.poll(events).await;
         let until = match judgement.verdict {
-            Verdict::Ready => return Ok(Ending::Ready(workloads(&judgement))),
+            Verdict::Ready => return Ok(RolloutResult::Ready(workloads(&judgement))),
             // What has passed its grace unseen may have healed unseen.
             Verdict::Failed if clears.is_some() => None,
             Verdict::Failed => {
                 let mut findings = judgement.findings;
-                complete(api, &mut findings).await;
+                collect_evidence(api, &mut findings).await;
                 for finding in &findings {
                     events.send(Event::Finding(Box::new(finding.clone()))).await;
                 }
-                return Ok(Ending::Failed(findings));
+                return Ok(RolloutResult::Failed(findings));
             }
             Verdict::Waiting { until } => until,
         };
@@ -83,7 +83,7 @@ pub async fn track(
         tokio::select! {
             () = sight.changed() => {}
             seen = watches.next() => match seen {
-                Some(seen) => show(&mut rollout.world, watches, seen, api.wire().server_time())?,
+                Some(seen) => show_change(&mut rollout.state, watches, seen, api.traffic().server_time())?,
                 None => return Err(Error::internal("all watches ended")),
             },
             () = tokio::time::sleep_until(wake.min(rollout.deadline)) => {}
@@ -93,15 +93,15 @@ pub async fn track(
         }
         if Instant::now() >= next_word {
             next_word += HEARTBEAT;
-            wait(&judgement, sight.outage(), rollout.deadline, events).await;
+            report_waiting(&judgement, sight.outage(), rollout.deadline, events).await;
         }
     }
 }
 
 /// Reads the evidence that the watched objects do not carry.
-pub async fn complete(api: &Api, findings: &mut [Finding]) {
+pub async fn collect_evidence(api: &Api, findings: &mut [Finding]) {
     for finding in findings {
-        evidence::complete(api, finding).await;
+        evidence::collect(api, finding).await;
     }
 }
 
@@ -109,7 +109,11 @@ fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
-async fn say(judgement: &Judgement, said: &mut BTreeMap<ObjectId, (bool, String)>, events: &Events) {
+async fn report_changes(
+    judgement: &Evaluation,
+    said: &mut BTreeMap<ObjectId, (bool, String)>,
+    events: &Events,
+) {
     for state in &judgement.objects {
         let word = (state.ready, state.message.clone());
         if said.get(&state.id) == Some(&word) {
@@ -122,7 +126,12 @@ async fn say(judgement: &Judgement, said: &mut BTreeMap<ObjectId, (bool, String)
 }
 
 /// A registry that cannot be reached is told at once, and once: it is waited for, and whoever watches may know why.
-async fn warn(judgement: &Judgement, tolerance: &Tolerance, warned: &mut BTreeSet<Id>, events: &Events) {
+async fn warn_of_unreachable_registries(
+    judgement: &Evaluation,
+    tolerance: &GracePeriods,
+    warned: &mut BTreeSet<Id>,
+    events: &Events,
+) {
     for finding in judgement.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
         if warned.insert(finding.id) {
             let seconds = tolerance.image_pull.as_secs();
@@ -133,14 +142,19 @@ async fn warn(judgement: &Judgement, tolerance: &Tolerance, warned: &mut BTreeSe
 }
 
 /// What stands: claims have nothing to say once they are bound.
-fn workloads(judgement: &Judgement) -> String {
+fn workloads(judgement: &Evaluation) -> String {
     let workloads = judgement.objects.iter().filter(|state| state.id.kind != CLAIM.kind);
     workloads.map(|state| format!("{} {}", state.id, state.message)).collect::<Vec<_>>().join(", ")
 }
 
-async fn wait(judgement: &Judgement, outage: Option<Duration>, deadline: Instant, events: &Events) {
+async fn report_waiting(
+    judgement: &Evaluation,
+    outage: Option<Duration>,
+    deadline: Instant,
+    events: &Events,
+) {
     let left = Some(deadline.saturating_duration_since(Instant::now()));
-    if let Some(message) = outage.map(away) {
+    if let Some(message) = outage.map(outage_message) {
         events.send(Event::Waiting { object: None, message, left }).await;
         return;
     }
@@ -153,18 +167,18 @@ async fn wait(judgement: &Judgement, outage: Option<Duration>, deadline: Instant
     }
 }
 
-fn away(outage: Duration) -> String {
+fn outage_message(outage: Duration) -> String {
     format!("the API server has not answered for {} s", outage.as_secs())
 }
 
-fn deadline_passed(judgement: &Judgement, outage: Option<Duration>) -> Error {
+fn deadline_passed(judgement: &Evaluation, outage: Option<Duration>) -> Error {
     let mut error =
         Error::new(Id::DeadlinePassed, Kind::Deadline, "the command's time is over before the rollout is");
     for state in judgement.objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
     }
     if let Some(outage) = outage {
-        error = error.fact("waiting", away(outage));
+        error = error.fact("waiting", outage_message(outage));
     }
     error
         .hint("what was applied stays and goes on; handsctl status shows how far it is")

@@ -3,22 +3,22 @@
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::follow::{self, Ending, Rollout};
+use super::follow::{self, RolloutResult, RolloutWatch};
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::store::everything;
-use crate::cluster::watch::watcher::{Scope, Watches};
+use crate::cluster::watch::store::all_of;
+use crate::cluster::watch::watcher::{WatchScope, Watches};
 use crate::cluster::watch::{observe, observed_set};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
-use crate::plan::inventory::members::Live;
-use crate::status::{Tolerance, World};
+use crate::plan::inventory::members::Members;
+use crate::status::{GracePeriods, ObservedState};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct WorkloadWait<'a> {
     /// The namespace that everything of it is in.
     pub namespace: &'a str,
     /// Its workloads.
@@ -33,12 +33,17 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// Exit 10 when the deadline passes; exit 14 where a workload does not exist at all.
-pub async fn settle(api: &Api, streaming: bool, wanted: Wanted<'_>, events: &Events) -> Result<Ending> {
+pub async fn wait_for_workloads(
+    api: &Api,
+    streaming: bool,
+    wanted: WorkloadWait<'_>,
+    events: &Events,
+) -> Result<RolloutResult> {
     let mut watches = Watches::open(api, scopes(wanted.namespace), streaming);
-    let (lists, _) = watches.listed().await?;
-    let (mut world, mut members) = (World::default(), Live::new());
+    let (lists, _) = watches.initial_lists().await?;
+    let (mut world, mut members) = (ObservedState::default(), Members::new());
     for (scope, list) in watches.scopes().iter().zip(lists) {
-        observe::list(&mut world, scope.kind, &list, api.wire().server_time())?;
+        observe::show_list(&mut world, scope.kind, &list, api.traffic().server_time())?;
         members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wanted, object)));
     }
     if let Some(missing) = wanted.workloads.iter().find(|id| !members.contains_key(id)) {
@@ -46,28 +51,32 @@ pub async fn settle(api: &Api, streaming: bool, wanted: Wanted<'_>, events: &Eve
         return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
             .hint("handsctl cluster up --recreate makes the cluster anew"));
     }
-    let mut expected = observed_set::standing(&members);
+    let mut expected = observed_set::expected_unchanged(&members);
     for one in &mut expected {
         one.changed = wanted.changed.contains(&one.id);
     }
-    let started = api.wire().last_date();
-    let mut rollout =
-        Rollout { world, expected, tolerance: Tolerance::since(started), deadline: wanted.deadline };
-    follow::track(api, &mut watches, &mut rollout, events).await
+    let started = api.traffic().last_date();
+    let mut rollout = RolloutWatch {
+        state: world,
+        expected,
+        grace: GracePeriods::starting_at(started),
+        deadline: wanted.deadline,
+    };
+    follow::follow(api, &mut watches, &mut rollout, events).await
 }
 
-fn scopes(namespace: &str) -> Vec<Scope> {
-    let scope = |kind: KindInfo| everything(kind, Some(namespace));
+fn scopes(namespace: &str) -> Vec<WatchScope> {
+    let scope = |kind: KindInfo| all_of(kind, Some(namespace));
     vec![
         scope(DEPLOYMENT),
         scope(JOB),
         scope(REPLICA_SET),
         scope(POD),
-        Scope { optional: true, ..scope(EVENT) },
+        WatchScope { optional: true, ..scope(EVENT) },
     ]
 }
 
-fn workload(kind: KindInfo, wanted: Wanted<'_>, object: Value) -> Option<(ObjectId, Value)> {
+fn workload(kind: KindInfo, wanted: WorkloadWait<'_>, object: Value) -> Option<(ObjectId, Value)> {
     let id = kind.id(wanted.namespace, object["metadata"]["name"].as_str()?);
     wanted.workloads.contains(&id).then_some((id, object))
 }

@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::watcher::{Scope, Seen, Watches};
+use super::watcher::{WatchScope, WatchedChange, Watches};
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::object::kind::KindInfo;
 
 /// The objects of some scopes as they are now. No two scopes of a view have the same kind.
-pub(crate) struct View {
+pub(crate) struct Store {
     watches: Watches,
     objects: BTreeMap<ObjectId, Value>,
 }
 
-impl View {
+impl Store {
     /// Opens the watches and waits until each has shown what is there.
     ///
     /// # Errors
     /// Where one cannot be had.
-    pub(crate) async fn open(api: &Api, scopes: Vec<Scope>, streaming: bool) -> Result<Self> {
+    pub(crate) async fn open(api: &Api, scopes: Vec<WatchScope>, streaming: bool) -> Result<Self> {
         let mut watches = Watches::open(api, scopes, streaming);
-        let (lists, _) = watches.listed().await?;
+        let (lists, _) = watches.initial_lists().await?;
         let mut view = Self { watches, objects: BTreeMap::new() };
         for (index, list) in lists.into_iter().enumerate() {
             for object in list {
@@ -47,24 +47,24 @@ impl View {
     ///
     /// # Errors
     /// Where a watch cannot be had any more.
-    pub(crate) async fn changed(&mut self) -> Result<()> {
+    pub(crate) async fn wait_for_change(&mut self) -> Result<()> {
         match self.watches.next().await {
-            Some(Seen::Listed(index, objects)) => {
+            Some(WatchedChange::Listed(index, objects)) => {
                 let kind = self.watches.scopes()[index].kind.kind;
                 self.objects.retain(|id, _| id.kind != kind);
                 for object in objects {
                     self.put(index, object);
                 }
             }
-            Some(Seen::Changed(index, object)) => self.put(index, object),
-            Some(Seen::Gone(index, object)) => {
+            Some(WatchedChange::Changed(index, object)) => self.put(index, object),
+            Some(WatchedChange::Gone(index, object)) => {
                 if let Some(id) = self.id(index, &object) {
                     self.objects.remove(&id);
                 }
             }
-            Some(Seen::Failed(index, fault)) => {
+            Some(WatchedChange::Failed(index, fault)) => {
                 let plural = self.watches.scopes()[index].kind.plural;
-                return Err(fault.explain(&format!("cannot watch {plural}")));
+                return Err(fault.into_error(&format!("cannot watch {plural}")));
             }
             None => return Err(Error::internal("all watches ended")),
         }
@@ -85,6 +85,6 @@ impl View {
 }
 
 /// Everything of a kind, in one namespace or in the cluster.
-pub(crate) fn everything(kind: KindInfo, namespace: Option<&str>) -> Scope {
-    Scope { kind, namespace: namespace.map(str::to_owned), labels: String::new(), optional: false }
+pub(crate) fn all_of(kind: KindInfo, namespace: Option<&str>) -> WatchScope {
+    WatchScope { kind, namespace: namespace.map(str::to_owned), labels: String::new(), optional: false }
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::cluster::client::api::{Api, Fault};
-use crate::cluster::client::traffic::{self, Wire};
+use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::traffic::{self, Traffic};
 use crate::error::Result;
 use crate::object::kind::{EVENT, KindInfo};
 
@@ -32,7 +32,7 @@ const LIST_ENDS: &str = "k8s.io/initial-events-end";
 
 /// What is watched.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub struct WatchScope {
     /// The kind.
     pub kind: KindInfo,
     /// The namespace; None for kinds of the cluster.
@@ -43,7 +43,7 @@ pub struct Scope {
     pub optional: bool,
 }
 
-impl Scope {
+impl WatchScope {
     fn describe(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("cannot watch {} in namespace {namespace}", self.kind.plural),
@@ -54,7 +54,7 @@ impl Scope {
 
 /// One thing that a watch has shown; the number is the scope's position.
 #[derive(Debug)]
-pub enum Seen {
+pub enum WatchedChange {
     /// Everything that is there: at the beginning and after a gap.
     Listed(usize, Vec<Value>),
     /// An object was added or changed.
@@ -62,13 +62,13 @@ pub enum Seen {
     /// An object is gone.
     Gone(usize, Value),
     /// The watch cannot be had.
-    Failed(usize, Fault),
+    Failed(usize, ApiError),
 }
 
 /// Running watches; they end when this is dropped.
 pub struct Watches {
-    scopes: Vec<Scope>,
-    receiver: mpsc::UnboundedReceiver<Seen>,
+    scopes: Vec<WatchScope>,
+    receiver: mpsc::UnboundedReceiver<WatchedChange>,
     tasks: JoinSet<()>,
     ends: Vec<AbortHandle>,
 }
@@ -77,22 +77,22 @@ impl Watches {
     /// Begins to watch. Streaming lists (KEP-3157) where the server has them, else list and watch. Of Events only
     /// those are shown that happen from now on.
     #[must_use]
-    pub fn open(api: &Api, scopes: Vec<Scope>, streaming: bool) -> Self {
+    pub fn open(api: &Api, scopes: Vec<WatchScope>, streaming: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let mut ends = Vec::new();
         for (index, scope) in scopes.iter().enumerate() {
             let beginning = match streaming {
-                _ if scope.kind == EVENT => Beginning::FromNow,
-                true => Beginning::Streamed,
-                false => Beginning::Listed,
+                _ if scope.kind == EVENT => InitialEvents::FromNow,
+                true => InitialEvents::Streamed,
+                false => InitialEvents::Listed,
             };
-            let follow = Follow {
+            let follow = Watcher {
                 index,
                 resources: resources(api.client().clone(), scope),
                 labels: scope.labels.clone(),
                 beginning,
-                wire: api.wire().clone(),
+                wire: api.traffic().clone(),
                 sender: sender.clone(),
                 begun: Instant::now(),
                 listed: false,
@@ -107,7 +107,7 @@ impl Watches {
 
     /// Ends the watches of whose scopes only what was there at the beginning is of interest: what nobody reads costs
     /// the server and us the same as what somebody does.
-    pub fn keep_only(&mut self, wanted: impl Fn(&Scope) -> bool) {
+    pub fn stop_all_but(&mut self, wanted: impl Fn(&WatchScope) -> bool) {
         for (scope, end) in self.scopes.iter().zip(&self.ends) {
             if !wanted(scope) {
                 end.abort();
@@ -118,17 +118,17 @@ impl Watches {
 
     /// What is watched.
     #[must_use]
-    pub fn scopes(&self) -> &[Scope] {
+    pub fn scopes(&self) -> &[WatchScope] {
         &self.scopes
     }
 
     /// The next thing that happened; None is impossible while a watch runs.
-    pub async fn next(&mut self) -> Option<Seen> {
+    pub async fn next(&mut self) -> Option<WatchedChange> {
         self.receiver.recv().await
     }
 
     /// What has happened already, without waiting.
-    pub fn pending(&mut self) -> Option<Seen> {
+    pub fn try_next(&mut self) -> Option<WatchedChange> {
         self.receiver.try_recv().ok()
     }
 
@@ -137,25 +137,29 @@ impl Watches {
     ///
     /// # Errors
     /// Where a watch that is needed cannot be had.
-    pub async fn listed(&mut self) -> Result<(Vec<Vec<Value>>, Vec<usize>)> {
+    pub async fn initial_lists(&mut self) -> Result<(Vec<Vec<Value>>, Vec<usize>)> {
         let mut lists: Vec<Option<Vec<Value>>> = self.scopes.iter().map(|_| None).collect();
         let mut refused = Vec::new();
         while lists.iter().any(Option::is_none) {
             match self.next().await {
-                Some(Seen::Listed(index, objects)) => lists[index] = Some(objects),
-                Some(Seen::Changed(index, object)) => lists[index].get_or_insert_default().push(object),
-                Some(Seen::Gone(index, object)) => {
+                Some(WatchedChange::Listed(index, objects)) => lists[index] = Some(objects),
+                Some(WatchedChange::Changed(index, object)) => {
+                    lists[index].get_or_insert_default().push(object);
+                }
+                Some(WatchedChange::Gone(index, object)) => {
                     if let Some(list) = &mut lists[index] {
                         list.retain(|other| other["metadata"]["uid"] != object["metadata"]["uid"]);
                     }
                 }
-                Some(Seen::Failed(index, fault))
+                Some(WatchedChange::Failed(index, fault))
                     if self.scopes[index].optional && fault.code() == Some(403) =>
                 {
                     lists[index] = Some(Vec::new());
                     refused.push(index);
                 }
-                Some(Seen::Failed(index, fault)) => return Err(fault.explain(&self.scopes[index].describe())),
+                Some(WatchedChange::Failed(index, fault)) => {
+                    return Err(fault.into_error(&self.scopes[index].describe()));
+                }
                 None => break,
             }
         }
@@ -163,7 +167,7 @@ impl Watches {
     }
 }
 
-fn resources(client: Client, scope: &Scope) -> kube::Api<DynamicObject> {
+fn resources(client: Client, scope: &WatchScope) -> kube::Api<DynamicObject> {
     let kind = &scope.kind;
     let resource = ApiResource {
         group: kind.group.to_owned(),
@@ -180,7 +184,7 @@ fn resources(client: Client, scope: &Scope) -> kube::Api<DynamicObject> {
 
 /// How a watch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beginning {
+enum InitialEvents {
     /// With what is there, in the watch itself.
     Streamed,
     /// With what is there, by a list.
@@ -190,13 +194,13 @@ enum Beginning {
 }
 
 /// One watch, over as many connections as it takes.
-struct Follow {
+struct Watcher {
     index: usize,
     resources: kube::Api<DynamicObject>,
     labels: String,
-    beginning: Beginning,
-    wire: Arc<Wire>,
-    sender: mpsc::UnboundedSender<Seen>,
+    beginning: InitialEvents,
+    wire: Arc<Traffic>,
+    sender: mpsc::UnboundedSender<WatchedChange>,
     begun: Instant,
     /// Whether what is there has been shown.
     listed: bool,
@@ -207,21 +211,21 @@ struct Follow {
     refused: Option<Instant>,
 }
 
-impl Follow {
+impl Watcher {
     async fn run(mut self) {
         loop {
             match self.follow().await {
                 Ok(()) if self.is_out_of_patience() => {
-                    self.show(Seen::Failed(self.index, Fault::TimedOut(ANSWER)));
+                    self.show(WatchedChange::Failed(self.index, ApiError::Timeout(ANSWER)));
                     return;
                 }
                 Ok(()) => {}
-                Err(fault) if self.beginning == Beginning::Streamed && is_unknown_option(&fault) => {
-                    self.beginning = Beginning::Listed;
+                Err(fault) if self.beginning == InitialEvents::Streamed && is_unknown_option(&fault) => {
+                    self.beginning = InitialEvents::Listed;
                     continue;
                 }
                 Err(fault) if self.is_final(&fault) => {
-                    self.show(Seen::Failed(self.index, fault));
+                    self.show(WatchedChange::Failed(self.index, fault));
                     return;
                 }
                 Err(fault) if fault.code() == Some(410) => self.version = None,
@@ -236,13 +240,13 @@ impl Follow {
     }
 
     /// Goes on from where it is until the connection ends.
-    async fn follow(&mut self) -> Result<(), Fault> {
+    async fn follow(&mut self) -> Result<(), ApiError> {
         let mut parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
         // What is there, while it is being shown in the watch.
         let mut listing = None;
         let from = match &self.version {
             Some(version) => version.clone(),
-            None if self.beginning == Beginning::Streamed => {
+            None if self.beginning == InitialEvents::Streamed => {
                 listing = Some(Vec::new());
                 parameters = parameters.initial_events();
                 "0".to_owned()
@@ -264,9 +268,9 @@ impl Follow {
         &mut self,
         event: WatchEvent<DynamicObject>,
         listing: &mut Option<Vec<Value>>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiError> {
         match (event, listing) {
-            (WatchEvent::Error(status), _) => return Err(Fault::Refused(status)),
+            (WatchEvent::Error(status), _) => return Err(ApiError::Status(status)),
             (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
                 listing.extend(value(object));
             }
@@ -284,13 +288,13 @@ impl Follow {
             (WatchEvent::Added(object) | WatchEvent::Modified(object), None) => {
                 self.version.clone_from(&object.metadata.resource_version);
                 if let Some(object) = value(object) {
-                    self.show(Seen::Changed(self.index, object));
+                    self.show(WatchedChange::Changed(self.index, object));
                 }
             }
             (WatchEvent::Deleted(object), None) => {
                 self.version.clone_from(&object.metadata.resource_version);
                 if let Some(object) = value(object) {
-                    self.show(Seen::Gone(self.index, object));
+                    self.show(WatchedChange::Gone(self.index, object));
                 }
             }
         }
@@ -298,8 +302,8 @@ impl Follow {
     }
 
     /// Shows what is there; the version to watch from.
-    async fn list(&mut self) -> Result<String, Fault> {
-        let from_now = self.beginning == Beginning::FromNow;
+    async fn list(&mut self) -> Result<String, ApiError> {
+        let from_now = self.beginning == InitialEvents::FromNow;
         let parameters = ListParams::default().labels(&self.labels);
         let parameters = if from_now { parameters.limit(1) } else { parameters };
         let list = answered(ANSWER, self.resources.list(&parameters)).await?;
@@ -314,11 +318,11 @@ impl Follow {
 
     fn shown(&mut self, objects: Vec<Value>) {
         self.listed = true;
-        self.wire.answered(Duration::ZERO, String::new);
-        self.show(Seen::Listed(self.index, objects));
+        self.wire.on_answered(Duration::ZERO, String::new);
+        self.show(WatchedChange::Listed(self.index, objects));
     }
 
-    fn show(&self, seen: Seen) {
+    fn show(&self, seen: WatchedChange) {
         let _nobody_listens = self.sender.send(seen);
     }
 
@@ -328,23 +332,23 @@ impl Follow {
     }
 
     /// Whether waiting is of no use: a refusal, or no answer at all at the beginning.
-    fn is_final(&mut self, fault: &Fault) -> bool {
+    fn is_final(&mut self, fault: &ApiError) -> bool {
         let out_of_patience = self.is_out_of_patience();
         match fault {
-            Fault::Refused(status) => match status.code {
+            ApiError::Status(status) => match status.code {
                 403 if self.listed => {
                     self.refused.get_or_insert_with(Instant::now).elapsed() > traffic::ROLES_LOAD
                 }
-                403 => !self.wire.roles_may_be_missing(),
+                403 => !self.wire.rbac_may_be_loading(),
                 401 | 404 | 405 | 422 => true,
                 500.. => {
-                    self.wire.was_lost();
+                    self.wire.on_lost();
                     out_of_patience
                 }
                 _ => out_of_patience,
             },
-            Fault::Lost(_) | Fault::TimedOut(_) => {
-                self.wire.was_lost();
+            ApiError::Transport(_) | ApiError::Timeout(_) => {
+                self.wire.on_lost();
                 out_of_patience || !self.listed && !self.wire.has_answered()
             }
         }
@@ -352,7 +356,7 @@ impl Follow {
 }
 
 /// Whether the server does not know streaming lists.
-fn is_unknown_option(fault: &Fault) -> bool {
+fn is_unknown_option(fault: &ApiError) -> bool {
     matches!(fault.code(), Some(400 | 422))
 }
 
@@ -360,12 +364,12 @@ fn is_unknown_option(fault: &Fault) -> bool {
 async fn answered<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Fault> {
+) -> Result<T, ApiError> {
     match tokio::time::timeout(limit, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(Fault::Refused(status)),
-        Ok(Err(lost)) => Err(Fault::Lost(lost)),
-        Err(_elapsed) => Err(Fault::TimedOut(limit)),
+        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Status(status)),
+        Ok(Err(lost)) => Err(ApiError::Transport(lost)),
+        Err(_elapsed) => Err(ApiError::Timeout(limit)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The part of `cluster up` that makes a bare control plane a cluster: simulated nodes, a storage class.
 
-use super::ready_cluster::Standing;
+use super::ready_cluster::ReadyCluster;
 use crate::cluster::nodes::kwok_nodes;
 use crate::error::Result;
 use crate::event::Phase;
@@ -8,8 +8,8 @@ use crate::provider::kwok::objects;
 use crate::session::step::step;
 
 /// Makes the nodes and waits until they are ready.
-pub(super) async fn await_ready(standing: &Standing<'_>) -> Result<()> {
-    let Standing { settings, connection, version, events, .. } = standing;
+pub(super) async fn await_ready(standing: &ReadyCluster<'_>) -> Result<()> {
+    let ReadyCluster { settings, connection, version, events, .. } = standing;
     step(events, Phase::Cluster, "nodes", async {
         let objects = objects(settings.cluster.name.as_str(), settings.cluster.workers);
         let nodes = kwok_nodes::prepare(&connection.api, &objects, events).await?;

@@ -8,7 +8,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::event::Finished;
 use crate::flags::{Global, duration};
-use crate::provider::{self, Condition, Environment, Removed};
+use crate::provider::{self, Condition, DownResult, Environment};
 use crate::report::Streams;
 use crate::session::step::Deadline;
 use crate::session::{cluster_session, confirm, runner};
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "cluster down", None, streams, deadline, |events, _| async move {
         let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let cluster = &loaded.settings.cluster;
         let name = cluster.name.as_str();
         if cluster.provider == Provider::Existing {
@@ -61,8 +61,8 @@ pub(crate) async fn run(
         let explicit = global.kubeconfig.as_deref();
         let removed = provider::down(&environment, cluster.provider, name, explicit, &events).await?;
         let message = match removed {
-            Removed::Deleted => format!("cluster {name} is deleted"),
-            Removed::Absent => format!("there is no cluster {name}"),
+            DownResult::Deleted => format!("cluster {name} is deleted"),
+            DownResult::Absent => format!("there is no cluster {name}"),
         };
         Ok(Finished { message, ..Finished::default() })
     })

@@ -4,8 +4,8 @@ use clap::Args;
 
 use crate::error::Kind;
 use crate::flags::{Format, Global};
-use crate::provider::kind::Contained;
-use crate::provider::kwok::Simulated;
+use crate::provider::kind::KindDetails;
+use crate::provider::kwok::KwokDetails;
 use crate::provider::{self, ClusterStatus, Condition, Details, Environment, Ports};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session;
@@ -52,7 +52,7 @@ fn text(status: &ClusterStatus) -> String {
 fn words(condition: Condition) -> &'static str {
     match condition {
         Condition::Absent => "not there; handsctl cluster up makes it",
-        Condition::HalfMade => "half made; handsctl cluster up makes it anew",
+        Condition::Incomplete => "half made; handsctl cluster up makes it anew",
         Condition::Stopped => "stopped; handsctl cluster up starts it",
         Condition::Running => "running",
         Condition::Foreign => "not made by handsctl",
@@ -60,7 +60,7 @@ fn words(condition: Condition) -> &'static str {
     }
 }
 
-fn simulated(status: &ClusterStatus, details: &Simulated) -> String {
+fn simulated(status: &ClusterStatus, details: &KwokDetails) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         text +=
@@ -81,7 +81,7 @@ fn simulated(status: &ClusterStatus, details: &Simulated) -> String {
     text
 }
 
-fn contained(status: &ClusterStatus, details: &Contained) -> String {
+fn contained(status: &ClusterStatus, details: &KindDetails) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         let engine = details.engine.as_deref().unwrap_or("no engine answers");

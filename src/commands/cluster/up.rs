@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::ready_cluster::Standing;
+use super::ready_cluster::ReadyCluster;
 use super::{await_ingress, await_kind, await_kwok};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection};
@@ -12,7 +12,9 @@ use crate::cluster::client::version;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, duration};
-use crate::provider::{self, Amount, Choice, Environment, Load, Maker, Options, Ports, Wanted};
+use crate::provider::{
+    self, ClusterSpec, Environment, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
+};
 use crate::report::Streams;
 use crate::session::step::Deadline;
 use crate::session::{cluster_session, confirm, runner};
@@ -38,7 +40,7 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "cluster up", None, streams, deadline, |events, _| async move {
         let loaded = cluster_session::load(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let name = loaded.settings.cluster.name.to_string();
         if arguments.recreate {
             let question =
@@ -67,8 +69,8 @@ pub(in crate::commands) async fn bring_up(
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
     let (maker, reason) = match provider::choose(&environment, cluster.provider, name).await? {
-        Choice::Existing => return needs_context(global, cluster).map(|()| None),
-        Choice::Local { maker, reason } => (maker, reason),
+        ProviderChoice::Existing => return needs_context(global, cluster).map(|()| None),
+        ProviderChoice::Local { maker, reason } => (maker, reason),
     };
     refuse_other_context(global, cluster, &maker.context(name))?;
     let target = format!("{} · {name}", maker.word());
@@ -76,28 +78,28 @@ pub(in crate::commands) async fn bring_up(
     if let Some(reason) = reason {
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
     }
-    let options = Options { recreate, kubeconfig: global.kubeconfig.clone() };
+    let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
     let begun = jiff::Timestamp::now();
     let made = provider::up(&environment, maker, &wanted(settings), &options, events).await?;
-    let connection = connect::connect_to_made(&made.kubeconfig, &made.context).await?;
-    let version = version::of_server(&connection.api)
+    let connection = connect::connect_to_local_cluster(&made.kubeconfig, &made.context).await?;
+    let version = version::get_server_version(&connection.api)
         .await
-        .map_err(|fault| fault.explain(&format!("cannot reach cluster {name}")))?;
-    let standing = Standing { settings, cluster: made, connection, version, deadline, events };
+        .map_err(|fault| fault.into_error(&format!("cannot reach cluster {name}")))?;
+    let standing = ReadyCluster { settings, cluster: made, connection, version, deadline, events };
     match maker {
-        Maker::Kind => await_kind::await_ready(&standing, begun).await?,
-        Maker::Kwok => await_kwok::await_ready(&standing).await?,
+        LocalProvider::Kind => await_kind::await_ready(&standing, begun).await?,
+        LocalProvider::Kwok => await_kwok::await_ready(&standing).await?,
     }
     await_ingress::ensure(&standing, maker).await?;
     Ok(Some(standing.connection))
 }
 
 /// What is wanted of the cluster, from the configuration.
-fn wanted(settings: &Settings) -> Wanted {
+fn wanted(settings: &Settings) -> ClusterSpec {
     let cluster = &settings.cluster;
     let text = |text: &dyn ToString| Some(text.to_string());
     let port = |port: u16| Some(port).filter(|port| *port > 0);
-    Wanted {
+    ClusterSpec {
         name: cluster.name.to_string(),
         workers: cluster.workers,
         kubernetes: cluster.kubernetes_version.as_ref().and_then(|version| text(version)),
@@ -112,17 +114,17 @@ fn wanted(settings: &Settings) -> Wanted {
 }
 
 /// What will have to fit: the application as it is deployed to a local cluster, with what routes to it, and a sandbox.
-fn load(settings: &Settings) -> Load {
+fn load(settings: &Settings) -> Workload {
     let local = settings.clone().for_local_cluster(true);
     let requests = &local.deploy.resources.requests;
     let kubernetes = &local.openhands.kubernetes;
     let routing = await_ingress::amount(settings);
-    Load {
-        application: Amount {
+    Workload {
+        application: ResourceAmount {
             cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + routing.cpu,
             memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + routing.memory,
         },
-        sandbox: Amount {
+        sandbox: ResourceAmount {
             cpu: kubernetes.resource_cpu_request.millis(),
             memory: kubernetes.resource_memory_request.bytes(),
         },

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::flags::Format;
 use crate::report::{self, Output, Streams};
 use crate::session::output::output_form;
-use crate::settings::{Article, Manual, Unknown, ValueForm};
+use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 
 /// What a key means: form, default, which field of which object it becomes
 #[derive(Debug, Clone, Args)]
@@ -29,7 +29,7 @@ const WIDTH: usize = 100;
 
 /// Runs `config explain`.
 pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let manual = Manual::default();
+    let manual = KeyReference::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
     let article = manual.article(&path).ok_or_else(|| unknown_key(&manual, key))?;
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
     Ok(0)
 }
 
-fn unknown_key(manual: &Manual, key: &str) -> Error {
+fn unknown_key(manual: &KeyReference, key: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
     match manual.nearest(key) {
         Some(near) => error.hint(format!("did you mean handsctl config explain {near}?")),
@@ -50,7 +50,7 @@ fn unknown_key(manual: &Manual, key: &str) -> Error {
     }
 }
 
-fn text(article: &Article) -> String {
+fn text(article: &KeyDoc) -> String {
     let mut out = String::new();
     if !article.key.is_empty() {
         out.push_str(&format!("{}\n", article.key));
@@ -78,7 +78,7 @@ fn text(article: &Article) -> String {
     out
 }
 
-fn facts(article: &Article) -> Vec<(&'static str, String)> {
+fn facts(article: &KeyDoc) -> Vec<(&'static str, String)> {
     let is_table = matches!(article.value, ValueForm::Table(_));
     let mut facts = Vec::new();
     if let ValueForm::Plain(form) = &article.value {
@@ -115,16 +115,16 @@ fn set_by(key: &str) -> String {
     format!("config.toml, HANDSCTL_{variable}, --set {key}=VALUE")
 }
 
-const fn unknown(unknown: Unknown) -> Option<&'static str> {
+const fn unknown(unknown: UnknownKeys) -> Option<&'static str> {
     match unknown {
-        Unknown::Nothing => None,
-        Unknown::Crash => Some("the application would crash at start: an error here"),
-        Unknown::SectionIgnored => Some("the application would ignore the whole table: an error here"),
-        Unknown::KeyIgnored => Some("the application would ignore them: a warning here"),
+        UnknownKeys::Nothing => None,
+        UnknownKeys::Crash => Some("the application would crash at start: an error here"),
+        UnknownKeys::SectionIgnored => Some("the application would ignore the whole table: an error here"),
+        UnknownKeys::KeyIgnored => Some("the application would ignore them: a warning here"),
     }
 }
 
-fn value(article: &Article) -> Value {
+fn value(article: &KeyDoc) -> Value {
     let list = |pairs: &[(String, String)], name: &str| -> Vec<Value> {
         pairs.iter().map(|(text, about)| json!({ name: text, "description": about })).collect()
     };

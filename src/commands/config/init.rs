@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::report::Streams;
-use crate::settings::Manual;
+use crate::settings::KeyReference;
 use crate::settings::handsctl::Profile;
 
 /// Write a config.toml with every key, its meaning and its default, all behind `#`
@@ -41,7 +41,7 @@ pub enum ProfileArg {
 
 /// Runs `config init`.
 pub(crate) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let text = Manual::default().file(arguments.profile.map(profile));
+    let text = KeyReference::default().file(arguments.profile.map(profile));
     if arguments.file.as_os_str() == "-" {
         let _nobody_reads = streams.out(&text)?;
         return Ok(0);

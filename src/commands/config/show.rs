@@ -7,7 +7,7 @@ use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
 use crate::session::cluster_session;
 use crate::session::output::output_form;
-use crate::settings::{Origin, Setting};
+use crate::settings::{KeyOrigin, KeyValue};
 
 /// Print every key with its value
 #[derive(Debug, Clone, Args)]
@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     Ok(0)
 }
 
-fn table(settings: &[Setting], with_origin: bool) -> String {
+fn table(settings: &[KeyValue], with_origin: bool) -> String {
     if with_origin {
         let rows: Vec<Vec<String>> = settings
             .iter()
@@ -51,7 +51,7 @@ fn table(settings: &[Setting], with_origin: bool) -> String {
     report::table(&["KEY", "VALUE"], &rows)
 }
 
-fn value(setting: &Setting, with_origin: bool) -> Value {
+fn value(setting: &KeyValue, with_origin: bool) -> Value {
     let mut value = json!({ "key": setting.key, "value": setting.value });
     if with_origin {
         value["origin"] = json!(words(&setting.origin));
@@ -59,14 +59,14 @@ fn value(setting: &Setting, with_origin: bool) -> Value {
     value
 }
 
-pub(super) fn words(origin: &Origin) -> String {
+pub(super) fn words(origin: &KeyOrigin) -> String {
     match origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File(location) => location.to_string(),
-        Origin::Environment(name) => format!("environment {name}"),
-        Origin::Set => "--set".to_owned(),
-        Origin::Flag => "flag".to_owned(),
-        Origin::Profile(name) => format!("profile {name}"),
-        Origin::Handsctl => "handsctl".to_owned(),
+        KeyOrigin::Default => "default".to_owned(),
+        KeyOrigin::File(location) => location.to_string(),
+        KeyOrigin::Environment(name) => format!("environment {name}"),
+        KeyOrigin::Set => "--set".to_owned(),
+        KeyOrigin::Flag => "flag".to_owned(),
+        KeyOrigin::Profile(name) => format!("profile {name}"),
+        KeyOrigin::Handsctl => "handsctl".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use crate::event::{Events, Finished};
 use crate::flags::{Global, ImageArgs};
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
-use crate::provider::kind::{Brought, Needed};
+use crate::provider::kind::{LoadedImage, Require};
 use crate::provider::{self, Environment};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Session};
@@ -39,7 +39,7 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
     let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "image load", arguments.images.output, streams, deadline, |events, _| async move {
         let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let context = &session.connection.choice.context;
         let target = format!("nodes of {context}");
@@ -54,18 +54,18 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
 }
 
 /// What was named, else what of the configuration's images is there.
-fn wanted(named: &[String], settings: &Settings) -> (Vec<String>, Needed) {
+fn wanted(named: &[String], settings: &Settings) -> (Vec<String>, Require) {
     if named.is_empty() {
-        (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Needed::One)
+        (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Require::One)
     } else {
-        (named.to_vec(), Needed::Each)
+        (named.to_vec(), Require::Each)
     }
 }
 
 /// The part of `up` that brings what this computer's engine has and a node of the kind cluster does not name: what was
 /// built here is in no registry, and what was pulled here need not be pulled again. What cannot be brought may still be
 /// pulled.
-pub(in crate::commands) async fn bring(session: &Session, events: &Events) {
+pub(in crate::commands) async fn load_missing(session: &Session, events: &Events) {
     let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
     let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };
     let lacking = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
@@ -76,7 +76,7 @@ pub(in crate::commands) async fn bring(session: &Session, events: &Events) {
     }
     let brought = match Environment::read() {
         Ok(environment) => {
-            provider::load_images(&environment, cluster, &images, Needed::None, events).await.map(drop)
+            provider::load_images(&environment, cluster, &images, Require::None, events).await.map(drop)
         }
         Err(error) => Err(error),
     };
@@ -85,8 +85,8 @@ pub(in crate::commands) async fn bring(session: &Session, events: &Events) {
     }
 }
 
-fn message(brought: &[Brought]) -> String {
-    let with = |test: fn(&Brought) -> bool| brought.iter().filter(|it| test(it)).count();
+fn message(brought: &[LoadedImage]) -> String {
+    let with = |test: fn(&LoadedImage) -> bool| brought.iter().filter(|it| test(it)).count();
     let loaded = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded > 0));
     let had = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded == 0));
     let absent = with(|it| it.nodes.is_none());
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_came_of_it_in_words() {
-        let brought = |nodes| Brought { image: String::new(), nodes };
+        let brought = |nodes| LoadedImage { image: String::new(), nodes };
         let loaded = brought(Some(Nodes { loaded: 1, had: 1 }));
         let had = brought(Some(Nodes { loaded: 0, had: 2 }));
         assert_eq!(message(std::slice::from_ref(&had)), "nothing to load, 1 image there already");

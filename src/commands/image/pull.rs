@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::load::count;
 use crate::cluster::nodes::capacity;
-use crate::cluster::nodes::image_pull::{self, Patience, Pulled};
+use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::deploy::rollout;
 use crate::error::{Error, Result};
 use crate::event::{Events, Finished, Phase, Progress};
 use crate::flags::{Global, ImageArgs};
-use crate::plan::manifests::image_pull_pod::{Fate, Pull, Source, source_of, sources};
+use crate::plan::manifests::image_pull_pod::{ImagePull, ImageSource, PullDecision, source_of, sources};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Session};
 use crate::session::runner;
@@ -42,13 +42,13 @@ pub(crate) async fn run(global: &Global, arguments: &ImagePullArgs, streams: &St
     let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
     runner::run(global, "image pull", arguments.images.output, streams, deadline, |events, _| async move {
         let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::tell(&loaded, &events).await;
+        cluster_session::report_config(&loaded, &events).await;
         let session = Session::to_change(global, loaded, streams).await?;
         let target = format!("nodes of {}", session.connection.choice.context);
         events.target("image pull", target).await;
         let outcome = pull_everywhere(&session, &arguments.images.images, deadline, &events).await;
-        session.tell_wire(&events).await;
-        Ok(outcome.map_err(|error| session.explain(error))?)
+        session.report_traffic(&events).await;
+        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
     })
     .await
 }
@@ -66,8 +66,8 @@ async fn pull_everywhere(
         named.iter().map(|image| source_of(settings, image)).collect()
     };
     let (streaming, nodes) = step(events, Phase::Preflight, "preflight", look(session, &sources)).await?;
-    let (pulls, had) = sort(&sources, &nodes, settings.deploy.name.as_str(), events).await;
-    let site = Site { session, streaming, deadline, events };
+    let (pulls, had) = partition(&sources, &nodes, settings.deploy.name.as_str(), events).await;
+    let site = PullContext { session, streaming, deadline, events };
     let pulled: Vec<Result<()>> =
         futures::stream::iter(&pulls).map(|pull| site.pull(pull)).buffered(AT_ONCE).collect().await;
     let failed: Vec<Error> = pulled.into_iter().filter_map(Result::err).collect();
@@ -84,33 +84,43 @@ async fn pull_everywhere(
 }
 
 /// The nodes, and what can be known to be in the way.
-async fn look(session: &Session, sources: &[Source]) -> Result<((bool, Vec<Value>), String)> {
+async fn look(session: &Session, sources: &[ImageSource]) -> Result<((bool, Vec<Value>), String)> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
     let nodes = capacity::nodes(api).await?;
     for source in sources {
-        image_pull::sweep(api, &source.namespace, session.settings.deploy.name.as_str()).await?;
+        image_pull::delete_leftover_pods(api, &source.namespace, session.settings.deploy.name.as_str())
+            .await?;
     }
     let message = format!("api {}, {}", version.text, count(nodes.len(), "node"));
     Ok(((version.streams_lists(), nodes), message))
 }
 
 /// What has to be pulled, and how much is there.
-async fn sort(sources: &[Source], nodes: &[Value], set: &str, events: &Events) -> (Vec<Pull>, usize) {
+async fn partition(
+    sources: &[ImageSource],
+    nodes: &[Value],
+    set: &str,
+    events: &Events,
+) -> (Vec<ImagePull>, usize) {
     let (mut pulls, mut had) = (Vec::new(), 0);
     for (source, node) in sources.iter().flat_map(|source| nodes.iter().map(move |node| (source, node))) {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         match source.on_node(node, set) {
-            Fate::Pull(pull) => pulls.push(*pull),
-            Fate::Has => {
+            PullDecision::Pull(pull) => pulls.push(*pull),
+            PullDecision::Has => {
                 had += 1;
                 events
-                    .done(Phase::Apply, &title(name, &source.image), format!("{} was there", source.image))
+                    .done(
+                        Phase::Apply,
+                        &step_name(name, &source.image),
+                        format!("{} was there", source.image),
+                    )
                     .await;
             }
-            Fate::Elsewhere(reason) => {
+            PullDecision::Elsewhere(reason) => {
                 let message = format!("{}: the node is {reason}", source.image);
-                events.step(Phase::Apply, &title(name, &source.image), Progress::Skipped, message).await;
+                events.step(Phase::Apply, &step_name(name, &source.image), Progress::Skipped, message).await;
             }
         }
     }
@@ -118,37 +128,37 @@ async fn sort(sources: &[Source], nodes: &[Value], set: &str, events: &Events) -
 }
 
 /// Name of the step that is about an image on a node: without its registry, which its message has.
-fn title(node: &str, image: &str) -> String {
+fn step_name(node: &str, image: &str) -> String {
     format!("{} on {node}", image.rsplit('/').next().unwrap_or(image))
 }
 
 /// What every pull needs.
-struct Site<'a> {
+struct PullContext<'a> {
     session: &'a Session,
     streaming: bool,
     deadline: Deadline,
     events: &'a Events,
 }
 
-impl Site<'_> {
-    async fn pull(&self, pull: &Pull) -> Result<()> {
+impl PullContext<'_> {
+    async fn pull(&self, pull: &ImagePull) -> Result<()> {
         let (api, events) = (&self.session.connection.api, self.events);
-        let name = title(pull.node.as_deref().unwrap_or_default(), &pull.image);
-        let patience = Patience {
-            tolerance: rollout::tolerance(&self.session.settings, api.wire().last_date()),
+        let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
+        let patience = PullLimits {
+            tolerance: rollout::grace_periods(&self.session.settings, api.traffic().last_date()),
             deadline: self.deadline.at,
             streaming: self.streaming,
         };
         step(events, Phase::Apply, &name, async {
             match image_pull::pull(api, pull, patience, events).await? {
-                Pulled::Yes | Pulled::Lifeless(_) => Ok(((), format!("{} pulled", pull.image))),
-                Pulled::No(findings) => {
+                PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
+                PullResult::Failed(findings) => {
                     let error = rollout::explained(&findings);
                     let id = error.id();
                     Err(error.hint(format!("handsctl explain {id}")))
                 }
-                Pulled::Refused(error) => Err(error),
-                Pulled::NotPlaced(findings) => {
+                PullResult::Rejected(error) => Err(error),
+                PullResult::Unscheduled(findings) => {
                     let error = rollout::explained(&findings);
                     Err(error.fact("node", pull.node.clone().unwrap_or_default()))
                 }

@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 
 use super::thresholds;
 use crate::catalogue::Id;
-use crate::cluster::app::client::Application;
-use crate::cluster::app::probe::{self, Answer};
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::apply::inventory;
 use crate::cluster::rollout::follow;
-use crate::cluster::watch::observed_set::{self, LiveSet};
+use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::rollout;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
 use crate::object::kind::DEPLOYMENT;
-use crate::plan::inventory::revision::{self, Outcome, Revision};
+use crate::plan::inventory::revision::{self, Revision, RevisionResult};
 use crate::report::{Output, Streams, age};
 use crate::session::cluster_session::{self, Session};
 use crate::session::output::output_form;
 use crate::settings::handsctl::Profile;
-use crate::status::{self, Finding, Gauge, Health, HealthVerdict, Measured, judge};
+use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evaluate};
 
 /// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
 #[derive(Debug, Clone, Args)]
@@ -35,7 +35,7 @@ pub struct StatusArgs {
 }
 
 /// Everything that `status` has found out.
-struct Seen {
+struct StatusReport {
     health: Health,
     findings: Vec<Finding>,
     /// What may not be read, and so is not known.
@@ -44,18 +44,18 @@ struct Seen {
     /// The newest revision; None where there is none, or the account may not read it.
     revision: Option<Revision>,
     /// What `/alive` answered, where it was asked.
-    alive: Option<Answer>,
+    alive: Option<ProbeResult>,
     /// The figures of a running application; empty where no container runs.
-    gauges: Vec<Gauge>,
+    gauges: Vec<Metric>,
 }
 
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load_without_secrets(global)?;
     let session = Session::to_read(global, loaded).await?;
-    let mut seen = look(&session).await.map_err(|error| session.explain(error))?;
-    let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Gauge::reason).collect();
-    if let Some(Answer::Dead(why)) = &seen.alive {
+    let mut seen = read_status(&session).await.map_err(|error| session.with_credentials_hint(error))?;
+    let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Metric::reason).collect();
+    if let Some(ProbeResult::Unreachable(why)) = &seen.alive {
         reasons.insert(0, format!("/alive does not answer: {why}"));
     }
     if seen.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
@@ -68,33 +68,34 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
     Ok(exit_code(&seen.health.verdict))
 }
 
-async fn look(session: &Session) -> Result<Seen> {
+async fn read_status(session: &Session) -> Result<StatusReport> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let (mut live, refused) = observed_set::look(api, &session.set(), version.streams_lists()).await?;
+    let (mut live, refused) =
+        observed_set::open_deployed(api, &session.set(), version.streams_lists()).await?;
     let unknown: Vec<&str> = refused.iter().map(|scope| scope.kind.plural).collect();
-    let expected = observed_set::standing(&live.members);
-    let mut health = status::health(&live.world, &expected);
+    let expected = observed_set::expected_unchanged(&live.members);
+    let mut health = status::health(&live.state, &expected);
     if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {
         return Err(nobody_knows(session));
     }
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
-        observed_set::recall(api, &session.set(), &mut live.world).await?;
-        health = status::health(&live.world, &expected);
-        let tolerance = rollout::tolerance(&session.settings, Timestamp::UNIX_EPOCH);
-        findings = judge(&live.world, &expected, &tolerance, api.wire().server_time()).findings;
-        follow::complete(api, &mut findings).await;
+        observed_set::load_past_events(api, &session.set(), &mut live.state).await?;
+        health = status::health(&live.state, &expected);
+        let tolerance = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
+        findings = evaluate(&live.state, &expected, &tolerance, api.traffic().server_time()).findings;
+        follow::collect_evidence(api, &mut findings).await;
     }
-    let (asked, revision) = tokio::join!(ask(session, &live, &health), latest_revision(session));
-    let Asked { simulated, alive, gauges } = asked;
-    Ok(Seen { health, findings, unknown, simulated, revision: revision?, alive, gauges })
+    let (asked, revision) = tokio::join!(read_app_status(session, &live, &health), latest_revision(session));
+    let AppStatus { simulated, alive, gauges } = asked;
+    Ok(StatusReport { health, findings, unknown, simulated, revision: revision?, alive, gauges })
 }
 
 /// Whoever may not read Secrets is not told of it: most who look at a status may not, and the verdict is the same.
 async fn latest_revision(session: &Session) -> Result<Option<Revision>> {
-    match inventory::own_secrets(&session.connection.api, &session.set()).await {
-        Ok(own) => Ok(revision::of_secrets(&own)?.pop()),
+    match inventory::list_own_secrets(&session.connection.api, &session.set()).await {
+        Ok(own) => Ok(revision::read_all(&own)?.pop()),
         Err(error) if error.kind() == Kind::Forbidden => Ok(None),
         Err(error) => Err(error),
     }
@@ -113,33 +114,33 @@ fn nobody_knows(session: &Session) -> Error {
 
 /// What a container was asked.
 #[derive(Default)]
-struct Asked {
+struct AppStatus {
     simulated: bool,
-    alive: Option<Answer>,
-    gauges: Vec<Gauge>,
+    alive: Option<ProbeResult>,
+    gauges: Vec<Metric>,
 }
 
-async fn ask(session: &Session, live: &LiveSet, health: &Health) -> Asked {
+async fn read_app_status(session: &Session, live: &ObservedSet, health: &Health) -> AppStatus {
     let api = &session.connection.api;
-    let pods = observed_set::ready_pods(&live.world);
-    let Some(pod) = pods.first() else { return Asked::default() };
+    let pods = observed_set::ready_pods(&live.state);
+    let Some(pod) = pods.first() else { return AppStatus::default() };
     if probe::is_simulated(api, pod).await {
-        return Asked { simulated: true, ..Asked::default() };
+        return AppStatus { simulated: true, ..AppStatus::default() };
     }
     if session.settings.deploy.profile == Profile::Dev {
-        return Asked::default();
+        return AppStatus::default();
     }
     let deploy = &session.settings.deploy;
-    let application = Application {
+    let application = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
     };
     // Longer than its threshold nobody waits for it.
     let patience = Duration::from_secs(deploy.thresholds.latency.as_secs());
-    let alive = probe::ask_now(api, &application, "/alive", patience).await;
+    let alive = probe::probe_within(api, &application, "/alive", patience).await;
     let gauges = thresholds::measure(session, health, &application, &alive).await;
-    Asked { simulated: false, alive: Some(alive), gauges }
+    AppStatus { simulated: false, alive: Some(alive), gauges }
 }
 
 fn exit_code(verdict: &HealthVerdict) -> u8 {
@@ -159,12 +160,12 @@ fn verdict_words(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     }
 }
 
-fn text(session: &Session, seen: &Seen, streams: &Streams) -> String {
+fn text(session: &Session, seen: &StatusReport, streams: &Streams) -> String {
     let deploy = &session.settings.deploy;
     let (word, reasons) = verdict_words(&seen.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let place = format!("{} / {}", session.connection.choice.context, deploy.namespace);
-    let now = session.connection.api.wire().server_time();
+    let now = session.connection.api.traffic().server_time();
     let revision = seen.revision.as_ref().map_or_else(String::new, |revision| about(revision, now));
     let mut text = format!("{}  {word}{reasons}   {place}{revision}\n", deploy.name);
     for line in lines(seen) {
@@ -176,20 +177,20 @@ fn text(session: &Session, seen: &Seen, streams: &Streams) -> String {
     if seen.health.verdict == HealthVerdict::Absent {
         text += "  handsctl deploy makes it\n";
     }
-    streams.foreign(&text).into_owned()
+    streams.sanitized(&text).into_owned()
 }
 
 /// ` · revision 4, 2 h ago by ana@laptop`, and what came of it where that is not good.
 fn about(revision: &Revision, now: Timestamp) -> String {
     let age = revision.created.map_or_else(String::new, |created| format!(", {} ago", age(created, now)));
-    let outcome = match revision.outcome {
-        Outcome::Good => String::new(),
+    let outcome = match revision.result {
+        RevisionResult::Good => String::new(),
         other => format!(" ({})", other.word()),
     };
     format!(" · revision {}{outcome}{age} by {}", revision.number, revision.by)
 }
 
-fn lines(seen: &Seen) -> Vec<String> {
+fn lines(seen: &StatusReport) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &seen.health.components {
         let digest =
@@ -219,14 +220,14 @@ fn lines(seen: &Seen) -> Vec<String> {
             alive(seen)
         ));
     }
-    let (known, unknown): (Vec<&Gauge>, Vec<&Gauge>) =
-        seen.gauges.iter().partition(|gauge| !matches!(gauge.measured, Measured::Unknown(_)));
-    let words = |gauge: &&Gauge| format!("{} {}", gauge.name, gauge.figure());
+    let (known, unknown): (Vec<&Metric>, Vec<&Metric>) =
+        seen.gauges.iter().partition(|gauge| !matches!(gauge.reading, Reading::Unknown(_)));
+    let words = |gauge: &&Metric| format!("{} {}", gauge.name, gauge.value());
     if !known.is_empty() {
         lines.push(format!("{:<9}  {}", "measured", known.iter().map(words).collect::<Vec<_>>().join(", ")));
     }
     if !unknown.is_empty() {
-        let words = |gauge: &&Gauge| format!("{} ({})", gauge.name, gauge.figure());
+        let words = |gauge: &&Metric| format!("{} ({})", gauge.name, gauge.value());
         let list = unknown.iter().map(words).collect::<Vec<_>>().join(", ");
         lines.push(format!("{:<9}  {list}", "unmeasured"));
     }
@@ -243,25 +244,25 @@ fn lines(seen: &Seen) -> Vec<String> {
     lines
 }
 
-fn alive(seen: &Seen) -> String {
+fn alive(seen: &StatusReport) -> String {
     match &seen.alive {
-        Some(Answer::Alive { status, took }) => format!("   /alive {status} in {} ms", took.as_millis()),
-        Some(Answer::Dead(why)) => format!("   /alive does not answer: {why}"),
-        Some(Answer::Unasked(why)) => format!("   /alive not asked: {why}"),
+        Some(ProbeResult::Alive { status, took }) => format!("   /alive {status} in {} ms", took.as_millis()),
+        Some(ProbeResult::Unreachable(why)) => format!("   /alive does not answer: {why}"),
+        Some(ProbeResult::Forbidden(why)) => format!("   /alive not asked: {why}"),
         None => String::new(),
     }
 }
 
-fn gauge(gauge: &Gauge) -> Value {
-    let (figure, unit, why) = match &gauge.measured {
-        Measured::Percent(percent) => (json!(percent), "percent", None),
-        Measured::Milliseconds(took) => (json!(took), "milliseconds", None),
-        Measured::Unknown(why) => (Value::Null, "unknown", Some(why)),
+fn gauge(gauge: &Metric) -> Value {
+    let (figure, unit, why) = match &gauge.reading {
+        Reading::Percent(percent) => (json!(percent), "percent", None),
+        Reading::Milliseconds(took) => (json!(took), "milliseconds", None),
+        Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
     };
     json!({ "name": gauge.name, "value": figure, "unit": unit, "why": why, "bad": gauge.is_bad() })
 }
 
-fn value(session: &Session, seen: &Seen) -> Value {
+fn value(session: &Session, seen: &StatusReport) -> Value {
     let deploy = &session.settings.deploy;
     let (word, reasons) = verdict_words(&seen.health.verdict);
     let components: Vec<Value> = seen
@@ -304,16 +305,16 @@ fn value(session: &Session, seen: &Seen) -> Value {
         })
         .collect();
     let alive = match &seen.alive {
-        Some(Answer::Alive { took, .. }) => json!({ "answers": true, "milliseconds": took.as_millis() }),
-        Some(Answer::Dead(why)) => json!({ "answers": false, "why": why }),
-        Some(Answer::Unasked(why)) => json!({ "answers": null, "why": why }),
+        Some(ProbeResult::Alive { took, .. }) => json!({ "answers": true, "milliseconds": took.as_millis() }),
+        Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
+        Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
         None => Value::Null,
     };
     json!({
         "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
         "context": session.connection.choice.context, "simulated": seen.simulated, "components": components,
         "revision": seen.revision.as_ref().map(|revision| json!({
-            "number": revision.number, "result": revision.outcome.word(), "by": revision.by,
+            "number": revision.number, "result": revision.result.word(), "by": revision.by,
             "created": revision.created.map(|created| created.to_string()),
         })),
         "gauges": seen.gauges.iter().map(gauge).collect::<Vec<_>>(),

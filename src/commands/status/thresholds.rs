@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::cluster::app::client::Application;
+use crate::cluster::app::client::AppClient;
 use crate::cluster::app::metrics;
-use crate::cluster::app::probe::Answer;
-use crate::cluster::app::url_probe::{self, Door, Opened};
+use crate::cluster::app::probe::ProbeResult;
+use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::session::cluster_session::Session;
-use crate::session::exposure::{self, Place};
+use crate::session::exposure::{self, Exposure};
 use crate::settings::format::Quantity;
-use crate::status::{Bound, Component, Gauge, Health, Measured};
+use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold};
 
 /// How often the URL is asked for its share of answers.
 const ASKED: usize = 5;
@@ -20,18 +20,18 @@ const ASKED: usize = 5;
 pub(crate) async fn measure(
     session: &Session,
     health: &Health,
-    application: &Application,
-    alive: &Answer,
-) -> Vec<Gauge> {
+    application: &AppClient,
+    alive: &ProbeResult,
+) -> Vec<Metric> {
     let api = &session.connection.api;
     let bounds = &session.settings.deploy.thresholds;
     let patience = Duration::from_secs(bounds.latency.as_secs());
     let set = session.set();
     let (used, disk, ingress) = tokio::join!(
-        within(patience, metrics::of_pods(api, &set)),
+        within(patience, metrics::get_pod_usage(api, &set)),
         within(patience, async {
             answering(alive)?;
-            metrics::of_disk(api, application).await
+            metrics::get_disk_usage(api, application).await
         }),
         within(patience, async {
             answering(alive)?;
@@ -39,30 +39,31 @@ pub(crate) async fn measure(
         }),
     );
     let limits = &session.settings.deploy.resources.limits;
-    let share = |of: fn(&metrics::Use) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
-        (Err(why), _) => Measured::Unknown(why.clone()),
-        (Ok(_), None) => Measured::Unknown(none.to_owned()),
-        (Ok(used), Some(limit)) => Measured::Percent(percent(of(used), limit.nanos())),
-    };
-    let gauge = |name, measured, bound| Gauge { name, measured, bound };
+    let share =
+        |of: fn(&metrics::PodUsage) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
+            (Err(why), _) => Reading::Unknown(why.clone()),
+            (Ok(_), None) => Reading::Unknown(none.to_owned()),
+            (Ok(used), Some(limit)) => Reading::Percent(percent(of(used), limit.nanos())),
+        };
+    let gauge = |name, measured, bound| Metric { name, reading: measured, bound };
     vec![
         gauge(
             "cpu",
             share(|used| used.cpu, limits.cpu.as_ref(), "no limit is set"),
-            Bound::AtMost(bounds.cpu),
+            Threshold::AtMost(bounds.cpu),
         ),
         gauge(
             "memory",
             share(|used| used.memory, limits.memory.as_ref(), "no limit is set"),
-            Bound::AtMost(bounds.memory),
+            Threshold::AtMost(bounds.memory),
         ),
-        gauge("disk", disk.map_or_else(Measured::Unknown, Measured::Percent), Bound::AtMost(bounds.disk)),
-        gauge("ready", ready(health), Bound::AtLeast(bounds.ready)),
-        gauge("latency", latency(alive), Bound::Within(bounds.latency.as_secs() * 1000)),
+        gauge("disk", disk.map_or_else(Reading::Unknown, Reading::Percent), Threshold::AtMost(bounds.disk)),
+        gauge("ready", ready(health), Threshold::AtLeast(bounds.ready)),
+        gauge("latency", latency(alive), Threshold::Within(bounds.latency.as_secs() * 1000)),
         gauge(
             "ingress",
-            ingress.map_or_else(Measured::Unknown, Measured::Percent),
-            Bound::AtLeast(bounds.ingress),
+            ingress.map_or_else(Reading::Unknown, Reading::Percent),
+            Threshold::AtLeast(bounds.ingress),
         ),
     ]
 }
@@ -73,28 +74,28 @@ fn percent(part: i128, whole: i128) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
 }
 
-fn ready(health: &Health) -> Measured {
-    let sum = |of: fn(&Component) -> u32| health.components.iter().map(of).sum::<u32>();
+fn ready(health: &Health) -> Reading {
+    let sum = |of: fn(&ComponentHealth) -> u32| health.components.iter().map(of).sum::<u32>();
     let (ready, desired) = (sum(|one| one.ready), sum(|one| one.desired));
     if desired == 0 {
-        return Measured::Unknown("no pod is wanted".to_owned());
+        return Reading::Unknown("no pod is wanted".to_owned());
     }
-    Measured::Percent(percent(ready.into(), desired.into()))
+    Reading::Percent(percent(ready.into(), desired.into()))
 }
 
-fn latency(alive: &Answer) -> Measured {
+fn latency(alive: &ProbeResult) -> Reading {
     match alive {
-        Answer::Alive { took, .. } => {
-            Measured::Milliseconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+        ProbeResult::Alive { took, .. } => {
+            Reading::Milliseconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
         }
-        Answer::Dead(why) | Answer::Unasked(why) => Measured::Unknown(why.clone()),
+        ProbeResult::Unreachable(why) | ProbeResult::Forbidden(why) => Reading::Unknown(why.clone()),
     }
 }
 
-fn answering(alive: &Answer) -> Result<(), String> {
+fn answering(alive: &ProbeResult) -> Result<(), String> {
     match alive {
-        Answer::Dead(_) => Err("/alive does not answer".to_owned()),
-        Answer::Alive { .. } | Answer::Unasked(_) => Ok(()),
+        ProbeResult::Unreachable(_) => Err("/alive does not answer".to_owned()),
+        ProbeResult::Alive { .. } | ProbeResult::Forbidden(_) => Ok(()),
     }
 }
 
@@ -109,7 +110,7 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Str
 /// # Errors
 /// Why it is not known.
 async fn ingress(session: &Session) -> Result<f64, String> {
-    let Place::Door { door, ours } = exposure::of(&session.settings, session.local) else {
+    let Exposure::Url { door, ours } = exposure::for_settings(&session.settings, session.local) else {
         return Err("there is no URL".to_owned());
     };
     let answers = answers(&door).await;
@@ -119,7 +120,7 @@ async fn ingress(session: &Session) -> Result<f64, String> {
     Ok(percent(answers as i128, ASKED as i128))
 }
 
-async fn answers(door: &Door) -> usize {
-    let asked = join_all((0..ASKED).map(|_| url_probe::ask(door, Duration::ZERO))).await;
-    asked.iter().filter(|opened| matches!(opened, Opened::Answers { .. })).count()
+async fn answers(door: &ProbeTarget) -> usize {
+    let asked = join_all((0..ASKED).map(|_| url_probe::probe_url(door, Duration::ZERO))).await;
+    asked.iter().filter(|opened| matches!(opened, ProbeResponse::Answers { .. })).count()
 }

@@ -17,7 +17,7 @@ const ANSWERED_ONLY: [&str; 4] =
 
 /// What the configuration says of the application's settings; the key itself is not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seed {
+pub struct DesiredAppSettings {
     /// When they are given.
     pub when: SeedSettings,
     /// `[llm] model`.
@@ -39,29 +39,29 @@ pub enum Decision {
         model: Option<String>,
     },
     /// Give it these settings, with the key added.
-    Give {
+    Post {
         /// Without the key.
         settings: Value,
         /// The model in them.
         model: Option<String>,
     },
     /// It has no settings, and gets none.
-    Lack(Lack),
+    Missing(Missing),
 }
 
 /// Why it gets none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
+pub enum Missing {
     /// The configuration has no key.
     NoKey,
     /// `seed_settings = "never"`.
     Never,
 }
 
-impl Seed {
+impl DesiredAppSettings {
     /// What these settings say.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub fn from_settings(settings: &Settings) -> Self {
         let llm = &settings.openhands.llm.options;
         let agent = settings.openhands.core.default_agent.clone();
         Self {
@@ -81,11 +81,11 @@ impl Seed {
             (SeedSettings::Always, _, Some(_)) | (SeedSettings::IfMissing, None, Some(_)) => {
                 let settings = self.settings(current);
                 let model = settings["llm_model"].as_str().map(str::to_owned);
-                Decision::Give { settings, model }
+                Decision::Post { settings, model }
             }
             (_, Some(_), _) => Decision::Keep { model: used },
-            (SeedSettings::Never, None, _) => Decision::Lack(Lack::Never),
-            (_, None, None) => Decision::Lack(Lack::NoKey),
+            (SeedSettings::Never, None, _) => Decision::Missing(Missing::Never),
+            (_, None, None) => Decision::Missing(Missing::NoKey),
         }
     }
 
@@ -117,8 +117,8 @@ mod tests {
     use super::*;
     use crate::settings::secrets::value::Redacted;
 
-    fn seed(when: SeedSettings, key: bool) -> Seed {
-        Seed {
+    fn seed(when: SeedSettings, key: bool) -> DesiredAppSettings {
+        DesiredAppSettings {
             when,
             model: Some("m".into()),
             base_url: None,
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn an_application_without_settings_is_given_them_where_there_is_a_key() {
         let fresh = json!({ "agent": "CodeActAgent", "language": "en", "llm_model": "m" });
-        let given = Decision::Give { settings: fresh, model: Some("m".into()) };
+        let given = Decision::Post { settings: fresh, model: Some("m".into()) };
         assert_eq!(seed(SeedSettings::IfMissing, true).decide(None), given);
         assert_eq!(seed(SeedSettings::Always, true).decide(None), given);
-        assert_eq!(seed(SeedSettings::IfMissing, false).decide(None), Decision::Lack(Lack::NoKey));
-        assert_eq!(seed(SeedSettings::Never, true).decide(None), Decision::Lack(Lack::Never));
+        assert_eq!(seed(SeedSettings::IfMissing, false).decide(None), Decision::Missing(Missing::NoKey));
+        assert_eq!(seed(SeedSettings::Never, true).decide(None), Decision::Missing(Missing::Never));
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(seed(SeedSettings::IfMissing, true).decide(Some(&current)), keep);
         assert_eq!(seed(SeedSettings::Always, false).decide(Some(&current)), keep);
         assert_eq!(seed(SeedSettings::Never, true).decide(Some(&current)), keep);
-        let Decision::Give { settings, model } = seed(SeedSettings::Always, true).decide(Some(&current))
+        let Decision::Post { settings, model } = seed(SeedSettings::Always, true).decide(Some(&current))
         else {
             panic!("not given")
         };

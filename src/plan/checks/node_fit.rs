@@ -7,12 +7,12 @@ use crate::settings::Settings;
 
 /// What a pod says of the nodes that it may run on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Placement {
+pub struct NodeFit {
     selector: Vec<(String, String)>,
     tolerations: Vec<Value>,
 }
 
-impl Placement {
+impl NodeFit {
     /// What the application's sandboxes say: `[kubernetes]`.
     #[must_use]
     pub fn of_sandboxes(settings: &Settings) -> Self {
@@ -90,27 +90,27 @@ mod tests {
     fn a_taint_keeps_away_who_does_not_tolerate_it() {
         let mut tainted = node();
         tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
-        assert_eq!(Placement::default().refusal(&tainted).as_deref(), Some("tainted gpu"));
+        assert_eq!(NodeFit::default().refusal(&tainted).as_deref(), Some("tainted gpu"));
         for toleration in [json!({ "key": "gpu", "value": "yes" }), json!({ "operator": "Exists" })] {
-            let tolerant = Placement { tolerations: vec![toleration], ..Placement::default() };
+            let tolerant = NodeFit { tolerations: vec![toleration], ..NodeFit::default() };
             assert_eq!(tolerant.refusal(&tainted), None);
         }
         let other = json!({ "key": "gpu", "value": "yes", "effect": "NoExecute" });
-        let other = Placement { tolerations: vec![other], ..Placement::default() };
+        let other = NodeFit { tolerations: vec![other], ..NodeFit::default() };
         assert_eq!(other.refusal(&tainted).as_deref(), Some("tainted gpu"));
         tainted["spec"]["taints"][0]["effect"] = json!("PreferNoSchedule");
-        assert_eq!(Placement::default().refusal(&tainted), None);
+        assert_eq!(NodeFit::default().refusal(&tainted), None);
     }
 
     #[test]
     fn cordoned_unready_and_other_nodes_do_not_take_it() {
         let mut cordoned = node();
         cordoned["spec"]["unschedulable"] = json!(true);
-        assert_eq!(Placement::default().refusal(&cordoned).as_deref(), Some("cordoned"));
+        assert_eq!(NodeFit::default().refusal(&cordoned).as_deref(), Some("cordoned"));
         let mut unready = node();
         unready["status"]["conditions"][0]["status"] = json!("Unknown");
-        assert_eq!(Placement::default().refusal(&unready).as_deref(), Some("not ready"));
-        let elsewhere = Placement { selector: vec![("zone".into(), "b".into())], ..Placement::default() };
+        assert_eq!(NodeFit::default().refusal(&unready).as_deref(), Some("not ready"));
+        let elsewhere = NodeFit { selector: vec![("zone".into(), "b".into())], ..NodeFit::default() };
         assert_eq!(elsewhere.refusal(&node()).as_deref(), Some("not zone=b"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::node_fit::{Placement, is_simulated};
+use super::node_fit::{NodeFit, is_simulated};
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
@@ -14,39 +14,39 @@ const MOST_IMAGES: usize = 50;
 
 /// What every sandbox asks of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sandbox {
+pub struct SandboxPod {
     cpu: Quantity,
     memory: Quantity,
     image: Option<String>,
-    placement: Placement,
+    placement: NodeFit,
 }
 
 /// Room for sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Room {
+pub struct SandboxCapacity {
     /// How many more.
     pub sandboxes: u64,
     /// What each asks for: `250m cpu, 1Gi`.
     pub each: String,
 }
 
-impl Sandbox {
+impl SandboxPod {
     /// What `[kubernetes]` and `[sandbox]` say.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub fn from_settings(settings: &Settings) -> Self {
         let kubernetes = &settings.openhands.kubernetes;
         let image = settings.openhands.sandbox.runtime_container_image.as_ref();
         Self {
             cpu: kubernetes.resource_cpu_request.clone(),
             memory: kubernetes.resource_memory_request.clone(),
             image: image.map(|image| canonical(image.as_str())),
-            placement: Placement::of_sandboxes(settings),
+            placement: NodeFit::of_sandboxes(settings),
         }
     }
 
     /// How many more of these the scheduler would place. `pods`: those that have not ended, of every namespace.
     #[must_use]
-    pub fn room(&self, nodes: &[Value], pods: &[Value]) -> Room {
+    pub fn estimate(&self, nodes: &[Value], pods: &[Value]) -> SandboxCapacity {
         let mut taken: BTreeMap<&str, Taken> = BTreeMap::new();
         for pod in pods {
             if let Some(node) = pod["spec"]["nodeName"].as_str() {
@@ -58,7 +58,10 @@ impl Sandbox {
             self.fit(node, taken.get(name).copied().unwrap_or_default())
         };
         let sandboxes = nodes.iter().filter(|node| self.placement.refusal(node).is_none()).map(on).sum();
-        Room { sandboxes, each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()) }
+        SandboxCapacity {
+            sandboxes,
+            each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()),
+        }
     }
 
     /// The nodes that may run sandboxes and do not have their image, and of how many; nothing where no image is known,
@@ -159,12 +162,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn sandbox() -> Sandbox {
-        Sandbox {
+    fn sandbox() -> SandboxPod {
+        SandboxPod {
             cpu: Quantity::from_static("250m"),
             memory: Quantity::from_static("1Gi"),
             image: Some("docker.io/library/runtime:1".into()),
-            placement: Placement::default(),
+            placement: NodeFit::default(),
         }
     }
 
@@ -187,18 +190,18 @@ mod tests {
     #[test]
     fn what_is_left_on_each_node_decides() {
         let nodes = [node("a", "2"), node("b", "1")];
-        assert_eq!(sandbox().room(&nodes, &[]).sandboxes, 8 + 4);
-        assert_eq!(sandbox().room(&nodes, &[pod("a", "1100m", "0"), pod("b", "0", "900m")]).sandboxes, 3);
-        assert_eq!(sandbox().room(&nodes, &[]).each, "250m cpu, 1Gi");
-        let many = Sandbox { cpu: Quantity::from_static("1m"), ..sandbox() };
-        assert_eq!(many.room(&[node("a", "2")], &[]).sandboxes, 8, "memory is the limit");
+        assert_eq!(sandbox().estimate(&nodes, &[]).sandboxes, 8 + 4);
+        assert_eq!(sandbox().estimate(&nodes, &[pod("a", "1100m", "0"), pod("b", "0", "900m")]).sandboxes, 3);
+        assert_eq!(sandbox().estimate(&nodes, &[]).each, "250m cpu, 1Gi");
+        let many = SandboxPod { cpu: Quantity::from_static("1m"), ..sandbox() };
+        assert_eq!(many.estimate(&[node("a", "2")], &[]).sandboxes, 8, "memory is the limit");
     }
 
     #[test]
     fn nodes_that_take_no_sandbox_do_not_count() {
         let mut cordoned = node("a", "2");
         cordoned["spec"]["unschedulable"] = json!(true);
-        assert_eq!(sandbox().room(&[cordoned], &[]).sandboxes, 0);
+        assert_eq!(sandbox().estimate(&[cordoned], &[]).sandboxes, 0);
     }
 
     #[test]

@@ -9,18 +9,18 @@ use crate::settings::secrets::value::SecretSource;
 
 /// A Secret, and what it is named for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedSecret {
+pub struct SecretRef {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
     /// What it is for.
-    pub purpose: Purpose,
+    pub used_for: SecretUse,
 }
 
 /// What a Secret is named for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SecretUse {
     /// The application reads these keys of it.
     Keys(BTreeSet<String>),
     /// Images are pulled with it.
@@ -31,7 +31,7 @@ pub enum Purpose {
 
 /// Every Secret that the configuration names.
 #[must_use]
-pub fn wanted(settings: &Settings) -> Vec<WantedSecret> {
+pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
     let (deploy, sandbox) = (&settings.deploy, &settings.openhands.kubernetes);
     let (own, runtime) = (deploy.namespace.as_str(), settings.runtime_namespace());
     let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -40,39 +40,39 @@ pub fn wanted(settings: &Settings) -> Vec<WantedSecret> {
             keys.entry(secret).or_default().insert(key.clone());
         }
     }
-    let one = |namespace: &str, name: &str, purpose: Purpose| WantedSecret {
+    let one = |namespace: &str, name: &str, purpose: SecretUse| SecretRef {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        purpose,
+        used_for: purpose,
     };
-    let mut all: Vec<WantedSecret> =
-        keys.into_iter().map(|(name, keys)| one(own, name, Purpose::Keys(keys))).collect();
-    all.extend(deploy.image_pull_secrets.iter().map(|name| one(own, name.as_str(), Purpose::Pull)));
-    all.extend(deploy.tls_secret.iter().map(|name| one(own, name.as_str(), Purpose::Certificate)));
-    all.extend(sandbox.image_pull_secret.iter().map(|name| one(runtime, name.as_str(), Purpose::Pull)));
+    let mut all: Vec<SecretRef> =
+        keys.into_iter().map(|(name, keys)| one(own, name, SecretUse::Keys(keys))).collect();
+    all.extend(deploy.image_pull_secrets.iter().map(|name| one(own, name.as_str(), SecretUse::Pull)));
+    all.extend(deploy.tls_secret.iter().map(|name| one(own, name.as_str(), SecretUse::Certificate)));
+    all.extend(sandbox.image_pull_secret.iter().map(|name| one(runtime, name.as_str(), SecretUse::Pull)));
     all.extend(
-        sandbox.ingress_tls_secret.iter().map(|name| one(runtime, name.as_str(), Purpose::Certificate)),
+        sandbox.ingress_tls_secret.iter().map(|name| one(runtime, name.as_str(), SecretUse::Certificate)),
     );
     all
 }
 
-impl WantedSecret {
+impl SecretRef {
     /// What is wrong with it, and what follows; None where it will do. `found` is the Secret, where there is one.
     #[must_use]
-    pub fn fault(&self, found: Option<&Value>) -> Option<String> {
+    pub fn mistake(&self, found: Option<&Value>) -> Option<String> {
         let which = format!("secret/{} in namespace {}", self.name, self.namespace);
         let Some(found) = found else {
-            let what = match self.purpose {
-                Purpose::Keys(_) => "the pod will wait for it",
-                Purpose::Pull => "images are pulled without it",
-                Purpose::Certificate => "https is served with another certificate, or not at all",
+            let what = match self.used_for {
+                SecretUse::Keys(_) => "the pod will wait for it",
+                SecretUse::Pull => "images are pulled without it",
+                SecretUse::Certificate => "https is served with another certificate, or not at all",
             };
             return Some(format!("{which} does not exist; {what}"));
         };
         let kind = found["type"].as_str().unwrap_or_default();
         let lacks = |key: &str| found["data"][key].is_null();
-        match &self.purpose {
-            Purpose::Keys(keys) => {
+        match &self.used_for {
+            SecretUse::Keys(keys) => {
                 let missing: Vec<&str> = keys.iter().map(String::as_str).filter(|key| lacks(key)).collect();
                 let there = found["data"].as_object().into_iter().flatten();
                 let there: Vec<&str> = there.map(|(key, _)| key.as_str()).collect();
@@ -84,7 +84,7 @@ impl WantedSecret {
                     )
                 })
             }
-            Purpose::Pull => {
+            SecretUse::Pull => {
                 let right = match kind {
                     "kubernetes.io/dockerconfigjson" => !lacks(".dockerconfigjson"),
                     "kubernetes.io/dockercfg" => !lacks(".dockercfg"),
@@ -96,7 +96,7 @@ impl WantedSecret {
                     )
                 })
             }
-            Purpose::Certificate => {
+            SecretUse::Certificate => {
                 let right = kind == "kubernetes.io/tls" && !lacks("tls.crt") && !lacks("tls.key");
                 (!right).then(|| {
                     format!(
@@ -113,26 +113,26 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn secret(purpose: Purpose) -> WantedSecret {
-        WantedSecret { namespace: "n".into(), name: "s".into(), purpose }
+    fn secret(purpose: SecretUse) -> SecretRef {
+        SecretRef { namespace: "n".into(), name: "s".into(), used_for: purpose }
     }
 
     #[test]
     fn keys_types_and_absence() {
-        let keys = secret(Purpose::Keys(["a".to_owned(), "b".to_owned()].into()));
-        assert_eq!(keys.fault(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
-        assert!(keys.fault(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
-        assert!(keys.fault(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
-        assert!(keys.fault(None).unwrap().contains("does not exist"));
+        let keys = secret(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
+        assert_eq!(keys.mistake(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
+        assert!(keys.mistake(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
+        assert!(keys.mistake(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
+        assert!(keys.mistake(None).unwrap().contains("does not exist"));
 
-        let pull = secret(Purpose::Pull);
+        let pull = secret(SecretUse::Pull);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });
-        assert_eq!(pull.fault(Some(&config)), None);
-        assert!(pull.fault(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
+        assert_eq!(pull.mistake(Some(&config)), None);
+        assert!(pull.mistake(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
 
-        let certificate = secret(Purpose::Certificate);
+        let certificate = secret(SecretUse::Certificate);
         let tls = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": "", "tls.key": "" } });
-        assert_eq!(certificate.fault(Some(&tls)), None);
-        assert!(certificate.fault(Some(&config)).unwrap().contains("tls.key"));
+        assert_eq!(certificate.mistake(Some(&tls)), None);
+        assert!(certificate.mistake(Some(&config)).unwrap().contains("tls.key"));
     }
 }

@@ -8,7 +8,7 @@ use crate::settings::format::ImageRef;
 
 /// Another release than the one that is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct VersionChange {
     from: AppVersion,
     to: AppVersion,
     details: Vec<String>,
@@ -16,7 +16,7 @@ pub struct Change {
 
 /// A Deployment and the configuration that it mounts, live or planned.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
+pub struct Deployed<'a> {
     /// The Deployment.
     pub deployment: &'a Value,
     /// Its `ConfigMap`.
@@ -25,7 +25,7 @@ pub struct Side<'a> {
 
 /// None where the release stays, or a tag does not say which it is.
 #[must_use]
-pub fn change(live: Side<'_>, planned: Side<'_>) -> Option<Change> {
+pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange> {
     let (before, after) = (image(live.deployment)?, image(planned.deployment)?);
     let (from, to) = (AppVersion::of(&before), AppVersion::of(&after));
     if from.assumed || to.assumed || (from.major, from.minor) == (to.major, to.minor) {
@@ -36,10 +36,10 @@ pub fn change(live: Side<'_>, planned: Side<'_>) -> Option<Change> {
         moved("the sandboxes' image", runtime_image(live), runtime_image(planned)),
         moved("OH_PERSISTENCE_DIR", persistence(live), persistence(planned)),
     ];
-    Some(Change { from, to, details: details.into_iter().flatten().collect() })
+    Some(VersionChange { from, to, details: details.into_iter().flatten().collect() })
 }
 
-impl Change {
+impl VersionChange {
     /// Whether the release becomes an older one.
     #[must_use]
     pub fn is_downgrade(&self) -> bool {
@@ -48,7 +48,7 @@ impl Change {
 
     /// One sentence.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn sentence(&self) -> String {
         let Self { from, to, details } = self;
         let mut parts = vec![if self.is_downgrade() {
             format!(
@@ -71,7 +71,7 @@ fn registry(image: &str) -> Option<String> {
     image.rsplit_once('/').map(|(registry, _)| registry.to_owned())
 }
 
-fn runtime_image(side: Side<'_>) -> Option<String> {
+fn runtime_image(side: Deployed<'_>) -> Option<String> {
     let files = side.configuration?["data"].as_object()?;
     files.values().filter_map(Value::as_str).find_map(|text| {
         let file: toml::Table = text.parse().ok()?;
@@ -80,7 +80,7 @@ fn runtime_image(side: Side<'_>) -> Option<String> {
 }
 
 /// Where the application keeps its database; 0.60 and later have one.
-fn persistence(side: Side<'_>) -> Option<String> {
+fn persistence(side: Deployed<'_>) -> Option<String> {
     let containers = side.deployment["spec"]["template"]["spec"]["containers"].as_array()?;
     let mut variables = containers.first()?["env"].as_array()?.iter();
     let variable = variables.find(|variable| variable["name"] == "OH_PERSISTENCE_DIR")?;
@@ -116,11 +116,11 @@ mod tests {
             let (deployment, configuration): &(Value, Value) = pair;
             change_side(deployment, configuration)
         };
-        change(of(before), of(after)).map(|change| (change.is_downgrade(), change.words()))
+        detect(of(before), of(after)).map(|change| (change.is_downgrade(), change.sentence()))
     }
 
-    fn change_side<'a>(deployment: &'a Value, configuration: &'a Value) -> Side<'a> {
-        Side { deployment, configuration: Some(configuration) }
+    fn change_side<'a>(deployment: &'a Value, configuration: &'a Value) -> Deployed<'a> {
+        Deployed { deployment, configuration: Some(configuration) }
     }
 
     #[test]

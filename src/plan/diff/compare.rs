@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::difference::{Difference, Outcome};
+use super::difference::{DiffOutcome, Difference};
 use super::field_change::Comparison;
 use super::field_owners::Owners;
 use super::mask::Mask;
 use super::noise::without_noise;
 use super::{effect, predict};
 use crate::object::{ObjectId, references};
-use crate::plan::inventory::members::Live;
-use crate::plan::inventory::prune::{Fate, Leftover};
+use crate::plan::inventory::members::Members;
+use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
 
 /// A member that is not there. `answer` is what the server's dry run made of it, where it was asked; `predecessor` is
 /// the configuration that this one takes the place of: its name carries its content, so that a change makes a new
@@ -23,12 +23,12 @@ pub fn created(
     predecessor: Option<&Value>,
     mask: &Mask,
 ) -> Difference {
-    let mut difference = Difference::new(id.clone(), Outcome::Created);
+    let mut difference = Difference::new(id.clone(), DiffOutcome::Created);
     let comparison = Comparison { kind: &id.kind, manifest, owners: Owners::none(), mask };
     if matches!(id.kind.as_str(), "Secret" | "ConfigMap") {
-        difference.hunks = comparison.content(predecessor);
+        difference.fields = comparison.content(predecessor);
     }
-    difference.hunks.extend(answer.map_or_else(Vec::new, |answer| comparison.of_the_server(answer)));
+    difference.fields.extend(answer.map_or_else(Vec::new, |answer| comparison.of_the_server(answer)));
     difference
 }
 
@@ -50,18 +50,18 @@ pub fn changed(
     let comparison = Comparison { kind: &id.kind, manifest: &wanted, owners, mask };
     let hunks = comparison.between(&before, &after);
     let effects = effect::of(id, live, &after, &hunks);
-    let outcome = if hunks.is_empty() { Outcome::Unchanged } else { Outcome::Changed };
-    Difference { id: id.clone(), outcome, hunks, effects, unverified: None }
+    let outcome = if hunks.is_empty() { DiffOutcome::Unchanged } else { DiffOutcome::Changed };
+    Difference { id: id.clone(), outcome, fields: hunks, effects, unverified: None }
 }
 
 /// The configuration that a Deployment refers to now, and that this one would take the place of: of the same name but
 /// for the hash at its end.
 #[must_use]
-pub fn predecessor<'a>(id: &ObjectId, live: &'a Live) -> Option<&'a Value> {
+pub fn predecessor<'a>(id: &ObjectId, live: &'a Members) -> Option<&'a Value> {
     let stem = stem(&id.name)?;
     let mut referred = std::collections::BTreeSet::new();
     for (_, deployment) in live.iter().filter(|(id, _)| id.kind == "Deployment") {
-        references::collect(&deployment["spec"]["template"], &mut referred);
+        references::collect_strings(&deployment["spec"]["template"], &mut referred);
     }
     let is_it = |other: &ObjectId| {
         (&other.kind, &other.group, &other.namespace) == (&id.kind, &id.group, &id.namespace)
@@ -79,12 +79,12 @@ fn stem(name: &str) -> Option<&str> {
 
 /// An object that is no longer planned; None where it stays as long as somebody refers to it.
 #[must_use]
-pub fn leftover(leftover: &Leftover) -> Option<Difference> {
-    let outcome = match &leftover.fate {
-        Fate::Pruned => Outcome::Deleted { data_loss: false },
-        Fate::PrunedWithData => Outcome::Deleted { data_loss: true },
-        Fate::Kept(why) => Outcome::Kept(why.clone()),
-        Fate::InUse => return None,
+pub fn leftover(leftover: &PruneCandidate) -> Option<Difference> {
+    let outcome = match &leftover.decision {
+        PruneDecision::Delete => DiffOutcome::Deleted { data_loss: false },
+        PruneDecision::DeleteWithData => DiffOutcome::Deleted { data_loss: true },
+        PruneDecision::Keep(why) => DiffOutcome::Kept(why.clone()),
+        PruneDecision::InUse => return None,
     };
     Some(Difference::new(leftover.id.clone(), outcome))
 }

@@ -1,7 +1,7 @@
 //! What a deploy would change about one object.
 
 use super::effect::Effect;
-use super::field_change::Hunk;
+use super::field_change::FieldChange;
 use crate::error::Error;
 use crate::object::ObjectId;
 
@@ -11,9 +11,9 @@ pub struct Difference {
     /// Which.
     pub id: ObjectId,
     /// What would become of it.
-    pub outcome: Outcome,
+    pub outcome: DiffOutcome,
     /// The fields that differ.
-    pub hunks: Vec<Hunk>,
+    pub fields: Vec<FieldChange>,
     /// What follows from it.
     pub effects: Vec<Effect>,
     /// Why the server's word is missing; None where it was asked or need not be.
@@ -23,8 +23,8 @@ pub struct Difference {
 impl Difference {
     /// An object without anything more to say of it.
     #[must_use]
-    pub fn new(id: ObjectId, outcome: Outcome) -> Self {
-        Self { id, outcome, hunks: Vec::new(), effects: Vec::new(), unverified: None }
+    pub fn new(id: ObjectId, outcome: DiffOutcome) -> Self {
+        Self { id, outcome, fields: Vec::new(), effects: Vec::new(), unverified: None }
     }
 
     /// The same, without the server's word.
@@ -55,7 +55,7 @@ impl Compared {
     /// An object of which only the refusal is known.
     #[must_use]
     pub fn unknown(id: ObjectId, refused: Error) -> Self {
-        Self { difference: Difference::new(id, Outcome::Unknown), refused: Some(refused) }
+        Self { difference: Difference::new(id, DiffOutcome::Unknown), refused: Some(refused) }
     }
 }
 
@@ -67,7 +67,7 @@ impl From<Difference> for Compared {
 
 /// What a deploy would do with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DiffOutcome {
     /// It is not there, and would be made.
     Created,
     /// Some of its fields would be others.
@@ -85,23 +85,23 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl DiffOutcome {
     /// The word for people and programs.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Outcome::Created => "created",
-            Outcome::Changed => "changed",
-            Outcome::Deleted { .. } => "deleted",
-            Outcome::Kept(_) => "kept",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Unknown => "unknown",
+            DiffOutcome::Created => "created",
+            DiffOutcome::Changed => "changed",
+            DiffOutcome::Deleted { .. } => "deleted",
+            DiffOutcome::Kept(_) => "kept",
+            DiffOutcome::Unchanged => "unchanged",
+            DiffOutcome::Unknown => "unknown",
         }
     }
 
     /// Whether a deploy would change something.
     #[must_use]
     pub const fn is_difference(&self) -> bool {
-        matches!(self, Outcome::Created | Outcome::Changed | Outcome::Deleted { .. })
+        matches!(self, DiffOutcome::Created | DiffOutcome::Changed | DiffOutcome::Deleted { .. })
     }
 }

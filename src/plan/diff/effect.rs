@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::field_change::{Change, Hunk};
+use super::field_change::{Change, FieldChange};
 use crate::object::ObjectId;
 use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::settings::format::Quantity;
@@ -99,7 +99,7 @@ impl fmt::Display for Effect {
 }
 
 /// What follows from these hunks of an object that is there.
-pub(super) fn of(id: &ObjectId, live: &Value, after: &Value, hunks: &[Hunk]) -> Vec<Effect> {
+pub(super) fn of(id: &ObjectId, live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let mut effects = recreated(id, live, hunks);
     match id.kind.as_str() {
         "Deployment" | "StatefulSet" | "DaemonSet" => effects.extend(of_workload(live, after, hunks)),
@@ -114,7 +114,7 @@ pub(super) fn of(id: &ObjectId, live: &Value, after: &Value, hunks: &[Hunk]) -> 
     effects
 }
 
-fn of_workload(live: &Value, after: &Value, hunks: &[Hunk]) -> Vec<Effect> {
+fn of_workload(live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let mut effects = Vec::new();
     let mut parts: Vec<String> = Vec::new();
     for hunk in hunks.iter().filter(|hunk| hunk.path.is_under(&["spec", "template"])) {
@@ -140,7 +140,7 @@ fn of_workload(live: &Value, after: &Value, hunks: &[Hunk]) -> Vec<Effect> {
 }
 
 /// The part of a pod template, in a word.
-fn part(hunk: &Hunk) -> String {
+fn part(hunk: &FieldChange) -> String {
     let keys = hunk.path.keys();
     let word = match keys.get(2..).unwrap_or_default() {
         ["metadata", "annotations", key] => match key.strip_prefix(SECRET_VERSION_PREFIX) {
@@ -177,7 +177,7 @@ fn of_container(field: &str) -> &str {
 }
 
 /// Fields that the API server refuses to change, whatever they contain.
-fn recreated(id: &ObjectId, live: &Value, hunks: &[Hunk]) -> Vec<Effect> {
+fn recreated(id: &ObjectId, live: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let fields = hunks.iter().filter(|hunk| is_immutable(&id.kind, live, hunk));
     fields.map(|hunk| Effect::Recreate(hunk.path.to_string())).collect()
 }
@@ -193,7 +193,7 @@ const STATEFUL_SET_MAY: &[&str] = &[
     "revisionHistoryLimit",
 ];
 
-fn is_immutable(kind: &str, live: &Value, hunk: &Hunk) -> bool {
+fn is_immutable(kind: &str, live: &Value, hunk: &FieldChange) -> bool {
     let path = &hunk.path;
     let keys = path.keys();
     match kind {
@@ -234,8 +234,8 @@ fn of_claim(live: &Value, after: &Value) -> Option<Effect> {
     }
 }
 
-fn of_service(hunks: &[Hunk]) -> Vec<Effect> {
-    let words = |hunk: &Hunk| {
+fn of_service(hunks: &[FieldChange]) -> Vec<Effect> {
+    let words = |hunk: &FieldChange| {
         let Change::Values { before, after } = &hunk.change else { return None };
         let (before, after) = (before.as_ref().map(plain), after.as_ref().map(plain));
         match (hunk.path.keys().as_slice(), before, after) {
@@ -257,8 +257,8 @@ fn of_service(hunks: &[Hunk]) -> Vec<Effect> {
     hunks.iter().filter_map(words).map(Effect::Clients).collect()
 }
 
-fn of_ingress(hunks: &[Hunk]) -> Vec<Effect> {
-    let words = |hunk: &Hunk| {
+fn of_ingress(hunks: &[FieldChange]) -> Vec<Effect> {
+    let words = |hunk: &FieldChange| {
         let Change::Values { before: Some(before), after: Some(after) } = &hunk.change else { return None };
         match hunk.path.keys().as_slice() {
             ["spec", "rules", "host"] => {

@@ -5,17 +5,17 @@ use serde_json::{Map, Value};
 use super::field_owners::{Manager, Owners};
 use super::list_keys;
 use super::mask::{self, Mask};
-use super::pointer::{Path, Step};
+use super::pointer::{FieldPointer, PointerStep};
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hunk {
+pub struct FieldChange {
     /// Where.
-    pub path: Path,
+    pub path: FieldPointer,
     /// From what to what.
     pub change: Change,
     /// Because of whom.
-    pub cause: Cause,
+    pub cause: ChangeCause,
 }
 
 /// From what to what.
@@ -60,7 +60,7 @@ impl Hidden {
 
 /// Because of whom a field differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum ChangeCause {
     /// The configuration asks for another value than is there. A field that somebody removed counts as this, too: the
     /// server does not remember who that was.
     You,
@@ -82,39 +82,40 @@ pub(super) struct Comparison<'a> {
 
 /// A field on the way through both versions.
 struct Field<'a> {
-    path: Path,
+    path: FieldPointer,
     /// What the manifest says of it.
     wanted: Option<&'a Value>,
     owners: Owners<'a>,
 }
 
 impl<'a> Field<'a> {
-    fn at(&self, step: &Step, wanted: Option<&'a Value>) -> Self {
+    fn at(&self, step: &PointerStep, wanted: Option<&'a Value>) -> Self {
         Self { path: self.path.then(step.clone()), wanted, owners: self.owners.at(step) }
     }
 
     fn key(&self, key: &str) -> Self {
-        self.at(&Step::Key(key.to_owned()), self.wanted.and_then(|wanted| wanted.get(key)))
+        self.at(&PointerStep::Key(key.to_owned()), self.wanted.and_then(|wanted| wanted.get(key)))
     }
 }
 
 impl Comparison<'_> {
     /// The fields that differ between what is there and what would be.
-    pub(super) fn between(&self, before: &Value, after: &Value) -> Vec<Hunk> {
-        let root = Field { path: Path::default(), wanted: Some(self.manifest), owners: self.owners.clone() };
+    pub(super) fn between(&self, before: &Value, after: &Value) -> Vec<FieldChange> {
+        let root =
+            Field { path: FieldPointer::default(), wanted: Some(self.manifest), owners: self.owners.clone() };
         let mut hunks = Vec::new();
         self.walk(&root, Some(before), Some(after), &mut hunks);
         hunks
     }
 
     /// What the server makes of a new object beside what it was asked for; defaults are left out.
-    pub(super) fn of_the_server(&self, answer: &Value) -> Vec<Hunk> {
+    pub(super) fn of_the_server(&self, answer: &Value) -> Vec<FieldChange> {
         let (asked, made) = (super::noise::without_noise(self.manifest), super::noise::without_noise(answer));
         self.between(&asked, &made)
     }
 
     /// The content of new configuration beside the one that it replaces.
-    pub(super) fn content(&self, predecessor: Option<&Value>) -> Vec<Hunk> {
+    pub(super) fn content(&self, predecessor: Option<&Value>) -> Vec<FieldChange> {
         let mut hunks = Vec::new();
         for part in ["data", "stringData", "binaryData"] {
             let (before, after) = (predecessor.and_then(|object| object.get(part)), self.manifest.get(part));
@@ -125,18 +126,26 @@ impl Comparison<'_> {
             all.sort();
             all.dedup();
             for key in all {
-                let path = Path::default().then(Step::Key(part.to_owned())).then(Step::Key(key.clone()));
+                let path = FieldPointer::default()
+                    .then(PointerStep::Key(part.to_owned()))
+                    .then(PointerStep::Key(key.clone()));
                 let of = |side: Option<&Value>| side.and_then(|map| map.get(&key)).cloned();
                 let change = self.change(&path, of(before), of(after));
                 if !matches!(&change, Change::Values { before, after } if before == after) {
-                    hunks.push(Hunk { path, change, cause: Cause::You });
+                    hunks.push(FieldChange { path, change, cause: ChangeCause::You });
                 }
             }
         }
         hunks
     }
 
-    fn walk(&self, field: &Field<'_>, before: Option<&Value>, after: Option<&Value>, hunks: &mut Vec<Hunk>) {
+    fn walk(
+        &self,
+        field: &Field<'_>,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        hunks: &mut Vec<FieldChange>,
+    ) {
         if before == after {
             return;
         }
@@ -163,7 +172,7 @@ impl Comparison<'_> {
         field: &Field<'_>,
         before: &Map<String, Value>,
         after: &Map<String, Value>,
-        hunks: &mut Vec<Hunk>,
+        hunks: &mut Vec<FieldChange>,
     ) {
         let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
         keys.sort();
@@ -173,7 +182,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn lists(&self, field: &Field<'_>, before: &[Value], after: &[Value], hunks: &mut Vec<Hunk>) {
+    fn lists(&self, field: &Field<'_>, before: &[Value], after: &[Value], hunks: &mut Vec<FieldChange>) {
         if let Some(keys) = list_keys::keys_of(field.path.last_key(), [before, after], &field.owners) {
             self.items(field, before, after, &keys, hunks);
             if !is_reordered(before, after, &keys) {
@@ -182,7 +191,7 @@ impl Comparison<'_> {
         } else if before.len() == after.len() && before.iter().chain(after).all(Value::is_object) {
             for (index, (before, after)) in before.iter().zip(after).enumerate() {
                 let wanted = field.wanted.and_then(|wanted| wanted.get(index));
-                self.walk(&field.at(&Step::Index(index), wanted), Some(before), Some(after), hunks);
+                self.walk(&field.at(&PointerStep::Index(index), wanted), Some(before), Some(after), hunks);
             }
             return;
         }
@@ -196,7 +205,7 @@ impl Comparison<'_> {
         before: &[Value],
         after: &[Value],
         keys: &[String],
-        hunks: &mut Vec<Hunk>,
+        hunks: &mut Vec<FieldChange>,
     ) {
         let asked = field.wanted.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let all = before.iter().chain(after).filter_map(|item| list_keys::key_of(item, keys));
@@ -206,14 +215,14 @@ impl Comparison<'_> {
                 continue;
             }
             let of = |list| list_keys::item(list, keys, &key);
-            let field = field.at(&Step::Item(key.clone()), list_keys::item(asked, keys, &key));
+            let field = field.at(&PointerStep::Item(key.clone()), list_keys::item(asked, keys, &key));
             self.walk(&field, of(before), of(after), hunks);
             seen.push(key);
         }
     }
 
     /// None for a default that the server fills in.
-    fn hunk(&self, field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<Hunk> {
+    fn hunk(&self, field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<FieldChange> {
         let cause = cause(field, before, after)?;
         let shown = match (before, after) {
             // What is new is shown as it was asked for, without the defaults below it.
@@ -224,10 +233,10 @@ impl Comparison<'_> {
             (before, after) => (before.cloned(), after.cloned()),
         };
         let change = self.change(&field.path, shown.0, shown.1);
-        Some(Hunk { path: field.path.clone(), change, cause })
+        Some(FieldChange { path: field.path.clone(), change, cause })
     }
 
-    fn change(&self, path: &Path, before: Option<Value>, after: Option<Value>) -> Change {
+    fn change(&self, path: &FieldPointer, before: Option<Value>, after: Option<Value>) -> Change {
         if mask::hides(self.kind, path) {
             return Change::Hidden(match (before, after) {
                 (None, _) => Hidden::New,
@@ -246,7 +255,7 @@ impl Comparison<'_> {
 }
 
 /// Maps that are shown key by key also where one side has none at all.
-fn is_opened(path: &Path) -> bool {
+fn is_opened(path: &FieldPointer) -> bool {
     matches!(path.last_key(), Some("labels" | "annotations" | "data" | "stringData" | "binaryData"))
 }
 
@@ -265,7 +274,7 @@ fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Va
     match value {
         Value::Object(map) => {
             let set = map.iter().filter_map(|(key, value)| {
-                let owners = owners.at(&Step::Key(key.clone()));
+                let owners = owners.at(&PointerStep::Key(key.clone()));
                 (!owners.is_nobody()).then(|| (key.clone(), set_by_somebody(value, Some(key), &owners)))
             });
             Value::Object(set.collect())
@@ -273,7 +282,7 @@ fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Va
         Value::Array(list) => match list_keys::keys_of(name, [list, &[]], owners) {
             Some(keys) => {
                 let part = |item: &Value| match list_keys::key_of(item, &keys) {
-                    Some(key) => set_by_somebody(item, None, &owners.at(&Step::Item(key))),
+                    Some(key) => set_by_somebody(item, None, &owners.at(&PointerStep::Item(key))),
                     None => item.clone(),
                 };
                 Value::Array(list.iter().map(part).collect())
@@ -285,21 +294,21 @@ fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Va
 }
 
 /// Whether it is a label or an annotation, of the object or of its pods.
-fn is_label(path: &Path) -> bool {
+fn is_label(path: &FieldPointer) -> bool {
     matches!(path.keys().as_slice(), [.., "metadata", "labels" | "annotations", _])
 }
 
 /// None for a default: a field that nobody asked for and that was not there. Defaults never add labels or items.
-fn cause(field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<Cause> {
+fn cause(field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<ChangeCause> {
     let ours = field.owners.ours();
     match (before, after, field.wanted) {
         (None, Some(_), None) if !field.path.is_item() && !is_label(&field.path) => None,
-        (_, _, None) if !ours => Some(Cause::Server),
-        (Some(_), None, Some(_)) => Some(Cause::Server),
+        (_, _, None) if !ours => Some(ChangeCause::Server),
+        (Some(_), None, Some(_)) => Some(ChangeCause::Server),
         (_, Some(after), Some(wanted)) if !agrees(after, wanted, field.path.last_key()) => {
-            Some(Cause::Server)
+            Some(ChangeCause::Server)
         }
-        _ => Some(field.owners.other().filter(|_| !ours).map_or(Cause::You, Cause::Drift)),
+        _ => Some(field.owners.other().filter(|_| !ours).map_or(ChangeCause::You, ChangeCause::Drift)),
     }
 }
 

@@ -4,15 +4,15 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::pointer::Step;
+use super::pointer::PointerStep;
 use crate::object::labels::MANAGER;
 
 /// The managers of one field of a live object.
 #[derive(Debug, Clone)]
-pub(super) struct Owners<'a>(Vec<Owner<'a>>);
+pub(super) struct Owners<'a>(Vec<DiffOwner<'a>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Owner<'a> {
+struct DiffOwner<'a> {
     entry: &'a Value,
     reach: Reach<'a>,
 }
@@ -40,7 +40,9 @@ impl<'a> Owners<'a> {
     pub(super) fn of(live: &'a Value) -> Self {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         Self(
-            entries.filter_map(|entry| Some(Owner { entry, reach: reach(entry.get("fieldsV1")?) })).collect(),
+            entries
+                .filter_map(|entry| Some(DiffOwner { entry, reach: reach(entry.get("fieldsV1")?) }))
+                .collect(),
         )
     }
 
@@ -50,19 +52,19 @@ impl<'a> Owners<'a> {
     }
 
     /// The managers of what lies a step further down.
-    pub(super) fn at(&self, step: &Step) -> Self {
+    pub(super) fn at(&self, step: &PointerStep) -> Self {
         Self(self.0.iter().filter_map(|owner| owner.at(step)).collect())
     }
 
     /// Whether we set it, or a part of it, with our last apply.
     pub(super) fn ours(&self) -> bool {
-        self.0.iter().any(Owner::is_ours)
+        self.0.iter().any(DiffOwner::is_ours)
     }
 
     /// The other manager who was here last; None where there is none.
     pub(super) fn other(&self) -> Option<Manager> {
         let others = self.0.iter().filter(|owner| !owner.is_ours());
-        let manager = |owner: &Owner<'_>| Manager {
+        let manager = |owner: &DiffOwner<'_>| Manager {
             name: owner.entry["manager"].as_str().unwrap_or("unknown").to_owned(),
             since: owner.entry["time"].as_str().and_then(|time| time.parse().ok()),
         };
@@ -88,21 +90,21 @@ impl<'a> Owners<'a> {
     }
 }
 
-impl Owner<'_> {
+impl DiffOwner<'_> {
     fn is_ours(&self) -> bool {
         self.entry["manager"] == MANAGER
             && self.entry["operation"] == "Apply"
             && self.entry["subresource"].is_null()
     }
 
-    fn at(&self, step: &Step) -> Option<Self> {
+    fn at(&self, step: &PointerStep) -> Option<Self> {
         let Reach::Within(fields) = self.reach else { return Some(*self) };
         let child = match step {
-            Step::Key(key) => fields.get(&format!("f:{key}")),
-            Step::Item(keys) => {
+            PointerStep::Key(key) => fields.get(&format!("f:{key}")),
+            PointerStep::Item(keys) => {
                 fields.iter().find(|(name, _)| item_of(name).as_ref() == Some(keys)).map(|(_, child)| child)
             }
-            Step::Index(_) => None,
+            PointerStep::Index(_) => None,
         };
         child.map(|child| Self { entry: self.entry, reach: reach(child) })
     }
@@ -140,8 +142,8 @@ mod tests {
         ] } })
     }
 
-    fn key(key: &str) -> Step {
-        Step::Key(key.to_owned())
+    fn key(key: &str) -> PointerStep {
+        PointerStep::Key(key.to_owned())
     }
 
     #[test]
@@ -161,8 +163,9 @@ mod tests {
         let live = live();
         let ports = Owners::of(&live).at(&key("spec")).at(&key("ports"));
         assert_eq!(ports.keys(), Some(vec!["port".to_owned(), "protocol".to_owned()]));
-        let item =
-            |port: u16| Step::Item(json!({ "port": port, "protocol": "TCP" }).as_object().unwrap().clone());
+        let item = |port: u16| {
+            PointerStep::Item(json!({ "port": port, "protocol": "TCP" }).as_object().unwrap().clone())
+        };
         assert!(ports.at(&item(80)).at(&key("name")).ours());
         assert!(!ports.at(&item(81)).ours());
     }

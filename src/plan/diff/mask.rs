@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::pointer::Path;
+use super::pointer::FieldPointer;
 
 /// What stands in the place of a copy.
 const HIDDEN: &str = "(hidden)";
@@ -71,7 +71,7 @@ impl Mask {
 }
 
 /// Whether a field of an object of this kind is a secret.
-pub(super) fn hides(kind: &str, path: &Path) -> bool {
+pub(super) fn hides(kind: &str, path: &FieldPointer) -> bool {
     kind == "Secret" && (path.is_under(&["data"]) || path.is_under(&["stringData"]))
 }
 

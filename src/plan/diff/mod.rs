@@ -23,12 +23,12 @@ mod pointer;
 mod predict;
 
 pub use compare::{changed, created, leftover, predecessor};
-pub use difference::{Compared, Difference, Outcome};
+pub use difference::{Compared, DiffOutcome, Difference};
 pub use effect::Effect;
-pub use field_change::{Cause, Change, Hidden, Hunk};
+pub use field_change::{Change, ChangeCause, FieldChange, Hidden};
 pub use field_owners::Manager;
 pub use mask::Mask;
-pub use pointer::Path;
+pub use pointer::FieldPointer;
 
 #[cfg(test)]
 mod tests;

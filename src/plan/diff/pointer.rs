@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 /// A field of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Path(Vec<Step>);
+pub struct FieldPointer(Vec<PointerStep>);
 
 /// One step into an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PointerStep {
     /// The value of a key.
     Key(String),
     /// The item of a list with these keys.
@@ -20,10 +20,10 @@ pub(super) enum Step {
     Index(usize),
 }
 
-impl Path {
+impl FieldPointer {
     /// The path of a step further down.
     #[must_use]
-    pub(super) fn then(&self, step: Step) -> Self {
+    pub(super) fn then(&self, step: PointerStep) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
@@ -33,59 +33,62 @@ impl Path {
     #[must_use]
     pub(super) fn last_key(&self) -> Option<&str> {
         match self.0.last() {
-            Some(Step::Key(key)) => Some(key),
-            Some(Step::Item(_) | Step::Index(_)) | None => None,
+            Some(PointerStep::Key(key)) => Some(key),
+            Some(PointerStep::Item(_) | PointerStep::Index(_)) | None => None,
         }
     }
 
     /// Whether the last step is an item of a list with keys.
     #[must_use]
     pub(super) fn is_item(&self) -> bool {
-        matches!(self.0.last(), Some(Step::Item(_)))
+        matches!(self.0.last(), Some(PointerStep::Item(_)))
     }
 
     /// Whether it is this field or lies below it; `keys` are the first steps.
     #[must_use]
     pub(super) fn is_under(&self, keys: &[&str]) -> bool {
         self.0.len() >= keys.len()
-            && keys.iter().zip(&self.0).all(|(key, step)| matches!(step, Step::Key(name) if name == key))
+            && keys
+                .iter()
+                .zip(&self.0)
+                .all(|(key, step)| matches!(step, PointerStep::Key(name) if name == key))
     }
 
     /// The names of the keys on the way, without the items of lists.
     #[must_use]
     pub(super) fn keys(&self) -> Vec<&str> {
         let keys = self.0.iter().filter_map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
-            Step::Item(_) | Step::Index(_) => None,
+            PointerStep::Key(key) => Some(key.as_str()),
+            PointerStep::Item(_) | PointerStep::Index(_) => None,
         });
         keys.collect()
     }
 }
 
 #[cfg(test)]
-impl Path {
+impl FieldPointer {
     pub(super) fn of(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
+        Self(keys.iter().map(|key| PointerStep::Key((*key).to_owned())).collect())
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for FieldPointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if is_plain(key) => {
+                PointerStep::Key(key) if is_plain(key) => {
                     if place > 0 {
                         f.write_str(".")?;
                     }
                     f.write_str(key)?;
                 }
-                Step::Key(key) => write!(f, "[{}]", Value::from(key.as_str()))?,
-                Step::Item(keys) => {
+                PointerStep::Key(key) => write!(f, "[{}]", Value::from(key.as_str()))?,
+                PointerStep::Item(keys) => {
                     let pairs: Vec<String> =
                         keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
                     write!(f, "[{}]", pairs.join(","))?;
                 }
-                Step::Index(index) => write!(f, "[{index}]")?,
+                PointerStep::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())
@@ -105,10 +108,10 @@ mod tests {
     #[test]
     fn keys_with_dots_are_quoted_and_items_are_named_by_their_keys() {
         let item = json!({ "containerPort": 80, "protocol": "TCP" });
-        let path = Path::of(&["spec", "ports"])
-            .then(Step::Item(item.as_object().unwrap().clone()))
-            .then(Step::Key("a.b/c".to_owned()))
-            .then(Step::Index(2));
+        let path = FieldPointer::of(&["spec", "ports"])
+            .then(PointerStep::Item(item.as_object().unwrap().clone()))
+            .then(PointerStep::Key("a.b/c".to_owned()))
+            .then(PointerStep::Index(2));
         assert_eq!(path.to_string(), r#"spec.ports[containerPort=80,protocol="TCP"]["a.b/c"][2]"#);
         assert!(path.is_under(&["spec", "ports"]) && !path.is_under(&["spec", "port"]));
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::field_owners::Owners;
 use super::list_keys;
-use super::pointer::Step;
+use super::pointer::PointerStep;
 
 /// The live object with what the manifest says, and without what only our last apply said. `name` is the field's
 /// own, None at the root.
@@ -25,7 +25,7 @@ pub(super) fn predicted(name: Option<&str>, wanted: &Value, live: &Value, owners
 fn map(wanted: &Map<String, Value>, live: &Map<String, Value>, owners: &Owners<'_>) -> Value {
     let mut merged = wanted.clone();
     for (key, live) in live {
-        let owners = owners.at(&Step::Key(key.clone()));
+        let owners = owners.at(&PointerStep::Key(key.clone()));
         let value = match wanted.get(key) {
             Some(wanted) => Some(predicted(Some(key), wanted, live, &owners)),
             None => without_ours(live, &owners),
@@ -43,14 +43,14 @@ fn list(wanted: &[Value], live: &[Value], keys: &[String], owners: &Owners<'_>) 
         let there =
             list_keys::key_of(item, keys).and_then(|key| Some((list_keys::item(live, keys, &key)?, key)));
         merged.push(match there {
-            Some((there, key)) => predicted(None, item, there, &owners.at(&Step::Item(key))),
+            Some((there, key)) => predicted(None, item, there, &owners.at(&PointerStep::Item(key))),
             None => item.clone(),
         });
     }
     for there in live {
         let Some(key) = list_keys::key_of(there, keys) else { continue };
         if list_keys::item(wanted, keys, &key).is_none() {
-            merged.extend(without_ours(there, &owners.at(&Step::Item(key))));
+            merged.extend(without_ours(there, &owners.at(&PointerStep::Item(key))));
         }
     }
     Value::Array(merged)
@@ -67,7 +67,7 @@ fn without_ours(live: &Value, owners: &Owners<'_>) -> Option<Value> {
             let left: Map<String, Value> = live
                 .iter()
                 .filter_map(|(key, value)| {
-                    let owners = owners.at(&Step::Key(key.clone()));
+                    let owners = owners.at(&PointerStep::Key(key.clone()));
                     Some((key.clone(), without_ours(value, &owners)?))
                 })
                 .collect();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, ROLE_BINDING, SECRET, SERVICE};
-use crate::plan::inventory::members::Live;
+use crate::plan::inventory::members::Members;
 
 fn ours(fields: &Value) -> Value {
     json!({ "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields })
@@ -75,11 +75,11 @@ fn of(kind: KindInfo, manifest: &Value, live: &Value) -> Difference {
 /// `path: before → after (cause)`.
 fn lines(difference: &Difference) -> Vec<String> {
     let side = |side: &Option<Value>| side.as_ref().map_or("-".to_owned(), ToString::to_string);
-    let line = |hunk: &Hunk| {
+    let line = |hunk: &FieldChange| {
         let cause = match &hunk.cause {
-            Cause::You => "you".to_owned(),
-            Cause::Server => "server".to_owned(),
-            Cause::Drift(manager) => manager.name.clone(),
+            ChangeCause::You => "you".to_owned(),
+            ChangeCause::Server => "server".to_owned(),
+            ChangeCause::Drift(manager) => manager.name.clone(),
         };
         match &hunk.change {
             Change::Values { before, after } => {
@@ -88,7 +88,7 @@ fn lines(difference: &Difference) -> Vec<String> {
             Change::Hidden(hidden) => format!("{}: {hidden:?} ({cause})", hunk.path),
         }
     };
-    difference.hunks.iter().map(line).collect()
+    difference.fields.iter().map(line).collect()
 }
 
 fn effects(difference: &Difference) -> Vec<String> {
@@ -98,12 +98,12 @@ fn effects(difference: &Difference) -> Vec<String> {
 #[test]
 fn defaults_and_what_the_server_counts_are_no_difference() {
     let difference = of(DEPLOYMENT, &manifest(), &deployment());
-    assert_eq!(difference.outcome, Outcome::Unchanged, "{:?}", lines(&difference));
+    assert_eq!(difference.outcome, DiffOutcome::Unchanged, "{:?}", lines(&difference));
     let mut answer = with(deployment(), "/metadata/resourceVersion", json!("8"));
     answer["spec"]["progressDeadlineSeconds"] = json!(600);
     let difference =
         changed(&DEPLOYMENT.id("n", "oh"), &manifest(), &deployment(), Some(&answer), &Mask::default());
-    assert_eq!(difference.outcome, Outcome::Unchanged, "{:?}", lines(&difference));
+    assert_eq!(difference.outcome, DiffOutcome::Unchanged, "{:?}", lines(&difference));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_changed_image_is_yours_and_restarts_the_pod_and_nothing_serves_meanwhile() 
         [r#"spec.template.spec.containers[name="oh"].image: "a:1" → "a:2" (you)"#]
     );
     assert_eq!(effects(&difference), ["restarts the pod: image", "nothing serves meanwhile"]);
-    assert_eq!(difference.outcome, Outcome::Changed);
+    assert_eq!(difference.outcome, DiffOutcome::Changed);
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn another_order_of_the_same_items_is_one_difference() {
     let manifest = with(manifest(), &format!("{CONTAINER}/env"), env);
     let difference =
         changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&answer), &Mask::default());
-    assert_eq!(difference.hunks.len(), 1);
-    assert_eq!(difference.hunks[0].path.to_string(), r#"spec.template.spec.containers[name="oh"].env"#);
+    assert_eq!(difference.fields.len(), 1);
+    assert_eq!(difference.fields[0].path.to_string(), r#"spec.template.spec.containers[name="oh"].env"#);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_another_manager_set_is_drift() {
     let difference = of(DEPLOYMENT, &manifest(), &live);
     assert_eq!(lines(&difference), ["spec.replicas: 3 → 1 (kubectl-scale)"]);
     assert_eq!(effects(&difference), ["scales from 3 to 1"]);
-    let Cause::Drift(manager) = &difference.hunks[0].cause else { panic!("{difference:?}") };
+    let ChangeCause::Drift(manager) = &difference.fields[0].cause else { panic!("{difference:?}") };
     assert_eq!(manager.since, Some("2026-01-02T00:00:00Z".parse().unwrap()));
 }
 
@@ -270,7 +270,7 @@ fn new_configuration_is_shown_beside_the_one_that_the_deployment_refers_to() {
         (CONFIG_MAP.id("n", name), object)
     };
     let user = json!({ "spec": { "template": { "spec": { "volumes": [{ "configMap": { "name": "oh-config-00000000a1" } }] } } } });
-    let live = Live::from([
+    let live = Members::from([
         config("oh-config-00000000a0", "older"),
         config("oh-config-00000000a1", "old"),
         config("ohx-config-00000000a1", "another set's"),

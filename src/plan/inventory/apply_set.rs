@@ -33,7 +33,7 @@ pub struct ApplySet {
     /// Namespaces of members beside the parent's.
     pub additional_namespaces: BTreeSet<String>,
     /// Kinds of members beside those that every set can have.
-    pub further_kinds: BTreeSet<KindInfo>,
+    pub extra_kinds: BTreeSet<KindInfo>,
 }
 
 impl ApplySet {
@@ -59,7 +59,7 @@ impl ApplySet {
     /// The same set with the namespaces and kinds that its parent in the cluster names, too: where members may be
     /// that the configuration no longer knows of.
     #[must_use]
-    pub fn with_extent_of(&self, parent: Option<&Value>) -> Self {
+    pub fn including_inventory_of(&self, parent: Option<&Value>) -> Self {
         let listed = |annotation: &str| {
             let value = parent.and_then(|parent| parent["metadata"]["annotations"][annotation].as_str());
             split(value.unwrap_or_default())
@@ -67,7 +67,7 @@ impl ApplySet {
         let mut set = self.clone();
         set.additional_namespaces.extend(listed(NAMESPACES));
         let kinds = listed(CONTAINS);
-        set.further_kinds.extend(kind::FURTHER.iter().filter(|kind| kinds.contains(&kind.group_kind())));
+        set.extra_kinds.extend(kind::FURTHER.iter().filter(|kind| kinds.contains(&kind.group_kind())));
         set
     }
 
@@ -88,14 +88,14 @@ impl ApplySet {
     /// The kind of an object that can be a member.
     #[must_use]
     pub fn kind_of(&self, id: &ObjectId) -> Option<KindInfo> {
-        let further = self.further_kinds.iter().copied();
-        KindInfo::of(id)
+        let further = self.extra_kinds.iter().copied();
+        KindInfo::of_id(id)
             .or_else(|| further.into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind))
     }
 
     /// Every kind that a member can have.
     pub fn kinds(&self) -> impl Iterator<Item = KindInfo> {
-        kind::MEMBERS.iter().chain(&self.further_kinds).copied()
+        kind::MEMBERS.iter().chain(&self.extra_kinds).copied()
     }
 
     /// Every kind that a member in this namespace can have.
@@ -144,7 +144,7 @@ pub fn tooling() -> String {
 
 /// Whether the parent's tooling annotation is of handsctl, of whatever version.
 #[must_use]
-pub fn is_ours(tooling: &str) -> bool {
+pub fn is_handsctl(tooling: &str) -> bool {
     tooling.split('/').next() == Some(MANAGER)
 }
 
@@ -173,7 +173,7 @@ mod tests {
             name: "openhands".into(),
             namespace: "hands".into(),
             additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
-            further_kinds: BTreeSet::new(),
+            extra_kinds: BTreeSet::new(),
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let parent = set().manifest(&BTreeSet::from(["ResourceQuota".to_owned(), "Service".to_owned()]));
         let own = ApplySet { additional_namespaces: BTreeSet::new(), ..set() };
         assert!(!own.kinds().any(|kind| kind == kind::RESOURCE_QUOTA));
-        let found = own.with_extent_of(Some(&parent));
+        let found = own.including_inventory_of(Some(&parent));
         assert_eq!(found.namespaces(), ["hands", "boxes"]);
         assert!(found.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
         assert!(!found.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
@@ -207,8 +207,8 @@ mod tests {
 
     #[test]
     fn another_tool_is_not_us() {
-        assert!(is_ours(&tooling()));
-        assert!(!is_ours("kubectl/v1.34.4"));
-        assert!(!is_ours("handsctlx/v1"));
+        assert!(is_handsctl(&tooling()));
+        assert!(!is_handsctl("kubectl/v1.34.4"));
+        assert!(!is_handsctl("handsctlx/v1"));
     }
 }

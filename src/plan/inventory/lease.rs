@@ -51,7 +51,7 @@ impl Holder {
 
     /// `ana@laptop`.
     #[must_use]
-    pub fn person(&self) -> String {
+    pub fn user_host(&self) -> String {
         format!("{}@{}", self.user, self.host)
     }
 }
@@ -64,31 +64,31 @@ impl fmt::Display for Holder {
 
 /// How long a lock is believed after it was last renewed; all its other times follow from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms(pub Duration);
+pub struct LeaseDuration(pub Duration);
 
-impl Default for Terms {
+impl Default for LeaseDuration {
     fn default() -> Self {
         Self(Duration::from_secs(60))
     }
 }
 
-impl Terms {
+impl LeaseDuration {
     /// How often the holder renews it.
     #[must_use]
-    pub fn renewal(self) -> Duration {
+    pub fn renew_interval(self) -> Duration {
         self.0 / 3
     }
 
     /// After this long without a renewal the holder itself gives up: well before anybody else may take it.
     #[must_use]
-    pub fn patience(self) -> Duration {
+    pub fn renew_deadline(self) -> Duration {
         self.0 / 3 * 2
     }
 }
 
 /// A Lease as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct LeaseInfo {
     /// The text that stands there.
     pub identity: String,
     /// Since when; None where it does not say.
@@ -97,7 +97,7 @@ pub struct Held {
     pub until: Option<Timestamp>,
 }
 
-impl Held {
+impl LeaseInfo {
     /// What the Lease says.
     #[must_use]
     pub fn read(lease: &Value) -> Self {
@@ -129,7 +129,13 @@ impl Held {
 
 /// The Lease of a set for this holder, renewed at `now` on the server's clock.
 #[must_use]
-pub fn manifest(set: &ApplySet, holder: &Holder, terms: Terms, acquired: Timestamp, now: Timestamp) -> Value {
+pub fn manifest(
+    set: &ApplySet,
+    holder: &Holder,
+    terms: LeaseDuration,
+    acquired: Timestamp,
+    now: Timestamp,
+) -> Value {
     json!({
         "apiVersion": LEASE.api_version(),
         "kind": LEASE.kind,
@@ -177,9 +183,9 @@ mod tests {
     fn a_lease_is_believed_for_its_duration_on_the_servers_clock() {
         let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
         let now: Timestamp = "2026-11-21T10:00:00.5Z".parse().unwrap();
-        let lease = manifest(&set, &holder(), Terms::default(), now, now);
+        let lease = manifest(&set, &holder(), LeaseDuration::default(), now, now);
         assert_eq!(lease["spec"]["renewTime"], "2026-11-21T10:00:00.500000Z");
-        let held = Held::read(&lease);
+        let held = LeaseInfo::read(&lease);
         assert_eq!(held.holder(), "ana@laptop, process 4711");
         assert!(!held.is_expired(now + SignedDuration::from_secs(60)));
         assert!(held.is_expired(now + SignedDuration::from_millis(60_001)));
@@ -187,14 +193,17 @@ mod tests {
 
     #[test]
     fn a_lease_of_another_tool_never_expires() {
-        let held = Held::read(&json!({ "spec": { "holderIdentity": "x" } }));
+        let held = LeaseInfo::read(&json!({ "spec": { "holderIdentity": "x" } }));
         assert!(!held.is_expired(Timestamp::MAX));
         assert_eq!(held.holder(), "x");
     }
 
     #[test]
     fn the_holder_gives_up_before_anybody_else_may_take_it() {
-        let terms = Terms::default();
-        assert_eq!((terms.renewal(), terms.patience()), (Duration::from_secs(20), Duration::from_secs(40)));
+        let terms = LeaseDuration::default();
+        assert_eq!(
+            (terms.renew_interval(), terms.renew_deadline()),
+            (Duration::from_secs(20), Duration::from_secs(40))
+        );
     }
 }

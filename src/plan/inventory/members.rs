@@ -9,7 +9,7 @@ use crate::object::ObjectId;
 use crate::object::managed_fields::owns_label;
 
 /// Members that are in the cluster.
-pub type Live = HashMap<ObjectId, Value>;
+pub type Members = HashMap<ObjectId, Value>;
 
 /// Whether a live object is a member: it carries the set's label, we put it there, and nobody made it for an object
 /// of theirs (a Service's labels are copied to its endpoint slices).

@@ -4,55 +4,60 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::members::Live;
+use super::members::Members;
 use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
 use crate::object::{ObjectId, labels};
 use crate::plan::desired::Plan;
 
 /// A live member that the plan does not have.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Leftover {
+pub struct PruneCandidate {
     /// Which.
     pub id: ObjectId,
     /// As it is in the cluster.
     pub object: Value,
     /// What becomes of it.
-    pub fate: Fate,
+    pub decision: PruneDecision,
 }
 
 /// What becomes of a leftover.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum PruneDecision {
     /// It is deleted once the new set works.
-    Pruned,
+    Delete,
     /// It is deleted, and data with it.
-    PrunedWithData,
+    DeleteWithData,
     /// It stays, and people are told why.
-    Kept(String),
+    Keep(String),
     /// Configuration that a kept revision, a ReplicaSet or a pod refers to: it stays until nobody does.
     InUse,
 }
 
-impl Fate {
+impl PruneDecision {
     /// Whether it goes.
     #[must_use]
-    pub const fn is_pruned(&self) -> bool {
-        matches!(self, Fate::Pruned | Fate::PrunedWithData)
+    pub const fn deletes(&self) -> bool {
+        matches!(self, PruneDecision::Delete | PruneDecision::DeleteWithData)
     }
 }
 
 /// What the plan does not have, sorted. `in_use` are the names of configuration that somebody refers to
 /// ([`crate::object::references`]); `delete_data` is `--delete-data`.
 #[must_use]
-pub fn leftovers(plan: &Plan, live: &Live, in_use: &BTreeSet<String>, delete_data: bool) -> Vec<Leftover> {
+pub fn prune_candidates(
+    plan: &Plan,
+    live: &Members,
+    in_use: &BTreeSet<String>,
+    delete_data: bool,
+) -> Vec<PruneCandidate> {
     let planned: BTreeSet<&ObjectId> = plan.members.iter().map(|member| &member.id).collect();
-    let mut left: Vec<Leftover> = live
+    let mut left: Vec<PruneCandidate> = live
         .iter()
         .filter(|(id, _)| !planned.contains(id))
-        .map(|(id, object)| Leftover {
+        .map(|(id, object)| PruneCandidate {
             id: id.clone(),
             object: object.clone(),
-            fate: fate(id, object, in_use, delete_data),
+            decision: decide(id, object, in_use, delete_data),
         })
         .collect();
     left.sort_by(|a, b| a.id.cmp(&b.id));
@@ -61,22 +66,22 @@ pub fn leftovers(plan: &Plan, live: &Live, in_use: &BTreeSet<String>, delete_dat
 
 /// What becomes of this object, which is a member and not planned.
 #[must_use]
-pub fn fate(id: &ObjectId, object: &Value, in_use: &BTreeSet<String>, delete_data: bool) -> Fate {
+pub fn decide(id: &ObjectId, object: &Value, in_use: &BTreeSet<String>, delete_data: bool) -> PruneDecision {
     if is_exempt(object) {
-        return Fate::Kept(format!("its annotation {} is \"disabled\"", labels::PRUNE));
+        return PruneDecision::Keep(format!("its annotation {} is \"disabled\"", labels::PRUNE));
     }
     let is_configuration = [CONFIG_MAP.kind, SECRET.kind].contains(&id.kind.as_str()) && id.group.is_empty();
     if is_configuration && in_use.contains(&id.name) {
-        return Fate::InUse;
+        return PruneDecision::InUse;
     }
-    if KindInfo::of(id).is_some_and(|kind| kind.holds_data) {
+    if KindInfo::of_id(id).is_some_and(|kind| kind.holds_data) {
         return if delete_data {
-            Fate::PrunedWithData
+            PruneDecision::DeleteWithData
         } else {
-            Fate::Kept(format!("{} of data; --delete-data removes it", size(object)))
+            PruneDecision::Keep(format!("{} of data; --delete-data removes it", size(object)))
         };
     }
-    Fate::Pruned
+    PruneDecision::Delete
 }
 
 /// Whether the live object asks to be left alone by prune and teardown.
@@ -100,20 +105,20 @@ mod tests {
     use crate::object::kind::{CLAIM, INGRESS};
     use serde_json::json;
 
-    fn fate_of(id: &ObjectId, object: &Value, delete_data: bool) -> Fate {
-        fate(id, object, &BTreeSet::from(["oh-config-1".to_owned()]), delete_data)
+    fn fate_of(id: &ObjectId, object: &Value, delete_data: bool) -> PruneDecision {
+        decide(id, object, &BTreeSet::from(["oh-config-1".to_owned()]), delete_data)
     }
 
     #[test]
     fn what_is_not_planned_goes() {
-        assert_eq!(fate_of(&INGRESS.id("n", "oh"), &json!({}), false), Fate::Pruned);
-        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-0"), &json!({}), false), Fate::Pruned);
+        assert_eq!(fate_of(&INGRESS.id("n", "oh"), &json!({}), false), PruneDecision::Delete);
+        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-0"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
     fn configuration_that_somebody_refers_to_stays() {
-        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), Fate::InUse);
-        assert_eq!(fate_of(&INGRESS.id("n", "oh-config-1"), &json!({}), false), Fate::Pruned);
+        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), PruneDecision::InUse);
+        assert_eq!(fate_of(&INGRESS.id("n", "oh-config-1"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
@@ -122,14 +127,14 @@ mod tests {
         let id = CLAIM.id("n", "oh-state");
         assert_eq!(
             fate_of(&id, &claim, false),
-            Fate::Kept("5Gi of data; --delete-data removes it".to_owned())
+            PruneDecision::Keep("5Gi of data; --delete-data removes it".to_owned())
         );
-        assert_eq!(fate_of(&id, &claim, true), Fate::PrunedWithData);
+        assert_eq!(fate_of(&id, &claim, true), PruneDecision::DeleteWithData);
     }
 
     #[test]
     fn an_annotation_on_the_live_object_exempts_it() {
         let object = json!({ "metadata": { "annotations": { "handsctl.dev/prune": "disabled" } } });
-        assert!(matches!(fate_of(&INGRESS.id("n", "oh"), &object, true), Fate::Kept(_)));
+        assert!(matches!(fate_of(&INGRESS.id("n", "oh"), &object, true), PruneDecision::Keep(_)));
     }
 }

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
-use super::members::Live;
+use super::members::Members;
 use crate::error::{Error, Result};
 use crate::object::kind::{CLAIM, KindInfo, SECRET};
 use crate::object::labels::{self, Component};
 use crate::object::{ObjectId, references};
 use crate::plan::desired::{Member, Plan};
-use crate::plan::manifests::extra_manifests::WrittenKind;
+use crate::plan::manifests::extra_manifests::ManifestKind;
 
 /// `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
@@ -64,7 +64,7 @@ pub fn kept_evidence(text: &str) -> String {
 
 /// What came of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RevisionResult {
     /// It is being applied, or the run that did so was ended, or did not wait.
     Applying,
     /// Its rollout ended well.
@@ -73,22 +73,22 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl RevisionResult {
     /// The annotation's value.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Outcome::Applying => "applying",
-            Outcome::Good => "good",
-            Outcome::Failed => "failed",
+            RevisionResult::Applying => "applying",
+            RevisionResult::Good => "good",
+            RevisionResult::Failed => "failed",
         }
     }
 
     fn parse(word: &str) -> Self {
         match word {
-            "good" => Outcome::Good,
-            "failed" => Outcome::Failed,
-            _ => Outcome::Applying,
+            "good" => RevisionResult::Good,
+            "failed" => RevisionResult::Failed,
+            _ => RevisionResult::Applying,
         }
     }
 }
@@ -99,13 +99,13 @@ pub struct Revision {
     /// 1, 2, 3 … never used again.
     pub number: u64,
     /// What came of it.
-    pub outcome: Outcome,
+    pub result: RevisionResult,
     /// `ana@laptop`.
     pub by: String,
     /// When it was begun.
     pub created: Option<Timestamp>,
     /// What it consisted of; None where it was too large to be kept.
-    pub content: Option<Content>,
+    pub snapshot: Option<Snapshot>,
     /// Why it failed.
     pub evidence: Option<String>,
     /// The Secret's UID.
@@ -116,14 +116,14 @@ impl Revision {
     /// The revision that this one brings back, where nobody has finished that yet.
     #[must_use]
     pub fn unfinished_rollback(&self) -> Option<u64> {
-        let content = self.content.as_ref().filter(|_| self.outcome == Outcome::Applying)?;
+        let content = self.snapshot.as_ref().filter(|_| self.result == RevisionResult::Applying)?;
         content.note.strip_prefix(ROLLBACK)?.parse().ok()
     }
 }
 
 /// The members of a set, without the bodies of Secrets: their names are hashes of their content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Content {
+pub struct Snapshot {
     /// Manifests in the order of sending.
     pub members: Vec<Value>,
     /// `rollback to 3`; empty for a deploy.
@@ -131,18 +131,18 @@ pub struct Content {
     pub note: String,
 }
 
-impl Content {
+impl Snapshot {
     /// What is kept of a plan.
     #[must_use]
-    pub fn of(plan: &Plan, note: String) -> Self {
-        Self { members: plan.members.iter().map(without_body).collect(), note }
+    pub fn from_plan(plan: &Plan, note: String) -> Self {
+        Self { members: plan.members.iter().map(without_data).collect(), note }
     }
 
     /// Whether this revision is exactly this plan.
     #[must_use]
-    pub fn is(&self, plan: &Plan) -> bool {
+    pub fn matches(&self, plan: &Plan) -> bool {
         self.members.len() == plan.members.len()
-            && self.members.iter().zip(&plan.members).all(|(kept, member)| *kept == without_body(member))
+            && self.members.iter().zip(&plan.members).all(|(kept, member)| *kept == without_data(member))
     }
 
     /// The image of the application, for people.
@@ -156,7 +156,7 @@ impl Content {
     /// The objects, in the order of sending.
     #[must_use]
     pub fn objects(&self) -> Vec<ObjectId> {
-        self.members.iter().filter_map(ObjectId::of).collect()
+        self.members.iter().filter_map(ObjectId::of_object).collect()
     }
 
     /// The plan that brings this revision back. Bodies of Secrets come from the live ones. A claim that is there keeps
@@ -164,11 +164,11 @@ impl Content {
     ///
     /// # Errors
     /// The Secrets that are no longer there, or a member of a kind that this version does not know.
-    pub fn plan(&self, set: &ApplySet, live: &Live) -> Result<Plan, Missing> {
+    pub fn plan(&self, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
         let mut missing = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
         for kept in &self.members {
-            let Some(id) = ObjectId::of(kept) else { continue };
+            let Some(id) = ObjectId::of_object(kept) else { continue };
             let Some(kind) = set.kind_of(&id) else {
                 missing.push(id);
                 continue;
@@ -190,12 +190,12 @@ impl Content {
             members.push(Member { id, kind, manifest });
         }
         if !missing.is_empty() {
-            return Err(Missing(missing));
+            return Err(MissingSecrets(missing));
         }
         let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
         let set = ApplySet {
             additional_namespaces: namespaces.filter(|name| *name != set.namespace).collect(),
-            further_kinds: crate::plan::desired::further_kinds(&members),
+            extra_kinds: crate::plan::desired::extra_kinds(&members),
             ..set.clone()
         };
         Ok(Plan { set, members, ..Plan::default() })
@@ -204,9 +204,9 @@ impl Content {
 
 /// Objects without which a revision cannot be brought back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing(pub Vec<ObjectId>);
+pub struct MissingSecrets(pub Vec<ObjectId>);
 
-fn without_body(member: &Member) -> Value {
+fn without_data(member: &Member) -> Value {
     let mut manifest = member.manifest.clone();
     if member.kind == SECRET
         && let Some(object) = manifest.as_object_mut()
@@ -226,7 +226,7 @@ pub fn name(set: &ApplySet, number: u64) -> String {
 ///
 /// # Errors
 /// Only where memory cannot be written to.
-pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Content) -> Result<(Value, bool)> {
+pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Snapshot) -> Result<(Value, bool)> {
     let plan = compress(content).map_err(|error| Error::io("cannot compress the revision", error))?;
     let too_large = plan.len() > MOST_BYTES;
     let data = if too_large { json!({}) } else { json!({ "plan": STANDARD.encode(&plan) }) };
@@ -240,7 +240,7 @@ pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Content) -> Res
             "annotations": {
                 labels::CREATED_BY: by,
                 NUMBER: number.to_string(),
-                RESULT: Outcome::Applying.word(),
+                RESULT: RevisionResult::Applying.word(),
             },
         },
         "immutable": true,
@@ -250,7 +250,7 @@ pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Content) -> Res
     Ok((manifest, too_large))
 }
 
-fn compress(content: &Content) -> std::io::Result<Vec<u8>> {
+fn compress(content: &Snapshot) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&serde_json::to_vec(content)?)?;
     encoder.finish()
@@ -260,7 +260,7 @@ fn compress(content: &Content) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// A Secret of that type whose content cannot be read.
-pub fn of_secrets(secrets: &[Value]) -> Result<Vec<Revision>> {
+pub fn read_all(secrets: &[Value]) -> Result<Vec<Revision>> {
     let mut revisions =
         secrets.iter().filter(|secret| secret["type"] == TYPE).map(read).collect::<Result<Vec<_>>>()?;
     revisions.sort_by_key(|revision| revision.number);
@@ -278,16 +278,16 @@ fn read(secret: &Value) -> Result<Revision> {
     };
     Ok(Revision {
         number: annotation(NUMBER).parse().map_err(|_| broken())?,
-        outcome: Outcome::parse(annotation(RESULT)),
+        result: RevisionResult::parse(annotation(RESULT)),
         by: annotation(labels::CREATED_BY).to_owned(),
         created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
-        content,
+        snapshot: content,
         evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }
 
-fn decompress(text: &str) -> Option<Content> {
+fn decompress(text: &str) -> Option<Snapshot> {
     let bytes = STANDARD.decode(text).ok()?;
     let mut plain = Vec::new();
     GzDecoder::new(bytes.as_slice()).take(MOST_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
@@ -300,7 +300,7 @@ pub struct Current {
     /// Its number.
     pub number: u64,
     /// What is known of it by now, which may not have been written yet.
-    pub outcome: Outcome,
+    pub outcome: RevisionResult,
 }
 
 /// Which revision is the present one, which are kept beside it, and which go.
@@ -318,17 +318,17 @@ impl History {
 
     /// Kinds of members of kept revisions that are neither handsctl's own nor among `known`.
     #[must_use]
-    pub fn unknown_kinds(&self, known: &[KindInfo]) -> BTreeSet<WrittenKind> {
-        let members = self.revisions.iter().filter_map(|revision| revision.content.as_ref());
+    pub fn unknown_kinds(&self, known: &[KindInfo]) -> BTreeSet<ManifestKind> {
+        let members = self.revisions.iter().filter_map(|revision| revision.snapshot.as_ref());
         let members = members.flat_map(|content| &content.members);
         let is_unknown = |member: &&Value| {
-            let id = ObjectId::of(member);
+            let id = ObjectId::of_object(member);
             id.is_some_and(|id| {
                 let is_it = |kind: &KindInfo| kind.kind == id.kind && kind.group == id.group;
-                KindInfo::of(&id).is_none() && !known.iter().any(is_it)
+                KindInfo::of_id(&id).is_none() && !known.iter().any(is_it)
             })
         };
-        members.filter(is_unknown).map(WrittenKind::of).collect()
+        members.filter(is_unknown).map(ManifestKind::of_manifest).collect()
     }
 
     /// All, oldest first.
@@ -358,25 +358,25 @@ impl History {
     /// The newest good one.
     #[must_use]
     pub fn latest_good(&self) -> Option<&Revision> {
-        self.good_before(u64::MAX)
+        self.last_good_before(u64::MAX)
     }
 
     /// The newest good revision before this number: where a rollback goes.
     #[must_use]
-    pub fn good_before(&self, number: u64) -> Option<&Revision> {
+    pub fn last_good_before(&self, number: u64) -> Option<&Revision> {
         self.revisions
             .iter()
             .rev()
-            .find(|revision| revision.number < number && revision.outcome == Outcome::Good)
+            .find(|revision| revision.number < number && revision.result == RevisionResult::Good)
     }
 
     /// The revision that this plan already is: the newest one, or, where nothing has to be sent, a good one before
     /// attempts that came to nothing.
     #[must_use]
-    pub fn current(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
-        let is_plan = |revision: &&Revision| revision.content.as_ref().is_some_and(|it| it.is(plan));
+    pub fn deployed_revision(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
+        let is_plan = |revision: &&Revision| revision.snapshot.as_ref().is_some_and(|it| it.matches(plan));
         self.latest().filter(is_plan).or_else(|| {
-            let good = self.revisions.iter().rev().filter(|revision| revision.outcome == Outcome::Good);
+            let good = self.revisions.iter().rev().filter(|revision| revision.result == RevisionResult::Good);
             good.take(1).find(is_plan).filter(|_| nothing_to_send)
         })
     }
@@ -384,10 +384,10 @@ impl History {
     /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always. That
     /// is the present one as soon as it works: whatever goes goes then, and not with some later deploy.
     #[must_use]
-    pub fn surplus(&self, current: Current, history: usize) -> Vec<&Revision> {
+    pub fn to_prune(&self, current: Current, history: usize) -> Vec<&Revision> {
         let newest_good = match current.outcome {
-            Outcome::Good => Some(current.number),
-            Outcome::Applying | Outcome::Failed => self.latest_good().map(|good| good.number),
+            RevisionResult::Good => Some(current.number),
+            RevisionResult::Applying | RevisionResult::Failed => self.latest_good().map(|good| good.number),
         };
         let others = self.revisions.iter().rev().filter(|revision| revision.number != current.number);
         others.skip(history).filter(|revision| Some(revision.number) != newest_good).collect()
@@ -395,13 +395,13 @@ impl History {
 
     /// Names that the kept revisions refer to, configuration among them.
     #[must_use]
-    pub fn references(&self, current: Current, history: usize) -> BTreeSet<String> {
+    pub fn referenced_names(&self, current: Current, history: usize) -> BTreeSet<String> {
         let surplus: BTreeSet<u64> =
-            self.surplus(current, history).iter().map(|revision| revision.number).collect();
+            self.to_prune(current, history).iter().map(|revision| revision.number).collect();
         let mut names = BTreeSet::new();
         let kept = self.revisions.iter().filter(|revision| !surplus.contains(&revision.number));
-        for member in kept.filter_map(|revision| revision.content.as_ref()).flat_map(|it| &it.members) {
-            references::collect(member, &mut names);
+        for member in kept.filter_map(|revision| revision.snapshot.as_ref()).flat_map(|it| &it.members) {
+            references::collect_strings(member, &mut names);
         }
         names
     }
@@ -432,13 +432,13 @@ mod tests {
         }
     }
 
-    fn revision(number: u64, outcome: Outcome, text: &str) -> Revision {
-        let content = Content::of(&plan(text), String::new());
+    fn revision(number: u64, outcome: RevisionResult, text: &str) -> Revision {
+        let content = Snapshot::from_plan(&plan(text), String::new());
         let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &content).unwrap();
         assert!(!too_large);
         secret["metadata"]["annotations"][RESULT] = json!(outcome.word());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        of_secrets(&[secret]).unwrap().remove(0)
+        read_all(&[secret]).unwrap().remove(0)
     }
 
     fn numbers(revisions: &[&Revision]) -> Vec<u64> {
@@ -447,22 +447,22 @@ mod tests {
 
     #[test]
     fn a_revision_is_read_back_without_the_bodies_of_secrets() {
-        let revision = revision(3, Outcome::Good, "a");
-        let content = revision.content.as_ref().unwrap();
+        let revision = revision(3, RevisionResult::Good, "a");
+        let content = revision.snapshot.as_ref().unwrap();
         assert_eq!(
-            (revision.number, revision.outcome, revision.by.as_str()),
-            (3, Outcome::Good, "ana@laptop")
+            (revision.number, revision.result, revision.by.as_str()),
+            (3, RevisionResult::Good, "ana@laptop")
         );
-        assert!(content.is(&plan("a")) && !content.is(&plan("b")));
+        assert!(content.matches(&plan("a")) && !content.matches(&plan("b")));
         assert!(!format!("{content:?}").contains("c2VjcmV0"));
     }
 
     #[test]
     fn a_rollback_takes_secrets_from_the_live_ones_or_names_what_is_gone() {
-        let content = Content::of(&plan("a"), String::new());
+        let content = Snapshot::from_plan(&plan("a"), String::new());
         let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(content.plan(&set(), &Live::new()).unwrap_err(), Missing(vec![id.clone()]));
-        let live = Live::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
+        assert_eq!(content.plan(&set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
+        let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
         assert_eq!(content.plan(&set(), &live).unwrap().members, plan("a").members);
     }
 
@@ -475,10 +475,10 @@ mod tests {
                 "spec": { "resources": { "requests": { "storage": size } } },
             })
         };
-        let content = Content { members: vec![claim("5Gi")], note: String::new() };
-        let live = Live::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
+        let content = Snapshot { members: vec![claim("5Gi")], note: String::new() };
+        let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
         assert_eq!(content.plan(&set(), &live).unwrap().members[0].manifest, claim("10Gi"));
-        assert_eq!(content.plan(&set(), &Live::new()).unwrap().members[0].manifest, claim("5Gi"));
+        assert_eq!(content.plan(&set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
     }
 
     #[test]
@@ -489,38 +489,39 @@ mod tests {
             char::from(b'!' + (state >> 58) as u8)
         };
         let noise: String = (0..2_000_000).map(|_| letter()).collect();
-        let content = Content { members: vec![json!(noise)], note: String::new() };
+        let content = Snapshot { members: vec![json!(noise)], note: String::new() };
         let (secret, too_large) = manifest(&set(), 1, "a@b", &content).unwrap();
         assert!(too_large);
-        assert_eq!(of_secrets(&[secret]).unwrap()[0].content, None);
+        assert_eq!(read_all(&[secret]).unwrap()[0].snapshot, None);
     }
 
     #[test]
     fn an_unchanged_deploy_is_the_revision_that_is_there() {
-        use Outcome::{Failed, Good};
+        use RevisionResult::{Failed, Good};
         let history =
             History::new(vec![revision(1, Good, "a"), revision(2, Good, "b"), revision(3, Failed, "c")]);
-        let number = |text: &str, nothing: bool| history.current(&plan(text), nothing).map(|it| it.number);
+        let number =
+            |text: &str, nothing: bool| history.deployed_revision(&plan(text), nothing).map(|it| it.number);
         assert_eq!(number("c", false), Some(3));
         assert_eq!(number("b", true), Some(2), "the attempt came to nothing");
         assert_eq!(number("b", false), None);
         assert_eq!(number("a", true), None);
         assert_eq!(history.next_number(), 4);
-        assert_eq!(history.good_before(3).map(|it| it.number), Some(2));
-        assert_eq!(history.good_before(2).map(|it| it.number), Some(1));
+        assert_eq!(history.last_good_before(3).map(|it| it.number), Some(2));
+        assert_eq!(history.last_good_before(2).map(|it| it.number), Some(1));
     }
 
     #[test]
     fn the_newest_good_revision_is_kept_however_many_attempts_failed() {
-        use Outcome::{Failed, Good};
+        use RevisionResult::{Failed, Good};
         let history = History::new(
             (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
         );
         let current = Current { number: 6, outcome: Failed };
-        assert_eq!(numbers(&history.surplus(current, 3)), [1]);
-        assert_eq!(numbers(&history.surplus(current, 0)), [5, 4, 3, 1]);
-        assert!(history.surplus(current, 9).is_empty());
-        let names = history.references(current, 3);
+        assert_eq!(numbers(&history.to_prune(current, 3)), [1]);
+        assert_eq!(numbers(&history.to_prune(current, 0)), [5, 4, 3, 1]);
+        assert!(history.to_prune(current, 9).is_empty());
+        let names = history.referenced_names(current, 3);
         assert!(
             names.contains("oh-config-2") && names.contains("oh-config-3") && !names.contains("oh-config-1")
         );
@@ -528,19 +529,20 @@ mod tests {
 
     #[test]
     fn once_the_present_revision_works_the_good_one_before_it_is_one_among_others() {
-        use Outcome::{Applying, Good};
+        use RevisionResult::{Applying, Good};
         let history = History::new(vec![revision(1, Good, "a"), revision(2, Applying, "b")]);
-        let surplus = |outcome| numbers(&history.surplus(Current { number: 2, outcome }, 0));
+        let surplus = |outcome| numbers(&history.to_prune(Current { number: 2, outcome }, 0));
         assert_eq!(surplus(Applying), Vec::<u64>::new(), "nobody knows whether it works");
         assert_eq!(surplus(Good), [1]);
     }
 
     #[test]
     fn a_rollback_that_nobody_finished_says_where_it_goes() {
-        use Outcome::{Applying, Good};
+        use RevisionResult::{Applying, Good};
         let revision = |outcome, note: &str| {
-            let content = Content { note: note.to_owned(), ..Content::of(&plan("a"), String::new()) };
-            Revision { content: Some(content), ..revision(3, outcome, "a") }
+            let content =
+                Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a"), String::new()) };
+            Revision { snapshot: Some(content), ..revision(3, outcome, "a") }
         };
         assert_eq!(revision(Applying, &rollback_to(12)).unfinished_rollback(), Some(12));
         assert_eq!(revision(Good, &rollback_to(12)).unfinished_rollback(), None);

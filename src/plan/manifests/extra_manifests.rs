@@ -15,16 +15,16 @@ use crate::settings::handsctl::Expose;
 
 /// A kind as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WrittenKind {
+pub struct ManifestKind {
     /// `monitoring.coreos.com/v1`.
     pub api_version: String,
     /// `PodMonitor`.
     pub kind: String,
 }
 
-impl WrittenKind {
+impl ManifestKind {
     /// The kind of a manifest.
-    pub(crate) fn of(manifest: &Value) -> Self {
+    pub(crate) fn of_manifest(manifest: &Value) -> Self {
         let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
         Self { api_version: text("apiVersion"), kind: text("kind") }
     }
@@ -32,11 +32,11 @@ impl WrittenKind {
 
 /// The kinds that a server has to be asked about: those that handsctl does not know by itself, and `OpenShift`'s.
 #[must_use]
-pub fn unknown_kinds(settings: &Settings) -> BTreeSet<WrittenKind> {
+pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
     let kinds = settings.extra.iter().filter(|extra| known(&extra.manifest, &[]).is_none());
     let route = (settings.deploy.expose == Expose::Route)
-        .then(|| WrittenKind { api_version: ROUTE.api_version(), kind: ROUTE.kind.to_owned() });
-    kinds.map(|extra| WrittenKind::of(&extra.manifest)).chain(route).collect()
+        .then(|| ManifestKind { api_version: ROUTE.api_version(), kind: ROUTE.kind.to_owned() });
+    kinds.map(|extra| ManifestKind::of_manifest(&extra.manifest)).chain(route).collect()
 }
 
 /// The members; `kinds` is what a server said of those that handsctl does not know.
@@ -69,20 +69,20 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
             manifest["metadata"]["labels"][label] = json!(value);
         }
     }
-    let id =
-        ObjectId::of(&manifest).ok_or_else(|| refused(extra, format!("{} has no name", extra.source)))?;
+    let id = ObjectId::of_object(&manifest)
+        .ok_or_else(|| refused(extra, format!("{} has no name", extra.source)))?;
     Ok(Member { id, kind, manifest })
 }
 
 fn known(manifest: &Value, kinds: &[KindInfo]) -> Option<KindInfo> {
-    let id = ObjectId::of(manifest)?;
+    let id = ObjectId::of_object(manifest)?;
     let version = manifest["apiVersion"].as_str()?;
     let found = kinds.iter().copied().find(|kind| kind.kind == id.kind && kind.api_version() == version);
-    found.or_else(|| KindInfo::of(&id).filter(|kind| kind.api_version() == version))
+    found.or_else(|| KindInfo::of_id(&id).filter(|kind| kind.api_version() == version))
 }
 
 fn refused(extra: &ExtraObject, message: String) -> Error {
-    Error::extra_manifest(message).at(extra.named_at.clone())
+    Error::extra_manifest(message).at_config(extra.named_at.clone())
 }
 
 /// An object that stands twice, or is one of the set's own.
@@ -97,6 +97,6 @@ pub(crate) fn refuse_twice(members: &[Member], settings: &Settings) -> Result<()
     let source = extra.map_or("an extra manifest", |extra| &extra.source);
     let message = format!("{source} is {}, which the set has already", twice.id);
     Err(Error::extra_manifest(message)
-        .at(extra.and_then(|extra| extra.named_at.clone()))
+        .at_config(extra.and_then(|extra| extra.named_at.clone()))
         .hint("give it another name"))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::object::ObjectId;
 use crate::object::labels::{COMPONENT, MANAGER};
-use crate::plan::checks::node_fit::{Placement, is_simulated};
+use crate::plan::checks::node_fit::{NodeFit, is_simulated};
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::desired::Member;
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ const LONGEST: u64 = 3600;
 
 /// An image, and where it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pull {
+pub struct ImagePull {
     /// The set that it is for.
     pub set: String,
     /// The namespace of the pod, whose pull secrets it uses.
@@ -36,7 +36,7 @@ pub struct Pull {
     pub owner: Option<Value>,
 }
 
-impl Pull {
+impl ImagePull {
     /// The pod. It passes Pod Security *restricted*, asks for next to nothing, and tolerates every taint.
     #[must_use]
     pub fn manifest(&self) -> Value {
@@ -92,20 +92,20 @@ impl Pull {
 
 /// An image, and the pods that run it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct ImageSource {
     /// The image.
     pub image: String,
     /// Where its pods are.
     pub namespace: String,
     secrets: Value,
-    placement: Placement,
+    placement: NodeFit,
 }
 
 /// What becomes of an image on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum PullDecision {
     /// It is pulled.
-    Pull(Box<Pull>),
+    Pull(Box<ImagePull>),
     /// It is there.
     Has,
     /// Its pods do not run there, for this reason.
@@ -114,13 +114,13 @@ pub enum Fate {
 
 /// The images of the configuration, the application's first.
 #[must_use]
-pub fn sources(settings: &Settings) -> Vec<Source> {
+pub fn sources(settings: &Settings) -> Vec<ImageSource> {
     let deploy = &settings.deploy;
-    let application = Source {
+    let application = ImageSource {
         image: deploy.image.as_str().to_owned(),
         namespace: deploy.namespace.to_string(),
         secrets: pull_secrets(&deploy.image_pull_secrets),
-        placement: Placement::of_application(settings),
+        placement: NodeFit::of_application(settings),
     };
     let sandboxes = &settings.openhands.sandbox.runtime_container_image;
     let sandboxes = sandboxes.as_ref().map(|image| of_sandboxes(settings, image.as_str()));
@@ -129,17 +129,17 @@ pub fn sources(settings: &Settings) -> Vec<Source> {
 
 /// An image that was named: as the configuration uses it, else as that of a sandbox.
 #[must_use]
-pub fn source_of(settings: &Settings, image: &str) -> Source {
+pub fn source_of(settings: &Settings, image: &str) -> ImageSource {
     let known = sources(settings).into_iter().find(|source| canonical(&source.image) == canonical(image));
     known.unwrap_or_else(|| of_sandboxes(settings, image))
 }
 
-fn of_sandboxes(settings: &Settings, image: &str) -> Source {
-    Source {
+fn of_sandboxes(settings: &Settings, image: &str) -> ImageSource {
+    ImageSource {
         image: image.to_owned(),
         namespace: settings.runtime_namespace().to_owned(),
         secrets: pull_secrets(&settings.openhands.kubernetes.image_pull_secret),
-        placement: Placement::of_sandboxes(settings),
+        placement: NodeFit::of_sandboxes(settings),
     }
 }
 
@@ -149,21 +149,21 @@ fn pull_secrets<'a>(names: impl IntoIterator<Item = &'a DnsName>) -> Value {
     if secrets.is_empty() { Value::Null } else { Value::Array(secrets) }
 }
 
-impl Source {
+impl ImageSource {
     /// What becomes of it on a node. `set`: whose pods it is for.
     #[must_use]
-    pub fn on_node(&self, node: &Value, set: &str) -> Fate {
+    pub fn on_node(&self, node: &Value, set: &str) -> PullDecision {
         if is_simulated(node) {
-            return Fate::Elsewhere("simulated".to_owned());
+            return PullDecision::Elsewhere("simulated".to_owned());
         }
         if let Some(reason) = self.placement.refusal(node) {
-            return Fate::Elsewhere(reason);
+            return PullDecision::Elsewhere(reason);
         }
         if names_image(node, &canonical(&self.image)) {
-            return Fate::Has;
+            return PullDecision::Has;
         }
         let node = node["metadata"]["name"].as_str().unwrap_or_default();
-        Fate::Pull(Box::new(Pull {
+        PullDecision::Pull(Box::new(ImagePull {
             set: set.to_owned(),
             namespace: self.namespace.clone(),
             prefix: format!("{set}-pull"),
@@ -179,7 +179,7 @@ impl Source {
 /// A live object as the owner of another one: that is deleted with it, and holds nothing up.
 #[must_use]
 pub fn owner(object: &Value) -> Option<Value> {
-    let id = ObjectId::of(object)?;
+    let id = ObjectId::of_object(object)?;
     let uid = object["metadata"]["uid"].as_str()?;
     Some(json!({ "apiVersion": object["apiVersion"], "kind": id.kind, "name": id.name, "uid": uid }))
 }
@@ -192,13 +192,13 @@ pub fn image_of(deployment: &Value) -> Option<&str> {
 
 /// The pull before a change of a Deployment, where its image changes and may be pulled; `node`: where its old pod runs.
 #[must_use]
-pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str>) -> Option<Pull> {
+pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str>) -> Option<ImagePull> {
     let image = image_of(&member.manifest).filter(|image| Some(*image) != image_of(live))?;
     let spec = &member.manifest["spec"]["template"]["spec"];
     if spec["containers"][0]["imagePullPolicy"] == "Never" {
         return None;
     }
-    Some(Pull {
+    Some(ImagePull {
         set: set.to_owned(),
         namespace: member.id.namespace.clone()?,
         prefix: format!("{}-prepull", member.id.name),
@@ -259,14 +259,14 @@ mod tests {
             "metadata": { "name": "a" },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
         });
-        let Fate::Pull(pull) = source.on_node(&node, "oh") else { panic!("not pulled") };
+        let PullDecision::Pull(pull) = source.on_node(&node, "oh") else { panic!("not pulled") };
         assert_eq!((pull.node.as_deref(), pull.namespace.as_str()), (Some("a"), "openhands"));
         node["status"]["images"] = json!([{ "names": [image] }]);
-        assert_eq!(source.on_node(&node, "oh"), Fate::Has);
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::Has);
         node["spec"]["unschedulable"] = json!(true);
-        assert_eq!(source.on_node(&node, "oh"), Fate::Elsewhere("cordoned".into()));
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::Elsewhere("cordoned".into()));
         node["metadata"]["annotations"] = json!({ "kwok.x-k8s.io/node": "fake" });
-        assert_eq!(source.on_node(&node, "oh"), Fate::Elsewhere("simulated".into()));
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::Elsewhere("simulated".into()));
     }
 
     #[test]

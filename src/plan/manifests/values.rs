@@ -15,7 +15,7 @@ use crate::settings::handsctl::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
 
 /// Names that depend on content.
-pub(crate) struct Names {
+pub(crate) struct GeneratedNames {
     pub(crate) config: String,
     pub(crate) secret: String,
     /// Name of a referenced Secret → its resourceVersion.
@@ -23,9 +23,9 @@ pub(crate) struct Names {
 }
 
 /// All values of all templates of the profile `app`.
-pub(crate) fn of(
+pub(crate) fn values(
     settings: &Settings,
-    names: &Names,
+    names: &GeneratedNames,
     config: &BTreeMap<String, String>,
     secret: &BTreeMap<String, String>,
 ) -> Value {
@@ -95,7 +95,7 @@ fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
     labels
 }
 
-fn pod_annotations(stop: OnStop, names: &Names) -> Map<String, Value> {
+fn pod_annotations(stop: OnStop, names: &GeneratedNames) -> Map<String, Value> {
     let versions = names.versions.iter();
     versions
         .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))

@@ -18,7 +18,7 @@ pub fn is_migrated(manager: &str, subresource: Option<&str>) -> bool {
 
 /// Why this object cannot be taken over into this set; None where it can.
 #[must_use]
-pub fn obstacle(object: &Value, set: &ApplySet) -> Option<String> {
+pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
     let metadata = &object["metadata"];
     if let Some(owner) = metadata["ownerReferences"].as_array().and_then(|owners| owners.first()) {
         let text = |key: &str| owner[key].as_str().unwrap_or("?").to_owned();
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn what_somebody_else_still_looks_after_cannot_be_taken_over() {
         let object = |metadata: Value| json!({ "metadata": metadata });
-        assert_eq!(obstacle(&object(json!({ "labels": { "a": "b" } })), &set()), None);
+        assert_eq!(blocker(&object(json!({ "labels": { "a": "b" } })), &set()), None);
         assert_eq!(
-            obstacle(&object(json!({ "labels": { PART_OF: set().id() } })), &set()),
+            blocker(&object(json!({ "labels": { PART_OF: set().id() } })), &set()),
             None,
             "a copy of ours"
         );
@@ -128,7 +128,7 @@ mod tests {
             (json!({ "labels": { PART_OF: "applyset-x-v1" } }), "part of another set, applyset-x-v1"),
             (json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), "being deleted since 2026"),
         ] {
-            let obstacle = obstacle(&object(metadata), &set()).unwrap();
+            let obstacle = blocker(&object(metadata), &set()).unwrap();
             assert!(obstacle.contains(words), "{obstacle}");
         }
     }

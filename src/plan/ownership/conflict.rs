@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::policy::Ownership;
 use crate::object::ObjectId;
-use crate::object::field_path::{FieldPath, Owner};
+use crate::object::field_path::{FieldOwner, FieldPath};
 use crate::object::kind::SECRET;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
@@ -21,7 +21,7 @@ pub struct Conflict {
     /// As the API server names it, with the dot at the beginning.
     pub field: String,
     /// Who manages it; more than one may, and nobody may any more.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<FieldOwner>,
     /// The rule of `[deploy.ownership]` for it.
     pub rule: Option<OwnershipRule>,
     there: Option<Value>,
@@ -30,7 +30,7 @@ pub struct Conflict {
 
 /// What the API server says of a conflict: a cause of its answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Cause<'a> {
+pub struct ConflictCause<'a> {
     /// `.spec.replicas`.
     pub field: &'a str,
     /// `conflict with "kubectl" with subresource "scale" using apps/v1`.
@@ -41,7 +41,7 @@ pub struct Cause<'a> {
 /// where it may not be read.
 #[must_use]
 pub fn conflicts<'a>(
-    causes: impl Iterator<Item = Cause<'a>>,
+    causes: impl Iterator<Item = ConflictCause<'a>>,
     member: &Member,
     sent: &Value,
     live: Option<&Value>,
@@ -57,7 +57,7 @@ pub fn conflicts<'a>(
             continue;
         }
         let path = FieldPath::find(cause.field, sent);
-        let value = |object: &Value| path.as_ref().and_then(|path| path.of(object)).cloned();
+        let value = |object: &Value| path.as_ref().and_then(|path| path.value_in(object)).cloned();
         let owners = match (&path, live) {
             (Some(path), Some(live)) => path.owners(live),
             _ => owner_in(cause.message).into_iter().collect(),
@@ -74,10 +74,10 @@ pub fn conflicts<'a>(
 }
 
 /// The manager in the server's sentence.
-fn owner_in(message: &str) -> Option<Owner> {
+fn owner_in(message: &str) -> Option<FieldOwner> {
     let quoted = |text: &str| Some(text.split_once('"')?.1.split_once('"')?.0.to_owned());
     let subresource = message.split_once("with subresource ").and_then(|(_, rest)| quoted(rest));
-    Some(Owner { manager: quoted(message)?, subresource, since: None })
+    Some(FieldOwner { manager: quoted(message)?, subresource, since: None })
 }
 
 /// The table: a header, then a line for each field and manager, without an end of line behind the last. `now` is
@@ -124,7 +124,7 @@ fn none() -> String {
 }
 
 /// `kubectl-edit`, `kubectl (scale)`.
-fn name(owner: &Owner) -> String {
+fn name(owner: &FieldOwner) -> String {
     match &owner.subresource {
         Some(subresource) => format!("{} ({subresource})", owner.manager),
         None => owner.manager.clone(),
@@ -132,7 +132,7 @@ fn name(owner: &Owner) -> String {
 }
 
 /// `4 h`: the largest unit that fits.
-fn since(owner: Option<&Owner>, now: Timestamp) -> String {
+fn since(owner: Option<&FieldOwner>, now: Timestamp) -> String {
     let Some(since) = owner.and_then(|owner| owner.since) else { return none() };
     let seconds = now.duration_since(since).as_secs().max(0);
     match seconds {
@@ -227,7 +227,7 @@ mod tests {
         causes: &[(&str, &str)],
     ) -> (ObjectId, Vec<Conflict>) {
         let member = Member { id: kind.id("n", "openhands"), kind, manifest: sent.clone() };
-        let causes = causes.iter().map(|(field, message)| Cause { field, message });
+        let causes = causes.iter().map(|(field, message)| ConflictCause { field, message });
         let found = conflicts(causes, &member, sent, live, &Ownership::default());
         (member.id, found)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::object::field_path::{FieldPath, Step, selects};
+use crate::object::field_path::{FieldPath, PathStep, selects};
 use crate::object::item_selector::ItemSelector;
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::desired::{Member, Plan};
@@ -43,14 +43,14 @@ impl Ownership {
 
     /// What is done about a conflict that no rule is for.
     #[must_use]
-    pub fn otherwise(&self) -> OwnershipRule {
+    pub fn default_rule(&self) -> OwnershipRule {
         if self.force_conflicts { OwnershipRule::Take } else { OwnershipRule::Fail }
     }
 
     /// The member's manifest as it is sent upon this live object: a field that is yielded is left out where another
     /// manager has it, and else keeps its live value; left out, a field that only we have would be reset.
     #[must_use]
-    pub fn yielded(&self, member: &Member, live: &Value) -> Value {
+    pub fn without_yielded_fields(&self, member: &Member, live: &Value) -> Value {
         let rules: Vec<(FieldPath, OwnershipRule)> = self.rules_of(member).collect();
         let with = |wanted: bool| {
             let fits = move |rule: &&(FieldPath, OwnershipRule)| (rule.1 == OwnershipRule::Yield) == wanted;
@@ -59,14 +59,14 @@ impl Ownership {
         let mut manifest = member.manifest.clone();
         for path in with(true) {
             let kept = with(false).filter(|kept| kept.is_under(path)).map(FieldPath::steps).collect();
-            yield_field(&mut manifest, path.steps(), &Place::of(live, kept));
+            yield_field(&mut manifest, path.steps(), &FieldScope::new(live, kept));
         }
         manifest
     }
 
     /// Rules that no member has a field for.
     #[must_use]
-    pub fn without_field(&self, plan: &Plan) -> Vec<&OwnedField> {
+    pub fn rules_without_field(&self, plan: &Plan) -> Vec<&OwnedField> {
         let fits = |rule: &OwnedField| {
             let mut named = plan.members.iter().filter(|member| names(rule, &member.id));
             named.any(|member| FieldPath::find(rule.field(), &member.manifest).is_some())
@@ -88,17 +88,17 @@ fn names(rule: &OwnedField, id: &ObjectId) -> bool {
 }
 
 /// One place of a live object: what stands there, and who manages what of it.
-struct Place<'a> {
+struct FieldScope<'a> {
     live: Option<&'a Value>,
     /// Nodes of field sets.
     ours: Option<&'a Value>,
     others: Vec<&'a Value>,
     /// What longer rules keep from being yielded, as steps from here.
-    kept: Vec<&'a [Step]>,
+    kept: Vec<&'a [PathStep]>,
 }
 
-impl<'a> Place<'a> {
-    fn of(live: &'a Value, kept: Vec<&'a [Step]>) -> Self {
+impl<'a> FieldScope<'a> {
+    fn new(live: &'a Value, kept: Vec<&'a [PathStep]>) -> Self {
         Self {
             live: Some(live),
             ours: managed_fields::our_entries(live).map(|entry| &entry["fieldsV1"]).next(),
@@ -107,13 +107,14 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn below(&self, step: &Step) -> Self {
-        let rest =
-            |kept: &&'a [Step]| kept.split_first().filter(|(first, _)| *first == step).map(|(_, rest)| rest);
+    fn below(&self, step: &PathStep) -> Self {
+        let rest = |kept: &&'a [PathStep]| {
+            kept.split_first().filter(|(first, _)| *first == step).map(|(_, rest)| rest)
+        };
         Self {
-            live: self.live.and_then(|live| step.of(live)),
-            ours: self.ours.and_then(|node| step.of_fields(node)),
-            others: self.others.iter().filter_map(|node| step.of_fields(node)).collect(),
+            live: self.live.and_then(|live| step.value_in(live)),
+            ours: self.ours.and_then(|node| step.node_in(node)),
+            others: self.others.iter().filter_map(|node| step.node_in(node)).collect(),
             kept: self.kept.iter().filter_map(rest).collect(),
         }
     }
@@ -152,9 +153,9 @@ impl<'a> Place<'a> {
 /// Whether nothing is left of what stands here, so that it is left out itself.
 type Gone = bool;
 
-fn yield_field(wanted: &mut Value, path: &[Step], place: &Place<'_>) -> Gone {
+fn yield_field(wanted: &mut Value, path: &[PathStep], place: &FieldScope<'_>) -> Gone {
     let Some((step, rest)) = path.split_first() else { return yield_value(wanted, place) };
-    let Some(inner) = step.of_mut(wanted) else { return false };
+    let Some(inner) = step.value_in_mut(wanted) else { return false };
     if !yield_field(inner, rest, &place.below(step)) {
         return false;
     }
@@ -163,7 +164,7 @@ fn yield_field(wanted: &mut Value, path: &[Step], place: &Place<'_>) -> Gone {
     wanted.as_object().is_some_and(Map::is_empty) || wanted.as_array().is_some_and(Vec::is_empty)
 }
 
-fn yield_value(wanted: &mut Value, place: &Place<'_>) -> Gone {
+fn yield_value(wanted: &mut Value, place: &FieldScope<'_>) -> Gone {
     if place.is_kept() {
         return false;
     }
@@ -173,7 +174,7 @@ fn yield_value(wanted: &mut Value, place: &Place<'_>) -> Gone {
     let as_a_whole = place.ours.is_some_and(managed_fields::is_leaf);
     match wanted {
         Value::Object(map) if !as_a_whole => {
-            map.retain(|name, value| !yield_value(value, &place.below(&Step::Field(name.clone()))));
+            map.retain(|name, value| !yield_value(value, &place.below(&PathStep::Field(name.clone()))));
             map.is_empty()
         }
         Value::Array(items) if !as_a_whole && place.has("k:") => {
@@ -181,8 +182,9 @@ fn yield_value(wanted: &mut Value, place: &Place<'_>) -> Gone {
             items.is_empty()
         }
         Value::Array(items) if !as_a_whole && place.has("v:") => {
-            items
-                .retain(|item| !place.below(&Step::Item(ItemSelector::Value(item.clone()))).others_have_it());
+            items.retain(|item| {
+                !place.below(&PathStep::Item(ItemSelector::Value(item.clone()))).others_have_it()
+            });
             items.is_empty()
         }
         _ => {
@@ -195,16 +197,16 @@ fn yield_value(wanted: &mut Value, place: &Place<'_>) -> Gone {
 }
 
 /// An item keeps its keys as long as we have anything of it: without them it would be another item.
-fn yield_item(item: &mut Value, list: &Place<'_>) -> Gone {
+fn yield_item(item: &mut Value, list: &FieldScope<'_>) -> Gone {
     // An item that nobody has yet is new.
     let Some(keys) = list.keys_of(item) else { return false };
-    let place = list.below(&Step::Item(ItemSelector::Keys(keys.clone())));
+    let place = list.below(&PathStep::Item(ItemSelector::Keys(keys.clone())));
     let Value::Object(fields) = item else { return false };
     if place.is_kept() {
         return false;
     }
     fields.retain(|name, value| {
-        keys.contains_key(name) || !yield_value(value, &place.below(&Step::Field(name.clone())))
+        keys.contains_key(name) || !yield_value(value, &place.below(&PathStep::Field(name.clone())))
     });
     place.others_have_the_item() && fields.keys().all(|name| keys.contains_key(name))
 }
@@ -260,7 +262,8 @@ mod tests {
     }
 
     fn yielded(field: &str, live: &Value) -> Value {
-        ownership(&[(&format!("deployment/oh:{field}"), OwnershipRule::Yield)]).yielded(&deployment(), live)
+        ownership(&[(&format!("deployment/oh:{field}"), OwnershipRule::Yield)])
+            .without_yielded_fields(&deployment(), live)
     }
 
     fn in_container(fields: &Value) -> Value {
@@ -334,7 +337,7 @@ mod tests {
             ("deployment/oh:spec", OwnershipRule::Yield),
             ("deployment/oh:spec.replicas", OwnershipRule::Take),
         ];
-        let manifest = ownership(&rules).yielded(&deployment(), &live);
+        let manifest = ownership(&rules).without_yielded_fields(&deployment(), &live);
         assert_eq!((&manifest["spec"]["replicas"], manifest["spec"].get("strategy")), (&json!(1), None));
     }
 

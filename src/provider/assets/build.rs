@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::cache::{Bin, Shelf};
+use super::cache::{CacheDir, CacheEntry};
 use super::pinned::Module;
-use super::program::{Program, Set};
+use super::program::{Program, ProgramSet};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::command::Invocation;
+use crate::provider::command::ChildCommand;
 use crate::provider::environment::Environment;
 
 /// One program, with all of its modules still to be downloaded, on a slow computer.
@@ -23,7 +23,7 @@ pub(super) fn toolchain(environment: &Environment) -> Option<PathBuf> {
 }
 
 /// Writes the module's files. Go builds in this folder and changes nothing in it.
-pub(super) fn workspace(shelf: &Shelf, module: Module) -> Result<PathBuf> {
+pub(super) fn workspace(shelf: &CacheEntry, module: Module) -> Result<PathBuf> {
     let folder = shelf.folder.join("module");
     let write = || {
         std::fs::create_dir_all(&folder)?;
@@ -38,13 +38,13 @@ pub(super) fn workspace(shelf: &Shelf, module: Module) -> Result<PathBuf> {
 pub(super) async fn build(
     go: &Path,
     workspace: &Path,
-    bin: &Bin,
-    set: Set,
+    bin: &CacheDir,
+    set: ProgramSet,
     program: Program,
     version: &str,
 ) -> Result<()> {
     let flags = format!("-s -w{}", version_flags(set, version));
-    Invocation::new(go, BUILD)
+    ChildCommand::new(go, BUILD)
         .directory(workspace)
         .variable("GOFLAGS", "-mod=readonly -trimpath -buildvcs=false")
         .variable("GOTOOLCHAIN", "local")
@@ -65,8 +65,8 @@ pub(super) async fn build(
 }
 
 /// Kubernetes learns its version from the linker; the other sets know theirs.
-fn version_flags(set: Set, version: &str) -> String {
-    if set != Set::Kubernetes {
+fn version_flags(set: ProgramSet, version: &str) -> String {
+    if set != ProgramSet::Kubernetes {
         return String::new();
     }
     let mut numbers = version.trim_start_matches('v').split('.');

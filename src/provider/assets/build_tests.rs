@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::locate::Search;
+use super::locate::Locator;
 use super::pinned::Pinned;
-use super::program::Set;
-use super::search::Place;
+use super::program::ProgramSet;
+use super::search::ProgramDir;
 use crate::catalogue::Id;
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -28,9 +28,9 @@ fn environment(folder: &Path) -> Environment {
     Environment { releases: Some("http://127.0.0.1:1".to_owned()), ..Environment::for_tests(folder) }
 }
 
-async fn search(environment: &Environment, set: Set, asked: Option<&str>) -> Result<Place> {
+async fn search(environment: &Environment, set: ProgramSet, asked: Option<&str>) -> Result<ProgramDir> {
     let pinned = Pinned::read().unwrap();
-    Search::new(environment, set, asked, pinned.of(set), &Events::channel().0).run().await
+    Locator::new(environment, set, asked, pinned.of(set), &Events::channel().0).run().await
 }
 
 fn calls(folder: &Path) -> Vec<String> {
@@ -46,9 +46,9 @@ fn fact(error: &Error, label: &str) -> String {
 async fn what_cannot_be_downloaded_is_built_once_from_the_pinned_module() {
     let folder = tempfile::tempdir().unwrap();
     let here = environment(folder.path());
-    let place = search(&here, Set::Kwok, None).await.unwrap();
+    let place = search(&here, ProgramSet::Kwok, None).await.unwrap();
     assert!(place.folder.join("kwok").exists() && place.folder.join("kwokctl").exists());
-    assert_eq!(search(&here, Set::Kwok, None).await.unwrap(), place);
+    assert_eq!(search(&here, ProgramSet::Kwok, None).await.unwrap(), place);
     let calls = calls(folder.path());
     assert_eq!(calls.len(), 2, "{calls:?}");
     let expected = "-mod=readonly -trimpath -buildvcs=false|local|0|go.mod go.sum |build -ldflags -s -w -o ";
@@ -59,7 +59,7 @@ async fn what_cannot_be_downloaded_is_built_once_from_the_pinned_module() {
 #[tokio::test]
 async fn kubernetes_is_told_its_version() {
     let folder = tempfile::tempdir().unwrap();
-    search(&environment(folder.path()), Set::Kubernetes, None).await.unwrap();
+    search(&environment(folder.path()), ProgramSet::Kubernetes, None).await.unwrap();
     let calls = calls(folder.path());
     assert_eq!(calls.len(), 4, "{calls:?}");
     for call in calls {
@@ -72,19 +72,20 @@ async fn a_build_that_fails_says_what_go_said_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let here = environment(folder.path());
     std::fs::write(folder.path().join("fail"), "").unwrap();
-    let error = search(&here, Set::Etcd, None).await.unwrap_err();
+    let error = search(&here, ProgramSet::Etcd, None).await.unwrap_err();
     assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetMissing, 14));
     assert_eq!(fact(&error, "stderr"), "go: module lookup disabled");
     assert!(fact(&error, "command").contains("/go build "), "{error:?}");
     assert!(fact(&error, "tried").contains("download: http://127.0.0.1:1/etcd/"), "{error:?}");
     std::fs::remove_file(folder.path().join("fail")).unwrap();
-    assert!(search(&here, Set::Etcd, None).await.is_ok());
+    assert!(search(&here, ProgramSet::Etcd, None).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_version_that_is_not_pinned_is_not_built() {
     let folder = tempfile::tempdir().unwrap();
-    let error = search(&environment(folder.path()), Set::Kubernetes, Some("v1.99.0")).await.unwrap_err();
+    let error =
+        search(&environment(folder.path()), ProgramSet::Kubernetes, Some("v1.99.0")).await.unwrap_err();
     assert!(fact(&error, "tried").contains("build: the Go module is pinned to v1."), "{error:?}");
     assert!(calls(folder.path()).is_empty());
 }

@@ -7,42 +7,42 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::pinned::Module;
-use super::program::{Program, Set};
+use super::program::{Program, ProgramSet};
 use super::release::Platform;
 use crate::error::{Error, Result};
 
 /// The cache of one set in one version.
 #[derive(Debug, Clone)]
-pub(super) struct Shelf {
+pub(super) struct CacheEntry {
     /// What is locked while something is added.
     pub(super) folder: PathBuf,
 }
 
 /// A folder of the cache that one way of getting programs fills.
 #[derive(Debug, Clone)]
-pub(super) struct Bin(pub(super) PathBuf);
+pub(super) struct CacheDir(pub(super) PathBuf);
 
-impl Shelf {
-    pub(super) fn new(cache: &Path, set: Set, version: &str, platform: Platform) -> Self {
+impl CacheEntry {
+    pub(super) fn new(cache: &Path, set: ProgramSet, version: &str, platform: Platform) -> Self {
         let name = format!("{set}-{version}-{}-{}", platform.os, platform.arch);
         Self { folder: cache.join("assets").join(name) }
     }
 
     /// What was downloaded.
-    pub(super) fn released(&self) -> Bin {
-        Bin(self.folder.join("release"))
+    pub(super) fn released(&self) -> CacheDir {
+        CacheDir(self.folder.join("release"))
     }
 
     /// What was built from exactly this module.
-    pub(super) fn built(&self, module: Module) -> Bin {
+    pub(super) fn built(&self, module: Module) -> CacheDir {
         let mut hash = Sha256::new();
         hash.update(module.manifest);
         hash.update(module.sums);
-        Bin(self.folder.join(format!("go-{}", &hex(&hash.finalize())[..12])))
+        CacheDir(self.folder.join(format!("go-{}", &hex(&hash.finalize())[..12])))
     }
 }
 
-impl Bin {
+impl CacheDir {
     /// The file of a program; it is complete when it exists.
     pub(super) fn program(&self, program: Program) -> PathBuf {
         self.0.join(program.name())

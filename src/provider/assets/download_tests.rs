@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::cache::hex;
 use super::download::{NotFetched, fetch};
-use super::locate::{Search, locate};
+use super::locate::{Locator, locate};
 use super::pinned::{Pin, Pinned};
-use super::program::{Program, Set};
+use super::program::{Program, ProgramSet};
 use super::release::{Mirror, Platform, Release, release};
 use crate::catalogue::Id;
 use crate::event::{Event, Events, Progress};
@@ -166,7 +166,7 @@ fn environment(folder: &Path, base: String) -> Environment {
 fn kubernetes(version: &str) -> BTreeMap<String, Answer> {
     let Platform { os, arch } = Platform::here();
     let mut answers = BTreeMap::new();
-    for program in Set::Kubernetes.programs() {
+    for program in ProgramSet::Kubernetes.programs() {
         let path = format!("/kubernetes/{version}/bin/{os}/{arch}/{program}");
         let content = format!("#!/bin/sh\necho {program} {version}\n").into_bytes();
         answers.insert(format!("{path}.sha256"), Answer::Whole(sum(&content).into_bytes()));
@@ -179,10 +179,10 @@ fn kubernetes(version: &str) -> BTreeMap<String, Answer> {
 async fn a_set_is_downloaded_once_however_many_ask() {
     let folder = tempfile::tempdir().unwrap();
     let pinned = Pinned::read().unwrap();
-    let pin = pinned.of(Set::Kubernetes);
+    let pin = pinned.of(ProgramSet::Kubernetes);
     let here = environment(folder.path(), serve(kubernetes("v1.99.0")));
     let (events, mut seen) = Events::channel();
-    let search = || Search::new(&here, Set::Kubernetes, Some("v1.99.0"), pin, &events).run();
+    let search = || Locator::new(&here, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events).run();
     let (one, two) = tokio::join!(search(), search());
     let place = one.unwrap();
     assert_eq!(place, two.unwrap());
@@ -192,7 +192,7 @@ async fn a_set_is_downloaded_once_however_many_ask() {
 
     let mut begun = Vec::new();
     while let Some(event) = seen.try_recv() {
-        if let Event::Step { progress: Progress::Begun, message, .. } = event {
+        if let Event::Step { progress: Progress::Started, message, .. } = event {
             begun.push(message);
         }
     }
@@ -202,14 +202,15 @@ async fn a_set_is_downloaded_once_however_many_ask() {
 
     // Without any server: from the cache.
     let offline = Environment { releases: Some("http://127.0.0.1:1".into()), ..here.clone() };
-    let cached = Search::new(&offline, Set::Kubernetes, Some("v1.99.0"), pin, &events).run().await.unwrap();
+    let cached =
+        Locator::new(&offline, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events).run().await.unwrap();
     assert_eq!(cached, place);
 }
 
 #[tokio::test]
 async fn a_download_that_is_not_genuine_ends_the_search() {
     let folder = tempfile::tempdir().unwrap();
-    let version = Pinned::read().unwrap().of(Set::Etcd).version.clone();
+    let version = Pinned::read().unwrap().of(ProgramSet::Etcd).version.clone();
     let Platform { os, arch } = Platform::here();
     let file = format!("etcd-{version}-{os}-{arch}.tar.gz");
     let sums = format!("{}  {file}\n", "0".repeat(64)).into_bytes();

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::build;
-use super::cache::{Bin, Shelf};
+use super::cache::{CacheDir, CacheEntry};
 use super::component::Component;
 use super::download::{self, NotFetched};
 use super::pinned::{Pin, Pinned, module};
-use super::program::{Program, Set};
+use super::program::{Program, ProgramSet};
 use super::release::{self, Checksum, Mirror, Platform};
-use super::search::{self, Place};
+use super::search::{self, ProgramDir};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
@@ -57,11 +57,11 @@ pub(crate) async fn locate(
     events: &Events,
 ) -> Result<Programs> {
     let pinned = Pinned::read()?;
-    let locate = async |set, asked| Search::new(environment, set, asked, pinned.of(set), events).run().await;
-    let etcd = locate(Set::Etcd, None).await?;
-    let control = locate(Set::Kubernetes, kubernetes).await?;
-    let kwok = locate(Set::Kwok, None).await?;
-    let of = |place: &Place, program: Program| place.folder.join(program.name());
+    let locate = async |set, asked| Locator::new(environment, set, asked, pinned.of(set), events).run().await;
+    let etcd = locate(ProgramSet::Etcd, None).await?;
+    let control = locate(ProgramSet::Kubernetes, kubernetes).await?;
+    let kwok = locate(ProgramSet::Kwok, None).await?;
+    let of = |place: &ProgramDir, program: Program| place.folder.join(program.name());
     Ok(Programs {
         etcd: of(&etcd, Program::Etcd),
         kube_apiserver: of(&control, Program::KubeApiserver),
@@ -80,7 +80,8 @@ pub(crate) async fn locate(
 /// `HC2010` where it cannot be had, naming what was tried; `HC2011` for a download that is not genuine.
 pub(crate) async fn locate_kind(environment: &Environment, events: &Events) -> Result<PathBuf> {
     let pinned = Pinned::read()?;
-    let place = Search::new(environment, Set::Kind, None, pinned.of(Set::Kind), events).run().await?;
+    let place =
+        Locator::new(environment, ProgramSet::Kind, None, pinned.of(ProgramSet::Kind), events).run().await?;
     Ok(place.folder.join(Program::Kind.name()))
 }
 
@@ -90,55 +91,55 @@ pub(crate) async fn locate_kind(environment: &Environment, events: &Events) -> R
 /// `HC2010` where an explicit folder has one that cannot be asked for its version.
 pub(crate) async fn look_for_kind(environment: &Environment) -> Result<Result<String, Vec<String>>> {
     let pinned = Pinned::read()?;
-    let pin = pinned.of(Set::Kind);
+    let pin = pinned.of(ProgramSet::Kind);
     let mut tried = Vec::new();
-    if let Some(place) = search::explicit(environment, Set::Kind, None, &mut tried).await? {
+    if let Some(place) = search::explicit(environment, ProgramSet::Kind, None, &mut tried).await? {
         return Ok(Ok(place.version));
     }
-    if let Some(place) = search::path(environment, Set::Kind, &pin.version, &mut tried).await {
+    if let Some(place) = search::path(environment, ProgramSet::Kind, &pin.version, &mut tried).await {
         return Ok(Ok(place.version));
     }
-    let shelf = Shelf::new(&environment.cache, Set::Kind, &pin.version, Platform::here());
-    Ok(cached(&shelf, Set::Kind, &pin.version).map(|place| place.version).ok_or(tried))
+    let shelf = CacheEntry::new(&environment.cache, ProgramSet::Kind, &pin.version, Platform::here());
+    Ok(cached(&shelf, ProgramSet::Kind, &pin.version).map(|place| place.version).ok_or(tried))
 }
 
 /// What is complete in the cache.
-fn cached(shelf: &Shelf, set: Set, version: &str) -> Option<Place> {
-    let whole = |bin: &Bin| {
+fn cached(shelf: &CacheEntry, set: ProgramSet, version: &str) -> Option<ProgramDir> {
+    let whole = |bin: &CacheDir| {
         let whole = search::missing(&bin.0, set).is_none();
-        whole.then(|| Place { folder: bin.0.clone(), version: version.to_owned() })
+        whole.then(|| ProgramDir { folder: bin.0.clone(), version: version.to_owned() })
     };
     [shelf.released(), shelf.built(module(set))].iter().find_map(whole)
 }
 
 /// The search for one set. A set comes from one place as a whole.
-pub(super) struct Search<'a> {
+pub(super) struct Locator<'a> {
     environment: &'a Environment,
-    set: Set,
+    set: ProgramSet,
     /// What the user asks for.
     asked: Option<&'a str>,
     pin: &'a Pin,
     version: &'a str,
-    shelf: Shelf,
+    shelf: CacheEntry,
     events: &'a Events,
     /// What did not help, for the error.
     tried: Vec<String>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> Locator<'a> {
     pub(super) fn new(
         environment: &'a Environment,
-        set: Set,
+        set: ProgramSet,
         asked: Option<&'a str>,
         pin: &'a Pin,
         events: &'a Events,
     ) -> Self {
         let version = asked.unwrap_or(&pin.version);
-        let shelf = Shelf::new(&environment.cache, set, version, Platform::here());
+        let shelf = CacheEntry::new(&environment.cache, set, version, Platform::here());
         Self { environment, set, asked, pin, version, shelf, events, tried: Vec::new() }
     }
 
-    pub(super) async fn run(mut self) -> Result<Place> {
+    pub(super) async fn run(mut self) -> Result<ProgramDir> {
         if let Some(place) = search::explicit(self.environment, self.set, self.asked, &mut self.tried).await?
         {
             return Ok(place);
@@ -164,16 +165,16 @@ impl<'a> Search<'a> {
         self.build().await
     }
 
-    fn cached(&self) -> Option<Place> {
+    fn cached(&self) -> Option<ProgramDir> {
         cached(&self.shelf, self.set, self.version)
     }
 
-    fn whole(&self, bin: &Bin) -> Option<Place> {
+    fn whole(&self, bin: &CacheDir) -> Option<ProgramDir> {
         let whole = search::missing(&bin.0, self.set).is_none();
-        whole.then(|| Place { folder: bin.0.clone(), version: self.version.to_owned() })
+        whole.then(|| ProgramDir { folder: bin.0.clone(), version: self.version.to_owned() })
     }
 
-    async fn download(&mut self) -> Result<Option<Place>> {
+    async fn download(&mut self) -> Result<Option<ProgramDir>> {
         let mirror = Mirror::new(self.environment.releases.as_deref());
         let bin = self.shelf.released();
         bin.make()?;
@@ -198,7 +199,7 @@ impl<'a> Search<'a> {
         Ok(self.whole(&bin))
     }
 
-    async fn build(mut self) -> Result<Place> {
+    async fn build(mut self) -> Result<ProgramDir> {
         if self.version != self.pin.version {
             self.tried.push(format!("build: the Go module is pinned to {}", self.pin.version));
             return Err(self.missing());
@@ -219,7 +220,7 @@ impl<'a> Search<'a> {
             bin.complete(program)?;
             self.done(program, &format!("built in {} s", begin.elapsed().as_secs())).await;
         }
-        Ok(Place { folder: bin.0, version: self.version.to_owned() })
+        Ok(ProgramDir { folder: bin.0, version: self.version.to_owned() })
     }
 
     async fn begin(&self, doing: &str, program: Program) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::program::Set;
+use super::program::ProgramSet;
 use crate::error::{Error, Result};
 
 /// `kind/assets/versions.toml`.
@@ -32,12 +32,12 @@ impl Pinned {
             .map_err(|error| Error::internal("cannot read the embedded versions.toml").caused_by(error))
     }
 
-    pub(super) const fn of(&self, set: Set) -> &Pin {
+    pub(super) const fn of(&self, set: ProgramSet) -> &Pin {
         match set {
-            Set::Etcd => &self.etcd,
-            Set::Kubernetes => &self.kubernetes,
-            Set::Kwok => &self.kwok,
-            Set::Kind => &self.kind,
+            ProgramSet::Etcd => &self.etcd,
+            ProgramSet::Kubernetes => &self.kubernetes,
+            ProgramSet::Kwok => &self.kwok,
+            ProgramSet::Kind => &self.kind,
         }
     }
 }
@@ -49,21 +49,21 @@ pub(super) struct Module {
     pub(super) sums: &'static str,
 }
 
-pub(super) const fn module(set: Set) -> Module {
+pub(super) const fn module(set: ProgramSet) -> Module {
     match set {
-        Set::Etcd => Module {
+        ProgramSet::Etcd => Module {
             manifest: include_str!("../../../kind/assets/etcd/go.mod"),
             sums: include_str!("../../../kind/assets/etcd/go.sum"),
         },
-        Set::Kubernetes => Module {
+        ProgramSet::Kubernetes => Module {
             manifest: include_str!("../../../kind/assets/kubernetes/go.mod"),
             sums: include_str!("../../../kind/assets/kubernetes/go.sum"),
         },
-        Set::Kwok => Module {
+        ProgramSet::Kwok => Module {
             manifest: include_str!("../../../kind/assets/kwok/go.mod"),
             sums: include_str!("../../../kind/assets/kwok/go.sum"),
         },
-        Set::Kind => Module {
+        ProgramSet::Kind => Module {
             manifest: include_str!("../../../kind/assets/kind/go.mod"),
             sums: include_str!("../../../kind/assets/kind/go.sum"),
         },
@@ -85,10 +85,10 @@ mod tests {
     fn modules_and_versions_agree() {
         let pinned = Pinned::read().unwrap();
         for (set, path) in [
-            (Set::Etcd, "go.etcd.io/etcd/server/v3"),
-            (Set::Kubernetes, "k8s.io/kubernetes"),
-            (Set::Kwok, "sigs.k8s.io/kwok"),
-            (Set::Kind, "sigs.k8s.io/kind"),
+            (ProgramSet::Etcd, "go.etcd.io/etcd/server/v3"),
+            (ProgramSet::Kubernetes, "k8s.io/kubernetes"),
+            (ProgramSet::Kwok, "sigs.k8s.io/kwok"),
+            (ProgramSet::Kind, "sigs.k8s.io/kind"),
         ] {
             let line = format!("require {path} {}", pinned.of(set).version);
             assert!(module(set).manifest.lines().any(|it| it == line), "{set}: {line}");

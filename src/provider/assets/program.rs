@@ -80,14 +80,14 @@ impl fmt::Display for Program {
 
 /// Programs that come from one place and in one version, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Set {
+pub(super) enum ProgramSet {
     Etcd,
     Kubernetes,
     Kwok,
     Kind,
 }
 
-impl Set {
+impl ProgramSet {
     /// All of them.
     #[cfg(test)]
     pub(super) const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Kwok, Self::Kind];
@@ -126,7 +126,7 @@ impl Set {
     }
 }
 
-impl fmt::Display for Set {
+impl fmt::Display for ProgramSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn every_program_is_in_one_set() {
         for program in Program::SIMULATED.into_iter().chain([Program::Kind]) {
-            let sets = Set::ALL.into_iter().filter(|set| set.programs().contains(&program));
+            let sets = ProgramSet::ALL.into_iter().filter(|set| set.programs().contains(&program));
             assert_eq!(sets.count(), 1, "{program}");
         }
         assert_eq!(Program::Kubectl.position(), "5 of 7");

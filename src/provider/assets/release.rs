@@ -1,7 +1,7 @@
 //! Where the official releases are, and how they are known to be genuine.
 
 use super::pinned::Pin;
-use super::program::{Program, Set};
+use super::program::{Program, ProgramSet};
 
 /// Where releases are published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +15,14 @@ pub(super) struct Mirror {
 impl Mirror {
     /// The publishers' own, or `base/etcd`, `base/kubernetes`, `base/kwok`, `base/kind`.
     pub(super) fn new(base: Option<&str>) -> Self {
-        let at = |set: Set, official: &str| {
+        let at = |set: ProgramSet, official: &str| {
             base.map_or_else(|| official.to_owned(), |base| format!("{}/{set}", base.trim_end_matches('/')))
         };
         Self {
-            etcd: at(Set::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
-            kubernetes: at(Set::Kubernetes, "https://dl.k8s.io/release"),
-            kwok: at(Set::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
-            kind: at(Set::Kind, "https://github.com/kubernetes-sigs/kind/releases/download"),
+            etcd: at(ProgramSet::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
+            kubernetes: at(ProgramSet::Kubernetes, "https://dl.k8s.io/release"),
+            kwok: at(ProgramSet::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
+            kind: at(ProgramSet::Kind, "https://github.com/kubernetes-sigs/kind/releases/download"),
         }
     }
 }

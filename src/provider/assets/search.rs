@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::program::{Program, Set, is_at_least, version_in};
+use super::program::{Program, ProgramSet, is_at_least, version_in};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::command::Invocation;
+use crate::provider::command::ChildCommand;
 use crate::provider::environment::{Environment, ExplicitFolder};
 
 /// Printing a version takes a program 0.1 s.
@@ -17,7 +17,7 @@ const VERSION: Duration = Duration::from_secs(20);
 
 /// A set of programs in one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ProgramDir {
     pub(super) folder: PathBuf,
     /// The version of all its programs.
     pub(super) version: String,
@@ -26,10 +26,10 @@ pub(super) struct Place {
 /// Looks into the folders that the user named. What is there is used in whatever version it is, unless one was asked for.
 pub(super) async fn explicit(
     environment: &Environment,
-    set: Set,
+    set: ProgramSet,
     asked: Option<&str>,
     tried: &mut Vec<String>,
-) -> Result<Option<Place>> {
+) -> Result<Option<ProgramDir>> {
     for ExplicitFolder { variable, folder } in &environment.assets {
         if let Some(missing) = missing(folder, set) {
             tried.push(format!("{variable}: {} has no {missing}", folder.display()));
@@ -43,7 +43,7 @@ pub(super) async fn explicit(
                 .hint(format!("[cluster] kubernetes_version = \"{version}\""))
                 .hint(format!("unset {variable}")));
         }
-        return Ok(Some(Place { folder: folder.clone(), version }));
+        return Ok(Some(ProgramDir { folder: folder.clone(), version }));
     }
     Ok(None)
 }
@@ -52,17 +52,17 @@ pub(super) async fn explicit(
 /// that is all that matters.
 pub(super) async fn path(
     environment: &Environment,
-    set: Set,
+    set: ProgramSet,
     wanted: &str,
     tried: &mut Vec<String>,
-) -> Option<Place> {
+) -> Option<ProgramDir> {
     let complete = std::env::split_paths(&environment.path)
         .filter(|folder| folder.is_absolute() && missing(folder, set).is_none());
     let mut found = false;
     for folder in complete {
         found = true;
         match common_version(&folder, set).await {
-            Ok(version) if will_do(set, &version, wanted) => return Some(Place { folder, version }),
+            Ok(version) if will_do(set, &version, wanted) => return Some(ProgramDir { folder, version }),
             Ok(version) => {
                 let instead =
                     set.least().map_or_else(|| wanted.to_owned(), |least| format!("{least} or newer"));
@@ -77,17 +77,17 @@ pub(super) async fn path(
     None
 }
 
-fn will_do(set: Set, version: &str, wanted: &str) -> bool {
+fn will_do(set: ProgramSet, version: &str, wanted: &str) -> bool {
     version == wanted || set.least().is_some_and(|least| is_at_least(version, least))
 }
 
 /// `kwok, kwokctl`.
-pub(super) fn names(set: Set) -> String {
+pub(super) fn names(set: ProgramSet) -> String {
     set.programs().iter().map(|program| program.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// The first program of the set that the folder does not have.
-pub(super) fn missing(folder: &Path, set: Set) -> Option<Program> {
+pub(super) fn missing(folder: &Path, set: ProgramSet) -> Option<Program> {
     set.programs().iter().copied().find(|program| !is_executable(&folder.join(program.name())))
 }
 
@@ -96,7 +96,7 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// The version of all programs of the set; different ones are an error: they may not work together.
-async fn common_version(folder: &Path, set: Set) -> Result<String> {
+async fn common_version(folder: &Path, set: ProgramSet) -> Result<String> {
     let asked = set.programs().iter().map(|program| version(folder, *program));
     let versions = join_all(asked).await.into_iter().collect::<Result<Vec<String>>>()?;
     match versions.split_first() {
@@ -115,7 +115,7 @@ async fn version(folder: &Path, program: Program) -> Result<String> {
     let path = folder.join(program.name());
     let message = format!("cannot ask {} for its version", path.display());
     let output =
-        Invocation::new(&path, VERSION).arguments(program.version_arguments().iter().copied()).run().await;
+        ChildCommand::new(&path, VERSION).arguments(program.version_arguments().iter().copied()).run().await;
     let stdout = match output {
         Ok(output) => output.stdout,
         Err(failure) => return Err(failure.into_error(Id::AssetMissing, Kind::Prerequisite, message)),

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::fault::EngineFault;
 use super::info::{self, Info};
 use super::program::Engine;
-use crate::provider::command::{Invocation, Outcome};
+use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
 /// An engine that does not answer within this time is none.
@@ -30,35 +30,39 @@ impl Client {
         &self,
         deadline: Duration,
         arguments: impl IntoIterator<Item = &'a str>,
-    ) -> Invocation {
-        Invocation::new(&self.program, deadline).arguments(arguments)
+    ) -> ChildCommand {
+        ChildCommand::new(&self.program, deadline).arguments(arguments)
     }
 
     /// Asks its server how it is.
-    pub(crate) async fn ask(self) -> Result<Server, Fault> {
+    pub(crate) async fn ask(self) -> Result<Server, EngineFault> {
         let engine = self.engine;
         let answer = self.command(ANSWER, engine.question().iter().copied()).run().await;
         let text = match answer {
             Ok(output) => output.stdout,
             // docker tells what it knows of itself, and in it why its server does not answer.
-            Err(failure) if matches!(failure.outcome, Outcome::Exit(_)) => {
+            Err(failure) if matches!(failure.outcome, ChildOutcome::Exit(_)) => {
                 let said =
                     info::server_errors(&failure.stdout).unwrap_or_else(|| failure.stderr.trim().to_owned());
-                return Err(Fault::of(engine, &said));
+                return Err(EngineFault::of(engine, &said));
             }
-            Err(failure) if matches!(failure.outcome, Outcome::Deadline(_)) => {
-                return Err(Fault::Silent { engine, after: ANSWER });
+            Err(failure) if matches!(failure.outcome, ChildOutcome::Deadline(_)) => {
+                return Err(EngineFault::Silent { engine, after: ANSWER });
             }
-            Err(failure) => return Err(Fault::of(engine, &failure.summary())),
+            Err(failure) => return Err(EngineFault::of(engine, &failure.summary())),
         };
         if let Some(said) = info::server_errors(&text) {
-            return Err(Fault::of(engine, &said));
+            return Err(EngineFault::of(engine, &said));
         }
-        let info =
-            Info::read(engine, &text).ok_or_else(|| Fault::of(engine, "its answer has no version in it"))?;
+        let info = Info::read(engine, &text)
+            .ok_or_else(|| EngineFault::of(engine, "its answer has no version in it"))?;
         if info.is_older_than(engine.least()) {
             let (major, minor) = engine.least();
-            return Err(Fault::TooOld { engine, version: info.version, least: format!("{major}.{minor}") });
+            return Err(EngineFault::TooOld {
+                engine,
+                version: info.version,
+                least: format!("{major}.{minor}"),
+            });
         }
         Ok(Server { client: self, info })
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::client::Client;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::command::Failure;
+use crate::provider::command::ChildFailure;
 
 /// How long a list and a look may take; they take a twentieth of a second.
 const LOOK: Duration = Duration::from_secs(10);
@@ -89,7 +89,7 @@ impl Client {
     /// # Errors
     /// Where the engine does not answer, or in words that are not understood.
     pub(in crate::provider) async fn nodes(&self, cluster: &str) -> Result<Vec<Container>> {
-        let failed = |failure: Failure| {
+        let failed = |failure: ChildFailure| {
             let message = format!("{} does not say which nodes cluster {cluster} has", self.engine);
             failure.into_error(Id::EngineDown, Kind::Prerequisite, message)
         };
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// What `inspect` says of these containers, as it says it.
-    pub(in crate::provider) async fn inspect(&self, names: &[&str]) -> Result<String, Failure> {
+    pub(in crate::provider) async fn inspect(&self, names: &[&str]) -> Result<String, ChildFailure> {
         let arguments = ["inspect"].into_iter().chain(names.iter().copied());
         Ok(self.command(LOOK, arguments).run().await?.stdout)
     }

@@ -7,7 +7,7 @@ use crate::catalogue::Id;
 
 /// Why an engine that is installed cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::provider) enum Fault {
+pub(in crate::provider) enum EngineFault {
     /// Its server does not run, or cannot be reached.
     Down { engine: Engine, said: String },
     /// This user may not talk to it.
@@ -18,7 +18,7 @@ pub(in crate::provider) enum Fault {
     TooOld { engine: Engine, version: String, least: String },
 }
 
-impl Fault {
+impl EngineFault {
     /// What the client's words mean.
     pub(super) fn of(engine: Engine, said: &str) -> Self {
         let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
@@ -82,13 +82,13 @@ pub(in crate::provider) struct NoEngine {
     /// The variable that points to an engine, and its value.
     pub(in crate::provider) host: Option<(String, String)>,
     /// One for each that is installed.
-    pub(in crate::provider) faults: Vec<Fault>,
+    pub(in crate::provider) faults: Vec<EngineFault>,
 }
 
 impl NoEngine {
     /// One line.
     pub(in crate::provider) fn summary(&self) -> String {
-        let faults: Vec<String> = self.faults.iter().map(Fault::summary).collect();
+        let faults: Vec<String> = self.faults.iter().map(EngineFault::summary).collect();
         match (&self.chosen, faults.is_empty()) {
             (_, false) => faults.join("; "),
             (Some(name), true) => {
@@ -108,12 +108,12 @@ mod tests {
         let down = "errors pretty printing info\nCannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
         let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
         let host = ("DOCKER_HOST".to_owned(), "tcp://127.0.0.1:1".to_owned());
-        let fault = Fault::of(Engine::Docker, down);
+        let fault = EngineFault::of(Engine::Docker, down);
         assert_eq!(fault.id(), Id::EngineDown);
         assert!(fault.summary().starts_with("docker: Cannot connect"), "{fault:?}");
         assert!(fault.hint(None).contains("systemctl start docker"));
         assert!(fault.hint(Some(&host)).ends_with("unset DOCKER_HOST"));
-        let fault = Fault::of(Engine::Docker, denied);
+        let fault = EngineFault::of(Engine::Docker, denied);
         assert_eq!(fault.id(), Id::EngineDenied);
         assert!(fault.hint(Some(&host)).contains("usermod -aG docker"));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::Client;
-use crate::provider::command::{Failure, Invocation, Outcome};
+use crate::provider::command::{ChildCommand, ChildFailure, ChildOutcome};
 
 /// How long a look at an image may take; it takes a tenth of a second.
 const LOOK: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the engine does not answer.
-    pub(in crate::provider) async fn image(&self, name: &str) -> Result<Option<Image>, Failure> {
+    pub(in crate::provider) async fn image(&self, name: &str) -> Result<Option<Image>, ChildFailure> {
         let look = ["image", "inspect", "--format", "{{.Id}}", name];
         match self.command(LOOK, look).run().await {
             Ok(output) => {
@@ -55,14 +55,14 @@ impl Client {
     }
 
     /// Writes an image to a file, in the form that every engine and every node's runtime reads.
-    pub(in crate::provider) fn save(&self, image: &Image, file: &Path) -> Invocation {
+    pub(in crate::provider) fn save(&self, image: &Image, file: &Path) -> ChildCommand {
         self.command(SAVE, ["save", "--output"]).arguments([file.as_os_str(), image.name.as_ref()])
     }
 }
 
-fn is_absent(failure: &Failure) -> bool {
+fn is_absent(failure: &ChildFailure) -> bool {
     let said = failure.stderr.to_lowercase();
-    matches!(failure.outcome, Outcome::Exit(_)) && ABSENT.iter().any(|words| said.contains(words))
+    matches!(failure.outcome, ChildOutcome::Exit(_)) && ABSENT.iter().any(|words| said.contains(words))
 }
 
 fn bare(digest: &str) -> &str {

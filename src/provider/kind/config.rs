@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::spec::Spec;
+use super::spec::KindSpec;
 use crate::error::{Error, Result};
 
 /// Same place and name as upstream's.
@@ -15,7 +15,7 @@ pub(super) const MADE_BY: (&str, &str) = ("handsctl.dev/created-by", "handsctl")
 ///
 /// # Errors
 /// Only where the embedded file is broken, which a test excludes.
-pub(super) fn configuration(name: &str, spec: &Spec) -> Result<String> {
+pub(super) fn configuration(name: &str, spec: &KindSpec) -> Result<String> {
     let broken = |cause: crate::error::Source| {
         Error::internal("the built-in kind/cluster.yaml cannot be used").caused_by(cause)
     };
@@ -30,7 +30,7 @@ pub(super) fn configuration(name: &str, spec: &Spec) -> Result<String> {
     Ok(format!("# Written by handsctl for kind.\n{cluster:#}\n"))
 }
 
-fn mappings(spec: &Spec) -> Vec<Value> {
+fn mappings(spec: &KindSpec) -> Vec<Value> {
     let ports = [(80, spec.ports.http), (443, spec.ports.https)];
     let mapping = |(inner, outer): (u16, Option<u16>)| {
         Some(json!({
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_embedded_file() {
-        let spec = Spec { image: "n".into(), workers: 0, ports: Ports { http: Some(80), ..Ports::NONE } };
+        let spec = KindSpec { image: "n".into(), workers: 0, ports: Ports { http: Some(80), ..Ports::NONE } };
         assert_eq!(read(&configuration("local-hands", &spec).unwrap()), read(CLUSTER));
     }
 
     #[test]
     fn workers_and_ports_are_added() {
         let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: Some(8443) };
-        let spec = Spec { image: "n".into(), workers: 2, ports };
+        let spec = KindSpec { image: "n".into(), workers: 2, ports };
         let cluster = read(&configuration("x", &spec).unwrap());
         assert_eq!(cluster["name"], "x");
         assert_eq!(cluster["nodes"].as_array().unwrap().len(), 3);
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!((&mapped[0]["hostPort"], &mapped[1]["hostPort"]), (&json!(8080), &json!(8443)));
         assert_eq!(mapped[1]["listenAddress"], "0.0.0.0");
         assert_eq!(
-            read(&configuration("x", &Spec { ports: Ports::NONE, ..spec }).unwrap())["nodes"][0]["extraPortMappings"],
+            read(&configuration("x", &KindSpec { ports: Ports::NONE, ..spec }).unwrap())["nodes"][0]["extraPortMappings"],
             json!([])
         );
     }

@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::folder::{Folder, NODES, context};
-use super::inspect::{Found, Whose, find};
-use super::spec::Record;
+use super::folder::{KindFolder, NODES, context};
+use super::inspect::{ClusterOwner, KindCluster, inspect};
+use super::spec::KindStateFile;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::assets;
-use crate::provider::command::Invocation;
+use crate::provider::command::ChildCommand;
 use crate::provider::engine::{self, Client};
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner, contexts};
-use crate::provider::local_cluster::Removed;
-use crate::provider::state_file::{self, Merged};
+use crate::provider::kubeconfig::{self, ContextOwner, contexts};
+use crate::provider::local_cluster::DownResult;
+use crate::provider::state_file::{self, KubeconfigEntry};
 
 /// How long kind may take; it takes 2 s.
 const DELETE: Duration = Duration::from_secs(120);
@@ -28,8 +28,8 @@ pub(in crate::provider) async fn down(
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
-) -> Result<Removed> {
-    let folder = Folder::of(&environment.state, name);
+) -> Result<DownResult> {
+    let folder = KindFolder::of(&environment.state, name);
     let server = engine::find(environment).await;
     let Ok(server) = server else {
         return down_without_engine(
@@ -40,18 +40,18 @@ pub(in crate::provider) async fn down(
         );
     };
     let _lock = folder.lock(DELETION, events).await?;
-    let found = find(&folder, &server.client).await?;
+    let found = inspect(&folder, &server.client).await?;
     match found.whose {
-        Whose::Nobody => {
+        ClusterOwner::Nobody => {
             forget(environment, &folder, kubeconfig).await?;
             folder.remove()?;
-            Ok(Removed::Absent)
+            Ok(DownResult::Absent)
         }
-        Whose::Foreign => {
+        ClusterOwner::Foreign => {
             folder.discard();
             Err(not_ours(environment, name, kubeconfig))
         }
-        Whose::Ours => {
+        ClusterOwner::Ours => {
             let context = context(name);
             events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
             forget(environment, &folder, kubeconfig).await?;
@@ -59,7 +59,7 @@ pub(in crate::provider) async fn down(
             // The record goes last: until then another `down` finds everything.
             folder.remove()?;
             events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
-            Ok(Removed::Deleted)
+            Ok(DownResult::Deleted)
         }
     }
 }
@@ -67,13 +67,15 @@ pub(in crate::provider) async fn down(
 /// Without its engine nobody can say whether the cluster still exists.
 fn down_without_engine(
     environment: &Environment,
-    folder: &Folder,
+    folder: &KindFolder,
     kubeconfig: Option<&Path>,
     why: Option<String>,
-) -> Result<Removed> {
+) -> Result<DownResult> {
     let file = environment.kubeconfig(kubeconfig);
-    if !state_file::exists(&folder.own) && kubeconfig::owner(file, &context(&folder.name))? == Owner::Nobody {
-        return Ok(Removed::Absent);
+    if !state_file::exists(&folder.own)
+        && kubeconfig::owner(file, &context(&folder.name))? == ContextOwner::Nobody
+    {
+        return Ok(DownResult::Absent);
     }
     let message = format!(
         "cluster {} cannot be deleted: no container engine answers ({})",
@@ -92,12 +94,12 @@ fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) ->
 }
 
 /// Takes the context out of every file that it was put into.
-async fn forget(environment: &Environment, folder: &Folder, kubeconfig: Option<&Path>) -> Result<()> {
+async fn forget(environment: &Environment, folder: &KindFolder, kubeconfig: Option<&Path>) -> Result<()> {
     // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
-    let record: Option<Record> = state_file::read(&folder.own).unwrap_or_default();
+    let record: Option<KindStateFile> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
-        merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
+        merged.push(KubeconfigEntry { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
     contexts::remove_context(&merged, &context(&folder.name)).await
 }
@@ -105,9 +107,9 @@ async fn forget(environment: &Environment, folder: &Folder, kubeconfig: Option<&
 /// Removes what is there before a cluster is made in its place.
 pub(super) async fn clear(
     environment: &Environment,
-    folder: &Folder,
+    folder: &KindFolder,
     client: &Client,
-    found: &Found,
+    found: &KindCluster,
     events: &Events,
 ) -> Result<()> {
     if !found.nodes.is_empty() {
@@ -126,12 +128,12 @@ pub(super) async fn clear(
 /// Has kind delete the nodes.
 pub(super) async fn nodes(
     environment: &Environment,
-    folder: &Folder,
+    folder: &KindFolder,
     client: &Client,
     events: &Events,
 ) -> Result<()> {
     let kind = assets::locate_kind(environment, events).await?;
-    Invocation::new(kind, DELETE)
+    ChildCommand::new(kind, DELETE)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments(["delete", "cluster", "--name", folder.name.as_str()])
         // Otherwise it would look for its context in the user's own file.

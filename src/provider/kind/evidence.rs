@@ -6,9 +6,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::folder::Folder;
+use super::folder::KindFolder;
 use crate::error::{Error, Result};
-use crate::provider::command::{Failure, Invocation};
+use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::Client;
 
 /// How long the logs may take; a node that hangs has none.
@@ -18,16 +18,16 @@ const MOST: u64 = 2 << 20;
 
 /// Writes everything into one file. Returns it.
 pub(super) async fn keep(
-    folder: &Folder,
+    folder: &KindFolder,
     client: &Client,
     kind: &Path,
     nodes: &[String],
-    failure: &Failure,
+    failure: &ChildFailure,
 ) -> Result<PathBuf> {
     let failed =
         |error| Error::io(format!("cannot keep the evidence in {}", folder.evidence.display()), error);
     let exported = tempfile::tempdir().map_err(failed)?;
-    let export = Invocation::new(kind, EXPORT)
+    let export = ChildCommand::new(kind, EXPORT)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments(["export", "logs", "--name", folder.name.as_str()])
         .arguments([exported.path()]);
@@ -45,7 +45,7 @@ pub(super) async fn keep(
     Ok(folder.evidence.clone())
 }
 
-fn write(folder: &Folder, parts: &[(String, String)], exported: &Path) -> io::Result<()> {
+fn write(folder: &KindFolder, parts: &[(String, String)], exported: &Path) -> io::Result<()> {
     if let Some(parent) = folder.evidence.parent() {
         std::fs::create_dir_all(parent)?;
     }

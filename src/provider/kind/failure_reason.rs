@@ -2,7 +2,7 @@
 
 /// Why it could not be made, and the sentence that mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cause {
+pub(super) struct FailureReason {
     pub(super) text: String,
     pub(super) hint: &'static str,
 }
@@ -82,14 +82,14 @@ const MEANINGS: &[Meaning] = &[
 ];
 
 /// What the known words mean, else kind's own last words.
-pub(super) fn of(said: &str) -> Cause {
+pub(super) fn of(said: &str) -> FailureReason {
     // That something will go one day is no reason.
     let lines = said.lines().filter(|line| !line.contains("is deprecated"));
     let words = lines.map(str::to_lowercase).collect::<Vec<_>>().join("\n");
     let known = MEANINGS.iter().find(|meaning| meaning.signs.iter().any(|sign| words.contains(sign)));
     match known {
-        Some(meaning) => Cause { text: meaning.text.to_owned(), hint: meaning.hint },
-        None => Cause { text: last_words(said), hint: AGAIN },
+        Some(meaning) => FailureReason { text: meaning.text.to_owned(), hint: meaning.hint },
+        None => FailureReason { text: last_words(said), hint: AGAIN },
     }
 }
 

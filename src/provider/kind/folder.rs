@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
-use crate::provider::local_cluster::Maker;
+use crate::provider::local_cluster::LocalProvider;
 use crate::provider::{file_lock, state_file};
 
 /// How long another handsctl may work on the same cluster.
@@ -13,7 +13,7 @@ const OTHERS: Duration = Duration::from_secs(1800);
 
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
-pub(super) struct Folder {
+pub(super) struct KindFolder {
     /// Name of the cluster.
     pub(super) name: String,
     /// The record, the configuration, the kubeconfig.
@@ -22,7 +22,7 @@ pub(super) struct Folder {
     pub(super) evidence: PathBuf,
 }
 
-impl Folder {
+impl KindFolder {
     pub(super) fn of(state: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -41,7 +41,7 @@ impl Folder {
     }
 
     /// Waits until no other handsctl, and no kind that one has left behind, works on the cluster.
-    pub(super) async fn lock(&self, step: &str, events: &Events) -> Result<file_lock::Lock> {
+    pub(super) async fn lock(&self, step: &str, events: &Events) -> Result<file_lock::FileLock> {
         file_lock::folder(&self.own, OTHERS, async || {
             let message = format!("another handsctl works on cluster {}", self.name);
             events.begin(Part::Cluster, step, message).await;
@@ -76,7 +76,7 @@ impl Folder {
 
 /// The context of a cluster of this provider.
 pub(super) fn context(name: &str) -> String {
-    Maker::Kind.context(name)
+    LocalProvider::Kind.context(name)
 }
 
 /// Name of the step that makes or starts the nodes.

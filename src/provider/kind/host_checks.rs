@@ -2,12 +2,12 @@
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::provider::cluster_spec::{Amount, Ports, Wanted};
+use crate::provider::cluster_spec::{ClusterSpec, Ports, ResourceAmount};
 use crate::provider::engine::{Info, NoEngine};
 
 /// What is known of this computer and its engine.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct HostFacts {
     /// The engine, or why there is none.
     pub(super) engine: Result<(String, Info), NoEngine>,
     /// kind's version, or what was looked at in vain.
@@ -45,7 +45,7 @@ pub(super) struct Inotify {
 
 /// Something that is in the way, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct HostFinding {
     pub(super) id: Id,
     /// Whether the cluster cannot be made.
     pub(super) stops: bool,
@@ -56,7 +56,7 @@ pub(super) struct Finding {
 
 /// What a first node's own pods ask for: etcd, the control plane, DNS, the network
 /// (kubeadm's and kind's manifests of Kubernetes 1.34).
-const CONTROL_PLANE: Amount = Amount { cpu: 950, memory: 290 << 20 };
+const CONTROL_PLANE: ResourceAmount = ResourceAmount { cpu: 950, memory: 290 << 20 };
 /// What they really use, with the node's own programs.
 const NODE_MEMORY: u64 = 700 << 20;
 
@@ -69,7 +69,7 @@ const COMFORTABLE_DISK: u64 = 12 << 30;
 const INOTIFY: Inotify = Inotify { watches: 8192, instances: 128 };
 
 /// Everything that is in the way.
-pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
+pub(super) fn check(facts: &HostFacts, wanted: &ClusterSpec) -> Vec<HostFinding> {
     let mut found = Vec::new();
     match &facts.engine {
         Err(none) => found.extend(no_engine(none)),
@@ -84,15 +84,15 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     found
 }
 
-fn stop(id: Id, message: impl Into<String>, hint: impl Into<String>) -> Finding {
-    Finding { id, stops: true, message: message.into(), hint: hint.into() }
+fn stop(id: Id, message: impl Into<String>, hint: impl Into<String>) -> HostFinding {
+    HostFinding { id, stops: true, message: message.into(), hint: hint.into() }
 }
 
-fn warn(id: Id, message: impl Into<String>, hint: impl Into<String>) -> Finding {
-    Finding { stops: false, ..stop(id, message, hint) }
+fn warn(id: Id, message: impl Into<String>, hint: impl Into<String>) -> HostFinding {
+    HostFinding { stops: false, ..stop(id, message, hint) }
 }
 
-fn no_engine(none: &NoEngine) -> Vec<Finding> {
+fn no_engine(none: &NoEngine) -> Vec<HostFinding> {
     if none.faults.is_empty() {
         let hint = "install Docker (https://docs.docker.com/engine/install), Podman or nerdctl; \
                     [cluster] provider = \"kwok\" needs none and runs no container";
@@ -113,7 +113,7 @@ pub(super) fn no_engine_error(none: &NoEngine) -> Error {
 }
 
 /// How many sandboxes fit beside the application, where cpu and memory are known.
-pub(super) fn sandboxes(info: &Info, wanted: &Wanted) -> Option<u64> {
+pub(super) fn sandboxes(info: &Info, wanted: &ClusterSpec) -> Option<u64> {
     let left = left(info, wanted)?;
     let fits = |left: u64, one: u64| left.checked_div(one).unwrap_or(u64::MAX);
     let sandbox = wanted.load.sandbox;
@@ -121,15 +121,15 @@ pub(super) fn sandboxes(info: &Info, wanted: &Wanted) -> Option<u64> {
 }
 
 /// What the control plane and the application leave; None where they do not fit or nothing is known.
-fn left(info: &Info, wanted: &Wanted) -> Option<Amount> {
+fn left(info: &Info, wanted: &ClusterSpec) -> Option<ResourceAmount> {
     let application = wanted.load.application;
-    Some(Amount {
+    Some(ResourceAmount {
         cpu: (info.cpus? * 1000).checked_sub(CONTROL_PLANE.cpu + application.cpu)?,
         memory: info.memory?.checked_sub(CONTROL_PLANE.memory + application.memory)?,
     })
 }
 
-fn room(info: &Info, wanted: &Wanted) -> Option<Finding> {
+fn room(info: &Info, wanted: &ClusterSpec) -> Option<HostFinding> {
     let (cpus, memory) = (info.cpus?, info.memory?);
     let application = wanted.load.application;
     if cpus * 1000 < CONTROL_PLANE.cpu + application.cpu {
@@ -161,7 +161,7 @@ fn room(info: &Info, wanted: &Wanted) -> Option<Finding> {
     })
 }
 
-fn busy(port: u16, is: &Port, ports: Ports) -> Option<Finding> {
+fn busy(port: u16, is: &Port, ports: Ports) -> Option<HostFinding> {
     let key = if ports.http == Some(port) { "http_port" } else { "https_port" };
     match is {
         Port::Free => None,
@@ -192,7 +192,7 @@ fn other(port: u16) -> u16 {
     }
 }
 
-fn disk(free: Option<u64>) -> Option<Finding> {
+fn disk(free: Option<u64>) -> Option<HostFinding> {
     let free = free?;
     let hint = "docker system prune frees what no container uses";
     if free < LEAST_DISK {
@@ -212,7 +212,7 @@ fn disk(free: Option<u64>) -> Option<Finding> {
     })
 }
 
-fn inotify(limits: Option<Inotify>, workers: u32) -> Option<Finding> {
+fn inotify(limits: Option<Inotify>, workers: u32) -> Option<HostFinding> {
     let limits = limits?;
     let nodes = u64::from(workers + 1);
     let needed = Inotify { watches: INOTIFY.watches * nodes, instances: INOTIFY.instances * nodes };
@@ -226,7 +226,7 @@ fn inotify(limits: Option<Inotify>, workers: u32) -> Option<Finding> {
     })
 }
 
-fn stale(context: &str, file: &str, name: &str) -> Finding {
+fn stale(context: &str, file: &str, name: &str) -> HostFinding {
     let message =
         format!("{file} has a context {context} that handsctl did not write, and there is no such cluster");
     let hint = format!("kind delete cluster --name {name} removes it, or choose another [cluster] name");
@@ -239,7 +239,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// One line of what is there: `docker 28.2.2, kind v0.33.0, 2 cpus, 23.4 GiB, port 80 free, room for 3 sandboxes`.
-pub(super) fn summary(facts: &Facts, wanted: &Wanted) -> String {
+pub(super) fn summary(facts: &HostFacts, wanted: &ClusterSpec) -> String {
     let mut parts = Vec::new();
     if let Ok((name, info)) = &facts.engine {
         parts.push(name.clone());
@@ -255,8 +255,8 @@ pub(super) fn summary(facts: &Facts, wanted: &Wanted) -> String {
 }
 
 /// One error of everything that stops the cluster; None where nothing does.
-pub(super) fn error(findings: &[Finding], name: &str) -> Option<Error> {
-    let stopping: Vec<&Finding> = findings.iter().filter(|finding| finding.stops).collect();
+pub(super) fn error(findings: &[HostFinding], name: &str) -> Option<Error> {
+    let stopping: Vec<&HostFinding> = findings.iter().filter(|finding| finding.stops).collect();
     let (first, others) = stopping.split_first()?;
     let error = Error::new(first.id, Kind::Prerequisite, first.message.clone())
         .fact("cluster", format!("kind-{name} was not made; nothing was changed"))
@@ -269,11 +269,11 @@ pub(super) fn error(findings: &[Finding], name: &str) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::cluster_spec::Load;
+    use crate::provider::cluster_spec::Workload;
 
-    fn facts() -> Facts {
+    fn facts() -> HostFacts {
         let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), root: None };
-        Facts {
+        HostFacts {
             engine: Ok(("docker 28.2.2".into(), info)),
             kind: Ok("v0.33.0".into()),
             ports: vec![(80, Port::Free)],
@@ -283,18 +283,18 @@ mod tests {
         }
     }
 
-    fn wanted() -> Wanted {
-        let application = Amount { cpu: 300, memory: 1 << 30 };
-        let sandbox = Amount { cpu: 250, memory: 1 << 30 };
-        Wanted {
+    fn wanted() -> ClusterSpec {
+        let application = ResourceAmount { cpu: 300, memory: 1 << 30 };
+        let sandbox = ResourceAmount { cpu: 250, memory: 1 << 30 };
+        ClusterSpec {
             ports: Ports { http: Some(80), ..Ports::NONE },
-            load: Load { application, sandbox },
-            ..Wanted::named("x")
+            load: Workload { application, sandbox },
+            ..ClusterSpec::named("x")
         }
     }
 
-    fn ids(facts: &Facts, wanted: &Wanted) -> Vec<(Id, bool)> {
-        judge(facts, wanted).into_iter().map(|finding| (finding.id, finding.stops)).collect()
+    fn ids(facts: &HostFacts, wanted: &ClusterSpec) -> Vec<(Id, bool)> {
+        check(facts, wanted).into_iter().map(|finding| (finding.id, finding.stops)).collect()
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_in_the_way() {
-        let with = |change: fn(&mut Facts, &mut Wanted)| {
+        let with = |change: fn(&mut HostFacts, &mut ClusterSpec)| {
             let (mut facts, mut wanted) = (facts(), wanted());
             change(&mut facts, &mut wanted);
             ids(&facts, &wanted)
@@ -339,7 +339,7 @@ mod tests {
         facts.disk = Some(5 << 30);
         facts.ports[0].1 = Port::Busy { by: Some("nginx (pid 7)".into()) };
         facts.stale_context = Some(("kind-x".into(), "config".into()));
-        let findings = judge(&facts, &wanted());
+        let findings = check(&facts, &wanted());
         assert_eq!(findings.len(), 3);
         let error = error(&findings, "x").unwrap();
         assert_eq!(error.message(), "port 80 of 127.0.0.1 is taken by nginx (pid 7)");

@@ -9,7 +9,7 @@ use super::host_checks;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
-use crate::provider::command::{Failure, Invocation};
+use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{self, Client, Container, Image};
 use crate::provider::environment::Environment;
 use crate::provider::{assets, file_lock};
@@ -19,7 +19,7 @@ const LOAD: Duration = Duration::from_secs(1800);
 
 /// How many of the images the engine has to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needed {
+pub enum Require {
     /// Each of them.
     Each,
     /// At least one.
@@ -30,7 +30,7 @@ pub enum Needed {
 
 /// What came of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Brought {
+pub struct LoadedImage {
     /// As it was asked for.
     pub image: String,
     /// On how many nodes it is now; None: the engine does not have it.
@@ -51,26 +51,26 @@ pub(in crate::provider) async fn load(
     environment: &Environment,
     cluster: &str,
     images: &[String],
-    needed: Needed,
+    needed: Require,
     events: &Events,
-) -> Result<Vec<Brought>> {
+) -> Result<Vec<LoadedImage>> {
     let server = engine::find(environment).await.map_err(|none| host_checks::no_engine_error(&none))?;
     let client = &server.client;
     let nodes = nodes(client, cluster).await?;
     let images = find(client, images, needed).await?;
-    let site = Site { environment, client, cluster, nodes: &nodes };
+    let site = LoadContext { environment, client, cluster, nodes: &nodes };
     let mut brought = Vec::new();
     for (name, image) in images {
         let nodes = if let Some(image) = image {
             Some(site.bring(&image, events).await?)
         } else {
-            if needed != Needed::None {
+            if needed != Require::None {
                 let message = format!("{} does not have {name}", client.engine);
                 events.step(Part::Cluster, &step(&name), Progress::Skipped, message).await;
             }
             None
         };
-        brought.push(Brought { image: name, nodes });
+        brought.push(LoadedImage { image: name, nodes });
     }
     Ok(brought)
 }
@@ -110,7 +110,7 @@ async fn nodes(client: &Client, cluster: &str) -> Result<Vec<Container>> {
 }
 
 /// Each with what the engine has of it.
-async fn find(client: &Client, names: &[String], needed: Needed) -> Result<Vec<(String, Option<Image>)>> {
+async fn find(client: &Client, names: &[String], needed: Require) -> Result<Vec<(String, Option<Image>)>> {
     let mut images = Vec::new();
     for (name, image) in names.iter().zip(join_all(names.iter().map(|name| client.image(name))).await) {
         let image = image.map_err(|failure| {
@@ -122,9 +122,9 @@ async fn find(client: &Client, names: &[String], needed: Needed) -> Result<Vec<(
     let absent: Vec<&str> =
         images.iter().filter(|(_, image)| image.is_none()).map(|(name, _)| name.as_str()).collect();
     let enough = match needed {
-        Needed::Each => absent.is_empty(),
-        Needed::One => absent.len() < images.len(),
-        Needed::None => true,
+        Require::Each => absent.is_empty(),
+        Require::One => absent.len() < images.len(),
+        Require::None => true,
     };
     if enough {
         return Ok(images);
@@ -145,14 +145,14 @@ impl Drop for Archive {
 }
 
 /// Where images are brought.
-struct Site<'a> {
+struct LoadContext<'a> {
     environment: &'a Environment,
     client: &'a Client,
     cluster: &'a str,
     nodes: &'a [Container],
 }
 
-impl Site<'_> {
+impl LoadContext<'_> {
     async fn bring(&self, image: &Image, events: &Events) -> Result<Nodes> {
         let name = step(&image.name);
         events.begin(Part::Cluster, &name, "").await;
@@ -207,14 +207,14 @@ impl Site<'_> {
         self.client.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
         let message = format!("{} is brought to {}", image.name, nodes.join(", "));
         events.begin(Part::Cluster, step, message).await;
-        let load = Invocation::new(kind, LOAD)
+        let load = ChildCommand::new(kind, LOAD)
             .variable("KIND_EXPERIMENTAL_PROVIDER", self.client.engine.name())
             .arguments(["load", "image-archive", "--name", self.cluster, "--nodes", &nodes.join(",")])
             .arguments([archive.0.as_os_str()]);
         load.run().await.map(drop).map_err(|failure| self.failed(image, failure))
     }
 
-    fn failed(&self, image: &Image, failure: Failure) -> Error {
+    fn failed(&self, image: &Image, failure: ChildFailure) -> Error {
         let message = format!("{} could not be brought to the nodes of cluster {}", image.name, self.cluster);
         failure.into_error(Id::ImageNotBrought, Kind::Prerequisite, message)
     }

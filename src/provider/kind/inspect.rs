@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::config::MADE_BY;
-use super::folder::Folder;
-use super::spec::Record;
+use super::folder::KindFolder;
+use super::spec::KindStateFile;
 use crate::error::Result;
 use crate::provider::engine::{Client, Container};
-use crate::provider::state_file::{self, Phase};
+use crate::provider::state_file::{self, StatePhase};
 
 /// How long a node may take to say its labels.
 const LABELS: Duration = Duration::from_secs(5);
 
 /// Whose a cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum ClusterOwner {
     /// There is none.
     Nobody,
     /// handsctl made it.
@@ -25,17 +25,17 @@ pub(super) enum Whose {
 
 /// A cluster as it is found.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) whose: Whose,
+pub(super) struct KindCluster {
+    pub(super) whose: ClusterOwner,
     /// Of exactly these nodes, or of nodes that are not there yet.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<KindStateFile>,
     pub(super) nodes: Vec<Container>,
 }
 
-impl Found {
+impl KindCluster {
     /// Whether its making was interrupted.
     pub(super) fn is_half_made(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| record.phase == Phase::Creating)
+        self.record.as_ref().is_some_and(|record| record.phase == StatePhase::Creating)
     }
 
     /// Whether every node runs.
@@ -48,22 +48,22 @@ impl Found {
 ///
 /// # Errors
 /// Where the record cannot be read, or the engine does not answer.
-pub(super) async fn find(folder: &Folder, client: &Client) -> Result<Found> {
-    let record: Option<Record> = state_file::read(&folder.own)?;
+pub(super) async fn inspect(folder: &KindFolder, client: &Client) -> Result<KindCluster> {
+    let record: Option<KindStateFile> = state_file::read(&folder.own)?;
     let nodes = client.nodes(&folder.name).await?;
     let whose = match &record {
-        _ if nodes.is_empty() => Whose::Nobody,
-        Some(record) if record.phase == Phase::Creating => Whose::Ours,
-        Some(record) if nodes.iter().all(|node| record.made.nodes.contains(&node.id)) => Whose::Ours,
-        _ if says_ours(client, &nodes).await => Whose::Ours,
-        _ => Whose::Foreign,
+        _ if nodes.is_empty() => ClusterOwner::Nobody,
+        Some(record) if record.phase == StatePhase::Creating => ClusterOwner::Ours,
+        Some(record) if nodes.iter().all(|node| record.made.nodes.contains(&node.id)) => ClusterOwner::Ours,
+        _ if says_ours(client, &nodes).await => ClusterOwner::Ours,
+        _ => ClusterOwner::Foreign,
     };
     // Of a cluster that was made anew by other means the record tells nothing.
-    let known = |record: &Record| {
-        record.phase == Phase::Creating || nodes.iter().all(|node| record.made.nodes.contains(&node.id))
+    let known = |record: &KindStateFile| {
+        record.phase == StatePhase::Creating || nodes.iter().all(|node| record.made.nodes.contains(&node.id))
     };
     let record = record.filter(known);
-    Ok(Found { whose, record, nodes })
+    Ok(KindCluster { whose, record, nodes })
 }
 
 /// Whether a running first node carries our label: the record may be another user's, or lost.

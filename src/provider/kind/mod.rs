@@ -32,9 +32,9 @@ mod status;
 mod up;
 
 pub(super) use delete::down;
-pub use images::{Brought, Needed, Nodes};
+pub use images::{LoadedImage, Nodes, Require};
 pub(super) use images::{load, nodes_with};
-pub use spec::Spec;
-pub use status::{Contained, NodeStatus};
+pub use spec::KindSpec;
+pub use status::{KindDetails, NodeStatus};
 pub(super) use status::{made_ports, status};
 pub(super) use up::up;

@@ -3,16 +3,16 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::host_checks::{self, Facts, Inotify, Port};
+use super::host_checks::{self, HostFacts, Inotify, Port};
 use super::ports;
 use crate::error::Result;
 use crate::event::Events;
 use crate::provider::assets;
-use crate::provider::cluster_spec::Wanted;
+use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::engine::{Container, NoEngine, Server};
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::local_cluster::{Maker, Options};
+use crate::provider::kubeconfig::{self, ContextOwner};
+use crate::provider::local_cluster::{LocalProvider, UpOptions};
 
 /// Looks and judges. What is in the way but stops nothing is told as a warning; the text is what is there. `own`: nodes
 /// that go before the cluster is made, or are started; their ports are free for it.
@@ -23,12 +23,12 @@ pub(super) async fn check(
     environment: &Environment,
     engine: &Result<Server, NoEngine>,
     own: &[Container],
-    wanted: &Wanted,
-    options: &Options,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
     events: &Events,
 ) -> Result<String> {
     let facts = gather(environment, engine, own, wanted, options).await?;
-    let findings = host_checks::judge(&facts, wanted);
+    let findings = host_checks::check(&facts, wanted);
     if let Some(error) = host_checks::error(&findings, &wanted.name) {
         return Err(error);
     }
@@ -42,14 +42,14 @@ async fn gather(
     environment: &Environment,
     engine: &Result<Server, NoEngine>,
     own: &[Container],
-    wanted: &Wanted,
-    options: &Options,
-) -> Result<Facts> {
+    wanted: &ClusterSpec,
+    options: &UpOptions,
+) -> Result<HostFacts> {
     let server = engine.as_ref().ok();
     let (kind, ports) = tokio::join!(assets::look_for_kind(environment), look_at_ports(server, own, wanted));
     let here = server.is_some() && environment.engine_host.is_none();
     let root = server.and_then(|server| server.info.root.as_deref()).filter(|_| here);
-    Ok(Facts {
+    Ok(HostFacts {
         engine: match engine {
             Ok(server) => Ok((server.name(), server.info.clone())),
             Err(none) => Err(none.clone()),
@@ -62,7 +62,7 @@ async fn gather(
     })
 }
 
-async fn look_at_ports(server: Option<&Server>, own: &[Container], wanted: &Wanted) -> Vec<(u16, Port)> {
+async fn look_at_ports(server: Option<&Server>, own: &[Container], wanted: &ClusterSpec) -> Vec<(u16, Port)> {
     let mut looked = Vec::new();
     for port in [wanted.ports.http, wanted.ports.https].into_iter().flatten() {
         looked.push((port, look_at_port(server, own, wanted.ports.address, port).await));
@@ -87,12 +87,12 @@ async fn look_at_port(server: Option<&Server>, own: &[Container], address: IpAdd
 /// Asked where no cluster of this name is there: a context of its name that somebody else wrote is a leftover.
 fn stale_context(
     environment: &Environment,
-    wanted: &Wanted,
-    options: &Options,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
 ) -> Result<Option<(String, String)>> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    let context = Maker::Kind.context(&wanted.name);
-    let foreign = kubeconfig::owner(file, &context)? == Owner::Foreign;
+    let context = LocalProvider::Kind.context(&wanted.name);
+    let foreign = kubeconfig::owner(file, &context)? == ContextOwner::Foreign;
     Ok(foreign.then(|| (context, file.display().to_string())))
 }
 

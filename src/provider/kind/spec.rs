@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::cluster_spec::{Ports, Wanted};
+use crate::provider::cluster_spec::{ClusterSpec, Ports};
 use crate::provider::engine::{Container, Engine};
 use crate::provider::environment::Environment;
-use crate::provider::local_cluster::Maker;
-use crate::provider::state_file::{self, Made};
+use crate::provider::local_cluster::LocalProvider;
+use crate::provider::state_file::{self, ProviderState};
 
 /// The node image where nobody asks for another one: of kind v0.33.0's own list
 /// (<https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0>), the version of Kubernetes that handsctl is tested with.
@@ -15,7 +15,7 @@ const NODE_IMAGE: &str =
 
 /// What a cluster was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
+pub struct KindSpec {
     /// Image of its nodes.
     pub image: String,
     /// Nodes beside the first one.
@@ -27,33 +27,33 @@ pub struct Spec {
 
 /// What a record keeps of a cluster of this provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct KindState {
     pub(super) engine: Engine,
     /// The engine's ids of its nodes: a cluster that somebody made later under the same name has others.
     pub(super) nodes: Vec<String>,
-    pub(super) spec: Spec,
+    pub(super) spec: KindSpec,
 }
 
-impl Made for Kept {
-    const MAKER: Maker = Maker::Kind;
+impl ProviderState for KindState {
+    const MAKER: LocalProvider = LocalProvider::Kind;
 }
 
-pub(super) type Record = state_file::Record<Kept>;
+pub(super) type KindStateFile = state_file::StateFile<KindState>;
 
 /// What a new cluster is made from.
-pub(super) fn of(wanted: &Wanted, environment: &Environment) -> Spec {
+pub(super) fn of(wanted: &ClusterSpec, environment: &Environment) -> KindSpec {
     let image = asked_image(wanted, environment).unwrap_or_else(|| NODE_IMAGE.to_owned());
-    Spec { image, workers: wanted.workers, ports: wanted.ports }
+    KindSpec { image, workers: wanted.workers, ports: wanted.ports }
 }
 
 /// What the containers of a cluster say of it, where its record is lost.
-pub(super) fn of_containers(nodes: &[Container]) -> Spec {
+pub(super) fn of_containers(nodes: &[Container]) -> KindSpec {
     let workers = nodes.iter().filter(|node| !node.is_control_plane()).count();
     let first = nodes.iter().find(|node| node.is_control_plane());
     let bindings = first.map_or(&[][..], |node| node.ports.as_slice());
     let outer = |port| bindings.iter().find(|(inner, ..)| *inner == port);
     let address = outer(80).or_else(|| outer(443)).and_then(|(_, address, _)| address.parse().ok());
-    Spec {
+    KindSpec {
         image: first.map(|node| node.image.clone()).unwrap_or_default(),
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         ports: Ports {
@@ -65,14 +65,14 @@ pub(super) fn of_containers(nodes: &[Container]) -> Spec {
 }
 
 /// The image that somebody asked for: `node_image` > `KIND_NODE_IMAGE` > `kubernetes_version`.
-fn asked_image(wanted: &Wanted, environment: &Environment) -> Option<String> {
+fn asked_image(wanted: &ClusterSpec, environment: &Environment) -> Option<String> {
     let of_version = || wanted.kubernetes.as_ref().map(|version| format!("kindest/node:{version}"));
     wanted.node_image.clone().or_else(|| environment.node_image.clone()).or_else(of_version)
 }
 
 /// What is wanted and is not so, each as `workers: 0, wanted 2`. An image that nobody asked for differs from none:
 /// a newer handsctl has a newer one built in.
-pub(super) fn differences(spec: &Spec, wanted: &Wanted, environment: &Environment) -> Vec<String> {
+pub(super) fn differences(spec: &KindSpec, wanted: &ClusterSpec, environment: &Environment) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |what: &str, is: String, wanted: String| {
         if is != wanted {
@@ -107,16 +107,16 @@ mod tests {
 
     use super::*;
 
-    fn wanted() -> Wanted {
-        Wanted { ports: Ports { http: Some(80), ..Ports::NONE }, ..Wanted::named("x") }
+    fn wanted() -> ClusterSpec {
+        ClusterSpec { ports: Ports { http: Some(80), ..Ports::NONE }, ..ClusterSpec::named("x") }
     }
 
     #[test]
     fn the_image_that_is_asked_for() {
         let none = Environment::for_tests(Path::new("/x"));
         let set = Environment { node_image: Some("kindest/node:v1".into()), ..none.clone() };
-        let version = Wanted { kubernetes: Some("v1.35.0".into()), ..wanted() };
-        let image = Wanted { node_image: Some("mine:1".into()), ..version.clone() };
+        let version = ClusterSpec { kubernetes: Some("v1.35.0".into()), ..wanted() };
+        let image = ClusterSpec { node_image: Some("mine:1".into()), ..version.clone() };
         assert_eq!(of(&wanted(), &none).image, NODE_IMAGE);
         assert_eq!(of(&version, &none).image, "kindest/node:v1.35.0");
         assert_eq!(of(&version, &set).image, "kindest/node:v1");
@@ -126,10 +126,11 @@ mod tests {
     #[test]
     fn only_what_is_asked_for_can_differ() {
         let environment = Environment::for_tests(Path::new("/x"));
-        let spec = Spec { image: "kindest/node:v1.30.0".into(), ..of(&wanted(), &environment) };
+        let spec = KindSpec { image: "kindest/node:v1.30.0".into(), ..of(&wanted(), &environment) };
         assert!(differences(&spec, &wanted(), &environment).is_empty());
         let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: Some(8443) };
-        let other = Wanted { workers: 1, node_image: Some("kindest/node:v1.35.0".into()), ports, ..wanted() };
+        let other =
+            ClusterSpec { workers: 1, node_image: Some("kindest/node:v1.35.0".into()), ports, ..wanted() };
         assert_eq!(
             differences(&spec, &other, &environment),
             [
@@ -140,8 +141,8 @@ mod tests {
                 "http_address: 127.0.0.1, wanted 0.0.0.0",
             ]
         );
-        let unmapped = Wanted { ports: Ports { http: None, ..ports }, ..wanted() };
-        let unmapped = Wanted { ports: Ports { https: None, ..unmapped.ports }, ..unmapped };
+        let unmapped = ClusterSpec { ports: Ports { http: None, ..ports }, ..wanted() };
+        let unmapped = ClusterSpec { ports: Ports { https: None, ..unmapped.ports }, ..unmapped };
         assert_eq!(differences(&spec, &unmapped, &environment), ["http_port: 80, wanted none"]);
     }
 
@@ -168,6 +169,6 @@ mod tests {
         let nodes =
             [node("control-plane", &[(80, "0.0.0.0", 8080), (6443, "127.0.0.1", 4)]), node("worker", &[])];
         let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: None };
-        assert_eq!(of_containers(&nodes), Spec { image: "n:1".into(), workers: 1, ports });
+        assert_eq!(of_containers(&nodes), KindSpec { image: "n:1".into(), workers: 1, ports });
     }
 }

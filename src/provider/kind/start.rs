@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::folder::{Folder, NODES};
-use super::inspect::Found;
-use super::spec::{self, Kept, Record, Spec};
+use super::folder::{KindFolder, NODES};
+use super::inspect::KindCluster;
+use super::spec::{self, KindSpec, KindState, KindStateFile};
 use super::{config, delete, evidence, failure_reason, preflight, progress};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
-use crate::provider::cluster_spec::Wanted;
-use crate::provider::command::{Failure, Invocation};
+use crate::provider::cluster_spec::ClusterSpec;
+use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{Client, Container, NoEngine, Server};
 use crate::provider::environment::Environment;
-use crate::provider::local_cluster::Options;
-use crate::provider::state_file::{self, Phase};
+use crate::provider::local_cluster::UpOptions;
+use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, file_lock, readyz};
 
 /// How long kind may take: the node image alone has a gigabyte.
@@ -25,22 +25,22 @@ const START: Duration = Duration::from_secs(60);
 const PREFLIGHT: &str = "preflight";
 
 /// What a cluster is made in: its folder, which is locked, and the engine, where one answers.
-pub(super) struct Site<'a> {
+pub(super) struct CreateContext<'a> {
     pub(super) environment: &'a Environment,
-    pub(super) folder: &'a Folder,
-    pub(super) lock: &'a file_lock::Lock,
+    pub(super) folder: &'a KindFolder,
+    pub(super) lock: &'a file_lock::FileLock,
     pub(super) engine: &'a Result<Server, NoEngine>,
 }
 
 /// Makes the cluster, in the place of what is there of it.
 pub(super) async fn create(
-    site: &Site<'_>,
-    found: &Found,
-    wanted: &Wanted,
-    options: &Options,
+    site: &CreateContext<'_>,
+    found: &KindCluster,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
     events: &Events,
-) -> Result<Record> {
-    let Site { environment, folder, lock, engine } = *site;
+) -> Result<KindStateFile> {
+    let CreateContext { environment, folder, lock, engine } = *site;
     let kind = match look(site, &found.nodes, wanted, options, events).await {
         Ok(()) => assets::locate_kind(environment, events).await,
         Err(error) => Err(error),
@@ -50,24 +50,24 @@ pub(super) async fn create(
     let client = &server.client;
     delete::clear(environment, folder, client, found, events).await?;
     let spec = spec::of(wanted, environment);
-    let mut record = Record::begun(Kept { engine: client.engine, nodes: Vec::new(), spec });
+    let mut record = KindStateFile::begun(KindState { engine: client.engine, nodes: Vec::new(), spec });
     state_file::write(&folder.own, &record)?;
     let made = make(folder, lock, client, &kind, &record.made.spec, events).await;
     if let Err(failure) = made {
         return Err(undo(environment, folder, client, &kind, failure, events).await);
     }
     record.made.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
-    record.phase = Phase::Ready;
+    record.phase = StatePhase::Ready;
     state_file::write(&folder.own, &record)?;
     events.done(Part::Cluster, NODES, format!("made by {}", server.name())).await;
     Ok(record)
 }
 
 async fn look(
-    site: &Site<'_>,
+    site: &CreateContext<'_>,
     own: &[Container],
-    wanted: &Wanted,
-    options: &Options,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
     events: &Events,
 ) -> Result<()> {
     events.begin(Part::Cluster, PREFLIGHT, "").await;
@@ -85,11 +85,11 @@ async fn look(
 
 /// Runs kind. Its nodes are left where it fails: they are the evidence.
 async fn make(
-    folder: &Folder,
-    lock: &file_lock::Lock,
+    folder: &KindFolder,
+    lock: &file_lock::FileLock,
     client: &Client,
     kind: &std::path::Path,
-    spec: &Spec,
+    spec: &KindSpec,
     events: &Events,
 ) -> Result<(), Failed> {
     let path = folder.configuration();
@@ -97,7 +97,7 @@ async fn make(
     std::fs::write(&path, text)
         .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
     events.begin(Part::Cluster, NODES, format!("making them of {}", spec.image)).await;
-    let create = Invocation::new(kind, CREATE)
+    let create = ChildCommand::new(kind, CREATE)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments([
             "create",
@@ -125,13 +125,13 @@ enum Failed {
     /// Before kind was run.
     Early(Error),
     /// kind says it.
-    Kind(Failure),
+    Kind(ChildFailure),
 }
 
 /// Keeps the evidence, then removes what there is.
 async fn undo(
     environment: &Environment,
-    folder: &Folder,
+    folder: &KindFolder,
     client: &Client,
     kind: &std::path::Path,
     failed: Failed,
@@ -164,7 +164,7 @@ async fn undo(
 
 /// Starts the nodes that do not run.
 pub(super) async fn restart(
-    folder: &Folder,
+    folder: &KindFolder,
     server: &Server,
     nodes: &[Container],
     events: &Events,

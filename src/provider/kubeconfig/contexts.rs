@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::edit::Entry;
+use super::edit::ContextEntry;
 use super::merge;
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
 use crate::provider::environment::Environment;
-use crate::provider::state_file::{self, Made, Merged, Record};
+use crate::provider::state_file::{self, KubeconfigEntry, ProviderState, StateFile};
 
 /// Puts the entry into the file that the user means, and remembers that in the cluster's record.
-pub(crate) async fn merge_context<M: Made>(
+pub(crate) async fn merge_context<M: ProviderState>(
     environment: &Environment,
     own: &Path,
-    record: &mut Record<M>,
-    entry: &Entry,
+    record: &mut StateFile<M>,
+    entry: &ContextEntry,
     explicit: Option<&Path>,
     events: &Events,
 ) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) async fn merge_context<M: Made>(
         // Whichever cluster goes last takes the file with it.
         let others = state_file::all_merged(&environment.state)?;
         let made = others.iter().any(|merged| merged.file == file && merged.made);
-        record.merged.push(Merged { file: file.to_owned(), made: change.made || made });
+        record.merged.push(KubeconfigEntry { file: file.to_owned(), made: change.made || made });
         state_file::write(own, record)?;
     }
     if change.changed {
@@ -35,8 +35,8 @@ pub(crate) async fn merge_context<M: Made>(
 }
 
 /// Takes the context out of every file that it was put into.
-pub(crate) async fn remove_context(merged: &[Merged], context: &str) -> Result<()> {
-    for Merged { file, made } in merged {
+pub(crate) async fn remove_context(merged: &[KubeconfigEntry], context: &str) -> Result<()> {
+    for KubeconfigEntry { file, made } in merged {
         merge::remove(file, context, *made).await?;
     }
     Ok(())

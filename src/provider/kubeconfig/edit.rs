@@ -11,7 +11,7 @@ const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context
 
 /// A cluster, its context and its user, all of one name. The certificates and the key are in base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Entry {
+pub(in super::super) struct ContextEntry {
     pub(in super::super) name: String,
     /// What made the cluster; it stands in the mark.
     pub(super) provider: &'static str,
@@ -23,7 +23,7 @@ pub(in super::super) struct Entry {
 
 /// Whose a context is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Owner {
+pub(in super::super) enum ContextOwner {
     /// There is none of this name.
     Nobody,
     /// handsctl wrote it.
@@ -32,7 +32,7 @@ pub(in super::super) enum Owner {
     Foreign,
 }
 
-impl Entry {
+impl ContextEntry {
     fn item(&self, list: &str) -> Value {
         let mark = json!([{"name": MARK, "extension": {"provider": self.provider}}]);
         match list {
@@ -67,22 +67,22 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
 }
 
 /// Whose the context of this name is. A cluster or user of the name without a context counts too: it would be replaced.
-pub(super) fn owner(config: &Value, name: &str) -> Owner {
+pub(super) fn owner(config: &Value, name: &str) -> ContextOwner {
     let marked = |inner: &Value| {
         let extensions = inner["extensions"].as_array().into_iter().flatten();
         extensions.into_iter().any(|extension| extension["name"] == MARK)
     };
     let found = LISTS.map(|(list, inner)| find(config, list, name).map(|item| marked(&item[inner])));
     match found {
-        [None, None, None] => Owner::Nobody,
+        [None, None, None] => ContextOwner::Nobody,
         // The user carries no mark of its own: it goes with the others.
-        [Some(true) | None, Some(true), _] | [Some(true), None, _] => Owner::Ours,
-        _ => Owner::Foreign,
+        [Some(true) | None, Some(true), _] | [Some(true), None, _] => ContextOwner::Ours,
+        _ => ContextOwner::Foreign,
     }
 }
 
 /// Whether everything of the entry is there as it would be written.
-pub(super) fn has(config: &Value, entry: &Entry) -> bool {
+pub(super) fn has(config: &Value, entry: &ContextEntry) -> bool {
     LISTS.iter().all(|(list, _)| find(config, list, &entry.name) == Some(&entry.item(list)))
 }
 
@@ -98,7 +98,7 @@ pub(super) fn is_empty(config: &Value) -> bool {
 }
 
 /// The text with the entry in it, in place of one of the same name.
-pub(super) fn merged(text: &str, entry: &Entry, make_current: bool) -> Result<String, String> {
+pub(super) fn merged(text: &str, entry: &ContextEntry, make_current: bool) -> Result<String, String> {
     let mut wanted = parse(text)?;
     remove_items(&mut wanted, &entry.name);
     for (list, _) in LISTS {
@@ -291,8 +291,8 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn entry(name: &str) -> Entry {
-        Entry {
+    fn entry(name: &str) -> ContextEntry {
+        ContextEntry {
             name: name.into(),
             provider: "kwok",
             server: "https://127.0.0.1:20000".into(),
@@ -335,7 +335,7 @@ mod tests {
     fn merging_again_changes_nothing_and_another_server_replaces() {
         let once = merged("", &entry("kwok-x"), true).unwrap();
         assert_eq!(merged(&once, &entry("kwok-x"), true).unwrap(), once);
-        let moved = Entry { server: "https://127.0.0.1:20001".into(), ..entry("kwok-x") };
+        let moved = ContextEntry { server: "https://127.0.0.1:20001".into(), ..entry("kwok-x") };
         let twice = merged(&once, &moved, false).unwrap();
         assert!(has(&parse(&twice).unwrap(), &moved));
         assert_eq!(parse(&twice).unwrap()["clusters"].as_array().unwrap().len(), 1);
@@ -346,10 +346,10 @@ mod tests {
         let text = merged("", &entry("kwok-x"), true).unwrap();
         let config = parse(&text).unwrap();
         assert_eq!((config["kind"].as_str(), current(&config)), (Some("Config"), Some("kwok-x")));
-        assert_eq!(owner(&config, "kwok-x"), Owner::Ours);
+        assert_eq!(owner(&config, "kwok-x"), ContextOwner::Ours);
         let after = parse(&removed(&text, "kwok-x").unwrap()).unwrap();
         assert!(is_empty(&after));
-        assert_eq!(owner(&after, "kwok-x"), Owner::Nobody);
+        assert_eq!(owner(&after, "kwok-x"), ContextOwner::Nobody);
     }
 
     #[test]
@@ -378,10 +378,10 @@ mod tests {
     #[test]
     fn a_context_without_our_mark_is_foreign() {
         let theirs = "clusters:\n- name: kwok-x\n  cluster: {server: https://y}\ncontexts:\n- name: kwok-x\n  context: {cluster: kwok-x, user: kwok-x}\n";
-        assert_eq!(owner(&parse(theirs).unwrap(), "kwok-x"), Owner::Foreign);
+        assert_eq!(owner(&parse(theirs).unwrap(), "kwok-x"), ContextOwner::Foreign);
         let user = "users:\n- name: kwok-x\n  user: {token: t}\n";
-        assert_eq!(owner(&parse(user).unwrap(), "kwok-x"), Owner::Foreign);
-        assert_eq!(owner(&json!({}), "kwok-x"), Owner::Nobody);
+        assert_eq!(owner(&parse(user).unwrap(), "kwok-x"), ContextOwner::Foreign);
+        assert_eq!(owner(&json!({}), "kwok-x"), ContextOwner::Nobody);
     }
 
     #[test]

@@ -23,20 +23,20 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
 
 /// A lock that kubectl, kind and others with client-go respect: a file beside the kubeconfig.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct KubeconfigLock {
     /// The file, where a link was followed.
     target: PathBuf,
     lock: PathBuf,
 }
 
-impl Drop for Lock {
+impl Drop for KubeconfigLock {
     fn drop(&mut self) {
         let _a_left_lock_is_reported_by_the_next_run = std::fs::remove_file(&self.lock);
     }
 }
 
 /// Waits for the lock on a kubeconfig; its folder is made where it is missing.
-pub(super) async fn lock(path: &Path) -> Result<Lock> {
+pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
     // Renaming over a link would replace the link.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
@@ -49,7 +49,7 @@ pub(super) async fn lock(path: &Path) -> Result<Lock> {
     let begin = Instant::now();
     loop {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
-            Ok(_file) => return Ok(Lock { target, lock }),
+            Ok(_file) => return Ok(KubeconfigLock { target, lock }),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             Err(_) if begin.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(_) => {
@@ -62,7 +62,7 @@ pub(super) async fn lock(path: &Path) -> Result<Lock> {
 }
 
 /// Replaces the content in one step. A new file is readable by its owner only.
-pub(super) fn replace(lock: &Lock, text: &str) -> Result<()> {
+pub(super) fn replace(lock: &KubeconfigLock, text: &str) -> Result<()> {
     let target = &lock.target;
     let write = || -> io::Result<()> {
         let mode = std::fs::metadata(target).map_or(0o600, |metadata| metadata.permissions().mode());
@@ -78,7 +78,7 @@ pub(super) fn replace(lock: &Lock, text: &str) -> Result<()> {
     write().map_err(|error| Error::io(format!("cannot write {}", target.display()), error))
 }
 
-pub(super) fn delete(lock: &Lock) -> Result<()> {
+pub(super) fn delete(lock: &KubeconfigLock) -> Result<()> {
     std::fs::remove_file(&lock.target)
         .map_err(|error| Error::io(format!("cannot remove {}", lock.target.display()), error))
 }

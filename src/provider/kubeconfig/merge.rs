@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::edit::{self, Entry, Owner};
+use super::edit::{self, ContextEntry, ContextOwner};
 use super::file;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::provider::local_cluster::Maker;
+use crate::provider::local_cluster::LocalProvider;
 
-impl Entry {
+impl ContextEntry {
     /// What a cluster's own kubeconfig says, with the files that it points to taken in: the user's file is then whole by itself.
-    pub(crate) fn read(kubeconfig: &Path, name: &str, provider: Maker) -> Result<Self> {
+    pub(crate) fn read(kubeconfig: &Path, name: &str, provider: LocalProvider) -> Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
             .map_err(|error| Error::io(format!("cannot read {}", kubeconfig.display()), error))?;
         let value = parse(kubeconfig, &text)?;
@@ -42,7 +42,7 @@ impl Entry {
 
 /// What [`merge`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct MergeChange {
     /// The file did not exist before.
     pub(crate) made: bool,
     /// Something was written.
@@ -50,17 +50,17 @@ pub(crate) struct Change {
 }
 
 /// Whose the context of this name is.
-pub(crate) fn owner(path: &Path, name: &str) -> Result<Owner> {
+pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
     match file::read(path)? {
-        None => Ok(Owner::Nobody),
+        None => Ok(ContextOwner::Nobody),
         Some(text) => Ok(edit::owner(&parse(path, &text)?, name)),
     }
 }
 
 /// Adds the entry or brings it up to date. The current context is set only if none of the user's files has one.
-pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &Entry) -> Result<Change> {
+pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) -> Result<MergeChange> {
     if is_merged(path, entry)? {
-        return Ok(Change { made: false, changed: false });
+        return Ok(MergeChange { made: false, changed: false });
     }
     let mut make_current = true;
     for other in all {
@@ -71,12 +71,12 @@ pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &Entry) -> Result
     let after = edit::merged(before.as_deref().unwrap_or_default(), entry, make_current)
         .map_err(|cause| invalid(path, cause.into()))?;
     file::replace(&lock, &after)?;
-    Ok(Change { made: before.is_none(), changed: true })
+    Ok(MergeChange { made: before.is_none(), changed: true })
 }
 
 /// Takes the context out, if it is ours. A file that handsctl `made` and that has nothing else in it is deleted.
 pub(crate) async fn remove(path: &Path, name: &str, made: bool) -> Result<()> {
-    if owner(path, name)? != Owner::Ours {
+    if owner(path, name)? != ContextOwner::Ours {
         return Ok(());
     }
     let lock = file::lock(path).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn remove(path: &Path, name: &str, made: bool) -> Result<()> {
     }
 }
 
-fn is_merged(path: &Path, entry: &Entry) -> Result<bool> {
+fn is_merged(path: &Path, entry: &ContextEntry) -> Result<bool> {
     match file::read(path)? {
         None => Ok(false),
         Some(text) => Ok(edit::has(&parse(path, &text)?, entry)),

@@ -10,5 +10,5 @@ mod edit;
 mod file;
 mod merge;
 
-pub(super) use edit::{Entry, Owner};
+pub(super) use edit::{ContextEntry, ContextOwner};
 pub(super) use merge::{owner, remove};

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::folder::Folder;
-use super::spec::{Ports, Spec};
+use super::folder::KwokFolder;
+use super::spec::{KwokPorts, KwokSpec};
 use crate::provider::assets::Programs;
 
 /// The simulated kubelets. With Stages of our own, none of kwok's built-in ones remain.
@@ -19,7 +19,12 @@ const STAGES: [&str; 5] = [
 ];
 
 /// One file of YAML documents.
-pub(super) fn configuration(folder: &Folder, spec: &Spec, ports: &Ports, programs: &Programs) -> String {
+pub(super) fn configuration(
+    folder: &KwokFolder,
+    spec: &KwokSpec,
+    ports: &KwokPorts,
+    programs: &Programs,
+) -> String {
     let mut text = String::from("# Written by handsctl for kwokctl.\n");
     for document in [cluster(folder, spec, ports, programs), logs(folder)] {
         // JSON is YAML, and its strings need no thought about quoting.
@@ -31,7 +36,7 @@ pub(super) fn configuration(folder: &Folder, spec: &Spec, ports: &Ports, program
     text
 }
 
-fn cluster(folder: &Folder, spec: &Spec, ports: &Ports, programs: &Programs) -> Value {
+fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &Programs) -> Value {
     json!({
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
@@ -102,7 +107,7 @@ fn patch(component: &str, arguments: &[(&str, &str)]) -> Value {
 }
 
 /// No container runs, so every pod shows one file: a test or a demo appends lines in the CRI format.
-fn logs(folder: &Folder) -> Value {
+fn logs(folder: &KwokFolder) -> Value {
     json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "ClusterLogs",

@@ -3,17 +3,17 @@
 use std::io;
 use std::path::Path;
 
-use super::folder::{CONTROL_PLANE, Folder, context, lock_cluster};
+use super::folder::{CONTROL_PLANE, KwokFolder, context, lock_cluster};
 use super::processes;
-use super::spec::Record;
-use super::status::{self, Found};
+use super::spec::KwokStateFile;
+use super::status::{self, KwokCluster};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner, contexts};
-use crate::provider::local_cluster::{Condition, Removed};
-use crate::provider::state_file::{self, Merged};
+use crate::provider::kubeconfig::{self, ContextOwner, contexts};
+use crate::provider::local_cluster::{Condition, DownResult};
+use crate::provider::state_file::{self, KubeconfigEntry};
 
 /// Name of the step that deletes a cluster.
 const DELETION: &str = "deletion";
@@ -24,36 +24,36 @@ pub(in crate::provider) async fn down(
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
-) -> Result<Removed> {
-    let folder = Folder::of(&environment.state, name);
+) -> Result<DownResult> {
+    let folder = KwokFolder::of(&environment.state, name);
     if !folder.own.exists() && !folder.cluster.exists() {
         return absent(environment, name, kubeconfig).await;
     }
     let _lock = lock_cluster(&folder, events).await?;
-    if status::find(&folder).is_ok_and(|found| found.condition == Condition::Absent) {
+    if status::inspect(&folder).is_ok_and(|found| found.condition == Condition::Absent) {
         remove(&folder.own)?;
         return absent(environment, name, kubeconfig).await;
     }
     let context = context(name);
     events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
     // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
-    let record: Option<Record> = state_file::read(&folder.own).unwrap_or_default();
+    let record: Option<KwokStateFile> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
-        merged.push(Merged { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
+        merged.push(KubeconfigEntry { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
     // The record goes last: until then another `down` finds everything.
     contexts::remove_context(&merged, &context).await?;
     delete(&folder).await?;
     events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
-    Ok(Removed::Deleted)
+    Ok(DownResult::Deleted)
 }
 
 /// There is no cluster; a context of its name is somebody else's.
-async fn absent(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Result<Removed> {
+async fn absent(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Result<DownResult> {
     let context = context(name);
     let file = environment.kubeconfig(kubeconfig);
-    if kubeconfig::owner(file, &context)? == Owner::Foreign {
+    if kubeconfig::owner(file, &context)? == ContextOwner::Foreign {
         let message = format!("{context} was not made by handsctl");
         return Err(Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
             .fact("kubeconfig", file.display().to_string())
@@ -61,12 +61,12 @@ async fn absent(environment: &Environment, name: &str, kubeconfig: Option<&Path>
     }
     // A context that outlived its cluster.
     kubeconfig::remove(file, &context, false).await?;
-    Ok(Removed::Absent)
+    Ok(DownResult::Absent)
 }
 
 /// Removes what is there, saying why.
-pub(super) async fn clear(folder: &Folder, found: &Found, events: &Events) -> Result<()> {
-    let why = if found.condition == Condition::HalfMade {
+pub(super) async fn clear(folder: &KwokFolder, found: &KwokCluster, events: &Events) -> Result<()> {
+    let why = if found.condition == Condition::Incomplete {
         "removing a half-made cluster"
     } else {
         "removing the old cluster"
@@ -79,13 +79,13 @@ pub(super) async fn clear(folder: &Folder, found: &Found, events: &Events) -> Re
 }
 
 /// Ends the processes and removes the files.
-pub(super) async fn delete(folder: &Folder) -> Result<()> {
+pub(super) async fn delete(folder: &KwokFolder) -> Result<()> {
     delete_files(folder).await?;
     remove(&folder.own)
 }
 
 /// As [`delete`], but our own folder stays: it is what is locked.
-async fn delete_files(folder: &Folder) -> Result<()> {
+async fn delete_files(folder: &KwokFolder) -> Result<()> {
     processes::end(folder).await?;
     remove(&folder.cluster)?;
     let list = std::fs::read_dir(&folder.own);

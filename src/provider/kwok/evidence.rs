@@ -4,19 +4,19 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use super::folder::Folder;
+use super::folder::KwokFolder;
 use crate::error::{Error, Result};
 use crate::provider::assets::component::Component;
 
 /// Writes the logs of every component into one file. Returns it.
-pub(super) fn keep(folder: &Folder) -> Result<PathBuf> {
+pub(super) fn keep(folder: &KwokFolder) -> Result<PathBuf> {
     write(folder).map_err(|error| {
         Error::io(format!("cannot keep the logs in {}", folder.evidence.display()), error)
     })?;
     Ok(folder.evidence.clone())
 }
 
-fn write(folder: &Folder) -> io::Result<()> {
+fn write(folder: &KwokFolder) -> io::Result<()> {
     if let Some(parent) = folder.evidence.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -33,7 +33,7 @@ fn write(folder: &Folder) -> io::Result<()> {
 }
 
 /// The last lines of a component's log, for the error itself.
-pub(super) fn tail(folder: &Folder, component: Component, lines: usize) -> Option<String> {
+pub(super) fn tail(folder: &KwokFolder, component: Component, lines: usize) -> Option<String> {
     let text = std::fs::read(folder.logs().join(format!("{}.log", component.name()))).ok()?;
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();

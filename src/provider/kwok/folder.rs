@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
 use crate::provider::assets::component::Component;
-use crate::provider::local_cluster::Maker;
+use crate::provider::local_cluster::LocalProvider;
 use crate::provider::{file_lock, state_file};
 
 /// The folders of one cluster.
 #[derive(Debug, Clone)]
-pub(super) struct Folder {
+pub(super) struct KwokFolder {
     /// Name of the cluster.
     pub(super) name: String,
     /// Ours: the record, the configuration, the pods' log.
@@ -24,7 +24,7 @@ pub(super) struct Folder {
     pub(super) evidence: PathBuf,
 }
 
-impl Folder {
+impl KwokFolder {
     pub(super) fn of(state: &Path, name: &str) -> Self {
         let workdir = state.join("kwok");
         Self {
@@ -66,10 +66,10 @@ impl Folder {
 
 /// The context of a cluster of this provider.
 pub(super) fn context(name: &str) -> String {
-    Maker::Kwok.context(name)
+    LocalProvider::Kwok.context(name)
 }
 
-pub(super) async fn lock_cluster(folder: &Folder, events: &Events) -> Result<file_lock::Lock> {
+pub(super) async fn lock_cluster(folder: &KwokFolder, events: &Events) -> Result<file_lock::FileLock> {
     file_lock::folder(&folder.own, OTHERS, async || {
         let message = format!("another handsctl works on cluster {}", folder.name);
         events.begin(Part::Cluster, CONTROL_PLANE, message).await;

@@ -5,13 +5,13 @@ use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::folder::Folder;
+use super::folder::KwokFolder;
 use super::{evidence, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::provider::assets::Programs;
 use crate::provider::assets::component::Component;
-use crate::provider::command::Invocation;
+use crate::provider::command::ChildCommand;
 use crate::provider::environment::Environment;
 use crate::provider::readyz;
 
@@ -34,7 +34,7 @@ pub(super) enum Verb {
 /// Runs kwokctl, then waits until every component runs and the API server is ready.
 pub(super) async fn run(
     environment: &Environment,
-    folder: &Folder,
+    folder: &KwokFolder,
     programs: &Programs,
     verb: Verb,
 ) -> Result<()> {
@@ -52,7 +52,12 @@ pub(super) async fn run(
     }
 }
 
-fn invocation(environment: &Environment, folder: &Folder, programs: &Programs, verb: Verb) -> Invocation {
+fn invocation(
+    environment: &Environment,
+    folder: &KwokFolder,
+    programs: &Programs,
+    verb: Verb,
+) -> ChildCommand {
     let arguments: &[&str] = match verb {
         // Without a kubeconfig the user's own file is left alone; merging is ours.
         Verb::Create => &["create", "cluster", "--kubeconfig="],
@@ -63,7 +68,7 @@ fn invocation(environment: &Environment, folder: &Folder, programs: &Programs, v
         name.starts_with("KWOK_")
             || ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].contains(&name.to_uppercase().as_str())
     });
-    Invocation::new(&programs.kwokctl, KWOKCTL)
+    ChildCommand::new(&programs.kwokctl, KWOKCTL)
         .without(foreign)
         .variable("KWOK_WORKDIR", folder.workdir.as_os_str())
         .variable("KUBECONFIG", folder.kubeconfig())
@@ -86,7 +91,7 @@ fn search_path(environment: &Environment, programs: &Programs) -> OsString {
 }
 
 /// Returns when a component that was started is gone.
-async fn death(folder: &Folder) -> Result<Component> {
+async fn death(folder: &KwokFolder) -> Result<Component> {
     loop {
         tokio::time::sleep(LOOK).await;
         if let Some(component) = processes::ended(folder)? {
@@ -95,7 +100,7 @@ async fn death(folder: &Folder) -> Result<Component> {
     }
 }
 
-fn died_error(folder: &Folder, component: Component) -> Error {
+fn died_error(folder: &KwokFolder, component: Component) -> Error {
     let message = format!("{} of the local cluster {} ended at once", component.name(), folder.name);
     let error = Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message);
     match evidence::tail(folder, component, TAIL) {
@@ -105,7 +110,7 @@ fn died_error(folder: &Folder, component: Component) -> Error {
 }
 
 /// Waits for `/readyz`.
-pub(super) async fn wait_until_ready(folder: &Folder) -> Result<()> {
+pub(super) async fn wait_until_ready(folder: &KwokFolder) -> Result<()> {
     let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
     ready.map_err(|error| error.fact("logs", folder.logs().display().to_string()))
 }

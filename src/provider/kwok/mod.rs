@@ -21,7 +21,7 @@ mod up;
 
 pub(super) use delete::down;
 pub use objects::objects;
-pub use spec::Spec;
+pub use spec::KwokSpec;
 pub(super) use status::status;
-pub use status::{ProcessStatus, Simulated};
+pub use status::{KwokDetails, ProcessStatus};
 pub(super) use up::up;

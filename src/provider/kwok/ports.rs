@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::spec::Ports;
+use super::spec::KwokPorts;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
@@ -11,14 +11,14 @@ use crate::error::{Error, Kind, Result};
 const RANGE: std::ops::Range<u16> = 20000..30000;
 
 /// Free ports that no other cluster of ours has. The start is random so that other users of this computer rarely collide.
-pub(super) fn choose(reserved: &[u16]) -> Result<Ports> {
+pub(super) fn choose(reserved: &[u16]) -> Result<KwokPorts> {
     let mut seed = [0; 2];
     getrandom::fill(&mut seed).map_err(|error| Error::internal("no random numbers").caused_by(error))?;
     let offset = u16::from_ne_bytes(seed) % (RANGE.end - RANGE.start);
     let from = RANGE.start + offset;
     let mut free =
         (from..RANGE.end).chain(RANGE.start..from).filter(|port| !reserved.contains(port) && is_free(*port));
-    let mut ports = [0; Ports::COUNT];
+    let mut ports = [0; KwokPorts::COUNT];
     for port in &mut ports {
         *port = free.next().ok_or_else(|| {
             Error::new(
@@ -29,7 +29,7 @@ pub(super) fn choose(reserved: &[u16]) -> Result<Ports> {
             .fact("range", format!("127.0.0.1, {} to {}", RANGE.start, RANGE.end - 1))
         })?;
     }
-    Ok(Ports::from_array(ports))
+    Ok(KwokPorts::from_array(ports))
 }
 
 /// Whether a server could listen on the port of 127.0.0.1.
@@ -48,7 +48,7 @@ mod tests {
         let reserved: Vec<u16> = RANGE.filter(|port| port % 2 == 0).collect();
         let ports = choose(&reserved).unwrap().to_array();
         assert!(ports.iter().all(|port| port % 2 == 1), "{ports:?}");
-        assert_eq!(ports.iter().collect::<std::collections::BTreeSet<_>>().len(), Ports::COUNT);
+        assert_eq!(ports.iter().collect::<std::collections::BTreeSet<_>>().len(), KwokPorts::COUNT);
         let all: Vec<u16> = RANGE.collect();
         assert_eq!(choose(&all).unwrap_err().id(), Id::ClusterCreateFailed);
     }

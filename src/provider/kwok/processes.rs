@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::folder::Folder;
+use super::folder::KwokFolder;
 use crate::error::{Error, Result};
 use crate::provider::assets::component::Component;
 
@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a process is to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
+pub(super) enum ProcessRole {
     /// The kwokctl that is making or starting it.
     Kwokctl,
     /// A part of it.
@@ -25,41 +25,41 @@ pub(super) enum Role {
 
 /// A live process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct KwokProcess {
     /// Its number.
     pub(super) pid: i32,
     /// What it is.
-    pub(super) role: Role,
+    pub(super) role: ProcessRole,
 }
 
 /// The number of a component's process, where it runs.
-pub(super) fn pid(live: &[Process], component: Component) -> Option<i32> {
-    live.iter().find(|process| process.role == Role::Component(component)).map(|process| process.pid)
+pub(super) fn pid(live: &[KwokProcess], component: Component) -> Option<i32> {
+    live.iter().find(|process| process.role == ProcessRole::Component(component)).map(|process| process.pid)
 }
 
 /// The cluster's processes.
-pub(super) fn find(folder: &Folder) -> Result<Vec<Process>> {
+pub(super) fn find(folder: &KwokFolder) -> Result<Vec<KwokProcess>> {
     let lines =
         command_lines().map_err(|error| Error::io("cannot list the processes of this computer", error))?;
     Ok(lines
         .iter()
-        .filter_map(|(pid, words)| Some(Process { pid: *pid, role: role(folder, words)? }))
+        .filter_map(|(pid, words)| Some(KwokProcess { pid: *pid, role: role(folder, words)? }))
         .collect())
 }
 
 /// What a command line is to the cluster, if anything.
-fn role(folder: &Folder, words: &[String]) -> Option<Role> {
+fn role(folder: &KwokFolder, words: &[String]) -> Option<ProcessRole> {
     let (program, arguments) = words.split_first()?;
     let program = Path::new(program);
     if let Ok(name) = program.strip_prefix(folder.cluster.join("bin")) {
-        return Component::from_name(name.to_str()?).map(Role::Component);
+        return Component::from_name(name.to_str()?).map(ProcessRole::Component);
     }
     let ours = format!("--config={}", folder.configuration().display());
-    (program.file_name()? == "kwokctl" && arguments.contains(&ours)).then_some(Role::Kwokctl)
+    (program.file_name()? == "kwokctl" && arguments.contains(&ours)).then_some(ProcessRole::Kwokctl)
 }
 
 /// Whether a component that was started is no longer there.
-pub(super) fn ended(folder: &Folder) -> Result<Option<Component>> {
+pub(super) fn ended(folder: &KwokFolder) -> Result<Option<Component>> {
     // The files are read first: a process that starts in between is no death.
     let started: Vec<Component> =
         Component::ALL.into_iter().filter(|it| folder.pid_file(*it).exists()).collect();
@@ -68,7 +68,7 @@ pub(super) fn ended(folder: &Folder) -> Result<Option<Component>> {
 }
 
 /// Sends SIGKILL to all, as kwokctl does, and does not wait.
-pub(super) fn kill(processes: &[Process]) -> io::Result<()> {
+pub(super) fn kill(processes: &[KwokProcess]) -> io::Result<()> {
     for process in processes {
         let Some(pid) = Pid::from_raw(process.pid) else { continue };
         match kill_process(pid, Signal::KILL) {
@@ -80,17 +80,17 @@ pub(super) fn kill(processes: &[Process]) -> io::Result<()> {
 }
 
 /// Ends every process of the cluster and waits until they are gone. kwokctl goes first: it starts the others.
-pub(super) async fn end(folder: &Folder) -> Result<()> {
+pub(super) async fn end(folder: &KwokFolder) -> Result<()> {
     end_those(folder, |_| true).await
 }
 
 /// Ends one component, and has kwokctl forget it.
-pub(super) async fn end_component(folder: &Folder, component: Component) -> Result<()> {
-    end_those(folder, |process| process.role == Role::Component(component)).await?;
+pub(super) async fn end_component(folder: &KwokFolder, component: Component) -> Result<()> {
+    end_those(folder, |process| process.role == ProcessRole::Component(component)).await?;
     forget_dead(folder, &find(folder)?)
 }
 
-async fn end_those(folder: &Folder, chosen: impl Fn(&Process) -> bool) -> Result<()> {
+async fn end_those(folder: &KwokFolder, chosen: impl Fn(&KwokProcess) -> bool) -> Result<()> {
     let begin = Instant::now();
     loop {
         let mut live = find(folder)?;
@@ -110,7 +110,7 @@ async fn end_those(folder: &Folder, chosen: impl Fn(&Process) -> bool) -> Result
 }
 
 /// Removes the pid files of components that are not running, which kwokctl would believe.
-pub(super) fn forget_dead(folder: &Folder, live: &[Process]) -> Result<()> {
+pub(super) fn forget_dead(folder: &KwokFolder, live: &[KwokProcess]) -> Result<()> {
     for component in Component::ALL {
         if pid(live, component).is_some() {
             continue;
@@ -163,10 +163,16 @@ mod tests {
 
     #[test]
     fn only_the_clusters_own_processes_are_recognised() {
-        let folder = Folder::of(Path::new("/s"), "a");
+        let folder = KwokFolder::of(Path::new("/s"), "a");
         let role = |line: &str| role(&folder, &words(line));
-        assert_eq!(role("/s/kwok/clusters/a/bin/etcd --name=node0"), Some(Role::Component(Component::Etcd)));
-        assert_eq!(role("/bin/kwokctl --config=/s/clusters/a/kwokctl.yaml create"), Some(Role::Kwokctl));
+        assert_eq!(
+            role("/s/kwok/clusters/a/bin/etcd --name=node0"),
+            Some(ProcessRole::Component(Component::Etcd))
+        );
+        assert_eq!(
+            role("/bin/kwokctl --config=/s/clusters/a/kwokctl.yaml create"),
+            Some(ProcessRole::Kwokctl)
+        );
         assert_eq!(role("/s/kwok/clusters/ab/bin/etcd"), None);
         assert_eq!(role("/bin/kwokctl --config=/s/clusters/ab/kwokctl.yaml"), None);
         assert_eq!(role("tail -f /s/kwok/clusters/a/logs/etcd.log"), None);

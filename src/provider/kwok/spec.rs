@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::provider::assets::component::Component;
-use crate::provider::cluster_spec::Wanted;
-use crate::provider::local_cluster::Maker;
-use crate::provider::state_file::{self, Made};
+use crate::provider::cluster_spec::ClusterSpec;
+use crate::provider::local_cluster::LocalProvider;
+use crate::provider::state_file::{self, ProviderState};
 
 /// What a cluster was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
+pub struct KwokSpec {
     /// Nodes beside the first one.
     pub workers: u32,
     /// Version of the control plane: `v1.34.4`.
@@ -18,7 +18,7 @@ pub struct Spec {
 
 /// The ports of a cluster, all on loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ports {
+pub(super) struct KwokPorts {
     pub(super) etcd: u16,
     pub(super) etcd_peer: u16,
     pub(super) kube_apiserver: u16,
@@ -27,7 +27,7 @@ pub(super) struct Ports {
     pub(super) kwok_controller: u16,
 }
 
-impl Ports {
+impl KwokPorts {
     pub(super) const COUNT: usize = 6;
 
     pub(super) const fn from_array(ports: [u16; Self::COUNT]) -> Self {
@@ -61,19 +61,19 @@ impl Ports {
 
 /// What a record keeps of a cluster of this provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) spec: Spec,
-    pub(super) ports: Ports,
+pub(super) struct KwokState {
+    pub(super) spec: KwokSpec,
+    pub(super) ports: KwokPorts,
 }
 
-impl Made for Kept {
-    const MAKER: Maker = Maker::Kwok;
+impl ProviderState for KwokState {
+    const MAKER: LocalProvider = LocalProvider::Kwok;
 }
 
-pub(super) type Record = state_file::Record<Kept>;
+pub(super) type KwokStateFile = state_file::StateFile<KwokState>;
 
 /// What is wanted and is not so, each as `workers: 0, wanted 2`.
-pub(super) fn differences(spec: &Spec, wanted: &Wanted) -> Vec<String> {
+pub(super) fn differences(spec: &KwokSpec, wanted: &ClusterSpec) -> Vec<String> {
     let mut found = Vec::new();
     if spec.workers != wanted.workers {
         found.push(format!("workers: {}, wanted {}", spec.workers, wanted.workers));
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_for_can_differ() {
-        let spec = Spec { workers: 1, kubernetes: "v1.34.4".into() };
-        let wanted = |workers, kubernetes: Option<&str>| Wanted {
+        let spec = KwokSpec { workers: 1, kubernetes: "v1.34.4".into() };
+        let wanted = |workers, kubernetes: Option<&str>| ClusterSpec {
             workers,
             kubernetes: kubernetes.map(str::to_owned),
-            ..Wanted::named("x")
+            ..ClusterSpec::named("x")
         };
         assert!(differences(&spec, &wanted(1, None)).is_empty());
         assert!(differences(&spec, &wanted(1, Some("v1.34.4"))).is_empty());

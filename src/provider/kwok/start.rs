@@ -3,21 +3,21 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::folder::{CONTROL_PLANE, Folder, context};
+use super::folder::{CONTROL_PLANE, KwokFolder, context};
 use super::kwokctl::{self, Verb};
-use super::spec::{Kept, Record, Spec};
-use super::status::Found;
+use super::spec::{KwokSpec, KwokState, KwokStateFile};
+use super::status::KwokCluster;
 use super::{config, delete, evidence, ports, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::assets::component::Component;
 use crate::provider::assets::{self, Programs};
-use crate::provider::cluster_spec::Wanted;
+use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::environment::Environment;
-use crate::provider::kubeconfig::{self, Owner};
-use crate::provider::local_cluster::Options;
-use crate::provider::state_file::{self, Phase};
+use crate::provider::kubeconfig::{self, ContextOwner};
+use crate::provider::local_cluster::UpOptions;
+use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{file_lock, readyz};
 
 /// How long ports may be chosen by another handsctl.
@@ -27,11 +27,11 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 pub(super) async fn create(
     environment: &Environment,
-    folder: &Folder,
-    wanted: &Wanted,
-    options: &Options,
+    folder: &KwokFolder,
+    wanted: &ClusterSpec,
+    options: &UpOptions,
     events: &Events,
-) -> Result<Record> {
+) -> Result<KwokStateFile> {
     let allowed = refuse_foreign(environment, &folder.name, options);
     let programs = match allowed {
         Ok(()) => assets::locate(environment, wanted.kubernetes.as_deref(), events).await,
@@ -48,20 +48,20 @@ pub(super) async fn create(
             Err(left) => error.fact("left", left.to_string()),
         });
     }
-    record.phase = Phase::Ready;
+    record.phase = StatePhase::Ready;
     state_file::write(&folder.own, &record)?;
     unfinished.finished();
     events.done(Part::Cluster, CONTROL_PLANE, ready_text(&record)).await;
     Ok(record)
 }
 
-fn ready_text(record: &Record) -> String {
-    let Kept { spec, ports } = &record.made;
+fn ready_text(record: &KwokStateFile) -> String {
+    let KwokState { spec, ports } = &record.made;
     format!("Kubernetes {} at https://127.0.0.1:{}", spec.kubernetes, ports.kube_apiserver)
 }
 
 /// Nothing was made yet: the empty folder goes too.
-fn discard(folder: &Folder, error: Error) -> Error {
+fn discard(folder: &KwokFolder, error: Error) -> Error {
     match std::fs::remove_dir(&folder.own) {
         Ok(()) => error,
         Err(left) => error.fact("left", format!("{}: {left}", folder.own.display())),
@@ -69,9 +69,9 @@ fn discard(folder: &Folder, error: Error) -> Error {
 }
 
 /// A context of that name that handsctl did not write belongs to a cluster that it did not make.
-fn refuse_foreign(environment: &Environment, name: &str, options: &Options) -> Result<()> {
+fn refuse_foreign(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    if kubeconfig::owner(file, &context(name))? != Owner::Foreign {
+    if kubeconfig::owner(file, &context(name))? != ContextOwner::Foreign {
         return Ok(());
     }
     let context = context(name);
@@ -88,16 +88,16 @@ fn refuse_foreign(environment: &Environment, name: &str, options: &Options) -> R
 /// Chooses ports that no other cluster has and writes down that the making has begun, both under one lock.
 async fn reserve(
     environment: &Environment,
-    folder: &Folder,
-    wanted: &Wanted,
+    folder: &KwokFolder,
+    wanted: &ClusterSpec,
     programs: &Programs,
-) -> Result<Record> {
+) -> Result<KwokStateFile> {
     let _lock = file_lock::folder(&state_file::clusters(&environment.state), CHOOSING, async || {}).await?;
-    let others = state_file::all::<Kept>(&environment.state)?;
+    let others = state_file::all::<KwokState>(&environment.state)?;
     let reserved: Vec<u16> = others.iter().flat_map(|other| other.made.ports.to_array()).collect();
     let ports = ports::choose(&reserved)?;
-    let spec = Spec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
-    let record = Record::begun(Kept { spec, ports });
+    let spec = KwokSpec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
+    let record = KwokStateFile::begun(KwokState { spec, ports });
     state_file::write(&folder.own, &record)?;
     let configuration = config::configuration(folder, &record.made.spec, &ports, programs);
     for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
@@ -109,9 +109,9 @@ async fn reserve(
 
 pub(super) async fn restart(
     environment: &Environment,
-    folder: &Folder,
-    record: &Record,
-    found: &Found,
+    folder: &KwokFolder,
+    record: &KwokStateFile,
+    found: &KwokCluster,
     events: &Events,
 ) -> Result<()> {
     let dead = || Component::ALL.into_iter().filter(|it| processes::pid(&found.live, *it).is_none());
@@ -136,11 +136,16 @@ pub(super) async fn restart(
 }
 
 /// Starts what does not run. What lived on at first may die meanwhile of the others' absence; it is started, too.
-async fn start(environment: &Environment, folder: &Folder, programs: &Programs, found: &Found) -> Result<()> {
+async fn start(
+    environment: &Environment,
+    folder: &KwokFolder,
+    programs: &Programs,
+    found: &KwokCluster,
+) -> Result<()> {
     let run = async || kwokctl::run(environment, folder, programs, Verb::Start).await;
     let Err(mut error) = run().await else { return Ok(()) };
     let live = processes::find(folder)?;
-    let ran = |live: &[processes::Process], it| processes::pid(live, it).is_some();
+    let ran = |live: &[processes::KwokProcess], it| processes::pid(live, it).is_some();
     if Component::ALL.into_iter().any(|it| ran(&found.live, it) && !ran(&live, it)) {
         processes::forget_dead(folder, &live)?;
         match run().await {
@@ -152,7 +157,7 @@ async fn start(environment: &Environment, folder: &Folder, programs: &Programs, 
 }
 
 /// The port of a dead process: the system closes it a moment after the process is gone.
-async fn await_port(folder: &Folder, record: &Record, component: Component) -> Result<()> {
+async fn await_port(folder: &KwokFolder, record: &KwokStateFile, component: Component) -> Result<()> {
     let port = record.made.ports.of(component);
     let begin = Instant::now();
     while begin.elapsed() < CLOSING {
@@ -169,7 +174,7 @@ async fn await_port(folder: &Folder, record: &Record, component: Component) -> R
 }
 
 /// The programs may have moved since the cluster was made: an emptied cache, another folder.
-fn link(folder: &Folder, component: Component, programs: &Programs) -> Result<()> {
+fn link(folder: &KwokFolder, component: Component, programs: &Programs) -> Result<()> {
     let link = folder.binary(component);
     if link.exists() {
         return Ok(());
@@ -184,7 +189,7 @@ fn link(folder: &Folder, component: Component, programs: &Programs) -> Result<()
     replace().map_err(|error| Error::io(format!("cannot link {}", link.display()), error))
 }
 
-fn with_evidence(folder: &Folder, error: Error) -> Error {
+fn with_evidence(folder: &KwokFolder, error: Error) -> Error {
     match evidence::keep(folder) {
         Ok(file) => error.fact("logs", file.display().to_string()),
         Err(failed) => error.fact("logs", format!("not kept: {failed}")),
@@ -193,7 +198,7 @@ fn with_evidence(folder: &Folder, error: Error) -> Error {
 
 /// While a cluster is being made: on an interrupt its processes end with us. Its record says `creating`, so the next
 /// run removes what is left.
-struct Unfinished<'a>(&'a Folder);
+struct Unfinished<'a>(&'a KwokFolder);
 
 impl Unfinished<'_> {
     fn finished(self) {

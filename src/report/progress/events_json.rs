@@ -12,18 +12,18 @@ const VERSION: u8 = 1;
 
 /// Numbers the lines of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Json {
+pub(crate) struct EventsJson {
     seq: u64,
 }
 
-impl Json {
+impl EventsJson {
     /// The lines of an event, each with its newline. A plan has a line for each of its objects.
     pub(crate) fn lines(&mut self, event: &Event, now: Timestamp) -> serde_json::Result<String> {
         let mut text = String::new();
         for body in bodies(event) {
             self.seq += 1;
             let line =
-                Line { v: VERSION, seq: self.seq, ts: format!("{now:.3}"), r#type: event.word(), body };
+                EventLine { v: VERSION, seq: self.seq, ts: format!("{now:.3}"), r#type: event.word(), body };
             text.push_str(&serde_json::to_string(&line)?);
             text.push('\n');
         }
@@ -32,7 +32,7 @@ impl Json {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     v: u8,
     seq: u64,
     ts: String,
@@ -183,7 +183,7 @@ mod tests {
     use crate::report::scenario::{self, assert_recorded, moment};
 
     fn all_lines() -> Vec<Value> {
-        let mut json = Json::default();
+        let mut json = EventsJson::default();
         let pruned = scenario::object(Action::Pruned, scenario::deployment(), None);
         let scenarios = [scenario::deploy(), vec![(50_000, pruned)], scenario::up_with_a_bad_image()];
         let text: String =
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn as_written() {
-        let mut json = Json::default();
+        let mut json = EventsJson::default();
         let text: String =
             scenario::deploy().iter().map(|(at, event)| json.lines(event, moment(*at)).unwrap()).collect();
         assert!(!text.contains("very-secret"));

@@ -14,15 +14,15 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is waited for, and since when.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct Heartbeat {
     last: Option<Timestamp>,
     deadline: Option<Timestamp>,
-    steps: Vec<Step>,
-    gaps: Vec<Gap>,
+    steps: Vec<RunningStep>,
+    gaps: Vec<OpenGap>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct RunningStep {
     phase: Phase,
     name: String,
     message: String,
@@ -30,13 +30,13 @@ struct Step {
 }
 
 #[derive(Debug)]
-struct Gap {
+struct OpenGap {
     object: ObjectId,
     message: String,
     since: Timestamp,
 }
 
-impl Waiting {
+impl Heartbeat {
     /// Learns from an event.
     pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
         self.last = Some(now);
@@ -57,10 +57,10 @@ impl Waiting {
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
         let known = self.steps.iter_mut().find(|step| step.phase == phase && step.name == name);
         match (progress, known) {
-            (Progress::Begun, Some(step)) => message.clone_into(&mut step.message),
-            (Progress::Begun, None) => {
+            (Progress::Started, Some(step)) => message.clone_into(&mut step.message),
+            (Progress::Started, None) => {
                 let (name, message) = (name.to_owned(), message.to_owned());
-                self.steps.push(Step { phase, name, message, since: now });
+                self.steps.push(RunningStep { phase, name, message, since: now });
             }
             _ => {
                 self.steps.retain(|step| step.phase != phase || step.name != name);
@@ -78,7 +78,7 @@ impl Waiting {
             .find(|gap| gap.object == *object && gap.message == message)
             .map_or(now, |gap| gap.since);
         self.gaps.retain(|gap| gap.object != *object);
-        self.gaps.push(Gap { object: object.clone(), message: message.to_owned(), since });
+        self.gaps.push(OpenGap { object: object.clone(), message: message.to_owned(), since });
     }
 
     /// The object that changed last and is not ready: `deployment.apps/openhands 0/1: pulling image 12 s`.
@@ -106,13 +106,13 @@ impl Waiting {
     }
 }
 
-impl Gap {
+impl OpenGap {
     fn text(&self, now: Timestamp) -> String {
         format!("{} {}", self.message, format::span(format::elapsed(self.since, now)))
     }
 }
 
-impl Step {
+impl RunningStep {
     fn text(&self, now: Timestamp) -> String {
         let time = format::span(format::elapsed(self.since, now));
         if self.message.is_empty() {
@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn after_silence_it_names_the_object_the_gap_and_the_time_left() {
-        let mut state = Waiting::default();
+        let mut state = Heartbeat::default();
         let object = ObjectId::namespaced("apps", "Deployment", "hands", "openhands");
-        state.observe(&step("rollout", Progress::Begun, ""), at(0));
+        state.observe(&step("rollout", Progress::Started, ""), at(0));
         let left = Some(Duration::from_secs(900));
         state.observe(&Event::Waiting { object: None, message: String::new(), left }, at(0));
         state.observe(&Event::Rollout { object, ready: false, message: "0/1: pulling image".into() }, at(1));
@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn without_an_object_it_names_the_step() {
-        let mut state = Waiting::default();
-        state.observe(&step("control plane", Progress::Begun, "building etcd"), at(0));
-        state.observe(&step("control plane", Progress::Begun, "building kubectl"), at(40));
+        let mut state = Heartbeat::default();
+        state.observe(&step("control plane", Progress::Started, "building etcd"), at(0));
+        state.observe(&step("control plane", Progress::Started, "building kubectl"), at(40));
         assert_eq!(
             waiting(state.due(at(80))),
             Some(("control plane: building kubectl 1 m 20 s".into(), None))

@@ -10,7 +10,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
-use crate::report::text::diagnostic::{self, Look};
+use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::github::{self, END_GROUP};
 use crate::report::text::sanitize::one_line;
@@ -25,12 +25,12 @@ pub(crate) struct LineOptions {
     pub(crate) verbose: bool,
     /// A GitHub workflow: groups and annotations.
     pub(crate) github: bool,
-    pub(crate) look: Look,
+    pub(crate) look: Style,
 }
 
 /// Turns events into lines.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct LineProgress {
     options: LineOptions,
     begun: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -43,7 +43,7 @@ pub(crate) struct Line {
     grouped: bool,
 }
 
-impl Line {
+impl LineProgress {
     pub(crate) fn new(options: LineOptions) -> Self {
         Self {
             options,
@@ -121,10 +121,10 @@ impl Line {
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str) -> Option<String> {
-        if format::is_unsaid(phase, progress, message) {
+        if format::is_hidden(phase, progress, message) {
             return None;
         }
-        if progress == Progress::Begun {
+        if progress == Progress::Started {
             self.objects.clear();
             self.silent = true;
             return self.beginning(phase, name, message);
@@ -217,11 +217,11 @@ fn ending(finished: &Finished) -> String {
 mod tests {
     use super::*;
     use crate::report::scenario::{self, Scenario, assert_recorded, moment};
-    use crate::report::text::style::Paint;
+    use crate::report::text::style::Palette;
 
     fn lines(scenario: &Scenario, verbose: bool, github: bool) -> String {
-        let look = Look { paint: Paint::NONE, width: 80 };
-        let mut line = Line::new(LineOptions { verbose, github, look });
+        let look = Style { paint: Palette::NONE, width: 80 };
+        let mut line = LineProgress::new(LineOptions { verbose, github, look });
         scenario.iter().map(|(at, event)| line.event(event, moment(*at))).collect()
     }
 

@@ -3,12 +3,12 @@
 
 use jiff::Timestamp;
 
-use super::heartbeat::Waiting;
+use super::heartbeat::Heartbeat;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
-use crate::report::text::diagnostic::{self, Look};
+use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::sanitize::one_line;
 use crate::status::Finding;
@@ -29,8 +29,8 @@ pub(crate) enum LiveRow {
 
 /// Turns events into the rows of a block and the text that stays.
 #[derive(Debug)]
-pub(crate) struct Human {
-    look: Look,
+pub(crate) struct TerminalProgress {
+    look: Style,
     verbose: bool,
     section: Option<Section>,
     /// Whether anything stands on the screen already: the next block is set off by an empty line.
@@ -43,12 +43,12 @@ struct Section {
     /// The rest of a title that is too long for a line.
     below: Option<String>,
     since: Timestamp,
-    rows: Vec<Row>,
+    rows: Vec<ProgressRow>,
     objects: Vec<(ObjectId, Action, Option<String>)>,
 }
 
 #[derive(Debug)]
-enum Row {
+enum ProgressRow {
     Step(StepRow),
     Finding(Box<Finding>),
     /// About an object; shown below its step when the block is finished.
@@ -65,8 +65,8 @@ struct StepRow {
     until: Option<Timestamp>,
 }
 
-impl Human {
-    pub(crate) fn new(look: Look, verbose: bool) -> Self {
+impl TerminalProgress {
+    pub(crate) fn new(look: Style, verbose: bool) -> Self {
         Self { look, verbose, section: None, wrote: false }
     }
 
@@ -87,7 +87,7 @@ impl Human {
             Event::Warning { id, message, diagnostic } => self.warning(*id, message, diagnostic.as_deref()),
             Event::Wire { requests, bytes_in, bytes_out, slowest } if self.verbose => {
                 let text = one_line(&format::wire(*requests, *bytes_in, *bytes_out, slowest));
-                self.section(now).rows.push(Row::Note(text));
+                self.section(now).rows.push(ProgressRow::Note(text));
                 String::new()
             }
             Event::Finished(finished) => {
@@ -128,14 +128,16 @@ impl Human {
         let (verbose, paint) = (self.verbose, self.look.paint);
         let section = self.section(now);
         match event {
-            Event::Step { phase, progress, message, .. } if format::is_unsaid(*phase, *progress, message) => {
+            Event::Step { phase, progress, message, .. } if format::is_hidden(*phase, *progress, message) => {
             }
             Event::Step { phase, name, progress, message } => {
                 section.step(*phase, name, *progress, message, now);
             }
             Event::Planned { phase: Phase::Apply, objects } if verbose => {
                 section.rows.extend(
-                    objects.iter().map(|object| Row::Note(paint.faint(&format!("plan       {object}")))),
+                    objects
+                        .iter()
+                        .map(|object| ProgressRow::Note(paint.faint(&format!("plan       {object}")))),
                 );
             }
             Event::Object { object, action, message, .. } => {
@@ -143,14 +145,15 @@ impl Human {
                 let listed = matches!(action, Action::Failed | Action::Kept);
                 if listed || verbose {
                     let reason = message.as_ref().map_or_else(String::new, |message| format!("  {message}"));
-                    section
-                        .rows
-                        .push(Row::Note(one_line(&format!("{:<10} {object}{reason}", action.word()))));
+                    section.rows.push(ProgressRow::Note(one_line(&format!(
+                        "{:<10} {object}{reason}",
+                        action.word()
+                    ))));
                 }
             }
             Event::Finding(finding) => {
                 section.forget(finding);
-                section.rows.push(Row::Finding(finding.clone()));
+                section.rows.push(ProgressRow::Finding(finding.clone()));
             }
             Event::Probe { target, message, .. } => section.probed(&format!("{target} {message}")),
             _ => {}
@@ -165,7 +168,7 @@ impl Human {
     }
 
     /// The rows of the live block.
-    pub(crate) fn live(&self, waiting: &Waiting, now: Timestamp) -> Vec<LiveRow> {
+    pub(crate) fn live(&self, waiting: &Heartbeat, now: Timestamp) -> Vec<LiveRow> {
         let Some(section) = &self.section else { return Vec::new() };
         let header = section.title.iter().map(|title| {
             let time = format::took(format::elapsed(section.since, now));
@@ -173,12 +176,12 @@ impl Human {
         });
         let header = header.chain(section.below.iter().map(|below| LiveRow::Still(self.cut(below))));
         let rows = section.rows.iter().filter_map(|row| match row {
-            Row::Step(step) if step.until.is_none() => {
+            ProgressRow::Step(step) if step.until.is_none() => {
                 Some(LiveRow::Spinning(self.spinning(step, waiting, now)))
             }
-            Row::Step(step) => Some(LiveRow::Still(self.cut(&self.still(step, step.progress)))),
-            Row::Finding(finding) => Some(LiveRow::Still(self.cut(&self.finding(finding)))),
-            Row::Note(_) => None,
+            ProgressRow::Step(step) => Some(LiveRow::Still(self.cut(&self.still(step, step.progress)))),
+            ProgressRow::Finding(finding) => Some(LiveRow::Still(self.cut(&self.finding(finding)))),
+            ProgressRow::Note(_) => None,
         });
         // What is drawn stands where it will stay: set off from what is above.
         let gap = self.wrote.then(|| LiveRow::Still(" ".to_owned()));
@@ -186,7 +189,7 @@ impl Human {
     }
 
     /// `rollout   deployment.apps/openhands 0/1: pulling image 12 s · 14 m 48 s left   16.2s`
-    fn spinning(&self, step: &StepRow, waiting: &Waiting, now: Timestamp) -> String {
+    fn spinning(&self, step: &StepRow, waiting: &Heartbeat, now: Timestamp) -> String {
         let mut parts = Vec::new();
         if step.phase == Phase::Track {
             parts.extend(waiting.gap(now));
@@ -222,7 +225,7 @@ impl Human {
         let sign = match progress {
             Progress::Done => paint.good("✓"),
             Progress::Failed => paint.bad("✗"),
-            Progress::Skipped | Progress::Begun => paint.faint("-"),
+            Progress::Skipped | Progress::Started => paint.faint("-"),
         };
         let text = format!("  {sign} {:<20} {}", one_line(&step.name), one_line(&step.message));
         let took = step.until.map(|until| format::elapsed(step.since, until)).unwrap_or_default();
@@ -257,11 +260,13 @@ impl Human {
         text.extend(section.below.iter().map(|below| format!("{below}\n")));
         for row in &section.rows {
             let line = match row {
-                Row::Step(step) if step.until.is_none() && failed => self.still(step, Progress::Failed),
-                Row::Step(step) => self.still(step, step.progress),
-                Row::Finding(finding) if Some(finding.id) == cause => continue,
-                Row::Finding(finding) => self.finding(finding),
-                Row::Note(note) => format!("  {note}"),
+                ProgressRow::Step(step) if step.until.is_none() && failed => {
+                    self.still(step, Progress::Failed)
+                }
+                ProgressRow::Step(step) => self.still(step, step.progress),
+                ProgressRow::Finding(finding) if Some(finding.id) == cause => continue,
+                ProgressRow::Finding(finding) => self.finding(finding),
+                ProgressRow::Note(note) => format!("  {note}"),
             };
             text.push_str(&line);
             text.push('\n');
@@ -298,12 +303,12 @@ impl Section {
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
         let objects =
-            if progress == Progress::Begun { Vec::new() } else { std::mem::take(&mut self.objects) };
+            if progress == Progress::Started { Vec::new() } else { std::mem::take(&mut self.objects) };
         let message = if message.is_empty() { format::counts(&objects) } else { message.to_owned() };
-        let until = (progress != Progress::Begun).then_some(now);
+        let until = (progress != Progress::Started).then_some(now);
         let Some(step) = self.open_step(phase, name) else {
             let row = StepRow { phase, name: name.to_owned(), progress, message, since: now, until };
-            return self.rows.push(Row::Step(row));
+            return self.rows.push(ProgressRow::Step(row));
         };
         if !message.is_empty() {
             step.message = message;
@@ -313,7 +318,9 @@ impl Section {
 
     fn open_step(&mut self, phase: Phase, name: &str) -> Option<&mut StepRow> {
         self.rows.iter_mut().find_map(|row| match row {
-            Row::Step(step) if step.phase == phase && step.name == name && step.until.is_none() => Some(step),
+            ProgressRow::Step(step) if step.phase == phase && step.name == name && step.until.is_none() => {
+                Some(step)
+            }
             _ => None,
         })
     }
@@ -321,7 +328,7 @@ impl Section {
     /// An answer becomes part of the open probe's row.
     fn probed(&mut self, answer: &str) {
         let open = self.rows.iter_mut().find_map(|row| match row {
-            Row::Step(step) if step.phase == Phase::Probe && step.until.is_none() => Some(step),
+            ProgressRow::Step(step) if step.phase == Phase::Probe && step.until.is_none() => Some(step),
             _ => None,
         });
         match open {
@@ -330,13 +337,13 @@ impl Section {
                 step.message = format!("{} · {answer}", step.message);
             }
             Some(_) => {}
-            None => self.rows.push(Row::Note(one_line(&format!("probe  {answer}")))),
+            None => self.rows.push(ProgressRow::Note(one_line(&format!("probe  {answer}")))),
         }
     }
 
     fn forget(&mut self, finding: &Finding) {
         self.rows.retain(|row| match row {
-            Row::Finding(known) => (known.id, &known.object) != (finding.id, &finding.object),
+            ProgressRow::Finding(known) => (known.id, &known.object) != (finding.id, &finding.object),
             _ => true,
         });
     }
@@ -352,22 +359,22 @@ fn beside(text: &str, time: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::report::scenario::{self, Scenario, assert_recorded, moment};
-    use crate::report::text::style::Paint;
+    use crate::report::text::style::Palette;
 
-    fn look(width: usize) -> Look {
-        Look { paint: Paint::NONE, width }
+    fn look(width: usize) -> Style {
+        Style { paint: Palette::NONE, width }
     }
 
     /// What stays on the screen.
     fn screen(scenario: &Scenario, verbose: bool) -> String {
-        let mut human = Human::new(look(80), verbose);
+        let mut human = TerminalProgress::new(look(80), verbose);
         scenario.iter().map(|(at, event)| human.event(event, moment(*at))).collect()
     }
 
     /// What is drawn at a moment, a `*` for a spinner.
     fn drawn(scenario: &Scenario, at: i64, width: usize) -> String {
-        let mut human = Human::new(look(width), false);
-        let mut waiting = Waiting::default();
+        let mut human = TerminalProgress::new(look(width), false);
+        let mut waiting = Heartbeat::default();
         for (since, event) in scenario.iter().filter(|(since, _)| *since <= at) {
             waiting.observe(event, moment(*since));
             human.event(event, moment(*since));

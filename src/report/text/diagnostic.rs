@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::sanitize::{one_line, strip};
-use super::style::Paint;
+use super::sanitize::{one_line, sanitize};
+use super::style::Palette;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 
@@ -15,19 +15,19 @@ const MASK: &str = "…";
 
 /// Ink and room for a rendered text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
-    pub(crate) paint: Paint,
+pub(crate) struct Style {
+    pub(crate) paint: Palette,
     /// Columns; longer source lines are cut around the place.
     pub(crate) width: usize,
 }
 
 /// A title, and the source line where there is a place; ends with a newline.
-pub(crate) fn render(diagnostic: &Diagnostic, look: Look) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic, look: Style) -> String {
     let (title, snippet) = parts(
         diagnostic.severity,
         diagnostic.id,
         &diagnostic.message,
-        diagnostic.location.as_ref().map(|location| Place {
+        diagnostic.location.as_ref().map(|location| SourceSpan {
             location,
             label: &diagnostic.label,
             masked: diagnostic.masked,
@@ -43,7 +43,7 @@ pub(crate) fn render(diagnostic: &Diagnostic, look: Look) -> String {
 
 /// A place and what stands beside its caret.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SourceSpan<'a> {
     pub(crate) location: &'a Location,
     pub(crate) label: &'a str,
     pub(crate) masked: bool,
@@ -55,8 +55,8 @@ pub(crate) fn parts(
     severity: Severity,
     id: Id,
     message: &str,
-    place: Option<Place<'_>>,
-    look: Look,
+    place: Option<SourceSpan<'_>>,
+    look: Style,
 ) -> (String, String) {
     let level = match severity {
         Severity::Error => Level::ERROR,
@@ -90,11 +90,11 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(place: Place<'a>) -> Self {
+    fn new(place: SourceSpan<'a>) -> Self {
         let source = &place.location.source;
         let span = within(&source.text, &place.location.span);
         let (text, span) = if place.masked { masked(&source.text, span) } else { clean(&source.text, span) };
-        Self { name: strip(&source.name), text, span, label: one_line(place.label) }
+        Self { name: sanitize(&source.name), text, span, label: one_line(place.label) }
     }
 }
 
@@ -113,19 +113,19 @@ fn within(text: &str, span: &Range<usize>) -> Range<usize> {
 
 /// The text with [`MASK`] in place of the span.
 fn masked(text: &str, span: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
-    let (before, after) = (strip(&text[..span.start]), strip(&text[span.end..]));
+    let (before, after) = (sanitize(&text[..span.start]), sanitize(&text[span.end..]));
     let range = before.len()..before.len() + MASK.len();
     (Cow::Owned(format!("{before}{MASK}{after}")), range)
 }
 
 /// The text without control characters, and where the span is then.
 fn clean(text: &str, span: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
-    let stripped = strip(text);
+    let stripped = sanitize(text);
     if let Cow::Borrowed(_) = stripped {
         return (Cow::Borrowed(text), span);
     }
     let (before, inside, after) =
-        (strip(&text[..span.start]), strip(&text[span.clone()]), strip(&text[span.end..]));
+        (sanitize(&text[..span.start]), sanitize(&text[span.clone()]), sanitize(&text[span.end..]));
     let range = before.len()..before.len() + inside.len();
     (Cow::Owned(format!("{before}{inside}{after}")), range)
 }
@@ -138,7 +138,7 @@ mod tests {
     use crate::diagnostic::SourceText;
     use crate::report::scenario::assert_recorded;
 
-    const PLAIN: Look = Look { paint: Paint::NONE, width: 80 };
+    const PLAIN: Style = Style { paint: Palette::NONE, width: 80 };
 
     fn at(text: &str, part: &str) -> Location {
         let start = text.find(part).unwrap();

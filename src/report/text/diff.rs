@@ -35,13 +35,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-use super::diagnostic::Look;
+use super::diagnostic::Style;
 use super::format;
 use super::json_objects::ObjectRef;
-use super::sanitize::{one_line, strip};
+use super::sanitize::{one_line, sanitize};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
-use crate::plan::diff::{Cause, Change, Compared, Difference, Effect, Hidden, Hunk, Outcome};
+use crate::plan::diff::{
+    Change, ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, Hidden,
+};
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
 
@@ -74,7 +76,7 @@ impl Streams {
         let written = match output {
             Output::Human => {
                 let side = self.setting.out;
-                self.out(&text(report, Look { paint: side.paint, width: side.width })?)?
+                self.out(&text(report, Style { paint: side.paint, width: side.width })?)?
             }
             output => self.value(&value(report), output)?,
         };
@@ -96,7 +98,7 @@ fn is_different(compared: &Compared) -> bool {
 
 /// How many objects of each outcome there are.
 #[derive(Debug, Default, Serialize)]
-struct Counts {
+struct DiffCounts {
     created: usize,
     changed: usize,
     deleted: usize,
@@ -105,29 +107,29 @@ struct Counts {
     unknown: usize,
 }
 
-fn counts(report: &DiffReport<'_>) -> Counts {
-    let mut counts = Counts::default();
+fn counts(report: &DiffReport<'_>) -> DiffCounts {
+    let mut counts = DiffCounts::default();
     for compared in report.compared {
         *match compared.difference.outcome {
-            Outcome::Created => &mut counts.created,
-            Outcome::Changed => &mut counts.changed,
-            Outcome::Deleted { .. } => &mut counts.deleted,
-            Outcome::Kept(_) => &mut counts.kept,
-            Outcome::Unchanged => &mut counts.unchanged,
-            Outcome::Unknown => &mut counts.unknown,
+            DiffOutcome::Created => &mut counts.created,
+            DiffOutcome::Changed => &mut counts.changed,
+            DiffOutcome::Deleted { .. } => &mut counts.deleted,
+            DiffOutcome::Kept(_) => &mut counts.kept,
+            DiffOutcome::Unchanged => &mut counts.unchanged,
+            DiffOutcome::Unknown => &mut counts.unknown,
         } += 1;
     }
     counts
 }
 
-fn text(report: &DiffReport<'_>, look: Look) -> Result<String> {
-    let shown = report.compared.iter().filter(|one| one.difference.outcome != Outcome::Unchanged);
+fn text(report: &DiffReport<'_>, look: Style) -> Result<String> {
+    let shown = report.compared.iter().filter(|one| one.difference.outcome != DiffOutcome::Unchanged);
     let mut text = String::new();
     for compared in shown {
         text += &object(report, compared, look)?;
     }
     text += &unverified(report);
-    let Counts { created, changed, deleted, unknown, .. } = counts(report);
+    let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
     if created + changed + deleted + unknown > 0 {
         let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
         text += &format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n");
@@ -158,20 +160,20 @@ fn unverified(report: &DiffReport<'_>) -> String {
     }))
 }
 
-fn object(report: &DiffReport<'_>, compared: &Compared, look: Look) -> Result<String> {
+fn object(report: &DiffReport<'_>, compared: &Compared, look: Style) -> Result<String> {
     let difference = &compared.difference;
     let causes = causes(difference);
     let mut effects = difference.effects.iter().map(ToString::to_string);
     let what = match &difference.outcome {
-        Outcome::Created if difference.unverified.is_some() => look.paint.good("created, not verified"),
-        Outcome::Created => look.paint.good("created"),
-        Outcome::Changed => {
+        DiffOutcome::Created if difference.unverified.is_some() => look.paint.good("created, not verified"),
+        DiffOutcome::Created => look.paint.good("created"),
+        DiffOutcome::Changed => {
             look.paint.remark(&effects.next().map_or("changed".to_owned(), |it| one_line(&it)))
         }
-        Outcome::Deleted { data_loss: false } => look.paint.bad("deleted, no longer configured"),
-        Outcome::Deleted { data_loss: true } => look.paint.bad("deleted, and its data with it"),
-        Outcome::Kept(why) => format!("kept: {}", one_line(why)),
-        Outcome::Unchanged | Outcome::Unknown => difference.outcome.word().to_owned(),
+        DiffOutcome::Deleted { data_loss: false } => look.paint.bad("deleted, no longer configured"),
+        DiffOutcome::Deleted { data_loss: true } => look.paint.bad("deleted, and its data with it"),
+        DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
+        DiffOutcome::Unchanged | DiffOutcome::Unknown => difference.outcome.word().to_owned(),
     };
     let name = look.paint.strong(&one_line(&named(&difference.id, report.namespace)));
     let mut text = line(&[name, what, look.paint.faint(&because_of(&causes, difference, report.now))]);
@@ -181,7 +183,7 @@ fn object(report: &DiffReport<'_>, compared: &Compared, look: Look) -> Result<St
     if let Some(error) = &compared.refused {
         text += &format!("  {}\n", look.paint.bad(&format!("refused: {}", one_line(&cause_of(error)))));
     }
-    for hunk in &difference.hunks {
+    for hunk in &difference.fields {
         let cause = (causes.len() > 1).then(|| self::cause(&hunk.cause, difference, report.now));
         text += &self::hunk(hunk, cause.as_deref(), look)?;
     }
@@ -189,10 +191,10 @@ fn object(report: &DiffReport<'_>, compared: &Compared, look: Look) -> Result<St
 }
 
 /// Who caused it, each once.
-fn causes(difference: &Difference) -> Vec<&Cause> {
-    let ours = matches!(difference.outcome, Outcome::Created | Outcome::Deleted { .. });
-    let mut causes: Vec<&Cause> = ours.then_some(&Cause::You).into_iter().collect();
-    for cause in difference.hunks.iter().map(|hunk| &hunk.cause) {
+fn causes(difference: &Difference) -> Vec<&ChangeCause> {
+    let ours = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Deleted { .. });
+    let mut causes: Vec<&ChangeCause> = ours.then_some(&ChangeCause::You).into_iter().collect();
+    for cause in difference.fields.iter().map(|hunk| &hunk.cause) {
         if !causes.contains(&cause) {
             causes.push(cause);
         }
@@ -201,13 +203,13 @@ fn causes(difference: &Difference) -> Vec<&Cause> {
 }
 
 /// One cause in full; of several the names, because each hunk says the rest.
-fn because_of(causes: &[&Cause], difference: &Difference, now: Timestamp) -> String {
+fn because_of(causes: &[&ChangeCause], difference: &Difference, now: Timestamp) -> String {
     if let [one] = causes {
         return cause(one, difference, now);
     }
-    let name = |cause: &&Cause| match cause {
-        Cause::Drift(manager) => format!("drift: {}", one_line(&manager.name)),
-        Cause::You | Cause::Server => self::cause(cause, difference, now),
+    let name = |cause: &&ChangeCause| match cause {
+        ChangeCause::Drift(manager) => format!("drift: {}", one_line(&manager.name)),
+        ChangeCause::You | ChangeCause::Server => self::cause(cause, difference, now),
     };
     causes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
@@ -230,11 +232,11 @@ fn named(id: &ObjectId, home: &str) -> String {
     }
 }
 
-fn cause(cause: &Cause, difference: &Difference, now: Timestamp) -> String {
+fn cause(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String {
     match cause {
-        Cause::You => "you".to_owned(),
-        Cause::Server => "the server".to_owned(),
-        Cause::Drift(manager) => {
+        ChangeCause::You => "you".to_owned(),
+        ChangeCause::Server => "the server".to_owned(),
+        ChangeCause::Drift(manager) => {
             let since = manager
                 .since
                 .map_or_else(String::new, |since| format!(", {} ago", ago(format::elapsed(since, now))));
@@ -258,7 +260,7 @@ fn ago(time: Duration) -> String {
     }
 }
 
-fn hunk(hunk: &Hunk, cause: Option<&str>, look: Look) -> Result<String> {
+fn hunk(hunk: &FieldChange, cause: Option<&str>, look: Style) -> Result<String> {
     let path = one_line(&hunk.path.to_string());
     let cause = look.paint.faint(cause.unwrap_or_default());
     match &hunk.change {
@@ -308,11 +310,11 @@ fn shown(value: &Value) -> Result<String> {
         Value::String(text) => text.clone(),
         value => scalar(value).map_or_else(|| yaml::write(value), Ok)?,
     };
-    Ok(strip(&text).trim_end_matches('\n').to_owned())
+    Ok(sanitize(&text).trim_end_matches('\n').to_owned())
 }
 
 /// Both texts line by line, with what stands around the lines that differ.
-fn lines_of(before: &str, after: &str, look: Look) -> String {
+fn lines_of(before: &str, after: &str, look: Style) -> String {
     let diff = TextDiff::from_lines(before, after);
     let mut text = String::new();
     for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
@@ -333,7 +335,7 @@ fn lines_of(before: &str, after: &str, look: Look) -> String {
 }
 
 fn value(report: &DiffReport<'_>) -> Value {
-    let shown = report.compared.iter().filter(|one| one.difference.outcome != Outcome::Unchanged);
+    let shown = report.compared.iter().filter(|one| one.difference.outcome != DiffOutcome::Unchanged);
     json!({
         "v": 1,
         "context": report.context,
@@ -347,33 +349,33 @@ fn value(report: &DiffReport<'_>) -> Value {
 
 fn object_value(compared: &Compared) -> Value {
     let Compared { difference, refused } = compared;
-    let asked = matches!(difference.outcome, Outcome::Created | Outcome::Changed);
+    let asked = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Changed);
     let taken = difference.unverified.is_none() && !stops(difference);
     json!({
         "object": ObjectRef::of(&difference.id),
         "action": difference.outcome.word(),
-        "data_loss": difference.outcome == Outcome::Deleted { data_loss: true },
-        "why": match &difference.outcome { Outcome::Kept(why) => Some(why), _ => None },
+        "data_loss": difference.outcome == DiffOutcome::Deleted { data_loss: true },
+        "why": match &difference.outcome { DiffOutcome::Kept(why) => Some(why), _ => None },
         "verified": asked && taken,
         "unverified": difference.unverified,
         "effects": difference.effects.iter()
             .map(|effect| json!({ "type": effect.word(), "message": effect.to_string() })).collect::<Vec<_>>(),
-        "hunks": difference.hunks.iter().map(hunk_value).collect::<Vec<_>>(),
+        "hunks": difference.fields.iter().map(hunk_value).collect::<Vec<_>>(),
         "refused": refused.as_ref().map(|error| json!({
             "id": error.id().code(), "exit": error.kind().exit_code(), "message": error.message(), "causes": error.causes(),
         })),
     })
 }
 
-fn hunk_value(hunk: &Hunk) -> Value {
+fn hunk_value(hunk: &FieldChange) -> Value {
     let (before, after, hidden) = match &hunk.change {
         Change::Values { before, after } => (before.clone(), after.clone(), None),
         Change::Hidden(hidden) => (None, None, Some(hidden.word())),
     };
     let (cause, manager) = match &hunk.cause {
-        Cause::You => ("you", None),
-        Cause::Drift(manager) => ("drift", Some(manager)),
-        Cause::Server => ("server", None),
+        ChangeCause::You => ("you", None),
+        ChangeCause::Drift(manager) => ("drift", Some(manager)),
+        ChangeCause::Server => ("server", None),
     };
     json!({
         "path": hunk.path.to_string(), "before": before, "after": after, "hidden": hidden, "cause": cause,
@@ -393,7 +395,7 @@ mod tests {
     use crate::plan::diff::{Mask, compare};
     use crate::report::scenario::assert_recorded;
     use crate::report::streams::tests::{captured, setting};
-    use crate::report::text::style::Paint;
+    use crate::report::text::style::Palette;
 
     const NOW: Timestamp = Timestamp::constant(1_767_236_400, 0); // 2026-01-01T03:00:00Z
 
@@ -443,14 +445,14 @@ mod tests {
             deployment.with_effect(stops).into(),
             changed(INGRESS, &host("localhost"), &ingress).into(),
             Compared {
-                difference: Difference::new(NETWORK_POLICY.id("boxes", "oh"), Outcome::Created)
+                difference: Difference::new(NETWORK_POLICY.id("boxes", "oh"), DiffOutcome::Created)
                     .unverified("refused"),
                 refused: Some(refused),
             },
-            Difference::new(SERVICE.id("hands", "old"), Outcome::Deleted { data_loss: false }).into(),
-            Difference::new(CLAIM.id("hands", "older"), Outcome::Deleted { data_loss: true }).into(),
-            Difference::new(CLAIM.id("hands", "oldest"), Outcome::Kept("5Gi of data".into())).into(),
-            Difference::new(SERVICE.id("hands", "oh"), Outcome::Unchanged).into(),
+            Difference::new(SERVICE.id("hands", "old"), DiffOutcome::Deleted { data_loss: false }).into(),
+            Difference::new(CLAIM.id("hands", "older"), DiffOutcome::Deleted { data_loss: true }).into(),
+            Difference::new(CLAIM.id("hands", "oldest"), DiffOutcome::Kept("5Gi of data".into())).into(),
+            Difference::new(SERVICE.id("hands", "oh"), DiffOutcome::Unchanged).into(),
         ]
     }
 
@@ -461,7 +463,7 @@ mod tests {
     #[test]
     fn every_sort_of_difference_for_people() {
         let compared = everything();
-        let look = Look { paint: Paint::NONE, width: 140 };
+        let look = Style { paint: Palette::NONE, width: 140 };
         assert_recorded!("diff", text(&report(&compared), look).unwrap());
     }
 
@@ -474,14 +476,14 @@ mod tests {
     #[test]
     fn on_a_narrow_terminal_no_two_values_share_a_line() {
         let compared = everything();
-        let narrow = text(&report(&compared), Look { paint: Paint::NONE, width: 30 }).unwrap();
+        let narrow = text(&report(&compared), Style { paint: Palette::NONE, width: 30 }).unwrap();
         assert!(narrow.contains("  spec.rules[0].host\n-   localhsot\n+   localhost\n"), "{narrow}");
     }
 
     #[test]
     fn colour_says_what_the_signs_say() {
         let compared = everything();
-        let colored = text(&report(&compared), Look { paint: Paint::new(true), width: 140 }).unwrap();
+        let colored = text(&report(&compared), Style { paint: Palette::new(true), width: 140 }).unwrap();
         assert!(
             colored.contains("\u{1b}[31m-   c = 1\u{1b}[0m\n\u{1b}[32m+   c = 2\u{1b}[0m\n"),
             "{colored}"
@@ -490,14 +492,15 @@ mod tests {
 
     #[test]
     fn that_nothing_differs_is_said_on_stderr_unless_it_is_to_be_quiet() {
-        let unchanged = [Difference::new(SERVICE.id("hands", "oh"), Outcome::Unchanged).into()];
+        let unchanged = [Difference::new(SERVICE.id("hands", "oh"), DiffOutcome::Unchanged).into()];
         let (streams, out, err) = captured(setting());
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(
             (out.text().as_str(), err.text().as_str()),
             ("", "no differences: 1 object is as it should be\n")
         );
-        let (streams, _, err) = captured(crate::report::streams::Setting { quiet: true, ..setting() });
+        let (streams, _, err) =
+            captured(crate::report::streams::TerminalSettings { quiet: true, ..setting() });
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(err.text(), "");
     }

@@ -3,20 +3,20 @@
 
 use serde::Serialize;
 
-use super::diagnostic::{self, Look, Place};
+use super::diagnostic::{self, SourceSpan, Style};
 use super::format;
-use super::sanitize::{one_line, strip};
+use super::sanitize::{one_line, sanitize};
 use crate::diagnostic::{Location, Severity};
 use crate::error::Error;
 use crate::status::Finding;
 
 /// The error for people; ends with a newline.
-pub(crate) fn render(error: &Error, look: Look) -> String {
+pub(crate) fn render(error: &Error, look: Style) -> String {
     if error.diagnostics().is_empty() { single(error, look) } else { mistakes(error, look) }
 }
 
 /// All mistakes of a configuration, then the sum: `config.toml: 2 errors, 1 warning`.
-fn mistakes(error: &Error, look: Look) -> String {
+fn mistakes(error: &Error, look: Style) -> String {
     let mut text = String::new();
     for mistake in error.diagnostics() {
         text.push_str(&diagnostic::render(mistake, look));
@@ -29,9 +29,9 @@ fn mistakes(error: &Error, look: Look) -> String {
     text
 }
 
-fn single(error: &Error, look: Look) -> String {
+fn single(error: &Error, look: Style) -> String {
     let label = error.id().entry().key.map_or_else(String::new, bracketed);
-    let place = error.location().map(|location| Place { location, label: &label, masked: false });
+    let place = error.location().map(|location| SourceSpan { location, label: &label, masked: false });
     let (title, snippet) = diagnostic::parts(Severity::Error, error.id(), error.message(), place, look);
     let facts = facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), look);
     format!("{title}{facts}{snippet}{}", tail(&error.causes(), error.hints(), look))
@@ -44,7 +44,7 @@ fn bracketed(key: &str) -> String {
 
 /// A finding for people, in the form of an error; ends with a newline.
 #[must_use]
-pub(crate) fn finding(finding: &Finding, severity: Severity, look: Look) -> String {
+pub(crate) fn finding(finding: &Finding, severity: Severity, look: Style) -> String {
     let (title, _) = diagnostic::parts(severity, finding.id, finding.id.title(), None, look);
     let object = object_of(finding);
     let log = finding.log.join("\n");
@@ -66,14 +66,14 @@ fn object_of(finding: &Finding) -> String {
 }
 
 /// Labels in a column; the second line of a text, or the same label again, stands under the first.
-fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, look: Look) -> String {
+fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, look: Style) -> String {
     let lines: Vec<(&str, &str)> = lines.filter(|(_, text)| !text.is_empty()).collect();
     let column = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default().max("evidence".len());
     let mut shown = String::new();
     let mut previous = "";
     for (label, text) in lines {
         let mut first = if label == previous { "" } else { label };
-        for line in strip(text).lines() {
+        for line in sanitize(text).lines() {
             let padded = format!("{first:column$}");
             shown.push_str(&fact_line(&look.paint.faint(&padded), line));
             first = "";
@@ -87,12 +87,12 @@ fn fact_line(label: &str, line: &str) -> String {
     format!("  {label}  {}\n", line.trim_end())
 }
 
-fn tail(causes: &[String], hints: &[String], look: Look) -> String {
+fn tail(causes: &[String], hints: &[String], look: Style) -> String {
     let causes = causes.iter().map(|cause| ("  caused by:", cause));
     let hints = hints.iter().map(|hint| ("hint:", hint));
     format::lines(causes.chain(hints).map(|(label, text)| {
         let indent = " ".repeat(label.len() + 1);
-        let text = strip(text).trim_end().replace('\n', &format!("\n{indent}"));
+        let text = sanitize(text).trim_end().replace('\n', &format!("\n{indent}"));
         format!("{} {text}", look.paint.remark(label))
     }))
 }
@@ -182,9 +182,9 @@ mod tests {
     use crate::error::Kind;
     use crate::object::ObjectId;
     use crate::report::scenario::assert_recorded;
-    use crate::report::text::style::Paint;
+    use crate::report::text::style::Palette;
 
-    const PLAIN: Look = Look { paint: Paint::NONE, width: 80 };
+    const PLAIN: Style = Style { paint: Palette::NONE, width: 80 };
 
     fn location(text: &str, part: &str) -> Location {
         let start = text.find(part).unwrap();
@@ -198,7 +198,7 @@ mod tests {
             .fact("object", "pod/openhands-prepull-x2kqp")
             .fact("evidence", "Failed to pull image \"docker.io/openhands:0.95\": manifest unknown")
             .fact("log", "first\nsecond \x1b[31mred\n")
-            .at(Some(location(
+            .at_config(Some(location(
                 "[deploy]\nimage = \"docker.io/openhands:0.95\"\n",
                 "\"docker.io/openhands:0.95\"",
             )))

@@ -52,7 +52,7 @@ pub(crate) fn took(duration: Duration) -> String {
 }
 
 /// A lock that is taken without a word from anybody else is nothing to read.
-pub(crate) fn is_unsaid(phase: Phase, progress: Progress, message: &str) -> bool {
+pub(crate) fn is_hidden(phase: Phase, progress: Progress, message: &str) -> bool {
     phase == Phase::Lock && progress != Progress::Failed && message.is_empty()
 }
 

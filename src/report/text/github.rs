@@ -11,7 +11,7 @@ use super::sanitize::one_line;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::error::Error;
-use crate::report::summary::{Reported, Summary};
+use crate::report::summary::{RunSummary, Summary};
 
 /// Begins a group that the reader of the log can fold.
 pub(crate) fn group(name: &str) -> String {
@@ -121,7 +121,7 @@ pub(crate) fn outputs(summary: &Summary<'_>) -> String {
 }
 
 /// What is appended to `$GITHUB_STEP_SUMMARY`: Markdown.
-pub(crate) fn step_summary(reported: &Reported, summary: &Summary<'_>) -> String {
+pub(crate) fn step_summary(reported: &RunSummary, summary: &Summary<'_>) -> String {
     let mut text = format!("### handsctl {}\n\n{}\n\n", markdown(summary.command), markdown(summary.target));
     text.push_str("| | |\n|---|---|\n");
     let mut row = |label: &str, value: &str| {
@@ -172,7 +172,7 @@ mod tests {
         let error = Error::new(Id::ImageNotFound, Kind::Rollout, "100% gone: a, b")
             .fact("evidence", "line 1\r\nline 2")
             .hint("mend it")
-            .at(Some(location("my,conf:1.toml")));
+            .at_config(Some(location("my,conf:1.toml")));
         assert_eq!(
             super::error(&error),
             "::error file=my%2Cconf%3A1.toml,line=2,col=9,title=HC4103 the image does not exist\

@@ -4,13 +4,13 @@ use std::io::BufRead as _;
 
 use serde::Serialize;
 
-use super::diagnostic::{self, Look};
+use super::diagnostic::{self, Style};
 use super::error::{self, ErrorObject};
 use super::github;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::report::reporter::Output;
-use crate::report::streams::{Side, Streams, Written};
+use crate::report::streams::{StreamInfo, Streams, Written};
 use crate::status::Finding;
 
 /// What somebody answered.
@@ -82,7 +82,7 @@ impl Streams {
         if !self.can_ask() {
             return Ok(Answer::Nobody);
         }
-        self.err(&format!("{} [y/N] ", super::sanitize::strip(question)));
+        self.err(&format!("{} [y/N] ", super::sanitize::sanitize(question)));
         let unanswered = Unanswered(self);
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
@@ -112,8 +112,8 @@ fn answer(line: &str) -> Answer {
     }
 }
 
-fn look(side: Side) -> Look {
-    Look { paint: side.paint, width: side.width }
+fn look(side: StreamInfo) -> Style {
+    Style { paint: side.paint, width: side.width }
 }
 
 #[cfg(test)]

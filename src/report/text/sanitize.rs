@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Removes escape sequences, control characters but for newline and tab, and the characters that
 /// reverse the direction of what follows.
-pub(crate) fn strip(text: &str) -> Cow<'_, str> {
+pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
@@ -16,7 +16,7 @@ pub(crate) fn strip(text: &str) -> Cow<'_, str> {
 /// [`strip`], and lines are joined by spaces and tabs become spaces: for text that has to stay within one line.
 pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    strip(&lines.join(" ")).replace('\t', " ")
+    sanitize(&lines.join(" ")).replace('\t', " ")
 }
 
 fn is_harmful(character: char) -> bool {
@@ -30,11 +30,11 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_control_characters_go() {
-        assert_eq!(strip("\x1b[2J\x1b[1;31mred\x1b[0m\x07 a\tb\r\nc"), "red a\tb\nc");
-        assert_eq!(strip("\u{9b}31mx"), "x");
-        assert_eq!(strip("name\u{202e}gpj.exe"), "namegpj.exe");
-        assert!(!strip("\x1b]0;title\x07after").contains(['\x1b', '\x07']));
-        assert!(matches!(strip("ümläut → ✓"), Cow::Borrowed(_)));
+        assert_eq!(sanitize("\x1b[2J\x1b[1;31mred\x1b[0m\x07 a\tb\r\nc"), "red a\tb\nc");
+        assert_eq!(sanitize("\u{9b}31mx"), "x");
+        assert_eq!(sanitize("name\u{202e}gpj.exe"), "namegpj.exe");
+        assert!(!sanitize("\x1b]0;title\x07after").contains(['\x1b', '\x07']));
+        assert!(matches!(sanitize("ümläut → ✓"), Cow::Borrowed(_)));
     }
 
     #[test]

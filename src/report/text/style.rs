@@ -5,11 +5,11 @@ use console::Style;
 /// Paints text, or leaves it as it is. Explicit rather than console's process-wide switch,
 /// because stdout and stderr differ and tests run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Paint {
+pub(crate) struct Palette {
     colored: bool,
 }
 
-impl Paint {
+impl Palette {
     /// No colour.
     #[cfg(test)]
     pub(crate) const NONE: Self = Self { colored: false };

@@ -8,7 +8,7 @@ use crate::settings::load::toml_key::dotted;
 
 /// A key or a table of config.toml.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Article {
+pub struct KeyDoc {
     /// `deploy.image`; names of the user's own as `NAME`.
     pub key: String,
     /// What it is, as one paragraph.
@@ -24,7 +24,7 @@ pub struct Article {
     /// What the application does with a value that is not allowed.
     pub otherwise: Option<String>,
     /// What the application does with a key that it does not know, beside this one.
-    pub unknown: Unknown,
+    pub unknown: UnknownKeys,
     /// Fields of objects that it becomes, as `deployment spec.replicas`.
     pub fields: Vec<String>,
     /// Variable of the application that says the same.
@@ -44,7 +44,7 @@ pub enum ValueForm {
 
 /// What the application does with a key that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unknown {
+pub enum UnknownKeys {
     /// The table is handsctl's own, or takes every key.
     Nothing,
     /// It stops at start.
@@ -57,30 +57,30 @@ pub enum Unknown {
 
 /// What config.toml may hold.
 #[derive(Debug)]
-pub struct Manual(Json);
+pub struct KeyReference(Json);
 
-impl Default for Manual {
+impl Default for KeyReference {
     fn default() -> Self {
         Self(json_schema())
     }
 }
 
 /// A place of the schema, and what was said on the way there.
-struct Found<'a> {
+struct FoundKey<'a> {
     /// What stands beside `$ref`: it is about the key.
     remarks: &'a Json,
     /// What it refers to: it is about the value.
     value: &'a Json,
     path: Vec<String>,
-    unknown: Unknown,
+    unknown: UnknownKeys,
     /// Fields of objects that this becomes, or what it is a part of.
     fields: Vec<String>,
 }
 
-impl Manual {
+impl KeyReference {
     /// What is known about a dotted key or a table; the empty path is the whole file.
     #[must_use]
-    pub fn article(&self, path: &[&str]) -> Option<Article> {
+    pub fn article(&self, path: &[&str]) -> Option<KeyDoc> {
         Some(self.describe(&self.found(path)?))
     }
 
@@ -96,7 +96,7 @@ impl Manual {
     /// Every table and key that has a name of its own, in the order of the alphabet.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        fn walk(manual: &Manual, found: &Found<'_>, keys: &mut Vec<String>) {
+        fn walk(manual: &KeyReference, found: &FoundKey<'_>, keys: &mut Vec<String>) {
             for name in names(found.value) {
                 if let Some(inner) = manual.inside(found, name) {
                     keys.push(dotted(&inner.path));
@@ -122,21 +122,21 @@ impl Manual {
     }
 
     /// The whole file.
-    fn root(&self) -> Found<'_> {
-        Found {
+    fn root(&self) -> FoundKey<'_> {
+        FoundKey {
             remarks: &self.0,
             value: &self.0,
             path: Vec::new(),
-            unknown: Unknown::Nothing,
+            unknown: UnknownKeys::Nothing,
             fields: Vec::new(),
         }
     }
 
-    fn found(&self, path: &[&str]) -> Option<Found<'_>> {
+    fn found(&self, path: &[&str]) -> Option<FoundKey<'_>> {
         path.iter().try_fold(self.root(), |outer, name| self.inside(&outer, name))
     }
 
-    fn inside<'a>(&'a self, outer: &Found<'a>, name: &str) -> Option<Found<'a>> {
+    fn inside<'a>(&'a self, outer: &FoundKey<'a>, name: &str) -> Option<FoundKey<'a>> {
         let table = outer.value;
         let (remarks, name) = match &table["properties"][name] {
             Json::Null => match &table["additionalProperties"] {
@@ -156,7 +156,7 @@ impl Manual {
             none if none.is_empty() => fields(&path, value, &outer.fields),
             own => own,
         };
-        Some(Found { remarks, value, path, unknown, fields })
+        Some(FoundKey { remarks, value, path, unknown, fields })
     }
 
     /// What a schema refers to; a value that may be absent is what it is where it is there.
@@ -172,12 +172,12 @@ impl Manual {
         }
     }
 
-    fn describe(&self, found: &Found<'_>) -> Article {
+    fn describe(&self, found: &FoundKey<'_>) -> KeyDoc {
         let remark = |name: &str| found.remarks[name].as_str().map(str::to_owned);
         let description = remark("description")
             .or_else(|| found.value["description"].as_str().map(str::to_owned))
             .unwrap_or_default();
-        Article {
+        KeyDoc {
             key: dotted(&found.path),
             description: paragraph(&description),
             value: self.form(found),
@@ -191,7 +191,7 @@ impl Manual {
         }
     }
 
-    fn form(&self, found: &Found<'_>) -> ValueForm {
+    fn form(&self, found: &FoundKey<'_>) -> ValueForm {
         let names = names(found.value);
         let is_reference = found.value.get("x-reference").is_some();
         if !names.is_empty() && !is_reference {
@@ -253,11 +253,11 @@ fn names(value: &Json) -> Vec<&str> {
     value["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
 }
 
-fn unknown(value: &Json) -> Option<Unknown> {
+fn unknown(value: &Json) -> Option<UnknownKeys> {
     Some(match value.as_str()? {
-        "crash" => Unknown::Crash,
-        "section" => Unknown::SectionIgnored,
-        _ => Unknown::KeyIgnored,
+        "crash" => UnknownKeys::Crash,
+        "section" => UnknownKeys::SectionIgnored,
+        _ => UnknownKeys::KeyIgnored,
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::reference::{Article, Manual, ValueForm};
+use super::reference::{KeyDoc, KeyReference, ValueForm};
 use crate::settings::handsctl::Profile;
 
 /// Tables whose header may stand without a key. An empty `[condenser]` would switch shortening off, and
@@ -24,7 +24,7 @@ const HEAD: &str = "\
 # take the `#` away to change it. `handsctl config explain KEY` says more, `handsctl config check` finds every mistake.
 ";
 
-impl Manual {
+impl KeyReference {
     /// The whole file; with `profile` that key is set.
     #[must_use]
     pub fn file(&self, profile: Option<Profile>) -> String {
@@ -54,7 +54,7 @@ impl Manual {
         for name in names {
             let path = [path, &[name]].concat();
             match self.article(&path) {
-                Some(Article { value: ValueForm::Table(_), .. }) => tables.push(path),
+                Some(KeyDoc { value: ValueForm::Table(_), .. }) => tables.push(path),
                 Some(key) if key.ignored.is_none() => {
                     let set = profile.filter(|_| path == ["deploy", "profile"]);
                     self.key(out, name, &path, &key, set);
@@ -67,7 +67,7 @@ impl Manual {
         }
     }
 
-    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &Article, set: Option<Profile>) {
+    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &KeyDoc, set: Option<Profile>) {
         let since = article.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
         let _ = writeln!(out, "{}", comment(&format!("{}{since}", article.description)));
         if let Some(profile) = set {

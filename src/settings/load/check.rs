@@ -1,10 +1,10 @@
 //! One layer against the schema: every mistake at once, and what is wrong is taken out of the tree, so that the
 //! checks that follow see good values only.
 
-use super::schema::{Consequence, Key, Other, Shape, TableShape};
+use super::schema::{Key, Other, Shape, TableShape, UnknownKeyEffect};
 use super::suggest::closest;
 use super::toml_key::dotted;
-use super::tree::{Data, Entry, Layer, Node, Place, Table};
+use super::tree::{Data, KeyPlace, Node, SourceLayer, Table, TreeEntry};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::settings::format::known;
@@ -23,7 +23,7 @@ pub(crate) fn check(schema: &TableShape, table: &mut Table) -> Checked {
     let mut checker = Checker {
         schema,
         path: Vec::new(),
-        consequence: Consequence::Ours,
+        consequence: UnknownKeyEffect::Ours,
         lists: 0,
         found: Checked::default(),
     };
@@ -37,7 +37,7 @@ pub(crate) fn check(schema: &TableShape, table: &mut Table) -> Checked {
 struct Checker<'a> {
     schema: &'a TableShape,
     path: Vec<String>,
-    consequence: Consequence,
+    consequence: UnknownKeyEffect,
     /// How many lists this is in. A table of its own may be completed by another layer; an item is replaced as a whole.
     lists: usize,
     found: Checked,
@@ -67,7 +67,7 @@ impl Checker<'_> {
         self.found.diagnostics.push(diagnostic);
     }
 
-    fn error(&mut self, id: Id, message: String, at: &Place, label: impl Into<String>) -> Keep {
+    fn error(&mut self, id: Id, message: String, at: &KeyPlace, label: impl Into<String>) -> Keep {
         self.report(id, Severity::Error, message, at.location.clone(), label);
         self.found.wrong.push(self.name());
         false
@@ -77,7 +77,7 @@ impl Checker<'_> {
         dotted(&self.path)
     }
 
-    fn unknown_table(&mut self, name: &str, entry: &Entry) -> Keep {
+    fn unknown_table(&mut self, name: &str, entry: &TreeEntry) -> Keep {
         if !matches!(entry.node.data, Data::Table(_)) {
             let message = format!("`{name}` stands outside of every table; the application would ignore it");
             let label = homes(self.schema, name).map_or_else(
@@ -100,7 +100,7 @@ impl Checker<'_> {
         self.error(Id::UnknownTable, message, &entry.key, label)
     }
 
-    fn key(&mut self, key: &Key, entry: &mut Entry) -> Keep {
+    fn key(&mut self, key: &Key, entry: &mut TreeEntry) -> Keep {
         if let Some(reason) = &key.ignored {
             let message = format!("`{}` is ignored", self.name());
             self.report(
@@ -220,7 +220,7 @@ impl Checker<'_> {
     }
 
     /// Whether every key is there that must be.
-    fn complete(&mut self, shape: &TableShape, table: &Table, place: &Place) -> Keep {
+    fn complete(&mut self, shape: &TableShape, table: &Table, place: &KeyPlace) -> Keep {
         let mut keep = true;
         let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
         for name in required {
@@ -239,25 +239,27 @@ impl Checker<'_> {
         keep
     }
 
-    fn consequence_in(&self, shape: &TableShape) -> Consequence {
-        if shape.unknown == Consequence::Ours { self.consequence } else { shape.unknown }
+    fn consequence_in(&self, shape: &TableShape) -> UnknownKeyEffect {
+        if shape.unknown == UnknownKeyEffect::Ours { self.consequence } else { shape.unknown }
     }
 
-    fn key_name(&mut self, name: &str, name_format: Option<&str>, place: &Place) -> Keep {
+    fn key_name(&mut self, name: &str, name_format: Option<&str>, place: &KeyPlace) -> Keep {
         let Some(Err(error)) = name_format.and_then(|known| known::check(known, name)) else { return true };
         let noun = name_format.and_then(known::noun).unwrap_or_default();
         let message = format!("`{name}` in [{}] is not {noun}", self.name());
-        let at = Place { location: narrowed(&place.location, name, error.offset), ..place.clone() };
+        let at = KeyPlace { location: narrowed(&place.location, name, error.offset), ..place.clone() };
         self.error(Id::BadValue, message, &at, error.message)
     }
 
-    fn unknown_key(&mut self, shape: &TableShape, name: &str, entry: &mut Entry) -> Keep {
+    fn unknown_key(&mut self, shape: &TableShape, name: &str, entry: &mut TreeEntry) -> Keep {
         let table = self.name();
         let consequence = match self.consequence {
-            Consequence::Ours => "",
-            Consequence::Crash => "; the application would crash at start",
-            Consequence::SectionIgnored => "; the application would ignore the whole section",
-            Consequence::KeyIgnored | Consequence::KeyDropped => "; the application would ignore it",
+            UnknownKeyEffect::Ours => "",
+            UnknownKeyEffect::Crash => "; the application would crash at start",
+            UnknownKeyEffect::SectionIgnored => "; the application would ignore the whole section",
+            UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped => {
+                "; the application would ignore it"
+            }
         };
         let message = format!("unknown key `{name}` in [{table}]{consequence}");
         let near = closest(name, shape.keys.keys().map(String::as_str));
@@ -267,14 +269,14 @@ impl Checker<'_> {
             (None, None) if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
             (None, None) => String::new(),
         };
-        if matches!(self.consequence, Consequence::KeyIgnored | Consequence::KeyDropped) {
+        if matches!(self.consequence, UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped) {
             self.report(Id::IgnoredByApp, Severity::Warning, message, entry.key.location.clone(), label);
             return self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node));
         }
         self.error(Id::UnknownKey, message, &entry.key, label)
     }
 
-    fn range(&mut self, number: i64, min: i64, max: i64, place: &Place) -> Keep {
+    fn range(&mut self, number: i64, min: i64, max: i64, place: &KeyPlace) -> Keep {
         if (min..=max).contains(&number) {
             return true;
         }
@@ -285,7 +287,7 @@ impl Checker<'_> {
         };
         // Only handsctl checks the numbers of its own tables.
         let consequence = consequence_of_type(match self.consequence {
-            Consequence::Crash => Consequence::Ours,
+            UnknownKeyEffect::Crash => UnknownKeyEffect::Ours,
             other => other,
         });
         self.error(Id::BadValue, format!("`{}` is out of range{consequence}", self.name()), place, label)
@@ -297,7 +299,7 @@ impl Checker<'_> {
         format: Option<&str>,
         allowed: &[String],
         key: Option<&Key>,
-        place: &Place,
+        place: &KeyPlace,
     ) -> Keep {
         if !allowed.is_empty() {
             return allowed.iter().any(|one| one == text) || self.not_allowed(text, allowed, key, place);
@@ -308,11 +310,11 @@ impl Checker<'_> {
         let checked = self.path.first().is_some_and(|table| table == "mcp");
         let consequence = if checked { consequence_of_type(self.consequence) } else { "" };
         let message = format!("`{}` is not {noun}{consequence}", self.name());
-        let at = Place { location: narrowed(&place.location, text, error.offset), ..place.clone() };
+        let at = KeyPlace { location: narrowed(&place.location, text, error.offset), ..place.clone() };
         self.error(Id::BadValue, message, &at, error.message)
     }
 
-    fn not_allowed(&mut self, text: &str, allowed: &[String], key: Option<&Key>, place: &Place) -> Keep {
+    fn not_allowed(&mut self, text: &str, allowed: &[String], key: Option<&Key>, place: &KeyPlace) -> Keep {
         let otherwise = key.and_then(|key| key.otherwise.as_ref());
         let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
         let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
@@ -327,7 +329,7 @@ impl Checker<'_> {
         self.error(Id::BadValue, message, place, label)
     }
 
-    fn wrong_type(&self, shape: &Shape, data: &Data, place: &Place) -> (String, String) {
+    fn wrong_type(&self, shape: &Shape, data: &Data, place: &KeyPlace) -> (String, String) {
         let written = written(&place.location);
         let scalar = !matches!(data, Data::Table(_) | Data::List(_));
         let label = match (shape, data) {
@@ -352,14 +354,14 @@ impl Checker<'_> {
             matches!((shape, data), (Shape::Integer { .. } | Shape::Number | Shape::Boolean, Data::Text(_)));
         let consequence = match self.consequence {
             _ if self.path.len() == 1 => of_no_table(&self.path[0]),
-            Consequence::KeyIgnored => "; the application does not check it and would fail later",
+            UnknownKeyEffect::KeyIgnored => "; the application does not check it and would fail later",
             other if !converts => consequence_of_type(other),
             _ => "",
         };
         (format!("`{}` must be {}, not {}{consequence}", self.name(), shape.noun(), data.noun()), label)
     }
 
-    fn reference(&mut self, table: &Table, place: &Place) -> Keep {
+    fn reference(&mut self, table: &Table, place: &KeyPlace) -> Keep {
         let names: Vec<&str> = table.keys().map(String::as_str).collect();
         let mut wanted: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
         for form in &mut wanted {
@@ -409,11 +411,11 @@ fn takes(shape: &Shape, data: &Data) -> bool {
 }
 
 /// What the application does with a value that it cannot read, or with a table that lacks a key.
-const fn consequence_of_type(consequence: Consequence) -> &'static str {
+const fn consequence_of_type(consequence: UnknownKeyEffect) -> &'static str {
     match consequence {
-        Consequence::Crash | Consequence::KeyDropped => "; the application would crash at start",
-        Consequence::SectionIgnored => "; the application would ignore the whole section",
-        Consequence::KeyIgnored | Consequence::Ours => "",
+        UnknownKeyEffect::Crash | UnknownKeyEffect::KeyDropped => "; the application would crash at start",
+        UnknownKeyEffect::SectionIgnored => "; the application would ignore the whole section",
+        UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::Ours => "",
     }
 }
 
@@ -453,6 +455,6 @@ fn narrowed(location: &Location, value: &str, offset: usize) -> Location {
 }
 
 /// Whether a value was written by a person into a file or an argument, where it can be read by others.
-pub(crate) fn is_visible(layer: &Layer) -> bool {
-    matches!(layer, Layer::File | Layer::Set)
+pub(crate) fn is_visible(layer: &SourceLayer) -> bool {
+    matches!(layer, SourceLayer::File | SourceLayer::Set)
 }

@@ -4,7 +4,10 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 
 /// Warnings where there is no error; else an error with everything. `names` are the config files that were read.
-pub(crate) fn judge(mut diagnostics: Vec<Diagnostic>, names: &[String]) -> Result<Vec<Diagnostic>, Error> {
+pub(crate) fn into_result(
+    mut diagnostics: Vec<Diagnostic>,
+    names: &[String],
+) -> Result<Vec<Diagnostic>, Error> {
     sort(&mut diagnostics, names);
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     if errors == 0 {

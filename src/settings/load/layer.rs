@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::redaction;
 use super::schema::{Shape, TableShape};
 use super::suggest::closest;
-use super::tree::{self, Data, Layer, Node, Place, Table};
+use super::tree::{self, Data, KeyPlace, Node, SourceLayer, Table};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 
@@ -33,7 +33,7 @@ pub(crate) fn file(shape: &TableShape, name: &str, text: &str) -> Parsed {
     let mut secrets = redaction::spans(shape, parsed.get_ref());
     if errors.is_empty() {
         let source = source(name, redaction::masked(text, &secrets));
-        let table = tree::table(parsed.get_ref(), &Layer::File, &source);
+        let table = tree::table(parsed.get_ref(), &SourceLayer::File, &source);
         return Parsed { table, ..Parsed::default() };
     }
     secrets.extend(redaction::guessed(text));
@@ -111,13 +111,13 @@ fn spelled<'a>(shape: &'a TableShape, rest: &str, lower: &[String]) -> Option<(V
 }
 
 fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: &Shape, known: bool) {
-    let layer = Layer::Environment(name.to_owned());
+    let layer = SourceLayer::Environment(name.to_owned());
     let last = path.last().map_or("", String::as_str);
     let parsed = DeValue::parse(value).ok();
     let spans = secrets_of_value(Some(shape), known, last, parsed.as_ref(), 0..value.len());
     let source = source(&format!("environment variable {name}"), redaction::masked(value, &spans));
     let node = value_node(parsed.as_ref(), value, shape, &layer, &source, 0..value.len());
-    let key = Place::new(&layer, &source, 0..value.len());
+    let key = KeyPlace::new(&layer, &source, 0..value.len());
     tree::put(table, &path.iter().map(String::as_str).collect::<Vec<_>>(), key, node);
 }
 
@@ -126,11 +126,12 @@ fn value_node(
     parsed: Option<&toml::Spanned<DeValue<'_>>>,
     text: &str,
     shape: &Shape,
-    layer: &Layer,
+    layer: &SourceLayer,
     source: &Arc<SourceText>,
     span: Range<usize>,
 ) -> Node {
-    let whole = || Node { data: Data::Text(text.to_owned()), place: Place::new(layer, source, span.clone()) };
+    let whole =
+        || Node { data: Data::Text(text.to_owned()), place: KeyPlace::new(layer, source, span.clone()) };
     let Some(parsed) = parsed else { return whole() };
     let takes_text = matches!(shape, Shape::Text { .. } | Shape::Reference { .. });
     match parsed.get_ref() {
@@ -187,9 +188,10 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     );
     let source = source("--set", redaction::masked(text, &hidden));
     let any = Shape::Any;
-    let node = value_node(parsed, value, inner.unwrap_or(&any), &Layer::Set, &source, value_at..text.len());
+    let node =
+        value_node(parsed, value, inner.unwrap_or(&any), &SourceLayer::Set, &source, value_at..text.len());
     let mut table = Table::new();
-    tree::put(&mut table, &path, Place::new(&Layer::Set, &source, 0..value_at - 1), node);
+    tree::put(&mut table, &path, KeyPlace::new(&SourceLayer::Set, &source, 0..value_at - 1), node);
     Parsed { table, ..Parsed::default() }
 }
 
@@ -266,6 +268,6 @@ fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, boo
 /// A flag that is a key of its own.
 pub(crate) fn flag(table: &mut Table, name: &str, path: &[&str], value: &str) {
     let source = source(name, value.to_owned());
-    let place = Place::new(&Layer::Flag, &source, 0..value.len());
+    let place = KeyPlace::new(&SourceLayer::Flag, &source, 0..value.len());
     tree::put(table, path, place.clone(), Node { data: Data::Text(value.to_owned()), place });
 }

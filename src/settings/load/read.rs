@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::layer::{self, Parsed};
 use super::schema::{TableShape, schema_shape};
-use super::tree::{self, Data, Layer, Place, Table};
+use super::tree::{self, Data, KeyPlace, SourceLayer, Table};
 use super::{check, diagnose};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::settings::extra_manifests::{self, ExtraObject};
-use crate::settings::resolved::{Held, Settings};
+use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::checker;
-use crate::settings::secrets::extract::{self, Found, FoundValue};
+use crate::settings::secrets::extract::{self, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
 
 const DEFAULT_FILE: &str = "config.toml";
@@ -105,9 +105,9 @@ fn load(
     settings.extra = reading.extra_manifests(&settings, directory);
     // What a file that could not be parsed says is not known, so nothing can contradict it.
     if !reading.broken {
-        reading.diagnostics.extend(checker::find(&schema, &settings, &reading.wrong));
+        reading.diagnostics.extend(checker::check_all(&schema, &settings, &reading.wrong));
     }
-    let warnings = diagnose::judge(reading.diagnostics, &reading.names)?;
+    let warnings = diagnose::into_result(reading.diagnostics, &reading.names)?;
     let summary = diagnose::summary(&reading.names, reading.keys, warnings.len());
     Ok(Loaded { settings, warnings, summary, from_file: !reading.names.is_empty() })
 }
@@ -124,9 +124,9 @@ fn flags(flags: &Flags) -> Parsed {
 }
 
 /// Secrets without a look-up.
-fn known(found: Vec<Found>) -> Held {
-    let mut held = Held::default();
-    for Found { variable, form, value, .. } in found {
+fn known(found: Vec<FoundSecret>) -> ResolvedSecrets {
+    let mut held = ResolvedSecrets::default();
+    for FoundSecret { variable, form, value, .. } in found {
         let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
             FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -255,10 +255,15 @@ impl Reading {
         });
     }
 
-    fn resolve(&mut self, found: Vec<Found>, environment: &[(String, String)], directory: &Path) -> Held {
-        let mut held = Held::default();
-        let mut shelf = Shelf { environment, directory, standard_input: None };
-        for Found { variable, form, value, place } in found {
+    fn resolve(
+        &mut self,
+        found: Vec<FoundSecret>,
+        environment: &[(String, String)],
+        directory: &Path,
+    ) -> ResolvedSecrets {
+        let mut held = ResolvedSecrets::default();
+        let mut shelf = SecretSources { environment, directory, standard_input: None };
+        for FoundSecret { variable, form, value, place } in found {
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -321,15 +326,15 @@ fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> 
 }
 
 /// Where secrets of this computer stand.
-struct Shelf<'a> {
+struct SecretSources<'a> {
     environment: &'a [(String, String)],
     directory: &'a Path,
     /// What was read from it, because it can be read once.
     standard_input: Option<Result<Redacted, String>>,
 }
 
-impl Shelf<'_> {
-    fn look_up(&mut self, reference: &Reference, place: &Place) -> Result<Redacted, String> {
+impl SecretSources<'_> {
+    fn look_up(&mut self, reference: &Reference, place: &KeyPlace) -> Result<Redacted, String> {
         match reference {
             Reference::Env { env } => from_variable(self.environment, env),
             Reference::File { file } if file == Reference::STANDARD_INPUT => {
@@ -345,9 +350,9 @@ impl Shelf<'_> {
 }
 
 /// The folder of the file that names a path, so that a config file works from everywhere.
-fn base(layer: &Layer, name: &str, directory: &Path) -> PathBuf {
+fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
     match (layer, Path::new(name).parent()) {
-        (Layer::File, Some(folder)) => directory.join(folder),
+        (SourceLayer::File, Some(folder)) => directory.join(folder),
         _ => directory.to_owned(),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct TableShape {
     /// Keys that must be there.
     pub required: Vec<String>,
     pub other: Other,
-    pub unknown: Consequence,
+    pub unknown: UnknownKeyEffect,
 }
 
 /// What a table says about keys that it does not list.
@@ -51,7 +51,7 @@ pub(crate) enum Other {
 
 /// What the application does with a table that has a key it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Consequence {
+pub(crate) enum UnknownKeyEffect {
     /// Nothing: the table is handsctl's own.
     Ours,
     /// It stops at start.
@@ -169,11 +169,11 @@ impl<'a> Reader<'a> {
             },
         };
         let unknown = match schema["x-unknown"].as_str() {
-            None => Consequence::Ours,
-            Some("crash") => Consequence::Crash,
-            Some("section") => Consequence::SectionIgnored,
-            Some("key") => Consequence::KeyIgnored,
-            Some("dropped") => Consequence::KeyDropped,
+            None => UnknownKeyEffect::Ours,
+            Some("crash") => UnknownKeyEffect::Crash,
+            Some("section") => UnknownKeyEffect::SectionIgnored,
+            Some("key") => UnknownKeyEffect::KeyIgnored,
+            Some("dropped") => UnknownKeyEffect::KeyDropped,
             Some(other) => return Err(Unreadable(format!("x-unknown = {other}"))),
         };
         let names = schema["required"].as_array().into_iter().flatten();

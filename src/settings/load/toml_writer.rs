@@ -1,7 +1,7 @@
 //! A tree as text: TOML for the application and the screen, Python literals for its environment.
 
 use super::toml_key::{dotted, quoted};
-use super::tree::{Data, Entry, Node, Table};
+use super::tree::{Data, Node, Table, TreeEntry};
 
 /// A value on one line; a secret that was moved out says `(redacted)`.
 pub(crate) fn inline(data: &Data) -> String {
@@ -17,7 +17,7 @@ pub(crate) fn inline(data: &Data) -> String {
         }
         Data::Table(table) if table.is_empty() => "{}".to_owned(),
         Data::Table(table) => {
-            let pair = |(name, entry): (&String, &Entry)| {
+            let pair = |(name, entry): (&String, &TreeEntry)| {
                 format!("{} = {}", dotted(&[name]), inline(&entry.node.data))
             };
             format!("{{ {} }}", table.iter().map(pair).collect::<Vec<_>>().join(", "))
@@ -113,7 +113,7 @@ pub(crate) fn python(node: &Node) -> String {
         Data::List(items) => format!("[{}]", items.iter().map(python).collect::<Vec<_>>().join(", ")),
         Data::Table(table) => {
             let pair =
-                |(name, entry): (&String, &Entry)| format!("{}: {}", quoted(name), python(&entry.node));
+                |(name, entry): (&String, &TreeEntry)| format!("{}: {}", quoted(name), python(&entry.node));
             format!("{{{}}}", table.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
         Data::Datetime(value) => quoted(&value.to_string()),

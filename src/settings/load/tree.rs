@@ -12,7 +12,7 @@ use crate::diagnostic::{Location, SourceText};
 
 /// Which layer a value comes from; later ones win.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Layer {
+pub(crate) enum SourceLayer {
     File,
     Environment(String),
     Set,
@@ -25,19 +25,19 @@ pub(crate) enum Layer {
 
 /// Where a key or a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub layer: Layer,
+pub(crate) struct KeyPlace {
+    pub layer: SourceLayer,
     pub location: Location,
 }
 
-impl Place {
-    pub(crate) fn new(layer: &Layer, source: &Arc<SourceText>, span: Range<usize>) -> Self {
+impl KeyPlace {
+    pub(crate) fn new(layer: &SourceLayer, source: &Arc<SourceText>, span: Range<usize>) -> Self {
         Self { layer: layer.clone(), location: Location { source: Arc::clone(source), span } }
     }
 
     pub(crate) fn handsctl() -> Self {
         let source = SourceText { name: "handsctl".to_owned(), text: String::new() };
-        Self::new(&Layer::Handsctl, &Arc::new(source), 0..0)
+        Self::new(&SourceLayer::Handsctl, &Arc::new(source), 0..0)
     }
 }
 
@@ -45,7 +45,7 @@ impl Place {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub data: Data,
-    pub place: Place,
+    pub place: KeyPlace,
 }
 
 /// A value.
@@ -66,13 +66,13 @@ pub(crate) enum Data {
 
 /// A key with its place, and what it holds.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub key: Place,
+pub(crate) struct TreeEntry {
+    pub key: KeyPlace,
     pub node: Node,
 }
 
 /// Keys in the order of the alphabet.
-pub(crate) type Table = BTreeMap<String, Entry>;
+pub(crate) type Table = BTreeMap<String, TreeEntry>;
 
 impl Data {
     /// What it is called in a message: `an integer`.
@@ -97,16 +97,21 @@ impl Data {
 }
 
 /// Makes a tree of what was parsed.
-pub(crate) fn table(parsed: &DeTable<'_>, layer: &Layer, source: &Arc<SourceText>) -> Table {
+pub(crate) fn table(parsed: &DeTable<'_>, layer: &SourceLayer, source: &Arc<SourceText>) -> Table {
     let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
-        let entry = Entry { key: Place::new(layer, source, key.span()), node: node(value, layer, source) };
+        let entry =
+            TreeEntry { key: KeyPlace::new(layer, source, key.span()), node: node(value, layer, source) };
         (key.get_ref().to_string(), entry)
     };
     parsed.iter().map(entry).collect()
 }
 
 /// Makes a node of what was parsed.
-pub(crate) fn node(parsed: &toml::Spanned<DeValue<'_>>, layer: &Layer, source: &Arc<SourceText>) -> Node {
+pub(crate) fn node(
+    parsed: &toml::Spanned<DeValue<'_>>,
+    layer: &SourceLayer,
+    source: &Arc<SourceText>,
+) -> Node {
     let data = match parsed.get_ref() {
         DeValue::String(text) => Data::Text(text.to_string()),
         DeValue::Integer(number) => integer(number),
@@ -121,7 +126,7 @@ pub(crate) fn node(parsed: &toml::Spanned<DeValue<'_>>, layer: &Layer, source: &
         DeValue::Array(items) => Data::List(items.iter().map(|item| node(item, layer, source)).collect()),
         DeValue::Table(inner) => Data::Table(table(inner, layer, source)),
     };
-    Node { data, place: Place::new(layer, source, parsed.span()) }
+    Node { data, place: KeyPlace::new(layer, source, parsed.span()) }
 }
 
 fn integer(number: &DeInteger<'_>) -> Data {
@@ -133,12 +138,12 @@ pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
     for (name, entry) in over {
         let inner = shape.inner(&name).cloned().unwrap_or(Shape::Any);
         match (base.get_mut(&name), entry) {
-            (Some(Entry { node: Node { data: Data::Table(lower), .. }, .. }), upper) => {
+            (Some(TreeEntry { node: Node { data: Data::Table(lower), .. }, .. }), upper) => {
                 match (inner, upper) {
-                    (Shape::Table(shape), Entry { node: Node { data: Data::Table(upper), .. }, .. }) => {
+                    (Shape::Table(shape), TreeEntry { node: Node { data: Data::Table(upper), .. }, .. }) => {
                         merge(&shape, lower, upper);
                     }
-                    (Shape::Any, Entry { node: Node { data: Data::Table(upper), .. }, .. }) => {
+                    (Shape::Any, TreeEntry { node: Node { data: Data::Table(upper), .. }, .. }) => {
                         merge(&free(), lower, upper);
                     }
                     (_, upper) => {
@@ -154,12 +159,17 @@ pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
 }
 
 fn free() -> TableShape {
-    use super::schema::{Consequence, Other};
-    TableShape { keys: BTreeMap::new(), required: Vec::new(), other: Other::Free, unknown: Consequence::Ours }
+    use super::schema::{Other, UnknownKeyEffect};
+    TableShape {
+        keys: BTreeMap::new(),
+        required: Vec::new(),
+        other: Other::Free,
+        unknown: UnknownKeyEffect::Ours,
+    }
 }
 
 /// What stands at a path.
-pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Entry> {
+pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a TreeEntry> {
     let (first, rest) = path.split_first()?;
     let entry = table.get(*first)?;
     match (rest.is_empty(), &entry.node.data) {
@@ -170,13 +180,13 @@ pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Entry> {
 }
 
 /// Puts a value at a path, making the tables on the way; what stands in the way is replaced.
-pub(crate) fn put(table: &mut Table, path: &[&str], key: Place, node: Node) {
+pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPlace, node: Node) {
     let Some((first, rest)) = path.split_first() else { return };
     if rest.is_empty() {
-        table.insert((*first).to_owned(), Entry { key, node });
+        table.insert((*first).to_owned(), TreeEntry { key, node });
         return;
     }
-    let entry = table.entry((*first).to_owned()).or_insert_with(|| Entry {
+    let entry = table.entry((*first).to_owned()).or_insert_with(|| TreeEntry {
         key: key.clone(),
         node: Node { data: Data::Table(Table::new()), place: key.clone() },
     });

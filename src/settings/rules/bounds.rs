@@ -1,11 +1,11 @@
 //! A quota or a limit range under which nothing could run.
 
-use super::checker::Judge;
+use super::checker::RuleChecker;
 use crate::settings::format::{Quantity, ResourceName};
 use crate::settings::handsctl::LimitRange;
 use crate::settings::resolved::LOCAL_CPU;
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     pub(crate) fn bounds(&mut self) {
         self.quota();
         self.limit_range();

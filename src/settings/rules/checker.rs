@@ -4,7 +4,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::settings::app_version::AppVersion;
 use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
-use crate::settings::load::schema::{Consequence, Key, Shape, TableShape};
+use crate::settings::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::resolved::Settings;
@@ -15,10 +15,10 @@ const LONGEST_NAME: usize = 45;
 
 /// All contradictions, and warnings about what works but is seldom meant. `wrong`: dotted keys whose values could not
 /// be used; their defaults contradict nobody.
-pub(crate) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
-    let mut judge = Judge { settings, wrong, found: Vec::new() };
+pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
+    let mut judge = RuleChecker { settings, wrong, found: Vec::new() };
     judge.version();
-    judge.keys_by_version(schema, Consequence::Ours, settings.tree(), &mut Vec::new());
+    judge.keys_by_version(schema, UnknownKeyEffect::Ours, settings.tree(), &mut Vec::new());
     judge.local_cluster();
     judge.state();
     judge.rollout();
@@ -34,13 +34,13 @@ pub(crate) fn find(schema: &TableShape, settings: &Settings, wrong: &[String]) -
     judge.found
 }
 
-pub(super) struct Judge<'a> {
+pub(super) struct RuleChecker<'a> {
     pub(super) settings: &'a Settings,
     wrong: &'a [String],
     pub(super) found: Vec<Diagnostic>,
 }
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     pub(super) fn report(&mut self, id: Id, severity: Severity, path: &[&str], message: String, label: &str) {
         let location = self.place(path);
         let masked = false;
@@ -122,11 +122,11 @@ impl Judge<'_> {
     fn keys_by_version(
         &mut self,
         shape: &TableShape,
-        outer: Consequence,
+        outer: UnknownKeyEffect,
         table: &Table,
         path: &mut Vec<String>,
     ) {
-        let consequence = if shape.unknown == Consequence::Ours { outer } else { shape.unknown };
+        let consequence = if shape.unknown == UnknownKeyEffect::Ours { outer } else { shape.unknown };
         for (name, entry) in table {
             path.push(name.clone());
             if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
@@ -139,7 +139,13 @@ impl Judge<'_> {
         }
     }
 
-    fn under_by_version(&mut self, shape: &Shape, outer: Consequence, node: &Node, path: &mut Vec<String>) {
+    fn under_by_version(
+        &mut self,
+        shape: &Shape,
+        outer: UnknownKeyEffect,
+        node: &Node,
+        path: &mut Vec<String>,
+    ) {
         match &node.data {
             Data::Table(table) => {
                 if let Some(inner) = shape.as_table() {
@@ -157,7 +163,7 @@ impl Judge<'_> {
         }
     }
 
-    fn key_by_version(&mut self, since: &str, consequence: Consequence, path: &[String], at: &Location) {
+    fn key_by_version(&mut self, since: &str, consequence: UnknownKeyEffect, path: &[String], at: &Location) {
         let version = self.settings.app_version();
         if self.is_wrong("deploy.image") {
             return;
@@ -167,11 +173,11 @@ impl Judge<'_> {
         if version.is_at_least(major, minor) {
             return;
         }
-        let ignored = matches!(consequence, Consequence::KeyIgnored | Consequence::KeyDropped);
+        let ignored = matches!(consequence, UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped);
         let (id, severity, what_follows) = match consequence {
             _ if ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
-            Consequence::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
-            Consequence::SectionIgnored => {
+            UnknownKeyEffect::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
+            UnknownKeyEffect::SectionIgnored => {
                 (Id::Contradiction, Severity::Error, " and would ignore the whole section")
             }
             _ => (Id::Contradiction, Severity::Error, ""),
@@ -320,7 +326,7 @@ impl Judge<'_> {
             location.span = start + place.start..start + place.end;
         }
         let (id, severity, masked) = (Id::BadValue, Severity::Error, false);
-        let sandbox_tolerations::Fault { message, label, .. } = fault;
+        let sandbox_tolerations::TolerationMistake { message, label, .. } = fault;
         self.found.push(Diagnostic { id, severity, message, location, label, masked });
     }
 

@@ -1,7 +1,7 @@
 //! Names of models that nobody describes, and keys of condensers that do not go with their `type`
 //! (`openhands/core/config/condenser_config.py`).
 
-use super::checker::Judge;
+use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::settings::load::suggest::closest;
@@ -13,7 +13,7 @@ const DEFAULT_MODEL: &str = "llm";
 /// First release with `type = "conversation_window"`.
 const CONVERSATION_WINDOW: (u32, u32) = (0, 48);
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     pub(crate) fn models(&mut self) {
         let openhands = &self.settings.openhands;
         let agents = openhands.agent.named.iter();

@@ -1,10 +1,10 @@
 //! Tolerations that the API server refuses
 //! (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
 
-use super::checker::Judge;
+use super::checker::RuleChecker;
 use crate::settings::handsctl::{TaintEffect, TolerationOperator};
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     pub(crate) fn scheduling(&mut self) {
         let path = &["deploy", "tolerations"];
         for (at, toleration) in self.settings.deploy.tolerations.clone().into_iter().enumerate() {

@@ -1,11 +1,11 @@
 //! MCP servers that the application does not take together (`MCPConfig.validate_servers`).
 
-use super::checker::Judge;
+use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::settings::load::tree::{Data, Node};
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     /// An address that stands twice in `sse_servers` stops the application; `shttp_servers` are not compared.
     pub(crate) fn servers(&mut self) {
         let Some(entry) = self.settings.entry(&["mcp", "sse_servers"]) else { return };

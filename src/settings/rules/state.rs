@@ -1,13 +1,13 @@
 //! Where state is kept, and who shares it.
 
-use super::checker::Judge;
+use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::settings::app_env::STATE;
 use crate::settings::handsctl::{Database, Profile, StorageKind, Strategy};
 use crate::settings::openhands::FileStore;
 
-impl Judge<'_> {
+impl RuleChecker<'_> {
     pub(crate) fn state(&mut self) {
         self.storage();
         self.database();

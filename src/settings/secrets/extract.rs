@@ -11,7 +11,7 @@ use crate::settings::load::redaction::is_sensitive;
 use crate::settings::load::schema::{Shape, TableShape};
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::toml_writer;
-use crate::settings::load::tree::{Data, Entry, Node, Place, Table};
+use crate::settings::load::tree::{Data, KeyPlace, Node, Table, TreeEntry};
 
 /// What a secret is to the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(crate) enum Form {
 
 /// A secret and what it becomes.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundSecret {
     /// Name of the variable or the file.
     pub variable: String,
     pub form: Form,
     pub value: FoundValue,
-    pub place: Place,
+    pub place: KeyPlace,
 }
 
 /// The secret itself, or where it is to be had.
@@ -41,15 +41,15 @@ pub(crate) enum FoundValue {
 
 /// What was taken out.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
-    pub secrets: Vec<Found>,
+pub(crate) struct Extracted {
+    pub secrets: Vec<FoundSecret>,
     /// `[deploy].env` where it is no secret.
     pub plain: BTreeMap<String, String>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Takes every secret out of `tree`; `Data::Secret` stays in the place of a literal.
-pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Taken {
+pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Extracted {
     let mut taker = Taker::default();
     for (name, entry) in tree.iter_mut() {
         if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {
@@ -69,7 +69,7 @@ pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Taken {
 #[derive(Default)]
 struct Taker {
     path: Vec<String>,
-    taken: Taken,
+    taken: Extracted,
 }
 
 impl Taker {
@@ -93,7 +93,7 @@ impl Taker {
         }
     }
 
-    fn secret_key(&mut self, entry: &mut Entry) {
+    fn secret_key(&mut self, entry: &mut TreeEntry) {
         let Some(variable) = variable(&self.path) else {
             let message = format!(
                 "`{}` is a secret that no environment variable reaches; it would stand in a ConfigMap",
@@ -114,7 +114,7 @@ impl Taker {
     }
 
     /// A list or table that the application also reads from one variable, as a Python literal.
-    fn container(&mut self, entry: &mut Entry) {
+    fn container(&mut self, entry: &mut TreeEntry) {
         let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["core", "file_store_web_hook_headers"]
             | ["sandbox", "runtime_startup_env_vars"]
@@ -143,11 +143,11 @@ impl Taker {
             Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
             data => FoundValue::Composed(Node { data, place: place.clone() }),
         };
-        self.taken.secrets.push(Found { variable, form: Form::Variable, value, place });
+        self.taken.secrets.push(FoundSecret { variable, form: Form::Variable, value, place });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
-        let Some(Entry { node: Node { data: Data::Table(env), .. }, .. }) = deploy.get_mut("env") else {
+        let Some(TreeEntry { node: Node { data: Data::Table(env), .. }, .. }) = deploy.get_mut("env") else {
             return;
         };
         self.path.push("env".to_owned());
@@ -204,17 +204,17 @@ impl Taker {
             },
             _ => return,
         };
-        self.taken.secrets.push(Found { variable, form, value, place });
+        self.taken.secrets.push(FoundSecret { variable, form, value, place });
     }
 
-    fn warn_if_visible(&mut self, place: &Place, variable: &str, label: String) {
+    fn warn_if_visible(&mut self, place: &KeyPlace, variable: &str, label: String) {
         if !is_visible(&place.layer) {
             return;
         }
         let whose =
             if self.path.last().is_some_and(|name| name == variable) { "a secret" } else { "the secret" };
         let message = match place.layer {
-            crate::settings::load::tree::Layer::Set => {
+            crate::settings::load::tree::SourceLayer::Set => {
                 format!("{whose} `{}` is written on the command line", dotted(&self.path))
             }
             _ => format!("{whose} `{}` is written in the file", dotted(&self.path)),
@@ -222,7 +222,7 @@ impl Taker {
         self.report(Id::LiteralSecret, Severity::Warning, message, place, label);
     }
 
-    fn report(&mut self, id: Id, severity: Severity, message: String, place: &Place, label: String) {
+    fn report(&mut self, id: Id, severity: Severity, message: String, place: &KeyPlace, label: String) {
         let masked = severity == Severity::Warning;
         let location = Some(place.location.clone());
         self.taken.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
@@ -343,9 +343,9 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
     }
 
     fn table(&mut self, table: &Table) -> Result<Table, E> {
-        let entry = |(name, entry): (&String, &Entry)| {
+        let entry = |(name, entry): (&String, &TreeEntry)| {
             let node = self.filled(name, &entry.node)?;
-            Ok((name.clone(), Entry { key: entry.key.clone(), node }))
+            Ok((name.clone(), TreeEntry { key: entry.key.clone(), node }))
         };
         table.iter().map(entry).collect()
     }

@@ -1,7 +1,7 @@
 //! What the application gets.
 
 use super::{read_set, read_text};
-use crate::settings::resolved::Origin;
+use crate::settings::resolved::KeyOrigin;
 
 #[test]
 fn what_it_needs_is_added_and_ours_and_secrets_are_not_there() {
@@ -107,7 +107,7 @@ fn what_is_shown_is_what_the_application_takes() {
     let text = "[core]\ndebug = false\nrun_as_openhands = true\n[deploy.env]\nDEBUG = \"1\"\nLLM_NUM_RETRIES = \"7\"\n\
                 AGENT_ENABLE_BROWSING = \"no\"\nMAX_ITERATIONS = \"\"\n";
     let settings = read_text(text).expect("settings").settings;
-    let shown: std::collections::BTreeMap<String, (String, Origin)> = settings
+    let shown: std::collections::BTreeMap<String, (String, KeyOrigin)> = settings
         .origins()
         .into_iter()
         .map(|setting| (setting.key, (setting.value, setting.origin)))
@@ -117,9 +117,11 @@ fn what_is_shown_is_what_the_application_takes() {
     assert_eq!(value("llm.num_retries"), Some("7"));
     assert_eq!(value("agent.enable_browsing"), Some("false"));
     assert_eq!(value("core.max_iterations"), None, "an empty variable is skipped");
-    assert_eq!(shown["core.run_as_openhands"], ("false".to_owned(), Origin::Handsctl));
-    assert_eq!(shown["core.file_store_path"], ("\"/.openhands\"".to_owned(), Origin::Handsctl));
-    assert!(matches!(&shown["core.debug"].1, Origin::File(place) if place.to_string() == "config.toml:5:9"));
+    assert_eq!(shown["core.run_as_openhands"], ("false".to_owned(), KeyOrigin::Handsctl));
+    assert_eq!(shown["core.file_store_path"], ("\"/.openhands\"".to_owned(), KeyOrigin::Handsctl));
+    assert!(
+        matches!(&shown["core.debug"].1, KeyOrigin::File(place) if place.to_string() == "config.toml:5:9")
+    );
 }
 
 /// The application reads its file with Python's `toml` 0.10: it loses inline tables in arrays that have certain texts

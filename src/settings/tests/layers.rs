@@ -2,10 +2,10 @@
 
 use super::{all_rendered, folder, read_set, read_text, variables};
 use crate::settings::load::read::{Flags, Loaded, Request, read, read_without_secrets};
-use crate::settings::resolved::Origin;
+use crate::settings::resolved::KeyOrigin;
 use crate::settings::secrets::value::SecretSource;
 
-fn origin(loaded: &Loaded, key: &str) -> (String, Origin) {
+fn origin(loaded: &Loaded, key: &str) -> (String, KeyOrigin) {
     let setting = loaded.settings.origins().into_iter().find(|setting| setting.key == key);
     let setting = setting.unwrap_or_else(|| panic!("no {key}"));
     (setting.value, setting.origin)
@@ -37,15 +37,15 @@ fn later_layers_win_key_by_key() {
     assert_eq!(deploy.namespace.as_str(), "from-flag");
     assert_eq!(loaded.summary, "config.toml, more.toml  (6 keys set)");
 
-    assert_eq!(origin(&loaded, "deploy.storage_size"), ("\"3Gi\"".into(), Origin::Set));
-    assert_eq!(origin(&loaded, "deploy.namespace").1, Origin::Flag);
+    assert_eq!(origin(&loaded, "deploy.storage_size"), ("\"3Gi\"".into(), KeyOrigin::Set));
+    assert_eq!(origin(&loaded, "deploy.namespace").1, KeyOrigin::Flag);
     assert_eq!(
         origin(&loaded, "deploy.storage_class").1,
-        Origin::Environment("HANDSCTL_DEPLOY__STORAGE_CLASS".into())
+        KeyOrigin::Environment("HANDSCTL_DEPLOY__STORAGE_CLASS".into())
     );
-    assert_eq!(origin(&loaded, "deploy.expose"), ("\"ingress\"".into(), Origin::Default));
-    assert_eq!(origin(&loaded, "kubernetes.namespace"), ("\"from-flag\"".into(), Origin::Handsctl));
-    let (_, Origin::File(place)) = origin(&loaded, "deploy.host") else { panic!("not from a file") };
+    assert_eq!(origin(&loaded, "deploy.expose"), ("\"ingress\"".into(), KeyOrigin::Default));
+    assert_eq!(origin(&loaded, "kubernetes.namespace"), ("\"from-flag\"".into(), KeyOrigin::Handsctl));
+    let (_, KeyOrigin::File(place)) = origin(&loaded, "deploy.host") else { panic!("not from a file") };
     assert_eq!(place.to_string(), "more.toml:2:8");
 }
 

@@ -1,12 +1,12 @@
 //! The manual and the file to begin with say what the types say.
 
 use super::{folder, read_text};
-use crate::settings::docs::reference::{Manual, ValueForm};
+use crate::settings::docs::reference::{KeyReference, ValueForm};
 use crate::settings::load::read::{Request, read_without_secrets};
 
 #[test]
 fn an_article_says_what_the_types_say() {
-    let manual = Manual::default();
+    let manual = KeyReference::default();
     let article = manual.article(&["deploy", "storage_size"]).expect("an article");
     assert_eq!(article.default.as_deref(), Some("\"5Gi\""));
     assert_eq!(article.value, ValueForm::Plain("a quantity, as a string".to_owned()));
@@ -28,7 +28,7 @@ fn an_article_says_what_the_types_say() {
 
 #[test]
 fn every_article_has_a_text_and_a_form() {
-    let manual = Manual::default();
+    let manual = KeyReference::default();
     let keys = manual.keys();
     assert!(keys.len() > 200, "only {} keys", keys.len());
     for key in keys {
@@ -43,7 +43,7 @@ fn every_article_has_a_text_and_a_form() {
 
 #[test]
 fn the_file_to_begin_with_changes_nothing() {
-    let text = Manual::default().file(None);
+    let text = KeyReference::default().file(None);
     let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
     assert_eq!(loaded.warnings, [], "{text}");
     let empty = read_text("").expect("settings").settings;
@@ -58,7 +58,7 @@ fn the_file_to_begin_with_changes_nothing() {
 /// Whoever takes a `#` away gets a key that is understood.
 #[test]
 fn every_line_of_the_file_to_begin_with_works_without_its_mark() {
-    let text = Manual::default().file(None);
+    let text = KeyReference::default().file(None);
     let lines: Vec<&str> = text.lines().collect();
     let mut tried = 0;
     let mut table = "";

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::settings::load::schema::{Other, Shape, TableShape, schema_shape};
 use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::load::{check, layer};
-use crate::settings::resolved::{Held, Settings};
+use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::checker;
 use crate::settings::secrets::extract;
 
@@ -134,9 +134,9 @@ fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic>
     }
     let taken = extract::take(schema, &mut parsed.table);
     found.extend(taken.diagnostics);
-    let settings = Settings::assemble(schema, parsed.table, Held::default(), taken.plain)
+    let settings = Settings::assemble(schema, parsed.table, ResolvedSecrets::default(), taken.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    found.extend(checker::find(schema, &settings, &checked.wrong));
+    found.extend(checker::check_all(schema, &settings, &checked.wrong));
     // What the application gets is TOML again.
     let written = settings.for_local_cluster(true).app_config_toml();
     assert!(written.parse::<toml::Table>().is_ok(), "{written}\n--- from\n{text}");

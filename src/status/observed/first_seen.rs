@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 /// How far a container is. A kubelet's reasons that alternate (`ErrImagePull`, `ImagePullBackOff`) are one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum ContainerPhase {
     Created,
     PullFails,
     NotCreated,
@@ -17,8 +17,8 @@ enum Stage {
 }
 
 #[derive(Debug, Clone)]
-struct Moment {
-    stage: Stage,
+struct PhaseStart {
+    stage: ContainerPhase,
     since: Timestamp,
     /// The registry's words: `ImagePullBackOff` hides them on servers before 1.32.
     pull_error: Option<String>,
@@ -26,17 +26,20 @@ struct Moment {
 
 /// First sightings by pod UID and container name.
 #[derive(Debug, Default)]
-pub(crate) struct Moments(BTreeMap<String, BTreeMap<String, Moment>>);
+pub(crate) struct FirstSeen(BTreeMap<String, BTreeMap<String, PhaseStart>>);
 
-impl Moments {
+impl FirstSeen {
     pub(crate) fn observe(&mut self, uid: &str, pod: &Pod, seen: Timestamp) {
         let known = self.0.entry(uid.to_owned()).or_default();
         for status in statuses(pod) {
-            let stage = Stage::of(status);
-            let moment =
-                known.entry(status.name.clone()).or_insert(Moment { stage, since: seen, pull_error: None });
+            let stage = ContainerPhase::of(status);
+            let moment = known.entry(status.name.clone()).or_insert(PhaseStart {
+                stage,
+                since: seen,
+                pull_error: None,
+            });
             if moment.stage != stage {
-                *moment = Moment { stage, since: seen, pull_error: None };
+                *moment = PhaseStart { stage, since: seen, pull_error: None };
             }
             if let Some(message) = pull_error(status) {
                 moment.pull_error = Some(message.to_owned());
@@ -73,7 +76,7 @@ fn pull_error(status: &ContainerStatus) -> Option<&str> {
     (waiting.reason.as_deref() == Some("ErrImagePull")).then_some(waiting.message.as_deref()).flatten()
 }
 
-impl Stage {
+impl ContainerPhase {
     fn of(status: &ContainerStatus) -> Self {
         match &status.state {
             Some(ContainerState { running: Some(_), .. }) if status.started == Some(true) => Self::Started,
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn reasons_that_alternate_are_one_stage() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let mut moments = Moments::default();
+        let mut moments = FirstSeen::default();
         moments.observe("p", &pod("ContainerCreating", ""), at(1));
         assert_eq!(moments.since("p", "app"), Some(at(1)));
         moments.observe("p", &pod("ErrImagePull", "no such host"), at(2));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// One event, with its repetitions.
 #[derive(Debug, Clone)]
-pub(crate) struct Note {
+pub(crate) struct KubeEvent {
     pub(crate) reason: String,
     pub(crate) message: String,
     /// `openhands` of the field path `spec.containers{openhands}`.
@@ -22,16 +22,16 @@ pub(crate) struct Note {
 
 /// Events by the UID of the object that they are about, then by their own.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(BTreeMap<String, BTreeMap<String, Note>>);
+pub(crate) struct KubeEvents(BTreeMap<String, BTreeMap<String, KubeEvent>>);
 
-impl Notes {
+impl KubeEvents {
     pub(crate) fn put(&mut self, event: &Value) -> Result<(), serde_json::Error> {
         let event = Event::deserialize(event)?;
         let uid = event.metadata.uid.clone();
         let uid = uid.ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))?;
         // An event about an object without a UID (a node, say) is none of ours.
         if let Some(subject) = event.involved_object.uid.clone() {
-            self.0.entry(subject).or_default().insert(uid, Note::of(&event));
+            self.0.entry(subject).or_default().insert(uid, KubeEvent::of(&event));
         }
         Ok(())
     }
@@ -48,19 +48,19 @@ impl Notes {
     }
 
     /// The events about an object.
-    pub(crate) fn about(&self, subject: &str) -> impl Iterator<Item = &Note> {
+    pub(crate) fn about(&self, subject: &str) -> impl Iterator<Item = &KubeEvent> {
         self.0.get(subject).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The latest event about an object with one of these reasons.
-    pub(crate) fn latest(&self, subject: &str, reasons: &[&str]) -> Option<&Note> {
+    pub(crate) fn latest(&self, subject: &str, reasons: &[&str]) -> Option<&KubeEvent> {
         self.about(subject)
             .filter(|note| reasons.contains(&note.reason.as_str()))
             .max_by_key(|note| note.last)
     }
 }
 
-impl Note {
+impl KubeEvent {
     fn of(event: &Event) -> Self {
         let series = event.series.as_ref();
         // Events of the newer API have `eventTime` and a series, those of the older one the two timestamps.
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn both_apis_times_are_read() {
-        let mut notes = Notes::default();
+        let mut notes = KubeEvents::default();
         notes
             .put(&json!({"metadata": {"uid": "e1"}, "involvedObject": {"uid": "p", "fieldPath": "spec.containers{app}"},
                 "reason": "Unhealthy", "message": "old", "count": 4,

@@ -12,13 +12,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
-use super::first_seen::Moments;
-use super::kube_events::Notes;
+use super::first_seen::FirstSeen;
+use super::kube_events::KubeEvents;
 use crate::object::ObjectId;
 
 /// The kinds that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Watched {
+pub enum TrackedKind {
     /// `apps/v1`.
     Deployment,
     /// `apps/v1`.
@@ -37,7 +37,7 @@ pub enum Watched {
     Event,
 }
 
-impl Watched {
+impl TrackedKind {
     /// The watched kind of an object; None for what is ready once it exists.
     #[must_use]
     pub fn of(id: &ObjectId) -> Option<Self> {
@@ -56,42 +56,47 @@ impl Watched {
 }
 
 /// Live objects of one kind by UID.
-pub(crate) type Store<T> = BTreeMap<String, T>;
+pub(crate) type ByUid<T> = BTreeMap<String, T>;
 
 /// What the watches have shown.
 ///
 /// Events of objects that are not known are kept too: an event may arrive before its pod does.
 #[derive(Debug, Default)]
-pub struct World {
-    pub(crate) deployments: Store<Deployment>,
-    pub(crate) stateful_sets: Store<StatefulSet>,
-    pub(crate) jobs: Store<Job>,
-    pub(crate) replica_sets: Store<ReplicaSet>,
-    pub(crate) pods: Store<Pod>,
-    pub(crate) claims: Store<PersistentVolumeClaim>,
-    pub(crate) endpoint_slices: Store<EndpointSlice>,
-    pub(crate) notes: Notes,
-    pub(crate) moments: Moments,
+pub struct ObservedState {
+    pub(crate) deployments: ByUid<Deployment>,
+    pub(crate) stateful_sets: ByUid<StatefulSet>,
+    pub(crate) jobs: ByUid<Job>,
+    pub(crate) replica_sets: ByUid<ReplicaSet>,
+    pub(crate) pods: ByUid<Pod>,
+    pub(crate) claims: ByUid<PersistentVolumeClaim>,
+    pub(crate) endpoint_slices: ByUid<EndpointSlice>,
+    pub(crate) events: KubeEvents,
+    pub(crate) first_seen: FirstSeen,
     gone: BTreeSet<String>,
 }
 
-impl World {
+impl ObservedState {
     /// Takes in an added or modified object. `seen` is the time of its arrival on the server's clock.
     ///
     /// # Errors
     /// The object is not of that kind, or has no UID.
-    pub fn apply(&mut self, kind: Watched, object: &Value, seen: Timestamp) -> Result<(), serde_json::Error> {
+    pub fn apply(
+        &mut self,
+        kind: TrackedKind,
+        object: &Value,
+        seen: Timestamp,
+    ) -> Result<(), serde_json::Error> {
         match kind {
-            Watched::Deployment => put(&mut self.deployments, object),
-            Watched::StatefulSet => put(&mut self.stateful_sets, object),
-            Watched::Job => put(&mut self.jobs, object),
-            Watched::ReplicaSet => put(&mut self.replica_sets, object),
-            Watched::PersistentVolumeClaim => put(&mut self.claims, object),
-            Watched::EndpointSlice => put(&mut self.endpoint_slices, object),
-            Watched::Event => self.notes.put(object),
-            Watched::Pod => {
+            TrackedKind::Deployment => put(&mut self.deployments, object),
+            TrackedKind::StatefulSet => put(&mut self.stateful_sets, object),
+            TrackedKind::Job => put(&mut self.jobs, object),
+            TrackedKind::ReplicaSet => put(&mut self.replica_sets, object),
+            TrackedKind::PersistentVolumeClaim => put(&mut self.claims, object),
+            TrackedKind::EndpointSlice => put(&mut self.endpoint_slices, object),
+            TrackedKind::Event => self.events.put(object),
+            TrackedKind::Pod => {
                 let (uid, pod) = typed::<Pod>(object)?;
-                self.moments.observe(&uid, &pod, seen);
+                self.first_seen.observe(&uid, &pod, seen);
                 self.pods.insert(uid, pod);
                 Ok(())
             }
@@ -99,25 +104,25 @@ impl World {
     }
 
     /// Forgets a deleted object, but not that it is gone.
-    pub fn remove(&mut self, kind: Watched, uid: &str) {
+    pub fn remove(&mut self, kind: TrackedKind, uid: &str) {
         let known = match kind {
-            Watched::Deployment => self.deployments.remove(uid).is_some(),
-            Watched::StatefulSet => self.stateful_sets.remove(uid).is_some(),
-            Watched::Job => self.jobs.remove(uid).is_some(),
-            Watched::ReplicaSet => self.replica_sets.remove(uid).is_some(),
-            Watched::PersistentVolumeClaim => self.claims.remove(uid).is_some(),
-            Watched::EndpointSlice => self.endpoint_slices.remove(uid).is_some(),
-            Watched::Event => {
-                self.notes.remove(uid);
+            TrackedKind::Deployment => self.deployments.remove(uid).is_some(),
+            TrackedKind::StatefulSet => self.stateful_sets.remove(uid).is_some(),
+            TrackedKind::Job => self.jobs.remove(uid).is_some(),
+            TrackedKind::ReplicaSet => self.replica_sets.remove(uid).is_some(),
+            TrackedKind::PersistentVolumeClaim => self.claims.remove(uid).is_some(),
+            TrackedKind::EndpointSlice => self.endpoint_slices.remove(uid).is_some(),
+            TrackedKind::Event => {
+                self.events.remove(uid);
                 return;
             }
-            Watched::Pod => {
-                self.moments.forget(uid);
+            TrackedKind::Pod => {
+                self.first_seen.forget(uid);
                 self.pods.remove(uid).is_some()
             }
         };
         if known {
-            self.notes.forget_subject(uid);
+            self.events.forget_subject(uid);
             self.gone.insert(uid.to_owned());
         }
     }
@@ -129,7 +134,7 @@ impl World {
     /// An object is not of that kind, or has no UID; those before it were taken in.
     pub fn replace(
         &mut self,
-        kind: Watched,
+        kind: TrackedKind,
         objects: &[Value],
         seen: Timestamp,
     ) -> Result<(), serde_json::Error> {
@@ -151,7 +156,7 @@ impl World {
 
     /// Whether this UID is a watched object whose owners, if it has any, are watched objects too.
     #[must_use]
-    pub fn owns(&self, uid: &str) -> bool {
+    pub fn is_known_owner_chain(&self, uid: &str) -> bool {
         let mut uid = uid;
         // Deployment, ReplicaSet, Pod: no chain of ours is longer, and a cycle must end.
         for _ in 0..4 {
@@ -167,7 +172,7 @@ impl World {
     }
 
     /// Whether a watched object was deleted.
-    pub(crate) fn is_gone(&self, uid: &str) -> bool {
+    pub(crate) fn is_deleted(&self, uid: &str) -> bool {
         self.gone.contains(uid)
     }
 
@@ -199,21 +204,21 @@ impl World {
             .or_else(|| self.endpoint_slices.get(uid).map(|object| &object.metadata))
     }
 
-    fn uids(&self, kind: Watched) -> Vec<String> {
+    fn uids(&self, kind: TrackedKind) -> Vec<String> {
         match kind {
-            Watched::Deployment => self.deployments.keys().cloned().collect(),
-            Watched::StatefulSet => self.stateful_sets.keys().cloned().collect(),
-            Watched::Job => self.jobs.keys().cloned().collect(),
-            Watched::ReplicaSet => self.replica_sets.keys().cloned().collect(),
-            Watched::Pod => self.pods.keys().cloned().collect(),
-            Watched::PersistentVolumeClaim => self.claims.keys().cloned().collect(),
-            Watched::EndpointSlice => self.endpoint_slices.keys().cloned().collect(),
-            Watched::Event => Vec::new(),
+            TrackedKind::Deployment => self.deployments.keys().cloned().collect(),
+            TrackedKind::StatefulSet => self.stateful_sets.keys().cloned().collect(),
+            TrackedKind::Job => self.jobs.keys().cloned().collect(),
+            TrackedKind::ReplicaSet => self.replica_sets.keys().cloned().collect(),
+            TrackedKind::Pod => self.pods.keys().cloned().collect(),
+            TrackedKind::PersistentVolumeClaim => self.claims.keys().cloned().collect(),
+            TrackedKind::EndpointSlice => self.endpoint_slices.keys().cloned().collect(),
+            TrackedKind::Event => Vec::new(),
         }
     }
 }
 
-fn put<T>(store: &mut Store<T>, object: &Value) -> Result<(), serde_json::Error>
+fn put<T>(store: &mut ByUid<T>, object: &Value) -> Result<(), serde_json::Error>
 where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
@@ -263,38 +268,44 @@ mod tests {
 
     #[test]
     fn ownership_goes_up_to_an_object_without_an_owner() {
-        let mut world = World::default();
+        let mut world = ObservedState::default();
         let seen = Timestamp::UNIX_EPOCH;
-        world.apply(Watched::Pod, &object("pod", Some("set")), seen).unwrap();
-        assert!(!world.owns("pod"), "its ReplicaSet is not known yet");
+        world.apply(TrackedKind::Pod, &object("pod", Some("set")), seen).unwrap();
+        assert!(!world.is_known_owner_chain("pod"), "its ReplicaSet is not known yet");
         let mut set = object("set", Some("deploy"));
         set["spec"] = json!({"selector": {}});
-        world.apply(Watched::ReplicaSet, &set, seen).unwrap();
+        world.apply(TrackedKind::ReplicaSet, &set, seen).unwrap();
         let mut deployment = object("deploy", None);
         deployment["spec"] = json!({"selector": {}, "template": {}});
-        world.apply(Watched::Deployment, &deployment, seen).unwrap();
-        assert!(world.owns("pod") && world.owns("set") && world.owns("deploy"));
-        assert!(!world.owns("stranger"));
-        world.remove(Watched::ReplicaSet, "set");
-        assert!(!world.owns("pod"));
+        world.apply(TrackedKind::Deployment, &deployment, seen).unwrap();
+        assert!(
+            world.is_known_owner_chain("pod")
+                && world.is_known_owner_chain("set")
+                && world.is_known_owner_chain("deploy")
+        );
+        assert!(!world.is_known_owner_chain("stranger"));
+        world.remove(TrackedKind::ReplicaSet, "set");
+        assert!(!world.is_known_owner_chain("pod"));
     }
 
     #[test]
     fn an_object_of_another_kind_or_without_a_uid_is_an_error() {
-        let mut world = World::default();
+        let mut world = ObservedState::default();
         let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"uid": "x"}});
-        assert!(world.apply(Watched::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
+        assert!(world.apply(TrackedKind::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
         assert!(
-            world.apply(Watched::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH).is_err()
+            world
+                .apply(TrackedKind::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH)
+                .is_err()
         );
     }
 
     #[test]
     fn managed_fields_are_not_kept() {
-        let mut world = World::default();
+        let mut world = ObservedState::default();
         let mut pod = object("pod", None);
         pod["metadata"]["managedFields"] = json!([{"manager": "handsctl", "fieldsV1": {"f:spec": {}}}]);
-        world.apply(Watched::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
+        world.apply(TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(world.metadata("pod").unwrap().managed_fields, None);
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::fault::Symptom;
+use super::fault::Fault;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
-use crate::status::grace::{Due, Tolerance, after};
+use crate::status::grace::{FinalAt, GracePeriods, final_after};
 
 /// What a refusal is, by the server's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Refusal {
         }
     }
 
-    fn grace(self, tolerance: &Tolerance) -> Option<Duration> {
+    fn grace(self, tolerance: &GracePeriods) -> Option<Duration> {
         match self {
             Self::Quota | Self::DefaultAccount => Some(tolerance.quota),
             Self::InTrouble => Some(tolerance.image_pull),
@@ -71,16 +71,16 @@ pub(crate) fn symptom(
     message: &str,
     since: Option<Timestamp>,
     born: Option<Timestamp>,
-    tolerance: &Tolerance,
-) -> Symptom {
+    tolerance: &GracePeriods,
+) -> Fault {
     let message = nameless(message);
     let refusal = Refusal::of(message);
     let id = match refusal {
         Refusal::Quota | Refusal::QuotaNeedsNumbers => Id::QuotaExceeded,
         _ => Id::PodsRefused,
     };
-    let due = refusal.grace(tolerance).map_or(Due::Now, |grace| after(since, grace));
-    Symptom::new(id, workload, message, refusal.gap()).due(due).born(born)
+    let due = refusal.grace(tolerance).map_or(FinalAt::Now, |grace| final_after(since, grace));
+    Fault::new(id, workload, message, refusal.gap()).final_at(due).created(born)
 }
 
 /// The message without the generated name of a pod that never was: what stands behind

@@ -3,40 +3,45 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodSpec};
 
-use super::fault::Symptom;
-use super::object_status::Outlook;
+use super::fault::Fault;
+use super::object_status::ObjectHealth;
 use super::pod_facts;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
-use crate::status::grace::{Tolerance, after};
-use crate::status::observed::state::World;
+use crate::status::grace::{GracePeriods, final_after};
+use crate::status::observed::state::ObservedState;
 
 /// Judges a claim.
-pub(crate) fn look(
-    world: &World,
+pub(crate) fn evaluate(
+    world: &ObservedState,
     id: &ObjectId,
     claim: &PersistentVolumeClaim,
-    tolerance: &Tolerance,
-) -> Outlook {
+    tolerance: &GracePeriods,
+) -> ObjectHealth {
     match claim.status.as_ref().and_then(|status| status.phase.as_deref()) {
-        Some("Bound") => Outlook::ready("Bound"),
+        Some("Bound") => ObjectHealth::ready("Bound"),
         Some("Lost") => {
             let volume =
                 claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or("(unnamed)");
             let message = format!("its persistentvolume/{volume} does not exist any more");
-            let symptom = Symptom::new(Id::ClaimLost, id.clone(), message, "its volume is gone");
-            Outlook::faulty("Lost", symptom.born(born(claim)))
+            let symptom = Fault::new(Id::ClaimLost, id.clone(), message, "its volume is gone");
+            ObjectHealth::faulty("Lost", symptom.created(born(claim)))
         }
         _ => pending(world, id, claim, tolerance),
     }
 }
 
-fn pending(world: &World, id: &ObjectId, claim: &PersistentVolumeClaim, tolerance: &Tolerance) -> Outlook {
+fn pending(
+    world: &ObservedState,
+    id: &ObjectId,
+    claim: &PersistentVolumeClaim,
+    tolerance: &GracePeriods,
+) -> ObjectHealth {
     let uid = claim.metadata.uid.as_deref().unwrap_or_default();
     let spec = claim.spec.as_ref();
     let fault =
-        |code, message: &str, gap: &str| Symptom::new(code, id.clone(), message, gap).born(born(claim));
-    let last = world.notes.latest(
+        |code, message: &str, gap: &str| Fault::new(code, id.clone(), message, gap).created(born(claim));
+    let last = world.events.latest(
         uid,
         &[
             "WaitForFirstConsumer",
@@ -52,38 +57,41 @@ fn pending(world: &World, id: &ObjectId, claim: &PersistentVolumeClaim, toleranc
         Some(("ProvisioningFailed", note))
             if note.message.contains("storageclass") && note.message.contains("not found") =>
         {
-            Outlook::faulty(
+            ObjectHealth::faulty(
                 "Pending",
                 fault(Id::StorageClassMissing, &note.message, "its storage class does not exist"),
             )
         }
         Some(("ProvisioningFailed", note)) => {
             let symptom = fault(Id::ProvisioningFailed, &note.message, "its volume cannot be provisioned");
-            let due = after(Some(note.first), tolerance.image_pull);
-            Outlook::faulty("Pending", symptom.due(due).evidence([super::text::times(note)]))
+            let due = final_after(Some(note.first), tolerance.image_pull);
+            ObjectHealth::faulty("Pending", symptom.final_at(due).evidence([super::text::times(note)]))
         }
         _ if class.is_empty() && !prebound => {
             let said = last.filter(|note| note.reason == "FailedBinding").map(|note| note.message.as_str());
             let message =
                 said.unwrap_or("the claim names no storage class and the cluster has no default one");
-            let due = after(born(claim), tolerance.no_storage_class);
-            Outlook::faulty("Pending", fault(Id::NoStorageClass, message, "it has no storage class").due(due))
+            let due = final_after(born(claim), tolerance.no_storage_class);
+            ObjectHealth::faulty(
+                "Pending",
+                fault(Id::NoStorageClass, message, "it has no storage class").final_at(due),
+            )
         }
-        Some(("WaitForFirstConsumer", _)) => Outlook {
+        Some(("WaitForFirstConsumer", _)) => ObjectHealth {
             // Nobody will ever use it: it is as it should be.
             ready: !has_consumer(world, claim),
-            ..Outlook::waiting("Pending: waits for its first consumer")
+            ..ObjectHealth::waiting("Pending: waits for its first consumer")
         },
         Some(("ExternalProvisioning" | "Provisioning", _)) => {
-            Outlook::waiting("Pending: its volume is being made")
+            ObjectHealth::waiting("Pending: its volume is being made")
         }
-        Some(("FailedBinding", note)) => Outlook::waiting(format!("Pending: {}", note.message)),
-        _ => Outlook::waiting("Pending: not bound yet"),
+        Some(("FailedBinding", note)) => ObjectHealth::waiting(format!("Pending: {}", note.message)),
+        _ => ObjectHealth::waiting("Pending: not bound yet"),
     }
 }
 
 /// Whether a live pod or a workload that wants pods mounts the claim.
-fn has_consumer(world: &World, claim: &PersistentVolumeClaim) -> bool {
+fn has_consumer(world: &ObservedState, claim: &PersistentVolumeClaim) -> bool {
     let namespace = claim.metadata.namespace.as_deref();
     let name = claim.metadata.name.as_deref().unwrap_or_default();
     let here = |other: &Option<String>| other.as_deref() == namespace;

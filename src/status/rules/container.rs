@@ -6,95 +6,110 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus,
 };
 
-use super::container_status::{Outlook, Role};
-use super::fault::Symptom;
-use super::pod_facts::View;
+use super::container_status::{ContainerHealth, ContainerRole};
+use super::fault::Fault;
+use super::pod_facts::PodFacts;
 use super::{crash, image, readiness, text};
 use crate::catalogue::Id;
-use crate::status::grace::{Due, after};
+use crate::status::grace::{FinalAt, final_after};
 
 /// Judges one container by its latest status.
-pub(crate) fn look(view: &View, spec: &Container, status: Option<&ContainerStatus>, role: Role) -> Outlook {
-    let Some(status) = status else { return Outlook::Coming("waiting for the kubelet".into()) };
+pub(crate) fn evaluate(
+    view: &PodFacts,
+    spec: &Container,
+    status: Option<&ContainerStatus>,
+    role: ContainerRole,
+) -> ContainerHealth {
+    let Some(status) = status else { return ContainerHealth::Progressing("waiting for the kubelet".into()) };
     match &status.state {
         Some(ContainerState { running: Some(running), .. }) => runs(view, spec, status, running, role),
         Some(ContainerState { terminated: Some(terminated), .. }) => {
             ended(view, spec, status, terminated, role)
         }
         Some(ContainerState { waiting: Some(waiting), .. }) => waits(view, spec, status, waiting, role),
-        _ => Outlook::Coming("creating container".into()),
+        _ => ContainerHealth::Progressing("creating container".into()),
     }
 }
 
 fn runs(
-    view: &View,
+    view: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     running: &ContainerStateRunning,
-    role: Role,
-) -> Outlook {
+    role: ContainerRole,
+) -> ContainerHealth {
     match role {
-        Role::Init => Outlook::Coming(format!("init container {} is running", spec.name)),
-        Role::Completes => Outlook::Coming("running".into()),
-        Role::Runs if status.ready => Outlook::Fine,
-        Role::Runs => readiness::not_ready(view, spec, status, running),
+        ContainerRole::Init => {
+            ContainerHealth::Progressing(format!("init container {} is running", spec.name))
+        }
+        ContainerRole::Completes => ContainerHealth::Progressing("running".into()),
+        ContainerRole::Runs if status.ready => ContainerHealth::Healthy,
+        ContainerRole::Runs => readiness::not_ready(view, spec, status, running),
     }
 }
 
 fn ended(
-    view: &View,
+    view: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     terminated: &ContainerStateTerminated,
-    role: Role,
-) -> Outlook {
+    role: ContainerRole,
+) -> ContainerHealth {
     match role {
-        Role::Init | Role::Completes if terminated.exit_code == 0 => Outlook::Fine,
-        Role::Completes if !crash::cannot_start(terminated) => {
-            Outlook::Coming(format!("ended with {}", text::ended(terminated)))
+        ContainerRole::Init | ContainerRole::Completes if terminated.exit_code == 0 => {
+            ContainerHealth::Healthy
         }
-        _ => crash::symptom(view, spec, status, terminated, crash::Run::JustEnded).into(),
+        ContainerRole::Completes if !crash::cannot_start(terminated) => {
+            ContainerHealth::Progressing(format!("ended with {}", text::ended(terminated)))
+        }
+        _ => crash::symptom(view, spec, status, terminated, crash::ContainerEnd::JustEnded).into(),
     }
 }
 
 fn waits(
-    view: &View,
+    view: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     waiting: &ContainerStateWaiting,
-    role: Role,
-) -> Outlook {
+    role: ContainerRole,
+) -> ContainerHealth {
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref().unwrap_or_default() {
         "InvalidImageName" => view
-            .symptom(Id::ImageInvalidName, spec, message, "the image's name is not valid")
+            .container_fault(Id::ImageInvalidName, spec, message, "the image's name is not valid")
             .caused_by(image_of(spec))
             .into(),
         "ErrImageNeverPull" => view
-            .symptom(Id::ImageNeverPull, spec, message, "the image is not on the node")
+            .container_fault(Id::ImageNeverPull, spec, message, "the image is not on the node")
             .caused_by(image_of(spec))
             .into(),
         reason if image::is_pull_failure(reason) => pull_failure(view, spec, message).into(),
         "CreateContainerConfigError" => not_configured(view, spec, message).into(),
         "CreateContainerError" | "RunContainerError" => not_created(view, spec, message).into(),
         "CrashLoopBackOff" => crash_loop(view, spec, status, message, role),
-        "PodInitializing" => Outlook::Coming("init containers are running".into()),
-        _ if pulls(view, spec) => Outlook::Coming("pulling image".into()),
-        _ => Outlook::Coming("creating container".into()),
+        "PodInitializing" => ContainerHealth::Progressing("init containers are running".into()),
+        _ if pulls(view, spec) => ContainerHealth::Progressing("pulling image".into()),
+        _ => ContainerHealth::Progressing("creating container".into()),
     }
 }
 
 /// A container that waits for its next start; the Job decides about its own.
-fn crash_loop(view: &View, spec: &Container, status: &ContainerStatus, message: &str, role: Role) -> Outlook {
+fn crash_loop(
+    view: &PodFacts,
+    spec: &Container,
+    status: &ContainerStatus,
+    message: &str,
+    role: ContainerRole,
+) -> ContainerHealth {
     let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     match last {
-        Some(last) if role == Role::Completes && !crash::cannot_start(last) => {
-            Outlook::Coming(format!("ended with {}", text::ended(last)))
+        Some(last) if role == ContainerRole::Completes && !crash::cannot_start(last) => {
+            ContainerHealth::Progressing(format!("ended with {}", text::ended(last)))
         }
-        Some(last) => crash::symptom(view, spec, status, last, crash::Run::BackingOff).into(),
+        Some(last) => crash::symptom(view, spec, status, last, crash::ContainerEnd::BackingOff).into(),
         None => view
-            .symptom(Id::CrashLoop, spec, message, "crash-looping")
-            .due(view.tolerance.restarts(status.restart_count))
+            .container_fault(Id::CrashLoop, spec, message, "crash-looping")
+            .final_at(view.grace.restarts(status.restart_count))
             .into(),
     }
 }
@@ -104,15 +119,15 @@ fn image_of(spec: &Container) -> &str {
 }
 
 /// Whether the image is being pulled: the last of the kubelet's events about it says so.
-fn pulls(view: &View, spec: &Container) -> bool {
-    let notes = view.notes().filter(|note| note.container.as_deref() == Some(&spec.name));
+fn pulls(view: &PodFacts, spec: &Container) -> bool {
+    let notes = view.events().filter(|note| note.container.as_deref() == Some(&spec.name));
     notes.max_by_key(|note| note.last).is_some_and(|note| note.reason == "Pulling")
 }
 
-fn pull_failure(view: &View, spec: &Container, message: &str) -> Symptom {
+fn pull_failure(view: &PodFacts, spec: &Container, message: &str) -> Fault {
     let image = image_of(spec);
     let failed = view
-        .notes()
+        .events()
         .filter(|note| note.reason == "Failed" && note.message.contains("pull image"))
         .filter(|note| note.container.as_deref() == Some(&spec.name) || note.message.contains(image))
         .max_by_key(|note| note.last);
@@ -124,23 +139,27 @@ fn pull_failure(view: &View, spec: &Container, message: &str) -> Symptom {
     let words = words.or_else(|| said.clone().next()).unwrap_or_default();
     let id = image::classify(words, image);
     let (gap, due) = match id {
-        Id::ImageNotFound => ("the image does not exist", Due::Now),
-        Id::ImageForbidden => ("the registry refuses the image", Due::Now),
+        Id::ImageNotFound => ("the image does not exist", FinalAt::Now),
+        Id::ImageForbidden => ("the registry refuses the image", FinalAt::Now),
         _ => {
             let since = view.since(&spec.name, failed.map(|note| note.first));
-            ("the image cannot be pulled", after(since, view.tolerance.image_pull))
+            ("the image cannot be pulled", final_after(since, view.grace.image_pull))
         }
     };
-    view.symptom(id, spec, words, gap).caused_by(image).due(due).evidence(failed.map(text::times))
+    view.container_fault(id, spec, words, gap)
+        .caused_by(image)
+        .final_at(due)
+        .evidence(failed.map(text::times))
 }
 
 /// The kubelet cannot put the container's configuration together.
-fn not_configured(view: &View, spec: &Container, message: &str) -> Symptom {
+fn not_configured(view: &PodFacts, spec: &Container, message: &str) -> Fault {
     if names_missing_reference(message) {
-        return view.symptom(Id::MissingReference, spec, message, message).caused_by(message);
+        return view.container_fault(Id::MissingReference, spec, message, message).caused_by(message);
     }
-    let symptom = view.symptom(Id::ContainerCannotStart, spec, message, "the container cannot be configured");
-    if message.contains("runAsNonRoot") { symptom } else { symptom.due(view.retried(&spec.name)) }
+    let symptom =
+        view.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be configured");
+    if message.contains("runAsNonRoot") { symptom } else { symptom.final_at(view.retried(&spec.name)) }
 }
 
 /// Whether the kubelet's words name a Secret, ConfigMap or key that does not exist.
@@ -152,9 +171,10 @@ pub(crate) fn names_missing_reference(message: &str) -> bool {
 }
 
 /// The container runtime refuses.
-fn not_created(view: &View, spec: &Container, message: &str) -> Symptom {
-    let symptom = view.symptom(Id::ContainerCannotStart, spec, message, "the container cannot be started");
-    if crash::never_starts(message) { symptom } else { symptom.due(view.retried(&spec.name)) }
+fn not_created(view: &PodFacts, spec: &Container, message: &str) -> Fault {
+    let symptom =
+        view.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started");
+    if crash::never_starts(message) { symptom } else { symptom.final_at(view.retried(&spec.name)) }
 }
 
 /// Since when containers without readiness and startup probes have run: they must stay up for a while.

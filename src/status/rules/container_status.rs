@@ -1,10 +1,10 @@
 //! How one container is.
 
-use super::fault::Symptom;
+use super::fault::Fault;
 
 /// What a container is for in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum ContainerRole {
     /// It must end well before the next one starts.
     Init,
     /// It must run: a main container, or an init container with `restartPolicy: Always`.
@@ -15,17 +15,17 @@ pub(crate) enum Role {
 
 /// How a container is.
 #[derive(Debug)]
-pub(crate) enum Outlook {
+pub(crate) enum ContainerHealth {
     /// As it should be.
-    Fine,
+    Healthy,
     /// On its way; the gap in few words.
-    Coming(String),
+    Progressing(String),
     /// Faulty.
-    Faulty(Box<Symptom>),
+    Faulty(Box<Fault>),
 }
 
-impl From<Symptom> for Outlook {
-    fn from(symptom: Symptom) -> Self {
+impl From<Fault> for ContainerHealth {
+    fn from(symptom: Fault) -> Self {
         Self::Faulty(Box::new(symptom))
     }
 }

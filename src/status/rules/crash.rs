@@ -3,17 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
 
-use super::fault::Symptom;
-use super::pod_facts::View;
+use super::fault::Fault;
+use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
 use crate::status::finding::Lookup;
-use crate::status::grace::Due;
-use crate::status::observed::kube_events::Note;
+use crate::status::grace::FinalAt;
+use crate::status::observed::kube_events::KubeEvent;
 
 /// Which end is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Run {
+pub(crate) enum ContainerEnd {
     /// The container's present state.
     JustEnded,
     /// The one before its next start.
@@ -43,50 +43,50 @@ pub(crate) fn cannot_start(terminated: &ContainerStateTerminated) -> bool {
 
 /// What the end of a container means.
 pub(crate) fn symptom(
-    view: &View,
+    view: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     end: &ContainerStateTerminated,
-    run: Run,
-) -> Symptom {
+    run: ContainerEnd,
+) -> Fault {
     let restarts = status.restart_count;
     if cannot_start(end) {
         let message = end.message.as_deref().unwrap_or_default();
-        let due = if never_starts(message) { Due::Now } else { view.tolerance.restarts(restarts) };
+        let due = if never_starts(message) { FinalAt::Now } else { view.grace.restarts(restarts) };
         return view
-            .symptom(Id::ContainerCannotStart, spec, message, "the container cannot be started")
-            .due(due);
+            .container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started")
+            .final_at(due);
     }
     let killer = killed_by_probe(view, spec, end);
     let symptom = match killer {
         Some(probe) if probe.message.starts_with("Startup") => {
-            view.symptom(Id::NotReady, spec, &probe.message, "the startup probe fails")
+            view.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
         }
-        Some(probe) => view.symptom(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
+        Some(probe) => view.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
         None if is_out_of_memory(end) => {
-            view.symptom(Id::OutOfMemory, spec, text::ended(end), "killed for memory")
+            view.container_fault(Id::OutOfMemory, spec, text::ended(end), "killed for memory")
         }
         None => {
             let ended = text::ended(end);
-            view.symptom(Id::CrashLoop, spec, &ended, &format!("crashed with {ended}"))
+            view.container_fault(Id::CrashLoop, spec, &ended, &format!("crashed with {ended}"))
         }
     };
     let due = match symptom.finding.id {
-        _ if !loops(end, run) => Due::Never,
+        _ if !loops(end, run) => FinalAt::Never,
         // Restarts are one fewer than ends.
-        Id::OutOfMemory if restarts >= 1 => Due::Now,
-        Id::OutOfMemory => Due::Never,
-        _ => view.tolerance.restarts(restarts),
+        Id::OutOfMemory if restarts >= 1 => FinalAt::Now,
+        Id::OutOfMemory => FinalAt::Never,
+        _ => view.grace.restarts(restarts),
     };
     symptom
-        .due(due)
+        .final_at(due)
         .evidence(killer.map(|_| text::ended(end)))
         .evidence(limit(spec, killer, end))
         .evidence([restarted(view, restarts, end)])
         .lookup(Lookup::Log {
             pod: view.id.clone(),
             container: spec.name.clone(),
-            previous: run == Run::BackingOff,
+            previous: run == ContainerEnd::BackingOff,
         })
 }
 
@@ -102,30 +102,30 @@ fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
 
 /// The failing probe for which the kubelet killed the container, if that is why it ended.
 fn killed_by_probe<'a>(
-    view: &View<'a>,
+    view: &PodFacts<'a>,
     spec: &Container,
     end: &ContainerStateTerminated,
-) -> Option<&'a Note> {
+) -> Option<&'a KubeEvent> {
     if end.reason.as_deref() == Some("OOMKilled") || end.exit_code == 0 {
         return None;
     }
     let started = end.started_at.as_ref().map(|time| time.0);
-    let of_this = |note: &&Note| note.container.as_deref() == Some(&spec.name);
-    let killed = view.notes().filter(of_this).any(|note| {
+    let of_this = |note: &&KubeEvent| note.container.as_deref() == Some(&spec.name);
+    let killed = view.events().filter(of_this).any(|note| {
         note.reason == "Killing"
             && (note.message.contains("liveness probe") || note.message.contains("startup probe"))
             && started.is_none_or(|started| note.last >= started)
     });
     let probes = ["Liveness probe", "Startup probe"];
-    let unhealthy = view.notes().filter(of_this).filter(|note| {
+    let unhealthy = view.events().filter(of_this).filter(|note| {
         note.reason == "Unhealthy" && probes.iter().any(|probe| note.message.starts_with(probe))
     });
     if killed { unhealthy.max_by_key(|note| note.last) } else { None }
 }
 
 /// Whether the run was short enough to be one of a loop.
-fn loops(end: &ContainerStateTerminated, run: Run) -> bool {
-    if run == Run::BackingOff {
+fn loops(end: &ContainerStateTerminated, run: ContainerEnd) -> bool {
+    if run == ContainerEnd::BackingOff {
         return true;
     }
     match (&end.started_at, &end.finished_at) {
@@ -135,7 +135,7 @@ fn loops(end: &ContainerStateTerminated, run: Run) -> bool {
 }
 
 /// The memory limit that was hit.
-fn limit(spec: &Container, killer: Option<&Note>, end: &ContainerStateTerminated) -> Option<String> {
+fn limit(spec: &Container, killer: Option<&KubeEvent>, end: &ContainerStateTerminated) -> Option<String> {
     if killer.is_some() || !is_out_of_memory(end) {
         return None;
     }
@@ -144,7 +144,7 @@ fn limit(spec: &Container, killer: Option<&Note>, end: &ContainerStateTerminated
 }
 
 /// `2 restarts in 14 s, last end at 07:07:05Z`.
-fn restarted(view: &View, restarts: i32, end: &ContainerStateTerminated) -> String {
+fn restarted(view: &PodFacts, restarts: i32, end: &ContainerStateTerminated) -> String {
     let finished: Option<Timestamp> = end.finished_at.as_ref().map(|time| time.0);
     let began = view.started();
     match (began, finished) {

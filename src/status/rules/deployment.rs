@@ -4,30 +4,30 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 
-use super::fault::Symptom;
-use super::object_status::{Outlook, Pods, joined, settled};
-use super::pod_facts::{self, Purpose};
+use super::fault::Fault;
+use super::object_status::{ObjectHealth, WorkloadPods, stable_at, with_reason};
+use super::pod_facts::{self, RunMode};
 use super::{admission, pod};
 use crate::catalogue::Id;
-use crate::status::grace::Tolerance;
-use crate::status::observed::state::World;
+use crate::status::grace::GracePeriods;
+use crate::status::observed::state::ObservedState;
 use crate::status::verdict::Expected;
 
 /// A Deployment and what belongs to it.
-struct Rollout<'a> {
-    world: &'a World,
+struct DeploymentView<'a> {
+    world: &'a ObservedState,
     expected: &'a Expected,
     deployment: &'a Deployment,
-    tolerance: &'a Tolerance,
+    tolerance: &'a GracePeriods,
     /// None until the controller has made it; under Recreate that is after the last old pod.
     new: Option<&'a ReplicaSet>,
     old_pods: Vec<&'a Pod>,
-    counts: Counts,
+    counts: ReplicaCounts,
 }
 
 /// `status` in numbers.
 #[derive(Debug, Clone, Copy)]
-struct Counts {
+struct ReplicaCounts {
     wanted: i32,
     updated: i32,
     all: i32,
@@ -35,28 +35,31 @@ struct Counts {
 }
 
 /// Judges a Deployment as `kubectl rollout status` does, and says why it is not done.
-pub(crate) fn look(
-    world: &World,
+pub(crate) fn evaluate(
+    world: &ObservedState,
     expected: &Expected,
     deployment: &Deployment,
-    tolerance: &Tolerance,
-) -> Outlook {
-    let rollout = Rollout::new(world, expected, deployment, tolerance);
+    tolerance: &GracePeriods,
+) -> ObjectHealth {
+    let rollout = DeploymentView::new(world, expected, deployment, tolerance);
     let counts = rollout.counts;
     let wanted = usize::try_from(counts.wanted).unwrap_or_default();
     let outlook = if !rollout.is_observed() {
-        Outlook::waiting(joined(&counts.state(), "its controller has not seen the change"))
+        ObjectHealth::waiting(with_reason(&counts.state(), "its controller has not seen the change"))
     } else if counts.are_complete() {
         rollout.complete()
     } else {
         rollout.incomplete()
     };
-    Outlook { wanted, ..outlook }
+    ObjectHealth { wanted, ..outlook }
 }
 
 /// The `ReplicaSet` of the present template, as the controller finds it (`FindNewReplicaSet`). Its revision
 /// annotation would not do: under Recreate the Deployment carries the old number until the last old pod is gone.
-pub(crate) fn new_replica_set<'a>(world: &'a World, deployment: &Deployment) -> Option<&'a ReplicaSet> {
+pub(crate) fn new_replica_set<'a>(
+    world: &'a ObservedState,
+    deployment: &Deployment,
+) -> Option<&'a ReplicaSet> {
     let uid = deployment.metadata.uid.as_deref()?;
     let template = &deployment.spec.as_ref()?.template;
     world.replica_sets_of(uid).into_iter().find(|set| {
@@ -83,8 +86,8 @@ fn same(own: &PodTemplateSpec, wanted: &PodTemplateSpec) -> bool {
     bare(own) == bare(wanted)
 }
 
-impl Counts {
-    fn of(deployment: &Deployment) -> Self {
+impl ReplicaCounts {
+    fn from_status(deployment: &Deployment) -> Self {
         let status = deployment.status.as_ref();
         let number = |read: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| {
             status.and_then(read).unwrap_or_default()
@@ -108,12 +111,12 @@ impl Counts {
     }
 }
 
-impl<'a> Rollout<'a> {
+impl<'a> DeploymentView<'a> {
     fn new(
-        world: &'a World,
+        world: &'a ObservedState,
         expected: &'a Expected,
         deployment: &'a Deployment,
-        tolerance: &'a Tolerance,
+        tolerance: &'a GracePeriods,
     ) -> Self {
         let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
         let new = new_replica_set(world, deployment);
@@ -122,7 +125,15 @@ impl<'a> Rollout<'a> {
         let old_pods = old.flat_map(|set| world.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
         let old_pods =
             old_pods.filter(|pod| !pod_facts::has_failed(pod) && !pod_facts::has_succeeded(pod)).collect();
-        Self { world, expected, deployment, tolerance, new, old_pods, counts: Counts::of(deployment) }
+        Self {
+            world,
+            expected,
+            deployment,
+            tolerance,
+            new,
+            old_pods,
+            counts: ReplicaCounts::from_status(deployment),
+        }
     }
 
     /// Whether the status speaks of what we sent, and of the object as it is now.
@@ -133,16 +144,16 @@ impl<'a> Rollout<'a> {
         observed.unwrap_or_default() >= generation
     }
 
-    fn pods(&self) -> Pods<'a> {
+    fn pods(&self) -> WorkloadPods<'a> {
         let uid = self.new.and_then(|set| set.metadata.uid.as_deref());
         let pods = uid.map(|uid| self.world.pods_of(uid)).unwrap_or_default();
-        Pods::of(self.world, self.tolerance, pods, Purpose::Serve)
+        WorkloadPods::new(self.world, self.tolerance, pods, RunMode::LongRunning)
     }
 
-    fn complete(&self) -> Outlook {
+    fn complete(&self) -> ObjectHealth {
         let pods = self.pods();
         let settles = if pods.live.is_empty() { self.available_since() } else { pods.up_since() };
-        Outlook { settles: settles.map(settled), ..Outlook::ready(self.counts.state()) }
+        ObjectHealth { stable_at: settles.map(stable_at), ..ObjectHealth::ready(self.counts.state()) }
     }
 
     /// When the revision became available, for probe-less pods that are not seen (yet, or for lack of rights).
@@ -157,22 +168,23 @@ impl<'a> Rollout<'a> {
         self.condition("Progressing")?.last_update_time.as_ref().map(|time| time.0)
     }
 
-    fn incomplete(&self) -> Outlook {
+    fn incomplete(&self) -> ObjectHealth {
         let pods = self.pods();
-        let mut symptoms: Vec<Symptom> = self.refused().into_iter().collect();
-        symptoms.extend(pods.symptoms.iter().cloned());
+        let mut symptoms: Vec<Fault> = self.refused().into_iter().collect();
+        symptoms.extend(pods.faults.iter().cloned());
         if self.recreates() {
-            symptoms
-                .extend(self.old_pods.iter().filter_map(|pod| pod::held(self.world, self.tolerance, pod)));
+            symptoms.extend(
+                self.old_pods.iter().filter_map(|pod| pod::held_in_deletion(self.world, self.tolerance, pod)),
+            );
         }
         let gap = pods.gap(&symptoms).unwrap_or_else(|| self.gap(&pods));
         symptoms.extend(self.stalled(&gap));
-        Outlook { symptoms, ..Outlook::waiting(joined(&self.counts.state(), &gap)) }
+        ObjectHealth { faults: symptoms, ..ObjectHealth::waiting(with_reason(&self.counts.state(), &gap)) }
     }
 
     /// What the rollout waits for when no pod says it.
-    fn gap(&self, pods: &Pods) -> String {
-        let Counts { wanted, updated, all, .. } = self.counts;
+    fn gap(&self, pods: &WorkloadPods) -> String {
+        let ReplicaCounts { wanted, updated, all, .. } = self.counts;
         if self.deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true)) {
             "the rollout is paused".to_owned()
         } else if self.recreates() && !self.old_pods.is_empty() && updated == 0 {
@@ -194,7 +206,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// The API server refuses the pods: the `ReplicaSet` says it first, the Deployment where that cannot be read.
-    fn refused(&self) -> Option<Symptom> {
+    fn refused(&self) -> Option<Fault> {
         let (message, since, born) = match self.new {
             Some(set) => {
                 let conditions = set.status.as_ref()?.conditions.as_ref()?;
@@ -216,7 +228,7 @@ impl<'a> Rollout<'a> {
 
     /// The controller gave up waiting, and says so about what we sent: under Recreate the condition of the
     /// rollout before stays until the new `ReplicaSet` is made.
-    fn stalled(&self, gap: &str) -> Option<Symptom> {
+    fn stalled(&self, gap: &str) -> Option<Fault> {
         let condition = self.condition("Progressing")?;
         if condition.status != "False" || condition.reason.as_deref() != Some("ProgressDeadlineExceeded") {
             return None;
@@ -229,8 +241,8 @@ impl<'a> Rollout<'a> {
         }
         let message = condition.message.as_deref().unwrap_or_default();
         let symptom =
-            Symptom::new(Id::ProgressDeadline, self.expected.id.clone(), message, "no progress in time");
-        Some(symptom.evidence([joined(&self.counts.state(), gap)]))
+            Fault::new(Id::ProgressDeadline, self.expected.id.clone(), message, "no progress in time");
+        Some(symptom.evidence([with_reason(&self.counts.state(), gap)]))
     }
 
     fn condition(&self, kind: &str) -> Option<&'a DeploymentCondition> {

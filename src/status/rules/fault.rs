@@ -5,30 +5,30 @@ use jiff::Timestamp;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::finding::{Finding, Lookup};
-use crate::status::grace::Due;
+use crate::status::grace::FinalAt;
 
 /// A fault of one object.
 #[derive(Debug, Clone)]
-pub(crate) struct Symptom {
+pub(crate) struct Fault {
     pub(crate) finding: Finding,
     /// Equal for two objects with one cause.
     pub(crate) cause: String,
-    pub(crate) due: Due,
+    pub(crate) final_at: FinalAt,
     /// The same in few words, for the gap: `image cannot be pulled`.
-    pub(crate) gap: String,
+    pub(crate) reason: String,
     /// When the faulty object was created: what is older than the run may have been mended by it.
-    pub(crate) born: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
 }
 
-impl Symptom {
+impl Fault {
     /// A fault that is final. Message and container are the cause, unless [`Symptom::caused_by`] names it.
     pub(crate) fn new(id: Id, object: ObjectId, message: impl Into<String>, gap: impl Into<String>) -> Self {
         let message = message.into();
         Self {
             cause: message.clone(),
-            due: Due::Now,
-            gap: gap.into(),
-            born: None,
+            final_at: FinalAt::Now,
+            reason: gap.into(),
+            created: None,
             finding: Finding {
                 id,
                 object,
@@ -53,8 +53,8 @@ impl Symptom {
         self
     }
 
-    pub(crate) fn due(mut self, due: Due) -> Self {
-        self.due = due;
+    pub(crate) fn final_at(mut self, due: FinalAt) -> Self {
+        self.final_at = due;
         self
     }
 
@@ -73,8 +73,8 @@ impl Symptom {
         self
     }
 
-    pub(crate) fn born(mut self, born: Option<Timestamp>) -> Self {
-        self.born = born;
+    pub(crate) fn created(mut self, born: Option<Timestamp>) -> Self {
+        self.created = born;
         self
     }
 }

@@ -2,58 +2,63 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-use super::container_status::{Outlook, Role};
-use super::fault::Symptom;
-use super::pod_facts::{PodOutlook, Purpose, View};
+use super::container_status::{ContainerHealth, ContainerRole};
+use super::fault::Fault;
+use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
-use crate::status::grace::{Due, Tolerance, after, later};
-use crate::status::observed::state::World;
+use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
+use crate::status::observed::state::ObservedState;
 
 /// Judges one pod.
-pub(crate) fn look(world: &World, tolerance: &Tolerance, pod: &Pod, purpose: Purpose) -> PodOutlook {
-    let view = View::new(world, tolerance, pod);
+pub(crate) fn evaluate(
+    world: &ObservedState,
+    tolerance: &GracePeriods,
+    pod: &Pod,
+    purpose: RunMode,
+) -> PodHealth {
+    let view = PodFacts::new(world, tolerance, pod);
     if let Some(outlook) = scheduling::unscheduled(&view) {
         return outlook;
     }
     let containers = containers(pod, purpose);
-    let mut outlook = PodOutlook {
+    let mut outlook = PodHealth {
         ready: view.condition("Ready").is_some_and(|condition| condition.status == "True"),
         up_since: containers.iter().filter_map(|(spec, status, _)| container::up_since(spec, *status)).max(),
-        ..PodOutlook::default()
+        ..PodHealth::default()
     };
     if outlook.ready {
-        outlook.gap = (purpose == Purpose::Complete).then(|| "running".to_owned());
+        outlook.reason = (purpose == RunMode::ToCompletion).then(|| "running".to_owned());
         return outlook;
     }
     for (spec, status, role) in &containers {
-        match container::look(&view, spec, *status, *role) {
-            Outlook::Fine => {}
-            Outlook::Coming(gap) => {
-                outlook.gap.get_or_insert(gap);
+        match container::evaluate(&view, spec, *status, *role) {
+            ContainerHealth::Healthy => {}
+            ContainerHealth::Progressing(gap) => {
+                outlook.reason.get_or_insert(gap);
             }
-            Outlook::Faulty(symptom) => outlook.symptoms.push(*symptom),
+            ContainerHealth::Faulty(symptom) => outlook.faults.push(*symptom),
         }
     }
-    if outlook.symptoms.is_empty() {
-        outlook.symptoms.extend(not_set_up(&view));
+    if outlook.faults.is_empty() {
+        outlook.faults.extend(not_set_up(&view));
     }
-    if outlook.gap.is_none() && outlook.symptoms.is_empty() {
-        outlook.gap = Some(readiness_gate(&view).unwrap_or_else(|| "waiting for the kubelet".to_owned()));
+    if outlook.reason.is_none() && outlook.faults.is_empty() {
+        outlook.reason = Some(readiness_gate(&view).unwrap_or_else(|| "waiting for the kubelet".to_owned()));
     }
     outlook
 }
 
-type Part<'a> = (&'a Container, Option<&'a ContainerStatus>, Role);
+type ContainerOfPod<'a> = (&'a Container, Option<&'a ContainerStatus>, ContainerRole);
 
 /// The containers with their statuses, init containers first.
-fn containers(pod: &Pod, purpose: Purpose) -> Vec<Part<'_>> {
+fn containers(pod: &Pod, purpose: RunMode) -> Vec<ContainerOfPod<'_>> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let init = spec.init_containers.iter().flatten().map(|container| {
         let sidecar = container.restart_policy.as_deref() == Some("Always");
-        (container, if sidecar { Role::Runs } else { Role::Init })
+        (container, if sidecar { ContainerRole::Runs } else { ContainerRole::Init })
     });
-    let role = if purpose == Purpose::Complete { Role::Completes } else { Role::Runs };
+    let role = if purpose == RunMode::ToCompletion { ContainerRole::Completes } else { ContainerRole::Runs };
     let main = spec.containers.iter().map(|container| (container, role));
     let status =
         |name: &str| crate::status::observed::first_seen::statuses(pod).find(|status| status.name == name);
@@ -61,7 +66,7 @@ fn containers(pod: &Pod, purpose: Purpose) -> Vec<Part<'_>> {
 }
 
 /// A pod whose sandbox or volumes cannot be set up: no container says so, only an event.
-fn not_set_up(view: &View) -> Option<Symptom> {
+fn not_set_up(view: &PodFacts) -> Option<Fault> {
     let sandbox =
         view.condition("PodReadyToStartContainers").is_some_and(|condition| condition.status == "True");
     let created = crate::status::observed::first_seen::statuses(view.pod).any(|status| {
@@ -73,19 +78,19 @@ fn not_set_up(view: &View) -> Option<Symptom> {
     if sandbox || created {
         return None;
     }
-    let failed = view.latest(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"])?;
-    if view.latest(&["Pulling", "Pulled", "Created"]).is_some_and(|later| later.last > failed.last) {
+    let failed = view.latest_event(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"])?;
+    if view.latest_event(&["Pulling", "Pulled", "Created"]).is_some_and(|later| later.last > failed.last) {
         return None;
     }
-    let grace = after(Some(failed.first), view.tolerance.image_pull);
+    let grace = final_after(Some(failed.first), view.grace.image_pull);
     let symptom = if failed.reason == "FailedCreatePodSandBox" {
-        view.whole(Id::ContainerCannotStart, &failed.message, "the pod's sandbox cannot be created")
-            .due(grace)
+        view.pod_fault(Id::ContainerCannotStart, &failed.message, "the pod's sandbox cannot be created")
+            .final_at(grace)
     } else if container::names_missing_reference(&failed.message) {
         let cause = missing(&failed.message);
-        view.whole(Id::MissingReference, &failed.message, cause).caused_by(cause)
+        view.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
     } else {
-        view.whole(Id::MountFailed, &failed.message, "a volume cannot be mounted").due(grace)
+        view.pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted").final_at(grace)
     };
     Some(symptom.evidence([text::times(failed)]))
 }
@@ -96,7 +101,7 @@ fn missing(message: &str) -> &str {
 }
 
 /// The first readiness gate that is not open, when nothing else keeps the pod from being ready.
-fn readiness_gate(view: &View) -> Option<String> {
+fn readiness_gate(view: &PodFacts) -> Option<String> {
     let gates = view.pod.spec.as_ref()?.readiness_gates.as_ref()?;
     let open = |kind: &str| view.condition(kind).is_some_and(|condition| condition.status == "True");
     let gate = gates.iter().find(|gate| !open(&gate.condition_type))?;
@@ -104,8 +109,8 @@ fn readiness_gate(view: &View) -> Option<String> {
 }
 
 /// A pod that ended badly: evicted, refused by its node, or run out.
-pub(crate) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom {
-    let view = View::new(world, tolerance, pod);
+pub(crate) fn failed(world: &ObservedState, tolerance: &GracePeriods, pod: &Pod) -> Fault {
+    let view = PodFacts::new(world, tolerance, pod);
     let status = pod.status.as_ref();
     let reason = status.and_then(|status| status.reason.as_deref());
     let said = status.and_then(|status| status.message.as_deref());
@@ -120,7 +125,7 @@ pub(crate) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom
         (None, None, None) => "the pod's phase is Failed".to_owned(),
     };
     let gap = if reason == Some("Evicted") { "the pod was evicted" } else { "the pod failed" };
-    let symptom = view.whole(Id::PodFailed, &message, gap).caused_by(reason.unwrap_or(&message));
+    let symptom = view.pod_fault(Id::PodFailed, &message, gap).caused_by(reason.unwrap_or(&message));
     match ended {
         Some((status, end)) => symptom
             .container(&status.name)
@@ -138,24 +143,24 @@ pub(crate) fn failed(world: &World, tolerance: &Tolerance, pod: &Pod) -> Symptom
 const MAY_LINGER: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// A pod that is being deleted: when it counts as held, and by what.
-pub(crate) fn held(world: &World, tolerance: &Tolerance, pod: &Pod) -> Option<Symptom> {
-    let view = View::new(world, tolerance, pod);
+pub(crate) fn held_in_deletion(world: &ObservedState, tolerance: &GracePeriods, pod: &Pod) -> Option<Fault> {
+    let view = PodFacts::new(world, tolerance, pod);
     // The API server sets the deletion timestamp to the request's time plus the grace period.
     let deadline = later(pod.metadata.deletion_timestamp.as_ref()?.0, MAY_LINGER);
     let finalizers = pod.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("(none)");
     let symptom = if finalizers.is_empty() {
         let message = format!("the pod's grace period is over and its node {node} has not stopped it");
-        let lost = view.latest(&["NodeNotReady", "TaintManagerEviction"]).map(text::times);
-        view.whole(Id::OldPodHeld, &message, "the old pod is stopping")
+        let lost = view.latest_event(&["NodeNotReady", "TaintManagerEviction"]).map(text::times);
+        view.pod_fault(Id::OldPodHeld, &message, "the old pod is stopping")
             .caused_by(node)
             .evidence(lost)
             .hint(format!("kubectl get node {node}"))
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
         let gap = format!("the old pod waits for its finalizer {finalizers}");
-        view.whole(Id::OldPodHeld, &message, &gap).caused_by(finalizers)
+        view.pod_fault(Id::OldPodHeld, &message, &gap).caused_by(finalizers)
     };
     // It is older than the run by its nature: nothing that the run sends mends it.
-    Some(symptom.born(None).due(Due::At(deadline)))
+    Some(symptom.created(None).final_at(FinalAt::Time(deadline)))
 }

@@ -3,66 +3,72 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
 
-use super::fault::Symptom;
+use super::fault::Fault;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
-use crate::status::grace::{Due, Tolerance, after};
-use crate::status::observed::kube_events::Note;
-use crate::status::observed::state::World;
+use crate::status::grace::{FinalAt, GracePeriods, final_after};
+use crate::status::observed::kube_events::KubeEvent;
+use crate::status::observed::state::ObservedState;
 
 /// How a pod is.
 #[derive(Debug, Default)]
-pub(crate) struct PodOutlook {
+pub(crate) struct PodHealth {
     pub(crate) ready: bool,
     /// What it waits for, in few words.
-    pub(crate) gap: Option<String>,
-    pub(crate) symptoms: Vec<Symptom>,
+    pub(crate) reason: Option<String>,
+    pub(crate) faults: Vec<Fault>,
     /// Since when its containers without probes have run.
     pub(crate) up_since: Option<Timestamp>,
 }
 
 /// What the containers of a pod are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum RunMode {
     /// They run for ever.
-    Serve,
+    LongRunning,
     /// They end.
-    Complete,
+    ToCompletion,
 }
 
 /// A pod with what is known about it.
-pub(crate) struct View<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) tolerance: &'a Tolerance,
+pub(crate) struct PodFacts<'a> {
+    pub(crate) state: &'a ObservedState,
+    pub(crate) grace: &'a GracePeriods,
     pub(crate) pod: &'a Pod,
     pub(crate) id: ObjectId,
     uid: &'a str,
 }
 
-impl<'a> View<'a> {
-    pub(crate) fn new(world: &'a World, tolerance: &'a Tolerance, pod: &'a Pod) -> Self {
+impl<'a> PodFacts<'a> {
+    pub(crate) fn new(world: &'a ObservedState, tolerance: &'a GracePeriods, pod: &'a Pod) -> Self {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        Self { world, tolerance, pod, id: id_of(pod), uid }
+        Self { state: world, grace: tolerance, pod, id: id_of(pod), uid }
     }
 
     /// A fault of one container.
-    pub(crate) fn symptom(&self, id: Id, spec: &Container, message: impl Into<String>, gap: &str) -> Symptom {
-        Symptom::new(id, self.id.clone(), message, gap).container(&spec.name).born(self.born())
+    pub(crate) fn container_fault(
+        &self,
+        id: Id,
+        spec: &Container,
+        message: impl Into<String>,
+        gap: &str,
+    ) -> Fault {
+        Fault::new(id, self.id.clone(), message, gap).container(&spec.name).created(self.created())
     }
 
     /// A fault of the whole pod.
-    pub(crate) fn whole(&self, id: Id, message: &str, gap: &str) -> Symptom {
-        Symptom::new(id, self.id.clone(), message, gap).born(self.born())
+    pub(crate) fn pod_fault(&self, id: Id, message: &str, gap: &str) -> Fault {
+        Fault::new(id, self.id.clone(), message, gap).created(self.created())
     }
 
     /// The events about this pod.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = &'a Note> + use<'a> {
-        self.world.notes.about(self.uid)
+    pub(crate) fn events(&self) -> impl Iterator<Item = &'a KubeEvent> + use<'a> {
+        self.state.events.about(self.uid)
     }
 
     /// The latest event about this pod with one of these reasons.
-    pub(crate) fn latest(&self, reasons: &[&str]) -> Option<&'a Note> {
-        self.world.notes.latest(self.uid, reasons)
+    pub(crate) fn latest_event(&self, reasons: &[&str]) -> Option<&'a KubeEvent> {
+        self.state.events.latest(self.uid, reasons)
     }
 
     pub(crate) fn condition(&self, kind: &str) -> Option<&'a PodCondition> {
@@ -71,21 +77,21 @@ impl<'a> View<'a> {
 
     /// When the kubelet took the pod.
     pub(crate) fn started(&self) -> Option<Timestamp> {
-        self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.born())
+        self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.created())
     }
 
-    fn born(&self) -> Option<Timestamp> {
+    fn created(&self) -> Option<Timestamp> {
         self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
     }
 
     /// When the container was first seen in its present stage.
-    pub(crate) fn seen(&self, container: &str) -> Option<Timestamp> {
-        self.world.moments.since(self.uid, container)
+    pub(crate) fn phase_since(&self, container: &str) -> Option<Timestamp> {
+        self.state.first_seen.since(self.uid, container)
     }
 
     /// What the container's last failed pull said.
     pub(crate) fn pull_error(&self, container: &str) -> Option<&'a str> {
-        self.world.moments.pull_error(self.uid, container)
+        self.state.first_seen.pull_error(self.uid, container)
     }
 
     /// Since when the pod has not been ready.
@@ -97,14 +103,14 @@ impl<'a> View<'a> {
     /// Since when a stage without a time of its own lasts: its event, its first sighting, or, for a pod older
     /// than the run (whose beginning nobody watched), since it is not ready.
     pub(crate) fn since(&self, container: &str, event: Option<Timestamp>) -> Option<Timestamp> {
-        let older = self.started().is_some_and(|started| started < self.tolerance.started);
+        let older = self.started().is_some_and(|started| started < self.grace.started);
         let unready = self.unready_since().filter(|_| older);
-        [event, self.seen(container), unready].into_iter().flatten().min()
+        [event, self.phase_since(container), unready].into_iter().flatten().min()
     }
 
     /// The grace of what the kubelet retries by itself.
-    pub(crate) fn retried(&self, container: &str) -> Due {
-        after(self.since(container, None), self.tolerance.image_pull)
+    pub(crate) fn retried(&self, container: &str) -> FinalAt {
+        final_after(self.since(container, None), self.grace.image_pull)
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateRunning, ContainerStatus, Probe};
 
-use super::container_status::Outlook;
-use super::pod_facts::View;
+use super::container_status::ContainerHealth;
+use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
 use crate::status::finding::Lookup;
-use crate::status::grace::{Due, later};
+use crate::status::grace::{FinalAt, later};
 
 /// The window of a readiness probe with a kubelet's default numbers, 3 failures 10 s apart. A probe that asks
 /// more often finds a slow start sooner, but that does not make it a fault.
@@ -18,28 +18,28 @@ const SHORTEST_READINESS: Duration = Duration::from_secs(30);
 
 /// A running container that is not ready.
 pub(crate) fn not_ready(
-    view: &View,
+    view: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     running: &ContainerStateRunning,
-) -> Outlook {
+) -> ContainerHealth {
     let began = running.started_at.as_ref().map(|time| time.0);
     let starting = spec.startup_probe.as_ref().filter(|_| status.started != Some(true));
     let Some(probe) = starting.or(spec.readiness_probe.as_ref()) else {
         // Without a probe the kubelet sets it ready in its next round.
-        return Outlook::Coming("container not ready".into());
+        return ContainerHealth::Progressing("container not ready".into());
     };
     let which = if starting.is_some() { "startup" } else { "readiness" };
     let due = match (began, starting) {
-        (None, _) => Due::Never,
-        (Some(began), Some(startup)) => Due::At(later(began, window(startup))),
+        (None, _) => FinalAt::Never,
+        (Some(began), Some(startup)) => FinalAt::Time(later(began, window(startup))),
         (Some(began), None) => {
-            Due::At(later(readiness_began(view, spec, began), window(probe).max(SHORTEST_READINESS)))
+            FinalAt::Time(later(readiness_began(view, spec, began), window(probe).max(SHORTEST_READINESS)))
         }
     };
     let prefix = if starting.is_some() { "Startup probe" } else { "Readiness probe" };
     let failed = view
-        .notes()
+        .events()
         .filter(|note| note.reason == "Unhealthy" && note.message.starts_with(prefix))
         .filter(|note| note.container.as_deref() == Some(&spec.name))
         .filter(|note| began.is_none_or(|began| note.last >= began))
@@ -51,13 +51,13 @@ pub(crate) fn not_ready(
         restarts => format!("container not ready after {}", text::count(restarts, "restart")),
     };
     let symptom = view
-        .symptom(Id::NotReady, spec, message, &gap)
+        .container_fault(Id::NotReady, spec, message, &gap)
         .caused_by(which)
-        .due(due)
+        .final_at(due)
         .evidence(failed.map(text::times))
         .evidence([describe(which, probe)])
         .evidence(began.map(|began| format!("running since {}", text::clock(began))));
-    Outlook::from(symptom.lookup(Lookup::Log {
+    ContainerHealth::from(symptom.lookup(Lookup::Log {
         pod: view.id.clone(),
         container: spec.name.clone(),
         previous: false,
@@ -66,7 +66,7 @@ pub(crate) fn not_ready(
 
 /// When readiness began to count: when the container lost it, when it was first seen started, or at the latest
 /// when its startup probe must have succeeded.
-fn readiness_began(view: &View, spec: &Container, began: Timestamp) -> Timestamp {
+fn readiness_began(view: &PodFacts, spec: &Container, began: Timestamp) -> Timestamp {
     if let Some(lost) = view.unready_since().filter(|lost| *lost > began) {
         return lost;
     }
@@ -74,7 +74,7 @@ fn readiness_began(view: &View, spec: &Container, began: Timestamp) -> Timestamp
         None => began,
         Some(startup) => {
             let latest = later(began, window(startup));
-            view.seen(&spec.name).map_or(latest, |seen| seen.clamp(began, latest))
+            view.phase_since(&spec.name).map_or(latest, |seen| seen.clamp(began, latest))
         }
     }
 }

@@ -1,43 +1,43 @@
 //! Pods without a node.
 
-use super::pod_facts::{PodOutlook, View};
+use super::pod_facts::{PodFacts, PodHealth};
 use crate::catalogue::Id;
 use crate::status::finding::Lookup;
-use crate::status::grace::after;
+use crate::status::grace::final_after;
 
 /// The outlook of a pod that has no node yet; None when it has one.
-pub(crate) fn unscheduled(view: &View) -> Option<PodOutlook> {
+pub(crate) fn unscheduled(view: &PodFacts) -> Option<PodHealth> {
     if view.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
         return None;
     }
-    let mut outlook = PodOutlook::default();
+    let mut outlook = PodHealth::default();
     let refused = view.condition("PodScheduled").filter(|condition| condition.status == "False");
     let message = refused.and_then(|condition| condition.message.as_deref()).unwrap_or_default();
     match refused.and_then(|condition| condition.reason.as_deref()) {
-        Some("SchedulingGated") => outlook.gap = Some("scheduling gates are closed".to_owned()),
+        Some("SchedulingGated") => outlook.reason = Some("scheduling gates are closed".to_owned()),
         // The claim's own finding says what is wrong with it; a slow provisioner is not the scheduler's fault.
         Some("Unschedulable") if message.contains("unbound immediate PersistentVolumeClaims") => {
-            outlook.gap = Some("waiting for its volume".to_owned());
+            outlook.reason = Some("waiting for its volume".to_owned());
         }
-        Some("Unschedulable") if grows(view) => outlook.gap = Some("a node is being added".to_owned()),
+        Some("Unschedulable") if grows(view) => outlook.reason = Some("a node is being added".to_owned()),
         Some("Unschedulable") => {
             let since =
                 refused.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0);
             let symptom = view
-                .whole(Id::Unschedulable, reasons(message), gap(message))
-                .due(after(since, view.tolerance.unschedulable));
+                .pod_fault(Id::Unschedulable, reasons(message), gap(message))
+                .final_at(final_after(since, view.grace.unschedulable));
             let tainted = message.contains("untolerated taint");
-            outlook.symptoms.push(if tainted { symptom.lookup(Lookup::NodeTaints) } else { symptom });
+            outlook.faults.push(if tainted { symptom.lookup(Lookup::NodeTaints) } else { symptom });
         }
-        _ => outlook.gap = Some("waiting for a node".to_owned()),
+        _ => outlook.reason = Some("waiting for a node".to_owned()),
     }
     Some(outlook)
 }
 
 /// Whether an autoscaler has promised a node: cluster-autoscaler's and Karpenter's events.
-fn grows(view: &View) -> bool {
-    let promised = view.latest(&["TriggeredScaleUp", "Nominated"]);
-    let refused = view.latest(&["NotTriggerScaleUp", "FailedScaleUp"]);
+fn grows(view: &PodFacts) -> bool {
+    let promised = view.latest_event(&["TriggeredScaleUp", "Nominated"]);
+    let refused = view.latest_event(&["NotTriggerScaleUp", "FailedScaleUp"]);
     promised.is_some_and(|promised| refused.is_none_or(|refused| promised.last >= refused.last))
 }
 

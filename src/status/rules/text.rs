@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 
-use crate::status::observed::kube_events::Note;
+use crate::status::observed::kube_events::KubeEvent;
 
 /// `exit code 137 (killed, SIGKILL)`.
 pub(crate) fn ended(terminated: &ContainerStateTerminated) -> String {
@@ -55,7 +55,7 @@ pub(crate) fn count(number: impl Into<i64>, noun: &str) -> String {
 }
 
 /// `FailedMount, 4 times since 07:06:43Z`.
-pub(crate) fn times(note: &Note) -> String {
+pub(crate) fn times(note: &KubeEvent) -> String {
     let first = clock(note.first);
     match note.count {
         0 | 1 => format!("{} at {first}", note.reason),
