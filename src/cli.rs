@@ -181,7 +181,7 @@ pub fn no_runtime(error: std::io::Error) -> ExitCode {
     ExitCode::from(error.kind().exit_code())
 }
 
-/// The form in which an error of this command is printed.
+/// The form in which an error of this command is printed: that of its result.
 fn output_of(command: &Command) -> Output {
     let format = match command {
         Command::Up(arguments) => arguments.apply.rollout.output,
@@ -192,14 +192,23 @@ fn output_of(command: &Command) -> Output {
         Command::Image(ImageCommand::Load(arguments)) => arguments.images.output,
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
         Command::Open(arguments) => arguments.output,
+        Command::Rbac(arguments) => arguments.output,
         Command::History(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
         Command::Diff(arguments) => Some(arguments.output),
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
+        Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
         Command::Version(arguments) => Some(arguments.output),
-        _ => None,
+        // A command that gets a flag -o gets a line above.
+        Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
+        | Command::Logs(_)
+        | Command::Render(_)
+        | Command::Dev(_)
+        | Command::Config(ConfigCommand::Init(_) | ConfigCommand::Schema(_))
+        | Command::Explain(_)
+        | Command::Completion(_) => None,
     };
     output_form(format)
 }
@@ -211,5 +220,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_of_every_command_with_the_flag_output_have_its_form() {
+        fn paths(command: &clap::Command, path: &[String], with_output: &mut Vec<Vec<String>>) {
+            for child in command.get_subcommands() {
+                let path = [path, &[child.get_name().to_owned()]].concat();
+                if child.get_arguments().any(|argument| argument.get_id() == "output") {
+                    with_output.push(path.clone());
+                }
+                paths(child, &path, with_output);
+            }
+        }
+        let mut with_output = Vec::new();
+        paths(&Cli::command(), &[], &mut with_output);
+        assert!(with_output.len() >= 17, "{with_output:?}");
+        for path in with_output {
+            let typed = ["handsctl".to_owned()].into_iter().chain(path.clone());
+            let cli = Cli::try_parse_from(typed.chain(["-o".to_owned(), "json".to_owned()])).unwrap();
+            assert_eq!(output_of(&cli.command), Output::Json, "{path:?}");
+        }
     }
 }
