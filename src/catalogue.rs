@@ -16,10 +16,23 @@ pub struct CatalogueEntry {
     pub explanation: &'static str,
     /// The config.toml key that decides it, where there is one: `deploy.image`.
     pub key: Option<&'static str>,
+    /// Whether bringing an earlier revision back helps, where a rollout fails with it.
+    pub rollback: RollbackHelp,
+}
+
+/// Whether a rollout that failed succeeds with an earlier revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollbackHelp {
+    /// It may: the cause can be in what was changed.
+    Yes,
+    /// It cannot: the cause is in the way of every revision.
+    No,
+    /// It cannot where the earlier revision has the same volume claims: a claim that is there does not change.
+    UnlessSameClaims,
 }
 
 macro_rules! catalogue {
-    ($($variant:ident $code:literal $title:literal $(key $key:literal)? $explanation:literal)*) => {
+    ($($variant:ident $code:literal $title:literal $(key $key:literal)? $(rollback $help:ident)? $explanation:literal)*) => {
         /// The id of an error, a warning or a finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Id {
@@ -39,6 +52,7 @@ macro_rules! catalogue {
                         title: $title,
                         explanation: $explanation,
                         key: catalogue!(@key $($key)?),
+                        rollback: catalogue!(@rollback $($help)?),
                     },)*
                 }
             }
@@ -46,6 +60,8 @@ macro_rules! catalogue {
     };
     (@key) => { None };
     (@key $key:literal) => { Some($key) };
+    (@rollback) => { RollbackHelp::Yes };
+    (@rollback $help:ident) => { RollbackHelp::$help };
 }
 
 catalogue! {
@@ -211,13 +227,13 @@ catalogue! {
         "--timeout bounds the whole command. The message says what used the time; what was applied stays and goes on."
     NotReady "HC4003" "a container runs and does not become ready"
         "The readiness or startup probe fails for longer than its own numbers allow. The evidence shows the probe's last answer and the container's last lines."
-    OldPodHeld "HC4004" "an old pod does not go away"
+    OldPodHeld "HC4004" "an old pod does not go away" rollback No
         "strategy Recreate waits until the old pods are gone. One of them is held by a finalizer or sits on a node that does not answer."
     PodFailed "HC4005" "a pod ended"
         "A pod that should run for ever ended, or was evicted."
     JobFailed "HC4006" "a job failed"
         "The Job reached its backoff limit or its deadline."
-    Deleted "HC4007" "an object was deleted during the rollout"
+    Deleted "HC4007" "an object was deleted during the rollout" rollback No
         "Somebody deleted an object while handsctl waited for it."
 
     NothingDeployed "HC4008" "nothing is deployed"
@@ -254,13 +270,13 @@ catalogue! {
         "The scheduler found no node with room, or with a matching selector, taint or volume."
 
     // 44: storage
-    NoStorageClass "HC4401" "the claim has no storage class" key "deploy.storage_class"
+    NoStorageClass "HC4401" "the claim has no storage class" key "deploy.storage_class" rollback UnlessSameClaims
         "The claim names no StorageClass and the cluster has no default one."
-    StorageClassMissing "HC4402" "the storage class does not exist" key "deploy.storage_class"
+    StorageClassMissing "HC4402" "the storage class does not exist" key "deploy.storage_class" rollback UnlessSameClaims
         "The claim names a StorageClass that the cluster does not have."
-    ProvisioningFailed "HC4403" "the volume cannot be provisioned" key "deploy.storage_class"
+    ProvisioningFailed "HC4403" "the volume cannot be provisioned" key "deploy.storage_class" rollback UnlessSameClaims
         "The provisioner reports an error; the event says which."
-    ClaimLost "HC4404" "the claim lost its volume"
+    ClaimLost "HC4404" "the claim lost its volume" rollback UnlessSameClaims
         "The PersistentVolume that the claim was bound to is gone."
 
     // 45: quota, policy, admission
@@ -274,7 +290,7 @@ catalogue! {
     // 46: probe and network
     ProbeFailed "HC4601" "the application does not answer"
         "The pod is ready but /alive did not answer through the API server."
-    UrlSilent "HC4602" "the application's URL does not answer" key "deploy.host"
+    UrlSilent "HC4602" "the application's URL does not answer" key "deploy.host" rollback No
         "The application answers inside the cluster, and its URL does not lead to it from this computer: the ingress controller, DNS, a VPN or a load balancer is missing. `handsctl open` leads to it without them."
     NameNotResolved "HC4603" "the host's name does not lead to this computer" key "deploy.host"
         "The local cluster answers under the name of [deploy].host, and a browser has to find it there: a line in /etc/hosts, or a host that ends in .localhost."

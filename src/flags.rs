@@ -42,7 +42,7 @@ pub struct Global {
     /// Say more: every object, requests, bytes and the slowest call
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Answer every question with yes
+    /// Confirm that data may be deleted. Which cluster is meant is never confirmed by it: --context says that
     #[arg(short, long, global = true)]
     pub yes: bool,
 }

@@ -258,6 +258,14 @@ fn an_error_with_json_output_is_one_json_line_on_stderr() {
         assert_eq!(json[0]["diagnostics"].as_array().unwrap().len(), 4, "{command:?}");
         assert!(run.stdout.is_empty() || run.json()["exit"] == 3, "{command:?}: {}", run.stdout);
     }
+    let home = with_config("");
+    for command in
+        [&["config", "explain", "no.such.key", "-o", "json"][..], &["rbac", "nobody", "-o", "json"]]
+    {
+        let run = hermetic(home.path(), command).exits(2);
+        let error: Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!(error["id"], "HC9001", "{command:?}");
+    }
 }
 
 #[test]
@@ -456,7 +464,10 @@ fn a_changing_command_that_falls_through_to_the_current_context_exits_3() {
     let home = with_config("[deploy]\nreplicas = 1\n");
     let listener = watched_kubeconfig(home.path());
     for command in [&["deploy"][..], &["teardown"]] {
-        hermetic(home.path(), command).exits(3).says("HC0152").says("--context watched");
+        for flags in [&[][..], &["-y"]] {
+            let typed = [command, flags].concat();
+            hermetic(home.path(), &typed).exits(3).says("HC0152").says("--context watched");
+        }
     }
     // Not a local cluster, and neither a file nor both names.
     std::fs::remove_file(home.path().join("config.toml")).unwrap();
@@ -465,6 +476,25 @@ fn a_changing_command_that_falls_through_to_the_current_context_exits_3() {
     hermetic(home.path(), &["teardown", "--context", "watched"]).exits(3).says("HC0153");
     hermetic(home.path(), &["teardown", "--context", "watched", "-n", "x"]).exits(3).says("HC0153");
     assert!(listener.accept().is_err(), "nothing was to be sent");
+}
+
+#[test]
+fn a_state_file_of_another_version_is_an_error_and_no_reason_to_use_the_current_context() {
+    let home = with_config("[cluster]\nname = \"newer\"\n");
+    let listener = watched_kubeconfig(home.path());
+    let folder = home.path().join(".local/state/handsctl/clusters/newer");
+    std::fs::create_dir_all(&folder).unwrap();
+    for state in ["{\"schema\": 99, \"provider\": \"kwok\"}", "no json"] {
+        std::fs::write(folder.join("handsctl.json"), state).unwrap();
+        for command in [&["deploy", "-y"][..], &["status"]] {
+            let run = hermetic(home.path(), command);
+            assert_ne!(run.code, Some(0), "{}", run.stderr);
+            run.says("handsctl.json was not written by this version").never_says("HC0152");
+        }
+    }
+    assert!(listener.accept().is_err(), "nothing was to be sent");
+    // Whoever names the cluster does not need the file.
+    hermetic(home.path(), &["status", "--context", "watched"]).never_says("handsctl.json");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `[deploy].extra_manifests`: objects of the user's own as members of the set.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::bed::{Bed, Definition, Namespace};
+use crate::bed::{Bed, Definition, Namespace, run_of};
+use crate::fault::Proxy;
 
 fn write(namespace: &Namespace, file: &str, text: &str) {
     let path = namespace.folder.path().join(file);
@@ -58,6 +61,29 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
     assert!(namespace.has(&gadget));
     namespace.handsctl(&["teardown"]).exits(0);
     assert!(!namespace.has(&gadget) && !namespace.has(disruption));
+}
+
+#[test]
+fn a_kind_that_another_run_added_meanwhile_is_pruned_too() {
+    if Bed::is_off("a_kind_that_another_run_added_meanwhile_is_pruned_too") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("extra-meanwhile");
+    let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: { name: own }\ntemplate:\n  spec:\n    containers: [{ name: a, image: b }]\n";
+    write(&namespace, "extra.yaml", template);
+    namespace.handsctl(&["deploy"]).exits(0);
+    let proxy = Proxy::before(namespace.bed);
+    let held = proxy.on(|request| request.method == "POST" && request.path.contains("/leases")).hold();
+    let set = ["deploy", "--set", "deploy.host=\"other.example\""];
+    let first = proxy.command(&namespace, &set).spawn();
+    held.reached(Duration::from_secs(60));
+    // The first run has read the set, and has no lock yet.
+    namespace.handsctl(&["deploy", "--set", "deploy.extra_manifests=[\"extra.yaml\"]"]).exits(0);
+    assert!(namespace.has("podtemplate/own"));
+    held.release();
+    let output = first.wait_with_output().unwrap();
+    run_of(&output, Duration::ZERO).exits(0).says("podtemplate/own pruned");
+    assert!(!namespace.has("podtemplate/own"));
 }
 
 #[test]

@@ -435,3 +435,45 @@ fn the_data_of_a_secret_is_hidden_in_the_table() {
         planted::assert_hidden(secret, "the conflict", &run.stderr);
     }
 }
+
+/// A set that is deployed and good, whose parent has an annotation that somebody else changed.
+fn with_changed_parent(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.kubectl(&["annotate", "configmap", "handsctl-oh", "--overwrite", &format!("{KINDS}=theirs")]);
+    namespace
+}
+
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+
+#[test]
+fn a_conflict_on_the_parent_names_field_and_manager_and_is_forced() {
+    if Bed::is_off("a_conflict_on_the_parent_names_field_and_manager_and_is_forced") {
+        return;
+    }
+    let namespace = with_changed_parent("parent");
+    let run =
+        namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]: configmap/handsctl-oh in namespace ");
+    let run = run
+        .says("hint: take them over: handsctl deploy --force-conflicts")
+        .never_says("run the command again");
+    let cells = row(&run.stderr, &format!(".metadata.annotations.{KINDS}"));
+    assert_eq!(cells[1], "kubectl-annotate", "{cells:?}");
+    let kinds =
+        || namespace.kubectl(&["get", "configmap", "handsctl-oh", "-o", "jsonpath={.metadata.annotations}"]);
+    assert!(kinds().contains("theirs"));
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("9 unchanged");
+    assert!(!kinds().contains("theirs") && kinds().contains("Deployment.apps"), "{}", kinds());
+    namespace.handsctl(&["deploy"]).exits(0).says("0 to send");
+}
+
+#[test]
+fn a_run_that_fails_before_it_sends_anything_leaves_the_good_revision_good() {
+    if Bed::is_off("a_run_that_fails_before_it_sends_anything_leaves_the_good_revision_good") {
+        return;
+    }
+    let namespace = with_changed_parent("innocent");
+    namespace.handsctl(&["deploy"]).exits(7);
+    let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();
+    assert_eq!((history.as_array().unwrap().len(), &history[0]["result"]), (1, &json!("good")), "{history}");
+}

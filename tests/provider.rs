@@ -143,7 +143,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let config = "# mine\napiVersion: v1\nkind: Config\nclusters:\n  - name: prod\n    cluster: {server: 'https://prod'}\ncontexts: []\nusers: []\ncurrent-context: \"\"\n";
     std::fs::write(bed.kubeconfig(), config).unwrap();
     assert_eq!(look(&bed.environment, name).0, Condition::Absent);
-    assert_eq!(made_context(&bed.environment, name), None);
+    assert_eq!(made_context(&bed.environment, name).unwrap(), None);
 
     let begin = Instant::now();
     let made = bed.up(&wanted(name)).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
         (made.outcome, made.context.as_str(), made.simulated),
         (StartOutcome::Created, "kwok-life", true)
     );
-    assert_eq!(made_context(&bed.environment, name).as_deref(), Some("kwok-life"));
+    assert_eq!(made_context(&bed.environment, name).unwrap().as_deref(), Some("kwok-life"));
     answers(&made).await;
     let merged = std::fs::read_to_string(bed.kubeconfig()).unwrap();
     assert!(merged.starts_with("# mine\n") && merged.contains("current-context: kwok-life"), "{merged}");

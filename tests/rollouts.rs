@@ -213,6 +213,25 @@ fn a_storage_class_that_does_not_exist_is_said_at_once() {
 }
 
 #[test]
+fn an_unbound_claim_that_the_earlier_revision_has_too_is_no_reason_to_roll_back() {
+    if Bed::is_off("an_unbound_claim_that_the_earlier_revision_has_too_is_no_reason_to_roll_back") {
+        return;
+    }
+    let namespace = Bed::shared().namespace("unbound");
+    namespace.handsctl(&["deploy"]).exits(0);
+    // A claim is made anew only where somebody deleted it.
+    namespace.bed.kubectl(&["delete", "deployment,pvc", "--all", "-n", &namespace.name]);
+    namespace.config("[deploy]\nstorage_class = \"gold\"\n[llm]\nmodel = \"openai/other\"\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(9)
+        .says("error[HC4402]: the storage class does not exist")
+        .says("what was applied stays")
+        .never_says("rolled back")
+        .never_says("could not be brought back");
+}
+
+#[test]
 fn a_claim_that_does_not_exist_is_said_after_the_grace_of_the_scheduler() {
     if Bed::is_off("a_claim_that_does_not_exist_is_said_after_the_grace_of_the_scheduler") {
         return;

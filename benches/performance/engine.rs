@@ -1,6 +1,6 @@
 //! handsctl's engine on a set that config.toml cannot describe: the library's calls in the order of the commands, in a
-//! process of its own. What `src/commands/{preflight,deploy,course,diff,teardown}.rs` do is repeated here without settings; where
-//! they change, this has to change.
+//! process of its own. What `src/deploy/{recipe,prepare,execute}.rs` and `src/commands/{diff,teardown}.rs` do is
+//! repeated here without settings; where they change, this has to change.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,11 +10,9 @@ use clap::ValueEnum;
 use handsctl::catalogue::Id;
 use handsctl::cluster::access::{access_review, rules};
 use handsctl::cluster::apply::applied::{Applied, ApplyMode};
-use handsctl::cluster::apply::inventory::{self, InventoryScope};
 use handsctl::cluster::apply::lock::{self, LockRequest};
 use handsctl::cluster::apply::revisions::{self, RevisionRef};
-use handsctl::cluster::apply::waves::{self, Change};
-use handsctl::cluster::apply::{namespaces, prune};
+use handsctl::cluster::apply::{inventory, namespaces, prune, waves};
 use handsctl::cluster::client::api::Api;
 use handsctl::cluster::client::connect::{self, ContextArgs};
 use handsctl::cluster::client::version::{self, ServerVersion};
@@ -26,12 +24,13 @@ use handsctl::cluster::watch::observed_set::{self, ObservedSet};
 use handsctl::error::{Error, Kind, Result};
 use handsctl::event::{Event, Events, Finished, Phase};
 use handsctl::object::ObjectId;
-use handsctl::plan::inventory::apply_set::ApplySet;
+use handsctl::plan::Plan;
+use handsctl::plan::changes::{Change, ChangePolicy, Changes, Live, RevisionChange};
+use handsctl::plan::desired::Desired;
+use handsctl::plan::inventory::apply_set::{ApplySet, InventoryScope};
 use handsctl::plan::inventory::lease::{Holder, LeaseDuration};
-use handsctl::plan::inventory::prune::{PruneCandidate, prune_candidates};
-use handsctl::plan::inventory::revision::{Current, Revision, RevisionResult, Snapshot};
+use handsctl::plan::inventory::revision::{RevisionResult, Snapshot};
 use handsctl::plan::ownership::policy::Ownership;
-use handsctl::plan::{Member, Plan};
 use handsctl::provider::Process;
 use handsctl::report::{ColorChoice, DiffReport, Output, Reporter, Streams};
 use handsctl::status::{self, GracePeriods};
@@ -93,114 +92,82 @@ async fn server_version(api: &Api) -> Result<ServerVersion> {
     version::get_server_version(api).await.map_err(|fault| fault.into_error("cannot reach the cluster"))
 }
 
-/// What is known before the first change.
-struct Prepared {
-    set: ApplySet,
-    plan: Plan,
-    survey: ClusterState,
-    live: ObservedSet,
-    needs: Vec<Change>,
+/// What is known before the first write, as `deploy::prepare` has it.
+struct Preparation {
+    state: ClusterState,
+    observed: ObservedSet,
+    changes: Changes,
+    policy: ChangePolicy,
 }
 
-impl Prepared {
-    async fn look(api: &Api, plan: Plan, events: &Events) -> Result<Self> {
+impl Preparation {
+    async fn new(api: &Api, plan: Plan, waits: bool, events: &Events) -> Result<Self> {
         let no_kinds = BTreeSet::new();
-        let (version, survey) =
+        let (version, state) =
             tokio::join!(server_version(api), inspect::inspect(api, &plan.set, &[], &no_kinds, events));
-        let (streaming, survey) = (version?.streams_lists(), survey?);
-        let set = plan.set.including_inventory_of(survey.parent.as_ref());
-        let live = observed_set::open(api, &set, &plan, streaming, events).await?;
-        let needs = waves::member_changes(&plan, &live.members, &Ownership::default());
-        Ok(Self { set, plan, survey, live, needs })
+        let (streaming, state) = (version?.streams_lists(), state?);
+        let desired = Desired::Configuration(plan.clone());
+        let observed = observed_set::open(api, &state.set, &desired.objects(), streaming, events).await?;
+        let policy = policy(waits);
+        let changes = compare(plan, &state, &observed, &policy);
+        Ok(Self { state, observed, changes, policy })
     }
 
-    async fn again(&mut self, api: &Api) -> Result<()> {
-        let set = self.set.clone();
-        let (survey, live) = tokio::join!(self.survey.refresh(api, &set), self.live.relist(api, &set));
-        survey?;
-        live?;
-        self.needs = waves::member_changes(&self.plan, &self.live.members, &Ownership::default());
+    async fn refresh(&mut self, api: &Api) -> Result<()> {
+        self.state.refresh(api).await?;
+        self.observed.relist(api, &self.state.set).await?;
+        let plan = self.changes.plan.clone();
+        self.changes = compare(plan, &self.state, &self.observed, &self.policy);
         Ok(())
     }
+}
 
-    fn to_send(&self) -> impl Iterator<Item = (&Member, bool)> + Clone {
-        let pairs = self.plan.members.iter().zip(&self.needs);
-        pairs
-            .filter(|(_, need)| **need != Change::Unchanged)
-            .map(|(member, need)| (member, matches!(need, Change::Create(_))))
-    }
+fn policy(waits: bool) -> ChangePolicy {
+    let ownership = Ownership::default();
+    ChangePolicy { ownership, revision_history: HISTORY, delete_data: false, waits }
+}
 
-    fn sends(&self) -> bool {
-        self.to_send().next().is_some()
-    }
+fn compare(plan: Plan, state: &ClusterState, observed: &ObservedSet, policy: &ChangePolicy) -> Changes {
+    let referenced = status::referenced_names(&observed.state, policy.revision_history);
+    Changes::between(plan, live(state, observed, &referenced), policy)
+}
 
-    fn present(&self) -> Option<&Revision> {
-        self.survey.history.deployed_revision(&self.plan, !self.sends())
-    }
-
-    fn current(&self) -> Current {
-        let next = || self.survey.history.next_number();
-        let number = self.present().map_or_else(next, |revision| revision.number);
-        Current { number, outcome: RevisionResult::Good }
-    }
-
-    fn in_use(&self) -> BTreeSet<String> {
-        let mut names = self.survey.history.referenced_names(self.current(), HISTORY);
-        names.extend(status::referenced_names(&self.live.state, HISTORY));
-        names
-    }
-
-    fn candidates(&self) -> Vec<PruneCandidate> {
-        prune_candidates(&self.plan, &self.live.members, &self.in_use(), false)
-    }
-
-    fn surplus(&self) -> Vec<&Revision> {
-        self.survey.history.to_prune(self.current(), HISTORY)
-    }
-
-    fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
-        self.plan.members.iter().map(|member| &member.id)
-    }
-
-    fn has_work(&self, waits: bool) -> bool {
-        let unsettled = |revision: &Revision| revision.result != RevisionResult::Good;
-        let candidates = self.candidates();
-        self.sends()
-            || self.present().is_none_or(|revision| waits && unsettled(revision))
-            || candidates.iter().any(|leftover| leftover.decision.deletes())
-            || !self.surplus().is_empty()
-            || !self.parent_is_exact(&candidates)
-    }
-
-    fn parent_is_exact(&self, candidates: &[PruneCandidate]) -> bool {
-        let Some(parent) = &self.survey.parent else { return false };
-        let members: Vec<&ObjectId> =
-            self.member_ids().chain(candidates.iter().map(|leftover| &leftover.id)).collect();
-        let wanted =
-            inventory::parent_manifest(&self.plan.set, InventoryScope::Exact(&members), Some(parent));
-        inventory::matches(parent, &wanted)
+fn live<'a>(
+    state: &'a ClusterState,
+    observed: &'a ObservedSet,
+    referenced: &'a BTreeSet<String>,
+) -> Live<'a> {
+    Live {
+        members: &observed.members,
+        parent: state.parent.as_ref(),
+        history: &state.history,
+        key_is_stored: state.key.stored,
+        referenced,
     }
 }
 
 /// `deploy`, with or without `--no-wait`.
 async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, events: &Events) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::First);
-    let mut prepared = Prepared::look(api, plan, events).await?;
-    if prepared.has_work(true) {
-        access_review::check(api, &rules::for_apply(&prepared.plan, prepared.to_send())).await?;
+    let mut prepared = Preparation::new(api, plan, waits, events).await?;
+    if !prepared.changes.is_empty() {
+        let creates = |change: &Change| matches!(change, Change::Create(_));
+        let to_send = prepared.changes.to_send().map(|(member, change)| (member, creates(change)));
+        access_review::check(api, &rules::for_apply(&prepared.changes.plan, to_send)).await?;
     }
-    let begun = api.traffic().last_date();
-    let objects = prepared.member_ids().cloned().collect();
+    let objects = prepared.changes.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;
-    let mut course = Course { api, events, begun, waits, writes: prepared.has_work(waits) };
-    if !course.writes {
-        return course.run(&mut prepared).await;
+    if prepared.changes.is_empty() {
+        let begun = api.traffic().last_date();
+        let applied = apply(api, &prepared, events).await?;
+        return if waits { follow(api, &mut prepared, &applied, begun, events).await } else { Ok(()) };
     }
-    namespaces::create_missing(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
-    let set = prepared.set.clone();
+    let missing = prepared.state.missing_namespaces();
+    namespaces::create_missing(api, &prepared.changes.plan, &missing, events).await?;
+    let set = prepared.state.set.clone();
     let work = async {
-        prepared.again(api).await?;
-        course.run(&mut prepared).await
+        prepared.refresh(api).await?;
+        execute(api, &mut prepared, events).await
     };
     under_lock(api, &set, events, work).await
 }
@@ -224,91 +191,83 @@ async fn under_lock<T>(
     outcome
 }
 
-/// A run through the set: apply, follow, prune.
-struct Course<'a> {
-    api: &'a Api,
-    events: &'a Events,
-    begun: Timestamp,
-    waits: bool,
-    writes: bool,
+/// Records, applies, follows, prunes: as `deploy::execute`.
+async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<()> {
+    let begun = api.traffic().last_date();
+    let mut revision = record(api, prepared, events).await?;
+    if prepared.changes.sends() {
+        revisions::set_result(api, &mut revision, RevisionResult::Applying).await?;
+    }
+    let applied = apply(api, prepared, events).await?;
+    if !prepared.policy.waits {
+        return clean_up(api, prepared, prepared.changes.revision.result(), events).await;
+    }
+    follow(api, prepared, &applied, begun, events).await?;
+    let referenced = status::referenced_names(&prepared.observed.state, HISTORY);
+    let live = live(&prepared.state, &prepared.observed, &referenced);
+    prepared.changes.update_cleanup(live, &prepared.policy);
+    clean_up(api, prepared, RevisionResult::Good, events).await?;
+    revisions::set_result(api, &mut revision, RevisionResult::Good).await
 }
 
-impl Course<'_> {
-    async fn run(&mut self, prepared: &mut Prepared) -> Result<()> {
-        let mut revision = prepared.present().map(|present| RevisionRef::existing(&prepared.set, present));
-        if self.writes {
-            self.lay_ground(prepared, &mut revision).await?;
+async fn record(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<RevisionRef> {
+    let Preparation { state, changes, .. } = prepared;
+    let set = &changes.plan.set;
+    let members: Vec<&ObjectId> = changes.member_ids().collect();
+    let superset = InventoryScope::Superset(&members);
+    let parent = inventory::apply_parent(api, set, superset, state.parent.take(), false, events).await?;
+    state.parent = Some(parent);
+    match changes.revision {
+        RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
+        RevisionChange::New(_) => {
+            let snapshot = Snapshot::from_plan(&changes.plan);
+            revisions::record(api, set, &state.history, &snapshot, "bench", events).await
         }
-        let Prepared { plan, live, needs, .. } = &*prepared;
-        let ownership = Ownership::default();
-        let applied =
-            waves::apply(self.api, plan, needs, &live.members, &ownership, ApplyMode::Apply, self.events)
-                .await?;
-        if self.waits {
-            self.follow(prepared, &applied).await?;
-        }
-        if self.writes {
-            self.prune(prepared).await?;
-        }
-        if let Some(revision) = revision.as_mut().filter(|_| self.waits) {
-            revisions::set_result(self.api, revision, RevisionResult::Good).await?;
-        }
-        Ok(())
     }
+}
 
-    async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<RevisionRef>) -> Result<()> {
-        let (api, events, set) = (self.api, self.events, &prepared.plan.set);
-        let members: Vec<&ObjectId> = prepared.member_ids().collect();
-        let parent = prepared.survey.parent.clone();
-        let parent =
-            inventory::apply_parent(api, set, InventoryScope::Superset(&members), parent, events).await?;
-        *revision = Some(self.record(prepared, revision.take()).await?);
-        prepared.survey.parent = Some(parent);
-        Ok(())
-    }
+async fn apply(api: &Api, prepared: &Preparation, events: &Events) -> Result<Vec<Applied>> {
+    let (live, ownership) = (&prepared.observed.members, &prepared.policy.ownership);
+    waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events).await
+}
 
-    async fn record(&self, prepared: &Prepared, present: Option<RevisionRef>) -> Result<RevisionRef> {
-        let (api, set) = (self.api, &prepared.plan.set);
-        let Some(mut present) = present else {
-            let content = Snapshot::from_plan(&prepared.plan, String::new());
-            return revisions::record(api, set, &prepared.survey.history, &content, "bench", self.events)
-                .await;
-        };
-        if prepared.sends() {
-            revisions::set_result(api, &mut present, RevisionResult::Applying).await?;
-        }
-        Ok(present)
-    }
-
-    async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<()> {
-        let mut rollout = RolloutWatch {
-            state: std::mem::take(&mut prepared.live.state),
-            expected: observed_set::expected(applied),
-            grace: GracePeriods::starting_at(self.begun),
-            deadline: Instant::now() + TIMEOUT,
-        };
-        let ending = follow::follow(self.api, &mut prepared.live.watches, &mut rollout, self.events).await?;
-        prepared.live.state = rollout.state;
-        match ending {
-            RolloutResult::Ready(_) => Ok(()),
-            RolloutResult::Failed(findings) => {
-                let message = format!("the bench's rollout failed: {findings:?}");
-                Err(Error::new(Id::Internal, Kind::Internal, message))
-            }
+async fn follow(
+    api: &Api,
+    prepared: &mut Preparation,
+    applied: &[Applied],
+    begun: Timestamp,
+    events: &Events,
+) -> Result<()> {
+    let rollout = RolloutWatch {
+        expected: observed_set::expected(applied),
+        grace: GracePeriods::starting_at(begun),
+        deadline: Instant::now() + TIMEOUT,
+    };
+    match follow::follow(api, &mut prepared.observed, &rollout, events).await? {
+        RolloutResult::Ready(_) => Ok(()),
+        RolloutResult::Failed(findings) => {
+            let message = format!("the bench's rollout failed: {findings:?}");
+            Err(Error::new(Id::Internal, Kind::Internal, message))
         }
     }
+}
 
-    async fn prune(&self, prepared: &Prepared) -> Result<()> {
-        let (api, events, set) = (self.api, self.events, &prepared.plan.set);
-        let (candidates, in_use) = (prepared.candidates(), prepared.in_use());
-        let left = prune::prune(api, &prepared.set, &candidates, &in_use, events).await?;
-        let members: Vec<&ObjectId> = prepared.member_ids().chain(&left).collect();
-        if let Some(parent) = &prepared.survey.parent {
-            inventory::apply_parent(api, set, InventoryScope::Exact(&members), Some(parent.clone()), events)
-                .await?;
-        }
-        revisions::delete(api, set, &prepared.surplus()).await
+async fn clean_up(
+    api: &Api,
+    prepared: &mut Preparation,
+    result: RevisionResult,
+    events: &Events,
+) -> Result<()> {
+    let Preparation { state, changes, .. } = prepared;
+    let cleanup = changes.cleanup(result);
+    let left = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+    let members: Vec<&ObjectId> = changes.member_ids().chain(&left).collect();
+    let set = &changes.plan.set;
+    if let Some(parent) = state.parent.take() {
+        let exact = InventoryScope::Exact(&members);
+        inventory::apply_parent(api, set, exact, Some(parent), false, events).await?;
     }
+    revisions::delete(api, set, &cleanup.revisions).await
 }
 
 /// `diff`.
@@ -320,30 +279,28 @@ async fn diff(
 ) -> Result<()> {
     let plan = set::plan(objects, namespace, Edition::Changed);
     server_version(api).await?;
-    let survey = inspect::inspect(api, &plan.set, &[], &BTreeSet::new(), events).await?;
-    let look = diff::list_set(api, &plan.set.including_inventory_of(survey.parent.as_ref())).await?;
-    let history = &survey.history;
-    let ownership = Ownership::default();
-    let nothing_to_send =
-        waves::member_changes(&plan, &look.live, &ownership).iter().all(|need| *need == Change::Unchanged);
-    let present = history.deployed_revision(&plan, nothing_to_send).map(|revision| revision.number);
-    let number = present.unwrap_or_else(|| history.next_number());
-    let mut in_use = history.referenced_names(Current { number, outcome: RevisionResult::Good }, HISTORY);
-    in_use.extend(look.in_use(HISTORY));
-    let known = DiffInput {
-        plan: &plan,
-        look: &look,
-        missing_namespaces: &survey.missing_namespaces(),
-        key_is_stored: survey.key.1,
-        in_use: &in_use,
-        delete_data: false,
-        ownership: &ownership,
+    let state = inspect::inspect(api, &plan.set, &[], &BTreeSet::new(), events).await?;
+    let listed = diff::list_set(api, &state.set).await?;
+    let policy = policy(true);
+    let live = Live {
+        members: &listed.live,
+        parent: state.parent.as_ref(),
+        history: &state.history,
+        key_is_stored: state.key.stored,
+        referenced: &listed.in_use(HISTORY),
     };
-    let compared = diff::compare(api, known, events).await?;
-    let name = &plan.set.name;
+    let changes = Changes::between(plan, live, &policy);
+    let input = DiffInput {
+        changes: &changes,
+        listed: &listed,
+        missing_namespaces: &state.missing_namespaces(),
+        ownership: &policy.ownership,
+    };
+    let compared = diff::compare(api, input, events).await?;
+    let name = &changes.plan.set.name;
     let now = api.traffic().server_time();
-    let _nobody_reads = streams
-        .diff(&DiffReport { context: CONTEXT, namespace, name, compared: &compared, now }, Output::Human)?;
+    let report = DiffReport { context: CONTEXT, namespace, name, compared: &compared, now };
+    let _nobody_reads = streams.diff(&report, Output::Human)?;
     let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
     let expected = set::changed(objects);
     if differing == expected {

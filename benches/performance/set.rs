@@ -1,6 +1,5 @@
 //! Sets of a given size: three Deployments, the rest configuration of about one kilobyte.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +33,7 @@ pub(crate) fn plan(objects: usize, namespace: &str, edition: Edition) -> Plan {
         .map(|number| member(CONFIG_MAP, config_map(number, edition), namespace))
         .chain((0..DEPLOYMENTS).map(|number| member(DEPLOYMENT, deployment(number), namespace)))
         .collect();
-    Plan { set: apply_set(namespace), members, namespaces: BTreeMap::new(), secret_sources: BTreeMap::new() }
+    Plan { set: apply_set(namespace), members, ..Plan::default() }
 }
 
 /// How many objects differ in [`Edition::Changed`].

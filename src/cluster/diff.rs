@@ -8,19 +8,20 @@ use jiff::Timestamp;
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::apply::waves::{self, Change};
+use super::apply::field_conflict;
 use super::client::api::{Api, ApiError, ApplyOptions};
 use super::client::status_error;
-use super::watch::observe;
+use super::watch::observe::{self, UNWATCHED};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, labels};
+use crate::plan::changes::{Change, Changes};
 use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::members::{self, Members};
-use crate::plan::inventory::prune;
+use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
@@ -113,7 +114,7 @@ impl ListedSet {
         match list {
             Ok(objects) if is_follower => {
                 if let Some(world) = &mut self.followers {
-                    observe::show_list(world, scope.kind, &objects, now)?;
+                    observe::show_list(world, UNWATCHED, scope.kind, &objects, now)?;
                 }
             }
             Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
@@ -172,61 +173,54 @@ impl ForbiddenList {
 /// What is known before the dry runs.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffInput<'a> {
-    /// What a deploy wants to be true.
-    pub plan: &'a Plan,
+    /// What a deploy would do.
+    pub changes: &'a Changes,
     /// The set as it is.
-    pub look: &'a ListedSet,
-    /// Namespaces that a deploy would make.
+    pub listed: &'a ListedSet,
+    /// Namespaces that a deploy would create.
     pub missing_namespaces: &'a [String],
-    /// Whether the key of the Secrets' names is stored.
-    pub key_is_stored: bool,
-    /// Names of configuration that stays although it is not planned.
-    pub in_use: &'a BTreeSet<String>,
-    /// Whether data that is not planned goes, too.
-    pub delete_data: bool,
     /// What is done about fields of others.
     pub ownership: &'a Ownership,
 }
 
-/// Compares every member with what is there, in the order of sending, then what is left over.
+/// Compares every member with what is there, in the order of sending, then the members that are no longer planned.
 ///
 /// # Errors
 /// Where there is no answer. A refusal of one object stands beside it.
-pub async fn compare(api: &Api, known: DiffInput<'_>, events: &Events) -> Result<Vec<Compared>> {
-    let DiffInput { plan, look, .. } = known;
-    let made = known.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
+pub async fn compare(api: &Api, input: DiffInput<'_>, events: &Events) -> Result<Vec<Compared>> {
+    let DiffInput { changes, listed, .. } = input;
+    let created = input.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
     let untried =
-        |id| Difference::new(id, DiffOutcome::Created).unverified("it is made first, without a trial");
-    let mut all: Vec<Compared> = made.map(untried).map(Compared::from).collect();
-    let needs = waves::member_changes(plan, &look.live, known.ownership);
-    let run = DiffRun { api, known, mask: look.mask(plan), events };
-    let members: Vec<Compared> = stream::iter(plan.members.iter().zip(&needs))
-        .map(|(member, need)| run.member(member, need))
+        |id| Difference::new(id, DiffOutcome::Created).unverified("it is created first, without a dry run");
+    let mut all: Vec<Compared> = created.map(untried).map(Compared::from).collect();
+    let run = DiffRun { api, input, mask: listed.mask(&changes.plan), events };
+    let members: Vec<Compared> = stream::iter(changes.plan.members.iter().zip(&changes.members))
+        .map(|(member, change)| run.member(member, change))
         .buffered(IN_FLIGHT)
         .try_collect()
         .await?;
     all.extend(members);
-    let leftovers = prune::prune_candidates(plan, &look.live, known.in_use, known.delete_data);
-    all.extend(leftovers.iter().filter_map(compare::leftover).map(Compared::from));
+    let candidates = &changes.cleanup(RevisionResult::Good).candidates;
+    all.extend(candidates.iter().filter_map(compare::unplanned).map(Compared::from));
     Ok(all)
 }
 
 struct DiffRun<'a> {
     api: &'a Api,
-    known: DiffInput<'a>,
+    input: DiffInput<'a>,
     mask: Mask,
     events: &'a Events,
 }
 
 impl DiffRun<'_> {
-    async fn member(&self, member: &Member, need: &Change) -> Result<Compared> {
-        let look = self.known.look;
-        if let Some(unreadable) = look.unreadable.iter().find(|it| it.holds(&member.id)) {
+    async fn member(&self, member: &Member, change: &Change) -> Result<Compared> {
+        let listed = self.input.listed;
+        if let Some(unreadable) = listed.unreadable.iter().find(|it| it.holds(&member.id)) {
             let action = format!("cannot list {} in namespace {}", member.kind.plural, unreadable.namespace);
             let error = self.refusal(&action, unreadable.status.clone());
             return Ok(Compared::unknown(member.id.clone(), error));
         }
-        match (need, look.live.get(&member.id)) {
+        match (change, listed.live.get(&member.id)) {
             (Change::Unchanged, _) => Ok(Difference::new(member.id.clone(), DiffOutcome::Unchanged).into()),
             (Change::Create(manifest) | Change::Update(manifest), Some(live)) => {
                 self.change(member, manifest, live).await
@@ -239,13 +233,13 @@ impl DiffRun<'_> {
 
     async fn create(&self, member: &Member, manifest: &Value) -> Result<Compared> {
         let id = &member.id;
-        let predecessor = compare::predecessor(id, &self.known.look.live);
+        let predecessor = compare::predecessor(id, &self.input.listed.live);
         let created = |answer: Option<&Value>| {
             let created = compare::created(id, manifest, answer, predecessor, &self.mask);
-            let named = member.kind != SECRET || self.known.key_is_stored;
+            let named = member.kind != SECRET || !self.input.changes.stores_key;
             if named { created } else { created.with_effect(Effect::NameNotFinal) }
         };
-        let missing = id.namespace.as_ref().filter(|name| self.known.missing_namespaces.contains(*name));
+        let missing = id.namespace.as_ref().filter(|name| self.input.missing_namespaces.contains(*name));
         if let Some(namespace) = missing {
             return Ok(created(None).unverified(format!("namespace {namespace} does not exist yet")).into());
         }
@@ -267,8 +261,8 @@ impl DiffRun<'_> {
     /// binding is not found.
     fn lacking(&self, member: &Member, status: &Status) -> String {
         let role = |other: &&Member| other.kind == ROLE && other.id.namespace == member.id.namespace;
-        let role = self.known.plan.members.iter().find(role).filter(|_| member.kind == ROLE_BINDING);
-        match role.filter(|role| !self.known.look.live.contains_key(&role.id)) {
+        let role = self.input.changes.plan.members.iter().find(role).filter(|_| member.kind == ROLE_BINDING);
+        match role.filter(|role| !self.input.listed.live.contains_key(&role.id)) {
             Some(role) => format!("{} does not exist yet", role.id),
             None => self.mask.text(&status.message),
         }
@@ -283,7 +277,7 @@ impl DiffRun<'_> {
             .await
             .map_err(|fault| fault.into_error(&format!("cannot read {}", member.id)))?;
         match found {
-            Some(found) if members::is_member(&found, &self.known.plan.set) => {
+            Some(found) if members::is_member(&found, &self.input.changes.plan.set) => {
                 self.change(member, manifest, &found).await
             }
             Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),
@@ -325,12 +319,9 @@ impl DiffRun<'_> {
 
     /// Whether a deploy takes over every field that others manage.
     fn takes(&self, member: &Member, manifest: &Value, live: &Value, status: &Status) -> bool {
-        let ownership = self.known.ownership;
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let causes = causes
-            .filter(|cause| status_error::is_field_conflict(cause))
-            .map(|cause| ConflictCause { field: &cause.field, message: &cause.message });
-        let conflicts = conflict::conflicts(causes, member, manifest, Some(live), ownership);
+        let ownership = self.input.ownership;
+        let conflicts =
+            conflict::conflicts(field_conflict::causes(status), member, manifest, Some(live), ownership);
         let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.default_rule());
         conflicts.iter().all(|conflict| rule(conflict) == OwnershipRule::Take)
     }
@@ -389,14 +380,12 @@ fn named(id: &ObjectId) -> String {
 
 /// The fields that other managers keep.
 fn conflicts(status: &Status) -> Vec<Effect> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let conflict = |cause: &kube::core::response::StatusCause| {
+    let conflict = |cause: ConflictCause<'_>| {
         // The server's sentence: conflict with "kubectl-scale" with subresource "scale" using apps/v1
         let manager = cause.message.split('"').nth(1).unwrap_or("another manager").to_owned();
-        Effect::Stops { manager, field: cause.field.clone() }
+        Effect::Stops { manager, field: cause.field.to_owned() }
     };
-    let mut conflicts: Vec<Effect> =
-        causes.filter(|cause| status_error::is_field_conflict(cause)).map(conflict).collect();
+    let mut conflicts: Vec<Effect> = field_conflict::causes(status).map(conflict).collect();
     // The server names them in any order.
     conflicts.sort_by_key(ToString::to_string);
     conflicts

@@ -1,6 +1,6 @@
 //! Teardown: deletes what the set consists of, waits until it is gone, and says what stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::apply::{delete_object, inventory};
 use super::client::api::{Api, ApiError};
-use super::watch::watcher::{WatchScope, WatchedChange, Watches};
+use super::watch::store::Store;
+use super::watch::wait_clock::{WaitClock, WaitState};
+use super::watch::watcher::WatchScope;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
@@ -40,16 +42,10 @@ pub struct TeardownResult {
     pub kept: Vec<(ObjectId, String)>,
 }
 
-/// The objects of the set, watched.
-struct Members {
-    watches: Watches,
-    objects: BTreeMap<ObjectId, Value>,
-    pods: BTreeMap<String, Value>,
-}
-
 /// What there is of a set.
 pub struct DeployedSet {
-    members: Members,
+    store: Store,
+    members: BTreeMap<ObjectId, Value>,
     /// What is no member: revisions, the key, and last the parent, which finds everything else again.
     own: Vec<(ObjectId, Value)>,
 }
@@ -58,13 +54,13 @@ impl DeployedSet {
     /// Whether its pods delete a conversation's volume when they stop.
     #[must_use]
     pub fn stops_cleanly(&self) -> bool {
-        self.members.objects.values().any(stop_signal::is_clean)
+        self.members.values().any(stop_signal::is_clean)
     }
 
     /// Whether there is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.objects.is_empty() && self.own.is_empty()
+        self.members.is_empty() && self.own.is_empty()
     }
 }
 
@@ -73,7 +69,9 @@ impl DeployedSet {
 /// # Errors
 /// Where a kind of the set may not be watched.
 pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<DeployedSet> {
-    let members = Members::open(api, set, streaming).await?;
+    let store = Store::open(api, scopes(set), streaming).await?;
+    let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
+    let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
     let is_own =
         |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
@@ -83,7 +81,7 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
         .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
         .collect();
     own.extend(parent.map(|parent| (set.parent(), parent)));
-    Ok(DeployedSet { members, own })
+    Ok(DeployedSet { store, members, own })
 }
 
 /// Deletes the set: traffic first, then the pods (waited for), then the rest, its parent last.
@@ -97,10 +95,10 @@ pub async fn teardown(
     options: TeardownOptions,
     events: &Events,
 ) -> Result<TeardownResult> {
-    let DeployedSet { mut members, own } = found;
+    let DeployedSet { mut store, members, own } = found;
     let mut removed = TeardownResult::default();
     let mut doomed = Vec::new();
-    for (id, object) in &members.objects {
+    for (id, object) in &members {
         match keep(object, id, options) {
             Some(why) => removed.kept.push((id.clone(), why)),
             None => doomed.push(id.clone()),
@@ -116,7 +114,8 @@ pub async fn teardown(
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     for batch in batches {
         delete_all(api, set, &members, &batch, options).await?;
-        members.wait_gone(&batch, options, events).await?;
+        let uids = batch.iter().map(|id| (id.clone(), members[id]["metadata"]["uid"].clone())).collect();
+        wait_gone(&mut store, uids, options, events).await?;
         for id in batch {
             events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
             removed.deleted.push(id);
@@ -178,155 +177,85 @@ pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: 
         labels: format!("kubernetes.io/metadata.name={name}"),
         optional: false,
     };
-    let mut watches = Watches::open(api, vec![scope], true);
-    let (lists, _) = watches.initial_lists().await?;
-    let objects = lists.into_iter().flatten().map(|object| (id.clone(), object)).collect();
-    let mut members = Members { watches, objects, pods: BTreeMap::new() };
-    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
+    let mut store = Store::open(api, vec![scope], true).await?;
+    let uid = found["metadata"]["uid"].clone();
+    let body = json!({ "preconditions": { "uid": uid } });
     match api.delete(&path, &body).await {
         Ok(_) => {}
         Err(fault) if fault.code() == Some(404) => return Ok(false),
         Err(fault) => return Err(fault.into_error(&format!("cannot delete namespace {name}"))),
     }
-    members.wait_gone(std::slice::from_ref(&id), options, events).await?;
+    wait_gone(&mut store, vec![(id.clone(), uid)], options, events).await?;
     events.object(Phase::Prune, id, Action::Deleted, None).await;
     Ok(true)
 }
 
-impl Members {
-    async fn open(api: &Api, set: &ApplySet, streaming: bool) -> Result<Self> {
-        let mut scopes = Vec::new();
-        for namespace in set.namespaces() {
-            let namespace = Some(namespace.to_owned());
-            scopes.extend(set.kinds().map(|kind| WatchScope {
-                kind,
-                namespace: namespace.clone(),
-                labels: format!("{PART_OF}={}", set.id()),
-                optional: false,
-            }));
+/// Every member, of every kind and in every namespace of the set, and the application's pods.
+fn scopes(set: &ApplySet) -> Vec<WatchScope> {
+    let scope = |kind, namespace: &str, labels: String| WatchScope {
+        kind,
+        namespace: Some(namespace.to_owned()),
+        labels,
+        optional: false,
+    };
+    let member = format!("{PART_OF}={}", set.id());
+    let mut scopes = Vec::new();
+    for namespace in set.namespaces() {
+        scopes.extend(set.kinds().map(|kind| scope(kind, namespace, member.clone())));
+    }
+    scopes.push(scope(POD, &set.namespace, format!("{}={}", labels::INSTANCE, set.name)));
+    scopes
+}
+
+/// Waits until the objects with these UIDs are gone. A Deployment is deleted in the foreground: it goes after its pods.
+/// Pods are not waited for by themselves, because those of a copy of the Deployment have the same labels.
+async fn wait_gone(
+    store: &mut Store,
+    mut batch: Vec<(ObjectId, Value)>,
+    options: TeardownOptions,
+    events: &Events,
+) -> Result<()> {
+    let mut clock = WaitClock::new(options.deadline, STUCK);
+    loop {
+        batch.retain(|(id, uid)| store.has(id, uid));
+        if batch.is_empty() {
+            return Ok(());
         }
-        scopes.push(WatchScope {
-            kind: POD,
-            namespace: Some(set.namespace.clone()),
-            labels: format!("{}={}", labels::INSTANCE, set.name),
-            optional: false,
-        });
-        let mut watches = Watches::open(api, scopes, streaming);
-        let (mut lists, _) = watches.initial_lists().await?;
-        let pods =
-            lists.pop().unwrap_or_default().into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
-        let mut objects = BTreeMap::new();
-        for (scope, list) in watches.scopes().iter().zip(lists) {
-            let Some(namespace) = &scope.namespace else { continue };
-            for object in list.into_iter().filter(|object| members::is_member(object, set)) {
-                if let Some(name) = object["metadata"]["name"].as_str() {
-                    objects.insert(scope.kind.id(namespace, name), object);
+        tokio::select! {
+            changed = store.wait_for_change() => changed?,
+            () = clock.sleep_until(None) => {}
+        }
+        match clock.state() {
+            WaitState::Waiting => {}
+            WaitState::HeartbeatDue(left) => {
+                for (id, message) in held(store, &batch) {
+                    events.send(Event::Waiting { object: Some(id), message, left: Some(left) }).await;
                 }
             }
+            WaitState::Expired => return Err(stuck(store, &batch)),
         }
-        Ok(Self { watches, objects, pods })
-    }
-
-    /// Waits until these objects are gone. A Deployment is deleted in the foreground: it goes after its pods. Pods
-    /// are not counted here, because those of a copy of the Deployment have the same labels.
-    async fn wait_gone(
-        &mut self,
-        batch: &[ObjectId],
-        options: TeardownOptions,
-        events: &Events,
-    ) -> Result<()> {
-        let mut next_word = Instant::now() + STUCK;
-        loop {
-            if !batch.iter().any(|id| self.objects.contains_key(id)) {
-                return Ok(());
-            }
-            tokio::select! {
-                seen = self.watches.next() => match seen {
-                    Some(seen) => self.show(seen)?,
-                    None => return Err(Error::internal("all watches ended")),
-                },
-                () = tokio::time::sleep_until(next_word.min(options.deadline)) => {}
-            }
-            if Instant::now() >= options.deadline {
-                return Err(self.stuck(batch));
-            }
-            if Instant::now() >= next_word {
-                next_word = Instant::now() + STUCK;
-                self.say(batch, options.deadline, events).await;
-            }
-        }
-    }
-
-    fn show(&mut self, seen: WatchedChange) -> Result<()> {
-        match seen {
-            WatchedChange::Listed(index, objects) => {
-                let kind = self.watches.scopes()[index].kind;
-                if kind == POD {
-                    self.pods = objects.into_iter().filter_map(|pod| Some((uid(&pod)?, pod))).collect();
-                } else {
-                    let there: BTreeSet<String> = objects.iter().filter_map(uid).collect();
-                    self.objects.retain(|id, object| {
-                        id.kind != kind.kind || uid(object).is_some_and(|uid| there.contains(&uid))
-                    });
-                }
-            }
-            WatchedChange::Changed(index, object) if self.watches.scopes()[index].kind == POD => {
-                self.pods.extend(uid(&object).map(|uid| (uid, object)));
-            }
-            WatchedChange::Changed(_, object) => {
-                let known = self.objects.values_mut().find(|known| uid(known) == uid(&object));
-                if let Some(known) = known {
-                    *known = object;
-                }
-            }
-            WatchedChange::Gone(_, object) => {
-                let gone = uid(&object);
-                self.objects.retain(|_, known| uid(known) != gone);
-                self.pods.retain(|pod, _| Some(pod) != gone.as_ref());
-            }
-            WatchedChange::Failed(index, fault) => {
-                let plural = self.watches.scopes()[index].kind.plural;
-                return Err(fault.into_error(&format!("cannot go on watching {plural}")));
-            }
-        }
-        Ok(())
-    }
-
-    async fn say(&self, batch: &[ObjectId], deadline: Instant, events: &Events) {
-        for (id, message) in self.held(batch) {
-            let left = Some(deadline.saturating_duration_since(Instant::now()));
-            events.send(Event::Waiting { object: Some(id), message, left }).await;
-        }
-    }
-
-    fn stuck(&self, batch: &[ObjectId]) -> Error {
-        let mut error = Error::new(
-            Id::TeardownStuck,
-            Kind::Deadline,
-            "the command's time is over and something is still there",
-        );
-        for (id, why) in self.held(batch) {
-            error = error.fact("waiting", format!("{id}  {why}"));
-        }
-        error.hint("what was deleted stays deleted; running the command again goes on from here")
-    }
-
-    /// What is still there, and what holds it.
-    fn held(&self, batch: &[ObjectId]) -> Vec<(ObjectId, String)> {
-        let members = batch.iter().filter_map(|id| Some((id.clone(), self.objects.get(id)?)));
-        let pods = self
-            .pods
-            .values()
-            .filter_map(|pod| Some((ObjectId::of_object(pod).or_else(|| pod_id(pod))?, pod)));
-        let with_pods = batch.iter().any(|id| id.kind == DEPLOYMENT.kind);
-        let pods = pods.filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
-        members.chain(pods).map(|(id, object)| (id, holder(object))).collect()
     }
 }
 
-fn pod_id(pod: &Value) -> Option<ObjectId> {
-    let metadata = &pod["metadata"];
-    Some(POD.id(metadata["namespace"].as_str()?, metadata["name"].as_str()?))
+fn stuck(store: &Store, batch: &[(ObjectId, Value)]) -> Error {
+    let mut error = Error::new(
+        Id::TeardownStuck,
+        Kind::Deadline,
+        "the command's time is over and something is still there",
+    );
+    for (id, why) in held(store, batch) {
+        error = error.fact("waiting", format!("{id}  {why}"));
+    }
+    error.hint("what was deleted stays deleted; running the command again goes on from here")
+}
+
+/// What is still there, and what holds it.
+fn held(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectId, String)> {
+    let members = batch.iter().filter_map(|(id, _)| Some((id, store.objects().get(id)?)));
+    let with_pods = batch.iter().any(|(id, _)| id.kind == DEPLOYMENT.kind);
+    let pods =
+        store.of_kind(POD).filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
+    members.chain(pods).map(|(id, object)| (id.clone(), holder(object))).collect()
 }
 
 /// Why a deleted object is still there: a finalizer and who set it, or the grace of a pod.
@@ -348,13 +277,9 @@ fn holder(object: &Value) -> String {
     }
 }
 
-fn uid(object: &Value) -> Option<String> {
-    object["metadata"]["uid"].as_str().map(str::to_owned)
-}
-
 /// Why a member is not deleted; None where it is.
 fn keep(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<String> {
-    match prune::decide(id, object, &BTreeSet::new(), options.delete_data) {
+    match prune::decide(id, object, false, options.delete_data) {
         PruneDecision::Keep(why) => Some(why),
         PruneDecision::Delete | PruneDecision::DeleteWithData | PruneDecision::InUse => None,
     }
@@ -363,12 +288,12 @@ fn keep(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<Strin
 async fn delete_all(
     api: &Api,
     set: &ApplySet,
-    members: &Members,
+    members: &BTreeMap<ObjectId, Value>,
     batch: &[ObjectId],
     options: TeardownOptions,
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
-        let object = members.objects.get(id)?;
+        let object = members.get(id)?;
         let still = |found: &Value| members::is_member(found, set) && keep(found, id, options).is_none();
         object["metadata"]["deletionTimestamp"]
             .is_null()

@@ -4,20 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cluster::apply::namespaces;
-use crate::deploy::dry_run::dry_run;
-use crate::deploy::execute::Course;
-use crate::deploy::prepare::{Look, Prepared, Wanted, preflight};
-use crate::deploy::{auto_rollback, prepull, version_change};
-use crate::error::Result;
-use crate::event::{Event, Events, Finished, Phase};
-use crate::flags::{ApplyArgs, DryRun, Global, OwnershipArgs, RolloutArgs};
+use crate::deploy::recipe::{DeployRequest, deploy};
+use crate::flags::{ApplyArgs, DryRun, Global};
+use crate::plan::changes::ChangePolicy;
+use crate::plan::desired::Goal;
 use crate::plan::ownership::policy::Ownership;
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::set_lock::{LockSlot, under_lock};
-use crate::session::step::{Deadline, step};
-use crate::session::{confirm, runner};
+use crate::session::cluster_session::Secrets;
+use crate::session::confirm;
+use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
 /// Apply config.toml to the cluster and wait until it works
@@ -49,105 +44,43 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `deploy`.
 pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
-    runner::run(
+    let rollout = &arguments.apply.rollout;
+    let invocation = Invocation {
         global,
-        "deploy",
-        arguments.apply.rollout.output,
+        command: "deploy",
+        output: rollout.output,
+        timeout: rollout.timeout.unwrap_or(TIMEOUT),
         streams,
-        deadline,
-        |events, held| async move {
-            let loaded = cluster_session::load(global)?;
-            cluster_session::report_config(&loaded, &events).await;
-            let session = Session::to_change(global, loaded, streams).await?;
-            if arguments.delete_data && arguments.dry_run.is_none() {
-                let what = format!(
-                    "volume claims of {} that are no longer configured",
-                    session.settings.deploy.name
-                );
-                confirm::deletion(global, &what, &session.connection.choice.context, streams).await?;
-            }
-            let ownership = ownership(&session.settings, arguments.apply.ownership);
-            let look = Look { wanted: Wanted::Configuration, delete_data: arguments.delete_data, ownership };
-            let recovers = !arguments.no_rollback;
-            let target = Target { command: "deploy", look, deadline, held: &held, recovers };
-            let outcome =
-                deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
-            session.report_traffic(&events).await;
-            Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-        },
-    )
-    .await
-}
-
-/// What is done about fields and objects of others: what the configuration says, and what was typed.
-pub(super) fn ownership(settings: &Settings, flags: OwnershipArgs) -> Ownership {
-    Ownership::new(&settings.deploy.ownership, flags.force_conflicts, flags.adopt)
-}
-
-/// What a command makes of the set, and until when.
-pub(super) struct Target<'a> {
-    /// `deploy`, `rollback`.
-    pub(super) command: &'static str,
-    pub(super) look: Look,
-    pub(super) deadline: Deadline,
-    pub(super) held: &'a LockSlot,
-    /// Whether a rollout that fails may be undone.
-    pub(super) recovers: bool,
-}
-
-/// The recipe, once the cluster is chosen.
-pub(super) async fn deploy(
-    session: &Session,
-    arguments: &RolloutArgs,
-    dry: Option<DryRun>,
-    target: Target<'_>,
-    events: &Events,
-) -> Result<Finished> {
-    let command =
-        if dry.is_some() { format!("{} (dry run)", target.command) } else { target.command.to_owned() };
-    events.target(command, session.target()).await;
-    let mut prepared =
-        step(events, Phase::Preflight, "preflight", preflight(session, target.look, events)).await?;
-    version_change::report(&prepared, events).await;
-    let begun = session.connection.api.traffic().last_date();
-    let objects = prepared.member_ids().cloned().collect();
-    events.send(Event::Planned { phase: Phase::Apply, objects }).await;
-    if let Some(who) = dry {
-        return dry_run(session, &prepared, who, events).await;
-    }
-    let writes = prepared.has_work(!arguments.no_wait);
-    let Target { deadline, recovers, held, .. } = target;
-    let course = Course { session, arguments, begun, deadline, events, writes, recovers };
-    if !writes {
-        return course.run(&mut prepared).await.map(|finished| noted(finished, &prepared));
-    }
-    let api = &session.connection.api;
-    let set = prepared.set.clone();
-    // The lock stands in the application's namespace.
-    namespaces::create_missing(api, &prepared.plan, &prepared.survey.missing_namespaces(), events).await?;
-    let work = async {
-        prepared.again(session).await?;
-        prepull::prepull(session, &prepared, deadline, events).await?;
-        let error = match course.run(&mut prepared).await {
-            Ok(finished) => return Ok(noted(finished, &prepared)),
-            Err(error) => error,
-        };
-        match auto_rollback::target(&session.settings, &prepared, &course, &error) {
-            Some(number) => Err(auto_rollback::bring_back(&course, &mut prepared, number, error).await),
-            None => Err(error),
-        }
     };
-    under_lock(api, &set, held, events, work).await
+    let work = async |run: &Run<'_>| {
+        let settings = run.settings();
+        if arguments.delete_data && arguments.dry_run.is_none() {
+            let what = format!("volume claims of {} that are no longer configured", settings.deploy.name);
+            confirm::deletion(global, &what, &run.session.connection.choice.context, streams).await?;
+        }
+        let policy =
+            ChangePolicy { delete_data: arguments.delete_data, ..change_policy(settings, &arguments.apply) };
+        let request = DeployRequest {
+            command: "deploy",
+            goal: Goal::Configuration,
+            policy,
+            dry_run: arguments.dry_run,
+            probe: rollout.probe,
+            auto_rollback: !arguments.no_rollback,
+        };
+        deploy(run, &request).await
+    };
+    invocation.change_cluster(Secrets::Needed, work).await
 }
 
-/// Whoever brought something back is told that the configuration still says otherwise.
-fn noted(mut finished: Finished, prepared: &Prepared) -> Finished {
-    if !prepared.note.is_empty() {
-        finished.message = format!(
-            "{}; {}; config.toml is as it was, and the next deploy applies it again",
-            prepared.note, finished.message
-        );
+/// How the set is changed: what the configuration says, and what was typed.
+pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
+    let ApplyArgs { rollout, ownership } = arguments;
+    let rules = &settings.deploy.ownership;
+    ChangePolicy {
+        ownership: Ownership::new(rules, ownership.force_conflicts, ownership.adopt),
+        revision_history: settings.deploy.revision_history as usize,
+        delete_data: false,
+        waits: !rollout.no_wait,
     }
-    finished
 }

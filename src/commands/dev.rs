@@ -9,7 +9,7 @@ use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::values::DEV_TARGET;
 use crate::provider::Environment;
 use crate::provider::mirrord::{self, MirrordTarget};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 
 /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
 ///
@@ -25,7 +25,7 @@ pub struct DevArgs {
 
 /// Runs `dev`.
 pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
     deployed(&session).await?;

@@ -1,26 +1,22 @@
 //! `diff`: what a deploy would change, object by object, and who caused it. Nothing is changed.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 
 use crate::catalogue::Id;
-use crate::cluster::apply::waves::{self, Change};
-use crate::cluster::client::discovery;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
-use crate::cluster::inspect::{self, ClusterState};
+use crate::cluster::inspect;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::{Format, Global};
+use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::Compared;
-use crate::plan::inventory::revision::{Current, RevisionResult};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::settings::Settings;
 
@@ -47,7 +43,7 @@ pub struct DiffArgs {
 
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global)?;
+    let loaded = cluster_session::load(global, Secrets::Needed)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
@@ -101,58 +97,52 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    let survey = inspect::inspect(
-        api,
-        &session.set(),
-        &secret_refs::secret_refs(settings),
-        &extra_manifests::unknown_kinds(settings),
-        events,
-    )
-    .await?;
-    let naming = SecretNaming::Keyed { key: &survey.key.0, versions: &survey.secret_versions };
-    let plan = plan::build(settings, naming, &survey.kinds)?;
-    let look = diff::list_set(
-        api,
-        &discovery::including_inventory_of(api, &plan.set, survey.parent.as_ref()).await?,
-    )
-    .await?;
-    for plural in look.overlooked(&plan) {
+    let secrets = secret_refs::secret_refs(settings);
+    let kinds = extra_manifests::unknown_kinds(settings);
+    let mut state = inspect::inspect(api, &session.set(), &secrets, &kinds, events).await?;
+    let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
+    let plan = plan::build(settings, naming, &state.kinds)?;
+    state.set.extra_kinds.extend(&plan.set.extra_kinds);
+    let listed = diff::list_set(api, &state.set).await?;
+    warn_of_unlisted(&listed, &plan, events).await;
+    let policy = change_policy(settings, arguments);
+    let live = Live {
+        members: &listed.live,
+        parent: state.parent.as_ref(),
+        history: &state.history,
+        key_is_stored: state.key.stored,
+        referenced: &listed.in_use(policy.revision_history),
+    };
+    let changes = Changes::between(plan, live, &policy);
+    let input = DiffInput {
+        changes: &changes,
+        listed: &listed,
+        missing_namespaces: &state.missing_namespaces(),
+        ownership: &policy.ownership,
+    };
+    diff::compare(api, input, events).await
+}
+
+/// As deploy with these flags.
+fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
+    let deploy = &settings.deploy;
+    ChangePolicy {
+        ownership: Ownership::new(&deploy.ownership, arguments.force_conflicts, false),
+        revision_history: deploy.revision_history as usize,
+        delete_data: arguments.delete_data,
+        waits: true,
+    }
+}
+
+async fn warn_of_unlisted(listed: &ListedSet, plan: &Plan, events: &Events) {
+    for plural in listed.overlooked(plan) {
         let message =
             format!("{plural} may not be listed: what an earlier configuration left of them is not shown");
         events.warn(Id::Forbidden, message).await;
     }
-    if !look.knows_followers() {
+    if !listed.knows_followers() {
         let message =
             "pods and replicasets may not be listed: configuration that nobody uses any more is not shown";
         events.warn(Id::Forbidden, message).await;
     }
-    let ownership = Ownership::new(&settings.deploy.ownership, arguments.force_conflicts, false);
-    let known = DiffInput {
-        plan: &plan,
-        look: &look,
-        missing_namespaces: &survey.missing_namespaces(),
-        key_is_stored: survey.key.1,
-        in_use: &in_use(settings, &survey, &plan, &look, &ownership),
-        delete_data: arguments.delete_data,
-        ownership: &ownership,
-    };
-    diff::compare(api, known, events).await
-}
-
-/// Names of configuration that stays: kept revisions, pods, and what their Deployment keeps refer to it.
-fn in_use(
-    settings: &Settings,
-    survey: &ClusterState,
-    plan: &Plan,
-    look: &ListedSet,
-    ownership: &Ownership,
-) -> BTreeSet<String> {
-    let (history, kept) = (&survey.history, settings.deploy.revision_history as usize);
-    let nothing_to_send =
-        waves::member_changes(plan, &look.live, ownership).iter().all(|need| *need == Change::Unchanged);
-    let present = history.deployed_revision(plan, nothing_to_send).map(|revision| revision.number);
-    let number = present.unwrap_or_else(|| history.next_number());
-    let mut names = history.referenced_names(Current { number, outcome: RevisionResult::Good }, kept);
-    names.extend(look.in_use(kept));
-    names
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
 use crate::plan::inventory::revision::{self, History, Revision, Snapshot};
 use crate::report::{Output, Streams, age, table};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 
 /// The revisions of the set that are kept, newest first
@@ -29,7 +29,7 @@ pub struct HistoryArgs {
 /// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`, of one revision that object
 /// with its `manifests`. Bodies of Secrets are kept nowhere in it.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     let history = read(&session).await.map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));

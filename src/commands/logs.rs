@@ -18,7 +18,7 @@ use crate::error::{Error, Kind};
 use crate::flags::{Global, duration};
 use crate::object::labels;
 use crate::report::{Streams, Written};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 
 /// Print the logs of the application's pods
 #[derive(Debug, Clone, Args)]
@@ -51,7 +51,7 @@ const CHUNKS: usize = 64;
 
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
     let api = session.connection.api.clone();

@@ -19,7 +19,7 @@ use crate::flags::{Format, Global};
 use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
 use crate::report::{Output, Streams};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
 use crate::session::output::output_form;
 
@@ -50,7 +50,7 @@ pub struct OpenArgs {
 ///
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     let version = session.server_version().await?;
     deployed(&session).await?;
@@ -98,13 +98,13 @@ async fn deployed(session: &Session) -> Result<()> {
 
 /// The application's URL, where it answers from this computer.
 async fn answering(session: &Session, streams: &Streams) -> Option<String> {
-    let Exposure::Url { door, .. } = exposure::for_settings(&session.settings, session.local) else {
+    let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {
         return None;
     };
-    match url_probe::probe_url(&door, Duration::ZERO).await {
-        ProbeResponse::Answers { .. } => Some(door.url),
+    match url_probe::probe_url(&target, Duration::ZERO).await {
+        ProbeResponse::Answers { .. } => Some(target.url),
         ProbeResponse::Unreachable(why) => {
-            streams.err(&format!("{} does not answer from this computer ({why})\n", door.url));
+            streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
             None
         }
     }

@@ -17,7 +17,7 @@ use crate::plan::checks::secret_refs;
 use crate::plan::manifests::extra_manifests::{self, ManifestKind};
 use crate::plan::{self, SecretNaming};
 use crate::report::{self, Output, Streams};
-use crate::session::cluster_session;
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
 /// Print the smallest roles for an account that deploys this very configuration
@@ -38,7 +38,7 @@ pub struct RbacArgs {
 
 /// Runs `rbac`.
 pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
     let rights = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);

@@ -11,7 +11,7 @@ use crate::flags::Global;
 use crate::object::{ObjectId, yaml};
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
-use crate::session::cluster_session;
+use crate::session::cluster_session::{self, Secrets};
 
 /// Print the manifests, without a cluster; the same bytes for the same input
 #[derive(Debug, Clone, Args)]
@@ -29,7 +29,7 @@ pub struct RenderArgs {
 
 /// Runs `render`.
 pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }

@@ -3,24 +3,26 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{conversation_guard, rollout, summary};
+use crate::deploy::{conversation_guard, rollout};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Finished, Phase};
+use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::stop_signal;
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::runner;
-use crate::session::set_lock::{LockSlot, under_lock};
-use crate::session::step::{Deadline, step};
+use crate::session::cluster_session::Secrets;
+use crate::session::runner::{Invocation, Run};
+use crate::session::step::step;
 
 /// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
 #[derive(Debug, Clone, Args)]
@@ -35,76 +37,76 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `restart`.
 pub(crate) async fn run(global: &Global, arguments: &RestartArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.rollout.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "restart", arguments.rollout.output, streams, deadline, |events, held| async move {
-        let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::report_config(&loaded, &events).await;
-        let session = Session::to_change(global, loaded, streams).await?;
-        let outcome = restart(&session, &arguments.rollout, deadline, &held, &events).await;
-        session.report_traffic(&events).await;
-        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-    })
-    .await
+    let rollout = &arguments.rollout;
+    let invocation = Invocation {
+        global,
+        command: "restart",
+        output: rollout.output,
+        timeout: rollout.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    invocation.change_cluster(Secrets::Unneeded, async |run| restart(run, rollout).await).await
 }
 
-async fn restart(
-    session: &Session,
-    arguments: &RolloutArgs,
-    deadline: Deadline,
-    held: &LockSlot,
-    events: &Events,
-) -> Result<Finished> {
-    events.target("restart", session.target()).await;
-    let api = &session.connection.api;
-    let set = session.set();
-    let mut live = step(events, Phase::Preflight, "preflight", look(session)).await?;
-    let begun = api.traffic().last_date();
-    access_review::check(api, &rules::for_restart(&set)).await?;
-    if live.members.values().any(stop_signal::is_clean) {
-        conversation_guard::ensure_no_conversations(
-            session,
-            "handsctl deploy --delete-data with it stops this pod once more",
-        )
-        .await?;
+async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
+    run.events().target("restart", run.session.target()).await;
+    let set = run.session.set();
+    let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
+    access_review::check(run.api(), &rules::for_restart(&set)).await?;
+    if observed.members.values().any(stop_signal::is_clean) {
+        let hint = "handsctl deploy --delete-data with it stops this pod once more";
+        conversation_guard::ensure_no_conversations(run, hint).await?;
     }
-    let work = async {
-        let restarted = step(events, Phase::Apply, "apply", async {
-            let restarted = restart::restart(api, &live.members, begun, events).await?;
+    run.under_lock(&set, async {
+        let begun = run.api().traffic().last_date();
+        let restarted = step(run.events(), Phase::Apply, "apply", async {
+            let restarted = restart::restart(run.api(), &observed.members, begun, run.events()).await?;
             let count = restarted.len();
             Ok((restarted, format!("{count} restarted")))
         })
         .await?;
         if arguments.no_wait {
             let message = "restarted; the rollout was not waited for".to_owned();
-            return Ok(summary::finished(&[], message, summary::Undo::nothing()));
+            return Ok(summary::finished(&[], message, UndoHint::nothing()));
         }
-        let mut rollout = RolloutWatch {
-            state: std::mem::take(&mut live.state),
-            expected: observed_set::expected(&restarted),
-            grace: rollout::grace_periods(&session.settings, begun),
-            deadline: deadline.at,
-        };
-        rollout::follow(session, &mut live, &mut rollout, events).await?;
-        let place = verify::probe_application(session, &rollout, arguments.probe, events).await?.place;
-        let message = match &place {
-            Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
-            place => format!("restarted; {}", place.words()),
-        };
-        let finished = summary::finished(&[], message, summary::Undo::nothing());
-        Ok(Finished { url: place.into_url(), ..finished })
-    };
-    under_lock(api, &set, held, events, work).await
+        follow(run, arguments, &mut observed, &restarted, begun).await
+    })
+    .await
 }
 
-/// What there is to restart.
-async fn look(session: &Session) -> Result<(ObservedSet, String)> {
-    let api = &session.connection.api;
-    let version = session.server_version().await?;
-    let set = session.set();
-    let (live, refused) = observed_set::open_deployed(api, &set, version.streams_lists()).await?;
-    let count = live.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).count();
+async fn follow(
+    run: &Run<'_>,
+    arguments: &RolloutArgs,
+    observed: &mut ObservedSet,
+    restarted: &[Applied],
+    begun: Timestamp,
+) -> Result<Finished> {
+    let rollout = RolloutWatch {
+        expected: observed_set::expected(restarted),
+        grace: rollout::grace_periods(run.settings(), begun),
+        deadline: run.deadline().at,
+    };
+    rollout::follow(run, observed, &rollout).await?;
+    let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;
+    let message = match &endpoint {
+        Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
+        endpoint => format!("restarted; {}", endpoint.words()),
+    };
+    let finished = summary::finished(&[], message, UndoHint::nothing());
+    Ok(Finished { url: endpoint.into_url(), ..finished })
+}
+
+/// Lists and watches the set.
+///
+/// # Errors
+/// Exit 12 where it has no Deployment.
+async fn observe(run: &Run<'_>) -> Result<(ObservedSet, String)> {
+    let version = run.session.server_version().await?;
+    let set = run.session.set();
+    let (observed, refused) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
+    let count = observed.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).count();
     if count > 0 {
-        return Ok((live, format!("api {}, {count} to restart", version.text)));
+        return Ok((observed, format!("api {}, {count} to restart", version.text)));
     }
     if refused.iter().any(|scope| scope.kind == DEPLOYMENT) {
         let message = format!("cannot restart: deployments in namespace {} may not be read", set.namespace);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::deploy::{self, Target};
-use crate::deploy::prepare::{Look, Wanted};
+use super::deploy::change_policy;
+use crate::deploy::recipe::{DeployRequest, deploy};
 use crate::flags::{ApplyArgs, DryRun, Global};
+use crate::plan::desired::Goal;
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::runner;
-use crate::session::step::Deadline;
+use crate::session::cluster_session::Secrets;
+use crate::session::runner::{Invocation, Run};
 
 /// Bring back an earlier revision of the whole set, with its configuration
 ///
@@ -34,25 +34,24 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Runs `rollback`. The configuration only says which set is meant, so its secrets need not be there.
 pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
-    runner::run(
+    let rollout = &arguments.apply.rollout;
+    let invocation = Invocation {
         global,
-        "rollback",
-        arguments.apply.rollout.output,
+        command: "rollback",
+        output: rollout.output,
+        timeout: rollout.timeout.unwrap_or(TIMEOUT),
         streams,
-        deadline,
-        |events, held| async move {
-            let loaded = cluster_session::load_without_secrets(global)?;
-            cluster_session::report_config(&loaded, &events).await;
-            let session = Session::to_change(global, loaded, streams).await?;
-            let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);
-            let look = Look { wanted: Wanted::Revision(arguments.to), delete_data: false, ownership };
-            let target = Target { command: "rollback", look, deadline, held: &held, recovers: false };
-            let outcome =
-                deploy::deploy(&session, &arguments.apply.rollout, arguments.dry_run, target, &events).await;
-            session.report_traffic(&events).await;
-            Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-        },
-    )
-    .await
+    };
+    let work = async |run: &Run<'_>| {
+        let request = DeployRequest {
+            command: "rollback",
+            goal: Goal::Revision(arguments.to),
+            policy: change_policy(run.settings(), &arguments.apply),
+            dry_run: arguments.dry_run,
+            probe: rollout.probe,
+            auto_rollback: false,
+        };
+        deploy(run, &request).await
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
 }

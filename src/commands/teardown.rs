@@ -18,10 +18,10 @@ use crate::flags::{Format, Global, duration};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::set_lock::{LockSlot, under_lock};
-use crate::session::step::{Deadline, step};
-use crate::session::{confirm, runner};
+use crate::session::cluster_session::Secrets;
+use crate::session::confirm;
+use crate::session::runner::{Invocation, Run};
+use crate::session::step::step;
 
 /// Delete what deploy made; the volume stays unless --delete-data
 ///
@@ -48,94 +48,74 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `teardown`.
 pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "teardown", arguments.output, streams, deadline, |events, held| async move {
-        let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::report_config(&loaded, &events).await;
-        let session = Session::to_change(global, loaded, streams).await?;
+    let invocation = Invocation {
+        global,
+        command: "teardown",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
         // Before anything is drawn: a block would be drawn over the question.
-        confirm(global, arguments, &session, streams).await?;
-        events.target("teardown", session.target()).await;
-        let outcome = teardown(&session, arguments, deadline, &held, &events).await;
-        session.report_traffic(&events).await;
-        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-    })
-    .await
+        confirm(global, arguments, run, streams).await?;
+        run.events().target("teardown", run.session.target()).await;
+        teardown(run, arguments).await
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-/// Asks where data or a namespace go.
-async fn confirm(
-    global: &Global,
-    arguments: &TeardownArgs,
-    session: &Session,
-    streams: &Streams,
-) -> Result<()> {
+/// Asks where data or a namespace is deleted.
+async fn confirm(global: &Global, arguments: &TeardownArgs, run: &Run<'_>, streams: &Streams) -> Result<()> {
     if !(arguments.delete_data || arguments.delete_namespace) {
         return Ok(());
     }
-    let deploy = &session.settings.deploy;
+    let deploy = &run.settings().deploy;
     let what = if arguments.delete_namespace {
-        format!("namespace {} with everything in it", session.set().namespaces().join(" and "))
+        format!("namespace {} with everything in it", run.session.set().namespaces().join(" and "))
     } else {
         format!(
             "the volume of {} in namespace {} with its settings and conversations",
             deploy.name, deploy.namespace
         )
     };
-    confirm::deletion(global, &what, &session.connection.choice.context, streams).await
+    confirm::deletion(global, &what, &run.session.connection.choice.context, streams).await
 }
 
-async fn teardown(
-    session: &Session,
-    arguments: &TeardownArgs,
-    deadline: Deadline,
-    held: &LockSlot,
-    events: &Events,
-) -> Result<Finished> {
-    let api = &session.connection.api;
-    let version = session.server_version().await?;
-    let options = TeardownOptions { delete_data: arguments.delete_data, deadline: deadline.at };
-    let parent = inventory::get_parent(api, &session.set()).await?;
-    let set = discovery::including_inventory_of(api, &session.set(), parent.as_ref()).await?;
-    let namespaces = look_at_all(api, &set).await?;
+async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
+    let (api, events) = (run.api(), run.events());
+    let version = run.session.server_version().await?;
+    let options = TeardownOptions { delete_data: arguments.delete_data, deadline: run.deadline().at };
+    let parent = inventory::get_parent(api, &run.session.set()).await?;
+    let set = discovery::including_inventory_of(api, &run.session.set(), parent.as_ref()).await?;
+    let namespaces = get_namespaces(api, &set).await?;
     if arguments.delete_namespace {
-        refuse_foreign(&set, &namespaces)?;
+        ensure_own_namespace(&set, &namespaces)?;
     }
-    let found = match teardown::list(api, &set, parent, version.streams_lists()).await {
+    let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server names one missing right at a time.
         Err(error) if error.kind() == Kind::Forbidden => {
             access_review::check(api, &rules::for_teardown(&set)).await?;
             return Err(error);
         }
-        found => found?,
+        deployed => deployed?,
     };
-    if found.stops_cleanly() && !arguments.delete_data {
-        conversation_guard::ensure_no_conversations(session, "--delete-data goes on, and lets it").await?;
+    if deployed.stops_cleanly() && !arguments.delete_data {
+        conversation_guard::ensure_no_conversations(run, "--delete-data goes on, and lets it").await?;
     }
-    let removed = if found.is_empty() {
+    let removed = if deployed.is_empty() {
         TeardownResult::default()
     } else {
         access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
-            let removed = teardown::teardown(api, &set, found, options, events).await?;
+            let removed = teardown::teardown(api, &set, deployed, options, events).await?;
             let message = format!("{} deleted", removed.deleted.len());
             Ok((removed, message))
         });
         // Where the lock's namespace is gone nobody can hold it, and nobody can deploy either.
         let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
-        if lockable { under_lock(api, &set, held, events, work).await? } else { work.await? }
+        if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
-    // Only namespaces that the configuration names: those stood in the question.
-    let asked = session.set();
-    for (name, presence) in &namespaces {
-        let doomed = arguments.delete_namespace && asked.namespaces().contains(&name.as_str());
-        if doomed && is_ours(presence) {
-            teardown::namespace(api, name, options, events).await?;
-            continue;
-        }
-        keep(events, ObjectId::cluster("", "Namespace", name), why_kept(presence)).await;
-        name_sandboxes(session, name, events).await?;
-    }
+    settle_namespaces(run, arguments, &namespaces, options).await?;
     let message = match removed.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
         0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
@@ -145,19 +125,40 @@ async fn teardown(
     Ok(Finished { message, ..Finished::default() })
 }
 
+/// Deletes the namespaces that are to go, and names the others with the sandboxes in them.
+async fn settle_namespaces(
+    run: &Run<'_>,
+    arguments: &TeardownArgs,
+    namespaces: &[(String, NamespaceState)],
+    options: TeardownOptions,
+) -> Result<()> {
+    // Only namespaces that the configuration names: those stood in the question.
+    let configured = run.session.set();
+    for (name, state) in namespaces {
+        let goes = arguments.delete_namespace && configured.namespaces().contains(&name.as_str());
+        if goes && is_ours(state) {
+            teardown::namespace(run.api(), name, options, run.events()).await?;
+            continue;
+        }
+        keep(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
+        name_sandboxes(run, name).await?;
+    }
+    Ok(())
+}
+
 /// The work is done by now: an account that may not see sandboxes is told so, and that is all.
-async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> Result<()> {
-    match teardown::sandboxes(&session.connection.api, namespace).await {
+async fn name_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
+    match teardown::sandboxes(run.api(), namespace).await {
         Ok(sandboxes) => {
             for sandbox in sandboxes {
-                keep(events, sandbox, "a conversation of the application").await;
+                keep(run.events(), sandbox, "a conversation of the application").await;
             }
             Ok(())
         }
         Err(error) if error.kind() == Kind::Forbidden => {
             let why =
                 format!("sandboxes in namespace {namespace} are not named: {}", error.causes().join(": "));
-            events.warn(error.id(), why).await;
+            run.events().warn(error.id(), why).await;
             Ok(())
         }
         Err(error) => Err(error),
@@ -165,19 +166,19 @@ async fn name_sandboxes(session: &Session, namespace: &str, events: &Events) -> 
 }
 
 /// The namespaces of the set that are there, or may be.
-async fn look_at_all(api: &Api, set: &ApplySet) -> Result<Vec<(String, NamespaceState)>> {
-    let looks = set.namespaces().into_iter().map(|name| async move {
-        namespaces::get_even_terminating(api, name).await.map(|presence| (name.to_owned(), presence))
+async fn get_namespaces(api: &Api, set: &ApplySet) -> Result<Vec<(String, NamespaceState)>> {
+    let reads = set.namespaces().into_iter().map(|name| async move {
+        namespaces::get_even_terminating(api, name).await.map(|state| (name.to_owned(), state))
     });
-    let mut found = futures::future::try_join_all(looks).await?;
-    found.retain(|(_, presence)| *presence != NamespaceState::Absent);
+    let mut found = futures::future::try_join_all(reads).await?;
+    found.retain(|(_, state)| *state != NamespaceState::Absent);
     Ok(found)
 }
 
 /// The application's namespace is somebody else's: said before anything is deleted.
-fn refuse_foreign(set: &ApplySet, namespaces: &[(String, NamespaceState)]) -> Result<()> {
-    let foreign = namespaces.iter().any(|(name, presence)| {
-        *name == set.namespace && matches!(presence, NamespaceState::Present(_)) && !is_ours(presence)
+fn ensure_own_namespace(set: &ApplySet, namespaces: &[(String, NamespaceState)]) -> Result<()> {
+    let foreign = namespaces.iter().any(|(name, state)| {
+        *name == set.namespace && matches!(state, NamespaceState::Present(_)) && !is_ours(state)
     });
     if !foreign {
         return Ok(());

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::deploy::{self, Target};
+use super::deploy::change_policy;
 use super::{cluster, image};
-use crate::deploy::prepare::{Look, Wanted};
+use crate::deploy::recipe::{DeployRequest, deploy};
 use crate::flags::{ApplyArgs, Global};
+use crate::plan::desired::Goal;
 use crate::provider::Environment;
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::runner;
-use crate::session::step::Deadline;
+use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::runner::{Invocation, Run};
 
 /// Make the local cluster, deploy, print the URL
 ///
@@ -35,25 +35,38 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `up`.
 pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.apply.rollout.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "up", arguments.apply.rollout.output, streams, deadline, |events, held| async move {
-        let loaded = cluster_session::load(global)?;
-        cluster_session::report_config(&loaded, &events).await;
-        let session = match cluster::up::bring_up(global, &loaded.settings, false, deadline, &events).await? {
-            Some(connection) => {
-                let session = Session::new(&Environment::read()?, loaded.settings, connection);
-                image::load::load_missing(&session, &events).await;
-                session
-            }
-            None => Session::to_change(global, loaded, streams).await?,
+    let rollout = &arguments.apply.rollout;
+    let invocation = Invocation {
+        global,
+        command: "up",
+        output: rollout.output,
+        timeout: rollout.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
+        let request = DeployRequest {
+            command: "deploy",
+            goal: Goal::Configuration,
+            policy: change_policy(run.settings(), &arguments.apply),
+            dry_run: None,
+            probe: rollout.probe,
+            auto_rollback: !arguments.no_rollback,
         };
-        let ownership = deploy::ownership(&session.settings, arguments.apply.ownership);
-        let look = Look { wanted: Wanted::Configuration, delete_data: false, ownership };
-        let recovers = !arguments.no_rollback;
-        let target = Target { command: "deploy", look, deadline, held: &held, recovers };
-        let outcome = deploy::deploy(&session, &arguments.apply.rollout, None, target, &events).await;
-        session.report_traffic(&events).await;
-        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-    })
-    .await
+        deploy(run, &request).await
+    };
+    invocation
+        .run(async |context| {
+            let loaded = cluster_session::load(global, Secrets::Needed)?;
+            cluster_session::report_config(&loaded, &context.events).await;
+            let session = match cluster::up::bring_up(global, &loaded.settings, false, context).await? {
+                Some(connection) => {
+                    let session = Session::new(&Environment::read()?, loaded.settings, connection)?;
+                    image::load::load_missing(&session, &context.events).await;
+                    session
+                }
+                None => Session::to_change(global, loaded, streams).await?,
+            };
+            Run::new(&session, context).conclude(work).await
+        })
+        .await
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::flags::{Format, Global};
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 
 /// The version of handsctl and of the cluster
@@ -58,8 +58,8 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
 }
 
 async fn server(global: &Global) -> anyhow::Result<String> {
-    let loaded =
-        cluster_session::load(global).context("the configuration has mistakes: handsctl config check")?;
+    let loaded = cluster_session::load(global, Secrets::Needed)
+        .context("the configuration has mistakes: handsctl config check")?;
     let session = Session::to_read(global, loaded).await?;
     Ok(session.server_version().await?.text)
 }

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::catalogue::Id;
 use crate::cluster::app::client::{AppClient, AppError, AppRequest, AppResponse};
 use crate::cluster::client::api::Api;
-use crate::event::{Events, Phase, Progress};
+use crate::event::{Phase, Progress};
 use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, DesiredAppSettings, KEY, Missing};
-use crate::session::cluster_session::Session;
+use crate::session::runner::Run;
+use crate::settings::Settings;
 use crate::settings::secrets::value::{Redacted, SecretSource};
 
 /// The application's own settings.
@@ -31,11 +32,12 @@ pub(crate) struct AppSettingsResult {
 }
 
 /// Gives the application what it lacks. That it could not be given is a warning: it runs, and has a page of its own for it.
-pub(crate) async fn seed(session: &Session, application: &AppClient, events: &Events) -> AppSettingsResult {
-    let talk = SettingsClient { session, application, session_key: session_key(session) };
-    let seed = DesiredAppSettings::from_settings(&session.settings);
+pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult {
+    let events = run.events();
+    let desired = DesiredAppSettings::from_settings(run.settings());
+    let client = SettingsClient { api: run.api(), app: client, session_key: session_key(run.settings()) };
     events.begin(Phase::Settings, STEP, "").await;
-    match talk.seed(&seed).await {
+    match client.seed(&desired).await {
         Ok((message, seeded)) => {
             let progress = if seeded.model.is_some() { Progress::Done } else { Progress::Skipped };
             events.step(Phase::Settings, STEP, progress, message).await;
@@ -52,29 +54,28 @@ pub(crate) async fn seed(session: &Session, application: &AppClient, events: &Ev
 }
 
 /// The key that the configuration gives the application to ask its visitors for.
-fn session_key(session: &Session) -> Option<Redacted> {
-    let settings = &session.settings;
+fn session_key(settings: &Settings) -> Option<Redacted> {
     match settings.secrets.get(SESSION_KEY) {
         Some(SecretSource::Value(value)) => Some(value.clone()),
         _ => settings.env.get(SESSION_KEY).map(|value| Redacted::new(value.clone())),
     }
 }
 
-/// A talk with the application.
+/// The application's settings, over its own interface.
 struct SettingsClient<'a> {
-    session: &'a Session,
-    application: &'a AppClient,
+    api: &'a Api,
+    app: &'a AppClient,
     session_key: Option<Redacted>,
 }
 
 impl SettingsClient<'_> {
-    async fn seed(&self, seed: &DesiredAppSettings) -> Result<(String, AppSettingsResult), String> {
+    async fn seed(&self, desired: &DesiredAppSettings) -> Result<(String, AppSettingsResult), String> {
         let current = self.current().await?;
-        Ok(match seed.decide(current.as_ref()) {
-            Decision::Keep { model } => kept(seed, model),
+        Ok(match desired.decide(current.as_ref()) {
+            Decision::Keep { model } => kept(desired, model),
             Decision::Missing(lack) => lacking(lack),
             Decision::Post { mut settings, model } => {
-                let key = self.key(seed).await?;
+                let key = self.key(desired).await?;
                 settings["llm_api_key"] = json!(key.expose());
                 self.post(&settings).await?;
                 let name = model.as_deref().unwrap_or("its default model");
@@ -85,11 +86,11 @@ impl SettingsClient<'_> {
 
     /// What it has; None: nothing yet.
     async fn current(&self) -> Result<Option<Value>, String> {
-        let reply = self.request(None).await?;
-        match reply.status {
+        let response = self.request(None).await?;
+        match response.status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
-                let settings: Value = serde_json::from_slice(&reply.body)
+                let settings: Value = serde_json::from_slice(&response.body)
                     .map_err(|error| format!("{SETTINGS} answers no JSON: {error}"))?;
                 Ok(Some(settings))
             }
@@ -98,25 +99,23 @@ impl SettingsClient<'_> {
     }
 
     async fn post(&self, settings: &Value) -> Result<(), String> {
-        let reply = self.request(Some(settings)).await?;
-        if reply.status.is_success() { Ok(()) } else { Err(refusal(reply.status)) }
+        let response = self.request(Some(settings)).await?;
+        if response.status.is_success() { Ok(()) } else { Err(refusal(response.status)) }
     }
 
     async fn request(&self, body: Option<&Value>) -> Result<AppResponse, String> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
-        let question = AppRequest { path: SETTINGS, body, session_key };
-        self.application.request(&self.session.connection.api, question).await.map_err(
-            |silence| match silence {
-                AppError::Forbidden(why) | AppError::Unreachable(why) => why,
-            },
-        )
+        let request = AppRequest { path: SETTINGS, body, session_key };
+        self.app.request(self.api, request).await.map_err(|error| match error {
+            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
+        })
     }
 
-    async fn key(&self, seed: &DesiredAppSettings) -> Result<Redacted, String> {
-        match &seed.key {
+    async fn key(&self, desired: &DesiredAppSettings) -> Result<Redacted, String> {
+        match &desired.key {
             Some(SecretSource::Value(value)) => Ok(value.clone()),
             Some(SecretSource::Reference { secret, key }) => {
-                read(&self.session.connection.api, &self.application.namespace, secret, key).await
+                read_secret(self.api, &self.app.namespace, secret, key).await
             }
             Some(source @ SecretSource::NotRead(_)) => Err(format!("the key was not read: {source}")),
             None => Err(format!("the configuration has no {KEY}")),
@@ -135,13 +134,13 @@ fn refusal(status: StatusCode) -> String {
     }
 }
 
-fn kept(seed: &DesiredAppSettings, model: Option<String>) -> (String, AppSettingsResult) {
+fn kept(desired: &DesiredAppSettings, model: Option<String>) -> (String, AppSettingsResult) {
     let used = model.as_deref().unwrap_or("none");
-    let note = seed.differs_from(model.as_deref()).then(|| {
+    let note = desired.differs_from(model.as_deref()).then(|| {
         format!(
             "the application keeps its own model {used}; config.toml says {}. Its settings page changes it, \
              or [deploy] seed_settings = \"always\"",
-            seed.model.as_deref().unwrap_or_default()
+            desired.model.as_deref().unwrap_or_default()
         )
     });
     (format!("model {used}, its own setting"), AppSettingsResult { model, note })
@@ -159,7 +158,7 @@ fn lacking(lack: Missing) -> (String, AppSettingsResult) {
 }
 
 /// A value of somebody else's Secret.
-async fn read(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
+async fn read_secret(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
     let path = format!("{}/{secret}", SECRET.path(Some(namespace)));
     let found = api
         .get_opt(&path)

@@ -1,67 +1,39 @@
-//! What `deploy` does about a rollout that failed: under `Recreate` the old pod is gone, so the last good revision comes
-//! back.
+//! Brings the last good revision back after a rollout that failed: under `Recreate` the old pod is gone.
 
-use super::execute::Course;
-use super::prepare::{Prepared, Wanted};
+use super::execute::execute;
+use super::prepare::Preparation;
+use super::recipe::DeployRequest;
 use super::version_change;
-use crate::catalogue::Id;
-use crate::error::{Error, Kind};
-use crate::settings::Settings;
+use crate::catalogue::RollbackHelp;
+use crate::error::{Error, Kind, Result};
+use crate::event::Finished;
+use crate::plan::desired::{Goal, PlanOrigin};
+use crate::plan::inventory::revision::Revision;
+use crate::session::runner::Run;
 use crate::settings::handsctl::{RollbackOnFailure, Strategy};
 
-/// What is in the way of every revision alike: a door that does not open, an old pod that does not go, somebody who
-/// deletes what is applied.
-const ANOTHER_POD_IS_NO_HELP: [Id; 3] = [Id::UrlSilent, Id::OldPodHeld, Id::Deleted];
-
-/// The revision to go back to after this error; None where what was applied stays.
-pub(crate) fn target(
-    settings: &Settings,
-    prepared: &Prepared,
-    course: &Course<'_>,
-    error: &Error,
-) -> Option<u64> {
-    let deploy = &settings.deploy;
-    let asked = deploy.rollback_on_failure == RollbackOnFailure::Auto && course.recovers;
-    let failed = error.kind() == Kind::Rollout && !ANOTHER_POD_IS_NO_HELP.contains(&error.id());
-    let changed = course.writes && prepared.sends() && prepared.is_of_configuration();
-    if !(asked && failed && changed && deploy.strategy == Strategy::Recreate) {
-        return None;
-    }
-    prepared.survey.history.latest_good().map(|revision| revision.number)
-}
-
-/// Brings the revision back. The error is still the one of the rollout, with what came of this.
-pub(crate) async fn bring_back(
-    course: &Course<'_>,
-    prepared: &mut Prepared,
-    number: u64,
+/// Brings the last good revision back, where that is asked for and can help. The error is still the one of the
+/// rollout, with what came of this.
+pub(crate) async fn auto_rollback(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
     failure: Error,
 ) -> Error {
-    let session = course.session;
+    let Some(number) = target(run, request, prepared, &failure) else { return failure };
     let begun = std::time::Instant::now();
-    let mut failed = None;
     let target = format!("to revision {number}, because {}", failure.message());
-    course.events.target("rollback", target).await;
-    let outcome = match prepared.turn_to(Wanted::Revision(Some(number)), session).await {
-        Ok(()) => {
-            version_change::report(prepared, course.events).await;
-            failed = prepared.survey.history.latest().map(|revision| revision.number);
-            let back =
-                Course { begun: session.connection.api.traffic().last_date(), recovers: false, ..*course };
-            back.run(prepared).await
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(finished) => {
+    run.events().target("rollback", target).await;
+    let request =
+        DeployRequest { goal: Goal::Revision(Some(number)), auto_rollback: false, ..request.clone() };
+    match roll_back(run, &request, prepared).await {
+        Ok((failed, finished)) => {
             let seconds = begun.elapsed().as_secs();
             let state = format!("rolled back to revision {number} in {seconds} s: {}", finished.message);
+            let hint =
+                |failed: u64| format!("handsctl history {failed} keeps what is known of the failed revision");
             let error = failure.replace_state(state);
-            match failed {
-                Some(failed) => error
-                    .hint(format!("handsctl history {failed} keeps what is known of the failed revision")),
-                None => error,
-            }
+            failed.map(hint).into_iter().fold(error, Error::hint)
         }
         Err(error) => {
             let mut lines = vec![format!("revision {number} could not be brought back: {}", error.message())];
@@ -72,4 +44,39 @@ pub(crate) async fn bring_back(
                 .hint(format!("handsctl rollback --to {number}"))
         }
     }
+}
+
+/// The revision to go back to after this error; None where what was applied stays.
+fn target(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation, failure: &Error) -> Option<u64> {
+    let deploy = &run.settings().deploy;
+    let changes = &prepared.changes;
+    let asked = request.auto_rollback && deploy.rollback_on_failure == RollbackOnFailure::Auto;
+    let changed = changes.sends() && changes.plan.origin == PlanOrigin::Configuration;
+    let replaced = deploy.strategy == Strategy::Recreate && failure.kind() == Kind::Rollout;
+    let revision = prepared.state.history.latest_good().filter(|_| asked && changed && replaced)?;
+    helps(failure, revision, prepared).then_some(revision.number)
+}
+
+fn helps(failure: &Error, revision: &Revision, prepared: &Preparation) -> bool {
+    match failure.id().entry().rollback {
+        RollbackHelp::Yes => true,
+        RollbackHelp::No => false,
+        RollbackHelp::UnlessSameClaims => {
+            let snapshot = revision.snapshot.as_ref();
+            !snapshot.is_some_and(|snapshot| snapshot.has_claims_of(&prepared.changes.plan))
+        }
+    }
+}
+
+/// Gives the number of the revision that failed, too.
+async fn roll_back(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+) -> Result<(Option<u64>, Finished)> {
+    prepared.refresh(run, request).await?;
+    version_change::report(prepared, run.events()).await;
+    let failed = prepared.state.history.latest().map(|revision| revision.number);
+    let finished = execute(run, request, prepared).await?;
+    Ok((failed, finished))
 }

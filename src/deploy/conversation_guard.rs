@@ -1,18 +1,18 @@
-//! Whether a command would stop an application that deletes a conversation's volume when it stops.
+//! Refuses to stop an application that deletes a conversation's volume when it stops.
 
 use crate::catalogue::Id;
 use crate::cluster::teardown;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::CLAIM;
-use crate::session::cluster_session::Session;
+use crate::session::runner::Run;
 
-/// Refuses to stop it while there is such a volume.
+/// Checks that there is no such volume. `hint`: how to go on all the same.
 ///
 /// # Errors
 /// Exit 2 with the volumes' names.
-pub(crate) async fn ensure_no_conversations(session: &Session, hint: &str) -> Result<()> {
-    let runtime = session.settings.runtime_namespace();
-    let mut claims = teardown::sandboxes(&session.connection.api, runtime).await?;
+pub(crate) async fn ensure_no_conversations(run: &Run<'_>, hint: &str) -> Result<()> {
+    let settings = run.settings();
+    let mut claims = teardown::sandboxes(run.api(), settings.runtime_namespace()).await?;
     claims.retain(|id| id.kind == CLAIM.kind);
     if claims.is_empty() {
         return Ok(());
@@ -21,7 +21,7 @@ pub(crate) async fn ensure_no_conversations(session: &Session, hint: &str) -> Re
     let message = "the application would delete the volume of its first conversation when it stops; nothing was changed";
     Err(Error::new(Id::ConversationAtRisk, Kind::Usage, message)
         .fact("volumes", names.join("\n"))
-        .at_config(session.settings.locate("deploy.on_stop"))
+        .at_config(settings.locate("deploy.on_stop"))
         .hint("[deploy] on_stop = \"keep\" is the default, and keeps every conversation")
         .hint(hint))
 }

@@ -1,70 +1,78 @@
-//! `deploy --dry-run`: what would be done, and with `=server` what the API server says to it.
+//! `--dry-run`: what would be done, and with `=server` what the API server says to it. Nothing is changed.
 
-use super::prepare::Prepared;
-use super::summary::{Undo, counts, finished};
+use super::prepare::Preparation;
+use super::recipe::DeployRequest;
+use super::summary::{UndoHint, counts, finished};
 use crate::cluster::apply::applied::{Applied, ApplyMode};
-use crate::cluster::apply::waves::{self, Change};
+use crate::cluster::apply::waves;
 use crate::error::Result;
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::DryRun;
+use crate::plan::changes::{Change, Changes};
 use crate::plan::inventory::prune::PruneDecision;
 use crate::plan::inventory::revision::RevisionResult;
-use crate::session::cluster_session::Session;
+use crate::session::runner::Run;
 
-/// Tells of every member what would be done. Nothing is changed.
+/// Reports of every member what would be done.
 ///
 /// # Errors
 /// Where the server would refuse.
 pub(crate) async fn dry_run(
-    session: &Session,
-    prepared: &Prepared,
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &Preparation,
     who: DryRun,
-    events: &Events,
 ) -> Result<Finished> {
-    let Prepared { plan, survey, live, needs, ownership, .. } = prepared;
-    let missing = survey.missing_namespaces();
-    if who == DryRun::Server && missing.is_empty() {
-        let api = &session.connection.api;
-        let mut applied =
-            waves::apply(api, plan, needs, &live.members, ownership, ApplyMode::DryRun, events).await?;
-        applied.extend(leftovers(prepared, events).await);
-        let message = format!("dry run, checked by the server: {}", counts(&applied));
-        return Ok(finished(&applied, message, Undo::nothing()));
-    }
+    let missing = prepared.state.missing_namespaces();
+    let (mut applied, checked) = match who {
+        DryRun::Server if missing.is_empty() => {
+            (on_server(run, request, prepared).await?, "dry run, checked by the server".to_owned())
+        }
+        DryRun::Server => {
+            let why = format!("namespace {} does not exist yet", missing.join(", "));
+            (
+                on_client(&prepared.changes, run.events()).await,
+                format!("dry run, not checked by the server: {why}"),
+            )
+        }
+        DryRun::Client => (on_client(&prepared.changes, run.events()).await, "dry run".to_owned()),
+    };
+    applied.extend(report_unplanned(&prepared.changes, run.events()).await);
+    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), UndoHint::nothing()))
+}
+
+async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
+    let live = &prepared.observed.members;
+    let ownership = &request.policy.ownership;
+    waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, run.events()).await
+}
+
+async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {
     let mut applied = Vec::new();
-    for (member, need) in plan.members.iter().zip(needs) {
-        let action = match need {
+    for (member, change) in changes.plan.members.iter().zip(&changes.members) {
+        let action = match change {
             Change::Unchanged => Action::Unchanged,
             Change::Create(_) => Action::Created,
             Change::Update(_) => Action::Configured,
         };
-        let object = member.id.clone();
-        events.object(Phase::Apply, object, action, None).await;
+        events.object(Phase::Apply, member.id.clone(), action, None).await;
         applied.push(Applied { id: member.id.clone(), action, object: None });
     }
-    applied.extend(leftovers(prepared, events).await);
-    let checked = match who {
-        DryRun::Client => "dry run".to_owned(),
-        DryRun::Server => {
-            format!("dry run, not checked by the server: namespace {} does not exist yet", missing.join(", "))
-        }
-    };
-    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), Undo::nothing()))
+    applied
 }
 
-/// Tells what would become of members that are no longer planned.
-async fn leftovers(prepared: &Prepared, events: &Events) -> Vec<Applied> {
-    let mut told = Vec::new();
-    for leftover in prepared.leftovers(RevisionResult::Good) {
-        let (action, message) = match leftover.decision {
+/// Reports what would become of members that are no longer planned.
+async fn report_unplanned(changes: &Changes, events: &Events) -> Vec<Applied> {
+    let mut reported = Vec::new();
+    for candidate in &changes.cleanup(RevisionResult::Good).candidates {
+        let (action, message) = match candidate.decision() {
             PruneDecision::Delete => (Action::Pruned, None),
             PruneDecision::DeleteWithData => (Action::Pruned, Some("and the data on it".to_owned())),
             PruneDecision::Keep(why) => (Action::Kept, Some(why)),
             PruneDecision::InUse => continue,
         };
-        let object = leftover.id.clone();
-        events.object(Phase::Prune, object, action, message).await;
-        told.push(Applied { id: leftover.id, action, object: None });
+        events.object(Phase::Prune, candidate.id.clone(), action, message).await;
+        reported.push(Applied { id: candidate.id.clone(), action, object: None });
     }
-    told
+    reported
 }

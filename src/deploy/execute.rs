@@ -1,204 +1,185 @@
-//! The part of `deploy` and `rollback` that changes the set: apply, follow, prune.
+//! Records the revision, applies, follows, verifies, prunes, and says what came of it.
 
 use jiff::Timestamp;
 
-use super::app_settings::{self, AppSettingsResult};
-use super::prepare::Prepared;
-use super::summary::{Arrival, Undo, arrived, counts, finished};
-use super::{rollout, sandbox_capacity, verify};
+use super::prepare::Preparation;
+use super::recipe::DeployRequest;
+use super::rollout;
+use super::summary::{self, UndoHint};
+use super::verify::{Verification, verify};
 use crate::cluster::apply::applied::{Applied, ApplyMode};
-use crate::cluster::apply::inventory::{self, InventoryScope};
 use crate::cluster::apply::revisions::{self, RevisionRef};
-use crate::cluster::apply::{prune, waves};
-use crate::cluster::client::api::Api;
+use crate::cluster::apply::{inventory, prune, waves};
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Finished, Phase};
-use crate::flags::RolloutArgs;
+use crate::event::{Finished, Phase};
 use crate::object::ObjectId;
+use crate::plan::changes::RevisionChange;
+use crate::plan::inventory::apply_set::InventoryScope;
+use crate::plan::inventory::prune::PruneCandidate;
 use crate::plan::inventory::revision::{RevisionResult, Snapshot};
-use crate::session::cluster_session::Session;
+use crate::session::runner::Run;
 use crate::session::set_lock;
-use crate::session::step::{Deadline, step};
-use crate::settings::handsctl::Profile;
+use crate::session::step::step;
 
-/// A run through the set: apply, follow, prune.
-#[derive(Clone, Copy)]
-pub(crate) struct Course<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) arguments: &'a RolloutArgs,
-    /// When it began, on the server's clock.
-    pub(crate) begun: Timestamp,
-    pub(crate) deadline: Deadline,
-    pub(crate) events: &'a Events,
-    /// Whether anything has to be written: then the lock is held, and only then.
-    pub(crate) writes: bool,
-    /// Whether a rollout that fails may be undone.
-    pub(crate) recovers: bool,
+/// Does what has to be done. The lock is held.
+///
+/// # Errors
+/// Whatever stops it. A revision that this run wrote and that failed is marked before.
+pub(crate) async fn execute(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+) -> Result<Finished> {
+    let mut revision = None;
+    let outcome = apply_and_follow(run, request, prepared, &mut revision).await;
+    if let (Err(error), Some(revision)) = (&outcome, &mut revision)
+        && prepared.changes.touches_revision()
+        && fails_revision(error)
+    {
+        // The rollout's error is the one that matters: where the mark is refused the revision stays `applying`.
+        let evidence = run.settings().redacted(&error.evidence_text());
+        let _not_marked = revisions::set_failed(run.api(), revision, &evidence).await;
+    }
+    outcome
 }
 
-impl Course<'_> {
-    /// Makes the set what is wanted and says what came of it.
-    ///
-    /// # Errors
-    /// Whatever stops it; a revision that failed is marked before.
-    pub(crate) async fn run(&self, prepared: &mut Prepared) -> Result<Finished> {
-        let mut revision = prepared.present().map(|present| RevisionRef::existing(&prepared.set, present));
-        let outcome = self.change(prepared, &mut revision).await;
-        // A set that worked and was not changed now is no failed revision.
-        if let (Err(error), Some(revision)) = (&outcome, &mut revision)
-            && self.writes
-            && is_final(error)
-        {
-            // The error of the rollout is the one that matters: a run that cannot say so leaves it as being applied.
-            let evidence = self.session.settings.redacted(&error.evidence_text());
-            let _said = revisions::set_failed(self.api(), revision, &evidence).await;
+async fn apply_and_follow(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+    recorded: &mut Option<RevisionRef>,
+) -> Result<Finished> {
+    let begun = run.api().traffic().last_date();
+    let applied = step(run.events(), Phase::Apply, "apply", async {
+        let revision = recorded.insert(record(run, request, prepared).await?);
+        if prepared.changes.sends() {
+            revisions::set_result(run.api(), revision, RevisionResult::Applying).await?;
         }
-        outcome
+        apply(run, request, prepared).await
+    })
+    .await?;
+    let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
+    if !request.policy.waits {
+        clean_up(run, request, prepared, prepared.changes.revision.result()).await?;
+        return Ok(summary::applied_only(&applied, undo));
     }
-
-    fn api(&self) -> &Api {
-        &self.session.connection.api
+    let verification = follow_and_verify(run, request, prepared, &applied, begun).await?;
+    prepared.update_cleanup(&request.policy);
+    clean_up(run, request, prepared, RevisionResult::Good).await?;
+    if let Some(revision) = recorded {
+        revisions::set_result(run.api(), revision, RevisionResult::Good).await?;
     }
+    Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
+}
 
-    async fn change(&self, prepared: &mut Prepared, revision: &mut Option<RevisionRef>) -> Result<Finished> {
-        let applied = step(self.events, Phase::Apply, "apply", self.send(prepared, revision)).await?;
-        if self.arguments.no_wait {
-            self.prune(prepared, prepared.known()).await?;
-            let message = "applied; the rollout was not waited for".to_owned();
-            return Ok(finished(&applied, message, Undo::of(prepared, revision.as_ref())));
-        }
-        let arrival = self.follow(prepared, &applied).await?;
-        self.prune(prepared, RevisionResult::Good).await?;
-        if let Some(revision) = revision {
-            revisions::set_result(self.api(), revision, RevisionResult::Good).await?;
-        }
-        let message = arrival.place.words();
-        Ok(arrived(finished(&applied, message, Undo::of(prepared, revision.as_ref())), arrival))
+/// The same where there is nothing to write: no lock is held, so nothing is recorded, deleted or marked.
+///
+/// # Errors
+/// Exit 9 where the set does not work.
+pub(crate) async fn verify_unchanged(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+) -> Result<Finished> {
+    let begun = run.api().traffic().last_date();
+    let applied = step(run.events(), Phase::Apply, "apply", apply(run, request, prepared)).await?;
+    let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
+    if !request.policy.waits {
+        return Ok(summary::applied_only(&applied, undo));
     }
+    let verification = follow_and_verify(run, request, prepared, &applied, begun).await?;
+    let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
+    let kept: Vec<PruneCandidate> =
+        candidates.iter().filter(|candidate| !candidate.decision().deletes()).cloned().collect();
+    prune::prune(run.api(), &prepared.state.set, &kept, run.events()).await?;
+    Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
+}
 
-    /// Lays the ground and sends the members.
-    async fn send(
-        &self,
-        prepared: &mut Prepared,
-        revision: &mut Option<RevisionRef>,
-    ) -> Result<(Vec<Applied>, String)> {
-        let (api, events) = (self.api(), self.events);
-        if self.writes {
-            self.lay_ground(prepared, revision).await?;
-        }
-        let Prepared { plan, live, needs, ownership, .. } = prepared;
-        let applied =
-            waves::apply(api, plan, needs, &live.members, ownership, ApplyMode::Apply, events).await?;
-        let summary = counts(&applied);
-        Ok((applied, summary))
+/// Writes what must be there before the first member: the parent, which finds the members again; the key, which names
+/// Secrets; the revision, which remembers the plan. The parent is first: where it is refused, nothing is left behind.
+async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
+    let (api, events) = (run.api(), run.events());
+    let Preparation { state, changes, .. } = prepared;
+    let set = &changes.plan.set;
+    let members: Vec<&ObjectId> = changes.member_ids().collect();
+    let force = request.policy.ownership.forces_conflicts();
+    let superset = InventoryScope::Superset(&members);
+    let parent = inventory::apply_parent(api, set, superset, state.parent.take(), force, events).await?;
+    state.parent = Some(parent);
+    if changes.stores_key {
+        inventory::create_key(api, set, &state.key.key, events).await?;
+        state.key.stored = true;
     }
-
-    /// What must be there before the first member: the parent that finds it again, the key of its names, and the
-    /// revision that remembers it. Nothing of this is sent where it is there already. The parent is first: where it
-    /// is refused, nothing is left behind.
-    async fn lay_ground(&self, prepared: &mut Prepared, revision: &mut Option<RevisionRef>) -> Result<()> {
-        let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
-        let members: Vec<&ObjectId> = prepared.member_ids().collect();
-        let parent = prepared.survey.parent.clone();
-        let parent =
-            inventory::apply_parent(api, set, InventoryScope::Superset(&members), parent, events).await?;
-        // Before the revision, which names Secrets after it.
-        if prepared.lacks_key() {
-            inventory::create_key(api, set, &prepared.survey.key.0, events).await?;
+    match changes.revision {
+        RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
+        RevisionChange::New(_) => {
+            let snapshot = Snapshot::from_plan(&changes.plan);
+            revisions::record(api, set, &state.history, &snapshot, &set_lock::user_host(), events).await
         }
-        *revision = Some(self.record(prepared, revision.take()).await?);
-        prepared.survey.parent = Some(parent);
-        Ok(())
-    }
-
-    /// The revision that this run is about, marked as being applied where anything is sent.
-    async fn record(&self, prepared: &Prepared, present: Option<RevisionRef>) -> Result<RevisionRef> {
-        let (api, set) = (self.api(), &prepared.plan.set);
-        let Some(mut present) = present else {
-            let content = Snapshot::from_plan(&prepared.plan, prepared.note.clone());
-            let history = &prepared.survey.history;
-            return revisions::record(api, set, history, &content, &set_lock::user_host(), self.events).await;
-        };
-        if prepared.sends() {
-            revisions::set_result(api, &mut present, RevisionResult::Applying).await?;
-        }
-        Ok(present)
-    }
-
-    /// Waits until the set works, and finds the application.
-    async fn follow(&self, prepared: &mut Prepared, applied: &[Applied]) -> Result<Arrival> {
-        let mut rollout = RolloutWatch {
-            state: std::mem::take(&mut prepared.live.state),
-            expected: observed_set::expected(applied),
-            grace: rollout::grace_periods(&self.session.settings, self.begun),
-            deadline: self.deadline.at,
-        };
-        if rollout::is_stalled(self.session, &rollout) {
-            observed_set::load_past_events(self.api(), &prepared.plan.set, &mut rollout.state).await?;
-        }
-        let followed = rollout::follow(self.session, &mut prepared.live, &mut rollout, self.events).await;
-        let arrival = match followed {
-            Ok(()) => self.arrive(prepared, &rollout).await,
-            Err(error) => Err(error),
-        };
-        prepared.live.state = rollout.state;
-        arrival
-    }
-
-    /// Finds the application, and gives it what it lacks.
-    async fn arrive(&self, prepared: &Prepared, rollout: &RolloutWatch) -> Result<Arrival> {
-        let (session, events) = (self.session, self.events);
-        let asked = verify::probe_application(session, rollout, self.arguments.probe, events);
-        let room = async {
-            if session.settings.deploy.profile == Profile::Dev {
-                None
-            } else {
-                sandbox_capacity::estimate(session, events).await
-            }
-        };
-        let (asked, room) = tokio::join!(asked, room);
-        let asked = asked?;
-        // What is brought back has the settings that it had.
-        let seeded = match &asked.application {
-            Some(application) if prepared.is_of_configuration() => {
-                app_settings::seed(session, application, events).await
-            }
-            _ => AppSettingsResult::default(),
-        };
-        Ok(Arrival { place: asked.place, seeded, room })
-    }
-
-    /// Deletes what is no longer in the set or, now that this came of it, in the history, and has the parent name what is left.
-    async fn prune(&self, prepared: &mut Prepared, outcome: RevisionResult) -> Result<()> {
-        let (api, events, set) = (self.api(), self.events, &prepared.plan.set);
-        let mut leftovers = prepared.leftovers(outcome);
-        if !self.writes {
-            // What has become superfluous since the beginning is the next run's: without the lock nothing is deleted.
-            leftovers.retain(|leftover| !leftover.decision.deletes());
-        }
-        let goes = leftovers.iter().any(|leftover| leftover.decision.deletes());
-        let work = async {
-            let left =
-                prune::prune(api, &prepared.set, &leftovers, &prepared.in_use(outcome), events).await?;
-            Ok((left, String::new()))
-        };
-        let left = if goes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
-        if !self.writes {
-            return Ok(());
-        }
-        let members: Vec<&ObjectId> = prepared.member_ids().chain(&left).collect();
-        if let Some(parent) = &prepared.survey.parent {
-            inventory::apply_parent(api, set, InventoryScope::Exact(&members), Some(parent.clone()), events)
-                .await?;
-        }
-        revisions::delete(api, set, &prepared.surplus(outcome)).await
     }
 }
 
-/// Whether the revision has failed, rather than the connection or the patience.
-fn is_final(error: &Error) -> bool {
+async fn apply(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &Preparation,
+) -> Result<(Vec<Applied>, String)> {
+    let live = &prepared.observed.members;
+    let ownership = &request.policy.ownership;
+    let applied =
+        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::Apply, run.events()).await?;
+    let counts = summary::counts(&applied);
+    Ok((applied, counts))
+}
+
+/// Waits until the set is ready, and probes the application.
+async fn follow_and_verify(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+    applied: &[Applied],
+    begun: Timestamp,
+) -> Result<Verification> {
+    let rollout = RolloutWatch {
+        expected: observed_set::expected(applied),
+        grace: rollout::grace_periods(run.settings(), begun),
+        deadline: run.deadline().at,
+    };
+    rollout::follow(run, &mut prepared.observed, &rollout).await?;
+    verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
+}
+
+/// Deletes members that are no longer planned and revisions that are no longer kept, now that the revision has this
+/// result, and has the parent name what is left.
+async fn clean_up(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+    result: RevisionResult,
+) -> Result<()> {
+    let (api, events) = (run.api(), run.events());
+    let Preparation { state, changes, .. } = prepared;
+    let cleanup = changes.cleanup(result);
+    let work = async {
+        let left = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+        Ok((left, String::new()))
+    };
+    let deletes = cleanup.to_delete().next().is_some();
+    let left = if deletes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
+    let members: Vec<&ObjectId> = changes.member_ids().chain(&left).collect();
+    let set = &changes.plan.set;
+    if let Some(parent) = state.parent.take() {
+        let force = request.policy.ownership.forces_conflicts();
+        let exact = InventoryScope::Exact(&members);
+        state.parent = Some(inventory::apply_parent(api, set, exact, Some(parent), force, events).await?);
+    }
+    revisions::delete(api, set, &cleanup.revisions).await
+}
+
+/// Whether the revision has failed, rather than the connection or the time.
+fn fails_revision(error: &Error) -> bool {
     matches!(
         error.kind(),
         Kind::Rollout | Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite

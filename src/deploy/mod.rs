@@ -1,26 +1,29 @@
 //! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run.
 //!
-//! - `prepare`: reads the state of the cluster, plans, compares, checks the account's rights.
-//! - `version_change`: says what another version of the application changes.
+//! - `recipe`: the steps of `deploy` and `rollback`.
+//! - `prepare`: reads the cluster, decides what is wanted, compares. `check`: Pod Security, the account's rights.
+//!   `conversation_guard`: refuses to stop a pod that would delete a conversation's volume.
+//! - `version_change`: warns of what another release of the application changes.
 //! - `dry_run`: says what would be done.
-//! - `conversation_guard`: refuses to stop a pod that would delete a conversation's volume.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
-//! - `execute`: records, applies, follows, prunes, concludes.
-//! - `rollout`: follows the rollout, and explains a failed one.
-//! - `verify`: asks the application whether it answers. `sandbox_capacity`: how many sandboxes fit.
-//!   `app_settings`: gives it model and key.
+//! - `execute`: records the revision, applies, follows, verifies, prunes.
+//! - `rollout`: follows the rollout, and makes an error of what stops it.
+//! - `verify`: probes the application. `sandbox_capacity`: how many sandboxes fit. `app_settings`: gives the
+//!   application model and key.
 //! - `auto_rollback`: brings the last good revision back.
 //! - `summary`: the last line, and what to type next.
 
 pub(crate) mod app_settings;
-pub(crate) mod auto_rollback;
+mod auto_rollback;
+mod check;
 pub(crate) mod conversation_guard;
-pub(crate) mod dry_run;
-pub(crate) mod execute;
-pub(crate) mod prepare;
-pub(crate) mod prepull;
+mod dry_run;
+mod execute;
+mod prepare;
+mod prepull;
+pub(crate) mod recipe;
 pub(crate) mod rollout;
-pub(crate) mod sandbox_capacity;
+mod sandbox_capacity;
 pub(crate) mod summary;
 pub(crate) mod verify;
-pub(crate) mod version_change;
+mod version_change;

@@ -1,18 +1,17 @@
-//! The part of `deploy` before the old pod is stopped: a changed image has to be on its node by then.
+//! Pulls a changed image before the old pod is stopped: by then the image has to be on its node.
 
-use super::prepare::Prepared;
+use super::prepare::Preparation;
 use super::rollout;
 use crate::catalogue::Id;
 use crate::cluster::app::probe;
-use crate::cluster::apply::waves::Change;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
-use crate::cluster::watch::observed_set;
+use crate::cluster::rollout::finding_error::finding_error;
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
+use crate::plan::changes::Change;
 use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner};
-use crate::session::cluster_session::Session;
-use crate::session::step::Deadline;
+use crate::session::runner::Run;
 use crate::status::Finding;
 
 /// Name of the step.
@@ -22,49 +21,43 @@ const STEP: &str = "prepull";
 ///
 /// # Errors
 /// Exit 9 where the image cannot be had: nothing was changed by then.
-pub(crate) async fn prepull(
-    session: &Session,
-    prepared: &Prepared,
-    deadline: Deadline,
-    events: &Events,
-) -> Result<()> {
-    if !session.settings.deploy.prepull {
+pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
+    if !run.settings().deploy.prepull {
         return Ok(());
     }
-    let serving = observed_set::ready_pods(&prepared.live.state);
+    let serving = prepared.observed.ready_pods(&run.session.set());
     let Some(old) = serving.first() else { return Ok(()) };
     let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let Some(pull) = wanted(prepared, node) else { return Ok(()) };
-    let api = &session.connection.api;
+    let Some(pull) = needed_pull(prepared, node) else { return Ok(()) };
+    let (api, events) = (run.api(), run.events());
     if probe::is_simulated(api, old).await {
         events.step(Phase::Preflight, STEP, Progress::Skipped, "simulated nodes: no image is pulled").await;
         return Ok(());
     }
     events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
     image_pull::delete_leftover_pods(api, &pull.namespace, &pull.set).await?;
-    let patience = PullLimits {
-        tolerance: rollout::grace_periods(&session.settings, api.traffic().last_date()),
-        deadline: deadline.at,
+    let limits = PullLimits {
+        grace: rollout::grace_periods(run.settings(), api.traffic().last_date()),
+        deadline: run.deadline().at,
         streaming: prepared.streaming,
     };
-    match image_pull::pull(api, &pull, patience, events).await {
+    match image_pull::pull(api, &pull, limits, events).await {
         Ok(PullResult::Pulled) => {
             events.done(Phase::Preflight, STEP, pull.image).await;
             Ok(())
         }
         Ok(PullResult::Rejected(error)) => {
-            let why = error.causes();
-            not_tried(&pull, &why.join(": "), events).await;
+            warn_not_prepulled(&pull, &error.causes().join(": "), events).await;
             Ok(())
         }
         Ok(PullResult::Unscheduled(findings)) => {
             let why: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-            not_tried(&pull, &why.join("; "), events).await;
+            warn_not_prepulled(&pull, &why.join("; "), events).await;
             Ok(())
         }
         Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
-            Err(refused(session, prepared, &findings))
+            Err(pull_failed(run, prepared, &findings))
         }
         Err(error) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, "").await;
@@ -73,7 +66,7 @@ pub(crate) async fn prepull(
     }
 }
 
-async fn not_tried(pull: &ImagePull, why: &str, events: &Events) {
+async fn warn_not_prepulled(pull: &ImagePull, why: &str, events: &Events) {
     events.step(Phase::Preflight, STEP, Progress::Skipped, "not possible").await;
     let message = format!(
         "{} could not be pulled before the old pod is stopped, and is pulled afterwards: {why}",
@@ -82,28 +75,30 @@ async fn not_tried(pull: &ImagePull, why: &str, events: &Events) {
     events.warn(Id::NotPrepulled, message).await;
 }
 
-fn wanted(prepared: &Prepared, node: Option<&str>) -> Option<ImagePull> {
-    let mut pairs = prepared.plan.members.iter().zip(&prepared.needs);
-    let changed = pairs.find(|(member, need)| member.kind == DEPLOYMENT && matches!(need, Change::Update(_)));
-    let (member, _) = changed?;
-    let live = prepared.live.members.get(&member.id)?;
-    let pull = before_change(member, live, &prepared.plan.set.name, node)?;
-    Some(ImagePull { owner: prepared.survey.parent.as_ref().and_then(owner), ..pull })
+/// The pull of the image that the Deployment changes to; None where its image stays.
+fn needed_pull(prepared: &Preparation, node: Option<&str>) -> Option<ImagePull> {
+    let changes = &prepared.changes;
+    let is_update = |change: &Change| matches!(change, Change::Update(_));
+    let mut updates = changes.to_send().filter(|(_, change)| is_update(change));
+    let (member, _) = updates.find(|(member, _)| member.kind == DEPLOYMENT)?;
+    let live = prepared.observed.members.get(&member.id)?;
+    let pull = before_change(member, live, &changes.plan.set.name, node)?;
+    Some(ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull })
 }
 
-fn refused(session: &Session, prepared: &Prepared, findings: &[Finding]) -> Error {
-    let error = rollout::explained(findings);
+fn pull_failed(run: &Run<'_>, prepared: &Preparation, findings: &[Finding]) -> Error {
+    let error = finding_error(findings);
     let id = error.id();
     error
-        .at_config(id.entry().key.and_then(|key| session.settings.locate(key)))
+        .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
         .state(unchanged(prepared))
         .hint("mend it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))
 }
 
 /// What people who use the application see meanwhile.
-fn unchanged(prepared: &Prepared) -> String {
-    let serving = match prepared.survey.history.latest_good() {
+fn unchanged(prepared: &Preparation) -> String {
+    let serving = match prepared.state.history.latest_good() {
         Some(revision) => format!("revision {} is serving", revision.number),
         None => "the old pod is serving".to_owned(),
     };

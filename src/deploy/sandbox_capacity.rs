@@ -2,19 +2,19 @@
 
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity::{self, ClusterListing};
-use crate::event::Events;
 use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod};
 use crate::provider::{self, Environment};
 use crate::session::cluster_session::Session;
+use crate::session::runner::Run;
 
 /// Looks at the nodes; None where this account may not, or where they are too many.
-pub(crate) async fn estimate(session: &Session, events: &Events) -> Option<SandboxCapacity> {
-    let ClusterListing { nodes, pods } = capacity::list_nodes_and_pods(&session.connection.api).await;
+pub(crate) async fn estimate(run: &Run<'_>) -> Option<SandboxCapacity> {
+    let ClusterListing { nodes, pods } = capacity::list_nodes_and_pods(run.api()).await;
     let nodes = nodes?;
-    let sandbox = SandboxPod::from_settings(&session.settings);
+    let sandbox = SandboxPod::from_settings(run.settings());
     let (mut without, of) = sandbox.nodes_without_image(&nodes);
     if let Some(image) = sandbox.image().filter(|_| !without.is_empty()) {
-        let have = those_that_have(session, image).await;
+        let have = those_that_have(run.session, image).await;
         without.retain(|node| !have.iter().any(|name| name == node));
     }
     if let (Some(first), Some(image)) = (without.first(), sandbox.image()) {
@@ -26,7 +26,7 @@ pub(crate) async fn estimate(session: &Session, events: &Events) -> Option<Sandb
             "{image} is not {place} yet: a pull longer than 300 s fails the first conversation; \
              handsctl image pull does it now"
         );
-        events.warn(Id::SandboxImageAbsent, message).await;
+        run.events().warn(Id::SandboxImageAbsent, message).await;
     }
     Some(sandbox.estimate(&nodes, &pods?))
 }

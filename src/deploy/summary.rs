@@ -1,27 +1,25 @@
-//! What came of a command that changes the set, in the words of its last line.
+//! The last line of a command that changes the set, and what to type next.
 
 use super::app_settings::AppSettingsResult;
-use super::prepare::Prepared;
 use super::sandbox_capacity;
-use super::verify::Endpoint;
+use super::verify::{Endpoint, Verification};
 use crate::cluster::apply::applied::Applied;
-use crate::cluster::apply::revisions::RevisionRef;
 use crate::event::{Action, Finished};
-use crate::plan::checks::sandbox_capacity::SandboxCapacity;
+use crate::plan::desired::PlanOrigin;
+use crate::plan::inventory::revision::{History, rollback_to};
 
 /// What is deployed now, and the good revision before it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Undo {
+pub(crate) struct UndoHint {
     revision: Option<u64>,
     before: Option<u64>,
 }
 
-impl Undo {
-    /// What undoes a run that made or found this revision.
-    pub(crate) fn of(prepared: &Prepared, revision: Option<&RevisionRef>) -> Self {
-        let number = revision.map(|revision| revision.number);
-        let before = number.and_then(|number| prepared.survey.history.last_good_before(number));
-        Self { revision: number, before: before.map(|before| before.number) }
+impl UndoHint {
+    /// What undoes a run that recorded or found the revision of this number.
+    pub(crate) fn new(history: &History, number: u64) -> Self {
+        let before = history.last_good_before(number).map(|before| before.number);
+        Self { revision: Some(number), before }
     }
 
     /// Nothing was changed.
@@ -46,8 +44,8 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The last word, with what to type next.
-pub(crate) fn finished(applied: &[Applied], message: String, undo: Undo) -> Finished {
+/// A message, with what to type next.
+pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> Finished {
     let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
     let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
     if changed {
@@ -56,21 +54,37 @@ pub(crate) fn finished(applied: &[Applied], message: String, undo: Undo) -> Fini
     Finished { revision: undo.revision, message, next, ..Finished::default() }
 }
 
-/// The same where the rollout was waited for: how the application was found.
-pub(crate) fn arrived(finished: Finished, arrival: Arrival) -> Finished {
-    let Arrival { place, seeded, room } = arrival;
-    // No sandbox comes of a pod in which nothing listens.
-    let mut notes: Vec<String> =
-        (place != Endpoint::DevTarget).then(|| sandbox_capacity::words(room.as_ref())).into_iter().collect();
-    notes.extend(seeded.note);
-    let sandboxes = room.map(|room| room.sandboxes);
-    Finished { url: place.into_url(), sandboxes, model: seeded.model, notes, ..finished }
+/// `--no-wait`: applied, and not waited for.
+pub(crate) fn applied_only(applied: &[Applied], undo: UndoHint) -> Finished {
+    finished(applied, "applied; the rollout was not waited for".to_owned(), undo)
 }
 
-/// How the application was found after a rollout.
-#[derive(Debug, Clone)]
-pub(crate) struct Arrival {
-    pub(crate) place: Endpoint,
-    pub(crate) seeded: AppSettingsResult,
-    pub(crate) room: Option<SandboxCapacity>,
+/// The rollout was waited for: how the application was found.
+pub(crate) fn verified(
+    applied: &[Applied],
+    undo: UndoHint,
+    verification: Verification,
+    origin: PlanOrigin,
+) -> Finished {
+    let Verification { endpoint, app_settings, capacity } = verification;
+    let AppSettingsResult { model, note } = app_settings;
+    let message = match origin {
+        PlanOrigin::Configuration => endpoint.words(),
+        PlanOrigin::Revision(number) => format!(
+            "{}; {}; config.toml is as it was, and the next deploy applies it again",
+            rollback_to(number),
+            endpoint.words()
+        ),
+    };
+    // Nothing in the pod of profile `dev` starts sandboxes.
+    let starts_sandboxes = endpoint != Endpoint::DevTarget;
+    let notes = starts_sandboxes.then(|| sandbox_capacity::words(capacity.as_ref())).into_iter().chain(note);
+    let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
+    Finished {
+        notes: notes.collect(),
+        url: endpoint.into_url(),
+        sandboxes,
+        model,
+        ..finished(applied, message, undo)
+    }
 }

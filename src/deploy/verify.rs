@@ -1,18 +1,21 @@
-//! The part of `deploy` that asks the application whether it answers: through the API server, and where people reach it.
+//! Finds out how the application is reached once its rollout is ready: through the API server, and at its URL.
 
 use std::time::Duration;
 
+use super::app_settings::{self, AppSettingsResult};
+use super::sandbox_capacity;
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
-use crate::cluster::rollout::follow::RolloutWatch;
-use crate::cluster::watch::observed_set;
+use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::flags::Probe;
-use crate::session::cluster_session::Session;
+use crate::plan::checks::sandbox_capacity::SandboxCapacity;
+use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
+use crate::session::runner::Run;
 use crate::settings::AppVersion;
 use crate::settings::handsctl::Profile;
 
@@ -67,12 +70,45 @@ impl Endpoint {
     }
 }
 
-/// What came of asking.
+/// How the application was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Verification {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) app_settings: AppSettingsResult,
+    /// How many more sandboxes fit; None: not known, or nobody starts any.
+    pub(crate) capacity: Option<SandboxCapacity>,
+}
+
+/// The application, as far as it was probed.
 #[derive(Debug, Clone)]
 pub(crate) struct ProbedApp {
-    pub(crate) place: Endpoint,
-    /// Who can be asked more; None: nobody runs, or nobody may ask.
-    pub(crate) application: Option<AppClient>,
+    pub(crate) endpoint: Endpoint,
+    /// Who takes further requests; None: no container runs, or this account may not send any.
+    pub(crate) client: Option<AppClient>,
+}
+
+/// Probes the application and estimates how many sandboxes fit, at the same time; then gives the application the
+/// settings that it lacks. What is brought back has the settings that it had.
+///
+/// # Errors
+/// As [`probe_application`].
+pub(crate) async fn verify(
+    run: &Run<'_>,
+    when: Probe,
+    origin: PlanOrigin,
+    observed: &ObservedSet,
+) -> Result<Verification> {
+    let capacity = async {
+        let starts_sandboxes = run.settings().deploy.profile != Profile::Dev;
+        if starts_sandboxes { sandbox_capacity::estimate(run).await } else { None }
+    };
+    let (probed, capacity) = tokio::join!(probe_application(run, when, observed), capacity);
+    let ProbedApp { endpoint, client } = probed?;
+    let app_settings = match &client {
+        Some(client) if origin == PlanOrigin::Configuration => app_settings::seed(run, client).await,
+        _ => AppSettingsResult::default(),
+    };
+    Ok(Verification { endpoint, app_settings, capacity })
 }
 
 /// Asks `/alive` and the version's configuration, then the URL.
@@ -80,60 +116,60 @@ pub(crate) struct ProbedApp {
 /// # Errors
 /// Exit 9 where the pod is ready and the application does not answer, or not at a URL that handsctl made.
 pub(crate) async fn probe_application(
-    session: &Session,
-    rollout: &RolloutWatch,
+    run: &Run<'_>,
     when: Probe,
-    events: &Events,
+    observed: &ObservedSet,
 ) -> Result<ProbedApp> {
-    let api = &session.connection.api;
-    let deploy = &session.settings.deploy;
+    let (api, events) = (run.api(), run.events());
+    let deploy = &run.settings().deploy;
     if deploy.profile == Profile::Dev {
         events.step(Phase::Probe, "probe", Progress::Skipped, "profile dev: nothing listens").await;
-        return Ok(ProbedApp { place: Endpoint::DevTarget, application: None });
+        return Ok(ProbedApp { endpoint: Endpoint::DevTarget, client: None });
     }
-    let ready = observed_set::get_ready_pod(api, &session.set(), &rollout.state).await;
+    let ready = observed.get_ready_pod(api, &run.session.set()).await;
     let simulated = match &ready {
         Some(pod) => probe::is_simulated(api, pod).await,
         None => false,
     };
     if simulated && when == Probe::Auto {
         events.step(Phase::Probe, "probe", Progress::Skipped, "simulated nodes: no container runs").await;
-        return Ok(ProbedApp { place: Endpoint::Simulated, application: None });
+        return Ok(ProbedApp { endpoint: Endpoint::Simulated, client: None });
     }
-    let place = exposure::for_settings(&session.settings, session.local);
-    let unasked = |application| {
-        let place = match &place {
+    let exposure = exposure::for_settings(run.settings(), run.session.local);
+    let not_probed = |client| {
+        let endpoint = match &exposure {
             _ if simulated => Endpoint::Simulated,
-            Exposure::Url { door, .. } => Endpoint::NotProbed(door.url.clone()),
+            Exposure::Url { target, .. } => Endpoint::NotProbed(target.url.clone()),
             Exposure::ClusterOnly => Endpoint::ClusterOnly,
         };
-        Ok(ProbedApp { place, application })
+        Ok(ProbedApp { endpoint, client })
     };
     if when == Probe::Never {
         events.step(Phase::Probe, "probe", Progress::Skipped, "--probe never").await;
-        return unasked(None);
+        return not_probed(None);
     }
-    let application = AppClient {
+    let client = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: ready.and_then(|pod| pod.metadata.name),
     };
     events.begin(Phase::Probe, "probe", "").await;
-    let Some(mut answers) = inside(session, &application, events).await? else { return unasked(None) };
-    let place = match &place {
+    let Some(mut answers) = inside(run, &client).await? else { return not_probed(None) };
+    let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
-        Exposure::Url { door, ours } => outside(session, door, *ours, &mut answers, events).await?,
+        Exposure::Url { target, managed } => outside(run, target, *managed, &mut answers).await?,
     };
     events.done(Phase::Probe, "probe", answers.join(" · ")).await;
-    Ok(ProbedApp { place, application: Some(application) })
+    Ok(ProbedApp { endpoint, client: Some(client) })
 }
 
 /// Through the API server; None: this account may not ask.
-async fn inside(session: &Session, application: &AppClient, events: &Events) -> Result<Option<Vec<String>>> {
+async fn inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<String>>> {
+    let events = run.events();
     let mut answers = Vec::new();
-    for path in ["/alive", config_endpoint(session.settings.app_version())] {
-        match probe::probe(&session.connection.api, application, path).await {
+    for path in ["/alive", config_endpoint(run.settings().app_version())] {
+        match probe::probe(run.api(), client, path).await {
             ProbeResult::Alive { status, took } => {
                 let message = format!("{status} in {} ms", took.as_millis());
                 answers.push(format!("{path} {message}"));
@@ -146,7 +182,7 @@ async fn inside(session: &Session, application: &AppClient, events: &Events) -> 
             }
             ProbeResult::Unreachable(why) => {
                 failed(path, &why, events).await;
-                return Err(silent(path, &why, &application.service));
+                return Err(silent(path, &why, &client.service));
             }
         }
     }
@@ -155,49 +191,49 @@ async fn inside(session: &Session, application: &AppClient, events: &Events) -> 
 
 /// At the URL, from this computer.
 async fn outside(
-    session: &Session,
-    door: &ProbeTarget,
-    ours: bool,
+    run: &Run<'_>,
+    target: &ProbeTarget,
+    managed: bool,
     answers: &mut Vec<String>,
-    events: &Events,
 ) -> Result<Endpoint> {
-    let patience = if ours { OPENING } else { Duration::ZERO };
-    match url_probe::probe_url(door, patience).await {
+    let events = run.events();
+    let patience = if managed { OPENING } else { Duration::ZERO };
+    match url_probe::probe_url(target, patience).await {
         ProbeResponse::Answers { status, took } => {
             let message = format!("{status} in {} ms", took.as_millis());
-            answers.push(format!("{} {message}", door.url));
-            events.send(Event::Probe { target: door.url.clone(), healthy: true, message }).await;
-            warn_of_name(session, door, events).await;
-            Ok(Endpoint::Answers(door.url.clone()))
+            answers.push(format!("{} {message}", target.url));
+            events.send(Event::Probe { target: target.url.clone(), healthy: true, message }).await;
+            warn_of_name(run, target).await;
+            Ok(Endpoint::Answers(target.url.clone()))
         }
-        ProbeResponse::Unreachable(why) if ours => {
-            failed(&door.url, &why, events).await;
-            let message = format!("the application answers inside the cluster, and not at {}", door.url);
+        ProbeResponse::Unreachable(why) if managed => {
+            failed(&target.url, &why, events).await;
+            let message = format!("the application answers inside the cluster, and not at {}", target.url);
             Err(Error::new(Id::UrlSilent, Kind::Rollout, message)
-                .fact("object", format!("ingress.networking.k8s.io/{}", session.settings.deploy.name))
+                .fact("object", format!("ingress.networking.k8s.io/{}", run.settings().deploy.name))
                 .fact("evidence", why)
                 .hint("handsctl cluster up looks after the ingress controller")
                 .hint("handsctl open leads to the application without it"))
         }
         ProbeResponse::Unreachable(why) => {
-            let message = format!("{} does not answer from this computer: {why}", door.url);
+            let message = format!("{} does not answer from this computer: {why}", target.url);
             events.warn(Id::UrlSilent, message).await;
-            Ok(Endpoint::Unreachable(door.url.clone()))
+            Ok(Endpoint::Unreachable(target.url.clone()))
         }
     }
 }
 
 /// A local cluster answers under any name; a browser has to find it under this one.
-async fn warn_of_name(session: &Session, door: &ProbeTarget, events: &Events) {
-    let host = session.settings.deploy.host.as_str();
-    let Some(local) = door.local.filter(|_| !exposure::is_localhost(host)) else { return };
+async fn warn_of_name(run: &Run<'_>, target: &ProbeTarget) {
+    let host = run.settings().deploy.host.as_str();
+    let Some(local) = target.local.filter(|_| !exposure::is_localhost(host)) else { return };
     let found = tokio::net::lookup_host((host, local.port())).await;
     if found.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
         return;
     }
     let message =
         format!("{host} does not lead to this computer yet: `{} {host}` in /etc/hosts does it", local.ip());
-    events.warn(Id::NameNotResolved, message).await;
+    run.events().warn(Id::NameNotResolved, message).await;
 }
 
 async fn failed(target: &str, why: &str, events: &Events) {

@@ -1,6 +1,6 @@
-//! The part of `deploy` and `rollback` that says what another release of the application brings with it.
+//! Warns of what another release of the application brings with it.
 
-use super::prepare::Prepared;
+use super::prepare::Preparation;
 use crate::catalogue::Id;
 use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
@@ -8,25 +8,25 @@ use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Deployed};
 
 /// Says it before anything is changed.
-pub(crate) async fn report(prepared: &Prepared, events: &Events) {
+pub(crate) async fn report(prepared: &Preparation, events: &Events) {
     let Some(change) = change(prepared) else { return };
     let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
     events.warn(id, change.sentence()).await;
 }
 
-fn change(prepared: &Prepared) -> Option<version_change::VersionChange> {
-    let members = &prepared.plan.members;
+fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
+    let members = &prepared.changes.plan.members;
     let planned = members
         .iter()
         .find(|member| member.kind == DEPLOYMENT && labels::is_of_application(&member.manifest))?;
-    let live = prepared.live.members.get(&planned.id)?;
+    let live = prepared.observed.members.get(&planned.id)?;
     let mounted = |deployment: &serde_json::Value| -> Option<ObjectId> {
         let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;
         let name = volumes.iter().find_map(|volume| volume["configMap"]["name"].as_str())?;
         Some(CONFIG_MAP.id(planned.id.namespace.as_deref()?, name))
     };
     let (before, after) = (mounted(live), mounted(&planned.manifest));
-    let configuration = before.and_then(|id| prepared.live.members.get(&id));
+    let configuration = before.and_then(|id| prepared.observed.members.get(&id));
     let live = Deployed { deployment: live, configuration };
     let configuration =
         members.iter().find(|member| Some(&member.id) == after.as_ref()).map(|member| &member.manifest);

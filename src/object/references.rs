@@ -17,6 +17,20 @@ pub fn collect_strings(object: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// Which of these names stand somewhere in the object, as whole strings.
+pub fn find_names(object: &Value, names: &BTreeSet<&str>, found: &mut BTreeSet<String>) {
+    match object {
+        Value::String(text) => {
+            if names.contains(text.as_str()) {
+                found.insert(text.clone());
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_names(item, names, found)),
+        Value::Object(map) => map.values().for_each(|value| find_names(value, names, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

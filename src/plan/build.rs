@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::desired::{Member, Plan, SecretNaming, extra_kinds};
+use super::desired::{Member, Plan, PlanOrigin, SecretNaming, extra_kinds};
 use super::inventory::apply_set::ApplySet;
 use super::manifests::template::{self, Templates};
 use super::manifests::values::{self, GeneratedNames};
@@ -45,6 +45,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     set.extra_kinds = extra_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
+        origin: PlanOrigin::Configuration,
         namespaces: namespaces(&templates, settings, &set)?,
         set,
         members,

@@ -9,11 +9,13 @@
 //! - `inventory`: the ApplySet and its members, revisions, the lock's Lease, and what is pruned.
 //!
 //! What it means for what is there:
+//! - `changes`: the plan beside what is there → what a run has to do.
 //! - `ownership`: fields and objects that others manage.
 //! - `checks`: what can be known before anything is sent.
 //! - `diff`: what a deploy would change, field by field.
 
 pub mod build;
+pub mod changes;
 pub mod checks;
 pub mod desired;
 pub mod diff;
@@ -22,5 +24,5 @@ pub mod manifests;
 pub mod ownership;
 
 pub use build::{build, set_of};
-pub use desired::{Member, Plan, SecretNaming};
+pub use desired::{Member, Plan, PlanOrigin, SecretNaming};
 pub use manifests::content_hash::SecretKey;

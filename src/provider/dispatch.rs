@@ -118,9 +118,8 @@ pub async fn status(environment: &Environment, provider: Provider, name: &str) -
 }
 
 /// The context of the cluster that handsctl made under this name. Cheap: one look at a file.
-#[must_use]
-pub fn made_context(environment: &Environment, name: &str) -> Option<String> {
-    made_by(environment, name).ok().flatten().map(|maker| maker.context(name))
+pub fn made_context(environment: &Environment, name: &str) -> Result<Option<String>> {
+    Ok(made_by(environment, name)?.map(|maker| maker.context(name)))
 }
 
 /// Where the ingress of the cluster that handsctl made under this name is reached, if its nodes are containers.

@@ -16,14 +16,26 @@ use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
-/// Reads the configuration with everything that was typed.
-pub(crate) fn load(global: &Global) -> Result<Loaded> {
-    crate::settings::read(&request(global), &environment(), Path::new("."))
+/// Whether a command needs the values of the configuration's secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// They must be there: they are sent.
+    Needed,
+    /// The configuration only says which set is meant.
+    Unneeded,
 }
 
-/// The same for commands that look at no secret's value: none has to be there.
-pub(crate) fn load_without_secrets(global: &Global) -> Result<Loaded> {
-    crate::settings::read_without_secrets(&request(global), &environment(), Path::new("."))
+/// Reads the configuration with everything that was typed.
+///
+/// # Errors
+/// Every mistake of the configuration at once.
+pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
+    match secrets {
+        Secrets::Needed => crate::settings::read(&request(global), &environment(), Path::new(".")),
+        Secrets::Unneeded => {
+            crate::settings::read_without_secrets(&request(global), &environment(), Path::new("."))
+        }
+    }
 }
 
 fn request(global: &Global) -> Request {
@@ -63,34 +75,38 @@ impl Session {
     /// Chooses the cluster for a command that only reads.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
         let environment = Environment::read()?;
-        let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
-        Ok(Self::new(&environment, loaded.settings, connection))
+        let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
+        Self::new(&environment, loaded.settings, connection)
     }
 
     /// Chooses the cluster for a command that changes something, and makes sure that it is meant.
     pub(crate) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
         let environment = Environment::read()?;
-        let connection = connect::connect(&selection(global, &loaded.settings, &environment)).await?;
+        let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
         let intent = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
             from_file: loaded.from_file,
             named: global.namespace.is_some() && global.name.is_some(),
         };
-        if context::required_confirmation(intent)? == Confirmation::Ask && !global.yes {
+        // --yes confirms that data goes, not which cluster is meant.
+        if context::required_confirmation(intent)? == Confirmation::Ask {
             confirm_context(&connection, streams).await?;
         }
-        Ok(Self::new(&environment, loaded.settings, connection))
+        Self::new(&environment, loaded.settings, connection)
     }
 
     /// For a cluster that was just made or found by `cluster up`.
-    pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Self {
+    ///
+    /// # Errors
+    /// Where it cannot be read what handsctl made on this computer.
+    pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Result<Self> {
         let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
-        let made = provider::made_context(environment, name);
-        let is_made = is_local && made.as_ref() == Some(&connection.choice.context);
-        let local = is_made.then(|| provider::made_ports(environment, name)).flatten();
-        Self { settings: settings.for_local_cluster(is_local), connection, local }
+        let made = if is_local { provider::made_context(environment, name)? } else { None };
+        let is_made = made.as_ref() == Some(&connection.choice.context);
+        let local = if is_made { provider::made_ports(environment, name) } else { None };
+        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local })
     }
 
     /// The set that the settings name.
@@ -135,14 +151,19 @@ impl Session {
     }
 }
 
-fn selection(global: &Global, settings: &Settings, environment: &Environment) -> ContextArgs {
-    ContextArgs {
+/// # Errors
+/// Where no context is named and it cannot be read what handsctl made on this computer.
+fn context_args(global: &Global, settings: &Settings, environment: &Environment) -> Result<ContextArgs> {
+    let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
+    let is_named = global.context.is_some() || pin.is_some() || global.in_cluster;
+    let name = settings.cluster.name.as_str();
+    Ok(ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
-        pin: settings.cluster.context.clone().filter(|pin| !pin.is_empty()),
-        made: provider::made_context(environment, settings.cluster.name.as_str()),
+        pin,
+        made: if is_named { None } else { provider::made_context(environment, name)? },
         in_cluster: global.in_cluster,
-    }
+    })
 }
 
 async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<()> {

@@ -13,9 +13,9 @@ pub(crate) enum Exposure {
     /// At a URL.
     Url {
         /// The URL, and how this computer gets there.
-        door: ProbeTarget,
+        target: ProbeTarget,
         /// Whether handsctl made everything on the way, so that it has to open.
-        ours: bool,
+        managed: bool,
     },
     /// Inside the cluster only, or at an address that is not known.
     ClusterOnly,
@@ -25,8 +25,8 @@ pub(crate) enum Exposure {
 pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposure {
     let deploy = &settings.deploy;
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
-        let door = ProbeTarget { url: format!("https://{}/", deploy.host), local: None };
-        return Exposure::Url { door, ours: false };
+        let target = ProbeTarget { url: format!("https://{}/", deploy.host), local: None };
+        return Exposure::Url { target, managed: false };
     }
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
@@ -34,7 +34,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     let (scheme, usual) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
         let url = format!("{scheme}://{}/", deploy.host);
-        return Exposure::Url { door: ProbeTarget { url, local: None }, ours: false };
+        return Exposure::Url { target: ProbeTarget { url, local: None }, managed: false };
     };
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
         return Exposure::ClusterOnly;
@@ -42,7 +42,10 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     let at = if port == usual { String::new() } else { format!(":{port}") };
     let url = format!("{scheme}://{}{at}/", deploy.host);
     let local = Some(SocketAddr::new(connectable(ports.address), port));
-    Exposure::Url { door: ProbeTarget { url, local }, ours: settings.cluster.ingress != Some(Ingress::None) }
+    Exposure::Url {
+        target: ProbeTarget { url, local },
+        managed: settings.cluster.ingress != Some(Ingress::None),
+    }
 }
 
 /// Whoever listens on every address also does on this one.
@@ -73,7 +76,9 @@ mod tests {
 
     fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
         match for_settings(settings, local) {
-            Exposure::Url { door, ours } => Some((door.url, door.local.map(|local| local.to_string()), ours)),
+            Exposure::Url { target, managed } => {
+                Some((target.url, target.local.map(|local| local.to_string()), managed))
+            }
             Exposure::ClusterOnly => None,
         }
     }
@@ -83,7 +88,7 @@ mod tests {
         let ports = |http, https| Some(Ports { address: Ipv4Addr::UNSPECIFIED.into(), http, https });
         let plain = settings(&[]);
         assert_eq!(url(&plain, None), Some(("http://localhost/".into(), None, false)));
-        let local = |url: &str, at: &str, ours| Some((url.to_owned(), Some(at.to_owned()), ours));
+        let local = |url: &str, at: &str, managed| Some((url.to_owned(), Some(at.to_owned()), managed));
         assert_eq!(url(&plain, ports(Some(80), None)), local("http://localhost/", "127.0.0.1:80", true));
         assert_eq!(
             url(&plain, ports(Some(8080), None)),

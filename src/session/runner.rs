@@ -1,81 +1,176 @@
-//! Runs a changing command beside its reporter: signals, the deadline, and the last event.
+//! Runs a command beside its reporter: signals, the deadline, and the last event.
 
-use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::into_error;
-use super::set_lock::LockSlot;
+use super::cluster_session::{self, Secrets, Session};
+use super::output::output_form;
+use super::set_lock::{self, LockSlot};
 use super::step::Deadline;
 use crate::catalogue::Id;
-use crate::error::{Error, Kind};
+use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
+use crate::settings::Settings;
 
-/// A wait that knows what it waits for ends by itself at the deadline and says so; what does not is ended then.
+/// Grace after the deadline. Waits that can say what they waited for fail first, with a better error; after this the
+/// command is aborted.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
 
-/// Runs `work` while the reporter writes what it tells, and gives back what it held. The first event is always `started` and the last one
-/// `finished`, also after a failure or a signal; the exit code is the command's.
-///
-/// # Errors
-/// Only where the reporter cannot begin; a failure of the work has been reported.
-pub(crate) async fn run<W, F>(
-    global: &Global,
-    command: &str,
-    format: Option<Format>,
-    streams: &Streams,
-    deadline: Deadline,
-    work: W,
-) -> anyhow::Result<u8>
-where
-    W: FnOnce(Events, LockSlot) -> F,
-    F: Future<Output = anyhow::Result<Finished>>,
-{
-    // Before anything is asked or sent: from here on a signal has its last word.
-    let signals = Signals::listen();
-    let output = super::output::output_form(format);
-    let target = global.events.as_ref().map(|path| match path.to_str() {
-        Some("-") => EventsTarget::Stdout,
-        _ => EventsTarget::File(path.clone()),
-    });
-    let reporter = Reporter::new(streams.clone(), target.as_ref(), output, Timestamp::now)?;
-    let (events, receiver) = Events::channel();
-    let reporting = tokio::spawn(reporter.run(receiver));
-    events.send(Event::Started { command: command.to_owned() }).await;
-    let held = LockSlot::default();
-    let outcome = tokio::select! {
-        outcome = work(events.clone(), held.clone()) => outcome.map_err(into_error),
-        error = signals.interrupted() => Err(error),
-        () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
-    };
-    // However the work ended: by now nothing of it is sent any more.
-    held.release(&events).await;
-    let finished = match &outcome {
-        Ok(finished) => finished.clone(),
-        Err(error) => Finished {
-            exit: error.kind().exit_code(),
-            id: Some(error.id()),
-            message: error.message().to_owned(),
-            ..Finished::default()
-        },
-    };
-    let exit = finished.exit;
-    events.send(Event::Finished(finished)).await;
-    drop(events);
-    let told = reporting.await?;
-    if output != Output::Human
-        && let Some(summary) = told.summary()
-    {
-        let _nobody_reads = streams.value(&summary, output)?;
+/// A command as it was typed.
+#[derive(Clone, Copy)]
+pub(crate) struct Invocation<'a> {
+    pub(crate) global: &'a Global,
+    /// `cluster up`.
+    pub(crate) command: &'static str,
+    /// The form of the summary on stdout.
+    pub(crate) output: Option<Format>,
+    /// Time for the whole command.
+    pub(crate) timeout: Duration,
+    pub(crate) streams: &'a Streams,
+}
+
+/// What a command works with before its cluster is chosen.
+pub(crate) struct Context {
+    pub(crate) events: Events,
+    pub(crate) deadline: Deadline,
+    /// The set's lock, once the command has it.
+    lock: LockSlot,
+}
+
+/// What a command works with once its cluster is chosen.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) session: &'a Session,
+    context: &'a Context,
+}
+
+impl Invocation<'_> {
+    /// Runs a command that changes something in a chosen cluster: reads the configuration, chooses the cluster, and
+    /// makes sure that it is meant.
+    ///
+    /// # Errors
+    /// Only where the reporter cannot begin; a failure of the work has been reported.
+    pub(crate) async fn change_cluster(
+        self,
+        secrets: Secrets,
+        work: impl AsyncFnOnce(&Run<'_>) -> Result<Finished>,
+    ) -> anyhow::Result<u8> {
+        self.run(async move |context| {
+            let loaded = cluster_session::load(self.global, secrets)?;
+            cluster_session::report_config(&loaded, &context.events).await;
+            let session = Session::to_change(self.global, loaded, self.streams).await?;
+            Run::new(&session, context).conclude(work).await
+        })
+        .await
     }
-    if let Err(error) = outcome {
-        streams.error(&with_progress(error, &told), output);
+
+    /// Runs `work` while the reporter writes its events, and releases the lock. The first event is always `started` and
+    /// the last one `finished`, also after a failure or a signal; the exit code is the command's.
+    ///
+    /// # Errors
+    /// Only where the reporter cannot begin; a failure of the work has been reported.
+    pub(crate) async fn run(
+        self,
+        work: impl AsyncFnOnce(&Context) -> Result<Finished>,
+    ) -> anyhow::Result<u8> {
+        let Self { global, command, output, timeout, streams } = self;
+        let deadline = Deadline::after(timeout);
+        // Before the first request: from here on a signal ends the command in an orderly way.
+        let signals = Signals::listen();
+        let output = output_form(output);
+        let target = global.events.as_ref().map(|path| match path.to_str() {
+            Some("-") => EventsTarget::Stdout,
+            _ => EventsTarget::File(path.clone()),
+        });
+        let reporter = Reporter::new(streams.clone(), target.as_ref(), output, Timestamp::now)?;
+        let (events, receiver) = Events::channel();
+        let reporting = tokio::spawn(reporter.run(receiver));
+        events.send(Event::Started { command: command.to_owned() }).await;
+        let context = Context { events, deadline, lock: LockSlot::default() };
+        let outcome = tokio::select! {
+            outcome = work(&context) => outcome,
+            error = signals.interrupted() => Err(error),
+            () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
+        };
+        // However the work ended: nothing of it is sent any more.
+        let Context { events, lock, .. } = context;
+        lock.release(&events).await;
+        let finished = match &outcome {
+            Ok(finished) => finished.clone(),
+            Err(error) => Finished {
+                exit: error.kind().exit_code(),
+                id: Some(error.id()),
+                message: error.message().to_owned(),
+                ..Finished::default()
+            },
+        };
+        let exit = finished.exit;
+        events.send(Event::Finished(finished)).await;
+        drop(events);
+        let summary = reporting.await?;
+        if output != Output::Human
+            && let Some(value) = summary.summary()
+        {
+            let _nobody_reads = streams.value(&value, output)?;
+        }
+        if let Err(error) = outcome {
+            streams.error(&with_progress(error, &summary), output);
+        }
+        Ok(exit)
     }
-    Ok(exit)
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(session: &'a Session, context: &'a Context) -> Self {
+        Self { session, context }
+    }
+
+    pub(crate) fn api(&self) -> &'a Api {
+        &self.session.connection.api
+    }
+
+    pub(crate) fn settings(&self) -> &'a Settings {
+        &self.session.settings
+    }
+
+    pub(crate) fn events(&self) -> &'a Events {
+        &self.context.events
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.context.deadline
+    }
+
+    /// Takes the set's lock and does `work` under it.
+    ///
+    /// # Errors
+    /// As [`set_lock::under_lock`].
+    pub(crate) async fn under_lock<T>(
+        &self,
+        set: &ApplySet,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        set_lock::under_lock(self.api(), set, &self.context.lock, self.events(), work).await
+    }
+
+    /// Does the work, reports what it cost the API server, and adds to its error what the kubeconfig knows.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(crate) async fn conclude(
+        self,
+        work: impl AsyncFnOnce(&Run<'_>) -> Result<Finished>,
+    ) -> Result<Finished> {
+        let outcome = work(&self).await;
+        self.session.report_traffic(self.events()).await;
+        outcome.map_err(|error| self.session.with_credentials_hint(error))
+    }
 }
 
 /// The signals that end a command, listened to from now on.

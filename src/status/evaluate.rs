@@ -166,8 +166,8 @@ mod tests {
 
     fn world() -> ObservedState {
         let mut world = ObservedState::default();
-        world.apply(TrackedKind::Deployment, &deployment(0), at(0)).unwrap();
-        world.apply(TrackedKind::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
+        world.apply(0, TrackedKind::Deployment, &deployment(0), at(0)).unwrap();
+        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
         world
     }
 
@@ -179,11 +179,11 @@ mod tests {
     fn the_grace_of_a_pull_runs_from_the_first_failure() {
         let mut world = world();
         let refused = "dial tcp 1.2.3.4:443: connect: connection refused";
-        world.apply(TrackedKind::Pod, &pod(&waits("ContainerCreating", ""), 0, false), at(1)).unwrap();
+        world.apply(0, TrackedKind::Pod, &pod(&waits("ContainerCreating", ""), 0, false), at(1)).unwrap();
         assert_eq!(verdict(&world, 500), Verdict::Waiting { until: None });
-        world.apply(TrackedKind::Pod, &pod(&waits("ErrImagePull", refused), 0, false), at(10)).unwrap();
+        world.apply(0, TrackedKind::Pod, &pod(&waits("ErrImagePull", refused), 0, false), at(10)).unwrap();
         world
-            .apply(TrackedKind::Pod, &pod(&waits("ImagePullBackOff", "Back-off"), 0, false), at(20))
+            .apply(0, TrackedKind::Pod, &pod(&waits("ImagePullBackOff", "Back-off"), 0, false), at(20))
             .unwrap();
         assert_eq!(verdict(&world, 69), Verdict::Waiting { until: Some(at(70)) });
         let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
@@ -195,7 +195,7 @@ mod tests {
     fn an_unchanged_set_is_judged_from_its_live_state_at_once() {
         let mut world = world();
         let missing = waits("CreateContainerConfigError", "secret \"x\" not found");
-        world.apply(TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
+        world.apply(0, TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
         let judged = |changed| {
             evaluate(&world, &expected(changed), &GracePeriods::starting_at(at(1000)), at(1000)).verdict
         };
@@ -210,7 +210,7 @@ mod tests {
         let unready =
             json!({"type": "ContainersReady", "status": "False", "lastTransitionTime": at(1).to_string()});
         old["status"]["conditions"] = json!([unready]);
-        world.apply(TrackedKind::Pod, &old, at(1000)).unwrap();
+        world.apply(0, TrackedKind::Pod, &old, at(1000)).unwrap();
         let judged = |started| {
             evaluate(&world, &expected(false), &GracePeriods::starting_at(at(started)), at(1000)).verdict
         };
@@ -223,7 +223,7 @@ mod tests {
         let mut world = world();
         let mut rolling = deployment(2);
         rolling["status"]["replicas"] = json!(2);
-        world.apply(TrackedKind::Deployment, &rolling, at(1)).unwrap();
+        world.apply(0, TrackedKind::Deployment, &rolling, at(1)).unwrap();
         let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!(judged.verdict, Verdict::Waiting { until: None });
     }
@@ -234,7 +234,7 @@ mod tests {
         let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",
             "startedAt": at(3).to_string(), "finishedAt": at(4).to_string()}});
         for (restarts, expected) in [(0, false), (1, false), (2, true)] {
-            world.apply(TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
+            world.apply(0, TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
             assert_eq!(verdict(&world, 5) == Verdict::Failed, expected, "{restarts} restarts");
         }
     }
@@ -244,10 +244,10 @@ mod tests {
         let mut world = world();
         let refused = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"a\" is forbidden: exceeded quota: team", "lastTransitionTime": at(2).to_string()}]);
-        world.apply(TrackedKind::ReplicaSet, &replica_set(&refused), at(2)).unwrap();
+        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&refused), at(2)).unwrap();
         assert_eq!(verdict(&world, 3), Verdict::Waiting { until: Some(at(7)) });
         assert_eq!(verdict(&world, 7), Verdict::Failed);
-        world.apply(TrackedKind::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
+        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
         assert_eq!(verdict(&world, 8), Verdict::Waiting { until: None });
     }
 
@@ -255,9 +255,9 @@ mod tests {
     fn a_deleted_object_is_final_and_an_unseen_one_is_not() {
         let mut world = ObservedState::default();
         assert_eq!(verdict(&world, 0), Verdict::Waiting { until: None });
-        world.apply(TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
+        world.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
         assert_eq!(verdict(&world, 0), Verdict::Ready);
-        world.replace(TrackedKind::Deployment, &[], at(1)).unwrap();
+        world.replace(0, TrackedKind::Deployment, &[], at(1)).unwrap();
         let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!((judged.verdict, judged.findings[0].id), (Verdict::Failed, Id::Deleted));
     }
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_generation_that_the_watch_has_not_shown_is_waited_for() {
         let mut world = ObservedState::default();
-        world.apply(TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
+        world.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
         let mut ahead = expected(true);
         ahead[0].generation = 2;
         let judged = evaluate(&world, &ahead, &GracePeriods::starting_at(at(0)), at(1));

@@ -80,7 +80,7 @@ impl Situation {
         let mut world = ObservedState::default();
         let seen = self.judged.get("seen").map_or_else(|| self.time("now"), |_| self.time("seen"));
         for (kind, object) in &self.objects {
-            world.apply(*kind, object, seen).unwrap();
+            world.apply(0, *kind, object, seen).unwrap();
         }
         world
     }

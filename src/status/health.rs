@@ -271,7 +271,12 @@ mod tests {
         let mut world = ObservedState::default();
         for (uid, family) in [("a", "IPv4"), ("b", "IPv6")] {
             world
-                .apply(TrackedKind::EndpointSlice, &slice(uid, family, &[true, false]), Timestamp::UNIX_EPOCH)
+                .apply(
+                    0,
+                    TrackedKind::EndpointSlice,
+                    &slice(uid, family, &[true, false]),
+                    Timestamp::UNIX_EPOCH,
+                )
                 .unwrap();
         }
         let expected = [EndpointsHealth { service: "openhands".into(), ready: 1, all: 2 }];

@@ -87,7 +87,7 @@ mod tests {
 
     fn names(replica_sets: &[Value], history: usize) -> Vec<String> {
         let mut world = ObservedState::default();
-        world.replace(TrackedKind::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
+        world.replace(0, TrackedKind::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
         let names = referenced_names(&world, history);
         names.into_iter().filter(|name| name.starts_with("config-")).collect()
     }
@@ -107,7 +107,7 @@ mod tests {
         });
         let referenced = |pod: &Value| {
             let mut state = ObservedState::default();
-            state.replace(TrackedKind::Pod, std::slice::from_ref(pod), Timestamp::UNIX_EPOCH).unwrap();
+            state.replace(0, TrackedKind::Pod, std::slice::from_ref(pod), Timestamp::UNIX_EPOCH).unwrap();
             referenced_names(&state, 0).contains("config-1")
         };
         assert!(referenced(&pod));

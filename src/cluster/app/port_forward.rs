@@ -67,8 +67,8 @@ impl ReadyPodWatcher {
 }
 
 /// The newest: an older one that is ready, too, is about to go.
-fn ready_pod(view: &Store) -> Option<String> {
-    let ready = view.of_kind(POD).filter(|pod| is_ready(pod));
+fn ready_pod(store: &Store) -> Option<String> {
+    let ready = store.of_kind(POD).map(|(_, pod)| pod).filter(|pod| is_ready(pod));
     let newest = ready.max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default())?;
     newest["metadata"]["name"].as_str().map(str::to_owned)
 }

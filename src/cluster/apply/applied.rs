@@ -1,12 +1,11 @@
 //! What was done with a member, and how it was sent.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cluster::watch::observe;
 use crate::event::Action;
 use crate::object::ObjectId;
 use crate::plan::Member;
-use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 
 /// What was done with a member.
 #[derive(Debug, Clone)]
@@ -34,11 +33,4 @@ pub enum ApplyMode {
     Apply,
     /// The server checks and answers, and keeps nothing (`dryRun=All`).
     DryRun,
-}
-
-/// The manifest with the set's label, as it is sent.
-#[must_use]
-pub(crate) fn with_set_label(mut manifest: Value, set: &ApplySet) -> Value {
-    manifest["metadata"]["labels"][PART_OF] = json!(set.id());
-    manifest
 }

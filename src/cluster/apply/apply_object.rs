@@ -4,7 +4,8 @@
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::applied::{Applied, ApplyMode, with_set_label};
+use super::applied::{Applied, ApplyMode};
+use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError, ApplyOptions, Response};
@@ -14,10 +15,11 @@ use crate::event::{Action, Events};
 use crate::object::field_path::FieldOwner;
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
+use crate::plan::changes::manifest_for;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
 use crate::plan::ownership::adoption;
-use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
+use crate::plan::ownership::conflict::{self, Conflict};
 use crate::plan::ownership::policy::Ownership;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -96,7 +98,7 @@ impl ObjectApplier<'_> {
 
     /// The member's manifest for this live object.
     fn manifest(&self, member: &Member, live: &Value) -> Value {
-        with_set_label(self.ownership.without_yielded_fields(member, live), self.set)
+        manifest_for(member, live, self.set, self.ownership)
     }
 
     /// The same for an object that is being taken over: what its tools manage is as good as ours, and would be reset
@@ -122,7 +124,7 @@ impl ObjectApplier<'_> {
             manifest["metadata"]["uid"] = uid.clone();
             let status = match self.patch(member, &manifest, upon.mode, false).await {
                 Ok(answer) => return Ok(answer),
-                Err(ApiError::Status(status)) if is_conflict(&status) => status,
+                Err(ApiError::Status(status)) if is_field_conflict(&status) => status,
                 Err(fault) => return Err(explain(fault, &member.id)),
             };
             let live = match self.get(member).await {
@@ -167,11 +169,8 @@ impl ObjectApplier<'_> {
         live: Option<&Value>,
         adopting: bool,
     ) -> Vec<Conflict> {
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let causes = causes
-            .filter(|cause| status_error::is_field_conflict(cause))
-            .map(|cause| ConflictCause { field: &cause.field, message: &cause.message });
-        let mut conflicts = conflict::conflicts(causes, member, sent, live, self.ownership);
+        let mut conflicts =
+            conflict::conflicts(field_conflict::causes(status), member, sent, live, self.ownership);
         if adopting {
             conflicts
                 .retain(|conflict| conflict.owners.is_empty() || !conflict.owners.iter().all(is_migrated));
@@ -276,17 +275,7 @@ impl ObjectApplier<'_> {
 
     fn conflicting(&self, member: &Member, conflicts: &[Conflict]) -> Error {
         let id = &member.id;
-        let message = format!("{} has fields that others manage; nothing of it was changed", named(id));
-        let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
-            .fact("fields", conflict::table(id, conflicts, self.api.traffic().server_time()));
-        let is_forbidden = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
-        let forbidden: Vec<&str> =
-            conflicts.iter().filter(is_forbidden).map(|conflict| conflict.field.as_str()).collect();
-        let error = if forbidden.is_empty() {
-            error.hint("take them over: handsctl deploy --force-conflicts")
-        } else {
-            error.hint(format!("[deploy.ownership] says \"fail\" of {}", forbidden.join(", ")))
-        };
+        let error = field_conflict_error(id, conflicts, self.api.traffic().server_time());
         let lines: Vec<String> =
             conflicts.iter().map(|conflict| conflict::yield_line(id, conflict)).collect();
         error.hint(format!("leave one to others: [deploy.ownership]\n{}", lines.join("\n")))
@@ -307,11 +296,6 @@ fn path(member: &Member) -> String {
 
 fn is_migrated(owner: &FieldOwner) -> bool {
     adoption::is_migrated(&owner.manager, owner.subresource.as_deref())
-}
-
-fn is_conflict(status: &Status) -> bool {
-    let mut causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 409 && causes.any(status_error::is_field_conflict)
 }
 
 fn action_of(answer: &Response, known: Option<&Value>) -> Action {

@@ -1,17 +1,21 @@
 //! What must be there before the first member: namespaces, the set's parent, the key of its secret names.
 
+use kube::core::Status;
 use serde_json::{Value, json};
 
+use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces::missing_namespace;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::api::{Api, ApiError, ApplyOptions};
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{CONFIG_MAP, SECRET};
-use crate::object::{ObjectId, labels};
-use crate::plan::SecretKey;
-use crate::plan::inventory::apply_set::{self, ApplySet};
+use crate::object::labels;
+use crate::plan::inventory::apply_set::{self, ApplySet, InventoryScope, parent_matches};
+use crate::plan::ownership::conflict;
+use crate::plan::ownership::policy::Ownership;
+use crate::plan::{Member, SecretKey};
 
 /// The error for one of these objects that the server refuses: no member of the set has been sent by then.
 fn refused(fault: ApiError, action: &str, namespace: &str) -> Error {
@@ -63,76 +67,67 @@ fn foreign_parent(set: &ApplySet, tooling: &str) -> Error {
     .hint("choose another name with --name or [deploy].name")
 }
 
-/// What the parent has to name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InventoryScope<'a> {
-    /// At least these members, and what it names already: before the first of them is sent, so that a run that is
-    /// killed leaves nothing that a later one cannot find.
-    Superset(&'a [&'a ObjectId]),
-    /// These members and nothing else: after what is no longer planned has been pruned.
-    Exact(&'a [&'a ObjectId]),
-}
-
-/// The manifest of the parent that names these members.
-#[must_use]
-pub fn parent_manifest(set: &ApplySet, extent: InventoryScope<'_>, live: Option<&Value>) -> Value {
-    let (InventoryScope::Superset(members) | InventoryScope::Exact(members)) = extent;
-    let mut kinds = apply_set::group_kinds(members.iter().copied());
-    let namespaces = members.iter().filter_map(|id| id.namespace.clone());
-    let mut named = set.clone();
-    named.additional_namespaces = namespaces.filter(|name| *name != set.namespace).collect();
-    if matches!(extent, InventoryScope::Superset(_)) {
-        let listed = live.and_then(|live| live["metadata"]["annotations"][apply_set::CONTAINS].as_str());
-        kinds.extend(apply_set::split(listed.unwrap_or_default()));
-        named = named.including_inventory_of(live);
-    }
-    named.manifest(&kinds)
-}
-
-/// Makes the parent say what it has to, and gives it as it is then. Nothing is sent where it says so already.
+/// Applies the parent, and returns it as it is then. Sends nothing where the live parent has every field already.
+/// `force`: takes over fields that other managers have.
 ///
 /// # Errors
-/// Where the server refuses, or somebody else changed it meanwhile.
+/// Where the server refuses, another manager has fields of it, or somebody changed it meanwhile.
 pub async fn apply_parent(
     api: &Api,
     set: &ApplySet,
-    extent: InventoryScope<'_>,
+    scope: InventoryScope<'_>,
     live: Option<Value>,
+    force: bool,
     events: &Events,
 ) -> Result<Value> {
-    let mut manifest = parent_manifest(set, extent, live.as_ref());
-    match live {
-        Some(live) if matches(&live, &manifest) => return Ok(live),
-        Some(live) => {
-            manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-        }
-        None => manifest["metadata"]["resourceVersion"] = json!("1"),
-    }
+    let mut manifest = set.parent_manifest(scope, live.as_ref());
+    let version = match &live {
+        Some(live) if parent_matches(live, &manifest) => return Ok(live.clone()),
+        Some(live) => live["metadata"]["resourceVersion"].clone(),
+        None => json!("1"),
+    };
+    manifest["metadata"]["resourceVersion"] = version;
     let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
-    let answer = api.apply(&path, &manifest).await.map_err(|fault| match fault {
-        ApiError::Status(status) if status.code == 409 => Error::new(
-            Id::ForeignSet,
-            Kind::Ownership,
-            format!("{} was changed by somebody else meanwhile", set.parent()),
-        )
-        .caused_by(status.message.clone())
-        .hint("run the command again"),
-        fault => refused(fault, &format!("cannot apply {}", set.parent()), &set.namespace),
-    })?;
-    let action = if answer.status == 201 { Action::Created } else { Action::Configured };
+    let sent = api.apply_with(&path, &manifest, ApplyOptions { dry_run: false, force }).await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(ApiError::Status(status)) if is_field_conflict(&status) => {
+            return Err(parent_conflict(api, set, &manifest, live.as_ref(), &status));
+        }
+        Err(ApiError::Status(status)) if status.code == 409 => {
+            return Err(parent_changed(set, &status));
+        }
+        Err(error) => {
+            return Err(refused(error, &format!("cannot apply {}", set.parent()), &set.namespace));
+        }
+    };
+    let action = if response.status == 201 { Action::Created } else { Action::Configured };
     events.object(Phase::Apply, set.parent(), action, None).await;
-    Ok(answer.body)
+    Ok(response.body)
 }
 
-/// Whether the parent has these labels and annotations; what others added to it is theirs.
-#[must_use]
-pub fn matches(live: &Value, manifest: &Value) -> bool {
-    let named = |object: &Value| object["metadata"]["annotations"][apply_set::NAMESPACES].clone();
-    named(live) == named(manifest)
-        && ["labels", "annotations"].iter().all(|part| {
-            let wanted = manifest["metadata"][part].as_object();
-            wanted.into_iter().flatten().all(|(key, value)| live["metadata"][part][key] == *value)
-        })
+fn parent_conflict(
+    api: &Api,
+    set: &ApplySet,
+    manifest: &Value,
+    live: Option<&Value>,
+    status: &Status,
+) -> Error {
+    let parent = Member { id: set.parent(), kind: CONFIG_MAP, manifest: manifest.clone() };
+    // No rule of [deploy.ownership] is for the parent: it is no member.
+    let no_rules = Ownership::default();
+    let conflicts = conflict::conflicts(field_conflict::causes(status), &parent, manifest, live, &no_rules);
+    field_conflict_error(&parent.id, &conflicts, api.traffic().server_time())
+}
+
+fn parent_changed(set: &ApplySet, status: &Status) -> Error {
+    Error::new(
+        Id::ForeignSet,
+        Kind::Ownership,
+        format!("{} was changed by somebody else meanwhile", set.parent()),
+    )
+    .caused_by(status.message.clone())
+    .hint("run the command again")
 }
 
 /// The Secrets of the set that are no members: its key and its revisions. (The Secrets that are members come along.)

@@ -4,14 +4,15 @@
 //! - `lock`: the set's Lease: taken, renewed, released.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
 //! - `revisions`: records a revision and its result.
-//! - `waves`: applies the members, sixteen at a time. `apply_object`: one of them, with its conflicts.
-//!   `applied`: what was done with it.
+//! - `waves`: applies the members, sixteen at a time. `apply_object`: one of them. `applied`: what was done with it.
+//!   `field_conflict`: which fields others manage.
 //! - `prune`: deletes members that are no longer planned. `delete_object`: one of them.
 //! - `restart`: rolls pods without a change.
 
 pub mod applied;
 mod apply_object;
 pub(super) mod delete_object;
+pub(super) mod field_conflict;
 pub mod inventory;
 pub mod lock;
 pub mod namespaces;

@@ -1,8 +1,7 @@
-//! Prune: deletes what is no longer in the set, once the new set works.
-
-use std::collections::BTreeSet;
+//! Prune: deletes members that are no longer planned, once the new set works.
 
 use futures::stream::{self, StreamExt as _};
+use serde_json::Value;
 
 use super::delete_object::{self, DeleteOutcome};
 use super::waves::IN_FLIGHT;
@@ -12,24 +11,23 @@ use crate::event::{Action, Event, Events, Phase};
 use crate::object::ObjectId;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
-use crate::plan::inventory::prune::{self, PruneCandidate, PruneDecision};
+use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
 
-/// Deletes the leftovers that go and names those that stay. Gives the members that are still there.
+/// Deletes the candidates that go and names those that stay. Gives the members that are still there.
 ///
 /// # Errors
-/// Where the server refuses; what was on its way has been answered.
+/// Where the server refuses; requests that were on their way have been answered.
 pub async fn prune(
     api: &Api,
     set: &ApplySet,
-    leftovers: &[PruneCandidate],
-    in_use: &BTreeSet<String>,
+    candidates: &[PruneCandidate],
     events: &Events,
 ) -> Result<Vec<ObjectId>> {
-    let doomed = leftovers.iter().filter(|leftover| leftover.decision.deletes());
-    let objects = doomed.map(|leftover| leftover.id.clone()).collect();
+    let deleted = candidates.iter().filter(|candidate| candidate.decision().deletes());
+    let objects = deleted.map(|candidate| candidate.id.clone()).collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
-    let outcomes: Vec<Result<Option<ObjectId>>> = stream::iter(leftovers)
-        .map(|leftover| prune_one(api, set, leftover, in_use, events))
+    let outcomes: Vec<Result<Option<ObjectId>>> = stream::iter(candidates)
+        .map(|candidate| prune_one(api, set, candidate, events))
         .buffer_unordered(IN_FLIGHT)
         .collect()
         .await;
@@ -40,36 +38,32 @@ pub async fn prune(
 async fn prune_one(
     api: &Api,
     set: &ApplySet,
-    leftover: &PruneCandidate,
-    in_use: &BTreeSet<String>,
+    candidate: &PruneCandidate,
     events: &Events,
 ) -> Result<Option<ObjectId>> {
-    let PruneCandidate { id, object, decision: fate } = leftover;
-    let tell = |action, message| events.object(Phase::Prune, id.clone(), action, message);
-    match fate {
+    let id = &candidate.id;
+    let report = |action, message| events.object(Phase::Prune, id.clone(), action, message);
+    match candidate.decision() {
         PruneDecision::InUse => return Ok(Some(id.clone())),
         PruneDecision::Keep(why) => {
-            tell(Action::Kept, Some(why.clone())).await;
+            report(Action::Kept, Some(why)).await;
             return Ok(Some(id.clone()));
         }
         PruneDecision::Delete | PruneDecision::DeleteWithData => {}
     }
-    let delete_data = *fate == PruneDecision::DeleteWithData;
-    let still = |found: &serde_json::Value| {
-        members::is_member(found, set) && prune::decide(id, found, in_use, delete_data).deletes()
-    };
-    match delete_object::delete_unchanged(api, set, id, object, still).await {
+    let still = |found: &Value| members::is_member(found, set) && candidate.decision_for(found).deletes();
+    match delete_object::delete_unchanged(api, set, id, &candidate.object, still).await {
         Ok(DeleteOutcome::Deleted) => {
-            tell(Action::Pruned, None).await;
+            report(Action::Pruned, None).await;
             Ok(None)
         }
-        // It is no member any more, or asks to be left alone: somebody took it while it was judged.
+        // It is no member any more, or asks to be left alone: somebody changed it since it was listed.
         Ok(DeleteOutcome::Kept) => {
-            tell(Action::Kept, Some("somebody has changed it meanwhile".to_owned())).await;
+            report(Action::Kept, Some("somebody has changed it meanwhile".to_owned())).await;
             Ok(None)
         }
         Err(error) => {
-            tell(Action::Failed, None).await;
+            report(Action::Failed, None).await;
             Err(error)
         }
     }

@@ -8,7 +8,9 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::SECRET;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::revision::{self, EVIDENCE, History, RESULT, Revision, RevisionResult, Snapshot};
+use crate::plan::inventory::revision::{
+    self, EVIDENCE, History, RESULT, RevisionResult, Snapshot, SurplusRevision,
+};
 
 /// The revision that this run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +18,14 @@ pub struct RevisionRef {
     /// Its number.
     pub number: u64,
     path: String,
-    outcome: RevisionResult,
+    result: RevisionResult,
 }
 
 impl RevisionRef {
     /// One that is there already.
     #[must_use]
-    pub fn existing(set: &ApplySet, revision: &Revision) -> Self {
-        Self { number: revision.number, path: path(set, revision.number), outcome: revision.result }
+    pub fn existing(set: &ApplySet, number: u64, result: RevisionResult) -> Self {
+        Self { number, path: path(set, number), result }
     }
 }
 
@@ -44,7 +46,12 @@ pub async fn record(
     events: &Events,
 ) -> Result<RevisionRef> {
     if let Some(latest) = history.latest().filter(|latest| latest.result == RevisionResult::Applying) {
-        set_result(api, &mut RevisionRef::existing(set, latest), RevisionResult::Failed).await?;
+        set_result(
+            api,
+            &mut RevisionRef::existing(set, latest.number, latest.result),
+            RevisionResult::Failed,
+        )
+        .await?;
     }
     let number = history.next_number();
     let (manifest, too_large) = revision::manifest(set, number, by, content)?;
@@ -54,7 +61,7 @@ pub async fn record(
     }
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
-        Ok(_) => Ok(RevisionRef { number, path: path(set, number), outcome: RevisionResult::Applying }),
+        Ok(_) => Ok(RevisionRef { number, path: path(set, number), result: RevisionResult::Applying }),
         Err(fault) if fault.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
@@ -72,13 +79,13 @@ pub async fn record(
 /// # Errors
 /// Where the server refuses.
 pub async fn set_result(api: &Api, revision: &mut RevisionRef, outcome: RevisionResult) -> Result<()> {
-    if revision.outcome == outcome {
+    if revision.result == outcome {
         return Ok(());
     }
     let fields = json!({ "metadata": { "annotations": { RESULT: outcome.word() } } });
     match api.merge_patch(&revision.path, &fields).await {
         Ok(_) => {
-            revision.outcome = outcome;
+            revision.result = outcome;
             Ok(())
         }
         Err(fault) => {
@@ -98,7 +105,7 @@ pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -
     });
     match api.merge_patch(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
         Ok(_) => {
-            revision.outcome = RevisionResult::Failed;
+            revision.result = RevisionResult::Failed;
             Ok(())
         }
         Err(fault) => Err(fault.into_error(&format!("cannot mark revision {} as failed", revision.number))),
@@ -109,7 +116,7 @@ pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -
 ///
 /// # Errors
 /// Where the server refuses.
-pub async fn delete(api: &Api, set: &ApplySet, revisions: &[&Revision]) -> Result<()> {
+pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) -> Result<()> {
     let deletes = revisions.iter().map(|revision| async {
         let body = json!({ "preconditions": { "uid": revision.uid } });
         match api.delete(&path(set, revision.number), &body).await {

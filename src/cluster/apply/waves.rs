@@ -4,51 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
 
-use super::applied::{Applied, ApplyMode, with_set_label};
+use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
+use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
-use crate::object::{ObjectId, managed_fields};
+use crate::plan::changes::{Change, Changes};
 use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 
 /// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
 pub(crate) const IN_FLIGHT: usize = 16;
-
-/// What has to be done for a member. The manifest is what is sent: with the set's label, and without fields that are
-/// left to others.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// It is as it should be: nothing is sent.
-    Unchanged,
-    /// It is not there, or not ours: create-only.
-    Create(Value),
-    /// It is ours and differs.
-    Update(Value),
-}
-
-/// What has to be done, member by member.
-#[must_use]
-pub fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Change> {
-    let need = |member: &Member| match live.get(&member.id) {
-        None => Change::Create(with_set_label(member.manifest.clone(), &plan.set)),
-        Some(object) => {
-            let manifest = with_set_label(ownership.without_yielded_fields(member, object), &plan.set);
-            if managed_fields::is_unchanged(&manifest, object) {
-                Change::Unchanged
-            } else {
-                Change::Update(manifest)
-            }
-        }
-    };
-    plan.members.iter().map(need).collect()
-}
 
 /// Applies the members that need it, wave by wave. After a refusal what is on its way is answered and nothing
 /// more is sent; every member is told of as an event.
@@ -57,19 +28,20 @@ pub fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec
 /// The first refusal, with what was and was not done.
 pub async fn apply(
     api: &Api,
-    plan: &Plan,
-    needs: &[Change],
+    changes: &Changes,
     live: &Members,
     ownership: &Ownership,
     mode: ApplyMode,
     events: &Events,
 ) -> Result<Vec<Applied>> {
+    let plan = &changes.plan;
     let sender = ObjectApplier { api, set: &plan.set, ownership, mode, events };
     let run = ApplyRun { sender, live, events, refused: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
     for wave in [Wave::Configuration, Wave::Workload] {
-        let chains = chains(plan.members.iter().zip(needs).filter(|(member, _)| member.kind.wave == wave));
+        let members = plan.members.iter().zip(&changes.members);
+        let chains = chains(members.filter(|(member, _)| member.kind.wave == wave));
         let mut running = stream::iter(chains).map(|chain| run.chain(chain)).buffer_unordered(IN_FLIGHT);
         while let Some((done, failure)) = running.next().await {
             applied.extend(done);
@@ -201,7 +173,7 @@ mod tests {
     fn of_several_refusals_the_first_of_the_plan_is_told_and_the_others_with_it() {
         let members = vec![member(CONFIG_MAP, "a"), member(ROLE, "b"), member(ROLE, "c")];
         let set = ApplySet { name: "s".into(), namespace: "n".into(), ..ApplySet::default() };
-        let plan = Plan { set, members, namespaces: BTreeMap::new(), secret_sources: BTreeMap::new() };
+        let plan = Plan { set, members, ..Plan::default() };
         let refusal = |index: usize, hint: &str| {
             let id = plan.members[index].id.clone();
             let error = Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {id}"));

@@ -6,11 +6,13 @@ use tokio::time::Instant;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
+use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::store::all_of;
 use crate::cluster::watch::watcher::{WatchScope, Watches};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::object::kind::{EVENT, POD};
+use crate::plan::inventory::members::Members;
 use crate::plan::manifests::image_pull_pod::{FOR, ImagePull};
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
 
@@ -33,7 +35,7 @@ pub enum PullResult {
 #[derive(Debug, Clone)]
 pub struct PullLimits {
     /// For what may heal.
-    pub tolerance: GracePeriods,
+    pub grace: GracePeriods,
     /// When the command's time is over.
     pub deadline: Instant,
     /// Whether the server streams lists.
@@ -44,14 +46,14 @@ pub struct PullLimits {
 ///
 /// # Errors
 /// Exit 10 when the deadline passes, and where the server does not answer.
-pub async fn pull(api: &Api, pull: &ImagePull, patience: PullLimits, events: &Events) -> Result<PullResult> {
+pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Events) -> Result<PullResult> {
     let pods = POD.path(Some(&pull.namespace));
     // The watch is there before the pod, so that none of its events is missed.
     let scopes = vec![
         WatchScope { labels: format!("{FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
         WatchScope { optional: true, ..all_of(EVENT, Some(&pull.namespace)) },
     ];
-    let mut watches = Watches::open(api, scopes, patience.streaming);
+    let mut watches = Watches::open(api, scopes, limits.streaming);
     watches.initial_lists().await?;
     let pod = match api.create(&pods, &pull.manifest()).await {
         Ok(answer) => answer.body,
@@ -64,14 +66,10 @@ pub async fn pull(api: &Api, pull: &ImagePull, patience: PullLimits, events: &Ev
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let id = POD.id(&pull.namespace, &name);
     let expected = Expected { id, uid: uid.clone(), generation: 0, changed: true };
-    let PullLimits { tolerance, deadline, .. } = patience;
-    let mut rollout = RolloutWatch {
-        state: ObservedState::default(),
-        expected: vec![expected],
-        grace: tolerance,
-        deadline,
-    };
-    let ending = follow::follow(api, &mut watches, &mut rollout, events).await;
+    let PullLimits { grace, deadline, .. } = limits;
+    let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
+    let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
+    let ending = follow::follow(api, &mut observed, &rollout, events).await;
     delete(api, &pods, &name, &uid).await;
     Ok(match ending? {
         RolloutResult::Ready(_) => PullResult::Pulled,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::catalogue::Id;
 use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError, Response};
+use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
@@ -200,23 +201,24 @@ pub async fn await_webhook(
     deadline: Instant,
     events: &Events,
 ) -> Result<()> {
-    let mut next_word = Instant::now() + HEARTBEAT;
+    let mut clock = WaitClock::new(deadline, HEARTBEAT);
     loop {
         let Err(why) = ask_webhook(api, controller).await? else { return Ok(()) };
-        if Instant::now() >= deadline {
-            let message =
-                format!("the webhook of {} does not answer the API server in time", controller.name());
-            return Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
-                .fact("evidence", why)
-                .hint("--timeout gives more time"));
+        match clock.state() {
+            WaitState::Waiting => {}
+            WaitState::HeartbeatDue(left) => {
+                let message = format!("the webhook of {} does not answer yet", controller.name());
+                events.send(Event::Waiting { object: None, message, left: Some(left) }).await;
+            }
+            WaitState::Expired => {
+                let message =
+                    format!("the webhook of {} does not answer the API server in time", controller.name());
+                return Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+                    .fact("evidence", why)
+                    .hint("--timeout gives more time"));
+            }
         }
-        if Instant::now() >= next_word {
-            next_word += HEARTBEAT;
-            let left = Some(deadline.saturating_duration_since(Instant::now()));
-            let message = format!("the webhook of {} does not answer yet", controller.name());
-            events.send(Event::Waiting { object: None, message, left }).await;
-        }
-        tokio::time::sleep(ASK).await;
+        clock.sleep_until(Some(Instant::now() + ASK)).await;
     }
 }
 

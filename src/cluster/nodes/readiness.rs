@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::store::{Store, all_of};
+use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
@@ -24,8 +25,8 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// The view of nodes and storage classes.
 pub struct ClusterReadiness {
-    view: Store,
-    patience: WaitLimits,
+    store: Store,
+    limits: WaitLimits,
 }
 
 /// Where the cluster's own controllers hold their leases, and which they are.
@@ -46,12 +47,12 @@ impl ClusterReadiness {
     ///
     /// # Errors
     /// Where the server does not answer.
-    pub async fn open(api: &Api, streaming: bool, patience: WaitLimits) -> Result<Self> {
+    pub async fn open(api: &Api, streaming: bool, limits: WaitLimits) -> Result<Self> {
         let mut scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None)];
-        if patience.since.is_some() {
+        if limits.since.is_some() {
             scopes.extend([all_of(LEASE, None), all_of(POD, None)]);
         }
-        Ok(Self { view: Store::open(api, scopes, streaming).await?, patience })
+        Ok(Self { store: Store::open(api, scopes, streaming).await?, limits })
     }
 
     /// Waits until every node is ready; how many there are. After a start nothing is believed that was said before it:
@@ -61,13 +62,13 @@ impl ClusterReadiness {
     /// # Errors
     /// Exit 10 where one is not before the deadline, with what it says.
     pub async fn await_nodes(&mut self, events: &Events) -> Result<usize> {
-        let since = self.patience.since;
-        let gap = |view: &Store| {
-            let old = || since.and_then(|since| old(view.objects(), since));
-            nodes_gap(view.objects()).or_else(old)
+        let since = self.limits.since;
+        let gap = |store: &Store| {
+            let old = || since.and_then(|since| old(store.objects(), since));
+            nodes_gap(store.objects()).or_else(old)
         };
         self.wait(gap, events).await?;
-        Ok(self.view.of_kind(NODE).count())
+        Ok(self.store.of_kind(NODE).count())
     }
 
     /// Waits until there is a default storage class; its name.
@@ -75,43 +76,44 @@ impl ClusterReadiness {
     /// # Errors
     /// Exit 10 where there is none before the deadline.
     pub async fn await_storage_class(&mut self, events: &Events) -> Result<String> {
-        let gap = |view: &Store| match default_class(view) {
+        let gap = |store: &Store| match default_class(store) {
             Some(_) => None,
             None => Some((None, "no storage class is the default one".to_owned())),
         };
         self.wait(gap, events).await?;
-        Ok(default_class(&self.view).unwrap_or_default().to_owned())
+        Ok(default_class(&self.store).unwrap_or_default().to_owned())
     }
 
     async fn wait(&mut self, gap: impl Fn(&Store) -> Option<Gap>, events: &Events) -> Result<()> {
-        let deadline = self.patience.deadline;
-        let mut next_word = Instant::now() + HEARTBEAT;
+        let mut clock = WaitClock::new(self.limits.deadline, HEARTBEAT);
         loop {
-            let Some((object, message)) = gap(&self.view) else { return Ok(()) };
+            let Some((object, message)) = gap(&self.store) else { return Ok(()) };
             tokio::select! {
-                changed = self.view.wait_for_change() => changed?,
-                () = tokio::time::sleep_until(next_word.min(deadline)) => {}
+                changed = self.store.wait_for_change() => changed?,
+                () = clock.sleep_until(None) => {}
             }
-            if Instant::now() >= deadline {
-                let about = object.map_or_else(String::new, |object| format!("{object}  "));
-                let error =
-                    Error::new(Id::DeadlinePassed, Kind::Deadline, "the cluster is not ready in time");
-                return Err(error
-                    .fact("waiting", format!("{about}{message}"))
-                    .hint("--timeout gives more time"));
-            }
-            if Instant::now() >= next_word {
-                next_word += HEARTBEAT;
-                let left = Some(deadline.saturating_duration_since(Instant::now()));
-                events.send(Event::Waiting { object, message, left }).await;
+            match clock.state() {
+                WaitState::Waiting => {}
+                WaitState::HeartbeatDue(left) => {
+                    events.send(Event::Waiting { object, message, left: Some(left) }).await;
+                }
+                WaitState::Expired => {
+                    let about = object.map_or_else(String::new, |object| format!("{object}  "));
+                    let error =
+                        Error::new(Id::DeadlinePassed, Kind::Deadline, "the cluster is not ready in time");
+                    return Err(error
+                        .fact("waiting", format!("{about}{message}"))
+                        .hint("--timeout gives more time"));
+                }
             }
         }
     }
 }
 
-fn default_class(view: &Store) -> Option<&str> {
+fn default_class(store: &Store) -> Option<&str> {
     let is_default = |class: &&Value| class["metadata"]["annotations"][DEFAULT_CLASS] == "true";
-    view.of_kind(STORAGE_CLASS).find(is_default)?["metadata"]["name"].as_str()
+    let mut classes = store.of_kind(STORAGE_CLASS).map(|(_, class)| class);
+    classes.find(is_default)?["metadata"]["name"].as_str()
 }
 
 /// What is waited for: an object, where it is one, and why.

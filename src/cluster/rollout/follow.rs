@@ -1,4 +1,4 @@
-//! Follows the rollout: what the watches show goes to the judge, and its verdict ends the wait.
+//! Follows the rollout of a set until it is ready or has failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,67 +9,68 @@ use tokio::time::Instant;
 use super::evidence;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::observe::show_change;
+use crate::cluster::watch::observe;
+use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::outage::OutageTracker;
-use crate::cluster::watch::watcher::Watches;
+use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
-use crate::status::{Evaluation, Expected, Finding, GracePeriods, ObservedState, Verdict, evaluate};
+use crate::status::{Evaluation, Expected, Finding, GracePeriods, Verdict, evaluate};
 
 /// How often it is said what is waited for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// What the judge is to judge, and how patient it is.
+/// The rollout that is followed.
+#[derive(Debug, Clone)]
 pub struct RolloutWatch {
-    /// What the watches have shown so far.
-    pub state: ObservedState,
     /// The members as they were sent or found.
     pub expected: Vec<Expected>,
-    /// How long what may heal is waited for.
+    /// How long faults that may heal are waited for.
     pub grace: GracePeriods,
-    /// When the command's own time is over.
+    /// The command's deadline.
     pub deadline: Instant,
 }
 
 /// How the rollout ended.
 pub enum RolloutResult {
-    /// Everything is as it should be: `deployment.apps/openhands 1/1`.
+    /// Every expected object is ready: `deployment.apps/openhands 1/1`.
     Ready(String),
     /// It cannot succeed; root cause first, evidence complete.
     Failed(Vec<Finding>),
 }
 
-/// Waits until the rollout is over.
+/// Waits until the rollout is over: what the watches show goes to the evaluation, and its verdict ends the wait.
 ///
 /// # Errors
 /// Exit 10 when the command's deadline passes, with what used the time.
 pub async fn follow(
     api: &Api,
-    watches: &mut Watches,
-    rollout: &mut RolloutWatch,
+    observed: &mut ObservedSet,
+    rollout: &RolloutWatch,
     events: &Events,
 ) -> Result<RolloutResult> {
+    let ObservedSet { watches, state, .. } = observed;
     let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
     let mut warned: BTreeSet<Id> = BTreeSet::new();
-    let mut sight = OutageTracker::new(api.traffic());
-    let mut next_word = Instant::now() + HEARTBEAT;
+    let mut outage = OutageTracker::new(api.traffic());
+    let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
     loop {
-        while let Some(seen) = watches.try_next() {
-            show_change(&mut rollout.state, watches, seen, api.traffic().server_time())?;
+        while let Some(change) = watches.try_next() {
+            observe::show_change(state, watches, change, api.traffic().server_time())?;
         }
         let now = api.traffic().server_time();
-        let judgement = evaluate(&rollout.state, &rollout.expected, &rollout.grace, now);
-        report_changes(&judgement, &mut said, events).await;
-        warn_of_unreachable_registries(&judgement, &rollout.grace, &mut warned, events).await;
-        let clears = sight.poll(events).await;
-        let until = match judgement.verdict {
-            Verdict::Ready => return Ok(RolloutResult::Ready(workloads(&judgement))),
+        let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
+        report_changes(&evaluation, &mut said, events).await;
+        warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
+        let current_at = outage.poll(events).await;
+        let until = match evaluation.verdict {
+            Verdict::Ready => return Ok(RolloutResult::Ready(workloads(&evaluation))),
             // What has passed its grace unseen may have healed unseen.
-            Verdict::Failed if clears.is_some() => None,
+            Verdict::Failed if current_at.is_some() => None,
             Verdict::Failed => {
-                let mut findings = judgement.findings;
+                let mut findings = evaluation.findings;
                 collect_evidence(api, &mut findings).await;
                 for finding in &findings {
                     events.send(Event::Finding(Box::new(finding.clone()))).await;
@@ -79,21 +80,20 @@ pub async fn follow(
             Verdict::Waiting { until } => until,
         };
         let until = until.map(|until| Instant::now() + duration_between(now, until));
-        let wake = [until, clears].into_iter().flatten().fold(next_word, Instant::min);
         tokio::select! {
-            () = sight.changed() => {}
-            seen = watches.next() => match seen {
-                Some(seen) => show_change(&mut rollout.state, watches, seen, api.traffic().server_time())?,
+            () = outage.changed() => {}
+            change = watches.next() => match change {
+                Some(change) => observe::show_change(state, watches, change, api.traffic().server_time())?,
                 None => return Err(Error::internal("all watches ended")),
             },
-            () = tokio::time::sleep_until(wake.min(rollout.deadline)) => {}
+            () = clock.sleep_until([until, current_at].into_iter().flatten().min()) => {}
         }
-        if Instant::now() >= rollout.deadline {
-            return Err(deadline_passed(&judgement, sight.outage()));
-        }
-        if Instant::now() >= next_word {
-            next_word += HEARTBEAT;
-            report_waiting(&judgement, sight.outage(), rollout.deadline, events).await;
+        match clock.state() {
+            WaitState::Waiting => {}
+            WaitState::HeartbeatDue(left) => {
+                report_waiting(&evaluation, outage.outage(), left, events).await;
+            }
+            WaitState::Expired => return Err(deadline_passed(&evaluation, outage.outage())),
         }
     }
 }
@@ -110,11 +110,11 @@ fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
 }
 
 async fn report_changes(
-    judgement: &Evaluation,
+    evaluation: &Evaluation,
     said: &mut BTreeMap<ObjectId, (bool, String)>,
     events: &Events,
 ) {
-    for state in &judgement.objects {
+    for state in &evaluation.objects {
         let word = (state.ready, state.message.clone());
         if said.get(&state.id) == Some(&word) {
             continue;
@@ -127,14 +127,14 @@ async fn report_changes(
 
 /// A registry that cannot be reached is told at once, and once: it is waited for, and whoever watches may know why.
 async fn warn_of_unreachable_registries(
-    judgement: &Evaluation,
-    tolerance: &GracePeriods,
+    evaluation: &Evaluation,
+    grace: &GracePeriods,
     warned: &mut BTreeSet<Id>,
     events: &Events,
 ) {
-    for finding in judgement.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
+    for finding in evaluation.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
         if warned.insert(finding.id) {
-            let seconds = tolerance.image_pull.as_secs();
+            let seconds = grace.image_pull.as_secs();
             let message = format!("{}: {}; tried again for {seconds} s", finding.object, finding.message);
             events.warn(finding.id, message).await;
         }
@@ -142,24 +142,19 @@ async fn warn_of_unreachable_registries(
 }
 
 /// What stands: claims have nothing to say once they are bound.
-fn workloads(judgement: &Evaluation) -> String {
-    let workloads = judgement.objects.iter().filter(|state| state.id.kind != CLAIM.kind);
+fn workloads(evaluation: &Evaluation) -> String {
+    let workloads = evaluation.objects.iter().filter(|state| state.id.kind != CLAIM.kind);
     workloads.map(|state| format!("{} {}", state.id, state.message)).collect::<Vec<_>>().join(", ")
 }
 
-async fn report_waiting(
-    judgement: &Evaluation,
-    outage: Option<Duration>,
-    deadline: Instant,
-    events: &Events,
-) {
-    let left = Some(deadline.saturating_duration_since(Instant::now()));
+async fn report_waiting(evaluation: &Evaluation, outage: Option<Duration>, left: Duration, events: &Events) {
+    let left = Some(left);
     if let Some(message) = outage.map(outage_message) {
         events.send(Event::Waiting { object: None, message, left }).await;
         return;
     }
     // A claim waits for its pod more often than a pod for its claim.
-    let mut waits = judgement.objects.iter().filter(|state| !state.ready);
+    let mut waits = evaluation.objects.iter().filter(|state| !state.ready);
     let first = waits.clone().next();
     if let Some(state) = waits.find(|state| state.id.kind != CLAIM.kind).or(first) {
         let (object, message) = (Some(state.id.clone()), state.message.clone());
@@ -171,10 +166,10 @@ fn outage_message(outage: Duration) -> String {
     format!("the API server has not answered for {} s", outage.as_secs())
 }
 
-fn deadline_passed(judgement: &Evaluation, outage: Option<Duration>) -> Error {
+fn deadline_passed(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
     let mut error =
         Error::new(Id::DeadlinePassed, Kind::Deadline, "the command's time is over before the rollout is");
-    for state in judgement.objects.iter().filter(|state| !state.ready) {
+    for state in evaluation.objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
     }
     if let Some(outage) = outage {

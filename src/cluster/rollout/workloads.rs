@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use super::follow::{self, RolloutResult, RolloutWatch};
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::watch::observe;
+use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::cluster::watch::store::all_of;
 use crate::cluster::watch::watcher::{WatchScope, Watches};
-use crate::cluster::watch::{observe, observed_set};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::ObjectId;
@@ -41,9 +42,9 @@ pub async fn wait_for_workloads(
 ) -> Result<RolloutResult> {
     let mut watches = Watches::open(api, scopes(wanted.namespace), streaming);
     let (lists, _) = watches.initial_lists().await?;
-    let (mut world, mut members) = (ObservedState::default(), Members::new());
-    for (scope, list) in watches.scopes().iter().zip(lists) {
-        observe::show_list(&mut world, scope.kind, &list, api.traffic().server_time())?;
+    let (mut state, mut members) = (ObservedState::default(), Members::new());
+    for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
+        observe::show_list(&mut state, index, scope.kind, &list, api.traffic().server_time())?;
         members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wanted, object)));
     }
     if let Some(missing) = wanted.workloads.iter().find(|id| !members.contains_key(id)) {
@@ -56,13 +57,10 @@ pub async fn wait_for_workloads(
         one.changed = wanted.changed.contains(&one.id);
     }
     let started = api.traffic().last_date();
-    let mut rollout = RolloutWatch {
-        state: world,
-        expected,
-        grace: GracePeriods::starting_at(started),
-        deadline: wanted.deadline,
-    };
-    follow::follow(api, &mut watches, &mut rollout, events).await
+    let grace = GracePeriods::starting_at(started);
+    let rollout = RolloutWatch { expected, grace, deadline: wanted.deadline };
+    let mut observed = ObservedSet { watches, members, state };
+    follow::follow(api, &mut observed, &rollout, events).await
 }
 
 fn scopes(namespace: &str) -> Vec<WatchScope> {

@@ -8,57 +8,63 @@ use crate::error::{Error, Result};
 use crate::object::kind::KindInfo;
 use crate::status::{ObservedState, TrackedKind};
 
-/// The judge's word for a kind; None for kinds that are ready once they exist.
+/// The scope of objects that were listed and are not watched.
+pub const UNWATCHED: usize = usize::MAX;
+
+/// The kind as the evaluation knows it; None for kinds that are ready once they exist.
 #[must_use]
 pub fn tracked_kind(kind: KindInfo) -> Option<TrackedKind> {
     TrackedKind::of(&kind.id("", ""))
 }
 
-/// Shows a list to the judge's world.
+/// Adds a list to the state: everything that this scope shows.
 ///
 /// # Errors
 /// Where the server sent something that is no such object.
 pub fn show_list(
-    world: &mut ObservedState,
+    state: &mut ObservedState,
+    scope: usize,
     kind: KindInfo,
     objects: &[Value],
     seen: Timestamp,
 ) -> Result<()> {
     match tracked_kind(kind) {
-        Some(kind) => world.replace(kind, objects, seen).map_err(unreadable),
+        Some(kind) => state.replace(scope, kind, objects, seen).map_err(unreadable),
         None => Ok(()),
+    }
+}
+
+/// Adds to the state what a watch has shown. A watch that is optional and refused shows less evidence, and the verdict
+/// is the same.
+///
+/// # Errors
+/// Where the server sent something that is no such object, or a watch that is needed cannot be had any more.
+pub(crate) fn show_change(
+    state: &mut ObservedState,
+    watches: &Watches,
+    change: WatchedChange,
+    now: Timestamp,
+) -> Result<()> {
+    let kind = |scope: usize| watches.scopes()[scope].kind;
+    match change {
+        WatchedChange::Listed(scope, objects) => show_list(state, scope, kind(scope), &objects, now),
+        WatchedChange::Changed(scope, object) => match tracked_kind(kind(scope)) {
+            Some(kind) => state.apply(scope, kind, &object, now).map_err(unreadable),
+            None => Ok(()),
+        },
+        WatchedChange::Gone(scope, object) => {
+            if let (Some(kind), Some(uid)) = (tracked_kind(kind(scope)), object["metadata"]["uid"].as_str()) {
+                state.remove(scope, kind, uid);
+            }
+            Ok(())
+        }
+        WatchedChange::Failed(scope, _) if watches.scopes()[scope].optional => Ok(()),
+        WatchedChange::Failed(scope, error) => {
+            Err(error.into_error(&format!("cannot go on watching {}", kind(scope).plural)))
+        }
     }
 }
 
 fn unreadable(error: serde_json::Error) -> Error {
     Error::internal("the API server sent an object that cannot be read").caused_by(error)
-}
-
-pub(crate) fn show_change(
-    world: &mut ObservedState,
-    watches: &Watches,
-    seen: WatchedChange,
-    now: Timestamp,
-) -> Result<()> {
-    let kind = |index: usize| tracked_kind(watches.scopes()[index].kind);
-    match seen {
-        WatchedChange::Listed(index, objects) => {
-            show_list(world, watches.scopes()[index].kind, &objects, now)
-        }
-        WatchedChange::Changed(index, object) => match kind(index) {
-            Some(kind) => world.apply(kind, &object, now).map_err(unreadable),
-            None => Ok(()),
-        },
-        WatchedChange::Gone(index, object) => {
-            if let (Some(kind), Some(uid)) = (kind(index), object["metadata"]["uid"].as_str()) {
-                world.remove(kind, uid);
-            }
-            Ok(())
-        }
-        // Less evidence, same verdict.
-        WatchedChange::Failed(index, _) if watches.scopes()[index].optional => Ok(()),
-        WatchedChange::Failed(index, fault) => {
-            Err(fault.into_error(&format!("cannot go on watching {}", watches.scopes()[index].kind.plural)))
-        }
-    }
 }

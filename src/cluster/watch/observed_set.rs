@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use super::observe;
+use super::observe::{self, UNWATCHED};
 use super::watcher::{WatchScope, Watches};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::event::{Action, Events};
 use crate::object::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
 use crate::object::{ObjectId, labels};
-use crate::plan::Plan;
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::members::{self, Members};
 use crate::status::{Expected, ObservedState};
@@ -22,28 +21,29 @@ use crate::status::{Expected, ObservedState};
 /// Events of a namespace that are read at most; a server keeps them for an hour.
 const MOST_EVENTS: u32 = 1000;
 
-/// The watched set.
+/// A set as the watches show it.
 pub struct ObservedSet {
     /// The running watches.
     pub watches: Watches,
     /// Members that are there.
     pub members: Members,
-    /// What the judge sees.
+    /// What is evaluated.
     pub state: ObservedState,
 }
 
-/// Opens every watch that this plan's rollout needs, and waits for what is there.
+/// Opens every watch that the rollout of these objects needs, and waits for what is there. `set` is the set with
+/// everything that its parent names.
 ///
 /// # Errors
 /// Where a kind of the set may not be watched.
 pub async fn open(
     api: &Api,
     set: &ApplySet,
-    plan: &Plan,
+    desired: &[(ObjectId, &Value)],
     streaming: bool,
     events: &Events,
 ) -> Result<ObservedSet> {
-    let (live, refused) = watch(api, set, scopes(set, plan), streaming).await?;
+    let (observed, refused) = watch(api, set, scopes(set, desired), streaming).await?;
     for scope in refused {
         let plural = scope.kind.plural;
         let what = if scope.labels.starts_with(PART_OF) {
@@ -53,17 +53,25 @@ pub async fn open(
         };
         events.warn(Id::Forbidden, format!("{plural} may not be watched: {what}")).await;
     }
-    Ok(live)
+    Ok(observed)
 }
 
 impl ObservedSet {
     /// Lists the members again: the watches may not have shown yet what another run did before this one took the lock.
+    /// That run may also have added kinds and namespaces; `set` has them from the parent.
     ///
     /// # Errors
     /// Where the server refuses.
     pub async fn relist(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
-        let scopes = self.watches.scopes().iter().filter(|scope| scope.labels.starts_with(PART_OF));
-        let lists = scopes.map(|scope| async move {
+        let watched = self.watches.scopes().iter().filter(|scope| scope.labels.starts_with(PART_OF));
+        let mut scopes: Vec<WatchScope> = watched.cloned().collect();
+        for scope in member_scopes(set, &BTreeSet::new()) {
+            let is_it = |known: &WatchScope| known.kind == scope.kind && known.namespace == scope.namespace;
+            if !scopes.iter().any(is_it) {
+                scopes.push(scope);
+            }
+        }
+        let lists = scopes.iter().map(|scope| async move {
             let labels = scope.labels.replace('=', "%3D");
             let path = format!("{}?labelSelector={labels}", scope.kind.path(scope.namespace.as_deref()));
             match api.get(&path).await {
@@ -79,6 +87,46 @@ impl ObservedSet {
         }
         self.members = members;
         Ok(())
+    }
+
+    /// Adds the events of what happened before the watches were opened: with them a set that nobody changes now says
+    /// why it does not work. Where they may not be read there is less evidence, and the same verdict.
+    ///
+    /// # Errors
+    /// Where the server sent something that is no event.
+    pub async fn load_past_events(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
+        let watched = self.watches.scopes().iter().filter(|scope| scope.kind == EVENT);
+        let mut namespaces: BTreeSet<String> = watched.filter_map(|scope| scope.namespace.clone()).collect();
+        namespaces.insert(set.namespace.clone());
+        for namespace in namespaces {
+            let path = format!("{}?limit={MOST_EVENTS}", EVENT.path(Some(&namespace)));
+            if let Ok(answer) = api.get(&path).await {
+                let events = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+                observe::show_list(&mut self.state, UNWATCHED, EVENT, events, api.traffic().server_time())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The application's pods that are ready, by name.
+    #[must_use]
+    pub fn ready_pods(&self, set: &ApplySet) -> Vec<&Pod> {
+        ready_pods(&self.state, set)
+    }
+
+    /// A pod of the application that is ready. The Deployment may be seen to be available before its pod is seen to be
+    /// ready, because each has a watch of its own: then the server is asked.
+    pub async fn get_ready_pod(&self, api: &Api, set: &ApplySet) -> Option<Pod> {
+        if let Some(pod) = self.ready_pods(set).first() {
+            return Some((*pod).clone());
+        }
+        let labels = format!("{}%3D{}", labels::INSTANCE, set.name);
+        let path = format!("{}?labelSelector={labels}", POD.path(Some(&set.namespace)));
+        let answer = api.get(&path).await.ok()?;
+        let mut now = ObservedState::default();
+        let pods = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
+        observe::show_list(&mut now, UNWATCHED, POD, pods, api.traffic().server_time()).ok()?;
+        ready_pods(&now, set).first().map(|pod| (*pod).clone())
     }
 }
 
@@ -131,22 +179,6 @@ pub async fn open_deployed(
     watch(api, set, scopes.into(), streaming).await
 }
 
-/// Takes in the events of what happened before the watches were opened: a set that nobody changes now says with
-/// them why it does not work. Where they may not be read there is less evidence, and the same verdict.
-///
-/// # Errors
-/// Where the server sent something that is no event.
-pub async fn load_past_events(api: &Api, set: &ApplySet, world: &mut ObservedState) -> Result<()> {
-    let path = format!("{}?limit={MOST_EVENTS}", EVENT.path(Some(&set.namespace)));
-    match api.get(&path).await {
-        Ok(answer) => {
-            let events = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
-            observe::show_list(world, EVENT, events, api.traffic().server_time())
-        }
-        Err(_) => Ok(()),
-    }
-}
-
 async fn watch(
     api: &Api,
     set: &ApplySet,
@@ -159,8 +191,8 @@ async fn watch(
     let refused = refused.into_iter().map(|index| watches.scopes()[index].clone()).collect();
     let mut members = Members::new();
     let mut world = ObservedState::default();
-    for (scope, list) in watches.scopes().iter().zip(lists) {
-        observe::show_list(&mut world, scope.kind, &list, api.traffic().server_time())?;
+    for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
+        observe::show_list(&mut world, index, scope.kind, &list, api.traffic().server_time())?;
         if !scope.labels.starts_with(PART_OF) {
             continue;
         }
@@ -200,67 +232,143 @@ fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected>
     })
 }
 
-/// The application's pods that are ready, by name.
-#[must_use]
-pub fn ready_pods(world: &ObservedState) -> Vec<&Pod> {
+fn ready_pods<'a>(state: &'a ObservedState, set: &ApplySet) -> Vec<&'a Pod> {
     let is_ready = |pod: &&Pod| {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
         conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
     };
-    let mut pods: Vec<&Pod> = world.pods().filter(is_ready).collect();
+    let is_of_set = |pod: &&Pod| {
+        let instance = pod.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE));
+        instance == Some(&set.name)
+    };
+    let mut pods: Vec<&Pod> = state.pods().filter(is_of_set).filter(is_ready).collect();
     pods.sort_by_key(|pod| pod.metadata.name.clone());
     pods
-}
-
-/// A pod of the application that is ready. The Deployment may be seen to be available before its pod is seen to be
-/// ready, because each has a watch of its own: then the server is asked.
-pub async fn get_ready_pod(api: &Api, set: &ApplySet, world: &ObservedState) -> Option<Pod> {
-    if let Some(pod) = ready_pods(world).first() {
-        return Some((*pod).clone());
-    }
-    let labels = format!("{}%3D{}", labels::INSTANCE, set.name);
-    let path = format!("{}?labelSelector={labels}", POD.path(Some(&set.namespace)));
-    let answer = api.get(&path).await.ok()?;
-    let mut now = ObservedState::default();
-    let pods = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
-    observe::show_list(&mut now, POD, pods, api.traffic().server_time()).ok()?;
-    ready_pods(&now).first().map(|pod| (*pod).clone())
 }
 
 fn id_of(scope: &WatchScope, object: &Value) -> Option<ObjectId> {
     Some(scope.kind.id(scope.namespace.as_deref()?, object["metadata"]["name"].as_str()?))
 }
 
-/// `set` has the namespaces that its parent names beside those of the plan.
-fn scopes(set: &ApplySet, plan: &Plan) -> Vec<WatchScope> {
-    let kinds: BTreeSet<(Option<&str>, &str)> =
-        plan.members.iter().map(|member| (member.id.namespace.as_deref(), member.kind.kind)).collect();
-    let scope = |kind: KindInfo, namespace: &str, labels: String, optional: bool| WatchScope {
-        kind,
-        namespace: Some(namespace.to_owned()),
-        labels,
-        optional,
-    };
-    let member = format!("{PART_OF}={}", set.id());
-    let mut scopes: Vec<WatchScope> = Vec::new();
-    for kind in set.kinds() {
-        for namespace in set.namespaces() {
-            // What the plan does not have may be there all the same: it is looked for, so that it can be pruned.
-            let planned = kinds.contains(&(Some(namespace), kind.kind));
-            if planned || set.kinds_in(namespace).any(|there| there == kind) {
-                scopes.push(scope(kind, namespace, member.clone(), !planned));
+/// Everything that is watched for the rollout of these objects.
+fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
+    let planned =
+        desired.iter().map(|(id, _)| (id.namespace.as_deref(), id.kind.as_str(), id.group.as_str()));
+    let mut scopes = member_scopes(set, &planned.collect());
+    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let slices = format!("kubernetes.io/service-name={}", set.name);
+    scopes.push(scope(POD, &set.namespace, instance.clone(), false));
+    scopes.push(scope(REPLICA_SET, &set.namespace, instance, false));
+    scopes.push(scope(ENDPOINT_SLICE, &set.namespace, slices, true));
+    scopes.push(scope(EVENT, &set.namespace, String::new(), true));
+    for workload in desired.iter().filter_map(|(id, manifest)| ExtraWorkload::new(set, id, manifest)) {
+        for scope in workload.scopes() {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
             }
         }
     }
-    let instance = format!("{}={}", labels::INSTANCE, set.name);
-    scopes.push(scope(POD, &set.namespace, instance.clone(), false));
-    scopes.push(scope(REPLICA_SET, &set.namespace, instance, false));
-    scopes.push(scope(
-        ENDPOINT_SLICE,
-        &set.namespace,
-        format!("kubernetes.io/service-name={}", set.name),
-        true,
-    ));
-    scopes.push(scope(EVENT, &set.namespace, String::new(), true));
     scopes
+}
+
+/// The members of every kind in every namespace of the set. What the plan does not have may be there all the same: it
+/// is looked for, so that it can be pruned. `planned` are namespace, kind and group of what has to be there.
+fn member_scopes(set: &ApplySet, planned: &BTreeSet<(Option<&str>, &str, &str)>) -> Vec<WatchScope> {
+    let labels = format!("{PART_OF}={}", set.id());
+    let mut scopes = Vec::new();
+    for kind in set.kinds() {
+        for namespace in set.namespaces() {
+            let is_planned = planned.contains(&(Some(namespace), kind.kind, kind.group));
+            if is_planned || set.kinds_in(namespace).any(|there| there == kind) {
+                scopes.push(scope(kind, namespace, labels.clone(), !is_planned));
+            }
+        }
+    }
+    scopes
+}
+
+fn scope(kind: KindInfo, namespace: &str, labels: String, optional: bool) -> WatchScope {
+    WatchScope { kind, namespace: Some(namespace.to_owned()), labels, optional }
+}
+
+/// A workload of the user's own, whose pods do not have the set's labels.
+struct ExtraWorkload<'a> {
+    namespace: &'a str,
+    labels: String,
+    has_replica_sets: bool,
+}
+
+impl<'a> ExtraWorkload<'a> {
+    /// None for other kinds, for the application itself, and for a Job that leaves its selector to the server and its
+    /// name too.
+    fn new(set: &ApplySet, id: &'a ObjectId, manifest: &Value) -> Option<Self> {
+        let namespace = id.namespace.as_deref()?;
+        let selector = &manifest["spec"]["selector"]["matchLabels"];
+        let labels = match (id.group.as_str(), id.kind.as_str()) {
+            ("apps", "Deployment" | "StatefulSet" | "ReplicaSet") => selector_of(selector)?,
+            ("batch", "Job") => format!("batch.kubernetes.io/job-name={}", id.name),
+            _ => return None,
+        };
+        let is_application = selector[labels::INSTANCE] == set.name.as_str();
+        let has_replica_sets = id.kind == DEPLOYMENT.kind;
+        (!is_application).then_some(Self { namespace, labels, has_replica_sets })
+    }
+
+    /// What explains its rollout; without the right to watch it the same verdict comes later.
+    fn scopes(&self) -> Vec<WatchScope> {
+        let mut scopes = vec![
+            scope(POD, self.namespace, self.labels.clone(), true),
+            scope(EVENT, self.namespace, String::new(), true),
+        ];
+        if self.has_replica_sets {
+            scopes.push(scope(REPLICA_SET, self.namespace, self.labels.clone(), true));
+        }
+        scopes
+    }
+}
+
+/// `app=a,tier=b`.
+fn selector_of(match_labels: &Value) -> Option<String> {
+    let labels = match_labels.as_object().filter(|labels| !labels.is_empty())?;
+    let pairs: Option<Vec<String>> =
+        labels.iter().map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    pairs.map(|pairs| pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "a".into(), ..ApplySet::default() }
+    }
+
+    fn described(scopes: &[WatchScope]) -> Vec<String> {
+        let describe = |scope: &WatchScope| {
+            format!(
+                "{} in {} {}",
+                scope.kind.plural,
+                scope.namespace.as_deref().unwrap_or_default(),
+                scope.labels
+            )
+        };
+        scopes.iter().map(describe).collect()
+    }
+
+    #[test]
+    fn pods_of_an_extra_workload_are_watched_by_its_selector() {
+        let manifest = json!({ "spec": { "selector": { "matchLabels": { "app": "worker" } } } });
+        let id = DEPLOYMENT.id("b", "worker");
+        let scopes = described(&scopes(&set(), &[(id, &manifest)]));
+        for wanted in ["pods in b app=worker", "replicasets in b app=worker", "events in b "] {
+            assert!(scopes.iter().any(|scope| scope == wanted), "{wanted}: {scopes:#?}");
+        }
+    }
+
+    #[test]
+    fn application_needs_no_watches_of_an_extra_workload() {
+        let manifest = json!({ "spec": { "selector": { "matchLabels": { labels::INSTANCE: "oh" } } } });
+        assert!(ExtraWorkload::new(&set(), &DEPLOYMENT.id("a", "oh"), &manifest).is_none());
+    }
 }

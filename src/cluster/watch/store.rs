@@ -1,6 +1,6 @@
-//! What watches show, kept up to date: for waits whose condition is a look at the objects.
+//! The objects that watches show, kept up to date: for waits whose condition is a look at the objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,10 +10,17 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::object::kind::KindInfo;
 
-/// The objects of some scopes as they are now. No two scopes of a view have the same kind.
+/// The objects of some scopes as they are now. Scopes may be of the same kind: an object is gone when no scope shows it.
 pub(crate) struct Store {
     watches: Watches,
+    shown: Shown,
+}
+
+/// What each scope shows.
+#[derive(Debug, Default)]
+struct Shown {
     objects: BTreeMap<ObjectId, Value>,
+    scopes: BTreeMap<ObjectId, BTreeSet<usize>>,
 }
 
 impl Store {
@@ -24,23 +31,27 @@ impl Store {
     pub(crate) async fn open(api: &Api, scopes: Vec<WatchScope>, streaming: bool) -> Result<Self> {
         let mut watches = Watches::open(api, scopes, streaming);
         let (lists, _) = watches.initial_lists().await?;
-        let mut view = Self { watches, objects: BTreeMap::new() };
-        for (index, list) in lists.into_iter().enumerate() {
-            for object in list {
-                view.put(index, object);
-            }
+        let mut store = Self { watches, shown: Shown::default() };
+        for (scope, list) in lists.into_iter().enumerate() {
+            store.list(scope, list);
         }
-        Ok(view)
+        Ok(store)
     }
 
     /// The objects, by identity.
     pub(crate) fn objects(&self) -> &BTreeMap<ObjectId, Value> {
-        &self.objects
+        &self.shown.objects
     }
 
     /// The objects of a kind.
-    pub(crate) fn of_kind(&self, kind: KindInfo) -> impl Iterator<Item = &Value> {
-        self.objects.iter().filter(move |(id, _)| id.kind == kind.kind).map(|(_, object)| object)
+    pub(crate) fn of_kind(&self, kind: KindInfo) -> impl Iterator<Item = (&ObjectId, &Value)> {
+        let is_it = move |id: &ObjectId| id.kind == kind.kind && id.group == kind.group;
+        self.shown.objects.iter().filter(move |(id, _)| is_it(id))
+    }
+
+    /// Whether the object with this UID is there. One of the same name that was created later is another one.
+    pub(crate) fn has(&self, id: &ObjectId, uid: &Value) -> bool {
+        self.shown.objects.get(id).is_some_and(|object| object["metadata"]["uid"] == *uid)
     }
 
     /// Waits until something has changed.
@@ -49,42 +60,112 @@ impl Store {
     /// Where a watch cannot be had any more.
     pub(crate) async fn wait_for_change(&mut self) -> Result<()> {
         match self.watches.next().await {
-            Some(WatchedChange::Listed(index, objects)) => {
-                let kind = self.watches.scopes()[index].kind.kind;
-                self.objects.retain(|id, _| id.kind != kind);
-                for object in objects {
-                    self.put(index, object);
+            Some(WatchedChange::Listed(scope, objects)) => self.list(scope, objects),
+            Some(WatchedChange::Changed(scope, object)) => {
+                if let Some(id) = self.id(scope, &object) {
+                    self.shown.show(scope, id, object);
                 }
             }
-            Some(WatchedChange::Changed(index, object)) => self.put(index, object),
-            Some(WatchedChange::Gone(index, object)) => {
-                if let Some(id) = self.id(index, &object) {
-                    self.objects.remove(&id);
+            Some(WatchedChange::Gone(scope, object)) => {
+                if let Some(id) = self.id(scope, &object) {
+                    self.shown.hide(scope, &id);
                 }
             }
-            Some(WatchedChange::Failed(index, fault)) => {
-                let plural = self.watches.scopes()[index].kind.plural;
-                return Err(fault.into_error(&format!("cannot watch {plural}")));
+            Some(WatchedChange::Failed(scope, error)) => {
+                let plural = self.watches.scopes()[scope].kind.plural;
+                return Err(error.into_error(&format!("cannot go on watching {plural}")));
             }
             None => return Err(Error::internal("all watches ended")),
         }
         Ok(())
     }
 
-    fn put(&mut self, index: usize, object: Value) {
-        if let Some(id) = self.id(index, &object) {
-            self.objects.insert(id, object);
+    fn list(&mut self, scope: usize, objects: Vec<Value>) {
+        let kind = self.watches.scopes()[scope].kind;
+        let identified = objects.into_iter().filter_map(|object| Some((id(kind, &object)?, object)));
+        self.shown.replace(scope, identified.collect());
+    }
+
+    fn id(&self, scope: usize, object: &Value) -> Option<ObjectId> {
+        id(self.watches.scopes()[scope].kind, object)
+    }
+}
+
+impl Shown {
+    /// Everything that a scope shows: what it showed before and does not name now is gone from it.
+    fn replace(&mut self, scope: usize, objects: Vec<(ObjectId, Value)>) {
+        let listed: BTreeSet<&ObjectId> = objects.iter().map(|(id, _)| id).collect();
+        let shown = self.scopes.iter().filter(|(_, scopes)| scopes.contains(&scope));
+        let unlisted: Vec<ObjectId> =
+            shown.map(|(id, _)| id).filter(|id| !listed.contains(id)).cloned().collect();
+        for id in unlisted {
+            self.hide(scope, &id);
+        }
+        for (id, object) in objects {
+            self.show(scope, id, object);
         }
     }
 
-    fn id(&self, index: usize, object: &Value) -> Option<ObjectId> {
-        let metadata = &object["metadata"];
-        let namespace = metadata["namespace"].as_str().unwrap_or_default();
-        Some(self.watches.scopes()[index].kind.id(namespace, metadata["name"].as_str()?))
+    fn show(&mut self, scope: usize, id: ObjectId, object: Value) {
+        self.scopes.entry(id.clone()).or_default().insert(scope);
+        self.objects.insert(id, object);
     }
+
+    fn hide(&mut self, scope: usize, id: &ObjectId) {
+        let Some(scopes) = self.scopes.get_mut(id) else { return };
+        scopes.remove(&scope);
+        if scopes.is_empty() {
+            self.scopes.remove(id);
+            self.objects.remove(id);
+        }
+    }
+}
+
+fn id(kind: KindInfo, object: &Value) -> Option<ObjectId> {
+    let metadata = &object["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
+    Some(kind.id(namespace, metadata["name"].as_str()?))
 }
 
 /// Everything of a kind, in one namespace or in the cluster.
 pub(crate) fn all_of(kind: KindInfo, namespace: Option<&str>) -> WatchScope {
     WatchScope { kind, namespace: namespace.map(str::to_owned), labels: String::new(), optional: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::kind::DEPLOYMENT;
+    use serde_json::json;
+
+    fn object(namespace: &str, name: &str) -> (ObjectId, Value) {
+        let object = json!({ "metadata": { "namespace": namespace, "name": name } });
+        (id(DEPLOYMENT, &object).unwrap(), object)
+    }
+
+    fn names(shown: &Shown) -> Vec<String> {
+        shown.objects.keys().map(|id| format!("{}/{}", id.namespace.as_deref().unwrap(), id.name)).collect()
+    }
+
+    #[test]
+    fn list_of_one_namespace_leaves_other_namespaces_alone() {
+        let mut shown = Shown::default();
+        shown.replace(0, vec![object("a", "app")]);
+        shown.replace(1, vec![object("b", "extra")]);
+        assert_eq!(names(&shown), ["a/app", "b/extra"]);
+        shown.replace(1, Vec::new());
+        assert_eq!(names(&shown), ["a/app"]);
+    }
+
+    #[test]
+    fn object_shown_by_two_scopes_goes_with_the_last() {
+        let mut shown = Shown::default();
+        let (id, value) = object("a", "app");
+        shown.show(0, id.clone(), value.clone());
+        shown.show(1, id.clone(), value);
+        shown.hide(0, &id);
+        assert_eq!(names(&shown), ["a/app"]);
+        shown.hide(1, &id);
+        assert!(names(&shown).is_empty());
+    }
 }

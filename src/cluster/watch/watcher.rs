@@ -31,7 +31,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const LIST_ENDS: &str = "k8s.io/initial-events-end";
 
 /// What is watched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchScope {
     /// The kind.
     pub kind: KindInfo,

@@ -3,9 +3,9 @@
 use super::ready_cluster::ReadyCluster;
 use crate::catalogue::Id;
 use crate::cluster::nodes::ingress_controller;
+use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow::RolloutResult;
 use crate::cluster::rollout::workloads::{self, WorkloadWait};
-use crate::deploy::rollout;
 use crate::error::Result;
 use crate::event::Phase;
 use crate::plan::manifests::ingress_controller::Controller;
@@ -15,9 +15,9 @@ use crate::settings::Settings;
 use crate::settings::handsctl::Ingress;
 
 /// Makes the controller that the configuration asks for; where it asks for none, what is there is left alone.
-pub(super) async fn ensure(standing: &ReadyCluster<'_>, maker: LocalProvider) -> Result<()> {
-    let Some(controller) = wanted(standing.settings, maker) else { return Ok(()) };
-    let ReadyCluster { connection, version, deadline, events, .. } = standing;
+pub(super) async fn ensure(ready: &ReadyCluster<'_>, maker: LocalProvider) -> Result<()> {
+    let Some(controller) = wanted(ready.settings, maker) else { return Ok(()) };
+    let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
     if controller == Controller::IngressNginx {
         let message = "ingress-nginx was retired in March 2026 and is mended no more; [cluster] ingress = \"traefik\" is";
@@ -43,7 +43,7 @@ pub(super) async fn ensure(standing: &ReadyCluster<'_>, maker: LocalProvider) ->
             match workloads::wait_for_workloads(api, version.streams_lists(), wanted, events).await? {
                 RolloutResult::Ready(workloads) => workloads,
                 RolloutResult::Failed(findings) => {
-                    return Err(rollout::explained(&findings)
+                    return Err(finding_error(&findings)
                         .hint("[cluster] ingress = \"none\" goes on without an ingress controller"));
                 }
             };

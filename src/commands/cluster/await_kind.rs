@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::ready_cluster::ReadyCluster;
 use crate::cluster::nodes::readiness::{ClusterReadiness, WaitLimits};
+use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow::RolloutResult;
 use crate::cluster::rollout::workloads::{self, WorkloadWait};
-use crate::deploy::rollout;
 use crate::error::Result;
 use crate::event::Phase;
 use crate::object::kind::DEPLOYMENT;
@@ -19,15 +19,15 @@ const SYSTEM: &str = "kube-system";
 const DNS: &str = "coredns";
 
 /// Waits, all by watch. `begun`: when nodes that were stopped may have been started at the earliest.
-pub(super) async fn await_ready(standing: &ReadyCluster<'_>, begun: Timestamp) -> Result<()> {
-    let ReadyCluster { connection, version, deadline, events, .. } = standing;
+pub(super) async fn await_ready(ready: &ReadyCluster<'_>, begun: Timestamp) -> Result<()> {
+    let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
-    let since = (standing.cluster.outcome == StartOutcome::Restarted).then_some(begun);
-    let mut ground = step(events, Phase::Cluster, "nodes ready", async {
-        let patience = WaitLimits { since, deadline: deadline.at };
-        let mut ground = ClusterReadiness::open(api, version.streams_lists(), patience).await?;
-        let nodes = ground.await_nodes(events).await?;
-        Ok((ground, format!("{nodes}/{nodes} ready, {}", version.text)))
+    let since = (ready.cluster.outcome == StartOutcome::Restarted).then_some(begun);
+    let mut readiness = step(events, Phase::Cluster, "nodes ready", async {
+        let limits = WaitLimits { since, deadline: deadline.at };
+        let mut readiness = ClusterReadiness::open(api, version.streams_lists(), limits).await?;
+        let nodes = readiness.await_nodes(events).await?;
+        Ok((readiness, format!("{nodes}/{nodes} ready, {}", version.text)))
     })
     .await?;
     step(events, Phase::Cluster, "cluster services", async {
@@ -36,10 +36,10 @@ pub(super) async fn await_ready(standing: &ReadyCluster<'_>, begun: Timestamp) -
         let ending = workloads::wait_for_workloads(api, version.streams_lists(), wanted, events).await?;
         if let RolloutResult::Failed(findings) = ending {
             return Err(
-                rollout::explained(&findings).hint("handsctl cluster up --recreate makes the cluster anew")
+                finding_error(&findings).hint("handsctl cluster up --recreate makes the cluster anew")
             );
         }
-        let class = ground.await_storage_class(events).await?;
+        let class = readiness.await_storage_class(events).await?;
         Ok(((), format!("dns, default storage class `{class}`")))
     })
     .await

@@ -8,8 +8,8 @@ use crate::provider::kwok::objects;
 use crate::session::step::step;
 
 /// Makes the nodes and waits until they are ready.
-pub(super) async fn await_ready(standing: &ReadyCluster<'_>) -> Result<()> {
-    let ReadyCluster { settings, connection, version, events, .. } = standing;
+pub(super) async fn await_ready(ready: &ReadyCluster<'_>) -> Result<()> {
+    let ReadyCluster { settings, connection, version, events, .. } = ready;
     step(events, Phase::Cluster, "nodes", async {
         let objects = objects(settings.cluster.name.as_str(), settings.cluster.workers);
         let nodes = kwok_nodes::prepare(&connection.api, &objects, events).await?;

@@ -8,7 +8,7 @@ use crate::provider::kind::KindDetails;
 use crate::provider::kwok::KwokDetails;
 use crate::provider::{self, ClusterStatus, Condition, Details, Environment, Ports};
 use crate::report::{Output, Streams};
-use crate::session::cluster_session;
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
 /// Say whether it is there and running: exit 0 running, 12 otherwise
@@ -28,7 +28,7 @@ pub(crate) async fn run(
     arguments: &ClusterStatusArgs,
     streams: &Streams,
 ) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let cluster = &loaded.settings.cluster;
     let status = provider::status(&Environment::read()?, cluster.provider, cluster.name.as_str()).await?;
     let _nobody_reads = match output_form(Some(arguments.output)) {

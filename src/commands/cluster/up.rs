@@ -10,14 +10,15 @@ use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection};
 use crate::cluster::client::version;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Finished};
+use crate::event::Finished;
 use crate::flags::{Global, duration};
 use crate::provider::{
     self, ClusterSpec, Environment, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
 };
 use crate::report::Streams;
-use crate::session::step::Deadline;
-use crate::session::{cluster_session, confirm, runner};
+use crate::session::cluster_session::{self, Secrets};
+use crate::session::confirm;
+use crate::session::runner::{Context, Invocation};
 use crate::settings::format::Quantity;
 use crate::settings::{Settings, handsctl};
 
@@ -37,24 +38,29 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `cluster up`.
 pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "cluster up", None, streams, deadline, |events, _| async move {
-        let loaded = cluster_session::load(global)?;
-        cluster_session::report_config(&loaded, &events).await;
+    let invocation = Invocation {
+        global,
+        command: "cluster up",
+        output: None,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |context: &Context| {
+        let loaded = cluster_session::load(global, Secrets::Needed)?;
+        cluster_session::report_config(&loaded, &context.events).await;
         let name = loaded.settings.cluster.name.to_string();
         if arguments.recreate {
             let question =
                 format!("Delete cluster {name} with everything in it where it differs, and make it anew?");
             confirm::question(global, streams, &question, "--recreate").await?;
         }
-        let connection = bring_up(global, &loaded.settings, arguments.recreate, deadline, &events).await?;
-        let message = match connection {
+        let message = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
             Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
             None => "provider = \"existing\": nothing is made".to_owned(),
         };
         Ok(Finished { message, ..Finished::default() })
-    })
-    .await
+    };
+    invocation.run(work).await
 }
 
 /// Makes, starts or leaves the local cluster, down to its ingress controller. None: the provider makes nothing.
@@ -62,9 +68,9 @@ pub(in crate::commands) async fn bring_up(
     global: &Global,
     settings: &Settings,
     recreate: bool,
-    deadline: Deadline,
-    events: &Events,
+    context: &Context,
 ) -> Result<Option<Connection>> {
+    let events = &context.events;
     let environment = Environment::read()?;
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
@@ -80,22 +86,23 @@ pub(in crate::commands) async fn bring_up(
     }
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
     let begun = jiff::Timestamp::now();
-    let made = provider::up(&environment, maker, &wanted(settings), &options, events).await?;
+    let made = provider::up(&environment, maker, &cluster_spec(settings), &options, events).await?;
     let connection = connect::connect_to_local_cluster(&made.kubeconfig, &made.context).await?;
     let version = version::get_server_version(&connection.api)
         .await
-        .map_err(|fault| fault.into_error(&format!("cannot reach cluster {name}")))?;
-    let standing = ReadyCluster { settings, cluster: made, connection, version, deadline, events };
+        .map_err(|error| error.into_error(&format!("cannot reach cluster {name}")))?;
+    let ready =
+        ReadyCluster { settings, cluster: made, connection, version, deadline: context.deadline, events };
     match maker {
-        LocalProvider::Kind => await_kind::await_ready(&standing, begun).await?,
-        LocalProvider::Kwok => await_kwok::await_ready(&standing).await?,
+        LocalProvider::Kind => await_kind::await_ready(&ready, begun).await?,
+        LocalProvider::Kwok => await_kwok::await_ready(&ready).await?,
     }
-    await_ingress::ensure(&standing, maker).await?;
-    Ok(Some(standing.connection))
+    await_ingress::ensure(&ready, maker).await?;
+    Ok(Some(ready.connection))
 }
 
-/// What is wanted of the cluster, from the configuration.
-fn wanted(settings: &Settings) -> ClusterSpec {
+/// The cluster that the configuration asks for.
+fn cluster_spec(settings: &Settings) -> ClusterSpec {
     let cluster = &settings.cluster;
     let text = |text: &dyn ToString| Some(text.to_string());
     let port = |port: u16| Some(port).filter(|port| *port > 0);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::flags::{Format, Global};
 use crate::report::{Output, Streams};
-use crate::session::cluster_session;
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
 /// Find every mistake: exit 3 where there is one
@@ -23,7 +23,7 @@ pub struct ConfigCheckArgs {
 /// Runs `config check`.
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
-    let loaded = match cluster_session::load_without_secrets(global) {
+    let loaded = match cluster_session::load(global, Secrets::Unneeded) {
         Ok(loaded) => loaded,
         Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
             let _nobody_reads = streams.value(&found(error.message(), error.diagnostics()), output)?;

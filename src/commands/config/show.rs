@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
-use crate::session::cluster_session;
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 use crate::settings::{KeyOrigin, KeyValue};
 
@@ -23,7 +23,7 @@ pub struct ConfigShowArgs {
 
 /// Runs `config show`.
 pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     for warning in &loaded.warnings {
         streams.diagnostic(warning);
     }

@@ -14,9 +14,8 @@ use crate::plan::manifests::image_pull_pod;
 use crate::provider::kind::{LoadedImage, Require};
 use crate::provider::{self, Environment};
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::runner;
-use crate::session::step::Deadline;
+use crate::session::cluster_session::{Secrets, Session};
+use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
 /// Bring images of this computer's container engine to every node of a kind cluster
@@ -36,25 +35,28 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs `image load`.
 pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "image load", arguments.images.output, streams, deadline, |events, _| async move {
-        let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::report_config(&loaded, &events).await;
-        let session = Session::to_change(global, loaded, streams).await?;
-        let context = &session.connection.choice.context;
-        let target = format!("nodes of {context}");
-        events.target("image load", target).await;
+    let arguments = &arguments.images;
+    let invocation = Invocation {
+        global,
+        command: "image load",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
+        let context = &run.session.connection.choice.context;
+        run.events().target("image load", format!("nodes of {context}")).await;
         let cluster = provider::kind_cluster(context).ok_or_else(|| no_kind_cluster(context))?;
-        let (images, needed) = wanted(&arguments.images.images, &session.settings);
+        let (images, require) = images_to_load(&arguments.images, run.settings());
         let environment = Environment::read()?;
-        let brought = provider::load_images(&environment, cluster, &images, needed, &events).await?;
-        Ok(Finished { message: message(&brought), ..Finished::default() })
-    })
-    .await
+        let loaded = provider::load_images(&environment, cluster, &images, require, run.events()).await?;
+        Ok(Finished { message: message(&loaded), ..Finished::default() })
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
 /// What was named, else what of the configuration's images is there.
-fn wanted(named: &[String], settings: &Settings) -> (Vec<String>, Require) {
+fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Require) {
     if named.is_empty() {
         (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Require::One)
     } else {

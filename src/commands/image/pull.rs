@@ -9,15 +9,16 @@ use serde_json::Value;
 use super::load::count;
 use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
+use crate::cluster::rollout::finding_error::finding_error;
 use crate::deploy::rollout;
 use crate::error::{Error, Result};
 use crate::event::{Events, Finished, Phase, Progress};
 use crate::flags::{Global, ImageArgs};
 use crate::plan::manifests::image_pull_pod::{ImagePull, ImageSource, PullDecision, source_of, sources};
 use crate::report::Streams;
-use crate::session::cluster_session::{self, Session};
-use crate::session::runner;
-use crate::session::step::{Deadline, step};
+use crate::session::cluster_session::Secrets;
+use crate::session::runner::{Invocation, Run};
+use crate::session::step::step;
 
 /// Have every node pull images that it does not have
 ///
@@ -39,37 +40,36 @@ const AT_ONCE: usize = 8;
 
 /// Runs `image pull`.
 pub(crate) async fn run(global: &Global, arguments: &ImagePullArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let deadline = Deadline::after(arguments.images.timeout.unwrap_or(TIMEOUT));
-    runner::run(global, "image pull", arguments.images.output, streams, deadline, |events, _| async move {
-        let loaded = cluster_session::load_without_secrets(global)?;
-        cluster_session::report_config(&loaded, &events).await;
-        let session = Session::to_change(global, loaded, streams).await?;
-        let target = format!("nodes of {}", session.connection.choice.context);
-        events.target("image pull", target).await;
-        let outcome = pull_everywhere(&session, &arguments.images.images, deadline, &events).await;
-        session.report_traffic(&events).await;
-        Ok(outcome.map_err(|error| session.with_credentials_hint(error))?)
-    })
-    .await
+    let arguments = &arguments.images;
+    let invocation = Invocation {
+        global,
+        command: "image pull",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
+        let target = format!("nodes of {}", run.session.connection.choice.context);
+        run.events().target("image pull", target).await;
+        pull_everywhere(run, &arguments.images).await
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-async fn pull_everywhere(
-    session: &Session,
-    named: &[String],
-    deadline: Deadline,
-    events: &Events,
-) -> Result<Finished> {
-    let settings = &session.settings;
+async fn pull_everywhere(run: &Run<'_>, named: &[String]) -> Result<Finished> {
+    let (settings, events) = (run.settings(), run.events());
     let sources = if named.is_empty() {
         sources(settings)
     } else {
         named.iter().map(|image| source_of(settings, image)).collect()
     };
-    let (streaming, nodes) = step(events, Phase::Preflight, "preflight", look(session, &sources)).await?;
+    let (streaming, nodes) = step(events, Phase::Preflight, "preflight", prepare(run, &sources)).await?;
     let (pulls, had) = partition(&sources, &nodes, settings.deploy.name.as_str(), events).await;
-    let site = PullContext { session, streaming, deadline, events };
-    let pulled: Vec<Result<()>> =
-        futures::stream::iter(&pulls).map(|pull| site.pull(pull)).buffered(AT_ONCE).collect().await;
+    let pulled: Vec<Result<()>> = futures::stream::iter(&pulls)
+        .map(|image_pull| pull(run, image_pull, streaming))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     let failed: Vec<Error> = pulled.into_iter().filter_map(Result::err).collect();
     let mut parts = vec![format!("{} pulled", pulls.len() - failed.len())];
     if had > 0 {
@@ -83,14 +83,13 @@ async fn pull_everywhere(
     }
 }
 
-/// The nodes, and what can be known to be in the way.
-async fn look(session: &Session, sources: &[ImageSource]) -> Result<((bool, Vec<Value>), String)> {
-    let api = &session.connection.api;
-    let version = session.server_version().await?;
-    let nodes = capacity::nodes(api).await?;
+/// Lists the nodes, and deletes pods that an earlier run left.
+async fn prepare(run: &Run<'_>, sources: &[ImageSource]) -> Result<((bool, Vec<Value>), String)> {
+    let version = run.session.server_version().await?;
+    let nodes = capacity::nodes(run.api()).await?;
+    let set = run.settings().deploy.name.as_str();
     for source in sources {
-        image_pull::delete_leftover_pods(api, &source.namespace, session.settings.deploy.name.as_str())
-            .await?;
+        image_pull::delete_leftover_pods(run.api(), &source.namespace, set).await?;
     }
     let message = format!("api {}, {}", version.text, count(nodes.len(), "node"));
     Ok(((version.streams_lists(), nodes), message))
@@ -132,38 +131,27 @@ fn step_name(node: &str, image: &str) -> String {
     format!("{} on {node}", image.rsplit('/').next().unwrap_or(image))
 }
 
-/// What every pull needs.
-struct PullContext<'a> {
-    session: &'a Session,
-    streaming: bool,
-    deadline: Deadline,
-    events: &'a Events,
-}
-
-impl PullContext<'_> {
-    async fn pull(&self, pull: &ImagePull) -> Result<()> {
-        let (api, events) = (&self.session.connection.api, self.events);
-        let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
-        let patience = PullLimits {
-            tolerance: rollout::grace_periods(&self.session.settings, api.traffic().last_date()),
-            deadline: self.deadline.at,
-            streaming: self.streaming,
-        };
-        step(events, Phase::Apply, &name, async {
-            match image_pull::pull(api, pull, patience, events).await? {
-                PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
-                PullResult::Failed(findings) => {
-                    let error = rollout::explained(&findings);
-                    let id = error.id();
-                    Err(error.hint(format!("handsctl explain {id}")))
-                }
-                PullResult::Rejected(error) => Err(error),
-                PullResult::Unscheduled(findings) => {
-                    let error = rollout::explained(&findings);
-                    Err(error.fact("node", pull.node.clone().unwrap_or_default()))
-                }
+async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
+    let (api, events) = (run.api(), run.events());
+    let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
+    let limits = PullLimits {
+        grace: rollout::grace_periods(run.settings(), api.traffic().last_date()),
+        deadline: run.deadline().at,
+        streaming,
+    };
+    step(events, Phase::Apply, &name, async {
+        match image_pull::pull(api, pull, limits, events).await? {
+            PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
+            PullResult::Failed(findings) => {
+                let error = finding_error(&findings);
+                let id = error.id();
+                Err(error.hint(format!("handsctl explain {id}")))
             }
-        })
-        .await
-    }
+            PullResult::Rejected(error) => Err(error),
+            PullResult::Unscheduled(findings) => {
+                Err(finding_error(&findings).fact("node", pull.node.clone().unwrap_or_default()))
+            }
+        }
+    })
+    .await
 }

@@ -20,7 +20,7 @@ use crate::flags::{Format, Global};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::inventory::revision::{self, Revision, RevisionResult};
 use crate::report::{Output, Streams, age};
-use crate::session::cluster_session::{self, Session};
+use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::settings::handsctl::Profile;
 use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evaluate};
@@ -51,7 +51,7 @@ struct StatusReport {
 
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load_without_secrets(global)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     let mut seen = read_status(&session).await.map_err(|error| session.with_credentials_hint(error))?;
     let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Metric::reason).collect();
@@ -71,23 +71,24 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
 async fn read_status(session: &Session) -> Result<StatusReport> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let (mut live, refused) =
+    let (mut observed, refused) =
         observed_set::open_deployed(api, &session.set(), version.streams_lists()).await?;
     let unknown: Vec<&str> = refused.iter().map(|scope| scope.kind.plural).collect();
-    let expected = observed_set::expected_unchanged(&live.members);
-    let mut health = status::health(&live.state, &expected);
+    let expected = observed_set::expected_unchanged(&observed.members);
+    let mut health = status::health(&observed.state, &expected);
     if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {
         return Err(nobody_knows(session));
     }
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
-        observed_set::load_past_events(api, &session.set(), &mut live.state).await?;
-        health = status::health(&live.state, &expected);
-        let tolerance = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
-        findings = evaluate(&live.state, &expected, &tolerance, api.traffic().server_time()).findings;
+        observed.load_past_events(api, &session.set()).await?;
+        health = status::health(&observed.state, &expected);
+        let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
+        findings = evaluate(&observed.state, &expected, &grace, api.traffic().server_time()).findings;
         follow::collect_evidence(api, &mut findings).await;
     }
-    let (asked, revision) = tokio::join!(read_app_status(session, &live, &health), latest_revision(session));
+    let (asked, revision) =
+        tokio::join!(read_app_status(session, &observed, &health), latest_revision(session));
     let AppStatus { simulated, alive, gauges } = asked;
     Ok(StatusReport { health, findings, unknown, simulated, revision: revision?, alive, gauges })
 }
@@ -120,9 +121,9 @@ struct AppStatus {
     gauges: Vec<Metric>,
 }
 
-async fn read_app_status(session: &Session, live: &ObservedSet, health: &Health) -> AppStatus {
+async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Health) -> AppStatus {
     let api = &session.connection.api;
-    let pods = observed_set::ready_pods(&live.state);
+    let pods = observed.ready_pods(&session.set());
     let Some(pod) = pods.first() else { return AppStatus::default() };
     if probe::is_simulated(api, pod).await {
         return AppStatus { simulated: true, ..AppStatus::default() };

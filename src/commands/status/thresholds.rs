@@ -110,17 +110,17 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Str
 /// # Errors
 /// Why it is not known.
 async fn ingress(session: &Session) -> Result<f64, String> {
-    let Exposure::Url { door, ours } = exposure::for_settings(&session.settings, session.local) else {
+    let Exposure::Url { target, managed } = exposure::for_settings(&session.settings, session.local) else {
         return Err("there is no URL".to_owned());
     };
-    let answers = answers(&door).await;
-    if answers == 0 && !ours {
-        return Err(format!("{} does not answer from this computer", door.url));
+    let answers = answers(&target).await;
+    if answers == 0 && !managed {
+        return Err(format!("{} does not answer from this computer", target.url));
     }
     Ok(percent(answers as i128, ASKED as i128))
 }
 
-async fn answers(door: &ProbeTarget) -> usize {
-    let asked = join_all((0..ASKED).map(|_| url_probe::probe_url(door, Duration::ZERO))).await;
+async fn answers(target: &ProbeTarget) -> usize {
+    let asked = join_all((0..ASKED).map(|_| url_probe::probe_url(target, Duration::ZERO))).await;
     asked.iter().filter(|opened| matches!(opened, ProbeResponse::Answers { .. })).count()
 }

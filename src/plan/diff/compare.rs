@@ -79,12 +79,12 @@ fn stem(name: &str) -> Option<&str> {
 
 /// An object that is no longer planned; None where it stays as long as somebody refers to it.
 #[must_use]
-pub fn leftover(leftover: &PruneCandidate) -> Option<Difference> {
-    let outcome = match &leftover.decision {
+pub fn unplanned(candidate: &PruneCandidate) -> Option<Difference> {
+    let outcome = match candidate.decision() {
         PruneDecision::Delete => DiffOutcome::Deleted { data_loss: false },
         PruneDecision::DeleteWithData => DiffOutcome::Deleted { data_loss: true },
-        PruneDecision::Keep(why) => DiffOutcome::Kept(why.clone()),
+        PruneDecision::Keep(why) => DiffOutcome::Kept(why),
         PruneDecision::InUse => return None,
     };
-    Some(Difference::new(leftover.id.clone(), outcome))
+    Some(Difference::new(candidate.id.clone(), outcome))
 }

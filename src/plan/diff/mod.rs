@@ -22,7 +22,7 @@ mod noise;
 mod pointer;
 mod predict;
 
-pub use compare::{changed, created, leftover, predecessor};
+pub use compare::{changed, created, predecessor, unplanned};
 pub use difference::{Compared, DiffOutcome, Difference};
 pub use effect::Effect;
 pub use field_change::{Change, ChangeCause, FieldChange, Hidden};

@@ -136,6 +136,45 @@ impl ApplySet {
     }
 }
 
+/// Which members the parent has to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InventoryScope<'a> {
+    /// These members, and those that the parent names already. Written before the first member is sent, so that a run
+    /// that is killed leaves nothing that a later one cannot find.
+    Superset(&'a [&'a ObjectId]),
+    /// These members and no others. Written after members that are no longer planned have been pruned.
+    Exact(&'a [&'a ObjectId]),
+}
+
+impl ApplySet {
+    /// The manifest of the parent that names these members.
+    #[must_use]
+    pub fn parent_manifest(&self, scope: InventoryScope<'_>, live: Option<&Value>) -> Value {
+        let (InventoryScope::Superset(members) | InventoryScope::Exact(members)) = scope;
+        let mut kinds = group_kinds(members.iter().copied());
+        let namespaces = members.iter().filter_map(|id| id.namespace.clone());
+        let mut named = self.clone();
+        named.additional_namespaces = namespaces.filter(|name| *name != self.namespace).collect();
+        if matches!(scope, InventoryScope::Superset(_)) {
+            let listed = live.and_then(|live| live["metadata"]["annotations"][CONTAINS].as_str());
+            kinds.extend(split(listed.unwrap_or_default()));
+            named = named.including_inventory_of(live);
+        }
+        named.manifest(&kinds)
+    }
+}
+
+/// Whether a live parent has the labels and annotations of this manifest. What others added to it is not compared.
+#[must_use]
+pub fn parent_matches(live: &Value, manifest: &Value) -> bool {
+    let named = |object: &Value| object["metadata"]["annotations"][NAMESPACES].clone();
+    named(live) == named(manifest)
+        && ["labels", "annotations"].iter().all(|part| {
+            let wanted = manifest["metadata"][part].as_object();
+            wanted.into_iter().flatten().all(|(key, value)| live["metadata"][part][key] == *value)
+        })
+}
+
 /// Whose sets these are, and by which version: `handsctl/v0.1.0`.
 #[must_use]
 pub fn tooling() -> String {

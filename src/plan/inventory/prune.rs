@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::members::Members;
 use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::desired::Plan;
 
 /// A live member that the plan does not have.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,11 +14,13 @@ pub struct PruneCandidate {
     pub id: ObjectId,
     /// As it is in the cluster.
     pub object: Value,
-    /// What becomes of it.
-    pub decision: PruneDecision,
+    /// Whether a kept revision, a pod or a ReplicaSet refers to it by name.
+    pub is_referenced: bool,
+    /// `--delete-data`.
+    pub delete_data: bool,
 }
 
-/// What becomes of a leftover.
+/// What becomes of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PruneDecision {
     /// It is deleted once the new set works.
@@ -29,49 +29,39 @@ pub enum PruneDecision {
     DeleteWithData,
     /// It stays, and people are told why.
     Keep(String),
-    /// Configuration that a kept revision, a ReplicaSet or a pod refers to: it stays until nobody does.
+    /// Configuration that something refers to: it stays until nothing does.
     InUse,
 }
 
 impl PruneDecision {
-    /// Whether it goes.
+    /// Whether the object is deleted.
     #[must_use]
     pub const fn deletes(&self) -> bool {
         matches!(self, PruneDecision::Delete | PruneDecision::DeleteWithData)
     }
 }
 
-/// What the plan does not have, sorted. `in_use` are the names of configuration that somebody refers to
-/// ([`crate::object::references`]); `delete_data` is `--delete-data`.
-#[must_use]
-pub fn prune_candidates(
-    plan: &Plan,
-    live: &Members,
-    in_use: &BTreeSet<String>,
-    delete_data: bool,
-) -> Vec<PruneCandidate> {
-    let planned: BTreeSet<&ObjectId> = plan.members.iter().map(|member| &member.id).collect();
-    let mut left: Vec<PruneCandidate> = live
-        .iter()
-        .filter(|(id, _)| !planned.contains(id))
-        .map(|(id, object)| PruneCandidate {
-            id: id.clone(),
-            object: object.clone(),
-            decision: decide(id, object, in_use, delete_data),
-        })
-        .collect();
-    left.sort_by(|a, b| a.id.cmp(&b.id));
-    left
+impl PruneCandidate {
+    /// What becomes of it as it was listed.
+    #[must_use]
+    pub fn decision(&self) -> PruneDecision {
+        self.decision_for(&self.object)
+    }
+
+    /// What becomes of it as it is now: somebody may have changed it since it was listed.
+    #[must_use]
+    pub fn decision_for(&self, object: &Value) -> PruneDecision {
+        decide(&self.id, object, self.is_referenced, self.delete_data)
+    }
 }
 
-/// What becomes of this object, which is a member and not planned.
+/// What becomes of an object that is a member and not planned.
 #[must_use]
-pub fn decide(id: &ObjectId, object: &Value, in_use: &BTreeSet<String>, delete_data: bool) -> PruneDecision {
+pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: bool) -> PruneDecision {
     if is_exempt(object) {
         return PruneDecision::Keep(format!("its annotation {} is \"disabled\"", labels::PRUNE));
     }
-    let is_configuration = [CONFIG_MAP.kind, SECRET.kind].contains(&id.kind.as_str()) && id.group.is_empty();
-    if is_configuration && in_use.contains(&id.name) {
+    if is_configuration(id) && is_referenced {
         return PruneDecision::InUse;
     }
     if KindInfo::of_id(id).is_some_and(|kind| kind.holds_data) {
@@ -82,6 +72,29 @@ pub fn decide(id: &ObjectId, object: &Value, in_use: &BTreeSet<String>, delete_d
         };
     }
     PruneDecision::Delete
+}
+
+/// Live members that the plan does not have, as candidates. `referenced` are the names that something refers to
+/// ([`crate::object::references`]); `delete_data` is `--delete-data`.
+#[must_use]
+pub fn prune_candidates(
+    unplanned: &[(&ObjectId, &Value)],
+    referenced: &BTreeSet<String>,
+    delete_data: bool,
+) -> Vec<PruneCandidate> {
+    let candidate = |(id, object): &(&ObjectId, &Value)| PruneCandidate {
+        id: (*id).clone(),
+        object: (*object).clone(),
+        is_referenced: referenced.contains(&id.name),
+        delete_data,
+    };
+    unplanned.iter().map(candidate).collect()
+}
+
+/// Whether this is a ConfigMap or a Secret: pods refer to both by name.
+#[must_use]
+pub fn is_configuration(id: &ObjectId) -> bool {
+    [CONFIG_MAP.kind, SECRET.kind].contains(&id.kind.as_str()) && id.group.is_empty()
 }
 
 /// Whether the live object asks to be left alone by prune and teardown.
@@ -105,20 +118,20 @@ mod tests {
     use crate::object::kind::{CLAIM, INGRESS};
     use serde_json::json;
 
-    fn fate_of(id: &ObjectId, object: &Value, delete_data: bool) -> PruneDecision {
-        decide(id, object, &BTreeSet::from(["oh-config-1".to_owned()]), delete_data)
+    fn decision(id: &ObjectId, object: &Value, delete_data: bool) -> PruneDecision {
+        decide(id, object, id.name == "oh-config-1", delete_data)
     }
 
     #[test]
     fn what_is_not_planned_goes() {
-        assert_eq!(fate_of(&INGRESS.id("n", "oh"), &json!({}), false), PruneDecision::Delete);
-        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-0"), &json!({}), false), PruneDecision::Delete);
+        assert_eq!(decision(&INGRESS.id("n", "oh"), &json!({}), false), PruneDecision::Delete);
+        assert_eq!(decision(&CONFIG_MAP.id("n", "oh-config-0"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
     fn configuration_that_somebody_refers_to_stays() {
-        assert_eq!(fate_of(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), PruneDecision::InUse);
-        assert_eq!(fate_of(&INGRESS.id("n", "oh-config-1"), &json!({}), false), PruneDecision::Delete);
+        assert_eq!(decision(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), PruneDecision::InUse);
+        assert_eq!(decision(&INGRESS.id("n", "oh-config-1"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
@@ -126,15 +139,15 @@ mod tests {
         let claim = json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } });
         let id = CLAIM.id("n", "oh-state");
         assert_eq!(
-            fate_of(&id, &claim, false),
+            decision(&id, &claim, false),
             PruneDecision::Keep("5Gi of data; --delete-data removes it".to_owned())
         );
-        assert_eq!(fate_of(&id, &claim, true), PruneDecision::DeleteWithData);
+        assert_eq!(decision(&id, &claim, true), PruneDecision::DeleteWithData);
     }
 
     #[test]
     fn an_annotation_on_the_live_object_exempts_it() {
         let object = json!({ "metadata": { "annotations": { "handsctl.dev/prune": "disabled" } } });
-        assert!(matches!(fate_of(&INGRESS.id("n", "oh"), &object, true), PruneDecision::Keep(_)));
+        assert!(matches!(decision(&INGRESS.id("n", "oh"), &object, true), PruneDecision::Keep(_)));
     }
 }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::object::kind::{CLAIM, KindInfo, SECRET};
 use crate::object::labels::{self, Component};
 use crate::object::{ObjectId, references};
-use crate::plan::desired::{Member, Plan};
+use crate::plan::desired::{Member, Plan, PlanOrigin};
 use crate::plan::manifests::extra_manifests::ManifestKind;
 
 /// `type` of the Secret.
@@ -134,7 +134,11 @@ pub struct Snapshot {
 impl Snapshot {
     /// What is kept of a plan.
     #[must_use]
-    pub fn from_plan(plan: &Plan, note: String) -> Self {
+    pub fn from_plan(plan: &Plan) -> Self {
+        let note = match plan.origin {
+            PlanOrigin::Configuration => String::new(),
+            PlanOrigin::Revision(number) => rollback_to(number),
+        };
         Self { members: plan.members.iter().map(without_data).collect(), note }
     }
 
@@ -142,7 +146,7 @@ impl Snapshot {
     #[must_use]
     pub fn matches(&self, plan: &Plan) -> bool {
         self.members.len() == plan.members.len()
-            && self.members.iter().zip(&plan.members).all(|(kept, member)| *kept == without_data(member))
+            && self.members.iter().zip(&plan.members).all(|(kept, member)| is_kept_as(member, kept))
     }
 
     /// The image of the application, for people.
@@ -151,6 +155,14 @@ impl Snapshot {
         let is_it = |member: &&Value| member["kind"] == "Deployment" && labels::is_of_application(member);
         let deployment = self.members.iter().find(is_it)?;
         deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
+    }
+
+    /// Whether it has every volume claim of the plan.
+    #[must_use]
+    pub fn has_claims_of(&self, plan: &Plan) -> bool {
+        let objects = self.objects();
+        let mut claims = plan.members.iter().filter(|member| member.kind == CLAIM);
+        claims.all(|claim| objects.contains(&claim.id))
     }
 
     /// The objects, in the order of sending.
@@ -164,7 +176,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The Secrets that are no longer there, or a member of a kind that this version does not know.
-    pub fn plan(&self, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
+    pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
         let mut missing = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
         for kept in &self.members {
@@ -198,7 +210,7 @@ impl Snapshot {
             extra_kinds: crate::plan::desired::extra_kinds(&members),
             ..set.clone()
         };
-        Ok(Plan { set, members, ..Plan::default() })
+        Ok(Plan { origin: PlanOrigin::Revision(number), set, members, ..Plan::default() })
     }
 }
 
@@ -214,6 +226,17 @@ fn without_data(member: &Member) -> Value {
         object.remove("data");
     }
     manifest
+}
+
+/// Whether this is what [`without_data`] keeps of the member.
+fn is_kept_as(member: &Member, kept: &Value) -> bool {
+    if member.kind != SECRET {
+        return member.manifest == *kept;
+    }
+    let (Some(manifest), Some(kept)) = (member.manifest.as_object(), kept.as_object()) else { return false };
+    let data = usize::from(manifest.contains_key("data"));
+    manifest.len() == kept.len() + data
+        && kept.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
 }
 
 /// Name of the Secret of a revision.
@@ -303,6 +326,15 @@ pub struct Current {
     pub outcome: RevisionResult,
 }
 
+/// A revision that is no longer kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurplusRevision {
+    /// Its number.
+    pub number: u64,
+    /// UID of its Secret.
+    pub uid: String,
+}
+
 /// Which revision is the present one, which are kept beside it, and which go.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -384,26 +416,31 @@ impl History {
     /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always. That
     /// is the present one as soon as it works: whatever goes goes then, and not with some later deploy.
     #[must_use]
-    pub fn to_prune(&self, current: Current, history: usize) -> Vec<&Revision> {
+    pub fn to_prune(&self, current: Current, history: usize) -> Vec<SurplusRevision> {
         let newest_good = match current.outcome {
             RevisionResult::Good => Some(current.number),
             RevisionResult::Applying | RevisionResult::Failed => self.latest_good().map(|good| good.number),
         };
         let others = self.revisions.iter().rev().filter(|revision| revision.number != current.number);
-        others.skip(history).filter(|revision| Some(revision.number) != newest_good).collect()
+        let surplus = others.skip(history).filter(|revision| Some(revision.number) != newest_good);
+        surplus
+            .map(|revision| SurplusRevision { number: revision.number, uid: revision.uid.clone() })
+            .collect()
     }
 
-    /// Names that the kept revisions refer to, configuration among them.
+    /// Which of these names the revisions refer to, but for those that are `pruned`.
     #[must_use]
-    pub fn referenced_names(&self, current: Current, history: usize) -> BTreeSet<String> {
-        let surplus: BTreeSet<u64> =
-            self.to_prune(current, history).iter().map(|revision| revision.number).collect();
-        let mut names = BTreeSet::new();
-        let kept = self.revisions.iter().filter(|revision| !surplus.contains(&revision.number));
-        for member in kept.filter_map(|revision| revision.snapshot.as_ref()).flat_map(|it| &it.members) {
-            references::collect_strings(member, &mut names);
+    pub fn referenced_names(&self, pruned: &[SurplusRevision], names: &BTreeSet<&str>) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        if names.is_empty() {
+            return found;
         }
-        names
+        let is_pruned = |revision: &Revision| pruned.iter().any(|one| one.number == revision.number);
+        let kept = self.revisions.iter().filter(|revision| !is_pruned(revision));
+        for member in kept.filter_map(|revision| revision.snapshot.as_ref()).flat_map(|it| &it.members) {
+            references::find_names(member, names, &mut found);
+        }
+        found
     }
 }
 
@@ -433,7 +470,7 @@ mod tests {
     }
 
     fn revision(number: u64, outcome: RevisionResult, text: &str) -> Revision {
-        let content = Snapshot::from_plan(&plan(text), String::new());
+        let content = Snapshot::from_plan(&plan(text));
         let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &content).unwrap();
         assert!(!too_large);
         secret["metadata"]["annotations"][RESULT] = json!(outcome.word());
@@ -441,7 +478,7 @@ mod tests {
         read_all(&[secret]).unwrap().remove(0)
     }
 
-    fn numbers(revisions: &[&Revision]) -> Vec<u64> {
+    fn numbers(revisions: &[SurplusRevision]) -> Vec<u64> {
         revisions.iter().map(|revision| revision.number).collect()
     }
 
@@ -459,11 +496,31 @@ mod tests {
 
     #[test]
     fn a_rollback_takes_secrets_from_the_live_ones_or_names_what_is_gone() {
-        let content = Snapshot::from_plan(&plan("a"), String::new());
+        let content = Snapshot::from_plan(&plan("a"));
         let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(content.plan(&set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
+        assert_eq!(content.plan(3, &set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
-        assert_eq!(content.plan(&set(), &live).unwrap().members, plan("a").members);
+        assert_eq!(content.plan(3, &set(), &live).unwrap().members, plan("a").members);
+    }
+
+    #[test]
+    fn claims_are_compared_by_identity() {
+        let with_claims = |names: &[&str]| {
+            let claim = |name: &&str| Member {
+                id: CLAIM.id("n", name),
+                kind: CLAIM,
+                manifest: json!({
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name, "namespace": "n" },
+                }),
+            };
+            Plan { members: names.iter().map(claim).collect(), ..plan("a") }
+        };
+        let kept = Snapshot::from_plan(&with_claims(&["one", "two"]));
+        for (planned, has) in
+            [(&[][..], true), (&["one"], true), (&["one", "two"], true), (&["one", "three"], false)]
+        {
+            assert_eq!(kept.has_claims_of(&with_claims(planned)), has, "{planned:?}");
+        }
     }
 
     #[test]
@@ -477,8 +534,8 @@ mod tests {
         };
         let content = Snapshot { members: vec![claim("5Gi")], note: String::new() };
         let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
-        assert_eq!(content.plan(&set(), &live).unwrap().members[0].manifest, claim("10Gi"));
-        assert_eq!(content.plan(&set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
+        assert_eq!(content.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
+        assert_eq!(content.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
     }
 
     #[test]
@@ -521,10 +578,9 @@ mod tests {
         assert_eq!(numbers(&history.to_prune(current, 3)), [1]);
         assert_eq!(numbers(&history.to_prune(current, 0)), [5, 4, 3, 1]);
         assert!(history.to_prune(current, 9).is_empty());
-        let names = history.referenced_names(current, 3);
-        assert!(
-            names.contains("oh-config-2") && names.contains("oh-config-3") && !names.contains("oh-config-1")
-        );
+        let all = BTreeSet::from(["oh-config-1", "oh-config-2", "oh-config-3"]);
+        let names = history.referenced_names(&history.to_prune(current, 3), &all);
+        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["oh-config-2", "oh-config-3"]);
     }
 
     #[test]
@@ -540,8 +596,7 @@ mod tests {
     fn a_rollback_that_nobody_finished_says_where_it_goes() {
         use RevisionResult::{Applying, Good};
         let revision = |outcome, note: &str| {
-            let content =
-                Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a"), String::new()) };
+            let content = Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a")) };
             Revision { snapshot: Some(content), ..revision(3, outcome, "a") }
         };
         assert_eq!(revision(Applying, &rollback_to(12)).unfinished_rollback(), Some(12));

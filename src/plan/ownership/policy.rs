@@ -32,6 +32,12 @@ impl Ownership {
         self.adopt
     }
 
+    /// Whether fields that others manage are taken over where no rule is for them.
+    #[must_use]
+    pub fn forces_conflicts(&self) -> bool {
+        self.force_conflicts
+    }
+
     /// The rule for a field of this member: the longest that names the field or something around it.
     #[must_use]
     pub fn rule_for(&self, member: &Member, field: &FieldPath) -> Option<OwnershipRule> {

@@ -60,6 +60,9 @@ pub(crate) type ByUid<T> = BTreeMap<String, T>;
 
 /// What the watches have shown.
 ///
+/// Each watch has a scope: a number that the caller gives it. Several scopes may be of one kind (two namespaces, two
+/// label selectors), and may show the same object: it is gone when none of them shows it any more.
+///
 /// Events of objects that are not known are kept too: an event may arrive before its pod does.
 #[derive(Debug, Default)]
 pub struct ObservedState {
@@ -72,39 +75,54 @@ pub struct ObservedState {
     pub(crate) endpoint_slices: ByUid<EndpointSlice>,
     pub(crate) events: KubeEvents,
     pub(crate) first_seen: FirstSeen,
+    /// The scopes that show each object, by UID.
+    shown_by: BTreeMap<String, BTreeSet<usize>>,
     gone: BTreeSet<String>,
 }
 
 impl ObservedState {
-    /// Takes in an added or modified object. `seen` is the time of its arrival on the server's clock.
+    /// Takes in an object that the watch of this scope added or modified. `seen` is the time of its arrival on the
+    /// server's clock.
     ///
     /// # Errors
     /// The object is not of that kind, or has no UID.
     pub fn apply(
         &mut self,
+        scope: usize,
         kind: TrackedKind,
         object: &Value,
         seen: Timestamp,
     ) -> Result<(), serde_json::Error> {
         match kind {
-            TrackedKind::Deployment => put(&mut self.deployments, object),
-            TrackedKind::StatefulSet => put(&mut self.stateful_sets, object),
-            TrackedKind::Job => put(&mut self.jobs, object),
-            TrackedKind::ReplicaSet => put(&mut self.replica_sets, object),
-            TrackedKind::PersistentVolumeClaim => put(&mut self.claims, object),
-            TrackedKind::EndpointSlice => put(&mut self.endpoint_slices, object),
-            TrackedKind::Event => self.events.put(object),
+            TrackedKind::Deployment => put(&mut self.deployments, object)?,
+            TrackedKind::StatefulSet => put(&mut self.stateful_sets, object)?,
+            TrackedKind::Job => put(&mut self.jobs, object)?,
+            TrackedKind::ReplicaSet => put(&mut self.replica_sets, object)?,
+            TrackedKind::PersistentVolumeClaim => put(&mut self.claims, object)?,
+            TrackedKind::EndpointSlice => put(&mut self.endpoint_slices, object)?,
+            TrackedKind::Event => return self.events.put(object),
             TrackedKind::Pod => {
                 let (uid, pod) = typed::<Pod>(object)?;
                 self.first_seen.observe(&uid, &pod, seen);
                 self.pods.insert(uid, pod);
-                Ok(())
             }
         }
+        if let Some(uid) = object["metadata"]["uid"].as_str() {
+            self.shown_by.entry(uid.to_owned()).or_default().insert(scope);
+        }
+        Ok(())
     }
 
-    /// Forgets a deleted object, but not that it is gone.
-    pub fn remove(&mut self, kind: TrackedKind, uid: &str) {
+    /// Takes in that the watch of this scope no longer shows an object. It is forgotten when no scope shows it, but not
+    /// that it was deleted.
+    pub fn remove(&mut self, scope: usize, kind: TrackedKind, uid: &str) {
+        if let Some(scopes) = self.shown_by.get_mut(uid) {
+            scopes.remove(&scope);
+            if !scopes.is_empty() {
+                return;
+            }
+            self.shown_by.remove(uid);
+        }
         let known = match kind {
             TrackedKind::Deployment => self.deployments.remove(uid).is_some(),
             TrackedKind::StatefulSet => self.stateful_sets.remove(uid).is_some(),
@@ -127,24 +145,28 @@ impl ObservedState {
         }
     }
 
-    /// Takes in a whole list: what it does not name is gone. Events are only added to, because a server drops
-    /// them by age.
+    /// Takes in everything that a scope shows: what it showed before and does not name now is gone from it. Events are
+    /// only added to, because a server drops them by age.
     ///
     /// # Errors
     /// An object is not of that kind, or has no UID; those before it were taken in.
     pub fn replace(
         &mut self,
+        scope: usize,
         kind: TrackedKind,
         objects: &[Value],
         seen: Timestamp,
     ) -> Result<(), serde_json::Error> {
         let mut listed = BTreeSet::new();
         for object in objects {
-            self.apply(kind, object, seen)?;
-            listed.extend(object["metadata"]["uid"].as_str().map(str::to_owned));
+            self.apply(scope, kind, object, seen)?;
+            listed.extend(object["metadata"]["uid"].as_str());
         }
-        for uid in self.uids(kind).into_iter().filter(|uid| !listed.contains(uid)) {
-            self.remove(kind, &uid);
+        let shown = self.shown_by.iter().filter(|(_, scopes)| scopes.contains(&scope));
+        let unlisted: Vec<String> =
+            shown.map(|(uid, _)| uid).filter(|uid| !listed.contains(uid.as_str())).cloned().collect();
+        for uid in unlisted {
+            self.remove(scope, kind, &uid);
         }
         Ok(())
     }
@@ -203,19 +225,6 @@ impl ObservedState {
             .or_else(|| self.claims.get(uid).map(|object| &object.metadata))
             .or_else(|| self.endpoint_slices.get(uid).map(|object| &object.metadata))
     }
-
-    fn uids(&self, kind: TrackedKind) -> Vec<String> {
-        match kind {
-            TrackedKind::Deployment => self.deployments.keys().cloned().collect(),
-            TrackedKind::StatefulSet => self.stateful_sets.keys().cloned().collect(),
-            TrackedKind::Job => self.jobs.keys().cloned().collect(),
-            TrackedKind::ReplicaSet => self.replica_sets.keys().cloned().collect(),
-            TrackedKind::Pod => self.pods.keys().cloned().collect(),
-            TrackedKind::PersistentVolumeClaim => self.claims.keys().cloned().collect(),
-            TrackedKind::EndpointSlice => self.endpoint_slices.keys().cloned().collect(),
-            TrackedKind::Event => Vec::new(),
-        }
-    }
 }
 
 fn put<T>(store: &mut ByUid<T>, object: &Value) -> Result<(), serde_json::Error>
@@ -270,21 +279,21 @@ mod tests {
     fn ownership_goes_up_to_an_object_without_an_owner() {
         let mut world = ObservedState::default();
         let seen = Timestamp::UNIX_EPOCH;
-        world.apply(TrackedKind::Pod, &object("pod", Some("set")), seen).unwrap();
+        world.apply(0, TrackedKind::Pod, &object("pod", Some("set")), seen).unwrap();
         assert!(!world.is_known_owner_chain("pod"), "its ReplicaSet is not known yet");
         let mut set = object("set", Some("deploy"));
         set["spec"] = json!({"selector": {}});
-        world.apply(TrackedKind::ReplicaSet, &set, seen).unwrap();
+        world.apply(0, TrackedKind::ReplicaSet, &set, seen).unwrap();
         let mut deployment = object("deploy", None);
         deployment["spec"] = json!({"selector": {}, "template": {}});
-        world.apply(TrackedKind::Deployment, &deployment, seen).unwrap();
+        world.apply(0, TrackedKind::Deployment, &deployment, seen).unwrap();
         assert!(
             world.is_known_owner_chain("pod")
                 && world.is_known_owner_chain("set")
                 && world.is_known_owner_chain("deploy")
         );
         assert!(!world.is_known_owner_chain("stranger"));
-        world.remove(TrackedKind::ReplicaSet, "set");
+        world.remove(0, TrackedKind::ReplicaSet, "set");
         assert!(!world.is_known_owner_chain("pod"));
     }
 
@@ -292,12 +301,36 @@ mod tests {
     fn an_object_of_another_kind_or_without_a_uid_is_an_error() {
         let mut world = ObservedState::default();
         let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"uid": "x"}});
-        assert!(world.apply(TrackedKind::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
+        assert!(world.apply(0, TrackedKind::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
         assert!(
             world
-                .apply(TrackedKind::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH)
+                .apply(0, TrackedKind::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn list_of_one_scope_leaves_other_scopes_alone() {
+        let mut state = ObservedState::default();
+        let now = Timestamp::UNIX_EPOCH;
+        state.replace(0, TrackedKind::Deployment, &[object("app", None)], now).unwrap();
+        state.replace(1, TrackedKind::Deployment, &[object("extra", None)], now).unwrap();
+        assert!(state.metadata("app").is_some() && !state.is_deleted("app"));
+        state.replace(1, TrackedKind::Deployment, &[], now).unwrap();
+        assert!(state.is_deleted("extra") && state.metadata("app").is_some());
+    }
+
+    #[test]
+    fn object_shown_by_two_scopes_goes_with_the_last() {
+        let mut state = ObservedState::default();
+        let now = Timestamp::UNIX_EPOCH;
+        for scope in [0, 1] {
+            state.apply(scope, TrackedKind::Pod, &object("p", None), now).unwrap();
+        }
+        state.remove(0, TrackedKind::Pod, "p");
+        assert!(state.metadata("p").is_some());
+        state.remove(1, TrackedKind::Pod, "p");
+        assert!(state.is_deleted("p"));
     }
 
     #[test]
@@ -305,7 +338,7 @@ mod tests {
         let mut world = ObservedState::default();
         let mut pod = object("pod", None);
         pod["metadata"]["managedFields"] = json!([{"manager": "handsctl", "fieldsV1": {"f:spec": {}}}]);
-        world.apply(TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
+        world.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(world.metadata("pod").unwrap().managed_fields, None);
     }
 }

@@ -1,0 +1,35 @@
+//! Findings of a failed rollout → the error that says what, where and why.
+
+use crate::error::{Error, Kind};
+use crate::status::Finding;
+
+/// The error of these findings. The first is the root cause.
+#[must_use]
+pub fn finding_error(findings: &[Finding]) -> Error {
+    let Some(first) = findings.first() else {
+        return Error::internal("the rollout failed without a finding");
+    };
+    let entry = first.id.entry();
+    let object = match &first.container {
+        Some(container) => format!("{}, container {container}", first.object),
+        None => first.object.to_string(),
+    };
+    let mut error = Error::new(first.id, Kind::Rollout, entry.title).fact("object", object);
+    if let Some((count, of)) = first.affected.filter(|(_, of)| *of > 1) {
+        error = error.fact("affected", format!("{count}/{of} pods"));
+    }
+    error = error.fact("evidence", first.message.clone());
+    for line in &first.evidence {
+        error = error.fact("evidence", line.clone());
+    }
+    if !first.log.is_empty() {
+        error = error.fact("log", first.log.join("\n"));
+    }
+    for other in &findings[1..] {
+        error = error.fact("also", format!("{}: {}: {}", other.object, other.id.title(), other.message));
+    }
+    for hint in &first.hints {
+        error = error.hint(hint.clone());
+    }
+    error
+}
