@@ -12,6 +12,7 @@ use handsctl::object::kind::{
     CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET,
     ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -82,7 +83,7 @@ impl Bed {
 
     /// Whichever kubectl stands in `PATH` may be years old or a wrapper, and any tool looks quick beside it.
     pub(crate) async fn refuse_other_kubectl(&self, versions: &[String]) -> anyhow::Result<()> {
-        let server = self.get("/version").await?["gitVersion"].as_str().unwrap_or_default().to_owned();
+        let server = self.api.client().apiserver_version().await?.git_version;
         let wanted = format!("kubectl {server}");
         match versions.iter().find(|version| version.starts_with("kubectl ")) {
             Some(found) if *found != wanted => {
@@ -107,48 +108,43 @@ impl Bed {
     /// Makes a namespace.
     pub(crate) async fn make_namespace(&self, name: &str) -> anyhow::Result<()> {
         let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-        let made = self.api.create(&NAMESPACE.path(None), &manifest).await;
+        let made = self.api.create(&NAMESPACE.collection(None), &manifest).await;
         made.map_err(|fault| fault.into_error(&format!("cannot create namespace {name}")))?;
         // Pods are refused until it is there.
-        let account = format!("{}/default", SERVICE_ACCOUNT.path(Some(name)));
-        self.until("the namespace's account", async || Ok(self.get(&account).await.is_ok())).await
+        let accounts = SERVICE_ACCOUNT.in_namespace(name);
+        self.until("the namespace's account", async || Ok(self.api.get(&accounts, "default").await.is_ok()))
+            .await
     }
 
     /// Waits until every Deployment of the namespace is available.
     pub(crate) async fn settle(&self, namespace: &str) -> anyhow::Result<()> {
-        let path = DEPLOYMENT.path(Some(namespace));
         let is_available = |deployment: &Value| {
             deployment["status"]["availableReplicas"] == deployment["spec"]["replicas"]
                 && deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
         };
         self.until("the Deployments", async || {
-            let list = self.get(&path).await?;
-            Ok(list["items"].as_array().is_some_and(|items| items.iter().all(is_available)))
+            let deployments = self.list(DEPLOYMENT, namespace).await?;
+            Ok(deployments.iter().all(is_available))
         })
         .await
     }
 
     /// Deletes everything in the namespace, whoever made it, and waits until it is gone.
     pub(crate) async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
-        let options = json!({ "propagationPolicy": "Background" });
         for kind in KINDS {
-            let gone = self.api.delete(&every(*kind, namespace), &options).await;
-            gone.map_err(|fault| fault.into_error(&format!("cannot delete {}", kind.plural)))?;
+            let collection = kube::core::Request::new(kind.in_namespace(namespace).path());
+            let request = collection.delete_collection(&DeleteParams::background(), &others(*kind))?;
+            self.api.client().request::<Value>(request).await?;
         }
         for kind in KINDS.iter().chain(&[REPLICA_SET, POD]) {
-            let path = every(*kind, namespace);
-            self.until(kind.plural, async || {
-                let list = self.get(&path).await?;
-                Ok(list["items"].as_array().is_some_and(Vec::is_empty))
-            })
-            .await?;
+            self.until(kind.plural, async || Ok(self.list(*kind, namespace).await?.is_empty())).await?;
         }
         Ok(())
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let answer = self.api.get(path).await;
-        Ok(answer.map_err(|fault| fault.into_error(&format!("cannot read {path}")))?.body)
+    async fn list(&self, kind: KindInfo, namespace: &str) -> anyhow::Result<Vec<Value>> {
+        let list = self.api.list(&kind.in_namespace(namespace), &others(kind)).await;
+        Ok(list.map_err(|error| error.into_error(&format!("cannot list {}", kind.plural)))?.items)
     }
 
     async fn until(
@@ -167,15 +163,13 @@ impl Bed {
     }
 }
 
-/// The collection without what the cluster puts into every namespace.
-fn every(kind: KindInfo, namespace: &str) -> String {
-    let path = kind.path(Some(namespace));
-    let own = match kind {
-        CONFIG_MAP => "kube-root-ca.crt",
-        SERVICE_ACCOUNT => "default",
-        _ => return path,
-    };
-    format!("{path}?fieldSelector=metadata.name%21%3D{own}")
+/// Everything but what the cluster puts into every namespace.
+fn others(kind: KindInfo) -> ListParams {
+    match kind {
+        CONFIG_MAP => ListParams::default().fields("metadata.name!=kube-root-ca.crt"),
+        SERVICE_ACCOUNT => ListParams::default().fields("metadata.name!=default"),
+        _ => ListParams::default(),
+    }
 }
 
 fn in_front(proxy: &Proxy) -> Value {

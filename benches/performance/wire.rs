@@ -48,7 +48,7 @@ fn prepared(plan: &Plan) -> Vec<Prepared> {
         Prepared {
             path: format!(
                 "{}/{}?fieldManager={}&fieldValidation=Strict",
-                member.kind.path(member.id.namespace.as_deref()),
+                member.kind.collection(member.id.namespace.as_deref()).path(),
                 member.id.name,
                 labels::MANAGER
             ),

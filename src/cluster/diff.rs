@@ -5,21 +5,23 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use kube::api::ListParams;
 use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::apply::field_conflict;
-use super::client::api::{Api, ApiError, ApplyOptions};
+use super::client::api::{Api, ApiError};
+use super::client::request::ApplyOptions;
 use super::client::status_error;
 use super::watch::observe::{self, UNWATCHED};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::object::kind::{KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
+use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, labels};
 use crate::plan::changes::{Change, Changes};
 use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
-use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
@@ -62,8 +64,8 @@ struct ListScope<'a> {
 /// # Errors
 /// Where there is no answer; what may not be listed is remembered.
 pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
-    let member = format!("{PART_OF}={}", set.id());
-    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let member = set.member_selector();
+    let instance = labels::instance_selector(&set.name);
     let mut scopes: Vec<ListScope<'_>> = Vec::new();
     for namespace in set.namespaces() {
         scopes.extend(set.kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
@@ -83,13 +85,9 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
 
 /// The inner error is a refusal for want of a right.
 async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Status>> {
-    let collection = scope.kind.path(Some(scope.namespace));
-    let path = format!("{collection}?labelSelector={}", scope.labels.replace('=', "%3D"));
-    match api.get(&path).await {
-        Ok(mut answer) => Ok(Ok(match answer.body["items"].take() {
-            Value::Array(items) => items,
-            _ => Vec::new(),
-        })),
+    let params = ListParams::default().labels(scope.labels);
+    match api.list(&scope.kind.in_namespace(scope.namespace), &params).await {
+        Ok(list) => Ok(Ok(list.items)),
         Err(ApiError::Status(status))
             if status.code == 403 && !status.message.contains("system:anonymous") =>
         {
@@ -270,10 +268,9 @@ impl DiffRun<'_> {
 
     /// Something of that name is there and was not in the list.
     async fn taken(&self, member: &Member, manifest: &Value) -> Result<Compared> {
-        let path = path(member);
         let found = self
             .api
-            .get_opt(&path)
+            .get_opt(&collection(member), &member.id.name)
             .await
             .map_err(|fault| fault.into_error(&format!("cannot read {}", member.id)))?;
         match found {
@@ -337,7 +334,7 @@ impl DiffRun<'_> {
     ) -> Result<Result<Value, Status>> {
         let mut manifest = manifest.clone();
         manifest["metadata"][condition] = value.clone();
-        match self.api.apply_with(&path(member), &manifest, ApplyOptions { dry_run: true, force }).await {
+        match self.api.apply(&collection(member), &manifest, ApplyOptions { dry_run: true, force }).await {
             Ok(answer) => {
                 for warning in &answer.warnings {
                     let message = format!("{}: {}", member.id, self.mask.text(warning));
@@ -363,8 +360,8 @@ fn is_no_word_on_the_object(status: &Status) -> bool {
     is_silent || status.message.contains("system:anonymous")
 }
 
-fn path(member: &Member) -> String {
-    format!("{}/{}", member.kind.path(member.id.namespace.as_deref()), member.id.name)
+fn collection(member: &Member) -> Collection {
+    member.kind.collection(member.id.namespace.as_deref())
 }
 
 fn cannot_try(id: &ObjectId) -> String {

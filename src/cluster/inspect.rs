@@ -136,8 +136,7 @@ async fn secret_versions(
 /// Name and resourceVersion; None where it is not there, may not be read, or is nothing that the pod reads.
 async fn secret_version(api: &Api, wanted: &SecretRef, events: &Events) -> Result<Option<(String, String)>> {
     let SecretRef { namespace, name, used_for: purpose } = wanted;
-    let path = format!("{}/{name}", SECRET.path(Some(namespace)));
-    match api.get_opt(&path).await {
+    match api.get_opt(&SECRET.in_namespace(namespace), name).await {
         Ok(found) => {
             if let Some(fault) = wanted.mistake(found.as_ref()) {
                 events.warn(Id::MissingReference, fault).await;

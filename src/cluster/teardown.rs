@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use kube::api::ListParams;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::apply::{delete_object, inventory};
 use super::client::api::{Api, ApiError};
+use super::client::request::if_same_object;
 use super::watch::store::Store;
 use super::watch::wait_clock::{WaitClock, WaitState};
 use super::watch::watcher::WatchScope;
@@ -16,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
 use crate::plan::manifests::stop_signal;
@@ -139,11 +141,11 @@ pub async fn teardown(
 pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
     let mut found = Vec::new();
     for kind in [POD, CLAIM] {
-        let list = api.get(&kind.path(Some(namespace))).await.map_err(|fault| {
-            fault.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
+        let list = api.list(&kind.in_namespace(namespace), &ListParams::default()).await;
+        let list = list.map_err(|error| {
+            error.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
-        let names = list.body["items"].as_array().into_iter().flatten();
-        let names = names.filter_map(|item| item["metadata"]["name"].as_str());
+        let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
         found.extend(
             names.filter(|name| name.starts_with("openhands-runtime-")).map(|name| kind.id(namespace, name)),
         );
@@ -156,9 +158,9 @@ pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
 /// # Errors
 /// Exit 7 where somebody else made it.
 pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: &Events) -> Result<bool> {
-    let path = format!("{}/{name}", NAMESPACE.path(None));
+    let namespaces = NAMESPACE.collection(None);
     let found = api
-        .get_opt(&path)
+        .get_opt(&namespaces, name)
         .await
         .map_err(|fault| fault.into_error(&format!("cannot look at namespace {name}")))?;
     let Some(found) = found else { return Ok(false) };
@@ -179,8 +181,7 @@ pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: 
     };
     let mut store = Store::open(api, vec![scope], true).await?;
     let uid = found["metadata"]["uid"].clone();
-    let body = json!({ "preconditions": { "uid": uid } });
-    match api.delete(&path, &body).await {
+    match api.delete(&namespaces, name, &if_same_object(&found)).await {
         Ok(_) => {}
         Err(fault) if fault.code() == Some(404) => return Ok(false),
         Err(fault) => return Err(fault.into_error(&format!("cannot delete namespace {name}"))),
@@ -198,12 +199,12 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
         labels,
         optional: false,
     };
-    let member = format!("{PART_OF}={}", set.id());
+    let member = set.member_selector();
     let mut scopes = Vec::new();
     for namespace in set.namespaces() {
         scopes.extend(set.kinds().map(|kind| scope(kind, namespace, member.clone())));
     }
-    scopes.push(scope(POD, &set.namespace, format!("{}={}", labels::INSTANCE, set.name)));
+    scopes.push(scope(POD, &set.namespace, labels::instance_selector(&set.name)));
     scopes
 }
 
@@ -306,9 +307,8 @@ async fn delete_all(
 /// Deletes what is no member.
 async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
     let kind = if id.kind == SECRET.kind { SECRET } else { CONFIG_MAP };
-    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
-    let body = json!({ "preconditions": { "uid": object["metadata"]["uid"] } });
-    match api.delete(&path, &body).await {
+    let collection = kind.collection(id.namespace.as_deref());
+    match api.delete(&collection, &id.name, &if_same_object(object)).await {
         Ok(_) => Ok(()),
         // Gone, or another object under this name by now.
         Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
@@ -319,6 +319,7 @@ async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_finalizer_and_its_manager_are_named() {

@@ -42,8 +42,8 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
 /// Exit 12 where there is no pod to run in.
 async fn deployed(session: &Session) -> Result<()> {
     let namespace = &session.settings.deploy.namespace;
-    let path = format!("{}/{DEV_TARGET}", DEPLOYMENT.path(Some(namespace.as_str())));
-    let found = session.connection.api.get_opt(&path).await;
+    let deployments = DEPLOYMENT.in_namespace(namespace.as_str());
+    let found = session.connection.api.get_opt(&deployments, DEV_TARGET).await;
     let found = found.map_err(|fault| {
         session.with_credentials_hint(fault.into_error(&format!("cannot look for {DEV_TARGET}")))
     })?;

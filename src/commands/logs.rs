@@ -100,7 +100,7 @@ fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
     let deploy = &session.settings.deploy;
     LogQuery {
         namespace: deploy.namespace.to_string(),
-        labels: format!("{}={}", labels::INSTANCE, deploy.name),
+        labels: labels::instance_selector(deploy.name.as_str()),
         container: arguments.container.clone(),
         follow: arguments.follow,
         tail: arguments.tail,

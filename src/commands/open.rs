@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     }
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
-    let labels = format!("{}={}", labels::INSTANCE, deploy.name);
+    let labels = labels::instance_selector(deploy.name.as_str());
     let (follower, pod) =
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
     may_forward(api, deploy.namespace.as_str(), &pod).await?;
@@ -84,8 +84,8 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
 /// Exit 12 where there is nothing that could be opened.
 async fn deployed(session: &Session) -> Result<()> {
     let deploy = &session.settings.deploy;
-    let path = format!("{}/{}", DEPLOYMENT.path(Some(deploy.namespace.as_str())), deploy.name);
-    let found = session.connection.api.get_opt(&path).await;
+    let deployments = DEPLOYMENT.in_namespace(deploy.namespace.as_str());
+    let found = session.connection.api.get_opt(&deployments, deploy.name.as_str()).await;
     let found = found.map_err(|fault| {
         session.with_credentials_hint(fault.into_error("cannot look for the application"))
     })?;
@@ -116,8 +116,7 @@ async fn answering(session: &Session, streams: &Streams) -> Option<String> {
 /// Exit 6 where it is not allowed, exit 14 where no container runs.
 async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<()> {
     let Some(name) = pod.borrow().clone() else { return Ok(()) };
-    let path = format!("{}/{name}", POD.path(Some(namespace)));
-    if let Ok(Some(pod)) = api.get_opt(&path).await
+    if let Ok(Some(pod)) = api.get_opt(&POD.in_namespace(namespace), &name).await
         && let Ok(pod) = serde_json::from_value(pod)
         && probe::is_simulated(api, &pod).await
     {

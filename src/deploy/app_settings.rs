@@ -159,9 +159,8 @@ fn lacking(lack: Missing) -> (String, AppSettingsResult) {
 
 /// A value of somebody else's Secret.
 async fn read_secret(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
-    let path = format!("{}/{secret}", SECRET.path(Some(namespace)));
     let found = api
-        .get_opt(&path)
+        .get_opt(&SECRET.in_namespace(namespace), secret)
         .await
         .map_err(|fault| fault.into_error(&format!("cannot read secret/{secret}")).causes().join(": "))?;
     let found = found.ok_or_else(|| format!("secret/{secret} does not exist"))?;

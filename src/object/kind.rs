@@ -21,6 +21,11 @@ pub struct KindInfo {
     pub holds_data: bool,
 }
 
+/// Where the objects of a kind are in the API, in a namespace or in the cluster
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collection(String);
+
 /// Objects of one wave are sent at the same time; a wave begins when the one before has been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wave {
@@ -116,6 +121,19 @@ pub const AUTOSCALER: KindInfo = KindInfo {
 /// `route.openshift.io/v1 Route`, of `OpenShift` only.
 pub const ROUTE: KindInfo =
     KindInfo { wave: Wave::Workload, ..grouped("route.openshift.io", "Route", "routes") };
+/// `metrics.k8s.io/v1beta1 PodMetrics`, served by metrics-server.
+pub const POD_METRICS: KindInfo =
+    KindInfo { version: "v1beta1", ..grouped("metrics.k8s.io", "PodMetrics", "pods") };
+/// `authorization.k8s.io/v1 SelfSubjectRulesReview`: what the account may do in a namespace.
+pub const SELF_RULES_REVIEW: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews")
+};
+/// `authorization.k8s.io/v1 SelfSubjectAccessReview`: whether the account may do one thing.
+pub const SELF_ACCESS_REVIEW: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+};
 /// `v1 Pod`, watched; made only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
 /// `apps/v1 ReplicaSet`, only watched.
@@ -213,15 +231,21 @@ impl KindInfo {
         if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// The path of the collection, in a namespace where the kind has one.
+    /// The collection of this kind in a namespace; None, and kinds of the cluster: in the cluster.
     #[must_use]
-    pub fn path(&self, namespace: Option<&str>) -> String {
+    pub fn collection(&self, namespace: Option<&str>) -> Collection {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
         let version = self.api_version();
-        match namespace.filter(|_| self.namespaced) {
+        Collection(match namespace.filter(|_| self.namespaced) {
             Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{}", self.plural),
             None => format!("{root}/{version}/{}", self.plural),
-        }
+        })
+    }
+
+    /// The collection of this kind in this namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Collection {
+        self.collection(Some(namespace))
     }
 
     /// An object of this kind.
@@ -235,16 +259,24 @@ impl KindInfo {
     }
 }
 
+impl Collection {
+    /// `/api/v1/namespaces/a/pods`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn paths_are_those_of_the_api() {
-        assert_eq!(DEPLOYMENT.path(Some("a")), "/apis/apps/v1/namespaces/a/deployments");
-        assert_eq!(SECRET.path(Some("a")), "/api/v1/namespaces/a/secrets");
-        assert_eq!(NODE.path(None), "/api/v1/nodes");
-        assert_eq!(NAMESPACE.path(Some("ignored")), "/api/v1/namespaces");
+        assert_eq!(DEPLOYMENT.collection(Some("a")).path(), "/apis/apps/v1/namespaces/a/deployments");
+        assert_eq!(SECRET.collection(Some("a")).path(), "/api/v1/namespaces/a/secrets");
+        assert_eq!(NODE.collection(None).path(), "/api/v1/nodes");
+        assert_eq!(NAMESPACE.collection(Some("ignored")).path(), "/api/v1/namespaces");
     }
 
     #[test]

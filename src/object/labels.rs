@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The part of the application.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Who manages an object.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Who made an object that is no member (the namespace) or guards it: `handsctl`.
 pub const CREATED_BY: &str = "handsctl.dev/created-by";
 /// `disabled` on a live object keeps it from being pruned or torn down.
@@ -43,7 +45,7 @@ impl Component {
 pub fn of_member(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     let mut labels = selector(set, component);
     labels.insert("app.kubernetes.io/part-of", "openhands".to_owned());
-    labels.insert("app.kubernetes.io/managed-by", MANAGER.to_owned());
+    labels.insert(MANAGED_BY, MANAGER.to_owned());
     labels
 }
 
@@ -55,6 +57,18 @@ pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, Strin
         (INSTANCE, set.to_owned()),
         (COMPONENT, component.word().to_owned()),
     ])
+}
+
+/// The label selector of everything that carries this set's name.
+#[must_use]
+pub fn instance_selector(set: &str) -> String {
+    format!("{INSTANCE}={set}")
+}
+
+/// The same of what handsctl manages.
+#[must_use]
+pub fn managed_selector(set: &str) -> String {
+    format!("{INSTANCE}={set},{MANAGED_BY}={MANAGER}")
 }
 
 /// Whether an object is a part of the application itself, and not one of the user's own.

@@ -10,8 +10,7 @@ use super::rules::{self, Permission};
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
-
-const SELF_REVIEWS: &str = "/apis/authorization.k8s.io/v1";
+use crate::object::kind::{SELF_ACCESS_REVIEW, SELF_RULES_REVIEW};
 
 /// Checks these rights: one `SelfSubjectRulesReview` per namespace, and a `SelfSubjectAccessReview` for each
 /// right that it does not show, because some authorizers answer the first one incompletely.
@@ -66,30 +65,28 @@ async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Permission>) -> Result<Vec<&
 
 async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {
     let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectRulesReview",
+        "apiVersion": SELF_RULES_REVIEW.api_version(),
+        "kind": SELF_RULES_REVIEW.kind,
         "spec": { "namespace": namespace },
     });
-    let answer =
-        api.review(&format!("{SELF_REVIEWS}/selfsubjectrulesreviews"), &review).await.map_err(|fault| {
-            fault.into_error(&format!("cannot ask for the account's rights in namespace {namespace}"))
-        })?;
+    let answer = api.review(&SELF_RULES_REVIEW.collection(None), &review).await.map_err(|fault| {
+        fault.into_error(&format!("cannot ask for the account's rights in namespace {namespace}"))
+    })?;
     serde_json::from_value(answer.body["status"]["resourceRules"].clone())
         .map_err(|error| Error::internal("cannot read the account's rights").caused_by(error))
 }
 
 async fn may(api: &Api, right: &Permission) -> Result<bool> {
     let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
+        "apiVersion": SELF_ACCESS_REVIEW.api_version(),
+        "kind": SELF_ACCESS_REVIEW.kind,
         "spec": { "resourceAttributes": {
             "namespace": right.namespace, "group": right.group, "resource": right.resource, "verb": right.verb,
         } },
     });
-    let answer =
-        api.review(&format!("{SELF_REVIEWS}/selfsubjectaccessreviews"), &review).await.map_err(|fault| {
-            fault.into_error(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
-        })?;
+    let answer = api.review(&SELF_ACCESS_REVIEW.collection(None), &review).await.map_err(|fault| {
+        fault.into_error(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
+    })?;
     Ok(answer.body["status"]["allowed"] == true)
 }
 

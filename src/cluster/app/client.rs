@@ -74,7 +74,7 @@ impl<'a> AppRequest<'a> {
         Self { path, body: None, session_key: None }
     }
 
-    fn request(&self, uri: &str) -> Result<http::Request<Full<Bytes>>, http::Error> {
+    fn request(&self, uri: &str) -> Result<http::Request<Bytes>, http::Error> {
         let method = if self.body.is_some() { Method::POST } else { Method::GET };
         let body = self.body.map_or_else(Bytes::new, |body| body.to_string().into());
         let mut request = http::Request::builder()
@@ -85,7 +85,7 @@ impl<'a> AppRequest<'a> {
         if let Some(key) = self.session_key {
             request = request.header("X-Session-API-Key", key);
         }
-        request.body(Full::new(body))
+        request.body(body)
     }
 }
 
@@ -105,11 +105,11 @@ impl AppClient {
     }
 
     async fn through_service(&self, api: &Api, question: AppRequest<'_>) -> Result<AppResponse, AppError> {
-        let services = SERVICE.path(Some(&self.namespace));
-        let uri = format!("{services}/{}:http/proxy{}", self.service, question.path);
+        let services = SERVICE.in_namespace(&self.namespace);
+        let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, question.path);
         let request = question.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
         let begun = Instant::now();
-        match api.proxy(request).await {
+        match api.proxy(request.map(|body| body.to_vec())).await {
             Ok((head, body)) => match servers_own(head.status, &body) {
                 None => Ok(AppResponse { status: head.status, body, took: begun.elapsed() }),
                 Some(why) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(why)),
@@ -179,7 +179,7 @@ async fn forwarded(
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let driver = tokio::spawn(connection);
     let request = question.request(question.path).map_err(|error| broken(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let response = sender.send_request(request.map(Full::new)).await.map_err(|error| broken(&error))?;
     let status = response.status();
     let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
     driver.abort();

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::AsyncReadExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::LogParams;
+use kube::api::{ListParams, LogParams};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -66,13 +66,11 @@ pub enum LogPart {
 /// # Errors
 /// Where they may not be listed.
 pub async fn pods(api: &Api, query: &LogQuery) -> Result<Vec<Value>> {
-    let labels = query.labels.replace('=', "%3D").replace(',', "%2C");
-    let path = format!("{}?labelSelector={labels}", POD.path(Some(&query.namespace)));
-    let list = api
-        .get(&path)
-        .await
-        .map_err(|fault| fault.into_error(&format!("cannot list pods in namespace {}", query.namespace)))?;
-    Ok(list.body["items"].as_array().cloned().unwrap_or_default())
+    let params = ListParams::default().labels(&query.labels);
+    let list = api.list(&POD.in_namespace(&query.namespace), &params).await;
+    let list = list
+        .map_err(|error| error.into_error(&format!("cannot list pods in namespace {}", query.namespace)))?;
+    Ok(list.items)
 }
 
 /// Reads the logs of these pods and sends them on; with `follow`, also of pods that come later, until the

@@ -1,10 +1,12 @@
 //! What the application's pods use: the metrics API of the cluster, and the application's own word.
 
+use kube::api::ListParams;
 use serde_json::Value;
 
 use super::client::{AppClient, AppError, AppRequest};
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::labels::INSTANCE;
+use crate::object::kind::POD_METRICS;
+use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::format::Quantity;
 
@@ -23,14 +25,9 @@ pub struct PodUsage {
 /// # Errors
 /// Why it is not known.
 pub async fn get_pod_usage(api: &Api, set: &ApplySet) -> Result<PodUsage, String> {
-    let path = format!(
-        "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods?labelSelector={INSTANCE}%3D{}",
-        set.namespace, set.name
-    );
-    match api.get(&path).await {
-        Ok(answer) => {
-            average(&answer.body).ok_or_else(|| "the metrics API knows no pod of it yet".to_owned())
-        }
+    let params = ListParams::default().labels(&labels::instance_selector(&set.name));
+    match api.list(&POD_METRICS.in_namespace(&set.namespace), &params).await {
+        Ok(list) => average(&list.items).ok_or_else(|| "the metrics API knows no pod of it yet".to_owned()),
         Err(fault) if fault.code() == Some(404) => Err("the cluster has no metrics API".to_owned()),
         Err(ApiError::Status(status)) if status.code == 403 => {
             Err("pods of metrics.k8s.io may not be read".to_owned())
@@ -39,8 +36,8 @@ pub async fn get_pod_usage(api: &Api, set: &ApplySet) -> Result<PodUsage, String
     }
 }
 
-fn average(list: &Value) -> Option<PodUsage> {
-    let pods = list["items"].as_array().filter(|pods| !pods.is_empty())?;
+/// None where there is no pod, or a quantity cannot be read.
+fn average(pods: &[Value]) -> Option<PodUsage> {
     let containers = || pods.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
     let sum = |name: &str| -> Option<i128> {
         let amounts = containers().map(|container| {
@@ -50,6 +47,9 @@ fn average(list: &Value) -> Option<PodUsage> {
         amounts.sum()
     };
     let count = i128::try_from(pods.len()).ok()?;
+    if count == 0 {
+        return None;
+    }
     Some(PodUsage { cpu: sum("cpu")? / count, memory: sum("memory")? / count })
 }
 
@@ -83,10 +83,9 @@ mod tests {
     #[test]
     fn the_average_of_all_containers() {
         let pod = |cpu: &str, memory: &str| json!({ "containers": [{ "usage": { "cpu": cpu, "memory": memory } }] });
-        let list = json!({ "items": [pod("100m", "1Gi"), pod("300000000n", "3145728Ki")] });
-        let used = average(&list).unwrap();
+        let used = average(&[pod("100m", "1Gi"), pod("300000000n", "3145728Ki")]).unwrap();
         assert_eq!((used.cpu, used.memory / 1_000_000_000), (200_000_000, 2 * 1024 * 1024 * 1024));
-        assert_eq!(average(&json!({ "items": [] })), None);
+        assert_eq!(average(&[]), None);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
         return true;
     }
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
-    let found = api.get_opt(&format!("{}/{node}", NODE.path(None))).await;
+    let found = api.get_opt(&NODE.collection(None), node).await;
     found.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
 }
 

@@ -8,11 +8,13 @@ use super::applied::{Applied, ApplyMode};
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, ApiError, ApplyOptions, Response};
+use crate::cluster::client::api::{Api, ApiError, Response};
+use crate::cluster::client::request::ApplyOptions;
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
 use crate::object::field_path::FieldOwner;
+use crate::object::kind::Collection;
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
 use crate::plan::changes::manifest_for;
@@ -230,7 +232,7 @@ impl ObjectApplier<'_> {
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "managedFields": migration.managed_fields,
             } });
-            match self.api.merge_patch(&path(member), &patch).await {
+            match self.api.merge_patch(&collection(member), &member.id.name, &patch).await {
                 Ok(answer) => return Ok(answer.body),
                 Err(fault) if fault.code() == Some(409) => {}
                 Err(fault) => return Err(explain(fault, &member.id)),
@@ -264,12 +266,12 @@ impl ObjectApplier<'_> {
         mode: ApplyMode,
         force: bool,
     ) -> Result<Response, ApiError> {
-        let manner = ApplyOptions { dry_run: mode == ApplyMode::DryRun, force };
-        self.api.apply_with(&path(member), manifest, manner).await
+        let options = ApplyOptions { dry_run: mode == ApplyMode::DryRun, force };
+        self.api.apply(&collection(member), manifest, options).await
     }
 
     async fn get(&self, member: &Member) -> Result<Option<Value>> {
-        let found = self.api.get_opt(&path(member)).await;
+        let found = self.api.get_opt(&collection(member), &member.id.name).await;
         found.map_err(|fault| fault.into_error(&format!("cannot read {}", named(&member.id))))
     }
 
@@ -290,8 +292,8 @@ fn create_only(manifest: &Value) -> Value {
     manifest
 }
 
-fn path(member: &Member) -> String {
-    format!("{}/{}", member.kind.path(member.id.namespace.as_deref()), member.id.name)
+fn collection(member: &Member) -> Collection {
+    member.kind.collection(member.id.namespace.as_deref())
 }
 
 fn is_migrated(owner: &FieldOwner) -> bool {

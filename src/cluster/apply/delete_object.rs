@@ -1,9 +1,11 @@
 //! Deletes exactly the object that was judged, and judges it again where it has changed since.
 
-use serde_json::{Value, json};
+use kube::api::{DeleteParams, PropagationPolicy};
+use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::client::request::if_unchanged;
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
@@ -36,23 +38,21 @@ pub(crate) async fn delete_unchanged(
     let Some(kind) = set.kind_of(id) else {
         return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
     };
-    let path = format!("{}/{}", kind.path(id.namespace.as_deref()), id.name);
+    let collection = kind.collection(id.namespace.as_deref());
+    // A Deployment is gone when its pods are.
+    let propagation =
+        if kind == DEPLOYMENT { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
     let mut known = object.clone();
     for _ in 0..ATTEMPTS {
-        let body = json!({
-            "propagationPolicy": if kind == DEPLOYMENT { "Foreground" } else { "Background" },
-            "preconditions": {
-                "uid": known["metadata"]["uid"],
-                "resourceVersion": known["metadata"]["resourceVersion"],
-            },
-        });
-        match api.delete(&path, &body).await {
+        let params = DeleteParams { propagation_policy: Some(propagation.clone()), ..if_unchanged(&known) };
+        match api.delete(&collection, &id.name, &params).await {
             Ok(_) => return Ok(DeleteOutcome::Deleted),
-            Err(fault) if fault.code() == Some(404) => return Ok(DeleteOutcome::Deleted),
-            Err(fault) if fault.code() == Some(409) => {}
-            Err(fault) => return Err(fault.into_error(&format!("cannot delete {id}"))),
+            Err(error) if error.code() == Some(404) => return Ok(DeleteOutcome::Deleted),
+            Err(error) if error.code() == Some(409) => {}
+            Err(error) => return Err(error.into_error(&format!("cannot delete {id}"))),
         }
-        match api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))? {
+        let found = api.get_opt(&collection, &id.name).await;
+        match found.map_err(|error| error.into_error(&format!("cannot read {id}")))? {
             None => return Ok(DeleteOutcome::Deleted),
             Some(found) if still(&found) => known = found,
             Some(_) => return Ok(DeleteOutcome::Kept),

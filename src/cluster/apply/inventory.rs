@@ -1,12 +1,14 @@
 //! What must be there before the first member: namespaces, the set's parent, the key of its secret names.
 
+use kube::api::ListParams;
 use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces::missing_namespace;
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, ApiError, ApplyOptions};
+use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::request::ApplyOptions;
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
@@ -36,9 +38,8 @@ fn refused(fault: ApiError, action: &str, namespace: &str) -> Error {
 /// # Errors
 /// Exit 7 where the parent belongs to another tool.
 pub async fn get_parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
-    let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
     let parent = api
-        .get_opt(&path)
+        .get_opt(&CONFIG_MAP.in_namespace(&set.namespace), &set.parent_name())
         .await
         .map_err(|fault| fault.into_error(&format!("cannot read {}", set.parent())))?;
     match &parent {
@@ -87,8 +88,8 @@ pub async fn apply_parent(
         None => json!("1"),
     };
     manifest["metadata"]["resourceVersion"] = version;
-    let path = format!("{}/{}", CONFIG_MAP.path(Some(&set.namespace)), set.parent_name());
-    let sent = api.apply_with(&path, &manifest, ApplyOptions { dry_run: false, force }).await;
+    let options = ApplyOptions { dry_run: false, force };
+    let sent = api.apply(&CONFIG_MAP.in_namespace(&set.namespace), &manifest, options).await;
     let response = match sent {
         Ok(response) => response,
         Err(ApiError::Status(status)) if is_field_conflict(&status) => {
@@ -135,17 +136,10 @@ fn parent_changed(set: &ApplySet, status: &Status) -> Error {
 /// # Errors
 /// Where they may not be listed.
 pub async fn list_own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
-    let labels =
-        format!("{}%3D{},app.kubernetes.io/managed-by%3D{}", labels::INSTANCE, set.name, labels::MANAGER);
-    let path = format!("{}?labelSelector={labels}", SECRET.path(Some(&set.namespace)));
-    let mut answer = api
-        .get(&path)
-        .await
-        .map_err(|fault| fault.into_error(&format!("cannot list secrets in namespace {}", set.namespace)))?;
-    Ok(match answer.body["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    })
+    let params = ListParams::default().labels(&labels::managed_selector(&set.name));
+    let list = api.list(&SECRET.in_namespace(&set.namespace), &params).await;
+    let failed = format!("cannot list secrets in namespace {}", set.namespace);
+    Ok(list.map_err(|error| error.into_error(&failed))?.items)
 }
 
 /// The key of the set's secret names, and whether it is in the cluster already.
@@ -198,7 +192,7 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
         "type": "handsctl.dev/key",
         "data": { "key": base64::engine::general_purpose::STANDARD.encode(&key.0) },
     });
-    match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
+    match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
         Ok(_) => {
             events.object(Phase::Apply, id, Action::Created, None).await;
             Ok(())

@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use super::namespaces;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::request::{if_same_object, if_unchanged};
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
 use crate::object::ObjectId;
-use crate::object::kind::LEASE;
+use crate::object::kind::{Collection, LEASE};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::{self, Holder, LeaseDuration, LeaseInfo};
 
@@ -47,7 +48,7 @@ pub struct Lock {
 #[derive(Debug, Clone)]
 struct LeaseHandle {
     id: ObjectId,
-    path: String,
+    leases: Collection,
     holder: Holder,
     last: Arc<Mutex<Value>>,
 }
@@ -59,23 +60,24 @@ struct LeaseHandle {
 pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events: &Events) -> Result<Lock> {
     events.begin(Phase::Lock, "lock", "").await;
     let id = LEASE.id(&set.namespace, &set.parent_name());
-    let collection = LEASE.path(Some(&set.namespace));
-    let path = format!("{collection}/{}", id.name);
+    let leases = LEASE.in_namespace(&set.namespace);
     for _ in 0..ATTEMPTS {
         let now = api.traffic().server_clock();
         let ours = lease::manifest(set, &asking.holder, asking.terms, now, now);
-        match api.create(&collection, &ours).await {
-            Ok(answer) => return Ok(hold(api, id, path, asking, answer.body, "", events).await),
+        match api.create(&leases, &ours).await {
+            Ok(answer) => return Ok(hold(api, id, leases, asking, answer.body, "", events).await),
             Err(fault) if fault.code() == Some(409) => {}
             Err(fault) => return Err(refused(fault, &id, set)),
         }
-        let found =
-            api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
+        let found = api
+            .get_opt(&leases, &id.name)
+            .await
+            .map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
         let Some(found) = found else { continue };
         let held = LeaseInfo::read(&found);
         if held.identity == asking.holder.identity() {
             // The answer to the creation was lost.
-            return Ok(hold(api, id, path, asking, found, "", events).await);
+            return Ok(hold(api, id, leases, asking, found, "", events).await);
         }
         let Some(until) = held.until else { return Err(foreign(&id, set)) };
         let now = api.traffic().server_clock();
@@ -85,10 +87,10 @@ pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events
         let mut taken = lease::manifest(set, &asking.holder, asking.terms, now, now);
         taken["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
         taken["metadata"]["uid"] = found["metadata"]["uid"].clone();
-        match api.replace(&path, &taken).await {
+        match api.replace(&leases, &taken).await {
             Ok(answer) => {
                 let message = format!("taken over from {}, {why}", held.holder());
-                return Ok(hold(api, id, path, asking, answer.body, &message, events).await);
+                return Ok(hold(api, id, leases, asking, answer.body, &message, events).await);
             }
             Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
             Err(fault) => return Err(refused(fault, &id, set)),
@@ -104,13 +106,15 @@ pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events
 /// Where the server does not answer: the Lease expires by itself.
 pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
     let id = LEASE.id(&set.namespace, &set.parent_name());
-    let path = format!("{}/{}", LEASE.path(Some(&set.namespace)), id.name);
-    let found = api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
+    let leases = LEASE.in_namespace(&set.namespace);
+    let found = api
+        .get_opt(&leases, &id.name)
+        .await
+        .map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
     let Some(found) = found.filter(|found| LeaseInfo::read(found).identity == holder.identity()) else {
         return Ok(());
     };
-    let body = json!({ "preconditions": { "uid": found["metadata"]["uid"] } });
-    match api.delete(&path, &body).await {
+    match api.delete(&leases, &id.name, &if_same_object(&found)).await {
         Ok(_) => Ok(()),
         Err(fault) if matches!(fault.code(), Some(404 | 409)) => Ok(()),
         Err(fault) => Err(fault.into_error(&format!("cannot delete {id}"))),
@@ -132,14 +136,14 @@ fn takeover_reason(held: &LeaseInfo, asking: &LockRequest<'_>, now: Timestamp) -
 async fn hold(
     api: &Api,
     id: ObjectId,
-    path: String,
+    leases: Collection,
     asking: &LockRequest<'_>,
     lease: Value,
     message: &str,
     events: &Events,
 ) -> Lock {
     events.done(Phase::Lock, "lock", message).await;
-    let lease = LeaseHandle { id, path, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
+    let lease = LeaseHandle { id, leases, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
     let (sender, lost) = watch::channel(None);
     let renewing = tokio::spawn(renew(api.clone(), lease.clone(), asking.terms, sender));
     Lock { api: api.clone(), lease, lost, renewing }
@@ -203,7 +207,7 @@ enum Renewal {
 async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
     let mut wanted = lease.read();
     wanted["spec"]["renewTime"] = json!(lease::micro(api.traffic().server_clock()));
-    match api.replace(&lease.path, &wanted).await {
+    match api.replace(&lease.leases, &wanted).await {
         Ok(answer) => {
             lease.keep(answer.body);
             return Ok(());
@@ -211,7 +215,7 @@ async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
         Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
         Err(_) => return Err(Renewal::Unanswered),
     }
-    match api.get_opt(&lease.path).await {
+    match api.get_opt(&lease.leases, &lease.id.name).await {
         // The answer to an earlier renewal was lost.
         Ok(Some(found)) if lease.is_ours(&found) => {
             lease.keep(found);
@@ -248,18 +252,14 @@ impl Lock {
         let id = &self.lease.id;
         for _ in 0..ATTEMPTS {
             let last = self.lease.read();
-            let body = json!({ "preconditions": {
-                "uid": last["metadata"]["uid"],
-                "resourceVersion": last["metadata"]["resourceVersion"],
-            } });
-            match self.api.delete(&self.lease.path, &body).await {
+            match self.api.delete(&self.lease.leases, &id.name, &if_unchanged(&last)).await {
                 Ok(_) => return Ok(()),
                 Err(fault) if fault.code() == Some(404) => return Ok(()),
                 Err(fault) if fault.code() == Some(409) => {}
                 Err(fault) => return Err(fault.into_error(&format!("cannot delete {id}"))),
             }
             // A renewal was on its way, or somebody else took it.
-            match self.api.get_opt(&self.lease.path).await {
+            match self.api.get_opt(&self.lease.leases, &id.name).await {
                 Ok(Some(found)) if self.lease.is_ours(&found) => self.lease.keep(found),
                 Ok(_) => return Ok(()),
                 Err(fault) => return Err(fault.into_error(&format!("cannot read {id}"))),

@@ -39,8 +39,7 @@ pub async fn get(api: &Api, name: &str) -> Result<NamespaceState> {
 /// # Errors
 /// Where there is no answer.
 pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceState> {
-    let path = format!("{}/{name}", NAMESPACE.path(None));
-    match api.get_opt(&path).await {
+    match api.get_opt(&NAMESPACE.collection(None), name).await {
         Ok(Some(namespace)) => Ok(NamespaceState::Present(namespace)),
         Ok(None) => Ok(NamespaceState::Absent),
         Err(ApiError::Status(status))
@@ -75,7 +74,7 @@ fn terminating(name: &str, namespace: &Value) -> Error {
 pub async fn create_missing(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
     for name in missing {
         let Some(manifest) = plan.namespaces.get(name) else { continue };
-        let action = match api.create(&NAMESPACE.path(None), manifest).await {
+        let action = match api.create(&NAMESPACE.collection(None), manifest).await {
             Ok(_) => Action::Created,
             Err(fault) if fault.code() == Some(409) => continue,
             Err(fault) if fault.code() == Some(403) => return Err(missing_namespace(name)),

@@ -32,9 +32,8 @@ pub async fn restart(api: &Api, members: &Members, now: Timestamp, events: &Even
             "metadata": { "name": id.name, "namespace": id.namespace, "uid": object["metadata"]["uid"] },
             "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: now.to_string() } } } },
         });
-        let path = format!("{}/{}", DEPLOYMENT.path(id.namespace.as_deref()), id.name);
         let answer = api
-            .apply_as_restart(&path, &manifest)
+            .apply_as_restart(&DEPLOYMENT.collection(id.namespace.as_deref()), &manifest)
             .await
             .map_err(|fault| fault.into_error(&format!("cannot restart {id}")))?;
         let action = Action::Configured;

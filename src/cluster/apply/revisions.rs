@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::request::if_same_object;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::object::kind::SECRET;
+use crate::object::kind::{Collection, SECRET};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::revision::{
     self, EVIDENCE, History, RESULT, RevisionResult, Snapshot, SurplusRevision,
@@ -17,7 +18,10 @@ use crate::plan::inventory::revision::{
 pub struct RevisionRef {
     /// Its number.
     pub number: u64,
-    path: String,
+    /// Of the set.
+    secrets: Collection,
+    /// Of its Secret.
+    name: String,
     result: RevisionResult,
 }
 
@@ -25,12 +29,13 @@ impl RevisionRef {
     /// One that is there already.
     #[must_use]
     pub fn existing(set: &ApplySet, number: u64, result: RevisionResult) -> Self {
-        Self { number, path: path(set, number), result }
+        Self {
+            number,
+            secrets: SECRET.in_namespace(&set.namespace),
+            name: revision::name(set, number),
+            result,
+        }
     }
-}
-
-fn path(set: &ApplySet, number: u64) -> String {
-    format!("{}/{}", SECRET.path(Some(&set.namespace)), revision::name(set, number))
 }
 
 /// Records a new revision as being applied. Attempts before it that nobody finished are marked as failed.
@@ -60,8 +65,8 @@ pub async fn record(
         events.warn(Id::RevisionTooLarge, message).await;
     }
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
-    match api.create(&SECRET.path(Some(&set.namespace)), &manifest).await {
-        Ok(_) => Ok(RevisionRef { number, path: path(set, number), result: RevisionResult::Applying }),
+    match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
+        Ok(_) => Ok(RevisionRef::existing(set, number, RevisionResult::Applying)),
         Err(fault) if fault.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
@@ -83,7 +88,7 @@ pub async fn set_result(api: &Api, revision: &mut RevisionRef, outcome: Revision
         return Ok(());
     }
     let fields = json!({ "metadata": { "annotations": { RESULT: outcome.word() } } });
-    match api.merge_patch(&revision.path, &fields).await {
+    match api.merge_patch(&revision.secrets, &revision.name, &fields).await {
         Ok(_) => {
             revision.result = outcome;
             Ok(())
@@ -103,7 +108,14 @@ pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -
         RESULT: RevisionResult::Failed.word(),
         EVIDENCE: revision::kept_evidence(evidence),
     });
-    match api.merge_patch(&revision.path, &json!({ "metadata": { "annotations": annotations } })).await {
+    match api
+        .merge_patch(
+            &revision.secrets,
+            &revision.name,
+            &json!({ "metadata": { "annotations": annotations } }),
+        )
+        .await
+    {
         Ok(_) => {
             revision.result = RevisionResult::Failed;
             Ok(())
@@ -117,9 +129,10 @@ pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -
 /// # Errors
 /// Where the server refuses.
 pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) -> Result<()> {
+    let secrets = SECRET.in_namespace(&set.namespace);
     let deletes = revisions.iter().map(|revision| async {
-        let body = json!({ "preconditions": { "uid": revision.uid } });
-        match api.delete(&path(set, revision.number), &body).await {
+        let params = if_same_object(&json!({ "metadata": { "uid": revision.uid } }));
+        match api.delete(&secrets, &revision::name(set, revision.number), &params).await {
             Ok(_) => Ok(()),
             // Gone, or another object under this name by now.
             Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request};
+use http::Request;
 use http_body_util::BodyExt as _;
 use kube::Client;
+use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::client::Body;
 use kube::core::Status;
 use kube::core::response::StatusDetails;
 use serde_json::Value;
 
+use super::request::{self, ApiRequest, ApplyOptions};
 use super::traffic::Traffic;
 use super::{lost_response, status_error, transport_error};
 use crate::error::{Error, Result};
-use crate::object::{labels, yaml};
+use crate::object::kind::Collection;
 
 /// How long one unary call may take, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -30,15 +32,6 @@ pub struct Api {
     traffic: Arc<Traffic>,
 }
 
-/// How an apply is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ApplyOptions {
-    /// The server checks and answers, and keeps nothing.
-    pub dry_run: bool,
-    /// Fields that others manage are taken over.
-    pub force: bool,
-}
-
 /// An answer in the 2xx range.
 #[derive(Debug)]
 pub struct Response {
@@ -48,6 +41,17 @@ pub struct Response {
     pub warnings: Vec<String>,
     /// The object.
     pub body: Value,
+}
+
+/// A list, or its first page.
+#[derive(Debug, Default)]
+pub struct ObjectList {
+    /// The objects. They do not say of which kind they are.
+    pub items: Vec<Value>,
+    /// Whether this is all.
+    pub is_complete: bool,
+    /// Where a watch goes on from here.
+    pub resource_version: String,
 }
 
 /// Why there is no answer in the 2xx range.
@@ -99,82 +103,92 @@ impl Api {
         &self.traffic
     }
 
-    /// GET of a path with its query.
-    pub async fn get(&self, path: &str) -> Result<Response, ApiError> {
-        self.call(&Method::GET, path, String::new(), "application/json").await
+    /// GET of a path that is no collection.
+    pub(crate) async fn get_path(&self, path: &str) -> Result<Response, ApiError> {
+        self.send(request::get_path(path)).await.0
+    }
+
+    /// GET of an object.
+    pub async fn get(&self, collection: &Collection, name: &str) -> Result<Response, ApiError> {
+        self.send(request::get(collection, name)).await.0
     }
 
     /// GET where 404 is an answer.
-    pub async fn get_opt(&self, path: &str) -> Result<Option<Value>, ApiError> {
-        match self.get(path).await {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(fault) if fault.code() == Some(404) => Ok(None),
-            Err(fault) => Err(fault),
-        }
+    pub async fn get_opt(&self, collection: &Collection, name: &str) -> Result<Option<Value>, ApiError> {
+        unless_not_found(self.get(collection, name).await)
+    }
+
+    /// The same for a path that is no collection.
+    pub(crate) async fn get_path_opt(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        unless_not_found(self.get_path(path).await)
+    }
+
+    /// GET of a list.
+    pub async fn list(&self, collection: &Collection, params: &ListParams) -> Result<ObjectList, ApiError> {
+        let mut list = self.send(request::list(collection, params)).await.0?.body;
+        let word = |name: &str| list["metadata"][name].as_str().unwrap_or_default().to_owned();
+        let (resource_version, next) = (word("resourceVersion"), word("continue"));
+        let items = match list["items"].take() {
+            Value::Array(items) => items,
+            // What an empty list of Go looks like.
+            _ => Vec::new(),
+        };
+        Ok(ObjectList { items, is_complete: next.is_empty(), resource_version })
     }
 
     /// POST of a question: a review is answered and not kept.
-    pub async fn review(&self, path: &str, review: &Value) -> Result<Response, ApiError> {
-        self.call(&Method::POST, path, review.to_string(), "application/json").await
+    pub async fn review(&self, collection: &Collection, review: &Value) -> Result<Response, ApiError> {
+        self.send(request::review(collection, review)).await.0
     }
 
     /// POST of an object as a dry run: whether the server would take it. Sent once: who asks is waiting for a change.
-    pub async fn create_dry_run(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
-        let path = format!("{}&dryRun=All", with_field_manager(path));
-        let body = object.to_string().into_bytes();
-        tokio::time::timeout(CALL_DEADLINE, self.send_once(&Method::POST, &path, body, "application/json"))
-            .await
-            .unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))
+    pub async fn create_dry_run(
+        &self,
+        collection: &Collection,
+        object: &Value,
+    ) -> Result<Response, ApiError> {
+        let request = request::create(collection, object, true).map_err(not_built)?;
+        in_time(CALL_DEADLINE, self.send_once(&request)).await
     }
 
     /// POST of an object: create-only.
-    pub async fn create(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
-        let (outcome, attempts) =
-            self.send(&Method::POST, &with_field_manager(path), object.to_string(), "application/json").await;
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        self.unless_our_write(outcome, attempts, &format!("{path}/{name}"), object).await
+    pub async fn create(&self, collection: &Collection, object: &Value) -> Result<Response, ApiError> {
+        let (outcome, attempts) = self.send(request::create(collection, object, false)).await;
+        self.unless_our_write(outcome, attempts, collection, object).await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
-    pub async fn apply(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
-        let (outcome, attempts) = self.patch(&with_field_manager(path), object).await;
-        self.unless_our_write(outcome, attempts, path, object).await
-    }
-
-    /// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is
-    /// no conflict.
-    pub async fn apply_as_restart(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
-        let manager = format!("{}-restart", labels::MANAGER);
-        let path = format!("{path}?fieldManager={manager}&fieldValidation=Strict&force=true");
-        self.patch(&path, object).await.0
-    }
-
-    /// The same as a dry run, where the server checks and answers and keeps nothing, or by force, where fields that
-    /// others manage are taken over.
-    pub async fn apply_with(
+    pub async fn apply(
         &self,
-        path: &str,
+        collection: &Collection,
         object: &Value,
-        manner: ApplyOptions,
+        options: ApplyOptions,
     ) -> Result<Response, ApiError> {
-        let dry_run = if manner.dry_run { "&dryRun=All" } else { "" };
-        let force = if manner.force { "&force=true" } else { "" };
-        let (outcome, attempts) =
-            self.patch(&format!("{}{dry_run}{force}", with_field_manager(path)), object).await;
-        if manner.dry_run { outcome } else { self.unless_our_write(outcome, attempts, path, object).await }
+        let (outcome, attempts) = self.send(request::apply(collection, object, options)).await;
+        if options.dry_run {
+            return outcome;
+        }
+        self.unless_our_write(outcome, attempts, collection, object).await
+    }
+
+    /// The same in the name of `restart`, by force.
+    pub async fn apply_as_restart(
+        &self,
+        collection: &Collection,
+        object: &Value,
+    ) -> Result<Response, ApiError> {
+        self.send(request::apply_as_restart(collection, object)).await.0
     }
 
     /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it has to carry what keeps
     /// it from doing its work twice, such as a resourceVersion.
-    pub async fn merge_patch(&self, path: &str, patch: &Value) -> Result<Response, ApiError> {
-        let body = patch.to_string();
-        self.call(&Method::PATCH, &with_field_manager(path), body, "application/merge-patch+json").await
-    }
-
-    /// The server reads the body as YAML, although it is JSON.
-    async fn patch(&self, path: &str, object: &Value) -> (Result<Response, ApiError>, u32) {
-        let body = yaml::printable(&object.to_string());
-        self.send(&Method::PATCH, path, body, "application/apply-patch+yaml").await
+    pub async fn merge_patch(
+        &self,
+        collection: &Collection,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Response, ApiError> {
+        self.send(request::merge_patch(collection, name, patch)).await.0
     }
 
     /// A write whose answer was lost is sent again, and may then be refused for what it did itself: a 409 is
@@ -183,13 +197,14 @@ impl Api {
         &self,
         outcome: Result<Response, ApiError>,
         attempts: u32,
-        path: &str,
+        collection: &Collection,
         object: &Value,
     ) -> Result<Response, ApiError> {
-        if attempts == 1 || !matches!(&outcome, Err(fault) if fault.code() == Some(409)) {
+        if attempts == 1 || !matches!(&outcome, Err(error) if error.code() == Some(409)) {
             return outcome;
         }
-        match self.get_opt(path).await? {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match self.get_opt(collection, name).await? {
             Some(found) if lost_response::is_our_write(object, &found) => {
                 let status = if lost_response::is_create(object) { 201 } else { 200 };
                 Ok(Response { status, warnings: Vec::new(), body: found })
@@ -199,64 +214,56 @@ impl Api {
     }
 
     /// PUT of an object that was read: refused where somebody changed it since.
-    pub async fn replace(&self, path: &str, object: &Value) -> Result<Response, ApiError> {
-        self.call(&Method::PUT, &with_field_manager(path), object.to_string(), "application/json").await
+    pub async fn replace(&self, collection: &Collection, object: &Value) -> Result<Response, ApiError> {
+        self.send(request::replace(collection, object)).await.0
     }
 
-    /// DELETE with `DeleteOptions`.
-    pub async fn delete(&self, path: &str, options: &Value) -> Result<Response, ApiError> {
-        self.call(&Method::DELETE, path, options.to_string(), "application/json").await
+    /// DELETE of an object.
+    pub async fn delete(
+        &self,
+        collection: &Collection,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<Response, ApiError> {
+        self.send(request::delete(collection, name, params)).await.0
     }
 
     /// A request to something behind the API server, with whatever it answers. Sent once.
     pub(crate) async fn proxy(
         &self,
-        request: Request<http_body_util::Full<bytes::Bytes>>,
+        request: Request<Vec<u8>>,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
-        let (head, body) = request.into_parts();
-        let call = format!("{} {}", head.method, head.uri.path());
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(impossible) => match impossible {},
-        };
+        let call = format!("{} {}", request.method(), request.uri().path());
         let sent = Instant::now();
-        let answer = self.answered(Request::from_parts(head, Body::from(body.to_vec())));
-        let answer = tokio::time::timeout(CALL_DEADLINE, answer).await;
-        let (head, body) = answer.unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))?;
+        let answer = in_time(CALL_DEADLINE, self.exchange(request)).await?;
         self.traffic.on_answered(sent.elapsed(), || call);
-        Ok((head, body))
+        Ok(answer)
     }
 
-    /// GET of something that is no object: a log, an answer through a proxy. Sent once.
-    pub async fn get_text(&self, path: &str) -> Result<String, ApiError> {
+    /// The last lines of a container's log. Sent once.
+    pub async fn get_log(
+        &self,
+        pods: &Collection,
+        pod: &str,
+        params: &LogParams,
+    ) -> Result<String, ApiError> {
+        let request = request::log(pods, pod, params).map_err(not_built)?;
+        let call = format!("GET {}", request.uri());
         let sent = Instant::now();
-        let (_, bytes) =
-            tokio::time::timeout(CALL_DEADLINE, self.exchange(&Method::GET, path, Vec::new(), "*/*"))
-                .await
-                .unwrap_or(Err(ApiError::Timeout(CALL_DEADLINE)))?;
-        self.traffic.on_answered(sent.elapsed(), || format!("GET {path}"));
+        let (_, bytes) = in_time(CALL_DEADLINE, self.successful(request)).await?;
+        self.traffic.on_answered(sent.elapsed(), || call);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn call(
-        &self,
-        method: &Method,
-        path: &str,
-        body: String,
-        content: &'static str,
-    ) -> Result<Response, ApiError> {
-        self.send(method, path, body, content).await.0
-    }
-
-    /// The outcome, and how often it was sent for that.
+    /// The outcome, and how often the request was sent for it.
     async fn send(
         &self,
-        method: &Method,
-        path: &str,
-        body: String,
-        content: &'static str,
+        request: Result<ApiRequest, kube::core::request::Error>,
     ) -> (Result<Response, ApiError>, u32) {
-        let bytes = body.into_bytes();
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return (Err(not_built(error)), 1),
+        };
         let begun = Instant::now();
         // A server that has never answered is not waited for longer than one that takes no connection.
         let limit = if self.traffic.has_answered() { CALL_DEADLINE } else { transport_error::CONNECT };
@@ -265,20 +272,19 @@ impl Api {
         loop {
             let left = limit.saturating_sub(begun.elapsed());
             let sent = Instant::now();
-            let outcome = tokio::time::timeout(left, self.send_once(method, path, bytes.clone(), content))
-                .await
-                .unwrap_or(Err(ApiError::Timeout(limit)));
-            let fault = match outcome {
-                Ok(answer) => {
-                    self.traffic.on_answered(sent.elapsed(), || format!("{method} {path}"));
-                    return (Ok(answer), attempt);
+            let outcome = tokio::time::timeout(left, self.send_once(&request)).await;
+            let error = match outcome.unwrap_or(Err(ApiError::Timeout(limit))) {
+                Ok(response) => {
+                    let call = || format!("{} {}", request.method(), request.uri());
+                    self.traffic.on_answered(sent.elapsed(), call);
+                    return (Ok(response), attempt);
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            let wait = self.retry_after(&fault).map(|asked| asked.max(pause));
+            let wait = self.retry_after(&error).map(|asked| asked.max(pause));
             match wait.filter(|wait| attempt < ATTEMPTS && begun.elapsed() + *wait < limit) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return (Err(fault), attempt),
+                None => return (Err(error), attempt),
             }
             attempt += 1;
             pause *= 2;
@@ -287,8 +293,8 @@ impl Api {
 
     /// Whether the call may succeed when it is sent again, and how long the server asks to wait.
     /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
-    fn retry_after(&self, fault: &ApiError) -> Option<Duration> {
-        match fault {
+    fn retry_after(&self, error: &ApiError) -> Option<Duration> {
+        match error {
             ApiError::Status(status) if matches!(status.code, 429 | 500..) => {
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                 let is_passing = matches!(status.code, 429 | 503 | 504) || seconds > 0;
@@ -306,14 +312,8 @@ impl Api {
         }
     }
 
-    async fn send_once(
-        &self,
-        method: &Method,
-        path: &str,
-        bytes: Vec<u8>,
-        content: &'static str,
-    ) -> Result<Response, ApiError> {
-        let (head, bytes) = self.exchange(method, path, bytes, content).await?;
+    async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
+        let (head, bytes) = self.successful(request.clone()).await?;
         let warnings = head
             .headers
             .get_all(http::header::WARNING)
@@ -325,21 +325,12 @@ impl Api {
         Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
-    async fn exchange(
+    /// The answer in the 2xx range.
+    async fn successful(
         &self,
-        method: &Method,
-        path: &str,
-        bytes: Vec<u8>,
-        content: &'static str,
+        request: ApiRequest,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::ACCEPT, "application/json, */*;q=0.8")
-            .header(http::header::CONTENT_TYPE, content)
-            .body(Body::from(bytes))
-            .map_err(|error| ApiError::Transport(kube::Error::HttpError(error)))?;
-        let (head, bytes) = self.answered(request).await?;
+        let (head, bytes) = self.exchange(request).await?;
         if !head.status.is_success() {
             return Err(ApiError::Status(Box::new(status_of(&head, &bytes))));
         }
@@ -347,11 +338,8 @@ impl Api {
     }
 
     /// Whatever is answered.
-    async fn answered(
-        &self,
-        request: Request<Body>,
-    ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
-        let response = self.client.send(request).await.map_err(ApiError::Transport)?;
+    async fn exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
+        let response = self.client.send(request.map(Body::from)).await.map_err(ApiError::Transport)?;
         let (head, body) = response.into_parts();
         let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
@@ -362,9 +350,24 @@ impl Api {
     }
 }
 
-/// Every write is in our name, and an unknown field is an error instead of a silence.
-fn with_field_manager(path: &str) -> String {
-    format!("{path}?fieldManager={}&fieldValidation=Strict", labels::MANAGER)
+/// A request that kube could not build: a name or a parameter that no server would take.
+pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
+    ApiError::Transport(kube::Error::BuildRequest(error))
+}
+
+fn unless_not_found(outcome: Result<Response, ApiError>) -> Result<Option<Value>, ApiError> {
+    match outcome {
+        Ok(response) => Ok(Some(response.body)),
+        Err(error) if error.code() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(ApiError::Timeout(limit)))
 }
 
 /// The server's `Status`, or one made of what something else answered: a proxy in between, or the server's own

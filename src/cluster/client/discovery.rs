@@ -83,7 +83,7 @@ async fn preferred_version(api: &Api, group: &str) -> Result<Option<String>> {
     }
     let path = format!("/apis/{group}");
     let found =
-        api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
+        api.get_path_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
     let version = found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str());
     Ok(version.map(str::to_owned))
 }
@@ -93,7 +93,7 @@ async fn resources(api: &Api, api_version: &str) -> Result<Vec<Value>> {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let path = format!("{root}/{api_version}");
     let found =
-        api.get_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
+        api.get_path_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
     Ok(found
         .and_then(|mut list| match list["resources"].take() {
             Value::Array(resources) => Some(resources),

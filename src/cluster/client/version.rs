@@ -16,7 +16,7 @@ pub struct ServerVersion {
 /// # Errors
 /// Where there is no answer.
 pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
-    let answer = api.get("/version").await?;
+    let answer = api.get_path("/version").await?;
     let text = answer.body["gitVersion"].as_str().unwrap_or_default().to_owned();
     let minor = answer.body["minor"].as_str().unwrap_or_default();
     // Some clouds write "34+".

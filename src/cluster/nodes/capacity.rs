@@ -1,13 +1,14 @@
 //! The nodes and what runs on them: how many sandboxes fit, and where their image is.
 
+use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::cluster::client::api::Api;
-use crate::error::{Error, Result};
-use crate::object::kind::{NODE, POD};
+use crate::error::Result;
+use crate::object::kind::{KindInfo, NODE, POD};
 
 /// More than this is not read just to say how many sandboxes would fit.
-const MOST: usize = 500;
+const MOST: u32 = 500;
 
 /// What this account may see of the nodes.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +21,9 @@ pub struct ClusterListing {
 
 /// Looks. What cannot be had is left out: it is a help, and nothing depends on it.
 pub async fn list_nodes_and_pods(api: &Api) -> ClusterListing {
-    let ended = "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
-    let pods = format!("{}?{ended}&limit={MOST}", POD.path(None));
-    let nodes = format!("{}?limit={MOST}", NODE.path(None));
-    let (nodes, pods) = tokio::join!(list(api, &nodes), list(api, &pods));
+    let all = ListParams::default().limit(MOST);
+    let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
+    let (nodes, pods) = tokio::join!(list(api, NODE, &all), list(api, POD, &running));
     ClusterListing { nodes, pods }
 }
 
@@ -32,20 +32,12 @@ pub async fn list_nodes_and_pods(api: &Api) -> ClusterListing {
 /// # Errors
 /// Where the server refuses.
 pub async fn nodes(api: &Api) -> Result<Vec<Value>> {
-    let mut answer =
-        api.get(&NODE.path(None)).await.map_err(|fault| fault.into_error("cannot list the nodes"))?;
-    match answer.body["items"].take() {
-        Value::Array(items) => Ok(items),
-        _ => Err(Error::internal("the list of nodes has no items")),
-    }
+    let list = api.list(&NODE.collection(None), &ListParams::default()).await;
+    Ok(list.map_err(|error| error.into_error("cannot list the nodes"))?.items)
 }
 
 /// None where there is more than one page of it, or no right.
-async fn list(api: &Api, path: &str) -> Option<Vec<Value>> {
-    let mut answer = api.get(path).await.ok()?;
-    let is_whole = answer.body["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
-    match answer.body["items"].take() {
-        Value::Array(items) if is_whole => Some(items),
-        _ => None,
-    }
+async fn list(api: &Api, kind: KindInfo, params: &ListParams) -> Option<Vec<Value>> {
+    let list = api.list(&kind.collection(None), params).await.ok()?;
+    list.is_complete.then_some(list.items)
 }

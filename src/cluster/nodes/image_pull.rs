@@ -1,17 +1,19 @@
 //! Has a node pull an image, by a short-lived pod.
 
-use serde_json::{Value, json};
+use kube::api::ListParams;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::request::if_same_object;
 use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::store::all_of;
 use crate::cluster::watch::watcher::{WatchScope, Watches};
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::object::kind::{EVENT, POD};
+use crate::object::kind::{Collection, EVENT, POD};
 use crate::plan::inventory::members::Members;
 use crate::plan::manifests::image_pull_pod::{FOR, ImagePull};
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
@@ -47,7 +49,7 @@ pub struct PullLimits {
 /// # Errors
 /// Exit 10 when the deadline passes, and where the server does not answer.
 pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Events) -> Result<PullResult> {
-    let pods = POD.path(Some(&pull.namespace));
+    let pods = POD.in_namespace(&pull.namespace);
     // The watch is there before the pod, so that none of its events is missed.
     let scopes = vec![
         WatchScope { labels: format!("{FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
@@ -62,15 +64,15 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
         }
         Err(fault) => return Err(fault.into_error(&cannot(pull))),
     };
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    let id = POD.id(&pull.namespace, &name);
-    let expected = Expected { id, uid: uid.clone(), generation: 0, changed: true };
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let id = POD.id(&pull.namespace, name);
+    let expected = Expected { id, uid: uid.to_owned(), generation: 0, changed: true };
     let PullLimits { grace, deadline, .. } = limits;
     let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
     let ending = follow::follow(api, &mut observed, &rollout, events).await;
-    delete(api, &pods, &name, &uid).await;
+    delete(api, &pods, &pod).await;
     Ok(match ending? {
         RolloutResult::Ready(_) => PullResult::Pulled,
         RolloutResult::Failed(findings) => judged(findings),
@@ -98,9 +100,9 @@ fn judged(findings: Vec<Finding>) -> PullResult {
 }
 
 /// A pod that stays is ended by its own deadline, and found by the next run.
-async fn delete(api: &Api, pods: &str, name: &str, uid: &str) {
-    let options = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": uid } });
-    let _the_next_run_sweeps = api.delete(&format!("{pods}/{name}"), &options).await;
+async fn delete(api: &Api, pods: &Collection, pod: &Value) {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let _the_next_run_deletes_it = api.delete(pods, name, &if_same_object(pod).grace_period(0)).await;
 }
 
 /// Deletes what an interrupted run has left, once it has ended.
@@ -108,19 +110,15 @@ async fn delete(api: &Api, pods: &str, name: &str, uid: &str) {
 /// # Errors
 /// Where the server does not answer; that it refuses is no error.
 pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Result<()> {
-    let pods = POD.path(Some(namespace));
-    let listed = match api.get(&format!("{pods}?labelSelector={FOR}%3D{set}")).await {
-        Ok(answer) => answer.body,
+    let pods = POD.in_namespace(namespace);
+    let list = match api.list(&pods, &ListParams::default().labels(&format!("{FOR}={set}"))).await {
+        Ok(list) => list,
         Err(ApiError::Status(_)) => return Ok(()),
-        Err(fault) => return Err(fault.into_error("cannot look for pods that pulled an image")),
+        Err(error) => return Err(error.into_error("cannot look for pods that pulled an image")),
     };
-    let items = listed["items"].as_array().map_or(&[][..], Vec::as_slice);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let ended =
-        items.iter().filter(|pod| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")));
-    let deletes = ended.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"])));
-    for (name, uid) in deletes {
-        delete(api, &pods, &name, &uid).await;
+    let has_ended = |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    for pod in list.items.iter().filter(has_ended) {
+        delete(api, &pods, pod).await;
     }
     Ok(())
 }

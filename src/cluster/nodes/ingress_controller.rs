@@ -4,16 +4,18 @@
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use kube::api::{DeleteParams, PropagationPolicy};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError, Response};
+use crate::cluster::client::request::{ApplyOptions, if_same_object};
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::object::kind::{DEPLOYMENT, INGRESS, JOB, Wave};
+use crate::object::kind::{Collection, DEPLOYMENT, INGRESS, JOB, Wave};
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
 use crate::plan::manifests::ingress_controller::Controller;
@@ -90,11 +92,7 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
     let mut removed = false;
     for (object, live) in objects.iter().zip(live) {
         let Some(live) = live.filter(|live| !is_foreign(live)) else { continue };
-        let options = json!({
-            "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background",
-            "preconditions": { "uid": live["metadata"]["uid"] },
-        });
-        match api.delete(&path(object), &options).await {
+        match api.delete(&collection(object), &object.id.name, &in_background(&live)).await {
             Ok(_) => {}
             Err(fault) if fault.code() == Some(404) => continue,
             Err(fault) => return Err(fault.into_error(&format!("cannot delete {}", object.id))),
@@ -107,7 +105,7 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
 
 async fn look(api: &Api, objects: &[Member]) -> Result<Vec<Option<Value>>> {
     let looks = stream::iter(objects).map(|object| async move {
-        let found = api.get_opt(&path(object)).await;
+        let found = api.get_opt(&collection(object), &object.id.name).await;
         found.map_err(|fault| fault.into_error(&format!("cannot read {}", object.id)))
     });
     looks.buffered(IN_FLIGHT).try_collect().await
@@ -151,7 +149,7 @@ async fn send(
 async fn apply(api: &Api, object: &Member, condition: &str, value: &Value) -> Result<Response> {
     let mut manifest = object.manifest.clone();
     manifest["metadata"][condition] = value.clone();
-    api.apply(&path(object), &manifest).await.map_err(|fault| match fault {
+    api.apply(&collection(object), &manifest, ApplyOptions::default()).await.map_err(|fault| match fault {
         ApiError::Status(status) if status.code == 409 => {
             let message = format!("{} of the ingress controller has fields that others manage", object.id);
             Error::new(Id::FieldConflict, Kind::Ownership, message)
@@ -163,11 +161,7 @@ async fn apply(api: &Api, object: &Member, condition: &str, value: &Value) -> Re
 }
 
 async fn replace(api: &Api, object: &Member, live: &Value) -> Result<()> {
-    let options = json!({
-        "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background",
-        "preconditions": { "uid": live["metadata"]["uid"] },
-    });
-    match api.delete(&path(object), &options).await {
+    match api.delete(&collection(object), &object.id.name, &in_background(live)).await {
         Ok(_) => {}
         Err(fault) if fault.code() == Some(404) => {}
         Err(fault) => return Err(fault.into_error(&format!("cannot replace {}", object.id))),
@@ -182,8 +176,13 @@ fn foreign(controller: Controller, id: &ObjectId) -> Error {
         .hint("[cluster] ingress = \"none\" leaves the controller that is there alone")
 }
 
-fn path(object: &Member) -> String {
-    format!("{}/{}", object.kind.path(object.id.namespace.as_deref()), object.id.name)
+fn collection(object: &Member) -> Collection {
+    object.kind.collection(object.id.namespace.as_deref())
+}
+
+/// What the object owns is deleted after it.
+fn in_background(live: &Value) -> DeleteParams {
+    DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..if_same_object(live) }
 }
 
 async fn told(events: &Events, object: &ObjectId, action: Action) {
@@ -231,7 +230,7 @@ async fn ask_webhook(api: &Api, controller: Controller) -> Result<Result<(), Str
         "metadata": { "name": "handsctl-asks", "namespace": namespace },
         "spec": { "defaultBackend": { "service": { "name": "none", "port": { "number": 80 } } } },
     });
-    match api.create_dry_run(&INGRESS.path(Some(namespace)), &question).await {
+    match api.create_dry_run(&INGRESS.in_namespace(namespace), &question).await {
         Ok(_) => Ok(Ok(())),
         // `failed calling webhook "validate.nginx.ingress.kubernetes.io": …`
         Err(ApiError::Status(status)) if status.message.contains("failed calling webhook") => {

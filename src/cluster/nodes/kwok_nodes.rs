@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::readiness::{NODE_LEASES, is_ready};
 use crate::cluster::client::api::Api;
+use crate::cluster::client::request::ApplyOptions;
 use crate::cluster::watch::store::{Store, all_of};
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
@@ -54,8 +55,8 @@ async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, eve
         Some(live) if managed_fields::is_unchanged(&wanted, live) => return Ok(()),
         Some(_) => Action::Configured,
     };
-    let path = format!("{}/{}", kind.path(None), id.name);
-    api.apply(&path, &wanted).await.map_err(|fault| fault.into_error(&format!("cannot apply {id}")))?;
+    let applied = api.apply(&kind.collection(None), &wanted, ApplyOptions::default()).await;
+    applied.map_err(|error| error.into_error(&format!("cannot apply {id}")))?;
     events.object(Phase::Cluster, id, action, None).await;
     Ok(())
 }

@@ -1,25 +1,27 @@
 //! Evidence that watched objects do not carry: a container's last lines, the nodes' taints. Read once per finding.
 
+use kube::api::{ListParams, LogParams};
 use serde_json::Value;
 
-use crate::cluster::client::api::Api;
+use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{NODE, POD};
 use crate::status::{Finding, Lookup};
 
 /// Lines of a container's log that are shown.
-const LINES: usize = 20;
+const LINES: i64 = 20;
 
 /// Completes a finding. What cannot be read is said in the finding: evidence never fails a command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
     for lookup in std::mem::take(&mut finding.lookups) {
         match lookup {
             Lookup::Log { pod, container, previous } => {
-                let path = format!(
-                    "{}/{}/log?container={container}&tailLines={LINES}&previous={previous}",
-                    POD.path(pod.namespace.as_deref()),
-                    pod.name
-                );
-                match api.get_text(&path).await {
+                let params = LogParams {
+                    container: Some(container),
+                    tail_lines: Some(LINES),
+                    previous,
+                    ..LogParams::default()
+                };
+                match api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await {
                     Ok(text) if finding.log.is_empty() => {
                         finding.log = text.lines().map(str::to_owned).collect();
                     }
@@ -27,22 +29,22 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                     Err(fault) => finding.evidence.push(format!("log not readable: {}", short(fault))),
                 }
             }
-            Lookup::NodeTaints => match api.get(&NODE.path(None)).await {
-                Ok(answer) => finding.evidence.extend(taints(&answer.body)),
+            Lookup::NodeTaints => match api.list(&NODE.collection(None), &ListParams::default()).await {
+                Ok(nodes) => finding.evidence.extend(taints(&nodes.items)),
                 Err(fault) => finding.evidence.push(format!("taints not readable: {}", short(fault))),
             },
         }
     }
 }
 
-fn short(fault: crate::cluster::client::api::ApiError) -> String {
-    let error = fault.into_error("cannot read it");
+fn short(error: ApiError) -> String {
+    let error = error.into_error("cannot read it");
     error.causes().pop().unwrap_or_else(|| error.message().to_owned())
 }
 
-fn taints(nodes: &Value) -> Vec<String> {
+fn taints(nodes: &[Value]) -> Vec<String> {
     let mut taints = Vec::new();
-    for node in nodes["items"].as_array().into_iter().flatten() {
+    for node in nodes {
         for taint in node["spec"]["taints"].as_array().into_iter().flatten() {
             let word = |field: &str| taint[field].as_str().unwrap_or_default().to_owned();
             let name = node["metadata"]["name"].as_str().unwrap_or_default();

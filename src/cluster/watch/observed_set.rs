@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use kube::api::ListParams;
+use serde_json::Value;
 
 use super::observe::{self, UNWATCHED};
-use super::watcher::{WatchScope, Watches};
+use super::watcher::{WatchScope, Watches, with_type_meta};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::client::api::Api;
@@ -72,18 +73,17 @@ impl ObservedSet {
             }
         }
         let lists = scopes.iter().map(|scope| async move {
-            let labels = scope.labels.replace('=', "%3D");
-            let path = format!("{}?labelSelector={labels}", scope.kind.path(scope.namespace.as_deref()));
-            match api.get(&path).await {
-                Ok(answer) => Ok((scope, answer.body)),
-                Err(fault) if scope.optional && fault.code() == Some(403) => Ok((scope, Value::Null)),
+            let params = ListParams::default().labels(&scope.labels);
+            match api.list(&scope.collection(), &params).await {
+                Ok(list) => Ok((scope, list.items)),
+                Err(error) if scope.optional && error.code() == Some(403) => Ok((scope, Vec::new())),
                 Err(fault) => Err(fault.into_error(&format!("cannot list {}", scope.kind.plural))),
             }
         });
         let mut members = Members::new();
-        for (scope, mut list) in futures::future::try_join_all(lists).await? {
-            let Value::Array(items) = list["items"].take() else { continue };
-            take_members(&mut members, scope, items.into_iter().map(|item| with_type_meta(scope, item)), set);
+        for (scope, items) in futures::future::try_join_all(lists).await? {
+            let items = items.into_iter().map(|item| with_type_meta(scope.kind, item));
+            take_members(&mut members, scope, items, set);
         }
         self.members = members;
         Ok(())
@@ -99,10 +99,10 @@ impl ObservedSet {
         let mut namespaces: BTreeSet<String> = watched.filter_map(|scope| scope.namespace.clone()).collect();
         namespaces.insert(set.namespace.clone());
         for namespace in namespaces {
-            let path = format!("{}?limit={MOST_EVENTS}", EVENT.path(Some(&namespace)));
-            if let Ok(answer) = api.get(&path).await {
-                let events = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
-                observe::show_list(&mut self.state, UNWATCHED, EVENT, events, api.traffic().server_time())?;
+            let params = ListParams::default().limit(MOST_EVENTS);
+            if let Ok(list) = api.list(&EVENT.in_namespace(&namespace), &params).await {
+                let now = api.traffic().server_time();
+                observe::show_list(&mut self.state, UNWATCHED, EVENT, &list.items, now)?;
             }
         }
         Ok(())
@@ -120,21 +120,12 @@ impl ObservedSet {
         if let Some(pod) = self.ready_pods(set).first() {
             return Some((*pod).clone());
         }
-        let labels = format!("{}%3D{}", labels::INSTANCE, set.name);
-        let path = format!("{}?labelSelector={labels}", POD.path(Some(&set.namespace)));
-        let answer = api.get(&path).await.ok()?;
+        let params = ListParams::default().labels(&labels::instance_selector(&set.name));
+        let pods = api.list(&POD.in_namespace(&set.namespace), &params).await.ok()?.items;
         let mut now = ObservedState::default();
-        let pods = answer.body["items"].as_array().map_or(&[][..], Vec::as_slice);
-        observe::show_list(&mut now, UNWATCHED, POD, pods, api.traffic().server_time()).ok()?;
+        observe::show_list(&mut now, UNWATCHED, POD, &pods, api.traffic().server_time()).ok()?;
         ready_pods(&now, set).first().map(|pod| (*pod).clone())
     }
-}
-
-/// The items of a list do not say of which kind they are.
-fn with_type_meta(scope: &WatchScope, mut item: Value) -> Value {
-    item["apiVersion"] = json!(scope.kind.api_version());
-    item["kind"] = json!(scope.kind.kind);
-    item
 }
 
 fn take_members(
@@ -160,8 +151,8 @@ pub async fn open_deployed(
     set: &ApplySet,
     streaming: bool,
 ) -> Result<(ObservedSet, Vec<WatchScope>)> {
-    let member = format!("{PART_OF}={}", set.id());
-    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let member = set.member_selector();
+    let instance = labels::instance_selector(&set.name);
     let kinds = [
         (DEPLOYMENT, &member),
         (CLAIM, &member),
@@ -255,7 +246,7 @@ fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
     let planned =
         desired.iter().map(|(id, _)| (id.namespace.as_deref(), id.kind.as_str(), id.group.as_str()));
     let mut scopes = member_scopes(set, &planned.collect());
-    let instance = format!("{}={}", labels::INSTANCE, set.name);
+    let instance = labels::instance_selector(&set.name);
     let slices = format!("kubernetes.io/service-name={}", set.name);
     scopes.push(scope(POD, &set.namespace, instance.clone(), false));
     scopes.push(scope(REPLICA_SET, &set.namespace, instance, false));
@@ -274,7 +265,7 @@ fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
 /// The members of every kind in every namespace of the set. What the plan does not have may be there all the same: it
 /// is looked for, so that it can be pruned. `planned` are namespace, kind and group of what has to be there.
 fn member_scopes(set: &ApplySet, planned: &BTreeSet<(Option<&str>, &str, &str)>) -> Vec<WatchScope> {
-    let labels = format!("{PART_OF}={}", set.id());
+    let labels = set.member_selector();
     let mut scopes = Vec::new();
     for kind in set.kinds() {
         for namespace in set.namespaces() {

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
 use kube::Client;
-use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
-use serde_json::Value;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::api::{self, Api, ApiError};
+use crate::cluster::client::request;
 use crate::cluster::client::traffic::{self, Traffic};
 use crate::error::Result;
-use crate::object::kind::{EVENT, KindInfo};
+use crate::object::kind::{Collection, EVENT, KindInfo};
 
 /// A watch is ended by the server and begun anew after this many seconds.
 const WATCH_SECONDS: u32 = 120;
@@ -44,6 +45,12 @@ pub struct WatchScope {
 }
 
 impl WatchScope {
+    /// Where these objects are in the API.
+    #[must_use]
+    pub fn collection(&self) -> Collection {
+        self.kind.collection(self.namespace.as_deref())
+    }
+
     fn describe(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("cannot watch {} in namespace {namespace}", self.kind.plural),
@@ -89,7 +96,9 @@ impl Watches {
             };
             let follow = Watcher {
                 index,
-                resources: resources(api.client().clone(), scope),
+                client: api.client().clone(),
+                kind: scope.kind,
+                collection: scope.collection(),
                 labels: scope.labels.clone(),
                 beginning,
                 wire: api.traffic().clone(),
@@ -167,19 +176,11 @@ impl Watches {
     }
 }
 
-fn resources(client: Client, scope: &WatchScope) -> kube::Api<DynamicObject> {
-    let kind = &scope.kind;
-    let resource = ApiResource {
-        group: kind.group.to_owned(),
-        version: kind.version.to_owned(),
-        api_version: kind.api_version(),
-        kind: kind.kind.to_owned(),
-        plural: kind.plural.to_owned(),
-    };
-    match &scope.namespace {
-        Some(namespace) => kube::Api::namespaced_with(client, namespace, &resource),
-        None => kube::Api::all_with(client, &resource),
-    }
+/// The items of a list do not say of which kind they are.
+pub(crate) fn with_type_meta(kind: KindInfo, mut item: Value) -> Value {
+    item["apiVersion"] = json!(kind.api_version());
+    item["kind"] = json!(kind.kind);
+    item
 }
 
 /// How a watch begins.
@@ -196,7 +197,9 @@ enum InitialEvents {
 /// One watch, over as many connections as it takes.
 struct Watcher {
     index: usize,
-    resources: kube::Api<DynamicObject>,
+    client: Client,
+    kind: KindInfo,
+    collection: Collection,
     labels: String,
     beginning: InitialEvents,
     wire: Arc<Traffic>,
@@ -253,7 +256,8 @@ impl Watcher {
             }
             None => self.list().await?,
         };
-        let stream = answered(ANSWER, self.resources.watch(&parameters, &from)).await?;
+        let request = request::watch(&self.collection, &parameters, &from).map_err(api::not_built)?;
+        let stream = answered(ANSWER, self.client.request_events::<Value>(request)).await?;
         let mut stream = pin!(stream);
         self.refused = None;
         loop {
@@ -264,15 +268,11 @@ impl Watcher {
         }
     }
 
-    fn take(
-        &mut self,
-        event: WatchEvent<DynamicObject>,
-        listing: &mut Option<Vec<Value>>,
-    ) -> Result<(), ApiError> {
+    fn take(&mut self, event: WatchEvent<Value>, listing: &mut Option<Vec<Value>>) -> Result<(), ApiError> {
         match (event, listing) {
             (WatchEvent::Error(status), _) => return Err(ApiError::Status(status)),
             (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
-                listing.extend(value(object));
+                listing.push(object);
             }
             // Not while what is there is shown.
             (WatchEvent::Deleted(_), Some(_)) => {}
@@ -286,16 +286,12 @@ impl Watcher {
                 }
             }
             (WatchEvent::Added(object) | WatchEvent::Modified(object), None) => {
-                self.version.clone_from(&object.metadata.resource_version);
-                if let Some(object) = value(object) {
-                    self.show(WatchedChange::Changed(self.index, object));
-                }
+                self.version = version_of(&object);
+                self.show(WatchedChange::Changed(self.index, object));
             }
             (WatchEvent::Deleted(object), None) => {
-                self.version.clone_from(&object.metadata.resource_version);
-                if let Some(object) = value(object) {
-                    self.show(WatchedChange::Gone(self.index, object));
-                }
+                self.version = version_of(&object);
+                self.show(WatchedChange::Gone(self.index, object));
             }
         }
         Ok(())
@@ -306,14 +302,19 @@ impl Watcher {
         let from_now = self.beginning == InitialEvents::FromNow;
         let parameters = ListParams::default().labels(&self.labels);
         let parameters = if from_now { parameters.limit(1) } else { parameters };
-        let list = answered(ANSWER, self.resources.list(&parameters)).await?;
-        self.version.clone_from(&list.metadata.resource_version);
+        let request = request::list(&self.collection, &parameters).map_err(api::not_built)?;
+        let mut list = answered(ANSWER, self.client.request::<Value>(request)).await?;
+        self.version = version_of(&list);
         if !from_now {
-            self.shown(list.items.into_iter().filter_map(value).collect());
+            let items = match list["items"].take() {
+                Value::Array(items) => items,
+                _ => Vec::new(),
+            };
+            self.shown(items.into_iter().map(|item| with_type_meta(self.kind, item)).collect());
         } else if !self.listed {
             self.shown(Vec::new());
         }
-        Ok(list.metadata.resource_version.unwrap_or_default())
+        Ok(self.version.clone().unwrap_or_default())
     }
 
     fn shown(&mut self, objects: Vec<Value>) {
@@ -373,6 +374,6 @@ async fn answered<T>(
     }
 }
 
-fn value(object: DynamicObject) -> Option<Value> {
-    serde_json::to_value(object).ok()
+fn version_of(object: &Value) -> Option<String> {
+    object["metadata"]["resourceVersion"].as_str().map(str::to_owned)
 }

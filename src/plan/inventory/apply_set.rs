@@ -56,6 +56,12 @@ impl ApplySet {
         format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
     }
 
+    /// The label selector of the members.
+    #[must_use]
+    pub fn member_selector(&self) -> String {
+        format!("{PART_OF}={}", self.id())
+    }
+
     /// The same set with the namespaces and kinds that its parent in the cluster names, too: where members may be
     /// that the configuration no longer knows of.
     #[must_use]

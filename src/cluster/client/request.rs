@@ -1,0 +1,220 @@
+//! Requests to the API server, built with kube's own types. Pure.
+
+use http::Request;
+use kube::api::{
+    DeleteParams, GetParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
+    WatchParams,
+};
+use kube::core::request::{Error, Request as Builder};
+use serde_json::Value;
+
+use crate::object::kind::Collection;
+use crate::object::{labels, yaml};
+
+/// A request that can be sent more than once.
+pub(crate) type ApiRequest = Request<Vec<u8>>;
+
+/// How an apply is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ApplyOptions {
+    /// The server checks and answers, and keeps nothing.
+    pub dry_run: bool,
+    /// Fields that others manage are taken over.
+    pub force: bool,
+}
+
+/// A delete of exactly this object: another one that has its name by now stays.
+#[must_use]
+pub fn if_same_object(object: &Value) -> DeleteParams {
+    let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+    DeleteParams::default().preconditions(Preconditions { uid, resource_version: None })
+}
+
+/// A delete of exactly this object as it was read.
+#[must_use]
+pub fn if_unchanged(object: &Value) -> DeleteParams {
+    let word = |name: &str| object["metadata"][name].as_str().map(str::to_owned);
+    let (uid, resource_version) = (word("uid"), word("resourceVersion"));
+    DeleteParams::default().preconditions(Preconditions { uid, resource_version })
+}
+
+fn builder(collection: &Collection) -> Builder {
+    Builder::new(collection.path())
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// GET of a path that is no collection: `/version`, a group's resources.
+pub(crate) fn get_path(path: &str) -> Result<ApiRequest, Error> {
+    Request::get(path).body(Vec::new()).map_err(Error::BuildRequest)
+}
+
+pub(crate) fn get(collection: &Collection, name: &str) -> Result<ApiRequest, Error> {
+    builder(collection).get(name, &GetParams::default())
+}
+
+pub(crate) fn list(collection: &Collection, params: &ListParams) -> Result<ApiRequest, Error> {
+    builder(collection).list(params)
+}
+
+pub(crate) fn watch(
+    collection: &Collection,
+    params: &WatchParams,
+    resource_version: &str,
+) -> Result<ApiRequest, Error> {
+    builder(collection).watch(params, resource_version)
+}
+
+/// The log of a pod.
+pub(crate) fn log(pods: &Collection, pod: &str, params: &LogParams) -> Result<ApiRequest, Error> {
+    builder(pods).logs(pod, params)
+}
+
+/// POST of an object in our name. An unknown field is an error.
+pub(crate) fn create(collection: &Collection, object: &Value, dry_run: bool) -> Result<ApiRequest, Error> {
+    let params = PostParams { dry_run, field_manager: Some(labels::MANAGER.to_owned()) };
+    strict(builder(collection).create(&params, json(object))?)
+}
+
+/// POST of a question: a review is answered and not kept.
+pub(crate) fn review(collection: &Collection, review: &Value) -> Result<ApiRequest, Error> {
+    builder(collection).create(&PostParams::default(), json(review))
+}
+
+/// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>). An unknown field
+/// is an error.
+pub(crate) fn apply(
+    collection: &Collection,
+    object: &Value,
+    options: ApplyOptions,
+) -> Result<ApiRequest, Error> {
+    let ApplyOptions { dry_run, force } = options;
+    let params = PatchParams { dry_run, force, ..PatchParams::apply(labels::MANAGER) };
+    apply_with(collection, object, &params)
+}
+
+/// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is no
+/// conflict.
+pub(crate) fn apply_as_restart(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
+    let manager = format!("{}-restart", labels::MANAGER);
+    apply_with(collection, object, &PatchParams::apply(&manager).force())
+}
+
+fn apply_with(collection: &Collection, object: &Value, params: &PatchParams) -> Result<ApiRequest, Error> {
+    let params = params.clone().validation_strict();
+    let request = builder(collection).patch(name(object), &params, &Patch::Apply(object))?;
+    // The server reads the body as YAML, although it is JSON.
+    Ok(request.map(|_| yaml::printable(&object.to_string()).into_bytes()))
+}
+
+/// PATCH of single fields as a JSON merge patch (RFC 7396).
+pub(crate) fn merge_patch(collection: &Collection, name: &str, patch: &Value) -> Result<ApiRequest, Error> {
+    let params = PatchParams::apply(labels::MANAGER).validation_strict();
+    builder(collection).patch(name, &params, &Patch::Merge(patch))
+}
+
+/// PUT of an object that was read.
+pub(crate) fn replace(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
+    let params = PostParams { dry_run: false, field_manager: Some(labels::MANAGER.to_owned()) };
+    strict(builder(collection).replace(name(object), &params, json(object))?)
+}
+
+pub(crate) fn delete(
+    collection: &Collection,
+    name: &str,
+    params: &DeleteParams,
+) -> Result<ApiRequest, Error> {
+    builder(collection).delete(name, params)
+}
+
+/// kube's parameters of a POST or a PUT do not have it.
+fn strict(mut request: ApiRequest) -> Result<ApiRequest, Error> {
+    let uri = format!("{}&fieldValidation=Strict", request.uri());
+    let invalid = |error: http::uri::InvalidUri| Error::BuildRequest(error.into());
+    *request.uri_mut() = uri.parse().map_err(invalid)?;
+    Ok(request)
+}
+
+fn json(object: &Value) -> Vec<u8> {
+    object.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::kind::{CONFIG_MAP, NODE, POD};
+    use serde_json::json;
+
+    fn line(request: &ApiRequest) -> String {
+        format!("{} {}", request.method(), request.uri())
+    }
+
+    fn config_map() -> Value {
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "a": "\u{7f}" } })
+    }
+
+    #[test]
+    fn selectors_are_encoded() {
+        let params = ListParams::default().labels("a=b,c").fields("status.phase!=Failed").limit(5);
+        assert_eq!(
+            line(&list(&POD.in_namespace("n"), &params).unwrap()),
+            "GET /api/v1/namespaces/n/pods?&fieldSelector=status.phase%21%3DFailed&labelSelector=a%3Db%2Cc&limit=5"
+        );
+        assert_eq!(line(&get(&NODE.collection(None), "one").unwrap()), "GET /api/v1/nodes/one");
+    }
+
+    #[test]
+    fn writes_are_in_our_name_and_strict() {
+        let maps = CONFIG_MAP.in_namespace("n");
+        let base = "/api/v1/namespaces/n/configmaps";
+        assert_eq!(
+            line(&create(&maps, &config_map(), true).unwrap()),
+            format!("POST {base}?&dryRun=All&fieldManager=handsctl&fieldValidation=Strict")
+        );
+        let options = ApplyOptions { dry_run: true, force: true };
+        assert_eq!(
+            line(&apply(&maps, &config_map(), options).unwrap()),
+            format!("PATCH {base}/a?&dryRun=All&force=true&fieldManager=handsctl&fieldValidation=Strict")
+        );
+        assert_eq!(
+            line(&apply_as_restart(&maps, &config_map()).unwrap()),
+            format!("PATCH {base}/a?&force=true&fieldManager=handsctl-restart&fieldValidation=Strict")
+        );
+        assert_eq!(
+            line(&merge_patch(&maps, "a", &json!({})).unwrap()),
+            format!("PATCH {base}/a?&fieldManager=handsctl&fieldValidation=Strict")
+        );
+        assert_eq!(
+            line(&replace(&maps, &config_map()).unwrap()),
+            format!("PUT {base}/a?&fieldManager=handsctl&fieldValidation=Strict")
+        );
+    }
+
+    #[test]
+    fn body_of_an_apply_is_yaml_that_every_server_reads() {
+        let request = apply(&CONFIG_MAP.in_namespace("n"), &config_map(), ApplyOptions::default()).unwrap();
+        assert_eq!(request.headers()["content-type"], "application/apply-patch+yaml");
+        let body = String::from_utf8(request.into_body()).unwrap();
+        assert!(!body.contains('\u{7f}'), "a control character is escaped: {body}");
+    }
+
+    #[test]
+    fn deletes_name_the_object_that_is_meant() {
+        let object = json!({ "metadata": { "name": "a", "uid": "u", "resourceVersion": "7" } });
+        let body = |params: &DeleteParams| -> Value {
+            let request = delete(&CONFIG_MAP.in_namespace("n"), "a", params).unwrap();
+            serde_json::from_slice(request.body()).unwrap()
+        };
+        assert_eq!(body(&if_same_object(&object))["preconditions"], json!({ "uid": "u" }));
+        let unchanged = body(&if_unchanged(&object));
+        assert_eq!(unchanged["preconditions"], json!({ "uid": "u", "resourceVersion": "7" }));
+    }
+
+    #[test]
+    fn object_without_a_name_is_no_request() {
+        let nameless = json!({ "metadata": {} });
+        assert!(apply(&POD.in_namespace("n"), &nameless, ApplyOptions::default()).is_err());
+    }
+}
