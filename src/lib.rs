@@ -23,6 +23,7 @@
 //! error.rs          what could not be done, because of what, and what to type next
 //! diagnostic.rs     a mistake at a place in config.toml
 //! catalogue.rs      every id of an error, a warning or a finding, explained
+//! phrase.rs         counts and spans of time in a sentence
 //! ```
 //!
 //! A command goes down this list and never back up: `commands` wire, `settings` and `plan` say what is wanted,
@@ -44,6 +45,7 @@ pub mod error;
 pub mod event;
 pub mod flags;
 pub mod object;
+pub mod phrase;
 pub mod plan;
 pub mod provider;
 pub mod report;

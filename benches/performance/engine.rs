@@ -158,7 +158,7 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     let objects = prepared.changes.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     if prepared.changes.is_empty() {
-        let begun = api.traffic().last_date();
+        let begun = api.clock().floor();
         let applied = apply(api, &prepared, events).await?;
         return if waits { follow(api, &mut prepared, &applied, begun, events).await } else { Ok(()) };
     }
@@ -193,7 +193,7 @@ async fn under_lock<T>(
 
 /// Records, applies, follows, prunes: as `deploy::execute`.
 async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<()> {
-    let begun = api.traffic().last_date();
+    let begun = api.clock().floor();
     let mut revision = record(api, prepared, events).await?;
     if prepared.changes.sends() {
         revisions::set_result(api, &mut revision, RevisionResult::Applying).await?;
@@ -298,7 +298,7 @@ async fn diff(
     };
     let compared = diff::compare(api, input, events).await?;
     let name = &changes.plan.set.name;
-    let now = api.traffic().server_time();
+    let now = api.clock().now();
     let report = DiffReport { context: CONTEXT, namespace, name, compared: &compared, now };
     let _nobody_reads = streams.diff(&report, Output::Human)?;
     let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();

@@ -76,7 +76,7 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
         stream::iter(&scopes).map(|scope| list(api, scope)).buffered(IN_FLIGHT).try_collect().await?;
     let mut look =
         ListedSet { live: Members::new(), followers: Some(ObservedState::default()), unreadable: Vec::new() };
-    let now = api.traffic().server_time();
+    let now = api.clock().now();
     for (scope, list) in scopes.iter().zip(lists) {
         look.take(scope, list, set, now)?;
     }

@@ -67,7 +67,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         namespace: session.settings.deploy.namespace.as_str(),
         name: session.settings.deploy.name.as_str(),
         compared: &compared,
-        now: session.connection.api.traffic().server_time(),
+        now: session.connection.api.clock().now(),
     };
     if streams.diff(&report, output)? == Written::Closed {
         return Ok(0);

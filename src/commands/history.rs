@@ -8,8 +8,9 @@ use crate::catalogue::Id;
 use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
+use crate::phrase;
 use crate::plan::inventory::revision::{self, History, Revision, Snapshot};
-use crate::report::{Output, Streams, age, table};
+use crate::report::{Output, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 
@@ -68,7 +69,7 @@ fn listed(session: &Session, history: &History) -> String {
         let deploy = &session.settings.deploy;
         return format!("no revisions of set `{}` in namespace {}\n", deploy.name, deploy.namespace);
     }
-    let now = session.connection.api.traffic().server_time();
+    let now = session.connection.api.clock().now();
     let rows: Vec<Vec<String>> = history.all().iter().rev().map(|revision| row(revision, now)).collect();
     table(&["revision", "result", "age", "by", "image", "note"], &rows)
 }
@@ -78,7 +79,7 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
     vec![
         revision.number.to_string(),
         revision.result.word().to_owned(),
-        revision.created.map(|created| age(created, now)).unwrap_or_default(),
+        revision.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
         revision.by.clone(),
         content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
         content.map_or_else(|| "too large to be kept".to_owned(), |content| content.note.clone()),

@@ -58,7 +58,7 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     run.under_lock(&set, async {
-        let begun = run.api().traffic().last_date();
+        let begun = run.api().clock().floor();
         let restarted = step(run.events(), Phase::Apply, "apply", async {
             let restarted = restart::restart(run.api(), &observed.members, begun, run.events()).await?;
             let count = restarted.len();

@@ -51,7 +51,7 @@ async fn apply_and_follow(
     prepared: &mut Preparation,
     recorded: &mut Option<RevisionRef>,
 ) -> Result<Finished> {
-    let begun = run.api().traffic().last_date();
+    let begun = run.api().clock().floor();
     let applied = step(run.events(), Phase::Apply, "apply", async {
         let revision = recorded.insert(record(run, request, prepared).await?);
         if prepared.changes.sends() {
@@ -83,7 +83,7 @@ pub(crate) async fn verify_unchanged(
     request: &DeployRequest,
     prepared: &mut Preparation,
 ) -> Result<Finished> {
-    let begun = run.api().traffic().last_date();
+    let begun = run.api().clock().floor();
     let applied = step(run.events(), Phase::Apply, "apply", apply(run, request, prepared)).await?;
     let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
     if !request.policy.waits {

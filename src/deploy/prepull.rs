@@ -37,7 +37,7 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
     events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
     image_pull::delete_leftover_pods(api, &pull.namespace, &pull.set).await?;
     let limits = PullLimits {
-        grace: rollout::grace_periods(run.settings(), api.traffic().last_date()),
+        grace: rollout::grace_periods(run.settings(), api.clock().floor()),
         deadline: run.deadline().at,
         streaming: prepared.streaming,
     };

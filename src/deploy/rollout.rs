@@ -46,7 +46,7 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
 
 /// Whether this run changed nothing of a set that is not ready: the events that explain it happened before.
 fn is_stalled(run: &Run<'_>, observed: &ObservedSet, rollout: &RolloutWatch) -> bool {
-    let now = run.api().traffic().server_time();
+    let now = run.api().clock().now();
     rollout.expected.iter().all(|expected| !expected.changed)
         && evaluate(&observed.state, &rollout.expected, &rollout.grace, now).verdict != Verdict::Ready
 }

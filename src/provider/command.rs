@@ -13,6 +13,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::phrase;
 
 /// Lines of standard error that an error carries.
 const TAIL: usize = 15;
@@ -221,7 +222,7 @@ impl fmt::Display for ChildOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChildOutcome::NotStarted(error) => write!(f, "not started: {error}"),
-            ChildOutcome::Deadline(after) => write!(f, "no end after {} s", after.as_secs()),
+            ChildOutcome::Deadline(after) => write!(f, "no end after {}", phrase::span(*after)),
             ChildOutcome::Exit(status) => write!(f, "{status}"),
         }
     }

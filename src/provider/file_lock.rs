@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::error::{Error, Result};
+use crate::phrase;
 
 /// How often a held lock is tried again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -53,7 +54,7 @@ pub(super) async fn folder(path: &Path, deadline: Duration, waiting: impl AsyncF
             tell().await;
         }
         if begin.elapsed() > deadline {
-            let text = format!("another process holds it for more than {} s", deadline.as_secs());
+            let text = format!("another process holds it for more than {}", phrase::span(deadline));
             return Err(Error::io(cannot(path), io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         tokio::time::sleep(RETRY).await;

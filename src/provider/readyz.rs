@@ -8,6 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result, Source};
+use crate::phrase;
 
 /// How long the API server may take to be ready after its cluster was made or started.
 const READY: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ pub(super) async fn wait_until_ready(kubeconfig: &Path, name: &str) -> Result<()
     loop {
         let Err(cause) = ready(&client).await else { return Ok(()) };
         if begin.elapsed() > READY {
-            let message = format!("the local cluster {name} is not ready after {} s", READY.as_secs());
+            let message = format!("the local cluster {name} is not ready after {}", phrase::span(READY));
             return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message).caused_by(cause));
         }
         tokio::time::sleep(ASK).await;

@@ -19,6 +19,5 @@ pub use streams::{Streams, Written};
 pub use summary::{RunSummary, Summary, Warned};
 pub use text::color::ColorChoice;
 pub use text::diff::DiffReport;
-pub use text::format::age;
 pub use text::messages::Answer;
 pub use text::table::table;

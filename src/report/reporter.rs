@@ -328,7 +328,7 @@ mod tests {
         }
         let lines = "00:00.00 cluster   assets: building etcd\n\
                      00:30.00 waiting   assets: building etcd 30 s\n\
-                     01:00.00 waiting   assets: building etcd 1 m 0 s\n";
+                     01:00.00 waiting   assets: building etcd 1 m\n";
         assert_eq!(err.text(), lines);
         assert_eq!(out.text().matches(r#""type":"waiting""#).count(), 2);
     }

@@ -14,6 +14,7 @@ use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
+use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
@@ -228,7 +229,11 @@ fn with_progress(error: Error, told: &RunSummary) -> Error {
 }
 
 fn deadline_error(total: Duration) -> Error {
-    Error::new(Id::DeadlinePassed, Kind::Deadline, format!("the command's {} s are over", total.as_secs()))
-        .hint("what was applied stays and goes on; handsctl status shows how far it is")
-        .hint("--timeout gives more time")
+    Error::new(
+        Id::DeadlinePassed,
+        Kind::Deadline,
+        format!("the command timed out after {}", phrase::span(total)),
+    )
+    .hint("what was applied stays and goes on; handsctl status shows how far it is")
+    .hint("--timeout gives more time")
 }

@@ -9,6 +9,7 @@ use crate::cluster::apply::lock::{self, Lock, LockRequest};
 use crate::cluster::client::api::Api;
 use crate::error::{Kind, Result};
 use crate::event::Events;
+use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::{Holder, LeaseDuration};
 use crate::provider::{self, Process};
@@ -51,7 +52,7 @@ impl LockSlot {
         let reason = match tokio::time::timeout(RELEASE, release).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
-            Err(_elapsed) => format!("no answer within {} s", RELEASE.as_secs()),
+            Err(_elapsed) => format!("no answer within {}", phrase::span(RELEASE)),
         };
         let message = format!("the lock was not given back ({reason}); it expires by itself");
         events.warn(Id::LockLost, message).await;

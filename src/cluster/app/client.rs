@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::SERVICE;
+use crate::phrase;
 
 /// How long an answer may take through a port-forward; through the service proxy it is the API's own limit.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -151,7 +152,7 @@ pub async fn through_port_forward(
 ) -> Result<AppResponse, AppError> {
     match tokio::time::timeout(ANSWER, forwarded(api, namespace, pod, question)).await {
         Ok(answer) => answer,
-        Err(_) => Err(AppError::Unreachable(format!("no answer within {} s", ANSWER.as_secs()))),
+        Err(_) => Err(AppError::Unreachable(format!("no answer within {}", phrase::span(ANSWER)))),
     }
 }
 

@@ -277,7 +277,7 @@ impl ObjectApplier<'_> {
 
     fn conflicting(&self, member: &Member, conflicts: &[Conflict]) -> Error {
         let id = &member.id;
-        let error = field_conflict_error(id, conflicts, self.api.traffic().server_time());
+        let error = field_conflict_error(id, conflicts, self.api.clock().now());
         let lines: Vec<String> =
             conflicts.iter().map(|conflict| conflict::yield_line(id, conflict)).collect();
         error.hint(format!("leave one to others: [deploy.ownership]\n{}", lines.join("\n")))

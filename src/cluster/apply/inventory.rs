@@ -118,7 +118,7 @@ fn parent_conflict(
     // No rule of [deploy.ownership] is for the parent: it is no member.
     let no_rules = Ownership::default();
     let conflicts = conflict::conflicts(field_conflict::causes(status), &parent, manifest, live, &no_rules);
-    field_conflict_error(&parent.id, &conflicts, api.traffic().server_time())
+    field_conflict_error(&parent.id, &conflicts, api.clock().now())
 }
 
 fn parent_changed(set: &ApplySet, status: &Status) -> Error {

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::{Collection, LEASE};
+use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::{self, Holder, LeaseDuration, LeaseInfo};
 
@@ -62,7 +63,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
     for _ in 0..ATTEMPTS {
-        let now = api.traffic().server_clock();
+        let now = api.clock().monotonic();
         let ours = lease::manifest(set, &asking.holder, asking.terms, now, now);
         match api.create(&leases, &ours).await {
             Ok(answer) => return Ok(hold(api, id, leases, asking, answer.body, "", events).await),
@@ -80,7 +81,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events
             return Ok(hold(api, id, leases, asking, found, "", events).await);
         }
         let Some(until) = held.until else { return Err(foreign(&id, set)) };
-        let now = api.traffic().server_clock();
+        let now = api.clock().monotonic();
         let Some(why) = takeover_reason(&held, asking, now) else {
             return Err(locked(set, &held, until, now));
         };
@@ -187,9 +188,9 @@ async fn renew(api: Api, lease: LeaseHandle, terms: LeaseDuration, lost: watch::
                 return;
             }
             Ok(Err(Renewal::Unanswered)) | Err(_) => {
-                let silence = renewed.elapsed().as_secs();
+                let silence = phrase::span(renewed.elapsed());
                 let _nobody_listens =
-                    lost.send(Some(format!("it could not be renewed for {silence} s, and expires")));
+                    lost.send(Some(format!("it could not be renewed for {silence}, and expires")));
                 return;
             }
         }
@@ -206,7 +207,7 @@ enum Renewal {
 
 async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
     let mut wanted = lease.read();
-    wanted["spec"]["renewTime"] = json!(lease::micro(api.traffic().server_clock()));
+    wanted["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
     match api.replace(&lease.leases, &wanted).await {
         Ok(answer) => {
             lease.keep(answer.body);
@@ -288,9 +289,8 @@ fn refused(fault: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
 }
 
 fn locked(set: &ApplySet, held: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
-    let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs().max(0);
     let holder = match held.since {
-        Some(since) => format!("{}, for {} s", held.holder(), seconds(since, now)),
+        Some(since) => format!("{}, for {}", held.holder(), phrase::span(phrase::elapsed(since, now))),
         None => held.holder(),
     };
     Error::new(
@@ -304,7 +304,11 @@ fn locked(set: &ApplySet, held: &LeaseInfo, until: Timestamp, now: Timestamp) ->
     .fact("holder", holder)
     .fact(
         "expires",
-        format!("{} unless it is renewed (in {} s)", until.strftime("%H:%M:%S UTC"), seconds(now, until)),
+        format!(
+            "{} unless it is renewed (in {})",
+            until.strftime("%H:%M:%S UTC"),
+            phrase::span(phrase::elapsed(now, until))
+        ),
     )
     .hint("wait until that run has ended, and run the command again")
     .hint(format!(

@@ -1,7 +1,7 @@
 //! One request, one answer: deadline, bounded retries, warnings, and what was refused.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -11,8 +11,10 @@ use kube::client::Body;
 use kube::core::Status;
 use kube::core::response::StatusDetails;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::request::{self, ApiRequest, ApplyOptions};
+use super::server_clock::ServerClock;
 use super::traffic::Traffic;
 use super::{lost_response, status_error, transport_error};
 use crate::error::{Error, Result};
@@ -30,6 +32,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub struct Api {
     client: Client,
     traffic: Arc<Traffic>,
+    clock: Arc<ServerClock>,
 }
 
 /// An answer in the 2xx range.
@@ -87,8 +90,8 @@ impl ApiError {
 }
 
 impl Api {
-    pub(crate) fn new(client: Client, wire: Arc<Traffic>) -> Self {
-        Self { client, traffic: wire }
+    pub(crate) fn new(client: Client, traffic: Arc<Traffic>) -> Self {
+        Self { client, traffic, clock: Arc::default() }
     }
 
     /// The client, for watches, logs and port-forwards.
@@ -101,6 +104,12 @@ impl Api {
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
+    }
+
+    /// The server's clock.
+    #[must_use]
+    pub fn clock(&self) -> &ServerClock {
+        &self.clock
     }
 
     /// GET of a path that is no collection.
@@ -343,7 +352,7 @@ impl Api {
         let (head, body) = response.into_parts();
         let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            self.traffic.on_date(date.timestamp());
+            self.clock.on_date(date.timestamp());
         }
         let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
         Ok((head, bytes))

@@ -18,6 +18,7 @@ use super::traffic::Traffic;
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::phrase;
 
 /// What is typed about the cluster.
 #[derive(Debug, Clone, Default)]
@@ -53,26 +54,16 @@ impl Connection {
     pub fn with_expiry(&self, error: Error, now: Timestamp) -> Error {
         match self.token_expiry.filter(|expiry| *expiry < now) {
             Some(expiry) if error.kind() == Kind::Unauthenticated => {
-                let ago = now.duration_since(expiry).as_secs();
                 Error::new(Id::TokenExpired, Kind::Unauthenticated, error.message())
                     .caused_by(format!(
                         "the token in context `{}` expired {} ago ({expiry})",
                         self.choice.context,
-                        span(ago)
+                        phrase::age(expiry, now)
                     ))
                     .hint("log in again to get a new token")
             }
             _ => error,
         }
-    }
-}
-
-fn span(seconds: i64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86400),
     }
 }
 

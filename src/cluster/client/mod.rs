@@ -7,7 +7,7 @@
 //! - `status_error`: what the server's refusal means. Pure.
 //! - `transport_error`: what it means that there was no answer. Pure.
 //! - `lost_response`: whether an object is what we sent before the connection broke. Pure.
-//! - `traffic`: what went over the wire, the server's clock, and whether the server is away.
+//! - `traffic`: what went over the wire, and whether the server is away. `server_clock`: what time it is there.
 //! - `discovery`: kinds that handsctl does not know by itself.
 
 pub mod api;
@@ -16,6 +16,7 @@ pub mod context;
 pub mod discovery;
 mod lost_response;
 pub mod request;
+pub mod server_clock;
 pub mod status_error;
 mod token;
 pub mod traffic;

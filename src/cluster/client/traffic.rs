@@ -1,12 +1,12 @@
 //! What went over the wire: counted for `-v`, and the memory of when the server was last lost.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// After a lost connection a restarted API server answers 403 until its roles are loaded.
 pub(crate) const ROLES_LOAD: Duration = Duration::from_secs(15);
@@ -21,16 +21,7 @@ pub struct Traffic {
     slowest: Mutex<Option<(Duration, String)>>,
     lost: Mutex<Option<Instant>>,
     outage: watch::Sender<Option<Instant>>,
-    /// Seconds that the server's clock is ahead of ours.
-    ahead: AtomicI64,
-    /// The last `Date`, in seconds since 1970; 0 before the first.
-    date: AtomicI64,
-    /// The last `Date`, and when it came on a clock that nobody sets.
-    dated: Mutex<Option<(Timestamp, Instant)>>,
 }
-
-/// Differences below this are the resolution of the `Date` header and the time on the way.
-const SAME_TIME: i64 = 2;
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Default)]
@@ -62,43 +53,6 @@ impl Traffic {
         {
             *slowest = Some((took, call()));
         }
-    }
-
-    /// Takes the `Date` header of an answer: the objects' times are on the server's clock.
-    pub(crate) fn on_date(&self, date: Timestamp) {
-        self.date.store(date.as_second(), Ordering::Relaxed);
-        if let Ok(mut dated) = self.dated.lock() {
-            *dated = Some((date, Instant::now()));
-        }
-        let ahead = date.duration_since(Timestamp::now()).as_secs();
-        self.ahead.store(if ahead.abs() < SAME_TIME { 0 } else { ahead }, Ordering::Relaxed);
-    }
-
-    /// The time on the server's clock, to a second or two.
-    #[must_use]
-    pub fn server_time(&self) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
-        Timestamp::now().saturating_add(ahead).unwrap_or_else(|_| Timestamp::now())
-    }
-
-    /// The last answer's `Date`: on the clock of the objects' times and cut to the second as they are, so an
-    /// object that is made after this moment never bears an earlier time.
-    #[must_use]
-    pub fn last_date(&self) -> Timestamp {
-        let second = match self.date.load(Ordering::Relaxed) {
-            0 => self.server_time().as_second(),
-            second => second,
-        };
-        Timestamp::from_second(second).unwrap_or_else(|_| Timestamp::now())
-    }
-
-    /// The server's time as a lock needs it: the last answer's `Date` and what has passed since. It does not follow
-    /// this computer's clock, which somebody may set meanwhile.
-    pub(crate) fn server_clock(&self) -> Timestamp {
-        let dated = self.dated.lock().ok().and_then(|dated| *dated);
-        let now =
-            dated.and_then(|(date, at)| date.checked_add(SignedDuration::try_from(at.elapsed()).ok()?).ok());
-        now.unwrap_or_else(|| self.server_time())
     }
 
     pub(crate) fn on_lost(&self) {

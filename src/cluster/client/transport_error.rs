@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::phrase;
 
 /// A cluster that does not take a connection within this time does not answer.
 pub(crate) const CONNECT: Duration = Duration::from_secs(4);
@@ -38,7 +39,7 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
 #[must_use]
 pub(crate) fn timeout_error(action: &str, limit: Duration) -> Error {
     Error::new(Id::Unreachable, Kind::Unreachable, action)
-        .caused_by(format!("the API server did not answer within {} s", limit.as_secs()))
+        .caused_by(format!("the API server did not answer within {}", phrase::span(limit)))
         .hint("is the cluster running, and is a VPN or proxy needed?")
 }
 

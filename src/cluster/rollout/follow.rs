@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
+use crate::phrase;
 use crate::status::{Evaluation, Expected, Finding, GracePeriods, Verdict, evaluate};
 
 /// How often it is said what is waited for.
@@ -58,9 +59,9 @@ pub async fn follow(
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
     loop {
         while let Some(change) = watches.try_next() {
-            observe::show_change(state, watches, change, api.traffic().server_time())?;
+            observe::show_change(state, watches, change, api.clock().now())?;
         }
-        let now = api.traffic().server_time();
+        let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
         report_changes(&evaluation, &mut said, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
@@ -83,7 +84,7 @@ pub async fn follow(
         tokio::select! {
             () = outage.changed() => {}
             change = watches.next() => match change {
-                Some(change) => observe::show_change(state, watches, change, api.traffic().server_time())?,
+                Some(change) => observe::show_change(state, watches, change, api.clock().now())?,
                 None => return Err(Error::internal("all watches ended")),
             },
             () = clock.sleep_until([until, current_at].into_iter().flatten().min()) => {}
@@ -134,8 +135,8 @@ async fn warn_of_unreachable_registries(
 ) {
     for finding in evaluation.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
         if warned.insert(finding.id) {
-            let seconds = grace.image_pull.as_secs();
-            let message = format!("{}: {}; tried again for {seconds} s", finding.object, finding.message);
+            let grace = phrase::span(grace.image_pull);
+            let message = format!("{}: {}; tried again for {grace}", finding.object, finding.message);
             events.warn(finding.id, message).await;
         }
     }
@@ -163,7 +164,7 @@ async fn report_waiting(evaluation: &Evaluation, outage: Option<Duration>, left:
 }
 
 fn outage_message(outage: Duration) -> String {
-    format!("the API server has not answered for {} s", outage.as_secs())
+    format!("the API server has not answered for {}", phrase::span(outage))
 }
 
 fn deadline_passed(evaluation: &Evaluation, outage: Option<Duration>) -> Error {

@@ -44,7 +44,7 @@ pub async fn wait_for_workloads(
     let (lists, _) = watches.initial_lists().await?;
     let (mut state, mut members) = (ObservedState::default(), Members::new());
     for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
-        observe::show_list(&mut state, index, scope.kind, &list, api.traffic().server_time())?;
+        observe::show_list(&mut state, index, scope.kind, &list, api.clock().now())?;
         members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wanted, object)));
     }
     if let Some(missing) = wanted.workloads.iter().find(|id| !members.contains_key(id)) {
@@ -56,7 +56,7 @@ pub async fn wait_for_workloads(
     for one in &mut expected {
         one.changed = wanted.changed.contains(&one.id);
     }
-    let started = api.traffic().last_date();
+    let started = api.clock().floor();
     let grace = GracePeriods::starting_at(started);
     let rollout = RolloutWatch { expected, grace, deadline: wanted.deadline };
     let mut observed = ObservedSet { watches, members, state };

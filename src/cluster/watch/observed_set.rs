@@ -101,7 +101,7 @@ impl ObservedSet {
         for namespace in namespaces {
             let params = ListParams::default().limit(MOST_EVENTS);
             if let Ok(list) = api.list(&EVENT.in_namespace(&namespace), &params).await {
-                let now = api.traffic().server_time();
+                let now = api.clock().now();
                 observe::show_list(&mut self.state, UNWATCHED, EVENT, &list.items, now)?;
             }
         }
@@ -123,7 +123,7 @@ impl ObservedSet {
         let params = ListParams::default().labels(&labels::instance_selector(&set.name));
         let pods = api.list(&POD.in_namespace(&set.namespace), &params).await.ok()?.items;
         let mut now = ObservedState::default();
-        observe::show_list(&mut now, UNWATCHED, POD, &pods, api.traffic().server_time()).ok()?;
+        observe::show_list(&mut now, UNWATCHED, POD, &pods, api.clock().now()).ok()?;
         ready_pods(&now, set).first().map(|pod| (*pod).clone())
     }
 }
@@ -183,7 +183,7 @@ async fn watch(
     let mut members = Members::new();
     let mut world = ObservedState::default();
     for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
-        observe::show_list(&mut world, index, scope.kind, &list, api.traffic().server_time())?;
+        observe::show_list(&mut world, index, scope.kind, &list, api.clock().now())?;
         if !scope.labels.starts_with(PART_OF) {
             continue;
         }

@@ -18,7 +18,7 @@ const RECHECK: Duration = Duration::from_secs(10);
 
 /// The view of the cluster.
 pub(crate) struct OutageTracker {
-    since: watch::Receiver<Option<std::time::Instant>>,
+    since: watch::Receiver<Option<Instant>>,
     reported: bool,
     /// When the watches have caught up.
     current_at: Option<Instant>,
@@ -80,12 +80,12 @@ mod tests {
         let mut sight = OutageTracker { since, reported: false, current_at: None };
         assert_eq!(sight.poll(&events).await, None);
 
-        outage.send_replace(Some(std::time::Instant::now()));
+        outage.send_replace(Some(Instant::now()));
         sight.changed().await;
         assert!(sight.poll(&events).await.is_some());
         assert!(told.try_recv().is_none(), "a connection that broke just now is made anew");
 
-        outage.send_replace(std::time::Instant::now().checked_sub(Duration::from_secs(12)));
+        outage.send_replace(Instant::now().checked_sub(Duration::from_secs(12)));
         for _ in 0..2 {
             assert!(sight.poll(&events).await.is_some());
         }

@@ -9,6 +9,7 @@ use crate::cluster::nodes::capacity;
 use crate::error::{Error, Kind};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, ImageArgs};
+use crate::phrase;
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
 use crate::provider::kind::{LoadedImage, Require};
@@ -92,14 +93,17 @@ fn message(brought: &[LoadedImage]) -> String {
     let loaded = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded > 0));
     let had = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded == 0));
     let absent = with(|it| it.nodes.is_none());
-    let first =
-        if loaded > 0 { format!("{} loaded", count(loaded, "image")) } else { "nothing to load".to_owned() };
+    let first = if loaded > 0 {
+        format!("{} loaded", phrase::count(loaded, "image"))
+    } else {
+        "nothing to load".to_owned()
+    };
     let mut parts = vec![first];
     if had > 0 {
-        parts.push(format!("{} there already", count(had, "image")));
+        parts.push(format!("{} there already", phrase::count(had, "image")));
     }
     if absent > 0 {
-        parts.push(format!("{} not on this computer: handsctl image pull", count(absent, "image")));
+        parts.push(format!("{} not on this computer: handsctl image pull", phrase::count(absent, "image")));
     }
     parts.join(", ")
 }
@@ -109,11 +113,6 @@ fn no_kind_cluster(context: &str) -> Error {
         format!("context {context} is no kind cluster: its nodes are no containers of this computer");
     Error::new(Id::NoNodesHere, Kind::Prerequisite, message)
         .hint("handsctl image pull has the nodes pull the images themselves")
-}
-
-/// `1 image`, `3 nodes`.
-pub(super) fn count(number: usize, word: &str) -> String {
-    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 #[cfg(test)]

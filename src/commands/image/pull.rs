@@ -6,7 +6,6 @@ use clap::Args;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::load::count;
 use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::rollout::finding_error::finding_error;
@@ -14,6 +13,7 @@ use crate::deploy::rollout;
 use crate::error::{Error, Result};
 use crate::event::{Events, Finished, Phase, Progress};
 use crate::flags::{Global, ImageArgs};
+use crate::phrase;
 use crate::plan::manifests::image_pull_pod::{ImagePull, ImageSource, PullDecision, source_of, sources};
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
@@ -75,8 +75,12 @@ async fn pull_everywhere(run: &Run<'_>, named: &[String]) -> Result<Finished> {
     if had > 0 {
         parts.push(format!("{had} there already"));
     }
-    let message =
-        format!("{} on {}: {}", count(sources.len(), "image"), count(nodes.len(), "node"), parts.join(", "));
+    let message = format!(
+        "{} on {}: {}",
+        phrase::count(sources.len(), "image"),
+        phrase::count(nodes.len(), "node"),
+        parts.join(", ")
+    );
     match failed.into_iter().reduce(|first, other| first.fact("also", other.message().to_owned())) {
         None => Ok(Finished { message, ..Finished::default() }),
         Some(error) => Err(error.state(message)),
@@ -91,7 +95,7 @@ async fn prepare(run: &Run<'_>, sources: &[ImageSource]) -> Result<((bool, Vec<V
     for source in sources {
         image_pull::delete_leftover_pods(run.api(), &source.namespace, set).await?;
     }
-    let message = format!("api {}, {}", version.text, count(nodes.len(), "node"));
+    let message = format!("api {}, {}", version.text, phrase::count(nodes.len(), "node"));
     Ok(((version.streams_lists(), nodes), message))
 }
 
@@ -135,7 +139,7 @@ async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
     let (api, events) = (run.api(), run.events());
     let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
     let limits = PullLimits {
-        grace: rollout::grace_periods(run.settings(), api.traffic().last_date()),
+        grace: rollout::grace_periods(run.settings(), api.clock().floor()),
         deadline: run.deadline().at,
         streaming,
     };

@@ -18,8 +18,9 @@ use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global};
 use crate::object::kind::DEPLOYMENT;
+use crate::phrase;
 use crate::plan::inventory::revision::{self, Revision, RevisionResult};
-use crate::report::{Output, Streams, age};
+use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::settings::handsctl::Profile;
@@ -84,7 +85,7 @@ async fn read_status(session: &Session) -> Result<StatusReport> {
         observed.load_past_events(api, &session.set()).await?;
         health = status::health(&observed.state, &expected);
         let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
-        findings = evaluate(&observed.state, &expected, &grace, api.traffic().server_time()).findings;
+        findings = evaluate(&observed.state, &expected, &grace, api.clock().now()).findings;
         follow::collect_evidence(api, &mut findings).await;
     }
     let (asked, revision) =
@@ -166,7 +167,7 @@ fn text(session: &Session, seen: &StatusReport, streams: &Streams) -> String {
     let (word, reasons) = verdict_words(&seen.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let place = format!("{} / {}", session.connection.choice.context, deploy.namespace);
-    let now = session.connection.api.traffic().server_time();
+    let now = session.connection.api.clock().now();
     let revision = seen.revision.as_ref().map_or_else(String::new, |revision| about(revision, now));
     let mut text = format!("{}  {word}{reasons}   {place}{revision}\n", deploy.name);
     for line in lines(seen) {
@@ -183,7 +184,8 @@ fn text(session: &Session, seen: &StatusReport, streams: &Streams) -> String {
 
 /// ` · revision 4, 2 h ago by ana@laptop`, and what came of it where that is not good.
 fn about(revision: &Revision, now: Timestamp) -> String {
-    let age = revision.created.map_or_else(String::new, |created| format!(", {} ago", age(created, now)));
+    let age =
+        revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
     let outcome = match revision.result {
         RevisionResult::Good => String::new(),
         other => format!(" ({})", other.word()),

@@ -7,6 +7,7 @@ use super::policy::Ownership;
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldOwner, FieldPath};
 use crate::object::kind::SECRET;
+use crate::phrase;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -131,16 +132,9 @@ fn name(owner: &FieldOwner) -> String {
     }
 }
 
-/// `4 h`: the largest unit that fits.
+/// `4 h`.
 fn since(owner: Option<&FieldOwner>, now: Timestamp) -> String {
-    let Some(since) = owner.and_then(|owner| owner.since) else { return none() };
-    let seconds = now.duration_since(since).as_secs().max(0);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} m", seconds / 60),
-        3600..86400 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86400),
-    }
+    owner.and_then(|owner| owner.since).map_or_else(none, |since| phrase::age(since, now))
 }
 
 /// One line, whatever the value is.

@@ -15,6 +15,7 @@ use super::search::{self, ProgramDir};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
+use crate::phrase;
 use crate::provider::environment::Environment;
 use crate::provider::file_lock;
 
@@ -218,7 +219,7 @@ impl<'a> Locator<'a> {
                 return Err(self.explain(error));
             }
             bin.complete(program)?;
-            self.done(program, &format!("built in {} s", begin.elapsed().as_secs())).await;
+            self.done(program, &format!("built in {}", phrase::span(begin.elapsed()))).await;
         }
         Ok(ProgramDir { folder: bin.0, version: self.version.to_owned() })
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::program::Engine;
 use crate::catalogue::Id;
+use crate::phrase;
 
 /// Why an engine that is installed cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl EngineFault {
     pub(in crate::provider) fn summary(&self) -> String {
         match self {
             Self::Down { engine, said } | Self::Denied { engine, said } => format!("{engine}: {said}"),
-            Self::Silent { engine, after } => format!("{engine}: no answer within {} s", after.as_secs()),
+            Self::Silent { engine, after } => format!("{engine}: no answer within {}", phrase::span(*after)),
             Self::TooOld { engine, version, least } => {
                 format!("{engine} {version} is too old: {least} or newer is needed")
             }

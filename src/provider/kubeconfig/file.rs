@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::phrase;
 
 /// How long another program may hold the lock.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -53,7 +54,8 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             Err(_) if begin.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(_) => {
-                let message = format!("{} is locked for more than {} s", path.display(), DEADLINE.as_secs());
+                let message =
+                    format!("{} is locked for more than {}", path.display(), phrase::span(DEADLINE));
                 return Err(Error::new(Id::Io, Kind::Prerequisite, message)
                     .hint(format!("rm {}  (if no kubectl or kind is running)", lock.display())));
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Phase, Progress};
 use crate::object::ObjectId;
-use crate::report::text::format;
+use crate::phrase;
 
 /// How long nothing may be said: a CI service that sees no output for long takes the job for hung.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -88,12 +88,12 @@ impl Heartbeat {
 
     /// How much time is left until the command's deadline, as far as it was told.
     pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
-        self.deadline.map(|deadline| format::elapsed(now, deadline))
+        self.deadline.map(|deadline| phrase::elapsed(now, deadline))
     }
 
     /// What to say when nothing was said for [`SILENCE`].
     pub(crate) fn due(&mut self, now: Timestamp) -> Option<Event> {
-        if format::elapsed(self.last?, now) < SILENCE {
+        if phrase::elapsed(self.last?, now) < SILENCE {
             return None;
         }
         let (object, message) = match (self.gaps.last(), self.steps.last()) {
@@ -108,13 +108,13 @@ impl Heartbeat {
 
 impl OpenGap {
     fn text(&self, now: Timestamp) -> String {
-        format!("{} {}", self.message, format::span(format::elapsed(self.since, now)))
+        format!("{} {}", self.message, phrase::span(phrase::elapsed(self.since, now)))
     }
 }
 
 impl RunningStep {
     fn text(&self, now: Timestamp) -> String {
-        let time = format::span(format::elapsed(self.since, now));
+        let time = phrase::span(phrase::elapsed(self.since, now));
         if self.message.is_empty() {
             format!("{} {time}", self.name)
         } else {
@@ -126,6 +126,7 @@ impl RunningStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::text::format;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

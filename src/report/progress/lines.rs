@@ -10,6 +10,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
+use crate::phrase;
 use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::github::{self, END_GROUP};
@@ -59,7 +60,7 @@ impl LineProgress {
     /// The lines that an event is worth: none, one or several, each with its newline.
     pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> String {
         let begun = *self.begun.get_or_insert(now);
-        let stamp = format::stopwatch(format::elapsed(begun, now));
+        let stamp = format::stopwatch(phrase::elapsed(begun, now));
         let body = match event {
             Event::Warning { id, message, diagnostic } => {
                 return self.warning(*id, message, diagnostic.as_deref(), &stamp);
@@ -80,7 +81,7 @@ impl LineProgress {
     }
 
     fn spoke_recently(&self, now: Timestamp) -> bool {
-        self.last.is_some_and(|last| format::elapsed(last, now) < SPACING)
+        self.last.is_some_and(|last| phrase::elapsed(last, now) < SPACING)
     }
 
     fn body(&mut self, event: &Event) -> Option<String> {

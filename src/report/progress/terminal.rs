@@ -8,6 +8,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
+use crate::phrase;
 use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::sanitize::one_line;
@@ -171,7 +172,7 @@ impl TerminalProgress {
     pub(crate) fn live(&self, waiting: &Heartbeat, now: Timestamp) -> Vec<LiveRow> {
         let Some(section) = &self.section else { return Vec::new() };
         let header = section.title.iter().map(|title| {
-            let time = format::took(format::elapsed(section.since, now));
+            let time = format::took(phrase::elapsed(section.since, now));
             LiveRow::Still(self.fitted(title, &time))
         });
         let header = header.chain(section.below.iter().map(|below| LiveRow::Still(self.cut(below))));
@@ -193,14 +194,14 @@ impl TerminalProgress {
         let mut parts = Vec::new();
         if step.phase == Phase::Track {
             parts.extend(waiting.gap(now));
-            parts.extend(waiting.left(now).map(|left| format!("{} left", format::span(left))));
+            parts.extend(waiting.left(now).map(|left| format!("{} left", phrase::span(left))));
         }
         if parts.is_empty() {
             parts.push(step.message.clone());
         }
         let text = format!("{:<20} {}", one_line(&step.name), one_line(&parts.join(" · ")));
         // The spinner and its blanks take four columns.
-        let time = format::took(format::elapsed(step.since, now));
+        let time = format::took(phrase::elapsed(step.since, now));
         let room = self.look.width.saturating_sub(5 + time.len() + 2);
         beside(&console::truncate_str(&text, room, "…"), &time, self.columns().saturating_sub(4))
     }
@@ -228,7 +229,7 @@ impl TerminalProgress {
             Progress::Skipped | Progress::Started => paint.faint("-"),
         };
         let text = format!("  {sign} {:<20} {}", one_line(&step.name), one_line(&step.message));
-        let took = step.until.map(|until| format::elapsed(step.since, until)).unwrap_or_default();
+        let took = step.until.map(|until| phrase::elapsed(step.since, until)).unwrap_or_default();
         if took.as_millis() < 50 {
             return text.trim_end().to_owned();
         }
@@ -253,7 +254,7 @@ impl TerminalProgress {
         let cause = finished.and_then(|finished| finished.id);
         let mut text = String::from(if self.wrote { "\n" } else { "" });
         if let Some(title) = &section.title {
-            let time = format::took(format::elapsed(section.since, now));
+            let time = format::took(phrase::elapsed(section.since, now));
             text.push_str(&beside(title, &self.look.paint.faint(&time), self.columns()));
             text.push('\n');
         }

@@ -28,8 +28,6 @@
 //!   refused    { id, exit, message, causes } where a deploy would fail here; else null
 //! ```
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,6 +39,7 @@ use super::json_objects::ObjectRef;
 use super::sanitize::{one_line, sanitize};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
+use crate::phrase;
 use crate::plan::diff::{
     Change, ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, Hidden,
 };
@@ -237,9 +236,8 @@ fn cause(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String
         ChangeCause::You => "you".to_owned(),
         ChangeCause::Server => "the server".to_owned(),
         ChangeCause::Drift(manager) => {
-            let since = manager
-                .since
-                .map_or_else(String::new, |since| format!(", {} ago", ago(format::elapsed(since, now))));
+            let since =
+                manager.since.map_or_else(String::new, |since| format!(", {} ago", phrase::age(since, now)));
             let fate = if stops(difference) { "" } else { ", will be put back" };
             format!("drift: {}{since}{fate}", one_line(&manager.name))
         }
@@ -248,16 +246,6 @@ fn cause(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String
 
 fn stops(difference: &Difference) -> bool {
     difference.effects.iter().any(|effect| matches!(effect, Effect::Stops { .. }))
-}
-
-/// `20 s`, `5 m`, `3 h`, `2 d`: one unit is enough to remember what one did.
-fn ago(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} m", seconds / 60),
-        seconds @ 3600..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86400),
-    }
 }
 
 fn hunk(hunk: &FieldChange, cause: Option<&str>, look: Style) -> Result<String> {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::event::{Action, Phase, Progress};
 use crate::object::ObjectId;
 
@@ -36,11 +34,6 @@ pub(crate) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
     parts.join(", ")
 }
 
-/// The time from one moment to another; zero when the clock was set back.
-pub(crate) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
 /// `0.2s`, `1m05s`, `2h07m`: how long something took.
 pub(crate) fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -54,27 +47,6 @@ pub(crate) fn took(duration: Duration) -> String {
 /// A lock that is taken without a word from anybody else is nothing to read.
 pub(crate) fn is_hidden(phase: Phase, progress: Progress, message: &str) -> bool {
     phase == Phase::Lock && progress != Progress::Failed && message.is_empty()
-}
-
-/// How long ago, in one unit: `12 s`, `4 m`, `3 h`, `2 d`.
-#[must_use]
-pub fn age(from: Timestamp, now: Timestamp) -> String {
-    match elapsed(from, now).as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} m", seconds / 60),
-        seconds @ 3600..86400 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86400),
-    }
-}
-
-/// `29 s`, `14 m 48 s`, `2 h 7 m`: how long something goes on, or is left.
-pub(crate) fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} m", seconds / 3600, seconds / 60 % 60),
-    }
 }
 
 /// `00:41.20`: minutes, seconds and hundredths since the beginning.
@@ -112,23 +84,15 @@ mod tests {
     #[test]
     fn durations() {
         let table = [
-            (210, "0.2s", "0 s", "00:00.21"),
-            (29_400, "29.4s", "29 s", "00:29.40"),
-            (888_000, "14m48s", "14 m 48 s", "14:48.00"),
-            (7_620_000, "2h07m", "2 h 7 m", "127:00.00"),
+            (210, "0.2s", "00:00.21"),
+            (29_400, "29.4s", "00:29.40"),
+            (888_000, "14m48s", "14:48.00"),
+            (7_620_000, "2h07m", "127:00.00"),
         ];
-        for (milliseconds, short, long, watch) in table {
+        for (milliseconds, short, watch) in table {
             let duration = Duration::from_millis(milliseconds);
-            assert_eq!((took(duration).as_str(), span(duration).as_str()), (short, long));
-            assert_eq!(stopwatch(duration), watch);
+            assert_eq!((took(duration).as_str(), stopwatch(duration).as_str()), (short, watch));
         }
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_counts_as_no_time() {
-        let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::constant(10, 0));
-        assert_eq!(elapsed(early, late), Duration::from_secs(10));
-        assert_eq!(elapsed(late, early), Duration::ZERO);
     }
 
     #[test]

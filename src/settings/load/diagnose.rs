@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
+use crate::phrase;
 
 /// Warnings where there is no error; else an error with everything. `names` are the config files that were read.
 pub(crate) fn into_result(
@@ -14,8 +15,8 @@ pub(crate) fn into_result(
         return Ok(diagnostics);
     }
     let warnings = diagnostics.len() - errors;
-    let also = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
-    let message = format!("{}: {}{also}", subject(&diagnostics), plural(errors, "error"));
+    let also = if warnings > 0 { format!(", {}", phrase::count(warnings, "warning")) } else { String::new() };
+    let message = format!("{}: {}{also}", subject(&diagnostics), phrase::count(errors, "error"));
     // The error's id is that of its first diagnostic, which should be an error.
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
     Err(Error::config(message, diagnostics))
@@ -43,13 +44,10 @@ fn subject(diagnostics: &[Diagnostic]) -> String {
 
 /// What was read, for the first line of a command.
 pub(crate) fn summary(names: &[String], keys: usize, warnings: usize) -> String {
-    let warned = if warnings == 0 { String::new() } else { format!(", {}", plural(warnings, "warning")) };
+    let warned =
+        if warnings == 0 { String::new() } else { format!(", {}", phrase::count(warnings, "warning")) };
     if names.is_empty() {
         return format!("no config.toml: every key has its default{warned}");
     }
-    format!("{}  ({} set{warned})", names.join(", "), plural(keys, "key"))
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    format!("{}  ({} set{warned})", names.join(", "), phrase::count(keys, "key"))
 }

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
+use crate::phrase;
 use crate::status::finding::Lookup;
 use crate::status::grace::FinalAt;
 use crate::status::observed::kube_events::KubeEvent;
@@ -150,10 +151,10 @@ fn restarted(view: &PodFacts, restarts: i32, end: &ContainerStateTerminated) -> 
     match (began, finished) {
         (Some(began), Some(finished)) => format!(
             "{} in {}, last end at {}",
-            text::count(restarts, "restart"),
-            text::span(finished.duration_since(began)),
+            phrase::count(restarts, "restart"),
+            phrase::span(phrase::elapsed(began, finished)),
             text::clock(finished)
         ),
-        _ => text::count(restarts, "restart"),
+        _ => phrase::count(restarts, "restart"),
     }
 }

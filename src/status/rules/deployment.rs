@@ -9,6 +9,7 @@ use super::object_status::{ObjectHealth, WorkloadPods, stable_at, with_reason};
 use super::pod_facts::{self, RunMode};
 use super::{admission, pod};
 use crate::catalogue::Id;
+use crate::phrase;
 use crate::status::grace::GracePeriods;
 use crate::status::observed::state::ObservedState;
 use crate::status::verdict::Expected;
@@ -194,7 +195,7 @@ impl<'a> DeploymentView<'a> {
         } else if updated < wanted {
             format!("{updated} of {wanted} pods are new")
         } else if all > updated {
-            format!("{} to stop", super::text::count(all - updated, "old pod"))
+            format!("{} to stop", phrase::count(all - updated, "old pod"))
         } else {
             "not available yet".to_owned()
         }

@@ -9,6 +9,7 @@ use super::container_status::ContainerHealth;
 use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
+use crate::phrase;
 use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, later};
 
@@ -48,7 +49,7 @@ pub(crate) fn not_ready(
         failed.map_or_else(|| format!("the {which} probe has not succeeded"), |note| note.message.clone());
     let gap = match status.restart_count {
         0 => "container not ready".to_owned(),
-        restarts => format!("container not ready after {}", text::count(restarts, "restart")),
+        restarts => format!("container not ready after {}", phrase::count(restarts, "restart")),
     };
     let symptom = view
         .container_fault(Id::NotReady, spec, message, &gap)
@@ -107,7 +108,7 @@ fn describe(which: &str, probe: &Probe) -> String {
         "gRPC health".to_owned()
     };
     let period = probe.period_seconds.unwrap_or(10);
-    let failures = text::count(probe.failure_threshold.unwrap_or(3), "failure");
+    let failures = phrase::count(probe.failure_threshold.unwrap_or(3), "failure");
     format!("{which} probe: {what} every {period} s, {failures} allowed")
 }
 

@@ -1,6 +1,6 @@
-//! Numbers in words: exit codes, spans of time, counts.
+//! Exit codes, events and times in words.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 
 use crate::status::observed::kube_events::KubeEvent;
@@ -36,24 +36,6 @@ fn meaning(reason: Option<&str>, code: i32) -> Option<&'static str> {
     })
 }
 
-/// `14 s`, `3 m 20 s`, `2 h 5 m`; under a second `0 s`.
-pub(crate) fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, 0) => format!("{minutes} m"),
-        (0, minutes, seconds) => format!("{minutes} m {seconds} s"),
-        (hours, 0, _) => format!("{hours} h"),
-        (hours, minutes, _) => format!("{hours} h {minutes} m"),
-    }
-}
-
-/// `1 restart`, `2 restarts`.
-pub(crate) fn count(number: impl Into<i64>, noun: &str) -> String {
-    let number = number.into();
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// `FailedMount, 4 times since 07:06:43Z`.
 pub(crate) fn times(note: &KubeEvent) -> String {
     let first = clock(note.first);
@@ -85,12 +67,5 @@ mod tests {
         assert_eq!(ended(127, "Error"), "exit code 127 (the command was not found)");
         assert_eq!(ended(137, "OOMKilled"), "exit code 137 (killed for memory)");
         assert_eq!(ended(139, "Error"), "exit code 139 (segmentation fault, SIGSEGV)");
-    }
-
-    #[test]
-    fn spans() {
-        let span = |seconds| super::span(SignedDuration::from_secs(seconds));
-        assert_eq!([span(-1), span(14), span(60), span(200)], ["0 s", "14 s", "1 m", "3 m 20 s"]);
-        assert_eq!([span(3600), span(7500)], ["1 h", "2 h 5 m"]);
     }
 }

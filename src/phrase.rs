@@ -1,0 +1,82 @@
+//! Numbers in a sentence: counts and spans of time. One form everywhere. Pure.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// `1 node`, `3 nodes`.
+#[must_use]
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// `14 s`, `3 m 20 s`, `2 h 5 m`: how long something goes on, or is left. The two largest units; under a second `0 s`.
+#[must_use]
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} m"),
+        (0, minutes, seconds) => format!("{minutes} m {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} m"),
+    }
+}
+
+/// `12 s`, `4 m`, `30 h`, `2 d`: how long ago something was. One unit; hours up to two days, as kubectl prints ages.
+#[must_use]
+pub fn age(from: Timestamp, now: Timestamp) -> String {
+    match elapsed(from, now).as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} m", seconds / 60),
+        seconds @ 3600..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86400),
+    }
+}
+
+/// The time from one moment to another; zero where the clock was set back.
+#[must_use]
+pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(
+            [count(0, "node"), count(1_usize, "node"), count(2_i64, "node")],
+            ["0 nodes", "1 node", "2 nodes"]
+        );
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        let rows = [
+            (0, "0 s"),
+            (14, "14 s"),
+            (60, "1 m"),
+            (200, "3 m 20 s"),
+            (3600, "1 h"),
+            (7500, "2 h 5 m"),
+            (90_000, "25 h"),
+        ];
+        for (seconds, text) in rows {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let now = Timestamp::constant(1_000_000, 0);
+        let rows = [(12, "12 s"), (299, "4 m"), (108_000, "30 h"), (172_800, "2 d"), (-5, "0 s")];
+        for (seconds, text) in rows {
+            let from = Timestamp::from_second(now.as_second() - seconds).unwrap();
+            assert_eq!(age(from, now), text);
+        }
+    }
+}
