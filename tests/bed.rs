@@ -82,12 +82,22 @@ impl Bed {
             keep_watch(&home, &name);
             let begun = Instant::now();
             let set = format!("cluster.name=\"{name}\"");
-            let run = hermetic(&home, &["cluster", "up", "--set", &set, "--set", "cluster.provider=\"kwok\"", "--set", "cluster.workers=1"]);
+            let arguments = [
+                "cluster",
+                "up",
+                "--set",
+                &set,
+                "--set",
+                "cluster.provider=\"kwok\"",
+                "--set",
+                "cluster.workers=3",
+            ];
+            let run = with_cluster_variables(&home, &arguments).run();
             assert_eq!(
                 run.code,
                 Some(0),
-                "the tests need a control plane, and it could not be made (HANDSCTL_TEST_CLUSTER=off runs only \
-                 the tests that need none):\n{}",
+                "the tests need a control plane, and it could not be made \
+                 (`cargo test -- --skip api_server` runs those that need none):\n{}",
                 run.stderr
             );
             eprintln!("bed: cluster {name} is ready after {:?}", begun.elapsed());
@@ -106,15 +116,6 @@ impl Bed {
             context: format!("kwok-{name}"),
             home,
         }
-    }
-
-    /// Whether tests with a cluster run; `HANDSCTL_TEST_CLUSTER=off` switches them off, and that is said.
-    pub(crate) fn is_off(test: &str) -> bool {
-        let off = std::env::var("HANDSCTL_TEST_CLUSTER").is_ok_and(|value| value == "off");
-        if off {
-            eprintln!("{test}: NOT RUN, HANDSCTL_TEST_CLUSTER=off");
-        }
-        off
     }
 
     /// A namespace of this test's own. It is deleted with the value, and with it everything in it.
@@ -207,7 +208,12 @@ impl Own {
 
     /// Runs the binary in this home.
     pub(crate) fn handsctl(&self, arguments: &[&str]) -> Run {
-        hermetic(&self.home, arguments)
+        self.typed(arguments).run()
+    }
+
+    /// The same, to be changed before it is run.
+    pub(crate) fn typed(&self, arguments: &[&str]) -> Typed {
+        with_cluster_variables(&self.home, arguments)
     }
 
     /// The cluster, once it is made.
@@ -221,7 +227,7 @@ impl Drop for Own {
         let set = format!("cluster.name=\"{}\"", self.cluster);
         // Without the test's config.toml, which may be wrong.
         std::fs::write(self.home.join("config.toml"), "").unwrap();
-        let run = hermetic(&self.home, &["cluster", "down", "--yes", "--set", &set]);
+        let run = self.handsctl(&["cluster", "down", "--yes", "--set", &set]);
         if run.code == Some(0) {
             std::fs::remove_dir_all(&self.home).unwrap();
         } else {
@@ -374,36 +380,48 @@ pub(crate) fn alone(home: &Path, arguments: &[&str]) -> Typed {
     Typed(command)
 }
 
-/// Variables that change what handsctl does or how it looks; a test sets those that it means.
-const MATTERS: &[&str] = &[
-    "KUBECONFIG",
-    "XDG_STATE_HOME",
-    "XDG_CONFIG_HOME",
-    "CI",
-    "NO_COLOR",
-    "CLICOLOR",
-    "CLICOLOR_FORCE",
-    "TERM",
-    "COLUMNS",
-];
-const MATTERING_PREFIXES: &[&str] = &["HANDSCTL_", "GITHUB_"];
+/// Runs `render` without a kubeconfig and with an empty home, and checks that it writes nothing there.
+pub(crate) fn render(folder: &Path, arguments: &[&str]) -> Run {
+    let home = TempDir::new().unwrap();
+    let all: Vec<&str> = std::iter::once("render").chain(arguments.iter().copied()).collect();
+    let run = alone(folder, &all).env("HOME", home.path()).env("KUBECONFIG", "/nowhere/at/all").run();
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "render writes into the home");
+    run
+}
 
-/// With a home of its own; programs are still built once per computer, with Go's own settings and caches.
+/// The only variables of the tester's environment that the binary sees: where programs are, where temporary files go,
+/// and the certificate authorities of the computer.
+const INHERITED: &[&str] = &["PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// More for making a cluster: programs are found, downloaded or built once per computer, with the tester's Go settings,
+/// proxies, container engine and node image.
+const INHERITED_BY_CLUSTERS: &[&str] =
+    &["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS", "DOCKER_HOST", "CONTAINER_HOST", "KIND_NODE_IMAGE"];
+const INHERITED_BY_CLUSTERS_PREFIXES: &[&str] =
+    &["GO", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http", "no_proxy"];
+
+/// The binary with a home of its own, otherwise in an empty environment.
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(HANDSCTL);
+    command.env_clear().args(arguments).env("HOME", home).env("NO_COLOR", "1");
+    let inherited = |name: &str| INHERITED.contains(&name);
+    command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(inherited)));
+    command
+}
+
+/// The same for commands that make a cluster, run in the home.
+fn with_cluster_variables(home: &Path, arguments: &[&str]) -> Typed {
+    let mut command = command(home, arguments);
     let real = std::env::home_dir().unwrap();
     for (name, below_home) in [("XDG_CACHE_HOME", ".cache"), ("GOPATH", "go"), ("GOENV", ".config/go/env")] {
         command.env(name, std::env::var_os(name).unwrap_or_else(|| real.join(below_home).into()));
     }
-    for (name, _) in std::env::vars() {
-        let matters = MATTERS.contains(&name.as_str())
-            || MATTERING_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if matters && name != "HANDSCTL_ASSETS" {
-            command.env_remove(&name);
-        }
-    }
-    command.args(arguments).env("HOME", home).env("NO_COLOR", "1");
-    command
+    let inherited = |name: &str| {
+        INHERITED_BY_CLUSTERS.contains(&name)
+            || INHERITED_BY_CLUSTERS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(inherited)));
+    command.current_dir(home);
+    Typed(command)
 }
 
 fn feed(mut command: Command, stdin: &str) -> Output {
@@ -433,11 +451,13 @@ fn keep_watch(home: &Path, name: &str) {
         home.display()
     );
     let mut keeper = Command::new("sh");
-    keeper
-        .args(["-c", &script])
-        .env("HOME", home)
-        .env_remove("XDG_STATE_HOME")
-        .env("KUBECONFIG", home.join(".kube/config"));
+    keeper.env_clear().envs(
+        with_cluster_variables(home, &[])
+            .into_command()
+            .get_envs()
+            .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.to_owned()))),
+    );
+    keeper.args(["-c", &script]).env("KUBECONFIG", home.join(".kube/config"));
     let child = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::mem::forget(child);
 }

@@ -1,0 +1,618 @@
+//! The main job on a real API server: `up` on nothing, again, with one key changed; what a deploy changes and what not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Own, Run, alone};
+use crate::fault::Proxy as Recorder;
+use crate::planted;
+
+/// The kinds that a set can consist of.
+const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies,resourcequotas,limitranges,horizontalpodautoscalers";
+const PART_OF: &str = "applyset.kubernetes.io/part-of";
+
+/// Objects of a namespace: `Kind/name` → resourceVersion. The history has tests of its own.
+fn versions_in(bed: &Bed, namespace: &str) -> BTreeMap<String, String> {
+    let list = bed.get(&[KINDS, "-n", namespace]);
+    let objects = list["items"].as_array().unwrap().iter();
+    objects
+        .map(|item| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            // A controller counts into the status of a quota whenever it likes.
+            let version = if item["kind"] == "ResourceQuota" {
+                &item["metadata"]["uid"]
+            } else {
+                &item["metadata"]["resourceVersion"]
+            };
+            (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(version))
+        })
+        .filter(|(name, _)| !name.starts_with("Secret/handsctl-") || !name.contains("-r"))
+        .collect()
+}
+
+fn versions(namespace: &Namespace) -> BTreeMap<String, String> {
+    versions_in(namespace.bed, &namespace.name)
+}
+
+/// What is new, gone, or has another version.
+fn differing(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let names = before.keys().chain(after.keys());
+    names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+/// The pod template of the set's Deployment.
+fn template(namespace: &Namespace) -> Value {
+    namespace.bed.get(&["deployment", "oh", "-n", &namespace.name])["spec"]["template"].clone()
+}
+
+/// UIDs of the set's pods that are not on their way out.
+fn pods(namespace: &Namespace) -> BTreeSet<String> {
+    let list = namespace.bed.get(&["pods", "-n", &namespace.name, "-l", "app.kubernetes.io/instance=oh"]);
+    let pods = list["items"].as_array().unwrap().iter();
+    pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .map(|pod| pod["metadata"]["uid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The API server's own count of requests that change objects of the kinds of a set: verb and resource → count.
+fn changing_requests(bed: &Bed) -> BTreeMap<String, u64> {
+    let metrics = bed.kubectl(&["get", "--raw", "/metrics"]);
+    let mut counts = BTreeMap::new();
+    for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+        let label = |name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+            rest.split_once('"').unwrap().0
+        };
+        let ours = KINDS.split(',').chain(["namespaces"]).any(|kind| kind == label("resource"));
+        let changes = ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&label("verb"));
+        if ours && changes && label("subresource").is_empty() {
+            let count: u64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+            *counts.entry(format!("{} {}", label("verb"), label("resource"))).or_default() += count;
+        }
+    }
+    counts
+}
+
+/// The only name that begins like this.
+fn only(names: &BTreeSet<String>, prefix: &str) -> String {
+    let found: Vec<&String> = names.iter().filter(|name| name.starts_with(prefix)).collect();
+    assert_eq!(found.len(), 1, "{prefix}: {names:?}");
+    found[0].clone()
+}
+
+/// The events of a stream, checked against the schema above `src/event.rs`.
+fn events(text: &str) -> Vec<Value> {
+    let fields: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("started", ["command"].as_slice()),
+        ("target", &["command", "target"]),
+        ("config", &["phase", "message"]),
+        ("step", &["phase", "name", "action", "message"]),
+        ("planned", &["phase", "object"]),
+        ("object", &["phase", "object", "action", "message"]),
+        ("rollout", &["phase", "object", "ready", "message"]),
+        ("finding", &["phase", "id", "object", "container", "message", "evidence", "log", "hints"]),
+        ("probe", &["phase", "ready", "message"]),
+        ("waiting", &["object", "message", "left"]),
+        ("warning", &["id", "message", "location"]),
+        ("wire", &["requests", "bytes_in", "bytes_out", "slowest"]),
+        ("finished", &["exit", "id", "revision", "url", "sandboxes", "model", "message", "notes"]),
+    ]);
+    let phases = ["config", "preflight", "cluster", "lock", "apply", "track", "probe", "settings", "prune"];
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (number, event) in events.iter().enumerate() {
+        let keys: BTreeSet<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+        let of_type = fields[event["type"].as_str().unwrap()];
+        assert_eq!(keys, ["v", "seq", "ts", "type"].iter().chain(of_type).copied().collect(), "{event}");
+        assert_eq!((&event["v"], &event["seq"]), (&Value::from(1), &Value::from(number + 1)), "{event}");
+        assert!(event["ts"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{event}");
+        assert!(event["phase"].is_null() || phases.iter().any(|phase| event["phase"] == *phase), "{event}");
+        if let Some(object) = event["object"].as_object() {
+            let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+            assert_eq!(BTreeSet::from_iter(keys), BTreeSet::from(["group", "kind", "namespace", "name"]));
+        }
+    }
+    let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!((types.first(), types.last()), (Some(&"started"), Some(&"finished")), "{types:?}");
+    for once in ["started", "finished"] {
+        assert_eq!(types.iter().filter(|word| **word == once).count(), 1, "{types:?}");
+    }
+    events
+}
+
+fn summary_objects(summary: &Value, action: &str) -> BTreeSet<String> {
+    let objects = summary["objects"].as_array().unwrap().iter().filter(|object| object["action"] == action);
+    objects
+        .map(|object| {
+            let text = |key: &str| object["object"][key].as_str().unwrap();
+            format!("{}/{}", text("kind"), text("name"))
+        })
+        .collect()
+}
+
+#[test]
+fn up_on_nothing_makes_everything_and_again_nothing_and_one_key_changes_two_objects() {
+    let own = Own::new("up", "");
+    own.handsctl(&["up"]).exits(0).says("9 created").says("deployment.apps/openhands 1/1");
+    let bed = own.bed();
+    let deployment = bed.get(&["deployment", "openhands", "-n", "openhands"]);
+    let available =
+        deployment["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Available");
+    assert_eq!(available.unwrap()["status"], "True");
+    let before = versions_in(&bed, "openhands");
+    let made: BTreeSet<&str> = before.keys().map(|name| name.split("-config-").next().unwrap()).collect();
+    let expected = BTreeSet::from([
+        "ConfigMap/handsctl-openhands",
+        "ConfigMap/kube-root-ca.crt",
+        "ConfigMap/openhands",
+        "Deployment/openhands",
+        "Ingress/openhands",
+        "NetworkPolicy/openhands",
+        "PersistentVolumeClaim/openhands-state",
+        "Role/openhands",
+        "RoleBinding/openhands",
+        "Service/openhands",
+        "ServiceAccount/default",
+        "ServiceAccount/openhands",
+    ]);
+    assert_eq!(made, expected);
+
+    // The server counts the first run's nine members and their parent, so it would count one of the next runs.
+    let counted = changing_requests(&bed);
+    let applies: u64 =
+        counted.iter().filter(|(key, _)| key.starts_with("APPLY ")).map(|(_, count)| count).sum();
+    assert_eq!(applies, 10, "{counted:?}");
+    let runs: Vec<Run> = (0..3).map(|_| own.handsctl(&["up"]).exits(0).says("9 unchanged")).collect();
+    assert_eq!(changing_requests(&bed), counted, "requests of runs that had nothing to change");
+    assert_eq!(versions_in(&bed, "openhands"), before);
+    let best = runs.iter().map(|run| run.took).min().unwrap();
+    assert!(best < Duration::from_secs(1), "the quickest of three took {best:?}: {}", runs[0].stderr);
+
+    own.config("[llm]\nmodel = \"openai/gpt-5\"\n");
+    own.handsctl(&["up"]).exits(0).says("1 created, 1 configured, 7 unchanged");
+    let changed = differing(&before, &versions_in(&bed, "openhands"));
+    assert_eq!(changed.len(), 2, "{changed:?}");
+    let configuration = only(&changed, "ConfigMap/openhands-config-");
+    assert!(!before.contains_key(&configuration), "a new name");
+    assert!(changed.contains("Deployment/openhands"), "{changed:?}");
+    own.handsctl(&["up"]).exits(0).says("9 unchanged");
+}
+
+#[test]
+fn deploy_creates_every_object_and_the_second_one_changes_nothing() {
+    let namespace = Bed::shared().namespace("twice");
+    namespace.handsctl(&["deploy"]).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    let before = versions(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(versions(&namespace), before);
+}
+
+#[test]
+fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
+    let configs = [
+        "[deploy]\nexpose = \"nodeport\"\nnetwork_policy = false\nmin_ready_seconds = 1\n",
+        "[deploy]\nexpose = \"loadbalancer\"\nimage_pull_policy = \"Always\"\nimage_pull_secrets = [\"b\", \"a\"]\n",
+        "[deploy]\nexpose = \"none\"\nstorage_class = \"standard\"\nstorage_size = \"1024Mi\"\n\
+         resources = { requests = { cpu = \"0.1\", memory = \"1000000k\" }, limits = { cpu = \"2000m\", memory = \"2048Mi\" } }\n",
+        "[deploy]\nhost = \"example.org\"\ntls_secret = \"t\"\ningress_class = \"c\"\ningress_namespace = \"i\"\n\
+         env = { EMPTY = \"\", WORKSPACE_BASE = \"\", B = \"b\" }\nnode_selector = { \"kubernetes.io/os\" = \"linux\" }\n\
+         [llm]\napi_key = \"k\"\n",
+        "[deploy]\ntopology_spread = [{ topology_key = \"kubernetes.io/hostname\" }]\n\
+         [[deploy.tolerations]]\nkey = \"gpu\"\noperator = \"Exists\"\neffect = \"NoExecute\"\ntoleration_seconds = 30\n\
+         [deploy.quota]\npods = \"20\"\n\"requests.cpu\" = \"4000m\"\n\"limits.memory\" = \"32768Mi\"\n\
+         [deploy.limit_range]\ndefault = { cpu = \"1000m\" }\nmax = { cpu = \"4\", memory = \"8Gi\" }\nmin = { cpu = \"1m\" }\n\
+         [[deploy.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution]]\nweight = 1\n\
+         preference = { matchExpressions = [{ key = \"disk\", operator = \"In\", values = [\"ssd\"] }] }\n",
+        "[deploy]\nimage = \"acme/openhands:1.6\"\nstrategy = \"RollingUpdate\"\n\
+         [deploy.storage]\nkind = \"s3\"\nbucket = \"b\"\nendpoint = \"http://minio:9000\"\n\
+         credentials = { access_key_id = \"a\", secret_access_key = \"s\" }\n\
+         [deploy.database]\nhost = \"db.example.com\"\npassword = \"p\"\nssl_mode = \"require\"\n\
+         [deploy.autoscaling]\nmin = 2\nmax = 3\n",
+        "[deploy]\nimage = \"acme/openhands:1.6\"\nreplicas = 2\n\
+         [deploy.storage]\nkind = \"google_cloud\"\nbucket = \"b\"\ncredentials = { key_json = \"{}\" }\n\
+         [deploy.database]\nhost = \"db\"\n",
+        // A laptop.
+        "[llm]\nmodel = \"anthropic/claude-sonnet-4\"\napi_key = \"k\"\n[kubernetes]\nresource_memory_limit = \"4Gi\"\n\
+         pvc_storage_size = \"4Gi\"\n[sandbox]\ntimeout = 300\nruntime_startup_env_vars = { GITHUB_TOKEN = \"t\" }\n",
+        // A team's cluster.
+        "[core]\nmax_concurrent_conversations = 10\n[llm]\nmodel = \"m\"\n[llm.fast]\nmodel = \"f\"\n[agent]\nllm_config = \"fast\"\n\
+         [condenser]\ntype = \"llm\"\nllm_config = \"fast\"\n[kubernetes]\ningress_domain = \"boxes.example.org\"\n\
+         tolerations_yaml = \"- key: sandboxes\\n  operator: Exists\\n\"\nnode_selector_key = \"pool\"\nnode_selector_val = \"boxes\"\n\
+         [deploy]\nhost = \"hands.example.org\"\ntls_secret = \"tls\"\ningress_class = \"traefik\"\ningress_namespace = \"traefik\"\n\
+         quota = { pods = \"40\", \"requests.memory\" = \"64Gi\" }\n",
+        // Tools of the agent.
+        "[mcp]\nsse_servers = [{ url = \"https://example.com/sse\", api_key = \"k\" }]\nshttp_servers = [\"https://example.com/mcp\"]\n\
+         [[mcp.stdio_servers]]\nname = \"fetch\"\ncommand = \"uvx\"\nargs = [\"mcp-server-fetch\"]\n\
+         [security]\nconfirmation_mode = true\n[deploy]\nseed_settings = \"never\"\nrollback_on_failure = \"never\"\n",
+        // The last release, from a registry of one's own.
+        "[deploy]\nimage = \"registry.example.org/openhands:1.6\"\nimage_pull_secrets = [\"registry\"]\nprogress_deadline = \"20m\"\n\
+         revision_history = 5\n[sandbox]\nruntime_container_image = \"registry.example.org/runtime:1.6-nikolaik\"\n\
+         [kubernetes]\nimage_pull_secret = \"registry\"\n",
+    ];
+    for config in configs {
+        let namespace = Bed::shared().namespace("forms");
+        namespace.config(config);
+        namespace.make(&[("pod-security.kubernetes.io/warn", "restricted")]);
+        namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010");
+        let before = versions(&namespace);
+        let second = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).never_says("HC3010").json();
+        let members =
+            before.keys().filter(|name| !name.contains("/handsctl-oh") && name.contains("/oh")).cloned();
+        assert_eq!(summary_objects(&second, "unchanged"), members.collect(), "{config}");
+        assert_eq!(versions(&namespace), before, "{config}");
+    }
+}
+
+#[test]
+fn beside_a_restricted_namespace_no_warning_header_comes_and_the_sandboxes_things_are_in_theirs() {
+    let bed = Bed::shared();
+    let (namespace, boxes) = (bed.namespace("restricted"), bed.namespace("sandboxes"));
+    let level = |mode: &'static str| (mode, "restricted");
+    namespace.make(&[
+        level("pod-security.kubernetes.io/enforce"),
+        level("pod-security.kubernetes.io/warn"),
+        level("pod-security.kubernetes.io/audit"),
+    ]);
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n[llm]\napi_key = \"k\"\n", boxes.name));
+    let recorder = Recorder::before(bed);
+    let arguments = ["deploy", "--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+    alone(namespace.folder.path(), &arguments)
+        .env("KUBECONFIG", recorder.kubeconfig())
+        .run()
+        .exits(0)
+        .says("deployment.apps/oh 1/1")
+        .never_says("HC3010");
+    assert_eq!(recorder.warnings(), Vec::<String>::new());
+    assert!(recorder.requests().iter().any(|request| request.path.contains("/deployments/oh?")));
+
+    let (here, there) = (versions(&namespace), versions(&boxes));
+    for name in ["Role/oh", "RoleBinding/oh", "NetworkPolicy/oh"] {
+        assert!(there.contains_key(name) && !here.contains_key(name), "{name}: {here:?} {there:?}");
+    }
+    let subject = &bed.get(&["rolebinding", "oh", "-n", &boxes.name])["subjects"][0];
+    assert_eq!(subject["namespace"], namespace.name);
+
+    // The recorder would have seen one: a pod that this namespace does not like.
+    let kubeconfig = recorder.kubeconfig();
+    let deployment = serde_json::json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "bad" },
+        "spec": {
+            "selector": { "matchLabels": { "a": "b" } },
+            "template": { "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "a", "image": "a" }] } },
+        },
+    });
+    bed.kubectl_with(
+        &[
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+            "--context",
+            Recorder::CONTEXT,
+            "create",
+            "-n",
+            &namespace.name,
+            "-f",
+            "-",
+        ],
+        &deployment.to_string(),
+    );
+    assert_eq!(recorder.warnings().len(), 1);
+}
+
+#[test]
+fn a_secret_reaches_the_pod_through_a_secret_with_a_keyed_name_and_nothing_else_shows_it() {
+    let namespace = Bed::shared().namespace("literal");
+    let (first, second, token) = (planted::secret("f1"), planted::secret("f2"), planted::secret("t3"));
+    let config = |key: &str| {
+        format!("[llm]\napi_key = {key:?}\n[deploy.env]\nGITHUB_TOKEN = {{ env = \"TOKEN_OF_TEST\" }}\n")
+    };
+    let stream = namespace.folder.path().join("events");
+    let deploy = |more: &[&str]| {
+        let arguments = [&["deploy", "-v", "--events", stream.to_str().unwrap()], more].concat();
+        namespace.command(&arguments).env("TOKEN_OF_TEST", &token).run().exits(0)
+    };
+    let mut shown = Vec::new();
+
+    namespace.config(&config(&first));
+    let run = deploy(&[]).says("10 created");
+    shown.extend([run.stdout, run.stderr, std::fs::read_to_string(&stream).unwrap()]);
+    let before = versions(&namespace);
+    let name = only(&before.keys().cloned().collect(), "Secret/oh-env-").split_off("Secret/".len());
+    let environment = |name: &str| {
+        let variables = template(&namespace)["spec"]["containers"][0]["env"].as_array().unwrap().clone();
+        for (variable, value) in [("LLM_API_KEY", "LLM_API_KEY"), ("GITHUB_TOKEN", "GITHUB_TOKEN")] {
+            let found = variables.iter().find(|found| found["name"] == variable).unwrap();
+            let wanted = serde_json::json!({ "secretKeyRef": { "name": name, "key": value } });
+            assert_eq!(found["valueFrom"], wanted);
+        }
+    };
+    environment(&name);
+    let value = |name: &str, key: &str| {
+        use base64::Engine as _;
+        let secret = namespace.bed.get(&["secret", name, "-n", &namespace.name]);
+        assert_eq!(secret["immutable"], true);
+        let bytes = base64::engine::general_purpose::STANDARD.decode(secret["data"][key].as_str().unwrap());
+        String::from_utf8(bytes.unwrap()).unwrap()
+    };
+    assert_eq!(value(&name, "LLM_API_KEY"), first);
+    assert_eq!(value(&name, "GITHUB_TOKEN"), token);
+    let first_pods = pods(&namespace);
+
+    let run = deploy(&["-o", "json"]);
+    shown.extend([run.stdout, run.stderr]);
+    assert_eq!(versions(&namespace), before, "the same value");
+
+    namespace.config(&config(&second));
+    let run = deploy(&[]).says("1 created, 1 configured, 8 unchanged");
+    shown.extend([run.stdout, run.stderr, std::fs::read_to_string(&stream).unwrap()]);
+    let changed = differing(&before, &versions(&namespace));
+    assert_eq!(changed.len(), 2, "{changed:?}");
+    let new_name = only(&changed, "Secret/oh-env-").split_off("Secret/".len());
+    environment(&new_name);
+    assert_eq!(value(&new_name, "LLM_API_KEY"), second);
+    assert!(pods(&namespace).is_disjoint(&first_pods), "a changed value rolls the pod");
+
+    // The name is no hash of the content alone: the same content under another key has another name.
+    let other = Bed::shared().namespace("literal-other");
+    other.config(&config(&second));
+    other.command(&["deploy", "--no-wait"]).env("TOKEN_OF_TEST", &token).run().exits(0);
+    assert!(!versions(&other).contains_key(&format!("Secret/{new_name}")));
+
+    let everything =
+        "configmaps,deployments,replicasets,pods,events,serviceaccounts,services,ingresses,leases";
+    shown.push(namespace.bed.get(&[everything, "-n", &namespace.name]).to_string());
+    for text in &shown {
+        for secret in [&first, &second, &token] {
+            planted::assert_hidden(secret, "the deploy", text);
+        }
+    }
+}
+
+#[test]
+fn a_reference_to_somebodys_secret_follows_its_changes_and_leaves_it_alone() {
+    let namespace = Bed::shared().namespace("reference");
+    namespace.make(&[]);
+    let bed = namespace.bed;
+    bed.kubectl(&["create", "secret", "generic", "theirs", "--from-literal=k=one", "-n", &namespace.name]);
+    namespace.config("[llm]\napi_key = { secret = \"theirs\", key = \"k\" }\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("9 created");
+    let annotation = || template(&namespace)["metadata"]["annotations"]["handsctl.dev/secret-theirs"].clone();
+    let secret = bed.get(&["secret", "theirs", "-n", &namespace.name]);
+    assert_eq!(annotation(), secret["metadata"]["resourceVersion"]);
+    let first_pods = pods(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+
+    bed.kubectl(&[
+        "patch",
+        "secret",
+        "theirs",
+        "-n",
+        &namespace.name,
+        "-p",
+        "{\"stringData\":{\"k\":\"two\"}}",
+    ]);
+    let before = versions(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    let secret = bed.get(&["secret", "theirs", "-n", &namespace.name]);
+    assert_eq!(annotation(), secret["metadata"]["resourceVersion"]);
+    assert_eq!(differing(&before, &versions(&namespace)), BTreeSet::from(["Deployment/oh".to_owned()]));
+    assert!(pods(&namespace).is_disjoint(&first_pods), "a changed Secret rolls the pod");
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let namespace = Bed::shared().namespace("dry");
+    namespace.config("[llm]\napi_key = \"k\"\n");
+    for who in ["--dry-run=client", "--dry-run=server", "--dry-run"] {
+        namespace.handsctl(&["deploy", who]).exits(0).says("10 created");
+        let found = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
+        assert!(!found.status.success(), "{who} made the namespace");
+    }
+    namespace.make(&[]);
+    wait_for("the namespace's own objects", || versions(&namespace).len() == 2);
+    let before = versions(&namespace);
+    for who in ["--dry-run=client", "--dry-run=server"] {
+        namespace.handsctl(&["deploy", who]).exits(0).says("10 created");
+        assert_eq!(versions(&namespace), before, "{who} on an empty namespace");
+    }
+    namespace.handsctl(&["deploy"]).exits(0);
+    let before = versions(&namespace);
+    namespace.config("[llm]\napi_key = \"k\"\nmodel = \"m\"\n");
+    for who in ["--dry-run=client", "--dry-run=server"] {
+        let run = namespace.handsctl(&["deploy", who, "-o", "json"]).exits(0).json();
+        assert_eq!(
+            summary_objects(&run, "configured"),
+            BTreeSet::from(["Deployment/oh".to_owned()]),
+            "{who}"
+        );
+        assert_eq!(summary_objects(&run, "created").len(), 1, "{who}");
+        assert_eq!(summary_objects(&run, "unchanged").len(), 8, "{who}");
+        assert_eq!(versions(&namespace), before, "{who} on a set");
+    }
+}
+
+#[test]
+fn what_others_add_to_our_objects_is_no_change_and_stays() {
+    let namespace = Bed::shared().namespace("others");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let bed = namespace.bed;
+    for kind in ["serviceaccount", "role", "rolebinding", "deployment", "service", "ingress", "networkpolicy"]
+    {
+        bed.kubectl(&["label", kind, "oh", "theirs=1", "-n", &namespace.name]);
+        bed.kubectl(&["annotate", kind, "oh", "example.io/theirs=1", "-n", &namespace.name]);
+    }
+    let before = versions(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(versions(&namespace), before);
+
+    // A change of ours does not take it away.
+    namespace.config("[deploy]\nhost = \"example.org\"\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    let ingress = bed.get(&["ingress", "oh", "-n", &namespace.name]);
+    assert_eq!(ingress["metadata"]["labels"]["theirs"], "1");
+    assert_eq!(ingress["metadata"]["annotations"]["example.io/theirs"], "1");
+}
+
+#[test]
+fn a_controller_that_writes_a_status_all_the_time_makes_nothing_configured() {
+    let namespace = Bed::shared().namespace("busy");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let done = AtomicBool::new(false);
+    let writes = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let number = writes.fetch_add(1, Ordering::Relaxed);
+                for (object, status) in [
+                    ("ingress/oh", json!({ "loadBalancer": { "ingress": [{ "ip": format!("10.0.0.{}", number % 250 + 1) }] } })),
+                    ("deployment/oh", json!({ "collisionCount": number })),
+                ] {
+                    let patch = json!({ "status": status }).to_string();
+                    let arguments = ["patch", object, "-n", &namespace.name, "--subresource=status", "--type=merge", "-p", &patch];
+                    namespace.bed.try_kubectl(&arguments, "");
+                }
+            }
+        });
+        let _stops = Stop(&done);
+        let mut runs = 0;
+        while runs < 5 || writes.load(Ordering::Relaxed) < 10 {
+            namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+            runs += 1;
+            assert!(runs < 200, "the status is hardly written");
+        }
+        // A change of one member does not make the others configured, either.
+        for number in 0..3 {
+            namespace.config(&format!("[llm]\nmodel = \"openai/gpt-{number}\"\n"));
+            namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 7 unchanged");
+        }
+    });
+}
+
+/// Ends the loop also where an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_field_that_somebody_took_over_is_named_and_not_changed_back() {
+    let namespace = Bed::shared().namespace("taken");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let bed = namespace.bed;
+    bed.kubectl(&["scale", "deployment", "oh", "--replicas=2", "-n", &namespace.name]);
+    bed.kubectl(&["set", "image", "deployment/oh", "openhands=example.io/other:1", "-n", &namespace.name]);
+    let run = namespace.handsctl(&["deploy"]).exits(7).says(".spec.replicas").says("kubectl");
+    let run = run.says(".spec.template.spec.containers[name=\"openhands\"].image");
+    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
+    let deployment = bed.get(&["deployment", "oh", "-n", &namespace.name]);
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], "example.io/other:1");
+}
+
+#[test]
+fn a_member_that_somebody_deleted_comes_back() {
+    let namespace = Bed::shared().namespace("missing");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let before = versions(&namespace);
+    let bed = namespace.bed;
+    bed.kubectl(&["delete", "service/oh", "networkpolicy/oh", "rolebinding/oh", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0).says("3 created, 6 unchanged");
+    let expected = ["NetworkPolicy/oh", "RoleBinding/oh", "Service/oh"].map(str::to_owned);
+    assert_eq!(differing(&before, &versions(&namespace)), BTreeSet::from(expected));
+
+    bed.kubectl(&["delete", "deployment/oh", "--cascade=foreground", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 8 unchanged").says("deployment.apps/oh 1/1");
+    bed.kubectl(&["annotate", "configmap/handsctl-oh", "theirs=1", "-n", &namespace.name]);
+    let before = versions(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(versions(&namespace), before);
+    bed.kubectl(&["delete", "configmap/handsctl-oh", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    let parent = bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
+    let kinds = &parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
+    assert!(kinds.as_str().unwrap().contains("Deployment.apps"), "{kinds}");
+}
+
+#[test]
+fn the_json_summary_says_what_was_done_and_stands_alone_on_stdout() {
+    let namespace = Bed::shared().namespace("summary");
+    let first = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
+    let keys: BTreeSet<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected =
+        "command target exit id message revision url sandboxes model notes objects findings warnings"
+            .split(' ')
+            .collect();
+    assert_eq!(keys, expected);
+    assert_eq!((&first["command"], &first["exit"]), (&Value::from("deploy"), &Value::from(0)));
+    assert_eq!((&first["id"], &first["url"]), (&Value::Null, &Value::Null), "no URL on simulated nodes");
+    // Nine members, their parent, the namespace.
+    assert_eq!(summary_objects(&first, "created").len(), 11);
+    let live = namespace.bed.get(&[KINDS, "-n", &namespace.name, "-l", PART_OF]);
+    for object in live["items"].as_array().unwrap() {
+        let name = format!("{}/{}", object["kind"], object["metadata"]["name"]).replace('"', "");
+        assert!(summary_objects(&first, "created").contains(&name), "{name}");
+    }
+
+    namespace.config("[deploy]\nhots = \"a\"\n");
+    let failed = namespace.handsctl(&["deploy", "-o", "json"]).exits(3);
+    let summary = failed.json();
+    assert_eq!((&summary["command"], &summary["exit"]), (&Value::from("deploy"), &Value::from(3)));
+    assert!(summary["id"].as_str().unwrap().starts_with("HC01"), "{summary}");
+}
+
+#[test]
+fn the_event_stream_begins_with_started_and_ends_with_finished_also_when_it_fails() {
+    let namespace = Bed::shared().namespace("stream");
+    let file = namespace.folder.path().join("events.ndjson");
+    let path = file.to_str().unwrap();
+    let read = || events(&std::fs::read_to_string(&file).unwrap());
+    namespace.config("[llm]\napi_key = \"k\"\n");
+    namespace.handsctl(&["deploy", "--events", path]).exits(0);
+    let done = read();
+    let count = |kind: &str| done.iter().filter(|event| event["type"] == kind).count();
+    // Ten members; with the parent, the key and the namespace thirteen objects.
+    let warnings: Vec<&Value> = done.iter().filter(|event| event["type"] == "warning").collect();
+    assert_eq!((count("planned"), count("object"), warnings.len()), (10, 13, 1), "{warnings:?}");
+    assert!(done.iter().any(|event| event["type"] == "rollout" && event["ready"] == true));
+    assert_eq!(done.last().unwrap()["exit"], 0);
+
+    // A file that cannot be used, a cluster that does not answer, an object of somebody else's, a time that is too short.
+    namespace.config("[llm]\nmodel = 1\n");
+    namespace.handsctl(&["deploy", "--events", path]).exits(3);
+    let wrong = read();
+    assert_eq!(
+        (&wrong.last().unwrap()["exit"], &wrong[0]["command"]),
+        (&Value::from(3), &Value::from("deploy"))
+    );
+    namespace.config("");
+    let nowhere = "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"clusters\":[{\"name\":\"a\",\"cluster\":{\"server\":\"https://127.0.0.1:1\"}}],\"users\":[{\"name\":\"a\",\"user\":{}}],\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":\"a\",\"user\":\"a\"}}]}";
+    std::fs::write(namespace.folder.path().join("nowhere"), nowhere).unwrap();
+    let arguments = ["deploy", "--context", "a", "-n", "a", "--kubeconfig", "nowhere", "--events", path];
+    alone(namespace.folder.path(), &arguments).run().exits(4);
+    assert_eq!(read().last().unwrap()["exit"], 4);
+    let strange = Bed::shared().namespace("stream-strange");
+    strange.make(&[]);
+    strange.bed.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80", "-n", &strange.name]);
+    strange.handsctl(&["deploy", "--events", path]).exits(7);
+    assert_eq!(read().last().unwrap()["exit"], 7);
+    strange.bed.kubectl(&["delete", "service", "oh", "-n", &strange.name]);
+    strange.config("[deploy.node_selector]\nnowhere = \"a\"\n[deploy.tolerate]\nunschedulable = \"1m\"\n");
+    strange.handsctl(&["deploy", "--events", path, "--timeout", "2s"]).exits(10);
+    assert_eq!(read().last().unwrap()["exit"], 10);
+
+    let stdout = namespace.handsctl(&["deploy", "--events", "-", "--dry-run"]).exits(0).stdout;
+    assert_eq!(events(&stdout).last().unwrap()["exit"], 0);
+}
+
+/// Asks again until it is so, at most half a minute.
+fn wait_for(what: &str, so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !so() {
+        assert!(Instant::now() < end, "{what}: not within half a minute");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,89 @@
+//! Profile `dev`: the pod that mirrord puts a program of this computer into, in any namespace, and `handsctl dev`.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Typed, alone};
+
+const DEV: &str = "[deploy]\nprofile = \"dev\"\n";
+
+fn get(namespace: &Namespace, object: &str) -> Value {
+    namespace.bed.get(&[object, "-n", &namespace.name])
+}
+
+/// `handsctl dev -- COMMAND` for this namespace.
+fn dev(namespace: &Namespace, command: &[&str]) -> Typed {
+    let bed = namespace.bed;
+    let ours = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh", "--"];
+    alone(namespace.folder.path(), &[&ours, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
+}
+
+/// A `mirrord` that says how it was called, and ends with 7.
+fn mirrord(namespace: &Namespace) -> String {
+    let folder = namespace.folder.path().join("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("mirrord");
+    std::fs::write(&program, "#!/bin/sh\necho \"$MIRRORD_KUBE_CONTEXT: $*\"\nexit 7\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn the_pod_and_its_roles_come_to_any_namespace_and_a_command_runs_under_mirrord() {
+    let namespace = Bed::shared().namespace("dev");
+    namespace.config(DEV);
+    dev(&namespace, &["true"]).run().exits(12).says("profile = \"dev\"");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .never_says("HC3010")
+        .says("4 created")
+        .says("deployment.apps/ubuntu-dev 1/1")
+        .says("nothing listens")
+        .says("handsctl dev -- COMMAND");
+    namespace.handsctl(&["deploy"]).exits(0).says(" 0 to send");
+    namespace.handsctl(&["status"]).exits(0);
+
+    let deployment = get(&namespace, "deployment/ubuntu-dev");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        (&container["image"], &container["command"]),
+        (&json!("ubuntu:22.04"), &json!(["sleep", "infinity"]))
+    );
+    let port = &get(&namespace, "service/ubuntu-dev")["spec"]["ports"][0];
+    assert_eq!((&port["port"], &port["targetPort"]), (&json!(8099), &json!(3000)));
+    let role = get(&namespace, "role/mirrord-role");
+    let pairs: usize = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["resources"].as_array().unwrap().len() * rule["verbs"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(pairs, 42, "upstream's");
+    let subject = &get(&namespace, "rolebinding/mirrord-binding")["subjects"][0];
+    assert_eq!((&subject["name"], &subject["namespace"]), (&json!("default"), &json!(namespace.name)));
+    let labels = get(&namespace, &format!("namespace/{}", namespace.name))["metadata"]["labels"].clone();
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "privileged");
+
+    let path = format!("{}:{}", mirrord(&namespace), std::env::var("PATH").unwrap());
+    let run = dev(&namespace, &["make", "run", "--fast"]).env("PATH", path).run().exits(7);
+    let (context, name) = (&namespace.bed.context, &namespace.name);
+    let called = format!(
+        "{context}: exec --target deployment/ubuntu-dev --target-namespace {name} -- make run --fast\n"
+    );
+    assert_eq!(run.stdout, called);
+    dev(&namespace, &["true"]).env("PATH", "/nowhere").run().exits(14).says("mirrord is not on PATH");
+
+    namespace.handsctl(&["teardown"]).exits(0).says("deployment.apps/ubuntu-dev deleted");
+}
+
+#[test]
+fn a_namespace_that_refuses_mirrords_agent_stops_it_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("dev-strict");
+    namespace.make(&[("pod-security.kubernetes.io/enforce", "baseline")]);
+    namespace.config(DEV);
+    namespace.handsctl(&["deploy"]).exits(14).says("refuses mirrord's agent; nothing was changed");
+    let found = namespace.bed.try_kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"], "");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}

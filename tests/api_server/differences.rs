@@ -1,0 +1,422 @@
+//! `diff` on a real API server: what it says of each situation, what it asks for, and that it changes nothing.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::refusals;
+use crate::bed::{Bed, Namespace, Run, alone};
+use crate::fault::Proxy as Recorder;
+use crate::planted;
+
+/// The kinds that a set can consist of.
+const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies";
+
+/// Objects of a namespace: `Kind/name` → resourceVersion. Where controllers write at any time, what they do not write.
+fn versions(namespace: &Namespace) -> BTreeMap<String, Value> {
+    let list = namespace.bed.get(&[KINDS, "-n", &namespace.name]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let objects = list["items"].as_array().unwrap().iter();
+    objects
+        .map(|item| {
+            let (kind, metadata) = (text(&item["kind"]), &item["metadata"]);
+            let version = match kind.as_str() {
+                "Deployment" | "PersistentVolumeClaim" => {
+                    json!([metadata["uid"], metadata["labels"], item["spec"]])
+                }
+                _ => metadata["resourceVersion"].clone(),
+            };
+            (format!("{kind}/{}", text(&metadata["name"])), version)
+        })
+        .collect()
+}
+
+/// Runs `diff`, which changes nothing.
+fn diff(namespace: &Namespace, arguments: &[&str]) -> Run {
+    let before = versions(namespace);
+    let run = namespace.handsctl(&[&["diff"], arguments].concat());
+    assert_eq!(versions(namespace), before, "diff {arguments:?} changed something: {}", run.stdout);
+    run
+}
+
+fn shows(run: &Run, lines: &[&str]) {
+    for line in lines {
+        assert!(run.stdout.lines().any(|it| it == *line), "stdout lacks {line:?}:\n{}", run.stdout);
+    }
+}
+
+/// A namespace with a set that nothing is wrong with.
+fn deployed(test: &str, config: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.config(config);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace
+}
+
+fn object<'a>(report: &'a Value, kind: &str) -> &'a Value {
+    let objects = report["objects"].as_array().unwrap();
+    objects.iter().find(|it| it["object"]["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {report}"))
+}
+
+#[test]
+fn before_the_first_deploy_everything_is_created_and_nothing_is_made() {
+    let namespace = Bed::shared().namespace("diff-first");
+    let run = namespace.handsctl(&["diff"]).exits(1);
+    shows(
+        &run,
+        &[
+            &format!("namespace/{}   created, not verified   you", namespace.name),
+            "deployment.apps/oh   created, not verified   you",
+            &format!(
+                "not verified by the server: 9 objects: namespace {} does not exist yet",
+                namespace.name
+            ),
+            "0 to change, 10 to create, 0 to delete",
+        ],
+    );
+    assert!(!namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success());
+    namespace.make(&[]);
+    let run = namespace.handsctl(&["diff"]).exits(1);
+    shows(&run, &["deployment.apps/oh   created   you", "0 to change, 9 to create, 0 to delete"]);
+    let left = namespace.bed.get(&["deployments,services,ingresses,secrets", "-n", &namespace.name]);
+    assert_eq!(left["items"], json!([]));
+}
+
+#[test]
+fn after_a_deploy_there_is_no_difference_and_the_server_is_asked_for_no_dry_run() {
+    let namespace = deployed("diff-none", "");
+    let run = diff(&namespace, &[]).exits(0);
+    assert_eq!(run.stdout, "");
+    assert_eq!(run.stderr, "no differences: 9 objects are as they should be\n");
+    assert_eq!(diff(&namespace, &["-q"]).exits(0).stderr, "");
+
+    // By its context's name the recorder is no local cluster, where other amounts are asked for: a set of its own.
+    let bed = namespace.bed;
+    let namespace = bed.namespace("diff-recorded");
+    let recorded = |arguments: &[&str]| {
+        let recorder = Recorder::before(bed);
+        let place = ["--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+        let typed = alone(namespace.folder.path(), &[arguments, &place].concat());
+        (typed.env("KUBECONFIG", recorder.kubeconfig()).run(), recorder.requests())
+    };
+    recorded(&["deploy"]).0.exits(0);
+    let (run, requests) = recorded(&["diff"]);
+    run.exits(0);
+    assert!(requests.iter().all(|request| request.method == "GET"), "{requests:?}");
+    // The version, the namespace, the parent, its revisions, a list of each of the ten kinds, pods and ReplicaSets.
+    assert_eq!(requests.len(), 16, "{requests:?}");
+
+    // What settles nothing is asked for, once, and as a dry run.
+    let (run, requests) = recorded(&["diff", "--set", "deploy.host=\"b.example\""]);
+    run.exits(1);
+    let patches: Vec<_> = requests.iter().filter(|request| request.method == "PATCH").collect();
+    assert_eq!(patches.len(), 1, "{patches:?}");
+    assert!(patches[0].path.contains("/ingresses/oh?") && patches[0].path.contains("dryRun=All"));
+}
+
+#[test]
+fn another_image_restarts_the_pod_and_both_are_shown() {
+    let image = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
+    let runtime = "[sandbox]\nruntime_container_image = \"a.example/runtime:1\"\n";
+    let namespace = deployed("diff-image", &format!("{runtime}[deploy]\nimage = \"{image}\"\n"));
+    namespace.config(&format!("{runtime}[deploy]\nimage = \"a.example/openhands:0.58\"\n"));
+    let run = diff(&namespace, &[]).exits(1);
+    assert_eq!(
+        run.stdout,
+        format!(
+            "deployment.apps/oh   restarts the pod: image   you\n  nothing serves meanwhile\n  \
+             spec.template.spec.containers[name=\"openhands\"].image\n-   {image}\n+   a.example/openhands:0.58\n\
+             1 to change, 0 to create, 0 to delete\n"
+        )
+    );
+    let report = diff(&namespace, &["-o", "json"]).exits(1).json();
+    let deployment = object(&report, "Deployment");
+    assert_eq!((&report["different"], &report["counts"]["changed"]), (&json!(true), &json!(1)));
+    assert_eq!(deployment["verified"], true);
+    assert_eq!(deployment["effects"][0], json!({ "type": "restarts", "message": "restarts the pod: image" }));
+    assert_eq!(
+        deployment["hunks"],
+        json!([{
+            "path": "spec.template.spec.containers[name=\"openhands\"].image", "before": image,
+            "after": "a.example/openhands:0.58", "hidden": null, "cause": "you", "manager": null, "since": null,
+        }])
+    );
+}
+
+#[test]
+fn a_changed_key_of_the_configuration_is_shown_as_a_line_of_the_file() {
+    let namespace = deployed("diff-config", "[llm]\nmodel = \"first\"\n");
+    namespace.config("[llm]\nmodel = \"second\"\n");
+    let run = diff(&namespace, &[]).exits(1);
+    shows(
+        &run,
+        &[
+            "  data[\"config.toml\"]",
+            "-   model = \"first\"",
+            "+   model = \"second\"",
+            "deployment.apps/oh   restarts the pod: configuration   you",
+            "1 to change, 1 to create, 0 to delete",
+        ],
+    );
+}
+
+#[test]
+fn what_somebody_edited_is_drift_with_the_managers_name_and_a_deploy_would_stop() {
+    let namespace = deployed("diff-drift", "");
+    let bed = namespace.bed;
+    let in_namespace = |arguments: &[&str]| bed.kubectl(&[arguments, &["-n", &namespace.name]].concat());
+    in_namespace(&["label", "service", "oh", "app.kubernetes.io/part-of=else", "--overwrite"]);
+    in_namespace(&["scale", "deployment", "oh", "--replicas=2"]);
+    // What is theirs alone is nobody's difference.
+    in_namespace(&["annotate", "ingress", "oh", "example.io/theirs=1"]);
+    let run = diff(&namespace, &[]).exits(1);
+    shows(
+        &run,
+        &[
+            "  metadata.labels[\"app.kubernetes.io/part-of\"]   else → openhands",
+            "deployment.apps/oh   scales from 2 to 1   drift: kubectl",
+            "  deploy would stop here: kubectl manages .spec.replicas",
+            "  spec.replicas   2 → 1",
+            "2 to change, 0 to create, 0 to delete",
+        ],
+    );
+    let stop = "service/oh   deploy would stop here: kubectl-label manages .metadata.labels.app.kubernetes.io/part-of   drift: kubectl-label, ";
+    assert!(run.stdout.starts_with(stop), "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+    let report = diff(&namespace, &["-o", "json"]).exits(1).json();
+    let hunk = &object(&report, "Service")["hunks"][0];
+    assert_eq!((&hunk["cause"], &hunk["manager"]), (&json!("drift"), &json!("kubectl-label")));
+    assert!(hunk["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    assert_eq!(object(&report, "Service")["effects"][0]["type"], "stops");
+}
+
+#[test]
+fn a_changed_secret_is_a_new_object_and_its_value_is_nowhere() {
+    let (first, second) = (planted::secret("d1"), planted::secret("d2"));
+    let namespace = Bed::shared().namespace("diff-secret");
+    namespace.config(
+        "[llm]\napi_key = { env = \"KEY_OF_TEST\" }\n[deploy.env]\nTOKEN = { env = \"TOKEN_OF_TEST\" }\n",
+    );
+    let run = |command: &[&str], key: &str| {
+        let typed = namespace.command(command).env("KEY_OF_TEST", key).env("TOKEN_OF_TEST", "the-same");
+        typed.run()
+    };
+    let hidden = |run: &Run| {
+        for value in [&first, &second] {
+            planted::assert_hidden(value, "stdout", &run.stdout);
+            planted::assert_hidden(value, "stderr", &run.stderr);
+        }
+    };
+    let before = run(&["diff"], &first).exits(1);
+    shows(
+        &before,
+        &["  the first deploy chooses the end of its name", "  data.LLM_API_KEY   (new value, hidden)"],
+    );
+    hidden(&before);
+    run(&["deploy"], &first).exits(0);
+    assert_eq!(run(&["diff"], &first).exits(0).stdout, "");
+    for form in ["table", "json", "yaml"] {
+        let changed = run(&["diff", "-o", form, "-v"], &second).exits(1);
+        hidden(&changed);
+        let words = if form == "table" {
+            ["  data.LLM_API_KEY   (changed, hidden)", "  data.TOKEN   (the same, hidden)"]
+        } else {
+            ["changed", "same"]
+        };
+        assert!(words.iter().all(|word| changed.stdout.contains(word)), "{}", changed.stdout);
+    }
+
+    // A copy of it that stands openly somewhere else is drift, and hidden.
+    let copy = format!(
+        "{{\"metadata\":{{\"annotations\":{{\"nginx.ingress.kubernetes.io/proxy-body-size\":\"{}\"}}}}}}",
+        STANDARD.encode(&first)
+    );
+    namespace.bed.kubectl(&["patch", "ingress", "oh", "--type=merge", "-p", &copy, "-n", &namespace.name]);
+    let drift = run(&["diff"], &first).exits(1);
+    shows(
+        &drift,
+        &["  metadata.annotations[\"nginx.ingress.kubernetes.io/proxy-body-size\"]   (hidden) → 50m"],
+    );
+    hidden(&drift);
+}
+
+#[test]
+fn what_is_switched_off_is_deleted_and_data_only_when_that_is_asked_for() {
+    let namespace = deployed("diff-off", "");
+    namespace.config("[deploy]\nexpose = \"none\"\nexisting_claim = \"mine\"\n");
+    let run = diff(&namespace, &[]).exits(1);
+    shows(
+        &run,
+        &[
+            "ingress.networking.k8s.io/oh   deleted, no longer configured   you",
+            "persistentvolumeclaim/oh-state   kept: 5Gi of data; --delete-data removes it",
+            "1 to change, 0 to create, 1 to delete",
+        ],
+    );
+    let run = diff(&namespace, &["--delete-data"]).exits(1);
+    shows(
+        &run,
+        &[
+            "persistentvolumeclaim/oh-state   deleted, and its data with it   you",
+            "1 to change, 0 to create, 2 to delete",
+        ],
+    );
+    let report = diff(&namespace, &["--delete-data", "-o", "json"]).exits(1).json();
+    let claim = object(&report, "PersistentVolumeClaim");
+    assert_eq!((&claim["action"], &claim["data_loss"]), (&json!("deleted"), &json!(true)));
+}
+
+#[test]
+fn a_deploy_does_what_was_said_and_then_there_is_no_difference() {
+    let namespace = deployed("diff-deploy", "");
+    let config = "[llm]\nmodel = \"m\"\n[deploy]\nexpose = \"none\"\n";
+    namespace.config(config);
+    shows(&diff(&namespace, &[]).exits(1), &["1 to change, 1 to create, 1 to delete"]);
+    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured").says("1 pruned");
+    // The old configuration is kept for a rollback, and so it is no difference.
+    assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
+    // Without a rollback to come nobody needs it.
+    namespace.config(&format!("{config}revision_history = 0\n"));
+    shows(&diff(&namespace, &[]).exits(1), &["1 to change, 0 to create, 1 to delete"]);
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured").says("1 pruned");
+    assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
+}
+
+#[test]
+fn a_smaller_claim_is_refused_and_said_and_no_failure_of_the_rest() {
+    let namespace = deployed("diff-claim", "[deploy]\nhost = \"a.example\"\n");
+    namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
+    let run = diff(&namespace, &[]).exits(1);
+    shows(
+        &run,
+        &[
+            "persistentvolumeclaim/oh-state   claim can only grow (5Gi → 2Gi)   you",
+            "  spec.resources.requests.storage   5Gi → 2Gi",
+            "ingress.networking.k8s.io/oh   clients of a.example find it at b.example   you",
+            "2 to change, 0 to create, 0 to delete",
+        ],
+    );
+    assert!(
+        run.stdout.contains("  the server says: PersistentVolumeClaim \"oh-state\" is invalid: "),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn what_admission_refuses_is_said_at_its_object_and_decides_the_exit_code() {
+    let namespace = deployed("diff-admission", "[deploy]\nhost = \"a.example\"\n");
+    // The simulated storage class does not let claims grow.
+    namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"8Gi\"\n");
+    let run =
+        diff(&namespace, &[]).exits(8).says("error[HC3003]: cannot dry-run persistentvolumeclaim/oh-state");
+    shows(
+        &run,
+        &[
+            "persistentvolumeclaim/oh-state   claim grows, if its storage class allows it (5Gi → 8Gi)   you",
+            "  spec.rules[0].host   a.example → b.example",
+            "2 to change, 0 to create, 0 to delete",
+        ],
+    );
+    assert!(
+        run.stdout.contains("  refused: persistentvolumeclaims \"oh-state\" is forbidden: only"),
+        "{}",
+        run.stdout
+    );
+    let report = diff(&namespace, &["-o", "json"]).exits(8).json();
+    let claim = object(&report, "PersistentVolumeClaim");
+    assert_eq!((&claim["verified"], &claim["refused"]["exit"]), (&json!(false), &json!(8)));
+}
+
+#[test]
+fn who_may_deploy_but_not_bind_sees_a_binding_that_waits_for_its_role() {
+    let namespace = Bed::shared().namespace("diff-admin");
+    namespace.make(&[]);
+    let admin = refusals::account(&namespace, &json!([]));
+    let account = format!("{}:tester", namespace.name);
+    let bound = ["create", "rolebinding", "admin", "--clusterrole=admin", "-n", &namespace.name];
+    namespace.bed.kubectl(&[&bound[..], &["--serviceaccount", &account]].concat());
+    let asked = format!("--as=system:serviceaccount:{account}");
+    refusals::until(
+        namespace.bed,
+        &["auth", "can-i", "create", "roles", &asked, "-n", &namespace.name],
+        |answer| answer.trim() == "yes",
+    );
+    let run = refusals::with(&namespace, &admin, &["diff"]).exits(1);
+    shows(
+        &run,
+        &[
+            "role.rbac.authorization.k8s.io/oh   created   you",
+            "rolebinding.rbac.authorization.k8s.io/oh   created, not verified   you",
+            "persistentvolumeclaim/oh-state   created   you",
+            "not verified by the server: rolebinding.rbac.authorization.k8s.io/oh: role.rbac.authorization.k8s.io/oh does not exist yet",
+            "0 to change, 9 to create, 0 to delete",
+        ],
+    );
+    assert!(
+        !run.stdout.contains("the server\n"),
+        "what the server adds by itself is no news: {}",
+        run.stdout
+    );
+}
+
+#[test]
+fn an_object_of_somebody_elses_with_our_name_is_exit_7_after_the_rest() {
+    let namespace = Bed::shared().namespace("diff-foreign");
+    namespace.make(&[]);
+    namespace.bed.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80", "-n", &namespace.name]);
+    let run = diff(&namespace, &[])
+        .exits(7)
+        .says("error[HC3006]: cannot compare service/oh in namespace")
+        .says("kubectl-create");
+    shows(
+        &run,
+        &[
+            "service/oh   unknown",
+            "  refused: it exists and belongs to somebody else (managers: kubectl-create)",
+            "ingress.networking.k8s.io/oh   created   you",
+            "0 to change, 8 to create, 0 to delete, 1 unknown",
+        ],
+    );
+}
+
+#[test]
+fn who_may_only_read_sees_the_differences_unverified_and_gets_exit_6() {
+    let namespace = deployed("diff-reader", "[deploy]\nhost = \"a.example\"\n");
+    let readable = |resources: &[&str]| json!([{ "apiGroups": ["*"], "resources": resources, "verbs": ["get", "list"] }]);
+    let reader = refusals::account(&namespace, &readable(&["*"]));
+    refusals::with(&namespace, &reader, &["diff"]).exits(0).says("no differences");
+    namespace.config("[deploy]\nhost = \"b.example\"\n");
+    let run = refusals::with(&namespace, &reader, &["diff"])
+        .exits(6)
+        .says("error[HC1030]: cannot dry-run ingress.networking.k8s.io/oh in namespace")
+        .says("verbs: [\"patch\"]");
+    shows(&run, &["  spec.rules[0].host   a.example → b.example", "1 to change, 0 to create, 0 to delete"]);
+
+    // One kind less: what can be seen is shown.
+    let kinds = KINDS.replace("services,", "");
+    let kinds: Vec<&str> = kinds.split(',').chain(["pods", "replicasets"]).collect();
+    let reader = refusals::account(&namespace, &readable(&kinds));
+    let run = refusals::with(&namespace, &reader, &["diff"])
+        .exits(6)
+        .says("error[HC1030]: cannot list services in namespace");
+    shows(&run, &["service/oh   unknown", "  spec.rules[0].host   a.example → b.example"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let namespace = Bed::shared().namespace("diff-pipe");
+    let mut command = namespace.command(&["diff"]).into_command();
+    let mut child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

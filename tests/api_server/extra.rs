@@ -1,0 +1,114 @@
+//! `[deploy].extra_manifests`: objects of the user's own as members of the set.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bed::{Bed, Definition, Namespace, run_of};
+use crate::fault::Proxy;
+
+fn write(namespace: &Namespace, file: &str, text: &str) {
+    let path = namespace.folder.path().join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set() {
+    let namespace = Bed::shared().namespace("extra");
+    let group = format!("{}.example.com", namespace.name);
+    let _definition = Definition::make(namespace.bed, &group, "v1beta2", "Gadget");
+    let gadget = format!("gadget.{group}/own");
+    let disruption = "poddisruptionbudget.policy/own";
+    write(
+        &namespace,
+        "extra/10-budget.yaml",
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: own\n  labels: { team: on }\nspec:\n  maxUnavailable: 0\n  \
+         selector:\n    matchLabels: { app.kubernetes.io/instance: oh }\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: own }\n\
+         data: { a: \"on\" }\n",
+    );
+    write(
+        &namespace,
+        "gadget.yaml",
+        &format!(
+            "apiVersion: {group}/v1beta2\nkind: Gadget\nmetadata: {{ name: own }}\nspec: {{ size: 3 }}\n---\n\
+             apiVersion: v1\nkind: PodTemplate\nmetadata: {{ name: own }}\ntemplate:\n  spec:\n    containers: [{{ name: a, image: b }}]\n"
+        ),
+    );
+    let both = "[deploy]\nextra_manifests = [\"extra\", \"gadget.yaml\"]\n";
+    namespace.config(both);
+    namespace.handsctl(&["deploy"]).exits(0).says("13 created").says(&format!("{gadget} created"));
+    let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
+    let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
+    assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{group}")), "{kinds}");
+    let live: Value = namespace.bed.get(&["pdb", "own", "-n", &namespace.name]);
+    assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: a text");
+    assert!(live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(), "none of the application's");
+    // Nothing is sent again, and nothing differs.
+    namespace.handsctl(&["deploy"]).exits(0).says("13 unchanged").says("0 to send");
+    namespace.handsctl(&["diff"]).exits(0);
+    assert!(namespace.handsctl(&["render"]).exits(0).stdout.contains("kind: Gadget"));
+
+    namespace.config("[deploy]\nextra_manifests = [\"extra\"]\n");
+    namespace.handsctl(&["diff"]).exits(1).prints("own");
+    namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
+    assert!(!namespace.has(&gadget) && namespace.has(disruption));
+    assert!(!namespace.has("podtemplate/own"), "a kind of the core group, too");
+    namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
+    assert!(namespace.has(&gadget));
+    namespace.handsctl(&["teardown"]).exits(0);
+    assert!(!namespace.has(&gadget) && !namespace.has(disruption));
+}
+
+#[test]
+fn a_kind_that_another_run_added_meanwhile_is_pruned_too() {
+    let namespace = Bed::shared().namespace("extra-meanwhile");
+    let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: { name: own }\ntemplate:\n  spec:\n    containers: [{ name: a, image: b }]\n";
+    write(&namespace, "extra.yaml", template);
+    namespace.handsctl(&["deploy"]).exits(0);
+    let proxy = Proxy::before(namespace.bed);
+    let held = proxy.on(|request| request.method == "POST" && request.path.contains("/leases")).hold();
+    let set = ["deploy", "--set", "deploy.host=\"other.example\""];
+    let first = proxy.command(&namespace, &set).spawn();
+    held.reached(Duration::from_secs(60));
+    // The first run has read the set, and has no lock yet.
+    namespace.handsctl(&["deploy", "--set", "deploy.extra_manifests=[\"extra.yaml\"]"]).exits(0);
+    assert!(namespace.has("podtemplate/own"));
+    held.release();
+    let output = first.wait_with_output().unwrap();
+    run_of(&output, Duration::ZERO).exits(0).says("podtemplate/own pruned");
+    assert!(!namespace.has("podtemplate/own"));
+}
+
+#[test]
+fn an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("extra-refused");
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    let deploy = |text: &str| {
+        write(&namespace, "extra.yaml", text);
+        namespace.handsctl(&["deploy"])
+    };
+    let metadata = "metadata: { name: a }\n";
+    deploy(&format!("apiVersion: acme.example/v1\nkind: Rocket\n{metadata}"))
+        .exits(8)
+        .says("error[HC3014]: the cluster has no kind Rocket in acme.example/v1");
+    deploy(&format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n{metadata}"))
+        .exits(3)
+        .says("error[HC0112]")
+        .says("is in no namespace")
+        .says("config.toml:2:20");
+    deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, namespace: kube-system }\n")
+        .exits(3)
+        .says("is for namespace kube-system");
+    deploy("apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: oh }\n")
+        .exits(3)
+        .says("the set has already");
+    deploy("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { a: planted }\n")
+        .exits(3)
+        .says("is a Secret, which is refused")
+        .never_says("planted");
+    deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: 1 }\n")
+        .exits(8)
+        .says("configmap/a");
+    assert!(!namespace.has("deployment/oh"));
+}

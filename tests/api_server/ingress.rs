@@ -1,0 +1,268 @@
+//! The ingress controllers of local clusters, on a real API server.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::bed::{Bed, Own, run_of};
+use crate::fault::{Proxy as Recorder, Request as Asked};
+
+const NAMESPACE: &str = "ingress-nginx";
+const WEBHOOK: &str = "validatingwebhookconfigurations/ingress-nginx-admission";
+
+/// How long something may take that only has to be noticed.
+const SOON: Duration = Duration::from_secs(20);
+/// How long it is made sure that something does not happen.
+const A_WHILE: Duration = Duration::from_secs(2);
+
+#[test]
+fn nginx_jobs_and_webhook_are_awaited_before_an_ingress_is_sent_and_the_ca_bundle_is_never_ours() {
+    let own = Own::new("nginx", "");
+    own.handsctl(&["cluster", "up"]).exits(0);
+    let mut bed = own.bed();
+    let recorder = Recorder::before(&bed);
+    recorder.stands_before(&mut bed);
+    // No simulated kubelet takes a pod now: what Jobs and controller do is the test's own part.
+    bed.kubectl(&["cordon", "-l", "!nobody"]);
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "bare" },
+        "spec": { "taints": [{ "key": "example.io/bare", "value": "yes", "effect": "NoSchedule" }] } });
+    bed.kubectl_with(&["create", "-f", "-"], &node.to_string());
+
+    own.config("ingress = \"nginx\"\n");
+    let begun = Instant::now();
+    let up = own.typed(&["up", "--timeout", "3m"]).spawn();
+    let jobs = ["job-name=ingress-nginx-admission-create", "job-name=ingress-nginx-admission-patch"];
+    let jobs = jobs.map(|label| placed(&bed, label));
+    let controller = placed(&bed, "app.kubernetes.io/component=controller");
+    let ready =
+        json!({ "phase": "Running", "conditions": [condition("Ready"), condition("ContainersReady")] });
+    set_status(&bed, &controller, &ready);
+    std::thread::sleep(A_WHILE);
+    assert_eq!(ingresses(&recorder), Vec::<String>::new(), "the Jobs have not completed");
+
+    let authority = Authority::new();
+    let bundle =
+        json!([{ "op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": authority.bundle() }]);
+    bed.kubectl(&["patch", WEBHOOK, "--type=json", "-p", &bundle.to_string()]);
+    for pod in &jobs {
+        set_status(&bed, pod, &json!({ "phase": "Succeeded" }));
+    }
+    // It asks, and the webhook does not answer.
+    until("the webhook is asked for", || ingresses(&recorder).iter().any(|asked| asked.starts_with("POST")));
+    std::thread::sleep(A_WHILE);
+    assert!(
+        ingresses(&recorder).iter().all(|asked| asked.starts_with("POST") && asked.contains("dryRun=All"))
+    );
+
+    bed.kubectl(&["uncordon", "-l", "!nobody"]);
+    let webhook = Webhook::new(&authority);
+    let patch = json!([
+        { "op": "remove", "path": "/webhooks/0/clientConfig/service" },
+        { "op": "add", "path": "/webhooks/0/clientConfig/url", "value": webhook.url() },
+    ]);
+    bed.kubectl(&["patch", WEBHOOK, "--type=json", "-p", &patch.to_string()]);
+    let run = run_of(&up.wait_with_output().unwrap(), begun.elapsed()).exits(0);
+    run.says("warning   HC2025").says("ingress.networking.k8s.io/openhands created");
+
+    let sent: Vec<Asked> = recorder.requests_that(|asked| asked.method == "PATCH");
+    let position = |path: &str| sent.iter().position(|asked| asked.path.contains(path)).unwrap();
+    let before =
+        position("/jobs/ingress-nginx-admission-patch").max(position("/jobs/ingress-nginx-admission-create"));
+    let ingress = position("/ingresses/openhands");
+    assert!(position(&format!("/{WEBHOOK}")) < before && before < ingress);
+    assert!(webhook.asked() >= 2, "once to see whether it answers, once for the Ingress");
+    let objects = sent.iter().take(ingress).filter(|asked| is_controllers(asked)).count();
+    assert_eq!(objects, 19, "upstream's objects, each once");
+    let live = bed.get(&[WEBHOOK]);
+    let ours = live["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["manager"] == "handsctl");
+    let ours = ours.unwrap()["fieldsV1"].to_string();
+    assert!(ours.contains("f:webhooks") && !ours.contains("caBundle"), "{ours}");
+    assert_eq!(live["webhooks"][0]["clientConfig"]["caBundle"], authority.bundle());
+}
+
+#[test]
+fn traefik_is_made_once_left_by_none_and_what_somebody_else_made_is_not_touched() {
+    let own = Own::new("traefik", "ingress = \"traefik\"\n");
+    own.handsctl(&["cluster", "up"]).exits(0).says("deployment.apps/traefik created");
+    let bed = own.bed();
+    let class = bed.get(&["ingressclass", "traefik"]);
+    assert_eq!(class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"], "true");
+    let again = own.handsctl(&["cluster", "up"]).exits(0).within(Duration::from_secs(2));
+    again.never_says("created").never_says("configured");
+
+    // Where somebody has one already, it is left as it is, and so is ours.
+    bed.kubectl(&["create", "namespace", NAMESPACE]);
+    let before = bed.get(&["namespace", NAMESPACE]);
+    own.config("ingress = \"nginx\"\n");
+    own.handsctl(&["cluster", "up"])
+        .exits(7)
+        .says("error[HC3006]")
+        .says("[cluster] ingress = \"none\"")
+        .never_says("deleted");
+    assert_eq!(bed.get(&["namespace", NAMESPACE]), before);
+    own.config("ingress = \"none\"\n");
+    own.handsctl(&["cluster", "up"]).exits(0).never_says("deleted");
+    bed.kubectl(&["get", "deployment", "-n", "traefik", "traefik"]);
+    assert_eq!(bed.get(&["namespace", "traefik"])["status"]["phase"], "Active");
+
+    // Of two controllers that are ours one goes.
+    bed.kubectl(&["delete", "namespace", NAMESPACE]);
+    own.config("ingress = \"nginx\"\n");
+    own.handsctl(&["cluster", "up", "--timeout", "8s"]).exits(10).says("namespace/traefik deleted");
+}
+
+/// Everything that was asked about Ingresses that is no look: `PATCH /apis/…`.
+fn ingresses(recorder: &Recorder) -> Vec<String> {
+    let asked = recorder.requests_that(|asked| asked.path.contains("/ingresses") && asked.method != "GET");
+    asked.into_iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+}
+
+fn is_controllers(asked: &Asked) -> bool {
+    let path = asked.path.split('?').next().unwrap();
+    let name = path.rsplit('/').next().unwrap();
+    path.contains(&format!("/namespaces/{NAMESPACE}")) || name.starts_with(NAMESPACE) || name == "nginx"
+}
+
+/// Puts the pod of these labels on the node that nobody simulates, once there is one; its name.
+fn placed(bed: &Bed, labels: &str) -> String {
+    let query = ["get", "pods", "-n", NAMESPACE, "-l", labels, "-o", "jsonpath={.items[*].metadata.name}"];
+    let mut name = String::new();
+    until(labels, || {
+        name = String::from_utf8(bed.try_kubectl(&query, "").stdout).unwrap();
+        !name.is_empty()
+    });
+    let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },
+        "target": { "apiVersion": "v1", "kind": "Node", "name": "bare" } });
+    bed.kubectl_with(&["create", "-n", NAMESPACE, "-f", "-"], &binding.to_string());
+    name
+}
+
+fn set_status(bed: &Bed, pod: &str, status: &Value) {
+    let patch = json!({ "status": status }).to_string();
+    bed.kubectl(&[
+        "patch",
+        "pod",
+        pod,
+        "-n",
+        NAMESPACE,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ]);
+}
+
+fn condition(kind: &str) -> Value {
+    json!({ "type": kind, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" })
+}
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What the patch Job would make: a certificate for the webhook, and the bundle that the API server trusts.
+struct Authority(rcgen::CertifiedKey<rcgen::KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        Self(rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    fn bundle(&self) -> String {
+        STANDARD.encode(self.0.cert.pem())
+    }
+}
+
+/// A webhook that allows everything; it ends with the value.
+struct Webhook {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+    runtime: Option<Runtime>,
+}
+
+impl Webhook {
+    fn new(authority: &Authority) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(authority.0.signing_key.serialize_der()));
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![authority.0.cert.der().clone()], key)
+            .unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        runtime.spawn(listen(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&asked)));
+        Self { address, asked, runtime: Some(runtime) }
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}/networking/v1/ingresses", self.address)
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn listen(listener: TcpListener, tls: TlsAcceptor, asked: Arc<AtomicUsize>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, asked) = (tls.clone(), Arc::clone(&asked));
+        tokio::spawn(async move {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let service = service_fn(|request| allow(request, &asked));
+            let _closed = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn allow(request: Request<Incoming>, asked: &AtomicUsize) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let review: Value = serde_json::from_slice(&body).unwrap();
+    asked.fetch_add(1, Ordering::Relaxed);
+    let answer = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": { "uid": review["request"]["uid"], "allowed": true },
+    });
+    let response = Response::builder().header("content-type", "application/json");
+    Ok(response.body(Full::new(answer.to_string().into())).unwrap())
+}

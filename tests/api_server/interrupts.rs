@@ -1,0 +1,261 @@
+//! Signals at every stage: what was and was not done is said, the lock is given back, the process is out soon, and
+//! running the command again completes the work.
+
+use std::io::Read as _;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::bed::{Bed, Namespace, Run, run_of};
+use crate::fault::{Fault, Held, Proxy, Request};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A CI service kills soon after its first signal.
+const OUT: Duration = Duration::from_secs(5);
+const SIGNALS: [(Signal, i32, &str); 3] = [
+    (Signal::INT, 130, "interrupted"),
+    (Signal::TERM, 143, "terminated"),
+    (Signal::HUP, 129, "the terminal was closed"),
+];
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+fn lease_exists(namespace: &Namespace) -> bool {
+    let get = ["get", "lease", "handsctl-oh", "-n", &namespace.name];
+    namespace.bed.try_kubectl(&get, "").status.success()
+}
+
+/// Signals the command, and gives what it came to; the time counts from the signal.
+fn stop(child: Child, with: Signal) -> Run {
+    let begun = Instant::now();
+    signal(&child, with);
+    run_of(&child.wait_with_output().unwrap(), begun.elapsed())
+}
+
+/// Starts a command and stops it while a request is held; then runs it again.
+struct Stage<'a> {
+    namespace: &'a Namespace,
+    proxy: Proxy,
+    command: &'a [&'a str],
+}
+
+impl Stage<'_> {
+    fn stopped_at(&self, held: &Held, with: (Signal, i32, &str)) -> Run {
+        let (kind, code, word) = with;
+        let events = self.namespace.folder.path().join("events");
+        let arguments = [self.command, &["--events", "events"]].concat();
+        let mut command = self.proxy.command(self.namespace, &arguments).into_command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        held.reached(PATIENCE);
+        let run = stop(child, kind).exits(code).within(OUT).says(&format!("error[HC9002]: {word}"));
+        let run = run.says("hint: running the command again goes on from here");
+        assert!(!lease_exists(self.namespace), "the lock was not given back:\n{}", run.stderr);
+        let written = std::fs::read_to_string(events).unwrap();
+        let last: Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &code.into()));
+        run
+    }
+}
+
+/// Every signal while a deploy's request is held that matches; `says` is what the message has to tell.
+fn in_a_deploy(
+    name: &str,
+    prepare: impl Fn(&Namespace, &Proxy),
+    held: impl Fn(&Proxy) -> Held,
+    says: &[&str],
+) {
+    for with in SIGNALS {
+        let namespace = Bed::shared().namespace(name);
+        let proxy = Proxy::before(namespace.bed);
+        prepare(&namespace, &proxy);
+        let held = held(&proxy);
+        let stage = Stage { namespace: &namespace, proxy, command: &["deploy"] };
+        let mut run = stage.stopped_at(&held, with);
+        for text in says {
+            run = run.says(text);
+        }
+        held.release();
+        stage.proxy.command(&namespace, &["deploy"]).run().exits(0);
+        assert!(!lease_exists(&namespace));
+    }
+}
+
+fn nothing(_: &Namespace, _: &Proxy) {}
+
+fn is(method: &'static str, path: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + Clone {
+    move |request: &Request| request.is(method, path)
+}
+
+/// A set that is there, and a configuration without its Ingress.
+fn smaller(namespace: &Namespace, proxy: &Proxy) {
+    proxy.command(namespace, &["deploy"]).run().exits(0);
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+}
+
+#[test]
+fn before_the_first_answer_and_in_preflight_nothing_was_changed() {
+    in_a_deploy("int-first", nothing, |proxy| proxy.on(is("GET", "/version")).nth(1).hold(), &[]);
+    let watch = |proxy: &Proxy| proxy.on(|request| request.watches("services")).nth(1).hold();
+    in_a_deploy("int-look", nothing, watch, &[]);
+}
+
+#[test]
+fn while_the_lock_is_asked_for_it_is_not_left_behind() {
+    in_a_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
+    in_a_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_answer(), &[]);
+}
+
+#[test]
+fn between_members_it_is_said_which_were_applied_and_which_were_not() {
+    let held = |proxy: &Proxy| proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
+    in_a_deploy("int-apply", nothing, held, &["done ", " created", "not done", "deployment.apps/oh"]);
+}
+
+#[test]
+fn in_a_rollout_everything_was_applied() {
+    for with in SIGNALS {
+        let namespace = Bed::shared().namespace("int-roll");
+        let hopeless = [
+            "--set",
+            "deploy.resources.requests.cpu=\"4000\"",
+            "--set",
+            "deploy.tolerate.unschedulable=\"10m\"",
+        ];
+        let events = namespace.folder.path().join("events");
+        let arguments = [&["deploy", "--events", "events"][..], &hopeless].concat();
+        let child = namespace.command(&arguments).spawn();
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&events).unwrap_or_default().contains("0/1") {
+            assert!(begun.elapsed() < PATIENCE, "the rollout does not begin");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stop(child, with.0).exits(with.1).within(OUT).says("9 created").never_says("not done");
+        assert!(!lease_exists(&namespace));
+        namespace.handsctl(&["deploy"]).exits(0);
+    }
+}
+
+#[test]
+fn in_prune_and_before_the_parent_is_exact() {
+    let held = |proxy: &Proxy| proxy.on(is("DELETE", "/ingresses/oh")).nth(1).hold();
+    let says = ["done ", "not deleted", "ingress.networking.k8s.io/oh"];
+    in_a_deploy("int-prune", smaller, held, &says);
+    let held = |proxy: &Proxy| proxy.on(is("PATCH", "/configmaps/handsctl-oh")).nth(1).hold();
+    in_a_deploy("int-exact", smaller, held, &["done "]);
+}
+
+#[test]
+fn a_rollback_a_restart_and_a_teardown_are_left_as_cleanly() {
+    let namespace = Bed::shared().namespace("int-others");
+    let deploy = |model: &str| {
+        namespace.config(&format!("[llm]\nmodel = \"{model}\"\n"));
+        let proxy = Proxy::before(namespace.bed);
+        proxy.command(&namespace, &["deploy"]).run().exits(0);
+    };
+    deploy("a/one");
+    deploy("a/two");
+    let commands: [(&[&str], &str, &'static str); 3] = [
+        (&["rollback"], "PATCH", "/deployments/oh"),
+        (&["restart"], "PATCH", "/deployments/oh"),
+        (&["teardown"], "DELETE", "/deployments/oh"),
+    ];
+    for ((command, method, path), with) in commands.into_iter().zip(SIGNALS) {
+        let proxy = Proxy::before(namespace.bed);
+        let held = proxy.on(is(method, path)).nth(1).hold();
+        let stage = Stage { namespace: &namespace, proxy, command };
+        stage.stopped_at(&held, with);
+        held.release();
+        let run = stage.proxy.command(&namespace, command).run().exits(0);
+        if command == ["rollback"] {
+            // It goes on to where it went, not to before what it was about to leave.
+            run.says("rollback to 1");
+        }
+        assert!(!lease_exists(&namespace));
+    }
+}
+
+#[test]
+fn a_teardown_that_waits_for_somebodys_finalizer_can_be_left() {
+    let namespace = Bed::shared().namespace("int-stuck");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let patch = |finalizers: &str| {
+        let body = format!("{{\"metadata\":{{\"finalizers\":{finalizers}}}}}");
+        let arguments = ["patch", "ingress", "oh", "-n", &namespace.name, "--type=merge", "-p", &body];
+        namespace.bed.kubectl(&arguments);
+    };
+    patch("[\"example.io/hold\"]");
+    let child = namespace.command(&["teardown"]).spawn();
+    let deleted =
+        ["get", "ingress", "oh", "-n", &namespace.name, "-o", "jsonpath={.metadata.deletionTimestamp}"];
+    super::refusals::until(namespace.bed, &deleted, |text| !text.is_empty());
+    stop(child, Signal::INT).exits(130).within(OUT);
+    assert!(!lease_exists(&namespace));
+    patch("[]");
+    namespace.handsctl(&["teardown"]).exits(0);
+}
+
+#[test]
+fn a_server_that_is_silent_about_the_lock_keeps_nobody_longer_than_five_seconds() {
+    let namespace = Bed::shared().namespace("int-silent");
+    let proxy = Proxy::before(namespace.bed);
+    let held = proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
+    proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).answer(Fault::Hang);
+    let child = proxy.command(&namespace, &["deploy"]).spawn();
+    held.reached(PATIENCE);
+    let begun = Instant::now();
+    signal(&child, Signal::INT);
+    // Whoever is impatient makes it no worse.
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::INT);
+    let run = run_of(&child.wait_with_output().unwrap(), begun.elapsed());
+    run.exits(130).within(OUT).says("the lock was not given back").says("it expires by itself");
+    held.release();
+    // The process is gone, so its lock keeps nobody of this computer away.
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_a_waiting_deploy_and_gives_back_its_lock() {
+    let namespace = Bed::shared().namespace("int-closed");
+    let hopeless =
+        ["--set", "deploy.resources.requests.cpu=\"4000\"", "--set", "deploy.tolerate.unschedulable=\"10m\""];
+    let arguments = [&["deploy", "--events", "events"][..], &hopeless].concat();
+    let typed = namespace.command(&arguments).into_command();
+    let mut command = CommandBuilder::new(typed.get_program());
+    command.args(typed.get_args());
+    command.cwd(namespace.folder.path());
+    for (name, value) in typed.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        }
+    }
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut screen = pair.master.try_clone_reader().unwrap();
+    let mut shown = String::new();
+    let mut buffer = [0; 4096];
+    while !shown.contains("0/1") {
+        let read = screen.read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended: {shown}");
+        shown += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    let begun = Instant::now();
+    drop(screen);
+    drop(pair.master);
+    let status = child.wait().unwrap();
+    assert!(begun.elapsed() < OUT, "{:?}", begun.elapsed());
+    assert_eq!(status.exit_code(), 129, "{status:?}");
+    assert!(!lease_exists(&namespace));
+    let events = std::fs::read_to_string(namespace.folder.path().join("events")).unwrap();
+    assert!(events.lines().last().unwrap().contains("\"finished\""), "{events}");
+    namespace.handsctl(&["deploy"]).exits(0);
+}

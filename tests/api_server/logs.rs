@@ -1,0 +1,276 @@
+//! `logs` on a real API server. Every simulated pod shows the same file, so each test looks for lines of its own.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bed::{Bed, Namespace, Run, Typed};
+
+/// Time for something that happens by itself on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Within this a command is gone that was told to stop.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Appends a line to the log of all pods, as old as said.
+fn append(bed: &Bed, line: &str, age: SignedDuration) {
+    let time = Timestamp::now() - age;
+    let mut file = std::fs::File::options().append(true).open(&bed.pod_log).unwrap();
+    // One write: other tests append too.
+    file.write_all(format!("{time:.9} stdout F {line}\n").as_bytes()).unwrap();
+}
+
+fn append_now(bed: &Bed, line: &str) {
+    append(bed, line, SignedDuration::ZERO);
+}
+
+/// The lines of stdout that hold a mark.
+fn marked<'a>(run: &'a Run, mark: &str) -> Vec<&'a str> {
+    run.stdout.lines().filter(|line| line.contains(mark)).collect()
+}
+
+fn deployed(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace
+}
+
+/// Names of the pods that run.
+fn pods(namespace: &Namespace) -> Vec<String> {
+    let list = namespace.bed.get(&["pods", "-n", &namespace.name, "--field-selector=status.phase=Running"]);
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A `logs -f` whose lines arrive as they are written; it is killed with the value.
+struct Followed {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Followed {
+    fn start(typed: Typed) -> Self {
+        let mut child = typed.spawn();
+        let stdout = child.stdout.take().unwrap();
+        let stderr = child.stderr.take();
+        Self { lines: reading(stdout), child, stderr }
+    }
+
+    /// Waits for a line with this mark.
+    fn line(&self, mark: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(mark) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no line with {mark}: {error}; stderr: {}", self.said()),
+            }
+        }
+    }
+
+    fn said(&self) -> &'static str {
+        if self.stderr.is_some() { "(still open)" } else { "(none)" }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for its end: the exit code, and how long that took.
+    fn end(&mut self) -> (Option<i32>, Duration) {
+        ended(&mut self.child)
+    }
+}
+
+/// Waits for the end of a child, which is killed where it takes too long.
+fn ended(child: &mut Child) -> (Option<i32>, Duration) {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status.code(), begun.elapsed());
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        // There is no portable wait with a deadline for a child.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        let _it_may_be_gone = self.child.kill();
+        let _it_may_be_gone = self.child.wait();
+    }
+}
+
+fn reading(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[test]
+fn logs_prints_what_the_container_wrote_and_tail_since_and_timestamps_select() {
+    let namespace = deployed("logs-select");
+    let mark = &namespace.name;
+    append(namespace.bed, &format!("{mark} old"), SignedDuration::from_mins(30));
+    append_now(namespace.bed, &format!("{mark} new ÄÖ \u{1b}[31mred"));
+
+    let all = namespace.handsctl(&["logs"]).exits(0);
+    assert_eq!(
+        marked(&all, mark),
+        [format!("{mark} old"), format!("{mark} new ÄÖ \u{1b}[31mred")],
+        "without a prefix: there is one container; not on a terminal, so nothing is stripped"
+    );
+    let recent = namespace.handsctl(&["logs", "--since", "10m"]).exits(0);
+    assert_eq!(marked(&recent, mark).len(), 1, "{}", recent.stdout);
+    assert!(recent.stdout.contains(&format!("{mark} new")));
+    let last = namespace.handsctl(&["logs", "--tail", "1"]).exits(0);
+    assert_eq!(last.stdout.lines().count(), 1, "{}", last.stdout);
+    assert_eq!(namespace.handsctl(&["logs", "--tail", "0"]).exits(0).stdout, "");
+    let stamped = namespace.handsctl(&["logs", "--timestamps"]).exits(0);
+    let (stamp, rest) = marked(&stamped, mark)[1].split_once(' ').unwrap();
+    assert!(rest.starts_with(&format!("{mark} new")), "{rest}");
+    let age = Timestamp::now().duration_since(stamp.parse().unwrap());
+    assert!(age < SignedDuration::from_mins(1), "{stamp}");
+    // The last run of a container that was never restarted: the simulated node shows its one file for it, too.
+    let previous = namespace.handsctl(&["logs", "--previous"]).exits(0);
+    assert_eq!(marked(&previous, mark).len(), 2);
+    let named = namespace.handsctl(&["logs", "-c", "openhands"]).exits(0);
+    assert_eq!(marked(&named, mark).len(), 2);
+}
+
+#[test]
+fn a_container_that_no_pod_has_is_named_with_those_that_are_there() {
+    let namespace = deployed("logs-container");
+    for arguments in [&["logs", "-c", "opnhands"][..], &["logs", "-f", "-c", "opnhands"]] {
+        let run = namespace.handsctl(arguments).exits(2);
+        assert_eq!(run.stdout, "");
+        run.says("no pod has a container `opnhands`")
+            .says("containers there: openhands")
+            .never_says("simulated");
+    }
+}
+
+#[test]
+fn no_pods_and_a_pod_without_a_log_are_said_and_no_failure() {
+    let namespace = Bed::shared().namespace("logs-none");
+    let run = namespace.handsctl(&["logs"]).exits(0);
+    assert_eq!(run.stdout, "");
+    run.says(&format!("no pods of `oh` in namespace {}", namespace.name));
+
+    // Nobody fits this pod, so it never gets a node, a container or a log.
+    namespace.make(&[]);
+    let pod = format!(
+        r#"{{"apiVersion": "v1", "kind": "Pod",
+            "metadata": {{"name": "waits", "namespace": "{}", "labels": {{"app.kubernetes.io/instance": "oh"}}}},
+            "spec": {{"nodeSelector": {{"no": "where"}}, "containers": [{{"name": "openhands", "image": "x"}}]}}}}"#,
+        namespace.name
+    );
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &pod);
+    let run = namespace.handsctl(&["logs"]).exits(0);
+    assert_eq!(run.stdout, "");
+    run.says("waits: no container has started yet").never_says("simulated");
+}
+
+#[test]
+fn several_pods_are_told_apart_by_a_prefix() {
+    let namespace = deployed("logs-several");
+    let mark = &namespace.name;
+    let name = &["-n", &namespace.name][..];
+    namespace.bed.kubectl(&[&["scale", "deployment/oh", "--replicas=2"], name].concat());
+    namespace.bed.kubectl(&[&["rollout", "status", "deployment/oh", "--timeout=60s"], name].concat());
+    append_now(namespace.bed, &format!("{mark} both"));
+    let run = namespace.handsctl(&["logs"]).exits(0);
+    let mut expected: Vec<String> =
+        pods(&namespace).iter().map(|pod| format!("{pod} openhands {mark} both")).collect();
+    expected.sort();
+    assert_eq!(expected.len(), 2);
+    let mut lines = marked(&run, mark);
+    lines.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn follow_shows_appended_lines_and_those_of_the_next_pod_and_ends_at_once_on_ctrl_c_with_130() {
+    let namespace = deployed("logs-follow");
+    let mark = &namespace.name;
+    let first = pods(&namespace).remove(0);
+    append_now(namespace.bed, &format!("{mark} before"));
+    let mut followed = Followed::start(namespace.command(&["logs", "-f", "--since", "1m"]));
+    assert_eq!(followed.line(mark), format!("{first} openhands {mark} before"));
+    append_now(namespace.bed, &format!("{mark} after"));
+    assert_eq!(followed.line(mark), format!("{first} openhands {mark} after"), "nothing is repeated");
+
+    namespace.bed.kubectl(&["delete", "pod", &first, "-n", &namespace.name, "--wait=true"]);
+    namespace.bed.kubectl(&["rollout", "status", "deployment/oh", "-n", &namespace.name, "--timeout=60s"]);
+    let second = pods(&namespace).remove(0);
+    assert_ne!(first, second);
+    append_now(namespace.bed, &format!("{mark} of the next pod"));
+    followed.line(&format!("{second} openhands {mark} of the next pod"));
+
+    kill_process(followed.pid(), Signal::INT).unwrap();
+    let (code, took) = followed.end();
+    assert_eq!(code, Some(130));
+    assert!(took < AT_ONCE, "{took:?}");
+}
+
+#[test]
+fn follow_ends_with_0_when_stdout_is_closed_even_if_no_line_comes() {
+    let namespace = deployed("logs-closed");
+    let mark = &namespace.name;
+    append_now(namespace.bed, &format!("{mark} first"));
+    let mut child = namespace.command(&["logs", "-f", "--since", "1m"]).spawn();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(mark) {
+        line.clear();
+        assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it ended before the line");
+    }
+    drop(stdout);
+    let (code, took) = ended(&mut child);
+    assert_eq!(code, Some(0));
+    assert!(took < AT_ONCE, "{took:?}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "quietly");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_the_reader_takes_nothing() {
+    let namespace = deployed("logs-stuck");
+    let mark = &namespace.name;
+    // More than a pipe takes.
+    let mut lines = String::new();
+    for count in 0..4000 {
+        lines += &format!("{:.9} stdout F {mark} {count} {}\n", Timestamp::now(), "x".repeat(64));
+    }
+    std::fs::File::options()
+        .append(true)
+        .open(&namespace.bed.pod_log)
+        .unwrap()
+        .write_all(lines.as_bytes())
+        .unwrap();
+    let mut command = namespace.command(&["logs"]).into_command();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(!line.is_empty(), "it has begun to write");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (code, took) = ended(&mut child);
+    assert_eq!(code, Some(130));
+    assert!(took < AT_ONCE, "{took:?}");
+}

@@ -1,0 +1,444 @@
+//! Fields and objects of others on a real API server: the table of a conflict, what each rule does, what is taken over.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, alone};
+use crate::fault::Proxy as Recorder;
+use crate::planted;
+
+const IMAGE: &str = "spec.template.spec.containers[name=\"openhands\"].image";
+const OURS: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
+const THEIRS: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.58";
+
+impl Namespace {
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.bed.kubectl(&[arguments, &["-n", &self.name]].concat())
+    }
+
+    /// An object of the set, by its kind.
+    fn object(&self, kind: &str) -> Value {
+        self.bed.get(&[kind, "oh", "-n", &self.name])
+    }
+
+    /// A deployed set whose Deployment others then scaled and gave another image, and whose Ingress somebody edited.
+    fn taken(test: &str) -> Self {
+        let namespace = Bed::shared().namespace(test);
+        namespace.handsctl(&["deploy"]).exits(0);
+        namespace.kubectl(&["scale", "deployment", "oh", "--replicas=3"]);
+        namespace.kubectl(&["set", "image", "deployment/oh", &format!("openhands={THEIRS}")]);
+        namespace.edit(
+            "ingress",
+            &json!([{ "op": "replace", "path": "/spec/rules/0/host", "value": "theirs.example" }]),
+        );
+        namespace
+    }
+
+    fn edit(&self, kind: &str, patch: &Value) {
+        let patch = patch.to_string();
+        self.kubectl(&["patch", kind, "oh", "--type=json", "--field-manager=kubectl-edit", "-p", &patch]);
+    }
+
+    fn replicas(&self) -> Value {
+        self.object("deployment")["spec"]["replicas"].clone()
+    }
+
+    fn image(&self) -> Value {
+        self.object("deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    }
+
+    /// One of the objects that a deploy would make, as JSON.
+    fn rendered(&self, kind: &str) -> Value {
+        let text = self.handsctl(&["render"]).exits(0).stdout;
+        let line = format!("kind: {kind}");
+        let document =
+            text.split("---\n").find(|document| document.lines().any(|found| found == line)).unwrap();
+        let json = self.bed.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], document);
+        serde_json::from_str(&json).unwrap()
+    }
+}
+
+/// `manager operation` of everybody who manages something of the object itself.
+fn managers(object: &Value) -> BTreeSet<String> {
+    let entries = object["metadata"]["managedFields"].as_array().unwrap().iter();
+    let own = entries.filter(|entry| entry["subresource"].is_null());
+    own.map(|entry| {
+        format!("{} {}", entry["manager"].as_str().unwrap(), entry["operation"].as_str().unwrap())
+    })
+    .collect()
+}
+
+/// Everything of an object that no controller writes.
+fn untouched(object: &Value) -> (Value, Value, BTreeSet<String>) {
+    (object["spec"].clone(), object["metadata"]["labels"].clone(), managers(object))
+}
+
+/// Deploys twice through a recorder: which cluster it is decides some settings, and it is another one by its name.
+fn patches_of_a_second_deploy(namespace: &Namespace) -> Vec<String> {
+    let recorder = Recorder::before(namespace.bed);
+    let arguments = ["deploy", "--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+    let deploy =
+        || alone(namespace.folder.path(), &arguments).env("KUBECONFIG", recorder.kubeconfig()).run().exits(0);
+    let patches = || {
+        recorder
+            .requests()
+            .into_iter()
+            .filter(|request| request.method == "PATCH")
+            .map(|request| request.path)
+    };
+    deploy().says("1 configured");
+    let first: Vec<String> = patches().collect();
+    assert!(!first.is_empty(), "the recorder sees them");
+    deploy().says("9 unchanged");
+    patches().skip(first.len()).collect()
+}
+
+/// The words of the line of the table that begins with this field.
+fn row<'a>(stderr: &'a str, field: &str) -> Vec<&'a str> {
+    let mut rows =
+        stderr.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect());
+    rows.find(|cells: &Vec<&str>| cells.contains(&field))
+        .unwrap_or_else(|| panic!("no row {field}:\n{stderr}"))
+}
+
+/// `3 s`, `2 m`: it was just now, on however busy a computer.
+fn is_recent(age: &str) -> bool {
+    let (number, unit) = age.split_once(' ').unwrap();
+    number.parse::<u32>().is_ok() && ["s", "m"].contains(&unit)
+}
+
+#[test]
+fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
+    let namespace = Namespace::taken("table");
+    let before = [namespace.object("deployment"), namespace.object("ingress")];
+    let run = namespace
+        .handsctl(&["deploy"])
+        .exits(7)
+        .says(&format!(
+            "error[HC3007]: deployment.apps/oh in namespace {} has fields that others manage; nothing of it was changed",
+            namespace.name
+        ))
+        .says("nothing of the set was changed")
+        .says("hint: take them over: handsctl deploy --force-conflicts")
+        .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
+        .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
+        .says("      \"ingress/oh:spec.rules\" = \"yield\"\n")
+        .says(&format!("also      ingress.networking.k8s.io/oh in namespace {} has fields", namespace.name));
+    assert_eq!(row(&run.stderr, "manager"), ["fields", "field", "manager", "since", "there", "here"]);
+    // The server keeps no time for what is changed through a subresource.
+    assert_eq!(row(&run.stderr, ".spec.replicas"), [".spec.replicas", "kubectl (scale)", "-", "3", "1"]);
+    let image = format!(".{IMAGE}");
+    let cells = row(&run.stderr, &image);
+    assert_eq!((cells[1], cells[3], cells[4]), ("kubectl-set", "…:0.58", "…:0.59"), "{cells:?}");
+    assert!(is_recent(cells[2]), "{cells:?}");
+    let cells = row(&run.stderr, ".spec.rules");
+    assert_eq!(cells[1], "kubectl-edit");
+    assert!(cells[3].contains("theirs.example") && cells[4].contains("localhost"), "{cells:?}");
+
+    let after = [namespace.object("deployment"), namespace.object("ingress")];
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before["spec"], after["spec"]);
+        assert_eq!(managers(before), managers(after));
+    }
+    // For programs the table is a fact like every other.
+    let file = namespace.folder.path().join("events");
+    let summary =
+        namespace.handsctl(&["deploy", "-o", "json", "--events", file.to_str().unwrap()]).exits(7).json();
+    assert_eq!(summary["id"], "HC3007");
+}
+
+#[test]
+fn take_takes_only_when_every_conflict_may_be_taken_and_yield_leaves_the_field_and_then_nothing_is_sent() {
+    let namespace = Namespace::taken("rules");
+    let take = format!(
+        "[deploy.ownership]\n\"ingress/oh:spec\" = \"take\"\n'deployment.apps/oh:{IMAGE}' = \"take\"\n"
+    );
+    namespace.config(&take);
+    let run = namespace.handsctl(&["deploy"]).exits(7).says("HC3007").says(".spec.replicas");
+    assert!(
+        !run.stderr.contains("ingress/oh:spec.rules"),
+        "the Ingress has no conflict left: {}",
+        run.stderr
+    );
+    assert_eq!(
+        (namespace.replicas(), namespace.image()),
+        (json!(3), json!(THEIRS)),
+        "nothing is taken by halves"
+    );
+    let ingress = namespace.object("ingress");
+    assert_eq!(ingress["spec"]["rules"][0]["host"], "localhost");
+    assert!(!managers(&ingress).contains("kubectl-edit Update"), "{:?}", managers(&ingress));
+
+    namespace.config(&format!("{take}\"deployment/oh:spec.replicas\" = \"yield\"\n"));
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").says("deployment.apps/oh 3/3");
+    assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(patches_of_a_second_deploy(&namespace), Vec::<String>::new());
+    namespace.handsctl(&["deploy"]).exits(0);
+
+    // Another scaling is no difference either, and a change of ours leaves it alone.
+    namespace.kubectl(&["scale", "deployment", "oh", "--replicas=2"]);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.config(&format!(
+        "[deploy]\nmin_ready_seconds = 1\n{take}\"deployment/oh:spec.replicas\" = \"yield\"\n"
+    ));
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    assert_eq!(namespace.replicas(), 2);
+    namespace.config("");
+    namespace.handsctl(&["deploy"]).exits(7).says(".spec.replicas");
+}
+
+#[test]
+fn force_conflicts_takes_everything_but_what_a_rule_keeps_from_it() {
+    let namespace = Namespace::taken("force");
+    namespace.config("[deploy.ownership]\n\"deployment/oh:spec.replicas\" = \"fail\"\n");
+    let run = namespace
+        .handsctl(&["deploy", "--force-conflicts"])
+        .exits(7)
+        .says("hint: [deploy.ownership] says \"fail\" of .spec.replicas")
+        .never_says("handsctl deploy --force-conflicts");
+    assert!(!run.stderr.contains("also"), "the Ingress was taken: {}", run.stderr);
+    assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(THEIRS)));
+    assert_eq!(namespace.object("ingress")["spec"]["rules"][0]["host"], "localhost");
+
+    namespace.config("[deploy.ownership]\n\"deployment/oh:spec.replicas\" = \"yield\"\n");
+    namespace
+        .handsctl(&["deploy", "--force-conflicts", "--dry-run=server"])
+        .exits(0)
+        .says("1 configured, 8 unchanged");
+    assert_eq!(namespace.image(), THEIRS, "a dry run");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 8 unchanged");
+    assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
+
+    namespace.config("");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 8 unchanged");
+    assert_eq!(namespace.replicas(), 1);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+}
+
+#[test]
+fn a_yielded_field_that_only_we_have_is_not_reset() {
+    let namespace = Bed::shared().namespace("kept");
+    namespace.config("[deploy]\nprogress_deadline = \"5m\"\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let deadline = || namespace.object("deployment")["spec"]["progressDeadlineSeconds"].clone();
+    assert_eq!(deadline(), 300);
+    // The configuration says 10 minutes now, which is also what the server would reset it to.
+    namespace.config("[deploy.ownership]\n\"deployment/oh:spec.progressDeadlineSeconds\" = \"yield\"\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.config(
+        "[deploy]\nmin_ready_seconds = 1\n[deploy.ownership]\n\"deployment/oh:spec.progressDeadlineSeconds\" = \"yield\"\n",
+    );
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    assert_eq!(deadline(), 300);
+}
+
+#[test]
+fn a_label_that_somebody_else_applies_too_is_yielded_and_stays() {
+    let namespace = Bed::shared().namespace("shared");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let theirs = json!({ "apiVersion": "v1", "kind": "Service", "metadata": {
+        "name": "oh", "namespace": namespace.name, "labels": { "app.kubernetes.io/part-of": "openhands" } } });
+    let apply = ["apply", "--server-side", "--field-manager=them", "-f", "-"];
+    namespace.bed.kubectl_with(&apply, &theirs.to_string());
+    namespace
+        .config("[deploy.ownership]\n\"service/oh:metadata.labels.app.kubernetes.io/part-of\" = \"yield\"\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").never_says("HC0230");
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    let mut changed = theirs;
+    changed["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("theirs");
+    namespace.bed.kubectl_with(&apply, &changed.to_string());
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    let labels = &namespace.object("service")["metadata"]["labels"];
+    assert_eq!(
+        (&labels["app.kubernetes.io/part-of"], &labels["app.kubernetes.io/name"]),
+        (&json!("theirs"), &json!("openhands"))
+    );
+}
+
+#[test]
+fn a_rule_for_no_field_of_the_set_is_warned_about() {
+    let namespace = Bed::shared().namespace("idle");
+    namespace.config(
+        "[deploy.ownership]\n\"deployment/oh:spec.replica\" = \"yield\"\n\"service/oh:spec\" = \"take\"\n",
+    );
+    let run = namespace
+        .handsctl(&["deploy", "--dry-run"])
+        .exits(0)
+        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` is no field of the set");
+    assert_eq!(run.stderr.matches("HC0230").count(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn adopt_takes_over_what_helm_and_kubectl_made_and_removes_what_only_they_had() {
+    let namespace = Bed::shared().namespace("adopt");
+    namespace.make(&[]);
+    let bed = namespace.bed;
+    let mut deployment = namespace.rendered("Deployment");
+    deployment["metadata"]["annotations"] = json!({ "example.io/only-theirs": "1" });
+    deployment["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("hand");
+    deployment["spec"]["replicas"] = json!(2);
+    bed.kubectl_with(&["apply", "-f", "-"], &deployment.to_string());
+    let mut service = namespace.rendered("Service");
+    service["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "Helm" });
+    service["metadata"]["annotations"] = json!({ "meta.helm.sh/release-name": "x" });
+    service["spec"]["ports"] = json!([{ "name": "old", "port": 80, "protocol": "TCP" }]);
+    bed.kubectl_with(&["apply", "--server-side", "--field-manager=helm", "-f", "-"], &service.to_string());
+    namespace.kubectl(&["annotate", "service", "oh", "example.io/somebodys=1"]);
+    let before = [namespace.object("deployment"), namespace.object("service")];
+
+    let refused = namespace.handsctl(&["deploy"]).exits(7);
+    let refused = refused.says("HC3006").says("hint: handsctl deploy --adopt takes it over");
+    refused.never_says("adopted");
+    namespace
+        .handsctl(&["deploy", "--adopt", "--dry-run=server"])
+        .exits(0)
+        .says("would be taken over from helm")
+        .says("would be taken over from kubectl-client-side-apply");
+    for (kind, before) in ["deployment", "service"].iter().zip(&before) {
+        let after = namespace.object(kind);
+        assert_eq!(after["spec"], before["spec"], "{kind}");
+        assert_eq!(
+            after["metadata"]["managedFields"].as_array().map(Vec::len),
+            before["metadata"]["managedFields"].as_array().map(Vec::len)
+        );
+    }
+
+    let run = namespace
+        .handsctl(&["deploy", "--adopt", "-v"])
+        .exits(0)
+        .says(&format!(
+            "HC3020 deployment.apps/oh in namespace {} was taken over from kubectl-client-side-apply",
+            namespace.name
+        ))
+        .says(&format!("HC3020 service/oh in namespace {} was taken over from helm", namespace.name))
+        .says("deployment.apps/oh configured: adopted from kubectl-client-side-apply");
+    assert_eq!(run.stderr.matches("HC3020").count(), 2, "{}", run.stderr);
+    for (kind, before) in ["deployment", "service"].iter().zip(&before) {
+        let after = namespace.object(kind);
+        assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"], "{kind}");
+        let managers = managers(&after);
+        assert!(managers.contains("handsctl Apply"), "{managers:?}");
+        assert!(
+            !managers.iter().any(|name| name.starts_with("helm") || name.starts_with("kubectl-client")),
+            "{managers:?}"
+        );
+        assert_eq!(after["metadata"]["labels"]["app.kubernetes.io/managed-by"], "handsctl");
+    }
+    let deployment = namespace.object("deployment");
+    let annotations = deployment["metadata"]["annotations"].as_object().unwrap();
+    assert_eq!(annotations.keys().collect::<Vec<_>>(), ["deployment.kubernetes.io/revision"]);
+    assert_eq!(deployment["spec"]["replicas"], 1);
+    let service = namespace.object("service");
+    assert_eq!(service["metadata"]["annotations"], json!({ "example.io/somebodys": "1" }));
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    assert_eq!((ports.len(), &ports[0]["port"]), (1, &json!(3000)));
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+}
+
+#[test]
+fn an_object_that_cannot_be_taken_over_is_not_touched() {
+    let namespace = Bed::shared().namespace("unadoptable");
+    namespace.make(&[]);
+    let bed = namespace.bed;
+    let account = |metadata: Value| {
+        let mut object = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });
+        object["metadata"]["name"] = json!("oh");
+        object["metadata"]["namespace"] = json!(namespace.name);
+        bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
+    };
+    let refuses = |code: i32, kind: &str, words: &str| {
+        let before = namespace.object(kind);
+        let run = namespace.handsctl(&["deploy", "--adopt"]).exits(code).says(words).never_says("HC3020");
+        let after = namespace.object(kind);
+        assert_eq!(untouched(&after), untouched(&before), "{words}");
+        run
+    };
+    account(
+        json!({ "ownerReferences": [{ "apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt",
+        "uid": bed.get(&["configmap", "kube-root-ca.crt", "-n", &namespace.name])["metadata"]["uid"] }] }),
+    );
+    refuses(7, "serviceaccount", "configmap/kube-root-ca.crt owns it");
+    namespace.kubectl(&["delete", "serviceaccount", "oh"]);
+    account(json!({ "labels": { "applyset.kubernetes.io/part-of": "applyset-x-v1" } }));
+    refuses(7, "serviceaccount", "it is part of another set, applyset-x-v1");
+    namespace.kubectl(&["delete", "serviceaccount", "oh"]);
+    account(json!({ "finalizers": ["example.io/hold"] }));
+    namespace.kubectl(&["delete", "serviceaccount", "oh", "--wait=false"]);
+    refuses(7, "serviceaccount", "it is being deleted since");
+    namespace.edit("serviceaccount", &json!([{ "op": "remove", "path": "/metadata/finalizers" }]));
+
+    // What the server would refuse, and what somebody else than a tool manages, is found before anything changes.
+    let mut deployment = namespace.rendered("Deployment");
+    deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] = json!("theirs");
+    deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = json!("theirs");
+    bed.kubectl_with(&["apply", "-f", "-"], &deployment.to_string());
+    refuses(8, "deployment", "field is immutable");
+    namespace.kubectl(&["delete", "deployment", "oh", "--cascade=foreground"]);
+    bed.kubectl_with(&["apply", "-f", "-"], &namespace.rendered("Deployment").to_string());
+    namespace.kubectl(&["label", "deployment", "oh", "app.kubernetes.io/name=theirs", "--overwrite"]);
+    let run = refuses(7, "deployment", ".metadata.labels.app.kubernetes.io/name  kubectl-label");
+    assert!(!run.stderr.contains("kubectl-client-side-apply"), "its fields are ours to take: {}", run.stderr);
+    namespace.handsctl(&["deploy", "--adopt", "--force-conflicts"]).exits(0);
+    assert_eq!(namespace.object("deployment")["metadata"]["labels"]["app.kubernetes.io/name"], "openhands");
+}
+
+#[test]
+fn the_data_of_a_secret_is_hidden_in_the_table() {
+    let namespace = Bed::shared().namespace("hidden");
+    let (ours, theirs) = (planted::secret("o1"), planted::secret("t2"));
+    namespace.config(&format!("[llm]\napi_key = {ours:?}\n"));
+    namespace.handsctl(&["deploy"]).exits(0);
+    let secret = namespace.kubectl(&["get", "secret", "-l", "applyset.kubernetes.io/part-of", "-o", "name"]);
+    let name = secret.trim().strip_prefix("secret/").unwrap();
+    namespace.kubectl(&["delete", "secret", name]);
+    let data = base64::engine::general_purpose::STANDARD.encode(&theirs);
+    let object = json!({ "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": { "LLM_API_KEY": data },
+        "metadata": { "name": name, "namespace": namespace.name } });
+    let apply = ["apply", "--server-side", "--field-manager=vault", "-f", "-"];
+    namespace.bed.kubectl_with(&apply, &object.to_string());
+    let run = namespace.handsctl(&["deploy", "--adopt", "-v"]).exits(7).says("HC3007");
+    let cells = row(&run.stderr, ".data.LLM_API_KEY");
+    assert_eq!((cells[1], cells[3], cells[4]), ("vault", "(hidden)", "(hidden)"), "{cells:?}");
+    for secret in [&ours, &theirs, &data] {
+        planted::assert_hidden(secret, "the conflict", &run.stderr);
+    }
+}
+
+/// A set that is deployed and good, whose parent has an annotation that somebody else changed.
+fn with_changed_parent(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.kubectl(&["annotate", "configmap", "handsctl-oh", "--overwrite", &format!("{KINDS}=theirs")]);
+    namespace
+}
+
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+
+#[test]
+fn a_conflict_on_the_parent_names_field_and_manager_and_is_forced() {
+    let namespace = with_changed_parent("parent");
+    let run =
+        namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]: configmap/handsctl-oh in namespace ");
+    let run = run
+        .says("hint: take them over: handsctl deploy --force-conflicts")
+        .never_says("run the command again");
+    let cells = row(&run.stderr, &format!(".metadata.annotations.{KINDS}"));
+    assert_eq!(cells[1], "kubectl-annotate", "{cells:?}");
+    let kinds =
+        || namespace.kubectl(&["get", "configmap", "handsctl-oh", "-o", "jsonpath={.metadata.annotations}"]);
+    assert!(kinds().contains("theirs"));
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("9 unchanged");
+    assert!(!kinds().contains("theirs") && kinds().contains("Deployment.apps"), "{}", kinds());
+    namespace.handsctl(&["deploy"]).exits(0).says("0 to send");
+}
+
+#[test]
+fn a_run_that_fails_before_it_sends_anything_leaves_the_good_revision_good() {
+    let namespace = with_changed_parent("innocent");
+    namespace.handsctl(&["deploy"]).exits(7);
+    let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();
+    assert_eq!((history.as_array().unwrap().len(), &history[0]["result"]), (1, &json!("good")), "{history}");
+}

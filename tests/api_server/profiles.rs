@@ -1,0 +1,92 @@
+//! The profiles: what each renders is taken by a real API server without a warning, and the second run sends nothing.
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Definition, Namespace, Run};
+
+/// A namespace that warns of everything that Pod Security *restricted* refuses.
+fn strict(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.make(&[("pod-security.kubernetes.io/warn", "restricted")]);
+    namespace
+}
+
+/// Deploys twice: without a word of the server's, and the second time without a PATCH.
+fn twice(namespace: &Namespace) -> Run {
+    let first = namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010").says("deployment.apps/oh 1/1");
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010").says(" 0 to send");
+    first
+}
+
+fn get(namespace: &Namespace, object: &str) -> Value {
+    namespace.bed.get(&[object, "-n", &namespace.name])
+}
+
+#[test]
+fn openshift_has_a_route_where_the_api_has_it() {
+    let namespace = strict("openshift");
+    namespace.config("[deploy]\nprofile = \"openshift\"\nhost = \"hands.apps.example.com\"\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .says("error[HC3014]: the cluster has no kind Route")
+        .says("expose = \"ingress\" or \"nodeport\"");
+    assert!(!namespace.has("deployment/oh"));
+    namespace.handsctl(&["deploy", "--set", "deploy.expose=nodeport", "--dry-run=server"]).exits(0);
+
+    let _routes = Definition::make(namespace.bed, "route.openshift.io", "v1", "Route");
+    twice(&namespace)
+        .says("oc adm policy add-scc-to-user nonroot-v2 -z oh")
+        .says("route.route.openshift.io/oh created");
+    let route = get(&namespace, "route/oh");
+    assert_eq!(route["spec"]["host"], "hands.apps.example.com");
+    assert_eq!(route["spec"]["to"]["name"], "oh");
+    assert_eq!(route["spec"]["tls"]["termination"], "edge");
+    assert!(!namespace.has("ingress/oh"));
+    let shown = namespace.handsctl(&["config", "show", "--origin"]).exits(0);
+    assert!(
+        shown
+            .stdout
+            .lines()
+            .any(|line| line.contains("deploy.expose") && line.ends_with("profile openshift"))
+    );
+    // What is switched off is pruned, also of a kind that not every set has.
+    namespace.config("[deploy]\nprofile = \"openshift\"\nexpose = \"none\"\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("route.route.openshift.io/oh pruned");
+}
+
+#[test]
+fn gke_has_a_load_balancer_and_its_key_file_and_no_role_of_the_cluster() {
+    let namespace = strict("gke");
+    namespace.config("[deploy]\nprofile = \"gke\"\n");
+    let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0);
+    assert!(missing.stderr.contains("secret/google-cloud-key in namespace"), "{}", missing.stderr);
+    let key = "--from-literal=key.json={}";
+    namespace.bed.kubectl(&["create", "secret", "generic", "google-cloud-key", key, "-n", &namespace.name]);
+    let run = twice(&namespace);
+    assert!(!run.stderr.contains("HC4203"), "{}", run.stderr);
+
+    assert_eq!(get(&namespace, "service/oh")["spec"]["type"], "LoadBalancer");
+    let pod = get(&namespace, "deployment/oh")["spec"]["template"]["spec"].clone();
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "google-cloud-key").expect("its volume");
+    assert_eq!(volume["secret"]["secretName"], "google-cloud-key");
+    assert_eq!(volume["secret"]["items"], json!([{ "key": "key.json", "path": "key.json" }]));
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == "/var/secrets/google"), "{mounts:?}");
+    let rendered = namespace.handsctl(&["render"]).exits(0).stdout;
+    assert!(!rendered.contains("ClusterRole"), "{rendered}");
+
+    namespace.config("[deploy]\nprofile = \"gke\"\n[deploy.storage.credentials]\nkey_json = \"\"\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let volumes = get(&namespace, "deployment/oh")["spec"]["template"]["spec"]["volumes"].clone();
+    assert!(!volumes.to_string().contains("google-cloud-key"), "{volumes}");
+}
+
+#[test]
+fn app_is_what_a_cluster_like_any_other_gets() {
+    let namespace = strict("app-profile");
+    namespace.config("[deploy]\nprofile = \"app\"\n");
+    twice(&namespace);
+    assert!(namespace.has("ingress/oh"));
+}

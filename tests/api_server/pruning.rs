@@ -1,0 +1,169 @@
+//! What is no longer in the set goes, and nothing else does.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace};
+
+const NO_INGRESS: &str = "[deploy]\nexpose = \"none\"\n";
+
+fn get(namespace: &Namespace, arguments: &[&str]) -> Value {
+    namespace.bed.get(&[arguments, &["-n", &namespace.name]].concat())
+}
+
+fn contains(namespace: &Namespace) -> BTreeSet<String> {
+    let parent = get(namespace, &["configmap", "handsctl-oh"]);
+    let kinds = &parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
+    kinds.as_str().unwrap().split(',').map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_switched_off_is_pruned_and_what_only_looks_like_it_is_not() {
+    let namespace = Bed::shared().namespace("prune");
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"));
+    let ingress = get(&namespace, &["ingress", "oh"]);
+
+    // Somebody's object with every label of ours.
+    let look_alike = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "look-alike", "labels": ingress["metadata"]["labels"] },
+        "data": { "precious": "yes" },
+    });
+    // A copy as people make them.
+    let text = namespace.bed.kubectl(&["get", "ingress", "oh", "-n", &namespace.name, "-o", "yaml"]);
+    let copy = text.replace("\n  name: oh\n", "\n  name: copy\n");
+    assert_ne!(copy, text);
+    for manifest in [look_alike.to_string(), copy] {
+        namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &manifest);
+    }
+    let planted = || [get(&namespace, &["configmap", "look-alike"]), get(&namespace, &["ingress", "copy"])];
+    let before = planted();
+    for object in &before {
+        assert!(object["metadata"]["labels"]["applyset.kubernetes.io/part-of"].is_string(), "{object}");
+    }
+
+    namespace.config(NO_INGRESS);
+    for dry in ["--dry-run", "--dry-run=server"] {
+        namespace.handsctl(&["deploy", dry]).exits(0).says("1 pruned");
+        assert!(namespace.has("ingress/oh"));
+    }
+    namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    assert!(!namespace.has("ingress/oh"));
+    assert_eq!(planted(), before);
+    assert!(!contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent names what is left");
+    // Endpoint slices carry the Service's labels, and the Service's controller owns them.
+    let slices = get(&namespace, &["endpointslices", "-l", "kubernetes.io/service-name=oh"]);
+    assert!(!slices["items"].as_array().unwrap().is_empty());
+
+    namespace.handsctl(&["deploy"]).exits(0).says("8 unchanged").never_says("pruned");
+    assert_eq!(planted(), before);
+}
+
+#[test]
+fn kubectl_recognises_the_set_as_another_tools_and_refuses() {
+    let namespace = Bed::shared().namespace("applyset");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let before = get(&namespace, &["configmap", "handsctl-oh"]);
+    let manifest = namespace.folder.path().join("theirs.yaml");
+    std::fs::write(&manifest, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: theirs\n").unwrap();
+    let arguments = ["apply", "--prune", "--applyset=configmap/handsctl-oh", "-n", &namespace.name, "-f"];
+    let mut kubectl = namespace.bed.kubectl_command(&arguments);
+    let output = kubectl.arg(&manifest).env("KUBECTL_APPLYSET", "true").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("handsctl") && said.contains("kubectl"), "it names both tools: {said}");
+    assert!(!namespace.has("configmap/theirs"));
+    assert_eq!(get(&namespace, &["configmap", "handsctl-oh"]), before);
+}
+
+#[test]
+fn an_object_that_asks_to_be_left_alone_stays_and_is_named() {
+    let namespace = Bed::shared().namespace("exempt");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let annotate = ["annotate", "ingress", "oh", "-n", &namespace.name];
+    namespace.bed.kubectl(&[&annotate[..], &["handsctl.dev/prune=disabled"]].concat());
+    namespace.config(NO_INGRESS);
+    let why = "ingress.networking.k8s.io/oh kept: its annotation handsctl.dev/prune is \"disabled\"";
+    namespace.handsctl(&["deploy"]).exits(0).says(why);
+    assert!(namespace.has("ingress/oh"));
+    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "it is found again");
+    namespace.bed.kubectl(&[&annotate[..], &["handsctl.dev/prune-"]].concat());
+    namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    assert!(!namespace.has("ingress/oh"));
+}
+
+#[test]
+fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
+    let namespace = Bed::shared().namespace("claim");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let other = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "other" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &other.to_string());
+    namespace.config("[deploy]\nexisting_claim = \"other\"\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("persistentvolumeclaim/oh-state kept: 5Gi of data; --delete-data removes it");
+    assert!(namespace.has("pvc/oh-state"));
+
+    let run = namespace.handsctl(&["deploy", "--delete-data"]).exits(2);
+    run.says("needs a confirmation").says("--yes");
+    assert!(namespace.has("pvc/oh-state"));
+    namespace
+        .handsctl(&["deploy", "--delete-data", "--yes"])
+        .exits(0)
+        .says("persistentvolumeclaim/oh-state pruned");
+    let claim = namespace.bed.try_kubectl(
+        &["get", "pvc", "oh-state", "-n", &namespace.name, "-o", "jsonpath={.metadata.deletionTimestamp}"],
+        "",
+    );
+    assert!(!claim.status.success() || !claim.stdout.is_empty(), "it is gone, or on its way");
+    assert!(namespace.has("pvc/other"));
+}
+
+#[test]
+fn nothing_is_pruned_where_the_rollout_fails() {
+    let namespace = Bed::shared().namespace("prunefail");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config(&format!("{NO_INGRESS}image = \"example.com/simulate-image-pull-backoff:1.6\"\n"));
+    namespace.handsctl(&["deploy", "--set", "sandbox.runtime_container_image=\"example.com/r:1\""]).exits(9);
+    assert!(namespace.has("ingress/oh"));
+    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent still names it");
+    namespace.config(NO_INGRESS);
+    namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    assert!(!namespace.has("ingress/oh"));
+}
+
+#[test]
+fn without_waiting_it_is_pruned_right_after_the_apply() {
+    let namespace = Bed::shared().namespace("prunenow");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config(NO_INGRESS);
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    assert!(!namespace.has("ingress/oh"));
+}
+
+#[test]
+fn what_an_earlier_sandbox_namespace_has_is_pruned_there() {
+    let bed = Bed::shared();
+    let (namespace, boxes) = (bed.namespace("moving"), bed.namespace("moving-boxes"));
+    boxes.make(&[]);
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(boxes.has("role/oh") && boxes.has("networkpolicy/oh"));
+    namespace.config("");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("role.rbac.authorization.k8s.io/oh pruned")
+        .says("networkpolicy.networking.k8s.io/oh pruned");
+    assert!(!boxes.has("role/oh") && !boxes.has("rolebinding/oh") && !boxes.has("networkpolicy/oh"));
+    assert!(namespace.has("role/oh"));
+    let parent = get(&namespace, &["configmap", "handsctl-oh"]);
+    let named = &parent["metadata"]["annotations"]["applyset.kubernetes.io/additional-namespaces"];
+    assert!(named.is_null(), "{named}");
+}

@@ -1,0 +1,197 @@
+//! `rbac`: its roles are enough for the account that deploys, and not one rule of them is too much.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::refusals::with_token;
+use super::roles::complete;
+use crate::bed::{Bed, Namespace, Run};
+
+const CONFIG: &str = "[llm]\napi_key = { env = \"KEY\" }\n[deploy.quota]\npods = \"20\"\n\
+    [deploy.env]\nA = { secret = \"somebodys\", key = \"a\" }\n";
+
+/// A namespace by somebody else's hand, and the account with the roles that `rbac` prints; its kubeconfig.
+fn account(namespace: &Namespace) -> PathBuf {
+    let bed = namespace.bed;
+    complete(namespace);
+    bed.kubectl(&["create", "secret", "generic", "somebodys", "--from-literal=a=b", "-n", &namespace.name]);
+    let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
+    bed.kubectl_with(&["apply", "-f", "-"], &manifests);
+    let token = bed.kubectl(&["create", "token", "oh-deployer", "-n", &namespace.name]);
+    with_token(namespace, token.trim())
+}
+
+/// What the cluster's own roles are cleaned up with: they are in no namespace.
+struct ClusterRoles<'a>(&'a Namespace);
+
+impl Drop for ClusterRoles<'_> {
+    fn drop(&mut self) {
+        let name = format!("{}-oh-deployer", self.0.name);
+        for kind in ["clusterrolebinding", "clusterrole"] {
+            let _gone = self.0.bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+        }
+    }
+}
+
+fn run(namespace: &Namespace, kubeconfig: &PathBuf, arguments: &[&str]) -> Run {
+    namespace.command(arguments).env("KUBECONFIG", kubeconfig).env("KEY", "k").run()
+}
+
+/// A role with one verb of one resource taken away.
+fn without(role: &Value, group: &str, resource: &str, verb: &str) -> Value {
+    let mut role = role.clone();
+    let is = |list: &Value, wanted: &str| list.as_array().unwrap().iter().any(|item| item == wanted);
+    for rule in role["rules"].as_array_mut().unwrap() {
+        if is(&rule["apiGroups"], group) && is(&rule["resources"], resource) {
+            rule["verbs"].as_array_mut().unwrap().retain(|one| one != verb);
+        }
+    }
+    role["rules"].as_array_mut().unwrap().retain(|rule| !rule["verbs"].as_array().unwrap().is_empty());
+    role
+}
+
+/// Runs `then` with the role without that verb, once the server's authorizer has seen it.
+fn taken_away(namespace: &Namespace, role: &Value, right: &Value, verb: &str, then: impl FnOnce()) {
+    let bed = namespace.bed;
+    let (group, resource) = (right["apiGroup"].as_str().unwrap(), right["resource"].as_str().unwrap());
+    let account = format!("system:serviceaccount:{}:oh-deployer", namespace.name);
+    let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    let (whole, part) =
+        name.split_once('/').map_or((name.as_str(), None), |(whole, part)| (whole, Some(part)));
+    let part = part.map(|part| format!("--subresource={part}"));
+    let mut ask = vec!["auth", "can-i", verb, whole, "--as", &account];
+    ask.extend(part.as_deref());
+    if role["metadata"]["namespace"].is_string() {
+        ask.extend(["-n", &namespace.name]);
+    }
+    let until = |answer: &str| {
+        let answered = || {
+            let output = bed.try_kubectl(&ask, "");
+            String::from_utf8_lossy(&output.stdout).trim() == answer
+        };
+        let seen = (0..200).any(|_| {
+            let seen = answered();
+            if !seen {
+                std::thread::sleep(std::time::Duration::from_millis(25));
+            }
+            seen
+        });
+        assert!(seen, "{ask:?} is never {answer}");
+    };
+    bed.kubectl_with(&["apply", "-f", "-"], &without(role, group, resource, verb).to_string());
+    until("no");
+    then();
+    bed.kubectl_with(&["apply", "-f", "-"], &role.to_string());
+    until("yes");
+}
+
+/// The rights of the table: needed ones, and those that can be left out.
+fn rights(namespace: &Namespace) -> (Vec<Value>, Vec<Value>) {
+    let list = namespace.handsctl(&["rbac", "-o", "json"]).exits(0).json();
+    list.as_array().unwrap().iter().cloned().partition(|right| right["needed"] == true)
+}
+
+fn role(namespace: &Namespace, kind: &str) -> Value {
+    let name =
+        if kind == "role" { "oh-deployer".to_owned() } else { format!("{}-oh-deployer", namespace.name) };
+    let mut role = namespace.bed.get(&[kind, &name, "-n", &namespace.name]);
+    let metadata = role["metadata"].as_object_mut().unwrap();
+    metadata.retain(|key, _| key == "name" || key == "namespace");
+    role
+}
+
+fn rule(right: &Value, verb: &str) -> String {
+    format!(
+        r#"{{apiGroups: ["{}"], resources: ["{}"], verbs: ["{verb}"]}}"#,
+        right["apiGroup"].as_str().unwrap(),
+        right["resource"].as_str().unwrap()
+    )
+}
+
+#[test]
+fn an_account_with_exactly_these_rights_deploys_and_without_one_that_is_needed_is_told_which() {
+    let namespace = Bed::shared().namespace("rbac");
+    let _cluster_roles = ClusterRoles(&namespace);
+    namespace.config(CONFIG);
+    let kubeconfig = account(&namespace);
+    // What is granted for the whole cluster would be granted here, too.
+    drop(ClusterRoles(&namespace));
+    let (needed, _) = rights(&namespace);
+    let own = role(&namespace, "role");
+    let kinds =
+        "serviceaccounts,roles,deployments,services,ingresses,secrets,configmaps,leases,resourcequotas";
+    let objects = || namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"]);
+    let before = objects();
+    let mut tried = 0;
+    for right in &needed {
+        for verb in right["verbs"].as_array().unwrap() {
+            let verb = verb.as_str().unwrap();
+            taken_away(&namespace, &own, right, verb, || {
+                let run = run(&namespace, &kubeconfig, &["deploy"]);
+                let (code, rule) = (run.code, rule(right, verb));
+                assert!(
+                    code == Some(6) && run.stderr.contains(&rule),
+                    "{rule}: exit {code:?}\n{}",
+                    run.stderr
+                );
+                assert_eq!(objects(), before, "{rule}: something was changed");
+            });
+            tried += 1;
+        }
+    }
+    assert!(tried > 40, "only {tried} rights");
+
+    let all = run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("deployment.apps/oh 1/1");
+    assert!(!all.stderr.contains("forbidden") && !all.stderr.contains("may not be"), "{}", all.stderr);
+    run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("unchanged");
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+    run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    run(&namespace, &kubeconfig, &["rollback"]).exits(0);
+    run(&namespace, &kubeconfig, &["teardown", "--delete-data", "--yes"]).exits(0);
+}
+
+#[test]
+fn without_a_right_that_can_be_left_out_it_is_said_what_is_lost() {
+    let namespace = Bed::shared().namespace("rbac-less");
+    let _cluster_roles = ClusterRoles(&namespace);
+    namespace.config(CONFIG);
+    let kubeconfig = account(&namespace);
+    let (_, optional) = rights(&namespace);
+    let (own, cluster) = (role(&namespace, "role"), role(&namespace, "clusterrole"));
+    run(&namespace, &kubeconfig, &["deploy"]).exits(0);
+    let mut tried = Vec::new();
+    for right in &optional {
+        let resource = right["resource"].as_str().unwrap();
+        for verb in right["verbs"].as_array().unwrap() {
+            let verb = verb.as_str().unwrap();
+            let whole = if right["namespace"].is_null() { &cluster } else { &own };
+            taken_away(&namespace, whole, right, verb, || {
+                let deploy = || run(&namespace, &kubeconfig, &["deploy"]).exits(0);
+                match (resource, verb) {
+                    ("events", "list") | ("endpointslices", "watch") => {
+                        deploy().says(&format!("{resource} may not be watched: a failure will be explained"));
+                    }
+                    ("nodes" | "pods", "list") if right["namespace"].is_null() => {
+                        deploy().says("how many sandboxes fit is not known");
+                    }
+                    ("secrets", "get") => {
+                        deploy().says("secret/somebodys cannot be read");
+                    }
+                    (_, "delete") if resource != "pods" => {
+                        run(&namespace, &kubeconfig, &["teardown"]).exits(6).says(&rule(right, verb));
+                    }
+                    // Simulated nodes run no container: nothing is asked, pulled or logged, no node is looked at; the
+                    // namespace is there; what is streamed needs no list, and a watch that was allowed is believed in
+                    // for a while.
+                    _ => {
+                        deploy();
+                        return;
+                    }
+                }
+                tried.push(format!("{verb} {resource}"));
+            });
+        }
+    }
+    assert!(tried.len() >= 10, "{tried:?}");
+}

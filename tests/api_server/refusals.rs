@@ -1,0 +1,663 @@
+//! Clusters that are not there, accounts that may not, servers that say no: exit code, sentence and hint, soon,
+//! and nothing half done in silence.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Run, hermetic};
+
+/// A refusal is said within this time.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Every object of the namespace but Events, and the namespace itself, as they are to the last byte.
+fn everything(namespace: &Namespace) -> BTreeMap<String, Value> {
+    static KINDS: OnceLock<String> = OnceLock::new();
+    let kinds = KINDS.get_or_init(|| {
+        let all = namespace.bed.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]);
+        all.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",")
+    });
+    let list = namespace.bed.get(&[kinds, "-n", &namespace.name]);
+    let itself = namespace.bed.get(&["namespace", &namespace.name]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = list["items"].as_array().unwrap().iter().chain([&itself]);
+    all.map(|object| {
+        let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
+        (key, object.clone())
+    })
+    .collect()
+}
+
+/// The shared cluster's kubeconfig with changes, as a file of the test's own.
+fn kubeconfig(namespace: &Namespace, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let mut config: Value =
+        serde_json::from_str(&namespace.bed.kubectl(&["config", "view", "--raw", "-o", "json"])).unwrap();
+    change(&mut config);
+    let path = namespace.folder.path().join("kubeconfig.json");
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// The same with another account.
+pub(crate) fn with_token(namespace: &Namespace, token: &str) -> PathBuf {
+    kubeconfig(namespace, |config| config["users"][0]["user"] = json!({ "token": token }))
+}
+
+/// Runs the binary with another kubeconfig on this namespace's set.
+pub(crate) fn with(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
+    let mut all = arguments.to_vec();
+    all.extend(["--kubeconfig", kubeconfig.to_str().unwrap()]);
+    namespace.handsctl(&all)
+}
+
+/// Waits until kubectl with these arguments prints something that pleases.
+pub(crate) fn until(bed: &Bed, arguments: &[&str], pleases: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let output = bed.try_kubectl(arguments, "");
+        let text = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() && pleases(&text) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "kubectl {arguments:?} still prints {text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Rules for everything that a deploy does in its namespace; `policies`: the verbs on `NetworkPolicies`.
+fn rules(policies: &[&str]) -> Value {
+    json!([
+        {
+            "apiGroups": [""],
+            "resources": [
+                "configmaps", "events", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services",
+            ],
+            "verbs": ["*"],
+        },
+        { "apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["*"] },
+        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"] },
+        { "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["*"] },
+        { "apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["*"] },
+        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": policies },
+        { "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"] },
+    ])
+}
+
+/// An account with exactly these rights in its namespace; its kubeconfig.
+pub(crate) fn account(namespace: &Namespace, rules: &Value) -> PathBuf {
+    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "tester" } },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "tester" },
+            "rules": rules,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "tester" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tester" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "tester", "namespace": namespace.name }],
+        },
+    ] });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &objects.to_string());
+    with_token(namespace, token(namespace).trim())
+}
+
+fn token(namespace: &Namespace) -> String {
+    namespace.bed.kubectl(&["create", "token", "tester", "-n", &namespace.name])
+}
+
+/// An account of one namespace with rights in all of them, for as long as this lives.
+struct ClusterAccount<'a> {
+    home: &'a Namespace,
+    kubeconfig: PathBuf,
+}
+
+impl<'a> ClusterAccount<'a> {
+    fn new(home: &'a Namespace, rules: &Value) -> Self {
+        let name = &home.name;
+        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "tester", "namespace": name } },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": name },
+                "rules": rules,
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": { "name": name },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
+                "subjects": [{ "kind": "ServiceAccount", "name": "tester", "namespace": name }],
+            },
+        ] });
+        let account = Self { home, kubeconfig: home.folder.path().join("kubeconfig.json") };
+        home.bed.kubectl_with(&["apply", "-f", "-"], &objects.to_string());
+        with_token(home, token(home).trim());
+        account
+    }
+}
+
+impl Drop for ClusterAccount<'_> {
+    fn drop(&mut self) {
+        let name = &self.home.name;
+        let _gone = self
+            .home
+            .bed
+            .try_kubectl(&["delete", "--ignore-not-found", "clusterrole,clusterrolebinding", name], "");
+    }
+}
+
+#[test]
+fn a_connection_that_is_refused_is_exit_4_with_the_server_and_what_to_do() {
+    let namespace = Bed::shared().namespace("refused");
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("https://127.0.0.1:{port}");
+    let config = kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
+    for command in ["deploy", "diff", "status", "teardown", "logs"] {
+        with(&namespace, &config, &[command])
+            .exits(4)
+            .within(SOON)
+            .says("error[HC1010]: cannot reach the cluster of context")
+            .says(&format!("server    {server}"))
+            .says("Connection refused")
+            .says("hint: is the cluster running, and is this the right context?")
+            .never_says("ServiceError");
+    }
+}
+
+#[test]
+fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
+    let namespace = Bed::shared().namespace("nothing");
+    for command in ["deploy", "diff", "status", "teardown"] {
+        hermetic(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
+            .exits(4)
+            .within(SOON)
+            .says("error[HC1001]: there is no cluster to work with")
+            .says("hint: handsctl up makes a local cluster");
+    }
+    hermetic(namespace.folder.path(), &["deploy", "--kubeconfig", "absent.yaml", "-n", "x", "--name", "oh"])
+        .exits(4)
+        .within(SOON)
+        .says("absent.yaml")
+        .says("hint: ")
+        .never_says("'\"");
+}
+
+#[test]
+fn a_context_that_is_not_there_is_exit_3_and_the_others_are_named() {
+    let bed = Bed::shared();
+    let namespace = bed.namespace("context");
+    let kubeconfig = bed.kubeconfig.to_str().unwrap();
+    let names = ["-n", &namespace.name, "--name", "oh", "--kubeconfig", kubeconfig];
+    let wrong = |first: &[&str]| hermetic(namespace.folder.path(), &[first, &names].concat()).within(SOON);
+    wrong(&["deploy", "--context", "prod"])
+        .exits(3)
+        .says("error[HC0151]: the kubeconfig has no context `prod` (from --context)")
+        .says(&format!("hint: contexts there: {}", bed.context));
+    wrong(&["deploy", "--set", "cluster.context=\"prod\""])
+        .exits(3)
+        .says("error[HC0151]: the kubeconfig has no context `prod` (from [cluster].context)");
+    assert_absent(&namespace);
+}
+
+#[test]
+fn another_context_than_the_pinned_one_is_exit_3_and_the_hint_works() {
+    let bed = Bed::shared();
+    let namespace = bed.namespace("pinned");
+    namespace.config("[cluster]\ncontext = \"prod\"\n");
+    let run = namespace
+        .handsctl(&["deploy"])
+        .exits(3)
+        .within(SOON)
+        .says(&format!("error[HC0150]: --context {} contradicts the pin", bed.context))
+        .says(&format!("--set cluster.context={} changes the pin", bed.context));
+    assert!(run.stderr.contains("\"prod\""), "{}", run.stderr);
+    assert_absent(&namespace);
+    // What the hint says is what mends it.
+    let set = format!("cluster.context={}", bed.context);
+    namespace.handsctl(&["deploy", "--set", &set, "--dry-run"]).exits(0);
+}
+
+#[test]
+fn the_current_context_is_not_changed_without_being_asked_for() {
+    let bed = Bed::shared();
+    let namespace = bed.namespace("current");
+    let config = kubeconfig(&namespace, |config| config["current-context"] = json!(bed.context));
+    let names = ["-n", &namespace.name, "--name", "oh", "--kubeconfig", config.to_str().unwrap()];
+    for command in ["deploy", "teardown"] {
+        hermetic(namespace.folder.path(), &[&[command], &names[..]].concat())
+            .exits(3)
+            .within(SOON)
+            .says(&format!("error[HC0152]: no cluster was chosen, and the current context `{}`", bed.context))
+            .says(&format!("hint: --context {} uses it", bed.context));
+    }
+    assert_absent(&namespace);
+    // Reading is free.
+    hermetic(namespace.folder.path(), &[&["status"], &names[..]].concat()).exits(12).within(SOON);
+}
+
+fn assert_absent(namespace: &Namespace) {
+    let output = namespace.bed.kubectl(&["get", "namespace", &namespace.name, "--ignore-not-found"]);
+    assert_eq!(output, "", "the namespace was made");
+}
+
+#[test]
+fn a_garbage_token_is_exit_5() {
+    let namespace = Bed::shared().namespace("garbage");
+    let config = with_token(&namespace, "garbage");
+    for command in ["deploy", "diff", "status", "teardown", "logs"] {
+        with(&namespace, &config, &[command])
+            .exits(5)
+            .within(SOON)
+            .says("error[HC1020]: cannot reach the cluster of context")
+            .says("the cluster does not know you: Unauthorized")
+            .says("hint: log in again");
+    }
+    assert_absent(&namespace);
+}
+
+#[test]
+fn an_expired_token_is_exit_5_and_says_when_it_expired() {
+    let namespace = Bed::shared().namespace("expired");
+    namespace.make(&[]);
+    account(&namespace, &json!([]));
+    let now = Timestamp::now().as_second();
+    // The same hand and the same claims: only the time makes the difference.
+    with(&namespace, &with_token(&namespace, &signed(&namespace, now + 600)), &["deploy"]).exits(6);
+    let expiry = now - 3 * 3600;
+    let config = with_token(&namespace, &signed(&namespace, expiry));
+    for command in ["deploy", "diff", "status", "teardown"] {
+        with(&namespace, &config, &[command])
+            .exits(5)
+            .within(SOON)
+            .says("error[HC1021]: cannot reach the cluster of context")
+            .says(&format!("expired 3 h ago ({})", Timestamp::from_second(expiry).unwrap()))
+            .says("hint: log in again to get a new token");
+    }
+}
+
+/// A token of the namespace's account as the cluster itself would sign it, with this time of expiry.
+fn signed(namespace: &Namespace, expiry: i64) -> String {
+    let bed = namespace.bed;
+    let own = token(namespace);
+    let decode =
+        |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let parts: Vec<&str> = own.trim().split('.').collect();
+    let (header, mut claims) = (decode(parts[0]), decode(parts[1]));
+    for (claim, at) in [("exp", expiry), ("iat", expiry - 3600), ("nbf", expiry - 3600)] {
+        claims[claim] = json!(at);
+    }
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!("{}.{}", encode(&header), encode(&claims));
+    // kwokctl signs the accounts' tokens with the key of its administrator (--service-account-signing-key-file).
+    let pem = std::fs::read_to_string(bed.kubeconfig_folder().join("pki/admin.key")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = ring::signature::RsaKeyPair::from_der(&STANDARD.decode(body).unwrap()).unwrap();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(
+        &ring::signature::RSA_PKCS1_SHA256,
+        &ring::rand::SystemRandom::new(),
+        text.as_bytes(),
+        &mut signature,
+    )
+    .unwrap();
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_exit_4() {
+    let namespace = Bed::shared().namespace("authority");
+    let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem();
+    let config = kubeconfig(&namespace, |config| {
+        config["clusters"][0]["cluster"]["certificate-authority-data"] = json!(STANDARD.encode(other));
+    });
+    for command in ["deploy", "diff", "status", "teardown"] {
+        with(&namespace, &config, &[command])
+            .exits(4)
+            .within(SOON)
+            .says("error[HC1011]: cannot reach the cluster of context")
+            .says("certificate")
+            .says("hint: the cluster may have been made anew: refresh its entry in the kubeconfig")
+            .never_says("ServiceError");
+    }
+    assert_absent(&namespace);
+}
+
+#[test]
+fn an_address_that_takes_connections_and_never_answers_is_exit_4_in_time() {
+    let namespace = Bed::shared().namespace("silent");
+    // The kernel takes the connections; nobody ever reads them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // In the handshake, and after it.
+    for (scheme, command) in [("https", "deploy"), ("http", "status")] {
+        let server = format!("{scheme}://{address}");
+        let config =
+            kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
+        with(&namespace, &config, &[command])
+            .exits(4)
+            .within(SOON)
+            .says("error[HC1010]: cannot reach the cluster of context")
+            .says(&format!("server    {server}"))
+            .says("did not answer within 4 s")
+            .says("hint: is the cluster running, and is a VPN or proxy needed?");
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_on_one_kind_is_exit_6_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("rights");
+    namespace.make(&[]);
+    let config = account(&namespace, &rules(&["get", "list", "watch", "create"]));
+    let before = everything(&namespace);
+    with(&namespace, &config, &["deploy"])
+        .exits(6)
+        .within(SOON)
+        .says(&format!(
+            "error[HC1030]: this account may not patch networkpolicies in namespace {}; nothing was changed",
+            namespace.name
+        ))
+        .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["patch"]}"#)
+        .says("hint: an administrator adds these rules to a Role");
+    assert_eq!(everything(&namespace), before);
+
+    let config = account(&namespace, &rules(&["get", "create", "patch"]));
+    let before = everything(&namespace);
+    with(&namespace, &config, &["deploy"])
+        .exits(6)
+        .within(SOON)
+        .says("error[HC1030]: this account may not list networkpolicies in namespace")
+        .says("and 1 more; nothing was changed")
+        .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list"]}"#)
+        .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["watch"]}"#);
+    assert_eq!(everything(&namespace), before);
+
+    // With the rules that were asked for it works, although the account sees neither namespaces nor nodes.
+    // Nor does it ask a simulated pod whether it answers, although it might: the pod itself says that it is simulated.
+    let mut rules = rules(&["get", "list", "watch", "create", "patch"]);
+    let may_ask = json!({ "apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"] });
+    rules.as_array_mut().unwrap().push(may_ask);
+    let config = account(&namespace, &rules);
+    with(&namespace, &config, &["deploy"])
+        .exits(0)
+        .says("9 created")
+        .says("simulated nodes: no container runs");
+    with(&namespace, &config, &["status"]).exits(0);
+}
+
+#[test]
+fn a_namespace_that_is_missing_and_may_not_be_made_is_exit_6_with_the_line_for_an_administrator() {
+    let bed = Bed::shared();
+    let (home, namespace) = (bed.namespace("account"), bed.namespace("missing"));
+    home.make(&[]);
+    let in_all = |more: &[Value]| {
+        let mut all = rules(&["*"]);
+        all.as_array_mut().unwrap().extend_from_slice(more);
+        all
+    };
+    let may_look = json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"] });
+    for rules in [in_all(&[]), in_all(&[may_look])] {
+        let account = ClusterAccount::new(&home, &rules);
+        with(&namespace, &account.kubeconfig, &["deploy"])
+            .exits(6)
+            .within(SOON)
+            .says(&format!(
+                "error[HC3002]: namespace {} does not exist and this account may not create it",
+                namespace.name
+            ))
+            .says(&format!("hint: an administrator creates it: kubectl create namespace {}", namespace.name));
+        assert_absent(&namespace);
+    }
+}
+
+/// A quota that the server knows of.
+fn quota(namespace: &Namespace, hard: &str) {
+    namespace.bed.kubectl(&["create", "quota", "tight", "-n", &namespace.name, &format!("--hard={hard}")]);
+    let read = ["get", "resourcequota", "tight", "-n", &namespace.name, "-o", "jsonpath={.status.hard}"];
+    until(namespace.bed, &read, |text| !text.is_empty());
+}
+
+#[test]
+fn a_quota_on_an_object_of_the_set_is_exit_8_and_what_was_done_is_said() {
+    let namespace = Bed::shared().namespace("quota");
+    namespace.make(&[]);
+    quota(&namespace, "count/deployments.apps=0");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .within(SOON)
+        .says(&format!(
+            "error[HC4502]: cannot apply deployment.apps/oh in namespace {}",
+            namespace.name
+        ))
+        .says("exceeded quota: tight, requested: count/deployments.apps=1, used: count/deployments.apps=0, limited: count/deployments.apps=0")
+        .says("configmap/oh-config-")
+        .says("persistentvolumeclaim/oh-state created")
+        .says("running the command again goes on from here")
+        .says("hint: kubectl describe resourcequota");
+    let read = ["deployments", "-n", &namespace.name];
+    assert_eq!(namespace.bed.get(&read)["items"], json!([]));
+    // What the sentence promises. Whether the Ingress of the same wave was on its way already is chance.
+    namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0).says("deployment.apps/oh created");
+}
+
+#[test]
+fn a_quota_on_the_first_object_is_exit_8_and_nothing_of_the_set_is_there() {
+    let namespace = Bed::shared().namespace("parent");
+    namespace.make(&[]);
+    let roots = ["get", "configmaps", "-n", &namespace.name, "-o", "name"];
+    until(namespace.bed, &roots, |text| text.contains("kube-root-ca.crt"));
+    quota(&namespace, "count/configmaps=1");
+    let before = everything(&namespace);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .within(SOON)
+        .says("error[HC4502]: cannot apply configmap/handsctl-oh")
+        .says("nothing of the set was changed");
+    assert_eq!(everything(&namespace), before);
+}
+
+#[test]
+fn a_quota_on_the_pods_is_exit_9_two_seconds_after_its_grace() {
+    let namespace = Bed::shared().namespace("podquota");
+    namespace.make(&[]);
+    quota(&namespace, "pods=0");
+    let events = namespace.folder.path().join("events.ndjson");
+    namespace
+        .handsctl(&["deploy", "--events", events.to_str().unwrap()])
+        .exits(9)
+        .says("error[HC4501]: a quota refuses the pods")
+        .says("object    deployment.apps/oh")
+        .says("exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0")
+        .says("hint: ");
+    let sets = namespace.bed.get(&["replicasets", "-n", &namespace.name]);
+    let since: Timestamp =
+        sets["items"][0]["status"]["conditions"][0]["lastTransitionTime"].as_str().unwrap().parse().unwrap();
+    let text = std::fs::read_to_string(&events).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let said: Timestamp = last["ts"].as_str().unwrap().parse().unwrap();
+    // The condition's time is cut to the second.
+    let after = said.duration_since(since).as_secs_f64();
+    assert!((5.0..=8.0).contains(&after), "the verdict came {after} s after the report: {text}");
+
+    let status = namespace.handsctl(&["status"]).exits(12);
+    assert!(
+        status.stdout.contains("HC4501") && status.stdout.contains("exceeded quota: tight"),
+        "{status:?}"
+    );
+    // It heals by itself when the quota is raised.
+    namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
+    namespace.bed.kubectl(&["delete", "replicasets", "--all", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+}
+
+/// An object that keeps its namespace from going away, for as long as this lives.
+struct Held<'a>(&'a Namespace);
+
+impl<'a> Held<'a> {
+    fn new(namespace: &'a Namespace) -> Self {
+        let object = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "held", "finalizers": ["example.io/hold"] } });
+        namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &object.to_string());
+        Self(namespace)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let patch = r#"{"metadata":{"finalizers":null}}"#;
+        let arguments = ["patch", "configmap", "held", "-n", &self.0.name, "--type=merge", "-p", patch];
+        let _free = self.0.bed.try_kubectl(&arguments, "");
+    }
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_is_exit_8_before_anything_is_sent() {
+    let namespace = Bed::shared().namespace("leaving");
+    namespace.make(&[]);
+    let _held = Held::new(&namespace);
+    namespace.bed.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
+    let remaining = "jsonpath={.status.conditions[?(@.type==\"NamespaceFinalizersRemaining\")].status}";
+    let read = ["get", "namespace", &namespace.name, "-o", remaining];
+    until(namespace.bed, &read, |text| text == "True");
+    let before = everything(&namespace);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .within(SOON)
+        .says(&format!("error[HC3001]: namespace {} is being deleted since", namespace.name))
+        .says("nothing was changed")
+        .says("example.io/hold in 1 resource instances")
+        .says("hint: wait until it is gone and run the command again, or choose another with -n");
+    let after = everything(&namespace);
+    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before));
+    assert_eq!(after["ConfigMap/held"], before["ConfigMap/held"]);
+}
+
+#[test]
+fn a_deployment_of_somebody_else_is_exit_7_and_not_one_byte_of_it_changes() {
+    let namespace = Bed::shared().namespace("foreign");
+    namespace.make(&[]);
+    let theirs = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" }, "spec": {
+        "selector": { "matchLabels": { "app": "theirs" } },
+        "template": {
+            "metadata": { "labels": { "app": "theirs" } },
+            "spec": { "containers": [{ "name": "theirs", "image": "registry.example/theirs:1" }] },
+        },
+    } });
+    namespace.bed.kubectl_with(
+        &["create", "-n", &namespace.name, "--field-manager=them", "-f", "-"],
+        &theirs.to_string(),
+    );
+    let wait = ["wait", "deployment/oh", "-n", &namespace.name, "--for=condition=Available", "--timeout=30s"];
+    namespace.bed.kubectl(&wait);
+    let before = everything(&namespace);
+    let refused = || {
+        namespace.handsctl(&["deploy"]).exits(7).within(SOON).says(&format!(
+            "error[HC3006]: deployment.apps/oh in namespace {} exists and belongs to somebody else; not one byte of it \
+             was changed",
+            namespace.name
+        ))
+    };
+    refused()
+        .says("managers  kube-controller-manager, them")
+        .says("persistentvolumeclaim/oh-state created")
+        .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
+    let after = everything(&namespace);
+    for (name, object) in &before {
+        assert_eq!(&after[name], object, "{name} was changed");
+    }
+    // The second time nothing is left to be done, and that is said too.
+    refused().says("nothing of the set was changed");
+    assert_eq!(everything(&namespace)["Deployment/oh"], before["Deployment/oh"]);
+}
+
+#[test]
+fn a_namespace_that_refuses_sandboxes_is_exit_14_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("strict");
+    namespace.make(&[("pod-security.kubernetes.io/enforce", "restricted")]);
+    let before = everything(&namespace);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(14)
+        .within(SOON)
+        .says("error[HC2040]:")
+        .says("enforces Pod Security `restricted`, which refuses sandbox pods")
+        .says("nothing was changed")
+        .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes elsewhere");
+    assert_eq!(everything(&namespace), before);
+}
+
+#[test]
+fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_without_delete_data() {
+    let namespace = Bed::shared().namespace("clean");
+    namespace.config("[deploy]\non_stop = \"clean\"\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod =
+        namespace.bed.get(&["deployment", "oh", "-n", &namespace.name])["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["terminationGracePeriodSeconds"], 60);
+    let command = pod["containers"][0]["command"][2].as_str().unwrap();
+    assert!(command.starts_with("exec uvicorn "), "SIGTERM reaches it: {command}");
+    // Nothing is at risk yet.
+    namespace.handsctl(&["restart"]).exits(0);
+
+    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "openhands-runtime-abc-pvc" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &claim.to_string());
+    let says_which = |run: crate::bed::Run| {
+        run.exits(2)
+            .says("error[HC2042]: the application would delete the volume of its first conversation when it stops")
+            .says("volumes   persistentvolumeclaim/openhands-runtime-abc-pvc")
+            .says("--> config.toml:2:")
+    };
+    let uid =
+        || namespace.bed.get(&["deployment", "oh", "-n", &namespace.name])["metadata"]["generation"].clone();
+    let before = uid();
+    says_which(namespace.handsctl(&["restart"]));
+    says_which(namespace.handsctl(&["teardown"]));
+    // What does not stop the pod is no danger.
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config("[deploy]\non_stop = \"clean\"\n[llm]\nmodel = \"openai/gpt-5\"\n");
+    says_which(namespace.handsctl(&["deploy"])).says("--delete-data goes on, and lets it");
+    assert_eq!(uid(), before, "nothing was changed");
+    namespace.handsctl(&["deploy", "--delete-data"]).exits(2).says("--yes");
+    namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+}
+
+#[test]
+fn open_says_that_nothing_is_deployed_and_that_no_container_runs() {
+    let namespace = Bed::shared().namespace("open");
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+    namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy makes it");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["open"]).exits(14).says("error[HC2030]: simulated nodes: no container runs");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    namespace.bed.kubectl(&["delete", "pod", "-n", &namespace.name, "--all", "--wait=false"]);
+    namespace.bed.kubectl(&["scale", "deployment", "oh", "--replicas=0", "-n", &namespace.name]);
+    namespace.bed.kubectl(&["wait", "pod", "-n", &namespace.name, "--all", "--for=delete", "--timeout=30s"]);
+    namespace.handsctl(&["open", "--port", &port]).exits(14).says("error[HC2006]").says(&port);
+}
+
+#[test]
+fn another_release_is_named_with_what_it_changes_and_an_older_one_with_the_danger() {
+    let namespace = Bed::shared().namespace("release");
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
+    namespace.config("[deploy]\nimage = \"docker.openhands.dev/openhands/openhands:1.6\"\n");
+    let newer = "HC2043 OpenHands 0.59 → 1.6; registry docker.all-hands.dev/all-hands-ai → docker.openhands.dev/openhands; the sandboxes' image docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik → docker.openhands.dev/openhands/runtime:1.6-nikolaik; OH_PERSISTENCE_DIR /.openhands is new";
+    namespace.handsctl(&["deploy", "--dry-run"]).exits(0).says(newer);
+    namespace.handsctl(&["deploy"]).exits(0).says(newer);
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
+    let older = "HC2044 OpenHands 1.6 → 0.59, a step back";
+    namespace.handsctl(&["rollback"]).exits(0).says(older).says("OH_PERSISTENCE_DIR /.openhands is gone");
+}

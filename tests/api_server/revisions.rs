@@ -1,0 +1,299 @@
+//! `history`, `rollback`, `restart`, and which configuration is kept for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace};
+
+const MEMBERS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies";
+
+fn get(namespace: &Namespace, arguments: &[&str]) -> Value {
+    namespace.bed.get(&[arguments, &["-n", &namespace.name]].concat())
+}
+
+fn names(namespace: &Namespace, kind: &str) -> BTreeSet<String> {
+    let items = get(namespace, &[kind])["items"].as_array().unwrap().clone();
+    items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn starting(names: &BTreeSet<String>, prefix: &str) -> BTreeSet<String> {
+    names.iter().filter(|name| name.starts_with(prefix)).cloned().collect()
+}
+
+/// What our apply says of each member: the manifest's fields over the live object.
+fn members(namespace: &Namespace) -> BTreeMap<String, Value> {
+    let list = get(namespace, &[MEMBERS, "-l", "applyset.kubernetes.io/part-of"]);
+    let members = list["items"].as_array().unwrap().iter().map(|item| {
+        let mut item = item.clone();
+        let metadata = item["metadata"].as_object_mut().unwrap();
+        for volatile in ["resourceVersion", "uid", "generation", "creationTimestamp", "managedFields"] {
+            metadata.remove(volatile);
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("deployment.kubernetes.io/revision");
+        }
+        item.as_object_mut().unwrap().remove("status");
+        (format!("{}/{}", item["kind"].as_str().unwrap(), item["metadata"]["name"].as_str().unwrap()), item)
+    });
+    members.collect()
+}
+
+/// Members that the Deployment's pods need; those of other revisions are kept beside them.
+fn in_force(namespace: &Namespace) -> BTreeMap<String, Value> {
+    let all = members(namespace);
+    let template = all["Deployment/oh"]["spec"]["template"].to_string();
+    all.into_iter()
+        .filter(|(id, _)| {
+            let name = id.split_once('/').unwrap().1;
+            let is_configuration = name.starts_with("oh-config-") || name.starts_with("oh-env-");
+            !is_configuration || template.contains(name)
+        })
+        .collect()
+}
+
+fn config(namespace: &Namespace, model: &str, rest: &str) {
+    namespace.config(&format!("[llm]\nmodel = \"{model}\"\n{rest}"));
+}
+
+fn history(namespace: &Namespace) -> Vec<Value> {
+    let run = namespace.handsctl(&["history", "-o", "json"]).exits(0);
+    run.json().as_array().unwrap().clone()
+}
+
+fn outcomes(namespace: &Namespace) -> Vec<(u64, String)> {
+    let of = |revision: &Value| {
+        (revision["number"].as_u64().unwrap(), revision["result"].as_str().unwrap().to_owned())
+    };
+    history(namespace).iter().map(of).collect()
+}
+
+fn good(numbers: &[u64]) -> Vec<(u64, String)> {
+    numbers.iter().map(|number| (*number, "good".to_owned())).collect()
+}
+
+/// The configuration that the running pod has mounted, and the one that its Secret holds.
+fn running(namespace: &Namespace) -> (String, Value) {
+    let pods = get(namespace, &["pods", "-l", "app.kubernetes.io/instance=oh"]);
+    let alive: Vec<&Value> = pods["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .collect();
+    assert_eq!(alive.len(), 1, "{pods}");
+    let volumes = alive[0]["spec"]["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "config").unwrap();
+    let mounted = volume["configMap"]["name"].as_str().unwrap();
+    let text = get(namespace, &["configmap", mounted])["data"]["config.toml"].as_str().unwrap().to_owned();
+    let env = alive[0]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let key = env.iter().find(|entry| entry["name"] == "LLM_API_KEY").map(|entry| {
+        let name = entry["valueFrom"]["secretKeyRef"]["name"].as_str().unwrap();
+        get(namespace, &["secret", name])["data"]["LLM_API_KEY"].clone()
+    });
+    (text, key.unwrap_or_default())
+}
+
+#[test]
+fn after_one_change_more_than_is_kept_the_oldest_goes_and_a_rollback_brings_back_exactly_a_kept_one() {
+    let namespace = Bed::shared().namespace("history");
+    let mut sets = vec![BTreeMap::new()];
+    for number in 1..=4 {
+        let keep = "[deploy]\nrevision_history = 2\n";
+        let more = if number % 2 == 0 { "network_policy = false\nhost = \"two.example\"\n" } else { "" };
+        let rest = format!("api_key = {{ file = \"key\" }}\n{keep}{more}");
+        std::fs::write(namespace.folder.path().join("key"), format!("secret-{number}")).unwrap();
+        config(&namespace, &format!("openai/gpt-{number}"), &rest);
+        namespace.handsctl(&["deploy"]).exits(0).says(&format!("revision {number}"));
+        sets.push(in_force(&namespace));
+        if number == 3 {
+            assert_eq!(outcomes(&namespace), good(&[3, 2, 1]));
+            assert_eq!(starting(&names(&namespace, "configmaps"), "oh-config-").len(), 3);
+        }
+    }
+    assert_eq!(outcomes(&namespace), good(&[4, 3, 2]));
+    let secrets = names(&namespace, "secrets");
+    let kept = ["handsctl-oh-r2", "handsctl-oh-r3", "handsctl-oh-r4"].map(str::to_owned);
+    assert_eq!(starting(&secrets, "handsctl-oh-r"), kept.into());
+    let configured = |number: usize, kind: &str| -> String {
+        let prefix = format!("{kind}/oh-");
+        let mut ids =
+            sets[number].keys().filter(|id| id.starts_with(&prefix) && **id != "ConfigMap/oh-state");
+        ids.next().unwrap().split_once('/').unwrap().1.to_owned()
+    };
+    let configs = starting(&names(&namespace, "configmaps"), "oh-config-");
+    assert_eq!(configs, [2, 3, 4].map(|number| configured(number, "ConfigMap")).into(), "the first is gone");
+    let envs = starting(&secrets, "oh-env-");
+    assert_eq!(envs, [2, 3, 4].map(|number| configured(number, "Secret")).into());
+
+    // Neither the secret's file nor a correct configuration is needed to go back.
+    std::fs::remove_file(namespace.folder.path().join("key")).unwrap();
+    namespace
+        .handsctl(&["rollback", "--to", "2"])
+        .exits(0)
+        .says("revision 5")
+        .says("rollback to 2")
+        .says("undo: handsctl rollback --to 4")
+        .says("config.toml is as it was");
+    assert_eq!(in_force(&namespace), sets[2]);
+    let (text, key) = running(&namespace);
+    assert!(text.contains("openai/gpt-2"), "{text}");
+    assert_eq!(key, json!("c2VjcmV0LTI="));
+    assert_eq!(outcomes(&namespace), good(&[5, 4, 3]));
+    assert_eq!(history(&namespace)[0]["note"], "rollback to 2");
+
+    // Its content stays although its first number is gone.
+    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4").says("revision 6");
+    assert_eq!(in_force(&namespace), sets[4]);
+    namespace.handsctl(&["rollback", "--to", "2"]).exits(2).says("revision 2 is not kept").says("4, 5, 6");
+}
+
+#[test]
+fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
+    let namespace = Bed::shared().namespace("marks");
+    namespace.handsctl(&["history"]).exits(0);
+    namespace.handsctl(&["rollback"]).exits(2).says("error[HC3011]").says("handsctl deploy makes it");
+    namespace.handsctl(&["deploy"]).exits(0).says("undo: handsctl teardown");
+    namespace.handsctl(&["deploy"]).exits(0).says("revision 1").never_says("undo:");
+    assert_eq!(outcomes(&namespace), good(&[1]));
+    namespace.handsctl(&["rollback"]).exits(2).says("no good revision is kept before revision 1");
+
+    let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
+    namespace.config(bad);
+    namespace
+        .handsctl(&["deploy", "--no-rollback"])
+        .exits(9)
+        .says("what was applied stays; nothing is serving");
+    assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
+    // The same again is no new one.
+    namespace.handsctl(&["deploy", "--no-rollback"]).exits(9);
+    assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
+    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says("revision 3");
+    assert_eq!(outcomes(&namespace)[0], (3, "good".to_owned()));
+    // Not waiting says nothing of how it went; a run that waits does.
+    namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    assert_eq!(outcomes(&namespace)[0], (4, "applying".to_owned()));
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(outcomes(&namespace)[0], (4, "good".to_owned()));
+}
+
+#[test]
+fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
+    let namespace = Bed::shared().namespace("recovers");
+    let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
+    // There is nothing to go back to.
+    namespace.config(bad);
+    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays").never_says("rolled back");
+    namespace.config("");
+    namespace.handsctl(&["deploy"]).exits(0).says("revision 2");
+
+    namespace.config(bad);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(9)
+        .says("rollback  to revision 2, because")
+        .says("error[HC4103]")
+        .says("state     rolled back to revision 2 in ")
+        .says("handsctl history 3 keeps what is known of the failed revision")
+        .never_says("nothing is serving");
+    let status = namespace.handsctl(&["status"]).exits(0).stdout;
+    assert!(status.contains("revision 4"), "{status}");
+    let good = "good".to_owned();
+    let failed = "failed".to_owned();
+    assert_eq!(
+        outcomes(&namespace),
+        [(4, good.clone()), (3, failed.clone()), (2, good.clone()), (1, failed.clone())]
+    );
+    assert_eq!(history(&namespace)[0]["note"], "rollback to 2");
+    let evidence = history(&namespace)[1]["evidence"].as_str().unwrap().to_owned();
+    assert!(evidence.starts_with("HC4103: ") && evidence.contains("not found"), "{evidence}");
+    assert!(!evidence.contains("state:"), "{evidence}");
+    let whole = namespace.handsctl(&["history", "3"]).exits(0).stdout;
+    assert!(whole.contains("why it failed\n  HC4103: "), "{whole}");
+
+    // Whoever wants to look at what failed has it left.
+    namespace.config(&format!("{bad}rollback_on_failure = \"never\"\n"));
+    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays; nothing is serving");
+    assert_eq!(outcomes(&namespace)[0], (5, failed));
+}
+
+#[test]
+fn a_revision_names_its_maker_and_image_and_holds_no_secret() {
+    let namespace = Bed::shared().namespace("content");
+    config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n");
+    let secret = "sk-planted-0123456789";
+    namespace.command(&["deploy"]).env("KEY", secret).env("USER", "ana").run().exits(0);
+    let revision = &history(&namespace)[0];
+    assert!(revision["by"].as_str().unwrap().starts_with("ana@"), "{revision}");
+    assert!(revision["image"].as_str().unwrap().ends_with("openhands:0.59"), "{revision}");
+    let whole = namespace.handsctl(&["history", "1", "-o", "yaml"]).exits(0).stdout;
+    assert!(whole.contains("kind: Deployment") && whole.contains("oh-env-"), "{whole}");
+    for form in [secret, "c2stcGxhbnRlZC0wMTIzNDU2Nzg5"] {
+        assert!(!whole.contains(form), "{whole}");
+    }
+    let stored = get(&namespace, &["secret", "handsctl-oh-r1"]);
+    assert_eq!((&stored["type"], &stored["immutable"]), (&json!("handsctl.dev/revision"), &json!(true)));
+    let table = namespace.handsctl(&["history"]).exits(0).stdout;
+    assert!(table.starts_with("REVISION  RESULT"), "{table}");
+    namespace.handsctl(&["history", "7"]).exits(2).says("revision 7 is not kept");
+}
+
+#[test]
+fn a_rollback_to_a_revision_whose_secret_is_gone_is_refused_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("gone");
+    for key in ["one", "two"] {
+        config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n");
+        namespace.command(&["deploy"]).env("KEY", key).run().exits(0);
+    }
+    let (_, present) = running(&namespace);
+    for name in starting(&names(&namespace, "secrets"), "oh-env-") {
+        if get(&namespace, &["secret", &name])["data"]["LLM_API_KEY"] != present {
+            namespace.bed.kubectl(&["delete", "secret", &name, "-n", &namespace.name]);
+        }
+    }
+    let before = members(&namespace);
+    namespace
+        .handsctl(&["rollback"])
+        .exits(14)
+        .says("revision 1 cannot be brought back; nothing was changed")
+        .says("secret/oh-env-");
+    assert_eq!(members(&namespace), before);
+}
+
+#[test]
+fn a_restart_replaces_the_pod_and_the_next_deploy_leaves_it_alone() {
+    let namespace = Bed::shared().namespace("restart");
+    namespace.handsctl(&["restart"]).exits(12).says("nothing to restart");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod = || {
+        let pods = get(&namespace, &["pods", "-l", "app.kubernetes.io/instance=oh"]);
+        let alive = pods["items"].as_array().unwrap().iter();
+        let mut alive = alive.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        alive.next().unwrap()["metadata"]["uid"].clone()
+    };
+    let before = (pod(), get(&namespace, &["pvc", "oh-state"])["metadata"]["uid"].clone());
+    namespace.handsctl(&["restart"]).exits(0).says("1 restarted").says("deployment.apps/oh 1/1");
+    let after = (pod(), get(&namespace, &["pvc", "oh-state"])["metadata"]["uid"].clone());
+    assert_ne!(before.0, after.0);
+    assert_eq!(before.1, after.1, "the volume stays");
+    let deployment = get(&namespace, &["deployment", "oh"]);
+    let managers: Vec<&str> = deployment["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry.to_string().contains("restartedAt"))
+        .map(|entry| entry["manager"].as_str().unwrap())
+        .collect();
+    assert_eq!(managers, ["handsctl-restart"]);
+
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    assert_eq!(pod(), after.0);
+    // It stays through a change, too.
+    config(&namespace, "openai/gpt-5", "");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured");
+    let deployment = get(&namespace, &["deployment", "oh"]);
+    let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
+    assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "{annotations}");
+    assert_eq!(outcomes(&namespace), good(&[2, 1]), "a restart is no revision");
+}

@@ -1,0 +1,97 @@
+//! Accounts with the roles that every cluster has: what `admin` of a namespace can do, and what `edit` is told.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::refusals::with_token;
+use crate::bed::{Bed, Namespace, Run};
+
+/// An account with this role in its namespace and nothing else; its kubeconfig.
+fn account(namespace: &Namespace, role: &str) -> PathBuf {
+    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "person" } },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "person" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": "person", "namespace": namespace.name }],
+        },
+    ] });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &objects.to_string());
+    let token = namespace.bed.kubectl(&["create", "token", "person", "-n", &namespace.name]);
+    with_token(namespace, token.trim())
+}
+
+fn run(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
+    namespace.command(arguments).env("KUBECONFIG", kubeconfig).run()
+}
+
+/// A namespace by somebody else's hand, once its controllers have put into it what every namespace has.
+pub(crate) fn complete(namespace: &Namespace) {
+    namespace.make(&[]);
+    for (object, name) in [("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")] {
+        let get = ["get", object, "-n", &namespace.name, "-o", "name"];
+        super::refusals::until(namespace.bed, &get, |text| text.contains(name));
+    }
+}
+
+fn objects(namespace: &Namespace) -> String {
+    let kinds = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies,leases";
+    namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"])
+}
+
+#[test]
+fn an_admin_of_the_namespace_can_deploy_roll_back_restart_and_tear_down() {
+    let namespace = Bed::shared().namespace("admin");
+    complete(&namespace);
+    let admin = account(&namespace, "admin");
+    let before = objects(&namespace);
+    namespace.config("[llm]\napi_key = { env = \"KEY\" }\n");
+    let deploy =
+        |key: &str| namespace.command(&["deploy"]).env("KUBECONFIG", &admin).env("KEY", key).run().exits(0);
+    deploy("one").says("revision 1");
+    deploy("one").says("10 unchanged");
+    deploy("two").says("revision 2");
+    run(&namespace, &admin, &["rollback"]).exits(0).says("rollback to 1").says("revision 3");
+    run(&namespace, &admin, &["restart"]).exits(0).says("1 restarted");
+    run(&namespace, &admin, &["status"]).exits(0);
+    assert!(run(&namespace, &admin, &["history"]).exits(0).stdout.contains("rollback to 1"));
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+    run(&namespace, &admin, &["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
+    run(&namespace, &admin, &["teardown", "--delete-data", "--yes"]).exits(0);
+    let until = |text: &str| !text.contains("persistentvolumeclaim");
+    super::refusals::until(namespace.bed, &["get", "pvc", "-n", &namespace.name, "-o", "name"], until);
+    assert_eq!(objects(&namespace), before);
+}
+
+#[test]
+fn whoever_may_only_edit_is_told_what_is_missing_before_anything_is_changed() {
+    let namespace = Bed::shared().namespace("edit");
+    complete(&namespace);
+    let edit = account(&namespace, "edit");
+    let before = objects(&namespace);
+    run(&namespace, &edit, &["deploy"])
+        .exits(6)
+        .says("nothing was changed")
+        .says(r#"{apiGroups: ["rbac.authorization.k8s.io"], resources: ["roles"], verbs: ["create"]}"#)
+        .says(r#"{apiGroups: ["rbac.authorization.k8s.io"], resources: ["rolebindings"], verbs: ["patch"]}"#);
+    assert_eq!(objects(&namespace), before);
+
+    // What an administrator has deployed.
+    namespace.handsctl(&["deploy"]).exits(0);
+    let before = objects(&namespace);
+    for command in [&["deploy"][..], &["rollback", "--to", "1"]] {
+        let run = run(&namespace, &edit, command).exits(6);
+        run.says(r#"resources: ["roles"], verbs: ["list"]}"#);
+    }
+    run(&namespace, &edit, &["teardown"])
+        .exits(6)
+        .says("nothing was changed")
+        .says(r#"resources: ["roles"], verbs: ["delete"]}"#)
+        .says(r#"resources: ["rolebindings"], verbs: ["delete"]}"#);
+    assert_eq!(objects(&namespace), before);
+    // What it can do works.
+    run(&namespace, &edit, &["restart"]).exits(0).says("1 restarted");
+    run(&namespace, &edit, &["status"]).exits(0);
+    run(&namespace, &edit, &["history"]).exits(0);
+}

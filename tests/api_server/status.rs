@@ -1,0 +1,320 @@
+//! `status` on a real API server: the verdict is the exit code, the reasons are said, and what is not known is named.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::refusals::{account, until, with};
+use crate::bed::{Bed, Namespace, Run};
+
+/// A verdict comes within this time.
+const SOON: Duration = Duration::from_secs(2);
+/// An image whose pods the simulated kubelet never starts, and one whose container dies.
+const NOT_THERE: &str = "*=registry.example/simulate-image-pull-backoff:1";
+const CRASHES: &str = "*=registry.example/simulate-crash-loop-backoff:1";
+
+fn deployed(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace
+}
+
+fn kubectl(namespace: &Namespace, arguments: &[&str]) -> String {
+    namespace.bed.kubectl(&[arguments, &["-n", &namespace.name]].concat())
+}
+
+/// The Deployment's ready replicas, waited for.
+fn wait_for_ready(namespace: &Namespace, ready: &str) {
+    let path = "jsonpath={.status.readyReplicas}";
+    until(namespace.bed, &["get", "deployment/oh", "-n", &namespace.name, "-o", path], |text| text == ready);
+}
+
+/// Waits until a pod's container waits for this reason.
+fn wait_for_reason(namespace: &Namespace, reason: &str) {
+    let path = "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}";
+    until(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", path], |text| text.contains(reason));
+}
+
+fn first_line(run: &Run) -> &str {
+    run.stdout.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn a_healthy_set_is_exit_0_and_every_part_has_its_line_and_its_fields() {
+    let namespace = deployed("status-healthy");
+    let run = namespace.handsctl(&["status"]).exits(0).within(SOON);
+    assert_eq!(run.stderr, "", "stdout is the result");
+    let place = format!("{} / {}", namespace.bed.context, namespace.name);
+    let line = first_line(&run);
+    assert!(
+        line.starts_with(&format!("oh  healthy   {place} · revision 1, ")) && line.contains(" ago by "),
+        "{line}"
+    );
+    for part in [
+        "app        1/1   docker",
+        "volume     oh-state  5Gi",
+        "endpoint   service/oh  1/1",
+        "no container runs",
+    ] {
+        assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
+    }
+    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(0).json();
+    assert_eq!(seen["verdict"], "healthy");
+    assert_eq!((&seen["name"], &seen["namespace"]), (&json!("oh"), &json!(namespace.name)));
+    assert_eq!((&seen["context"], &seen["simulated"]), (&json!(namespace.bed.context), &json!(true)));
+    assert_eq!(
+        (&seen["revision"]["number"], &seen["revision"]["result"]),
+        (&json!(1), &json!("good")),
+        "{seen}"
+    );
+    for empty in ["reasons", "findings", "unknown"] {
+        assert_eq!(seen[empty], json!([]), "{empty}");
+    }
+    let app = &seen["components"][0];
+    assert_eq!(
+        (&app["object"], &app["desired"], &app["ready"]),
+        (&json!("deployment.apps/oh"), &json!(1), &json!(1))
+    );
+    assert_eq!((&app["restarts"], app["image"].is_string()), (&json!(0), true));
+    let volume = &seen["volumes"][0];
+    assert_eq!(
+        (&volume["name"], &volume["phase"], &volume["capacity"]),
+        (&json!("oh-state"), &json!("Bound"), &json!("5Gi"))
+    );
+    assert_eq!(seen["endpoints"], json!([{ "service": "oh", "ready": 1, "all": 1 }]));
+    let yaml = namespace.handsctl(&["status", "-o", "yaml"]).exits(0).stdout;
+    assert!(yaml.contains("\nverdict: healthy\n"), "{yaml}");
+}
+
+#[test]
+fn nothing_deployed_is_exit_12_and_says_how_to_begin() {
+    let namespace = Bed::shared().namespace("status-nothing");
+    for there_is_a_namespace in [false, true] {
+        if there_is_a_namespace {
+            namespace.make(&[]);
+        }
+        let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+        assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
+        assert!(run.stdout.contains("handsctl deploy makes it"), "{}", run.stdout);
+        let seen = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
+        assert_eq!((&seen["verdict"], &seen["components"]), (&json!("not deployed"), &json!([])));
+    }
+    // A Deployment of that name that nobody deployed with handsctl is not the set.
+    kubectl(&namespace, &["create", "deployment", "oh", "--image=registry.example/other:1"]);
+    namespace.handsctl(&["status"]).exits(12);
+}
+
+#[test]
+fn after_teardown_it_is_exit_12_again() {
+    let namespace = deployed("status-teardown");
+    namespace.handsctl(&["teardown"]).exits(0);
+    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
+}
+
+#[test]
+fn a_set_that_is_scaled_to_zero_is_down_and_says_so() {
+    let namespace = deployed("status-zero");
+    kubectl(&namespace, &["scale", "deployment/oh", "--replicas=0"]);
+    wait_for_ready(&namespace, "");
+    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    assert!(first_line(&run).contains("down: app 0/0, scaled to zero"), "{}", run.stdout);
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_down_with_its_finding() {
+    let namespace = deployed("status-image");
+    kubectl(&namespace, &["set", "image", "deployment/oh", NOT_THERE]);
+    wait_for_reason(&namespace, "ImagePull");
+    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    assert!(first_line(&run).starts_with("oh  down: app 0/1"), "{}", run.stdout);
+    assert!(run.stdout.contains("error[HC41"), "{}", run.stdout);
+    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
+    assert_eq!(seen["verdict"], "down");
+    let finding = &seen["findings"][0];
+    assert!(finding["id"].as_str().unwrap().starts_with("HC41"), "{finding}");
+    assert!(finding["object"].as_str().unwrap().starts_with("pod/oh-"), "{finding}");
+    assert!(!finding["message"].as_str().unwrap().is_empty(), "{finding}");
+}
+
+#[test]
+fn a_crashing_container_is_down_with_its_restarts() {
+    let namespace = deployed("status-crash");
+    let patch = r#"{"spec": {"template": {"metadata": {"annotations": {"handsctl.dev/backoff": "1s"}}}}}"#;
+    kubectl(&namespace, &["patch", "deployment/oh", "-p", patch]);
+    kubectl(&namespace, &["set", "image", "deployment/oh", CRASHES]);
+    let counts = "jsonpath={.items[*].status.containerStatuses[*].restartCount}";
+    until(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", counts], |text| {
+        text.split(' ').any(|count| count.parse::<u32>().is_ok_and(|count| count > 2))
+    });
+    wait_for_reason(&namespace, "CrashLoopBackOff");
+    let run = namespace.handsctl(&["status", "-o", "json"]).within(SOON);
+    let seen = run.json();
+    assert_eq!((run.code, &seen["verdict"]), (Some(12), &json!("down")), "{seen}");
+    assert!(seen["components"][0]["restarts"].as_u64() > Some(2), "{seen}");
+    assert!(seen["findings"][0]["id"].as_str().unwrap().starts_with("HC42"), "{seen}");
+}
+
+#[test]
+fn one_of_two_pods_that_is_not_ready_is_degraded_exit_11() {
+    let namespace = deployed("status-degraded");
+    // A second pod that fits no node: the first one is bound, the template then asks for more than there is.
+    let first = kubectl(&namespace, &["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
+    kubectl(&namespace, &["scale", "deployment/oh", "--replicas=2"]);
+    wait_for_ready(&namespace, "2");
+    let not_ready = r#"{"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}}"#;
+    kubectl(&namespace, &["patch", "pod", &first, "--subresource=status", "-p", not_ready]);
+    wait_for_ready(&namespace, "1");
+    let run = namespace.handsctl(&["status"]).exits(11).within(SOON);
+    assert!(first_line(&run).starts_with("oh  degraded: app"), "{}", run.stdout);
+    assert!(run.stdout.contains("app        1/2 "), "{}", run.stdout);
+    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(11).json();
+    assert_eq!(seen["verdict"], "degraded");
+    assert!(!seen["reasons"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn an_account_that_may_read_some_kinds_gets_a_verdict_that_names_the_others() {
+    let namespace = deployed("status-rights");
+    let read = ["get", "list", "watch"];
+    let some = json!([
+        { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": read },
+        { "apiGroups": [""], "resources": ["pods"], "verbs": read },
+    ]);
+    let kubeconfig = account(&namespace, &some);
+    let run = with(&namespace, &kubeconfig, &["status"]).exits(0).within(SOON);
+    let unknown =
+        run.stdout.lines().find(|line| line.trim_start().starts_with("unknown")).unwrap_or_default();
+    for kind in ["persistentvolumeclaims", "ingresses", "replicasets", "endpointslices"] {
+        assert!(unknown.contains(kind), "{kind} in {}", run.stdout);
+    }
+    assert!(!unknown.contains("deployments") && !unknown.contains("pods"), "{unknown}");
+    let seen = with(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(0).json();
+    assert_eq!(seen["unknown"].as_array().unwrap().len(), 4, "{seen}");
+    assert_eq!(seen["alive"]["answers"], Value::Null, "it may not be asked: {seen}");
+}
+
+#[test]
+fn an_account_that_may_not_read_the_deployment_gets_no_verdict_but_exit_6() {
+    let namespace = deployed("status-blind");
+    let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
+    let kubeconfig = account(&namespace, &pods);
+    let run = with(&namespace, &kubeconfig, &["status"]).exits(6).within(SOON);
+    assert!(!run.stdout.contains("not deployed"), "nobody knows that: {}", run.stdout);
+    run.says("deployments");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_exit_4() {
+    let namespace = Bed::shared().namespace("status-unreachable");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let kubeconfig = namespace.folder.path().join("unreachable");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config",
+        "clusters": [{"name": "gone", "cluster": {"server": format!("https://{address}")}}],
+        "users": [{"name": "gone", "user": {}}],
+        "contexts": [{"name": namespace.bed.context, "context": {"cluster": "gone", "user": "gone"}}],
+    });
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let run = with(&namespace, &kubeconfig, &["status"]).exits(4).within(SOON).says(&address.to_string());
+    assert_eq!(run.stdout, "");
+    let run = with(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
+    let error: Value = serde_json::from_str(run.stderr.trim()).unwrap();
+    assert_eq!(error["exit"], 4);
+}
+
+#[test]
+fn a_pod_that_answers_is_healthy_and_one_that_is_ready_but_silent_is_degraded_soon() {
+    let namespace = deployed("status-alive");
+    // A node that is not marked as simulated: its pods are asked, and the test is their kubelet.
+    let node = NodeOfOurs::new(&namespace);
+    let patch = json!({"spec": {"template": {"spec": {"nodeName": node.0}}}}).to_string();
+    kubectl(&namespace, &["patch", "deployment/oh", "-p", &patch]);
+    let there = format!("--field-selector=spec.nodeName={}", node.0);
+    let here = &["get", "pods", "-n", &namespace.name, &there, "-o", "name"][..];
+    until(namespace.bed, here, |text| text.starts_with("pod/"));
+    let pod = namespace.bed.kubectl(here);
+    // The test itself is the pod: the API server proxies to this computer's own address, never to loopback.
+    let address = own_address();
+    let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
+    let state = json!({"status": {
+        "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions,
+    }});
+    let state = state.to_string();
+    kubectl(&namespace, &["patch", pod.trim(), "--subresource=status", "--type=strategic", "-p", &state]);
+    wait_for_ready(&namespace, "1");
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    serve_at(&namespace, listener.local_addr().unwrap());
+
+    let answering = std::thread::spawn({
+        let listener = listener.try_clone().unwrap();
+        move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        }
+    });
+    // So long each question is waited for.
+    let status = |more: &[&str]| {
+        namespace.handsctl(&[&["status", "--set", "deploy.thresholds.latency=1s"], more].concat())
+    };
+    let run = status(&[]).exits(0).within(SOON);
+    assert!(run.stdout.contains("disk (no answer within 1000 ms)"), "{}", run.stdout);
+    assert!(run.stdout.contains("service/oh  1/1 pods   /alive 200 in "), "{}", run.stdout);
+    assert!(!run.stdout.contains("simulated"), "{}", run.stdout);
+    assert!(answering.join().unwrap().starts_with("GET /alive "));
+
+    // It takes connections and says nothing.
+    let run = status(&[]).exits(11).within(SOON);
+    assert!(first_line(&run).contains("degraded: /alive does not answer"), "{}", run.stdout);
+    // It takes none.
+    drop(listener);
+    let seen = status(&["-o", "json"]).exits(11).within(SOON).json();
+    assert_eq!((&seen["verdict"], &seen["alive"]["answers"]), (&json!("degraded"), &json!(false)), "{seen}");
+}
+
+/// Sends the Service's requests to this port.
+fn serve_at(namespace: &Namespace, address: SocketAddr) {
+    let ports =
+        json!([{"op": "replace", "path": "/spec/ports/0/targetPort", "value": address.port()}]).to_string();
+    kubectl(namespace, &["patch", "service/oh", "--type=json", "-p", &ports]);
+    let path = "jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}";
+    let wanted = address.to_string();
+    until(namespace.bed, &["get", "endpointslices", "-n", &namespace.name, "-o", path], |text| {
+        text == wanted
+    });
+}
+
+/// The address that this computer would send from; nothing is sent.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("198.18.0.1:9").expect("this test needs an address that is not loopback");
+    socket.local_addr().unwrap().ip()
+}
+
+/// A Node object without a kubelet, deleted with the value.
+struct NodeOfOurs(String, &'static Bed);
+
+impl NodeOfOurs {
+    fn new(namespace: &Namespace) -> Self {
+        let name = format!("{}-node", namespace.name);
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "spec": {"taints": [{"key": "test", "value": "only", "effect": "NoSchedule"}]},
+        });
+        namespace.bed.kubectl_with(&["create", "-f", "-"], &node.to_string());
+        Self(name, namespace.bed)
+    }
+}
+
+impl Drop for NodeOfOurs {
+    fn drop(&mut self) {
+        let _gone = self.1.try_kubectl(&["delete", "node", &self.0, "--wait=false"], "");
+    }
+}

@@ -1,0 +1,404 @@
+//! `teardown`: deletes what `deploy` made and nothing else, and says what stays and what holds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Own};
+
+/// Every object of the cluster that can be listed: `Kind/namespace/name` → the object, without what the server and its
+/// controllers write all the time: versions, leases, the status of nodes. Events are not kept for ever anyway.
+fn everything(bed: &Bed) -> BTreeMap<String, Value> {
+    let kinds = bed.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
+    let kinds: Vec<&str> = kinds
+        .lines()
+        .filter(|kind| !["events", "events.events.k8s.io", "componentstatuses"].contains(kind))
+        .collect();
+    assert!(kinds.len() > 40 && kinds.contains(&"endpointslices.discovery.k8s.io"), "{kinds:?}");
+    let text = bed.kubectl(&["get", &kinds.join(","), "-A", "-o", "json"]);
+    let list: Value = serde_json::from_str(&text).unwrap();
+    let objects = list["items"].as_array().unwrap().iter().map(|object| {
+        let mut object = object.clone();
+        object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+        match object["kind"].as_str().unwrap() {
+            "Lease" => object["spec"] = Value::Null,
+            "Node" => object["status"] = Value::Null,
+            _ => {}
+        }
+        let metadata = &object["metadata"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (
+            format!("{}/{}/{}", text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"])),
+            object,
+        )
+    });
+    objects.collect()
+}
+
+/// What is new, gone, or not the same.
+fn differing(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    let names = before.keys().chain(after.keys());
+    names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
+
+/// Waits until the cluster differs from `before` in exactly this: controllers remove what followed our objects.
+fn differs_in(bed: &Bed, before: &BTreeMap<String, Value>, expected: &[&str]) {
+    let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = differing(before, &everything(bed));
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < end, "the cluster differs in {found:#?}, not in {expected:#?}");
+    }
+}
+
+/// Names of these kinds in the namespace: `configmap/oh`.
+fn names(namespace: &Namespace, kinds: &str) -> BTreeSet<String> {
+    let text = namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"]);
+    text.lines().map(str::to_owned).collect()
+}
+
+const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,replicasets,pods,services,ingresses,networkpolicies";
+
+/// What every namespace has.
+const DEFAULTS: [&str; 2] = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn after_teardown_every_object_of_the_cluster_is_as_it_was_before_deploy() {
+    let config =
+        "[deploy]\nnamespace = \"team\"\n[kubernetes]\nnamespace = \"boxes\"\n[llm]\napi_key = \"k\"\n";
+    let own = Own::new("teardown", config);
+    own.handsctl(&["cluster", "up"]).exits(0);
+    let bed = own.bed();
+    // Somebody else's things, some of which look like ours.
+    let labels = json!({
+        "app.kubernetes.io/name": "openhands",
+        "app.kubernetes.io/instance": "openhands",
+        "app.kubernetes.io/component": "app",
+        "app.kubernetes.io/part-of": "openhands",
+        "app.kubernetes.io/managed-by": "handsctl",
+    });
+    for namespace in ["team", "boxes"] {
+        bed.kubectl(&["create", "namespace", namespace]);
+        let object = |api: &str, kind: &str, name: &str, more: &[(&str, Value)]| {
+            let metadata = json!({ "name": name, "namespace": namespace, "labels": labels });
+            let mut object = json!({ "apiVersion": api, "kind": kind, "metadata": metadata });
+            for (key, value) in more {
+                object[*key] = value.clone();
+            }
+            object
+        };
+        let rules = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }]);
+        let spec = json!({ "ports": [{ "port": 80 }], "selector": labels });
+        let claim =
+            json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
+        let items = [
+            object("v1", "ConfigMap", "openhands-config-0123456789", &[("data", json!({ "a": "b" }))]),
+            object("v1", "Secret", "openhands-env-0123456789", &[]),
+            object("v1", "Service", "theirs", &[("spec", spec)]),
+            object("v1", "PersistentVolumeClaim", "theirs", &[("spec", claim)]),
+            object("rbac.authorization.k8s.io/v1", "Role", "theirs", &[("rules", rules)]),
+        ];
+        bed.kubectl_with(
+            &["create", "-f", "-"],
+            &json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string(),
+        );
+    }
+    wait_until_quiet(&bed);
+    let before = everything(&bed);
+
+    own.handsctl(&["deploy"]).exits(0);
+    let made = differing(&before, &everything(&bed));
+    assert!(made.len() > 12, "{made:#?}");
+    let claim = bed.get(&["pvc", "openhands-state", "-n", "team"]);
+    let volume = format!("PersistentVolume//{}", claim["spec"]["volumeName"].as_str().unwrap());
+    let kept = ["PersistentVolumeClaim/team/openhands-state", volume.as_str()];
+
+    let run = own.handsctl(&["teardown"]).exits(0);
+    run.says("persistentvolumeclaim/openhands-state kept").says("5Gi").says("--delete-data");
+    differs_in(&bed, &before, &kept);
+    let again = own.handsctl(&["teardown"]).exits(0);
+    again.says("nothing to delete").says("persistentvolumeclaim/openhands-state kept");
+    differs_in(&bed, &before, &kept);
+
+    // Again from the claim that was kept.
+    own.handsctl(&["deploy"]).exits(0);
+    let found = bed.get(&["pvc", "openhands-state", "-n", "team"]);
+    assert_eq!(found["metadata"]["uid"], claim["metadata"]["uid"], "the data that was kept is used again");
+    own.handsctl(&["teardown"]).exits(0);
+    own.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says("1 object deleted");
+    differs_in(&bed, &before, &[]);
+    own.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says("nothing to delete");
+}
+
+/// Waits until nothing moves: claims and accounts of a new namespace get their company.
+fn wait_until_quiet(bed: &Bed) {
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut before = everything(bed);
+    loop {
+        let now = everything(bed);
+        let moving = differing(&before, &now);
+        let complete = ["team", "boxes"].iter().all(|name| {
+            now.contains_key(&format!("ServiceAccount/{name}/default"))
+                && now.contains_key(&format!("ConfigMap/{name}/kube-root-ca.crt"))
+                && now.keys().any(|key| key.starts_with(&format!("EndpointSlice/{name}/")))
+        });
+        if complete && moving.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "{moving:#?}");
+        before = now;
+    }
+}
+
+#[test]
+fn delete_data_needs_a_yes_where_nobody_can_be_asked() {
+    let namespace = Bed::shared().namespace("confirm");
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    let members = "deployments,services,ingresses,persistentvolumeclaims,configmaps,networkpolicies";
+    let before = names(&namespace, members);
+    namespace.handsctl(&["teardown", "--delete-data"]).exits(2).says("--yes");
+    namespace.handsctl(&["teardown", "--delete-data", "--delete-namespace"]).exits(2).says("--yes");
+    assert_eq!(names(&namespace, members), before);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    gone_but(&namespace, &DEFAULTS);
+}
+
+/// Waits until only this is left in the namespace: what follows our objects is removed by controllers.
+fn gone_but(namespace: &Namespace, kept: &[&str]) {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = names(namespace, KINDS);
+        if found == set(kept) {
+            return;
+        }
+        assert!(Instant::now() < end, "{found:?} is left, not {kept:?}");
+    }
+}
+
+#[test]
+fn only_a_namespace_that_handsctl_made_is_deleted_and_only_together_with_its_data() {
+    let theirs = Bed::shared().namespace("theirs");
+    theirs.make(&[]);
+    theirs.handsctl(&["deploy"]).exits(0);
+    let before = names(&theirs, KINDS);
+    let run = theirs.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(7);
+    run.says("was not made by handsctl").says("nothing was deleted");
+    assert_eq!(names(&theirs, KINDS), before);
+
+    let ours = Bed::shared().namespace("ours");
+    ours.handsctl(&["deploy"]).exits(0);
+    let before = names(&ours, KINDS);
+    // The claim would go with the namespace, although the summary would say that it is kept.
+    ours.handsctl(&["teardown", "--delete-namespace", "--yes"]).exits(2).says("--delete-data");
+    assert_eq!(names(&ours, KINDS), before);
+    let run = ours.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    run.says(&format!("namespace/{} deleted", ours.name)).never_says(" kept");
+    assert!(!ours.bed.try_kubectl(&["get", "namespace", &ours.name], "").status.success());
+    let again = ours.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    again.says("nothing to delete");
+}
+
+#[test]
+fn the_sandboxes_namespace_that_handsctl_made_is_named_and_goes_with_the_other() {
+    let (namespace, boxes) = (Bed::shared().namespace("apart"), Bed::shared().namespace("apart-boxes"));
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    let run = namespace.handsctl(&["teardown"]).exits(0);
+    run.says(&format!("namespace/{} kept", namespace.name)).says(&format!("namespace/{} kept", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    for name in [&namespace.name, &boxes.name] {
+        assert!(!namespace.bed.try_kubectl(&["get", "namespace", name], "").status.success(), "{name}");
+    }
+}
+
+#[test]
+fn a_copy_with_our_labels_and_its_pods_survive_and_are_not_waited_for() {
+    let namespace = Bed::shared().namespace("copy");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let bed = namespace.bed;
+    let claim = bed.kubectl(&["get", "pvc", "oh-state", "-n", &namespace.name, "-o", "json"]);
+    let mut claim: Value = serde_json::from_str(&claim).unwrap();
+    let labels = claim["metadata"]["labels"].take();
+    assert!(labels["applyset.kubernetes.io/part-of"].is_string());
+    let copy = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "copy-state", "namespace": namespace.name, "labels": labels },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    bed.kubectl_with(&["apply", "-f", "-"], &copy.to_string());
+    for kind in ["deployment", "service", "serviceaccount", "role", "networkpolicy"] {
+        let original = bed.kubectl(&["get", kind, "oh", "-n", &namespace.name, "-o", "yaml"]);
+        let copy = original.replace("  name: oh\n", "  name: copy\n").replace("oh-state", "copy-state");
+        let copy: String = copy
+            .lines()
+            .filter(|line| !line.contains("clusterIP") && !line.contains(" - 10."))
+            .fold(String::new(), |text, line| text + line + "\n");
+        bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &copy);
+    }
+    bed.kubectl(&["rollout", "status", "deployment/copy", "-n", &namespace.name, "--timeout=30s"]);
+
+    namespace.handsctl(&["teardown", "--delete-data", "--yes", "--timeout", "1m"]).exits(0);
+    let left = names(
+        &namespace,
+        "deployments,services,serviceaccounts,roles,networkpolicies,persistentvolumeclaims",
+    );
+    assert_eq!(
+        left,
+        set(&[
+            "deployment.apps/copy",
+            "service/copy",
+            "serviceaccount/copy",
+            "serviceaccount/default",
+            "role.rbac.authorization.k8s.io/copy",
+            "networkpolicy.networking.k8s.io/copy",
+            "persistentvolumeclaim/copy-state",
+        ])
+    );
+    let deployment = bed.get(&["deployment", "copy", "-n", &namespace.name]);
+    assert_eq!(deployment["status"]["availableReplicas"], 1);
+    assert_eq!(names(&namespace, "pods").len(), 1);
+}
+
+#[test]
+fn conversations_and_what_is_marked_stay_and_are_named() {
+    let namespace = Bed::shared().namespace("conversation");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let bed = namespace.bed;
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "openhands-runtime-1", "namespace": namespace.name, "labels": { "app": "openhands-runtime" } },
+        "spec": { "containers": [{ "name": "runtime", "image": "example.io/runtime:1" }] },
+    });
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "openhands-runtime-1-pvc", "namespace": namespace.name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    bed.kubectl_with(&["create", "-f", "-"], &pod.to_string());
+    bed.kubectl_with(&["create", "-f", "-"], &claim.to_string());
+    bed.kubectl(&["annotate", "service", "oh", "handsctl.dev/prune=disabled", "-n", &namespace.name]);
+    let run = namespace.handsctl(&["teardown", "--delete-data", "--yes", "-o", "json"]).exits(0).json();
+    let kept: BTreeSet<String> = run["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|object| object["action"] == "kept")
+        .map(|object| object["object"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
+    let left = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
+    gone_but(&namespace, &[&DEFAULTS[..], &left[..]].concat());
+}
+
+/// A finalizer that no controller removes; it is taken away with the value, so that the namespace can go.
+struct Held<'a>(&'a Namespace, &'a str);
+
+impl<'a> Held<'a> {
+    fn by_other(namespace: &'a Namespace, object: &'a str) -> Self {
+        let patch = "{\"metadata\":{\"finalizers\":[\"example.io/hold\"]}}";
+        let arguments = ["patch", object, "-n", &namespace.name, "--field-manager=other", "-p", patch];
+        namespace.bed.kubectl(&arguments);
+        Self(namespace, object)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let patch = "{\"metadata\":{\"finalizers\":null}}";
+        let _gone = self.0.bed.try_kubectl(&["patch", self.1, "-n", &self.0.name, "-p", patch], "");
+    }
+}
+
+#[test]
+fn what_is_held_is_explained_with_its_finalizer_and_who_set_it() {
+    let namespace = Bed::shared().namespace("held");
+    namespace.handsctl(&["deploy"]).exits(0);
+    for object in ["ingress/oh", "service/oh"] {
+        let held = Held::by_other(&namespace, object);
+        let run = namespace.handsctl(&["teardown", "--timeout", "2s"]).exits(10);
+        let run = run
+            .says("waits for finalizer \"example.io/hold\", set by manager \"other\"")
+            .says(object.split_once('/').unwrap().0);
+        assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&run.took), "{:?}", run.took);
+        drop(held);
+    }
+    namespace.handsctl(&["teardown"]).exits(0);
+    gone_but(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+}
+
+#[test]
+fn a_pod_that_does_not_go_is_waited_for_and_explained() {
+    let namespace = Bed::shared().namespace("held-pod");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod = names(&namespace, "pods").pop_first().unwrap();
+    let held = Held::by_other(&namespace, &pod);
+    // Long enough for the word that something takes its time, 10 s.
+    let stream = namespace.folder.path().join("events");
+    let arguments = ["teardown", "--timeout", "12s", "--events", stream.to_str().unwrap()];
+    let run = namespace.handsctl(&arguments).exits(10);
+    let why = "waits for finalizer \"example.io/hold\", set by manager \"other\"";
+    let stream = std::fs::read_to_string(&stream).unwrap();
+    let mut events = stream.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let said = events.find(|event| event["type"] == "waiting" && event["object"]["kind"] == "Pod");
+    assert_eq!(said.unwrap()["message"], why);
+    run.says(&format!("{pod}  {why}"));
+    // The pod uses its account, its claim and its configuration: nothing of that is taken from under it.
+    let left = names(&namespace, KINDS);
+    for name in ["serviceaccount/oh", "persistentvolumeclaim/oh-state", "configmap/handsctl-oh"] {
+        assert!(left.contains(name), "{name}: {left:?}");
+    }
+    drop(held);
+    namespace.handsctl(&["teardown"]).exits(0);
+    gone_but(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+}
+
+#[test]
+fn the_set_is_found_in_the_namespaces_that_its_parent_names_whatever_the_configuration_says() {
+    let bed = Bed::shared();
+    let (namespace, boxes) = (bed.namespace("moved"), bed.namespace("moved-boxes"));
+    boxes.make(&[]);
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(names(&boxes, KINDS).contains("role.rbac.authorization.k8s.io/oh"));
+    // From another folder, or after the key was changed.
+    namespace.config("");
+    namespace.handsctl(&["teardown"]).exits(0);
+    gone_but(&boxes, &DEFAULTS);
+
+    // The application's namespace was deleted by hand.
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    bed.kubectl(&["delete", "namespace", &namespace.name, "--timeout=60s"]);
+    namespace.handsctl(&["teardown"]).exits(0).says("3 objects deleted");
+    gone_but(&boxes, &DEFAULTS);
+}
+
+#[test]
+fn where_nothing_is_there_is_nothing_to_delete() {
+    let namespace = Bed::shared().namespace("empty");
+    namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete").never_says("kept");
+    namespace.make(&[]);
+    namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete");
+    // A parent of another tool is not ours to touch.
+    let bed = namespace.bed;
+    bed.kubectl(&["create", "configmap", "handsctl-oh", "-n", &namespace.name]);
+    bed.kubectl(&[
+        "annotate",
+        "configmap",
+        "handsctl-oh",
+        "applyset.kubernetes.io/tooling=kubectl/v1.34",
+        "-n",
+        &namespace.name,
+    ]);
+    namespace.handsctl(&["teardown"]).exits(7).says("kubectl/v1.34");
+    assert!(names(&namespace, "configmaps").contains("configmap/handsctl-oh"));
+}

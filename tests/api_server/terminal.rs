@@ -1,0 +1,455 @@
+//! The binary on a terminal: what is drawn, what stays, what is asked, and what a signal leaves behind.
+
+use std::io::{Read as _, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::bed::{Bed, Namespace, Typed, alone};
+
+/// Time for something that happens by itself on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A CI service kills soon after its first signal.
+const OUT: Duration = Duration::from_secs(5);
+/// More than a node has: the pod waits for a node, and the rollout for the pod.
+const HOPELESS: &[&str] =
+    &["--set", "deploy.resources.requests.cpu=\"4000\"", "--set", "deploy.tolerate.unschedulable=\"10m\""];
+
+/// A command on a terminal of its own; it is killed with the value.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    keyboard: Box<dyn Write + Send>,
+    written: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    raw: String,
+}
+
+/// How a command on a terminal ended.
+struct Ended {
+    code: u32,
+    /// The lines of the screen and of what was scrolled away, without empty ones at the end.
+    lines: Vec<String>,
+    raw: String,
+    cursor_is_hidden: bool,
+    cursor: (u16, u16),
+    /// For each line whether it goes on in the next.
+    wrapped: Vec<bool>,
+    took: Duration,
+}
+
+impl Terminal {
+    fn start(typed: Typed, columns: u16) -> Self {
+        // High enough that nothing is scrolled away.
+        let rows = 60;
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let child = pair.slave.spawn_command(command(typed)).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let keyboard = pair.master.take_writer().unwrap();
+        let (sender, written) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // The other end is closed when the command ends: end of file, or an error on Linux.
+            while let Ok(read @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let screen = vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
+        Self { child, master: Some(pair.master), keyboard, written, screen, raw: String::new() }
+    }
+
+    /// Waits until this text is on the screen.
+    fn shows(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.screen.screen().contents().contains(text) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.written.recv_timeout(left) {
+                Ok(bytes) => self.take(&bytes),
+                Err(error) => {
+                    panic!("no {text:?}: {error}; the screen:\n{}", self.screen.screen().contents())
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        self.raw += &String::from_utf8_lossy(bytes);
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Reads until nobody writes any more, and waits for the exit code.
+    fn ends(mut self) -> Ended {
+        let begun = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            match self.written.recv_timeout(left) {
+                Ok(bytes) => self.take(&bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it does not end; the screen:\n{}", self.screen.screen().contents())
+                }
+            }
+        }
+        let code = self.child.wait().unwrap().exit_code();
+        let screen = self.screen.screen();
+        let columns = screen.size().1;
+        let lines: Vec<String> = screen.rows(0, columns.get()).map(|row| row.trim_end().to_owned()).collect();
+        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        Ended {
+            code,
+            wrapped: (0..used).map(|row| screen.row_wrapped(u16::try_from(row).unwrap())).collect(),
+            lines: lines[..used].to_vec(),
+            raw: std::mem::take(&mut self.raw),
+            cursor_is_hidden: screen.hide_cursor(),
+            cursor: screen.cursor_position(),
+            took: begun.elapsed(),
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _it_may_be_gone = self.child.kill();
+        let _it_may_be_gone = self.child.wait();
+        self.master = None;
+    }
+}
+
+impl Ended {
+    fn exits(self, code: u32) -> Self {
+        assert_eq!(self.code, code, "the screen:\n{}", self.text());
+        self
+    }
+
+    fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// How many lines hold this text.
+    fn count(&self, text: &str) -> usize {
+        self.lines.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// The terminal as it was found: the cursor is there, on a new line, and no spinner stays.
+    fn is_clean(&self) {
+        assert!(!self.cursor_is_hidden, "the cursor stays hidden");
+        assert_eq!(
+            self.cursor,
+            (u16::try_from(self.lines.len()).unwrap(), 0),
+            "the screen:\n{}",
+            self.text()
+        );
+        assert!(!self.text().contains(is_spinner), "a spinner stays:\n{}", self.text());
+    }
+
+    /// A text that may have been broken at the edge of the screen.
+    fn says(&self, text: &str) {
+        let whole: String = self
+            .lines
+            .iter()
+            .zip(&self.wrapped)
+            .map(|(line, on)| line.clone() + if *on { "" } else { "\n" })
+            .collect();
+        assert!(whole.contains(text), "no {text:?} in:\n{whole}");
+    }
+}
+
+fn is_spinner(character: char) -> bool {
+    ('\u{2800}'..='\u{28ff}').contains(&character)
+}
+
+/// The same command line, environment and folder, for a terminal that knows colours and cursors.
+fn command(typed: Typed) -> CommandBuilder {
+    let command = typed.into_command();
+    let mut builder = CommandBuilder::new(command.get_program());
+    builder.args(command.get_args());
+    builder.cwd(command.get_current_dir().unwrap_or(Path::new("/")));
+    builder.env("TERM", "xterm-256color");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => builder.env(name, value),
+            None if name == "TERM" => {}
+            None => builder.env_remove(name),
+        }
+    }
+    builder
+}
+
+/// The command line of a test that names no context: the kubeconfig's current one is left.
+fn nameless(namespace: &Namespace, arguments: &[&str]) -> Typed {
+    let all = [arguments, &["-n", &namespace.name, "--name", "oh"]].concat();
+    alone(namespace.folder.path(), &all).env("KUBECONFIG", &namespace.bed.kubeconfig)
+}
+
+fn has(namespace: &Namespace, object: &str) -> bool {
+    namespace.bed.try_kubectl(&["get", object, "-n", &namespace.name], "").status.success()
+}
+
+fn last_event(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str(text.lines().last().expect("no event")).unwrap()
+}
+
+#[test]
+fn deploy_draws_bars_that_collapse_to_final_lines_and_leaves_a_clean_screen() {
+    let namespace = Bed::shared().namespace("terminal-deploy");
+    let ended = Terminal::start(namespace.command(&["deploy"]).without("NO_COLOR"), 120).ends().exits(0);
+    assert!(ended.raw.contains(is_spinner), "something turned meanwhile");
+    assert!(ended.raw.contains("\u{1b}[1m"), "a terminal gets colours");
+    ended.is_clean();
+    for once in
+        ["config    ", "deploy    oh →", "✓ preflight", "✓ apply", "✓ rollout", "- probe", "handsctl logs -f"]
+    {
+        assert_eq!(ended.count(once), 1, "{once} in:\n{}", ended.text());
+    }
+    assert_eq!(ended.count("9 created"), 1, "{}", ended.text());
+    assert_eq!(ended.count("deployed to simulated nodes"), 1, "{}", ended.text());
+    for (line, next) in ended.lines.iter().zip(&ended.lines[1..]) {
+        assert!(!line.is_empty() || !next.is_empty(), "two empty lines:\n{}", ended.text());
+    }
+
+    let again = Terminal::start(namespace.command(&["deploy"]), 120).ends().exits(0);
+    again.is_clean();
+    again.says("✓ apply                9 unchanged");
+    assert_eq!(again.count("handsctl teardown"), 0, "there is nothing to undo:\n{}", again.text());
+
+    let gone = Terminal::start(namespace.command(&["teardown"]), 120).ends().exits(0);
+    gone.is_clean();
+    gone.says("✓ objects              10 deleted");
+    gone.says("kept       persistentvolumeclaim/oh-state");
+}
+
+#[test]
+fn in_ci_a_terminal_gets_lines_and_no_cursor_is_moved() {
+    let namespace = Bed::shared().namespace("terminal-ci");
+    let typed = namespace.command(&["deploy"]).env("CI", "1").env("NO_COLOR", "1");
+    let ended = Terminal::start(typed, 120).ends().exits(0);
+    assert!(!ended.raw.contains('\u{1b}'), "an escape sequence: {:?}", ended.raw);
+    assert!(ended.lines[0].starts_with("00:00.0"), "{}", ended.text());
+    ended.says("apply     9 created");
+    ended.is_clean();
+}
+
+#[test]
+fn a_terminal_of_60_or_80_columns_keeps_every_row_of_the_block_on_one_line() {
+    let namespace = Bed::shared().namespace("terminal-narrow");
+    for columns in [60, 80] {
+        let ended = Terminal::start(namespace.command(&["deploy"]), columns).ends().exits(0);
+        ended.is_clean();
+        let title = ended.lines.iter().position(|line| line.starts_with("deploy")).unwrap();
+        let last = ended.lines.iter().position(|line| line.contains("- probe")).unwrap();
+        for row in title..=last {
+            let wrapped = ended.wrapped[row];
+            assert!(!wrapped, "{columns} columns, line {row} is broken:\n{}", ended.text());
+        }
+        // What is drawn meanwhile is cut, so that no row of it is left when the block is drawn anew.
+        assert_eq!(ended.count("✓ preflight"), 1, "{}", ended.text());
+        assert_eq!(ended.count("oh →"), 1, "{}", ended.text());
+        ended.says("https://127.0.0.1:");
+        ended.says("from --context");
+    }
+}
+
+#[test]
+fn a_failing_deploy_shows_the_error_once_below_the_block() {
+    let namespace = Bed::shared().namespace("terminal-failing");
+    let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
+    let ended = Terminal::start(namespace.command(&["deploy", "--set", image]), 120).ends().exits(9);
+    ended.is_clean();
+    let position = |text: &str| ended.lines.iter().position(|line| line.contains(text));
+    assert!(position("✗ rollout") < position("error[HC4103]"), "{}", ended.text());
+    assert_eq!((ended.count("✗ rollout"), ended.count("HC4103]")), (1, 1), "{}", ended.text());
+}
+
+#[test]
+fn the_current_context_is_used_after_a_yes_and_only_then() {
+    let namespace = Bed::shared().namespace("terminal-question");
+    let question = format!("Use the current context `{}`", namespace.bed.context);
+    for answer in ["n\r", "\r", "\u{4}"] {
+        let mut terminal = Terminal::start(nameless(&namespace, &["deploy"]), 120);
+        terminal.shows(&question);
+        terminal.types(answer);
+        let ended = terminal.ends().exits(3);
+        ended.says("error[HC0152]");
+        ended.is_clean();
+        let made = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
+        assert!(!made.status.success(), "nothing was to be changed");
+    }
+    let mut terminal = Terminal::start(nameless(&namespace, &["deploy"]), 120);
+    terminal.shows(&question);
+    terminal.types("y\r");
+    let ended = terminal.ends().exits(0);
+    ended.says("✓ apply                9 created");
+    assert_eq!(ended.count("[y/N] y"), 1, "nothing was drawn over the question:\n{}", ended.text());
+    ended.is_clean();
+    // A job of a CI service may have a terminal; there is still nobody.
+    let ended = Terminal::start(nameless(&namespace, &["deploy"]).env("CI", "true"), 120).ends().exits(3);
+    assert_eq!(ended.count("[y/N]"), 0, "{}", ended.text());
+}
+
+#[test]
+fn deleting_data_asks_once_and_a_no_deletes_nothing() {
+    let namespace = Bed::shared().namespace("terminal-data");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let teardown = || Terminal::start(namespace.command(&["teardown", "--delete-data"]), 160);
+    let mut terminal = teardown();
+    terminal.shows("Delete the volume of oh");
+    terminal.types("n\r");
+    terminal.ends().exits(2).says("not confirmed; nothing was deleted");
+    assert!(has(&namespace, "pvc/oh-state") && has(&namespace, "deployment/oh"));
+    let mut terminal = teardown();
+    terminal.shows("Delete the volume of oh");
+    terminal.types("yes\r");
+    let ended = terminal.ends().exits(0);
+    assert_eq!(ended.count("[y/N] yes"), 1, "nothing was drawn over the question:\n{}", ended.text());
+    ended.is_clean();
+    assert!(!has(&namespace, "pvc/oh-state"));
+}
+
+#[test]
+fn ctrl_c_at_a_question_ends_it_at_once_with_130() {
+    let namespace = Bed::shared().namespace("terminal-unanswered");
+    let mut terminal = Terminal::start(nameless(&namespace, &["deploy"]), 120);
+    terminal.shows("[y/N]");
+    terminal.types("\u{3}");
+    let ended = terminal.ends().exits(130);
+    assert!(ended.took < OUT, "{:?}", ended.took);
+    assert!(
+        ended.lines.iter().any(|line| line.starts_with("error[HC9002]: interrupted")),
+        "{}",
+        ended.text()
+    );
+    assert_eq!(ended.count("done"), 0, "nothing was begun:\n{}", ended.text());
+    ended.is_clean();
+}
+
+#[test]
+fn ctrl_c_in_a_waiting_deploy_says_what_was_done_and_restores_the_terminal() {
+    let namespace = Bed::shared().namespace("terminal-interrupted");
+    let events = namespace.folder.path().join("events");
+    let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
+    let mut terminal = Terminal::start(namespace.command(&arguments), 120);
+    terminal.shows("0/1");
+    terminal.types("\u{3}");
+    let ended = terminal.ends().exits(130);
+    assert!(ended.took < OUT, "{:?}", ended.took);
+    ended.says("✗ rollout");
+    ended.says("error[HC9002]: interrupted\n");
+    ended.says("9 created");
+    ended.says("hint: running the command again goes on from here");
+    ended.is_clean();
+    let last = last_event(&events);
+    assert_eq!(
+        (&last["type"], &last["exit"], &last["id"]),
+        (&"finished".into(), &130.into(), &"HC9002".into())
+    );
+    // And it does.
+    namespace.handsctl(&["deploy"]).exits(0);
+}
+
+#[test]
+fn a_terminated_deploy_is_143_and_one_whose_terminal_is_closed_writes_its_last_event_too() {
+    let namespace = Bed::shared().namespace("terminal-closed");
+    let events = namespace.folder.path().join("events");
+    let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
+    let mut terminal = Terminal::start(namespace.command(&arguments), 120);
+    terminal.shows("0/1");
+    terminal.signal(Signal::TERM);
+    let ended = terminal.ends().exits(143);
+    assert!(ended.took < OUT, "{:?}", ended.took);
+    ended.is_clean();
+    assert_eq!(last_event(&events)["exit"], 143);
+
+    let mut terminal = Terminal::start(namespace.command(&arguments), 120);
+    terminal.shows("0/1");
+    let begun = Instant::now();
+    terminal.signal(Signal::HUP);
+    let ended = terminal.ends().exits(129);
+    assert!(begun.elapsed() < OUT, "{:?}", ended.took);
+    assert_eq!(last_event(&events)["exit"], 129);
+}
+
+/// A command whose terminal can be closed: somebody reads what is drawn, and nobody keeps the other end open.
+fn on_a_terminal_that_is_closed(typed: Typed, when: impl FnOnce()) -> (u32, Duration) {
+    let size = PtySize { rows: 60, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut child = pair.slave.spawn_command(command(typed)).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let closing = Arc::new(AtomicBool::new(false));
+    let reading = std::thread::spawn({
+        let closing = Arc::clone(&closing);
+        move || {
+            let mut buffer = [0; 4096];
+            // Something turns on the screen all the time, so this never waits for long.
+            while !closing.load(Ordering::Relaxed) && matches!(reader.read(&mut buffer), Ok(1..)) {}
+        }
+    });
+    when();
+    closing.store(true, Ordering::Relaxed);
+    reading.join().unwrap();
+    drop(pair.master);
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (child.wait().unwrap().exit_code(), begun.elapsed())
+}
+
+#[test]
+fn a_deploy_whose_window_is_closed_gives_the_lock_back_and_ends_in_order() {
+    let namespace = Bed::shared().namespace("terminal-gone");
+    let events = namespace.folder.path().join("events");
+    let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
+    let waits = || {
+        let until = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"type\":\"rollout\"") {
+            assert!(Instant::now() < until, "it does not come to the rollout");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(has(&namespace, "lease/handsctl-oh"));
+    };
+    let (code, took) = on_a_terminal_that_is_closed(namespace.command(&arguments), waits);
+    assert_eq!(code, 129);
+    assert!(took < OUT, "{took:?}");
+    let last = last_event(&events);
+    assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &129.into()));
+    assert!(!has(&namespace, "lease/handsctl-oh"));
+    namespace.handsctl(&["deploy"]).exits(0);
+}
+
+#[test]
+fn control_characters_of_a_log_do_not_reach_a_terminal() {
+    let namespace = Bed::shared().namespace("terminal-log");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let line = format!("{} before\u{1b}[2J\u{1b}]0;title\u{7}after\u{202e}", namespace.name);
+    let mut log = std::fs::File::options().append(true).open(&namespace.bed.pod_log).unwrap();
+    log.write_all(format!("{:.9} stdout F {line}\n", jiff::Timestamp::now()).as_bytes()).unwrap();
+    let ended = Terminal::start(namespace.command(&["logs", "--since", "1m"]), 120).ends().exits(0);
+    ended.says(&format!("{} beforeafter", namespace.name));
+    assert!(!ended.raw.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{:?}", ended.raw);
+}

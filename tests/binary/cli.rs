@@ -1,0 +1,609 @@
+//! The binary by itself, without a cluster: help, exit codes, streams, config mistakes, secrets.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use clap::CommandFactory as _;
+use handsctl::catalogue::Id;
+use handsctl::error::Kind;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::bed::{Run, alone, hermetic};
+
+/// Two errors of different tables and a warning; the secret before them and the letters of several bytes must
+/// not move the places.
+const MISTAKES: &str = r#"[llm]
+api_key = "sk-ÄÖÜ-planted" # warned about
+[kubernetes]
+pvc_storage_sise = "2Gi"
+[deploy]
+host = "häuser.example" # an error of its own
+replicas = "three"
+"#;
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn with_config(text: &str) -> TempDir {
+    let home = home();
+    std::fs::write(home.path().join("config.toml"), text).unwrap();
+    home
+}
+
+/// Every command path: `["cluster", "up"]`.
+fn commands() -> Vec<(Vec<String>, bool)> {
+    fn below(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, bool)>) {
+        all.push((path.to_vec(), command.has_subcommands()));
+        for inner in command.get_subcommands() {
+            let path: Vec<String> = path.iter().cloned().chain([inner.get_name().to_owned()]).collect();
+            below(inner, &path, all);
+        }
+    }
+    let mut all = Vec::new();
+    below(&handsctl::cli::Cli::command(), &[], &mut all);
+    all
+}
+
+/// A kubeconfig whose server is a listener of the test's own: whoever connects is seen.
+fn watched_kubeconfig(home: &Path) -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let kubeconfig = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "watched",
+        "clusters": [{"name": "watched", "cluster": {"server": format!("http://{}", listener.local_addr().unwrap())}}],
+        "users": [{"name": "watched", "user": {"token": "t"}}],
+        "contexts": [{"name": "watched", "context": {"cluster": "watched", "user": "watched"}}],
+    });
+    std::fs::create_dir_all(home.join(".kube")).unwrap();
+    std::fs::write(home.join(".kube/config"), kubeconfig.to_string()).unwrap();
+    listener
+}
+
+#[test]
+fn help_of_every_command_exits_0_and_shows_examples() {
+    let home = home();
+    let commands = commands();
+    assert!(commands.len() > 12, "{commands:?}");
+    for (path, is_group) in commands {
+        for flag in ["--help", "-h"] {
+            let arguments: Vec<&str> = path.iter().map(String::as_str).chain([flag]).collect();
+            let run = hermetic(home.path(), &arguments).exits(0);
+            assert_eq!(run.stderr, "", "{arguments:?}");
+            assert!(run.stdout.contains("Usage: handsctl"), "{arguments:?}: {}", run.stdout);
+            let wants_examples = !is_group || path.is_empty();
+            assert!(!wants_examples || run.stdout.contains("Examples:\n"), "{arguments:?}: {}", run.stdout);
+            for line in run.stdout.lines() {
+                assert!(line.chars().count() <= 120, "{arguments:?}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_understood_exits_2_on_stderr() {
+    let home = home();
+    let wrong: &[&[&str]] = &[
+        &["deploy", "--colour=always"],
+        &["--nonsense"],
+        &["deplyo"],
+        &["cluster"],
+        &[],
+        &["logs", "--tail", "-1"],
+        &["logs", "--since", "soon"],
+        &["logs", "-f", "--previous"],
+        &["deploy", "--timeout", "0"],
+        &["deploy", "--dry-run=maybe"],
+        &["deploy", "-q", "-v"],
+        &["status", "-o", "xml"],
+        &["completion", "tcsh"],
+        &["explain", "HC9999"],
+        &["explain", "exit-code", "42"],
+        &["explain", "HC4103", "9"],
+    ];
+    for arguments in wrong {
+        let run = hermetic(home.path(), arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", run.stderr);
+        assert!(!run.stderr.is_empty(), "{arguments:?}");
+    }
+    let run = hermetic(home.path(), &["deplyo"]);
+    assert!(run.stderr.contains("deploy"), "a typing error gets a suggestion: {}", run.stderr);
+}
+
+#[test]
+fn config_mistakes_exit_3_all_at_once_with_place_caret_and_suggestion() {
+    let home = with_config(MISTAKES);
+    let listener = watched_kubeconfig(home.path());
+    for command in [
+        &["deploy", "--context", "watched"][..],
+        &["status"],
+        &["logs"],
+        &["teardown", "--context", "watched"],
+        &["render"],
+        &["config", "check"],
+        &["config", "show"],
+        &["cluster", "up"],
+        &["up"],
+    ] {
+        let run = hermetic(home.path(), command).exits(3);
+        assert_eq!(run.stdout, "", "{command:?}");
+        let stderr = run
+            .says("error[HC0105]: unknown key `pvc_storage_sise` in [kubernetes]")
+            .says("--> config.toml:4:1\n")
+            .says("4 | pvc_storage_sise = \"2Gi\"\n  | ^^^^^^^^^^^^^^^^ did you mean `pvc_storage_size`?")
+            .says("error[HC0110]: `deploy.replicas` must be an integer")
+            .says("--> config.toml:7:12\n")
+            .says("  |            ^^^^^^^\n")
+            .says("warning[HC0213]")
+            .says("config.toml: 3 errors, 1 warning")
+            .stderr;
+        assert_eq!(stderr.matches("error[HC0105]").count(), 1, "{command:?}: each once: {stderr}");
+    }
+    assert!(listener.accept().is_err(), "somebody connected to the cluster with a wrong configuration");
+    let left: Vec<_> =
+        std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "only config.toml and .kube: {left:?}");
+}
+
+#[test]
+fn config_check_gives_editors_byte_ranges() {
+    let home = with_config(MISTAKES);
+    let run = hermetic(home.path(), &["config", "check", "-o", "json"]).exits(3);
+    assert_eq!(run.stderr, "");
+    let checked = run.json();
+    let places: Vec<(&str, &str)> = checked["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|diagnostic| {
+            let byte = |key: &str| usize::try_from(diagnostic["location"][key].as_u64().unwrap()).unwrap();
+            (diagnostic["id"].as_str().unwrap(), &MISTAKES[byte("start")..byte("end")])
+        })
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("HC0105", "pvc_storage_sise"),
+            ("HC0111", "ä"),
+            ("HC0110", "\"three\""),
+            ("HC0213", "\"sk-ÄÖÜ-planted\""),
+        ]
+    );
+    assert_eq!(checked["summary"], "config.toml: 3 errors, 1 warning");
+
+    let home = with_config("[deploy]\nreplicas = 1\n");
+    let run = hermetic(home.path(), &["config", "check", "-o", "json"]).exits(0);
+    assert_eq!(run.json()["diagnostics"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_is_not_there_exits_3() {
+    let home = with_config("[deploy\nname = \n");
+    hermetic(home.path(), &["config", "check"]).exits(3).says("error[HC0102]").says("config.toml:1:");
+    hermetic(home.path(), &["config", "check", "--config", "nowhere.toml"])
+        .exits(3)
+        .says("error[HC0101]")
+        .says("nowhere.toml");
+    hermetic(home.path(), &["config", "check", "--set", "deploy.replicas"]).exits(3);
+}
+
+#[test]
+fn config_show_names_the_origin_of_every_value() {
+    let home = with_config("[deploy]\nhost = \"hands.example\"\nreplicas = 1\n");
+    std::fs::write(home.path().join("later.toml"), "[deploy]\nhost = \"later.example\"\n").unwrap();
+    let files = ["--config", "config.toml", "--config", "later.toml"];
+    let arguments: Vec<&str> = ["config", "show", "--origin", "-o", "json", "-n", "elsewhere"]
+        .into_iter()
+        .chain(["--set", "deploy.image_pull_policy=\"Always\"", "--set", "deploy.storage_size=\"9Gi\""])
+        .chain(files)
+        .collect();
+    let run = alone(home.path(), &arguments)
+        .env("HANDSCTL_DEPLOY__STORAGE_SIZE", "7Gi")
+        .env("HANDSCTL_DEPLOY__PROGRESS_DEADLINE", "5m")
+        .env("HANDSCTL_DEPLOY__NAMESPACE", "from-environment")
+        .run()
+        .exits(0);
+    let shown = run.json();
+    let origin = |key: &str| {
+        let setting = shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|setting| setting["key"] == key)
+            .unwrap_or_else(|| panic!("{key}"));
+        (setting["value"].as_str().unwrap().to_owned(), setting["origin"].as_str().unwrap().to_owned())
+    };
+    let expected = [
+        ("deploy.name", "\"openhands\"", "default"),
+        ("deploy.replicas", "1", "config.toml:3:12"),
+        ("deploy.host", "\"later.example\"", "later.toml:2:8"),
+        ("deploy.progress_deadline", "\"5m\"", "environment HANDSCTL_DEPLOY__PROGRESS_DEADLINE"),
+        ("deploy.image_pull_policy", "\"Always\"", "--set"),
+        ("deploy.storage_size", "\"9Gi\"", "--set"),
+        ("deploy.namespace", "\"elsewhere\"", "flag"),
+        ("core.runtime", "\"kubernetes\"", "handsctl"),
+    ];
+    for (key, value, from) in expected {
+        assert_eq!(origin(key), (value.to_owned(), from.to_owned()), "{key}");
+    }
+    let table = hermetic(home.path(), &["config", "show", "--origin"]).exits(0).stdout;
+    assert!(table.lines().next().unwrap().starts_with("KEY"), "{table}");
+    assert!(table.contains("config.toml:2:8"), "{table}");
+}
+
+#[test]
+fn an_error_with_json_output_is_one_json_line_on_stderr() {
+    let home = with_config(MISTAKES);
+    for command in [
+        &["deploy", "-o", "json"][..],
+        &["teardown", "-o", "json"],
+        &["status", "-o", "json"],
+        &["config", "show", "-o", "json"],
+        &["up", "-q", "-o", "json"],
+    ] {
+        let run = hermetic(home.path(), command).exits(3);
+        let json: Vec<Value> =
+            run.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(json.len(), 1, "{command:?}: {}", run.stderr);
+        assert!(run.stderr.lines().last().unwrap().starts_with("{\"id\""), "the last line: {}", run.stderr);
+        assert_eq!(
+            (json[0]["id"].as_str(), json[0]["exit"].as_u64()),
+            (Some("HC0105"), Some(3)),
+            "{command:?}"
+        );
+        assert_eq!(json[0]["diagnostics"].as_array().unwrap().len(), 4, "{command:?}");
+        assert!(run.stdout.is_empty() || run.json()["exit"] == 3, "{command:?}: {}", run.stdout);
+    }
+    let home = with_config("");
+    for command in
+        [&["config", "explain", "no.such.key", "-o", "json"][..], &["rbac", "nobody", "-o", "json"]]
+    {
+        let run = hermetic(home.path(), command).exits(2);
+        let error: Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!(error["id"], "HC9001", "{command:?}");
+    }
+}
+
+#[test]
+fn every_id_and_every_exit_code_is_explained() {
+    let home = home();
+    for id in Id::ALL {
+        let entry = id.entry();
+        let text = hermetic(home.path(), &["explain", entry.code]).exits(0).stdout;
+        assert!(text.starts_with(&format!("{}: {}\n\n", entry.code, entry.title)), "{text}");
+        assert!(text.contains(entry.explanation), "{text}");
+    }
+    let list = hermetic(home.path(), &["explain", "exit-code"]).exits(0).stdout;
+    for code in Kind::ALL.iter().map(|kind| kind.exit_code()).chain([0]) {
+        let text = hermetic(home.path(), &["explain", "exit-code", &code.to_string()]).exits(0).stdout;
+        assert!(text.starts_with(&format!("{code}: ")), "{text}");
+        let meaning = text.trim().split_once(": ").unwrap().1;
+        assert!(list.lines().any(|line| line.trim() == format!("{code}  {meaning}")), "{code} in {list}");
+    }
+}
+
+#[test]
+fn every_shell_gets_a_completion_script() {
+    let home = home();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = hermetic(home.path(), &["completion", shell]).exits(0);
+        assert_eq!(run.stderr, "", "{shell}");
+        assert!(run.stdout.contains("handsctl") && run.stdout.contains("teardown"), "{shell}");
+    }
+    let script = hermetic(home.path(), &["completion", "bash"]).stdout;
+    let output =
+        Command::new("bash").args(["-c", &format!("{script}\ncomplete -p handsctl")]).output().unwrap();
+    assert!(output.status.success(), "bash takes it: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn version_of_the_client_needs_no_cluster_and_no_time() {
+    let home = home();
+    let listener = watched_kubeconfig(home.path());
+    let runs: Vec<Run> = (0..5).map(|_| hermetic(home.path(), &["version", "--client"]).exits(0)).collect();
+    assert_eq!(runs[0].stdout, format!("handsctl    {}\n", env!("CARGO_PKG_VERSION")));
+    // The quickest of five: this computer may be busy, a slow start would be slow each time.
+    let quickest = runs.iter().map(|run| run.took).min().unwrap();
+    assert!(quickest < Duration::from_millis(200), "{quickest:?}");
+    let json = hermetic(home.path(), &["version", "--client", "-o", "json"]).exits(0).json();
+    assert_eq!(json["client"], env!("CARGO_PKG_VERSION"));
+    assert!(listener.accept().is_err(), "nobody was to be asked");
+}
+
+#[test]
+fn version_says_why_the_server_is_unknown_and_is_no_failure() {
+    let home = home();
+    let run = hermetic(home.path(), &["version"]).exits(0);
+    assert!(run.stdout.contains("kubernetes  unknown: "), "{}", run.stdout);
+}
+
+/// Runs a command line of the shell with the binary as `$0`.
+fn shell(home: &Path, line: &str) -> Run {
+    let binary = alone(home, &[]).into_command();
+    let mut command = Command::new("bash");
+    command.args(["-c", line]).arg(binary.get_program()).current_dir(home);
+    for (name, value) in binary.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let begun = Instant::now();
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run {
+        code: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+        took: begun.elapsed(),
+    }
+}
+
+#[test]
+fn a_closed_stdout_ends_every_reading_command_quietly_with_0() {
+    let home = with_config("[deploy]\nreplicas = 1\n");
+    for command in [
+        "config show",
+        "config show -o json",
+        "config check",
+        "config init -",
+        "rbac",
+        "config explain",
+        "config schema",
+        "render",
+        "completion bash",
+        "explain exit-code",
+        "explain HC4103",
+        "version --client",
+        "--help",
+        "deploy --help",
+        "cluster status; test $? = 12",
+    ] {
+        // `true` reads nothing; the pipe is closed before the binary writes.
+        let line = format!("(sleep 0.2; \"$0\" {command}) | true; exit ${{PIPESTATUS[0]}}");
+        let run = shell(home.path(), &line).exits(0);
+        assert_eq!(run.stderr, "", "{command}");
+    }
+    let run = shell(home.path(), "\"$0\" config show | head -1; exit ${PIPESTATUS[0]}").exits(0);
+    assert!(run.stdout.starts_with("KEY"), "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+    let run = shell(home.path(), "\"$0\" config show > /dev/full").exits(70);
+    assert!(run.stderr.contains("cannot write to standard output"), "{}", run.stderr);
+}
+
+#[test]
+fn colour_is_what_the_flag_says_then_the_environment_then_the_terminal() {
+    let home = with_config(MISTAKES);
+    let colored = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut typed = alone(home.path(), arguments).without("NO_COLOR");
+        for (name, value) in variables {
+            typed = typed.env(name, value);
+        }
+        typed.run().exits(3).stderr.contains('\u{1b}')
+    };
+    let check = &["config", "check"][..];
+    let with = |when| ["config", "check", "--color", when];
+    assert!(!colored(check, &[]), "no terminal");
+    assert!(colored(&with("always"), &[]));
+    assert!(colored(&with("always"), &[("NO_COLOR", "1")]), "the flag is stronger");
+    assert!(!colored(&with("never"), &[("CLICOLOR_FORCE", "1")]), "the flag is stronger");
+    assert!(colored(check, &[("CLICOLOR_FORCE", "1")]));
+    assert!(!colored(check, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(colored(check, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")]), "an empty NO_COLOR says nothing");
+}
+
+#[test]
+fn a_github_workflow_gets_annotations_with_file_line_and_column() {
+    let home = with_config(MISTAKES);
+    let run = alone(home.path(), &["config", "check"]).env("GITHUB_ACTIONS", "true").run().exits(3);
+    let annotations: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("::")).collect();
+    assert_eq!(annotations.len(), 4, "{}", run.stderr);
+    assert!(
+        annotations[0].starts_with("::error file=config.toml,line=4,col=1,title=HC0105 "),
+        "{annotations:?}"
+    );
+    assert!(
+        annotations[3].starts_with("::warning file=config.toml,line=2,col=11,title=HC0213 "),
+        "{annotations:?}"
+    );
+    let summary = home.path().join("summary.md");
+    let run = alone(home.path(), &["deploy"])
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .env("GITHUB_OUTPUT", home.path().join("output"))
+        .run()
+        .exits(3);
+    assert_eq!(run.stderr.matches("::error file=config.toml,line=4,").count(), 1, "{}", run.stderr);
+    assert!(std::fs::read_to_string(summary).unwrap().contains("HC0105"));
+}
+
+#[test]
+fn events_go_to_stdout_as_ndjson_and_end_with_finished_also_after_a_mistake() {
+    let home = with_config(MISTAKES);
+    let run = hermetic(home.path(), &["deploy", "--events", "-"]).exits(3);
+    let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(
+            (event["v"].as_u64(), event["seq"].as_u64()),
+            (Some(1), Some(index as u64 + 1)),
+            "{event}"
+        );
+    }
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["type"], &last["exit"], &last["id"]),
+        (&"finished".into(), &3.into(), &"HC0105".into())
+    );
+    let file = home.path().join("events.ndjson");
+    hermetic(home.path(), &["deploy", "-q", "--events", file.to_str().unwrap()]).exits(3);
+    assert!(std::fs::read_to_string(file).unwrap().lines().last().unwrap().contains("\"finished\""));
+    hermetic(home.path(), &["deploy", "--events", "/nowhere/at/all"]).says("cannot create the events file");
+}
+
+#[test]
+fn what_deletes_data_is_refused_where_nobody_can_be_asked() {
+    let home = with_config("[deploy]\nreplicas = 1\n");
+    let listener = watched_kubeconfig(home.path());
+    for flags in [&["--delete-data"][..], &["--delete-data", "--delete-namespace"]] {
+        let typed = [&["teardown", "--context", "watched"], flags].concat();
+        let run = hermetic(home.path(), &typed).exits(2);
+        run.says("needs a confirmation, and nobody can be asked").says("hint: --yes confirms it");
+    }
+    assert!(listener.accept().is_err(), "nothing was to be sent");
+    // Also when somebody pipes an answer: a pipe is nobody.
+    let piped = alone(home.path(), &["teardown", "--delete-data", "--context", "watched"]).run_with("y\n");
+    piped.exits(2);
+}
+
+#[test]
+fn a_changing_command_that_falls_through_to_the_current_context_exits_3() {
+    let home = with_config("[deploy]\nreplicas = 1\n");
+    let listener = watched_kubeconfig(home.path());
+    for command in [&["deploy"][..], &["teardown"]] {
+        for flags in [&[][..], &["-y"]] {
+            let typed = [command, flags].concat();
+            hermetic(home.path(), &typed).exits(3).says("HC0152").says("--context watched");
+        }
+    }
+    // Not a local cluster, and neither a file nor both names.
+    std::fs::remove_file(home.path().join("config.toml")).unwrap();
+    let remote = std::fs::read_to_string(home.path().join(".kube/config")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), remote.replace("127.0.0.1", "192.0.2.1")).unwrap();
+    hermetic(home.path(), &["teardown", "--context", "watched"]).exits(3).says("HC0153");
+    hermetic(home.path(), &["teardown", "--context", "watched", "-n", "x"]).exits(3).says("HC0153");
+    assert!(listener.accept().is_err(), "nothing was to be sent");
+}
+
+#[test]
+fn a_state_file_of_another_version_is_an_error_and_no_reason_to_use_the_current_context() {
+    let home = with_config("[cluster]\nname = \"newer\"\n");
+    let listener = watched_kubeconfig(home.path());
+    let folder = home.path().join(".local/state/handsctl/clusters/newer");
+    std::fs::create_dir_all(&folder).unwrap();
+    for state in ["{\"schema\": 99, \"provider\": \"kwok\"}", "no json"] {
+        std::fs::write(folder.join("handsctl.json"), state).unwrap();
+        for command in [&["deploy", "-y"][..], &["status"]] {
+            let run = hermetic(home.path(), command);
+            assert_ne!(run.code, Some(0), "{}", run.stderr);
+            run.says("handsctl.json was not written by this version").never_says("HC0152");
+        }
+    }
+    assert!(listener.accept().is_err(), "nothing was to be sent");
+    // Whoever names the cluster does not need the file.
+    hermetic(home.path(), &["status", "--context", "watched"]).never_says("handsctl.json");
+}
+
+#[test]
+fn an_unknown_variable_of_ours_is_a_warning_with_a_suggestion() {
+    let home = with_config("[deploy]\nreplicas = 1\n");
+    let run = alone(home.path(), &["config", "check"])
+        .env("HANDSCTL_DEPLOY__REPLICAZ", "1")
+        .env("HANDSCTL_CONFIG", "config.toml")
+        .env("HANDSCTL_TEST_LEASE", "9")
+        .run()
+        .exits(0)
+        .says("warning[HC0221]: the environment variable HANDSCTL_DEPLOY__REPLICAZ names no key")
+        .says("did you mean HANDSCTL_DEPLOY__REPLICAS?");
+    assert_eq!(run.stderr.matches("HC0221").count(), 1, "{}", run.stderr);
+    assert!(run.stdout.contains("1 warning"), "{}", run.stdout);
+}
+
+#[test]
+fn without_a_config_file_it_says_so() {
+    let home = home();
+    let run = hermetic(home.path(), &["config", "check"]).exits(0);
+    assert!(run.stdout.contains("no config.toml"), "{}", run.stdout);
+}
+
+/// Plain, in base64, percent-encoded and as it stands in JSON.
+fn forms(secret: &str) -> Vec<String> {
+    let percent = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    vec![
+        secret.to_owned(),
+        base64::engine::general_purpose::STANDARD.encode(secret),
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret),
+        secret.bytes().map(percent).collect(),
+        serde_json::to_string(secret).unwrap().trim_matches('"').to_owned(),
+    ]
+}
+
+#[test]
+fn no_secret_of_the_configuration_is_in_any_output() {
+    const PLANTED: &str = "sk+planted/4711=\\ü&x";
+    let literal = "[llm]\nmodel = \"m\"\napi_key = 'SECRET'\n[core]\njwt_secret = 'SECRET'\n[deploy.env]\nGITHUB_TOKEN = 'SECRET'\n";
+    let configs = [
+        // Fine.
+        literal.to_owned(),
+        // A mistake beside it, on its own line, in its table.
+        format!("{literal}X_PASSWORD = 'SECRET'\n[deploy]\nreplicas = 'x'\n"),
+        // Broken on the secret's own line: it is no TOML.
+        "[llm]\napi_key = 'SECRET' 'SECRET'\n".to_owned(),
+        "[llm]\napi_key = 'SECRET\nmodel = 3\n".to_owned(),
+        "[core]\njwt_secret = '''\nSECRET\nSECRET'' x\n''' y\nmodel = \n".to_owned(),
+        "[llm]\napi_key = \"\"\"\nSECRET \\q\n\"\"\"\n".to_owned(),
+        // The wrong type, and a name that is not known.
+        "[llm]\napi_key = ['SECRET']\napi_keys = 'SECRET'\n".to_owned(),
+        "[llm]\napi_key = { value = 'SECRET' }\n".to_owned(),
+        // Twice.
+        "[llm]\napi_key = 'SECRET'\napi_key = 'SECRET'\n".to_owned(),
+        // Under a name of the user's own.
+        "[llm.cheap]\napi_key = 'SECRET'\n".to_owned(),
+        // Among the servers of the agent, and in what the sandbox gets.
+        "[mcp]\nsse_servers = [{ url = \"https://a\", api_key = 'SECRET' }]\n".to_owned(),
+        "[[mcp.stdio_servers]]\nname = \"a\"\ncommand = \"b\"\nenv = { API_TOKEN = 'SECRET', B = { file = \"planted\" } }\n"
+            .to_owned(),
+        "[sandbox.runtime_startup_env_vars]\nGITHUB_TOKEN = 'SECRET'\n".to_owned(),
+        // In the environment and a file.
+        "[llm]\napi_key = { env = \"PLANTED\" }\n[core]\njwt_secret = { file = \"planted\" }\n".to_owned(),
+    ];
+    let commands: &[&[&str]] = &[
+        &["config", "check"],
+        &["config", "check", "-o", "json"],
+        &["config", "show", "--origin"],
+        &["config", "show", "-o", "json"],
+        &["render"],
+        &["deploy", "-vv", "--events", "-"],
+        &["deploy", "-vv", "-o", "json"],
+        &["status", "-vv"],
+        &["teardown", "-o", "yaml"],
+    ];
+    let mut leaks = Vec::new();
+    for config in configs {
+        let home = with_config(&config.replace("SECRET", PLANTED));
+        let _listener = watched_kubeconfig(home.path());
+        std::fs::write(home.path().join("planted"), PLANTED).unwrap();
+        for command in commands {
+            for github in ["false", "true"] {
+                let run = alone(home.path(), command)
+                    .env("GITHUB_ACTIONS", github)
+                    .env("PLANTED", PLANTED)
+                    .env("HANDSCTL_LLM__OTHER__API_KEY", PLANTED)
+                    .run();
+                let all = format!("{}{}", run.stdout, run.stderr);
+                assert!(!all.contains("panicked"), "{all}");
+                for form in forms(PLANTED) {
+                    if all.contains(&form) {
+                        leaks.push(format!("{command:?} with\n{config}shows {form}:\n{all}"));
+                    }
+                }
+            }
+        }
+        let set = format!("llm.api_key='{PLANTED}'");
+        let run =
+            hermetic(home.path(), &["config", "show", "--origin", "--set", &set, "--set", "nonsense.x=1"]);
+        assert!(
+            !run.stderr.contains(PLANTED) && !run.stdout.contains(PLANTED),
+            "{} {}",
+            run.stdout,
+            run.stderr
+        );
+    }
+    assert!(leaks.is_empty(), "{} leaks, the first:\n{}", leaks.len(), leaks[0]);
+}

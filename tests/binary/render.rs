@@ -1,0 +1,67 @@
+//! `render` without a cluster: the same bytes every time, and no secret among them.
+
+use tempfile::TempDir;
+
+use crate::bed::{alone, render};
+use crate::planted;
+use crate::yaml_traps::nasty_config;
+
+#[test]
+fn render_gives_the_same_bytes_every_time_without_a_cluster() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("config.toml"), nasty_config("a")).unwrap();
+    let first = render(folder.path(), &["--include-namespace"]).exits(0);
+    let second = render(folder.path(), &["--include-namespace"]).exits(0);
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(first.stdout.matches("\n---\n").count() + 1, 10, "{}", first.stdout);
+    // The order of the keys in the file is no input.
+    let mut keys: Vec<String> = Vec::new();
+    for table in nasty_config("a").split("\n[") {
+        keys.insert(0, table.trim_start_matches('[').to_owned());
+    }
+    let reordered = format!("[{}", keys.join("\n["));
+    std::fs::write(folder.path().join("config.toml"), &reordered).unwrap();
+    assert_eq!(render(folder.path(), &["--include-namespace"]).exits(0).stdout, first.stdout);
+}
+
+#[test]
+fn render_shows_no_secret_and_names_where_each_one_comes_from() {
+    let folder = TempDir::new().unwrap();
+    let [literal, variable, file, token, header] = ["a1", "b2", "c3", "d4", "e5"].map(planted::secret);
+    std::fs::write(folder.path().join("key.txt"), &file).unwrap();
+    let config = format!(
+        "[llm]\nmodel = \"m\"\napi_key = {literal:?}\n[core]\njwt_secret = {{ env = \"TOKEN_OF_TEST\" }}\n\
+         search_api_key = {{ secret = \"theirs\", key = \"k\" }}\n\
+         file_store_web_hook_headers = {{ Authorization = {header:?} }}\n\
+         [deploy.env]\nGITHUB_TOKEN = {token:?}\nOTHER = {{ file = \"key.txt\" }}\n"
+    );
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    let split = folder.path().join("split");
+    let shown = alone(folder.path(), &["render"]).env("TOKEN_OF_TEST", &variable).run().exits(0);
+    let arguments = ["render", "--split", split.to_str().unwrap(), "-v"];
+    let files = alone(folder.path(), &arguments).env("TOKEN_OF_TEST", &variable).run().exits(0);
+    let mut texts =
+        vec![("stdout", shown.stdout.clone()), ("stderr", shown.stderr), ("split stderr", files.stderr)];
+    for entry in std::fs::read_dir(&split).unwrap() {
+        texts.push(("file", std::fs::read_to_string(entry.unwrap().path()).unwrap()));
+    }
+    assert_eq!(texts.len(), 3 + 9);
+    for (place, text) in &texts {
+        for secret in [&literal, &variable, &file, &token, &header] {
+            planted::assert_hidden(secret, place, text);
+        }
+    }
+    for line in [
+        "# not shown: LLM_API_KEY, from the configuration",
+        "# not shown: JWT_SECRET, from environment variable TOKEN_OF_TEST",
+        "# not shown: SEARCH_API_KEY, from secret/theirs, key k",
+        "# not shown: GITHUB_TOKEN, from the configuration",
+        "# not shown: OTHER, from file key.txt",
+        "# not shown: FILE_STORE_WEB_HOOK_HEADERS, from the configuration",
+    ] {
+        assert!(shown.stdout.lines().any(|shown| shown == line), "{line}\n{}", shown.stdout);
+    }
+    // None of them has to be there.
+    std::fs::remove_file(folder.path().join("key.txt")).unwrap();
+    assert_eq!(render(folder.path(), &[]).exits(0).stdout, shown.stdout);
+}

@@ -1,0 +1,730 @@
+//! Real containers: clusters that handsctl makes with kind, a real ingress, the real application.
+//!
+//! They need a container engine that has OpenHands 0.59 (and 1.6, for the test that changes the app version), an image
+//! for its sandboxes, and busybox; `KIND_NODE_IMAGE` is the nodes' image. They run one at a time, because they share a
+//! cluster.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::bed::{Own, Run, Typed};
+
+/// The key that stands in nothing that is printed.
+const KEY: &str = "sk-planted-in-kind-0123456789";
+const NEWEST: &str = "docker.openhands.dev/openhands/openhands:1.6";
+/// An image in which nothing of the application is.
+const BUSYBOX: &str = "busybox:1.35.0";
+/// How long a pod of the application, or a sandbox, may take to be ready.
+const READY: Duration = Duration::from_secs(120);
+/// What is known to the kubelet is told within 2 s; the time of its events is cut to the second.
+const TOLD: Duration = Duration::from_secs(3);
+
+/// The cluster that the tests share, and how it was made.
+struct Shared {
+    site: Site,
+    up: Run,
+}
+
+/// A cluster of containers, and the application on it.
+struct Site {
+    own: Own,
+    port: u16,
+}
+
+/// The cluster, and the turn of the test that holds the guard: the tests run one after the other.
+fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let shared = SHARED.get_or_init(|| {
+        let site = Site::new("kind");
+        let up = site.typed(&["up", "--timeout", "12m"]).run().exits(0);
+        eprintln!("{}", up.stderr);
+        Shared { site, up }
+    });
+    (&shared.site, &shared.up, turn)
+}
+
+impl Site {
+    fn new(test: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let site = Self { own: Own::made_by("kind", test, ""), port };
+        site.configure("openai/gpt-4o", "");
+        site
+    }
+
+    /// Writes `config.toml` with this model, and more.
+    fn configure(&self, model: &str, more: &str) {
+        let llm = format!("[llm]\nmodel = \"{model}\"\napi_key = {{ env = \"LLM_API_KEY\" }}\n");
+        self.own.config(&format!("http_port = {}\n{llm}{more}", self.port));
+    }
+
+    fn typed(&self, arguments: &[&str]) -> Typed {
+        self.own.typed(arguments).env("LLM_API_KEY", KEY)
+    }
+
+    fn handsctl(&self, arguments: &[&str]) -> Run {
+        self.typed(arguments).run()
+    }
+
+    /// `deploy` with this image instead of the configured one.
+    fn deploy_image(&self, image: &str, more: &[&str]) -> Run {
+        let set = format!("deploy.image=\"{image}\"");
+        self.handsctl(&[&["deploy", "--set", &set], more].concat())
+    }
+
+    fn node(&self) -> String {
+        format!("{}-control-plane", self.own.cluster)
+    }
+
+    /// kubectl of the node, with admin rights.
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let node = self.node();
+        let kubectl =
+            ["exec", &node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "-n", "openhands"];
+        docker(&[&kubectl, arguments].concat())
+    }
+
+    fn get(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.kubectl(&[&["get", "-o", "json"], arguments].concat())).unwrap()
+    }
+
+    /// The application's pod that is not being deleted.
+    fn pod(&self) -> Value {
+        let pods =
+            self.get(&["pods", "-l", "app.kubernetes.io/component=app,app.kubernetes.io/instance=openhands"]);
+        let mut pods = pods["items"].as_array().unwrap().clone();
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        assert_eq!(pods.len(), 1, "{pods:?}");
+        pods.remove(0)
+    }
+
+    /// Runs something in the application's container; what it prints, and whether it succeeds.
+    fn inside(&self, script: &str) -> (bool, String) {
+        let kubectl =
+            "kubectl --kubeconfig=/etc/kubernetes/admin.conf -n openhands exec deploy/openhands -- sh -c";
+        let node = self.node();
+        let script = script.replace('\'', "'\\''");
+        let output = Command::new("docker")
+            .args(["exec", &node, "sh", "-c", &format!("{kubectl} '{script}' 2>&1")])
+            .output();
+        let output = output.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.port)
+    }
+
+    /// Through the ingress: status and body.
+    fn ask(&self, path: &str) -> (u16, String) {
+        ask(&self.url(path))
+    }
+
+    fn answers(&self) {
+        assert_eq!(self.ask("/alive").0, 200, "{}", self.url("/alive"));
+    }
+
+    fn settings(&self) -> Value {
+        let (status, body) = self.ask("/api/settings");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn post(&self, path: &str) -> (u16, Value) {
+        let agent =
+            ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+        let answer = agent.post(self.url(path)).header("content-type", "application/json").send("{}");
+        let mut answer = answer.unwrap();
+        let body = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Starts a conversation and waits until its sandbox is ready.
+    fn converse(&self) -> Conversation {
+        let (status, answer) = self.post("/api/conversations");
+        assert_eq!(status, 200, "{answer}");
+        let id = answer["conversation_id"].as_str().unwrap().to_owned();
+        let conversation = Conversation { pod: format!("openhands-runtime-{id}"), id };
+        until("the sandbox is ready", READY, || {
+            let pods = self.get(&["pods", "--ignore-not-found", "-l", "app=openhands-runtime"]);
+            let pods = pods["items"].as_array().cloned().unwrap_or_default();
+            pods.iter().any(|pod| pod["metadata"]["name"] == conversation.pod.as_str() && is_ready(pod))
+        });
+        conversation
+    }
+
+    /// UIDs of a conversation's pod and claim.
+    fn uids(&self, conversation: &Conversation) -> (String, String) {
+        let uid = |what: &[&str]| self.get(what)["metadata"]["uid"].as_str().unwrap().to_owned();
+        let claim = format!("{}-pvc", conversation.pod);
+        (uid(&["pod", &conversation.pod]), uid(&["pvc", &claim]))
+    }
+}
+
+/// A conversation whose sandbox runs.
+struct Conversation {
+    id: String,
+    pod: String,
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.iter().any(|it| it["type"] == "Ready" && it["status"] == "True")
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn ask(url: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    let agent = ureq::Agent::new_with_config(config.timeout_global(Some(Duration::from_secs(60))).build());
+    match agent.get(url).call() {
+        Ok(mut answer) => (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default()),
+        Err(error) => (0, error.to_string()),
+    }
+}
+
+fn until(what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Asks the application all the time whether it is alive; how often it was not.
+struct Watchman {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Watchman {
+    fn of(site: &Site) -> Self {
+        let (stop, url) = (Arc::new(AtomicBool::new(false)), site.url("/alive"));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let (mut asked, mut dead) = (0, Vec::new());
+            while !stopped.load(Ordering::Relaxed) {
+                let (status, body) = ask(&url);
+                asked += 1;
+                // 429 is the application's own limit.
+                if ![200, 429].contains(&status) {
+                    dead.push(format!("{status} {body}"));
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            (asked, dead)
+        });
+        Self { stop, thread }
+    }
+
+    /// Panics where it once did not answer.
+    fn saw_it_alive_all_the_time(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (asked, dead) = self.thread.join().unwrap();
+        assert!(asked > 5 && dead.is_empty(), "of {asked}: {dead:?}");
+    }
+}
+
+/// A registry that has nothing; it ends with the process.
+struct Registry {
+    /// As the nodes reach it: `172.18.0.1:41234`.
+    address: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Registry {
+    fn before(site: &Site) -> Self {
+        let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+        let gateways = docker(&["network", "inspect", "kind", "--format", format]);
+        let gateway = gateways.split_whitespace().find(|address| address.contains('.')).unwrap();
+        let listener = TcpListener::bind((gateway, 0)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer_404(stream, &counter);
+            }
+        });
+        // A registry without TLS has to be known as one.
+        let folder = format!("/etc/containerd/certs.d/{address}");
+        let text = format!(
+            "server = \"http://{address}\"\n[host.\"http://{address}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
+        );
+        let script = format!("mkdir -p '{folder}' && printf '%s' '{text}' > '{folder}/hosts.toml'");
+        docker(&["exec", &site.node(), "sh", "-c", &script]);
+        Self { address, asked }
+    }
+}
+
+fn answer_404(mut stream: TcpStream, asked: &AtomicUsize) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut first = String::new();
+    let mut line = String::new();
+    let _closed = reader.read_line(&mut first);
+    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+        line.clear();
+    }
+    let is_manifest = first.contains("/manifests/");
+    asked.fetch_add(usize::from(is_manifest), Ordering::Relaxed);
+    let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    let body = if first.starts_with("HEAD") { "" } else { body };
+    let status = if is_manifest { "404 Not Found" } else { "200 OK" };
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let _closed = stream.write_all(answer.as_bytes());
+}
+
+/// Panics where the first event of this type and id is told later than the kubelet's first report about a pod of this
+/// name.
+fn told_in_time(site: &Site, events: &str, kind: &str, id: &str, pod: &str) {
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = events.iter().find(|event| event["type"] == kind && event["id"] == id).unwrap();
+    let told: Timestamp = told["ts"].as_str().unwrap().parse().unwrap();
+    let reports = site.get(&["events"]);
+    let about = |event: &&Value| {
+        let name = event["involvedObject"]["name"].as_str().unwrap_or_default();
+        event["reason"] == "Failed" && name.starts_with(pod)
+    };
+    let times = reports["items"].as_array().unwrap().iter().filter(about);
+    let times: Vec<Timestamp> =
+        times.filter_map(|event| event["firstTimestamp"].as_str()?.parse().ok()).collect();
+    // Pods of earlier runs have theirs, too.
+    let reported = times.into_iter().filter(|time| *time <= told).max().unwrap();
+    let took = told.duration_since(reported);
+    assert!(took <= TOLD.try_into().unwrap(), "reported {reported}, told {told}");
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_says_each_stages_time() {
+    let (site, up, _turn) = shared();
+    let mut lines = up.stderr.lines();
+    for stage in [
+        "cluster   preflight: docker ",
+        "cluster   nodes: made by docker ",
+        "cluster   kubeconfig: context ",
+        "cluster   nodes ready: 1/1 ready",
+        "cluster   cluster services: dns, default storage class `standard`",
+        "cluster   ingress: deployment.apps/traefik 1/1",
+        "cluster   image openhands:0.59: docker.all-hands.dev/all-hands-ai/openhands:0.59 loaded to 1 node",
+        "preflight api v1.",
+        "apply     10 created",
+        "rollout   deployment.apps/openhands 1/1",
+        "probe     /alive 200 in ",
+        "settings  model openai/gpt-4o given",
+        "done      OpenHands is ready at http://localhost:",
+    ] {
+        let line = lines.find(|line| line.get(9..).is_some_and(|text| text.starts_with(stage)));
+        let line = line.unwrap_or_else(|| panic!("no `{stage}` in its turn:\n{}", up.stderr));
+        let is_time =
+            line[..8].chars().all(|character| character.is_ascii_digit() || ":.".contains(character));
+        assert!(is_time, "{line}");
+    }
+    assert!(!up.stderr.contains(KEY) && !up.stdout.contains(KEY));
+
+    site.answers();
+    assert_eq!(site.ask("/").0, 200);
+    let (succeeded, id) = site.inside("id -u");
+    assert!(succeeded && id.trim() == "42420", "{id}");
+    let (succeeded, said) = site.inside("touch /app/x");
+    assert!(!succeeded && said.contains("Read-only file system"), "{said}");
+    let settings = site.settings();
+    assert_eq!(settings["llm_model"], "openai/gpt-4o");
+    assert_eq!(settings["llm_api_key_set"], true);
+
+    // Nothing is to be done: the quickest of three counts, because what else this computer does must not decide.
+    let runs = (0..3).map(|_| site.handsctl(&["cluster", "up"]).exits(0));
+    let quickest = runs.min_by_key(|run| run.took).unwrap().within(Duration::from_secs(1));
+    quickest.never_says("created").never_says("configured");
+    let opened = site.handsctl(&["open", "-o", "json"]).exits(0).json();
+    assert_eq!((&opened["url"], &opened["via"]), (&site.url("/").into(), &"ingress".into()));
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn a_conversations_sandbox_runs_with_our_role_and_survives_a_change_a_restart_and_a_teardown() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let conversation = site.converse();
+    let (uids, settings) = (site.uids(&conversation), site.settings());
+
+    let may = |account: &str| -> BTreeSet<String> {
+        let account = format!("--as=system:serviceaccount:openhands:{account}");
+        let list = site.kubectl(&["auth", "can-i", "--list", "--no-headers", &account]);
+        list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let more: Vec<String> = may("openhands").difference(&may("nobody")).cloned().collect();
+    assert_eq!(
+        more,
+        [
+            "ingresses.networking.k8s.io [] [] [create delete]",
+            "persistentvolumeclaims [] [] [get create delete]",
+            "pods [] [] [get create delete]",
+            "services [] [] [create delete]",
+        ],
+        "the ten pairs"
+    );
+
+    let untouched = |what: &str| {
+        assert_eq!(site.uids(&conversation), uids, "{what}");
+        assert_eq!(site.settings(), settings, "{what}");
+        let (_, list) = site.ask("/api/conversations?limit=20");
+        assert!(list.contains(&conversation.id), "{what}: {list}");
+    };
+    let before = site.pod()["metadata"]["uid"].clone();
+    site.configure("openai/gpt-4o-mini", "[agent]\nenable_browsing = false\n");
+    site.handsctl(&["deploy"]).exits(0).says("the application keeps its own model openai/gpt-4o");
+    assert_ne!(site.pod()["metadata"]["uid"], before, "the change needs another pod");
+    untouched("a change");
+    site.handsctl(&["restart"]).exits(0);
+    untouched("a restart");
+    site.handsctl(&["teardown"]).exits(0);
+    assert_eq!(site.uids(&conversation), uids, "teardown");
+    site.handsctl(&["deploy"]).exits(0);
+    untouched("a teardown and a deploy");
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn a_tag_that_does_not_exist_is_said_in_time_and_the_old_pod_never_stops() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let registry = Registry::before(site);
+    let (before, watchman) = (site.pod()["metadata"]["uid"].clone(), Watchman::of(site));
+    let image = format!("{}/acme/openhands:0.59", registry.address);
+    let events = site.own.home.join("missing.ndjson");
+    let run = site.deploy_image(&image, &["--events", events.to_str().unwrap()]);
+    run.exits(9)
+        .says("error[HC4103]: the image does not exist")
+        .says("object    pod/openhands-prepull-")
+        .says("nothing was changed: the new image is pulled before the old pod is stopped; revision ")
+        .says(" is serving");
+    assert!(registry.asked.load(Ordering::Relaxed) > 0, "the node asked this registry");
+    told_in_time(site, &std::fs::read_to_string(events).unwrap(), "finding", "HC4103", "openhands-prepull-");
+    watchman.saw_it_alive_all_the_time();
+    assert_eq!(site.pod()["metadata"]["uid"], before);
+    assert_eq!(
+        site.get(&["pods", "-l", "handsctl.dev/pull-for"])["items"],
+        serde_json::json!([]),
+        "none is left"
+    );
+
+    site.handsctl(&["image", "pull", &image])
+        .exits(9)
+        .says("error[HC4103]")
+        .says("1 image on 1 node: 0 pulled");
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn a_registry_that_cannot_be_resolved_is_warned_of_at_once_and_given_up_after_its_grace() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let (before, watchman) = (site.pod()["metadata"]["uid"].clone(), Watchman::of(site));
+    let events = site.own.home.join("unresolved.ndjson");
+    let grace = "deploy.tolerate.image_pull=\"12s\"";
+    let image = "registry.handsctl.invalid/acme/openhands:0.59";
+    let run = site.deploy_image(image, &["--set", grace, "--events", events.to_str().unwrap()]);
+    let run = run.exits(9).says("error[HC4105]").says("tried again for 12 s").says("nothing was changed");
+    assert!(run.took >= Duration::from_secs(12), "{:?}", run.took);
+    let run = run.within(Duration::from_secs(25));
+    drop(run);
+    told_in_time(site, &std::fs::read_to_string(events).unwrap(), "warning", "HC4105", "openhands-prepull-");
+    watchman.saw_it_alive_all_the_time();
+    assert_eq!(site.pod()["metadata"]["uid"], before);
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_comes_back() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let image = format!("{}/openhands:0.59", site.own.cluster);
+    docker(&["tag", BUSYBOX, &image]);
+    site.handsctl(&["image", "load", &image]).exits(0).says("1 image loaded");
+    site.handsctl(&["image", "load", &image]).exits(0).says("was on the node").says("nothing to load");
+    docker(&["rmi", &image]);
+    site.handsctl(&["image", "load", &image]).exits(14).says("error[HC2012]");
+
+    let history = || site.handsctl(&["history", "-o", "json"]).exits(0).json();
+    let good = history()[0]["number"].as_u64().unwrap();
+    site.deploy_image(&image, &[])
+        .exits(9)
+        .says("error[HC4201]: the container starts and dies")
+        .says("exit code 127 (the command was not found)")
+        .says("uvicorn: not found")
+        .says(&format!("state     rolled back to revision {good} in "))
+        .says("OpenHands is ready at http://localhost:");
+    site.answers();
+    let history = history();
+    assert_eq!((&history[0]["result"], &history[1]["result"]), (&"good".into(), &"failed".into()));
+    let evidence = history[1]["evidence"].as_str().unwrap();
+    assert!(evidence.contains("uvicorn: not found"), "{evidence}");
+    let running = site.pod()["spec"]["containers"][0]["image"].clone();
+    assert_eq!(running, "docker.all-hands.dev/all-hands-ai/openhands:0.59");
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn open_leads_to_the_application_while_its_pod_is_replaced() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let mut open = site.typed(&["open", "--forward"]).spawn();
+    let mut url = String::new();
+    BufReader::new(open.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let alive = format!("{}alive", url.trim());
+    assert_eq!(ask(&alive).0, 200, "{alive}");
+    let old = site.pod()["metadata"]["name"].as_str().unwrap().to_owned();
+    site.kubectl(&["delete", "pod", &old, "--wait=false"]);
+    // A connection waits for the next pod.
+    until("another pod is led to", READY, || ask(&alive).0 == 200);
+    let new = site.pod()["metadata"]["name"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    assert!(Command::new("kill").args(["-INT", &open.id().to_string()]).status().unwrap().success());
+    assert_eq!(open.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    open.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(
+        said.contains(&format!("leads to pod/{old}")) && said.contains(&format!("leads to pod/{new}")),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn status_measures_what_runs_and_calls_it_degraded_beyond_a_threshold() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let gauge = |run: &Run, name: &str| -> Value {
+        let status = run.json();
+        let gauges = status["gauges"].as_array().unwrap().clone();
+        gauges
+            .into_iter()
+            .find(|gauge| gauge["name"] == name)
+            .unwrap_or_else(|| panic!("no {name} in {status}"))
+    };
+    // The cluster has no metrics API; the rest is measured.
+    let plain = site.handsctl(&["status"]).exits(0);
+    assert!(plain.stdout.contains("memory (the cluster has no metrics API)"), "{}", plain.stdout);
+    let json = site.handsctl(&["status", "-o", "json"]).exits(0);
+    assert_eq!(gauge(&json, "ready")["value"], 100.0);
+    assert_eq!(gauge(&json, "ingress")["value"], 100.0);
+    assert!(gauge(&json, "disk")["value"].as_f64().unwrap() > 0.0);
+    assert!(gauge(&json, "latency")["value"].as_u64().unwrap() < 5000);
+    let full = site.handsctl(&["status", "--set", "deploy.thresholds.disk=1"]).exits(11);
+    assert!(
+        full.stdout.contains("degraded: disk") && full.stdout.contains("more than 1 %"),
+        "{}",
+        full.stdout
+    );
+
+    // A metrics API of the test's own says that the memory is nearly used up.
+    let _metrics = Metrics::of(site);
+    let hungry = site.handsctl(&["status"]).exits(11);
+    assert!(hungry.stdout.contains("degraded: memory 95 %, more than 85 %"), "{}", hungry.stdout);
+    assert!(hungry.stdout.contains("cpu (no limit is set)"), "{}", hungry.stdout);
+    site.handsctl(&["status", "--set", "deploy.thresholds.memory=96"]).exits(0);
+}
+
+/// The kind of metrics-server, with one object: the application's pod uses 95 % of its memory.
+struct Metrics<'a>(&'a Site);
+
+impl<'a> Metrics<'a> {
+    fn of(site: &'a Site) -> Self {
+        let schema = serde_json::json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let version = serde_json::json!({ "name": "v1beta1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } });
+        let definition = serde_json::json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": "pods.metrics.k8s.io",
+                "annotations": { "api-approved.kubernetes.io": "unapproved, of a test" },
+            },
+            "spec": {
+                "group": "metrics.k8s.io", "scope": "Namespaced", "versions": [version],
+                "names": { "kind": "PodMetrics", "plural": "pods", "singular": "pod" },
+            },
+        });
+        let metrics = serde_json::json!({
+            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics",
+            "metadata": { "name": "app", "namespace": "openhands", "labels": { "app.kubernetes.io/instance": "openhands" } },
+            // 95 % of 4Gi.
+            "containers": [{ "name": "openhands", "usage": { "cpu": "250m", "memory": "3984588Ki" } }],
+        });
+        let guard = Self(site);
+        guard.apply(&definition);
+        site.kubectl(&["wait", "--for=condition=Established", "crd/pods.metrics.k8s.io", "--timeout=30s"]);
+        guard.apply(&metrics);
+        guard
+    }
+
+    fn apply(&self, manifest: &Value) {
+        let script =
+            format!("echo '{manifest}' | kubectl --kubeconfig=/etc/kubernetes/admin.conf apply -f -");
+        docker(&["exec", &self.0.node(), "sh", "-c", &script]);
+    }
+}
+
+impl Drop for Metrics<'_> {
+    fn drop(&mut self) {
+        self.0.kubectl(&["delete", "crd/pods.metrics.k8s.io", "--ignore-not-found"]);
+    }
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn cluster_up_says_what_is_in_the_way_and_changes_nothing() {
+    let (site, _, _turn) = shared();
+    let other = "cluster.name=\"another\"";
+    site.handsctl(&["cluster", "up", "--set", other])
+        .exits(14)
+        .says(&format!(
+            "error[HC2006]: port {} of 127.0.0.1 is taken by container {}",
+            site.port,
+            site.node()
+        ))
+        .says("nothing was changed");
+    let nowhere = site.typed(&["cluster", "up", "--set", other, "--set", "cluster.http_port=0"]);
+    nowhere
+        .env("DOCKER_HOST", "tcp://127.0.0.1:1")
+        .run()
+        .exits(14)
+        .says("error[HC2003]")
+        .says("DOCKER_HOST is tcp://127.0.0.1:1");
+    let image = "cluster.node_image=\"kindest/node:v1.33.1\"";
+    site.handsctl(&["cluster", "up", "--set", image])
+        .exits(1)
+        .says("error[HC2021]")
+        .says("kindest/node:v1.33.1")
+        .says("--recreate");
+    site.answers();
+
+    // One that somebody made with kind itself is nobody's to change, whatever its image is.
+    let foreign = Foreign::new(&format!("foreign-{}", std::process::id()));
+    let set = format!("cluster.name=\"{}\"", foreign.0);
+    for more in [vec![], vec!["--recreate", "--yes"], vec!["--set", image]] {
+        let arguments =
+            [&["cluster", "up", "--set", &set, "--set", "cluster.http_port=0"], more.as_slice()].concat();
+        site.handsctl(&arguments).exits(14).says("error[HC2022]").says("provider = \"existing\"");
+    }
+    site.handsctl(&["cluster", "down", "--yes", "--set", &set]).exits(14).says("error[HC2023]");
+    assert_eq!(
+        docker(&["ps", "-q", "--filter", &format!("name={}-control-plane", foreign.0)]).lines().count(),
+        1
+    );
+}
+
+/// A cluster that handsctl did not make; it ends with the value.
+struct Foreign(String);
+
+impl Foreign {
+    fn new(name: &str) -> Self {
+        let foreign = Self(name.to_owned());
+        let image = std::env::var("KIND_NODE_IMAGE").unwrap();
+        let create = ["create", "cluster", "--name", name, "--image", &image, "--kubeconfig", "/dev/null"];
+        let output = Command::new("kind").args(create).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        foreign
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let delete = ["delete", "cluster", "--name", &self.0, "--kubeconfig", "/dev/null"];
+        let _gone = Command::new("kind").args(delete).output();
+    }
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn a_making_that_was_killed_is_made_anew_and_two_clusters_answer_at_once() {
+    let (site, _, _turn) = shared();
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let second = Site::new("second");
+    let mut killed = second.typed(&["cluster", "up"]).spawn();
+    let filter = format!("label=io.x-k8s.kind.cluster={}", second.own.cluster);
+    until("its node is there", READY, || !docker(&["ps", "-q", "--filter", &filter]).is_empty());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let status = second.handsctl(&["cluster", "status", "-o", "json"]).exits(12).json();
+    assert_eq!(status["condition"], "incomplete", "{status}");
+
+    second.handsctl(&["up", "--timeout", "12m"]).exits(0).never_says("HC2041");
+    for one in [site, &second] {
+        one.answers();
+        assert_eq!(
+            one.handsctl(&["cluster", "status", "-o", "json"]).exits(0).json()["condition"],
+            "running"
+        );
+    }
+    assert_ne!(site.port, second.port);
+    // One that is stopped is started, and what is on it serves again.
+    docker(&["stop", "-t", "2", &second.node()]);
+    second.handsctl(&["cluster", "up"]).exits(0).says("nodes: 1 started");
+    until("the application answers again", READY, || second.ask("/alive").0 == 200);
+    second.handsctl(&["cluster", "down", "--yes"]).exits(0);
+    assert_eq!(docker(&["ps", "-aq", "--filter", &filter]), "");
+    second.handsctl(&["cluster", "down", "--yes"]).exits(0);
+    site.answers();
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn from_0_59_to_1_6_and_back_preflight_names_what_changes_and_v1_starts_nothing() {
+    let (site, _, _turn) = shared();
+    assert_ne!(docker(&["images", "-q", NEWEST]), "", "the engine has no {NEWEST}");
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
+    let settings = site.settings();
+    let set = format!("deploy.image=\"{NEWEST}\"");
+    site.handsctl(&["image", "load", "--set", &set]).exits(0);
+    site.deploy_image(NEWEST, &[])
+        .exits(0)
+        .says("warning[HC0225]")
+        .says("HC2043 OpenHands 0.59 → 1.6; registry docker.all-hands.dev/all-hands-ai → docker.openhands.dev/openhands")
+        .says("the sandboxes' image docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik → docker.openhands.dev/openhands/runtime:1.6-nikolaik")
+        .says("OH_PERSISTENCE_DIR /.openhands is new");
+    let environment = site.pod()["spec"]["containers"][0]["env"].to_string();
+    for variable in ["OH_SANDBOX_KIND", "OH_SANDBOX_SPEC_KIND", "ENABLE_V1"] {
+        assert!(environment.contains(variable), "{environment}");
+    }
+    assert_eq!(site.settings()["llm_model"], settings["llm_model"]);
+    let (status, answer) = site.post("/api/v1/app-conversations");
+    assert_eq!(status, 405, "{answer}");
+    std::thread::sleep(Duration::from_secs(5));
+    let (succeeded, processes) = site.inside("cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
+    assert!(succeeded && processes.contains("uvicorn"), "{processes}");
+    assert!(!processes.contains("agent_server"), "{processes}");
+    site.converse();
+
+    site.deploy_image("docker.openhands.dev/openhands/openhands:1.7", &[])
+        .exits(3)
+        .says("error[HC0131]: OpenHands 1.7 has no Kubernetes runtime")
+        .says("removed in 1.7");
+    site.handsctl(&["deploy"]).exits(0).says("HC2044 OpenHands 1.6 → 0.59, a step back");
+    site.answers();
+}
