@@ -44,6 +44,8 @@ pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod flags;
+#[cfg(test)]
+mod golden;
 pub mod object;
 pub mod phrase;
 pub mod plan;

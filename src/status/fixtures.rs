@@ -1,5 +1,5 @@
-//! Recorded cluster states → verdict and findings: one folder for each situation under
-//! `tests/fixtures/rollout`. `HANDSCTL_TEST_RECORD=1` writes the expectations anew: read the difference.
+//! Recorded cluster states → verdict and findings: one folder under `tests/fixtures/rollout` per situation, one test per
+//! folder.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,6 +14,7 @@ use super::grace::GracePeriods;
 use super::health::{Health, HealthVerdict, health};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::verdict::{Evaluation, Expected, Verdict};
+use crate::golden;
 use crate::object::ObjectId;
 
 /// One recorded situation.
@@ -24,16 +25,8 @@ struct Situation {
 }
 
 impl Situation {
-    fn all() -> Vec<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rollout");
-        let mut folders: Vec<PathBuf> =
-            fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
-        folders.retain(|path| path.is_dir());
-        folders.sort();
-        folders.into_iter().map(Self::read).collect()
-    }
-
-    fn read(folder: PathBuf) -> Self {
+    fn read(name: &str) -> Self {
+        let folder = root().join(name);
         let mut objects = Vec::new();
         let mut files: Vec<PathBuf> =
             fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -76,18 +69,18 @@ impl Situation {
             .collect()
     }
 
-    fn world(&self) -> ObservedState {
-        let mut world = ObservedState::default();
+    fn observed(&self) -> ObservedState {
+        let mut observed = ObservedState::default();
         let seen = self.judged.get("seen").map_or_else(|| self.time("now"), |_| self.time("seen"));
         for (kind, object) in &self.objects {
-            world.apply(0, *kind, object, seen).unwrap();
+            observed.apply(0, *kind, object, seen).unwrap();
         }
-        world
+        observed
     }
 
-    fn judge(&self) -> Evaluation {
-        let tolerance = GracePeriods::starting_at(self.time("started"));
-        evaluate(&self.world(), &self.expected(), &tolerance, self.time("now"))
+    fn evaluate(&self) -> Evaluation {
+        let grace = GracePeriods::starting_at(self.time("started"));
+        evaluate(&self.observed(), &self.expected(), &grace, self.time("now"))
     }
 }
 
@@ -117,19 +110,19 @@ fn summary(health: &Health) -> String {
     text
 }
 
-fn text(judgement: &Evaluation) -> String {
+fn text(evaluation: &Evaluation) -> String {
     let mut text = String::new();
-    match judgement.verdict {
+    match evaluation.verdict {
         Verdict::Ready => text.push_str("ready\n"),
         Verdict::Failed => text.push_str("failed\n"),
         Verdict::Waiting { until: None } => text.push_str("waiting\n"),
         Verdict::Waiting { until: Some(until) } => writeln!(text, "waiting until {until}").unwrap(),
     }
-    for object in &judgement.objects {
+    for object in &evaluation.objects {
         let mark = if object.ready { "ready" } else { "not ready" };
         writeln!(text, "{}  {mark}  {}", object.id, object.message).unwrap();
     }
-    for finding in &judgement.findings {
+    for finding in &evaluation.findings {
         let entry = finding.id.entry();
         write!(text, "\n{} {}\n  object    {}", entry.code, entry.title, finding.object).unwrap();
         if let Some(container) = &finding.container {
@@ -158,22 +151,127 @@ fn text(judgement: &Evaluation) -> String {
     text
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rollout")
+}
+
+/// Evaluates the recorded objects and compares with `expected.txt`.
+fn assert_evaluated(name: &str) {
+    let situation = Situation::read(name);
+    let health = health(&situation.observed(), &situation.expected());
+    golden::assert_matches(
+        &situation.folder.join("expected.txt"),
+        &(text(&situation.evaluate()) + &summary(&health)),
+    );
+}
+
 #[test]
-fn every_situation_is_judged_as_expected() {
-    let record = option_env!("HANDSCTL_TEST_RECORD").is_some();
-    let mut wrong = Vec::new();
-    for situation in Situation::all() {
-        let file = situation.folder.join("expected.txt");
-        let health = health(&situation.world(), &situation.expected());
-        let judged = text(&situation.judge()) + &summary(&health);
-        if record {
-            fs::write(&file, &judged).unwrap();
-        }
-        let expected = fs::read_to_string(&file).unwrap_or_default();
-        if judged != expected {
-            let name = situation.folder.file_name().unwrap().to_string_lossy().into_owned();
-            wrong.push(format!("{name}\n--- expected\n{expected}--- judged\n{judged}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn every_folder_has_a_test() {
+    let mut folders: Vec<String> = fs::read_dir(root())
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    assert_eq!(folders, FOLDERS);
+}
+
+macro_rules! situations {
+    ($($test:ident: $folder:literal,)+) => {
+        const FOLDERS: &[&str] = &[$($folder),+];
+        $(
+            #[test]
+            fn $test() {
+                assert_evaluated($folder);
+            }
+        )+
+    };
+}
+
+situations! {
+    claim_class_missing: "ClaimClassMissing",
+    claim_lost: "ClaimLost",
+    claim_provisioning: "ClaimProvisioning",
+    claim_waits_for_consumer: "ClaimWaitsForConsumer",
+    claim_waits_for_its_pod: "ClaimWaitsForItsPod",
+    claim_without_class: "ClaimWithoutClass",
+    claim_without_class_yet: "ClaimWithoutClassYet",
+    command_not_found: "CommandNotFound",
+    config_map_missing: "ConfigMapMissing",
+    crash_loop: "CrashLoop",
+    crashed_once: "CrashedOnce",
+    deadline_with_its_cause: "DeadlineWithItsCause",
+    deployment_deleted: "DeploymentDeleted",
+    evicted_again: "EvictedAgain",
+    evicted_once: "EvictedOnce",
+    five_pods_one_cause: "FivePodsOneCause",
+    generation_not_observed: "GenerationNotObserved",
+    healthy: "Healthy",
+    image_forbidden: "ImageForbidden",
+    image_invalid_name: "ImageInvalidName",
+    image_never_pull: "ImageNeverPull",
+    image_not_found: "ImageNotFound",
+    image_not_found_old_kubelet: "ImageNotFoundOldKubelet",
+    init_crash_loop: "InitCrashLoop",
+    init_done: "InitDone",
+    init_running: "InitRunning",
+    job_complete: "JobComplete",
+    job_failed: "JobFailed",
+    job_running: "JobRunning",
+    key_missing: "KeyMissing",
+    killed_without_the_word: "KilledWithoutTheWord",
+    liveness_kills: "LivenessKills",
+    mount_fails: "MountFails",
+    mount_fails_too_long: "MountFailsTooLong",
+    mount_recovered: "MountRecovered",
+    mount_recovered_sandbox_up: "MountRecoveredSandboxUp",
+    never_ready: "NeverReady",
+    node_selector_matches_nothing: "NodeSelectorMatchesNothing",
+    not_ready_beside_secret_missing: "NotReadyBesideSecretMissing",
+    not_ready_yet: "NotReadyYet",
+    old_deadline_is_not_ours: "OldDeadlineIsNotOurs",
+    old_pod_finalizer: "OldPodFinalizer",
+    old_pod_on_lost_node: "OldPodOnLostNode",
+    out_of_memory: "OutOfMemory",
+    out_of_memory_once: "OutOfMemoryOnce",
+    pod_security_refuses: "PodSecurityRefuses",
+    policy_denies: "PolicyDenies",
+    priority_class_missing: "PriorityClassMissing",
+    progress_deadline: "ProgressDeadline",
+    provisioning_fails: "ProvisioningFails",
+    provisioning_fails_yet: "ProvisioningFailsYet",
+    quota_refuses_pods: "QuotaRefusesPods",
+    readiness_after_startup: "ReadinessAfterStartup",
+    readiness_after_startup_over: "ReadinessAfterStartupOver",
+    readiness_first_seen_late: "ReadinessFirstSeenLate",
+    recreate_stops_old: "RecreateStopsOld",
+    registry_unreachable: "RegistryUnreachable",
+    registry_unreachable_yet: "RegistryUnreachableYet",
+    rolled: "Rolled",
+    rolling: "Rolling",
+    runs_as_root: "RunsAsRoot",
+    scale_up_triggered: "ScaleUpTriggered",
+    secret_missing: "SecretMissing",
+    secret_missing_beside_crash: "SecretMissingBesideCrash",
+    secret_missing_maybe_mended: "SecretMissingMaybeMended",
+    secret_not_mounted: "SecretNotMounted",
+    service_account_missing: "ServiceAccountMissing",
+    sidecar_crash_loop: "SidecarCrashLoop",
+    starting: "Starting",
+    starting_without_probes: "StartingWithoutProbes",
+    startup_probe_fails: "StartupProbeFails",
+    startup_window: "StartupWindow",
+    startup_window_over: "StartupWindowOver",
+    stateful_set_crash_loop: "StatefulSetCrashLoop",
+    stateful_set_old_refusal: "StatefulSetOldRefusal",
+    stateful_set_quota: "StatefulSetQuota",
+    stateful_set_quota_healed: "StatefulSetQuotaHealed",
+    stateful_set_ready: "StatefulSetReady",
+    stateful_set_rolling: "StatefulSetRolling",
+    taint_not_tolerated: "TaintNotTolerated",
+    unschedulable: "Unschedulable",
+    unschedulable_yet: "UnschedulableYet",
+    up_without_probes: "UpWithoutProbes",
+    webhook_down: "WebhookDown",
 }
