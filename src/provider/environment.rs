@@ -61,10 +61,10 @@ impl Environment {
         })
     }
 
-    /// A program of this name on `PATH`.
+    /// The first executable file of this name on `PATH`.
     #[must_use]
     pub fn program(&self, name: &str) -> Option<PathBuf> {
-        env::split_paths(&self.path).map(|folder| folder.join(name)).find(|program| program.is_file())
+        which::which_in_global(name, Some(&self.path)).ok()?.next()
     }
 
     /// Everything in one folder, nothing of the tester's own; programs are looked for in it, too.

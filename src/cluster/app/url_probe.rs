@@ -1,140 +1,137 @@
-//! The application as its users reach it: at its URL, from this computer.
+//! Probes the application at its URL, as its users reach it from this computer.
 
+use std::error::Error;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(5);
-/// How often a door that does not open is tried again.
+use http::{StatusCode, Uri};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::http_get::{self, Route};
+use crate::phrase;
+
+/// The limit of one request.
+const RESPONSE: Duration = Duration::from_secs(5);
+/// The pause between two requests of one probe.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Where people go.
+/// The URL of the application and the way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// `http://localhost:8080/`.
     pub url: String,
-    /// Where a local cluster's ingress is, whatever the name resolves to here: `127.0.0.1:8080`.
+    /// Address of a local cluster's ingress, whatever the URL's name resolves to on this computer: `127.0.0.1:8080`.
     pub local: Option<SocketAddr>,
 }
 
-/// What came of it.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResponse {
-    /// Somebody answers as the application does.
+    /// The application answers.
     Answers {
         /// HTTP status.
         status: u16,
-        /// How long it took.
+        /// Time from the request to the response.
         took: Duration,
     },
-    /// Nobody does.
+    /// It does not, because of this.
     Unreachable(String),
 }
 
-/// Asks until it is answered or the time is over: an ingress controller takes a second to notice a new Ingress.
-pub async fn probe_url(door: &ProbeTarget, within: Duration) -> ProbeResponse {
-    let begun = Instant::now();
+/// Requests the URL until the application answers or the time is over: an ingress controller takes a second to notice
+/// a new Ingress.
+pub async fn probe_url(target: &ProbeTarget, within: Duration) -> ProbeResponse {
+    let begin = Instant::now();
     loop {
-        let answer = ask_once(door.clone()).await;
-        if matches!(answer, ProbeResponse::Answers { .. }) || begun.elapsed() >= within {
-            return answer;
+        let response = request_once(target).await;
+        if matches!(response, ProbeResponse::Answers { .. }) || begin.elapsed() >= within {
+            return response;
         }
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
     }
 }
 
-async fn ask_once(door: ProbeTarget) -> ProbeResponse {
-    let asked = tokio::task::spawn_blocking(move || get(&door));
-    asked.await.unwrap_or_else(|error| ProbeResponse::Unreachable(error.to_string()))
-}
-
-fn get(door: &ProbeTarget) -> ProbeResponse {
-    let mut config = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("handsctl/", env!("CARGO_PKG_VERSION")));
-    if door.local.is_some() {
-        // What is on this computer is behind no proxy.
-        config = config.proxy(None);
-    }
-    let agent = ureq::Agent::new_with_config(config.build());
-    let (address, host) = address(door);
-    let mut request = agent.get(address);
-    if let Some(host) = host {
-        request = request.header("Host", host);
-    }
-    let begun = Instant::now();
-    match request.call() {
-        Ok(response) => judged(response.status().as_u16(), begun.elapsed()),
-        Err(error) => ProbeResponse::Unreachable(error.to_string()),
+async fn request_once(target: &ProbeTarget) -> ProbeResponse {
+    let url = match alive_url(target) {
+        Ok(url) => url,
+        Err(error) => return ProbeResponse::Unreachable(error.to_string()),
+    };
+    let route = target.local.map_or_else(Route::by_name, Route::Address);
+    let begin = Instant::now();
+    match timeout(RESPONSE, http_get::get_status(&url, &route)).await {
+        Ok(Ok(status)) => judged(status, begin.elapsed()),
+        Ok(Err(error)) => ProbeResponse::Unreachable(root_cause(error.as_ref())),
+        Err(_elapsed) => ProbeResponse::Unreachable(format!("no response within {}", phrase::span(RESPONSE))),
     }
 }
 
-/// `/alive` behind the door: the page itself may be switched off. A local one is asked by its address, in its name.
-fn address(door: &ProbeTarget) -> (String, Option<String>) {
-    let url = format!("{}alive", door.url);
-    match (door.local, door.url.strip_prefix("http://")) {
-        (Some(local), Some(rest)) => {
-            let host = rest.split('/').next().unwrap_or_default().to_owned();
-            (format!("http://{local}/alive"), Some(host))
-        }
-        _ => (url, None),
-    }
+/// `/alive`, because the page itself may be switched off.
+fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
+    format!("{}alive", target.url).parse()
 }
 
-/// 404 is an ingress controller's word for a host that it does not know, 5xx for a backend that it does not reach.
-fn judged(status: u16, took: Duration) -> ProbeResponse {
-    match status {
+/// An ingress controller answers 404 for a host that it does not know, and 5xx for a backend that it cannot reach.
+fn judged(status: StatusCode, took: Duration) -> ProbeResponse {
+    match status.as_u16() {
         404 => ProbeResponse::Unreachable("404: the ingress controller does not know this host".to_owned()),
-        500.. => ProbeResponse::Unreachable(format!(
+        status @ 500.. => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
-        _ => ProbeResponse::Answers { status, took },
+        status => ProbeResponse::Answers { status, took },
     }
+}
+
+/// The innermost cause, which names what the operating system, the proxy or TLS reports.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
 
     use super::*;
 
-    #[test]
-    fn a_local_door_is_asked_by_address_in_its_name() {
-        let local = Some("127.0.0.1:8080".parse().unwrap());
-        let door = ProbeTarget { url: "http://hands.example.org:8080/".into(), local };
-        assert_eq!(
-            address(&door),
-            ("http://127.0.0.1:8080/alive".into(), Some("hands.example.org:8080".into()))
-        );
-        let remote = ProbeTarget { url: "https://hands.example.org/".into(), local: None };
-        assert_eq!(address(&remote), ("https://hands.example.org/alive".into(), None));
-    }
-
     #[tokio::test]
-    async fn a_door_is_tried_until_it_opens() {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    async fn probe_repeats_until_the_ingress_knows_the_host() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = server.local_addr().unwrap();
-        let answers = std::thread::spawn(move || {
-            let mut hosts = Vec::new();
-            for status in ["404 Not Found", "200 OK"] {
+        let requests = thread::spawn(move || {
+            ["404 Not Found", "503 Service Unavailable", "200 OK"].map(|status| {
                 let (mut stream, _) = server.accept().unwrap();
                 let mut buffer = [0; 4096];
                 let read = stream.read(&mut buffer).unwrap();
-                hosts.push(String::from_utf8_lossy(&buffer[..read]).to_lowercase());
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-            hosts
+                let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(response.as_bytes()).unwrap();
+                String::from_utf8_lossy(&buffer[..read]).to_lowercase()
+            })
         });
-        let door = ProbeTarget { url: format!("http://hands.test:{}/", local.port()), local: Some(local) };
-        let opened = probe_url(&door, Duration::from_secs(5)).await;
-        assert!(matches!(opened, ProbeResponse::Answers { status: 200, .. }), "{opened:?}");
-        let hosts = answers.join().unwrap();
-        assert!(hosts.iter().all(|host| host.contains("host: hands.test")), "{hosts:?}");
-        let closed = probe_url(&door, Duration::ZERO).await;
-        assert!(matches!(closed, ProbeResponse::Unreachable(_)), "{closed:?}");
+        let target = ProbeTarget { url: format!("http://hands.test:{}/", local.port()), local: Some(local) };
+        let response = probe_url(&target, Duration::from_secs(5)).await;
+        assert!(matches!(response, ProbeResponse::Answers { status: 200, .. }), "{response:?}");
+        for request in requests.join().unwrap() {
+            assert!(request.starts_with("get /alive "), "{request}");
+            assert!(request.contains("host: hands.test"), "{request}");
+        }
+        let closed = probe_url(&target, Duration::ZERO).await;
+        assert!(
+            matches!(&closed, ProbeResponse::Unreachable(cause) if cause.contains("refused")),
+            "{closed:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_server_is_unreachable_after_5s() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = server.local_addr().unwrap();
+        let target = ProbeTarget { url: format!("http://{local}/"), local: Some(local) };
+        let response = probe_url(&target, Duration::ZERO).await;
+        assert_eq!(response, ProbeResponse::Unreachable("no response within 5 s".to_owned()));
     }
 }

@@ -1,6 +1,5 @@
 //! Programs that are already on this computer: an explicit folder, or PATH.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,11 +87,10 @@ pub(super) fn names(set: ProgramSet) -> String {
 
 /// The first program of the set that the folder does not have.
 pub(super) fn missing(folder: &Path, set: ProgramSet) -> Option<Program> {
-    set.programs().iter().copied().find(|program| !is_executable(&folder.join(program.name())))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    let is_there = |program: &Program| {
+        which::which_in_global(program.name(), Some(folder)).is_ok_and(|mut found| found.next().is_some())
+    };
+    set.programs().iter().copied().find(|program| !is_there(program))
 }
 
 /// The version of all programs of the set; different ones are an error: they may not work together.

@@ -1,0 +1,205 @@
+//! One GET request to a URL outside the API server, through the proxy that the environment names for it.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::iter;
+use std::net::SocketAddr;
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::uri::Scheme;
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::rt::{Read, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustls::crypto::ring;
+use tower::{Service, ServiceExt as _, service_fn};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How the server of a URL is reached.
+pub(super) enum Route {
+    /// At this address, whatever the URL's name resolves to, and through no proxy.
+    Address(SocketAddr),
+    /// By name, through the proxy that applies to the URL.
+    Name(Box<Matcher>),
+}
+
+impl Route {
+    /// By name, with `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of this process.
+    pub(super) fn by_name() -> Self {
+        Self::Name(Box::new(Matcher::from_env()))
+    }
+}
+
+/// Requests the URL and returns the status of the response. Follows no redirect.
+///
+/// # Errors
+/// Where no response comes: resolution, connection, proxy, TLS or HTTP.
+pub(super) async fn get_status(url: &Uri, route: &Route) -> Result<StatusCode, BoxError> {
+    match route {
+        Route::Address(address) => {
+            let address = *address;
+            let resolver = service_fn(move |_: Name| ready(Ok::<_, Infallible>(iter::once(address))));
+            let mut connector = HttpConnector::new_with_resolver(resolver);
+            connector.enforce_http(false);
+            send(connect(with_tls(connector)?, url).await?, origin_form(url)?).await
+        }
+        Route::Name(proxies) => match proxies.intercept(url) {
+            None => send(connect(with_tls(tcp())?, url).await?, origin_form(url)?).await,
+            Some(proxy) => get_status_through(&proxy, url).await,
+        },
+    }
+}
+
+async fn get_status_through(proxy: &Intercept, url: &Uri) -> Result<StatusCode, BoxError> {
+    if proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks5")) {
+        let mut socks = SocksV5::new(proxy.uri().clone(), tcp());
+        if let Some((user, password)) = proxy.raw_auth() {
+            socks = socks.with_auth(user.to_owned(), password.to_owned());
+        }
+        return send(connect(with_tls(socks)?, url).await?, origin_form(url)?).await;
+    }
+    if url.scheme() == Some(&Scheme::HTTPS) {
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), with_tls(tcp())?);
+        if let Some(credentials) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(credentials.clone());
+        }
+        return send(connect(with_tls(tunnel)?, url).await?, origin_form(url)?).await;
+    }
+    send(connect(with_tls(tcp())?, proxy.uri()).await?, absolute_form(url, proxy.basic_auth())?).await
+}
+
+fn tcp() -> HttpConnector<GaiResolver> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector
+}
+
+/// Speaks TLS where the URL is `https`, with the certificate authorities of this computer.
+fn with_tls<C>(connector: C) -> std::io::Result<HttpsConnector<C>> {
+    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider())?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+}
+
+async fn connect<C>(
+    connector: HttpsConnector<C>,
+    url: &Uri,
+) -> Result<<HttpsConnector<C> as Service<Uri>>::Response, BoxError>
+where
+    C: Service<Uri> + Send,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    connector.oneshot(url.clone()).await
+}
+
+/// For a connection to the server itself, RFC 9112 section 3.2.1.
+fn origin_form(url: &Uri) -> http::Result<Request<Empty<Bytes>>> {
+    request(url, url.path_and_query().map_or("/", |path| path.as_str()), None)
+}
+
+/// For a connection to a proxy that requests the URL, RFC 9112 section 3.2.2.
+fn absolute_form(url: &Uri, credentials: Option<&HeaderValue>) -> http::Result<Request<Empty<Bytes>>> {
+    request(url, &url.to_string(), credentials)
+}
+
+fn request(
+    url: &Uri,
+    target: &str,
+    credentials: Option<&HeaderValue>,
+) -> http::Result<Request<Empty<Bytes>>> {
+    let mut request = Request::get(target)
+        .header(HOST, url.authority().map_or("", |authority| authority.as_str()))
+        .header(USER_AGENT, concat!("handsctl/", env!("CARGO_PKG_VERSION")));
+    if let Some(credentials) = credentials {
+        request = request.header(PROXY_AUTHORIZATION, credentials);
+    }
+    request.body(Empty::new())
+}
+
+async fn send<T>(stream: T, request: Request<Empty<Bytes>>) -> Result<StatusCode, BoxError>
+where
+    T: Read + Write + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    let response = sender.send_request(request);
+    match select(pin!(response), pin!(connection)).await {
+        Either::Left((response, _)) => Ok(response?.status()),
+        Either::Right((_closed, response)) => Ok(response.await?.status()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// A server that answers one request with 204; returns its address and what it then was sent.
+    fn server() -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&buffer[..read]).to_lowercase()
+        });
+        (address, received)
+    }
+
+    fn url(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn address_is_requested_under_the_urls_name() {
+        let (address, received) = server();
+        let url = url(&format!("http://hands.test:{}/alive?x=1", address.port()));
+        assert_eq!(get_status(&url, &Route::Address(address)).await.unwrap(), 204);
+        let received = received.join().unwrap();
+        assert!(received.starts_with("get /alive?x=1 http/1.1\r\n"), "{received}");
+        assert!(received.contains(&format!("host: hands.test:{}\r\n", address.port())), "{received}");
+    }
+
+    #[tokio::test]
+    async fn http_proxy_is_sent_the_whole_url_with_credentials() {
+        let (address, received) = server();
+        let proxies = Matcher::builder().http(format!("http://ana:pw@{address}")).build();
+        let url = url("http://hands.test/alive");
+        assert_eq!(get_status(&url, &Route::Name(Box::new(proxies))).await.unwrap(), 204);
+        let received = received.join().unwrap();
+        assert!(received.starts_with("get http://hands.test/alive http/1.1\r\n"), "{received}");
+        assert!(received.contains("proxy-authorization: basic yw5honb3\r\n"), "{received}");
+    }
+
+    #[tokio::test]
+    async fn https_url_is_tunnelled_through_the_proxy() {
+        let (address, received) = server();
+        let proxies = Matcher::builder().https(format!("http://{address}")).build();
+        let refused = get_status(&url("https://hands.test/"), &Route::Name(Box::new(proxies))).await;
+        assert!(refused.is_err(), "a 204 without TLS behind it is no tunnel: {refused:?}");
+        assert!(received.join().unwrap().starts_with("connect hands.test:443 http/1.1\r\n"));
+    }
+
+    #[tokio::test]
+    async fn no_proxy_host_is_requested_directly() {
+        let (address, received) = server();
+        let proxies = Matcher::builder().all("http://127.0.0.1:9").no("127.0.0.1").build();
+        let url = url(&format!("http://{address}/alive"));
+        assert_eq!(get_status(&url, &Route::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert!(received.join().unwrap().starts_with("get /alive "));
+    }
+}
