@@ -10,6 +10,7 @@
 //! - `diff`: what a deploy would change, by dry run.
 //! - `teardown`: deletes a set.
 //! - `nodes`: what a new local cluster needs, and what nodes have room for.
+//! - `scripted`: an API server for tests, in process.
 
 pub mod access;
 pub mod app;
@@ -19,5 +20,7 @@ pub mod diff;
 pub mod inspect;
 pub mod nodes;
 pub mod rollout;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod teardown;
 pub mod watch;

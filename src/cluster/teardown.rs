@@ -318,8 +318,142 @@ async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
     use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::{ScriptedServer, WatchStream, scripted};
+    use crate::object::kind::SERVICE;
+    use crate::object::labels::MANAGER;
+    use crate::plan::inventory::apply_set::PART_OF;
+
+    const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/n/ingresses";
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
+    const SERVICES: &str = "/api/v1/namespaces/n/services";
+    const SECRETS: &str = "/api/v1/namespaces/n/secrets";
+    const PARENT: &str = "/api/v1/namespaces/n/configmaps/handsctl-oh";
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    fn member(kind: KindInfo, uid: &str) -> Value {
+        json!({
+            "apiVersion": kind.api_version(), "kind": kind.kind,
+            "metadata": {
+                "name": "oh", "namespace": "n", "uid": uid, "resourceVersion": "5",
+                "labels": { PART_OF: set().id() },
+                "managedFields": [{ "manager": MANAGER, "operation": "Apply", "fieldsV1": {
+                    "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } } } }],
+            },
+        })
+    }
+
+    /// A set with one member of each of these kinds, deleted while `script` answers.
+    async fn delete(
+        kinds: &[KindInfo],
+        time: Duration,
+        script: impl AsyncFnOnce(&mut ScriptedServer, BTreeMap<String, WatchStream>),
+    ) -> Result<TeardownResult> {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let parent = json!({ "metadata": { "name": "handsctl-oh", "namespace": "n", "uid": "parent" } });
+        let objects = |path: &str| {
+            let is_watched = |kind: &&KindInfo| path == kind.in_namespace("n").path();
+            kinds.iter().filter(is_watched).map(|kind| member(*kind, kind.plural)).collect()
+        };
+        let count = scopes(&set).len();
+        let work = async {
+            let found = list(&api, &set, Some(parent), true).await?;
+            let options = TeardownOptions { delete_data: false, deadline: Instant::now() + time };
+            teardown(&api, &set, found, options, &events).await
+        };
+        let (result, ()) = tokio::join!(work, async {
+            let streams = server.open_watches(count, objects).await;
+            server.expect(&format!("GET {SECRETS}")).await.list("9", &[]);
+            script(&mut server, streams).await;
+        });
+        result
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ingress_goes_before_pods_and_the_parent_last() {
+        let result = delete(
+            &[INGRESS, DEPLOYMENT, SERVICE, CLAIM],
+            Duration::from_secs(60),
+            async |server, streams| {
+                for (path, kind, propagation) in [
+                    (INGRESSES, INGRESS, "Background"),
+                    (DEPLOYMENTS, DEPLOYMENT, "Foreground"),
+                    (SERVICES, SERVICE, "Background"),
+                ] {
+                    let exchange = server.expect(&format!("DELETE {path}/oh")).await;
+                    assert_eq!(exchange.body["propagationPolicy"], propagation, "{path}");
+                    let unchanged = json!({ "uid": kind.plural, "resourceVersion": "5" });
+                    assert_eq!(exchange.body["preconditions"], unchanged, "{path}");
+                    exchange.ok(&json!({}));
+                    server.expect_none_for(Duration::from_secs(5)).await;
+                    streams[path].send("DELETED", &member(kind, kind.plural));
+                }
+                let exchange = server.expect(&format!("DELETE {PARENT}")).await;
+                assert_eq!(exchange.body["preconditions"], json!({ "uid": "parent" }));
+                exchange.ok(&json!({}));
+            },
+        )
+        .await
+        .unwrap();
+        let deleted: Vec<String> = result.deleted.iter().map(ObjectId::to_string).collect();
+        let expected =
+            ["ingress.networking.k8s.io/oh", "deployment.apps/oh", "service/oh", "configmap/handsctl-oh"];
+        assert_eq!(deleted, expected);
+        assert_eq!(result.kept[0].0.to_string(), "persistentvolumeclaim/oh");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn object_that_keeps_existing_is_explained_at_the_deadline() {
+        let error = delete(&[SERVICE], Duration::from_secs(30), async |server, streams| {
+            server.expect(&format!("DELETE {SERVICES}/oh")).await.ok(&json!({}));
+            let mut held = member(SERVICE, "services");
+            held["metadata"]["finalizers"] = json!(["example.io/hold"]);
+            streams[SERVICES].send("MODIFIED", &held);
+            server.expect_none_for(Duration::from_secs(29)).await;
+        })
+        .await
+        .err()
+        .unwrap();
+        assert_eq!(error.id(), Id::TeardownStuck);
+        let text = format!("{error:?}");
+        assert!(text.contains("service/oh") && text.contains("example.io/hold"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn object_recreated_by_someone_else_is_kept() {
+        let result = delete(&[SERVICE], Duration::from_secs(60), async |server, streams| {
+            server.expect(&format!("DELETE {SERVICES}/oh")).await.status(409, "Conflict", "uid differs");
+            let mut foreign = member(SERVICE, "u-2");
+            foreign["metadata"]["labels"] = json!({});
+            server.expect(&format!("GET {SERVICES}/oh")).await.ok(&foreign);
+            streams[SERVICES].send("DELETED", &member(SERVICE, "services"));
+            server.expect(&format!("DELETE {PARENT}")).await.not_found();
+        })
+        .await;
+        assert!(result.is_ok(), "{:?}", result.err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespace_of_someone_else_is_not_deleted() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let options = TeardownOptions { delete_data: true, deadline: Instant::now() + STUCK };
+        let (result, ()) = tokio::join!(namespace(&api, "n", options, &events), async {
+            let found = json!({ "metadata": { "name": "n", "uid": "u", "annotations": {} } });
+            server.expect("GET /api/v1/namespaces/n").await.ok(&found);
+        });
+        assert_eq!(result.err().map(|error| error.id()), Some(Id::ForeignObject));
+        server.expect_none_for(Duration::from_secs(60)).await;
+    }
 
     #[test]
     fn a_finalizer_and_its_manager_are_named() {

@@ -360,3 +360,230 @@ fn described(error: Error, found: &Value) -> Error {
     let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
     error.fact("created", created).fact("managers", managers)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
+    use crate::object::kind::DEPLOYMENT;
+    use crate::object::labels::MANAGER;
+    use crate::plan::inventory::apply_set::PART_OF;
+    use crate::settings::format::OwnedField;
+
+    const PATH: &str = "/apis/apps/v1/namespaces/n/deployments/oh";
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    fn member() -> Member {
+        let manifest = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "oh", "namespace": "n" }, "spec": { "replicas": 1, "paused": false },
+        });
+        Member { id: DEPLOYMENT.id("n", "oh"), kind: DEPLOYMENT, manifest }
+    }
+
+    /// The member as the server has it; `kubectl` has scaled it.
+    fn live(uid: &str, version: &str) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "oh", "namespace": "n", "uid": uid, "resourceVersion": version,
+                "labels": { PART_OF: set().id() },
+                "managedFields": [
+                    { "manager": MANAGER, "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": {
+                        "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } }, "f:spec": { "f:paused": {} } } },
+                    { "manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1",
+                      "subresource": "scale", "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+                ],
+            },
+            "spec": { "replicas": 3, "paused": false },
+        })
+    }
+
+    /// Answers as the API server does where `kubectl` has `.spec.replicas`.
+    fn field_conflict(exchange: Exchange) {
+        let cause = json!({
+            "reason": "FieldManagerConflict", "field": ".spec.replicas",
+            "message": "conflict with \"kubectl\" with subresource \"scale\" using apps/v1",
+        });
+        exchange.status_with(409, "Conflict", "Apply failed with 1 conflict", &json!({ "causes": [cause] }));
+    }
+
+    fn rule(rule: OwnershipRule) -> Ownership {
+        let field = OwnedField::parse("deployment/oh:spec.replicas").unwrap();
+        Ownership::new(&BTreeMap::from([(field, rule)]), false, false)
+    }
+
+    /// Runs `work` against the script, which must be read to its end.
+    async fn run<T>(
+        ownership: Ownership,
+        work: impl AsyncFnOnce(ObjectApplier<'_>) -> T,
+        script: impl AsyncFnOnce(&mut ScriptedServer),
+    ) -> T {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let applier = ObjectApplier {
+            api: &api,
+            set: &set,
+            ownership: &ownership,
+            mode: ApplyMode::Apply,
+            events: &events,
+        };
+        let (outcome, ()) = tokio::join!(work(applier), script(&mut server));
+        server.expect_none_for(Duration::from_secs(60)).await;
+        outcome
+    }
+
+    async fn update(
+        ownership: Ownership,
+        script: impl AsyncFnOnce(&mut ScriptedServer),
+    ) -> Result<ApplyOutcome> {
+        let (member, known) = (member(), live("u-1", "7"));
+        let manifest = member.manifest.clone();
+        run(ownership, async |applier| applier.update(&member, &manifest, &known).await, script).await
+    }
+
+    async fn create(
+        ownership: Ownership,
+        script: impl AsyncFnOnce(&mut ScriptedServer),
+    ) -> Result<ApplyOutcome> {
+        let member = member();
+        run(ownership, async |applier| applier.create(&member, &member.manifest).await, script).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflict_without_a_rule_names_manager_and_values() {
+        let outcome = update(Ownership::default(), async |server| {
+            field_conflict(server.expect(&format!("PATCH {PATH}")).await);
+            server.expect(&format!("GET {PATH}")).await.ok(&live("u-1", "8"));
+        })
+        .await;
+        let error = outcome.err().unwrap();
+        assert_eq!(error.id(), Id::FieldConflict);
+        let text = format!("{error:?}");
+        for part in [".spec.replicas  kubectl (scale)", "--force-conflicts", "deployment/oh:spec.replicas"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflict_is_taken_over_only_at_the_version_read() {
+        let outcome = update(rule(OwnershipRule::Take), async |server| {
+            let first = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(first.body["metadata"]["uid"], "u-1");
+            assert!(!first.query.contains("force=true"), "{}", first.query);
+            field_conflict(first);
+            server.expect(&format!("GET {PATH}")).await.ok(&live("u-1", "8"));
+            let forced = server.expect(&format!("PATCH {PATH}")).await;
+            assert!(forced.query.contains("force=true"), "{}", forced.query);
+            assert_eq!(forced.body["metadata"]["resourceVersion"], "8");
+            // Someone writes between the read and the forced apply.
+            forced.status(409, "Conflict", "the object has been modified");
+            let again = server.expect(&format!("PATCH {PATH}")).await;
+            assert!(!again.query.contains("force=true"), "{}", again.query);
+            assert!(again.body["metadata"]["resourceVersion"].is_null(), "{}", again.body);
+            again.ok(&live("u-1", "9"));
+        })
+        .await;
+        assert_eq!(outcome.unwrap().applied.action, Action::Unchanged);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn yielded_field_is_left_out_of_the_next_apply() {
+        let outcome = update(rule(OwnershipRule::Yield), async |server| {
+            field_conflict(server.expect(&format!("PATCH {PATH}")).await);
+            server.expect(&format!("GET {PATH}")).await.ok(&live("u-1", "8"));
+            let again = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(again.body["spec"], json!({ "paused": false }));
+            again.ok(&live("u-1", "8"));
+        })
+        .await;
+        assert!(outcome.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn object_recreated_between_conflict_and_read_stops() {
+        let outcome = update(rule(OwnershipRule::Take), async |server| {
+            field_conflict(server.expect(&format!("PATCH {PATH}")).await);
+            server.expect(&format!("GET {PATH}")).await.ok(&live("u-2", "1"));
+        })
+        .await;
+        assert_eq!(outcome.err().map(|error| error.id()), Some(Id::FieldConflict));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn object_that_changes_at_every_attempt_stops() {
+        let outcome = update(rule(OwnershipRule::Take), async |server| {
+            for version in 0..ATTEMPTS {
+                field_conflict(server.expect(&format!("PATCH {PATH}")).await);
+                server.expect(&format!("GET {PATH}")).await.ok(&live("u-1", &version.to_string()));
+                server.expect(&format!("PATCH {PATH}")).await.status(409, "Conflict", "modified");
+            }
+        })
+        .await;
+        let error = outcome.err().unwrap();
+        assert!(error.message().starts_with("cannot apply deployment.apps/oh in namespace n"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflict_on_an_unreadable_object_uses_the_servers_words() {
+        let outcome = update(Ownership::default(), async |server| {
+            field_conflict(server.expect(&format!("PATCH {PATH}")).await);
+            server.expect(&format!("GET {PATH}")).await.status(403, "Forbidden", "may not get");
+        })
+        .await;
+        let text = format!("{:?}", outcome.err().unwrap());
+        assert!(text.contains("kubectl (scale)") && text.contains("cannot read"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn creation_finds_a_foreign_object_and_changes_nothing() {
+        let mut foreign = live("u-9", "1");
+        foreign["metadata"]["labels"] = json!({});
+        let outcome = create(Ownership::default(), async |server| {
+            let created = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(created.body["metadata"]["resourceVersion"], "1", "create only");
+            created.status(409, "Conflict", "exists");
+            server.expect(&format!("GET {PATH}")).await.ok(&foreign);
+        })
+        .await;
+        let error = outcome.err().unwrap();
+        assert_eq!(error.id(), Id::ForeignObject);
+        assert!(format!("{error:?}").contains("kubectl"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn creation_finds_a_member_and_updates_it() {
+        let outcome = create(Ownership::default(), async |server| {
+            server.expect(&format!("PATCH {PATH}")).await.status(409, "Conflict", "exists");
+            server.expect(&format!("GET {PATH}")).await.ok(&live("u-1", "7"));
+            let updated = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(updated.body["metadata"]["uid"], "u-1");
+            updated.ok(&live("u-1", "7"));
+        })
+        .await;
+        assert_eq!(outcome.unwrap().applied.action, Action::Unchanged);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn adoption_that_the_server_rejects_changes_nothing() {
+        let mut foreign = live("u-9", "1");
+        foreign["metadata"]["labels"] = json!({});
+        let adopting = Ownership::new(&BTreeMap::new(), false, true);
+        let outcome = create(adopting, async |server| {
+            server.expect(&format!("PATCH {PATH}")).await.status(409, "Conflict", "exists");
+            server.expect(&format!("GET {PATH}")).await.ok(&foreign);
+            let trial = server.expect(&format!("PATCH {PATH}")).await;
+            assert!(trial.query.contains("dryRun=All"), "{}", trial.query);
+            trial.status(422, "Invalid", "spec.selector: field is immutable");
+        })
+        .await;
+        assert!(outcome.is_err());
+    }
+}

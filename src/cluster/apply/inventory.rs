@@ -201,3 +201,138 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
         Err(fault) => Err(refused(fault, &format!("cannot create {id}"), &set.namespace)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::scripted::scripted;
+    use crate::object::ObjectId;
+
+    const COLLECTION: &str = "/api/v1/namespaces/n/configmaps";
+    const PATH: &str = "/api/v1/namespaces/n/configmaps/handsctl-oh";
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    /// The parent as the server has it when it lists these members.
+    fn live(members: &[&ObjectId]) -> Value {
+        let mut parent = set().parent_manifest(InventoryScope::Exact(members), None);
+        parent["metadata"]["resourceVersion"] = json!("7");
+        parent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parent_of_another_tool_is_refused() {
+        let (api, mut server) = scripted();
+        let set = set();
+        let (parent, ()) = tokio::join!(get_parent(&api, &set), async {
+            let parent = json!({ "metadata": { "annotations": { apply_set::TOOLING: "kubectl/v1.34" } } });
+            server.expect(&format!("GET {PATH}")).await.ok(&parent);
+        });
+        let error = parent.err().unwrap();
+        assert_eq!(error.id(), Id::ForeignSet);
+        assert!(error.message().contains("`kubectl/v1.34` made it"), "{}", error.message());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn missing_parent_is_created_and_only_created() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let secret = SECRET.id("n", "a");
+        let members = [&secret];
+        let scope = InventoryScope::Superset(&members);
+        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, None, false, &events), async {
+            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(exchange.body["metadata"]["resourceVersion"], "1");
+            let parent = exchange.body.clone();
+            exchange.created(&parent);
+        });
+        assert_eq!(parent.unwrap()["metadata"]["annotations"][apply_set::CONTAINS], "Secret");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parent_that_lists_the_members_already_is_not_sent() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let secret = SECRET.id("n", "a");
+        let members = [&secret];
+        let live = live(&members);
+        let scope = InventoryScope::Exact(&members);
+        apply_parent(&api, &set(), scope, Some(live), false, &events).await.unwrap();
+        server.expect_none_for(std::time::Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parent_changed_by_another_run_stops_before_members() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
+        let members = [&secret, &map];
+        let scope = InventoryScope::Superset(&members);
+        let live = Some(live(&[&secret]));
+        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, live, false, &events), async {
+            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(exchange.body["metadata"]["resourceVersion"], "7");
+            exchange.status(409, "Conflict", "the object has been modified");
+        });
+        assert_eq!(parent.err().map(|error| error.id()), Some(Id::ForeignSet));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parent_field_of_another_manager_is_a_field_conflict() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
+        let members = [&secret, &map];
+        let scope = InventoryScope::Superset(&members);
+        let mut live = live(&[&secret]);
+        live["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl-annotate", "operation": "Update", "apiVersion": "v1",
+            "fieldsV1": { "f:metadata": { "f:annotations": { format!("f:{}", apply_set::CONTAINS): {} } } },
+        }]);
+        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, Some(live), false, &events), async {
+            let field = format!(".metadata.annotations.{}", apply_set::CONTAINS);
+            let cause = json!({
+                "reason": "FieldManagerConflict", "field": field, "message": "conflict with \"kubectl-annotate\"",
+            });
+            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+            exchange.status_with(409, "Conflict", "1 conflict", &json!({ "causes": [cause] }));
+        });
+        let error = parent.err().unwrap();
+        assert_eq!(error.id(), Id::FieldConflict);
+        assert!(format!("{error:?}").contains("kubectl-annotate"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespace_deleted_before_the_parent_is_named() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let scope = InventoryScope::Superset(&[]);
+        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, None, false, &events), async {
+            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+            exchange.status(404, "NotFound", "namespaces \"n\" not found");
+        });
+        let text = format!("{:?}", parent.err().unwrap());
+        assert!(text.contains("namespace n") && text.contains("nothing of the set was changed"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_secret_of_someone_else_is_never_used() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let stranger = json!({ "metadata": { "name": "handsctl-oh" }, "data": { "key": "c2hvcnQ=" } });
+        assert_eq!(read_key(&set, &[stranger]).err().map(|error| error.id()), Some(Id::ForeignObject));
+        let key = SecretKey(vec![1; 32]);
+        let (created, ()) = tokio::join!(create_key(&api, &set, &key, &events), async {
+            let secrets = COLLECTION.replace("configmaps", "secrets");
+            server.expect(&format!("POST {secrets}")).await.status(409, "AlreadyExists", "exists");
+        });
+        assert_eq!(created.err().map(|error| error.id()), Some(Id::ForeignObject));
+    }
+}

@@ -326,3 +326,206 @@ fn foreign(id: &ObjectId, set: &ApplySet) -> Error {
     )
     .hint("choose another name with --name or [deploy].name")
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::cluster::scripted::{ScriptedServer, scripted};
+    use crate::object::labels;
+
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/n/leases";
+    const LEASE_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/n/leases/handsctl-oh";
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    fn holder(user: &str, pid: u32) -> Holder {
+        Holder { user: user.into(), host: "laptop".into(), boot: "b".into(), pid, start: "1".into() }
+    }
+
+    fn request(is_gone: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
+        LockRequest { holder: holder("ana", 1), is_gone, terms: LeaseDuration::default() }
+    }
+
+    fn is_running(_: &Holder) -> bool {
+        false
+    }
+
+    /// The Lease of this holder as the server has it, renewed `age` ago.
+    fn stored(server: &ScriptedServer, holder: &Holder, age: u64) -> Value {
+        let renewed = server.now() - SignedDuration::from_secs(age.cast_signed());
+        let mut lease = lease::manifest(&set(), holder, LeaseDuration::default(), renewed, renewed);
+        lease["metadata"]["uid"] = json!("u-1");
+        lease["metadata"]["resourceVersion"] = json!("7");
+        lease
+    }
+
+    /// Takes the free lock.
+    async fn held(api: &Api, server: &mut ScriptedServer) -> Lock {
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&is_running));
+        let (lock, ()) = tokio::join!(acquire(api, &set, &request, &events), async {
+            let exchange = server.expect(&format!("POST {LEASES}")).await;
+            let lease = stored(server, &holder("ana", 1), 0);
+            exchange.created(&lease);
+        });
+        lock.unwrap()
+    }
+
+    /// The outcome of taking a lock whose Lease is this old and bob's.
+    async fn acquire_from_bob(age: u64, is_gone: &(dyn Fn(&Holder) -> bool + Sync)) -> Result<Lock> {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(is_gone));
+        let server = async {
+            server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
+            let exchange = server.expect(&format!("GET {LEASE_PATH}")).await;
+            exchange.ok(&stored(&server, &holder("bob", 2), age));
+            let exchange = server.expect(&format!("PUT {LEASE_PATH}")).await;
+            assert_eq!(exchange.body["metadata"]["resourceVersion"], "7");
+            assert_eq!(exchange.body["metadata"]["uid"], "u-1");
+            assert_eq!(exchange.body["spec"]["holderIdentity"], holder("ana", 1).identity());
+            let lease = exchange.body.clone();
+            exchange.ok(&lease);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            lock = acquire(&api, &set, &request, &events) => lock,
+            () = server => unreachable!("the server goes on"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_of_another_holder_is_respected_for_60s() {
+        for age in [0, 1, 30, 59] {
+            let Err(error) = acquire_from_bob(age, &is_running).await else {
+                panic!("taken after {age} s");
+            };
+            assert_eq!(error.id(), Id::Locked);
+            assert!(error.message().contains("another run is changing the set `oh`"), "{}", error.message());
+        }
+        for age in [61, 3600] {
+            assert!(acquire_from_bob(age, &is_running).await.is_ok(), "not taken after {age} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_of_a_dead_process_is_taken_at_once() {
+        assert!(acquire_from_bob(1, &|holder| holder.pid == 2).await.is_ok());
+        assert!(acquire_from_bob(1, &|holder| holder.pid == 1).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_without_times_belongs_to_another_tool() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&is_running));
+        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+            server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
+            let lease = json!({ "spec": { "holderIdentity": "controller-1" } });
+            server.expect(&format!("GET {LEASE_PATH}")).await.ok(&lease);
+        });
+        assert_eq!(lock.err().map(|error| error.id()), Some(Id::ForeignObject));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_that_changes_at_every_attempt_is_locked() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&is_running));
+        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+            for _ in 0..ATTEMPTS {
+                server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
+                let exchange = server.expect(&format!("GET {LEASE_PATH}")).await;
+                exchange.ok(&stored(&server, &holder("bob", 2), 61));
+                server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+            }
+        });
+        assert_eq!(lock.err().map(|error| error.id()), Some(Id::Locked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_response_to_the_creation_is_recognized() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&is_running));
+        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+            let exchange = server.expect(&format!("POST {LEASES}")).await;
+            let mut created = exchange.body.clone();
+            created["metadata"]["managedFields"] = json!([{ "manager": labels::MANAGER }]);
+            exchange.lost();
+            server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
+            server.expect(&format!("GET {LEASE_PATH}")).await.ok(&created);
+        });
+        lock.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_is_renewed_every_20s_and_deleted_unchanged() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        for round in 1..=20 {
+            server.expect_none_for(Duration::from_secs(19)).await;
+            let exchange = server.expect(&format!("PUT {LEASE_PATH}")).await;
+            assert_eq!(
+                exchange.body["spec"]["renewTime"],
+                json!(lease::micro(server.now())),
+                "round {round}"
+            );
+            let mut lease = exchange.body.clone();
+            lease["metadata"]["resourceVersion"] = json!(round.to_string());
+            exchange.ok(&lease);
+        }
+        server.expect_none_for(Duration::from_secs(1)).await;
+        let (released, ()) = tokio::join!(lock.release(), async {
+            let exchange = server.expect(&format!("DELETE {LEASE_PATH}")).await;
+            assert_eq!(exchange.body["preconditions"], json!({ "uid": "u-1", "resourceVersion": "20" }));
+            exchange.ok(&json!({}));
+        });
+        released.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_is_lost_after_40s_without_an_answer() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let lost = lock.lost();
+        let begin = Instant::now();
+        let error = tokio::select! {
+            error = lost => error,
+            () = server.refuse_all(503, "ServiceUnavailable") => unreachable!("the lock has a client"),
+        };
+        assert_eq!(begin.elapsed().as_secs(), 40);
+        assert_eq!(error.id(), Id::LockLost);
+        assert!(format!("{error:?}").contains("it could not be renewed for 40 s"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_that_another_holder_took_is_lost() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+        let mut taken = stored(&server, &holder("bob", 2), 0);
+        taken["metadata"]["uid"] = json!("u-2");
+        server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+        let error = lock.lost().await;
+        assert!(format!("{error:?}").contains("bob@laptop, process 2 holds it now"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn release_leaves_the_lease_of_another_holder_alone() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let (released, ()) = tokio::join!(lock.release(), async {
+            server.expect(&format!("DELETE {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+            let mut taken = stored(&server, &holder("bob", 2), 0);
+            taken["metadata"]["uid"] = json!("u-2");
+            server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+        });
+        released.unwrap();
+        server.expect_none_for(Duration::from_secs(120)).await;
+    }
+}

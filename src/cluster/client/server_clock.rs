@@ -8,9 +8,20 @@ use tokio::time::Instant;
 /// Differences below this are the resolution of the `Date` header and the time on the way.
 const SAME_TIME: SignedDuration = SignedDuration::from_secs(2);
 
-/// What is known of the server's clock.
-#[derive(Debug, Default)]
-pub struct ServerClock(Mutex<Option<Reading>>);
+/// The server's clock, estimated from this computer's and the last `Date` header.
+#[derive(Debug)]
+pub struct ServerClock {
+    /// This computer's time when the estimate began. From then on it advances with tokio's clock, so that tests can
+    /// pause it; the next `Date` header corrects what a suspended computer missed.
+    began: (Timestamp, Instant),
+    last: Mutex<Option<Reading>>,
+}
+
+impl Default for ServerClock {
+    fn default() -> Self {
+        Self { began: (Timestamp::now(), Instant::now()), last: Mutex::default() }
+    }
+}
 
 /// A `Date` header.
 #[derive(Debug, Clone, Copy)]
@@ -24,21 +35,30 @@ struct Reading {
 impl ServerClock {
     /// Takes the `Date` header of an answer.
     pub(crate) fn on_date(&self, date: Timestamp) {
-        let ahead = date.duration_since(Timestamp::now());
+        let ahead = date.duration_since(self.local());
         let ahead = if ahead.abs() < SAME_TIME { SignedDuration::ZERO } else { ahead };
-        if let Ok(mut reading) = self.0.lock() {
+        if let Ok(mut reading) = self.last.lock() {
             *reading = Some(Reading { date, received: Instant::now(), ahead });
         }
     }
 
     fn reading(&self) -> Option<Reading> {
-        self.0.lock().ok().and_then(|reading| *reading)
+        self.last.lock().ok().and_then(|reading| *reading)
+    }
+
+    /// This computer's time.
+    fn local(&self) -> Timestamp {
+        let (time, instant) = self.began;
+        SignedDuration::try_from(instant.elapsed())
+            .ok()
+            .and_then(|elapsed| time.checked_add(elapsed).ok())
+            .unwrap_or(time)
     }
 
     /// The server's time now, to a second or two.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
+        let now = self.local();
         let ahead = self.reading().map_or(SignedDuration::ZERO, |reading| reading.ahead);
         now.saturating_add(ahead).unwrap_or(now)
     }

@@ -180,3 +180,160 @@ fn deadline_passed(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
         .hint("what was applied stays and goes on; handsctl status shows how far it is")
         .hint("--timeout gives more time")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::scripted::{ScriptedServer, WatchStream, scripted};
+    use crate::cluster::watch::watcher::{WatchScope, Watches};
+    use crate::event::Receiver;
+    use crate::object::kind::DEPLOYMENT;
+    use crate::plan::inventory::members::Members;
+    use crate::status::ObservedState;
+
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
+
+    /// The Deployment with so many of one replica ready.
+    fn deployment(ready: i32, conditions: &Value) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "oh", "namespace": "n", "uid": "u-1", "generation": 2, "resourceVersion": "5" },
+            "spec": { "replicas": 1, "selector": { "matchLabels": { "app": "oh" } }, "template": { "spec": {} } },
+            "status": {
+                "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
+                "readyReplicas": ready, "availableReplicas": ready, "conditions": conditions,
+            },
+        })
+    }
+
+    /// The condition of a Deployment whose pods a quota rejects.
+    fn quota(server: &ScriptedServer) -> Value {
+        let now = server.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!([{
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastTransitionTime": now,
+            "lastUpdateTime": now,
+            "message": "pods \"oh-1\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2",
+        }])
+    }
+
+    /// Follows the Deployment, applied by this run, while `script` plays the server.
+    async fn run(
+        time: Duration,
+        script: impl AsyncFnOnce(&mut ScriptedServer, WatchStream),
+    ) -> (Result<RolloutResult>, Receiver) {
+        let (api, mut server) = scripted();
+        let (events, receiver) = Events::channel();
+        let scope = WatchScope {
+            kind: DEPLOYMENT,
+            namespace: Some("n".to_owned()),
+            labels: String::new(),
+            optional: false,
+        };
+        let mut observed = ObservedSet {
+            watches: Watches::open(&api, vec![scope], true),
+            members: Members::new(),
+            state: ObservedState::default(),
+        };
+        let expected = vec![Expected {
+            id: DEPLOYMENT.id("n", "oh"),
+            uid: "u-1".to_owned(),
+            generation: 2,
+            changed: true,
+        }];
+        let rollout = RolloutWatch {
+            expected,
+            grace: GracePeriods::starting_at(api.clock().now()),
+            deadline: Instant::now() + time,
+        };
+        let (result, ()) = tokio::join!(follow(&api, &mut observed, &rollout, &events), async {
+            let mut streams = server.open_watches(1, |_| vec![deployment(0, &json!([]))]).await;
+            let stream = streams.remove(DEPLOYMENTS).unwrap();
+            script(&mut server, stream).await;
+        });
+        (result, receiver)
+    }
+
+    fn waits(receiver: &mut Receiver) -> Vec<String> {
+        let events = std::iter::from_fn(|| receiver.try_recv());
+        events
+            .filter_map(|event| match event {
+                Event::Waiting { message, .. } => Some(message),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rollout_ends_when_the_deployment_is_available() {
+        let (result, mut receiver) = run(Duration::from_secs(300), async |_, stream| {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            stream.send("MODIFIED", &deployment(1, &json!([])));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        })
+        .await;
+        assert!(matches!(result.unwrap(), RolloutResult::Ready(ready) if ready == "deployment.apps/oh 1/1"));
+        assert_eq!(waits(&mut receiver).len(), 2, "a heartbeat every 10 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deadline_lists_what_is_not_ready() {
+        let begin = Instant::now();
+        let (result, _) = run(Duration::from_secs(45), async |_, stream| {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            drop(stream);
+        })
+        .await;
+        let error = result.err().unwrap();
+        assert_eq!(error.id(), Id::DeadlinePassed);
+        assert!(format!("{error:?}").contains("deployment.apps/oh  0/1"), "{error:?}");
+        assert!(begin.elapsed() >= Duration::from_secs(45));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_that_heals_within_its_grace_is_no_failure() {
+        let (result, _) = run(Duration::from_secs(300), async |server, stream| {
+            stream.send("MODIFIED", &deployment(0, &quota(server)));
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            stream.send("MODIFIED", &deployment(1, &json!([])));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        })
+        .await;
+        assert!(matches!(result.unwrap(), RolloutResult::Ready(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quota_that_rejects_pods_fails_after_its_grace() {
+        let begin = Instant::now();
+        let (result, _) = run(Duration::from_secs(300), async |server, stream| {
+            stream.send("MODIFIED", &deployment(0, &quota(server)));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        })
+        .await;
+        let RolloutResult::Failed(findings) = result.unwrap() else { panic!("it is ready") };
+        assert_eq!(findings[0].id, Id::QuotaExceeded);
+        assert!(begin.elapsed() >= Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failure_is_not_concluded_while_the_server_is_away() {
+        let (result, mut receiver) = run(Duration::from_secs(300), async |server, stream| {
+            stream.send("MODIFIED", &deployment(0, &quota(server)));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(stream);
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_secs(40) {
+                server.next().await.lost();
+            }
+            // Meanwhile the quota was raised.
+            let stream = server.next().await.watch();
+            stream.send("MODIFIED", &deployment(1, &json!([])));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        })
+        .await;
+        assert!(matches!(result.unwrap(), RolloutResult::Ready(_)));
+        let waits = waits(&mut receiver);
+        assert!(waits.iter().any(|wait| wait.contains("has not answered for")), "{waits:?}");
+    }
+}

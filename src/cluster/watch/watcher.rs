@@ -378,3 +378,166 @@ async fn answered<T>(
 fn version_of(object: &Value) -> Option<String> {
     object["metadata"]["resourceVersion"].as_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
+    use crate::object::kind::POD;
+
+    const PODS: &str = "GET /api/v1/namespaces/n/pods";
+    const EVENTS: &str = "GET /api/v1/namespaces/n/events";
+
+    fn scope(kind: KindInfo, optional: bool) -> WatchScope {
+        WatchScope { kind, namespace: Some("n".to_owned()), labels: "app=oh".to_owned(), optional }
+    }
+
+    fn pod(name: &str, version: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "uid": name, "resourceVersion": version },
+        })
+    }
+
+    fn open(streaming: bool) -> (Watches, ScriptedServer) {
+        let (api, server) = scripted();
+        (Watches::open(&api, vec![scope(POD, false)], streaming), server)
+    }
+
+    fn names(change: &WatchedChange) -> Vec<&str> {
+        let objects = match change {
+            WatchedChange::Listed(_, objects) => objects.as_slice(),
+            WatchedChange::Changed(_, object) | WatchedChange::Gone(_, object) => {
+                std::slice::from_ref(object)
+            }
+            WatchedChange::Failed(_, error) => panic!("{error:?}"),
+        };
+        objects.iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect()
+    }
+
+    async fn expect_watch_from(server: &mut ScriptedServer, version: &str) -> Exchange {
+        let exchange = server.expect(PODS).await;
+        assert!(exchange.query.contains("watch=true"), "{}", exchange.query);
+        assert!(exchange.query.contains(&format!("resourceVersion={version}")), "{}", exchange.query);
+        exchange
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streamed_list_ends_at_its_bookmark() {
+        let (mut watches, mut server) = open(true);
+        let exchange = server.expect(PODS).await;
+        for part in ["sendInitialEvents=true", "labelSelector=app%3Doh", "resourceVersionMatch=NotOlderThan"]
+        {
+            assert!(exchange.query.contains(part), "{part}: {}", exchange.query);
+        }
+        let stream = exchange.watch();
+        stream.send("ADDED", &pod("a", "3"));
+        stream.send("ADDED", &pod("b", "4"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(watches.try_next().is_none(), "the list is not complete yet");
+        stream.initial_events_end("5");
+        assert_eq!(names(&watches.next().await.unwrap()), ["a", "b"]);
+        stream.send("DELETED", &pod("a", "6"));
+        assert!(matches!(watches.next().await, Some(WatchedChange::Gone(0, _))));
+        drop(stream);
+        expect_watch_from(&mut server, "6").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_without_streaming_lists_is_listed() {
+        let (mut watches, mut server) = open(true);
+        server.expect(PODS).await.status(422, "Invalid", "sendInitialEvents: Forbidden");
+        let list = server.expect(PODS).await;
+        assert!(!list.query.contains("watch=true"), "{}", list.query);
+        list.list("9", &[pod("a", "3")]);
+        assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
+        expect_watch_from(&mut server, "9").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_version_is_listed_anew() {
+        let (mut watches, mut server) = open(false);
+        server.expect(PODS).await.list("9", &[pod("a", "3")]);
+        assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
+        let stream = expect_watch_from(&mut server, "9").await.watch();
+        let gone = json!({ "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old" });
+        stream.send("ERROR", &gone);
+        server.expect(PODS).await.list("40", &[pod("b", "39")]);
+        assert_eq!(names(&watches.next().await.unwrap()), ["b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_watch_is_reopened_where_it_was() {
+        let (mut watches, mut server) = open(false);
+        server.expect(PODS).await.list("9", &[]);
+        watches.next().await;
+        let stream = expect_watch_from(&mut server, "9").await.watch();
+        stream.send("MODIFIED", &pod("a", "12"));
+        assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
+        let begin = Instant::now();
+        expect_watch_from(&mut server, "12").await;
+        assert!(begin.elapsed() >= SILENCE, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_double_up_to_two_seconds() {
+        let (mut watches, mut server) = open(false);
+        server.expect(PODS).await.list("9", &[]);
+        watches.next().await;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            let begin = Instant::now();
+            expect_watch_from(&mut server, "9").await.status(503, "ServiceUnavailable", "starting");
+            pauses.push(begin.elapsed().as_millis());
+        }
+        assert_eq!(pauses[1..], [100, 200, 400, 800, 1600, 2000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_list_fails_after_ten_seconds_of_503() {
+        let (mut watches, mut server) = open(false);
+        let begin = Instant::now();
+        let (lists, ()) = tokio::join!(watches.initial_lists(), server.refuse_all(503, "ServiceUnavailable"));
+        let error = lists.err().unwrap();
+        assert!((10..13).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+        assert!(error.message().contains("cannot watch pods in namespace n"), "{}", error.message());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forbidden_scope_fails_unless_optional() {
+        let (mut watches, mut server) = open(true);
+        let (lists, ()) = tokio::join!(watches.initial_lists(), async {
+            server.expect(PODS).await.status(403, "Forbidden", "may not watch pods");
+        });
+        assert!(lists.is_err());
+        let (api, mut server) = scripted();
+        let mut watches = Watches::open(&api, vec![scope(POD, true)], true);
+        let (lists, ()) = tokio::join!(watches.initial_lists(), async {
+            server.expect(PODS).await.status(403, "Forbidden", "may not watch pods");
+        });
+        assert_eq!(lists.unwrap(), (vec![Vec::new()], vec![0]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_watched_from_now_on() {
+        let (api, mut server) = scripted();
+        let mut watches = Watches::open(&api, vec![scope(EVENT, true)], true);
+        let list = server.expect(EVENTS).await;
+        assert!(list.query.contains("limit=1"), "{}", list.query);
+        list.list("9", &[pod("old", "3")]);
+        assert_eq!(names(&watches.next().await.unwrap()), Vec::<&str>::new());
+        let watch = server.expect(EVENTS).await;
+        assert!(watch.query.contains("resourceVersion=9"), "{}", watch.query);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopped_watch_is_not_reopened() {
+        let (mut watches, mut server) = open(false);
+        server.expect(PODS).await.list("9", &[]);
+        watches.next().await;
+        let stream = expect_watch_from(&mut server, "9").await.watch();
+        watches.stop_all_but(|_| false);
+        drop(stream);
+        server.expect_none_for(Duration::from_secs(600)).await;
+    }
+}
