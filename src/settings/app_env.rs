@@ -1,4 +1,4 @@
-//! Environment variables that the application needs to run without root, and to keep its state where it is meant to be.
+//! Environment variables with which the application runs without root and stores its state in the configured place.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::profile::KEY_FILE;
 use super::resolved::{KeyOrigin, KeyValue, Settings};
 use super::secrets::extract;
 
-/// Where the application's volume is mounted.
+/// Mount path of the application's volume.
 pub(super) const STATE: &str = "/.openhands";
-/// Where the key of a Google Cloud account is mounted.
+/// Path of the mounted key of a Google Cloud service account.
 const GOOGLE_KEY: &str = "/var/secrets/google/key.json";
 
 impl Settings {
-    /// The application's variables that are no secrets: what handsctl sets, and `[deploy].env`, which wins.
+    /// Returns the application's variables that are not secrets: handsctl's own, overridden by `[deploy].env`.
     #[must_use]
     pub fn variables(&self) -> BTreeMap<String, String> {
         let mut variables: BTreeMap<String, String> =
@@ -25,12 +25,12 @@ impl Settings {
         variables
     }
 
-    /// Keys of OpenHands whose variable is set: the application takes that, whatever its config.toml says.
-    pub(super) fn winning_variables(&self, schema: &TableShape) -> Vec<KeyValue> {
+    /// Returns the keys of OpenHands whose variable is set: the application prefers the variable to its config.toml.
+    pub(super) fn overriding_variables(&self, schema: &TableShape) -> Vec<KeyValue> {
         let own: BTreeMap<_, _> = self.own_variables().into_iter().collect();
         let tables = schema.keys.iter().filter(|(name, _)| !matches!(name.as_str(), "cluster" | "deploy"));
         let keys = tables.filter_map(|(name, key)| Some((name, key.shape.as_table()?)));
-        let mut winning = Vec::new();
+        let mut overriding = Vec::new();
         for (table, shape) in keys {
             for (name, key) in &shape.keys {
                 let path = [table.clone(), name.clone()];
@@ -41,25 +41,25 @@ impl Settings {
                     (None, Some(value)) if written.is_none() => value,
                     _ => continue,
                 };
-                // An empty variable is skipped by the application.
-                if let Some(value) = as_read(&key.shape, value) {
+                // The application ignores an empty variable.
+                if let Some(value) = parse_variable(&key.shape, value) {
                     let origin =
                         written.map_or(KeyOrigin::Handsctl, |entry| KeyOrigin::of(&entry.node.place));
-                    winning.push(KeyValue { key: dotted(&path), value, origin });
+                    overriding.push(KeyValue { key: dotted(&path), value, origin });
                 }
             }
         }
-        winning
+        overriding
     }
 
     fn own_variables(&self) -> Vec<(&'static str, String)> {
         let mut variables: Vec<(&str, String)> = [
-            // The image's own value, 42420, is of no use to a sandbox; with 0 the entry script's user switch stays off.
+            // The image's own value, 42420, is useless in a sandbox; with 0 the entry script does not switch users.
             ("SANDBOX_USER_ID", "0"),
             ("RUN_AS_OPENHANDS", "false"),
             ("WORKSPACE_BASE", ""),
             ("HOME", "/tmp"),
-            // Otherwise litellm fetches a price list from the internet at every start.
+            // Without it litellm downloads a price list from the internet at every start.
             ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
         ]
         .map(|(name, value)| (name, value.to_owned()))
@@ -68,27 +68,27 @@ impl Settings {
         if self.files.contains_key(KEY_FILE) {
             variables.push(("GOOGLE_APPLICATION_CREDENTIALS", GOOGLE_KEY.to_owned()));
         }
-        // The image sets it, and its variable would win over the key.
+        // The image sets this variable, which would override the key.
         if let Some(init) = self.openhands.core.init_git_in_empty_workspace {
             variables.push(("INIT_GIT_IN_EMPTY_WORKSPACE", init.to_string()));
         }
         let version = self.app_version();
         if version.is_at_least(0, 60) {
             variables.push(("OH_PERSISTENCE_DIR", STATE.to_owned()));
-            // 1.x conversations would run the agent inside the application's own container, beside its token.
+            // V1 conversations would run the agent inside the application's own container, beside its token.
             variables.push(("ENABLE_V1", "0".to_owned()));
             variables.extend(database(&self.deploy.database));
         }
         if version.is_at_least(1, 4) {
-            // Without them the conversation list asks Docker and answers 500; earlier versions refuse to start with them.
+            // Without them the conversation list calls Docker and returns 500; earlier versions do not start with them.
             variables.push(("OH_SANDBOX_KIND", "ProcessSandboxServiceInjector".to_owned()));
             variables.push(("OH_SANDBOX_SPEC_KIND", "ProcessSandboxSpecServiceInjector".to_owned()));
         }
         variables
     }
 
-    /// The bucket is `FILE_STORE_PATH`: the application looks at `AWS_S3_BUCKET` only where there is no path, and there
-    /// always is one (`openhands/storage/__init__.py`).
+    /// The bucket is `FILE_STORE_PATH`: the application reads `AWS_S3_BUCKET` only without a path, and a path is always
+    /// set (`openhands/storage/__init__.py`).
     fn file_store(&self) -> Vec<(&'static str, String)> {
         let Storage { kind, bucket, endpoint, .. } = &self.deploy.storage;
         let bucket = bucket.clone().unwrap_or_default();
@@ -113,9 +113,9 @@ impl Settings {
     }
 }
 
-/// A variable as the application reads it for a key of this shape, as TOML; None where it is skipped
+/// Returns a variable as the application reads it for a key of this shape, as TOML; None if it is ignored
 /// (`load_from_env` in `openhands/core/config/utils.py`).
-fn as_read(shape: &Shape, value: &str) -> Option<String> {
+fn parse_variable(shape: &Shape, value: &str) -> Option<String> {
     if value.is_empty() {
         return None;
     }
@@ -128,7 +128,8 @@ fn as_read(shape: &Shape, value: &str) -> Option<String> {
     })
 }
 
-/// (`openhands/app_server/services/db_session_injector.py`; `PGSSLMODE` is read by its driver, asyncpg.)
+/// The variables of the database (`openhands/app_server/services/db_session_injector.py`); its driver, asyncpg, reads
+/// `PGSSLMODE`.
 fn database(database: &Database) -> Vec<(&'static str, String)> {
     let Some(host) = &database.host else { return Vec::new() };
     let mut variables = vec![

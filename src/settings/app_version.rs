@@ -1,27 +1,27 @@
-//! The application's version, as its image's tag says it.
+//! The application's version, from the tag of its image.
 
 use std::fmt;
 
 use super::format::ImageRef;
 
-/// A release of OpenHands: the first two numbers decide what it understands.
+/// A version of OpenHands: the first two numbers determine its features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppVersion {
-    /// 0 or 1.
+    /// First number: 0 or 1.
     pub major: u32,
-    /// 59 of 0.59.
+    /// Second number: 59 in 0.59.
     pub minor: u32,
-    /// Whether the tag does not say it, and the newest supported version is taken instead.
+    /// Whether the tag is not a version, so that the newest supported version is assumed.
     pub assumed: bool,
 }
 
 impl AppVersion {
-    /// The first release with the Kubernetes runtime.
+    /// The first version with the Kubernetes runtime.
     pub const OLDEST: (u32, u32) = (0, 45);
-    /// The last release with the Kubernetes runtime; 1.7.0 removed it.
+    /// The last version with the Kubernetes runtime; 1.7.0 removed it.
     pub const NEWEST: (u32, u32) = (1, 6);
 
-    /// The version that an image's tag says; [`AppVersion::NEWEST`] where it says none.
+    /// Returns the version in an image's tag; [`AppVersion::NEWEST`] if the tag is not a version.
     #[must_use]
     pub fn of(image: &ImageRef) -> Self {
         let (major, minor) = image.version().unwrap_or(Self::NEWEST);
@@ -34,13 +34,14 @@ impl AppVersion {
         (self.major, self.minor) >= (major, minor)
     }
 
-    /// Whether the release has the Kubernetes runtime.
+    /// Whether this version has the Kubernetes runtime.
     #[must_use]
     pub fn is_supported(self) -> bool {
         (Self::OLDEST..=Self::NEWEST).contains(&(self.major, self.minor))
     }
 
-    /// Image of the sandboxes that fits this version; the registry moved with 0.60. None where the version is a guess.
+    /// Returns the sandbox image that matches this version; the registry changed with 0.60. None if the version is
+    /// assumed.
     #[must_use]
     pub fn runtime_image(self) -> Option<String> {
         let repository = if self.is_at_least(0, 60) {
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_says_it() {
+    fn version_comes_from_image_tag() {
         assert!(version("a:0.45.0").is_supported() && version("a:1.6.0").is_supported());
         assert!(!version("a:0.44").is_supported() && !version("a:1.7").is_supported());
         assert!(version("a:1.0").is_at_least(0, 60) && !version("a:0.59.0").is_at_least(0, 60));
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_image_follows_the_registry() {
+    fn runtime_image_uses_registry_of_version() {
         let image = |text: &str| version(text).runtime_image();
         assert_eq!(
             image("a:0.59").as_deref(),

@@ -1,22 +1,22 @@
 //! config.toml, the environment, `--set` and flags → [`Settings`]. Pure but for `load/read.rs`.
 //!
-//! The way from text to settings:
-//! - `load`: each source is parsed into a tree that keeps the place of every key, checked against the JSON Schema that
-//!   is made from the types, and laid upon the source below it.
-//! - `secrets`: secrets are taken out of the tree. No text that leaves this room holds one.
-//! - `resolved`: what is left is typed: [`Settings`].
-//! - `rules`: values that are fine by themselves and cannot work together.
+//! From text to settings:
+//! - `load`: parses each source into a tree with the position of every key, checks it against the JSON Schema that is
+//!   generated from the types, and merges it over the sources before it.
+//! - `secrets`: moves secrets out of the tree. No text that leaves this module contains one.
+//! - `resolved`: the rest of the tree as typed values: [`Settings`].
+//! - `rules`: reports values that are valid alone but contradict each other.
 //!
 //! The types:
 //! - `openhands`: OpenHands' own tables.
 //! - `handsctl`: `[cluster]` and `[deploy]`.
-//! - `format`: texts with a form of their own: names, images, quantities.
-//! - `profile`: what a profile changes.
+//! - `format`: strings with a syntax of their own: names, images, quantities.
+//! - `profile`: the presets of each profile.
 //! - `extra_manifests`: the user's own objects.
 //! - `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
 //!
-//! What follows from them for the application:
-//! - `app_version`: which OpenHands it is.
+//! Derived for the application:
+//! - `app_version`: the version of OpenHands.
 //! - `app_env`: its environment variables.
 //!
 //! For people:

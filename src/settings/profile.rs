@@ -1,22 +1,22 @@
-//! What a profile sets where nobody else does.
+//! The presets of each profile: values of keys that no other source sets.
 
 use super::handsctl::Profile;
 use super::secrets::value::SecretSource;
 
-/// Name of the file with the key of a Google Cloud account.
+/// Name of the file with the key of a Google Cloud service account.
 pub(super) const KEY_FILE: &str = "key.json";
-/// Secret in which people on GKE have that file.
+/// Name of the Secret that customarily contains that file on GKE.
 const GOOGLE_SECRET: &str = "google-cloud-key";
 
 impl Profile {
     const ALL: &'static [Self] = &[Self::App, Self::Dev, Self::OpenShift, Self::Gke];
 
-    /// The profile of this name.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    /// Returns the profile with this name.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|profile| profile.name() == name)
     }
 
-    /// As it is written.
+    /// The name of the profile in config.toml.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,18 +27,18 @@ impl Profile {
         }
     }
 
-    /// Keys and their values.
+    /// The preset keys and their values.
     pub(super) const fn presets(self) -> &'static [(&'static [&'static str], &'static str)] {
         match self {
             Self::App => &[],
-            // Nothing listens in the pod.
+            // No process in the pod listens on a port.
             Self::Dev => &[(&["deploy", "expose"], "none")],
             Self::OpenShift => &[(&["deploy", "expose"], "route")],
             Self::Gke => &[(&["deploy", "expose"], "loadbalancer")],
         }
     }
 
-    /// The key file that the application finds, where nobody names another.
+    /// The key file that the application gets unless the user configures another.
     pub(super) fn key_file(self) -> Option<SecretSource> {
         (self == Self::Gke)
             .then(|| SecretSource::Reference { secret: GOOGLE_SECRET.to_owned(), key: KEY_FILE.to_owned() })

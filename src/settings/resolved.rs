@@ -1,4 +1,4 @@
-//! Everything that was set, typed, and where each value comes from.
+//! The typed settings, and the origin of each value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,30 +20,30 @@ use super::secrets::value::{Redacted, SecretSource};
 use crate::diagnostic::Location;
 use crate::error::{Error, Result};
 
-/// Requests of a container on a cluster that shares its cpus with the laptop.
+/// Default cpu request of a container on a local cluster, which shares the cpus of this computer.
 pub(super) const LOCAL_CPU: &str = "250m";
 
-/// Everything that was set, and defaults for the rest.
+/// The configured values, and defaults for all other keys.
 #[derive(Clone)]
 pub struct Settings {
     /// `[cluster]`.
     pub cluster: Cluster,
-    /// `[deploy]`; requests and limits have their defaults filled in.
+    /// `[deploy]`, including the defaults of requests and limits.
     pub deploy: Deploy,
-    /// OpenHands' own tables. Secrets are not here: they were moved to `secrets`.
+    /// OpenHands' own tables without their secrets, which are in `secrets`.
     pub openhands: OpenHands,
-    /// Environment variables of the application that are secrets: OpenHands' secret keys by the names that it reads,
-    /// and those of `[deploy].env`.
+    /// Secret environment variables of the application: OpenHands' secret keys under the names that it reads, and the
+    /// secrets of `[deploy].env`.
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Secrets that the application reads from files, by their names.
+    /// Secrets that the application reads from files, by file name.
     pub files: BTreeMap<String, SecretSource>,
-    /// The other variables of `[deploy].env`.
+    /// The variables of `[deploy].env` that are not secrets.
     pub env: BTreeMap<String, String>,
-    /// Objects of the user's own.
+    /// The user's own objects.
     pub extra: Vec<ExtraObject>,
-    /// Secrets that are parts of those in `secrets`.
+    /// Secrets that are parts of values in `secrets`.
     parts: Vec<Redacted>,
-    /// What was written, and what handsctl adds, with places and without secrets.
+    /// The configured keys and those that handsctl adds, with their positions and without secrets.
     tree: Table,
     schema: Arc<TableShape>,
     version: AppVersion,
@@ -52,16 +52,16 @@ pub struct Settings {
 /// The secrets of a configuration.
 #[derive(Debug, Default)]
 pub(super) struct ResolvedSecrets {
-    /// By the variables of the application that they become.
+    /// By the name of the application's environment variable.
     pub sources: BTreeMap<String, SecretSource>,
-    /// By the files that they become.
+    /// By the name of the application's file.
     pub files: BTreeMap<String, SecretSource>,
-    /// Those that are only a part of a variable.
+    /// Secrets that are only a part of a variable.
     pub parts: Vec<Redacted>,
 }
 
 impl ResolvedSecrets {
-    pub(super) fn of(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
+    pub(super) fn by_name(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
         match form {
             Form::Variable => &mut self.sources,
             Form::File => &mut self.files,
@@ -69,37 +69,37 @@ impl ResolvedSecrets {
     }
 }
 
-/// One key for `config show --origin`.
+/// A key with its value and origin, for `config show --origin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyValue {
-    /// `deploy.image`.
+    /// Dotted key, such as `deploy.image`.
     pub key: String,
-    /// TOML text; a secret says `(redacted)`.
+    /// Value as TOML; `(redacted)` for a secret.
     pub value: String,
-    /// Where it comes from.
+    /// Origin of the value.
     pub origin: KeyOrigin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyOrigin {
-    /// Nobody set it.
+    /// The default: no source sets the key.
     Default,
     /// A config file.
     File(Location),
     /// An environment variable of this name.
     Environment(String),
-    /// A `--set`.
+    /// An option `--set`.
     Set,
-    /// A flag of its own.
+    /// A dedicated flag, such as `--namespace`.
     Flag,
     /// The profile of this name.
     Profile(&'static str),
-    /// handsctl writes it because the application needs it.
+    /// handsctl, because the application needs the value.
     Handsctl,
 }
 
-/// Without places: they hold whole files.
+/// Omits the positions, because they contain whole files.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Types a checked tree. An error here is a gap between the schema and the types.
+    /// Converts a checked tree to typed values. An error here means that the schema and the types differ.
     pub(super) fn assemble(
         schema: &Arc<TableShape>,
         mut tree: Table,
@@ -123,7 +123,7 @@ impl Settings {
         apply_profile(&mut tree, &mut secrets);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
         let version = AppVersion::of(&deploy.image);
-        inject(&mut tree, &deploy, version);
+        add_required_keys(&mut tree, &deploy, version);
         let mut settings = Self {
             cluster: typed(schema, &tree, "cluster")?,
             openhands: openhands(schema, &tree)?,
@@ -149,7 +149,7 @@ impl Settings {
         namespace.map_or(self.deploy.namespace.as_str(), |namespace| namespace.as_str())
     }
 
-    /// A text without the secrets that are known: what a container said may have them in it.
+    /// Replaces known secrets in a text, because a container's output may contain them.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
         let values = self.sources().filter_map(|(_, source)| match source {
@@ -157,24 +157,24 @@ impl Settings {
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         });
         let values = values.chain(self.parts.iter().map(Redacted::expose));
-        // What is very short stands everywhere.
+        // A very short secret would match unrelated text.
         let values = values.filter(|value| value.len() >= 6);
         values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
     }
 
-    /// Every secret, by the name of its variable or file.
+    /// Returns every secret with the name of its variable or file.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
         self.secrets.iter().chain(&self.files).map(|(name, source)| (name.as_str(), source))
     }
 
-    /// Whether settings and conversations are on a volume of the application's own.
+    /// Whether the application stores state on its own volume.
     #[must_use]
     pub fn needs_volume(&self) -> bool {
-        let keeps_a_database = self.version.is_at_least(0, 60) && self.deploy.database.host.is_none();
-        self.deploy.storage.kind == StorageKind::Local || keeps_a_database
+        let has_local_database = self.version.is_at_least(0, 60) && self.deploy.database.host.is_none();
+        self.deploy.storage.kind == StorageKind::Local || has_local_database
     }
 
-    /// Whether several pods have the same state.
+    /// Whether several pods can share the state.
     #[must_use]
     pub fn shares_state(&self) -> bool {
         !self.needs_volume() && self.version.is_at_least(0, 60)
@@ -190,13 +190,13 @@ impl Settings {
             .map_or_else(Vec::new, sandbox_tolerations::entries)
     }
 
-    /// The application's version, from its image's tag; 1.6 where the tag says none.
+    /// The application's version, from its image's tag; 1.6 if the tag is not a version.
     #[must_use]
     pub fn app_version(&self) -> AppVersion {
         self.version
     }
 
-    /// The config.toml that the application gets: what was set for it and what it needs, sorted, without secrets.
+    /// Returns the application's config.toml: the configured keys and those that it needs, sorted, without secrets.
     #[must_use]
     pub fn app_config_toml(&self) -> String {
         let mut tables = self.tree.clone();
@@ -205,13 +205,13 @@ impl Settings {
         toml_writer::document(&tables)
     }
 
-    /// Where the effective value of a dotted key (`deploy.image`) was written; None where nobody wrote it.
+    /// Returns the position of the effective value of a dotted key (`deploy.image`); None if the user did not set it.
     #[must_use]
     pub fn locate(&self, key: &str) -> Option<Location> {
         self.locate_path(&key.split('.').collect::<Vec<_>>())
     }
 
-    /// The same for names that may have dots in them.
+    /// The same as `locate`, for names that may contain dots.
     pub(super) fn locate_path(&self, path: &[&str]) -> Option<Location> {
         let entry = self.entry(path)?;
         let place = match entry.node.data {
@@ -222,10 +222,10 @@ impl Settings {
             .then(|| place.location.clone())
     }
 
-    /// Every key that has a value, in the order of the alphabet.
+    /// Returns every key that has a value, in alphabetical order.
     #[must_use]
     pub fn origins(&self) -> Vec<KeyValue> {
-        let mut found = BTreeMap::new();
+        let mut values = BTreeMap::new();
         let defaults = [
             ("cluster", toml::Value::try_from(&self.cluster)),
             ("deploy", toml::Value::try_from(&self.deploy)),
@@ -236,7 +236,7 @@ impl Settings {
             let table = default_tree(table);
             let mut path = if name == "openhands" { Vec::new() } else { vec![name] };
             leaves(&table, &mut path, &mut |key, node| {
-                found.insert(
+                values.insert(
                     key.clone(),
                     KeyValue { key, value: toml_writer::inline(&node.data), origin: KeyOrigin::Default },
                 );
@@ -244,15 +244,16 @@ impl Settings {
         }
         leaves(&self.tree, &mut Vec::new(), &mut |key, node| {
             let value = toml_writer::inline(&node.data);
-            found.insert(key.clone(), KeyValue { key, value, origin: KeyOrigin::of(&node.place) });
+            values.insert(key.clone(), KeyValue { key, value, origin: KeyOrigin::of(&node.place) });
         });
-        for setting in self.winning_variables(&self.schema) {
-            found.insert(setting.key.clone(), setting);
+        for setting in self.overriding_variables(&self.schema) {
+            values.insert(setting.key.clone(), setting);
         }
-        found.into_values().collect()
+        values.into_values().collect()
     }
 
-    /// What differs on a cluster that shares a laptop's cpus: both cpu requests are 250m where nobody set them.
+    /// Lowers both cpu requests to 250m for a local cluster, which shares the cpus of this computer, unless they are
+    /// set.
     #[must_use]
     pub fn for_local_cluster(mut self, is_local: bool) -> Self {
         if !is_local {
@@ -280,7 +281,7 @@ impl Settings {
         &self.tree
     }
 
-    /// Whether somebody gave the key a value; an empty text is none.
+    /// Whether the key has a value; an empty string is none.
     pub(super) fn is_set(&self, path: &[&str]) -> bool {
         self.entry(path).is_some_and(|entry| entry.node.data.as_text() != Some(""))
     }
@@ -308,10 +309,10 @@ fn write_text(tree: &mut Table, path: &[&str], text: &str) {
     tree::put(tree, path, KeyPlace::handsctl(), node);
 }
 
-/// What the profile sets, where nobody else does.
+/// Adds the presets of the profile for keys that no source sets.
 fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
-    let written = tree::find(tree, &["deploy", "profile"]).and_then(|entry| entry.node.data.as_text());
-    let Some(profile) = written.and_then(Profile::named) else { return };
+    let name = tree::find(tree, &["deploy", "profile"]).and_then(|entry| entry.node.data.as_text());
+    let Some(profile) = name.and_then(Profile::from_name) else { return };
     for (path, value) in profile.presets() {
         if tree::find(tree, path).is_none() {
             let place = KeyPlace { layer: SourceLayer::Profile(profile.name()), ..KeyPlace::handsctl() };
@@ -319,15 +320,15 @@ fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
             tree::put(tree, path, place, node);
         }
     }
-    // An empty text says that there is none.
-    let is_said = tree::find(tree, &["deploy", "storage", "credentials", "key_json"]).is_some();
-    if let Some(key_file) = profile.key_file().filter(|_| !is_said) {
+    // An empty string means that there is no key file.
+    let is_set = tree::find(tree, &["deploy", "storage", "credentials", "key_json"]).is_some();
+    if let Some(key_file) = profile.key_file().filter(|_| !is_set) {
         secrets.files.insert(KEY_FILE.to_owned(), key_file);
     }
 }
 
-/// What the application cannot do without.
-fn inject(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
+/// Adds keys that the application needs.
+fn add_required_keys(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
     let absent = |tree: &Table, path: &[&str]| {
         tree::find(tree, path).is_none_or(|entry| entry.node.data.as_text() == Some(""))
     };
@@ -345,7 +346,7 @@ fn inject(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
     }
 }
 
-/// Whoever scales by hand and whoever does it by load would undo each other's work.
+/// Leaves `spec.replicas` to the autoscaler: otherwise deploy and autoscaler would overwrite each other's value.
 fn leave_replicas_to_the_autoscaler(deploy: &mut Deploy) {
     let Some(autoscaling) = &deploy.autoscaling else { return };
     deploy.replicas = autoscaling.min;
@@ -354,11 +355,11 @@ fn leave_replicas_to_the_autoscaler(deploy: &mut Deploy) {
     }
 }
 
-/// Requests and limits that nobody gave: never a request above its limit.
+/// Fills in the default requests and limits, without putting a request above its limit.
 fn fill_resources(resources: &mut Resources) {
     let cpu = Quantity::from_static("500m");
     let memory = Quantity::from_static("1Gi");
-    let most = Quantity::from_static("4Gi");
+    let default_limit = Quantity::from_static("4Gi");
     if resources.requests.cpu.is_none() {
         resources.requests.cpu = resources.limits.cpu.clone().filter(|limit| *limit < cpu).or(Some(cpu));
     }
@@ -368,7 +369,7 @@ fn fill_resources(resources: &mut Resources) {
     }
     if resources.limits.memory.is_none() {
         let request = resources.requests.memory.clone();
-        resources.limits.memory = request.filter(|request| *request > most).or(Some(most));
+        resources.limits.memory = request.filter(|request| *request > default_limit).or(Some(default_limit));
     }
 }
 
@@ -380,8 +381,8 @@ fn typed<T: for<'de> Deserialize<'de> + Default>(schema: &TableShape, tree: &Tab
         Some(Shape::Table(shape)) => Some(shape),
         _ => None,
     };
-    T::deserialize(toml::Value::Table(plain_table(shape, table)))
-        .map_err(|error| Error::internal(format!("cannot understand [{name}]")).caused_by(error))
+    T::deserialize(toml::Value::Table(to_toml_table(shape, table)))
+        .map_err(|error| Error::internal(format!("cannot parse [{name}]")).caused_by(error))
 }
 
 fn openhands(schema: &TableShape, tree: &Table) -> Result<OpenHands> {
@@ -399,22 +400,22 @@ fn openhands(schema: &TableShape, tree: &Table) -> Result<OpenHands> {
     })
 }
 
-/// A table for serde: without secrets, and without empty texts that mean "not set".
-fn plain_table(shape: Option<&TableShape>, table: &Table) -> toml::Table {
+/// Returns a table for serde, without secrets and without empty strings that mean "not set".
+fn to_toml_table(shape: Option<&TableShape>, table: &Table) -> toml::Table {
     let mut out = toml::Table::new();
     for (name, entry) in table {
         let key = shape.and_then(|shape| shape.keys.get(name));
         let inner = shape.and_then(|shape| shape.inner(name));
         let unset = key.is_some_and(|key| key.nullable) && entry.node.data.as_text() == Some("");
         let secret = matches!(inner, Some(Shape::Reference { secret: true }));
-        if let Some(value) = plain(inner, &entry.node.data).filter(|_| !unset && !secret) {
+        if let Some(value) = to_toml(inner, &entry.node.data).filter(|_| !unset && !secret) {
             out.insert(name.clone(), value);
         }
     }
     out
 }
 
-fn plain(shape: Option<&Shape>, data: &Data) -> Option<toml::Value> {
+fn to_toml(shape: Option<&Shape>, data: &Data) -> Option<toml::Value> {
     Some(match data {
         Data::Text(text) => toml::Value::String(text.clone()),
         Data::Integer(number) => toml::Value::Integer(*number),
@@ -422,20 +423,20 @@ fn plain(shape: Option<&Shape>, data: &Data) -> Option<toml::Value> {
         Data::Boolean(value) => toml::Value::Boolean(*value),
         Data::Datetime(value) => toml::Value::Datetime(*value),
         Data::List(items) => {
-            toml::Value::Array(items.iter().filter_map(|item| plain(None, &item.data)).collect())
+            toml::Value::Array(items.iter().filter_map(|item| to_toml(None, &item.data)).collect())
         }
         Data::Table(table) => {
             let inner = match shape {
                 Some(Shape::Table(inner)) => Some(inner),
                 _ => None,
             };
-            toml::Value::Table(plain_table(inner, table))
+            toml::Value::Table(to_toml_table(inner, table))
         }
         Data::Secret | Data::TooLarge => return None,
     })
 }
 
-/// Takes out every key that is a secret by its type or was moved, and tables that have nothing left.
+/// Removes every key that is a secret by its type or was moved, and tables that become empty.
 fn remove_secrets(shape: &TableShape, table: &mut Table) {
     table.retain(|name, entry| {
         let inner = shape.inner(name);
@@ -443,16 +444,16 @@ fn remove_secrets(shape: &TableShape, table: &mut Table) {
         {
             return false;
         }
-        if let (Some(Shape::Table(inner)), Data::Table(under)) = (inner, &mut entry.node.data) {
-            let before = under.len();
-            remove_secrets(inner, under);
-            return before == 0 || !under.is_empty();
+        if let (Some(Shape::Table(inner)), Data::Table(inner_table)) = (inner, &mut entry.node.data) {
+            let length = inner_table.len();
+            remove_secrets(inner, inner_table);
+            return length == 0 || !inner_table.is_empty();
         }
         true
     });
 }
 
-/// Typed values as a tree, to be shown.
+/// Converts typed values to a tree, for display.
 fn default_tree(table: toml::Table) -> Table {
     let entry = |(name, value)| {
         let node = Node { data: data_of(value), place: KeyPlace::handsctl() };
@@ -476,7 +477,7 @@ fn data_of(value: toml::Value) -> Data {
     }
 }
 
-/// Every value of a table and of those under it, with its dotted key; a secret reference is one value.
+/// Visits every value of a table and its inner tables with its dotted key; a secret reference is one value.
 fn leaves<'a>(table: &'a Table, path: &mut Vec<&'a str>, visit: &mut impl FnMut(String, &'a Node)) {
     for (name, entry) in table {
         path.push(name);
@@ -490,6 +491,6 @@ fn leaves<'a>(table: &'a Table, path: &mut Vec<&'a str>, visit: &mut impl FnMut(
 
 fn is_reference(path: &[&str], table: &Table) -> bool {
     let keys: Vec<&str> = table.keys().map(String::as_str).collect();
-    let form = matches!(keys[..], ["env" | "file"] | ["key", "secret"]);
-    form && path.len() > 1
+    let has_reference_keys = matches!(keys[..], ["env" | "file"] | ["key", "secret"]);
+    has_reference_keys && path.len() > 1
 }

@@ -1,5 +1,5 @@
-//! `[kubernetes].tolerations_yaml`: the application ignores a text that is no YAML list without a word, and hands the
-//! keys of its entries to a Python constructor, which raises on one that it does not know.
+//! `[kubernetes].tolerations_yaml`: the application silently ignores a string that is not a YAML list, and passes the
+//! keys of its entries to a Python constructor, which raises an error for an unknown key.
 
 use serde_json::Value as Json;
 
@@ -9,12 +9,12 @@ const KEYS: &[&str] = &["effect", "key", "operator", "toleration_seconds", "valu
 const OPERATORS: &[&str] = &["Exists", "Equal"];
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// What is wrong with the text.
+/// The first error in the value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TolerationMistake {
     pub message: String,
     pub label: String,
-    /// The offending word of the text, where it is one.
+    /// The offending word, if the error is about a single word.
     pub word: Option<String>,
 }
 
@@ -28,25 +28,25 @@ impl TolerationMistake {
     }
 }
 
-/// Looks at every entry; the first fault counts.
+/// Checks every entry; returns the first error.
 pub(super) fn check(text: &str) -> Result<(), TolerationMistake> {
-    let ignored = |label: String| {
+    let not_a_list = |label: String| {
         let message =
             "`kubernetes.tolerations_yaml` is not a YAML list; the application would silently ignore it";
         TolerationMistake::new(message, label)
     };
     let parsed: Json = serde_saphyr::from_str(text).map_err(|error| {
         let text = error.to_string();
-        ignored(text.lines().next().unwrap_or_default().to_owned())
+        not_a_list(text.lines().next().unwrap_or_default().to_owned())
     })?;
     let Json::Array(entries) = parsed else {
-        return Err(ignored("a list: `- key: example.com/gpu`".to_owned()));
+        return Err(not_a_list("a list is expected: `- key: example.com/gpu`".to_owned()));
     };
     entries.iter().try_for_each(entry)
 }
 
-/// Where a word stands in the source of the text, by bytes; None where the source spells it otherwise.
-pub(super) fn place_of(word: &str, source: &str) -> Option<std::ops::Range<usize>> {
+/// Returns the byte range of a word in the source of the value; None if the source spells it differently.
+pub(super) fn range_of(word: &str, source: &str) -> Option<std::ops::Range<usize>> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     source.match_indices(word).map(|(at, found)| at..at + found.len()).find(|range| {
         let before = source[..range.start].chars().next_back();
@@ -55,7 +55,7 @@ pub(super) fn place_of(word: &str, source: &str) -> Option<std::ops::Range<usize
     })
 }
 
-/// The entries of a text that was checked, with Kubernetes' names of their fields where these are one word.
+/// Returns the entries of a checked value. Their keys are those of Kubernetes, except `toleration_seconds`.
 pub(super) fn entries(text: &str) -> Vec<Json> {
     match serde_saphyr::from_str(text) {
         Ok(Json::Array(entries)) => entries,
@@ -85,28 +85,28 @@ fn entry(entry: &Json) -> Result<(), TolerationMistake> {
     Ok(())
 }
 
-/// What the API server would refuse when the first conversation starts.
+/// Rejects values that the API server would reject when the first conversation starts.
 fn field(name: &str, value: &Json) -> Result<(), TolerationMistake> {
-    let refused = |label: String| {
+    let reject = |label: String| {
         let message =
-            format!("`kubernetes.tolerations_yaml` has a wrong `{name}`; no conversation would start");
+            format!("`kubernetes.tolerations_yaml` has an invalid `{name}`; no conversation would start");
         let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Err(TolerationMistake::new(message, label).at(&word))
     };
     let one_of = |allowed: &[&str]| match value.as_str() {
         Some(text) if allowed.contains(&text) => Ok(()),
-        _ => refused(format!("one of {}", allowed.join(", "))),
+        _ => reject(format!("one of {}", allowed.join(", "))),
     };
     match name {
         "operator" => one_of(OPERATORS),
         "effect" => one_of(EFFECTS),
-        "toleration_seconds" if !value.is_i64() => refused("a whole number of seconds".to_owned()),
+        "toleration_seconds" if !value.is_i64() => reject("a whole number of seconds".to_owned()),
         "key" => match value.as_str().map(LabelKey::check) {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => refused(error.message),
-            None => refused("a text".to_owned()),
+            Some(Err(error)) => reject(error.message),
+            None => reject("a string".to_owned()),
         },
-        "value" if !value.is_string() => refused("a text: put it in quotes".to_owned()),
+        "value" if !value.is_string() => reject("a string: put it in quotes".to_owned()),
         _ => Ok(()),
     }
 }
@@ -116,16 +116,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_known_keys() {
+    fn accepts_only_lists_with_known_keys() {
         assert_eq!(check("- key: a\n  operator: Exists\n  toleration_seconds: 30\n"), Ok(()));
         assert_eq!(check("[]"), Ok(()));
-        for wrong in ["key: a", "- a", "- tolerationSeconds: 3", "- [", "just text"] {
-            assert!(check(wrong).is_err(), "{wrong}");
+        for invalid in ["key: a", "- a", "- tolerationSeconds: 3", "- [", "just text"] {
+            assert!(check(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn the_offending_word_is_known_and_found() {
+    fn error_names_offending_word_and_range() {
         let word = |text: &str| check(text).unwrap_err().word;
         assert_eq!(word("- tolerationSeconds: 3").as_deref(), Some("tolerationSeconds"));
         assert_eq!(word("- operator: exists").as_deref(), Some("exists"));
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(word("- {key: 'a b'}").as_deref(), Some("a b"));
         assert_eq!(word("- {key: a, value: 3}").as_deref(), Some("3"));
         assert_eq!(word("- {key: a, toleration_seconds: x}").as_deref(), Some("x"));
-        assert_eq!(place_of("exists", "- key: exists-not\n  operator: exists\n"), Some(30..36));
-        assert_eq!(place_of("a", "- key: ab"), None);
+        assert_eq!(range_of("exists", "- key: exists-not\n  operator: exists\n"), Some(30..36));
+        assert_eq!(range_of("a", "- key: ab"), None);
     }
 }

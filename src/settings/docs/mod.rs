@@ -1,6 +1,6 @@
-//! What people read about config.toml.
+//! Documentation of config.toml.
 //!
-//! - `reference`: every key: meaning, default, allowed values, the field of the object that it becomes.
+//! - `reference`: every key with its meaning, default, allowed values, and the field of an object that it sets.
 //! - `template`: the file that `config init` writes.
 
 pub(super) mod reference;

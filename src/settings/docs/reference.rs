@@ -1,4 +1,4 @@
-//! What config.toml may hold, for people: the JSON Schema read as a manual.
+//! The key reference of config.toml, derived from its JSON Schema.
 
 use serde_json::Value as Json;
 
@@ -9,53 +9,53 @@ use crate::settings::load::toml_key::dotted;
 /// A key or a table of config.toml.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyDoc {
-    /// `deploy.image`; names of the user's own as `NAME`.
+    /// Dotted key, such as `deploy.image`; a name that the user chooses is `NAME`.
     pub key: String,
-    /// What it is, as one paragraph.
+    /// Description, as one paragraph.
     pub description: String,
-    /// What may stand there.
+    /// Form of the allowed values.
     pub value: ValueForm,
-    /// TOML text of the default; None where nothing is set.
+    /// Default as TOML; None without a default.
     pub default: Option<String>,
-    /// First release of the application that knows it.
+    /// First version of the application that supports the key.
     pub since: Option<String>,
-    /// Why the application does not use it.
+    /// Why the application ignores the key.
     pub ignored: Option<String>,
-    /// What the application does with a value that is not allowed.
+    /// How the application treats a value that is not allowed.
     pub otherwise: Option<String>,
-    /// What the application does with a key that it does not know, beside this one.
+    /// How the application treats an unknown key in the same table.
     pub unknown: UnknownKeys,
-    /// Fields of objects that it becomes, as `deployment spec.replicas`.
+    /// Fields of objects that the key sets, such as `deployment spec.replicas`.
     pub fields: Vec<String>,
-    /// Variable of the application that says the same.
+    /// Environment variable of the application with the same meaning.
     pub variable: Option<String>,
 }
 
-/// What may stand under a key.
+/// Form of the allowed values of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueForm {
     /// A value: `a quantity`, `1 to 100`.
     Plain(String),
-    /// One of these texts, each with what it means.
+    /// One of these strings, each with its meaning.
     OneOf(Vec<(String, String)>),
-    /// A table with these keys, each with the first sentence about it.
+    /// A table with these keys, each with the first sentence of its description.
     Table(Vec<(String, String)>),
 }
 
-/// What the application does with a key that it does not know.
+/// How the application treats an unknown key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownKeys {
-    /// The table is handsctl's own, or takes every key.
+    /// Not at all: the table is handsctl's own or accepts every key.
     Nothing,
-    /// It stops at start.
+    /// It crashes at start.
     Crash,
-    /// It uses none of the table.
+    /// It ignores the whole table.
     SectionIgnored,
-    /// It uses the rest.
+    /// It ignores the key.
     KeyIgnored,
 }
 
-/// What config.toml may hold.
+/// The key reference of config.toml: its JSON Schema.
 #[derive(Debug)]
 pub struct KeyReference(Json);
 
@@ -65,42 +65,42 @@ impl Default for KeyReference {
     }
 }
 
-/// A place of the schema, and what was said on the way there.
-struct FoundKey<'a> {
-    /// What stands beside `$ref`: it is about the key.
+/// A key or table of the schema, with what it inherits from the tables around it.
+struct SchemaKey<'a> {
+    /// The schema at the key itself, beside `$ref`: its description and `x-…` keywords.
     remarks: &'a Json,
-    /// What it refers to: it is about the value.
+    /// The schema of the value, after resolving `$ref`.
     value: &'a Json,
     path: Vec<String>,
     unknown: UnknownKeys,
-    /// Fields of objects that this becomes, or what it is a part of.
+    /// Fields of objects that the key, or the table around it, sets.
     fields: Vec<String>,
 }
 
 impl KeyReference {
-    /// What is known about a dotted key or a table; the empty path is the whole file.
+    /// Returns the reference of a key or table; the empty path is the whole file.
     #[must_use]
     pub fn article(&self, path: &[&str]) -> Option<KeyDoc> {
-        Some(self.describe(&self.found(path)?))
+        Some(self.describe(&self.find(path)?))
     }
 
-    /// A key that resembles one that is not there.
+    /// Returns the existing key that most resembles an unknown one.
     #[must_use]
     pub fn nearest(&self, key: &str) -> Option<String> {
         let all = self.keys();
         let last = key.rsplit('.').next().unwrap_or(key);
-        let same = all.iter().find(|known| known.rsplit('.').next() == Some(last));
-        same.cloned().or_else(|| closest(key, all.iter().map(String::as_str)).map(str::to_owned))
+        let same_name = all.iter().find(|key| key.rsplit('.').next() == Some(last));
+        same_name.cloned().or_else(|| closest(key, all.iter().map(String::as_str)).map(str::to_owned))
     }
 
-    /// Every table and key that has a name of its own, in the order of the alphabet.
+    /// Returns every table and key with a fixed name, in alphabetical order.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        fn walk(manual: &KeyReference, found: &FoundKey<'_>, keys: &mut Vec<String>) {
-            for name in names(found.value) {
-                if let Some(inner) = manual.inside(found, name) {
-                    keys.push(dotted(&inner.path));
-                    walk(manual, &inner, keys);
+        fn walk(manual: &KeyReference, key: &SchemaKey<'_>, keys: &mut Vec<String>) {
+            for name in names(key.value) {
+                if let Some(child_key) = manual.child(key, name) {
+                    keys.push(dotted(&child_key.path));
+                    walk(manual, &child_key, keys);
                 }
             }
         }
@@ -109,21 +109,21 @@ impl KeyReference {
         keys
     }
 
-    /// The tables of the file: `[core]`, `[deploy]`.
+    /// Returns the names of the file's tables: `core`, `deploy`.
     #[must_use]
     pub fn tables(&self) -> Vec<String> {
         names(&self.0).into_iter().map(str::to_owned).collect()
     }
 
-    /// What the schema says about a key, and about what stands under it.
+    /// Returns the schema at a key, and the schema of its value.
     pub(crate) fn schema_of(&self, path: &[&str]) -> Option<(&Json, &Json)> {
-        let found = self.found(path)?;
-        Some((found.remarks, found.value))
+        let key = self.find(path)?;
+        Some((key.remarks, key.value))
     }
 
     /// The whole file.
-    fn root(&self) -> FoundKey<'_> {
-        FoundKey {
+    fn root(&self) -> SchemaKey<'_> {
+        SchemaKey {
             remarks: &self.0,
             value: &self.0,
             path: Vec::new(),
@@ -132,15 +132,15 @@ impl KeyReference {
         }
     }
 
-    fn found(&self, path: &[&str]) -> Option<FoundKey<'_>> {
-        path.iter().try_fold(self.root(), |outer, name| self.inside(&outer, name))
+    fn find(&self, path: &[&str]) -> Option<SchemaKey<'_>> {
+        path.iter().try_fold(self.root(), |parent, name| self.child(&parent, name))
     }
 
-    fn inside<'a>(&'a self, outer: &FoundKey<'a>, name: &str) -> Option<FoundKey<'a>> {
-        let table = outer.value;
+    fn child<'a>(&'a self, parent: &SchemaKey<'a>, name: &str) -> Option<SchemaKey<'a>> {
+        let table = parent.value;
         let (remarks, name) = match &table["properties"][name] {
             Json::Null => match &table["additionalProperties"] {
-                // A name that resembles a key is one that is misspelt.
+                // A name that resembles a key is a misspelt key.
                 value @ Json::Object(_) if closest(name, names(table).into_iter()).is_none() => {
                     (value, "NAME")
                 }
@@ -148,18 +148,18 @@ impl KeyReference {
             },
             key => (key, name),
         };
-        let mut path = outer.path.clone();
+        let mut path = parent.path.clone();
         path.push(name.to_owned());
         let value = self.resolve(remarks);
-        let unknown = unknown(&value["x-unknown"]).unwrap_or(outer.unknown);
+        let unknown = unknown(&value["x-unknown"]).unwrap_or(parent.unknown);
         let fields = match texts(&remarks["x-fields"]) {
-            none if none.is_empty() => fields(&path, value, &outer.fields),
+            none if none.is_empty() => fields(&path, value, &parent.fields),
             own => own,
         };
-        Some(FoundKey { remarks, value, path, unknown, fields })
+        Some(SchemaKey { remarks, value, path, unknown, fields })
     }
 
-    /// What a schema refers to; a value that may be absent is what it is where it is there.
+    /// Follows `$ref`, and ignores the `null` of an optional value.
     fn resolve<'a>(&'a self, schema: &'a Json) -> &'a Json {
         if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
             return self.resolve(&self.0["$defs"][name]);
@@ -172,49 +172,49 @@ impl KeyReference {
         }
     }
 
-    fn describe(&self, found: &FoundKey<'_>) -> KeyDoc {
-        let remark = |name: &str| found.remarks[name].as_str().map(str::to_owned);
-        let description = remark("description")
-            .or_else(|| found.value["description"].as_str().map(str::to_owned))
+    fn describe(&self, key: &SchemaKey<'_>) -> KeyDoc {
+        let keyword = |name: &str| key.remarks[name].as_str().map(str::to_owned);
+        let description = keyword("description")
+            .or_else(|| key.value["description"].as_str().map(str::to_owned))
             .unwrap_or_default();
         KeyDoc {
-            key: dotted(&found.path),
+            key: dotted(&key.path),
             description: paragraph(&description),
-            value: self.form(found),
-            default: default(&found.remarks["default"]),
-            since: remark("x-since"),
-            ignored: remark("x-ignored"),
-            otherwise: remark("x-otherwise"),
-            unknown: found.unknown,
-            fields: found.fields.clone(),
-            variable: variable(&found.path),
+            value: self.value_form(key),
+            default: default(&key.remarks["default"]),
+            since: keyword("x-since"),
+            ignored: keyword("x-ignored"),
+            otherwise: keyword("x-otherwise"),
+            unknown: key.unknown,
+            fields: key.fields.clone(),
+            variable: variable(&key.path),
         }
     }
 
-    fn form(&self, found: &FoundKey<'_>) -> ValueForm {
-        let names = names(found.value);
-        let is_reference = found.value.get("x-reference").is_some();
+    fn value_form(&self, key: &SchemaKey<'_>) -> ValueForm {
+        let names = names(key.value);
+        let is_reference = key.value.get("x-reference").is_some();
         if !names.is_empty() && !is_reference {
             let entries = names.into_iter().filter_map(|name| {
-                let inner = self.inside(found, name)?;
-                Some((name.to_owned(), first_sentence(&self.describe(&inner).description)))
+                let child_key = self.child(key, name)?;
+                Some((name.to_owned(), first_sentence(&self.describe(&child_key).description)))
             });
             return ValueForm::Table(entries.collect());
         }
-        match allowed(found.value) {
+        match allowed(key.value) {
             allowed if !allowed.is_empty() => ValueForm::OneOf(allowed),
-            _ => ValueForm::Plain(self.words(found.value)),
+            _ => ValueForm::Plain(self.describe_form(key.value)),
         }
     }
 
-    fn words(&self, value: &Json) -> String {
+    fn describe_form(&self, value: &Json) -> String {
         let value = self.resolve(value);
         if value.get("x-reference").is_some() {
             return "a string, { env = \"NAME\" }, { file = \"path\" } or { secret = \"name\", key = \"key\" }"
                 .to_owned();
         }
         if let Some(options) = value["anyOf"].as_array() {
-            return options.iter().map(|option| self.words(option)).collect::<Vec<_>>().join(", or ");
+            return options.iter().map(|option| self.describe_form(option)).collect::<Vec<_>>().join(", or ");
         }
         let name = match &value["type"] {
             Json::Array(names) => names.iter().find_map(|name| name.as_str().filter(|name| *name != "null")),
@@ -228,9 +228,9 @@ impl KeyReference {
                 .as_str()
                 .and_then(crate::settings::format::known::noun)
                 .map_or_else(|| "a string".to_owned(), |noun| format!("{noun}, as a string")),
-            Some("array") => format!("an array, each item: {}", self.words(&value["items"])),
+            Some("array") => format!("an array, each item: {}", self.describe_form(&value["items"])),
             Some("object") => match &value["additionalProperties"] {
-                inner @ Json::Object(_) => format!("a table, each value: {}", self.words(inner)),
+                item @ Json::Object(_) => format!("a table, each value: {}", self.describe_form(item)),
                 _ => "a table".to_owned(),
             },
             _ => "any value".to_owned(),
@@ -238,7 +238,7 @@ impl KeyReference {
     }
 }
 
-/// The texts of `oneOf: [{ const: … }, …]`.
+/// The strings of `oneOf: [{ const: … }, …]`, with their descriptions.
 fn allowed(value: &Json) -> Vec<(String, String)> {
     let options = value["oneOf"].as_array().into_iter().flatten();
     options
@@ -269,15 +269,15 @@ fn integer(value: &Json) -> String {
     }
 }
 
-/// What a key of the application's becomes: a line of its config.toml, or a secret; one of handsctl's own, what its table
-/// becomes.
-fn fields(path: &[String], value: &Json, outer: &[String]) -> Vec<String> {
-    let ours = path.first().is_some_and(|table| table == "cluster" || table == "deploy");
+/// Returns the fields that a key sets: for an application key a line of its config.toml or a secret, for a handsctl key
+/// the fields of its table.
+fn fields(path: &[String], value: &Json, parent: &[String]) -> Vec<String> {
+    let is_handsctl = path.first().is_some_and(|table| table == "cluster" || table == "deploy");
     let secret = value["x-reference"] == "secret";
     match path {
-        _ if ours => outer.to_vec(),
+        _ if is_handsctl => parent.to_vec(),
         [_, _] if secret => crate::settings::secrets::extract::variable(path)
-            .map(|variable| format!("secret data[{variable}], a variable of the application"))
+            .map(|variable| format!("secret data[{variable}], an environment variable of the application"))
             .into_iter()
             .collect(),
         [_, _, ..] => vec!["configmap data[config.toml], the application's own file".to_owned()],
@@ -285,18 +285,18 @@ fn fields(path: &[String], value: &Json, outer: &[String]) -> Vec<String> {
     }
 }
 
-/// Null is no default, and neither is an empty table.
+/// Returns the default as TOML. Null and a table without values are no defaults.
 fn default(value: &Json) -> Option<String> {
     let text = match value {
         Json::Null => return None,
-        Json::Object(table) if table.values().all(|inner| default(inner).is_none()) => return None,
+        Json::Object(table) if table.values().all(|value| default(value).is_none()) => return None,
         Json::String(text) => crate::settings::load::toml_key::quoted(text),
         other => other.to_string(),
     };
     Some(text)
 }
 
-/// OpenHands' own tables reach it by environment variables, too (`openhands/core/config/utils.py`).
+/// Returns the variable from which OpenHands also reads a key (`load_from_env` in `openhands/core/config/utils.py`).
 fn variable(path: &[String]) -> Option<String> {
     match path {
         [table, _]
@@ -316,7 +316,7 @@ fn texts(value: &Json) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
-/// Lines of a comment as one.
+/// Joins the lines of a comment.
 fn paragraph(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

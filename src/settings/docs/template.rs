@@ -1,4 +1,4 @@
-//! A config.toml to begin with: every key that the application uses, with its meaning and its default.
+//! The config.toml of `config init`: every key that the application uses, with its description and default.
 
 use std::fmt::Write as _;
 
@@ -7,25 +7,25 @@ use serde_json::Value as Json;
 use super::reference::{KeyDoc, KeyReference, ValueForm};
 use crate::settings::handsctl::Profile;
 
-/// Tables whose header may stand without a key. An empty `[condenser]` would switch shortening off, and
-/// `[model_routing]` is a mistake before 0.56.
+/// Tables whose header may be active without a key. An empty `[condenser]` would disable shortening, and
+/// `[model_routing]` is an error before 0.56.
 const ACTIVE: &[&str] = &["llm", "deploy", "cluster", "kubernetes", "sandbox", "core", "agent", "security"];
-/// The others, as comments.
+/// Tables that are commented out.
 const COMMENTED: &[&str] = &["condenser", "mcp", "model_routing", "extended"];
 
-/// Keys that people look for first; the others follow in the order of the alphabet.
+/// Keys that come first in their table; the others follow in alphabetical order.
 const FIRST: &[&str] =
     &["model", "api_key", "base_url", "profile", "name", "namespace", "image", "host", "provider"];
 
 const WIDTH: usize = 100;
 
 const HEAD: &str = "\
-# config.toml of OpenHands and handsctl. A key behind `#` has its default, or an example where there is none:
-# take the `#` away to change it. `handsctl config explain KEY` says more, `handsctl config check` finds every mistake.
+# config.toml of OpenHands and handsctl. A key behind `#` shows its default, or an example if it has no default.
+# Remove the `#` to set the key. `handsctl config explain KEY` describes a key, `handsctl config check` checks the file.
 ";
 
 impl KeyReference {
-    /// The whole file; with `profile` that key is set.
+    /// Returns the whole file; with `profile`, the key `deploy.profile` is set.
     #[must_use]
     pub fn file(&self, profile: Option<Profile>) -> String {
         let mut out = HEAD.to_owned();
@@ -39,18 +39,18 @@ impl KeyReference {
     }
 
     fn table(&self, out: &mut String, path: &[&str], active: bool, profile: Option<Profile>) {
-        let Some(article) = self.article(path) else { return };
-        // An empty table would lack what it needs.
-        let needs = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
-        let active = active && !needs;
-        let _ = writeln!(out, "\n{}", comment(&article.description));
-        let mark = if active { "" } else { "#" };
-        let _ = writeln!(out, "{mark}[{}]", article.key);
-        let ValueForm::Table(keys) = &article.value else { return };
+        let Some(doc) = self.article(path) else { return };
+        // A table with a required key cannot be empty.
+        let has_required_key = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
+        let active = active && !has_required_key;
+        let _ = writeln!(out, "\n{}", comment(&doc.description));
+        let prefix = if active { "" } else { "#" };
+        let _ = writeln!(out, "{prefix}[{}]", doc.key);
+        let ValueForm::Table(keys) = &doc.value else { return };
         let mut tables = Vec::new();
-        let place = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
+        let rank = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
         let mut names: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_by_key(|name| place(name));
+        names.sort_by_key(|name| rank(name));
         for name in names {
             let path = [path, &[name]].concat();
             match self.article(&path) {
@@ -67,18 +67,18 @@ impl KeyReference {
         }
     }
 
-    fn key(&self, out: &mut String, name: &str, path: &[&str], article: &KeyDoc, set: Option<Profile>) {
-        let since = article.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
-        let _ = writeln!(out, "{}", comment(&format!("{}{since}", article.description)));
+    fn key(&self, out: &mut String, name: &str, path: &[&str], doc: &KeyDoc, set: Option<Profile>) {
+        let since = doc.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
+        let _ = writeln!(out, "{}", comment(&format!("{}{since}", doc.description)));
         if let Some(profile) = set {
             let _ = writeln!(out, "{name} = \"{}\"", profile.name());
             return;
         }
-        let value = article.default.clone().unwrap_or_else(|| self.example(path));
+        let value = doc.default.clone().unwrap_or_else(|| self.example(path));
         let _ = writeln!(out, "#{name} = {value}");
     }
 
-    /// A value that may stand there.
+    /// Returns an example value of a key without a default.
     fn example(&self, path: &[&str]) -> String {
         let Some((remarks, value)) = self.schema_of(path) else { return "\"\"".to_owned() };
         if let Some(example) = remarks["examples"][0].as_str() {
@@ -108,7 +108,7 @@ impl KeyReference {
             Some("number") => "1.0".to_owned(),
             Some("array") => "[]".to_owned(),
             Some("object") => "{}".to_owned(),
-            // Where a text may be absent, an empty one means that it is.
+            // An empty string means that an optional string is not set.
             _ => "\"\"".to_owned(),
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses of this computer.
+//! IP addresses.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,35 +13,36 @@ pub struct Address {
 }
 
 impl Address {
-    /// Only this computer itself.
+    /// The loopback address, reachable only from this computer.
     pub const LOOPBACK: Self =
         Self { text: std::borrow::Cow::Borrowed("127.0.0.1"), address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 
-    /// Checks the text.
+    /// Parses an address.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         match text.parse() {
             Ok(address) => Ok(Self { text: text.to_owned().into(), address }),
-            Err(_) => {
-                Err(FormatError::new(stray(text), "an IP address is expected, as in 127.0.0.1 or 0.0.0.0"))
-            }
+            Err(_) => Err(FormatError::new(
+                invalid_offset(text),
+                "an IP address is expected, as in 127.0.0.1 or 0.0.0.0",
+            )),
         }
     }
 
-    /// The text.
+    /// The address as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The address.
+    /// The parsed address.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         self.address
     }
 }
 
-/// The first character that no address has; the end where every one could be part of one.
-fn stray(text: &str) -> usize {
+/// Returns the offset of the first character that no address contains, else the end of the text.
+fn invalid_offset(text: &str) -> usize {
     let allowed = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
     text.find(|c| !allowed(c)).unwrap_or(text.len())
 }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_both_families() {
+    fn parses_ipv4_and_ipv6_addresses() {
         let offset = |text: &str| Address::parse(text).err().map(|error| error.offset);
         assert_eq!((offset("127.0.0.1"), offset("0.0.0.0"), offset("::1")), (None, None, None));
         assert_eq!(offset("127.0.0"), Some(7));

@@ -1,9 +1,9 @@
-//! Lengths of time.
+//! Durations.
 
 use super::error::FormatError;
 use super::newtype::formatted;
 
-/// A length of time as Go writes it: `15s`, `10m`, `1h30m`, `500ms`.
+/// A duration in Go's notation: `15s`, `10m`, `1h30m`, `500ms`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Duration {
     text: String,
@@ -11,7 +11,7 @@ pub struct Duration {
 }
 
 impl Duration {
-    /// Checks the text: numbers, each with its unit (`h`, `m`, `s`, `ms`).
+    /// Parses numbers, each with its unit (`h`, `m`, `s`, `ms`).
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         let mut millis: u64 = 0;
         let mut rest = text;
@@ -42,13 +42,13 @@ impl Duration {
                 .ok()
                 .and_then(|number| number.checked_mul(factor))
                 .and_then(|part| millis.checked_add(part))
-                .ok_or_else(|| FormatError::new(at, "too long"))?;
+                .ok_or_else(|| FormatError::new(at, "the duration is too long"))?;
             rest = &after[letters..];
         }
         Ok(Self { text: text.to_owned(), millis })
     }
 
-    /// A whole number of seconds.
+    /// Returns a duration of whole seconds.
     #[must_use]
     pub fn from_secs(seconds: u64) -> Self {
         let text = match (seconds / 60, seconds % 60) {
@@ -58,19 +58,19 @@ impl Duration {
         Self { text, millis: seconds.saturating_mul(1_000) }
     }
 
-    /// The text.
+    /// The duration as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Seconds, a started one counted in full.
+    /// The number of seconds, rounded up.
     #[must_use]
     pub fn as_secs(&self) -> u64 {
         self.millis.div_ceil(1_000)
     }
 
-    /// The standard library's type.
+    /// The duration as the standard library's type.
     #[must_use]
     pub fn as_std(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.millis)
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_add_up() {
+    fn duration_sums_its_units() {
         let millis = |text: &str| Duration::parse(text).map(|duration| duration.as_std().as_millis());
         assert_eq!(millis("500ms"), Ok(500));
         assert_eq!(millis("15s"), Ok(15_000));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_character_is_named() {
+    fn error_offset_is_offending_character() {
         let offset = |text: &str| Duration::parse(text).err().map(|error| error.offset);
         assert_eq!(offset(""), Some(0));
         assert_eq!(offset("10"), Some(2));

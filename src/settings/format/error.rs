@@ -1,13 +1,13 @@
-//! What is wrong with a text.
+//! The error of an invalid string.
 
 use std::fmt;
 
-/// What is wrong with a text, and where in it.
+/// The error of an invalid string, with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatError {
-    /// Byte offset of the offending character; the text's length where something is missing at the end.
+    /// Byte offset of the offending character; the string's length if something is missing at the end.
     pub offset: usize,
-    /// What is wrong; lowercase, no full stop.
+    /// The message: lowercase, without a full stop.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Fields of objects, written as the API server writes them when server-side apply meets a conflict
+//! Fields of objects, in the notation of the API server's conflicts of server-side apply
 //! (`PathElement.String` of structured-merge-diff).
 
 use super::error::FormatError;
@@ -11,13 +11,13 @@ use crate::object::item_selector::ItemSelector;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnedField {
     text: String,
-    /// Where the name begins, and where the field begins.
+    /// Byte offsets of the name and of the field.
     name: usize,
     field: usize,
 }
 
 impl OwnedField {
-    /// Checks the text.
+    /// Parses `kind/name:field`.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         let Some(slash) = text.find('/') else {
             return Err(FormatError::new(text.len(), EXPECTED));
@@ -26,37 +26,37 @@ impl OwnedField {
         let Some(colon) = text[slash..].find(':').map(|at| slash + at) else {
             return Err(FormatError::new(text.len(), EXPECTED));
         };
-        DnsName::check(&text[slash + 1..colon]).map_err(|error| moved(error, slash + 1))?;
-        path(&text[colon + 1..]).map_err(|error| moved(error, colon + 1))?;
+        DnsName::check(&text[slash + 1..colon]).map_err(|error| shift(error, slash + 1))?;
+        path(&text[colon + 1..]).map_err(|error| shift(error, colon + 1))?;
         Ok(Self { text: text.to_owned(), name: slash + 1, field: colon + 1 })
     }
 
-    /// The whole text.
+    /// The whole string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// `deployment`.
+    /// The kind, such as `deployment`.
     #[must_use]
     pub fn kind(&self) -> &str {
         let kind = &self.text[..self.name - 1];
         kind.split_once('.').map_or(kind, |(kind, _)| kind)
     }
 
-    /// `apps`; None where it was left out.
+    /// The group, such as `apps`; None if it was left out.
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         self.text[..self.name - 1].split_once('.').map(|(_, group)| group)
     }
 
-    /// The object's name.
+    /// The name of the object.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.text[self.name..self.field - 1]
     }
 
-    /// `spec.replicas`.
+    /// The field, such as `spec.replicas`.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.text[self.field..]
@@ -67,7 +67,7 @@ formatted!(OwnedField, "owned-field");
 
 const EXPECTED: &str = "kind/name:field is expected, as in deployment/openhands:spec.replicas";
 
-fn moved(error: FormatError, by: usize) -> FormatError {
+fn shift(error: FormatError, by: usize) -> FormatError {
     FormatError { offset: error.offset + by, ..error }
 }
 
@@ -88,14 +88,14 @@ fn kind(text: &str) -> Result<(), FormatError> {
             ));
         }
     }
-    group.map_or(Ok(()), |group| DnsName::check(group).map_err(|error| moved(error, kind.len() + 1)))
+    group.map_or(Ok(()), |group| DnsName::check(group).map_err(|error| shift(error, kind.len() + 1)))
 }
 
-/// Names with dots between them, and `[…]` behind the name of a list. Only an object tells where a name ends that
-/// has a dot itself, so nothing more can be said about it here.
+/// Checks names separated by dots, with `[…]` after the name of a list. A name may itself contain dots, which only the
+/// object can resolve, so the names are not checked further.
 fn path(text: &str) -> Result<(), FormatError> {
     if text.starts_with('.') {
-        return Err(FormatError::new(0, "the field is written without a dot at its beginning"));
+        return Err(FormatError::new(0, "the field is written without a leading dot"));
     }
     let mut rest = text;
     loop {
@@ -105,7 +105,7 @@ fn path(text: &str) -> Result<(), FormatError> {
         if name.is_empty() {
             return Err(FormatError::new(at, "the name of a field is expected here"));
         }
-        // Names of fields and keys of maps hold many characters, but never these.
+        // Names of fields and keys of maps may contain any other character.
         if let Some((inside, c)) = name.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
             return Err(FormatError::new(
                 at + inside,
@@ -115,8 +115,8 @@ fn path(text: &str) -> Result<(), FormatError> {
         rest = &rest[end..];
         while rest.starts_with('[') {
             let at = text.len() - rest.len();
-            let read = ItemSelector::read(rest);
-            rest = read.map_err(|error| FormatError::new(at + error.offset, error.message))?.1;
+            let selector = ItemSelector::read(rest);
+            rest = selector.map_err(|error| FormatError::new(at + error.offset, error.message))?.1;
         }
         match rest.strip_prefix('.') {
             Some(next) => rest = next,
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_and_a_field_of_it() {
+    fn splits_kind_group_name_and_field() {
         let field = OwnedField::parse("deployment.apps/openhands:spec.replicas").unwrap();
         assert_eq!((field.kind(), field.group()), ("deployment", Some("apps")));
         assert_eq!((field.name(), field.field()), ("openhands", "spec.replicas"));
@@ -141,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_place_is_named() {
+    fn error_offset_is_offending_character() {
         let offset = |text: &str| OwnedField::parse(text).err().map(|error| error.offset);
-        for right in [
+        for valid in [
             "service/a:metadata.labels.app.kubernetes.io/name",
             "service/a:metadata.finalizers[=\"x.io/hold\"]",
             "deployment/a:spec.template.spec.containers[name=\"a\"].env[name=\"B]\\\".c\"].value",
         ] {
-            assert_eq!(offset(right), None, "{right}");
+            assert_eq!(offset(valid), None, "{valid}");
         }
-        for (wrong, at) in [
+        for (invalid, at) in [
             ("", 0),
             ("deployment", 10),
             ("deployment/a", 12),
@@ -172,7 +172,7 @@ mod tests {
             ("deployment/a:c[name=\"a\"", 23),
             ("deployment/a:c[name=\"a\"]d", 24),
         ] {
-            assert_eq!(offset(wrong), Some(at), "{wrong}");
+            assert_eq!(offset(invalid), Some(at), "{invalid}");
         }
     }
 }

@@ -12,7 +12,7 @@ pub struct ImageRef {
 }
 
 impl ImageRef {
-    /// Checks the text by the grammar of distribution's `reference` package, which the kubelet uses.
+    /// Parses a reference by the grammar of distribution's `reference` package, which the kubelet uses.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         if text.is_empty() {
             return Err(FormatError::new(0, "the image may not be empty"));
@@ -41,7 +41,7 @@ impl ImageRef {
         Ok(Self { text: text.to_owned(), repository_end, tag })
     }
 
-    /// A reference of handsctl's own, known to be valid.
+    /// Returns a reference from a constant that is known to be valid.
     #[must_use]
     pub fn from_static(text: &'static str) -> Self {
         match Self::parse(text) {
@@ -53,7 +53,7 @@ impl ImageRef {
         }
     }
 
-    /// The text.
+    /// The reference as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -65,13 +65,13 @@ impl ImageRef {
         &self.text[..self.repository_end]
     }
 
-    /// The tag, where one is written.
+    /// The tag, if there is one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.tag.map(|(start, end)| &self.text[start..end])
     }
 
-    /// The version that the tag says, where it is `x.y` or `x.y.z` and nothing else.
+    /// The version in the tag, if the tag is exactly `x.y` or `x.y.z`.
     #[must_use]
     pub fn version(&self) -> Option<(u32, u32)> {
         let parts: Vec<u32> = self.tag()?.split('.').map(number).collect::<Option<_>>()?;
@@ -107,13 +107,13 @@ fn check_repository(text: &str) -> Result<(), FormatError> {
 fn check_part(start: usize, part: &str, is_registry: bool) -> Result<(), FormatError> {
     let last = part.len() - part.chars().next_back().map_or(0, char::len_utf8);
     for (at, c) in part.char_indices() {
-        let edge = at == 0 || at == last;
+        let is_edge = at == 0 || at == last;
         let allowed = match c {
             'a'..='z' | '0'..='9' => true,
             'A'..='Z' => is_registry,
-            '.' | '-' => !edge,
-            '_' => !edge && !is_registry,
-            ':' => is_registry && !edge && part[at + 1..].bytes().all(|byte| byte.is_ascii_digit()),
+            '.' | '-' => !is_edge,
+            '_' => !is_edge && !is_registry,
+            ':' => is_registry && !is_edge && part[at + 1..].bytes().all(|byte| byte.is_ascii_digit()),
             _ => false,
         };
         if !allowed {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_reference() {
+    fn splits_repository_tag_and_version() {
         let parse = |text: &str| ImageRef::parse(text).expect(text);
         let image = parse("docker.all-hands.dev/all-hands-ai/openhands:0.59");
         assert_eq!(image.repository(), "docker.all-hands.dev/all-hands-ai/openhands");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_character_is_named() {
+    fn error_offset_is_offending_character() {
         let offset = |text: &str| ImageRef::parse(text).err().map(|error| error.offset);
         assert_eq!(offset("openhands:0.59 "), Some(14));
         assert_eq!(offset("docker.io/OpenHands:1"), Some(10));

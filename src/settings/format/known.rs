@@ -1,4 +1,4 @@
-//! Every format by its name in the JSON Schema, so that the check of config.toml points at the offending character.
+//! Every format by its name in the JSON Schema, so that the check of config.toml can report the offending character.
 
 use super::address::Address;
 use super::duration::Duration;
@@ -12,14 +12,14 @@ use super::version::KubernetesVersion;
 
 type Check = fn(&str) -> Result<(), FormatError>;
 
-/// Every format by the name that stands in the JSON Schema, with what it is called in a message.
+/// The name of every format in the JSON Schema, its noun in messages, and its check.
 const FORMATS: &[(&str, &str, Check)] = &[
     (DnsLabel::FORMAT, "a name of lowercase letters, digits and `-`", DnsLabel::check),
     (DnsName::FORMAT, "a DNS name", DnsName::check),
     (LabelKey::FORMAT, "a label key", LabelKey::check),
     (LabelValue::FORMAT, "a label value", LabelValue::check),
     (VariableName::FORMAT, "a variable name", VariableName::check),
-    (ResourceName::FORMAT, "a name of a resource", ResourceName::check),
+    (ResourceName::FORMAT, "a resource name", ResourceName::check),
     (ImageRef::FORMAT, "an image reference", ImageRef::check),
     (Quantity::FORMAT, "a quantity", Quantity::check),
     (Duration::FORMAT, "a duration", Duration::check),
@@ -32,13 +32,13 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (Program::FORMAT, "a program", Program::check),
 ];
 
-/// Checks `text` against a format of the JSON Schema; None where the format is not one of ours.
+/// Checks `text` against a format of the JSON Schema; None if the format is not in this table.
 #[must_use]
 pub fn check(format: &str, text: &str) -> Option<Result<(), FormatError>> {
     FORMATS.iter().find(|(name, ..)| *name == format).map(|(.., check)| check(text))
 }
 
-/// What a text of this format is called: `a quantity`.
+/// The noun of a format in messages: `a quantity`.
 #[must_use]
 pub fn noun(format: &str) -> Option<&'static str> {
     FORMATS.iter().find(|(name, ..)| *name == format).map(|(_, noun, _)| *noun)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_found_by_its_name() {
+    fn check_finds_format_by_name() {
         assert_eq!(check("quantity", "1Gi"), Some(Ok(())));
         assert_eq!(check("quantity", "1Gib").map(|result| result.is_err()), Some(true));
         assert_eq!(check("date", "1Gi"), None);

@@ -1,17 +1,17 @@
-//! Texts with a form of their own. Each is a newtype that can only hold a valid text.
+//! Strings with a syntax of their own. Each type holds only valid strings.
 //!
 //! - `name`: DNS labels and names, label keys and values, names of variables and resources.
 //! - `image`: image references.
 //! - `quantity`: quantities of CPU and memory.
-//! - `duration`: spans of time.
+//! - `duration`: durations.
 //! - `version`: versions of Kubernetes.
 //! - `address`: IP addresses.
 //! - `server`: URLs, programs and names of MCP servers.
-//! - `field`: a field of an object of the set, as `[deploy.ownership]` names it.
+//! - `field`: a field of an object of the set, as in `[deploy.ownership]`.
 //!
-//! - `newtype`: the macro that makes them.
-//! - `known`: all of them by name, for the check of config.toml.
-//! - `error`: what is wrong with a text, and at which character.
+//! - `newtype`: the macro that implements their common traits.
+//! - `known`: all formats by name, for the check of config.toml.
+//! - `error`: the error of an invalid string, with the position of the offending character.
 
 mod address;
 mod duration;

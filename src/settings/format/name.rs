@@ -3,7 +3,7 @@
 use super::error::FormatError;
 use super::newtype::formatted;
 
-/// A text type whose `parse` is a function over the text alone.
+/// Defines a string type whose `parse` only checks the string.
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $format:literal, $rule:path) => {
         $(#[$doc])*
@@ -11,20 +11,20 @@ macro_rules! name {
         pub struct $type(String);
 
         impl $type {
-            /// Checks the text.
+            /// Checks the string.
             pub fn parse(text: &str) -> Result<Self, FormatError> {
                 $rule(text)?;
                 Ok(Self(text.to_owned()))
             }
 
-            /// A text of handsctl's own, known to be valid.
+            /// Returns a name from a constant that is known to be valid.
             #[must_use]
             pub fn from_static(text: &'static str) -> Self {
                 debug_assert!($rule(text).is_ok(), "{text}");
                 Self(text.to_owned())
             }
 
-            /// The text.
+            /// The string.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -37,11 +37,11 @@ macro_rules! name {
 pub(super) use name;
 
 name!(
-    /// An RFC 1123 label: lowercase letters, digits and `-`, at most 63.
+    /// An RFC 1123 label: lowercase letters, digits and `-`, at most 63 characters.
     DnsLabel, "dns-label", dns_label
 );
 name!(
-    /// An RFC 1123 subdomain: labels with dots between them, at most 253 characters.
+    /// An RFC 1123 subdomain: labels separated by dots, at most 253 characters.
     DnsName, "dns-name", dns_name
 );
 name!(
@@ -58,11 +58,11 @@ name!(
 );
 
 name!(
-    /// Name of a resource that a quota counts: `pods`, `requests.cpu`, `count/ingresses.networking.k8s.io`.
+    /// Name of a resource that a quota limits: `pods`, `requests.cpu`, `count/ingresses.networking.k8s.io`.
     ResourceName, "resource-name", resource_name
 );
 
-fn too_long(text: &str, limit: usize) -> Result<(), FormatError> {
+fn check_length(text: &str, limit: usize) -> Result<(), FormatError> {
     if text.len() <= limit {
         return Ok(());
     }
@@ -70,10 +70,10 @@ fn too_long(text: &str, limit: usize) -> Result<(), FormatError> {
     Err(FormatError::new(offset, format!("{} characters, at most {limit} are allowed", text.chars().count())))
 }
 
-/// One label that begins at `start` of the whole text.
-fn label_at(start: usize, label: &str, what: &str) -> Result<(), FormatError> {
+/// Checks one label, which begins at offset `start` of the whole string.
+fn label_at(start: usize, label: &str, subject: &str) -> Result<(), FormatError> {
     let (Some(first), Some(last)) = (label.chars().next(), label.chars().next_back()) else {
-        return Err(FormatError::new(start, format!("{what} may not be empty")));
+        return Err(FormatError::new(start, format!("{subject} may not be empty")));
     };
     for (at, c) in label.char_indices() {
         if c.is_ascii_uppercase() {
@@ -95,7 +95,7 @@ fn label_at(start: usize, label: &str, what: &str) -> Result<(), FormatError> {
 
 fn dns_label(text: &str) -> Result<(), FormatError> {
     label_at(0, text, "the name")?;
-    too_long(text, 63)
+    check_length(text, 63)
 }
 
 fn dns_name(text: &str) -> Result<(), FormatError> {
@@ -104,14 +104,14 @@ fn dns_name(text: &str) -> Result<(), FormatError> {
         label_at(start, label, if text.is_empty() { "the name" } else { "a part between dots" })?;
         start += label.len() + 1;
     }
-    too_long(text, 253)
+    check_length(text, 253)
 }
 
-/// Letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit.
+/// Checks for letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
 fn qualified(start: usize, text: &str) -> Result<(), FormatError> {
     for (at, c) in text.char_indices() {
-        let edge = at == 0 || at + c.len_utf8() == text.len();
-        if !(c.is_ascii_alphanumeric() || (!edge && matches!(c, '-' | '_' | '.'))) {
+        let is_edge = at == 0 || at + c.len_utf8() == text.len();
+        if !(c.is_ascii_alphanumeric() || (!is_edge && matches!(c, '-' | '_' | '.'))) {
             let message = if matches!(c, '-' | '_' | '.') {
                 format!("may not begin or end with `{c}`")
             } else {
@@ -120,7 +120,7 @@ fn qualified(start: usize, text: &str) -> Result<(), FormatError> {
             return Err(FormatError::new(start + at, message));
         }
     }
-    too_long(text, 63).map_err(|error| FormatError { offset: start + error.offset, ..error })
+    check_length(text, 63).map_err(|error| FormatError { offset: start + error.offset, ..error })
 }
 
 fn label_key(text: &str) -> Result<(), FormatError> {
@@ -131,7 +131,7 @@ fn resource_name(text: &str) -> Result<(), FormatError> {
     prefixed(text, "the name may not be empty")
 }
 
-/// A name, perhaps behind a DNS name and a slash.
+/// Checks a name with an optional prefix: a DNS name and a slash.
 fn prefixed(text: &str, empty: &str) -> Result<(), FormatError> {
     let (start, name) = match text.split_once('/') {
         Some((prefix, name)) => {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_character_is_named() {
+    fn dns_error_offset_is_offending_character() {
         assert_eq!(offset(DnsLabel::parse("hands-2")), None);
         assert_eq!(offset(DnsLabel::parse("")), Some(0));
         assert_eq!(offset(DnsLabel::parse("Hands")), Some(0));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_variables() {
+    fn label_and_variable_error_offsets() {
         assert_eq!(offset(LabelKey::parse("example.com/zone")), None);
         assert_eq!(offset(LabelKey::parse("Zone_1.a")), None);
         assert_eq!(offset(LabelKey::parse("example.com/")), Some(12));

@@ -1,13 +1,13 @@
-//! What every newtype of a text has: serde, JSON Schema, `FromStr` and `Display`.
+//! Common traits of the string types: serde, JSON Schema, `FromStr` and `Display`.
 
-/// Serde, schema and text access of a newtype that has `FORMAT`, `parse`, `check` and `as_str`.
+/// Implements `FORMAT`, `check`, serde, JSON Schema, `FromStr` and `Display` for a type with `parse` and `as_str`.
 macro_rules! formatted {
     ($type:ident, $format:literal) => {
         impl $type {
             /// Name of the format in the JSON Schema.
             pub const FORMAT: &'static str = $format;
 
-            /// Checks a text without keeping it.
+            /// Checks a string without keeping it.
             pub fn check(text: &str) -> Result<(), FormatError> {
                 Self::parse(text).map(drop)
             }

@@ -1,4 +1,4 @@
-//! Quantities of cpu, memory and storage, as apimachinery's `resource` package reads and prints them.
+//! Quantities of cpu, memory and storage, parsed and printed as in apimachinery's `resource` package.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use super::newtype::formatted;
 #[derive(Debug, Clone)]
 pub struct Quantity {
     text: String,
-    /// In units of 10⁻⁹, the finest that Kubernetes keeps.
+    /// In units of 10⁻⁹, the finest resolution of Kubernetes.
     nanos: i128,
     notation: Notation,
 }
@@ -22,7 +22,7 @@ enum Notation {
 }
 
 const NANO: i128 = 1_000_000_000;
-/// Larger amounts are capped here, as apimachinery does.
+/// Larger amounts are capped to this, as in apimachinery.
 const LARGEST: i128 = i64::MAX as i128 * NANO;
 const EXPECTED: &str =
     "a number with a suffix such as m, k, M, G, Ki, Mi or Gi is expected, as in 500m or 1Gi";
@@ -48,7 +48,7 @@ const SUFFIXES: &[(&str, Notation, i128, i32)] = &[
 ];
 
 impl Quantity {
-    /// Checks the text. Negative amounts are refused: no setting takes one.
+    /// Parses a quantity. Negative amounts are rejected: no key accepts one.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         if text.starts_with('-') {
             return Err(FormatError::new(0, "may not be negative"));
@@ -62,7 +62,7 @@ impl Quantity {
         Ok(Self { text: text.to_owned(), nanos, notation })
     }
 
-    /// A quantity of handsctl's own, known to be valid.
+    /// Returns a quantity from a constant that is known to be valid.
     #[must_use]
     pub fn from_static(text: &'static str) -> Self {
         match Self::parse(text) {
@@ -74,19 +74,19 @@ impl Quantity {
         }
     }
 
-    /// The text as it was written.
+    /// The quantity as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Thousandths, rounded up, as the scheduler counts cpu; nothing where it is less than nothing.
+    /// The amount in thousandths, rounded up, as the scheduler counts cpu; 0 if it is negative.
     #[must_use]
     pub fn millis(&self) -> u64 {
         self.scaled_up(1_000_000)
     }
 
-    /// Whole units, rounded up, as the scheduler counts memory; nothing where it is less than nothing.
+    /// The amount in whole units, rounded up, as the scheduler counts memory; 0 if it is negative.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.scaled_up(1_000_000_000)
@@ -96,7 +96,7 @@ impl Quantity {
         u64::try_from((self.nanos().max(0) + nanos - 1) / nanos).unwrap_or(u64::MAX)
     }
 
-    /// Whether the amount is nothing.
+    /// Whether the amount is zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
@@ -108,14 +108,14 @@ impl Quantity {
         self.nanos
     }
 
-    /// The text that the API server answers with: `1024Mi` is `1Gi`, `0.5` is `500m`, `1000m` is `1`.
+    /// The quantity as the API server prints it: `1024Mi` is `1Gi`, `0.5` is `500m`, `1000m` is `1`.
     #[must_use]
     pub fn canonical(&self) -> String {
         if self.nanos == 0 {
             return "0".to_owned();
         }
         match self.notation {
-            // Below 1024, and where binary suffixes would round, apimachinery changes to decimal ones.
+            // Below 1024, and if binary suffixes would round, apimachinery changes to decimal suffixes.
             Notation::Binary if self.nanos >= 1024 * NANO && self.nanos % NANO == 0 => {
                 self.canonical_binary()
             }
@@ -142,7 +142,7 @@ impl Quantity {
         format!("{mantissa}{}", suffix.map_or("", |row| row.0))
     }
 
-    /// Mantissa and exponent of ten, the exponent the largest multiple of three that leaves a whole mantissa.
+    /// Returns mantissa and exponent of ten; the exponent is the largest multiple of 3 with a whole mantissa.
     fn thousands(&self) -> (i128, i32) {
         let (mut mantissa, mut exponent) = (self.nanos, -9);
         while mantissa % 1000 == 0 && exponent < 18 {
@@ -172,10 +172,10 @@ impl Ord for Quantity {
     }
 }
 
-/// The digits without the point, and how many of them stand after it.
+/// Returns the digits without the point, and the number of digits after it.
 fn parse_number(start: usize, text: &str) -> Result<(String, i32), FormatError> {
     if let Some(second) = text.match_indices('.').nth(1) {
-        return Err(FormatError::new(start + second.0, "a second point"));
+        return Err(FormatError::new(start + second.0, "a second decimal point"));
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -202,17 +202,17 @@ fn parse_suffix(at: usize, suffix: &str) -> Result<(Notation, i128, i32), Format
 }
 
 fn suffix_message(suffix: &str) -> String {
-    let meant = match suffix {
+    let suggestion = match suffix {
         "K" | "KB" | "kB" | "kb" | "Kb" => "k or Ki",
         "MB" | "mb" | "Mb" | "mi" | "MiB" | "Mib" => "M or Mi",
         "g" | "GB" | "gb" | "Gb" | "gi" | "GiB" | "Gib" => "G or Gi",
         "t" | "TB" | "tb" | "Tb" | "ti" | "TiB" | "Tib" => "T or Ti",
         _ => return format!("`{suffix}` is not a suffix: {EXPECTED}"),
     };
-    format!("`{suffix}` is not a suffix: {meant}")
+    format!("`{suffix}` is not a suffix: {suggestion}")
 }
 
-/// The amount in units of 10⁻⁹, a fraction of one rounded up, capped at [`LARGEST`].
+/// Returns the amount in units of 10⁻⁹, rounded up and capped at [`LARGEST`].
 fn scaled(digits: &str, scale: i32, base: i128, exponent: i32) -> i128 {
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
@@ -226,18 +226,18 @@ fn scaled(digits: &str, scale: i32, base: i128, exponent: i32) -> i128 {
     if magnitude < -20 {
         return 1;
     }
-    // Long fractions: what lies below 10⁻⁹ only decides the rounding.
+    // Digits below 10⁻⁹ only decide the rounding.
     let kept = digits.len().min(28);
     let dropped = i32::try_from(digits.len() - kept).unwrap_or(0);
     let inexact = digits.bytes().skip(kept).any(|byte| byte != b'0');
     let mantissa: i128 = digits[..kept].parse().unwrap_or(i128::MAX);
     let Some(value) = mantissa.checked_mul(factor) else { return LARGEST };
-    let value = shift_up(value, tens + dropped);
+    let value = scale_by_tens(value, tens + dropped);
     value.map_or(LARGEST, |(whole, rest)| (whole + i128::from(rest || inexact)).min(LARGEST))
 }
 
-/// `value` × 10^`tens`, and whether something was cut off; None where it is too large.
-fn shift_up(value: i128, tens: i32) -> Option<(i128, bool)> {
+/// Returns `value` × 10^`tens`, and whether digits were cut off; None if it is too large.
+fn scale_by_tens(value: i128, tens: i32) -> Option<(i128, bool)> {
     let power = 10_i128.checked_pow(tens.unsigned_abs());
     match (tens >= 0, power) {
         (true, Some(power)) => value.checked_mul(power).map(|product| (product, false)),
@@ -251,9 +251,9 @@ fn shift_up(value: i128, tens: i32) -> Option<(i128, bool)> {
 mod tests {
     use super::*;
 
-    /// Written and read by apimachinery's own rules; the comments of its `quantity.go` name most of them.
+    /// Most of the pairs are from the comments of apimachinery's `quantity.go`.
     #[test]
-    fn canonical_as_the_api_server_prints_it() {
+    fn canonical_is_the_api_server_form() {
         for (written, printed) in [
             ("1024Mi", "1Gi"),
             ("0.5", "500m"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_compare_by_value() {
+    fn quantities_compare_by_amount() {
         let quantity = Quantity::from_static;
         assert!(quantity("1Gi") > quantity("1G"));
         assert!(quantity("250m") < quantity("1"));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_character_is_named() {
+    fn error_offset_is_offending_character() {
         let offset = |text: &str| Quantity::parse(text).err().map(|error| error.offset);
         assert_eq!(offset(""), Some(0));
         assert_eq!(offset("Gi"), Some(0));

@@ -10,7 +10,7 @@ name!(
     HttpUrl, "http-url", http_url
 );
 name!(
-    /// Address of an MCP server: `http`, `https`, `ws` or `wss`.
+    /// URL of an MCP server: `http`, `https`, `ws` or `wss`.
     ServerUrl, "server-url", server_url
 );
 name!(
@@ -32,14 +32,14 @@ fn server_url(text: &str) -> Result<(), FormatError> {
 
 fn url(text: &str, schemes: &[&str]) -> Result<(), FormatError> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(FormatError::new(0, format!("begins with {}", begins(schemes))));
+        return Err(FormatError::new(0, format!("must begin with {}", prefixes(schemes))));
     };
     if !schemes.contains(&scheme.to_ascii_lowercase().as_str()) {
-        return Err(FormatError::new(0, format!("begins with {}", begins(schemes))));
+        return Err(FormatError::new(0, format!("must begin with {}", prefixes(schemes))));
     }
     let start = scheme.len() + "://".len();
     if let Some((at, c)) = rest.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
-        return Err(FormatError::new(start + at, format!("{c:?} cannot stand in a URL")));
+        return Err(FormatError::new(start + at, format!("{c:?} is not allowed in a URL")));
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_at = authority.rfind('@').map_or(0, |at| at + 1);
@@ -47,11 +47,11 @@ fn url(text: &str, schemes: &[&str]) -> Result<(), FormatError> {
         .map_err(|error| FormatError { offset: start + host_at + error.offset, ..error })
 }
 
-fn begins(schemes: &[&str]) -> String {
-    schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
+fn prefixes(schemes: &[&str]) -> String {
+    schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ")
 }
 
-/// A host and perhaps a port; an IPv6 address stands in brackets.
+/// Checks a host with an optional port; an IPv6 address is in brackets.
 fn host(text: &str) -> Result<(), FormatError> {
     let after = text.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match text[after..].rfind(':') {
@@ -70,8 +70,8 @@ fn host(text: &str) -> Result<(), FormatError> {
 }
 
 fn server_name(text: &str) -> Result<(), FormatError> {
-    let stray = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    match text.char_indices().find(|(_, c)| stray(*c)) {
+    let is_invalid = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    match text.char_indices().find(|(_, c)| is_invalid(*c)) {
         Some((at, c)) => {
             Err(FormatError::new(at, format!("`{c}` is not allowed: letters, digits, `-` and `_` only")))
         }
@@ -82,7 +82,7 @@ fn server_name(text: &str) -> Result<(), FormatError> {
 
 fn program(text: &str) -> Result<(), FormatError> {
     match text.find(char::is_whitespace) {
-        Some(at) => Err(FormatError::new(at, "arguments stand in `args`")),
+        Some(at) => Err(FormatError::new(at, "arguments belong in `args`")),
         None if text.is_empty() => Err(FormatError::new(0, "the program may not be empty")),
         None => Ok(()),
     }
@@ -93,12 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_offending_character_of_a_url() {
+    fn url_error_offset_is_offending_character() {
         let offset = |text: &str| ServerUrl::parse(text).err().map(|error| error.offset);
-        for good in ["http://a", "https://u:p@example.com:8443/mcp?x=1", "wss://[::1]:80/", "HTTP://a"] {
-            assert_eq!(offset(good), None, "{good}");
+        for valid in ["http://a", "https://u:p@example.com:8443/mcp?x=1", "wss://[::1]:80/", "HTTP://a"] {
+            assert_eq!(offset(valid), None, "{valid}");
         }
-        for (wrong, at) in [
+        for (invalid, at) in [
             ("", 0),
             ("example.com", 0),
             ("ftp://a", 0),
@@ -108,13 +108,13 @@ mod tests {
             ("http://a:port", 9),
             ("http://u@:80", 9),
         ] {
-            assert_eq!(offset(wrong), Some(at), "{wrong}");
+            assert_eq!(offset(invalid), Some(at), "{invalid}");
         }
         assert!(HttpUrl::parse("ws://a").is_err() && HttpUrl::parse("http://a").is_ok());
     }
 
     #[test]
-    fn names_and_programs() {
+    fn checks_server_names_and_programs() {
         assert!(ServerName::parse("my-server_1").is_ok());
         assert_eq!(ServerName::parse("a b").map_err(|error| error.offset), Err(1));
         assert_eq!(Program::parse("npx -y").map_err(|error| error.offset), Err(3));

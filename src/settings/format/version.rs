@@ -8,7 +8,7 @@ use super::newtype::formatted;
 pub struct KubernetesVersion(String);
 
 impl KubernetesVersion {
-    /// Checks the text: `v`, then three numbers with dots between them.
+    /// Checks for `v` and three numbers separated by dots.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         if !text.starts_with('v') {
             return Err(FormatError::new(0, "must begin with `v`, as in v1.34.4"));
@@ -34,7 +34,7 @@ impl KubernetesVersion {
         Err(FormatError::new(text.len(), "three numbers are expected, as in v1.34.4"))
     }
 
-    /// The text.
+    /// The version as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_numbers_after_a_v() {
+    fn version_is_v_and_three_numbers() {
         let offset = |text: &str| KubernetesVersion::parse(text).err().map(|error| error.offset);
         assert_eq!(offset("v1.34.4"), None);
         assert_eq!(offset("1.34.4"), Some(0));

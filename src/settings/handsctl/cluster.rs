@@ -1,37 +1,38 @@
-//! `[cluster]`: the cluster that handsctl makes or uses.
+//! `[cluster]`: the cluster that handsctl creates or uses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::format::{Address, DnsLabel, ImageRef, KubernetesVersion};
 
-/// The cluster that handsctl makes or uses.
+/// Cluster that handsctl creates or uses.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
-    /// What makes the cluster. `auto`: a cluster made earlier under this name, else kind where a container engine
-    /// answers, else a control plane with simulated nodes (kwok). `existing`: nothing is created.
+    /// Provider of the cluster. `auto`: the provider of the cluster that was created earlier under this name, else kind
+    /// if a container engine answers, else a control plane with simulated nodes (kwok). `existing`: no cluster is
+    /// created.
     pub provider: Provider,
     /// Name of the local cluster; its context is `kind-NAME` or `kwok-NAME`.
     pub name: DnsLabel,
-    /// A pin: this context is used whatever the current context is, and another `--context` is refused.
+    /// Pinned kubeconfig context: it overrides the current context, and any other `--context` is rejected.
     pub context: Option<String>,
-    /// Kubernetes version of the local cluster, `v1.34.4`; empty: the one that handsctl was tested with.
+    /// Kubernetes version of the local cluster, such as `v1.34.4`; empty: the version that handsctl was tested with.
     pub kubernetes_version: Option<KubernetesVersion>,
-    /// Image of the nodes of a kind cluster; it wins over `KIND_NODE_IMAGE`, and that over `kubernetes_version`.
+    /// Node image of a kind cluster; overrides the variable `KIND_NODE_IMAGE`, which overrides `kubernetes_version`.
     pub node_image: Option<ImageRef>,
-    /// Worker nodes beside the first node.
+    /// Number of worker nodes besides the first node.
     #[schemars(range(min = 0, max = 50))]
     pub workers: u32,
-    /// Port of this computer that leads to the ingress controller of a kind cluster; 0: none.
+    /// Port of this computer for HTTP to the ingress controller of a kind cluster; 0: none.
     #[schemars(range(min = 0, max = 65535))]
     pub http_port: u16,
-    /// Address of this computer on which that port, and the one for https, can be reached. OpenHands has no login.
+    /// Address of this computer on which `http_port` and `https_port` are reachable. OpenHands has no login.
     pub http_address: Address,
-    /// The same for https; 0: none.
+    /// Port of this computer for HTTPS to the ingress controller of a kind cluster; 0: none.
     #[schemars(range(min = 0, max = 65535))]
     pub https_port: u16,
-    /// Ingress controller of the local cluster; empty: traefik, and none where nodes are simulated.
+    /// Ingress controller of the local cluster; empty: `traefik`, or none if the nodes are simulated.
     pub ingress: Option<Ingress>,
 }
 
@@ -52,28 +53,28 @@ impl Default for Cluster {
     }
 }
 
-/// The ingress controller of a local cluster.
+/// Ingress controller of a local cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ingress {
-    /// Traefik; its class is the cluster's default.
+    /// Traefik; its IngressClass is the cluster's default.
     Traefik,
-    /// ingress-nginx 1.12.1, as OpenHands' own `kind/` has it; the project was retired in March 2026.
+    /// ingress-nginx 1.12.1, as in OpenHands' own `kind/` folder; the project was retired in March 2026.
     Nginx,
-    /// None is made, and none is touched.
+    /// None: handsctl neither installs nor changes one.
     None,
 }
 
-/// What makes the cluster.
+/// Provider of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// Decided by what is there.
+    /// The provider of an existing local cluster, else kind, else kwok.
     Auto,
-    /// Containers as nodes.
+    /// Nodes are containers.
     Kind,
-    /// A real control plane as processes, simulated nodes.
+    /// The control plane runs as processes on this computer; the nodes are simulated.
     Kwok,
-    /// Nothing is made.
+    /// No cluster is created.
     Existing,
 }

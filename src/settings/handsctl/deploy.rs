@@ -1,4 +1,4 @@
-//! `[deploy]`: what is deployed, and how.
+//! `[deploy]`: the objects of the set, and how they are rolled out.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::settings::format::{
 use crate::settings::openhands::FreeTable;
 use crate::settings::secrets::value::Value;
 
-/// What is deployed, and how.
+/// Objects that handsctl deploys, and how it rolls them out.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deploy {
@@ -23,60 +23,62 @@ pub struct Deploy {
     pub name: DnsLabel,
     /// Namespace of the application.
     pub namespace: DnsLabel,
-    /// What is set where this file says nothing: for a cluster like any other, for `OpenShift`, for GKE.
+    /// Presets for a kind of cluster. A key that is set explicitly overrides its preset.
     pub profile: Profile,
-    /// Image of the application. 0.45 to 1.6 have the Kubernetes runtime.
+    /// Image of the application. OpenHands 0.45 to 1.6 have the Kubernetes runtime.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].image"]))]
     pub image: ImageRef,
-    /// When the kubelet pulls the image.
+    /// When the kubelet pulls the application's image.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].imagePullPolicy"]))]
     pub image_pull_policy: ImagePullPolicy,
     /// Names of pull secrets in the application's namespace.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.imagePullSecrets"]))]
     pub image_pull_secrets: Vec<DnsName>,
-    /// Pods of the application. More than one is refused while state is local.
+    /// Number of the application's pods. More than 1 requires a bucket in `[deploy.storage]`, a host in
+    /// `[deploy.database]` and OpenHands 0.60 or later.
     #[schemars(range(min = 1))]
     #[schemars(extend("x-fields" = ["deployment spec.replicas"]))]
     pub replicas: u32,
-    /// How the application is reached; it decides the Service's type.
+    /// How the application is exposed; decides the Service's type.
     #[schemars(extend("x-fields" = ["service spec.type"]))]
     pub expose: Expose,
-    /// Host name of the Ingress.
+    /// Host name of the Ingress or Route.
     #[schemars(extend("x-fields" = ["ingress spec.rules"]))]
     pub host: DnsName,
     /// IngressClass of the Ingress; empty: the cluster's default class.
     #[schemars(extend("x-fields" = ["ingress spec.ingressClassName"]))]
     pub ingress_class: Option<DnsName>,
-    /// Namespace of the ingress controller: only from there may sandboxes' port 8081 be reached. Empty: from everywhere.
+    /// Namespace of the ingress controller, the only one from which the NetworkPolicy admits connections to port 8081
+    /// of sandboxes. Empty: connections from everywhere.
     #[schemars(extend("x-fields" = ["networkpolicy spec.ingress"]))]
     pub ingress_namespace: Option<DnsLabel>,
-    /// Port of every node with `expose = "nodeport"`; 0: the cluster chooses.
+    /// Node port of the Service with `expose = "nodeport"`; 0: the cluster chooses one.
     #[schemars(range(min = 0, max = 65535))]
     #[schemars(extend("x-fields" = ["service spec.ports"]))]
     pub node_port: u16,
     /// TLS Secret of the Ingress, in the application's namespace.
     #[schemars(extend("x-fields" = ["ingress spec.tls"]))]
     pub tls_secret: Option<DnsName>,
-    /// Size of the volume that keeps settings and conversations.
+    /// Size of the application's volume, which stores settings and conversations.
     #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.resources.requests.storage"]))]
     pub storage_size: Quantity,
-    /// StorageClass of that volume; empty: the cluster's default class.
+    /// StorageClass of the application's volume; empty: the cluster's default class.
     #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.storageClassName"]))]
     pub storage_class: Option<DnsName>,
-    /// Name of a `PersistentVolume` that an administrator has made for this application: the claim binds to it and to
-    /// no other. A volume of the kind `hostPath` belongs to root, and the application cannot write to it.
+    /// Name of an existing `PersistentVolume`, the only one to which the application's claim binds. A `hostPath` volume
+    /// belongs to root, so the application cannot write to it.
     #[schemars(extend("x-fields" = ["persistentvolumeclaim spec.volumeName"]))]
     pub volume: Option<DnsName>,
-    /// A claim that exists and is used instead of one of our own.
+    /// Name of an existing `PersistentVolumeClaim`, used instead of one that handsctl creates.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.volumes"]))]
     pub existing_claim: Option<DnsName>,
-    /// Where settings and conversations are kept.
+    /// Store of settings and conversations: the application's volume or a bucket.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub storage: Storage,
-    /// The database of releases from 0.60 on.
+    /// Database of OpenHands 0.60 and later.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub database: Database,
-    /// How many pods the application has, by their use of cpu. Refused while state is local.
+    /// Autoscaling of the application's pods by cpu usage. Requires the same shared state as `replicas` above 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-fields" = ["horizontalpodautoscaler spec"]))]
     pub autoscaling: Option<Autoscaling>,
@@ -87,65 +89,68 @@ pub struct Deploy {
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key"}))]
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.nodeSelector"]))]
     pub node_selector: BTreeMap<LabelKey, LabelValue>,
-    /// Taints that the application's pods tolerate; those of sandboxes are `kubernetes.tolerations_yaml`.
+    /// Tolerations of the application's pods; those of sandboxes are `kubernetes.tolerations_yaml`.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.tolerations"]))]
     pub tolerations: Vec<Toleration>,
-    /// Affinity of the application's pods, as Kubernetes writes it: `nodeAffinity`, `podAffinity`, `podAntiAffinity`.
+    /// Affinity of the application's pods, with Kubernetes' field names: `nodeAffinity`, `podAffinity`,
+    /// `podAntiAffinity`.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.affinity"]))]
     pub affinity: FreeTable,
-    /// How the application's pods are spread over nodes, zones or regions.
+    /// Constraints that spread the application's pods over nodes, zones or regions.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.topologySpreadConstraints"]))]
     pub topology_spread: Vec<TopologySpread>,
-    /// What the sandboxes' namespace may use altogether, by the names of a `ResourceQuota`:
-    /// `{ pods = "20", "requests.cpu" = "8" }`. Empty: no quota.
+    /// Hard limits of the `ResourceQuota` in the sandboxes' namespace: `{ pods = "20", "requests.cpu" = "8" }`. Empty:
+    /// no quota.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "resource-name"}))]
     #[schemars(extend("x-fields" = ["resourcequota spec.hard"]))]
     pub quota: Quota,
-    /// What one container in the sandboxes' namespace gets and may have. Empty: no limit range.
+    /// Defaults and bounds of one container in the sandboxes' namespace, as a `LimitRange`. Empty: no limit range.
     #[schemars(extend("x-fields" = ["limitrange spec.limits"]))]
     pub limit_range: LimitRange,
-    /// Whether sandboxes may be reached from the application and the ingress controller only.
+    /// Whether a NetworkPolicy admits connections to sandboxes only from the application and the ingress controller.
     #[schemars(extend("x-fields" = ["networkpolicy spec"]))]
     pub network_policy: bool,
-    /// How pods are replaced. `Recreate` stops the old pod first: the volume can be mounted once.
+    /// How the application's pods are replaced. `Recreate` stops the old pod first, because the volume can be mounted
+    /// only once.
     #[schemars(extend("x-fields" = ["deployment spec.strategy"]))]
     pub strategy: Strategy,
     /// Seconds that a new pod must be ready before it counts as available.
     #[schemars(extend("x-fields" = ["deployment spec.minReadySeconds"]))]
     pub min_ready_seconds: u32,
-    /// Revisions that are kept beside the present one, with their configuration: so far back a rollback goes.
+    /// Number of earlier revisions that are kept with their configuration, as targets of a rollback.
     #[schemars(range(min = 0, max = 100))]
     #[schemars(extend("x-fields" = ["deployment spec.revisionHistoryLimit"]))]
     pub revision_history: u32,
     /// Time without progress after which the Deployment counts as failed.
     #[schemars(extend("x-fields" = ["deployment spec.progressDeadlineSeconds"]))]
     pub progress_deadline: Duration,
-    /// Whether a rollout that fails brings back the last good revision. `auto`: where there is one and the strategy is
+    /// Whether a failed rollout is rolled back to the last good revision. `auto`: if there is one and the strategy is
     /// `Recreate`, which has stopped the old pod by then.
     pub rollback_on_failure: RollbackOnFailure,
-    /// Whether a changed image is pulled by a short-lived pod before the old pod is stopped.
+    /// Whether a short-lived pod pulls a changed image before the old pod is stopped.
     pub prepull: bool,
-    /// What the application does when its pod stops.
+    /// Whether the application deletes conversations when its own pod stops.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].command"]))]
     pub on_stop: OnStop,
-    /// Whether model and key of `[llm]` are given to the application, which takes them from nowhere else.
+    /// Whether handsctl sends model and API key of `[llm]` to the application's settings API. A new conversation uses
+    /// no other source.
     pub seed_settings: SeedSettings,
     /// Extra environment variables of the application; a value may be a secret reference.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub env: BTreeMap<VariableName, Value>,
-    /// What is done about a field that others manage, by object and field, as in
-    /// `"deployment/openhands:spec.replicas" = "yield"`. The field is written as the API server writes it in a
-    /// conflict, without the dot at its beginning, and stands for everything under it; of several that fit, the
-    /// longest counts. Without a rule a conflict is an error, or is forced with `--force-conflicts`.
+    /// Rules for fields that another manager owns, by object and field, as in `"deployment/openhands:spec.replicas" =
+    /// "yield"`. Write the field as the API server does in a conflict, without the leading dot. A rule covers
+    /// everything under its field; of several matching rules the longest wins. Without a rule a conflict is an error,
+    /// or is forced with `--force-conflicts`.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "owned-field"}))]
     pub ownership: BTreeMap<OwnedField, OwnershipRule>,
-    /// Files with objects of your own, or folders of such files, relative to this file: applied, watched and pruned with
-    /// the set. No Secret, no Namespace, and nothing that is in no namespace.
+    /// Manifest files with your own objects, or folders of such files, relative to this file. The objects are applied,
+    /// watched and pruned with the set. Secrets, Namespaces and cluster-scoped objects are rejected.
     pub extra_manifests: Vec<String>,
-    /// How long what may heal by itself is waited for.
+    /// Grace periods for faults that may heal by themselves during a rollout.
     pub tolerate: Tolerate,
-    /// When `status` calls a running application degraded.
+    /// Thresholds beyond which `status` reports a running application as degraded.
     pub thresholds: Thresholds,
 }
 
@@ -197,33 +202,34 @@ impl Default for Deploy {
     }
 }
 
-/// A kind of cluster.
+/// Presets for a kind of cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// A cluster like any other.
+    /// Any cluster; no presets.
     App,
-    /// Not OpenHands but the pod `ubuntu-dev`, for an OpenHands that runs on this computer under mirrord: `handsctl dev`.
+    /// The pod `ubuntu-dev` instead of OpenHands, for an OpenHands on this computer that runs under mirrord: `handsctl
+    /// dev`.
     Dev,
     /// `OpenShift`: a Route instead of an Ingress.
     OpenShift,
-    /// Google's: a load balancer, and the key file of the Secret `google-cloud-key` where `storage.credentials.key_json`
-    /// is not set; an empty text there leaves it out.
+    /// Google Kubernetes Engine: a load balancer, and the key file of the Secret `google-cloud-key` unless
+    /// `storage.credentials.key_json` is set; an empty string there leaves the key file out.
     Gke,
 }
 
 /// When the kubelet pulls an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
-    /// Every time a container starts.
+    /// At every start of a container.
     Always,
-    /// When the node does not have it.
+    /// If the node does not have the image.
     IfNotPresent,
     /// Never.
     Never,
 }
 
-/// How the application is reached.
+/// How the application is exposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expose {
@@ -231,63 +237,64 @@ pub enum Expose {
     Ingress,
     /// A port of every node.
     NodePort,
-    /// A load balancer of the cloud.
+    /// A load balancer of the cloud provider.
     LoadBalancer,
     /// A Route of `OpenShift`.
     Route,
-    /// Only from inside the cluster.
+    /// Not at all: reachable only from inside the cluster.
     None,
 }
 
 /// How pods are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Strategy {
-    /// The old pod first.
+    /// The old pod is stopped before the new pod starts.
     Recreate,
-    /// The new pod first; refused while state is on a volume that can be mounted once.
+    /// The new pod starts before the old pod is stopped; rejected while state is on a volume that can be mounted only
+    /// once.
     RollingUpdate,
 }
 
-/// Whether a failed rollout is undone.
+/// Whether a failed rollout is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RollbackOnFailure {
-    /// Where a good revision is kept and the strategy is `Recreate`.
+    /// If a good revision is kept and the strategy is `Recreate`.
     Auto,
-    /// What was applied stays.
+    /// Never: the failed revision stays applied.
     Never,
 }
 
-/// What the application does when its pod stops.
+/// Whether the application deletes conversations when its own pod stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStop {
-    /// It is not told, so every conversation's pod and volume stay.
+    /// The application gets no stop signal, so the pods and volumes of all conversations are kept.
     Keep,
-    /// It is told, and deletes the first conversation's pod and volume.
+    /// The application gets the stop signal and deletes the pod and volume of the first conversation.
     Clean,
 }
 
-/// Whether the application is given model and key.
+/// Whether handsctl sends model and API key to the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeedSettings {
-    /// Where it has no settings yet.
+    /// If the application has no settings yet.
     IfMissing,
-    /// With every deploy: what was changed in its own settings page is overwritten.
+    /// At every deploy: overwrites changes made on the application's settings page.
     Always,
-    /// Never: settings are made in its own page.
+    /// Never: the settings page of the application is the only source.
     Never,
 }
 
-/// What is done about a field that others manage.
+/// How handsctl resolves a conflict about a field that another manager owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OwnershipRule {
-    /// The field is taken over, where every other conflict of the object may be taken over too.
+    /// handsctl takes the field over, if it may also take over every other conflicting field of the object.
     Take,
-    /// The field is left to whoever manages it. Where nobody else does, it keeps the value that it has.
+    /// The field is left to its manager. Without another manager it keeps its current value.
     Yield,
-    /// A conflict is an error, also with `--force-conflicts`.
+    /// A conflict is an error, even with `--force-conflicts`.
     Fail,
 }

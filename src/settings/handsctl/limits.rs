@@ -1,21 +1,21 @@
-//! How long faults are waited for, and from which figures on the application counts as degraded.
+//! Grace periods of a rollout, and thresholds of `status`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::format::Duration;
 
-/// How long what may heal by itself is waited for.
+/// Grace periods for faults that may heal by themselves during a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tolerate {
-    /// No node can take the pod.
+    /// How long no node may fit the pod before the rollout fails.
     pub unschedulable: Duration,
-    /// The registry cannot be reached; an answer that the image does not exist ends the wait at once.
+    /// How long the image's registry may be unreachable before the rollout fails. A missing image fails it at once.
     pub image_pull: Duration,
-    /// Restarts of a container of the new revision.
+    /// Number of restarts at which a container of the new revision fails the rollout.
     pub crash_restarts: u32,
-    /// The claim names no storage class and there is no default one yet.
+    /// How long a claim without a StorageClass may wait for a default class before the rollout fails.
     pub no_storage_class: Duration,
 }
 
@@ -30,25 +30,25 @@ impl Default for Tolerate {
     }
 }
 
-/// When `status` calls a running application degraded.
+/// Thresholds beyond which `status` reports a running application as degraded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Most cpu, in percent of the container's limit; not measured where there is none.
+    /// Highest cpu usage, in percent of the container's limit; not measured without a limit.
     #[schemars(range(min = 1, max = 100))]
     pub cpu: u32,
-    /// Most memory, in percent of the container's limit.
+    /// Highest memory usage, in percent of the container's limit.
     #[schemars(range(min = 1, max = 100))]
     pub memory: u32,
-    /// Fullest disk of the node under the application, in percent.
+    /// Highest disk usage of the application's node, in percent.
     #[schemars(range(min = 1, max = 100))]
     pub disk: u32,
-    /// Fewest pods that are ready, in percent of those that are wanted.
+    /// Lowest share of ready pods, in percent of the desired pods.
     #[schemars(range(min = 0, max = 100))]
     pub ready: u32,
-    /// Longest time until `/alive` answers.
+    /// Longest response time of `/alive`.
     pub latency: Duration,
-    /// Fewest answers at the URL, in percent.
+    /// Lowest share of answered requests to the URL, in percent.
     #[schemars(range(min = 0, max = 100))]
     pub ingress: u32,
 }

@@ -1,8 +1,8 @@
-//! The two tables that are handsctl's own. Their doc comments are the descriptions of the JSON Schema and of
-//! `config explain`.
+//! handsctl's own two tables. Their doc comments become the descriptions in the JSON Schema, `config explain` and
+//! `config init`, so each must make sense on its own.
 //!
 //! - `cluster`: `[cluster]`.
-//! - `deploy`: `[deploy]`. Tables inside of it: `resources`; `scheduling`: tolerations, spreading, quota and limit range;
+//! - `deploy`: `[deploy]`. Its inner tables: `resources`; `scheduling`: tolerations, spreading, quota and limit range;
 //!   `state`: storage, database, autoscaling; `limits`: grace periods and thresholds.
 
 mod cluster;

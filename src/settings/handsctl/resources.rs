@@ -9,9 +9,9 @@ use crate::settings::format::Quantity;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resources {
-    /// What the scheduler sets aside. Default: cpu 500m (250m on local clusters), memory 1Gi.
+    /// Requests for the scheduler. Default: cpu 500m (250m on local clusters), memory 1Gi.
     pub requests: ResourceList,
-    /// What the container may not exceed. Default: memory 4Gi, no cpu limit.
+    /// Limits of the container. Default: memory 4Gi, no cpu limit.
     pub limits: ResourceList,
 }
 
@@ -19,14 +19,14 @@ pub struct Resources {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceList {
-    /// `500m`, `2`.
+    /// Amount of cpu, such as `500m` or `2`.
     pub cpu: Option<Quantity>,
-    /// `1Gi`.
+    /// Amount of memory, such as `1Gi`.
     pub memory: Option<Quantity>,
 }
 
 impl ResourceList {
-    /// Each resource that has an amount, by its name.
+    /// Returns the name and amount of each resource that has one.
     pub fn amounts(&self) -> impl Iterator<Item = (&'static str, &Quantity)> {
         [("cpu", &self.cpu), ("memory", &self.memory)]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Where the application's pods run, and what bounds a namespace.
+//! Placement of the application's pods, and bounds of the sandboxes' namespace.
 
 use std::collections::BTreeMap;
 
@@ -8,58 +8,58 @@ use serde::{Deserialize, Serialize};
 use super::resources::ResourceList;
 use crate::settings::format::{LabelKey, LabelValue, Quantity, ResourceName};
 
-/// A taint that the application's pods tolerate.
+/// Toleration of the application's pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Toleration {
-    /// Key of the taint; without it, and with `operator = "Exists"`, every taint.
+    /// Key of the taint. A toleration with `operator = "Exists"` and no key tolerates every taint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<LabelKey>,
-    /// Whether the value counts, too.
+    /// Whether the taint must match by key and value, or by key only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<TolerationOperator>,
     /// Value of the taint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<LabelValue>,
-    /// Effect of the taint; without it: every effect.
+    /// Effect of the taint; absent: every effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
-    /// Seconds for which a taint of effect `NoExecute` is tolerated.
+    /// Seconds for which a taint with the effect `NoExecute` is tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toleration_seconds: Option<i64>,
 }
 
-/// How a taint is compared.
+/// How a toleration matches a taint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TolerationOperator {
-    /// By key and value; so it is where nothing is said.
+    /// By key and value; the default.
     Equal,
-    /// By its key.
+    /// By key only.
     Exists,
 }
 
-/// What a taint does.
+/// Effect of a taint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TaintEffect {
-    /// New pods do not come.
+    /// New pods are not scheduled.
     NoSchedule,
-    /// New pods come where there is no other node.
+    /// New pods are scheduled only if no other node fits.
     PreferNoSchedule,
-    /// New pods do not come, and running ones go.
+    /// New pods are not scheduled, and running pods are evicted.
     NoExecute,
 }
 
-/// How the application's pods are spread.
+/// Constraint that spreads the application's pods over topology domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopologySpread {
-    /// Label of nodes whose values are the places, such as `topology.kubernetes.io/zone`.
+    /// Node label whose values are the topology domains, such as `topology.kubernetes.io/zone`.
     pub topology_key: LabelKey,
-    /// Pods that one place may have more than another.
+    /// Number of pods that one topology domain may have more than another.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub max_skew: u32,
-    /// What is done where that cannot be kept.
+    /// Whether a pod is scheduled if no node satisfies the constraint.
     #[serde(default)]
     pub when_unsatisfiable: WhenUnsatisfiable,
 }
@@ -68,29 +68,29 @@ const fn one() -> u32 {
     1
 }
 
-/// What is done where pods cannot be spread.
+/// Whether a pod is scheduled if no node satisfies the constraint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WhenUnsatisfiable {
-    /// The pod runs all the same.
+    /// The pod is scheduled anyway.
     #[default]
     ScheduleAnyway,
-    /// The pod waits.
+    /// The pod stays pending.
     DoNotSchedule,
 }
 
-/// What the sandboxes' namespace may use altogether: amounts by the names of a `ResourceQuota`.
+/// Hard limits of the `ResourceQuota` in the sandboxes' namespace, by resource name.
 pub type Quota = BTreeMap<ResourceName, Quantity>;
 
-/// What one container in the sandboxes' namespace gets and may have.
+/// Defaults and bounds of one container in the sandboxes' namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitRange {
-    /// Limits of a container that has none.
+    /// Limits of a container that sets none.
     pub default: ResourceList,
-    /// Requests of a container that has none.
+    /// Requests of a container that sets none.
     pub default_request: ResourceList,
-    /// Largest limits.
+    /// Largest limits that a container may set.
     pub max: ResourceList,
-    /// Smallest requests.
+    /// Smallest requests that a container may set.
     pub min: ResourceList,
 }

@@ -1,4 +1,4 @@
-//! Where the application keeps its state, and how many pods share it.
+//! The application's state: its store, its database, and the number of pods that share them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 use crate::settings::format::{DnsName, HttpUrl};
 use crate::settings::secrets::value::Secret;
 
-/// Where settings and conversations are kept.
+/// Store of settings and conversations: the application's volume or a bucket.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
-    /// The kind of store.
+    /// Kind of the store.
     #[schemars(extend("x-aliases" = {"gcs": "google_cloud", "gs": "google_cloud", "google": "google_cloud", "aws": "s3", "minio": "s3", "volume": "local"}))]
     pub kind: StorageKind,
-    /// Name of the bucket, which has to be there.
+    /// Name of the bucket, which must exist.
     pub bucket: Option<String>,
-    /// Address of a store that speaks S3's protocol; absent: Amazon's.
+    /// URL of an S3-compatible store; absent: Amazon S3.
     pub endpoint: Option<HttpUrl>,
-    /// Keys of the store; none where the pod's account or its node has the right.
+    /// Credentials of the store; not needed if the pod's service account or its node has access.
     pub credentials: Credentials,
 }
 
-/// A kind of store.
+/// Kind of the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StorageKind {
     /// The application's volume.
     #[default]
     Local,
-    /// A bucket of S3, or of what speaks its protocol.
+    /// A bucket of Amazon S3 or of an S3-compatible store.
     S3,
     /// A bucket of Google Cloud Storage.
     GoogleCloud,
 }
 
-/// Keys of a store.
+/// Credentials of the store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credentials {
-    /// Access key of S3.
+    /// Access key ID of S3.
     #[schemars(extend("x-variable" = "AWS_ACCESS_KEY_ID"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<Secret>,
@@ -46,30 +46,30 @@ pub struct Credentials {
     #[schemars(extend("x-variable" = "AWS_SECRET_ACCESS_KEY"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key: Option<Secret>,
-    /// Key file of a Google Cloud service account; it is mounted as a file.
+    /// Key of a Google Cloud service account, mounted as a file.
     #[schemars(extend("x-file" = "key.json"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_json: Option<Secret>,
 }
 
-/// The database of releases from 0.60 on; without a host they keep a file on the volume.
+/// Database of OpenHands 0.60 and later; without a host it is a file on the volume.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
-    /// Host of a `PostgreSQL` server.
+    /// Host of the `PostgreSQL` server.
     pub host: Option<DnsName>,
-    /// Its port.
+    /// Port of the `PostgreSQL` server.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// Name of the database, which has to be there.
+    /// Name of the database, which must exist.
     pub name: String,
-    /// User.
+    /// User of the database.
     pub user: String,
-    /// Password of that user.
+    /// Password of the database user.
     #[schemars(extend("x-variable" = "DB_PASS"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// Whether the connection is encrypted; absent: where the server offers it.
+    /// Whether the database connection is encrypted; absent: if the server offers it.
     pub ssl_mode: Option<SslMode>,
 }
 
@@ -86,36 +86,36 @@ impl Default for Database {
     }
 }
 
-/// Whether a connection to `PostgreSQL` is encrypted, as its own `PGSSLMODE` says it.
+/// Whether the database connection is encrypted, with the values of `PostgreSQL`'s variable `PGSSLMODE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// Never.
     Disable,
-    /// Where the server insists.
+    /// If the server requires it.
     Allow,
-    /// Where the server offers it.
+    /// If the server offers it.
     Prefer,
-    /// Always, whoever the server is.
+    /// Always, without verifying the server's certificate.
     Require,
-    /// Always, to a server with a certificate of a known authority.
+    /// Always, and the server's certificate must come from a trusted authority.
     VerifyCa,
-    /// The same, and the certificate has to be for its name.
+    /// Always, and the certificate must come from a trusted authority and match the host name.
     VerifyFull,
 }
 
-/// How many pods the application has, by their use of cpu.
+/// Autoscaling of the application's pods by cpu usage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-needs" = "max"))]
 pub struct Autoscaling {
-    /// Fewest pods.
+    /// Smallest number of pods.
     #[schemars(range(min = 1))]
     pub min: u32,
-    /// Most pods; it has to be said.
+    /// Largest number of pods; required.
     #[schemars(range(min = 1))]
     pub max: Option<u32>,
-    /// Use of the requested cpu, in percent, that more pods keep it at.
+    /// Target cpu usage, in percent of the request; pods are added above it and removed below it.
     #[schemars(range(min = 1, max = 1000))]
     pub cpu: u32,
 }

@@ -1,5 +1,5 @@
-//! One layer against the schema: every mistake at once, and what is wrong is taken out of the tree, so that the
-//! checks that follow see good values only.
+//! Checks one layer against the schema: reports all errors at once and removes invalid values from the tree, so that
+//! later checks see only valid values.
 
 use super::schema::{Key, Other, Shape, TableShape, UnknownKeyEffect};
 use super::suggest::closest;
@@ -10,40 +10,41 @@ use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::settings::format::known;
 use crate::settings::secrets::value::Reference;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     pub diagnostics: Vec<Diagnostic>,
-    /// Dotted keys whose values were taken out.
+    /// Dotted keys whose values were removed as invalid.
     pub wrong: Vec<String>,
 }
 
-/// Checks a layer and leaves what is right in it.
+/// Checks a layer and removes invalid values from it.
 pub(crate) fn check(schema: &TableShape, table: &mut Table) -> Checked {
     let mut checker = Checker {
         schema,
         path: Vec::new(),
         consequence: UnknownKeyEffect::Ours,
         lists: 0,
-        found: Checked::default(),
+        checked: Checked::default(),
     };
     table.retain(|name, entry| match schema.keys.get(name) {
         Some(key) => checker.at(name, |checker| checker.key(key, entry)),
         None => checker.unknown_table(name, entry),
     });
-    checker.found
+    checker.checked
 }
 
 struct Checker<'a> {
     schema: &'a TableShape,
     path: Vec<String>,
     consequence: UnknownKeyEffect,
-    /// How many lists this is in. A table of its own may be completed by another layer; an item is replaced as a whole.
+    /// Number of lists around the value. Another layer may complete a table outside of lists, but replaces a list as a
+    /// whole.
     lists: usize,
-    found: Checked,
+    checked: Checked,
 }
 
-/// Whether a value may stay.
+/// Whether a value is valid and stays in the tree.
 type Keep = bool;
 
 impl Checker<'_> {
@@ -64,12 +65,12 @@ impl Checker<'_> {
     ) {
         let diagnostic =
             Diagnostic { id, severity, message, location: Some(at), label: label.into(), masked: false };
-        self.found.diagnostics.push(diagnostic);
+        self.checked.diagnostics.push(diagnostic);
     }
 
     fn error(&mut self, id: Id, message: String, at: &KeyPlace, label: impl Into<String>) -> Keep {
         self.report(id, Severity::Error, message, at.location.clone(), label);
-        self.found.wrong.push(self.name());
+        self.checked.wrong.push(self.name());
         false
     }
 
@@ -79,10 +80,10 @@ impl Checker<'_> {
 
     fn unknown_table(&mut self, name: &str, entry: &TreeEntry) -> Keep {
         if !matches!(entry.node.data, Data::Table(_)) {
-            let message = format!("`{name}` stands outside of every table; the application would ignore it");
-            let label = homes(self.schema, name).map_or_else(
-                || "tables begin with a line such as [deploy]".to_owned(),
-                |homes| format!("a key of {homes}"),
+            let message = format!("`{name}` is outside of every table; the application would ignore it");
+            let label = tables_with_key(self.schema, name).map_or_else(
+                || "a table begins with a line such as [deploy]".to_owned(),
+                |tables| format!("a key of {tables}"),
             );
             return self.error(Id::UnknownKey, message, &entry.key, label);
         }
@@ -94,7 +95,7 @@ impl Checker<'_> {
             format!("unknown table [{name}]; the application would ignore it")
         };
         let label = match closest(name, self.schema.keys.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean [{near}]?"),
+            Some(suggestion) => format!("did you mean [{suggestion}]?"),
             None => format!("tables: {}", list(self.schema.keys.keys())),
         };
         self.error(Id::UnknownTable, message, &entry.key, label)
@@ -125,11 +126,11 @@ impl Checker<'_> {
 
     fn value(&mut self, shape: &Shape, key: Option<&Key>, node: &mut Node) -> Keep {
         if matches!(node.data, Data::TooLarge) {
-            let message = format!("`{}` is too large for a number of 64 bits", self.name());
+            let message = format!("`{}` is too large for a 64-bit number", self.name());
             return self.error(Id::BadValue, message, &node.place, "");
         }
-        if let Shape::Either(several) = shape
-            && let Some(one) = several.iter().find(|one| takes(one, &node.data))
+        if let Shape::Either(shapes) = shape
+            && let Some(one) = shapes.iter().find(|one| accepts(one, &node.data))
         {
             return self.value(one, key, node);
         }
@@ -156,7 +157,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Every item is looked at, also behind a wrong one.
+    /// Checks every item, also after an invalid one.
     fn list(&mut self, shape: &Shape, items: &mut [Node]) -> Keep {
         self.lists += 1;
         let mut keep = self.homogeneous(items);
@@ -167,8 +168,8 @@ impl Checker<'_> {
         keep
     }
 
-    /// The application's TOML reader, Python's `toml` 0.10, refuses an array whose items are not of one type, and with
-    /// it the whole file.
+    /// The application's TOML parser, Python's `toml` 0.10, rejects the whole file if an array has items of different
+    /// types.
     fn homogeneous(&mut self, items: &[Node]) -> Keep {
         let ours = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
         let Some((first, rest)) = items.split_first().filter(|_| !ours) else { return true };
@@ -179,10 +180,10 @@ impl Checker<'_> {
             plural(&first.data),
             plural(&other.data)
         );
-        self.error(Id::WrongType, message, &other.place, "items of one type")
+        self.error(Id::WrongType, message, &other.place, "use items of one type")
     }
 
-    /// Numbers that cannot be held are wrong wherever they stand.
+    /// Rejects numbers that do not fit into 64 bits, also in values without a type.
     fn any(&mut self, data: &mut Data) -> Keep {
         match data {
             Data::Table(table) => {
@@ -202,7 +203,7 @@ impl Checker<'_> {
         table.retain(|name, entry| match (shape.keys.get(name), &shape.other) {
             (Some(key), _) => self.at(name, |checker| checker.key(key, entry)),
             (None, Other::Free) => self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node)),
-            // A value among named tables is a misspelt key, not a name.
+            // A value beside named tables is a misspelt key, not the name of a table.
             (None, Other::Each { value, .. })
                 if matches!(**value, Shape::Table(_))
                     && !shape.keys.is_empty()
@@ -211,15 +212,15 @@ impl Checker<'_> {
                 self.unknown_key(shape, name, entry)
             }
             (None, Other::Each { value, name_format }) => {
-                let named = self.key_name(name, name_format.as_deref(), &entry.key);
-                self.at(name, |checker| checker.value(value, None, &mut entry.node)) && named
+                let name_is_valid = self.key_name(name, name_format.as_deref(), &entry.key);
+                self.at(name, |checker| checker.value(value, None, &mut entry.node)) && name_is_valid
             }
             (None, Other::Refused) => self.unknown_key(shape, name, entry),
         });
         self.consequence = outer;
     }
 
-    /// Whether every key is there that must be.
+    /// Whether the table has every required key.
     fn complete(&mut self, shape: &TableShape, table: &Table, place: &KeyPlace) -> Keep {
         let mut keep = true;
         let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
@@ -228,9 +229,9 @@ impl Checker<'_> {
                 continue;
             }
             keep = false;
-            // What was there and is wrong has been said.
-            let wrong = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
-            if !self.found.wrong.contains(&wrong) {
+            // An invalid value of the key was already reported.
+            let key = dotted(&[&self.path[..], std::slice::from_ref(name)].concat());
+            if !self.checked.wrong.contains(&key) {
                 let consequence = consequence_of_type(self.consequence_in(shape));
                 let message = format!("`{}` needs `{name}`{consequence}", self.name());
                 self.error(Id::BadValue, message, place, format!("add {name} = \"…\""));
@@ -262,10 +263,10 @@ impl Checker<'_> {
             }
         };
         let message = format!("unknown key `{name}` in [{table}]{consequence}");
-        let near = closest(name, shape.keys.keys().map(String::as_str));
-        let label = match (near, homes(self.schema, name)) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(homes)) => format!("a key of {homes}"),
+        let suggestion = closest(name, shape.keys.keys().map(String::as_str));
+        let label = match (suggestion, tables_with_key(self.schema, name)) {
+            (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),
+            (None, Some(tables)) => format!("a key of {tables}"),
             (None, None) if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
             (None, None) => String::new(),
         };
@@ -285,7 +286,7 @@ impl Checker<'_> {
             (min, max) if max >= i64::from(u32::MAX) && number < min => format!("at least {min}"),
             (min, max) => format!("{min} to {max}"),
         };
-        // Only handsctl checks the numbers of its own tables.
+        // Where an unknown key crashes the application, only handsctl restricts numbers.
         let consequence = consequence_of_type(match self.consequence {
             UnknownKeyEffect::Crash => UnknownKeyEffect::Ours,
             other => other,
@@ -306,9 +307,9 @@ impl Checker<'_> {
         }
         let Some(Err(error)) = format.and_then(|known| known::check(known, text)) else { return true };
         let noun = format.and_then(known::noun).unwrap_or_default();
-        // Of the texts that have a form the application checks those of its servers only.
-        let checked = self.path.first().is_some_and(|table| table == "mcp");
-        let consequence = if checked { consequence_of_type(self.consequence) } else { "" };
+        // Among strings with a format, the application checks only those of MCP servers.
+        let is_checked = self.path.first().is_some_and(|table| table == "mcp");
+        let consequence = if is_checked { consequence_of_type(self.consequence) } else { "" };
         let message = format!("`{}` is not {noun}{consequence}", self.name());
         let at = KeyPlace { location: narrowed(&place.location, text, error.offset), ..place.clone() };
         self.error(Id::BadValue, message, &at, error.message)
@@ -319,21 +320,22 @@ impl Checker<'_> {
         let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
         let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
         let alias = key.and_then(|key| key.aliases.get(&text.to_ascii_lowercase()));
-        let near = alias.map(String::as_str).or_else(|| closest(text, allowed.iter().map(String::as_str)));
+        let suggestion =
+            alias.map(String::as_str).or_else(|| closest(text, allowed.iter().map(String::as_str)));
         let values = allowed.iter().map(|one| super::toml_key::quoted(one)).collect::<Vec<_>>().join(", ");
-        let label = match (near, allowed.len()) {
+        let label = match (suggestion, allowed.len()) {
             (_, 1) => format!("only {values}"),
-            (Some(near), _) => format!("did you mean \"{near}\"?  ({values})"),
+            (Some(suggestion), _) => format!("did you mean \"{suggestion}\"?  ({values})"),
             (None, _) => format!("one of {values}"),
         };
         self.error(Id::BadValue, message, place, label)
     }
 
     fn wrong_type(&self, shape: &Shape, data: &Data, place: &KeyPlace) -> (String, String) {
-        let written = written(&place.location);
+        let source_text = source_text(&place.location);
         let scalar = !matches!(data, Data::Table(_) | Data::List(_));
         let label = match (shape, data) {
-            (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{written}\""),
+            (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{source_text}\""),
             (Shape::Reference { .. }, _) if scalar => "write it in quotes".to_owned(),
             (Shape::Integer { .. }, Data::Text(text)) if text.parse::<i64>().is_ok() => {
                 format!("write {text}")
@@ -343,17 +345,17 @@ impl Checker<'_> {
                 format!("write {text}")
             }
             (Shape::Boolean, _) => "true or false".to_owned(),
-            (Shape::List(_), _) if scalar => format!("write [{written}]"),
+            (Shape::List(_), _) if scalar => format!("write [{source_text}]"),
             (Shape::Table(_), _) if scalar && self.path.len() == 1 => {
                 format!("a table begins with a line [{}]", self.name())
             }
             _ => String::new(),
         };
-        // Pydantic reads "5" as 5, so a text in the place of a number need not stop the application.
+        // Pydantic reads "5" as 5, so a string instead of a number does not always crash the application.
         let converts =
             matches!((shape, data), (Shape::Integer { .. } | Shape::Number | Shape::Boolean, Data::Text(_)));
         let consequence = match self.consequence {
-            _ if self.path.len() == 1 => of_no_table(&self.path[0]),
+            _ if self.path.len() == 1 => consequence_of_no_table(&self.path[0]),
             UnknownKeyEffect::KeyIgnored => "; the application does not check it and would fail later",
             other if !converts => consequence_of_type(other),
             _ => "",
@@ -363,13 +365,13 @@ impl Checker<'_> {
 
     fn reference(&mut self, table: &Table, place: &KeyPlace) -> Keep {
         let names: Vec<&str> = table.keys().map(String::as_str).collect();
-        let mut wanted: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
-        for form in &mut wanted {
+        let mut forms: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
+        for form in &mut forms {
             form.sort_unstable();
         }
-        let filled =
+        let has_values =
             table.values().all(|entry| entry.node.data.as_text().is_some_and(|text| !text.is_empty()));
-        if !wanted.contains(&names) || !filled {
+        if !forms.contains(&names) || !has_values {
             let message = format!("`{}` is not a secret reference", self.name());
             let label = "{ env = \"NAME\" }, { file = \"path\" } or { secret = \"name\", key = \"key\" }";
             return self.error(Id::SecretUnavailable, message, place, label);
@@ -386,8 +388,8 @@ impl Checker<'_> {
     }
 }
 
-/// What the application does with a table that is none.
-fn of_no_table(name: &str) -> &'static str {
+/// How the application treats a value in the place of a table.
+fn consequence_of_no_table(name: &str) -> &'static str {
     match name {
         "cluster" | "deploy" => "",
         "extended" | "mcp" => "; the application would ignore it",
@@ -400,8 +402,8 @@ fn plural(data: &Data) -> String {
     format!("{}s", noun.trim_start_matches("an ").trim_start_matches("a "))
 }
 
-/// Whether values of this type are meant by a shape.
-fn takes(shape: &Shape, data: &Data) -> bool {
+/// Whether a shape accepts values of this type.
+fn accepts(shape: &Shape, data: &Data) -> bool {
     match data {
         Data::Text(_) | Data::Secret => matches!(shape, Shape::Text { .. } | Shape::Reference { .. }),
         Data::List(_) => shape.as_list().is_some(),
@@ -410,7 +412,7 @@ fn takes(shape: &Shape, data: &Data) -> bool {
     }
 }
 
-/// What the application does with a value that it cannot read, or with a table that lacks a key.
+/// How the application treats a value of a wrong type, or a table without a required key.
 const fn consequence_of_type(consequence: UnknownKeyEffect) -> &'static str {
     match consequence {
         UnknownKeyEffect::Crash | UnknownKeyEffect::KeyDropped => "; the application would crash at start",
@@ -420,7 +422,7 @@ const fn consequence_of_type(consequence: UnknownKeyEffect) -> &'static str {
 }
 
 /// The tables that have a key of this name: `[deploy] and [kubernetes]`.
-fn homes(schema: &TableShape, name: &str) -> Option<String> {
+fn tables_with_key(schema: &TableShape, name: &str) -> Option<String> {
     let has = |shape: &Shape| matches!(shape, Shape::Table(table) if table.keys.contains_key(name));
     let tables: Vec<String> = schema
         .keys
@@ -435,12 +437,12 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What stands at a place; secrets are masked in it.
-fn written(location: &Location) -> String {
+/// The source text at a location, with masked secrets.
+fn source_text(location: &Location) -> String {
     location.source.text.get(location.span.clone()).unwrap_or_default().to_owned()
 }
 
-/// The offending character of a value, where the value stands in the text as it is; else the whole value.
+/// Narrows a location to the offending character of its value, unless the source spells the value with escapes.
 fn narrowed(location: &Location, value: &str, offset: usize) -> Location {
     let text = location.source.text.as_str();
     let Some(raw) = text.get(location.span.clone()) else { return location.clone() };
@@ -454,7 +456,7 @@ fn narrowed(location: &Location, value: &str, offset: usize) -> Location {
     Location { source: location.source.clone(), span: start..(start + length).min(text.len()) }
 }
 
-/// Whether a value was written by a person into a file or an argument, where it can be read by others.
+/// Whether the value is in a file or an argument, where others can read it.
 pub(crate) fn is_visible(layer: &SourceLayer) -> bool {
     matches!(layer, SourceLayer::File | SourceLayer::Set)
 }

@@ -1,10 +1,13 @@
-//! What all mistakes and warnings together mean.
+//! Combines all diagnostics: one error, or warnings.
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::phrase;
 
-/// Warnings where there is no error; else an error with everything. `names` are the config files that were read.
+/// Returns the warnings if there is no error; else one error with all diagnostics. `names` are the config files.
+///
+/// # Errors
+/// `Kind::Config`.
 pub(crate) fn into_result(
     mut diagnostics: Vec<Diagnostic>,
     names: &[String],
@@ -15,14 +18,15 @@ pub(crate) fn into_result(
         return Ok(diagnostics);
     }
     let warnings = diagnostics.len() - errors;
-    let also = if warnings > 0 { format!(", {}", phrase::count(warnings, "warning")) } else { String::new() };
-    let message = format!("{}: {}{also}", subject(&diagnostics), phrase::count(errors, "error"));
-    // The error's id is that of its first diagnostic, which should be an error.
+    let and_warnings =
+        if warnings > 0 { format!(", {}", phrase::count(warnings, "warning")) } else { String::new() };
+    let message = format!("{}: {}{and_warnings}", subject(&diagnostics), phrase::count(errors, "error"));
+    // The first diagnostic determines the error's id, so errors come first.
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
     Err(Error::config(message, diagnostics))
 }
 
-/// By source in the order in which they were read, then by position; what has no place comes first.
+/// Sorts by source in reading order, then by position; diagnostics without a location come first.
 fn sort(diagnostics: &mut [Diagnostic], names: &[String]) {
     diagnostics.sort_by_key(|diagnostic| {
         diagnostic.location.as_ref().map(|location| {
@@ -32,7 +36,7 @@ fn sort(diagnostics: &mut [Diagnostic], names: &[String]) {
     });
 }
 
-/// The only source that is spoken about, else `configuration`.
+/// The name of the only source with diagnostics, else `configuration`.
 fn subject(diagnostics: &[Diagnostic]) -> String {
     let mut sources = diagnostics.iter().filter_map(|diagnostic| diagnostic.location.as_ref());
     let Some(first) = sources.next() else { return "configuration".to_owned() };
@@ -42,7 +46,7 @@ fn subject(diagnostics: &[Diagnostic]) -> String {
     "configuration".to_owned()
 }
 
-/// What was read, for the first line of a command.
+/// Summarizes the sources, for the first line of a command.
 pub(crate) fn summary(names: &[String], keys: usize, warnings: usize) -> String {
     let warned =
         if warnings == 0 { String::new() } else { format!(", {}", phrase::count(warnings, "warning")) };

@@ -1,4 +1,4 @@
-//! One layer of settings: a file, an environment variable, a `--set`, a flag. Text in, tree and mistakes out.
+//! One layer of settings: a file, an environment variable, a `--set`, a flag. Parses text into a tree and diagnostics.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use super::tree::{self, Data, KeyPlace, Node, SourceLayer, Table};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 
-/// Names that begin with `HANDSCTL_` and are no settings.
+/// Variables `HANDSCTL_…` that are not settings.
 const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER"];
 const PREFIX: &str = "HANDSCTL_";
-/// More mistakes of syntax than this say nothing new.
+/// Further syntax errors are only counted, because they mostly follow from earlier ones.
 const MOST_SYNTAX_ERRORS: usize = 10;
 
-/// What one source says.
+/// The content of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub table: Table,
@@ -27,7 +27,7 @@ pub(crate) struct Parsed {
     pub broken: bool,
 }
 
-/// Parses a file. `name` is the path as the user wrote it.
+/// Parses a file. `name` is its path as the user gave it.
 pub(crate) fn file(shape: &TableShape, name: &str, text: &str) -> Parsed {
     let (parsed, errors) = DeTable::parse_recoverable(text);
     let mut secrets = redaction::spans(shape, parsed.get_ref());
@@ -42,7 +42,7 @@ pub(crate) fn file(shape: &TableShape, name: &str, text: &str) -> Parsed {
         errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax_error(error, &source)).collect();
     if let Some(more) = errors.len().checked_sub(MOST_SYNTAX_ERRORS).filter(|more| *more > 0) {
         diagnostics.push(Diagnostic {
-            message: format!("{more} more mistakes of syntax in {name}"),
+            message: format!("{more} more syntax errors in {name}"),
             location: None,
             ..syntax_error(&errors[0], &source)
         });
@@ -77,11 +77,11 @@ pub(crate) fn environment(shape: &TableShape, variables: &[(String, String)]) ->
             continue;
         }
         let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
-        let path = spelled(shape, rest, &path);
+        let path = schema_path(shape, rest, &path);
         match path {
             Some((path, inner)) => {
-                let (_, known) = shape_at(shape, &path.iter().map(String::as_str).collect::<Vec<_>>());
-                variable(&mut parsed.table, name, value, &path, inner, known);
+                let (_, is_listed) = shape_at(shape, &path.iter().map(String::as_str).collect::<Vec<_>>());
+                variable(&mut parsed.table, name, value, &path, inner, is_listed);
             }
             None => parsed.diagnostics.push(unknown_variable(shape, name)),
         }
@@ -89,39 +89,39 @@ pub(crate) fn environment(shape: &TableShape, variables: &[(String, String)]) ->
     parsed
 }
 
-/// The path of a variable as the tables spell it, and the shape of what stands there. A name of the user's own,
-/// such as a variable in `deploy.env`, keeps its case.
-fn spelled<'a>(shape: &'a TableShape, rest: &str, lower: &[String]) -> Option<(Vec<String>, &'a Shape)> {
+/// Returns the path of a variable in the spelling of the tables, and the shape of its value. A name that the user
+/// chooses, such as a variable in `deploy.env`, keeps its case.
+fn schema_path<'a>(shape: &'a TableShape, rest: &str, lower: &[String]) -> Option<(Vec<String>, &'a Shape)> {
     let mut path = Vec::new();
     let mut table = Some(shape);
-    let mut found = None;
+    let mut shape_at_end = None;
     for (written, lower) in rest.split("__").zip(lower) {
-        let here = table?;
-        let name = if here.keys.contains_key(lower) { lower.as_str() } else { written };
-        let inner = here.inner(name).filter(|_| !name.is_empty())?;
+        let current = table?;
+        let name = if current.keys.contains_key(lower) { lower.as_str() } else { written };
+        let inner = current.inner(name).filter(|_| !name.is_empty())?;
         path.push(name.to_owned());
         table = match inner {
             Shape::Table(next) => Some(next),
             _ => None,
         };
-        found = Some(inner);
+        shape_at_end = Some(inner);
     }
-    // A whole table cannot be meant by `HANDSCTL_DEPLOY`, but `HANDSCTL_DEPLOY__ENV={…}` can.
-    found.filter(|_| path.len() > 1).map(|shape| (path, shape))
+    // `HANDSCTL_DEPLOY` cannot set a whole table of the file, but `HANDSCTL_DEPLOY__ENV={…}` can set an inner table.
+    shape_at_end.filter(|_| path.len() > 1).map(|shape| (path, shape))
 }
 
-fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: &Shape, known: bool) {
+fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: &Shape, is_listed: bool) {
     let layer = SourceLayer::Environment(name.to_owned());
     let last = path.last().map_or("", String::as_str);
     let parsed = DeValue::parse(value).ok();
-    let spans = secrets_of_value(Some(shape), known, last, parsed.as_ref(), 0..value.len());
+    let spans = secrets_of_value(Some(shape), is_listed, last, parsed.as_ref(), 0..value.len());
     let source = source(&format!("environment variable {name}"), redaction::masked(value, &spans));
     let node = value_node(parsed.as_ref(), value, shape, &layer, &source, 0..value.len());
     let key = KeyPlace::new(&layer, &source, 0..value.len());
     tree::put(table, &path.iter().map(String::as_str).collect::<Vec<_>>(), key, node);
 }
 
-/// A TOML value, else a string. Where the key takes text, an unquoted number or word is that text.
+/// Returns the node of a TOML value, else of a string. A key that accepts strings takes an unquoted value as a string.
 fn value_node(
     parsed: Option<&toml::Spanned<DeValue<'_>>>,
     text: &str,
@@ -130,13 +130,13 @@ fn value_node(
     source: &Arc<SourceText>,
     span: Range<usize>,
 ) -> Node {
-    let whole =
+    let string =
         || Node { data: Data::Text(text.to_owned()), place: KeyPlace::new(layer, source, span.clone()) };
-    let Some(parsed) = parsed else { return whole() };
-    let takes_text = matches!(shape, Shape::Text { .. } | Shape::Reference { .. });
+    let Some(parsed) = parsed else { return string() };
+    let accepts_strings = matches!(shape, Shape::Text { .. } | Shape::Reference { .. });
     match parsed.get_ref() {
         DeValue::String(_) | DeValue::Table(_) | DeValue::Array(_) => tree::node(parsed, layer, source),
-        _ if takes_text => whole(),
+        _ if accepts_strings => string(),
         _ => tree::node(parsed, layer, source),
     }
 }
@@ -145,13 +145,13 @@ fn unknown_variable(shape: &TableShape, name: &str) -> Diagnostic {
     let mut names = Vec::new();
     variable_names(shape, PREFIX, &mut names);
     let label = closest(name, names.iter().map(String::as_str))
-        .map_or_else(String::new, |near| format!("did you mean {near}?"));
-    // The name without the value, which may be a secret.
+        .map_or_else(String::new, |suggestion| format!("did you mean {suggestion}?"));
+    // Only the name: the value may be a secret.
     let source = source("environment", name.to_owned());
     Diagnostic {
         id: Id::UnknownVariable,
         severity: Severity::Warning,
-        message: format!("the environment variable {name} names no key and has no effect"),
+        message: format!("the environment variable {name} matches no key and has no effect"),
         location: Some(Location { source, span: 0..name.len() }),
         label,
         masked: false,
@@ -172,21 +172,21 @@ fn variable_names(shape: &TableShape, prefix: &str, names: &mut Vec<String>) {
 pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let Some((path, value_at)) = set_key(text) else { return set_without_key(text) };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let (inner, known) = shape_at(shape, &path);
+    let (inner, is_listed) = shape_at(shape, &path);
     let value = &text[value_at..];
     // The value as the document `v = VALUE`, padded so that its positions are those of the whole text.
     let padded = format!("v{}={value}", " ".repeat(value_at.saturating_sub(2)));
     let document = DeTable::parse(&padded).ok();
     let parsed = document.as_ref().map(toml::Spanned::get_ref).filter(|document| document.len() == 1);
     let parsed = parsed.and_then(|document| document.values().next());
-    let hidden = secrets_of_value(
+    let secrets = secrets_of_value(
         inner,
-        known,
+        is_listed,
         path.last().copied().unwrap_or_default(),
         parsed,
         value_at..text.len(),
     );
-    let source = source("--set", redaction::masked(text, &hidden));
+    let source = source("--set", redaction::masked(text, &secrets));
     let any = Shape::Any;
     let node =
         value_node(parsed, value, inner.unwrap_or(&any), &SourceLayer::Set, &source, value_at..text.len());
@@ -195,7 +195,7 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     Parsed { table, ..Parsed::default() }
 }
 
-/// The path before the first `=` that stands outside of quotes, and where the value begins.
+/// Returns the path before the first `=` outside of quotes, and the offset of the value.
 fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
     let mut quote = None;
     let equals = text.char_indices().find_map(|(at, c)| {
@@ -222,7 +222,7 @@ fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
 }
 
 fn set_without_key(text: &str) -> Parsed {
-    // What cannot be parsed may be a secret.
+    // The unparsed text may contain a secret.
     let source = source("--set", redaction::masked(text, &redaction::guessed(text)));
     let diagnostic = Diagnostic {
         id: Id::BadValue,
@@ -235,10 +235,10 @@ fn set_without_key(text: &str) -> Parsed {
     Parsed { diagnostics: vec![diagnostic], ..Parsed::default() }
 }
 
-/// The ranges of one value that hold secrets; `whole` is where it stands.
+/// Returns the ranges of secrets in one value; `whole` is the range of the value.
 fn secrets_of_value(
     shape: Option<&Shape>,
-    known: bool,
+    is_listed: bool,
     name: &str,
     parsed: Option<&toml::Spanned<DeValue<'_>>>,
     whole: Range<usize>,
@@ -246,12 +246,12 @@ fn secrets_of_value(
     match (parsed.map(toml::Spanned::get_ref), shape) {
         (Some(DeValue::Table(_)), Some(Shape::Reference { .. })) => Vec::new(),
         (Some(DeValue::Table(inner)), Some(Shape::Table(shape))) => redaction::spans(shape, inner),
-        _ if redaction::is_secret(shape, !known, name) => vec![whole],
+        _ if redaction::is_secret(shape, !is_listed, name) => vec![whole],
         _ => Vec::new(),
     }
 }
 
-/// The shape at a path, and whether the last segment is a key that the schema lists.
+/// Returns the shape at a path, and whether the schema lists the last segment as a key.
 fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, bool) {
     let Some((first, rest)) = path.split_first() else { return (None, false) };
     let inner = shape.inner(first);
@@ -265,7 +265,7 @@ fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, boo
     }
 }
 
-/// A flag that is a key of its own.
+/// Adds the key that a dedicated flag sets.
 pub(crate) fn flag(table: &mut Table, name: &str, path: &[&str], value: &str) {
     let source = source(name, value.to_owned());
     let place = KeyPlace::new(&SourceLayer::Flag, &source, 0..value.len());

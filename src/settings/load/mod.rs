@@ -1,10 +1,11 @@
 //! Text → a checked tree of keys and values.
 //!
-//! - `read`: the files and Secrets' files, the only reads of this room; then the whole way to settings.
-//! - `layer`: one source → its tree, or what its parser refuses.
-//! - `tree`: keys and values, each with its place.
+//! - `read`: reads the config files and the files of secrets, the only reads of `settings`; then runs every step to
+//!   [`Settings`](crate::settings::Settings).
+//! - `layer`: one source → its tree, or its syntax errors.
+//! - `tree`: keys and values, each with its position.
 //! - `schema`: the JSON Schema of config.toml, and the form in which `check` walks it.
-//! - `check`: a tree against the schema. `suggest`: the key that was probably meant.
+//! - `check`: checks a tree against the schema. `suggest`: finds the key that was probably meant.
 //! - `redaction`: masks secrets in the text that diagnostics show.
 //! - `diagnose`: all diagnostics → one error, or warnings.
 //!

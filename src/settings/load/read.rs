@@ -1,4 +1,4 @@
-//! The reads: config files, and files that hold secrets. Everything else of this folder is pure.
+//! Reads config files and files of secrets. Everything else in `settings` is pure.
 
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -18,18 +18,18 @@ use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
 
 const DEFAULT_FILE: &str = "config.toml";
 
-/// What was typed.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// `--config`, in order; empty: `HANDSCTL_CONFIG`, else ./config.toml if it is there.
+    /// `--config`, in order; empty: `HANDSCTL_CONFIG`, else ./config.toml if it exists.
     pub files: Vec<PathBuf>,
     /// `--set KEY=VALUE`.
     pub set: Vec<String>,
-    /// Flags that are keys.
+    /// Flags that set a key.
     pub flags: Flags,
 }
 
-/// Flags that are keys of `[deploy]`.
+/// Flags that set a key of `[deploy]`.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--name`.
@@ -38,12 +38,12 @@ pub struct Flags {
     pub namespace: Option<String>,
 }
 
-/// Settings without a mistake.
+/// Settings without errors.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What was set, and defaults.
+    /// The configured values and defaults.
     pub settings: Settings,
-    /// Remarks that do not stop the command.
+    /// Diagnostics that do not stop the command.
     pub warnings: Vec<Diagnostic>,
     /// `config.toml  (12 keys set)`.
     pub summary: String,
@@ -51,23 +51,23 @@ pub struct Loaded {
     pub from_file: bool,
 }
 
-/// Whether secrets are needed.
+/// Whether secrets are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Secrets {
+enum SecretMode {
     Resolve,
-    Leave,
+    Skip,
 }
 
-/// Reads and checks all settings. `directory` is what relative paths are relative to, `environment` the process' own.
+/// Reads and checks all settings. Relative paths are relative to `directory`; `environment` is that of the process.
 ///
 /// # Errors
-/// `Kind::Config` with every mistake and every warning; `Kind::Internal` where the schema and the types differ.
+/// `Kind::Config` with all errors and warnings; `Kind::Internal` if the schema and the types differ.
 pub fn read(request: &Request, environment: &[(String, String)], directory: &Path) -> Result<Loaded, Error> {
-    load(request, environment, directory, Secrets::Resolve)
+    load(request, environment, directory, SecretMode::Resolve)
 }
 
-/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): secrets that stand in variables
-/// or files of this computer are not looked up, and need not be there.
+/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): it does not read secrets from
+/// variables or files of this computer, so these need not exist.
 ///
 /// # Errors
 /// As [`read`].
@@ -76,40 +76,40 @@ pub fn read_without_secrets(
     environment: &[(String, String)],
     directory: &Path,
 ) -> Result<Loaded, Error> {
-    load(request, environment, directory, Secrets::Leave)
+    load(request, environment, directory, SecretMode::Skip)
 }
 
 fn load(
     request: &Request,
     environment: &[(String, String)],
     directory: &Path,
-    wanted: Secrets,
+    mode: SecretMode,
 ) -> Result<Loaded, Error> {
     let schema = schema_shape()?;
-    let mut reading = Reading::default();
-    reading.files(&schema, request, environment, directory);
-    reading.add(&schema, layer::environment(&schema, environment));
+    let mut loader = Loader::default();
+    loader.files(&schema, request, environment, directory);
+    loader.add(&schema, layer::environment(&schema, environment));
     for text in &request.set {
-        reading.add(&schema, layer::set(&schema, text));
+        loader.add(&schema, layer::set(&schema, text));
     }
-    reading.add(&schema, flags(&request.flags));
+    loader.add(&schema, flags(&request.flags));
 
-    let mut taken = extract::take(&schema, &mut reading.tree);
-    reading.diagnostics.append(&mut taken.diagnostics);
-    let secrets = match wanted {
-        Secrets::Resolve => reading.resolve(taken.secrets, environment, directory),
-        Secrets::Leave => known(taken.secrets),
+    let mut extracted = extract::take(&schema, &mut loader.tree);
+    loader.diagnostics.append(&mut extracted.diagnostics);
+    let secrets = match mode {
+        SecretMode::Resolve => loader.resolve(extracted.secrets, environment, directory),
+        SecretMode::Skip => without_reading(extracted.secrets),
     };
-    let tree = std::mem::take(&mut reading.tree);
-    let mut settings = Settings::assemble(&schema, tree, secrets, taken.plain)?;
-    settings.extra = reading.extra_manifests(&settings, directory);
-    // What a file that could not be parsed says is not known, so nothing can contradict it.
-    if !reading.broken {
-        reading.diagnostics.extend(checker::check_all(&schema, &settings, &reading.wrong));
+    let tree = std::mem::take(&mut loader.tree);
+    let mut settings = Settings::assemble(&schema, tree, secrets, extracted.plain)?;
+    settings.extra = loader.extra_manifests(&settings, directory);
+    // The content of a file with syntax errors is unknown, so rules would report false contradictions.
+    if !loader.broken {
+        loader.diagnostics.extend(checker::check_all(&schema, &settings, &loader.wrong));
     }
-    let warnings = diagnose::into_result(reading.diagnostics, &reading.names)?;
-    let summary = diagnose::summary(&reading.names, reading.keys, warnings.len());
-    Ok(Loaded { settings, warnings, summary, from_file: !reading.names.is_empty() })
+    let warnings = diagnose::into_result(loader.diagnostics, &loader.names)?;
+    let summary = diagnose::summary(&loader.names, loader.keys, warnings.len());
+    Ok(Loaded { settings, warnings, summary, from_file: !loader.names.is_empty() })
 }
 
 fn flags(flags: &Flags) -> Parsed {
@@ -123,43 +123,43 @@ fn flags(flags: &Flags) -> Parsed {
     parsed
 }
 
-/// Secrets without a look-up.
-fn known(found: Vec<FoundSecret>) -> ResolvedSecrets {
-    let mut held = ResolvedSecrets::default();
-    for FoundSecret { variable, form, value, .. } in found {
+/// Returns the secrets without reading variables and files.
+fn without_reading(secrets: Vec<FoundSecret>) -> ResolvedSecrets {
+    let mut resolved = ResolvedSecrets::default();
+    for FoundSecret { variable, form, value, .. } in secrets {
         let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
             FoundValue::Reference(Reference::Secret { secret, key }) => {
                 SecretSource::Reference { secret, key }
             }
-            FoundValue::Reference(elsewhere) => SecretSource::NotRead(vec![elsewhere]),
+            FoundValue::Reference(reference) => SecretSource::NotRead(vec![reference]),
             FoundValue::Composed(node) => match extract::compose(&node, Err::<Redacted, Reference>) {
                 Ok(composed) => {
-                    held.parts.extend(composed.parts);
+                    resolved.parts.extend(composed.parts);
                     SecretSource::Value(composed.literal)
                 }
                 Err(_) => SecretSource::NotRead(extract::references(&node)),
             },
         };
-        held.of(form).insert(variable, source);
+        resolved.by_name(form).insert(variable, source);
     }
-    held
+    resolved
 }
 
 #[derive(Default)]
-struct Reading {
+struct Loader {
     tree: Table,
     diagnostics: Vec<Diagnostic>,
-    /// Config files that were read, as the user wrote them.
+    /// Paths of the config files, as the user gave them.
     names: Vec<String>,
-    /// How many keys they set.
+    /// Number of keys in the config files.
     keys: usize,
-    /// Dotted keys whose values could not be used.
+    /// Dotted keys with invalid values.
     wrong: Vec<String>,
     broken: bool,
 }
 
-impl Reading {
+impl Loader {
     fn add(&mut self, schema: &TableShape, mut parsed: Parsed) {
         self.diagnostics.append(&mut parsed.diagnostics);
         let mut checked = check::check(schema, &mut parsed.table);
@@ -211,24 +211,24 @@ impl Reading {
         self.names.push(name.to_owned());
     }
 
-    /// The objects of the files that `[deploy].extra_manifests` names.
+    /// Reads the objects in the files of `[deploy].extra_manifests`.
     fn extra_manifests(&mut self, settings: &Settings, directory: &Path) -> Vec<ExtraObject> {
-        let named = settings.entry(&["deploy", "extra_manifests"]).map(|entry| &entry.node.data);
-        let Some(Data::List(named)) = named else { return Vec::new() };
+        let files = settings.entry(&["deploy", "extra_manifests"]).map(|entry| &entry.node.data);
+        let Some(Data::List(files)) = files else { return Vec::new() };
         let mut objects = Vec::new();
-        for node in named {
+        for node in files {
             let Some(written) = node.data.as_text() else { continue };
             let at = base(&node.place.layer, &node.place.location.source.name, directory).join(written);
-            let read = manifests(&at, written).and_then(|files| {
-                let documents = files.iter().map(|(name, text)| extra_manifests::objects(name, text));
-                documents.collect::<Result<Vec<_>, _>>()
+            let documents = manifests(&at, written).and_then(|files| {
+                let objects = files.iter().map(|(name, text)| extra_manifests::objects(name, text));
+                objects.collect::<Result<Vec<_>, _>>()
             });
             let named_at = Some(node.place.location.clone());
-            match read {
-                Ok(read) => {
+            match documents {
+                Ok(documents) => {
                     let object =
                         |(source, manifest)| ExtraObject { source, manifest, named_at: named_at.clone() };
-                    objects.extend(read.into_iter().flatten().map(object));
+                    objects.extend(documents.into_iter().flatten().map(object));
                 }
                 Err(message) => self.diagnostics.push(Diagnostic {
                     id: Id::ExtraManifest,
@@ -257,47 +257,47 @@ impl Reading {
 
     fn resolve(
         &mut self,
-        found: Vec<FoundSecret>,
+        secrets: Vec<FoundSecret>,
         environment: &[(String, String)],
         directory: &Path,
     ) -> ResolvedSecrets {
-        let mut held = ResolvedSecrets::default();
-        let mut shelf = SecretSources { environment, directory, standard_input: None };
-        for FoundSecret { variable, form, value, place } in found {
+        let mut resolved = ResolvedSecrets::default();
+        let mut sources = SecretSources { environment, directory, standard_input: None };
+        for FoundSecret { variable, form, value, place } in secrets {
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
                     Ok(SecretSource::Reference { secret, key })
                 }
                 FoundValue::Reference(reference) => {
-                    shelf.look_up(&reference, &place).map(SecretSource::Value)
+                    sources.look_up(&reference, &place).map(SecretSource::Value)
                 }
                 FoundValue::Composed(node) => {
-                    extract::compose(&node, |reference| shelf.look_up(&reference, &place)).map(|composed| {
-                        held.parts.extend(composed.parts);
+                    extract::compose(&node, |reference| sources.look_up(&reference, &place)).map(|composed| {
+                        resolved.parts.extend(composed.parts);
                         SecretSource::Value(composed.literal)
                     })
                 }
             };
             match source {
                 Ok(source) => {
-                    held.of(form).insert(variable, source);
+                    resolved.by_name(form).insert(variable, source);
                 }
                 Err(reason) => self.diagnostics.push(Diagnostic {
                     id: Id::SecretUnavailable,
                     severity: Severity::Error,
-                    message: format!("the secret {variable} cannot be had"),
+                    message: format!("cannot read the secret {variable}"),
                     location: Some(place.location),
                     label: reason,
                     masked: false,
                 }),
             }
         }
-        held
+        resolved
     }
 }
 
-/// The files at a path, by the names that people see, with their texts: itself, or what a folder has.
+/// Returns the displayed names and texts of the manifest files at a path: one file, or those of a folder.
 fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> {
     let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {error}");
     if !at.is_dir() {
@@ -314,7 +314,7 @@ fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> 
     }
     files.sort();
     if files.is_empty() {
-        return Err(format!("{written} has no file that ends with .yaml, .yml or .json"));
+        return Err(format!("{written} contains no .yaml, .yml or .json file"));
     }
     let read = |path: PathBuf| {
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -325,11 +325,11 @@ fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> 
     files.into_iter().map(read).collect()
 }
 
-/// Where secrets of this computer stand.
+/// The sources of secrets on this computer.
 struct SecretSources<'a> {
     environment: &'a [(String, String)],
     directory: &'a Path,
-    /// What was read from it, because it can be read once.
+    /// The secret from standard input, which can be read only once.
     standard_input: Option<Result<Redacted, String>>,
 }
 
@@ -344,12 +344,12 @@ impl SecretSources<'_> {
                 let folder = base(&place.layer, &place.location.source.name, self.directory);
                 from_file(&folder.join(file), file)
             }
-            Reference::Secret { secret, .. } => Err(format!("Secret {secret} is read by the container only")),
+            Reference::Secret { secret, .. } => Err(format!("Secret {secret} is read only by the container")),
         }
     }
 }
 
-/// The folder of the file that names a path, so that a config file works from everywhere.
+/// Returns the folder that a path is relative to: that of the config file, so that it works from every directory.
 fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
     match (layer, Path::new(name).parent()) {
         (SourceLayer::File, Some(folder)) => directory.join(folder),
@@ -365,7 +365,7 @@ fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacte
     }
 }
 
-/// One line break at the end belongs to the editor, not to the secret.
+/// Reads a secret without one line break at its end, which editors add.
 fn from_file(path: &Path, written: &str) -> Result<Redacted, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {written}: {error}"))?;
     without_line_break(&text, written)

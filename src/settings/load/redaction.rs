@@ -1,4 +1,4 @@
-//! Which places hold a secret, and how a source text is shown without it.
+//! Finds secrets in a source text and masks them, so that diagnostics can show the text.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::schema::{Shape, TableShape};
 use crate::settings::secrets::value::Reference;
 
-/// Endings of names that hold a secret, where no type says it.
+/// Endings of names that mark a secret, for values that the schema does not type.
 const ENDINGS: &[&str] = &[
     "API_KEY",
     "APIKEY",
@@ -24,7 +24,7 @@ const ENDINGS: &[&str] = &[
     "AUTHORIZATION",
 ];
 
-/// Whether a name that no type describes says that its value is a secret: `GITHUB_TOKEN`, `X-Session-API-Key`.
+/// Whether an untyped name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`.
 pub(crate) fn is_sensitive(name: &str) -> bool {
     let name = name.to_ascii_uppercase().replace('-', "_");
     ENDINGS
@@ -32,8 +32,8 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
         .any(|ending| name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
 }
 
-/// The same for a name that is nobody's key and so perhaps a misspelt one: `api_keys`, `api_kye`, `tokn`. What is
-/// shown of its value matters more than a value too many that is hidden.
+/// The same for an unknown key, which may be misspelt: `api_keys`, `api_kye`, `tokn`. Masking one value too many is
+/// better than showing a secret.
 fn resembles_sensitive(name: &str) -> bool {
     let name = name.to_ascii_uppercase().replace('-', "_");
     let starts = std::iter::once(0).chain(name.match_indices('_').map(|(at, _)| at + 1));
@@ -42,7 +42,7 @@ fn resembles_sensitive(name: &str) -> bool {
     })
 }
 
-/// Whether a plain value under `name` is a secret; `shape` is what the schema says about it.
+/// Whether a plain value under `name` is a secret; `shape` is its shape in the schema.
 pub(crate) fn is_secret(shape: Option<&Shape>, untyped: bool, name: &str) -> bool {
     match shape {
         Some(Shape::Reference { secret: true }) => true,
@@ -52,50 +52,50 @@ pub(crate) fn is_secret(shape: Option<&Shape>, untyped: bool, name: &str) -> boo
     }
 }
 
-/// The ranges of a source text that hold secrets.
+/// Returns the ranges of secrets in a source text.
 pub(crate) fn spans(shape: &TableShape, table: &DeTable<'_>) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    in_table(Some(shape), table, &mut found);
-    found
+    let mut spans = Vec::new();
+    in_table(Some(shape), table, &mut spans);
+    spans
 }
 
-fn in_table(shape: Option<&TableShape>, table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
+fn in_table(shape: Option<&TableShape>, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
     for (name, value) in table {
         let name = name.get_ref();
-        let known = shape.is_some_and(|shape| shape.keys.contains_key(name.as_ref()));
+        let is_listed = shape.is_some_and(|shape| shape.keys.contains_key(name.as_ref()));
         let inner = shape.and_then(|shape| shape.inner(name));
-        in_value(inner, known, name, value, found);
+        in_value(inner, is_listed, name, value, spans);
     }
 }
 
 fn in_value(
     shape: Option<&Shape>,
-    known: bool,
+    is_listed: bool,
     name: &str,
     value: &toml::Spanned<DeValue<'_>>,
-    found: &mut Vec<Range<usize>>,
+    spans: &mut Vec<Range<usize>>,
 ) {
     match value.get_ref() {
         DeValue::Table(table) => {
             let inner = match shape {
-                // A reference names a secret and is none; what is no reference may hold the secret itself.
+                // A reference is not a secret itself; another table in its place may contain the secret.
                 Some(Shape::Reference { .. }) => {
                     if !is_reference(table) {
-                        found.extend(table.values().map(toml::Spanned::span));
+                        spans.extend(table.values().map(toml::Spanned::span));
                     }
                     return;
                 }
                 shape => shape.and_then(Shape::as_table),
             };
-            in_table(inner, table, found);
+            in_table(inner, table, spans);
         }
         DeValue::Array(items) if !matches!(shape, Some(Shape::Reference { .. })) => {
             let inner = shape.and_then(Shape::as_list);
             for item in items {
-                in_value(inner, known, name, item, found);
+                in_value(inner, is_listed, name, item, spans);
             }
         }
-        _ if is_secret(shape, !known, name) => found.push(value.span()),
+        _ if is_secret(shape, !is_listed, name) => spans.push(value.span()),
         _ => {}
     }
 }
@@ -106,12 +106,12 @@ fn is_reference(table: &DeTable<'_>) -> bool {
         .any(|form| form.len() == table.len() && form.iter().all(|key| table.contains_key(*key)))
 }
 
-/// The text with every character of these ranges replaced; quotes, line breaks and byte offsets stay.
+/// Masks every character of these ranges; quotes, line breaks and byte offsets are kept.
 pub(crate) fn masked(text: &str, spans: &[Range<usize>]) -> String {
-    let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+    let is_masked = |at: usize| spans.iter().any(|span| span.contains(&at));
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
-        if hidden(at) && !matches!(c, '"' | '\'' | '\n' | '\r') {
+        if is_masked(at) && !matches!(c, '"' | '\'' | '\n' | '\r') {
             out.extend(std::iter::repeat_n('*', c.len_utf8()));
         } else {
             out.push(c);
@@ -120,23 +120,23 @@ pub(crate) fn masked(text: &str, spans: &[Range<usize>]) -> String {
     out
 }
 
-/// The same for a text that could not be parsed in full: whatever follows `SECRET_NAME =` on its line.
+/// Returns the ranges of likely secrets in a text with syntax errors: the rest of each line after `SECRET_NAME =`.
 pub(crate) fn guessed(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
+    let mut spans = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         for (equals, _) in line.match_indices('=') {
             let before = line[..equals].trim_end().trim_end_matches(['"', '\'']);
-            let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-            let name = &before[before.trim_end_matches(word).len()..];
+            let is_part_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+            let name = &before[before.trim_end_matches(is_part_of_name).len()..];
             if resembles_sensitive(name) {
-                found.push(start + equals + 1..start + line.len());
+                spans.push(start + equals + 1..start + line.len());
                 break;
             }
         }
         start += line.len();
     }
-    found
+    spans
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_say_it() {
+    fn secret_names_are_sensitive() {
         for name in ["GITHUB_TOKEN", "api_key", "X-Session-API-Key", "Authorization", "DB_PASS", "jwt_secret"]
         {
             assert!(is_sensitive(name), "{name}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_names_that_would_say_it() {
+    fn misspelt_secret_names_are_sensitive() {
         for name in ["api_keys", "api_kye", "API-KEY", "github_tokn", "passwords", "jwt_secrets"] {
             assert!(resembles_sensitive(name), "{name}");
         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_text_keeps_its_length_and_loses_its_secrets() {
+    fn masking_broken_text_keeps_its_length() {
         let text = "[llm]\napi_key = \"sk-größe\napi-key=\"x\" # y\nmodel = \"m\"\nü = 1\n";
         let shown = masked(text, &guessed(text));
         assert_eq!(shown.len(), text.len());

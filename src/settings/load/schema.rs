@@ -1,4 +1,4 @@
-//! The JSON Schema of config.toml, made from the types that parse it, and the same as a tree that is easy to walk.
+//! The JSON Schema of config.toml, generated from the types that parse it, and its form as a tree that is easy to walk.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use crate::error::Error;
 use crate::settings::{handsctl, openhands};
 
-/// What a value must look like.
+/// The shape of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Shape {
-    /// Anything.
+    /// Any value.
     Any,
     /// `true` or `false`.
     Boolean,
@@ -19,29 +19,29 @@ pub(crate) enum Shape {
     Integer { min: i64, max: i64 },
     /// A number.
     Number,
-    /// A text, of a format or one of some.
+    /// A string, perhaps with a format or one of some allowed strings.
     Text { format: Option<String>, allowed: Vec<String> },
-    /// A list of equal things.
+    /// A list of values of one shape.
     List(Box<Shape>),
-    /// A table with keys of its own.
+    /// A table.
     Table(TableShape),
-    /// One of several, by the type of the value.
+    /// One of several shapes, depending on the type of the value.
     Either(Vec<Shape>),
-    /// A text or a reference to a secret; `secret`: the text itself is one too.
+    /// A string or a reference to a secret; `secret`: the string is a secret as well.
     Reference { secret: bool },
 }
 
-/// What may stand in a table.
+/// The keys of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TableShape {
     pub keys: BTreeMap<String, Key>,
-    /// Keys that must be there.
+    /// Required keys.
     pub required: Vec<String>,
     pub other: Other,
     pub unknown: UnknownKeyEffect,
 }
 
-/// What a table says about keys that it does not list.
+/// How a table treats keys that it does not list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Other {
     Refused,
@@ -49,62 +49,62 @@ pub(crate) enum Other {
     Each { value: Box<Shape>, name_format: Option<String> },
 }
 
-/// What the application does with a table that has a key it does not know.
+/// How the application treats a table with an unknown key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnknownKeyEffect {
-    /// Nothing: the table is handsctl's own.
+    /// Not at all: the table is handsctl's own.
     Ours,
-    /// It stops at start.
+    /// It crashes at start.
     Crash,
-    /// It logs a warning and uses none of the table.
+    /// It logs a warning and ignores the whole table.
     SectionIgnored,
-    /// It logs a warning and uses the rest, whose types it does not check.
+    /// It logs a warning and uses the other keys, without checking their types.
     KeyIgnored,
-    /// It uses the rest without a word; a value of a wrong type stops it.
+    /// It silently uses the other keys; a value of a wrong type crashes it.
     KeyDropped,
 }
 
-/// A key and its remarks.
+/// A key with its schema keywords.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Key {
     pub shape: Shape,
     /// Whether an empty text means that the key is not set.
     pub nullable: bool,
-    /// Why the Kubernetes runtime does not use it.
+    /// Why the Kubernetes runtime does not use the key.
     pub ignored: Option<String>,
-    /// First version of the application that may know it.
+    /// First version of the application that supports the key.
     pub since: Option<String>,
-    /// What people write instead of an allowed value.
+    /// Common misspellings of allowed values, with the value that is meant.
     pub aliases: BTreeMap<String, String>,
-    /// What the application does with a value that is not allowed.
+    /// How the application treats a value that is not allowed.
     pub otherwise: Option<String>,
-    /// Why it may not be empty.
+    /// Why the value may not be empty.
     pub not_empty: Option<String>,
-    /// Variable of the application that a secret of handsctl's own tables becomes.
+    /// Environment variable of the application that receives a secret of handsctl's own tables.
     pub variable: Option<String>,
-    /// File that such a secret becomes.
+    /// File of the application that receives a secret of handsctl's own tables.
     pub file: Option<String>,
 }
 
-/// A JSON Schema that says something this module does not understand.
+/// A part of the JSON Schema that this module does not support.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable(String);
+pub(crate) struct UnsupportedSchema(String);
 
-impl std::fmt::Display for Unreadable {
+impl std::fmt::Display for UnsupportedSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the schema of config.toml cannot be read at {}", self.0)
+        write!(f, "cannot read the schema of config.toml at {}", self.0)
     }
 }
-impl std::error::Error for Unreadable {}
+impl std::error::Error for UnsupportedSchema {}
 
-type Result<T> = std::result::Result<T, Unreadable>;
+type Result<T> = std::result::Result<T, UnsupportedSchema>;
 
-/// Reads the whole schema.
+/// Converts the whole schema.
 pub(crate) fn read(schema: &Json) -> Result<TableShape> {
     let reader = Reader { definitions: &schema["$defs"] };
     match reader.shape(schema)? {
         Shape::Table(table) => Ok(table),
-        _ => Err(Unreadable("its root".to_owned())),
+        _ => Err(UnsupportedSchema("its root".to_owned())),
     }
 }
 
@@ -113,14 +113,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The schema itself, or what it refers to.
+    /// Follows `$ref`.
     fn resolve(&self, schema: &'a Json) -> Result<&'a Json> {
         match schema["$ref"].as_str() {
             None => Ok(schema),
             Some(reference) => reference
                 .strip_prefix("#/$defs/")
                 .and_then(|name| self.definitions.get(name))
-                .ok_or_else(|| Unreadable(reference.to_owned())),
+                .ok_or_else(|| UnsupportedSchema(reference.to_owned())),
         }
     }
 
@@ -138,8 +138,8 @@ impl<'a> Reader<'a> {
         match &without_null(&schema["anyOf"])[..] {
             [] => {}
             [only] => return self.shape(only),
-            several => {
-                return several.iter().map(|one| self.shape(one)).collect::<Result<_>>().map(Shape::Either);
+            shapes => {
+                return shapes.iter().map(|one| self.shape(one)).collect::<Result<_>>().map(Shape::Either);
             }
         }
         match type_name(&schema["type"]) {
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
             }
             Some("array") => Ok(Shape::List(Box::new(self.shape(&schema["items"])?))),
             Some("object") => self.table(schema).map(Shape::Table),
-            _ => Err(Unreadable(schema.to_string())),
+            _ => Err(UnsupportedSchema(schema.to_string())),
         }
     }
 
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
             Some("section") => UnknownKeyEffect::SectionIgnored,
             Some("key") => UnknownKeyEffect::KeyIgnored,
             Some("dropped") => UnknownKeyEffect::KeyDropped,
-            Some(other) => return Err(Unreadable(format!("x-unknown = {other}"))),
+            Some(other) => return Err(UnsupportedSchema(format!("x-unknown = {other}"))),
         };
         let names = schema["required"].as_array().into_iter().flatten();
         let required = names.filter_map(Json::as_str).map(str::to_owned).collect();
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `"string"` of `"string"` and of `["string", "null"]`.
+/// Returns `"string"` for `"string"` and for `["string", "null"]`.
 fn type_name(schema: &Json) -> Option<&str> {
     match schema {
         Json::String(name) => Some(name),
@@ -213,13 +213,13 @@ fn is_nullable(schema: &Json) -> bool {
         || schema["anyOf"].as_array().is_some_and(|options| options.iter().any(null))
 }
 
-/// The others of `anyOf: [X, Y, null]`.
+/// Returns X and Y of `anyOf: [X, Y, null]`.
 fn without_null(any_of: &Json) -> Vec<&Json> {
     let options = any_of.as_array().into_iter().flatten();
     options.filter(|option| option["type"] != "null").collect()
 }
 
-/// The texts of `enum: […]` and of `oneOf: [{ const: … }, …]`.
+/// Returns the strings of `enum: […]` and of `oneOf: [{ const: … }, …]`.
 fn allowed_texts(schema: &Json) -> Option<Vec<String>> {
     let text = |value: &Json| value.as_str().map(str::to_owned);
     if let Some(constant) = text(&schema["const"]) {
@@ -247,7 +247,7 @@ fn integer(schema: &Json) -> Shape {
 }
 
 impl Shape {
-    /// What it is called in a message: `a string`.
+    /// The noun of the shape in messages: `a string`.
     pub(crate) fn noun(&self) -> String {
         let noun = match self {
             Shape::Any => "any value",
@@ -258,34 +258,34 @@ impl Shape {
             Shape::List(_) => "an array",
             Shape::Table(_) => "a table",
             Shape::Reference { .. } => "a string or a secret reference",
-            Shape::Either(several) => {
-                return several.iter().map(Shape::noun).collect::<Vec<_>>().join(" or ");
+            Shape::Either(shapes) => {
+                return shapes.iter().map(Shape::noun).collect::<Vec<_>>().join(" or ");
             }
         };
         noun.to_owned()
     }
 
-    /// The table that it is or can be.
+    /// The table that the shape is or allows.
     pub(crate) fn as_table(&self) -> Option<&TableShape> {
         match self {
             Shape::Table(table) => Some(table),
-            Shape::Either(several) => several.iter().find_map(Shape::as_table),
+            Shape::Either(shapes) => shapes.iter().find_map(Shape::as_table),
             _ => None,
         }
     }
 
-    /// What the items of the list are that it is or can be.
+    /// The shape of the items, if the shape is or allows a list.
     pub(crate) fn as_list(&self) -> Option<&Shape> {
         match self {
             Shape::List(inner) => Some(inner),
-            Shape::Either(several) => several.iter().find_map(Shape::as_list),
+            Shape::Either(shapes) => shapes.iter().find_map(Shape::as_list),
             _ => None,
         }
     }
 }
 
 impl TableShape {
-    /// The shape of what stands under `name`, where the table has or allows it.
+    /// The shape of the value under `name`, if the table lists or allows the key.
     pub(crate) fn inner(&self, name: &str) -> Option<&Shape> {
         if let Some(key) = self.keys.get(name) {
             return Some(&key.shape);
@@ -302,26 +302,26 @@ impl TableShape {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used: tables are typed one by one")]
 struct ConfigFile {
-    /// The cluster that handsctl makes or uses.
+    /// Cluster that handsctl creates or uses.
     cluster: handsctl::Cluster,
-    /// What is deployed, and how.
+    /// Objects that handsctl deploys, and how it rolls them out.
     deploy: handsctl::Deploy,
     #[serde(flatten)]
     openhands: openhands::OpenHands,
 }
 
-/// JSON Schema (draft 2020-12) of config.toml, made from the types that parse it.
+/// Returns the JSON Schema (draft 2020-12) of config.toml, generated from the types that parse it.
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(ConfigFile);
-    // Every table may be absent.
+    // Every table is optional.
     schema.remove("required");
     schema.insert("additionalProperties".to_owned(), false.into());
     schema.insert("title".to_owned(), "config.toml of OpenHands and handsctl".into());
     schema.to_value()
 }
 
-/// The schema as the checker walks it.
+/// Returns the schema in the form that `check` walks.
 pub(crate) fn schema_shape() -> std::result::Result<std::sync::Arc<TableShape>, Error> {
     read(&json_schema())
         .map(std::sync::Arc::new)

@@ -1,12 +1,12 @@
-//! "Did you mean": the known word that is closest to a written one.
+//! "Did you mean": the known word that is closest to a misspelt one.
 
-/// The closest candidate, where one is close enough to be meant.
+/// Returns the closest candidate, if it is close enough to be meant.
 pub(crate) fn closest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
-    let wanted = plain(written);
-    let limit = (wanted.chars().count() / 3).clamp(1, 4);
+    let normalize = |word: &str| word.to_ascii_lowercase().replace('-', "_");
+    let normalized = normalize(written);
+    let limit = (normalized.chars().count() / 3).clamp(1, 4);
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(&normalized, &normalize(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -17,7 +17,7 @@ mod tests {
     use super::closest;
 
     #[test]
-    fn close_enough_to_be_meant() {
+    fn closest_ignores_case_and_distant_words() {
         let keys = ["pvc_storage_size", "pvc_storage_class", "privileged"];
         assert_eq!(closest("pvc_storage_sise", keys.into_iter()), Some("pvc_storage_size"));
         assert_eq!(closest("PVC-Storage-Class", keys.into_iter()), Some("pvc_storage_class"));

@@ -1,8 +1,8 @@
-//! Keys and texts as TOML writes them.
+//! Keys and strings in TOML's notation.
 
 use std::fmt::Write as _;
 
-/// A text in TOML's basic form, which every reader of TOML understands alike.
+/// Returns a basic string of TOML, which all parsers read alike.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -23,14 +23,14 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// A path as TOML writes it: `deploy.env."a b"`.
+/// Returns a dotted key of TOML: `deploy.env."a b"`.
 pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
-    let bare = |name: &str| {
+    let is_bare = |name: &str| {
         !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
     let segment = |name: &S| match name.as_ref() {
-        name if bare(name) => name.to_owned(),
+        name if is_bare(name) => name.to_owned(),
         name => super::toml_key::quoted(name),
     };
     path.iter().map(segment).collect::<Vec<_>>().join(".")

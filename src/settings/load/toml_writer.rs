@@ -1,9 +1,9 @@
-//! A tree as text: TOML for the application and the screen, Python literals for its environment.
+//! Writes a tree as text: TOML for the application and the terminal, Python literals for environment variables.
 
 use super::toml_key::{dotted, quoted};
 use super::tree::{Data, Node, Table, TreeEntry};
 
-/// A value on one line; a secret that was moved out says `(redacted)`.
+/// Writes a value on one line; a secret that was moved out of the tree is `(redacted)`.
 pub(crate) fn inline(data: &Data) -> String {
     match data {
         Data::Text(text) => quoted(text),
@@ -27,7 +27,7 @@ pub(crate) fn inline(data: &Data) -> String {
     }
 }
 
-/// Python's `toml` 0.10 splits an array at a comma that begins a text, so that comma is written as an escape.
+/// Python's `toml` 0.10 splits an array at a comma at the beginning of a string, so that comma is escaped.
 fn in_array(data: &Data) -> String {
     match (data, inline(data).strip_prefix("\",")) {
         (Data::Text(_), Some(rest)) => format!("\"\\u002C{rest}"),
@@ -45,10 +45,10 @@ fn float(number: f64) -> String {
     format!("{number:?}")
 }
 
-/// A whole document: values first, then tables, each in the order of the alphabet.
+/// Writes a whole document: values first, then tables, each in alphabetical order.
 ///
-/// The application reads it with the Python package `toml` 0.10, which loses inline tables in an array when a text in
-/// them looks like a quote or a bracket: arrays of tables are written as `[[sections]]`.
+/// The application reads it with the Python package `toml` 0.10, which loses inline tables in an array if one of their
+/// strings contains a quote or a bracket: arrays of tables are written as `[[sections]]`.
 pub(crate) fn document(table: &Table) -> String {
     let mut out = String::new();
     section(&mut out, &mut Vec::new(), Header::Table, table);
@@ -65,8 +65,8 @@ enum Header {
 fn section<'a>(out: &mut String, path: &mut Vec<&'a str>, header: Header, table: &'a Table) {
     let (sections, values): (Vec<_>, Vec<_>) =
         table.iter().partition(|(_, entry)| is_section(&entry.node.data));
-    let needed = header == Header::Item || !values.is_empty() || sections.is_empty();
-    if !path.is_empty() && needed {
+    let needs_header = header == Header::Item || !values.is_empty() || sections.is_empty();
+    if !path.is_empty() && needs_header {
         if !out.is_empty() {
             out.push('\n');
         }
@@ -93,7 +93,7 @@ fn section<'a>(out: &mut String, path: &mut Vec<&'a str>, header: Header, table:
     }
 }
 
-/// A table, or an array of nothing but tables.
+/// Whether the value is a table or a non-empty array of tables.
 fn is_section(data: &Data) -> bool {
     match data {
         Data::Table(_) => true,
@@ -104,7 +104,8 @@ fn is_section(data: &Data) -> bool {
     }
 }
 
-/// A value as Python reads it with `ast.literal_eval` (its escapes in texts are TOML's): so the application reads lists and tables from its environment.
+/// Writes a value for Python's `ast.literal_eval`, with which the application reads lists and tables from its
+/// environment. The escapes of Python strings are those of TOML.
 pub(crate) fn python(node: &Node) -> String {
     match &node.data {
         Data::Text(text) => quoted(text),

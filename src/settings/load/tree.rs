@@ -1,4 +1,4 @@
-//! Settings as they were written: a tree of values, each with the place where it stands.
+//! Settings as in their sources: a tree of values, each with its position.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use toml::value::Datetime;
 use super::schema::{Shape, TableShape};
 use crate::diagnostic::{Location, SourceText};
 
-/// Which layer a value comes from; later ones win.
+/// The layer of a value; a later layer overrides an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SourceLayer {
     File,
     Environment(String),
     Set,
     Flag,
-    /// Set by a profile.
+    /// A preset of a profile.
     Profile(&'static str),
-    /// Written by handsctl because the application needs it.
+    /// Added by handsctl because the application needs the value.
     Handsctl,
 }
 
-/// Where a key or a value stands.
+/// The position of a key or a value: its layer and location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyPlace {
     pub layer: SourceLayer,
@@ -41,7 +41,7 @@ impl KeyPlace {
     }
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub data: Data,
@@ -64,18 +64,18 @@ pub(crate) enum Data {
     Secret,
 }
 
-/// A key with its place, and what it holds.
+/// A key's position and its value.
 #[derive(Debug, Clone)]
 pub(crate) struct TreeEntry {
     pub key: KeyPlace,
     pub node: Node,
 }
 
-/// Keys in the order of the alphabet.
+/// Keys in alphabetical order.
 pub(crate) type Table = BTreeMap<String, TreeEntry>;
 
 impl Data {
-    /// What it is called in a message: `an integer`.
+    /// The noun of the type in messages: `an integer`.
     pub(crate) fn noun(&self) -> &'static str {
         match self {
             Data::Text(_) | Data::Secret => "a string",
@@ -96,7 +96,7 @@ impl Data {
     }
 }
 
-/// Makes a tree of what was parsed.
+/// Converts a parsed table to a tree.
 pub(crate) fn table(parsed: &DeTable<'_>, layer: &SourceLayer, source: &Arc<SourceText>) -> Table {
     let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
         let entry =
@@ -106,7 +106,7 @@ pub(crate) fn table(parsed: &DeTable<'_>, layer: &SourceLayer, source: &Arc<Sour
     parsed.iter().map(entry).collect()
 }
 
-/// Makes a node of what was parsed.
+/// Converts a parsed value to a node.
 pub(crate) fn node(
     parsed: &toml::Spanned<DeValue<'_>>,
     layer: &SourceLayer,
@@ -133,7 +133,7 @@ fn integer(number: &DeInteger<'_>) -> Data {
     i64::from_str_radix(number.as_str(), number.radix()).map_or(Data::TooLarge, Data::Integer)
 }
 
-/// Lays `over` upon `base`, key by key; a secret reference is one value and replaced as a whole.
+/// Merges `over` into `base`, key by key; a secret reference is one value and replaced as a whole.
 pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
     for (name, entry) in over {
         let inner = shape.inner(&name).cloned().unwrap_or(Shape::Any);
@@ -144,7 +144,7 @@ pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
                         merge(&shape, lower, upper);
                     }
                     (Shape::Any, TreeEntry { node: Node { data: Data::Table(upper), .. }, .. }) => {
-                        merge(&free(), lower, upper);
+                        merge(&free_shape(), lower, upper);
                     }
                     (_, upper) => {
                         base.insert(name, upper);
@@ -158,7 +158,7 @@ pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
     }
 }
 
-fn free() -> TableShape {
+fn free_shape() -> TableShape {
     use super::schema::{Other, UnknownKeyEffect};
     TableShape {
         keys: BTreeMap::new(),
@@ -168,7 +168,7 @@ fn free() -> TableShape {
     }
 }
 
-/// What stands at a path.
+/// Returns the entry at a path.
 pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a TreeEntry> {
     let (first, rest) = path.split_first()?;
     let entry = table.get(*first)?;
@@ -179,7 +179,7 @@ pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a TreeEntry>
     }
 }
 
-/// Puts a value at a path, making the tables on the way; what stands in the way is replaced.
+/// Puts a value at a path and creates the tables on the way; another value in their place is replaced.
 pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPlace, node: Node) {
     let Some((first, rest)) = path.split_first() else { return };
     if rest.is_empty() {
@@ -198,7 +198,7 @@ pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPlace, node: Node) {
     }
 }
 
-/// How many values stand in a table and in those under it; an array counts as one.
+/// Counts the values of a table and its inner tables; an array counts as one.
 pub(crate) fn count(table: &Table) -> usize {
     let values = table.values().map(|entry| match &entry.node.data {
         Data::Table(inner) => count(inner),

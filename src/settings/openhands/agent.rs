@@ -8,39 +8,39 @@ use serde::{Deserialize, Serialize};
 use super::condenser::Condenser;
 use super::free_table::FreeTable;
 
-/// The agent that is used where no other is named, and named ones.
+/// Default agent, and named agents.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
 pub struct Agent {
-    /// The agent that is used where no other is named.
+    /// Options of the default agent.
     #[serde(flatten)]
     pub options: AgentOptions,
-    /// Further agents, each with what differs from the first.
+    /// Named agents, each with the options that differ from the default agent's.
     #[serde(flatten)]
     pub named: BTreeMap<String, NamedAgent>,
 }
 
-/// An agent by its name. Only here may the three tables stand: under `[agent]` they would be names of agents.
+/// Named agent. Only a named agent can have the three inner tables: under `[agent]` their names would be agents' names.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
 pub struct NamedAgent {
-    /// What every agent has.
+    /// Options of the agent.
     #[serde(flatten)]
     pub options: AgentOptions,
-    /// How long conversations are shortened.
+    /// Shortening of the agent's long conversations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condenser: Option<Condenser>,
-    /// Which model answers what.
+    /// Routing of the agent's requests to models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_routing: Option<FreeTable>,
-    /// Settings of extensions.
+    /// Settings of the agent's extensions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extended: Option<FreeTable>,
 }
 
-/// What an agent may use.
+/// Options of an agent.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
@@ -51,10 +51,10 @@ pub struct AgentOptions {
     #[schemars(extend("x-ignored" = "only the terminal client uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cli_mode: Option<bool>,
-    /// Name of the `[llm.NAME]` to use.
+    /// Name of the `[llm.NAME]` table that the agent uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm_config: Option<String>,
-    /// Python class of an agent of your own.
+    /// Python class of a custom agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classpath: Option<String>,
     /// File name of the system prompt.
@@ -62,11 +62,11 @@ pub struct AgentOptions {
     #[schemars(extend("default" = "system_prompt.j2"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt_filename: Option<String>,
-    /// Whether the agent may browse.
+    /// Whether the agent may browse the web.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_browsing: Option<bool>,
-    /// Whether a model edits files.
+    /// Whether the agent edits files through a model.
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_llm_editor: Option<bool>,
@@ -90,12 +90,12 @@ pub struct AgentOptions {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_finish: Option<bool>,
-    /// Whether the agent may ask for a shorter history.
+    /// Whether the agent may request a shorter history.
     #[schemars(extend("x-since" = "0.48"))]
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_condensation_request: Option<bool>,
-    /// Whether prompts are extended.
+    /// Whether prompt extensions are used.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_prompt_extensions: Option<bool>,
@@ -103,14 +103,14 @@ pub struct AgentOptions {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_mcp: Option<bool>,
-    /// Names of microagents that are switched off.
+    /// Names of the microagents that are disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_microagents: Option<Vec<String>>,
-    /// Whether the history is cut at the model's limit.
+    /// Whether the history is truncated at the model's limit.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_history_truncation: Option<bool>,
-    /// Whether elements of a page are marked in screenshots.
+    /// Whether the elements of a web page are marked in screenshots.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_som_visual_browsing: Option<bool>,
@@ -119,12 +119,12 @@ pub struct AgentOptions {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_plan_mode: Option<bool>,
-    /// Whether an agent that goes round in circles is stopped.
+    /// Whether an agent that repeats itself is stopped.
     #[schemars(extend("x-since" = "1.0"))]
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_stuck_detection: Option<bool>,
-    /// Runtime that the agent's tools are chosen for.
+    /// Runtime for which the agent's tools are chosen.
     #[schemars(extend("x-since" = "0.57"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,

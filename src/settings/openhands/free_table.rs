@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A table whose keys are not checked: it reaches the application as it is written.
+/// A table whose keys are not checked; it is passed on as written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FreeTable(pub toml::Table);

@@ -5,45 +5,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::format::{DnsLabel, DnsName, LabelKey, LabelValue, Quantity};
 
-/// Objects that the application makes for every conversation. It takes texts only: `resource_cpu_request = 1`, a
-/// number, would stop it at start.
+/// Objects that the application creates for every conversation. Amounts are strings: the number in
+/// `resource_cpu_request = 1` would crash the application at start.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Kubernetes {
-    /// Namespace of the sandboxes; the application's own where absent.
+    /// Namespace of the sandboxes; absent: the application's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<DnsLabel>,
-    /// `VSCode` of a conversation is reached as `CONVERSATION.DOMAIN`.
+    /// Domain of the conversations' `VSCode`, each at `CONVERSATION.DOMAIN`.
     pub ingress_domain: DnsName,
     /// Size of each conversation's volume.
     pub pvc_storage_size: Quantity,
-    /// StorageClass of those volumes; absent: the cluster's default class.
+    /// StorageClass of the conversations' volumes; absent: the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-not-empty" = "an empty text would switch dynamic provisioning off: leave the key out", "examples" = ["standard"]))]
+    #[schemars(extend("x-not-empty" = "an empty string would disable dynamic provisioning: leave the key out", "examples" = ["standard"]))]
     pub pvc_storage_class: Option<DnsName>,
-    /// What the scheduler sets aside for a sandbox; on local clusters 250m.
+    /// Cpu request of a sandbox; 250m on local clusters.
     pub resource_cpu_request: Quantity,
-    /// What the scheduler sets aside for a sandbox.
+    /// Memory request of a sandbox.
     pub resource_memory_request: Quantity,
-    /// What a sandbox may not exceed. There is no limit of cpu.
+    /// Memory limit of a sandbox. There is no cpu limit.
     pub resource_memory_limit: Quantity,
-    /// Pull secret in the sandboxes' namespace.
+    /// Name of a pull secret in the sandboxes' namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pull_secret: Option<DnsName>,
-    /// TLS Secret in the sandboxes' namespace; `VSCode` is then reached by https.
+    /// Name of a TLS Secret in the sandboxes' namespace; with it `VSCode` is served over HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_tls_secret: Option<DnsName>,
-    /// Label that a node must have to run sandboxes; needs `node_selector_val`.
+    /// Key of the label that a node must have to run sandboxes; needs `node_selector_val`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_selector_key: Option<LabelKey>,
-    /// Value of that label; needs `node_selector_key`.
+    /// Value of the label that a node must have to run sandboxes; needs `node_selector_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_selector_val: Option<LabelValue>,
-    /// Tolerations of sandboxes: a YAML list in a text, its keys in snake case (`toleration_seconds`).
+    /// Tolerations of sandboxes: a string with a YAML list whose keys are in snake case (`toleration_seconds`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerations_yaml: Option<String>,
-    /// Whether sandboxes run privileged, for Docker inside them.
+    /// Whether sandboxes run privileged, as Docker inside them requires.
     pub privileged: bool,
 }
 
@@ -67,15 +67,15 @@ impl Default for Kubernetes {
     }
 }
 
-/// What the agent may do without being asked.
+/// Confirmation and analysis of the agent's actions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Security {
-    /// Whether actions are confirmed first.
+    /// Whether the user confirms the agent's actions first.
     #[schemars(extend("default" = false))]
     pub confirmation_mode: bool,
-    /// Name of the analyzer that judges actions.
+    /// Name of the security analyzer that rates the agent's actions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_analyzer: Option<String>,
 }

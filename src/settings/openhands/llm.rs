@@ -9,20 +9,20 @@ use super::free_table::FreeTable;
 use crate::settings::format::HttpUrl;
 use crate::settings::secrets::value::Secret;
 
-/// The model that is used where no other is named, and named ones.
+/// Default model, and named models.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
 pub struct Llm {
-    /// The model that is used where no other is named.
+    /// Options of the default model.
     #[serde(flatten)]
     pub options: LlmOptions,
-    /// Further models, each with what differs from the first.
+    /// Named models, each with the options that differ from the default model's.
     #[serde(flatten)]
     pub named: BTreeMap<String, LlmOptions>,
 }
 
-/// A model and how it is called.
+/// A model and the options of calls to it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
@@ -31,13 +31,13 @@ pub struct LlmOptions {
     #[schemars(extend("default" = "claude-sonnet-4-20250514"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Key of the model's provider.
+    /// API key of the model's provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
-    /// Address of the API, for models of your own.
+    /// Base URL of the API, for self-hosted models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<HttpUrl>,
-    /// Version of the API.
+    /// Version of the provider's API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
     /// Access key for models on AWS.
@@ -49,34 +49,34 @@ pub struct LlmOptions {
     /// Region for models on AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws_region_name: Option<String>,
-    /// Site that `OpenRouter` is told.
+    /// URL of the site that is reported to `OpenRouter`.
     #[schemars(extend("default" = "https://docs.all-hands.dev/"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openrouter_site_url: Option<String>,
-    /// Name that `OpenRouter` is told.
+    /// Name of the application that is reported to `OpenRouter`.
     #[schemars(extend("default" = "OpenHands"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openrouter_app_name: Option<String>,
-    /// How often a failed call is repeated.
+    /// Number of retries of a failed call to the model.
     #[schemars(extend("default" = 5))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_retries: Option<i64>,
-    /// Growth of the wait between repetitions.
+    /// Factor by which the wait between retries grows.
     #[schemars(extend("default" = 8))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_multiplier: Option<f64>,
-    /// Shortest wait in seconds.
+    /// Shortest wait between retries, in seconds.
     #[schemars(extend("default" = 8))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_min_wait: Option<i64>,
-    /// Longest wait in seconds.
+    /// Longest wait between retries, in seconds.
     #[schemars(extend("default" = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_max_wait: Option<i64>,
-    /// Seconds after which a call fails.
+    /// Seconds after which a call to the model times out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
-    /// Characters of one observation that reach the model.
+    /// Number of characters of one observation that are sent to the model.
     #[schemars(extend("default" = 30000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_message_chars: Option<i64>,
@@ -84,43 +84,43 @@ pub struct LlmOptions {
     #[schemars(extend("default" = 0.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Nucleus sampling.
+    /// Probability mass of nucleus sampling (top-p).
     #[schemars(extend("default" = 1.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Top-k sampling.
+    /// Number of candidate tokens in top-k sampling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<f64>,
-    /// Provider, where the name of the model does not say it.
+    /// Provider of the model, if the model's name does not contain it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_llm_provider: Option<String>,
-    /// Largest input in tokens.
+    /// Largest input of the model, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<i64>,
-    /// Largest answer in tokens.
+    /// Largest answer of the model, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<i64>,
-    /// Price of an input token, for the cost that is shown.
+    /// Price of one input token, for the displayed cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_cost_per_token: Option<f64>,
-    /// Price of an output token, for the cost that is shown.
+    /// Price of one output token, for the displayed cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_cost_per_token: Option<f64>,
-    /// Address of Ollama.
+    /// URL of the Ollama server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_base_url: Option<HttpUrl>,
-    /// Whether parameters that the model does not know are left out.
+    /// Whether parameters that the model does not support are left out.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_params: Option<bool>,
-    /// Whether litellm may mend parameters.
+    /// Whether litellm may adapt parameters to the model.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modify_params: Option<bool>,
-    /// Whether images are kept from a model that could see them.
+    /// Whether images are withheld from a model that supports them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_vision: Option<bool>,
-    /// Whether stop words are not sent.
+    /// Whether stop words are left out of calls.
     #[schemars(extend("x-since" = "0.53"))]
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,20 +129,20 @@ pub struct LlmOptions {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caching_prompt: Option<bool>,
-    /// Whether every call is written to a file.
+    /// Whether every call to the model is logged to a file.
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_completions: Option<bool>,
-    /// Directory of those files.
+    /// Directory of the files that `log_completions` writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_completions_folder: Option<String>,
-    /// Tokenizer that counts tokens.
+    /// Name of the tokenizer that counts tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_tokenizer: Option<String>,
-    /// Whether the model's own tool calls are used.
+    /// Whether the model's native tool calling is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_tool_calling: Option<bool>,
-    /// `low`, `medium`, `high` or `none`.
+    /// Reasoning effort of the model: `low`, `medium`, `high` or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
     /// Seed of the sampling.
@@ -157,12 +157,12 @@ pub struct LlmOptions {
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_routing: Option<bool>,
-    /// How often a malformed answer is asked for again.
+    /// Number of retries after a malformed answer of the model.
     #[schemars(extend("x-since" = "0.60"))]
     #[schemars(extend("default" = 5))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correct_num: Option<i64>,
-    /// Further arguments of every call.
+    /// Additional arguments of every call to the model.
     #[schemars(extend("x-since" = "0.60"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_kwargs: Option<FreeTable>,

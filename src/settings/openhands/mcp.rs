@@ -8,81 +8,81 @@ use serde::{Deserialize, Serialize};
 use crate::settings::format::{Program, ServerName, ServerUrl, VariableName};
 use crate::settings::secrets::value::{Secret, Value};
 
-/// Servers of the Model Context Protocol, whose tools the agent has. Keys hold their values in a Secret; a list
-/// that has one is moved there as a whole.
+/// Servers of the Model Context Protocol, whose tools the agent can use. A list that contains a secret is moved to a
+/// Secret as a whole.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Mcp {
-    /// Servers that speak SSE: addresses, or tables with `url` and `api_key`.
+    /// Servers that use SSE: URLs, or tables with `url` and `api_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sse_servers: Option<Vec<SseServer>>,
-    /// Programs that the sandbox starts.
+    /// Servers that the sandbox starts as programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdio_servers: Option<Vec<StdioServer>>,
-    /// Servers that speak streaming HTTP: addresses, or tables with `url`, `api_key` and `timeout`.
+    /// Servers that use streaming HTTP: URLs, or tables with `url`, `api_key` and `timeout`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shttp_servers: Option<Vec<HttpServer>>,
 }
 
-/// A server that speaks SSE.
+/// Server that uses SSE.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum SseServer {
-    /// Its address.
+    /// URL of the server.
     Address(ServerUrl),
-    /// Its address and key.
+    /// URL and API key of the server.
     Table(SseServerTable),
 }
 
-/// Address and key of a server.
+/// URL and API key of a server.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-unknown" = "dropped"))]
 pub struct SseServerTable {
-    /// Address, with `http://` or `https://`.
+    /// URL of the server.
     pub url: ServerUrl,
-    /// Key that the server asks for.
+    /// API key that the server requires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
 }
 
-/// A server that speaks streaming HTTP.
+/// Server that uses streaming HTTP.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum HttpServer {
-    /// Its address.
+    /// URL of the server.
     Address(ServerUrl),
-    /// Its address, key and patience.
+    /// URL, API key and timeout of the server.
     Table(HttpServerTable),
 }
 
-/// Address, key and patience of a server.
+/// URL, API key and timeout of a server.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-unknown" = "dropped"))]
 pub struct HttpServerTable {
-    /// Address, with `http://` or `https://`.
+    /// URL of the server.
     pub url: ServerUrl,
-    /// Key that the server asks for.
+    /// API key that the server requires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
-    /// Seconds that a tool may take.
+    /// Seconds after which a tool call times out.
     #[schemars(range(min = 1, max = 3600), extend("x-since" = "0.58", "default" = 60))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
 }
 
-/// A program that the sandbox starts.
+/// Server that the sandbox starts as a program.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-unknown" = "dropped"))]
 pub struct StdioServer {
-    /// Name: letters, digits, `-` and `_`.
+    /// Name of the server: letters, digits, `-` and `_`.
     pub name: ServerName,
-    /// The program, without its arguments.
+    /// Program of the server, without its arguments.
     pub command: Program,
-    /// Its arguments: a list, or one text as a shell takes it.
+    /// Arguments of the program: a list, or one string in shell syntax.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Arguments>,
-    /// Environment variables of the program: a table, or one text `A=1,B=2`.
+    /// Environment variables of the program: a table, or one string such as `A=1,B=2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<Variables>,
 }
@@ -91,9 +91,9 @@ pub struct StdioServer {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Arguments {
-    /// As a shell takes them.
+    /// One string in shell syntax.
     Text(String),
-    /// One by one.
+    /// One string per argument.
     List(Vec<String>),
 }
 
@@ -101,9 +101,9 @@ pub enum Arguments {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Variables {
-    /// `A=1,B=2`.
+    /// One string such as `A=1,B=2`.
     Text(String),
-    /// By name.
+    /// A table of values by name.
     Table(VariableTable),
 }
 

@@ -1,13 +1,14 @@
-//! OpenHands' own tables, as `openhands/core/config/*.py` of the published package has them (0.45 to 1.6).
+//! OpenHands' own tables, as in `openhands/core/config/*.py` of the published package (0.45 to 1.6). Their doc comments
+//! become the descriptions of the keys, so each must make sense on its own.
 //!
-//! - `tables`: all of them.
+//! - `tables`: all tables.
 //! - One file for each table: `core`, `llm`, `agent`, `sandbox`, `kubernetes` (and `[security]`), `condenser`, `mcp`,
 //!   `model_routing`.
 //! - `free_table`: a table whose keys are not checked.
 //!
-//! Three marks stand in the schema beside the types: `x-unknown` on a table says what the application does with a
-//! key that it does not know, `x-ignored` on a key says why the Kubernetes runtime does not use it, `x-since` is the
-//! first version that may know the key.
+//! The schema has three extensions. `x-unknown` on a table: how the application treats an unknown key in it.
+//! `x-ignored` on a key: why the Kubernetes runtime does not use the key. `x-since` on a key: the first OpenHands
+//! version that has it.
 
 mod agent;
 mod condenser;

@@ -9,22 +9,22 @@ use super::free_table::FreeTable;
 use crate::settings::format::{ImageRef, VariableName};
 use crate::settings::secrets::value::{Secret, Value};
 
-/// What conversations run in.
+/// Sandboxes, in which conversations run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-unknown" = "crash"))]
 pub struct Sandbox {
-    /// Address of a remote runtime.
+    /// URL of the remote runtime.
     #[schemars(extend("default" = "http://localhost:8000"))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_api_url: Option<String>,
-    /// Address of a local runtime.
+    /// URL of the local runtime.
     #[schemars(extend("default" = "http://localhost"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_runtime_url: Option<String>,
-    /// Whether a conversation's pod stays when the conversation is closed.
+    /// Whether a conversation's pod is kept when the conversation is closed.
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_runtime_alive: Option<bool>,
@@ -33,47 +33,47 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_closed_runtimes: Option<bool>,
-    /// Whether all containers are removed at the end.
+    /// Whether all containers are removed when the application stops.
     #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rm_all_containers: Option<bool>,
-    /// Key of a remote runtime.
+    /// API key of the remote runtime.
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
     /// Image from which a runtime image is built.
     #[schemars(extend("default" = "nikolaik/python-nodejs:python3.12-nodejs22"))]
-    #[schemars(extend("x-ignored" = "handsctl always sets runtime_container_image, and only without it this one is used"))]
+    #[schemars(extend("x-ignored" = "it is used only without runtime_container_image, which handsctl always sets"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_container_image: Option<String>,
-    /// Image of the sandboxes. It must fit the application's version; handsctl writes it where it is absent.
+    /// Image of the sandboxes, which must match the application's version; absent: handsctl sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_container_image: Option<ImageRef>,
-    /// User of the sandbox.
+    /// User ID in the sandbox.
     #[schemars(extend("x-ignored" = "sandboxes run as root"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
-    /// Seconds that one action may take.
+    /// Seconds after which one action times out.
     #[schemars(extend("default" = 120))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
-    /// Seconds that a remote runtime may take to start.
+    /// Seconds that the remote runtime may take to start.
     #[schemars(extend("default" = 180))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_init_timeout: Option<i64>,
-    /// Seconds that a call to a remote runtime may take.
+    /// Seconds after which a request to the remote runtime times out.
     #[schemars(extend("default" = 180))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_api_timeout: Option<i64>,
-    /// Whether such calls are repeated.
+    /// Whether failed requests to the remote runtime are retried.
     #[schemars(extend("default" = true))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_enable_retries: Option<bool>,
-    /// Kind of remote runtime.
+    /// Class of the remote runtime.
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_class: Option<String>,
@@ -86,25 +86,25 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_host_network: Option<bool>,
-    /// Further networks of the container.
+    /// Additional networks of the container.
     #[schemars(extend("x-since" = "0.55"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_networks: Option<Vec<String>>,
-    /// Address of the host that the container's ports are bound to.
+    /// Host address to which the container's ports are bound.
     #[schemars(extend("default" = "0.0.0.0"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_binding_address: Option<String>,
-    /// Further arguments of the image build.
+    /// Additional arguments of the image build.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_build_args: Option<Vec<String>>,
-    /// Whether plugins are started.
+    /// Whether the sandbox's plugins are started.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initialize_plugins: Option<bool>,
-    /// Whether the runtime image is built anew.
+    /// Whether the runtime image is always rebuilt.
     #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,15 +113,15 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_deps: Option<String>,
-    /// Environment variables of the sandboxes' pods; a value may be a secret reference, and then all of them reach the
-    /// application through a Secret.
+    /// Environment variables of the sandboxes' pods. A value may be a secret reference; all variables are then passed
+    /// to the application in a Secret.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_startup_env_vars: Option<BTreeMap<VariableName, Value>>,
     /// `BrowserGym` environment of an evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub browsergym_eval_env: Option<String>,
-    /// Platform that the image is built for.
+    /// Platform for which the image is built.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -129,7 +129,7 @@ pub struct Sandbox {
     #[schemars(extend("default" = 3600))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub close_delay: Option<i64>,
-    /// Size of a remote runtime.
+    /// Resource factor of the remote runtime.
     #[schemars(extend("default" = 1))]
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_gpu: Option<bool>,
-    /// Further arguments of the container.
+    /// Additional arguments of the container.
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_runtime_kwargs: Option<FreeTable>,
@@ -155,11 +155,11 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime always uses 8081"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vscode_port: Option<i64>,
-    /// Directories of this computer that are mounted.
+    /// Directories of this computer that are mounted into the sandbox.
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<String>,
-    /// GPUs that the container sees.
+    /// GPUs that are visible to the container.
     #[schemars(extend("x-since" = "0.46"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]

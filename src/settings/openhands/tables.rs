@@ -17,25 +17,25 @@ use super::sandbox::Sandbox;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OpenHands {
-    /// The application itself.
+    /// General settings of the application.
     pub core: Core,
-    /// The model that is used where no other is named, and named ones as `[llm.NAME]`.
+    /// Default model, and named models as `[llm.NAME]`.
     pub llm: Llm,
-    /// The agent that is used where no other is named, and named ones as `[agent.NAME]`.
+    /// Default agent, and named agents as `[agent.NAME]`.
     pub agent: Agent,
-    /// What conversations run in.
+    /// Sandboxes, in which conversations run.
     pub sandbox: Sandbox,
-    /// Objects that the application makes for every conversation.
+    /// Objects that the application creates for every conversation.
     pub kubernetes: Kubernetes,
-    /// What the agent may do without being asked.
+    /// Confirmation and analysis of the agent's actions.
     pub security: Security,
-    /// How long conversations are shortened.
+    /// Shortening of long conversations.
     pub condenser: Condenser,
     /// Servers of the Model Context Protocol.
     pub mcp: Mcp,
     /// Settings of extensions.
     pub extended: FreeTable,
-    /// Which model answers what.
+    /// Routing of requests to models.
     #[schemars(extend("x-since" = "0.56"))]
     pub model_routing: ModelRouting,
 }

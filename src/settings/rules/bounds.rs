@@ -1,4 +1,4 @@
-//! A quota or a limit range under which nothing could run.
+//! A quota or a limit range that admits no sandbox.
 
 use super::checker::RuleChecker;
 use crate::settings::format::{Quantity, ResourceName};
@@ -11,7 +11,7 @@ impl RuleChecker<'_> {
         self.limit_range();
     }
 
-    /// A quota that counts what a container does not say refuses every pod of it.
+    /// A quota rejects every pod whose containers do not set a resource that the quota limits.
     fn quota(&mut self) {
         let (deploy, sandbox) = (&self.settings.deploy, &self.settings.openhands.kubernetes);
         let quota = deploy.quota.clone();
@@ -19,10 +19,10 @@ impl RuleChecker<'_> {
         let cpu = if self.settings.is_set(&["kubernetes", "resource_cpu_request"]) {
             sandbox.resource_cpu_request.clone()
         } else {
-            // It is not known yet whether the cluster is a local one.
+            // Whether the cluster is local is not known yet: the smaller default counts.
             Quantity::from_static(LOCAL_CPU)
         };
-        let wanted = [
+        let sandbox_requests = [
             ("requests.cpu", cpu.clone()),
             ("cpu", cpu),
             ("requests.memory", sandbox.resource_memory_request.clone()),
@@ -30,38 +30,38 @@ impl RuleChecker<'_> {
             ("limits.memory", sandbox.resource_memory_limit.clone()),
             ("requests.storage", sandbox.pvc_storage_size.clone()),
         ];
-        let amount = |name: &str| quota.iter().find(|(known, _)| known.as_str() == name);
+        let amount = |name: &str| quota.iter().find(|(resource, _)| resource.as_str() == name);
         if amount("limits.cpu").is_some() && no_limit {
-            let message =
-                "`deploy.quota` counts limits.cpu, and sandboxes have none: no sandbox could be created";
-            let label = "[deploy.limit_range.default] cpu = \"2\" gives them one";
+            let message = "`deploy.quota` restricts limits.cpu, but sandboxes have no cpu limit: no sandbox could be created";
+            let label = "add [deploy.limit_range.default] cpu = \"2\"";
             self.contradiction(&["deploy", "quota", "limits.cpu"], message, label);
         }
-        for (name, needed) in wanted {
+        for (name, needed) in sandbox_requests {
             if let Some((_, most)) = amount(name)
                 && *most < needed
             {
                 let message = format!(
-                    "`deploy.quota` allows {name} {most}, and one sandbox asks for {needed}: none could be created"
+                    "`deploy.quota` allows {name} {most}, but one sandbox requests {needed}: no sandbox could be created"
                 );
-                self.contradiction(&["deploy", "quota", name], message, "at least what one sandbox needs");
+                self.contradiction(&["deploy", "quota", name], message, "allow at least one sandbox");
             }
         }
         for name in ["pods", "count/pods", "persistentvolumeclaims", "services"] {
             if let Some((name, most)) = amount(name)
                 && most.is_zero()
             {
-                self.nothing(name, most);
+                self.zero_amount(name, most);
             }
         }
     }
 
-    fn nothing(&mut self, name: &ResourceName, most: &Quantity) {
+    fn zero_amount(&mut self, name: &ResourceName, most: &Quantity) {
         let message = format!("`deploy.quota` allows {name} {most}: no sandbox could be created");
-        self.contradiction(&["deploy", "quota", name.as_str()], message, "leave it out, or allow some");
+        self.contradiction(&["deploy", "quota", name.as_str()], message, "leave it out or allow more");
     }
 
-    /// (`ValidateLimitRange` in `pkg/apis/core/validation/validation.go`)
+    /// Checks that a sandbox fits, and the order of the bounds as `ValidateLimitRange` does
+    /// (`pkg/apis/core/validation/validation.go`).
     fn limit_range(&mut self) {
         let LimitRange { default, default_request, max, min } = self.settings.deploy.limit_range.clone();
         let sandbox = &self.settings.openhands.kubernetes;
@@ -80,11 +80,11 @@ impl RuleChecker<'_> {
                 }
             }
         }
-        let needs = [
+        let sandbox_bounds = [
             ("cpu", "resource_cpu_request", sandbox.resource_cpu_request.clone()),
             ("memory", "resource_memory_limit", sandbox.resource_memory_limit.clone()),
         ];
-        for (resource, key, needed) in needs {
+        for (resource, key, needed) in sandbox_bounds {
             let most = max.amounts().find(|(name, most)| *name == resource && **most < needed);
             if let Some((_, most)) = most {
                 let message = format!(
@@ -96,7 +96,7 @@ impl RuleChecker<'_> {
         self.limits_of_the_application();
     }
 
-    /// Where the application runs in the sandboxes' namespace, the range counts for it, too.
+    /// The limit range also applies to the application if it runs in the sandboxes' namespace.
     fn limits_of_the_application(&mut self) {
         let settings = self.settings;
         if settings.runtime_namespace() != settings.deploy.namespace.as_str()
@@ -110,12 +110,12 @@ impl RuleChecker<'_> {
             let above = limits.amounts().find(|(name, limit)| *name == resource && *limit > most);
             if let Some((_, limit)) = above {
                 let message = format!(
-                    "`deploy.limit_range.max` of {resource} ({most}) is smaller than the application's limit ({limit}), which runs in the same namespace"
+                    "`deploy.limit_range.max` of {resource} ({most}) is smaller than the limit ({limit}) of the application, which runs in the same namespace"
                 );
                 self.contradiction(
                     &["deploy", "limit_range", "max", resource],
                     message,
-                    "[deploy.resources.limits] sets it",
+                    "the limit is set in [deploy.resources.limits]",
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! Values that are fine by themselves and cannot work together: every rule, and what it finds.
+//! Runs every rule about values that are valid alone but contradict each other, and collects the diagnostics.
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
@@ -10,44 +10,51 @@ use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::resolved::Settings;
 use crate::settings::sandbox_tolerations;
 
-/// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and 63 is the limit.
+/// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and a name has at most 63 characters.
 const LONGEST_NAME: usize = 45;
 
-/// All contradictions, and warnings about what works but is seldom meant. `wrong`: dotted keys whose values could not
-/// be used; their defaults contradict nobody.
+/// Returns all contradictions, and warnings about values that work but are rarely intended. `wrong` are the dotted keys
+/// with invalid values: rules do not apply to the defaults that replace them.
 pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
-    let mut judge = RuleChecker { settings, wrong, found: Vec::new() };
-    judge.version();
-    judge.keys_by_version(schema, UnknownKeyEffect::Ours, settings.tree(), &mut Vec::new());
-    judge.local_cluster();
-    judge.state();
-    judge.rollout();
-    judge.reachability();
-    judge.names();
-    judge.resources();
-    judge.sandboxes();
-    judge.scheduling();
-    judge.bounds();
-    judge.models();
-    judge.servers();
-    judge.environment();
-    judge.found
+    let mut checker = RuleChecker { settings, wrong, diagnostics: Vec::new() };
+    checker.version();
+    checker.keys_by_version(schema, UnknownKeyEffect::Ours, settings.tree(), &mut Vec::new());
+    checker.local_cluster();
+    checker.state();
+    checker.rollout();
+    checker.reachability();
+    checker.names();
+    checker.resources();
+    checker.sandboxes();
+    checker.scheduling();
+    checker.bounds();
+    checker.models();
+    checker.servers();
+    checker.environment();
+    checker.diagnostics
 }
 
 pub(super) struct RuleChecker<'a> {
     pub(super) settings: &'a Settings,
     wrong: &'a [String],
-    pub(super) found: Vec<Diagnostic>,
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl RuleChecker<'_> {
     pub(super) fn report(&mut self, id: Id, severity: Severity, path: &[&str], message: String, label: &str) {
-        let location = self.place(path);
+        let location = self.locate(path);
         let masked = false;
-        self.found.push(Diagnostic { id, severity, message, location, label: label.to_owned(), masked });
+        self.diagnostics.push(Diagnostic {
+            id,
+            severity,
+            message,
+            location,
+            label: label.to_owned(),
+            masked,
+        });
     }
 
-    /// Whether a key, or one under it, was written wrongly.
+    /// Whether a key, or a key under it, has an invalid value.
     pub(super) fn is_wrong(&self, key: &str) -> bool {
         let under = |wrong: &String| {
             wrong.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -55,8 +62,8 @@ impl RuleChecker<'_> {
         self.wrong.iter().any(under)
     }
 
-    /// The place of a value that somebody wrote.
-    fn place(&self, path: &[&str]) -> Option<Location> {
+    /// The position of a value that the user set.
+    fn locate(&self, path: &[&str]) -> Option<Location> {
         self.settings.locate_path(path)
     }
 
@@ -64,7 +71,7 @@ impl RuleChecker<'_> {
         self.report(Id::Contradiction, Severity::Error, path, message.into(), label);
     }
 
-    /// A contradiction in one item of a list.
+    /// Reports a contradiction in one item of a list.
     pub(super) fn contradiction_in(
         &mut self,
         path: &[&str],
@@ -77,7 +84,7 @@ impl RuleChecker<'_> {
             Some(Data::List(items)) => items.get(item).map(|item| item.place.location.clone()),
             _ => None,
         };
-        self.found.push(Diagnostic {
+        self.diagnostics.push(Diagnostic {
             id: Id::Contradiction,
             severity: Severity::Error,
             message: message.into(),
@@ -95,11 +102,11 @@ impl RuleChecker<'_> {
         let image = &["deploy", "image"];
         if version.assumed {
             let message = format!(
-                "the tag of the application's image is no version: it is treated as {}.{}",
+                "the tag of the application's image is not a version: {}.{} is assumed",
                 AppVersion::NEWEST.0,
                 AppVersion::NEWEST.1
             );
-            self.report(Id::VersionAssumed, Severity::Warning, image, message, "a tag such as 0.59 says it");
+            self.report(Id::VersionAssumed, Severity::Warning, image, message, "use a tag such as 0.59");
             if !self.settings.is_set(&["sandbox", "runtime_container_image"])
                 && !self.is_wrong("sandbox.runtime_container_image")
                 && !self.settings.env.contains_key("SANDBOX_RUNTIME_CONTAINER_IMAGE")
@@ -112,13 +119,13 @@ impl RuleChecker<'_> {
             let label = if version.is_at_least(1, 7) { "removed in 1.7" } else { "added in 0.45" };
             self.report(Id::UnsupportedVersion, Severity::Error, image, message, label);
         } else if version.is_at_least(0, 60) {
-            let message = format!("OpenHands {version} is run without its V1 interface");
+            let message = format!("OpenHands {version} runs without its V1 interface");
             let label = "V1 conversations would run in the application's own container; 0.59 has no V1";
             self.report(Id::WithoutV1, Severity::Warning, image, message, label);
         }
     }
 
-    /// Keys that the chosen version does not know yet.
+    /// Reports keys that the chosen version does not support yet.
     fn keys_by_version(
         &mut self,
         shape: &TableShape,
@@ -174,7 +181,7 @@ impl RuleChecker<'_> {
             return;
         }
         let ignored = matches!(consequence, UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped);
-        let (id, severity, what_follows) = match consequence {
+        let (id, severity, effect) = match consequence {
             _ if ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
             UnknownKeyEffect::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
             UnknownKeyEffect::SectionIgnored => {
@@ -182,12 +189,12 @@ impl RuleChecker<'_> {
             }
             _ => (Id::Contradiction, Severity::Error, ""),
         };
-        self.found.push(Diagnostic {
+        self.diagnostics.push(Diagnostic {
             id,
             severity,
-            message: format!("OpenHands {version} does not know `{}`{what_follows}", dotted(path)),
+            message: format!("OpenHands {version} does not support `{}`{effect}", dotted(path)),
             location: Some(at.clone()),
-            label: format!("{since} and later do; the version is that of [deploy].image"),
+            label: format!("supported since {since}; the version comes from [deploy].image"),
             masked: false,
         });
     }
@@ -197,13 +204,13 @@ impl RuleChecker<'_> {
         let (http, https) = (cluster.http_port, cluster.https_port);
         if http > 0 && http == https {
             let message = format!("`cluster.http_port` and `https_port` are both {http}");
-            self.contradiction(&["cluster", "https_port"], message, "a port leads to one place");
+            self.contradiction(&["cluster", "https_port"], message, "use two different ports");
         }
         let containers = !matches!(cluster.provider, Provider::Kwok | Provider::Existing);
         if cluster.ingress == Some(Ingress::Nginx) && cluster.workers > 0 && containers {
             let message =
-                "upstream's ingress-nginx may run on a worker, and only the first node's ports are mapped";
-            self.contradiction(&["cluster", "ingress"], message, "\"traefik\" stays on the first node");
+                "upstream's ingress-nginx may run on a worker, but only the first node's ports are mapped";
+            self.contradiction(&["cluster", "ingress"], message, "\"traefik\" runs only on the first node");
         }
     }
 
@@ -215,7 +222,7 @@ impl RuleChecker<'_> {
             let path = &["deploy", "min_ready_seconds"];
             self.contradiction(
                 path,
-                "a pod may never count as available before the deadline",
+                "no pod could become available before the progress deadline",
                 "must be less than [deploy].progress_deadline",
             );
         }
@@ -228,8 +235,9 @@ impl RuleChecker<'_> {
         }
         if deploy.profile == Profile::OpenShift {
             let (name, namespace) = (deploy.name.clone(), deploy.namespace.clone());
-            let message = "OpenShift's default SCC refuses the application's user 42420".to_owned();
-            let label = format!("once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
+            let message = "OpenShift's default SCC rejects the application's user 42420".to_owned();
+            let label =
+                format!("run once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
             self.report(
                 Id::SecurityContextConstraint,
                 Severity::Warning,
@@ -243,17 +251,17 @@ impl RuleChecker<'_> {
             self.contradiction(
                 &["deploy", "node_port"],
                 "`deploy.node_port` needs `expose = \"nodeport\"`",
-                "no Service has a node port",
+                "otherwise the Service has no node port",
             );
         }
-        // A host or a class without an Ingress hides nothing; whoever names a certificate expects https.
+        // An unused host or class is harmless; a user who sets a certificate expects https.
         if deploy.expose != Expose::Ingress && deploy.tls_secret.is_some() {
             let message = "`deploy.tls_secret` needs `expose = \"ingress\"`";
             self.contradiction(&["deploy", "tls_secret"], message, "nothing would use the certificate");
         }
         if deploy.host.as_str().parse::<std::net::Ipv4Addr>().is_ok() {
-            let message = "`deploy.host` is an address, and an Ingress takes names only".to_owned();
-            self.report(Id::BadValue, Severity::Error, &["deploy", "host"], message, "a DNS name");
+            let message = "`deploy.host` is an IP address, but an Ingress accepts only DNS names".to_owned();
+            self.report(Id::BadValue, Severity::Error, &["deploy", "host"], message, "use a DNS name");
         }
     }
 
@@ -261,7 +269,7 @@ impl RuleChecker<'_> {
         let name = &self.settings.deploy.name;
         if name.as_str().len() > LONGEST_NAME {
             let message = format!("`deploy.name` has {} characters", name.as_str().len());
-            let label = format!("at most {LONGEST_NAME}: the names of other objects are made from it");
+            let label = format!("at most {LONGEST_NAME}: the names of other objects are derived from it");
             self.contradiction(&["deploy", "name"], message, &label);
         }
     }
@@ -272,18 +280,20 @@ impl RuleChecker<'_> {
             ("cpu", resources.requests.cpu, resources.limits.cpu),
             ("memory", resources.requests.memory, resources.limits.memory),
         ];
-        for (what, request, limit) in pairs {
+        for (resource, request, limit) in pairs {
             if self.is_wrong("deploy.resources") {
                 break;
             }
             if let (Some(request), Some(limit)) = (request, limit)
                 && request > limit
             {
-                let message = format!("the request of {what} ({request}) is larger than its limit ({limit})");
+                let message = format!(
+                    "the {resource} request ({request}) of the application is larger than its limit ({limit})"
+                );
                 self.contradiction(
-                    &["deploy", "resources", "requests", what],
+                    &["deploy", "resources", "requests", resource],
                     message,
-                    "of [deploy].resources",
+                    "in [deploy].resources",
                 );
             }
         }
@@ -316,45 +326,61 @@ impl RuleChecker<'_> {
             }
         }
         let Some(text) = self.settings.openhands.kubernetes.tolerations_yaml.clone() else { return };
-        let Err(fault) = sandbox_tolerations::check(&text) else { return };
-        let mut location = self.place(&["kubernetes", "tolerations_yaml"]);
-        if let (Some(location), Some(word)) = (&mut location, &fault.word)
+        let Err(mistake) = sandbox_tolerations::check(&text) else { return };
+        let mut location = self.locate(&["kubernetes", "tolerations_yaml"]);
+        if let (Some(location), Some(word)) = (&mut location, &mistake.word)
             && let Some(raw) = location.source.text.get(location.span.clone())
-            && let Some(place) = sandbox_tolerations::place_of(word, raw)
+            && let Some(range) = sandbox_tolerations::range_of(word, raw)
         {
             let start = location.span.start;
-            location.span = start + place.start..start + place.end;
+            location.span = start + range.start..start + range.end;
         }
         let (id, severity, masked) = (Id::BadValue, Severity::Error, false);
-        let sandbox_tolerations::TolerationMistake { message, label, .. } = fault;
-        self.found.push(Diagnostic { id, severity, message, location, label, masked });
+        let sandbox_tolerations::TolerationMistake { message, label, .. } = mistake;
+        self.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
     }
 
-    /// Variables that would silently win over what handsctl writes.
+    /// Reports variables that would silently override the values that handsctl sets.
     fn environment(&mut self) {
         let owned = [
-            ("RUNTIME", "the application would use another runtime", "leave it out: it is `kubernetes`"),
+            (
+                "RUNTIME",
+                "the application would use another runtime",
+                "leave it out: the runtime is always `kubernetes`",
+            ),
             (
                 "KUBERNETES_NAMESPACE",
-                "sandboxes would go where no Role allows them",
+                "sandboxes would be created in a namespace without the application's Role",
                 "set [kubernetes].namespace",
             ),
-            ("FILE_STORE", "what is kept would be elsewhere than it seems", "set [deploy.storage].kind"),
+            (
+                "FILE_STORE",
+                "state would not be stored where [deploy.storage] configures it",
+                "set [deploy.storage].kind",
+            ),
             (
                 "FILE_STORE_PATH",
-                "what is kept would be elsewhere than it seems",
+                "state would not be stored where [deploy.storage] configures it",
                 "set [deploy.storage].bucket",
             ),
-            ("DB_HOST", "what is kept would be elsewhere than it seems", "set [deploy.database].host"),
+            (
+                "DB_HOST",
+                "state would not be stored where [deploy.database] configures it",
+                "set [deploy.database].host",
+            ),
             (
                 "DEBUG_LLM",
-                "the application would ask a question at start and die of no answer",
+                "the application would wait for a confirmation at start and exit without it",
                 "leave it out",
             ),
         ];
-        for (name, why, label) in owned {
+        for (name, consequence, label) in owned {
             if self.settings.env.get(name).is_some_and(|value| !value.is_empty()) {
-                self.contradiction(&["deploy", "env", name], format!("`deploy.env.{name}`: {why}"), label);
+                self.contradiction(
+                    &["deploy", "env", name],
+                    format!("`deploy.env.{name}`: {consequence}"),
+                    label,
+                );
             }
         }
     }

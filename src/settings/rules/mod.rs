@@ -1,7 +1,8 @@
-//! Values that are fine by themselves and cannot work together.
+//! Values that are valid alone but contradict each other.
 //!
-//! - `checker`: runs every rule, and reports what it finds.
-//! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: where the application keeps its state.
+//! - `checker`: runs every rule and collects the diagnostics.
+//! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: the store and the database of the
+//!   application.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
 mod bounds;

@@ -1,4 +1,4 @@
-//! Names of models that nobody describes, and keys of condensers that do not go with their `type`
+//! Names of models without a table, and keys of condensers that do not apply to their `type`
 //! (`openhands/core/config/condenser_config.py`).
 
 use super::checker::RuleChecker;
@@ -33,50 +33,51 @@ impl RuleChecker<'_> {
     }
 
     fn model(&mut self, path: &[&str], name: Option<&str>) {
-        let Some(name) = name.filter(|name| !self.is_described(name)) else { return };
+        let Some(name) = name.filter(|name| !self.has_table(name)) else { return };
         let message = format!(
-            "`{}` names a model that no [llm.{name}] describes; the application would take [llm]",
+            "`{}` names a model without a table [llm.{name}]; the application would use [llm]",
             path.join(".")
         );
         let named = self.settings.openhands.llm.named.keys().map(String::as_str);
         let label = closest(name, named.clone()).map_or_else(
             || match named.map(|name| format!("[llm.{name}]")).collect::<Vec<_>>() {
-                names if names.is_empty() => format!("a table [llm.{name}] describes it"),
-                names => format!("there are {}", names.join(", ")),
+                tables if tables.is_empty() => format!("add a table [llm.{name}]"),
+                tables => format!("existing tables: {}", tables.join(", ")),
             },
-            |near| format!("did you mean {}?", quoted(near)),
+            |suggestion| format!("did you mean {}?", quoted(suggestion)),
         );
         self.contradiction(path, message, &label);
     }
 
-    fn is_described(&self, name: &str) -> bool {
-        // A wrong table was taken out, and is described all the same.
+    fn has_table(&self, name: &str) -> bool {
+        // An invalid table was removed from the tree, but the file has it.
         name == DEFAULT_MODEL
             || self.settings.openhands.llm.named.contains_key(name)
             || self.is_wrong(&format!("llm.{name}"))
     }
 
-    /// `names`: whether `llm_config` may be the name of a model here.
-    fn condenser(&mut self, table: &[&str], condenser: &Condenser, names: bool) {
+    /// Checks one condenser. `names`: whether `llm_config` may be the name of a model here.
+    fn condenser(&mut self, table: &[&str], condenser: &Condenser, accepts_name: bool) {
         let at = |key: &'static str| [table, &[key]].concat();
         if self.is_wrong(&at("type").join(".")) {
             return;
         }
-        let way = condenser.way.unwrap_or(CondenserType::Noop);
-        self.condenser_keys(table, way);
-        if way == CondenserType::ConversationWindow {
+        let condenser_type = condenser.condenser_type.unwrap_or(CondenserType::Noop);
+        self.condenser_keys(table, condenser_type);
+        if condenser_type == CondenserType::ConversationWindow {
             let version = self.settings.app_version();
             let (major, minor) = CONVERSATION_WINDOW;
             if !version.is_at_least(major, minor) && !self.is_wrong("deploy.image") {
-                let message = format!("OpenHands {version} does not know the type {}", text(way));
-                let label = format!("{major}.{minor} and later do; the version is that of [deploy].image");
+                let message =
+                    format!("OpenHands {version} does not support the type {}", text(condenser_type));
+                let label = format!("supported since {major}.{minor}; the version comes from [deploy].image");
                 self.contradiction(&at("type"), message, &label);
             }
         }
-        if !way.needs_model() || self.is_wrong(&at("llm_config").join(".")) {
+        if !condenser_type.needs_model() || self.is_wrong(&at("llm_config").join(".")) {
             return;
         }
-        let by_name = names && way != CondenserType::Structured;
+        let by_name = accepts_name && condenser_type != CondenserType::Structured;
         match &condenser.llm_config {
             Some(CondenserModel::Named(name)) if by_name => self.model(&at("llm_config"), Some(name)),
             Some(CondenserModel::Named(_)) => {
@@ -84,13 +85,16 @@ impl RuleChecker<'_> {
                 self.contradiction(
                     &at("llm_config"),
                     message,
-                    "as in { model = \"…\" }: no name is looked up",
+                    "as in { model = \"…\" }; a name is not supported here",
                 );
             }
             Some(CondenserModel::Inline(_)) => {}
             None => {
-                let message =
-                    format!("`{}` of type {} needs `llm_config`{NO_CONDENSER}", table.join("."), text(way));
+                let message = format!(
+                    "`{}` of type {} needs `llm_config`{NO_CONDENSER}",
+                    table.join("."),
+                    text(condenser_type)
+                );
                 let label = if by_name {
                     "add llm_config = \"llm\", or the NAME of an [llm.NAME]"
                 } else {
@@ -101,24 +105,24 @@ impl RuleChecker<'_> {
         }
     }
 
-    fn condenser_keys(&mut self, table: &[&str], way: CondenserType) {
-        let fitting = way.keys();
+    fn condenser_keys(&mut self, table: &[&str], condenser_type: CondenserType) {
+        let allowed_keys = condenser_type.keys();
         for key in CondenserType::ALL_KEYS {
             let path = [table, &[*key]].concat();
-            if fitting.contains(key) || !self.settings.is_set(&path) {
+            if allowed_keys.contains(key) || !self.settings.is_set(&path) {
                 continue;
             }
-            let label = match fitting {
-                [] => format!("{} has no other keys", text(way)),
-                keys => format!("keys of {}: {}", text(way), keys.join(", ")),
+            let label = match allowed_keys {
+                [] => format!("{} has no other keys", text(condenser_type)),
+                keys => format!("keys of {}: {}", text(condenser_type), keys.join(", ")),
             };
-            let what = format!("`{}` does not belong to type {}", path.join("."), text(way));
-            // The one model that does not forbid further keys.
-            if way == CondenserType::BrowserOutputMasking {
-                let message = format!("{what}; the application would ignore it");
+            let problem = format!("`{}` does not apply to type {}", path.join("."), text(condenser_type));
+            // The only condenser class that does not forbid unknown keys.
+            if condenser_type == CondenserType::BrowserOutputMasking {
+                let message = format!("{problem}; the application would ignore it");
                 self.report(Id::IgnoredByApp, Severity::Warning, &path, message, &label);
             } else {
-                self.contradiction(&path, format!("{what}{NO_CONDENSER}"), &label);
+                self.contradiction(&path, format!("{problem}{NO_CONDENSER}"), &label);
             }
         }
     }
@@ -126,7 +130,10 @@ impl RuleChecker<'_> {
 
 const NO_CONDENSER: &str = "; the application would not shorten conversations at all";
 
-/// The way as it is written: `"llm"`.
-fn text(way: CondenserType) -> String {
-    toml::Value::try_from(way).ok().and_then(|value| value.as_str().map(quoted)).unwrap_or_default()
+/// The type as in config.toml: `"llm"`.
+fn text(condenser_type: CondenserType) -> String {
+    toml::Value::try_from(condenser_type)
+        .ok()
+        .and_then(|value| value.as_str().map(quoted))
+        .unwrap_or_default()
 }

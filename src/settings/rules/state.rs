@@ -1,4 +1,4 @@
-//! Where state is kept, and who shares it.
+//! The store and the database of the application's state, and the pods that share them.
 
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
@@ -31,7 +31,7 @@ impl RuleChecker<'_> {
                 if set {
                     let message =
                         format!("`deploy.storage.{key}` needs `kind = \"s3\"` or `\"google_cloud\"`");
-                    self.contradiction(&["deploy", "storage", key], message, "state is kept on the volume");
+                    self.contradiction(&["deploy", "storage", key], message, "state is stored on the volume");
                 }
             }
         } else if !bucket {
@@ -39,11 +39,11 @@ impl RuleChecker<'_> {
             self.contradiction(
                 &["deploy", "storage", "kind"],
                 message,
-                "add bucket = \"…\"; it has to be there",
+                "add bucket = \"…\"; the bucket must exist",
             );
         }
         if storage.kind == StorageKind::GoogleCloud && endpoint {
-            let message = "`deploy.storage.endpoint` is for S3";
+            let message = "`deploy.storage.endpoint` needs `kind = \"s3\"`";
             self.contradiction(&["deploy", "storage", "endpoint"], message, "leave it out");
         }
         let keys = [
@@ -52,11 +52,11 @@ impl RuleChecker<'_> {
             ("key_json", credentials[2], StorageKind::GoogleCloud),
         ];
         for (key, set, kind) in keys {
-            // On GKE the key may be for other services than the store.
-            let elsewhere = key == "key_json" && self.settings.deploy.profile == Profile::Gke;
-            if set && storage.kind != kind && !elsewhere {
+            // On GKE the key may be for a service other than the store.
+            let is_for_another_service = key == "key_json" && self.settings.deploy.profile == Profile::Gke;
+            if set && storage.kind != kind && !is_for_another_service {
                 let message =
-                    format!("`deploy.storage.credentials.{key}` does not belong to this kind of storage");
+                    format!("`deploy.storage.credentials.{key}` does not apply to this kind of storage");
                 self.contradiction(
                     &["deploy", "storage", "credentials", key],
                     message,
@@ -66,13 +66,9 @@ impl RuleChecker<'_> {
         }
         for (set, other, missing) in [(0, 1, "secret_access_key"), (1, 0, "access_key_id")] {
             if credentials[set] && !credentials[other] {
-                let message = format!("`deploy.storage.credentials` needs `{missing}`, too");
+                let message = format!("`deploy.storage.credentials` needs `{missing}` as well");
                 let key = keys[set].0;
-                self.contradiction(
-                    &["deploy", "storage", "credentials", key],
-                    message,
-                    "one alone opens nothing",
-                );
+                self.contradiction(&["deploy", "storage", "credentials", key], message, "S3 requires both");
             }
         }
     }
@@ -84,30 +80,30 @@ impl RuleChecker<'_> {
         }
         let version = self.settings.app_version();
         if has_host && !version.is_at_least(0, 60) {
-            let message = format!("OpenHands {version} has no database");
-            self.contradiction(&["deploy", "database", "host"], message, "0.60 and later have one");
+            let message = format!("OpenHands {version} uses no database");
+            self.contradiction(&["deploy", "database", "host"], message, "supported since 0.60");
         }
         let (database, default) = (self.settings.deploy.database.clone(), Database::default());
-        let said = [
+        let keys = [
             ("name", database.name != default.name),
             ("user", database.user != default.user),
             ("port", database.port != default.port),
             ("password", self.settings.is_set(&["deploy", "database", "password"])),
             ("ssl_mode", database.ssl_mode.is_some()),
         ];
-        for (key, is_said) in said {
-            if !has_host && is_said {
+        for (key, is_set) in keys {
+            if !has_host && is_set {
                 let message = format!("`deploy.database.{key}` needs `host`");
                 self.contradiction(
                     &["deploy", "database", key],
                     message,
-                    "without it a file on the volume is the database",
+                    "without a host the database is a file on the volume",
                 );
             }
         }
     }
 
-    /// The variable that handsctl sets wins over the application's own key.
+    /// The environment variable that handsctl sets overrides the application's own key.
     fn file_store(&mut self) {
         let core = &self.settings.openhands.core;
         let kind = self.settings.deploy.storage.kind;
@@ -120,22 +116,18 @@ impl RuleChecker<'_> {
                 | (Some(FileStore::GoogleCloud), StorageKind::GoogleCloud)
         );
         let file_store_path = core.file_store_path.clone().filter(|path| !path.is_empty());
-        let is_memory = core.file_store == Some(FileStore::Memory);
+        let uses_memory = core.file_store == Some(FileStore::Memory);
         if !agrees && !self.is_wrong("deploy.storage") {
-            let message = "`core.file_store` is not what `deploy.storage.kind` says, which wins";
-            self.contradiction(path, message, "[deploy.storage] kind says where state is kept");
-        } else if is_memory {
-            let message =
-                "`core.file_store` is memory: settings and conversations are lost with every restart"
-                    .to_owned();
-            let label = "\"local\" keeps them on the volume";
+            let message = "`core.file_store` differs from `deploy.storage.kind`, which takes precedence";
+            self.contradiction(path, message, "set only [deploy.storage] kind");
+        } else if uses_memory {
+            let message = "`core.file_store` is memory: settings and conversations are lost at every restart"
+                .to_owned();
+            let label = "\"local\" stores them on the volume";
             self.report(Id::VolatileState, Severity::Warning, path, message, label);
         }
-        if let Some(written) =
-            file_store_path.filter(|written| kind == StorageKind::Local && written != STATE)
-        {
-            let message =
-                format!("`core.file_store_path` is {written}, and the volume is mounted at {STATE}");
+        if let Some(path) = file_store_path.filter(|path| kind == StorageKind::Local && path != STATE) {
+            let message = format!("`core.file_store_path` is {path}, but the volume is mounted at {STATE}");
             self.contradiction(&["core", "file_store_path"], message, "leave it out");
         }
     }
@@ -144,11 +136,11 @@ impl RuleChecker<'_> {
         if !self.settings.needs_volume() && !self.is_wrong("deploy.storage") {
             for key in ["existing_claim", "storage_class", "storage_size", "volume"] {
                 if self.settings.is_set(&["deploy", key]) {
-                    let message = format!("`deploy.{key}` is for a volume, and there is none");
+                    let message = format!("`deploy.{key}` needs a volume, but the application has none");
                     self.contradiction(
                         &["deploy", key],
                         message,
-                        "everything is in the bucket and the database",
+                        "all state is in the bucket and the database",
                     );
                 }
             }
@@ -156,15 +148,25 @@ impl RuleChecker<'_> {
         }
         if self.settings.deploy.existing_claim.is_none() {
             if self.settings.deploy.storage_size.is_zero() {
-                let message = "`deploy.storage_size` is nothing".to_owned();
-                self.report(Id::BadValue, Severity::Error, &["deploy", "storage_size"], message, "as in 5Gi");
+                let message = "`deploy.storage_size` is zero".to_owned();
+                self.report(
+                    Id::BadValue,
+                    Severity::Error,
+                    &["deploy", "storage_size"],
+                    message,
+                    "use a size such as 5Gi",
+                );
             }
             return;
         }
         for key in ["storage_class", "storage_size", "volume"] {
             if self.settings.is_set(&["deploy", key]) {
                 let message = format!("`deploy.{key}` and `deploy.existing_claim` exclude each other");
-                self.contradiction(&["deploy", key], message, "the claim exists and keeps what it has");
+                self.contradiction(
+                    &["deploy", key],
+                    message,
+                    "an existing claim keeps its own class, size and volume",
+                );
             }
         }
     }
@@ -183,7 +185,7 @@ impl RuleChecker<'_> {
                     self.contradiction(
                         path,
                         "`deploy.autoscaling` needs `max`",
-                        "add max = 4, the most pods",
+                        "add max = 4, the largest number of pods",
                     );
                 }
                 Some(max) if autoscaling.min > max => {
@@ -197,11 +199,7 @@ impl RuleChecker<'_> {
             }
             if self.settings.is_set(&["deploy", "replicas"]) {
                 let message = "`deploy.replicas` and `deploy.autoscaling` exclude each other";
-                self.contradiction(
-                    &["deploy", "replicas"],
-                    message,
-                    "[deploy.autoscaling] min says how many there are at least",
-                );
+                self.contradiction(&["deploy", "replicas"], message, "set only [deploy.autoscaling] min");
             }
         }
         if most <= 1 || self.is_wrong("deploy.storage") || self.is_wrong("deploy.database") {
@@ -209,27 +207,27 @@ impl RuleChecker<'_> {
         }
         if self.settings.shares_state() {
             let message =
-                format!("with up to {most} pods a running conversation is known to one of them only");
-            let label = "it lives in that pod's memory; what is stored is shared";
+                format!("with up to {most} pods, a running conversation exists in only one of them");
+            let label = "it runs in that pod's memory; stored state is shared";
             self.report(Id::MemoryOfOnePod, Severity::Warning, path, message, label);
             return;
         }
         let message = format!("{most} replicas cannot share state that is local to one pod");
         let label = if self.settings.app_version().is_at_least(0, 60) {
-            "1, or a bucket in [deploy.storage] and a host in [deploy.database]"
+            "use 1, or set a bucket in [deploy.storage] and a host in [deploy.database]"
         } else {
-            "1: conversations live in one pod's memory; 0.60 and later can have a database"
+            "use 1: state can be shared only in OpenHands 0.60 and later"
         };
         self.contradiction(path, message, label);
     }
 
     fn strategy(&mut self) {
         if self.settings.deploy.strategy == Strategy::RollingUpdate && !self.settings.shares_state() {
-            let message = "`RollingUpdate` starts the new pod before the old one gives the volume back";
+            let message = "`RollingUpdate` starts the new pod before the old pod releases the volume";
             self.contradiction(
                 &["deploy", "strategy"],
                 message,
-                "the volume can be mounted once: \"Recreate\"",
+                "use \"Recreate\": the volume can be mounted only once",
             );
         }
     }

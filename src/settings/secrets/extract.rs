@@ -1,5 +1,5 @@
-//! Takes secrets out of the tree: each becomes an environment variable of the application, by the names that
-//! OpenHands reads (`UPPER(prefix + field)`).
+//! Moves secrets out of the tree: each becomes an environment variable of the application under the name that OpenHands
+//! reads (`UPPER(prefix + field)`).
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::settings::load::toml_key::dotted;
 use crate::settings::load::toml_writer;
 use crate::settings::load::tree::{Data, KeyPlace, Node, Table, TreeEntry};
 
-/// What a secret is to the application.
+/// How the application receives a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Variable,
     File,
 }
 
-/// A secret and what it becomes.
+/// A secret of the tree, and the variable or file that it becomes.
 #[derive(Debug)]
 pub(crate) struct FoundSecret {
     /// Name of the variable or the file.
@@ -30,49 +30,49 @@ pub(crate) struct FoundSecret {
     pub place: KeyPlace,
 }
 
-/// The secret itself, or where it is to be had.
+/// The secret itself, or a reference to it.
 #[derive(Debug)]
 pub(crate) enum FoundValue {
     Literal(Redacted),
     Reference(Reference),
-    /// A list or table with references in it, which becomes one Python literal.
+    /// A list or table that contains references and becomes one Python literal.
     Composed(Node),
 }
 
-/// What was taken out.
+/// The extracted secrets and variables.
 #[derive(Debug, Default)]
 pub(crate) struct Extracted {
     pub secrets: Vec<FoundSecret>,
-    /// `[deploy].env` where it is no secret.
+    /// The variables of `[deploy].env` that are not secrets.
     pub plain: BTreeMap<String, String>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Takes every secret out of `tree`; `Data::Secret` stays in the place of a literal.
+/// Moves every secret out of `tree`; `Data::Secret` replaces a literal.
 pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Extracted {
-    let mut taker = Taker::default();
+    let mut extractor = SecretExtractor::default();
     for (name, entry) in tree.iter_mut() {
         if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {
-            taker.path = vec![name.clone()];
+            extractor.path = vec![name.clone()];
             if name == "deploy" {
-                taker.deploy_env(table);
-                taker.ours(shape, table);
+                extractor.deploy_env(table);
+                extractor.handsctl_table(shape, table);
             } else {
-                taker.table(shape, table);
+                extractor.table(shape, table);
             }
         }
     }
-    taker.refuse_duplicates();
-    taker.taken
+    extractor.refuse_duplicates();
+    extractor.extracted
 }
 
 #[derive(Default)]
-struct Taker {
+struct SecretExtractor {
     path: Vec<String>,
-    taken: Extracted,
+    extracted: Extracted,
 }
 
-impl Taker {
+impl SecretExtractor {
     fn table(&mut self, shape: &TableShape, table: &mut Table) {
         for (name, entry) in table.iter_mut() {
             self.path.push(name.clone());
@@ -84,7 +84,7 @@ impl Taker {
                         self.table(inner, named);
                     }
                 }
-                _ if holds_secret(name, typed.is_none(), self.takes_references(), &entry.node) => {
+                _ if holds_secret(name, typed.is_none(), self.accepts_references(), &entry.node) => {
                     self.container(entry);
                 }
                 _ => {}
@@ -96,24 +96,24 @@ impl Taker {
     fn secret_key(&mut self, entry: &mut TreeEntry) {
         let Some(variable) = variable(&self.path) else {
             let message = format!(
-                "`{}` is a secret that no environment variable reaches; it would stand in a ConfigMap",
+                "`{}` is a secret that no environment variable can carry; it would be readable in a ConfigMap",
                 dotted(&self.path)
             );
-            let label = "only the [llm] table itself can have a secret".to_owned();
+            let label = "only the [llm] table itself can contain a secret".to_owned();
             return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
         };
         if entry.node.data.as_text() == Some("") {
             return;
         }
-        self.found(variable, &mut entry.node);
+        self.extract(variable, &mut entry.node);
     }
 
-    /// Whether what looks like a reference is one, where the value itself is free.
-    fn takes_references(&self) -> bool {
+    /// Whether a table with the keys of a reference is one, although the schema does not type the value.
+    fn accepts_references(&self) -> bool {
         matches!(self.path.first().map(String::as_str), Some("mcp" | "sandbox"))
     }
 
-    /// A list or table that the application also reads from one variable, as a Python literal.
+    /// Moves a list or table that the application also reads from one variable, as a Python literal.
     fn container(&mut self, entry: &mut TreeEntry) {
         let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["core", "file_store_web_hook_headers"]
@@ -122,17 +122,18 @@ impl Taker {
             _ => None,
         };
         let Some(variable) = movable else {
-            let message = format!("`{}` holds a secret; it would stand in a ConfigMap", dotted(&self.path));
-            let label = "no environment variable reaches this place".to_owned();
+            let message =
+                format!("`{}` contains a secret; it would be readable in a ConfigMap", dotted(&self.path));
+            let label = "no environment variable can carry this value".to_owned();
             return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
         };
         let place = entry.node.place.clone();
         let names = references(&entry.node);
         if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
             let message =
-                format!("`{}` reaches the application as one value, {variable}", dotted(&self.path));
+                format!("`{}` is passed to the application as one value, {variable}", dotted(&self.path));
             let label =
-                "a Secret of the cluster cannot be a part of it: { env = \"NAME\" } or { file = \"path\" }";
+                "it cannot include a Secret of the cluster; use { env = \"NAME\" } or { file = \"path\" }";
             return self.report(Id::SecretUnavailable, Severity::Error, message, &place, label.to_owned());
         }
         if holds_secret("", false, false, &entry.node) {
@@ -143,7 +144,7 @@ impl Taker {
             Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
             data => FoundValue::Composed(Node { data, place: place.clone() }),
         };
-        self.taken.secrets.push(FoundSecret { variable, form: Form::Variable, value, place });
+        self.extracted.secrets.push(FoundSecret { variable, form: Form::Variable, value, place });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
@@ -155,27 +156,27 @@ impl Taker {
             self.path.push(name.clone());
             match &entry.node.data {
                 Data::Text(text) if !is_sensitive(name) => {
-                    self.taken.plain.insert(name.clone(), text.clone());
+                    self.extracted.plain.insert(name.clone(), text.clone());
                 }
-                _ => self.found(name.clone(), &mut entry.node),
+                _ => self.extract(name.clone(), &mut entry.node),
             }
             self.path.pop();
         }
         self.path.pop();
     }
 
-    /// Secrets of handsctl's own tables say themselves what they become.
-    fn ours(&mut self, shape: &TableShape, table: &mut Table) {
+    /// Moves the secrets of handsctl's own tables; the schema names the variable or file of each.
+    fn handsctl_table(&mut self, shape: &TableShape, table: &mut Table) {
         for (name, entry) in table.iter_mut() {
             let Some(key) = shape.keys.get(name) else { continue };
             self.path.push(name.clone());
             match (&key.shape, &mut entry.node.data, key.variable.as_ref(), key.file.as_ref()) {
-                (Shape::Table(inner), Data::Table(under), ..) => self.ours(inner, under),
+                (Shape::Table(inner), Data::Table(under), ..) => self.handsctl_table(inner, under),
                 (Shape::Reference { secret: true }, data, variable, file) if data.as_text() != Some("") => {
                     if let Some(variable) = variable {
-                        self.found_as(Form::Variable, variable.clone(), &mut entry.node);
+                        self.extract_as(Form::Variable, variable.clone(), &mut entry.node);
                     } else if let Some(file) = file {
-                        self.found_as(Form::File, file.clone(), &mut entry.node);
+                        self.extract_as(Form::File, file.clone(), &mut entry.node);
                     }
                 }
                 _ => {}
@@ -184,18 +185,18 @@ impl Taker {
         }
     }
 
-    fn found(&mut self, variable: String, node: &mut Node) {
-        self.found_as(Form::Variable, variable, node);
+    fn extract(&mut self, variable: String, node: &mut Node) {
+        self.extract_as(Form::Variable, variable, node);
     }
 
-    fn found_as(&mut self, form: Form, variable: String, node: &mut Node) {
+    fn extract_as(&mut self, form: Form, variable: String, node: &mut Node) {
         let place = node.place.clone();
         let value = match &node.data {
             Data::Text(text) => {
                 let literal = Redacted::new(text.clone());
                 node.data = Data::Secret;
-                let better = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
-                self.warn_if_visible(&place, &variable, better);
+                let hint = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
+                self.warn_if_visible(&place, &variable, hint);
                 FoundValue::Literal(literal)
             }
             Data::Table(table) => match reference(table) {
@@ -204,20 +205,20 @@ impl Taker {
             },
             _ => return,
         };
-        self.taken.secrets.push(FoundSecret { variable, form, value, place });
+        self.extracted.secrets.push(FoundSecret { variable, form, value, place });
     }
 
     fn warn_if_visible(&mut self, place: &KeyPlace, variable: &str, label: String) {
         if !is_visible(&place.layer) {
             return;
         }
-        let whose =
+        let subject =
             if self.path.last().is_some_and(|name| name == variable) { "a secret" } else { "the secret" };
         let message = match place.layer {
             crate::settings::load::tree::SourceLayer::Set => {
-                format!("{whose} `{}` is written on the command line", dotted(&self.path))
+                format!("{subject} `{}` is written on the command line", dotted(&self.path))
             }
-            _ => format!("{whose} `{}` is written in the file", dotted(&self.path)),
+            _ => format!("{subject} `{}` is written in the file", dotted(&self.path)),
         };
         self.report(Id::LiteralSecret, Severity::Warning, message, place, label);
     }
@@ -225,36 +226,36 @@ impl Taker {
     fn report(&mut self, id: Id, severity: Severity, message: String, place: &KeyPlace, label: String) {
         let masked = severity == Severity::Warning;
         let location = Some(place.location.clone());
-        self.taken.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
+        self.extracted.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
     }
 
-    /// A variable that two keys set.
+    /// Reports variables that two keys set.
     fn refuse_duplicates(&mut self) {
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for found in &self.taken.secrets {
-            *seen.entry(found.variable.clone()).or_default() += 1;
+        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+        for secret in &self.extracted.secrets {
+            *uses.entry(secret.variable.clone()).or_default() += 1;
         }
-        for name in self.taken.plain.keys() {
-            *seen.entry(name.clone()).or_default() += 1;
+        for name in self.extracted.plain.keys() {
+            *uses.entry(name.clone()).or_default() += 1;
         }
         let twice: Vec<String> =
-            seen.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| name).collect();
+            uses.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name).collect();
         for name in twice {
-            let found = self.taken.secrets.iter().find(|found| found.variable == name);
-            let location = found.map(|found| found.place.location.clone());
-            self.taken.diagnostics.push(Diagnostic {
+            let secret = self.extracted.secrets.iter().find(|secret| secret.variable == name);
+            let location = secret.map(|secret| secret.place.location.clone());
+            self.extracted.diagnostics.push(Diagnostic {
                 id: Id::Contradiction,
                 severity: Severity::Error,
                 message: format!("{name} is set by a key of OpenHands and by [deploy].env"),
                 location,
-                label: "leave one of them out".to_owned(),
+                label: "remove one of them".to_owned(),
                 masked: true,
             });
         }
     }
 }
 
-/// The variable that the application reads a key from.
+/// Returns the environment variable from which the application reads a key.
 pub(crate) fn variable(path: &[String]) -> Option<String> {
     match path {
         [table, key] if table == "core" => Some(key.to_ascii_uppercase()),
@@ -263,7 +264,7 @@ pub(crate) fn variable(path: &[String]) -> Option<String> {
     }
 }
 
-/// A table as a reference, where it is one.
+/// Returns the reference that a table is, if it is one.
 fn reference(table: &Table) -> Option<Reference> {
     let text = |name: &str| table.get(name).and_then(|entry| entry.node.data.as_text()).map(str::to_owned);
     let is_form =
@@ -278,7 +279,7 @@ fn reference(table: &Table) -> Option<Reference> {
     Some(Reference::Secret { secret: text("secret")?, key: text("key")? })
 }
 
-/// Every reference in a value.
+/// Returns every reference in a value.
 pub(crate) fn references(node: &Node) -> Vec<Reference> {
     match &node.data {
         Data::Table(table) => reference(table).map_or_else(
@@ -290,19 +291,19 @@ pub(crate) fn references(node: &Node) -> Vec<Reference> {
     }
 }
 
-/// A list or table as the application reads it from a variable, and the secrets that stand in it.
+/// A list or table as the application reads it from a variable, and the secrets in it.
 #[derive(Debug)]
 pub(crate) struct Composed {
     /// A Python literal.
     pub literal: Redacted,
-    /// Each secret by itself: what a container says may have it without the rest.
+    /// Each secret alone: a container's output may contain one without the rest.
     pub parts: Vec<Redacted>,
 }
 
-/// A value with what `look_up` says in the place of every reference.
+/// Replaces every reference in a value by the secret that `look_up` returns.
 ///
 /// # Errors
-/// The first that `look_up` has.
+/// The first error of `look_up`.
 pub(crate) fn compose<E>(
     node: &Node,
     look_up: impl FnMut(Reference) -> Result<Redacted, E>,
@@ -351,8 +352,8 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
     }
 }
 
-/// Whether a text under a name that says so stands in here, or a reference where `references` are taken; `inside`:
-/// whether `name` itself is one that no type knows.
+/// Whether a value contains a string under a sensitive name, or a reference if `references` is set. `inside`: whether
+/// the schema does not type `name`.
 fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool {
     match &node.data {
         Data::Table(table) => {

@@ -1,7 +1,7 @@
 //! Secrets of the configuration.
 //!
-//! - `value`: a secret that neither `Debug` nor `Serialize` shows, and where its value comes from.
-//! - `extract`: takes secrets out of a tree.
+//! - `value`: a secret that neither `Debug` nor `Serialize` reveals, and the source of its value.
+//! - `extract`: moves secrets out of a tree.
 
 pub(super) mod extract;
 pub mod value;

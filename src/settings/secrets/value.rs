@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const REDACTED: &str = "(redacted)";
 
-/// A secret text. What prints it says `(redacted)`; only [`Redacted::expose`] gives it out.
+/// A secret string. It prints as `(redacted)`; only [`Redacted::expose`] returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redacted(String);
 
@@ -18,7 +18,7 @@ impl Redacted {
         Self(secret.into())
     }
 
-    /// The secret itself: for the Secret's data and nothing else.
+    /// Returns the secret itself: only for the Secret's data.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Redacted {
     }
 }
 
-/// Where a secret stands, instead of the secret.
+/// A reference to a secret: where to read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Reference {
@@ -58,12 +58,12 @@ pub enum Reference {
         /// Name of the variable.
         env: String,
     },
-    /// A file on this computer; one line break at its end is not part of the secret.
+    /// A file on this computer; one line break at its end does not belong to the secret.
     File {
         /// Path, relative to the file that names it; `-` is standard input.
         file: String,
     },
-    /// A Secret that is in the application's namespace already.
+    /// A Secret that already exists in the application's namespace.
     Secret {
         /// Name of the Secret.
         secret: String,
@@ -73,40 +73,40 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// The keys of the three forms.
+    /// The keys of each of the three forms.
     pub const FORMS: &'static [&'static [&'static str]] = &[&["env"], &["file"], &["secret", "key"]];
     /// The path that means standard input.
     pub const STANDARD_INPUT: &'static str = "-";
 }
 
-/// A value of `[deploy].env`: a text, or a reference to a secret.
+/// A value of `[deploy].env`: a string, or a reference to a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A text that is no secret.
+    /// A string that is not a secret.
     Plain(String),
-    /// A secret that stands elsewhere.
+    /// A reference to a secret.
     Reference(Reference),
 }
 
-/// A key of OpenHands that is a secret: a literal, or a reference to one.
+/// A secret key of OpenHands: a literal, or a reference to a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Secret {
     /// Written in the config file.
     Literal(Redacted),
-    /// A secret that stands elsewhere.
+    /// A reference to a secret.
     Reference(Reference),
 }
 
-/// Where a container's environment variable gets its secret from.
+/// The source of the secret in a container's environment variable or file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The value goes into a Secret of the set.
     Value(Redacted),
-    /// The same, but variables or files were not looked up: `render` needs no secret.
+    /// The same, but its variables and files were not read: `render` needs no secret.
     NotRead(Vec<Reference>),
-    /// The container reads a Secret that is there already.
+    /// The container reads a Secret that already exists.
     Reference {
         /// Name of the Secret, in the application's namespace.
         secret: String,
@@ -115,21 +115,21 @@ pub enum SecretSource {
     },
 }
 
-/// Where the value comes from; never the value.
+/// Names the source of the value, never the value.
 impl std::fmt::Display for SecretSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Value(_) => f.write_str("the configuration"),
             Self::NotRead(references) => {
-                let words: Vec<String> = references.iter().map(ToString::to_string).collect();
-                f.write_str(&words.join(", "))
+                let sources: Vec<String> = references.iter().map(ToString::to_string).collect();
+                f.write_str(&sources.join(", "))
             }
             Self::Reference { secret, key } => write!(f, "secret/{secret}, key {key}"),
         }
     }
 }
 
-/// Where the value stands.
+/// Names the variable, file or Secret.
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -141,7 +141,7 @@ impl std::fmt::Display for Reference {
     }
 }
 
-/// A string or one of the three forms; `x-reference` tells the checker which type it is.
+/// Schema of a string or one of the three forms; `x-reference` names the type for `load/check`.
 fn reference_schema(text: &str) -> Schema {
     json_schema!({
         "x-reference": text,
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_prints_gives_a_secret_out() {
+    fn secret_prints_as_redacted() {
         let secret = Secret::Literal(Redacted::new("sk-1"));
         assert_eq!(format!("{secret:?}"), "Literal((redacted))");
         assert_eq!(serde_json::to_string(&secret).expect("json"), "\"(redacted)\"");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_forms() {
+    fn value_parses_complete_reference_forms() {
         let read = |text: &str| serde_json::from_str::<Value>(text).ok();
         let env = Reference::Env { env: "A".into() };
         assert_eq!(read(r#"{"env": "A"}"#), Some(Value::Reference(env)));

@@ -1,4 +1,4 @@
-//! The schema, the types and the formats say the same.
+//! The schema, the types and the formats agree.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use crate::settings::load::schema::{Key, Other, Shape, TableShape, schema_shape}
 use crate::settings::openhands::Kubernetes;
 
 fn shape() -> std::sync::Arc<TableShape> {
-    schema_shape().expect("the schema is understood")
+    schema_shape().expect("the schema is supported")
 }
 
-/// A value that the shape allows, as TOML.
+/// Returns a value that the shape allows, as TOML.
 fn sample(shape: &Shape) -> String {
     match shape {
         Shape::Any => "{ a = 1 }".to_owned(),
@@ -50,8 +50,8 @@ fn sample(shape: &Shape) -> String {
     }
 }
 
-/// A key that contradicts the others is left out.
-fn is_alone(table: &str, name: &str) -> bool {
+/// Whether a key can be set together with all others.
+fn is_compatible(table: &str, name: &str) -> bool {
     !matches!(
         (table, name),
         (
@@ -84,12 +84,12 @@ fn is_alone(table: &str, name: &str) -> bool {
 fn every_key_of_the_schema_reaches_its_type() {
     let mut text = String::new();
     for (table, Key { shape, .. }) in &shape().keys {
-        let Shape::Table(shape) = shape else { panic!("{table} is no table") };
+        let Shape::Table(shape) = shape else { panic!("{table} is not a table") };
         writeln!(text, "[{table}]").expect("text");
-        for (name, key) in shape.keys.iter().filter(|(name, _)| is_alone(table, name)) {
+        for (name, key) in shape.keys.iter().filter(|(name, _)| is_compatible(table, name)) {
             let value = match (table.as_str(), name.as_str()) {
                 ("deploy", "image") => "\"a:1.6\"".to_owned(),
-                // One variable of the application's: a Secret of the cluster cannot be a part of it.
+                // The list is passed as one variable, which cannot include a Secret of the cluster.
                 ("mcp", _) | ("sandbox", "runtime_startup_env_vars") => {
                     sample(&key.shape).replace("{ secret = \"name\", key = \"key\" }", "\"text\"")
                 }
@@ -109,12 +109,12 @@ fn every_key_of_the_schema_reaches_its_type() {
     assert_eq!(settings.openhands.sandbox.timeout, Some(1));
     assert_eq!(settings.openhands.agent.options.enable_mcp, Some(true));
     assert!(settings.secrets.contains_key("LLM_API_KEY") && settings.secrets.contains_key("JWT_SECRET"));
-    // What was typed is what was written: nothing fell into a map of names.
+    // Every key reached its field, and none the map of named tables.
     assert!(settings.openhands.llm.named.is_empty() && settings.openhands.agent.named.is_empty());
 }
 
 #[test]
-fn every_way_to_shorten_conversations_takes_its_own_keys() {
+fn every_condenser_type_accepts_its_own_keys() {
     let condensers = [
         "type = \"noop\"",
         "type = \"observation_masking\"\nattention_window = 5",
@@ -131,16 +131,19 @@ fn every_way_to_shorten_conversations_takes_its_own_keys() {
         let text = format!("[llm.fast]\nmodel = \"f\"\n[condenser]\n{condenser}\n");
         let loaded = read_text(&text).unwrap_or_else(|error| panic!("{:?}\n{text}", error.diagnostics()));
         assert_eq!(loaded.warnings, [], "{text}");
-        let way = loaded.settings.openhands.condenser.way.expect("a type");
+        let condenser_type = loaded.settings.openhands.condenser.condenser_type.expect("a type");
         let written = toml::to_string(&loaded.settings.openhands.condenser).expect("toml");
         let written: toml::Table = written.parse().expect("toml");
         let others: Vec<&str> = written.keys().map(String::as_str).filter(|key| *key != "type").collect();
-        assert!(others.iter().all(|key| way.keys().contains(key)), "{way:?}: {others:?}");
+        assert!(
+            others.iter().all(|key| condenser_type.keys().contains(key)),
+            "{condenser_type:?}: {others:?}"
+        );
     }
 }
 
 #[test]
-fn the_defaults_pass_their_own_checks() {
+fn defaults_pass_the_checks() {
     let tables = [
         ("cluster", toml::Value::try_from(Cluster::default())),
         ("deploy", toml::Value::try_from(Deploy::default())),
@@ -161,27 +164,27 @@ fn keys<'a>(table: &'a TableShape, visit: &mut dyn FnMut(&'a str, &'a Key)) {
     }
 }
 
-fn formats<'a>(shape: &'a Shape, found: &mut Vec<&'a str>) {
+fn formats<'a>(shape: &'a Shape, names: &mut Vec<&'a str>) {
     match shape {
-        Shape::Text { format: Some(format), .. } => found.push(format),
-        Shape::List(inner) => formats(inner, found),
+        Shape::Text { format: Some(format), .. } => names.push(format),
+        Shape::List(inner) => formats(inner, names),
         Shape::Table(TableShape { other: Other::Each { value, name_format }, .. }) => {
-            found.extend(name_format.as_deref());
-            formats(value, found);
+            names.extend(name_format.as_deref());
+            formats(value, names);
         }
         _ => {}
     }
 }
 
 #[test]
-fn every_format_is_checked_and_every_alias_is_allowed() {
+fn schema_formats_are_known_and_aliases_allowed() {
     let shape = shape();
     let mut count = 0;
     keys(&shape, &mut |name, key| {
-        let mut found = Vec::new();
-        formats(&key.shape, &mut found);
-        for known in found {
-            assert!(known::noun(known).is_some(), "{name}: {known}");
+        let mut names = Vec::new();
+        formats(&key.shape, &mut names);
+        for format in names {
+            assert!(known::noun(format).is_some(), "{name}: {format}");
             count += 1;
         }
         if let Shape::Text { allowed, .. } = &key.shape {
@@ -191,9 +194,9 @@ fn every_format_is_checked_and_every_alias_is_allowed() {
     assert!(count > 20, "only {count} formats");
 }
 
-/// 34 and 13 keys: `facts` of the application, and the schema must not lose one.
+/// The numbers of keys in the application's source, none of which the schema may lose.
 #[test]
-fn the_application_s_tables_are_complete() {
+fn application_tables_have_every_key() {
     let shape = shape();
     let count = |table: &str| match shape.inner(table) {
         Some(Shape::Table(table)) => table.keys.len(),

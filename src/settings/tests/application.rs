@@ -1,10 +1,10 @@
-//! What the application gets.
+//! The config.toml of the application, and the origins of its values.
 
 use super::{read_set, read_text};
 use crate::settings::resolved::KeyOrigin;
 
 #[test]
-fn what_it_needs_is_added_and_ours_and_secrets_are_not_there() {
+fn app_config_has_needed_keys_without_handsctl_and_secrets() {
     let text = "[llm]\nmodel = \"m\"\napi_key = \"sk-1\"\n[llm.fast]\nmodel = \"f\"\n[cluster]\nname = \"a\"\n\
                 [deploy]\nnamespace = \"hands\"\n[core]\nmax_iterations = 0x10\nunknown = 1\n[agent]\n\
                 [deploy.env]\nX = \"y\"\n[sandbox.runtime_startup_env_vars]\n\"A\" = \"quote \\\" tab \\t 😀 \\u0001\"\n";
@@ -33,14 +33,14 @@ runtime_container_image = \"docker.all-hands.dev/all-hands-ai/runtime:0.59-nikol
 A = \"quote \\\" tab \\t 😀 \\u0001\"
 ";
     assert_eq!(settings.app_config_toml(), expected);
-    // What is written is read back as the same.
+    // Reading the written file again gives the same settings.
     let again = read_text(&expected.replace("\nunknown = 1", "")).expect("settings").settings;
     assert_eq!(again.openhands.core.max_iterations, Some(16));
     assert_eq!(again.app_config_toml(), expected.replace("\nunknown = 1", ""));
 }
 
 #[test]
-fn the_user_s_own_values_are_not_replaced() {
+fn user_values_are_not_replaced() {
     let text = "[kubernetes]\nnamespace = \"runtime\"\n[sandbox]\nruntime_container_image = \"a/b:1\"\n";
     let settings = read_text(text).expect("settings").settings;
     assert_eq!(settings.runtime_namespace(), "runtime");
@@ -52,7 +52,7 @@ fn the_user_s_own_values_are_not_replaced() {
 }
 
 #[test]
-fn local_clusters_ask_for_less_cpu_unless_told_otherwise() {
+fn local_cluster_lowers_only_default_cpu_requests() {
     let local = |text: &str| {
         let settings = read_text(text).expect("settings").settings.for_local_cluster(true);
         let app = settings.deploy.resources.requests.cpu.clone().map(|cpu| cpu.to_string());
@@ -67,16 +67,16 @@ fn local_clusters_ask_for_less_cpu_unless_told_otherwise() {
     let (app, ..) = local("[deploy.resources.limits]\ncpu = \"100m\"\n");
     assert_eq!(app.as_deref(), Some("100m"));
 
-    let elsewhere = read_text("").expect("settings").settings.for_local_cluster(false);
+    let remote = read_text("").expect("settings").settings.for_local_cluster(false);
     assert_eq!(
-        elsewhere.deploy.resources.requests.cpu.clone().map(|cpu| cpu.to_string()).as_deref(),
+        remote.deploy.resources.requests.cpu.clone().map(|cpu| cpu.to_string()).as_deref(),
         Some("500m")
     );
-    assert!(!elsewhere.app_config_toml().contains("resource_cpu_request"));
+    assert!(!remote.app_config_toml().contains("resource_cpu_request"));
 }
 
 #[test]
-fn defaults_of_resources_never_contradict_what_was_given() {
+fn resource_defaults_respect_given_requests_and_limits() {
     let memory = |text: &str| {
         let resources = read_text(text).expect("settings").settings.deploy.resources;
         let text =
@@ -90,44 +90,47 @@ fn defaults_of_resources_never_contradict_what_was_given() {
 }
 
 #[test]
-fn places_are_those_of_the_winning_layer() {
+fn locate_returns_position_in_last_layer() {
     let text = "[deploy]\nimage = \"a:0.59\"\n\n[deploy.resources]\nlimits = { memory = \"2Gi\" }\n";
     let settings = read_text(text).expect("settings").settings;
-    let place = |key: &str| settings.locate(key).map(|place| place.to_string());
-    assert_eq!(place("deploy.image").as_deref(), Some("config.toml:2:9"));
-    assert_eq!(place("deploy.resources").as_deref(), Some("config.toml:4:9"));
-    assert_eq!(place("deploy.resources.limits.memory").as_deref(), Some("config.toml:5:21"));
-    assert_eq!((place("deploy.replicas"), place("core.runtime"), place("")), (None, None, None));
+    let position = |key: &str| settings.locate(key).map(|position| position.to_string());
+    assert_eq!(position("deploy.image").as_deref(), Some("config.toml:2:9"));
+    assert_eq!(position("deploy.resources").as_deref(), Some("config.toml:4:9"));
+    assert_eq!(position("deploy.resources.limits.memory").as_deref(), Some("config.toml:5:21"));
+    assert_eq!((position("deploy.replicas"), position("core.runtime"), position("")), (None, None, None));
     let settings = read_set(text, &["deploy.image=b:0.58"]).expect("settings").settings;
-    assert_eq!(settings.locate("deploy.image").map(|place| place.to_string()).as_deref(), Some("--set:1:14"));
+    assert_eq!(
+        settings.locate("deploy.image").map(|position| position.to_string()).as_deref(),
+        Some("--set:1:14")
+    );
 }
 
 #[test]
-fn what_is_shown_is_what_the_application_takes() {
+fn origins_show_values_that_the_application_uses() {
     let text = "[core]\ndebug = false\nrun_as_openhands = true\n[deploy.env]\nDEBUG = \"1\"\nLLM_NUM_RETRIES = \"7\"\n\
                 AGENT_ENABLE_BROWSING = \"no\"\nMAX_ITERATIONS = \"\"\n";
     let settings = read_text(text).expect("settings").settings;
-    let shown: std::collections::BTreeMap<String, (String, KeyOrigin)> = settings
+    let origins: std::collections::BTreeMap<String, (String, KeyOrigin)> = settings
         .origins()
         .into_iter()
         .map(|setting| (setting.key, (setting.value, setting.origin)))
         .collect();
-    let value = |key: &str| shown.get(key).map(|(value, _)| value.as_str());
+    let value = |key: &str| origins.get(key).map(|(value, _)| value.as_str());
     assert_eq!(value("core.debug"), Some("true"));
     assert_eq!(value("llm.num_retries"), Some("7"));
     assert_eq!(value("agent.enable_browsing"), Some("false"));
     assert_eq!(value("core.max_iterations"), None, "an empty variable is skipped");
-    assert_eq!(shown["core.run_as_openhands"], ("false".to_owned(), KeyOrigin::Handsctl));
-    assert_eq!(shown["core.file_store_path"], ("\"/.openhands\"".to_owned(), KeyOrigin::Handsctl));
+    assert_eq!(origins["core.run_as_openhands"], ("false".to_owned(), KeyOrigin::Handsctl));
+    assert_eq!(origins["core.file_store_path"], ("\"/.openhands\"".to_owned(), KeyOrigin::Handsctl));
     assert!(
-        matches!(&shown["core.debug"].1, KeyOrigin::File(place) if place.to_string() == "config.toml:5:9")
+        matches!(&origins["core.debug"].1, KeyOrigin::File(position) if position.to_string() == "config.toml:5:9")
     );
 }
 
-/// The application reads its file with Python's `toml` 0.10: it loses inline tables in arrays that have certain texts
-/// in them, and splits arrays at a comma that begins a text.
+/// The application reads its file with Python's `toml` 0.10, which loses inline tables in arrays if they contain
+/// certain strings, and splits arrays at a comma at the beginning of a string.
 #[test]
-fn arrays_are_written_as_the_application_s_old_reader_takes_them() {
+fn arrays_are_written_for_python_toml_0_10() {
     let text = "[extended]\nservers = [{ name = \"'a\", args = [\",b\", \"c,d\"] }, { name = \"e\", env = { F = \"g\" } }]\n\
                 [core]\nfile_uploads_allowed_extensions = []\n";
     let written = read_text(text).expect("settings").settings.app_config_toml();

@@ -1,4 +1,4 @@
-//! Which layer wins, and how each is read.
+//! Precedence of the layers, and parsing of each.
 
 use super::{all_rendered, folder, read_set, read_text, variables};
 use crate::settings::load::read::{Flags, Loaded, Request, read, read_without_secrets};
@@ -12,7 +12,7 @@ fn origin(loaded: &Loaded, key: &str) -> (String, KeyOrigin) {
 }
 
 #[test]
-fn later_layers_win_key_by_key() {
+fn later_layers_override_key_by_key() {
     let folder = folder(
         "[deploy]\nname = \"from-file\"\nnamespace = \"from-file\"\nhost = \"from.file\"\nreplicas = 1\n",
     );
@@ -50,16 +50,16 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
-fn a_file_overrides_a_wrong_value_and_both_are_checked() {
+fn overridden_invalid_value_is_still_reported() {
     let folder = folder("[deploy]\nreplicas = \"many\"\n");
     std::fs::write(folder.path().join("more.toml"), "[deploy]\nreplicas = 1\ncolour = 1\n").expect("file");
     let request = Request { files: vec!["config.toml".into(), "more.toml".into()], ..Request::default() };
-    let error = read(&request, &[], folder.path()).expect_err("two mistakes");
+    let error = read(&request, &[], folder.path()).expect_err("two errors");
     assert_eq!(error.message(), "configuration: 2 errors");
 }
 
 #[test]
-fn without_a_file_everything_is_default_and_it_says_so() {
+fn no_config_file_means_defaults() {
     let folder = tempfile::tempdir().expect("folder");
     let loaded = read(&Request::default(), &[], folder.path()).expect("defaults");
     assert_eq!(loaded.summary, "no config.toml: every key has its default");
@@ -69,12 +69,12 @@ fn without_a_file_everything_is_default_and_it_says_so() {
     assert_eq!(loaded.settings.app_version().to_string(), "0.59");
 
     let request = Request { files: vec!["missing.toml".into()], ..Request::default() };
-    let error = read(&request, &[], folder.path()).expect_err("a named file must be there");
+    let error = read(&request, &[], folder.path()).expect_err("a named file must exist");
     assert!(all_rendered(&Err(error)).starts_with("error[HC0101]: cannot read missing.toml: "));
 }
 
 #[test]
-fn the_file_may_be_named_by_the_environment() {
+fn handsctl_config_names_the_file() {
     let folder = folder("[deploy]\nname = \"a\"\n");
     std::fs::write(folder.path().join("b.toml"), "[deploy]\nname = \"b\"\n").expect("file");
     let environment = variables(&[("HANDSCTL_CONFIG", "b.toml")]);
@@ -86,7 +86,7 @@ fn the_file_may_be_named_by_the_environment() {
 }
 
 #[test]
-fn variables_are_toml_or_text() {
+fn variables_are_toml_or_strings() {
     let folder = folder("");
     let read = |pairs: &[(&str, &str)]| read(&Request::default(), &variables(pairs), folder.path());
     let loaded = read(&[
@@ -110,24 +110,26 @@ fn variables_are_toml_or_text() {
     assert_eq!(settings.env.get("LOG_LEVEL").map(String::as_str), Some("debug"));
     assert_eq!(settings.openhands.llm.options.temperature, Some(0.5));
 
-    let said = all_rendered(&read(&[("HANDSCTL_DEPLOY__STORAGE_SISE", "1Gi"), ("HANDSCTL_DEPLOY", "x")]));
+    let output = all_rendered(&read(&[("HANDSCTL_DEPLOY__STORAGE_SISE", "1Gi"), ("HANDSCTL_DEPLOY", "x")]));
     assert!(
-        said.contains("warning[HC0221]: the environment variable HANDSCTL_DEPLOY__STORAGE_SISE names no key"),
-        "{said}"
+        output.contains(
+            "warning[HC0221]: the environment variable HANDSCTL_DEPLOY__STORAGE_SISE matches no key"
+        ),
+        "{output}"
     );
-    assert!(said.contains("did you mean HANDSCTL_DEPLOY__STORAGE_SIZE?"), "{said}");
-    assert_eq!(said.matches("HC0221").count(), 2, "{said}");
+    assert!(output.contains("did you mean HANDSCTL_DEPLOY__STORAGE_SIZE?"), "{output}");
+    assert_eq!(output.matches("HC0221").count(), 2, "{output}");
 
-    let said = all_rendered(&read(&[
+    let output = all_rendered(&read(&[
         ("HANDSCTL_DEPLOY__STORAGE_SIZE", "1GB"),
         ("HANDSCTL_DEPLOY__REPLICAS", "two"),
     ]));
-    assert!(said.contains("--> environment variable HANDSCTL_DEPLOY__STORAGE_SIZE:1:2: \"G\""), "{said}");
-    assert!(said.contains("`deploy.replicas` must be an integer, not a string"), "{said}");
+    assert!(output.contains("--> environment variable HANDSCTL_DEPLOY__STORAGE_SIZE:1:2: \"G\""), "{output}");
+    assert!(output.contains("`deploy.replicas` must be an integer, not a string"), "{output}");
 }
 
 #[test]
-fn set_takes_toml_or_text() {
+fn set_accepts_toml_or_strings() {
     let loaded = read_set(
         "",
         &[
@@ -139,8 +141,8 @@ fn set_takes_toml_or_text() {
             "deploy.env.EQUATION=a=b",
         ],
     );
-    let said = all_rendered(&loaded);
-    assert!(said.contains("`example.com/a=b.c` in [deploy.node_selector] is not a label key"), "{said}");
+    let output = all_rendered(&loaded);
+    assert!(output.contains("`example.com/a=b.c` in [deploy.node_selector] is not a label key"), "{output}");
     let loaded = read_set(
         "[deploy.resources.requests]\nmemory = \"2Gi\"\n",
         &[
@@ -167,16 +169,16 @@ fn set_takes_toml_or_text() {
     assert_eq!(settings.env.get("EQUATION").map(String::as_str), Some("a=b"));
     assert_eq!(settings.deploy.min_ready_seconds, 5);
 
-    for wrong in ["deploy.replicas", "=1", "a b=1", ""] {
-        assert!(all_rendered(&read_set("", &[wrong])).contains("--set takes KEY=VALUE"), "{wrong}");
+    for invalid in ["deploy.replicas", "=1", "a b=1", ""] {
+        assert!(all_rendered(&read_set("", &[invalid])).contains("--set takes KEY=VALUE"), "{invalid}");
     }
-    let said = all_rendered(&read_set("", &["deploy.replcas=1", "deploy.replicas=[1]"]));
-    assert!(said.contains("--> --set:1:1: \"deploy.replcas\"\n      did you mean `replicas`?"), "{said}");
-    assert!(said.contains("--> --set:1:17: \"[1]\""), "{said}");
+    let output = all_rendered(&read_set("", &["deploy.replcas=1", "deploy.replicas=[1]"]));
+    assert!(output.contains("--> --set:1:1: \"deploy.replcas\"\n      did you mean `replicas`?"), "{output}");
+    assert!(output.contains("--> --set:1:17: \"[1]\""), "{output}");
 }
 
 #[test]
-fn a_secret_reference_is_replaced_as_a_whole() {
+fn secret_reference_is_replaced_as_a_whole() {
     let folder = folder("[llm]\napi_key = { env = \"NO_SUCH\" }\n");
     let set = vec!["llm.api_key={ secret = \"a\", key = \"b\" }".to_owned()];
     let loaded = read(&Request { set, ..Request::default() }, &[], folder.path()).expect("settings");
@@ -185,7 +187,7 @@ fn a_secret_reference_is_replaced_as_a_whole() {
 }
 
 #[test]
-fn secrets_come_from_variables_and_files() {
+fn secrets_are_read_from_variables_and_files() {
     let folder = folder("");
     std::fs::create_dir(folder.path().join("sub")).expect("folder");
     std::fs::write(folder.path().join("sub/key"), "sk-file\n").expect("file");
@@ -203,11 +205,11 @@ fn secrets_come_from_variables_and_files() {
         (exposed("LLM_API_KEY"), exposed("TOKEN"), exposed("JWT_SECRET")),
         ("sk-file".into(), "sk-variable".into(), "sk-jwt".into())
     );
-    // A variable is a good place for a secret: no warning.
+    // A secret in a variable is not visible to others: no warning.
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.settings.env.len(), 1);
 
-    let loaded = read_without_secrets(&request, &[], folder.path()).expect("nothing is looked up");
+    let loaded = read_without_secrets(&request, &[], folder.path()).expect("no secret is read");
     let sources: Vec<String> = loaded.settings.secrets.values().map(ToString::to_string).collect();
     assert!(
         !sources.is_empty()
@@ -220,7 +222,7 @@ fn secrets_come_from_variables_and_files() {
 }
 
 #[test]
-fn no_secret_is_printed_anywhere() {
+fn secrets_are_never_printed() {
     let text = "[llm]\napi_key = \"sk-1\"\n[core]\njwt_secret = 'sk-1'\n[deploy.env]\nMY_TOKEN = \"sk-1\"\n\
                 [mcp]\nshttp_servers = [{ url = \"http://u\", api_key = \"sk-1\" }]\n[sandbox]\nruntime_startup_env_vars = { A_TOKEN = \"sk-1\", B = \"c\" }\n";
     let set = ["core.search_api_key=sk-1", "llm.aws_secret_access_key=\"sk-1\""];
@@ -253,19 +255,19 @@ fn no_secret_is_printed_anywhere() {
             ("SEARCH_API_KEY", "sk-1"),
         ]
     );
-    // Nor where the file is wrong in some other way.
-    for wrong in [
+    // Not even if the file has other errors.
+    for invalid in [
         "[llm]\napi_key = \"sk-1\nmodel = 1\n",
         "[llm]\napi_key = \"sk-1\"\nmodle = \"m\"\n",
         "[llm\napi_key = 'sk-1'\n",
     ] {
-        let error = read_text(wrong).expect_err("wrong");
-        assert!(!format!("{error:?} {:?}", error.diagnostics()).contains("sk-1"), "{wrong}");
+        let error = read_text(invalid).expect_err("wrong");
+        assert!(!format!("{error:?} {:?}", error.diagnostics()).contains("sk-1"), "{invalid}");
     }
 }
 
 #[test]
-fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() {
+fn list_with_references_becomes_one_variable() {
     let text = "[mcp]\nsse_servers = [{ url = \"https://a\" }, { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
                 [[mcp.stdio_servers]]\nname = \"c\"\ncommand = \"d\"\nenv = { TOKEN = { file = \"token\" }, PLAIN = \"e\" }\n\
                 [sandbox.runtime_startup_env_vars]\nGH = { env = \"KEY\" }\nLANG = \"C\"\n";
@@ -273,7 +275,7 @@ fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() 
     std::fs::write(folder.path().join("token"), "from-a-file\n").expect("token");
     let environment = variables(&[("KEY", "from-a-variable")]);
     let loaded = read(&Request::default(), &environment, folder.path()).expect("settings");
-    assert_eq!(loaded.warnings, [], "nothing is written in the file");
+    assert_eq!(loaded.warnings, [], "the file contains no secret");
     let settings = loaded.settings;
     let exposed = |name: &str| match settings.secrets.get(name) {
         Some(SecretSource::Value(value)) => value.expose().to_owned(),
@@ -289,9 +291,9 @@ fn references_inside_of_lists_are_looked_up_and_the_list_becomes_one_variable() 
     );
     assert_eq!(exposed("SANDBOX_RUNTIME_STARTUP_ENV_VARS"), r#"{"GH": "from-a-variable", "LANG": "C"}"#);
     assert!(!settings.app_config_toml().contains("mcp"), "{}", settings.app_config_toml());
-    assert_eq!(settings.redacted("it says from-a-file here"), "it says (redacted) here");
+    assert_eq!(settings.redacted("log: from-a-file!"), "log: (redacted)!");
 
-    // `render` looks nothing up, and says where the values are.
+    // `render` reads no secret and names the sources.
     let loaded = read_without_secrets(&Request::default(), &[], folder.path()).expect("settings");
     assert_eq!(
         loaded.settings.secrets.get("MCP_SSE_SERVERS").map(ToString::to_string).as_deref(),

@@ -1,4 +1,4 @@
-//! Tests of the whole way from text to settings.
+//! Tests from text to settings.
 
 mod agreement;
 mod application;
@@ -13,7 +13,7 @@ use super::load::read::{Loaded, Request};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 
-/// A folder with one config.toml.
+/// Creates a folder with one config.toml.
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("config.toml"), text).expect("config.toml");
@@ -38,19 +38,19 @@ fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config")
 }
 
-/// Plain and complete: `error[HC0105]: message`, the place, the characters under the caret, the label.
+/// Renders a diagnostic as plain text: `error[HC0105]: message`, the location, the marked characters, the label.
 fn rendered(diagnostic: &Diagnostic) -> String {
     let severity = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let place = diagnostic.location.as_ref().map_or_else(String::new, |location| {
-        let under = &location.source.text[location.span.clone()];
-        format!("  --> {location}: {under:?}\n")
+    let location = diagnostic.location.as_ref().map_or_else(String::new, |location| {
+        let marked = &location.source.text[location.span.clone()];
+        format!("  --> {location}: {marked:?}\n")
     });
     let label =
         if diagnostic.label.is_empty() { String::new() } else { format!("      {}\n", diagnostic.label) };
-    format!("{severity}[{}]: {}\n{place}{label}", diagnostic.id, diagnostic.message)
+    format!("{severity}[{}]: {}\n{location}{label}", diagnostic.id, diagnostic.message)
 }
 
 fn all_rendered(result: &Result<Loaded, Error>) -> String {

@@ -1,7 +1,7 @@
-//! Thousands of damaged files: no panic, no gap between schema and types, no unknown key that nobody reports, every
+//! Thousands of damaged files: no panic, no difference between schema and types, a report for every unknown key, every
 //! position inside the text.
 //!
-//! `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged` looks for longer, and elsewhere.
+//! `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged` runs more rounds with another seed.
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
@@ -71,15 +71,15 @@ fn mutated(text: &str, random: &mut Xorshift) -> String {
             }
             _ => {
                 let copy: Vec<char> = characters[at..to].to_vec();
-                let there = random.below(characters.len() + 1);
-                characters.splice(there..there, copy);
+                let target = random.below(characters.len() + 1);
+                characters.splice(target..target, copy);
             }
         }
     }
     characters.into_iter().collect()
 }
 
-/// How often a file is damaged.
+/// Number of damaged files.
 fn rounds() -> usize {
     std::env::var("HANDSCTL_TEST_ROUNDS").map_or(10_000, |rounds| rounds.parse().expect("a number of rounds"))
 }
@@ -89,18 +89,18 @@ fn random() -> Xorshift {
     Xorshift(0x9E37_79B9_7F4A_7C15 ^ seed)
 }
 
-/// Where keys stand that the schema does not know.
-fn unknown_keys(shape: &TableShape, table: &Table, found: &mut Vec<std::ops::Range<usize>>) {
+/// Collects the spans of keys that the schema does not list.
+fn unknown_keys(shape: &TableShape, table: &Table, spans: &mut Vec<std::ops::Range<usize>>) {
     for (name, entry) in table {
         match (shape.keys.get(name).map(|key| &key.shape), &shape.other) {
-            (Some(inner), _) => unknown_under(inner, &entry.node, found),
-            (None, Other::Refused) => found.push(entry.key.location.span.clone()),
+            (Some(inner), _) => unknown_under(inner, &entry.node, spans),
+            (None, Other::Refused) => spans.push(entry.key.location.span.clone()),
             (None, Other::Each { value, .. }) => {
                 let named = matches!(**value, Shape::Table(_)) && !shape.keys.is_empty();
                 if named && !matches!(entry.node.data, Data::Table(_)) {
-                    found.push(entry.key.location.span.clone());
+                    spans.push(entry.key.location.span.clone());
                 } else {
-                    unknown_under(value, &entry.node, found);
+                    unknown_under(value, &entry.node, spans);
                 }
             }
             (None, Other::Free) => {}
@@ -108,43 +108,44 @@ fn unknown_keys(shape: &TableShape, table: &Table, found: &mut Vec<std::ops::Ran
     }
 }
 
-fn unknown_under(shape: &Shape, node: &Node, found: &mut Vec<std::ops::Range<usize>>) {
+fn unknown_under(shape: &Shape, node: &Node, spans: &mut Vec<std::ops::Range<usize>>) {
     match (shape, &node.data) {
-        (Shape::Table(inner), Data::Table(table)) => unknown_keys(inner, table, found),
+        (Shape::Table(inner), Data::Table(table)) => unknown_keys(inner, table, spans),
         (Shape::List(inner), Data::List(items)) => {
             for item in items {
-                unknown_under(inner, item, found);
+                unknown_under(inner, item, spans);
             }
         }
-        // What is of another type is reported as a whole.
+        // A value of another type is reported as a whole.
         _ => {}
     }
 }
 
-fn whole_way(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic> {
+fn run_all_steps(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnostic> {
     let mut parsed = layer::file(schema, "config.toml", text);
-    let mut found = parsed.diagnostics;
+    let mut diagnostics = parsed.diagnostics;
     let mut unknown = Vec::new();
     unknown_keys(schema, &parsed.table, &mut unknown);
     let checked = check::check(schema, &mut parsed.table);
-    found.extend(checked.diagnostics);
+    diagnostics.extend(checked.diagnostics);
     for span in unknown {
-        let is_it = |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
-        assert!(found.iter().any(is_it), "nobody reports the key at {span:?}\n{text}");
+        let is_at_span =
+            |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
+        assert!(diagnostics.iter().any(is_at_span), "no diagnostic for the key at {span:?}\n{text}");
     }
-    let taken = extract::take(schema, &mut parsed.table);
-    found.extend(taken.diagnostics);
-    let settings = Settings::assemble(schema, parsed.table, ResolvedSecrets::default(), taken.plain)
+    let extracted = extract::take(schema, &mut parsed.table);
+    diagnostics.extend(extracted.diagnostics);
+    let settings = Settings::assemble(schema, parsed.table, ResolvedSecrets::default(), extracted.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    found.extend(checker::check_all(schema, &settings, &checked.wrong));
-    // What the application gets is TOML again.
+    diagnostics.extend(checker::check_all(schema, &settings, &checked.wrong));
+    // The application's config.toml is valid TOML.
     let written = settings.for_local_cluster(true).app_config_toml();
     assert!(written.parse::<toml::Table>().is_ok(), "{written}\n--- from\n{text}");
-    found
+    diagnostics
 }
 
 #[test]
-fn damaged_files() {
+fn damaged_files_are_diagnosed() {
     let schema = schema_shape().expect("schema");
     let mut seeds: Vec<String> = std::fs::read_dir(fixtures())
         .expect("fixtures")
@@ -156,7 +157,7 @@ fn damaged_files() {
     let mut random = random();
     for round in 0..rounds() {
         let text = mutated(&seeds[round % seeds.len()], &mut random);
-        for diagnostic in whole_way(&schema, &text) {
+        for diagnostic in run_all_steps(&schema, &text) {
             let Some(location) = diagnostic.location else { continue };
             let inside = location.source.text.get(location.span.clone());
             assert!(inside.is_some(), "{:?} of {text:?}", location.span);
@@ -166,7 +167,7 @@ fn damaged_files() {
 }
 
 #[test]
-fn damaged_sets_and_variables() {
+fn damaged_sets_and_variables_are_diagnosed() {
     let schema = schema_shape().expect("schema");
     let mut random = Xorshift(0x2545_F491_4F6C_DD1D);
     let seeds = [
@@ -180,15 +181,15 @@ fn damaged_sets_and_variables() {
     for round in 0..3000 {
         let text = mutated(seeds[round % seeds.len()], &mut random);
         let mut layers = vec![layer::set(&schema, &text)];
-        // Looking for a name that was meant is slow in a debug build.
+        // Searching a similar name is slow in a debug build.
         if round % 20 == 0 {
             let name = text.split('=').next().unwrap_or_default().replace('.', "__").to_uppercase();
             layers.push(layer::environment(&schema, &[(format!("HANDSCTL_{name}"), text.clone())]));
         }
         for mut parsed in layers {
-            let mut found = parsed.diagnostics;
-            found.extend(check::check(&schema, &mut parsed.table).diagnostics);
-            for location in found.into_iter().filter_map(|diagnostic| diagnostic.location) {
+            let mut diagnostics = parsed.diagnostics;
+            diagnostics.extend(check::check(&schema, &mut parsed.table).diagnostics);
+            for location in diagnostics.into_iter().filter_map(|diagnostic| diagnostic.location) {
                 assert!(
                     location.source.text.get(location.span.clone()).is_some(),
                     "{:?} of {text:?}",

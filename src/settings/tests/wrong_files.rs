@@ -1,4 +1,4 @@
-//! tests/fixtures/config: wrong files, each with everything that is said about it.
+//! tests/fixtures/config: invalid files, each with its expected diagnostics.
 
 use super::{all_rendered, fixtures};
 use crate::golden;
@@ -8,7 +8,7 @@ use crate::settings::load::read::{Request, read};
 const FILES: usize = 143;
 
 #[test]
-fn wrong_file_gives_its_recorded_diagnostics() {
+fn invalid_files_give_expected_diagnostics() {
     let mut files: Vec<_> = std::fs::read_dir(fixtures())
         .expect("the fixtures")
         .map(|entry| entry.expect("an entry").path())
