@@ -105,7 +105,7 @@ fn an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed() {
         .says("the set has already");
     deploy("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { a: planted }\n")
         .exits(3)
-        .says("is a Secret, which is refused")
+        .says("is a Secret, which is not allowed")
         .never_says("planted");
     deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: 1 }\n")
         .exits(8)

@@ -506,7 +506,7 @@ fn an_unknown_variable_of_ours_is_a_warning_with_a_suggestion() {
         .env("HANDSCTL_TEST_LEASE", "9")
         .run()
         .exits(0)
-        .says("warning[HC0221]: the environment variable HANDSCTL_DEPLOY__REPLICAZ names no key")
+        .says("warning[HC0221]: the environment variable HANDSCTL_DEPLOY__REPLICAZ matches no key")
         .says("did you mean HANDSCTL_DEPLOY__REPLICAS?");
     assert_eq!(run.stderr.matches("HC0221").count(), 1, "{}", run.stderr);
     assert!(run.stdout.contains("1 warning"), "{}", run.stdout);
