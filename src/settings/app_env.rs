@@ -43,8 +43,8 @@ impl Settings {
                 };
                 // The application ignores an empty variable.
                 if let Some(value) = parse_variable(&key.shape, value) {
-                    let origin =
-                        written.map_or(KeyOrigin::Handsctl, |entry| KeyOrigin::of(&entry.node.place));
+                    let origin = written
+                        .map_or(KeyOrigin::Handsctl, |entry| KeyOrigin::from_position(&entry.node.position));
                     overriding.push(KeyValue { key: dotted(&path), value, origin });
                 }
             }

@@ -10,7 +10,7 @@ use super::extra_manifests::ExtraObject;
 use super::format::{OwnedField, Quantity};
 use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
 use super::load::schema::{Shape, TableShape};
-use super::load::tree::{self, Data, KeyPlace, Node, SourceLayer, Table, TreeEntry};
+use super::load::tree::{self, Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use super::load::{toml_key, toml_writer};
 use super::openhands::OpenHands;
 use super::profile::KEY_FILE;
@@ -214,12 +214,12 @@ impl Settings {
     /// The same as `locate`, for names that may contain dots.
     pub(super) fn locate_path(&self, path: &[&str]) -> Option<Location> {
         let entry = self.entry(path)?;
-        let place = match entry.node.data {
+        let position = match entry.node.data {
             Data::Table(_) => &entry.key,
-            _ => &entry.node.place,
+            _ => &entry.node.position,
         };
-        (!matches!(place.layer, SourceLayer::Handsctl | SourceLayer::Profile(_)))
-            .then(|| place.location.clone())
+        (!matches!(position.layer, SourceLayer::Handsctl | SourceLayer::Profile(_)))
+            .then(|| position.location.clone())
     }
 
     /// Returns every key that has a value, in alphabetical order.
@@ -244,7 +244,10 @@ impl Settings {
         }
         leaves(&self.tree, &mut Vec::new(), &mut |key, node| {
             let value = toml_writer::inline(&node.data);
-            values.insert(key.clone(), KeyValue { key, value, origin: KeyOrigin::of(&node.place) });
+            values.insert(
+                key.clone(),
+                KeyValue { key, value, origin: KeyOrigin::from_position(&node.position) },
+            );
         });
         for setting in self.overriding_variables(&self.schema) {
             values.insert(setting.key.clone(), setting);
@@ -292,9 +295,9 @@ impl Settings {
 }
 
 impl KeyOrigin {
-    pub(super) fn of(place: &KeyPlace) -> Self {
-        match &place.layer {
-            SourceLayer::File => Self::File(place.location.clone()),
+    pub(super) fn from_position(position: &KeyPosition) -> Self {
+        match &position.layer {
+            SourceLayer::File => Self::File(position.location.clone()),
             SourceLayer::Environment(name) => Self::Environment(name.clone()),
             SourceLayer::Set => Self::Set,
             SourceLayer::Flag => Self::Flag,
@@ -305,8 +308,8 @@ impl KeyOrigin {
 }
 
 fn write_text(tree: &mut Table, path: &[&str], text: &str) {
-    let node = Node { data: Data::Text(text.to_owned()), place: KeyPlace::handsctl() };
-    tree::put(tree, path, KeyPlace::handsctl(), node);
+    let node = Node { data: Data::Text(text.to_owned()), position: KeyPosition::handsctl() };
+    tree::put(tree, path, KeyPosition::handsctl(), node);
 }
 
 /// Adds the presets of the profile for keys that no source sets.
@@ -315,9 +318,10 @@ fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
     let Some(profile) = name.and_then(Profile::from_name) else { return };
     for (path, value) in profile.presets() {
         if tree::find(tree, path).is_none() {
-            let place = KeyPlace { layer: SourceLayer::Profile(profile.name()), ..KeyPlace::handsctl() };
-            let node = Node { data: Data::Text((*value).to_owned()), place: place.clone() };
-            tree::put(tree, path, place, node);
+            let position =
+                KeyPosition { layer: SourceLayer::Profile(profile.name()), ..KeyPosition::handsctl() };
+            let node = Node { data: Data::Text((*value).to_owned()), position: position.clone() };
+            tree::put(tree, path, position, node);
         }
     }
     // An empty string means that there is no key file.
@@ -456,8 +460,8 @@ fn remove_secrets(shape: &TableShape, table: &mut Table) {
 /// Converts typed values to a tree, for display.
 fn default_tree(table: toml::Table) -> Table {
     let entry = |(name, value)| {
-        let node = Node { data: data_of(value), place: KeyPlace::handsctl() };
-        (name, TreeEntry { key: KeyPlace::handsctl(), node })
+        let node = Node { data: data_of(value), position: KeyPosition::handsctl() };
+        (name, TreeEntry { key: KeyPosition::handsctl(), node })
     };
     table.into_iter().map(entry).collect()
 }
@@ -470,7 +474,7 @@ fn data_of(value: toml::Value) -> Data {
         toml::Value::Boolean(value) => Data::Boolean(value),
         toml::Value::Datetime(value) => Data::Datetime(value),
         toml::Value::Array(items) => {
-            let node = |item| Node { data: data_of(item), place: KeyPlace::handsctl() };
+            let node = |item| Node { data: data_of(item), position: KeyPosition::handsctl() };
             Data::List(items.into_iter().map(node).collect())
         }
         toml::Value::Table(table) => Data::Table(default_tree(table)),

@@ -48,7 +48,7 @@ pub(super) fn check(text: &str) -> Result<(), TolerationMistake> {
 /// Returns the byte range of a word in the source of the value; None if the source spells it differently.
 pub(super) fn range_of(word: &str, source: &str) -> Option<std::ops::Range<usize>> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    source.match_indices(word).map(|(at, found)| at..at + found.len()).find(|range| {
+    source.match_indices(word).map(|(at, matched)| at..at + matched.len()).find(|range| {
         let before = source[..range.start].chars().next_back();
         let after = source[range.end..].chars().next();
         !before.is_some_and(is_part) && !after.is_some_and(is_part)

@@ -129,11 +129,11 @@ pub struct Deploy {
     pub rollback_on_failure: RollbackOnFailure,
     /// Whether a short-lived pod pulls a changed image before the old pod is stopped.
     pub prepull: bool,
-    /// Whether the application deletes conversations when its own pod stops.
+    /// Whether the application deletes the pod and volume of the first conversation when its own pod stops.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].command"]))]
     pub on_stop: OnStop,
-    /// Whether handsctl sends model and API key of `[llm]` to the application's settings API. A new conversation uses
-    /// no other source.
+    /// Whether handsctl sends model and API key of `[llm]` to the application's own settings, the only place from which
+    /// conversations take them.
     pub seed_settings: SeedSettings,
     /// Extra environment variables of the application; a value may be a secret reference.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
@@ -265,7 +265,7 @@ pub enum RollbackOnFailure {
     Never,
 }
 
-/// Whether the application deletes conversations when its own pod stops.
+/// Whether the application deletes the pod and volume of the first conversation when its own pod stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStop {

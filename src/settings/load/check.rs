@@ -1,10 +1,10 @@
 //! Checks one layer against the schema: reports all errors at once and removes invalid values from the tree, so that
 //! later checks see only valid values.
 
-use super::schema::{Key, Other, Shape, TableShape, UnknownKeyEffect};
+use super::schema::{Key, OtherKeys, Shape, TableShape, UnknownKeyEffect};
 use super::suggest::closest;
 use super::toml_key::dotted;
-use super::tree::{Data, KeyPlace, Node, SourceLayer, Table, TreeEntry};
+use super::tree::{Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::settings::format::known;
@@ -23,7 +23,7 @@ pub(crate) fn check(schema: &TableShape, table: &mut Table) -> Checked {
     let mut checker = Checker {
         schema,
         path: Vec::new(),
-        consequence: UnknownKeyEffect::Ours,
+        consequence: UnknownKeyEffect::Handsctl,
         lists: 0,
         checked: Checked::default(),
     };
@@ -68,7 +68,7 @@ impl Checker<'_> {
         self.checked.diagnostics.push(diagnostic);
     }
 
-    fn error(&mut self, id: Id, message: String, at: &KeyPlace, label: impl Into<String>) -> Keep {
+    fn error(&mut self, id: Id, message: String, at: &KeyPosition, label: impl Into<String>) -> Keep {
         self.report(id, Severity::Error, message, at.location.clone(), label);
         self.checked.wrong.push(self.name());
         false
@@ -115,7 +115,7 @@ impl Checker<'_> {
         if entry.node.data.as_text() == Some("") {
             if let Some(reason) = &key.not_empty {
                 let message = format!("`{}` is empty", self.name());
-                return self.error(Id::BadValue, message, &entry.node.place, reason.clone());
+                return self.error(Id::BadValue, message, &entry.node.position, reason.clone());
             }
             if key.nullable && !matches!(&key.shape, Shape::Text { allowed, .. } if !allowed.is_empty()) {
                 return true;
@@ -127,32 +127,32 @@ impl Checker<'_> {
     fn value(&mut self, shape: &Shape, key: Option<&Key>, node: &mut Node) -> Keep {
         if matches!(node.data, Data::TooLarge) {
             let message = format!("`{}` is too large for a 64-bit number", self.name());
-            return self.error(Id::BadValue, message, &node.place, "");
+            return self.error(Id::BadValue, message, &node.position, "");
         }
         if let Shape::Either(shapes) = shape
             && let Some(one) = shapes.iter().find(|one| accepts(one, &node.data))
         {
             return self.value(one, key, node);
         }
-        let place = &node.place;
+        let position = &node.position;
         match (shape, &mut node.data) {
             (Shape::Any, data) => self.any(data),
             (Shape::Boolean, Data::Boolean(_))
             | (Shape::Number, Data::Integer(_) | Data::Float(_))
             | (Shape::Reference { .. }, Data::Text(_)) => true,
-            (Shape::Integer { min, max }, Data::Integer(number)) => self.range(*number, *min, *max, place),
+            (Shape::Integer { min, max }, Data::Integer(number)) => self.range(*number, *min, *max, position),
             (Shape::Text { format, allowed }, Data::Text(text)) => {
-                self.text(text, format.as_deref(), allowed, key, place)
+                self.text(text, format.as_deref(), allowed, key, position)
             }
             (Shape::List(inner), Data::List(items)) => self.list(inner, items),
             (Shape::Table(inner), Data::Table(table)) => {
                 self.table(inner, table);
-                self.complete(inner, table, place)
+                self.complete(inner, table, position)
             }
-            (Shape::Reference { .. }, Data::Table(table)) => self.reference(table, place),
+            (Shape::Reference { .. }, Data::Table(table)) => self.reference(table, position),
             (shape, data) => {
-                let (message, label) = self.wrong_type(shape, data, place);
-                self.error(Id::WrongType, message, place, label)
+                let (message, label) = self.wrong_type(shape, data, position);
+                self.error(Id::WrongType, message, position, label)
             }
         }
     }
@@ -171,8 +171,8 @@ impl Checker<'_> {
     /// The application's TOML parser, Python's `toml` 0.10, rejects the whole file if an array has items of different
     /// types.
     fn homogeneous(&mut self, items: &[Node]) -> Keep {
-        let ours = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
-        let Some((first, rest)) = items.split_first().filter(|_| !ours) else { return true };
+        let is_handsctl = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
+        let Some((first, rest)) = items.split_first().filter(|_| !is_handsctl) else { return true };
         let Some(other) = rest.iter().find(|item| item.data.noun() != first.data.noun()) else { return true };
         let message = format!(
             "`{}` mixes {} and {}; the application could not read the file and would run with all defaults",
@@ -180,7 +180,7 @@ impl Checker<'_> {
             plural(&first.data),
             plural(&other.data)
         );
-        self.error(Id::WrongType, message, &other.place, "use items of one type")
+        self.error(Id::WrongType, message, &other.position, "use items of one type")
     }
 
     /// Rejects numbers that do not fit into 64 bits, also in values without a type.
@@ -202,26 +202,28 @@ impl Checker<'_> {
         self.consequence = self.consequence_in(shape);
         table.retain(|name, entry| match (shape.keys.get(name), &shape.other) {
             (Some(key), _) => self.at(name, |checker| checker.key(key, entry)),
-            (None, Other::Free) => self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node)),
+            (None, OtherKeys::Free) => {
+                self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node))
+            }
             // A value beside named tables is a misspelt key, not the name of a table.
-            (None, Other::Each { value, .. })
+            (None, OtherKeys::Each { value, .. })
                 if matches!(**value, Shape::Table(_))
                     && !shape.keys.is_empty()
                     && !matches!(entry.node.data, Data::Table(_)) =>
             {
                 self.unknown_key(shape, name, entry)
             }
-            (None, Other::Each { value, name_format }) => {
+            (None, OtherKeys::Each { value, name_format }) => {
                 let name_is_valid = self.key_name(name, name_format.as_deref(), &entry.key);
                 self.at(name, |checker| checker.value(value, None, &mut entry.node)) && name_is_valid
             }
-            (None, Other::Refused) => self.unknown_key(shape, name, entry),
+            (None, OtherKeys::Rejected) => self.unknown_key(shape, name, entry),
         });
         self.consequence = outer;
     }
 
     /// Whether the table has every required key.
-    fn complete(&mut self, shape: &TableShape, table: &Table, place: &KeyPlace) -> Keep {
+    fn complete(&mut self, shape: &TableShape, table: &Table, position: &KeyPosition) -> Keep {
         let mut keep = true;
         let required: &[String] = if self.lists > 0 { &shape.required } else { &[] };
         for name in required {
@@ -234,28 +236,29 @@ impl Checker<'_> {
             if !self.checked.wrong.contains(&key) {
                 let consequence = consequence_of_type(self.consequence_in(shape));
                 let message = format!("`{}` needs `{name}`{consequence}", self.name());
-                self.error(Id::BadValue, message, place, format!("add {name} = \"…\""));
+                self.error(Id::BadValue, message, position, format!("add {name} = \"…\""));
             }
         }
         keep
     }
 
     fn consequence_in(&self, shape: &TableShape) -> UnknownKeyEffect {
-        if shape.unknown == UnknownKeyEffect::Ours { self.consequence } else { shape.unknown }
+        if shape.unknown == UnknownKeyEffect::Handsctl { self.consequence } else { shape.unknown }
     }
 
-    fn key_name(&mut self, name: &str, name_format: Option<&str>, place: &KeyPlace) -> Keep {
+    fn key_name(&mut self, name: &str, name_format: Option<&str>, position: &KeyPosition) -> Keep {
         let Some(Err(error)) = name_format.and_then(|known| known::check(known, name)) else { return true };
         let noun = name_format.and_then(known::noun).unwrap_or_default();
         let message = format!("`{name}` in [{}] is not {noun}", self.name());
-        let at = KeyPlace { location: narrowed(&place.location, name, error.offset), ..place.clone() };
+        let at =
+            KeyPosition { location: narrowed(&position.location, name, error.offset), ..position.clone() };
         self.error(Id::BadValue, message, &at, error.message)
     }
 
     fn unknown_key(&mut self, shape: &TableShape, name: &str, entry: &mut TreeEntry) -> Keep {
         let table = self.name();
         let consequence = match self.consequence {
-            UnknownKeyEffect::Ours => "",
+            UnknownKeyEffect::Handsctl => "",
             UnknownKeyEffect::Crash => "; the application would crash at start",
             UnknownKeyEffect::SectionIgnored => "; the application would ignore the whole section",
             UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped => {
@@ -277,7 +280,7 @@ impl Checker<'_> {
         self.error(Id::UnknownKey, message, &entry.key, label)
     }
 
-    fn range(&mut self, number: i64, min: i64, max: i64, place: &KeyPlace) -> Keep {
+    fn range(&mut self, number: i64, min: i64, max: i64, position: &KeyPosition) -> Keep {
         if (min..=max).contains(&number) {
             return true;
         }
@@ -288,10 +291,10 @@ impl Checker<'_> {
         };
         // Where an unknown key crashes the application, only handsctl restricts numbers.
         let consequence = consequence_of_type(match self.consequence {
-            UnknownKeyEffect::Crash => UnknownKeyEffect::Ours,
+            UnknownKeyEffect::Crash => UnknownKeyEffect::Handsctl,
             other => other,
         });
-        self.error(Id::BadValue, format!("`{}` is out of range{consequence}", self.name()), place, label)
+        self.error(Id::BadValue, format!("`{}` is out of range{consequence}", self.name()), position, label)
     }
 
     fn text(
@@ -300,10 +303,10 @@ impl Checker<'_> {
         format: Option<&str>,
         allowed: &[String],
         key: Option<&Key>,
-        place: &KeyPlace,
+        position: &KeyPosition,
     ) -> Keep {
         if !allowed.is_empty() {
-            return allowed.iter().any(|one| one == text) || self.not_allowed(text, allowed, key, place);
+            return allowed.iter().any(|one| one == text) || self.not_allowed(text, allowed, key, position);
         }
         let Some(Err(error)) = format.and_then(|known| known::check(known, text)) else { return true };
         let noun = format.and_then(known::noun).unwrap_or_default();
@@ -311,11 +314,18 @@ impl Checker<'_> {
         let is_checked = self.path.first().is_some_and(|table| table == "mcp");
         let consequence = if is_checked { consequence_of_type(self.consequence) } else { "" };
         let message = format!("`{}` is not {noun}{consequence}", self.name());
-        let at = KeyPlace { location: narrowed(&place.location, text, error.offset), ..place.clone() };
+        let at =
+            KeyPosition { location: narrowed(&position.location, text, error.offset), ..position.clone() };
         self.error(Id::BadValue, message, &at, error.message)
     }
 
-    fn not_allowed(&mut self, text: &str, allowed: &[String], key: Option<&Key>, place: &KeyPlace) -> Keep {
+    fn not_allowed(
+        &mut self,
+        text: &str,
+        allowed: &[String],
+        key: Option<&Key>,
+        position: &KeyPosition,
+    ) -> Keep {
         let otherwise = key.and_then(|key| key.otherwise.as_ref());
         let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
         let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
@@ -328,11 +338,11 @@ impl Checker<'_> {
             (Some(suggestion), _) => format!("did you mean \"{suggestion}\"?  ({values})"),
             (None, _) => format!("one of {values}"),
         };
-        self.error(Id::BadValue, message, place, label)
+        self.error(Id::BadValue, message, position, label)
     }
 
-    fn wrong_type(&self, shape: &Shape, data: &Data, place: &KeyPlace) -> (String, String) {
-        let source_text = source_text(&place.location);
+    fn wrong_type(&self, shape: &Shape, data: &Data, position: &KeyPosition) -> (String, String) {
+        let source_text = source_text(&position.location);
         let scalar = !matches!(data, Data::Table(_) | Data::List(_));
         let label = match (shape, data) {
             (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{source_text}\""),
@@ -363,7 +373,7 @@ impl Checker<'_> {
         (format!("`{}` must be {}, not {}{consequence}", self.name(), shape.noun(), data.noun()), label)
     }
 
-    fn reference(&mut self, table: &Table, place: &KeyPlace) -> Keep {
+    fn reference(&mut self, table: &Table, position: &KeyPosition) -> Keep {
         let names: Vec<&str> = table.keys().map(String::as_str).collect();
         let mut forms: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
         for form in &mut forms {
@@ -374,7 +384,7 @@ impl Checker<'_> {
         if !forms.contains(&names) || !has_values {
             let message = format!("`{}` is not a secret reference", self.name());
             let label = "{ env = \"NAME\" }, { file = \"path\" } or { secret = \"name\", key = \"key\" }";
-            return self.error(Id::SecretUnavailable, message, place, label);
+            return self.error(Id::SecretUnavailable, message, position, label);
         }
         table.iter().fold(true, |keep, (name, entry)| {
             let format = match name.as_str() {
@@ -383,7 +393,7 @@ impl Checker<'_> {
                 _ => return keep,
             };
             let text = entry.node.data.as_text().unwrap_or_default();
-            self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.place)) && keep
+            self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.position)) && keep
         })
     }
 }
@@ -417,7 +427,7 @@ const fn consequence_of_type(consequence: UnknownKeyEffect) -> &'static str {
     match consequence {
         UnknownKeyEffect::Crash | UnknownKeyEffect::KeyDropped => "; the application would crash at start",
         UnknownKeyEffect::SectionIgnored => "; the application would ignore the whole section",
-        UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::Ours => "",
+        UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::Handsctl => "",
     }
 }
 

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::redaction;
 use super::schema::{Shape, TableShape};
 use super::suggest::closest;
-use super::tree::{self, Data, KeyPlace, Node, SourceLayer, Table};
+use super::tree::{self, Data, KeyPosition, Node, SourceLayer, Table};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 
@@ -117,7 +117,7 @@ fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: 
     let spans = secrets_of_value(Some(shape), is_listed, last, parsed.as_ref(), 0..value.len());
     let source = source(&format!("environment variable {name}"), redaction::masked(value, &spans));
     let node = value_node(parsed.as_ref(), value, shape, &layer, &source, 0..value.len());
-    let key = KeyPlace::new(&layer, &source, 0..value.len());
+    let key = KeyPosition::new(&layer, &source, 0..value.len());
     tree::put(table, &path.iter().map(String::as_str).collect::<Vec<_>>(), key, node);
 }
 
@@ -130,8 +130,10 @@ fn value_node(
     source: &Arc<SourceText>,
     span: Range<usize>,
 ) -> Node {
-    let string =
-        || Node { data: Data::Text(text.to_owned()), place: KeyPlace::new(layer, source, span.clone()) };
+    let string = || Node {
+        data: Data::Text(text.to_owned()),
+        position: KeyPosition::new(layer, source, span.clone()),
+    };
     let Some(parsed) = parsed else { return string() };
     let accepts_strings = matches!(shape, Shape::Text { .. } | Shape::Reference { .. });
     match parsed.get_ref() {
@@ -191,7 +193,7 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let node =
         value_node(parsed, value, inner.unwrap_or(&any), &SourceLayer::Set, &source, value_at..text.len());
     let mut table = Table::new();
-    tree::put(&mut table, &path, KeyPlace::new(&SourceLayer::Set, &source, 0..value_at - 1), node);
+    tree::put(&mut table, &path, KeyPosition::new(&SourceLayer::Set, &source, 0..value_at - 1), node);
     Parsed { table, ..Parsed::default() }
 }
 
@@ -268,6 +270,6 @@ fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, boo
 /// Adds the key that a dedicated flag sets.
 pub(crate) fn flag(table: &mut Table, name: &str, path: &[&str], value: &str) {
     let source = source(name, value.to_owned());
-    let place = KeyPlace::new(&SourceLayer::Flag, &source, 0..value.len());
-    tree::put(table, path, place.clone(), Node { data: Data::Text(value.to_owned()), place });
+    let position = KeyPosition::new(&SourceLayer::Flag, &source, 0..value.len());
+    tree::put(table, path, position.clone(), Node { data: Data::Text(value.to_owned()), position });
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::layer::{self, Parsed};
 use super::schema::{TableShape, schema_shape};
-use super::tree::{self, Data, KeyPlace, SourceLayer, Table};
+use super::tree::{self, Data, KeyPosition, SourceLayer, Table};
 use super::{check, diagnose};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -218,12 +218,12 @@ impl Loader {
         let mut objects = Vec::new();
         for node in files {
             let Some(written) = node.data.as_text() else { continue };
-            let at = base(&node.place.layer, &node.place.location.source.name, directory).join(written);
+            let at = base(&node.position.layer, &node.position.location.source.name, directory).join(written);
             let documents = manifests(&at, written).and_then(|files| {
                 let objects = files.iter().map(|(name, text)| extra_manifests::objects(name, text));
                 objects.collect::<Result<Vec<_>, _>>()
             });
-            let named_at = Some(node.place.location.clone());
+            let named_at = Some(node.position.location.clone());
             match documents {
                 Ok(documents) => {
                     let object =
@@ -263,20 +263,22 @@ impl Loader {
     ) -> ResolvedSecrets {
         let mut resolved = ResolvedSecrets::default();
         let mut sources = SecretSources { environment, directory, standard_input: None };
-        for FoundSecret { variable, form, value, place } in secrets {
+        for FoundSecret { variable, form, value, position } in secrets {
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
                     Ok(SecretSource::Reference { secret, key })
                 }
                 FoundValue::Reference(reference) => {
-                    sources.look_up(&reference, &place).map(SecretSource::Value)
+                    sources.look_up(&reference, &position).map(SecretSource::Value)
                 }
                 FoundValue::Composed(node) => {
-                    extract::compose(&node, |reference| sources.look_up(&reference, &place)).map(|composed| {
-                        resolved.parts.extend(composed.parts);
-                        SecretSource::Value(composed.literal)
-                    })
+                    extract::compose(&node, |reference| sources.look_up(&reference, &position)).map(
+                        |composed| {
+                            resolved.parts.extend(composed.parts);
+                            SecretSource::Value(composed.literal)
+                        },
+                    )
                 }
             };
             match source {
@@ -287,7 +289,7 @@ impl Loader {
                     id: Id::SecretUnavailable,
                     severity: Severity::Error,
                     message: format!("cannot read the secret {variable}"),
-                    location: Some(place.location),
+                    location: Some(position.location),
                     label: reason,
                     masked: false,
                 }),
@@ -334,14 +336,14 @@ struct SecretSources<'a> {
 }
 
 impl SecretSources<'_> {
-    fn look_up(&mut self, reference: &Reference, place: &KeyPlace) -> Result<Redacted, String> {
+    fn look_up(&mut self, reference: &Reference, position: &KeyPosition) -> Result<Redacted, String> {
         match reference {
             Reference::Env { env } => from_variable(self.environment, env),
             Reference::File { file } if file == Reference::STANDARD_INPUT => {
                 self.standard_input.get_or_insert_with(from_standard_input).clone()
             }
             Reference::File { file } => {
-                let folder = base(&place.layer, &place.location.source.name, self.directory);
+                let folder = base(&position.layer, &position.location.source.name, self.directory);
                 from_file(&folder.join(file), file)
             }
             Reference::Secret { secret, .. } => Err(format!("Secret {secret} is read only by the container")),

@@ -37,14 +37,14 @@ pub(crate) struct TableShape {
     pub keys: BTreeMap<String, Key>,
     /// Required keys.
     pub required: Vec<String>,
-    pub other: Other,
+    pub other: OtherKeys,
     pub unknown: UnknownKeyEffect,
 }
 
 /// How a table treats keys that it does not list.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Other {
-    Refused,
+pub(crate) enum OtherKeys {
+    Rejected,
     Free,
     Each { value: Box<Shape>, name_format: Option<String> },
 }
@@ -53,7 +53,7 @@ pub(crate) enum Other {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnknownKeyEffect {
     /// Not at all: the table is handsctl's own.
-    Ours,
+    Handsctl,
     /// It crashes at start.
     Crash,
     /// It logs a warning and ignores the whole table.
@@ -161,15 +161,15 @@ impl<'a> Reader<'a> {
             keys.insert(name.clone(), self.key(key)?);
         }
         let other = match &schema["additionalProperties"] {
-            Json::Bool(true) => Other::Free,
-            Json::Null | Json::Bool(false) => Other::Refused,
-            value => Other::Each {
+            Json::Bool(true) => OtherKeys::Free,
+            Json::Null | Json::Bool(false) => OtherKeys::Rejected,
+            value => OtherKeys::Each {
                 value: Box::new(self.shape(value)?),
                 name_format: schema["propertyNames"]["format"].as_str().map(str::to_owned),
             },
         };
         let unknown = match schema["x-unknown"].as_str() {
-            None => UnknownKeyEffect::Ours,
+            None => UnknownKeyEffect::Handsctl,
             Some("crash") => UnknownKeyEffect::Crash,
             Some("section") => UnknownKeyEffect::SectionIgnored,
             Some("key") => UnknownKeyEffect::KeyIgnored,
@@ -291,9 +291,9 @@ impl TableShape {
             return Some(&key.shape);
         }
         match &self.other {
-            Other::Each { value, .. } => Some(value),
-            Other::Free => Some(&Shape::Any),
-            Other::Refused => None,
+            OtherKeys::Each { value, .. } => Some(value),
+            OtherKeys::Free => Some(&Shape::Any),
+            OtherKeys::Rejected => None,
         }
     }
 }

@@ -25,12 +25,12 @@ pub(crate) enum SourceLayer {
 
 /// The position of a key or a value: its layer and location.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyPlace {
+pub(crate) struct KeyPosition {
     pub layer: SourceLayer,
     pub location: Location,
 }
 
-impl KeyPlace {
+impl KeyPosition {
     pub(crate) fn new(layer: &SourceLayer, source: &Arc<SourceText>, span: Range<usize>) -> Self {
         Self { layer: layer.clone(), location: Location { source: Arc::clone(source), span } }
     }
@@ -45,7 +45,7 @@ impl KeyPlace {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub data: Data,
-    pub place: KeyPlace,
+    pub position: KeyPosition,
 }
 
 /// A value.
@@ -67,7 +67,7 @@ pub(crate) enum Data {
 /// A key's position and its value.
 #[derive(Debug, Clone)]
 pub(crate) struct TreeEntry {
-    pub key: KeyPlace,
+    pub key: KeyPosition,
     pub node: Node,
 }
 
@@ -100,7 +100,7 @@ impl Data {
 pub(crate) fn table(parsed: &DeTable<'_>, layer: &SourceLayer, source: &Arc<SourceText>) -> Table {
     let entry = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
         let entry =
-            TreeEntry { key: KeyPlace::new(layer, source, key.span()), node: node(value, layer, source) };
+            TreeEntry { key: KeyPosition::new(layer, source, key.span()), node: node(value, layer, source) };
         (key.get_ref().to_string(), entry)
     };
     parsed.iter().map(entry).collect()
@@ -126,7 +126,7 @@ pub(crate) fn node(
         DeValue::Array(items) => Data::List(items.iter().map(|item| node(item, layer, source)).collect()),
         DeValue::Table(inner) => Data::Table(table(inner, layer, source)),
     };
-    Node { data, place: KeyPlace::new(layer, source, parsed.span()) }
+    Node { data, position: KeyPosition::new(layer, source, parsed.span()) }
 }
 
 fn integer(number: &DeInteger<'_>) -> Data {
@@ -159,12 +159,12 @@ pub(crate) fn merge(shape: &TableShape, base: &mut Table, over: Table) {
 }
 
 fn free_shape() -> TableShape {
-    use super::schema::{Other, UnknownKeyEffect};
+    use super::schema::{OtherKeys, UnknownKeyEffect};
     TableShape {
         keys: BTreeMap::new(),
         required: Vec::new(),
-        other: Other::Free,
-        unknown: UnknownKeyEffect::Ours,
+        other: OtherKeys::Free,
+        unknown: UnknownKeyEffect::Handsctl,
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a TreeEntry>
 }
 
 /// Puts a value at a path and creates the tables on the way; another value in their place is replaced.
-pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPlace, node: Node) {
+pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPosition, node: Node) {
     let Some((first, rest)) = path.split_first() else { return };
     if rest.is_empty() {
         table.insert((*first).to_owned(), TreeEntry { key, node });
@@ -188,7 +188,7 @@ pub(crate) fn put(table: &mut Table, path: &[&str], key: KeyPlace, node: Node) {
     }
     let entry = table.entry((*first).to_owned()).or_insert_with(|| TreeEntry {
         key: key.clone(),
-        node: Node { data: Data::Table(Table::new()), place: key.clone() },
+        node: Node { data: Data::Table(Table::new()), position: key.clone() },
     });
     if !matches!(entry.node.data, Data::Table(_)) {
         entry.node.data = Data::Table(Table::new());

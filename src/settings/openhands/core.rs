@@ -120,7 +120,7 @@ pub struct Core {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_git_in_empty_workspace: Option<bool>,
-    /// Whether logs are written without colour.
+    /// Whether logs are written without colors.
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_color: Option<bool>,

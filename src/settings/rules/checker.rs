@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 45;
 pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
     let mut checker = RuleChecker { settings, wrong, diagnostics: Vec::new() };
     checker.version();
-    checker.keys_by_version(schema, UnknownKeyEffect::Ours, settings.tree(), &mut Vec::new());
+    checker.keys_by_version(schema, UnknownKeyEffect::Handsctl, settings.tree(), &mut Vec::new());
     checker.local_cluster();
     checker.state();
     checker.rollout();
@@ -81,7 +81,7 @@ impl RuleChecker<'_> {
     ) {
         let items = self.settings.entry(path).map(|entry| &entry.node.data);
         let location = match items {
-            Some(Data::List(items)) => items.get(item).map(|item| item.place.location.clone()),
+            Some(Data::List(items)) => items.get(item).map(|item| item.position.location.clone()),
             _ => None,
         };
         self.diagnostics.push(Diagnostic {
@@ -133,7 +133,7 @@ impl RuleChecker<'_> {
         table: &Table,
         path: &mut Vec<String>,
     ) {
-        let consequence = if shape.unknown == UnknownKeyEffect::Ours { outer } else { shape.unknown };
+        let consequence = if shape.unknown == UnknownKeyEffect::Handsctl { outer } else { shape.unknown };
         for (name, entry) in table {
             path.push(name.clone());
             if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
@@ -222,7 +222,7 @@ impl RuleChecker<'_> {
             let path = &["deploy", "min_ready_seconds"];
             self.contradiction(
                 path,
-                "no pod could become available before the progress deadline",
+                "`deploy.min_ready_seconds` is not less than `progress_deadline`: no pod could become available in time",
                 "must be less than [deploy].progress_deadline",
             );
         }

@@ -19,7 +19,7 @@ impl RuleChecker<'_> {
                     severity: Severity::Error,
                     message: "`mcp.sse_servers` contains a URL twice; the application would crash at start"
                         .to_owned(),
-                    location: Some(node.place.location.clone()),
+                    location: Some(node.position.location.clone()),
                     label: "remove one of them".to_owned(),
                     masked: false,
                 });

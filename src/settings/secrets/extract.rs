@@ -11,7 +11,7 @@ use crate::settings::load::redaction::is_sensitive;
 use crate::settings::load::schema::{Shape, TableShape};
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::toml_writer;
-use crate::settings::load::tree::{Data, KeyPlace, Node, Table, TreeEntry};
+use crate::settings::load::tree::{Data, KeyPosition, Node, Table, TreeEntry};
 
 /// How the application receives a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) struct FoundSecret {
     pub variable: String,
     pub form: Form,
     pub value: FoundValue,
-    pub place: KeyPlace,
+    pub position: KeyPosition,
 }
 
 /// The secret itself, or a reference to it.
@@ -100,7 +100,7 @@ impl SecretExtractor {
                 dotted(&self.path)
             );
             let label = "only the [llm] table itself can contain a secret".to_owned();
-            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.position, label);
         };
         if entry.node.data.as_text() == Some("") {
             return;
@@ -125,26 +125,30 @@ impl SecretExtractor {
             let message =
                 format!("`{}` contains a secret; it would be readable in a ConfigMap", dotted(&self.path));
             let label = "no environment variable can carry this value".to_owned();
-            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.place, label);
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.position, label);
         };
-        let place = entry.node.place.clone();
+        let position = entry.node.position.clone();
         let names = references(&entry.node);
         if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
             let message =
                 format!("`{}` is passed to the application as one value, {variable}", dotted(&self.path));
             let label =
                 "it cannot include a Secret of the cluster; use { env = \"NAME\" } or { file = \"path\" }";
-            return self.report(Id::SecretUnavailable, Severity::Error, message, &place, label.to_owned());
+            return self.report(Id::SecretUnavailable, Severity::Error, message, &position, label.to_owned());
         }
         if holds_secret("", false, false, &entry.node) {
-            self.warn_if_visible(&place, &variable, format!("moved to a Secret as a whole, as {variable}"));
+            self.warn_if_visible(
+                &position,
+                &variable,
+                format!("moved to a Secret as a whole, as {variable}"),
+            );
         }
         let data = std::mem::replace(&mut entry.node.data, Data::Secret);
         let value = match data {
             Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
-            data => FoundValue::Composed(Node { data, place: place.clone() }),
+            data => FoundValue::Composed(Node { data, position: position.clone() }),
         };
-        self.extracted.secrets.push(FoundSecret { variable, form: Form::Variable, value, place });
+        self.extracted.secrets.push(FoundSecret { variable, form: Form::Variable, value, position });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
@@ -190,13 +194,13 @@ impl SecretExtractor {
     }
 
     fn extract_as(&mut self, form: Form, variable: String, node: &mut Node) {
-        let place = node.place.clone();
+        let position = node.position.clone();
         let value = match &node.data {
             Data::Text(text) => {
                 let literal = Redacted::new(text.clone());
                 node.data = Data::Secret;
                 let hint = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
-                self.warn_if_visible(&place, &variable, hint);
+                self.warn_if_visible(&position, &variable, hint);
                 FoundValue::Literal(literal)
             }
             Data::Table(table) => match reference(table) {
@@ -205,27 +209,27 @@ impl SecretExtractor {
             },
             _ => return,
         };
-        self.extracted.secrets.push(FoundSecret { variable, form, value, place });
+        self.extracted.secrets.push(FoundSecret { variable, form, value, position });
     }
 
-    fn warn_if_visible(&mut self, place: &KeyPlace, variable: &str, label: String) {
-        if !is_visible(&place.layer) {
+    fn warn_if_visible(&mut self, position: &KeyPosition, variable: &str, label: String) {
+        if !is_visible(&position.layer) {
             return;
         }
         let subject =
             if self.path.last().is_some_and(|name| name == variable) { "a secret" } else { "the secret" };
-        let message = match place.layer {
+        let message = match position.layer {
             crate::settings::load::tree::SourceLayer::Set => {
                 format!("{subject} `{}` is written on the command line", dotted(&self.path))
             }
             _ => format!("{subject} `{}` is written in the file", dotted(&self.path)),
         };
-        self.report(Id::LiteralSecret, Severity::Warning, message, place, label);
+        self.report(Id::LiteralSecret, Severity::Warning, message, position, label);
     }
 
-    fn report(&mut self, id: Id, severity: Severity, message: String, place: &KeyPlace, label: String) {
+    fn report(&mut self, id: Id, severity: Severity, message: String, position: &KeyPosition, label: String) {
         let masked = severity == Severity::Warning;
-        let location = Some(place.location.clone());
+        let location = Some(position.location.clone());
         self.extracted.diagnostics.push(Diagnostic { id, severity, message, location, label, masked });
     }
 
@@ -242,7 +246,7 @@ impl SecretExtractor {
             uses.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name).collect();
         for name in twice {
             let secret = self.extracted.secrets.iter().find(|secret| secret.variable == name);
-            let location = secret.map(|secret| secret.place.location.clone());
+            let location = secret.map(|secret| secret.position.location.clone());
             self.extracted.diagnostics.push(Diagnostic {
                 id: Id::Contradiction,
                 severity: Severity::Error,
@@ -340,7 +344,7 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
             }
             data => data.clone(),
         };
-        Ok(Node { data, place: node.place.clone() })
+        Ok(Node { data, position: node.position.clone() })
     }
 
     fn table(&mut self, table: &Table) -> Result<Table, E> {

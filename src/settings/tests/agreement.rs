@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::read_text;
 use crate::settings::format::known;
 use crate::settings::handsctl::{Cluster, Deploy};
-use crate::settings::load::schema::{Key, Other, Shape, TableShape, schema_shape};
+use crate::settings::load::schema::{Key, OtherKeys, Shape, TableShape, schema_shape};
 use crate::settings::openhands::Kubernetes;
 
 fn shape() -> std::sync::Arc<TableShape> {
@@ -36,7 +36,7 @@ fn sample(shape: &Shape) -> String {
             let pairs: Vec<String> =
                 table.keys.iter().map(|(name, key)| format!("{name} = {}", sample(&key.shape))).collect();
             let named = match &table.other {
-                Other::Each { value, name_format } if table.keys.is_empty() => {
+                OtherKeys::Each { value, name_format } if table.keys.is_empty() => {
                     let name = match name_format.as_deref() {
                         Some("owned-field") => "\"service/a:spec.type\"",
                         _ => "name",
@@ -168,7 +168,7 @@ fn formats<'a>(shape: &'a Shape, names: &mut Vec<&'a str>) {
     match shape {
         Shape::Text { format: Some(format), .. } => names.push(format),
         Shape::List(inner) => formats(inner, names),
-        Shape::Table(TableShape { other: Other::Each { value, name_format }, .. }) => {
+        Shape::Table(TableShape { other: OtherKeys::Each { value, name_format }, .. }) => {
             names.extend(name_format.as_deref());
             formats(value, names);
         }

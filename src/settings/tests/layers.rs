@@ -45,8 +45,8 @@ fn later_layers_override_key_by_key() {
     );
     assert_eq!(origin(&loaded, "deploy.expose"), ("\"ingress\"".into(), KeyOrigin::Default));
     assert_eq!(origin(&loaded, "kubernetes.namespace"), ("\"from-flag\"".into(), KeyOrigin::Handsctl));
-    let (_, KeyOrigin::File(place)) = origin(&loaded, "deploy.host") else { panic!("not from a file") };
-    assert_eq!(place.to_string(), "more.toml:2:8");
+    let (_, KeyOrigin::File(position)) = origin(&loaded, "deploy.host") else { panic!("not from a file") };
+    assert_eq!(position.to_string(), "more.toml:2:8");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::fixtures;
 use crate::diagnostic::Diagnostic;
-use crate::settings::load::schema::{Other, Shape, TableShape, schema_shape};
+use crate::settings::load::schema::{OtherKeys, Shape, TableShape, schema_shape};
 use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::load::{check, layer};
 use crate::settings::resolved::{ResolvedSecrets, Settings};
@@ -94,8 +94,8 @@ fn unknown_keys(shape: &TableShape, table: &Table, spans: &mut Vec<std::ops::Ran
     for (name, entry) in table {
         match (shape.keys.get(name).map(|key| &key.shape), &shape.other) {
             (Some(inner), _) => unknown_under(inner, &entry.node, spans),
-            (None, Other::Refused) => spans.push(entry.key.location.span.clone()),
-            (None, Other::Each { value, .. }) => {
+            (None, OtherKeys::Rejected) => spans.push(entry.key.location.span.clone()),
+            (None, OtherKeys::Each { value, .. }) => {
                 let named = matches!(**value, Shape::Table(_)) && !shape.keys.is_empty();
                 if named && !matches!(entry.node.data, Data::Table(_)) {
                     spans.push(entry.key.location.span.clone());
@@ -103,7 +103,7 @@ fn unknown_keys(shape: &TableShape, table: &Table, spans: &mut Vec<std::ops::Ran
                     unknown_under(value, &entry.node, spans);
                 }
             }
-            (None, Other::Free) => {}
+            (None, OtherKeys::Free) => {}
         }
     }
 }
