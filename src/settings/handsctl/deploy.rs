@@ -139,10 +139,10 @@ pub struct Deploy {
     #[schemars(extend("propertyNames" = {"type": "string", "format": "variable-name"}))]
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].env"]))]
     pub env: BTreeMap<VariableName, Value>,
-    /// Rules for fields that another manager owns, by object and field, as in `"deployment/openhands:spec.replicas" =
-    /// "yield"`. Write the field as the API server does in a conflict, without the leading dot. A rule covers
-    /// everything under its field; of several matching rules the longest wins. Without a rule a conflict is an error,
-    /// or is forced with `--force-conflicts`.
+    /// Rules for fields that another manager owns, by object and field, as in
+    /// `"deployment/openhands:spec.replicas" = "yield"`. Write the field as the API server does in a conflict, without
+    /// the leading dot. A rule covers everything under its field; of several matching rules the longest wins. Without a
+    /// rule a conflict is an error, unless `--force-conflicts` is given.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "owned-field"}))]
     pub ownership: BTreeMap<OwnedField, OwnershipRule>,
     /// Manifest files with your own objects, or folders of such files, relative to this file. The objects are applied,
