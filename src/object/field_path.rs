@@ -1,8 +1,8 @@
-//! Where a field is in an object, as server-side apply names fields.
+//! Paths of fields in an object, written as server-side apply writes them.
 //!
-//! The API server writes `.spec.template.spec.containers[name="openhands"].image`. That text alone does not say where
-//! a name ends, because keys of maps hold dots (`.metadata.labels.app.kubernetes.io/name`). So it is read with an
-//! object at hand that has the field.
+//! The API server writes `.spec.template.spec.containers[name="openhands"].image`. That text alone is ambiguous,
+//! because map keys contain dots (`.metadata.labels.app.kubernetes.io/name`). So it is resolved against an object that
+//! has the field.
 
 use std::cmp::Reverse;
 
@@ -21,24 +21,24 @@ pub(crate) enum PathStep {
     Item(ItemSelector),
 }
 
-/// Where a field is in an object.
+/// The path of a field in an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldPath(Vec<PathStep>);
 
-/// Somebody else who manages a field.
+/// Another field manager of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldOwner {
-    /// The field manager.
+    /// The manager's name.
     pub manager: String,
-    /// The subresource that it writes through, `scale`.
+    /// The subresource that it writes through, such as `scale`.
     pub subresource: Option<String>,
-    /// When it last changed what it manages of this object; the server does not keep it for every subresource.
+    /// The time of its last change to this object; the server does not record one for every subresource.
     pub since: Option<Timestamp>,
 }
 
 impl FieldPath {
-    /// The field of this name in this object, with or without the dot at the beginning. None where the object does
-    /// not have it.
+    /// Finds the field of this name in the object; the leading dot is optional. Returns `None` if the object does not
+    /// have the field.
     #[must_use]
     pub fn find(text: &str, object: &Value) -> Option<Self> {
         let mut steps = Vec::new();
@@ -46,19 +46,19 @@ impl FieldPath {
         resolve(&text, object, &mut steps).then_some(Self(steps))
     }
 
-    /// What stands there.
+    /// Returns the field's value in an object.
     #[must_use]
     pub fn value_in<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(object, |value, step| step.value_in(value))
     }
 
-    /// Whether this is the field, or stands under it.
+    /// Returns whether this path is `other` or below it.
     #[must_use]
     pub fn is_under(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
 
-    /// How many steps it is long.
+    /// Returns the number of steps.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.0.len()
@@ -68,7 +68,7 @@ impl FieldPath {
         &self.0
     }
 
-    /// Everybody but our own apply who manages this field of a live object.
+    /// Returns all managers of this field of a live object, except handsctl's own apply.
     #[must_use]
     pub fn owners(&self, live: &Value) -> Vec<FieldOwner> {
         managed_fields::entries_of_others(live)
@@ -77,12 +77,12 @@ impl FieldPath {
             .collect()
     }
 
-    /// Whether a field set names it, or something around it as a whole.
+    /// Returns whether a field set contains this field, or a parent of it as a whole.
     fn is_in(&self, fields: &Value) -> bool {
         let mut node = fields;
         for step in &self.0 {
             match step.node_in(node) {
-                Some(below) => node = below,
+                Some(child) => node = child,
                 None => return false,
             }
             if managed_fields::is_leaf(node) {
@@ -126,7 +126,7 @@ impl PathStep {
         }
     }
 
-    /// Takes out what stands there.
+    /// Removes the child that this step selects.
     pub(crate) fn remove(&self, value: &mut Value) {
         match (self, value) {
             (PathStep::Field(name), Value::Object(map)) => {
@@ -141,7 +141,7 @@ impl PathStep {
         }
     }
 
-    /// The same step in a field set (`fieldsV1`): `f:name`, `k:{"name":"http"}`, `v:"item"`.
+    /// Returns this step's node in a field set (`fieldsV1`): `f:name`, `k:{"name":"http"}`, `v:"item"`.
     pub(crate) fn node_in<'a>(&self, fields: &'a Value) -> Option<&'a Value> {
         match self {
             PathStep::Field(name) => fields.get(format!("f:{name}")),
@@ -156,7 +156,7 @@ impl PathStep {
     }
 }
 
-/// Which item the name of a child in a field set stands for.
+/// Parses the name of a list item in a field set (`k:…` or `v:…`).
 pub(crate) fn selects(name: &str) -> Option<ItemSelector> {
     match name.split_at_checked(2)? {
         ("k:", keys) => serde_json::from_str(keys).ok().map(ItemSelector::Keys),
@@ -165,18 +165,19 @@ pub(crate) fn selects(name: &str) -> Option<ItemSelector> {
     }
 }
 
-/// A key that an item leaves out has a default, such as a port's protocol: an item that has no other key is meant.
+/// Finds the selected item. Without an exact match it accepts an item that lacks some of the keys, because a key that
+/// is left out has a default, such as a port's protocol.
 fn position(selector: &ItemSelector, items: &[Value]) -> Option<usize> {
     let keys = match selector {
         ItemSelector::Value(value) => return items.iter().position(|item| item == value),
         ItemSelector::Keys(keys) => keys,
     };
     let exact = |item: &Value| keys.iter().all(|(name, value)| item.get(name) == Some(value));
-    let near = |item: &Value| {
-        let mut given = keys.iter().filter_map(|(name, value)| Some((item.get(name)?, value))).peekable();
-        given.peek().is_some() && given.all(|(found, value)| found == value)
+    let without_defaults = |item: &Value| {
+        let mut present = keys.iter().filter_map(|(name, value)| Some((item.get(name)?, value))).peekable();
+        present.peek().is_some() && present.all(|(actual, value)| actual == value)
     };
-    items.iter().position(exact).or_else(|| items.iter().position(near))
+    items.iter().position(exact).or_else(|| items.iter().position(without_defaults))
 }
 
 fn resolve(text: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
@@ -186,9 +187,9 @@ fn resolve(text: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
     match object {
         Value::Object(map) => {
             let Some(rest) = text.strip_prefix('.') else { return false };
-            let ends = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+            let is_boundary = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
             let mut names: Vec<&String> =
-                map.keys().filter(|name| rest.strip_prefix(name.as_str()).is_some_and(ends)).collect();
+                map.keys().filter(|name| rest.strip_prefix(name.as_str()).is_some_and(is_boundary)).collect();
             names.sort_by_key(|name| Reverse(name.len()));
             names
                 .into_iter()
@@ -205,11 +206,11 @@ fn resolve(text: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
 fn step_into(step: PathStep, rest: &str, object: &Value, steps: &mut Vec<PathStep>) -> bool {
     let Some(inner) = step.value_in(object) else { return false };
     steps.push(step);
-    let found = resolve(rest, inner, steps);
-    if !found {
+    let resolved = resolve(rest, inner, steps);
+    if !resolved {
         steps.pop();
     }
-    found
+    resolved
 }
 
 #[cfg(test)]
@@ -230,9 +231,9 @@ mod tests {
         })
     }
 
-    /// The names are those of conflicts that kube-apiserver 1.34 reports.
+    /// The names were copied from conflicts that kube-apiserver 1.34 reported.
     #[test]
-    fn a_field_is_found_by_the_server_s_name_of_it() {
+    fn find_accepts_the_field_names_of_conflicts() {
         let object = object();
         for (name, value) in [
             (".metadata.labels.app", json!("a")),
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_under_a_field_is_told_by_steps_and_not_by_letters() {
+    fn is_under_compares_whole_steps() {
         let object = object();
         let find = |name: &str| FieldPath::find(name, &object).unwrap();
         assert!(find("metadata.labels.app").is_under(&find("metadata.labels")));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_read_from_managed_fields() {
+    fn owners_come_from_managed_fields() {
         let mut live = object();
         live["metadata"]["managedFields"] = json!([
             { "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": {

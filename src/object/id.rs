@@ -1,24 +1,24 @@
-//! An object of the set: its identity and its manifest.
+//! The identity of an object.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Which object it is. The version is left out: the same object can be read in several.
+/// An object's group, kind, namespace and name. It has no version, because the API serves one object in several.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// API group; empty for the core group.
     pub group: String,
-    /// `Deployment`.
+    /// Such as `Deployment`.
     pub kind: String,
-    /// None for cluster-scoped objects.
+    /// `None` for cluster-scoped objects.
     pub namespace: Option<String>,
     /// `metadata.name`.
     pub name: String,
 }
 
 impl ObjectId {
-    /// An object in a namespace.
+    /// Identifies a namespaced object.
     pub fn namespaced(
         group: impl Into<String>,
         kind: impl Into<String>,
@@ -28,18 +28,18 @@ impl ObjectId {
         Self { group: group.into(), kind: kind.into(), namespace: Some(namespace.into()), name: name.into() }
     }
 
-    /// An object of the cluster.
+    /// Identifies a cluster-scoped object.
     pub fn cluster(group: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
         Self { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
     }
 
-    /// `Deployment.apps`, as an ApplySet names kinds; the core group has no suffix.
+    /// Returns `Deployment.apps`, as ApplySets name kinds; the core group has no suffix.
     #[must_use]
     pub fn group_kind(&self) -> String {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// The identity of a manifest or a live object; None where `kind` or `metadata.name` is missing.
+    /// Reads the identity of a manifest or a live object; `None` if `apiVersion`, `kind` or `metadata.name` is missing.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let api_version = object["apiVersion"].as_str()?;
@@ -53,7 +53,7 @@ impl ObjectId {
     }
 }
 
-/// As kubectl prints it: `deployment.apps/openhands`, `configmap/openhands`.
+/// Prints the identity as kubectl does: `deployment.apps/openhands`, `configmap/openhands`.
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind.to_ascii_lowercase();
@@ -71,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn identity_leaves_out_the_version() {
+    fn identity_has_no_version() {
         let id = ObjectId::of_object(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "openhands", "namespace": "hands"}}));
         assert_eq!(id, Some(ObjectId::namespaced("apps", "Deployment", "hands", "openhands")));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn printed_as_kubectl_does() {
+    fn display_is_the_name_that_kubectl_prints() {
         assert_eq!(ObjectId::namespaced("apps", "Deployment", "a", "b").to_string(), "deployment.apps/b");
         assert_eq!(ObjectId::cluster("", "Node", "n").to_string(), "node/n");
     }

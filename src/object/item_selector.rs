@@ -1,14 +1,14 @@
-//! One item of a list in an object, as the API server names it in conflicts
-//! (`PathElement.String` of structured-merge-diff): by its keys or by its value.
+//! Selectors of one list item, by its keys or by its value, as the API server writes them in conflicts
+//! (`PathElement.String` of structured-merge-diff).
 
 use serde_json::{Map, Value};
 
-/// Why a text is no selector.
+/// The reason why a text is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectorError {
-    /// Byte offset of the offending character; the text's length where something is missing at the end.
+    /// Byte offset of the offending character; the text's length if the text ends too early.
     pub offset: usize,
-    /// What is wrong; lowercase, no full stop.
+    /// The error message; lowercase, no full stop.
     pub message: &'static str,
 }
 
@@ -17,30 +17,30 @@ impl SelectorError {
         Self { offset, message }
     }
 
-    const fn moved(self, by: usize) -> Self {
+    const fn shifted(self, by: usize) -> Self {
         Self { offset: self.offset + by, ..self }
     }
 }
 
-/// Which item of a list: by its keys, or by itself.
+/// A selector of one list item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemSelector {
-    /// `[name="http"]`, `[containerPort=80,protocol="TCP"]`.
+    /// By its keys: `[name="http"]`, `[containerPort=80,protocol="TCP"]`.
     Keys(Map<String, Value>),
-    /// `[="example.io/hold"]`: an item of a set.
+    /// By its value, for lists that are sets: `[="example.io/hold"]`.
     Value(Value),
 }
 
 impl ItemSelector {
-    /// Reads a selector at the beginning of the text; also what follows it.
+    /// Reads the selector at the beginning of a text and returns it with the rest of the text.
     ///
     /// # Errors
-    /// Where the text does not begin with one.
+    /// If the text does not begin with a selector.
     pub fn read(text: &str) -> Result<(Self, &str), SelectorError> {
         let at = |rest: &str| text.len() - rest.len();
         let mut rest = text.strip_prefix('[').ok_or_else(|| SelectorError::new(0, "`[` is expected here"))?;
         if let Some(after) = rest.strip_prefix('=') {
-            let (value, after) = scalar(after).map_err(|error| error.moved(at(after)))?;
+            let (value, after) = scalar(after).map_err(|error| error.shifted(at(after)))?;
             let after = after
                 .strip_prefix(']')
                 .ok_or_else(|| SelectorError::new(at(after), "`]` is expected here"))?;
@@ -55,7 +55,7 @@ impl ItemSelector {
                     "an item is named by its keys, as in [name=\"openhands\"]",
                 ));
             };
-            let (value, after) = scalar(after).map_err(|error| error.moved(at(after)))?;
+            let (value, after) = scalar(after).map_err(|error| error.shifted(at(after)))?;
             keys.insert(rest[..end].to_owned(), value);
             rest = match (after.strip_prefix(','), after.strip_prefix(']')) {
                 (Some(next), _) => next,
@@ -66,20 +66,20 @@ impl ItemSelector {
     }
 }
 
-/// A text in quotes, a number, `true` or `false`; and what follows it.
+/// Reads a quoted string, a number, `true` or `false`, and returns it with the rest of the text.
 fn scalar(text: &str) -> Result<(Value, &str), SelectorError> {
     let end = match text.strip_prefix('"') {
         Some(inside) => match closing_quote(inside) {
             Some(at) => at + 2,
-            None => return Err(SelectorError::new(text.len(), "a quote is expected here")),
+            None => return Err(SelectorError::new(text.len(), "a closing quote is expected here")),
         },
         None => text.find([',', ']']).unwrap_or(text.len()),
     };
-    let (written, rest) = text.split_at(end);
-    match serde_json::from_str(written) {
+    let (literal, rest) = text.split_at(end);
+    match serde_json::from_str(literal) {
         Ok(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => Ok((value, rest)),
         Ok(_) | Err(_) => {
-            Err(SelectorError::new(0, "a text in quotes, a number, true or false is expected here"))
+            Err(SelectorError::new(0, "a quoted string, a number, true or false is expected here"))
         }
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_item_is_read_with_what_follows() {
+    fn read_returns_the_selector_and_the_rest() {
         let (keys, rest) = ItemSelector::read("[containerPort=80,protocol=\"TCP\"].name").unwrap();
         let expected = json!({ "containerPort": 80, "protocol": "TCP" });
         assert_eq!((keys, rest), (ItemSelector::Keys(expected.as_object().unwrap().clone()), ".name"));

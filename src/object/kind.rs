@@ -1,39 +1,40 @@
-//! The kinds that the templates use, so that the main path needs no discovery.
+//! The kinds that handsctl sends or watches. They are compiled in, so that a deploy needs no API discovery.
 
 use super::id::ObjectId;
 
-/// How a kind is addressed at the API.
+/// A kind's coordinates in the API, and how handsctl treats its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindInfo {
     /// API group; empty for the core group.
     pub group: &'static str,
     /// Version within the group.
     pub version: &'static str,
-    /// `Deployment`.
+    /// Such as `Deployment`.
     pub kind: &'static str,
-    /// `deployments`.
+    /// Such as `deployments`.
     pub plural: &'static str,
-    /// Whether objects live in a namespace.
+    /// Whether objects of the kind are namespaced.
     pub namespaced: bool,
-    /// When it is sent.
+    /// The wave in which objects of the kind are sent.
     pub wave: Wave,
-    /// Whether deleting it deletes data.
+    /// Whether deleting an object of the kind deletes data.
     pub holds_data: bool,
 }
 
-/// Where the objects of a kind are in the API, in a namespace or in the cluster
+/// The path of a collection: the objects of one kind, in a namespace or in the cluster
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection(String);
 
-/// Objects of one wave are sent at the same time; a wave begins when the one before has been answered.
+/// A step of the apply order. Objects of one wave are sent concurrently; a wave starts when the API server has
+/// responded to the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wave {
     /// The namespace, the set's parent and its key.
     Foundation,
-    /// Everything that workloads refer to.
+    /// The objects that workloads refer to.
     Configuration,
-    /// What starts pods, and what sends traffic to them.
+    /// Objects that start pods, and objects that route traffic to them.
     Workload,
 }
 
@@ -76,30 +77,30 @@ pub const ROLE: KindInfo = grouped("rbac.authorization.k8s.io", "Role", "roles")
 pub const ROLE_BINDING: KindInfo = grouped("rbac.authorization.k8s.io", "RoleBinding", "rolebindings");
 /// `networking.k8s.io/v1 NetworkPolicy`.
 pub const NETWORK_POLICY: KindInfo = grouped("networking.k8s.io", "NetworkPolicy", "networkpolicies");
-/// `v1 Namespace`: made where it is missing, never a member.
+/// `v1 Namespace`: created if it is missing, never a member.
 pub const NAMESPACE: KindInfo =
     KindInfo { namespaced: false, wave: Wave::Foundation, ..core("Namespace", "namespaces") };
-/// `v1 Node`, made for simulated clusters only.
+/// `v1 Node`, created in simulated clusters only.
 pub const NODE: KindInfo = KindInfo { namespaced: false, ..core("Node", "nodes") };
-/// `storage.k8s.io/v1 StorageClass`, made for simulated clusters only.
+/// `storage.k8s.io/v1 StorageClass`, created in simulated clusters only.
 pub const STORAGE_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
-/// `coordination.k8s.io/v1 Lease`: the lock of a set, heartbeats of nodes.
+/// `coordination.k8s.io/v1 Lease`: a set's lock, and the heartbeats of nodes.
 pub const LEASE: KindInfo = grouped("coordination.k8s.io", "Lease", "leases");
-/// `batch/v1 Job`, of ingress-nginx only.
+/// `batch/v1 Job`, for ingress-nginx only.
 pub const JOB: KindInfo = KindInfo { wave: Wave::Workload, ..grouped("batch", "Job", "jobs") };
-/// `rbac.authorization.k8s.io/v1 ClusterRole`, of ingress controllers of local clusters only.
+/// `rbac.authorization.k8s.io/v1 ClusterRole`, for ingress controllers of local clusters only.
 pub const CLUSTER_ROLE: KindInfo =
     KindInfo { namespaced: false, ..grouped("rbac.authorization.k8s.io", "ClusterRole", "clusterroles") };
-/// `rbac.authorization.k8s.io/v1 ClusterRoleBinding`, the same.
+/// `rbac.authorization.k8s.io/v1 ClusterRoleBinding`, for ingress controllers of local clusters only.
 pub const CLUSTER_ROLE_BINDING: KindInfo = KindInfo {
     namespaced: false,
     ..grouped("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings")
 };
-/// `networking.k8s.io/v1 IngressClass`, the same.
+/// `networking.k8s.io/v1 IngressClass`, for ingress controllers of local clusters only.
 pub const INGRESS_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("networking.k8s.io", "IngressClass", "ingressclasses") };
-/// `admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration`, of ingress-nginx only.
+/// `admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration`, for ingress-nginx only.
 pub const VALIDATING_WEBHOOK: KindInfo = KindInfo {
     namespaced: false,
     ..grouped(
@@ -118,23 +119,23 @@ pub const AUTOSCALER: KindInfo = KindInfo {
     wave: Wave::Workload,
     ..grouped("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 };
-/// `route.openshift.io/v1 Route`, of `OpenShift` only.
+/// `route.openshift.io/v1 Route`, on `OpenShift` only.
 pub const ROUTE: KindInfo =
     KindInfo { wave: Wave::Workload, ..grouped("route.openshift.io", "Route", "routes") };
 /// `metrics.k8s.io/v1beta1 PodMetrics`, served by metrics-server.
 pub const POD_METRICS: KindInfo =
     KindInfo { version: "v1beta1", ..grouped("metrics.k8s.io", "PodMetrics", "pods") };
-/// `authorization.k8s.io/v1 SelfSubjectRulesReview`: what the account may do in a namespace.
+/// `authorization.k8s.io/v1 SelfSubjectRulesReview`: lists the current user's permissions in a namespace.
 pub const SELF_RULES_REVIEW: KindInfo = KindInfo {
     namespaced: false,
     ..grouped("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews")
 };
-/// `authorization.k8s.io/v1 SelfSubjectAccessReview`: whether the account may do one thing.
+/// `authorization.k8s.io/v1 SelfSubjectAccessReview`: checks one permission of the current user.
 pub const SELF_ACCESS_REVIEW: KindInfo = KindInfo {
     namespaced: false,
     ..grouped("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
 };
-/// `v1 Pod`, watched; made only to pull an image.
+/// `v1 Pod`, watched; created only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
 /// `apps/v1 ReplicaSet`, only watched.
 pub const REPLICA_SET: KindInfo = grouped("apps", "ReplicaSet", "replicasets");
@@ -143,7 +144,7 @@ pub const ENDPOINT_SLICE: KindInfo = grouped("discovery.k8s.io", "EndpointSlice"
 /// `v1 Event`, only watched.
 pub const EVENT: KindInfo = core("Event", "events");
 
-/// The kinds that are always looked for, in the order in which they are sent.
+/// The kinds whose members are always listed, in the order in which they are sent.
 pub const MEMBERS: &[KindInfo] = &[
     SERVICE_ACCOUNT,
     ROLE,
@@ -157,14 +158,15 @@ pub const MEMBERS: &[KindInfo] = &[
     INGRESS,
 ];
 
-/// The kinds that are looked for where the plan or the set's parent names them.
-pub const FURTHER: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCALER, ROUTE];
+/// The kinds whose members are listed only if the plan or the set's parent names them.
+pub const OPTIONAL_MEMBERS: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCALER, ROUTE];
 
-/// The kinds of members that can stand in the sandboxes' namespace, where that is another one.
-pub const BESIDE_SANDBOXES: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
+/// The kinds of members that a separate namespace of the sandboxes can contain.
+pub const SANDBOX_NAMESPACE_MEMBERS: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
 
-/// What is sent besides members: namespaces, what a simulated cluster lacks, and what ingress controllers consist of.
-const AROUND: &[KindInfo] = &[
+/// The kinds that are sent but are never members: namespaces, nodes and storage of simulated clusters, and parts of
+/// ingress controllers.
+const NON_MEMBERS: &[KindInfo] = &[
     NAMESPACE,
     NODE,
     STORAGE_CLASS,
@@ -176,46 +178,46 @@ const AROUND: &[KindInfo] = &[
 ];
 
 impl KindInfo {
-    /// The kind of an object, where it is one that handsctl sends.
+    /// Returns the kind of an object, if it is one that handsctl sends.
     #[must_use]
     pub fn of_id(id: &ObjectId) -> Option<Self> {
-        let all = MEMBERS.iter().chain(FURTHER).chain(AROUND);
+        let all = MEMBERS.iter().chain(OPTIONAL_MEMBERS).chain(NON_MEMBERS);
         all.copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
 
-    /// A kind that a server has named. Its few texts stay for as long as the program runs: kinds are passed by value
-    /// everywhere, and a run meets a handful of those that are not known beforehand.
+    /// Builds a kind that API discovery reported. Its strings are leaked on purpose: `KindInfo` is passed by value
+    /// everywhere, and one run discovers only a handful of kinds.
     #[must_use]
     pub fn discovered(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let known = Self::of_id(&ObjectId::cluster(group, kind, ""));
-        if let Some(known) = known.filter(|known| known.version == version) {
-            return known;
+        let built_in = Self::of_id(&ObjectId::cluster(group, kind, ""));
+        if let Some(built_in) = built_in.filter(|info| info.version == version) {
+            return built_in;
         }
-        let stays = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let wave = if matches!(group, "apps" | "batch") || kind == POD.kind && group.is_empty() {
             Wave::Workload
         } else {
             Wave::Configuration
         };
         Self {
-            group: stays(group),
-            version: stays(version),
-            kind: stays(kind),
-            plural: stays(plural),
+            group: leak(group),
+            version: leak(version),
+            kind: leak(kind),
+            plural: leak(plural),
             namespaced,
             wave,
             holds_data: false,
         }
     }
 
-    /// A kind that nobody was asked about, for texts that name it and for nothing that is sent.
+    /// Guesses a kind (plural = kind + "s"), for display only; never use it in a request.
     #[must_use]
     pub fn assumed(api_version: &str, kind: &str) -> Self {
         Self::discovered(api_version, kind, &format!("{}s", kind.to_ascii_lowercase()), true)
     }
 
-    /// `apps/v1`, or `v1` for the core group.
+    /// Returns `apps/v1`, or `v1` for the core group.
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
@@ -225,13 +227,14 @@ impl KindInfo {
         }
     }
 
-    /// `Deployment.apps`, as an ApplySet names kinds; the core group has no suffix.
+    /// Returns `Deployment.apps`, as ApplySets name kinds; the core group has no suffix.
     #[must_use]
     pub fn group_kind(&self) -> String {
         if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// The collection of this kind in a namespace; None, and kinds of the cluster: in the cluster.
+    /// Returns the collection of this kind in a namespace. Without a namespace, and for cluster-scoped kinds, it spans
+    /// the cluster.
     #[must_use]
     pub fn collection(&self, namespace: Option<&str>) -> Collection {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
@@ -242,13 +245,13 @@ impl KindInfo {
         })
     }
 
-    /// The collection of this kind in this namespace.
+    /// Returns the collection of this kind in a namespace.
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Collection {
         self.collection(Some(namespace))
     }
 
-    /// An object of this kind.
+    /// Identifies an object of this kind; the namespace is ignored for cluster-scoped kinds.
     #[must_use]
     pub fn id(&self, namespace: &str, name: &str) -> ObjectId {
         if self.namespaced {
@@ -260,7 +263,7 @@ impl KindInfo {
 }
 
 impl Collection {
-    /// `/api/v1/namespaces/a/pods`.
+    /// Returns the URL path, such as `/api/v1/namespaces/a/pods`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0
@@ -272,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_those_of_the_api() {
+    fn collection_paths_match_the_api() {
         assert_eq!(DEPLOYMENT.collection(Some("a")).path(), "/apis/apps/v1/namespaces/a/deployments");
         assert_eq!(SECRET.collection(Some("a")).path(), "/api/v1/namespaces/a/secrets");
         assert_eq!(NODE.collection(None).path(), "/api/v1/nodes");
@@ -280,12 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn members_are_listed_in_the_order_of_their_waves() {
-        assert!(MEMBERS.is_sorted_by_key(|info| info.wave) && FURTHER.is_sorted_by_key(|info| info.wave));
+    fn members_are_ordered_by_wave() {
+        assert!(
+            MEMBERS.is_sorted_by_key(|info| info.wave) && OPTIONAL_MEMBERS.is_sorted_by_key(|info| info.wave)
+        );
     }
 
     #[test]
-    fn a_known_object_finds_its_kind() {
+    fn of_id_returns_the_built_in_kind() {
         assert_eq!(KindInfo::of_id(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
         assert_eq!(KindInfo::of_id(&ObjectId::cluster("example.org", "Deployment", "x")), None);
     }

@@ -1,32 +1,33 @@
-//! Labels and annotations: which objects are ours, and which pods are the application's.
+//! Labels and annotations that mark the set's objects and the application's pods.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// The set's name on every object of it.
+/// The label with the set's name, on every member.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The part of the application.
+/// The label with the component that an object belongs to.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// Who manages an object.
+/// The label with the tool that manages an object.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Who made an object that is no member (the namespace) or guards it: `handsctl`.
+/// The annotation with an object's creator: `handsctl/v0.1.0` on namespaces and the set's key, `ana@laptop` on
+/// revisions.
 pub const CREATED_BY: &str = "handsctl.dev/created-by";
-/// `disabled` on a live object keeps it from being pruned or torn down.
+/// With the value `disabled` on a live object, neither prune nor teardown deletes it.
 pub const PRUNE: &str = "handsctl.dev/prune";
-/// Prefix of the pod template's annotations that follow referenced Secrets.
+/// Prefix of the pod template's annotations with the versions of referenced Secrets.
 pub const SECRET_VERSION_PREFIX: &str = "handsctl.dev/secret-";
-/// The field manager, the value of `managed-by` and of `created-by`.
+/// The field manager, and the value of `managed-by`.
 pub const MANAGER: &str = "handsctl";
 
-/// A part of the set.
+/// A component of the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
     /// The web application.
     App,
-    /// What is there for its sandboxes.
+    /// Objects that only its sandboxes need.
     Sandbox,
-    /// What is there for whoever develops it.
+    /// Objects of the `dev` profile, for developing OpenHands itself.
     Dev,
 }
 
@@ -40,7 +41,7 @@ impl Component {
     }
 }
 
-/// The labels of a member (<https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>).
+/// Returns the labels of a member (<https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>).
 #[must_use]
 pub fn of_member(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     let mut labels = selector(set, component);
@@ -49,7 +50,7 @@ pub fn of_member(set: &str, component: Component) -> BTreeMap<&'static str, Stri
     labels
 }
 
-/// The labels of pods: a Deployment's selector cannot be changed, so they are few and never change.
+/// Returns the labels that select the pods. A Deployment's selector is immutable, so they must never change.
 #[must_use]
 pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
@@ -59,26 +60,26 @@ pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, Strin
     ])
 }
 
-/// The label selector of everything that carries this set's name.
+/// Returns the label selector of all objects that carry the set's name.
 #[must_use]
 pub fn instance_selector(set: &str) -> String {
     format!("{INSTANCE}={set}")
 }
 
-/// The same of what handsctl manages.
+/// Returns the label selector of the set's objects that handsctl manages.
 #[must_use]
 pub fn managed_selector(set: &str) -> String {
     format!("{INSTANCE}={set},{MANAGED_BY}={MANAGER}")
 }
 
-/// Whether an object is a part of the application itself, and not one of the user's own.
+/// Returns whether an object belongs to the application, not to the user's extra manifests.
 #[must_use]
 pub fn is_of_application(object: &Value) -> bool {
     object["metadata"]["labels"][COMPONENT] == Component::App.word()
 }
 
-/// Labels of a namespace that handsctl makes. Sandbox pods run as root and are refused under `restricted`;
-/// the application itself passes it, so it is warned about.
+/// Returns the labels of a namespace that handsctl creates. Sandbox pods run as root, so `restricted` would reject
+/// them; the application meets `restricted`, so that level only warns.
 #[must_use]
 pub fn of_namespace(privileged: bool) -> Value {
     let level = if privileged { "privileged" } else { "baseline" };

@@ -1,15 +1,15 @@
-//! Whether a live object already is what a manifest asks for, so that nothing need be sent.
+//! Compares a manifest with a live object by managed fields, so that an unchanged object is not sent.
 //!
 //! The API server keeps, for each field manager, which fields it set (`metadata.managedFields`,
-//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>). Walking our own entry
-//! over the live object shows what our manifest said last time, without defaults, without other managers'
-//! fields, and without any schema. In doubt the answer is "differs", which costs one request.
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>). Our own entry, read together
+//! with the live object, yields the manifest that we applied last, without defaults, without other managers' fields,
+//! and without any schema. In doubt the comparison reports a difference, which costs one request.
 
 use serde_json::{Map, Value};
 
 use super::labels::MANAGER;
 
-/// Whether our fields of `live` are exactly those of `manifest`.
+/// Returns whether our fields of `live` are exactly those of `manifest`.
 #[must_use]
 pub fn is_unchanged(manifest: &Value, live: &Value) -> bool {
     if !live["metadata"]["deletionTimestamp"].is_null() {
@@ -19,33 +19,33 @@ pub fn is_unchanged(manifest: &Value, live: &Value) -> bool {
     same(&without_identity(manifest), live, fields)
 }
 
-/// Whether our apply entry owns this label: a copy made with `kubectl get -o yaml | kubectl apply` carries the
-/// label too, but not our entry.
+/// Returns whether our apply entry owns this label. A copy made with `kubectl get -o yaml | kubectl apply` also has the
+/// label, but not our entry.
 #[must_use]
 pub fn owns_label(live: &Value, label: &str) -> bool {
     our_entries(live)
         .any(|entry| !entry["fieldsV1"]["f:metadata"]["f:labels"][format!("f:{label}")].is_null())
 }
 
-/// Whether we have applied this object at all.
+/// Returns whether handsctl has applied this object.
 #[must_use]
 pub fn is_applied(live: &Value) -> bool {
     our_entries(live).next().is_some()
 }
 
-/// Whether two versions of an object differ in nothing but what the server counts by itself: a controller's
-/// write of the status moves the resourceVersion under a PATCH that changed nothing.
+/// Returns whether two versions of an object differ only in the status and the server's own bookkeeping. A controller
+/// that writes the status raises the resourceVersion, even if our own PATCH changed nothing.
 #[must_use]
 pub fn is_same_but_for_status(before: &Value, after: &Value) -> bool {
     without_noise(before) == without_noise(after)
 }
 
-/// What our applies say that we manage.
+/// Returns the managed fields entries of our own applies.
 pub(crate) fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
     entries(live).filter(|entry| is_our_entry(entry))
 }
 
-/// What all others manage.
+/// Returns the managed fields entries of all other managers.
 pub(crate) fn entries_of_others(live: &Value) -> impl Iterator<Item = &Value> {
     entries(live).filter(|entry| !is_our_entry(entry))
 }
@@ -58,7 +58,7 @@ pub(crate) fn is_our_entry(entry: &Value) -> bool {
     entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }
 
-/// Whether a node of a field set has no children: what it stands for is managed as a whole.
+/// Returns whether a node of a field set has no children; the manager then owns the field as a whole.
 pub(crate) fn is_leaf(node: &Value) -> bool {
     node.as_object().is_some_and(Map::is_empty)
 }
@@ -69,7 +69,7 @@ fn our_fields<'a>(manifest: &Value, live: &'a Value) -> Option<&'a Value> {
         .map(|entry| &entry["fieldsV1"])
 }
 
-/// What says which object it is stands in no field set.
+/// Removes the identity fields, which no field set contains.
 fn without_identity(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     if let Some(object) = manifest.as_object_mut() {
@@ -92,9 +92,9 @@ fn without_noise(object: &Value) -> Value {
             metadata.remove("resourceVersion");
             metadata.remove("generation");
             let entries = metadata.get_mut("managedFields").and_then(Value::as_array_mut);
-            let own = |entry: &Value| entry["subresource"].is_null();
+            let is_main_resource = |entry: &Value| entry["subresource"].is_null();
             if let Some(entries) = entries {
-                entries.retain(own);
+                entries.retain(is_main_resource);
                 for entry in entries {
                     if let Some(entry) = entry.as_object_mut() {
                         entry.remove("time");
@@ -106,48 +106,48 @@ fn without_noise(object: &Value) -> Value {
     object
 }
 
-fn same(wanted: &Value, live: &Value, fields: &Value) -> bool {
+fn same(desired: &Value, live: &Value, fields: &Value) -> bool {
     let Some(children) = fields.as_object().filter(|children| !children.is_empty()) else {
-        return wanted == live;
+        return desired == live;
     };
     let names: Vec<&String> = children.keys().filter(|key| *key != ".").collect();
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) if names.iter().all(|name| name.starts_with("f:")) => {
-            same_map(wanted, live, children)
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) if names.iter().all(|name| name.starts_with("f:")) => {
+            same_map(desired, live, children)
         }
-        (Value::Array(wanted), Value::Array(live)) if names.iter().all(|name| name.starts_with("k:")) => {
-            same_keyed_list(wanted, live, children)
+        (Value::Array(desired), Value::Array(live)) if names.iter().all(|name| name.starts_with("k:")) => {
+            same_keyed_list(desired, live, children)
         }
-        (Value::Array(wanted), Value::Array(_)) if names.iter().all(|name| name.starts_with("v:")) => {
-            same_set(wanted, &names)
+        (Value::Array(desired), Value::Array(_)) if names.iter().all(|name| name.starts_with("v:")) => {
+            same_set(desired, &names)
         }
         _ => false,
     }
 }
 
-fn same_map(wanted: &Map<String, Value>, live: &Map<String, Value>, children: &Map<String, Value>) -> bool {
+fn same_map(desired: &Map<String, Value>, live: &Map<String, Value>, children: &Map<String, Value>) -> bool {
     let owned = children.iter().filter_map(|(name, child)| Some((name.strip_prefix("f:")?, child)));
-    wanted.len() == owned.clone().count()
+    desired.len() == owned.clone().count()
         && owned.into_iter().all(|(name, child)| {
-            matches!((wanted.get(name), live.get(name)), (Some(wanted), Some(live)) if same(wanted, live, child))
+            matches!((desired.get(name), live.get(name)), (Some(desired), Some(live)) if same(desired, live, child))
         })
 }
 
-fn same_keyed_list(wanted: &[Value], live: &[Value], children: &Map<String, Value>) -> bool {
+fn same_keyed_list(desired: &[Value], live: &[Value], children: &Map<String, Value>) -> bool {
     let owned = children.iter().filter_map(|(name, child)| Some((name.strip_prefix("k:")?, child)));
-    wanted.len() == owned.clone().count()
+    desired.len() == owned.clone().count()
         && owned.into_iter().all(|(key, child)| {
             let Ok(Value::Object(key)) = serde_json::from_str(key) else { return false };
             let has_key = |item: &&Value| key.iter().all(|(name, value)| item.get(name) == Some(value));
-            let pair = (wanted.iter().find(has_key), live.iter().find(has_key));
-            matches!(pair, (Some(wanted), Some(live)) if same(wanted, live, child))
+            let pair = (desired.iter().find(has_key), live.iter().find(has_key));
+            matches!(pair, (Some(desired), Some(live)) if same(desired, live, child))
         })
 }
 
-fn same_set(wanted: &[Value], names: &[&String]) -> bool {
+fn same_set(desired: &[Value], names: &[&String]) -> bool {
     let owned: Vec<Value> =
         names.iter().filter_map(|name| serde_json::from_str(name.strip_prefix("v:")?).ok()).collect();
-    wanted.len() == owned.len() && wanted.iter().all(|item| owned.contains(item))
+    desired.len() == owned.len() && desired.iter().all(|item| owned.contains(item))
 }
 
 #[cfg(test)]
@@ -190,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn defaults_and_other_managers_fields_are_not_ours() {
+    fn defaults_and_other_managers_fields_are_ignored() {
         assert!(is_unchanged(&manifest(), &live()));
     }
 
     #[test]
-    fn every_kind_of_difference_is_seen() {
+    fn is_unchanged_detects_every_kind_of_difference() {
         let changes = [
             ("/metadata/labels", json!({ "app": "b" })),
             ("/metadata/labels", json!({ "app": "a", "new": "b" })),
@@ -205,15 +205,15 @@ mod tests {
             ("/spec/selector", json!({ "app": "a", "b": "c" })),
             ("/apiVersion", json!("v2")),
         ];
-        for (place, value) in changes {
+        for (pointer, value) in changes {
             let mut manifest = manifest();
-            *manifest.pointer_mut(place).unwrap() = value;
-            assert!(!is_unchanged(&manifest, &live()), "{place}");
+            *manifest.pointer_mut(pointer).unwrap() = value;
+            assert!(!is_unchanged(&manifest, &live()), "{pointer}");
         }
     }
 
     #[test]
-    fn a_drifted_or_dying_or_foreign_object_is_not_unchanged() {
+    fn drifted_terminating_or_foreign_object_is_changed() {
         let mut drifted = live();
         drifted["spec"]["selector"] = json!({ "app": "b" });
         assert!(!is_unchanged(&manifest(), &drifted));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_write_in_between_is_no_change() {
+    fn status_write_is_not_a_change() {
         let mut after = live();
         after["status"] = json!({ "loadBalancer": {} });
         after["metadata"]["resourceVersion"] = json!("9");

@@ -1,17 +1,16 @@
-//! The vocabulary of Kubernetes objects that every other room uses. Pure: no settings, no set, no cluster.
+//! Kubernetes objects: identity, kinds, labels and fields. Pure: no settings, no set, no cluster.
 //!
-//! What an object is:
-//! - `id`: group, kind, namespace and name, printed as kubectl prints them.
-//! - `kind`: the kinds that handsctl sends or watches, with their paths at the API.
-//! - `labels`: the labels and annotations that say which objects are ours.
+//! Identity:
+//! - `id`: an object's group, kind, namespace and name, printed as kubectl prints them.
+//! - `kind`: the kinds that handsctl sends or watches, with their API paths.
+//! - `labels`: the labels and annotations that mark our objects.
 //!
-//! What is in it:
-//! - `item_selector`: one item of a list, by its keys or by its value.
-//! - `field_path`: one field of an object, as server-side apply names it.
-//! - `managed_fields`: which manager set which field, and whether an apply would change anything.
+//! Content:
+//! - `item_selector`: selectors of one list item, by its keys or by its value.
+//! - `field_path`: paths of fields, as server-side apply writes them.
+//! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
-//!
-//! - `yaml`: objects from and to YAML.
+//! - `yaml`: reads and writes objects as YAML.
 
 pub mod field_path;
 pub mod id;

@@ -1,11 +1,11 @@
-//! Which configuration somebody refers to by name. Pure.
+//! Finds the names of ConfigMaps and Secrets that an object refers to. Pure.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Every string in this object, the names of referenced configuration among them. A name that carries its
-/// content's hash is met by chance nowhere else, so no list of the fields that may hold one is needed.
+/// Collects every string in an object, which includes the names of referenced ConfigMaps and Secrets. Those names end
+/// in a hash of the content, so no other string equals one by chance, and no list of reference fields is needed.
 pub fn collect_strings(object: &Value, into: &mut BTreeSet<String>) {
     match object {
         Value::String(text) => {
@@ -17,16 +17,16 @@ pub fn collect_strings(object: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Which of these names stand somewhere in the object, as whole strings.
-pub fn find_names(object: &Value, names: &BTreeSet<&str>, found: &mut BTreeSet<String>) {
+/// Collects those of `names` that occur in an object as whole strings.
+pub fn find_names(object: &Value, names: &BTreeSet<&str>, into: &mut BTreeSet<String>) {
     match object {
         Value::String(text) => {
             if names.contains(text.as_str()) {
-                found.insert(text.clone());
+                into.insert(text.clone());
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| find_names(item, names, found)),
-        Value::Object(map) => map.values().for_each(|value| find_names(value, names, found)),
+        Value::Array(items) => items.iter().for_each(|item| find_names(item, names, into)),
+        Value::Object(map) => map.values().for_each(|value| find_names(value, names, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -37,13 +37,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn names_are_found_wherever_they_stand() {
+    fn collect_strings_finds_names_at_any_depth() {
         let pod = json!({ "spec": {
             "volumes": [{ "configMap": { "name": "oh-config-1" } }],
             "containers": [{ "env": [{ "valueFrom": { "secretKeyRef": { "name": "oh-env-2" } } }] }],
         } });
-        let mut found = BTreeSet::new();
-        collect_strings(&pod, &mut found);
-        assert!(found.contains("oh-config-1") && found.contains("oh-env-2"));
+        let mut strings = BTreeSet::new();
+        collect_strings(&pod, &mut strings);
+        assert!(strings.contains("oh-config-1") && strings.contains("oh-env-2"));
     }
 }
