@@ -1,4 +1,4 @@
-//! The set: which objects there are, in which order they are sent.
+//! Settings → the plan: the set's objects, in the order in which they are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +16,11 @@ use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, LimitRange, Profile};
 use crate::settings::secrets::value::SecretSource;
 
-/// Plans the set. `kinds` is what a server said of the kinds of the user's own objects
+/// Plans the set. `kinds` are the kinds of extra manifests that API discovery found
 /// ([`super::manifests::extra_manifests::unknown_kinds`]).
 ///
 /// # Errors
-/// An object of the user's own that cannot be a member; a built-in template that is broken, which a test excludes.
+/// If an extra manifest cannot be a member. A broken built-in template is also an error, which a test rules out.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
     let templates = Templates::load(&[template::APP, template::DEV].concat())?;
     let mut set = set_of(settings);
@@ -36,12 +36,12 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     };
     let values = values::values(settings, &names, &config, &secret);
     let mut members =
-        templates_of(settings, matches!(naming, SecretNaming::Keyed { .. }) && !secret.is_empty())
+        template_names(settings, matches!(naming, SecretNaming::Keyed { .. }) && !secret.is_empty())
             .into_iter()
             .map(|name| member(&templates, name, &values))
             .collect::<Result<Vec<_>>>()?;
     members.extend(extra_manifests::members(settings, kinds)?);
-    extra_manifests::refuse_twice(&members, settings)?;
+    extra_manifests::reject_duplicates(&members, settings)?;
     set.extra_kinds = extra_kinds(&members);
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
@@ -56,7 +56,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     })
 }
 
-/// The set that these settings name.
+/// Returns the set that the settings describe, without its extra kinds.
 #[must_use]
 pub fn set_of(settings: &Settings) -> ApplySet {
     let namespace = settings.deploy.namespace.to_string();
@@ -69,7 +69,7 @@ pub fn set_of(settings: &Settings) -> ApplySet {
     }
 }
 
-/// The values that go into our own Secret; references to somebody's Secret stay references.
+/// Returns the data of the set's own Secret. References to the user's Secrets stay references.
 fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
     settings
         .sources()
@@ -87,15 +87,15 @@ fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<
     })
 }
 
-fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
+fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     let deploy = &settings.deploy;
-    let bounds = [
+    let limits = [
         (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
         (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),
     ];
-    let bounds = bounds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name);
+    let limits = limits.into_iter().filter(|(enabled, _)| *enabled).map(|(_, name)| name);
     if deploy.profile == Profile::Dev {
-        return template::DEV.iter().map(|(name, _)| *name).chain(bounds).collect();
+        return template::DEV.iter().map(|(name, _)| *name).chain(limits).collect();
     }
     let mut names = vec![
         "app/service-account.yaml",
@@ -113,17 +113,18 @@ fn templates_of(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         (deploy.expose == Expose::Route, "app/route.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
     ];
-    names.extend(bounds);
-    names.extend(optional.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name));
+    names.extend(limits);
+    names.extend(optional.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| name));
     names
 }
 
 pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Result<Member> {
     let manifest = templates.object(name, values)?;
-    let unknown =
-        || Error::internal(format!("the built-in template {name} makes no object that handsctl knows"));
-    let id = ObjectId::of_object(&manifest).ok_or_else(unknown)?;
-    let kind = KindInfo::of_id(&id).ok_or_else(unknown)?;
+    let unknown_kind = || {
+        Error::internal(format!("the built-in template {name} does not render to an object of a known kind"))
+    };
+    let id = ObjectId::of_object(&manifest).ok_or_else(unknown_kind)?;
+    let kind = KindInfo::of_id(&id).ok_or_else(unknown_kind)?;
     Ok(Member { id, kind, manifest })
 }
 
@@ -136,9 +137,10 @@ fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Res
     names
         .into_iter()
         .map(|name| {
-            let sandboxes = settings.openhands.kubernetes.privileged && name == settings.runtime_namespace();
-            // mirrord's agent shares the node's processes.
-            let privileged = sandboxes || settings.deploy.profile == Profile::Dev;
+            let has_privileged_sandboxes =
+                settings.openhands.kubernetes.privileged && name == settings.runtime_namespace();
+            // mirrord's agent uses the node's process namespace, which only `privileged` admits.
+            let privileged = has_privileged_sandboxes || settings.deploy.profile == Profile::Dev;
             let values = json!({
                 "namespace": name,
                 "namespace_labels": labels::of_namespace(privileged),

@@ -1,7 +1,7 @@
-//! What a run has to do: the plan beside what is in the cluster. Pure.
+//! Compares the plan with the cluster and returns the changes that a run has to make. Pure.
 //!
-//! Everything that depends on this comparison reads it from one value: whether the lock is needed, the rights check,
-//! the dry run, `diff`, the apply, the prune and the summary.
+//! All later steps use this one comparison: whether the lock is needed, the permission check, the dry run, `diff`, the
+//! apply, the prune and the summary.
 
 use std::collections::BTreeSet;
 
@@ -16,100 +16,100 @@ use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, managed_fields};
 
-/// What has to be done for a member. The manifest is what is sent: with the set's label, and without fields that are
-/// left to others.
+/// The change to one member. The manifest is sent as it is here: it has the set's label, and lacks the fields that are
+/// yielded to other managers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The live object has every field of the manifest: nothing is sent.
+    /// Our fields of the live object equal the manifest: nothing is sent.
     Unchanged,
-    /// The object does not exist, or is not a member of the set: it is sent create-only.
+    /// The object does not exist, or is not a member of the set: it is created and never overwritten.
     Create(Value),
     /// The object is a member and differs.
     Update(Value),
 }
 
-/// What is in the cluster, as far as it decides what has to be done.
+/// The state of the cluster that determines the changes.
 #[derive(Debug, Clone, Copy)]
 pub struct Live<'a> {
-    /// Members of the set.
+    /// The set's members.
     pub members: &'a Members,
     /// The ApplySet's parent.
     pub parent: Option<&'a Value>,
     /// The kept revisions.
     pub history: &'a History,
-    /// Whether the key of the Secrets' names is stored.
+    /// Whether the cluster stores the key that Secret names are derived from.
     pub key_is_stored: bool,
-    /// Names that pods and `ReplicaSets` refer to.
+    /// The names that pods and `ReplicaSets` refer to.
     pub referenced: &'a BTreeSet<String>,
 }
 
-/// What was asked for beside the plan.
+/// The options that determine the changes, beside the plan.
 #[derive(Debug, Clone)]
 pub struct ChangePolicy {
-    /// What is done about fields and objects of others.
+    /// The treatment of fields and objects that others manage.
     pub ownership: Ownership,
-    /// `[deploy].revision_history`: revisions that are kept beside the deployed one.
+    /// `[deploy].revision_history`: the number of revisions that are kept beside the deployed one.
     pub revision_history: usize,
     /// `--delete-data`.
     pub delete_data: bool,
-    /// Whether the run waits for the rollout, and so learns the revision's result. `--no-wait` does not.
+    /// Whether the run waits for the rollout and records the revision's result. False with `--no-wait`.
     pub waits: bool,
 }
 
-/// The revision that a run is about.
+/// The revision that a run deploys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionChange {
-    /// The plan is this revision.
+    /// The plan equals this recorded revision.
     Existing {
         /// Its number.
         number: u64,
         /// Its result before this run.
         result: RevisionResult,
     },
-    /// The plan is none of the kept revisions: it is recorded under this number.
+    /// The plan differs from the deployed revision and is recorded under this number.
     New(u64),
 }
 
-/// What is deleted once a revision has this result.
+/// The deletions that follow from one result of the revision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cleanup {
-    /// Live members that are not planned, with what becomes of each.
+    /// The live members that the plan lacks; each candidate decides whether it is deleted.
     pub candidates: Vec<PruneCandidate>,
-    /// Revisions that are no longer kept.
+    /// The revisions that are no longer kept.
     pub revisions: Vec<SurplusRevision>,
-    /// Whether the parent names exactly the members that are then left.
+    /// Whether the parent already lists exactly the kinds and namespaces of the planned members and the candidates.
     inventory_is_exact: bool,
 }
 
-/// What a run has to do.
+/// The changes that a run has to make.
 #[derive(Debug)]
 pub struct Changes {
-    /// What is wanted.
+    /// The desired state.
     pub plan: Plan,
-    /// One for each member of the plan, in its order.
+    /// One change for each member of the plan, in the plan's order.
     pub members: Vec<Change>,
-    /// The revision that the plan is.
+    /// The revision that the plan equals or becomes.
     pub revision: RevisionChange,
-    /// Whether the key of the Secrets' names has to be stored: a Secret is named after it.
+    /// Whether the run has to store the key, because the name of a planned Secret is derived from it.
     pub stores_key: bool,
     if_good: Cleanup,
-    /// None: the revision was good before this run.
-    if_as_before: Option<Cleanup>,
+    /// The cleanup if the revision keeps its result; `None` if it was good before this run.
+    if_result_unchanged: Option<Cleanup>,
     waits: bool,
 }
 
 impl Changes {
-    /// Compares the plan with what is in the cluster.
+    /// Compares the plan with the cluster.
     #[must_use]
     pub fn between(plan: Plan, live: Live<'_>, policy: &ChangePolicy) -> Self {
         let members = member_changes(&plan, live.members, &policy.ownership);
         let sends = members.iter().any(|change| *change != Change::Unchanged);
         let revision = RevisionChange::between(&plan, live.history, sends);
         let has_secret = plan.members.iter().any(|member| member.kind == SECRET);
-        let (if_good, if_as_before) = cleanups(&plan, revision, live, policy);
+        let (if_good, if_result_unchanged) = cleanups(&plan, revision, live, policy);
         Self {
             if_good,
-            if_as_before,
+            if_result_unchanged,
             stores_key: has_secret && !live.key_is_stored,
             waits: policy.waits,
             revision,
@@ -118,51 +118,51 @@ impl Changes {
         }
     }
 
-    /// Decides again what is deleted, where other names are referred to than at the comparison: a rollout replaces
-    /// pods and `ReplicaSets`.
+    /// Recomputes the deletions after a rollout, because new pods and `ReplicaSets` refer to other names.
     pub fn update_cleanup(&mut self, live: Live<'_>, policy: &ChangePolicy) {
-        (self.if_good, self.if_as_before) = cleanups(&self.plan, self.revision, live, policy);
+        (self.if_good, self.if_result_unchanged) = cleanups(&self.plan, self.revision, live, policy);
     }
 
-    /// Whether there is nothing to write: then no lock is taken. A run that waits marks a revision whose result is not
-    /// known to be good.
+    /// Returns whether there is nothing to write, so that no lock is needed. A run that waits for the rollout writes
+    /// the result of every revision that is not marked good yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let unsettled = match self.revision {
+        let result_is_open = match self.revision {
             RevisionChange::New(_) => true,
             RevisionChange::Existing { result, .. } => self.waits && result != RevisionResult::Good,
         };
-        !(self.sends() || self.stores_key || unsettled) && self.cleanup(self.revision.result()).is_empty()
+        !(self.sends() || self.stores_key || result_is_open)
+            && self.cleanup(self.revision.result()).is_empty()
     }
 
-    /// The members that are sent, with what is sent of each.
+    /// Returns the members that are sent, with their changes.
     pub fn to_send(&self) -> impl Iterator<Item = (&Member, &Change)> + Clone {
         self.plan.members.iter().zip(&self.members).filter(|(_, change)| **change != Change::Unchanged)
     }
 
-    /// Whether any member is sent.
+    /// Returns whether any member is sent.
     #[must_use]
     pub fn sends(&self) -> bool {
         self.to_send().next().is_some()
     }
 
-    /// Whether this run writes the revision: it records a new one, or sends something of an existing one. Only such a
-    /// run can make it fail.
+    /// Returns whether this run records a new revision or sends members of an existing one. Only such a run may mark
+    /// the revision as failed.
     #[must_use]
     pub fn touches_revision(&self) -> bool {
         matches!(self.revision, RevisionChange::New(_)) || self.sends()
     }
 
-    /// What is deleted once the revision has this result: good, or what it was before.
+    /// Returns the deletions for a result of the revision: good, or the result that it had before this run.
     #[must_use]
     pub fn cleanup(&self, result: RevisionResult) -> &Cleanup {
-        match &self.if_as_before {
+        match &self.if_result_unchanged {
             Some(cleanup) if result != RevisionResult::Good => cleanup,
             _ => &self.if_good,
         }
     }
 
-    /// The planned members.
+    /// Returns the planned members.
     pub fn member_ids(&self) -> impl Iterator<Item = &ObjectId> {
         self.plan.members.iter().map(|member| &member.id)
     }
@@ -176,7 +176,7 @@ impl RevisionChange {
         }
     }
 
-    /// Its number.
+    /// Returns the revision's number.
     #[must_use]
     pub const fn number(self) -> u64 {
         match self {
@@ -184,7 +184,7 @@ impl RevisionChange {
         }
     }
 
-    /// Its result before this run.
+    /// Returns the revision's result before this run.
     #[must_use]
     pub const fn result(self) -> RevisionResult {
         match self {
@@ -212,25 +212,26 @@ impl Cleanup {
         let candidates = prune_candidates(unplanned, &referenced, policy.delete_data);
         let inventory_is_exact = live.parent.is_some_and(|parent| {
             let planned = plan.members.iter().map(|member| &member.id);
-            let members: Vec<&ObjectId> = planned.chain(candidates.iter().map(|one| &one.id)).collect();
+            let members: Vec<&ObjectId> =
+                planned.chain(candidates.iter().map(|candidate| &candidate.id)).collect();
             let exact = plan.set.parent_manifest(InventoryScope::Exact(&members), Some(parent));
             parent_matches(parent, &exact)
         });
         Self { candidates, revisions, inventory_is_exact }
     }
 
-    /// The live members that are deleted.
+    /// Returns the live members that are deleted.
     pub fn to_delete(&self) -> impl Iterator<Item = &PruneCandidate> {
         self.candidates.iter().filter(|candidate| candidate.decision().deletes())
     }
 
-    /// Whether nothing is deleted and the parent need not be written.
+    /// Returns whether nothing is deleted and the parent is up to date.
     fn is_empty(&self) -> bool {
         self.to_delete().next().is_none() && self.revisions.is_empty() && self.inventory_is_exact
     }
 }
 
-/// What is deleted where the revision is good, and where its result stays, if that is another one.
+/// Computes the cleanup for a good result, and the one for the present result unless that is good.
 fn cleanups(
     plan: &Plan,
     revision: RevisionChange,
@@ -239,11 +240,11 @@ fn cleanups(
 ) -> (Cleanup, Option<Cleanup>) {
     let unplanned = unplanned(plan, live.members);
     let after = |result| Cleanup::after(result, revision, &unplanned, plan, live, policy);
-    let unlike_good = Some(revision.result()).filter(|result| *result != RevisionResult::Good);
-    (after(RevisionResult::Good), unlike_good.map(after))
+    let present_result = Some(revision.result()).filter(|result| *result != RevisionResult::Good);
+    (after(RevisionResult::Good), present_result.map(after))
 }
 
-/// Live members that the plan does not have, by identity.
+/// Returns the live members that the plan lacks, sorted by identity.
 fn unplanned<'a>(plan: &Plan, live: &'a Members) -> Vec<(&'a ObjectId, &'a Value)> {
     let planned: BTreeSet<&ObjectId> = plan.members.iter().map(|member| &member.id).collect();
     let mut unplanned: Vec<_> = live.iter().filter(|(id, _)| !planned.contains(id)).collect();
@@ -266,13 +267,13 @@ fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Cha
     plan.members.iter().map(change).collect()
 }
 
-/// What is sent of a member upon this live object.
+/// Returns the manifest that is sent for a member that exists as `live`.
 #[must_use]
 pub fn manifest_for(member: &Member, live: &Value, set: &ApplySet, ownership: &Ownership) -> Value {
     with_set_label(ownership.without_yielded_fields(member, live), set)
 }
 
-/// The manifest with the set's label, as it is sent.
+/// Adds the set's label to a manifest.
 fn with_set_label(mut manifest: Value, set: &ApplySet) -> Value {
     manifest["metadata"]["labels"][PART_OF] = json!(set.id());
     manifest
@@ -285,7 +286,7 @@ mod tests {
     use crate::object::labels::MANAGER;
     use crate::plan::inventory::revision::{self, Snapshot, read_all};
 
-    /// A set of ConfigMaps in a cluster, and what is asked of it.
+    /// A set of ConfigMaps in a cluster, and the options of a run.
     struct Case {
         members: Members,
         parent: Option<Value>,
@@ -303,7 +304,7 @@ mod tests {
         CONFIG_MAP.id("n", name)
     }
 
-    /// `a=1` is ConfigMap `a` with the datum 1.
+    /// Builds a ConfigMap: `a=1` has the name `a` and the datum 1.
     fn member(text: &str) -> Member {
         let (name, datum) = text.split_once('=').unwrap();
         let manifest = json!({
@@ -334,7 +335,7 @@ mod tests {
         read_all(&[secret]).unwrap().remove(0)
     }
 
-    /// What these members look like after a deploy that recorded revision 1.
+    /// Returns the cluster after a deploy of these members that recorded revision 1.
     fn deployed(members: &[&str], result: RevisionResult) -> Case {
         let plan = plan(members);
         let ids: Vec<&ObjectId> = plan.members.iter().map(|member| &member.id).collect();
@@ -354,7 +355,7 @@ mod tests {
     }
 
     impl Case {
-        fn to(&self, members: &[&str]) -> Changes {
+        fn changes_to(&self, members: &[&str]) -> Changes {
             let history = History::new(self.revisions.clone());
             let live = Live {
                 members: &self.members,
@@ -367,7 +368,7 @@ mod tests {
         }
     }
 
-    /// `create a, update b`.
+    /// Lists the changes that are sent: `create a, update b`.
     fn sent(changes: &Changes) -> String {
         let words = changes.to_send().map(|(member, change)| match change {
             Change::Create(_) => format!("create {}", member.id.name),
@@ -382,10 +383,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_and_which_revision_it_is() {
+    fn changes_sent_and_revision_by_plan() {
         use RevisionResult::{Applying, Failed, Good};
         let existing = |result| RevisionChange::Existing { number: 1, result };
-        // live members, the result of their revision, what is wanted → sent, revision, whether there is nothing to do
+        // live members, the result of their revision, planned members → changes sent, revision, is_empty
         let rows = [
             (&["a=1", "b=1"][..], Good, &["a=1", "b=1"][..], "", existing(Good), true),
             (&["a=1", "b=1"], Failed, &["a=1", "b=1"], "", existing(Failed), false),
@@ -394,91 +395,99 @@ mod tests {
             (&["a=1"], Good, &["a=1", "c=1"], "create c", RevisionChange::New(2), false),
             (&["a=1", "b=1"], Good, &["a=1"], "", RevisionChange::New(2), false),
         ];
-        for (members, result, wanted, expected, revision, empty) in rows {
-            let changes = deployed(members, result).to(wanted);
-            let of = (sent(&changes), changes.revision, changes.is_empty());
-            assert_eq!(of, (expected.to_owned(), revision, empty), "{members:?} {result:?} → {wanted:?}");
+        for (members, result, planned, expected, revision, empty) in rows {
+            let changes = deployed(members, result).changes_to(planned);
+            let actual = (sent(&changes), changes.revision, changes.is_empty());
+            assert_eq!(
+                actual,
+                (expected.to_owned(), revision, empty),
+                "{members:?} {result:?} → {planned:?}"
+            );
         }
     }
 
     #[test]
-    fn a_live_object_that_others_changed_is_sent_and_stays_the_same_revision() {
+    fn drifted_member_is_sent_without_new_revision() {
         let mut case = deployed(&["a=1", "b=1"], RevisionResult::Good);
         case.members.get_mut(&id("b")).unwrap()["data"]["datum"] = json!("theirs");
-        let changes = case.to(&["a=1", "b=1"]);
+        let changes = case.changes_to(&["a=1", "b=1"]);
         let good = RevisionChange::Existing { number: 1, result: RevisionResult::Good };
         assert_eq!((sent(&changes).as_str(), changes.revision), ("update b", good));
         assert!(changes.touches_revision() && !changes.is_empty());
         case.members.remove(&id("b"));
-        assert_eq!(sent(&case.to(&["a=1", "b=1"])), "create b");
+        assert_eq!(sent(&case.changes_to(&["a=1", "b=1"])), "create b");
     }
 
-    /// D4: only a run that records the revision or sends something of it can make it fail.
+    /// Only a run that records the revision or sends some of its members may mark it as failed.
     #[test]
-    fn a_run_that_only_cleans_up_does_not_touch_the_revision() {
+    fn cleanup_only_run_does_not_touch_revision() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
         case.members.extend([live(&member("old=1"))]);
-        let changes = case.to(&["a=1"]);
+        let changes = case.changes_to(&["a=1"]);
         assert_eq!(deleted(&changes, RevisionResult::Good), ["old"]);
         assert!(!changes.is_empty() && !changes.touches_revision());
     }
 
     #[test]
-    fn an_unwaited_run_settles_no_result() {
+    fn run_without_wait_leaves_failed_revision_alone() {
         let mut case = deployed(&["a=1"], RevisionResult::Failed);
-        assert!(!case.to(&["a=1"]).is_empty());
+        assert!(!case.changes_to(&["a=1"]).is_empty());
         case.policy.waits = false;
-        assert!(case.to(&["a=1"]).is_empty());
+        assert!(case.changes_to(&["a=1"]).is_empty());
     }
 
     #[test]
-    fn the_parent_and_the_key_are_something_to_do() {
+    fn stale_or_missing_parent_is_a_change() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
         case.parent.as_mut().unwrap()["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"] =
             json!("ConfigMap,Ingress.networking.k8s.io");
-        assert!(!case.to(&["a=1"]).is_empty(), "a kind that no member has");
+        assert!(!case.changes_to(&["a=1"]).is_empty(), "the parent lists a kind that no member has");
         case.parent = None;
-        assert!(!case.to(&["a=1"]).is_empty(), "no parent");
+        assert!(!case.changes_to(&["a=1"]).is_empty(), "the parent does not exist");
         let mut case = deployed(&["a=1"], RevisionResult::Good);
         case.key_is_stored = false;
-        assert!(case.to(&["a=1"]).is_empty(), "no Secret is named after the key");
+        assert!(case.changes_to(&["a=1"]).is_empty(), "no Secret is named after the key");
     }
 
     #[test]
-    fn configuration_goes_once_nothing_refers_to_it() {
+    fn unreferenced_configuration_is_deleted() {
         let mut case = deployed(&["config-1=1"], RevisionResult::Good);
-        let to_second = |case: &Case| deleted(&case.to(&["config-2=1"]), RevisionResult::Good);
+        let to_second = |case: &Case| deleted(&case.changes_to(&["config-2=1"]), RevisionResult::Good);
         assert!(to_second(&case).is_empty(), "revision 1 is kept");
         case.policy.revision_history = 0;
         assert_eq!(to_second(&case), ["config-1"]);
         case.referenced = BTreeSet::from(["config-1".to_owned()]);
-        assert!(to_second(&case).is_empty(), "a pod has it mounted");
-        let mut changes = case.to(&["config-2=1"]);
+        assert!(to_second(&case).is_empty(), "a pod mounts it");
+        let mut changes = case.changes_to(&["config-2=1"]);
         let history = History::new(case.revisions.clone());
-        let nobody = BTreeSet::new();
+        let unreferenced = BTreeSet::new();
         let live = Live {
             members: &case.members,
             parent: None,
             history: &history,
             key_is_stored: true,
-            referenced: &nobody,
+            referenced: &unreferenced,
         };
         changes.update_cleanup(live, &case.policy);
-        assert_eq!(deleted(&changes, RevisionResult::Good), ["config-1"], "that pod is replaced");
+        assert_eq!(deleted(&changes, RevisionResult::Good), ["config-1"], "the pod was replaced");
     }
 
     #[test]
-    fn revisions_go_with_the_result_that_makes_them_surplus() {
+    fn surplus_revisions_depend_on_result() {
         let mut case = deployed(&["a=3"], RevisionResult::Failed);
         let old = |number, text: &str| revision(number, RevisionResult::Good, &plan(&[text]));
         case.revisions =
             vec![old(1, "a=1"), old(2, "a=2"), revision(3, RevisionResult::Failed, &plan(&["a=3"]))];
         case.policy.revision_history = 0;
-        let changes = case.to(&["a=3"]);
+        let changes = case.changes_to(&["a=3"]);
         let surplus = |result| -> Vec<u64> {
             changes.cleanup(result).revisions.iter().map(|revision| revision.number).collect()
         };
         assert_eq!(surplus(RevisionResult::Good), [2, 1]);
-        assert_eq!(surplus(RevisionResult::Failed), [1], "the last good one stays until this one is good");
+        assert_eq!(
+            surplus(RevisionResult::Failed),
+            [1],
+            "the last good revision is kept until this one is good"
+        );
     }
 }

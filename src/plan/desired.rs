@@ -1,4 +1,4 @@
-//! What a deploy wants to be true: the plan and its members.
+//! The desired state: the plan and its members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,56 +11,56 @@ use super::manifests::content_hash::SecretKey;
 use crate::object::ObjectId;
 use crate::object::kind::{self, KindInfo};
 
-/// An object that the set consists of.
+/// A planned object of the set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Which object.
+    /// Its identity.
     pub id: ObjectId,
-    /// How it is addressed and when it is sent.
+    /// Its kind, which determines the API path and the wave.
     pub kind: KindInfo,
-    /// What is sent, without the ApplySet's label.
+    /// Its manifest, without the ApplySet's label.
     pub manifest: Value,
 }
 
-/// Where a plan comes from.
+/// The source of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PlanOrigin {
-    /// config.toml and everything beside it.
+    /// config.toml, the environment and the flags.
     #[default]
     Configuration,
-    /// The revision of this number, which is brought back.
+    /// The revision of this number, which a rollback restores.
     Revision(u64),
 }
 
-/// Everything that a deploy wants to be true.
+/// The desired state of the set.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Where it comes from.
+    /// Its source.
     pub origin: PlanOrigin,
     /// The set.
     pub set: ApplySet,
-    /// Members in the order of sending.
+    /// The members, in the order in which they are sent.
     pub members: Vec<Member>,
-    /// Manifests of the namespaces that are made where they are missing, by name.
+    /// Manifests of the namespaces, by name; a missing namespace is created.
     pub namespaces: BTreeMap<String, Value>,
-    /// Environment variables whose values come from Secrets, with a word on where each value comes from.
+    /// Environment variables whose values come from Secrets, with a description of each value's source.
     pub secret_sources: BTreeMap<String, String>,
 }
 
-/// What a command is to make of the set.
+/// The state that a command was asked to deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// What the configuration says.
+    /// The configuration.
     Configuration,
-    /// The revision of this number; without one, the revision that an unfinished rollback was going to, else the last
-    /// good one before the latest.
+    /// The revision of this number. Without a number: the target of an unfinished rollback, else the last good revision
+    /// before the latest.
     Revision(Option<u64>),
 }
 
-/// What is wanted, before it is known which members are in the cluster.
+/// The desired state before the set's members have been listed in the cluster.
 #[derive(Debug, Clone)]
 pub enum Desired {
-    /// What the configuration says.
+    /// The plan of the configuration.
     Configuration(Plan),
     /// A kept revision.
     Revision {
@@ -72,7 +72,7 @@ pub enum Desired {
 }
 
 impl Desired {
-    /// The objects that are wanted, with their manifests.
+    /// Returns the desired objects with their manifests.
     #[must_use]
     pub fn objects(&self) -> Vec<(ObjectId, &Value)> {
         match self {
@@ -86,17 +86,18 @@ impl Desired {
         }
     }
 
-    /// Kinds of these objects that not every set has and that handsctl knows without asking the server.
+    /// Returns the built-in kinds of these objects that not every set can have. Kinds that need API discovery are left
+    /// out.
     #[must_use]
     pub fn extra_kinds(&self) -> BTreeSet<KindInfo> {
         let kinds = self.objects().into_iter().filter_map(|(id, _)| KindInfo::of_id(&id));
         kinds.filter(|kind| !kind::MEMBERS.contains(kind)).collect()
     }
 
-    /// The plan. A revision's Secrets take their data from the live ones.
+    /// Returns the plan. The Secrets of a revision get their data from the live Secrets.
     ///
     /// # Errors
-    /// Secrets of the revision that are no longer there.
+    /// If Secrets of the revision no longer exist, or a member has a kind that this version does not know.
     pub fn into_plan(self, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
         match self {
             Self::Configuration(plan) => Ok(plan),
@@ -105,22 +106,22 @@ impl Desired {
     }
 }
 
-/// How the Secret with the secret environment is named.
+/// The naming scheme of the set's own Secret.
 #[derive(Debug, Clone, Copy)]
 pub enum SecretNaming<'a> {
-    /// By the HMAC of its content; the Secret is a member.
+    /// After the HMAC of its content; the Secret is a member.
     Keyed {
         /// The set's key.
         key: &'a SecretKey,
-        /// resourceVersion of each Secret that the configuration refers to and that may be read:
-        /// a change of such a Secret rolls the pod.
+        /// The resourceVersion of each readable Secret that the configuration refers to. A change of such a Secret
+        /// restarts the pods.
         versions: &'a BTreeMap<String, String>,
     },
-    /// `<name>-env-rendered`; no Secret is made. For `render`, which prints no secret.
+    /// `<name>-env-rendered`, without a Secret among the members. For `render`, which prints no secrets.
     Placeholder,
 }
 
-/// The kinds of these members that not every set can have.
+/// Returns the kinds of these members that not every set can have.
 pub(super) fn extra_kinds(members: &[Member]) -> BTreeSet<KindInfo> {
     let kinds = members.iter().map(|member| member.kind);
     kinds.filter(|kind| !kind::MEMBERS.contains(kind)).collect()

@@ -1,18 +1,18 @@
-//! Settings → the objects that a deploy wants in the cluster, and what follows from those that are there. Pure.
+//! Settings → the plan of the set's objects, and its comparison with the cluster. Pure.
 //!
-//! What is wanted:
+//! The desired state:
 //! - `build`: settings → [`Plan`].
 //! - `desired`: the plan and its members.
-//! - `manifests`: templates, the values of their placeholders, and objects that are made without a template.
+//! - `manifests`: templates, the values of their placeholders, and objects without a template.
 //!
-//! What is recorded of it in the cluster:
-//! - `inventory`: the ApplySet and its members, revisions, the lock's Lease, and what is pruned.
+//! Its record in the cluster:
+//! - `inventory`: the ApplySet and its members, revisions, the lock's Lease, and prune decisions.
 //!
-//! What it means for what is there:
-//! - `changes`: the plan beside what is there → what a run has to do.
+//! Its comparison with the cluster:
+//! - `changes`: the plan and the live objects → the changes that a run has to make.
 //! - `ownership`: fields and objects that others manage.
-//! - `checks`: what can be known before anything is sent.
-//! - `diff`: what a deploy would change, field by field.
+//! - `checks`: facts and warnings that are determined before anything is sent.
+//! - `diff`: the changes of a deploy, field by field.
 
 pub mod build;
 pub mod changes;

@@ -126,7 +126,7 @@ fn another_image_restarts_the_pod_and_both_are_shown() {
     assert_eq!(
         run.stdout,
         format!(
-            "deployment.apps/oh   restarts the pod: image   you\n  nothing serves meanwhile\n  \
+            "deployment.apps/oh   restarts the pod: image   you\n  downtime until the new pod is ready\n  \
              spec.template.spec.containers[name=\"openhands\"].image\n-   {image}\n+   a.example/openhands:0.58\n\
              1 to change, 0 to create, 0 to delete\n"
         )
@@ -212,7 +212,7 @@ fn a_changed_secret_is_a_new_object_and_its_value_is_nowhere() {
     let before = run(&["diff"], &first).exits(1);
     shows(
         &before,
-        &["  the first deploy chooses the end of its name", "  data.LLM_API_KEY   (new value, hidden)"],
+        &["  the first deploy chooses the suffix of its name", "  data.LLM_API_KEY   (new value, hidden)"],
     );
     hidden(&before);
     run(&["deploy"], &first).exits(0);
@@ -251,7 +251,7 @@ fn what_is_switched_off_is_deleted_and_data_only_when_that_is_asked_for() {
         &run,
         &[
             "ingress.networking.k8s.io/oh   deleted, no longer configured   you",
-            "persistentvolumeclaim/oh-state   kept: 5Gi of data; --delete-data removes it",
+            "persistentvolumeclaim/oh-state   kept: 5Gi of data; --delete-data deletes it",
             "1 to change, 0 to create, 1 to delete",
         ],
     );
@@ -294,12 +294,12 @@ fn a_smaller_claim_is_refused_and_said_and_no_failure_of_the_rest() {
         &[
             "persistentvolumeclaim/oh-state   claim can only grow (5Gi → 2Gi)   you",
             "  spec.resources.requests.storage   5Gi → 2Gi",
-            "ingress.networking.k8s.io/oh   clients of a.example find it at b.example   you",
+            "ingress.networking.k8s.io/oh   clients of a.example have to use b.example   you",
             "2 to change, 0 to create, 0 to delete",
         ],
     );
     assert!(
-        run.stdout.contains("  the server says: PersistentVolumeClaim \"oh-state\" is invalid: "),
+        run.stdout.contains("  the API server rejects it: PersistentVolumeClaim \"oh-state\" is invalid: "),
         "{}",
         run.stdout
     );

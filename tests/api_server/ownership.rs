@@ -126,7 +126,7 @@ fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
         .says("      \"ingress/oh:spec.rules\" = \"yield\"\n")
         .says(&format!("also      ingress.networking.k8s.io/oh in namespace {} has fields", namespace.name));
-    assert_eq!(row(&run.stderr, "manager"), ["fields", "field", "manager", "since", "there", "here"]);
+    assert_eq!(row(&run.stderr, "manager"), ["fields", "field", "manager", "since", "live", "planned"]);
     // The server keeps no time for what is changed through a subresource.
     assert_eq!(row(&run.stderr, ".spec.replicas"), [".spec.replicas", "kubectl (scale)", "-", "3", "1"]);
     let image = format!(".{IMAGE}");
@@ -367,7 +367,7 @@ fn an_object_that_cannot_be_taken_over_is_not_touched() {
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "finalizers": ["example.io/hold"] }));
     namespace.kubectl(&["delete", "serviceaccount", "oh", "--wait=false"]);
-    refuses(7, "serviceaccount", "it is being deleted since");
+    refuses(7, "serviceaccount", "it has been terminating since");
     namespace.edit("serviceaccount", &json!([{ "op": "remove", "path": "/metadata/finalizers" }]));
 
     // What the server would refuse, and what somebody else than a tool manages, is found before anything changes.

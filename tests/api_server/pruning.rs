@@ -107,7 +107,7 @@ fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
     namespace
         .handsctl(&["deploy"])
         .exits(0)
-        .says("persistentvolumeclaim/oh-state kept: 5Gi of data; --delete-data removes it");
+        .says("persistentvolumeclaim/oh-state kept: 5Gi of data; --delete-data deletes it");
     assert!(namespace.has("pvc/oh-state"));
 
     let run = namespace.handsctl(&["deploy", "--delete-data"]).exits(2);

@@ -658,6 +658,6 @@ fn another_release_is_named_with_what_it_changes_and_an_older_one_with_the_dange
     namespace.handsctl(&["deploy", "--dry-run"]).exits(0).says(newer);
     namespace.handsctl(&["deploy"]).exits(0).says(newer);
     namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
-    let older = "HC2044 OpenHands 1.6 → 0.59, a step back";
-    namespace.handsctl(&["rollback"]).exits(0).says(older).says("OH_PERSISTENCE_DIR /.openhands is gone");
+    let older = "HC2044 OpenHands 1.6 → 0.59, a downgrade";
+    namespace.handsctl(&["rollback"]).exits(0).says(older).says("OH_PERSISTENCE_DIR /.openhands is removed");
 }

@@ -37,7 +37,7 @@ fn state_in_a_bucket_and_a_database_needs_no_volume_and_is_scaled_by_an_autoscal
         .says("HC0226")
         // The autoscaler itself makes it two.
         .says("deployment.apps/oh 1/1")
-        .says("--delete-data removes it")
+        .says("--delete-data deletes it")
         .never_says("planted-");
 
     let live = deployment(&namespace);

@@ -725,6 +725,6 @@ fn from_0_59_to_1_6_and_back_preflight_names_what_changes_and_v1_starts_nothing(
         .exits(3)
         .says("error[HC0131]: OpenHands 1.7 has no Kubernetes runtime")
         .says("removed in 1.7");
-    site.handsctl(&["deploy"]).exits(0).says("HC2044 OpenHands 1.6 → 0.59, a step back");
+    site.handsctl(&["deploy"]).exits(0).says("HC2044 OpenHands 1.6 → 0.59, a downgrade");
     site.answers();
 }

@@ -1,5 +1,5 @@
-//! Whether the application is given model and key: it takes them from its own settings and from nowhere else, so that
-//! `[llm]` of config.toml alone leaves every conversation refused
+//! Decides whether to post model and key to the application's settings. The application reads them only from its own
+//! settings: with `[llm]` of config.toml alone it rejects every conversation
 //! (`openhands/server/routes/manage_conversations.py`: `CONFIGURATION$SETTINGS_NOT_FOUND`). Pure.
 
 use serde_json::{Map, Value, json};
@@ -8,17 +8,17 @@ use crate::settings::Settings;
 use crate::settings::handsctl::SeedSettings;
 use crate::settings::secrets::value::SecretSource;
 
-/// The variable that `[llm] api_key` becomes.
+/// The environment variable of `[llm] api_key`.
 pub const KEY: &str = "LLM_API_KEY";
 
-/// Fields of the application's answer that it does not take back.
-const ANSWERED_ONLY: [&str; 4] =
+/// Fields of the settings response that a request must not contain.
+const RESPONSE_ONLY: [&str; 4] =
     ["llm_api_key_set", "search_api_key_set", "provider_tokens_set", "secrets_store"];
 
-/// What the configuration says of the application's settings; the key itself is not in it.
+/// The application's settings according to the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredAppSettings {
-    /// When they are given.
+    /// The condition for posting them.
     pub when: SeedSettings,
     /// `[llm] model`.
     pub model: Option<String>,
@@ -26,40 +26,40 @@ pub struct DesiredAppSettings {
     pub base_url: Option<String>,
     /// `[core] default_agent`.
     pub agent: String,
-    /// Where the key stands; None: the configuration has none.
+    /// The source of the key; `None` if the configuration has no key.
     pub key: Option<SecretSource>,
 }
 
-/// What is to be done.
+/// The decision about the application's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing: the application keeps what it has.
+    /// Post nothing: the application keeps its settings.
     Keep {
-        /// The model that it uses.
+        /// The model in its settings.
         model: Option<String>,
     },
-    /// Give it these settings, with the key added.
+    /// Post these settings, with the key added.
     Post {
-        /// Without the key.
+        /// The settings without the key.
         settings: Value,
         /// The model in them.
         model: Option<String>,
     },
-    /// It has no settings, and gets none.
+    /// Post nothing, although the application has no settings.
     Missing(Missing),
 }
 
-/// Why it gets none.
+/// The reason why an application without settings gets none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The configuration has no key.
     NoKey,
-    /// `seed_settings = "never"`.
+    /// The configuration has `seed_settings = "never"`.
     Never,
 }
 
 impl DesiredAppSettings {
-    /// What these settings say.
+    /// Reads the application's settings from the configuration.
     #[must_use]
     pub fn from_settings(settings: &Settings) -> Self {
         let llm = &settings.openhands.llm.options;
@@ -73,29 +73,29 @@ impl DesiredAppSettings {
         }
     }
 
-    /// What follows, where the application has these settings now; None: it has none.
+    /// Decides what to post. `current` are the application's present settings; `None` if it has none.
     #[must_use]
     pub fn decide(&self, current: Option<&Value>) -> Decision {
-        let used = current.and_then(|current| current["llm_model"].as_str()).map(str::to_owned);
+        let current_model = current.and_then(|current| current["llm_model"].as_str()).map(str::to_owned);
         match (self.when, current, &self.key) {
             (SeedSettings::Always, _, Some(_)) | (SeedSettings::IfMissing, None, Some(_)) => {
                 let settings = self.settings(current);
                 let model = settings["llm_model"].as_str().map(str::to_owned);
                 Decision::Post { settings, model }
             }
-            (_, Some(_), _) => Decision::Keep { model: used },
+            (_, Some(_), _) => Decision::Keep { model: current_model },
             (SeedSettings::Never, None, _) => Decision::Missing(Missing::Never),
             (_, None, None) => Decision::Missing(Missing::NoKey),
         }
     }
 
-    /// What it has, with ours: whatever is left out is reset.
+    /// Merges ours into the current settings, because the application resets every field that a request omits.
     fn settings(&self, current: Option<&Value>) -> Value {
         let mut settings = match current.and_then(Value::as_object) {
             Some(current) => current.clone(),
             None => Map::from_iter([("language".to_owned(), json!("en"))]),
         };
-        settings.retain(|name, value| !value.is_null() && !ANSWERED_ONLY.contains(&name.as_str()));
+        settings.retain(|name, value| !value.is_null() && !RESPONSE_ONLY.contains(&name.as_str()));
         settings.entry("agent").or_insert_with(|| json!(self.agent));
         for (name, value) in [("llm_model", &self.model), ("llm_base_url", &self.base_url)] {
             if let Some(value) = value {
@@ -105,10 +105,10 @@ impl DesiredAppSettings {
         Value::Object(settings)
     }
 
-    /// Whether the application keeps another model than the configuration names.
+    /// Returns whether the application uses another model than the configured one.
     #[must_use]
     pub fn differs_from(&self, used: Option<&str>) -> bool {
-        matches!((self.model.as_deref(), used), (Some(wanted), Some(used)) if wanted != used)
+        matches!((self.model.as_deref(), used), (Some(configured), Some(used)) if configured != used)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::settings::secrets::value::Redacted;
 
-    fn seed(when: SeedSettings, key: bool) -> DesiredAppSettings {
+    fn desired_settings(when: SeedSettings, key: bool) -> DesiredAppSettings {
         DesiredAppSettings {
             when,
             model: Some("m".into()),
@@ -128,28 +128,35 @@ mod tests {
     }
 
     #[test]
-    fn an_application_without_settings_is_given_them_where_there_is_a_key() {
+    fn missing_settings_are_posted_if_a_key_exists() {
         let fresh = json!({ "agent": "CodeActAgent", "language": "en", "llm_model": "m" });
-        let given = Decision::Post { settings: fresh, model: Some("m".into()) };
-        assert_eq!(seed(SeedSettings::IfMissing, true).decide(None), given);
-        assert_eq!(seed(SeedSettings::Always, true).decide(None), given);
-        assert_eq!(seed(SeedSettings::IfMissing, false).decide(None), Decision::Missing(Missing::NoKey));
-        assert_eq!(seed(SeedSettings::Never, true).decide(None), Decision::Missing(Missing::Never));
+        let post = Decision::Post { settings: fresh, model: Some("m".into()) };
+        assert_eq!(desired_settings(SeedSettings::IfMissing, true).decide(None), post);
+        assert_eq!(desired_settings(SeedSettings::Always, true).decide(None), post);
+        assert_eq!(
+            desired_settings(SeedSettings::IfMissing, false).decide(None),
+            Decision::Missing(Missing::NoKey)
+        );
+        assert_eq!(
+            desired_settings(SeedSettings::Never, true).decide(None),
+            Decision::Missing(Missing::Never)
+        );
     }
 
     #[test]
-    fn what_it_has_stays_unless_it_is_always_overwritten() {
+    fn existing_settings_are_kept_unless_always() {
         let current = json!({
             "llm_model": "other", "language": "de", "agent": null, "llm_api_key": null, "llm_api_key_set": true,
             "secrets_store": { "provider_tokens": {} }, "enable_sound_notifications": false,
         });
         let keep = Decision::Keep { model: Some("other".into()) };
-        assert_eq!(seed(SeedSettings::IfMissing, true).decide(Some(&current)), keep);
-        assert_eq!(seed(SeedSettings::Always, false).decide(Some(&current)), keep);
-        assert_eq!(seed(SeedSettings::Never, true).decide(Some(&current)), keep);
-        let Decision::Post { settings, model } = seed(SeedSettings::Always, true).decide(Some(&current))
+        assert_eq!(desired_settings(SeedSettings::IfMissing, true).decide(Some(&current)), keep);
+        assert_eq!(desired_settings(SeedSettings::Always, false).decide(Some(&current)), keep);
+        assert_eq!(desired_settings(SeedSettings::Never, true).decide(Some(&current)), keep);
+        let Decision::Post { settings, model } =
+            desired_settings(SeedSettings::Always, true).decide(Some(&current))
         else {
-            panic!("not given")
+            panic!("nothing is posted")
         };
         assert_eq!(model.as_deref(), Some("m"));
         assert_eq!(
@@ -159,10 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn another_model_is_noticed() {
-        let seed = seed(SeedSettings::IfMissing, true);
+    fn differs_from_detects_another_model() {
+        let settings = desired_settings(SeedSettings::IfMissing, true);
         assert!(
-            seed.differs_from(Some("other")) && !seed.differs_from(Some("m")) && !seed.differs_from(None)
+            settings.differs_from(Some("other"))
+                && !settings.differs_from(Some("m"))
+                && !settings.differs_from(None)
         );
     }
 }

@@ -1,11 +1,11 @@
-//! What can be known of a deploy before anything is sent.
+//! Checks of a deploy that need nothing to be sent.
 //!
-//! - `pod_security`: whether the namespace's Pod Security level admits sandbox pods.
-//! - `secret_refs`: the user's Secrets that the configuration names, and whether they have what is needed.
-//! - `version_change`: what another version of the application changes beside its code.
-//! - `node_fit`: which nodes take a pod.
-//! - `sandbox_capacity`: how many sandboxes the nodes have room for.
-//! - `app_settings`: whether the application is given model and key.
+//! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
+//! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
+//! - `version_change`: a change of the app version, with the images and paths that change with it.
+//! - `node_fit`: decides whether a node accepts a pod.
+//! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
+//! - `app_settings`: decides whether to post model and key to the application.
 
 pub mod app_settings;
 pub mod node_fit;

@@ -1,11 +1,11 @@
-//! Which nodes take a pod. Pure.
+//! Decides whether a node accepts a pod. Pure.
 
 use serde_json::Value;
 
 use crate::plan::manifests::scheduling;
 use crate::settings::Settings;
 
-/// What a pod says of the nodes that it may run on.
+/// The node selector and the tolerations of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeFit {
     selector: Vec<(String, String)>,
@@ -13,7 +13,7 @@ pub struct NodeFit {
 }
 
 impl NodeFit {
-    /// What the application's sandboxes say: `[kubernetes]`.
+    /// Returns the constraints of sandbox pods, from `[kubernetes]`.
     #[must_use]
     pub fn of_sandboxes(settings: &Settings) -> Self {
         let kubernetes = &settings.openhands.kubernetes;
@@ -22,7 +22,7 @@ impl NodeFit {
         Self { selector: selector.into_iter().collect(), tolerations: settings.sandbox_tolerations() }
     }
 
-    /// What the application itself says: `[deploy]`.
+    /// Returns the constraints of the application's pods, from `[deploy]`.
     #[must_use]
     pub fn of_application(settings: &Settings) -> Self {
         let selector = settings.deploy.node_selector.iter();
@@ -30,11 +30,14 @@ impl NodeFit {
         Self { selector, tolerations: scheduling::tolerations(&settings.deploy.tolerations) }
     }
 
-    /// Why a node does not take the pod; None where it does, as far as room allows.
+    /// Returns the reason why a node does not accept the pod; `None` if it does. Free resources are not considered.
     #[must_use]
     pub fn refusal(&self, node: &Value) -> Option<String> {
         let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-        if !conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True") {
+        if !conditions
+            .into_iter()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        {
             return Some("not ready".to_owned());
         }
         if node["spec"]["unschedulable"] == true {
@@ -45,16 +48,17 @@ impl NodeFit {
             return Some(format!("not {key}={value}"));
         }
         let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        let keeps_away =
+        let prevents_scheduling =
             |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
         let tolerated =
             |taint: &Value| self.tolerations.iter().any(|toleration| tolerates(toleration, taint));
-        let taint = taints.filter(keeps_away).find(|taint| !tolerated(taint))?;
+        let taint = taints.filter(prevents_scheduling).find(|taint| !tolerated(taint))?;
         Some(format!("tainted {}", taint["key"].as_str().unwrap_or_default()))
     }
 }
 
-/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>)
+/// Returns whether a toleration matches a taint
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let effect = text(&toleration["effect"]);
@@ -68,7 +72,7 @@ fn tolerates(toleration: &Value, taint: &Value) -> bool {
     key == text(&taint["key"]) && (exists || text(&toleration["value"]) == text(&taint["value"]))
 }
 
-/// Whether kwok plays the node's kubelet.
+/// Returns whether kwok simulates the node's kubelet.
 #[must_use]
 pub fn is_simulated(node: &Value) -> bool {
     node["metadata"]["annotations"]["kwok.x-k8s.io/node"].is_string()
@@ -87,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taint_keeps_away_who_does_not_tolerate_it() {
+    fn untolerated_taint_is_a_refusal() {
         let mut tainted = node();
         tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
         assert_eq!(NodeFit::default().refusal(&tainted).as_deref(), Some("tainted gpu"));
@@ -95,22 +99,22 @@ mod tests {
             let tolerant = NodeFit { tolerations: vec![toleration], ..NodeFit::default() };
             assert_eq!(tolerant.refusal(&tainted), None);
         }
-        let other = json!({ "key": "gpu", "value": "yes", "effect": "NoExecute" });
-        let other = NodeFit { tolerations: vec![other], ..NodeFit::default() };
-        assert_eq!(other.refusal(&tainted).as_deref(), Some("tainted gpu"));
+        let other_effect = json!({ "key": "gpu", "value": "yes", "effect": "NoExecute" });
+        let other_effect = NodeFit { tolerations: vec![other_effect], ..NodeFit::default() };
+        assert_eq!(other_effect.refusal(&tainted).as_deref(), Some("tainted gpu"));
         tainted["spec"]["taints"][0]["effect"] = json!("PreferNoSchedule");
         assert_eq!(NodeFit::default().refusal(&tainted), None);
     }
 
     #[test]
-    fn cordoned_unready_and_other_nodes_do_not_take_it() {
+    fn cordoned_unready_and_unselected_nodes_are_refusals() {
         let mut cordoned = node();
         cordoned["spec"]["unschedulable"] = json!(true);
         assert_eq!(NodeFit::default().refusal(&cordoned).as_deref(), Some("cordoned"));
         let mut unready = node();
         unready["status"]["conditions"][0]["status"] = json!("Unknown");
         assert_eq!(NodeFit::default().refusal(&unready).as_deref(), Some("not ready"));
-        let elsewhere = NodeFit { selector: vec![("zone".into(), "b".into())], ..NodeFit::default() };
-        assert_eq!(elsewhere.refusal(&node()).as_deref(), Some("not zone=b"));
+        let other_zone = NodeFit { selector: vec![("zone".into(), "b".into())], ..NodeFit::default() };
+        assert_eq!(other_zone.refusal(&node()).as_deref(), Some("not zone=b"));
     }
 }

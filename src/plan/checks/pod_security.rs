@@ -1,21 +1,21 @@
-//! Whether a namespace's Pod Security level lets sandboxes run
+//! Decides whether a namespace's Pod Security level admits sandbox pods
 //! (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
 
 use serde_json::Value;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// The level that refuses sandbox pods; None where they may run. They run as root without a seccomp profile,
-/// which `restricted` refuses; `[kubernetes] privileged` makes them privileged, which `baseline` refuses too.
+/// Returns the enforced level if it rejects sandbox pods, else `None`. Sandboxes run as root without a seccomp profile,
+/// which `restricted` rejects; with `[kubernetes] privileged` they are privileged, which `baseline` rejects too.
 #[must_use]
 pub fn refusing_level(namespace: &Value, privileged: bool) -> Option<&str> {
     let level = namespace["metadata"]["labels"][ENFORCE].as_str()?;
-    let refuses = match level {
+    let rejects = match level {
         "restricted" => true,
         "baseline" => privileged,
         _ => false,
     };
-    refuses.then_some(level)
+    rejects.then_some(level)
 }
 
 #[cfg(test)]
@@ -24,7 +24,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn restricted_refuses_all_and_baseline_the_privileged() {
+    fn restricted_rejects_all_and_baseline_privileged_sandboxes() {
         let namespace = |level: &str| json!({ "metadata": { "labels": { ENFORCE: level } } });
         assert_eq!(refusing_level(&namespace("restricted"), false), Some("restricted"));
         assert_eq!(refusing_level(&namespace("baseline"), false), None);

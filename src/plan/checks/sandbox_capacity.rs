@@ -1,4 +1,4 @@
-//! How many sandboxes the nodes have room for, and which nodes lack their image. Pure.
+//! Estimates how many sandboxes fit on the nodes, and finds nodes without their image. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::node_fit::{NodeFit, is_simulated};
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
-/// A kubelet names at most this many images (`nodeStatusMaxImages`,
+/// The maximum number of images that a kubelet reports (`nodeStatusMaxImages`,
 /// <https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/>).
-const MOST_IMAGES: usize = 50;
+const MAX_REPORTED_IMAGES: usize = 50;
 
-/// What every sandbox asks of a node.
+/// The requirements of one sandbox pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPod {
     cpu: Quantity,
@@ -21,17 +21,17 @@ pub struct SandboxPod {
     placement: NodeFit,
 }
 
-/// Room for sandboxes.
+/// The number of sandboxes that still fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxCapacity {
-    /// How many more.
+    /// The number of additional sandboxes.
     pub sandboxes: u64,
-    /// What each asks for: `250m cpu, 1Gi`.
+    /// The requests of each sandbox: `250m cpu, 1Gi`.
     pub each: String,
 }
 
 impl SandboxPod {
-    /// What `[kubernetes]` and `[sandbox]` say.
+    /// Reads the requirements from `[kubernetes]` and `[sandbox]`.
     #[must_use]
     pub fn from_settings(settings: &Settings) -> Self {
         let kubernetes = &settings.openhands.kubernetes;
@@ -44,28 +44,28 @@ impl SandboxPod {
         }
     }
 
-    /// How many more of these the scheduler would place. `pods`: those that have not ended, of every namespace.
+    /// Estimates how many more sandboxes the scheduler would place. `pods` are the unfinished pods of all namespaces.
     #[must_use]
     pub fn estimate(&self, nodes: &[Value], pods: &[Value]) -> SandboxCapacity {
-        let mut taken: BTreeMap<&str, Taken> = BTreeMap::new();
+        let mut requests: BTreeMap<&str, NodeRequests> = BTreeMap::new();
         for pod in pods {
             if let Some(node) = pod["spec"]["nodeName"].as_str() {
-                taken.entry(node).or_default().add(pod);
+                requests.entry(node).or_default().add(pod);
             }
         }
-        let on = |node: &Value| {
+        let fit_on = |node: &Value| {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
-            self.fit(node, taken.get(name).copied().unwrap_or_default())
+            self.fit(node, requests.get(name).copied().unwrap_or_default())
         };
-        let sandboxes = nodes.iter().filter(|node| self.placement.refusal(node).is_none()).map(on).sum();
+        let sandboxes = nodes.iter().filter(|node| self.placement.refusal(node).is_none()).map(fit_on).sum();
         SandboxCapacity {
             sandboxes,
             each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()),
         }
     }
 
-    /// The nodes that may run sandboxes and do not have their image, and of how many; nothing where no image is known,
-    /// or nodes name too few of theirs.
+    /// Returns the eligible nodes without the sandbox image, and the number of eligible nodes. A node that may not
+    /// report all its images counts as having it. Without a configured image the result is empty.
     #[must_use]
     pub fn nodes_without_image<'a>(&self, nodes: &'a [Value]) -> (Vec<&'a str>, usize) {
         let Some(image) = &self.image else { return (Vec::new(), 0) };
@@ -73,39 +73,39 @@ impl SandboxPod {
             .iter()
             .filter(|node| self.placement.refusal(node).is_none() && !is_simulated(node))
             .collect();
-        let without = eligible.iter().filter(|node| lacks(node, image));
-        (without.filter_map(|node| node["metadata"]["name"].as_str()).collect(), eligible.len())
+        let without_image = eligible.iter().filter(|node| lacks(node, image));
+        (without_image.filter_map(|node| node["metadata"]["name"].as_str()).collect(), eligible.len())
     }
 
-    /// The image of the sandboxes.
+    /// Returns the image of the sandboxes.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
         self.image.as_deref()
     }
 
-    fn fit(&self, node: &Value, taken: Taken) -> u64 {
+    fn fit(&self, node: &Value, requested: NodeRequests) -> u64 {
         let allocatable = &node["status"]["allocatable"];
-        let left = |name: &str, taken: i128| quantity(&allocatable[name]).saturating_sub(taken).max(0);
-        let fits = |left: i128, one: i128| if one > 0 { left / one } else { i128::MAX };
-        let cpu = fits(left("cpu", taken.cpu), self.cpu.nanos());
-        let memory = fits(left("memory", taken.memory), self.memory.nanos());
-        let pods = left("pods", taken.pods * NANOS) / NANOS;
+        let free = |name: &str, used: i128| quantity(&allocatable[name]).saturating_sub(used).max(0);
+        let count = |free: i128, one: i128| if one > 0 { free / one } else { i128::MAX };
+        let cpu = count(free("cpu", requested.cpu), self.cpu.nanos());
+        let memory = count(free("memory", requested.memory), self.memory.nanos());
+        let pods = free("pods", requested.pods * NANOS) / NANOS;
         u64::try_from(cpu.min(memory).min(pods)).unwrap_or(u64::MAX)
     }
 }
 
-/// Quantities are counted in billionths.
+/// Quantities are integers in units of 10⁻⁹.
 const NANOS: i128 = 1_000_000_000;
 
-/// What the pods of a node ask for.
+/// The total requests of a node's pods.
 #[derive(Debug, Clone, Copy, Default)]
-struct Taken {
+struct NodeRequests {
     cpu: i128,
     memory: i128,
     pods: i128,
 }
 
-impl Taken {
+impl NodeRequests {
     fn add(&mut self, pod: &Value) {
         self.cpu += requested(pod, "cpu");
         self.memory += requested(pod, "memory");
@@ -113,15 +113,15 @@ impl Taken {
     }
 }
 
-/// What a pod asks for: the most of its main containers together and of each init container
+/// Returns a pod's effective request: the larger of the sum of its containers and its largest init container
 /// (<https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>).
 fn requested(pod: &Value, resource: &str) -> i128 {
-    let of = |list: &str| -> Vec<i128> {
+    let requests = |list: &str| -> Vec<i128> {
         let containers = pod["spec"][list].as_array().into_iter().flatten();
         containers.map(|container| quantity(&container["resources"]["requests"][resource])).collect()
     };
-    let main: i128 = of("containers").into_iter().sum();
-    let init = of("initContainers").into_iter().max().unwrap_or_default();
+    let main: i128 = requests("containers").into_iter().sum();
+    let init = requests("initContainers").into_iter().max().unwrap_or_default();
     main.max(init) + quantity(&pod["spec"]["overhead"][resource])
 }
 
@@ -129,13 +129,13 @@ fn quantity(value: &Value) -> i128 {
     value.as_str().and_then(|text| Quantity::parse(text).ok()).map_or(0, |quantity| quantity.nanos())
 }
 
-/// Whether a node says, of all its images, that it does not have this one.
+/// Returns whether a node surely lacks an image: it reports all its images, and this one is not among them.
 fn lacks(node: &Value, image: &str) -> bool {
     let images = node["status"]["images"].as_array().map_or(0, Vec::len);
-    images < MOST_IMAGES && !names_image(node, image)
+    images < MAX_REPORTED_IMAGES && !names_image(node, image)
 }
 
-/// Whether a node names an image, by its canonical name. One that has many does not name them all.
+/// Returns whether a node reports an image, given by its canonical name. A node with many images reports only some.
 #[must_use]
 pub fn names_image(node: &Value, image: &str) -> bool {
     let images = node["status"]["images"].as_array().into_iter().flatten();
@@ -143,7 +143,7 @@ pub fn names_image(node: &Value, image: &str) -> bool {
     names.any(|name| canonical(name) == image)
 }
 
-/// As a node's runtime names it: `busybox` is `docker.io/library/busybox:latest`.
+/// Expands an image name as container runtimes do: `busybox` becomes `docker.io/library/busybox:latest`.
 #[must_use]
 pub fn canonical(image: &str) -> String {
     let first = image.split('/').next().unwrap_or_default();
@@ -188,37 +188,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_on_each_node_decides() {
+    fn estimate_counts_free_resources_per_node() {
         let nodes = [node("a", "2"), node("b", "1")];
         assert_eq!(sandbox().estimate(&nodes, &[]).sandboxes, 8 + 4);
         assert_eq!(sandbox().estimate(&nodes, &[pod("a", "1100m", "0"), pod("b", "0", "900m")]).sandboxes, 3);
         assert_eq!(sandbox().estimate(&nodes, &[]).each, "250m cpu, 1Gi");
-        let many = SandboxPod { cpu: Quantity::from_static("1m"), ..sandbox() };
-        assert_eq!(many.estimate(&[node("a", "2")], &[]).sandboxes, 8, "memory is the limit");
+        let small = SandboxPod { cpu: Quantity::from_static("1m"), ..sandbox() };
+        assert_eq!(small.estimate(&[node("a", "2")], &[]).sandboxes, 8, "memory limits the number");
     }
 
     #[test]
-    fn nodes_that_take_no_sandbox_do_not_count() {
+    fn estimate_ignores_nodes_that_refuse_sandboxes() {
         let mut cordoned = node("a", "2");
         cordoned["spec"]["unschedulable"] = json!(true);
         assert_eq!(sandbox().estimate(&[cordoned], &[]).sandboxes, 0);
     }
 
     #[test]
-    fn nodes_without_the_image_are_named() {
+    fn nodes_without_image_lists_nodes_that_lack_it() {
         let mut without = node("b", "2");
         without["status"]["images"] = json!([]);
         let nodes = [node("a", "2"), without.clone()];
         assert_eq!(sandbox().nodes_without_image(&nodes), (vec!["b"], 2));
         let mut full = without.clone();
-        full["status"]["images"] = json!(vec![json!({ "names": ["x"] }); MOST_IMAGES]);
-        assert_eq!(sandbox().nodes_without_image(&[full]), (vec![], 1), "it may have more than it names");
+        full["status"]["images"] = json!(vec![json!({ "names": ["x"] }); MAX_REPORTED_IMAGES]);
+        assert_eq!(
+            sandbox().nodes_without_image(&[full]),
+            (vec![], 1),
+            "it may have more images than it reports"
+        );
         without["metadata"]["annotations"]["kwok.x-k8s.io/node"] = json!("fake");
         assert_eq!(sandbox().nodes_without_image(&[without]), (vec![], 0));
     }
 
     #[test]
-    fn images_by_their_full_names() {
+    fn canonical_adds_registry_and_tag() {
         for (image, full) in [
             ("busybox", "docker.io/library/busybox:latest"),
             ("acme/app:1", "docker.io/acme/app:1"),

@@ -1,4 +1,4 @@
-//! Secrets of somebody else's that the configuration names, and whether they are what is needed. Pure.
+//! The user's Secrets that the configuration refers to, and their faults. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,29 +7,29 @@ use serde_json::Value;
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
 
-/// A Secret, and what it is named for.
+/// A reference to one of the user's Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRef {
-    /// Its namespace.
+    /// The Secret's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The Secret's name.
     pub name: String,
-    /// What it is for.
+    /// The use of the Secret.
     pub used_for: SecretUse,
 }
 
-/// What a Secret is named for.
+/// The use of a referenced Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretUse {
-    /// The application reads these keys of it.
+    /// The application reads these keys.
     Keys(BTreeSet<String>),
-    /// Images are pulled with it.
+    /// It is an image pull secret.
     Pull,
-    /// An Ingress shows its certificate.
+    /// It is the TLS certificate of an Ingress.
     Certificate,
 }
 
-/// Every Secret that the configuration names.
+/// Returns all of the user's Secrets that the configuration refers to.
 #[must_use]
 pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
     let (deploy, sandbox) = (&settings.deploy, &settings.openhands.kubernetes);
@@ -40,67 +40,73 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
             keys.entry(secret).or_default().insert(key.clone());
         }
     }
-    let one = |namespace: &str, name: &str, purpose: SecretUse| SecretRef {
+    let secret_ref = |namespace: &str, name: &str, used_for: SecretUse| SecretRef {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        used_for: purpose,
+        used_for,
     };
     let mut all: Vec<SecretRef> =
-        keys.into_iter().map(|(name, keys)| one(own, name, SecretUse::Keys(keys))).collect();
-    all.extend(deploy.image_pull_secrets.iter().map(|name| one(own, name.as_str(), SecretUse::Pull)));
-    all.extend(deploy.tls_secret.iter().map(|name| one(own, name.as_str(), SecretUse::Certificate)));
-    all.extend(sandbox.image_pull_secret.iter().map(|name| one(runtime, name.as_str(), SecretUse::Pull)));
+        keys.into_iter().map(|(name, keys)| secret_ref(own, name, SecretUse::Keys(keys))).collect();
+    all.extend(deploy.image_pull_secrets.iter().map(|name| secret_ref(own, name.as_str(), SecretUse::Pull)));
+    all.extend(deploy.tls_secret.iter().map(|name| secret_ref(own, name.as_str(), SecretUse::Certificate)));
     all.extend(
-        sandbox.ingress_tls_secret.iter().map(|name| one(runtime, name.as_str(), SecretUse::Certificate)),
+        sandbox.image_pull_secret.iter().map(|name| secret_ref(runtime, name.as_str(), SecretUse::Pull)),
+    );
+    all.extend(
+        sandbox
+            .ingress_tls_secret
+            .iter()
+            .map(|name| secret_ref(runtime, name.as_str(), SecretUse::Certificate)),
     );
     all
 }
 
 impl SecretRef {
-    /// What is wrong with it, and what follows; None where it will do. `found` is the Secret, where there is one.
+    /// Describes the Secret's fault and its consequence; `None` if the Secret is usable. `secret` is the live object,
+    /// if it exists.
     #[must_use]
-    pub fn mistake(&self, found: Option<&Value>) -> Option<String> {
-        let which = format!("secret/{} in namespace {}", self.name, self.namespace);
-        let Some(found) = found else {
-            let what = match self.used_for {
+    pub fn mistake(&self, secret: Option<&Value>) -> Option<String> {
+        let name = format!("secret/{} in namespace {}", self.name, self.namespace);
+        let Some(secret) = secret else {
+            let consequence = match self.used_for {
                 SecretUse::Keys(_) => "the pod will wait for it",
                 SecretUse::Pull => "images are pulled without it",
                 SecretUse::Certificate => "https is served with another certificate, or not at all",
             };
-            return Some(format!("{which} does not exist; {what}"));
+            return Some(format!("{name} does not exist; {consequence}"));
         };
-        let kind = found["type"].as_str().unwrap_or_default();
-        let lacks = |key: &str| found["data"][key].is_null();
+        let kind = secret["type"].as_str().unwrap_or_default();
+        let lacks = |key: &str| secret["data"][key].is_null();
         match &self.used_for {
             SecretUse::Keys(keys) => {
                 let missing: Vec<&str> = keys.iter().map(String::as_str).filter(|key| lacks(key)).collect();
-                let there = found["data"].as_object().into_iter().flatten();
-                let there: Vec<&str> = there.map(|(key, _)| key.as_str()).collect();
-                let has = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
+                let present = secret["data"].as_object().into_iter().flatten();
+                let present: Vec<&str> = present.map(|(key, _)| key.as_str()).collect();
+                let has = if present.is_empty() { "nothing".to_owned() } else { present.join(", ") };
                 (!missing.is_empty()).then(|| {
                     format!(
-                        "{which} has no key {}; it has {has}; the pod will wait for it",
+                        "{name} has no key {}; it has {has}; the pod will wait for it",
                         missing.join(", ")
                     )
                 })
             }
             SecretUse::Pull => {
-                let right = match kind {
+                let usable = match kind {
                     "kubernetes.io/dockerconfigjson" => !lacks(".dockerconfigjson"),
                     "kubernetes.io/dockercfg" => !lacks(".dockercfg"),
                     _ => false,
                 };
-                (!right).then(|| {
+                (!usable).then(|| {
                     format!(
-                        "{which} is of type {kind}, and only kubernetes.io/dockerconfigjson is pulled with: the kubelet ignores it"
+                        "{name} is of type {kind}, not kubernetes.io/dockerconfigjson: the kubelet ignores it"
                     )
                 })
             }
             SecretUse::Certificate => {
-                let right = kind == "kubernetes.io/tls" && !lacks("tls.crt") && !lacks("tls.key");
-                (!right).then(|| {
+                let usable = kind == "kubernetes.io/tls" && !lacks("tls.crt") && !lacks("tls.key");
+                (!usable).then(|| {
                     format!(
-                        "{which} is of type {kind}, and an Ingress needs kubernetes.io/tls with tls.crt and tls.key"
+                        "{name} is of type {kind}, and an Ingress needs kubernetes.io/tls with tls.crt and tls.key"
                     )
                 })
             }
@@ -113,24 +119,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn secret(purpose: SecretUse) -> SecretRef {
-        SecretRef { namespace: "n".into(), name: "s".into(), used_for: purpose }
+    fn secret_ref(used_for: SecretUse) -> SecretRef {
+        SecretRef { namespace: "n".into(), name: "s".into(), used_for }
     }
 
     #[test]
-    fn keys_types_and_absence() {
-        let keys = secret(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
+    fn mistake_covers_absence_keys_and_types() {
+        let keys = secret_ref(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
         assert_eq!(keys.mistake(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
         assert!(keys.mistake(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
         assert!(keys.mistake(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
         assert!(keys.mistake(None).unwrap().contains("does not exist"));
 
-        let pull = secret(SecretUse::Pull);
+        let pull = secret_ref(SecretUse::Pull);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });
         assert_eq!(pull.mistake(Some(&config)), None);
         assert!(pull.mistake(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
 
-        let certificate = secret(SecretUse::Certificate);
+        let certificate = secret_ref(SecretUse::Certificate);
         let tls = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": "", "tls.key": "" } });
         assert_eq!(certificate.mistake(Some(&tls)), None);
         assert!(certificate.mistake(Some(&config)).unwrap().contains("tls.key"));

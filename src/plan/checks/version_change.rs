@@ -1,4 +1,4 @@
-//! What changes beside the code when the application's release changes. Pure.
+//! Detects a change of the app version, and what else changes with it. Pure.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::plan::manifests::image_pull_pod::image_of;
 use crate::settings::AppVersion;
 use crate::settings::format::ImageRef;
 
-/// Another release than the one that is deployed.
+/// A planned app version other than the deployed one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionChange {
     from: AppVersion,
@@ -14,7 +14,7 @@ pub struct VersionChange {
     details: Vec<String>,
 }
 
-/// A Deployment and the configuration that it mounts, live or planned.
+/// A Deployment and its mounted configuration, live or planned.
 #[derive(Debug, Clone, Copy)]
 pub struct Deployed<'a> {
     /// The Deployment.
@@ -23,7 +23,7 @@ pub struct Deployed<'a> {
     pub configuration: Option<&'a Value>,
 }
 
-/// None where the release stays, or a tag does not say which it is.
+/// Compares the app versions. Returns `None` if they are equal, or if a tag does not name a version.
 #[must_use]
 pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange> {
     let (before, after) = (image(live.deployment)?, image(planned.deployment)?);
@@ -32,27 +32,27 @@ pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange
         return None;
     }
     let details = [
-        moved("registry", registry(before.as_str()), registry(after.as_str())),
-        moved("the sandboxes' image", runtime_image(live), runtime_image(planned)),
-        moved("OH_PERSISTENCE_DIR", persistence(live), persistence(planned)),
+        changed("registry", registry(before.as_str()), registry(after.as_str())),
+        changed("the sandboxes' image", runtime_image(live), runtime_image(planned)),
+        changed("OH_PERSISTENCE_DIR", persistence(live), persistence(planned)),
     ];
     Some(VersionChange { from, to, details: details.into_iter().flatten().collect() })
 }
 
 impl VersionChange {
-    /// Whether the release becomes an older one.
+    /// Returns whether the planned version is the older one.
     #[must_use]
     pub fn is_downgrade(&self) -> bool {
         (self.to.major, self.to.minor) < (self.from.major, self.from.minor)
     }
 
-    /// One sentence.
+    /// Describes the change in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let Self { from, to, details } = self;
         let mut parts = vec![if self.is_downgrade() {
             format!(
-                "OpenHands {from} → {to}, a step back: {to} may not understand what {from} has written to the volume"
+                "OpenHands {from} → {to}, a downgrade: {to} may not be able to read the data that {from} wrote to the volume"
             )
         } else {
             format!("OpenHands {from} → {to}")
@@ -66,33 +66,33 @@ fn image(deployment: &Value) -> Option<ImageRef> {
     ImageRef::parse(image_of(deployment)?).ok()
 }
 
-/// `docker.all-hands.dev/all-hands-ai`, without the name that stays the same.
+/// Returns the image without its last part: `docker.all-hands.dev/all-hands-ai`.
 fn registry(image: &str) -> Option<String> {
     image.rsplit_once('/').map(|(registry, _)| registry.to_owned())
 }
 
-fn runtime_image(side: Deployed<'_>) -> Option<String> {
-    let files = side.configuration?["data"].as_object()?;
+fn runtime_image(deployed: Deployed<'_>) -> Option<String> {
+    let files = deployed.configuration?["data"].as_object()?;
     files.values().filter_map(Value::as_str).find_map(|text| {
         let file: toml::Table = text.parse().ok()?;
         Some(file.get("sandbox")?.get("runtime_container_image")?.as_str()?.to_owned())
     })
 }
 
-/// Where the application keeps its database; 0.60 and later have one.
-fn persistence(side: Deployed<'_>) -> Option<String> {
-    let containers = side.deployment["spec"]["template"]["spec"]["containers"].as_array()?;
+/// Returns the directory of the application's database; version 0.60 and later have one.
+fn persistence(deployed: Deployed<'_>) -> Option<String> {
+    let containers = deployed.deployment["spec"]["template"]["spec"]["containers"].as_array()?;
     let mut variables = containers.first()?["env"].as_array()?.iter();
     let variable = variables.find(|variable| variable["name"] == "OH_PERSISTENCE_DIR")?;
     variable["value"].as_str().map(str::to_owned)
 }
 
-fn moved(what: &str, before: Option<String>, after: Option<String>) -> Option<String> {
+fn changed(what: &str, before: Option<String>, after: Option<String>) -> Option<String> {
     match (before, after) {
         (before, after) if before == after => None,
         (Some(before), Some(after)) => Some(format!("{what} {before} → {after}")),
         (None, Some(after)) => Some(format!("{what} {after} is new")),
-        (Some(before), None) => Some(format!("{what} {before} is gone")),
+        (Some(before), None) => Some(format!("{what} {before} is removed")),
         (None, None) => None,
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn side(image: &str, runtime: &str, persistence: Option<&str>) -> (Value, Value) {
+    fn objects(image: &str, runtime: &str, persistence: Option<&str>) -> (Value, Value) {
         let env: Vec<Value> =
             persistence.iter().map(|value| json!({ "name": "OH_PERSISTENCE_DIR", "value": value })).collect();
         (
@@ -111,39 +111,40 @@ mod tests {
         )
     }
 
-    fn words(before: &(Value, Value), after: &(Value, Value)) -> Option<(bool, String)> {
-        let of = |pair| {
+    fn describe(before: &(Value, Value), after: &(Value, Value)) -> Option<(bool, String)> {
+        let of_pair = |pair| {
             let (deployment, configuration): &(Value, Value) = pair;
-            change_side(deployment, configuration)
+            deployed(deployment, configuration)
         };
-        detect(of(before), of(after)).map(|change| (change.is_downgrade(), change.sentence()))
+        detect(of_pair(before), of_pair(after)).map(|change| (change.is_downgrade(), change.sentence()))
     }
 
-    fn change_side<'a>(deployment: &'a Value, configuration: &'a Value) -> Deployed<'a> {
+    fn deployed<'a>(deployment: &'a Value, configuration: &'a Value) -> Deployed<'a> {
         Deployed { deployment, configuration: Some(configuration) }
     }
 
     #[test]
-    fn an_upgrade_names_each_thing_that_moves_and_a_downgrade_the_danger() {
-        let old = side("docker.all-hands.dev/all-hands-ai/openhands:0.59", "a/runtime:0.59-nikolaik", None);
-        let new = side(
+    fn sentence_lists_details_and_warns_of_downgrade() {
+        let old =
+            objects("docker.all-hands.dev/all-hands-ai/openhands:0.59", "a/runtime:0.59-nikolaik", None);
+        let new = objects(
             "docker.openhands.dev/openhands/openhands:1.6.0",
             "b/runtime:1.6-nikolaik",
             Some("/.openhands"),
         );
         let details = |from: &str, to: &str| format!("{from} → {to}");
-        let (downgrade, text) = words(&old, &new).unwrap();
+        let (downgrade, text) = describe(&old, &new).unwrap();
         assert!(!downgrade && text.starts_with("OpenHands 0.59 → 1.6; registry "), "{text}");
         assert!(text.contains(&details("a/runtime:0.59-nikolaik", "b/runtime:1.6-nikolaik")), "{text}");
         assert!(text.ends_with("OH_PERSISTENCE_DIR /.openhands is new"), "{text}");
-        let (downgrade, text) = words(&new, &old).unwrap();
-        assert!(downgrade && text.contains("0.59 may not understand what 1.6 has written"), "{text}");
+        let (downgrade, text) = describe(&new, &old).unwrap();
+        assert!(downgrade && text.contains("0.59 may not be able to read the data that 1.6 wrote"), "{text}");
     }
 
     #[test]
-    fn the_same_release_and_one_that_nobody_knows_are_no_change() {
-        let image = |image: &str| side(image, "r", None);
-        assert_eq!(words(&image("a/openhands:0.59"), &image("b/openhands:0.59.1")), None);
-        assert_eq!(words(&image("a/openhands:main"), &image("a/openhands:0.59")), None);
+    fn equal_or_unknown_versions_are_not_a_change() {
+        let image = |image: &str| objects(image, "r", None);
+        assert_eq!(describe(&image("a/openhands:0.59"), &image("b/openhands:0.59.1")), None);
+        assert_eq!(describe(&image("a/openhands:main"), &image("a/openhands:0.59")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! An object as it is and as a deploy would make it → what differs.
+//! Compares a live object with the object after a deploy.
 
 use serde_json::Value;
 
@@ -12,14 +12,13 @@ use crate::object::{ObjectId, references};
 use crate::plan::inventory::members::Members;
 use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
 
-/// A member that is not there. `answer` is what the server's dry run made of it, where it was asked; `predecessor` is
-/// the configuration that this one takes the place of: its name carries its content, so that a change makes a new
-/// object.
+/// Returns the difference of a member that does not exist. `response` is the result of a server-side dry run, if there
+/// was one. `predecessor` is the ConfigMap or Secret that this one replaces; its name has another content hash.
 #[must_use]
 pub fn created(
     id: &ObjectId,
     manifest: &Value,
-    answer: Option<&Value>,
+    response: Option<&Value>,
     predecessor: Option<&Value>,
     mask: &Mask,
 ) -> Difference {
@@ -28,62 +27,63 @@ pub fn created(
     if matches!(id.kind.as_str(), "Secret" | "ConfigMap") {
         difference.fields = comparison.content(predecessor);
     }
-    difference.fields.extend(answer.map_or_else(Vec::new, |answer| comparison.of_the_server(answer)));
+    difference.fields.extend(response.map_or_else(Vec::new, |response| comparison.set_by_server(response)));
     difference
 }
 
-/// A member that is there. Without the server's `answer` to a dry run it is foretold from what is there and who set it.
+/// Returns the difference of a member that exists. Without the `response` of a server-side dry run, the result is
+/// predicted from the live object and its field owners.
 #[must_use]
 pub fn changed(
     id: &ObjectId,
     manifest: &Value,
     live: &Value,
-    answer: Option<&Value>,
+    response: Option<&Value>,
     mask: &Mask,
 ) -> Difference {
     let owners = Owners::of(live);
-    let (before, wanted) = (without_noise(live), without_noise(manifest));
-    let after = match answer {
-        Some(answer) => without_noise(answer),
-        None => without_noise(&predict::predicted(None, &wanted, &before, &owners)),
+    let (before, desired) = (without_noise(live), without_noise(manifest));
+    let after = match response {
+        Some(response) => without_noise(response),
+        None => without_noise(&predict::predicted(None, &desired, &before, &owners)),
     };
-    let comparison = Comparison { kind: &id.kind, manifest: &wanted, owners, mask };
+    let comparison = Comparison { kind: &id.kind, manifest: &desired, owners, mask };
     let hunks = comparison.between(&before, &after);
     let effects = effect::of(id, live, &after, &hunks);
     let outcome = if hunks.is_empty() { DiffOutcome::Unchanged } else { DiffOutcome::Changed };
     Difference { id: id.clone(), outcome, fields: hunks, effects, unverified: None }
 }
 
-/// The configuration that a Deployment refers to now, and that this one would take the place of: of the same name but
-/// for the hash at its end.
+/// Finds the ConfigMap or Secret that a live Deployment refers to and that this one replaces. Their names differ only
+/// in the hash at the end.
 #[must_use]
 pub fn predecessor<'a>(id: &ObjectId, live: &'a Members) -> Option<&'a Value> {
     let stem = stem(&id.name)?;
-    let mut referred = std::collections::BTreeSet::new();
+    let mut referenced = std::collections::BTreeSet::new();
     for (_, deployment) in live.iter().filter(|(id, _)| id.kind == "Deployment") {
-        references::collect_strings(&deployment["spec"]["template"], &mut referred);
+        references::collect_strings(&deployment["spec"]["template"], &mut referenced);
     }
-    let is_it = |other: &ObjectId| {
+    let is_predecessor = |other: &ObjectId| {
         (&other.kind, &other.group, &other.namespace) == (&id.kind, &id.group, &id.namespace)
             && self::stem(&other.name) == Some(stem)
-            && referred.contains(&other.name)
+            && referenced.contains(&other.name)
     };
-    live.iter().find(|(other, _)| is_it(other)).map(|(_, object)| object)
+    live.iter().find(|(other, _)| is_predecessor(other)).map(|(_, object)| object)
 }
 
-/// The name without the ten hex digits at its end.
+/// Returns a name without the ten hex digits at its end; `None` if it has none.
 fn stem(name: &str) -> Option<&str> {
     let (stem, hash) = name.rsplit_once('-')?;
     (hash.len() == 10 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(stem)
 }
 
-/// An object that is no longer planned; None where it stays as long as somebody refers to it.
+/// Returns the difference of an object that is no longer planned; `None` if it is kept because it is still referenced.
 #[must_use]
 pub fn unplanned(candidate: &PruneCandidate) -> Option<Difference> {
     let outcome = match candidate.decision() {
         PruneDecision::Delete => DiffOutcome::Deleted { data_loss: false },
         PruneDecision::DeleteWithData => DiffOutcome::Deleted { data_loss: true },
-        PruneDecision::Keep(why) => DiffOutcome::Kept(why),
+        PruneDecision::Keep(reason) => DiffOutcome::Kept(reason),
         PruneDecision::InUse => return None,
     };
     Some(Difference::new(candidate.id.clone(), outcome))

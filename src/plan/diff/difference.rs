@@ -1,40 +1,40 @@
-//! What a deploy would change about one object.
+//! The result of the comparison of one object.
 
 use super::effect::Effect;
 use super::field_change::FieldChange;
 use crate::error::Error;
 use crate::object::ObjectId;
 
-/// What a deploy would make different about one object.
+/// The changes that a deploy would make to one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Which.
+    /// The object's identity.
     pub id: ObjectId,
-    /// What would become of it.
+    /// The overall outcome.
     pub outcome: DiffOutcome,
     /// The fields that differ.
     pub fields: Vec<FieldChange>,
-    /// What follows from it.
+    /// The consequences.
     pub effects: Vec<Effect>,
-    /// Why the server's word is missing; None where it was asked or need not be.
+    /// The reason why no server-side dry run confirmed the difference; `None` if one did, or none is needed.
     pub unverified: Option<String>,
 }
 
 impl Difference {
-    /// An object without anything more to say of it.
+    /// Creates a difference without fields and effects.
     #[must_use]
     pub fn new(id: ObjectId, outcome: DiffOutcome) -> Self {
         Self { id, outcome, fields: Vec::new(), effects: Vec::new(), unverified: None }
     }
 
-    /// The same, without the server's word.
+    /// Marks the difference as not confirmed by a server-side dry run.
     #[must_use]
-    pub fn unverified(mut self, why: impl Into<String>) -> Self {
-        self.unverified = Some(why.into());
+    pub fn unverified(mut self, reason: impl Into<String>) -> Self {
+        self.unverified = Some(reason.into());
         self
     }
 
-    /// The same, with something more that follows from it.
+    /// Adds an effect.
     #[must_use]
     pub fn with_effect(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
@@ -42,17 +42,17 @@ impl Difference {
     }
 }
 
-/// A difference, and the server's refusal to say more.
+/// A difference, and the API server's rejection if there was one.
 #[derive(Debug)]
 pub struct Compared {
-    /// What is known.
+    /// The difference, as far as it is known.
     pub difference: Difference,
-    /// Why a deploy would fail at this object.
+    /// The error with which a deploy would fail at this object.
     pub refused: Option<Error>,
 }
 
 impl Compared {
-    /// An object of which only the refusal is known.
+    /// Creates the result for an object of which only the rejection is known.
     #[must_use]
     pub fn unknown(id: ObjectId, refused: Error) -> Self {
         Self { difference: Difference::new(id, DiffOutcome::Unknown), refused: Some(refused) }
@@ -65,28 +65,28 @@ impl From<Difference> for Compared {
     }
 }
 
-/// What a deploy would do with an object.
+/// The outcome of a deploy for one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiffOutcome {
-    /// It is not there, and would be made.
+    /// It does not exist and would be created.
     Created,
-    /// Some of its fields would be others.
+    /// Some of its fields would change.
     Changed,
-    /// It is no longer planned, and would be deleted once the rest works.
+    /// It is no longer planned and would be deleted once the new set is ready.
     Deleted {
-        /// Whether data would go with it.
+        /// Whether its data would be deleted with it.
         data_loss: bool,
     },
-    /// It is no longer planned, and stays: why.
+    /// It is no longer planned but kept, for this reason.
     Kept(String),
-    /// It is as it should be.
+    /// It would not change.
     Unchanged,
-    /// Nobody can tell; the refusal beside it says why.
+    /// The comparison failed; the rejection beside it has the reason.
     Unknown,
 }
 
 impl DiffOutcome {
-    /// The word for people and programs.
+    /// Returns the word for text and JSON output.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl DiffOutcome {
         }
     }
 
-    /// Whether a deploy would change something.
+    /// Returns whether a deploy would change the object.
     #[must_use]
     pub const fn is_difference(&self) -> bool {
         matches!(self, DiffOutcome::Created | DiffOutcome::Changed | DiffOutcome::Deleted { .. })

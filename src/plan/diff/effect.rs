@@ -1,4 +1,4 @@
-//! What follows from a difference, beyond the text of it.
+//! The consequences of a difference.
 
 use std::fmt;
 
@@ -9,55 +9,55 @@ use crate::object::ObjectId;
 use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::settings::format::Quantity;
 
-/// What follows from a difference.
+/// A consequence of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// The pods are replaced, because of these parts of their template.
+    /// The pods are replaced, because these parts of their template change.
     Restarts(Vec<String>),
-    /// The old pods are gone before the new ones start.
+    /// The old pods stop before the new ones start.
     NothingServes,
-    /// The number of pods.
+    /// The number of pods changes.
     Scales {
-        /// As it is.
+        /// The live number.
         from: i64,
-        /// As it would be.
+        /// The planned number.
         to: i64,
     },
-    /// This field cannot be changed in an object that exists.
+    /// This field is immutable: the object has to be created again.
     Recreate(String),
-    /// The claim would ask for more.
+    /// The claim would request more storage.
     ClaimGrows {
-        /// As it is.
+        /// The live size.
         from: String,
-        /// As it would be.
+        /// The planned size.
         to: String,
     },
-    /// The claim would ask for less, which no claim can.
+    /// The claim would request less storage, which the API server rejects.
     ClaimShrinks {
-        /// As it is.
+        /// The live size.
         from: String,
-        /// As it would be.
+        /// The planned size.
         to: String,
     },
-    /// What whoever uses the application notices.
+    /// Clients of the application are affected, as this text describes.
     Clients(String),
-    /// Another manager keeps this field: a deploy would stop here.
+    /// Another manager owns this field: a deploy would fail with a conflict.
     Stops {
-        /// Who.
+        /// The field manager.
         manager: String,
-        /// As the server names it.
+        /// The field, as the API server writes it.
         field: String,
     },
-    /// The server's own words on why what is there cannot become what is asked for.
+    /// The API server's message with which its dry run rejected the change.
     Refused(String),
-    /// The object is on its way out, since this moment.
+    /// The object has been terminating since this time.
     Dying(String),
-    /// The set has no key yet, so the end of this name is another one each time until the first deploy.
+    /// The suffix of the object's name is not final. It depends on the set's key, which the first deploy creates.
     NameNotFinal,
 }
 
 impl Effect {
-    /// The word for programs.
+    /// Returns the identifier for JSON output.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Restarts(parts) => write!(f, "restarts the pod: {}", parts.join(", ")),
-            Effect::NothingServes => f.write_str("nothing serves meanwhile"),
+            Effect::NothingServes => f.write_str("downtime until the new pod is ready"),
             Effect::Scales { from, to } => write!(f, "scales from {from} to {to}"),
             Effect::Recreate(field) => write!(f, "immutable: recreate needed ({field})"),
             Effect::ClaimGrows { from, to } => {
@@ -91,14 +91,14 @@ impl fmt::Display for Effect {
             Effect::Stops { manager, field } => {
                 write!(f, "deploy would stop here: {manager} manages {field}")
             }
-            Effect::Refused(message) => write!(f, "the server says: {message}"),
-            Effect::Dying(since) => write!(f, "it is being deleted since {since}"),
-            Effect::NameNotFinal => f.write_str("the first deploy chooses the end of its name"),
+            Effect::Refused(message) => write!(f, "the API server rejects it: {message}"),
+            Effect::Dying(since) => write!(f, "it has been terminating since {since}"),
+            Effect::NameNotFinal => f.write_str("the first deploy chooses the suffix of its name"),
         }
     }
 }
 
-/// What follows from these hunks of an object that is there.
+/// Returns the consequences of these changes of a live object.
 pub(super) fn of(id: &ObjectId, live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let mut effects = recreated(id, live, hunks);
     match id.kind.as_str() {
@@ -139,7 +139,7 @@ fn of_workload(live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect
     effects
 }
 
-/// The part of a pod template, in a word.
+/// Names the part of a pod template that a change is in.
 fn part(hunk: &FieldChange) -> String {
     let keys = hunk.path.keys();
     let word = match keys.get(2..).unwrap_or_default() {
@@ -176,14 +176,14 @@ fn of_container(field: &str) -> &str {
     }
 }
 
-/// Fields that the API server refuses to change, whatever they contain.
+/// Returns an effect for every change of an immutable field.
 fn recreated(id: &ObjectId, live: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let fields = hunks.iter().filter(|hunk| is_immutable(&id.kind, live, hunk));
     fields.map(|hunk| Effect::Recreate(hunk.path.to_string())).collect()
 }
 
-/// What a StatefulSet lets change of its spec (kubernetes/pkg/apis/apps/validation).
-const STATEFUL_SET_MAY: &[&str] = &[
+/// The mutable fields of a StatefulSet's spec (kubernetes/pkg/apis/apps/validation).
+const STATEFUL_SET_MUTABLE: &[&str] = &[
     "replicas",
     "ordinals",
     "template",
@@ -199,10 +199,10 @@ fn is_immutable(kind: &str, live: &Value, hunk: &FieldChange) -> bool {
     match kind {
         "Deployment" | "DaemonSet" => path.is_under(&["spec", "selector"]),
         "StatefulSet" => {
-            path.is_under(&["spec"]) && keys.get(1).is_some_and(|key| !STATEFUL_SET_MAY.contains(key))
+            path.is_under(&["spec"]) && keys.get(1).is_some_and(|key| !STATEFUL_SET_MUTABLE.contains(key))
         }
         "Job" => path.is_under(&["spec", "template"]) || path.is_under(&["spec", "selector"]),
-        // An address that is given back, or given out, is no change of one.
+        // Only the change of an address is forbidden: an address may be assigned and released.
         "Service" => {
             path.is_under(&["spec", "clusterIP"])
                 && matches!(hunk.change, Change::Values { before: Some(_), after: Some(_) })
@@ -223,11 +223,11 @@ fn is_immutable(kind: &str, live: &Value, hunk: &FieldChange) -> bool {
 }
 
 fn of_claim(live: &Value, after: &Value) -> Option<Effect> {
-    let asked =
+    let requested =
         |object: &Value| object["spec"]["resources"]["requests"]["storage"].as_str().map(str::to_owned);
-    let (from, to) = (asked(live)?, asked(after)?);
-    let (smaller, larger) = (Quantity::parse(&from).ok()?, Quantity::parse(&to).ok()?);
-    match smaller.cmp(&larger) {
+    let (from, to) = (requested(live)?, requested(after)?);
+    let (from_size, to_size) = (Quantity::parse(&from).ok()?, Quantity::parse(&to).ok()?);
+    match from_size.cmp(&to_size) {
         std::cmp::Ordering::Less => Some(Effect::ClaimGrows { from, to }),
         std::cmp::Ordering::Greater => Some(Effect::ClaimShrinks { from, to }),
         std::cmp::Ordering::Equal => None,
@@ -235,7 +235,7 @@ fn of_claim(live: &Value, after: &Value) -> Option<Effect> {
 }
 
 fn of_service(hunks: &[FieldChange]) -> Vec<Effect> {
-    let words = |hunk: &FieldChange| {
+    let describe = |hunk: &FieldChange| {
         let Change::Values { before, after } = &hunk.change else { return None };
         let (before, after) = (before.as_ref().map(plain), after.as_ref().map(plain));
         match (hunk.path.keys().as_slice(), before, after) {
@@ -243,31 +243,31 @@ fn of_service(hunks: &[FieldChange]) -> Vec<Effect> {
                 Some(format!("the service's type changes from {before} to {after}"))
             }
             (["spec", "ports", "nodePort"], Some(before), Some(after)) => {
-                Some(format!("clients of node port {before} find it at {after}"))
+                Some(format!("clients of node port {before} have to use {after}"))
             }
             (["spec", "ports", "nodePort"], Some(before), None) => {
-                Some(format!("clients of node port {before} find nothing there"))
+                Some(format!("clients of node port {before} can no longer connect"))
             }
             (["spec", "ports", "nodePort"], None, Some(after)) => {
-                Some(format!("clients find it at node port {after}"))
+                Some(format!("clients can use node port {after}"))
             }
             _ => None,
         }
     };
-    hunks.iter().filter_map(words).map(Effect::Clients).collect()
+    hunks.iter().filter_map(describe).map(Effect::Clients).collect()
 }
 
 fn of_ingress(hunks: &[FieldChange]) -> Vec<Effect> {
-    let words = |hunk: &FieldChange| {
+    let describe = |hunk: &FieldChange| {
         let Change::Values { before: Some(before), after: Some(after) } = &hunk.change else { return None };
         match hunk.path.keys().as_slice() {
             ["spec", "rules", "host"] => {
-                Some(format!("clients of {} find it at {}", plain(before), plain(after)))
+                Some(format!("clients of {} have to use {}", plain(before), plain(after)))
             }
             _ => None,
         }
     };
-    hunks.iter().filter_map(words).map(Effect::Clients).collect()
+    hunks.iter().filter_map(describe).map(Effect::Clients).collect()
 }
 
 fn plain(value: &Value) -> String {

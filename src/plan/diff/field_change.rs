@@ -1,4 +1,4 @@
-//! Two versions of an object side by side: which fields differ, and because of whom.
+//! Compares two versions of an object: the fields that differ, and the cause of each difference.
 
 use serde_json::{Map, Value};
 
@@ -10,43 +10,43 @@ use super::pointer::{FieldPointer, PointerStep};
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldChange {
-    /// Where.
+    /// The field's path.
     pub path: FieldPointer,
-    /// From what to what.
+    /// Its values.
     pub change: Change,
-    /// Because of whom.
+    /// The cause of the difference.
     pub cause: ChangeCause,
 }
 
-/// From what to what.
+/// The values of a changed field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Values that may be seen.
+    /// Values that are shown.
     Values {
-        /// None: it is not there.
+        /// The live value; `None` if the field does not exist.
         before: Option<Value>,
-        /// None: it would not be there any more.
+        /// The value after a deploy; `None` if the field would be removed.
         after: Option<Value>,
     },
-    /// A secret.
+    /// Values of a Secret, which are not shown.
     Hidden(Hidden),
 }
 
-/// All that is said of a secret's value.
+/// The change of a Secret's value, without the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hidden {
-    /// It is not there yet.
+    /// The value does not exist yet.
     New,
-    /// It would be another.
+    /// The value would change.
     Changed,
-    /// It would be the same, in a new object.
+    /// The value would be the same, in a new object.
     Same,
-    /// It would not be there any more.
+    /// The value would be removed.
     Removed,
 }
 
 impl Hidden {
-    /// The word for programs.
+    /// Returns the identifier for JSON output.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -58,63 +58,67 @@ impl Hidden {
     }
 }
 
-/// Because of whom a field differs.
+/// The cause of a field's difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeCause {
-    /// The configuration asks for another value than is there. A field that somebody removed counts as this, too: the
-    /// server does not remember who that was.
+    /// The configuration has another value than the live object. This includes fields that someone removed, because the
+    /// API server does not record who did.
     You,
-    /// Another manager has set it.
+    /// Another manager has set the live value.
     Drift(Manager),
-    /// A default or admission makes something else of what is asked for, or takes along what nobody asks for.
+    /// The API server's defaults or admission change the configured value, or a field that is not configured.
     Server,
 }
 
-/// What is compared, and with whose eyes.
+/// The inputs of a comparison.
 pub(super) struct Comparison<'a> {
     pub(super) kind: &'a str,
-    /// What is asked for.
+    /// The manifest that is sent.
     pub(super) manifest: &'a Value,
-    /// Who set what is there.
+    /// The owners of the live object's fields.
     pub(super) owners: Owners<'a>,
     pub(super) mask: &'a Mask,
 }
 
-/// A field on the way through both versions.
+/// The field that the walk through both versions has reached.
 struct Field<'a> {
     path: FieldPointer,
-    /// What the manifest says of it.
-    wanted: Option<&'a Value>,
+    /// Its value in the manifest.
+    desired: Option<&'a Value>,
     owners: Owners<'a>,
 }
 
 impl<'a> Field<'a> {
-    fn at(&self, step: &PointerStep, wanted: Option<&'a Value>) -> Self {
-        Self { path: self.path.then(step.clone()), wanted, owners: self.owners.at(step) }
+    fn at(&self, step: &PointerStep, desired: Option<&'a Value>) -> Self {
+        Self { path: self.path.then(step.clone()), desired, owners: self.owners.at(step) }
     }
 
     fn key(&self, key: &str) -> Self {
-        self.at(&PointerStep::Key(key.to_owned()), self.wanted.and_then(|wanted| wanted.get(key)))
+        self.at(&PointerStep::Key(key.to_owned()), self.desired.and_then(|desired| desired.get(key)))
     }
 }
 
 impl Comparison<'_> {
-    /// The fields that differ between what is there and what would be.
+    /// Returns the fields that differ between two versions.
     pub(super) fn between(&self, before: &Value, after: &Value) -> Vec<FieldChange> {
-        let root =
-            Field { path: FieldPointer::default(), wanted: Some(self.manifest), owners: self.owners.clone() };
+        let root = Field {
+            path: FieldPointer::default(),
+            desired: Some(self.manifest),
+            owners: self.owners.clone(),
+        };
         let mut hunks = Vec::new();
         self.walk(&root, Some(before), Some(after), &mut hunks);
         hunks
     }
 
-    /// What the server makes of a new object beside what it was asked for; defaults are left out.
-    pub(super) fn of_the_server(&self, answer: &Value) -> Vec<FieldChange> {
-        let (asked, made) = (super::noise::without_noise(self.manifest), super::noise::without_noise(answer));
-        self.between(&asked, &made)
+    /// Returns the fields of a new object that the API server changed, without its defaults.
+    pub(super) fn set_by_server(&self, response: &Value) -> Vec<FieldChange> {
+        let (sent, stored) =
+            (super::noise::without_noise(self.manifest), super::noise::without_noise(response));
+        self.between(&sent, &stored)
     }
 
-    /// The content of new configuration beside the one that it replaces.
+    /// Returns the changed content of a new ConfigMap or Secret, compared with its predecessor.
     pub(super) fn content(&self, predecessor: Option<&Value>) -> Vec<FieldChange> {
         let mut hunks = Vec::new();
         for part in ["data", "stringData", "binaryData"] {
@@ -129,8 +133,8 @@ impl Comparison<'_> {
                 let path = FieldPointer::default()
                     .then(PointerStep::Key(part.to_owned()))
                     .then(PointerStep::Key(key.clone()));
-                let of = |side: Option<&Value>| side.and_then(|map| map.get(&key)).cloned();
-                let change = self.change(&path, of(before), of(after));
+                let value = |side: Option<&Value>| side.and_then(|map| map.get(&key)).cloned();
+                let change = self.change(&path, value(before), value(after));
                 if !matches!(&change, Change::Values { before, after } if before == after) {
                     hunks.push(FieldChange { path, change, cause: ChangeCause::You });
                 }
@@ -149,16 +153,16 @@ impl Comparison<'_> {
         if before == after {
             return;
         }
-        let nothing = Map::new();
+        let empty = Map::new();
         match (before, after) {
             (Some(Value::Object(before)), Some(Value::Object(after))) => {
                 self.maps(field, before, after, hunks);
             }
-            (None, Some(Value::Object(after))) if is_opened(&field.path) => {
-                self.maps(field, &nothing, after, hunks);
+            (None, Some(Value::Object(after))) if is_compared_by_key(&field.path) => {
+                self.maps(field, &empty, after, hunks);
             }
-            (Some(Value::Object(before)), None) if is_opened(&field.path) => {
-                self.maps(field, before, &nothing, hunks);
+            (Some(Value::Object(before)), None) if is_compared_by_key(&field.path) => {
+                self.maps(field, before, &empty, hunks);
             }
             (Some(Value::Array(before)), Some(Value::Array(after))) => {
                 self.lists(field, before, after, hunks);
@@ -190,8 +194,8 @@ impl Comparison<'_> {
             }
         } else if before.len() == after.len() && before.iter().chain(after).all(Value::is_object) {
             for (index, (before, after)) in before.iter().zip(after).enumerate() {
-                let wanted = field.wanted.and_then(|wanted| wanted.get(index));
-                self.walk(&field.at(&PointerStep::Index(index), wanted), Some(before), Some(after), hunks);
+                let desired = field.desired.and_then(|desired| desired.get(index));
+                self.walk(&field.at(&PointerStep::Index(index), desired), Some(before), Some(after), hunks);
             }
             return;
         }
@@ -207,28 +211,28 @@ impl Comparison<'_> {
         keys: &[String],
         hunks: &mut Vec<FieldChange>,
     ) {
-        let asked = field.wanted.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let desired_items = field.desired.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let all = before.iter().chain(after).filter_map(|item| list_keys::key_of(item, keys));
-        let mut seen: Vec<Map<String, Value>> = Vec::new();
+        let mut compared: Vec<Map<String, Value>> = Vec::new();
         for key in all {
-            if seen.contains(&key) {
+            if compared.contains(&key) {
                 continue;
             }
-            let of = |list| list_keys::item(list, keys, &key);
-            let field = field.at(&PointerStep::Item(key.clone()), list_keys::item(asked, keys, &key));
-            self.walk(&field, of(before), of(after), hunks);
-            seen.push(key);
+            let find = |list| list_keys::item(list, keys, &key);
+            let field = field.at(&PointerStep::Item(key.clone()), list_keys::item(desired_items, keys, &key));
+            self.walk(&field, find(before), find(after), hunks);
+            compared.push(key);
         }
     }
 
-    /// None for a default that the server fills in.
+    /// Returns the change of one field; `None` for a default of the API server.
     fn hunk(&self, field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<FieldChange> {
         let cause = cause(field, before, after)?;
         let shown = match (before, after) {
-            // What is new is shown as it was asked for, without the defaults below it.
-            (None, Some(_)) if field.wanted.is_some() => (None, field.wanted.cloned()),
+            // A new field is shown as configured, without the defaults below it.
+            (None, Some(_)) if field.desired.is_some() => (None, field.desired.cloned()),
             (Some(before), None) => {
-                (Some(set_by_somebody(before, field.path.last_key(), &field.owners)), None)
+                (Some(without_defaults(before, field.path.last_key(), &field.owners)), None)
             }
             (before, after) => (before.cloned(), after.cloned()),
         };
@@ -246,7 +250,7 @@ impl Comparison<'_> {
             });
         }
         let masked = |side: Option<Value>| side.map(|value| self.mask.value(&value));
-        // Where only the hidden part differs, nothing is left to see.
+        // Only the masked parts differ, so both masked values would look equal.
         if before != after && masked(before.clone()) == masked(after.clone()) {
             return Change::Hidden(Hidden::Changed);
         }
@@ -254,35 +258,36 @@ impl Comparison<'_> {
     }
 }
 
-/// Maps that are shown key by key also where one side has none at all.
-fn is_opened(path: &FieldPointer) -> bool {
+/// Returns whether a map is compared key by key even if one side lacks it.
+fn is_compared_by_key(path: &FieldPointer) -> bool {
     matches!(path.last_key(), Some("labels" | "annotations" | "data" | "stringData" | "binaryData"))
 }
 
-/// Whether the same items stand in another order, which some lists have a meaning in.
+/// Returns whether the lists have the same items in another order, which is significant for some lists.
 fn is_reordered(before: &[Value], after: &[Value], keys: &[String]) -> bool {
     let order = |list: &[Value]| list.iter().map(|item| list_keys::key_of(item, keys)).collect::<Vec<_>>();
     let (before, after) = (order(before), order(after));
     before.len() == after.len() && before != after && before.iter().all(|key| after.contains(key))
 }
 
-/// The part of a value that somebody set, without defaults; all of it where that is not known.
-fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Value {
-    if owners.is_nobody() || owners.is_whole() {
+/// Removes defaults from a value: parts that no manager set. Without information about managers it returns the whole
+/// value.
+fn without_defaults(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Value {
+    if owners.is_empty() || owners.is_whole() {
         return value.clone();
     }
     match value {
         Value::Object(map) => {
-            let set = map.iter().filter_map(|(key, value)| {
+            let owned = map.iter().filter_map(|(key, value)| {
                 let owners = owners.at(&PointerStep::Key(key.clone()));
-                (!owners.is_nobody()).then(|| (key.clone(), set_by_somebody(value, Some(key), &owners)))
+                (!owners.is_empty()).then(|| (key.clone(), without_defaults(value, Some(key), &owners)))
             });
-            Value::Object(set.collect())
+            Value::Object(owned.collect())
         }
         Value::Array(list) => match list_keys::keys_of(name, [list, &[]], owners) {
             Some(keys) => {
                 let part = |item: &Value| match list_keys::key_of(item, &keys) {
-                    Some(key) => set_by_somebody(item, None, &owners.at(&PointerStep::Item(key))),
+                    Some(key) => without_defaults(item, None, &owners.at(&PointerStep::Item(key))),
                     None => item.clone(),
                 };
                 Value::Array(list.iter().map(part).collect())
@@ -293,44 +298,48 @@ fn set_by_somebody(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Va
     }
 }
 
-/// Whether it is a label or an annotation, of the object or of its pods.
+/// Returns whether a field is a label or an annotation, of the object or of its pods.
 fn is_label(path: &FieldPointer) -> bool {
     matches!(path.keys().as_slice(), [.., "metadata", "labels" | "annotations", _])
 }
 
-/// None for a default: a field that nobody asked for and that was not there. Defaults never add labels or items.
+/// Returns the cause of a difference; `None` for a default: a new field that is not configured. Labels and list items
+/// are never defaults.
 fn cause(field: &Field<'_>, before: Option<&Value>, after: Option<&Value>) -> Option<ChangeCause> {
     let ours = field.owners.ours();
-    match (before, after, field.wanted) {
+    match (before, after, field.desired) {
         (None, Some(_), None) if !field.path.is_item() && !is_label(&field.path) => None,
         (_, _, None) if !ours => Some(ChangeCause::Server),
         (Some(_), None, Some(_)) => Some(ChangeCause::Server),
-        (_, Some(after), Some(wanted)) if !agrees(after, wanted, field.path.last_key()) => {
+        (_, Some(after), Some(desired)) if !matches_desired(after, desired, field.path.last_key()) => {
             Some(ChangeCause::Server)
         }
         _ => Some(field.owners.other().filter(|_| !ours).map_or(ChangeCause::You, ChangeCause::Drift)),
     }
 }
 
-/// Whether the value is the wanted one, but for defaults.
-fn agrees(value: &Value, wanted: &Value, name: Option<&str>) -> bool {
-    match (value, wanted) {
-        (Value::Object(value), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, wanted)| value.get(key).is_some_and(|value| agrees(value, wanted, Some(key)))),
-        (Value::Array(value), Value::Array(wanted)) => {
-            match list_keys::keys_of(name, [value, wanted], &Owners::none()) {
-                Some(keys) => wanted.iter().all(|wanted| {
-                    let there =
-                        list_keys::key_of(wanted, &keys).and_then(|key| list_keys::item(value, &keys, &key));
-                    there.is_some_and(|there| agrees(there, wanted, None))
+/// Returns whether a value equals the desired one, apart from defaults.
+fn matches_desired(value: &Value, desired: &Value, name: Option<&str>) -> bool {
+    match (value, desired) {
+        (Value::Object(value), Value::Object(desired)) => desired.iter().all(|(key, desired)| {
+            value.get(key).is_some_and(|value| matches_desired(value, desired, Some(key)))
+        }),
+        (Value::Array(value), Value::Array(desired)) => {
+            match list_keys::keys_of(name, [value, desired], &Owners::none()) {
+                Some(keys) => desired.iter().all(|desired| {
+                    let item =
+                        list_keys::key_of(desired, &keys).and_then(|key| list_keys::item(value, &keys, &key));
+                    item.is_some_and(|item| matches_desired(item, desired, None))
                 }),
                 None => {
-                    value.len() == wanted.len()
-                        && value.iter().zip(wanted).all(|(value, wanted)| agrees(value, wanted, None))
+                    value.len() == desired.len()
+                        && value
+                            .iter()
+                            .zip(desired)
+                            .all(|(value, desired)| matches_desired(value, desired, None))
                 }
             }
         }
-        _ => value == wanted,
+        _ => value == desired,
     }
 }

@@ -1,4 +1,4 @@
-//! Who set which field, as the API server remembers it (`metadata.managedFields`,
+//! The owners of fields, as the API server records them (`metadata.managedFields`,
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>).
 
 use jiff::Timestamp;
@@ -14,54 +14,54 @@ pub(super) struct Owners<'a>(Vec<DiffOwner<'a>>);
 #[derive(Debug, Clone, Copy)]
 struct DiffOwner<'a> {
     entry: &'a Value,
-    reach: Reach<'a>,
+    extent: Extent<'a>,
 }
 
-/// How much of the field a manager set.
+/// The extent of a field that a manager owns.
 #[derive(Debug, Clone, Copy)]
-enum Reach<'a> {
-    /// These parts of it.
-    Within(&'a Map<String, Value>),
-    /// The field as a whole, with everything below.
+enum Extent<'a> {
+    /// These children of the field.
+    Children(&'a Map<String, Value>),
+    /// The whole field with all its children.
     Whole,
 }
 
-/// A manager who is not us.
+/// A field manager other than handsctl.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manager {
-    /// Its name: `kubectl-edit`.
+    /// Its name, such as `kubectl-edit`.
     pub name: String,
-    /// When it last set a field of the object.
+    /// The time at which it last set a field of the object.
     pub since: Option<Timestamp>,
 }
 
 impl<'a> Owners<'a> {
-    /// The managers of a live object.
+    /// Reads the managers of a live object.
     pub(super) fn of(live: &'a Value) -> Self {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         Self(
             entries
-                .filter_map(|entry| Some(DiffOwner { entry, reach: reach(entry.get("fieldsV1")?) }))
+                .filter_map(|entry| Some(DiffOwner { entry, extent: extent(entry.get("fieldsV1")?) }))
                 .collect(),
         )
     }
 
-    /// Nobody: the object is not there.
+    /// Returns no managers, for an object that does not exist.
     pub(super) const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// The managers of what lies a step further down.
+    /// Returns the managers of a child.
     pub(super) fn at(&self, step: &PointerStep) -> Self {
         Self(self.0.iter().filter_map(|owner| owner.at(step)).collect())
     }
 
-    /// Whether we set it, or a part of it, with our last apply.
+    /// Returns whether our last apply set the field or a part of it.
     pub(super) fn ours(&self) -> bool {
         self.0.iter().any(DiffOwner::is_ours)
     }
 
-    /// The other manager who was here last; None where there is none.
+    /// Returns the other manager with the most recent change; `None` if there is no other manager.
     pub(super) fn other(&self) -> Option<Manager> {
         let others = self.0.iter().filter(|owner| !owner.is_ours());
         let manager = |owner: &DiffOwner<'_>| Manager {
@@ -71,20 +71,20 @@ impl<'a> Owners<'a> {
         others.map(manager).max_by_key(|manager| manager.since)
     }
 
-    /// Whether no manager set it: it is a default.
-    pub(super) fn is_nobody(&self) -> bool {
+    /// Returns whether the field has no manager, so that its value is a default.
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether it is set as a whole, never in parts.
+    /// Returns whether all managers own the field as a whole, none only its children.
     pub(super) fn is_whole(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|owner| matches!(owner.reach, Reach::Whole))
+        !self.0.is_empty() && self.0.iter().all(|owner| matches!(owner.extent, Extent::Whole))
     }
 
-    /// The keys that tell the items of this list apart, where a manager's entry shows them.
+    /// Returns the keys that identify the items of this list, if a manager's entry contains them.
     pub(super) fn keys(&self) -> Option<Vec<String>> {
         self.0.iter().find_map(|owner| {
-            let Reach::Within(fields) = owner.reach else { return None };
+            let Extent::Children(fields) = owner.extent else { return None };
             fields.keys().find_map(|name| Some(item_of(name)?.keys().cloned().collect()))
         })
     }
@@ -98,7 +98,7 @@ impl DiffOwner<'_> {
     }
 
     fn at(&self, step: &PointerStep) -> Option<Self> {
-        let Reach::Within(fields) = self.reach else { return Some(*self) };
+        let Extent::Children(fields) = self.extent else { return Some(*self) };
         let child = match step {
             PointerStep::Key(key) => fields.get(&format!("f:{key}")),
             PointerStep::Item(keys) => {
@@ -106,18 +106,18 @@ impl DiffOwner<'_> {
             }
             PointerStep::Index(_) => None,
         };
-        child.map(|child| Self { entry: self.entry, reach: reach(child) })
+        child.map(|child| Self { entry: self.entry, extent: extent(child) })
     }
 }
 
-fn reach(fields: &Value) -> Reach<'_> {
+fn extent(fields: &Value) -> Extent<'_> {
     match fields.as_object() {
-        Some(parts) if !parts.is_empty() => Reach::Within(parts),
-        _ => Reach::Whole,
+        Some(parts) if !parts.is_empty() => Extent::Children(parts),
+        _ => Extent::Whole,
     }
 }
 
-/// The keys in the name of an item: `k:{"containerPort":80,"protocol":"TCP"}`.
+/// Parses the keys in the name of an item: `k:{"containerPort":80,"protocol":"TCP"}`.
 fn item_of(name: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(name.strip_prefix("k:")?).ok()
 }
@@ -147,19 +147,22 @@ mod tests {
     }
 
     #[test]
-    fn a_field_has_the_managers_who_set_it_or_what_it_is_part_of() {
+    fn field_has_its_own_and_inherited_managers() {
         let live = live();
         let spec = Owners::of(&live).at(&key("spec"));
-        assert!(spec.at(&key("selector")).at(&key("app")).ours(), "a part of what is set as a whole");
+        assert!(
+            spec.at(&key("selector")).at(&key("app")).ours(),
+            "a child of a field that is owned as a whole"
+        );
         assert!(spec.at(&key("selector")).is_whole() && !spec.is_whole());
-        let of_type = spec.at(&key("type"));
-        assert!(!of_type.ours(), "an update of ours is not our apply");
-        assert_eq!(of_type.other().unwrap().since, Some("2026-01-03T00:00:00Z".parse().unwrap()));
+        let type_owners = spec.at(&key("type"));
+        assert!(!type_owners.ours(), "an update by handsctl is not an apply");
+        assert_eq!(type_owners.other().unwrap().since, Some("2026-01-03T00:00:00Z".parse().unwrap()));
         assert!(!spec.at(&key("clusterIP")).ours() && spec.at(&key("clusterIP")).other().is_none());
     }
 
     #[test]
-    fn an_item_is_found_by_its_keys() {
+    fn items_are_found_by_their_keys() {
         let live = live();
         let ports = Owners::of(&live).at(&key("spec")).at(&key("ports"));
         assert_eq!(ports.keys(), Some(vec!["port".to_owned(), "protocol".to_owned()]));

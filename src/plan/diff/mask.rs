@@ -1,5 +1,5 @@
-//! Values that nobody may see. What stands in a Secret is never shown; a copy of it that stands somewhere else, in an
-//! annotation or in a sentence of the server's, is blackened.
+//! Masks secret values. The data of a Secret is never shown; copies of it in other places, such as an annotation or a
+//! message of the API server, are replaced.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::pointer::FieldPointer;
 
-/// What stands in the place of a copy.
+/// Replaces each copy of a secret value.
 const HIDDEN: &str = "(hidden)";
-/// Shorter values are not looked for: blackening each `1` or `true` would leave nothing to read and hide nothing.
-const SHORTEST: usize = 5;
+/// The minimum length of a masked value. Masking every `1` or `true` would make the output unreadable and protect
+/// nothing.
+const MIN_LENGTH: usize = 5;
 
-/// The values of all Secrets that a comparison knows, as they are and in base64.
+/// The values of all Secrets in a comparison, as plain text and in base64.
 #[derive(Clone, Default)]
 pub struct Mask(BTreeSet<String>);
 
@@ -26,7 +27,7 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// The values of the Secrets among these objects.
+    /// Collects the values of the Secrets among these objects.
     #[must_use]
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
         let mut values = BTreeSet::new();
@@ -43,20 +44,20 @@ impl Mask {
                 values.insert(text.trim().to_owned());
             }
         }
-        values.retain(|value| value.len() >= SHORTEST);
+        values.retain(|value| value.len() >= MIN_LENGTH);
         Self(values)
     }
 
-    /// The text without copies of secrets.
+    /// Masks the copies of secrets in a text.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        // A value that contains another one goes first, or its rest would stay.
+        // Longer values first: a value may contain a shorter one, and its rest would stay visible.
         let mut values: Vec<&String> = self.0.iter().filter(|value| text.contains(value.as_str())).collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.into_iter().fold(text.to_owned(), |text, value| text.replace(value.as_str(), HIDDEN))
     }
 
-    /// The value without copies of secrets.
+    /// Masks the copies of secrets in a value.
     #[must_use]
     pub fn value(&self, value: &Value) -> Value {
         match value {
@@ -70,7 +71,7 @@ impl Mask {
     }
 }
 
-/// Whether a field of an object of this kind is a secret.
+/// Returns whether a field of an object of this kind is never shown.
 pub(super) fn hides(kind: &str, path: &FieldPointer) -> bool {
     kind == "Secret" && (path.is_under(&["data"]) || path.is_under(&["stringData"]))
 }
@@ -81,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn copies_of_a_secret_are_blackened_in_either_form() {
+    fn copies_of_a_secret_are_masked() {
         let secret = json!({ "kind": "Secret", "data": { "A": STANDARD.encode("sk-12345"), "B": "MQ==" } });
         let mask = Mask::of([&secret, &json!({ "kind": "ConfigMap", "data": { "A": "openly" } })]);
         let encoded = STANDARD.encode("sk-12345");

@@ -1,15 +1,15 @@
-//! What a deploy would change, field by field: before, after, who caused it, and what follows from it. Pure.
+//! The changes of a deploy, field by field: old value, new value, cause and consequences. Pure.
 //!
-//! - `compare`: an object as it is and as it would be → its `Difference`.
-//! - `predict`: what server-side apply would make of an object, where the server cannot be asked.
-//! - `noise`: removes what the server and its controllers keep for themselves.
-//! - `field_change`: two versions of an object → the fields that differ, and their cause.
-//! - `field_owners`: which manager set which field.
-//! - `list_keys`: lists whose items are told apart by a key.
-//! - `pointer`: the notation of a field.
-//! - `mask`: values that nobody may see.
-//! - `effect`: what follows from a change: a restart, lost data.
-//! - `difference`: the result, and the refusal of a server that says no more.
+//! - `compare`: compares a live object with the object after a deploy → `Difference`.
+//! - `predict`: predicts the result of server-side apply if there is no server-side dry run.
+//! - `noise`: removes the fields that the API server and its controllers maintain.
+//! - `field_change`: compares two versions of an object → the fields that differ, and their cause.
+//! - `field_owners`: the managers of fields.
+//! - `list_keys`: lists whose items are identified by keys.
+//! - `pointer`: paths of fields, and their notation.
+//! - `mask`: masks secret values.
+//! - `effect`: consequences of a change, such as a restart.
+//! - `difference`: the result, and the API server's rejection if there was one.
 
 pub mod compare;
 pub mod difference;

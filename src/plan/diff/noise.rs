@@ -1,12 +1,12 @@
-//! Removes from an object what the server and its controllers keep for themselves.
+//! Removes the fields of an object that the API server and its controllers maintain.
 
 use serde_json::Value;
 
-/// Annotations that repeat or count what stands elsewhere.
+/// Annotations that repeat the manifest or count revisions.
 const NOISY_ANNOTATIONS: &[&str] =
     &["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
 
-/// Without what the server and its controllers keep for themselves.
+/// Returns the object without the fields that the API server and its controllers maintain.
 pub(super) fn without_noise(object: &Value) -> Value {
     let mut object = object.clone();
     let Some(map) = object.as_object_mut() else { return object };

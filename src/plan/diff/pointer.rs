@@ -1,18 +1,18 @@
-//! Where in an object: the notation of the API server's own sentences, which tells items of a list apart by their key
-//! and not by a place that moves: `spec.template.spec.containers[name="openhands"].image`.
+//! Paths of fields, in the notation of the API server's messages. List items are identified by their keys, because an
+//! index may change: `spec.template.spec.containers[name="openhands"].image`.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// A field of an object.
+/// The path of a field in an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldPointer(Vec<PointerStep>);
 
 /// One step into an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PointerStep {
-    /// The value of a key.
+    /// The field, or map entry, with this name.
     Key(String),
     /// The item of a list with these keys.
     Item(Map<String, Value>),
@@ -21,7 +21,7 @@ pub(super) enum PointerStep {
 }
 
 impl FieldPointer {
-    /// The path of a step further down.
+    /// Appends a step.
     #[must_use]
     pub(super) fn then(&self, step: PointerStep) -> Self {
         let mut steps = self.0.clone();
@@ -29,7 +29,7 @@ impl FieldPointer {
         Self(steps)
     }
 
-    /// The key of the last step; None at the root and for items.
+    /// Returns the key of the last step; `None` for the root and for list items.
     #[must_use]
     pub(super) fn last_key(&self) -> Option<&str> {
         match self.0.last() {
@@ -38,13 +38,13 @@ impl FieldPointer {
         }
     }
 
-    /// Whether the last step is an item of a list with keys.
+    /// Returns whether the last step is an item of a list with keys.
     #[must_use]
     pub(super) fn is_item(&self) -> bool {
         matches!(self.0.last(), Some(PointerStep::Item(_)))
     }
 
-    /// Whether it is this field or lies below it; `keys` are the first steps.
+    /// Returns whether the path begins with these keys.
     #[must_use]
     pub(super) fn is_under(&self, keys: &[&str]) -> bool {
         self.0.len() >= keys.len()
@@ -54,7 +54,7 @@ impl FieldPointer {
                 .all(|(key, step)| matches!(step, PointerStep::Key(name) if name == key))
     }
 
-    /// The names of the keys on the way, without the items of lists.
+    /// Returns the keys of the path, without its list items.
     #[must_use]
     pub(super) fn keys(&self) -> Vec<&str> {
         let keys = self.0.iter().filter_map(|step| match step {
@@ -74,10 +74,10 @@ impl FieldPointer {
 
 impl fmt::Display for FieldPointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, step) in self.0.iter().enumerate() {
+        for (index, step) in self.0.iter().enumerate() {
             match step {
                 PointerStep::Key(key) if is_plain(key) => {
-                    if place > 0 {
+                    if index > 0 {
                         f.write_str(".")?;
                     }
                     f.write_str(key)?;
@@ -88,14 +88,14 @@ impl fmt::Display for FieldPointer {
                         keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
                     write!(f, "[{}]", pairs.join(","))?;
                 }
-                PointerStep::Index(index) => write!(f, "[{index}]")?,
+                PointerStep::Index(item) => write!(f, "[{item}]")?,
             }
         }
         Ok(())
     }
 }
 
-/// Whether the key needs no quotes: `app.kubernetes.io/name` and `config.toml` do.
+/// Returns whether a key needs no quotes; `app.kubernetes.io/name` and `config.toml` need them.
 fn is_plain(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
@@ -106,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn keys_with_dots_are_quoted_and_items_are_named_by_their_keys() {
+    fn display_quotes_dotted_keys_and_lists_item_keys() {
         let item = json!({ "containerPort": 80, "protocol": "TCP" });
         let path = FieldPointer::of(&["spec", "ports"])
             .then(PointerStep::Item(item.as_object().unwrap().clone()))

@@ -1,5 +1,5 @@
-//! What server-side apply would make of an object, as far as that can be told without the server: for what may not be
-//! asked, or is refused. Defaults and admission are not in it.
+//! Predicts the result of server-side apply, for cases in which the dry run is forbidden or rejected. Defaults and
+//! admission are not predicted.
 
 use serde_json::{Map, Value};
 
@@ -7,27 +7,27 @@ use super::field_owners::Owners;
 use super::list_keys;
 use super::pointer::PointerStep;
 
-/// The live object with what the manifest says, and without what only our last apply said. `name` is the field's
-/// own, None at the root.
-pub(super) fn predicted(name: Option<&str>, wanted: &Value, live: &Value, owners: &Owners<'_>) -> Value {
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) if !owners.is_whole() => map(wanted, live, owners),
-        (Value::Array(wanted), Value::Array(live)) => {
-            match list_keys::keys_of(name, [wanted, live], owners) {
-                Some(keys) => list(wanted, live, &keys, owners),
-                None => Value::Array(wanted.clone()),
+/// Merges the manifest into the live value, and removes the fields that only our last apply set. `name` is the field's
+/// name; `None` for the root and for list items.
+pub(super) fn predicted(name: Option<&str>, desired: &Value, live: &Value, owners: &Owners<'_>) -> Value {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) if !owners.is_whole() => map(desired, live, owners),
+        (Value::Array(desired), Value::Array(live)) => {
+            match list_keys::keys_of(name, [desired, live], owners) {
+                Some(keys) => list(desired, live, &keys, owners),
+                None => Value::Array(desired.clone()),
             }
         }
-        _ => wanted.clone(),
+        _ => desired.clone(),
     }
 }
 
-fn map(wanted: &Map<String, Value>, live: &Map<String, Value>, owners: &Owners<'_>) -> Value {
-    let mut merged = wanted.clone();
+fn map(desired: &Map<String, Value>, live: &Map<String, Value>, owners: &Owners<'_>) -> Value {
+    let mut merged = desired.clone();
     for (key, live) in live {
         let owners = owners.at(&PointerStep::Key(key.clone()));
-        let value = match wanted.get(key) {
-            Some(wanted) => Some(predicted(Some(key), wanted, live, &owners)),
+        let value = match desired.get(key) {
+            Some(desired) => Some(predicted(Some(key), desired, live, &owners)),
             None => without_ours(live, &owners),
         };
         if let Some(value) = value {
@@ -37,26 +37,27 @@ fn map(wanted: &Map<String, Value>, live: &Map<String, Value>, owners: &Owners<'
     Value::Object(merged)
 }
 
-fn list(wanted: &[Value], live: &[Value], keys: &[String], owners: &Owners<'_>) -> Value {
-    let mut merged = Vec::with_capacity(wanted.len());
-    for item in wanted {
-        let there =
+fn list(desired: &[Value], live: &[Value], keys: &[String], owners: &Owners<'_>) -> Value {
+    let mut merged = Vec::with_capacity(desired.len());
+    for item in desired {
+        let live_item =
             list_keys::key_of(item, keys).and_then(|key| Some((list_keys::item(live, keys, &key)?, key)));
-        merged.push(match there {
-            Some((there, key)) => predicted(None, item, there, &owners.at(&PointerStep::Item(key))),
+        merged.push(match live_item {
+            Some((live_item, key)) => predicted(None, item, live_item, &owners.at(&PointerStep::Item(key))),
             None => item.clone(),
         });
     }
-    for there in live {
-        let Some(key) = list_keys::key_of(there, keys) else { continue };
-        if list_keys::item(wanted, keys, &key).is_none() {
-            merged.extend(without_ours(there, &owners.at(&PointerStep::Item(key))));
+    for live_item in live {
+        let Some(key) = list_keys::key_of(live_item, keys) else { continue };
+        if list_keys::item(desired, keys, &key).is_none() {
+            merged.extend(without_ours(live_item, &owners.at(&PointerStep::Item(key))));
         }
     }
     Value::Array(merged)
 }
 
-/// What is left when we no longer ask for it: what somebody else set, or nobody.
+/// Returns the part of a live value that remains if our manifest no longer has it: fields of other managers, and
+/// defaults.
 fn without_ours(live: &Value, owners: &Owners<'_>) -> Option<Value> {
     if !owners.ours() {
         return Some(live.clone());
@@ -64,14 +65,14 @@ fn without_ours(live: &Value, owners: &Owners<'_>) -> Option<Value> {
     match live {
         _ if owners.other().is_none() => None,
         Value::Object(live) if !owners.is_whole() => {
-            let left: Map<String, Value> = live
+            let remaining: Map<String, Value> = live
                 .iter()
                 .filter_map(|(key, value)| {
                     let owners = owners.at(&PointerStep::Key(key.clone()));
                     Some((key.clone(), without_ours(value, &owners)?))
                 })
                 .collect();
-            Some(Value::Object(left))
+            Some(Value::Object(remaining))
         }
         _ => Some(live.clone()),
     }
@@ -83,7 +84,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_only_we_set_goes_and_what_others_set_stays() {
+    fn predicted_removes_only_our_fields() {
         let live = json!({
             "metadata": {
                 "labels": { "ours": "1", "old": "1", "theirs": "1", "both": "1" },
@@ -107,11 +108,11 @@ mod tests {
                 "ports": [{ "port": 1, "protocol": "TCP", "targetPort": 1 }, { "port": 2, "protocol": "TCP" }],
             },
         });
-        let wanted = json!({
+        let desired = json!({
             "metadata": { "labels": { "ours": "2" } },
             "spec": { "selector": { "a": "1" }, "ports": [{ "port": 3 }, { "port": 1, "name": "http" }] },
         });
-        let after = predicted(None, &wanted, &live, &Owners::of(&live));
+        let after = predicted(None, &desired, &live, &Owners::of(&live));
         assert_eq!(after["metadata"]["labels"], json!({ "ours": "2", "theirs": "1", "both": "1" }));
         assert_eq!(
             after["spec"],

@@ -1,4 +1,4 @@
-//! Objects beside each other, as the API server answers them.
+//! Comparisons of objects in the form that the API server returns.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn ours(fields: &Value) -> Value {
     json!({ "manager": "handsctl", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": fields })
 }
 
-/// A Deployment with the fields that the server fills in, and our entry.
+/// Returns a live Deployment with the API server's defaults and our managed fields entry.
 fn deployment() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -61,18 +61,18 @@ fn manifest() -> Value {
     })
 }
 
-fn with(mut object: Value, place: &str, value: Value) -> Value {
-    *object.pointer_mut(place).unwrap() = value;
+fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    *object.pointer_mut(pointer).unwrap() = value;
     object
 }
 
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
-fn of(kind: KindInfo, manifest: &Value, live: &Value) -> Difference {
+fn difference_of(kind: KindInfo, manifest: &Value, live: &Value) -> Difference {
     changed(&kind.id("n", "oh"), manifest, live, None, &Mask::default())
 }
 
-/// `path: before → after (cause)`.
+/// Formats each change as `path: before → after (cause)`.
 fn lines(difference: &Difference) -> Vec<String> {
     let side = |side: &Option<Value>| side.as_ref().map_or("-".to_owned(), ToString::to_string);
     let line = |hunk: &FieldChange| {
@@ -96,32 +96,33 @@ fn effects(difference: &Difference) -> Vec<String> {
 }
 
 #[test]
-fn defaults_and_what_the_server_counts_are_no_difference() {
-    let difference = of(DEPLOYMENT, &manifest(), &deployment());
+fn defaults_and_server_fields_are_not_differences() {
+    let difference = difference_of(DEPLOYMENT, &manifest(), &deployment());
     assert_eq!(difference.outcome, DiffOutcome::Unchanged, "{:?}", lines(&difference));
-    let mut answer = with(deployment(), "/metadata/resourceVersion", json!("8"));
-    answer["spec"]["progressDeadlineSeconds"] = json!(600);
+    let mut response = with(deployment(), "/metadata/resourceVersion", json!("8"));
+    response["spec"]["progressDeadlineSeconds"] = json!(600);
     let difference =
-        changed(&DEPLOYMENT.id("n", "oh"), &manifest(), &deployment(), Some(&answer), &Mask::default());
+        changed(&DEPLOYMENT.id("n", "oh"), &manifest(), &deployment(), Some(&response), &Mask::default());
     assert_eq!(difference.outcome, DiffOutcome::Unchanged, "{:?}", lines(&difference));
 }
 
 #[test]
-fn a_changed_image_is_yours_and_restarts_the_pod_and_nothing_serves_meanwhile() {
+fn changed_image_restarts_the_pod_with_downtime() {
     let image = format!("{CONTAINER}/image");
-    let difference = of(DEPLOYMENT, &with(manifest(), &image, json!("a:2")), &deployment());
+    let difference = difference_of(DEPLOYMENT, &with(manifest(), &image, json!("a:2")), &deployment());
     assert_eq!(
         lines(&difference),
         [r#"spec.template.spec.containers[name="oh"].image: "a:1" → "a:2" (you)"#]
     );
-    assert_eq!(effects(&difference), ["restarts the pod: image", "nothing serves meanwhile"]);
+    assert_eq!(effects(&difference), ["restarts the pod: image", "downtime until the new pod is ready"]);
     assert_eq!(difference.outcome, DiffOutcome::Changed);
 }
 
 #[test]
-fn items_of_a_list_with_keys_are_compared_by_key() {
+fn list_items_are_compared_by_key() {
     let env = json!([{ "name": "B", "value": "2" }, { "name": "C", "value": "3" }]);
-    let difference = of(DEPLOYMENT, &with(manifest(), &format!("{CONTAINER}/env"), env), &deployment());
+    let difference =
+        difference_of(DEPLOYMENT, &with(manifest(), &format!("{CONTAINER}/env"), env), &deployment());
     assert_eq!(
         lines(&difference),
         [
@@ -133,26 +134,26 @@ fn items_of_a_list_with_keys_are_compared_by_key() {
 }
 
 #[test]
-fn another_order_of_the_same_items_is_one_difference() {
-    let mut answer = deployment();
+fn reordered_items_are_one_difference() {
+    let mut response = deployment();
     let env = json!([{ "name": "B", "value": "2" }, { "name": "A", "value": "1" }]);
-    answer["spec"]["template"]["spec"]["containers"][0]["env"] = env.clone();
+    response["spec"]["template"]["spec"]["containers"][0]["env"] = env.clone();
     let manifest = with(manifest(), &format!("{CONTAINER}/env"), env);
     let difference =
-        changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&answer), &Mask::default());
+        changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&response), &Mask::default());
     assert_eq!(difference.fields.len(), 1);
     assert_eq!(difference.fields[0].path.to_string(), r#"spec.template.spec.containers[name="oh"].env"#);
 }
 
 #[test]
-fn what_another_manager_set_is_drift() {
+fn field_of_another_manager_is_drift() {
     let mut live = with(deployment(), "/spec/replicas", json!(3));
     live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object_mut().unwrap().remove("f:replicas");
     live["metadata"]["managedFields"].as_array_mut().unwrap().push(json!({
         "manager": "kubectl-scale", "operation": "Update", "subresource": "scale", "time": "2026-01-02T00:00:00Z",
         "fieldsV1": { "f:spec": { "f:replicas": {} } },
     }));
-    let difference = of(DEPLOYMENT, &manifest(), &live);
+    let difference = difference_of(DEPLOYMENT, &manifest(), &live);
     assert_eq!(lines(&difference), ["spec.replicas: 3 → 1 (kubectl-scale)"]);
     assert_eq!(effects(&difference), ["scales from 3 to 1"]);
     let ChangeCause::Drift(manager) = &difference.fields[0].cause else { panic!("{difference:?}") };
@@ -160,14 +161,14 @@ fn what_another_manager_set_is_drift() {
 }
 
 #[test]
-fn what_admission_makes_of_it_is_the_servers() {
+fn change_by_admission_has_cause_server() {
     let image = format!("{CONTAINER}/image");
-    let mut answer = with(deployment(), &image, json!("mirror/a:2"));
-    answer["metadata"]["labels"]["added"] = json!("x");
-    answer["spec"]["template"]["spec"]["dnsPolicy"] = json!("Default");
-    let asked = with(manifest(), &image, json!("a:2"));
+    let mut response = with(deployment(), &image, json!("mirror/a:2"));
+    response["metadata"]["labels"]["added"] = json!("x");
+    response["spec"]["template"]["spec"]["dnsPolicy"] = json!("Default");
+    let manifest = with(manifest(), &image, json!("a:2"));
     let difference =
-        changed(&DEPLOYMENT.id("n", "oh"), &asked, &deployment(), Some(&answer), &Mask::default());
+        changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&response), &Mask::default());
     assert_eq!(
         lines(&difference),
         [
@@ -176,7 +177,7 @@ fn what_admission_makes_of_it_is_the_servers() {
             r#"spec.template.spec.dnsPolicy: "ClusterFirst" → "Default" (server)"#,
         ]
     );
-    let new = created(&DEPLOYMENT.id("n", "oh"), &asked, Some(&answer), None, &Mask::default());
+    let new = created(&DEPLOYMENT.id("n", "oh"), &manifest, Some(&response), None, &Mask::default());
     assert_eq!(
         lines(&new),
         [
@@ -187,7 +188,7 @@ fn what_admission_makes_of_it_is_the_servers() {
 }
 
 #[test]
-fn what_cannot_be_changed_needs_a_new_object() {
+fn immutable_field_needs_a_new_object() {
     let rows = [
         (DEPLOYMENT, "/spec/selector/matchLabels", json!({ "a": "b" }), r"spec.selector.matchLabels.a"),
         (ROLE_BINDING, "/roleRef/name", json!("other"), "roleRef.name"),
@@ -203,39 +204,39 @@ fn what_cannot_be_changed_needs_a_new_object() {
         },
         "roleRef": { "name": "r" }, "data": { "a": "1" }, "immutable": true,
     });
-    for (kind, place, value, field) in rows {
-        let difference = of(kind, &with(object.clone(), place, value), &object);
+    for (kind, pointer, value, field) in rows {
+        let difference = difference_of(kind, &with(object.clone(), pointer, value), &object);
         assert_eq!(effects(&difference), [format!("immutable: recreate needed ({field})")], "{kind:?}");
     }
 }
 
 #[test]
-fn a_claim_can_grow_and_not_shrink() {
+fn claim_can_grow_but_not_shrink() {
     let claim = |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
-    let said = |size: &str| effects(&of(CLAIM, &claim(size), &claim("5Gi")));
-    assert_eq!(said("2Gi"), ["claim can only grow (5Gi → 2Gi)"]);
-    assert_eq!(said("6000Mi"), ["claim grows, if its storage class allows it (5Gi → 6000Mi)"]);
-    assert_eq!(said("5120Mi"), [""; 0]);
+    let effects_of = |size: &str| effects(&difference_of(CLAIM, &claim(size), &claim("5Gi")));
+    assert_eq!(effects_of("2Gi"), ["claim can only grow (5Gi → 2Gi)"]);
+    assert_eq!(effects_of("6000Mi"), ["claim grows, if its storage class allows it (5Gi → 6000Mi)"]);
+    assert_eq!(effects_of("5120Mi"), [""; 0]);
 }
 
 #[test]
-fn clients_are_told_where_to_find_it() {
+fn changed_port_or_host_affects_clients() {
     let service = |kind: &str, port: u16| json!({ "spec": { "type": kind, "ports": [{ "port": 80, "protocol": "TCP", "nodePort": port }] } });
     assert_eq!(
-        effects(&of(SERVICE, &service("NodePort", 30002), &service("LoadBalancer", 30001))),
+        effects(&difference_of(SERVICE, &service("NodePort", 30002), &service("LoadBalancer", 30001))),
         [
-            "clients of node port 30001 find it at 30002",
+            "clients of node port 30001 have to use 30002",
             "the service's type changes from LoadBalancer to NodePort"
         ]
     );
     let ingress = |host: &str| json!({ "spec": { "rules": [{ "host": host, "http": { "paths": [{ "path": "/" }] } }] } });
-    let difference = of(INGRESS, &ingress("b"), &ingress("a"));
+    let difference = difference_of(INGRESS, &ingress("b"), &ingress("a"));
     assert_eq!(lines(&difference), [r#"spec.rules[0].host: "a" → "b" (you)"#]);
-    assert_eq!(effects(&difference), ["clients of a find it at b"]);
+    assert_eq!(effects(&difference), ["clients of a have to use b"]);
 }
 
 #[test]
-fn a_secret_is_never_shown_wherever_it_stands() {
+fn secret_values_are_never_shown() {
     let encoded = "cGxhbnRlZC1zZWNyZXQ="; // planted-secret
     let secret =
         |value: &str| json!({ "kind": "Secret", "data": { "KEY": value, "OLD": encoded }, "type": "Opaque" });
@@ -252,9 +253,9 @@ fn a_secret_is_never_shown_wherever_it_stands() {
     } }, "data": { "KEY": encoded } });
     let drift = changed(&id, &json!({ "data": { "KEY": "b3RoZXItc2VjcmV0" } }), &edited, None, &mask);
     edited["metadata"]["annotations"]["copy"] = json!(null);
-    let put_back =
+    let restored =
         changed(&id, &json!({ "metadata": { "annotations": { "copy": "x" } } }), &edited, None, &mask);
-    for difference in [difference, drift, put_back] {
+    for difference in [difference, drift, restored] {
         let text = format!("{difference:?}");
         for value in ["planted-secret", "other-secret", encoded, "b3RoZXItc2VjcmV0"] {
             assert!(!text.contains(value), "{value}: {text}");
@@ -263,18 +264,18 @@ fn a_secret_is_never_shown_wherever_it_stands() {
 }
 
 #[test]
-fn new_configuration_is_shown_beside_the_one_that_the_deployment_refers_to() {
+fn new_configuration_is_compared_with_the_referenced_one() {
     let config = |name: &str, text: &str| {
         let object =
             json!({ "kind": "ConfigMap", "metadata": { "name": name }, "data": { "config.toml": text } });
         (CONFIG_MAP.id("n", name), object)
     };
-    let user = json!({ "spec": { "template": { "spec": { "volumes": [{ "configMap": { "name": "oh-config-00000000a1" } }] } } } });
+    let deployment = json!({ "spec": { "template": { "spec": { "volumes": [{ "configMap": { "name": "oh-config-00000000a1" } }] } } } });
     let live = Members::from([
         config("oh-config-00000000a0", "older"),
         config("oh-config-00000000a1", "old"),
         config("ohx-config-00000000a1", "another set's"),
-        (DEPLOYMENT.id("n", "oh"), user),
+        (DEPLOYMENT.id("n", "oh"), deployment),
     ]);
     let (id, new) = config("oh-config-00000000a2", "new");
     let before = predecessor(&id, &live).unwrap();

@@ -1,4 +1,4 @@
-//! Membership of the set, as kubectl defines ApplySets
+//! The set's identity and membership, as kubectl defines ApplySets
 //! (KEP-3659 and kubectl's `pkg/cmd/apply/applyset.go`).
 
 use std::collections::BTreeSet;
@@ -12,58 +12,58 @@ use crate::object::ObjectId;
 use crate::object::kind::{self, CONFIG_MAP, KindInfo};
 use crate::object::labels::MANAGER;
 
-/// The label of members; its value is the set's id.
+/// The members' label with the set's id.
 pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
-/// The label of the parent; its value is the set's id.
+/// The parent's label with the set's id.
 pub const ID: &str = "applyset.kubernetes.io/id";
-/// The annotation of the parent that says whose set it is: `handsctl/v0.1.0`.
+/// The parent's annotation with the tool that manages the set: `handsctl/v0.1.0`.
 pub const TOOLING: &str = "applyset.kubernetes.io/tooling";
-/// The annotation of the parent that lists the kinds of the members.
+/// The parent's annotation with the kinds of the members.
 pub const CONTAINS: &str = "applyset.kubernetes.io/contains-group-kinds";
-/// The annotation of the parent that lists the members' namespaces beside its own.
+/// The parent's annotation with the members' namespaces, except its own.
 pub const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 
-/// A set: where its parent is, and so its id.
+/// A set, identified by the name and namespace of its parent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplySet {
     /// The set's name, `[deploy].name`.
     pub name: String,
     /// The parent's namespace, which is the application's.
     pub namespace: String,
-    /// Namespaces of members beside the parent's.
+    /// The members' namespaces, except the parent's.
     pub additional_namespaces: BTreeSet<String>,
-    /// Kinds of members beside those that every set can have.
+    /// The members' kinds, except those that every set can have.
     pub extra_kinds: BTreeSet<KindInfo>,
 }
 
 impl ApplySet {
-    /// Name of the parent ConfigMap, and of the Secret that holds the set's key.
+    /// Returns the name of the parent ConfigMap, of the Secret with the set's key, and of the lock's Lease.
     #[must_use]
     pub fn parent_name(&self) -> String {
         format!("handsctl-{}", self.name)
     }
 
-    /// Identity of the parent.
+    /// Returns the parent's identity.
     #[must_use]
     pub fn parent(&self) -> ObjectId {
         CONFIG_MAP.id(&self.namespace, &self.parent_name())
     }
 
-    /// `applyset-<base64url(sha256("name.namespace.kind.group"))>-v1`.
+    /// Returns the set's id, `applyset-<base64url(sha256("name.namespace.kind.group"))>-v1`, of the parent.
     #[must_use]
     pub fn id(&self) -> String {
         let hash = Sha256::digest(format!("{}.{}.ConfigMap.", self.parent_name(), self.namespace));
         format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
     }
 
-    /// The label selector of the members.
+    /// Returns the label selector of the members.
     #[must_use]
     pub fn member_selector(&self) -> String {
         format!("{PART_OF}={}", self.id())
     }
 
-    /// The same set with the namespaces and kinds that its parent in the cluster names, too: where members may be
-    /// that the configuration no longer knows of.
+    /// Adds the namespaces and optional kinds that the live parent lists, because members that are no longer configured
+    /// may be there.
     #[must_use]
     pub fn including_inventory_of(&self, parent: Option<&Value>) -> Self {
         let listed = |annotation: &str| {
@@ -73,11 +73,12 @@ impl ApplySet {
         let mut set = self.clone();
         set.additional_namespaces.extend(listed(NAMESPACES));
         let kinds = listed(CONTAINS);
-        set.extra_kinds.extend(kind::FURTHER.iter().filter(|kind| kinds.contains(&kind.group_kind())));
+        set.extra_kinds
+            .extend(kind::OPTIONAL_MEMBERS.iter().filter(|kind| kinds.contains(&kind.group_kind())));
         set
     }
 
-    /// Kinds that the parent names and that nobody knows: kind and group, which is empty for the core group.
+    /// Returns the kinds that the parent lists and that need API discovery, as kind and group; the core group is empty.
     #[must_use]
     pub fn unknown_kinds_of(&self, parent: Option<&Value>) -> Vec<(String, String)> {
         let listed = parent.and_then(|parent| parent["metadata"]["annotations"][CONTAINS].as_str());
@@ -91,35 +92,35 @@ impl ApplySet {
             .collect()
     }
 
-    /// The kind of an object that can be a member.
+    /// Returns the kind of an object that can be a member.
     #[must_use]
     pub fn kind_of(&self, id: &ObjectId) -> Option<KindInfo> {
-        let further = self.extra_kinds.iter().copied();
+        let extra = self.extra_kinds.iter().copied();
         KindInfo::of_id(id)
-            .or_else(|| further.into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind))
+            .or_else(|| extra.into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind))
     }
 
-    /// Every kind that a member can have.
+    /// Returns all kinds that a member can have.
     pub fn kinds(&self) -> impl Iterator<Item = KindInfo> {
         kind::MEMBERS.iter().chain(&self.extra_kinds).copied()
     }
 
-    /// Every kind that a member in this namespace can have.
+    /// Returns all kinds that a member in a namespace can have.
     pub fn kinds_in(&self, namespace: &str) -> impl Iterator<Item = KindInfo> {
         let is_own = namespace == self.namespace;
         self.kinds().filter(move |kind| {
-            is_own || kind::BESIDE_SANDBOXES.contains(kind) || !kind::MEMBERS.contains(kind)
+            is_own || kind::SANDBOX_NAMESPACE_MEMBERS.contains(kind) || !kind::MEMBERS.contains(kind)
         })
     }
 
-    /// All namespaces with members, the parent's first.
+    /// Returns all namespaces with members, the parent's first.
     #[must_use]
     pub fn namespaces(&self) -> Vec<&str> {
         let others = self.additional_namespaces.iter().map(String::as_str);
         std::iter::once(self.namespace.as_str()).chain(others).collect()
     }
 
-    /// The parent's manifest for members of these kinds.
+    /// Builds the parent's manifest for members of these kinds.
     #[must_use]
     pub fn manifest(&self, group_kinds: &BTreeSet<String>) -> Value {
         let mut annotations = json!({
@@ -142,64 +143,65 @@ impl ApplySet {
     }
 }
 
-/// Which members the parent has to name.
+/// The members whose kinds and namespaces the parent has to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InventoryScope<'a> {
-    /// These members, and those that the parent names already. Written before the first member is sent, so that a run
-    /// that is killed leaves nothing that a later one cannot find.
+    /// These members, and everything that the parent already lists. Written before the first member is sent, so that a
+    /// later run finds all members of a run that was killed.
     Superset(&'a [&'a ObjectId]),
-    /// These members and no others. Written after members that are no longer planned have been pruned.
+    /// Only these members. Written after the prune.
     Exact(&'a [&'a ObjectId]),
 }
 
 impl ApplySet {
-    /// The manifest of the parent that names these members.
+    /// Builds the parent's manifest for these members.
     #[must_use]
     pub fn parent_manifest(&self, scope: InventoryScope<'_>, live: Option<&Value>) -> Value {
         let (InventoryScope::Superset(members) | InventoryScope::Exact(members)) = scope;
         let mut kinds = group_kinds(members.iter().copied());
         let namespaces = members.iter().filter_map(|id| id.namespace.clone());
-        let mut named = self.clone();
-        named.additional_namespaces = namespaces.filter(|name| *name != self.namespace).collect();
+        let mut set = self.clone();
+        set.additional_namespaces = namespaces.filter(|name| *name != self.namespace).collect();
         if matches!(scope, InventoryScope::Superset(_)) {
             let listed = live.and_then(|live| live["metadata"]["annotations"][CONTAINS].as_str());
             kinds.extend(split(listed.unwrap_or_default()));
-            named = named.including_inventory_of(live);
+            set = set.including_inventory_of(live);
         }
-        named.manifest(&kinds)
+        set.manifest(&kinds)
     }
 }
 
-/// Whether a live parent has the labels and annotations of this manifest. What others added to it is not compared.
+/// Returns whether a live parent has the labels and annotations of a manifest. Other labels and annotations of the live
+/// parent are ignored, except its list of namespaces.
 #[must_use]
 pub fn parent_matches(live: &Value, manifest: &Value) -> bool {
-    let named = |object: &Value| object["metadata"]["annotations"][NAMESPACES].clone();
-    named(live) == named(manifest)
+    let listed_namespaces = |object: &Value| object["metadata"]["annotations"][NAMESPACES].clone();
+    listed_namespaces(live) == listed_namespaces(manifest)
         && ["labels", "annotations"].iter().all(|part| {
-            let wanted = manifest["metadata"][part].as_object();
-            wanted.into_iter().flatten().all(|(key, value)| live["metadata"][part][key] == *value)
+            let expected = manifest["metadata"][part].as_object();
+            expected.into_iter().flatten().all(|(key, value)| live["metadata"][part][key] == *value)
         })
 }
 
-/// Whose sets these are, and by which version: `handsctl/v0.1.0`.
+/// Returns the value of the tooling annotation: `handsctl/v0.1.0`.
 #[must_use]
 pub fn tooling() -> String {
     format!("{MANAGER}/v{}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Whether the parent's tooling annotation is of handsctl, of whatever version.
+/// Returns whether a tooling annotation names handsctl, in any version.
 #[must_use]
 pub fn is_handsctl(tooling: &str) -> bool {
     tooling.split('/').next() == Some(MANAGER)
 }
 
-/// The kinds of these members.
+/// Returns the kinds of these members.
 #[must_use]
 pub fn group_kinds<'a>(members: impl IntoIterator<Item = &'a ObjectId>) -> BTreeSet<String> {
     members.into_iter().map(ObjectId::group_kind).collect()
 }
 
-/// The list in an annotation's value.
+/// Parses the comma-separated list in an annotation.
 #[must_use]
 pub fn split(value: &str) -> BTreeSet<String> {
     value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -223,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_the_hash_that_kubectl_computes() {
+    fn id_equals_the_hash_of_kubectl() {
         // printf 'handsctl-openhands.hands.ConfigMap.' | sha256sum | xxd -r -p | basenc --base64url
         assert_eq!(set().id(), "applyset-h4Mtk9-tloCbFMmrh5032o2EB5WaKgLp7VCcl3ckAvs-v1");
     }
 
     #[test]
-    fn the_parent_lists_kinds_and_namespaces_in_order() {
+    fn parent_lists_sorted_kinds_and_namespaces() {
         let kinds = BTreeSet::from(["Service".to_owned(), "Deployment.apps".to_owned()]);
         let manifest = set().manifest(&kinds);
         let annotations = &manifest["metadata"]["annotations"];
@@ -239,19 +241,19 @@ mod tests {
     }
 
     #[test]
-    fn what_the_parent_names_is_looked_for() {
+    fn including_inventory_adds_listed_kinds_and_namespaces() {
         let parent = set().manifest(&BTreeSet::from(["ResourceQuota".to_owned(), "Service".to_owned()]));
         let own = ApplySet { additional_namespaces: BTreeSet::new(), ..set() };
         assert!(!own.kinds().any(|kind| kind == kind::RESOURCE_QUOTA));
-        let found = own.including_inventory_of(Some(&parent));
-        assert_eq!(found.namespaces(), ["hands", "boxes"]);
-        assert!(found.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
-        assert!(!found.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
-        assert!(found.kinds_in("hands").any(|kind| kind == kind::DEPLOYMENT));
+        let extended = own.including_inventory_of(Some(&parent));
+        assert_eq!(extended.namespaces(), ["hands", "boxes"]);
+        assert!(extended.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
+        assert!(!extended.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
+        assert!(extended.kinds_in("hands").any(|kind| kind == kind::DEPLOYMENT));
     }
 
     #[test]
-    fn another_tool_is_not_us() {
+    fn is_handsctl_rejects_other_tools() {
         assert!(is_handsctl(&tooling()));
         assert!(!is_handsctl("kubectl/v1.34.4"));
         assert!(!is_handsctl("handsctlx/v1"));

@@ -1,4 +1,4 @@
-//! The set's lock: a Lease that says who changes the set, and until when that is believed. Pure.
+//! The set's lock: a Lease that names the process that changes the set, and expires if it is not renewed. Pure.
 //!
 //! `coordination.k8s.io/v1 Lease`
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/>).
@@ -13,29 +13,29 @@ use super::apply_set::ApplySet;
 use crate::object::kind::LEASE;
 use crate::object::labels::{self, Component};
 
-/// Who holds the lock: one process of one start of one computer.
+/// The holder of a lock: one process on one computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Who started it, for people.
+    /// The user who started the process; for display.
     pub user: String,
-    /// The computer's name, for people.
+    /// The computer's name; for display.
     pub host: String,
-    /// Which start of the computer, and which table of processes: a number of a process means nothing elsewhere.
+    /// The computer's boot and PID namespace. A process id is only meaningful within both.
     pub boot: String,
-    /// The process' number.
+    /// The process id.
     pub pid: u32,
-    /// When the process was started, in whatever unit the computer counts: numbers are used again.
+    /// The process's start time, in a unit of the operating system. It distinguishes processes that reuse an id.
     pub start: String,
 }
 
 impl Holder {
-    /// `spec.holderIdentity`.
+    /// Returns the value of `spec.holderIdentity`.
     #[must_use]
     pub fn identity(&self) -> String {
         format!("{}@{}/{}/{}/{}", self.user, self.host, self.boot, self.pid, self.start)
     }
 
-    /// The holder that wrote this identity; None where another tool did.
+    /// Parses an identity; `None` if another tool wrote it.
     #[must_use]
     pub fn parse(identity: &str) -> Option<Self> {
         let mut parts = identity.splitn(4, '/');
@@ -49,7 +49,7 @@ impl Holder {
         })
     }
 
-    /// `ana@laptop`.
+    /// Returns `ana@laptop`.
     #[must_use]
     pub fn user_host(&self) -> String {
         format!("{}@{}", self.user, self.host)
@@ -62,7 +62,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// How long a lock is believed after it was last renewed; all its other times follow from it.
+/// The time after the last renewal until a lock expires; the lock's other times are fractions of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseDuration(pub Duration);
 
@@ -73,32 +73,33 @@ impl Default for LeaseDuration {
 }
 
 impl LeaseDuration {
-    /// How often the holder renews it.
+    /// Returns the interval between two renewals.
     #[must_use]
     pub fn renew_interval(self) -> Duration {
         self.0 / 3
     }
 
-    /// After this long without a renewal the holder itself gives up: well before anybody else may take it.
+    /// Returns the time without a renewal after which the holder gives up, well before another process may take the
+    /// lock.
     #[must_use]
     pub fn renew_deadline(self) -> Duration {
         self.0 / 3 * 2
     }
 }
 
-/// A Lease as it was read.
+/// A Lease as last read from the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseInfo {
-    /// The text that stands there.
+    /// The value of `spec.holderIdentity`.
     pub identity: String,
-    /// Since when; None where it does not say.
+    /// The time at which the lock was acquired, if the Lease has one.
     pub since: Option<Timestamp>,
-    /// Until when it is believed; None where it does not say, so it is not a lock of handsctl.
+    /// The time at which the lock expires; `None` if the Lease has none, which means that handsctl did not write it.
     pub until: Option<Timestamp>,
 }
 
 impl LeaseInfo {
-    /// What the Lease says.
+    /// Reads a Lease.
     #[must_use]
     pub fn read(lease: &Value) -> Self {
         let spec = &lease["spec"];
@@ -114,25 +115,25 @@ impl LeaseInfo {
         }
     }
 
-    /// Whether nobody need believe it any more at this time on the server's clock.
+    /// Returns whether the lock has expired; `now` is the server's time.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until < now)
     }
 
-    /// The holder as people read it.
+    /// Returns the holder for display.
     #[must_use]
     pub fn holder(&self) -> String {
         Holder::parse(&self.identity).map_or_else(|| self.identity.clone(), |holder| holder.to_string())
     }
 }
 
-/// The Lease of a set for this holder, renewed at `now` on the server's clock.
+/// Builds the Lease of a set for a holder; `acquired` and `now`, the renewal, are the server's time.
 #[must_use]
 pub fn manifest(
     set: &ApplySet,
     holder: &Holder,
-    terms: LeaseDuration,
+    duration: LeaseDuration,
     acquired: Timestamp,
     now: Timestamp,
 ) -> Value {
@@ -146,14 +147,14 @@ pub fn manifest(
         },
         "spec": {
             "holderIdentity": holder.identity(),
-            "leaseDurationSeconds": terms.0.as_secs().max(1),
+            "leaseDurationSeconds": duration.0.as_secs().max(1),
             "acquireTime": micro(acquired),
             "renewTime": micro(now),
         },
     })
 }
 
-/// `MicroTime` of the API: always six digits.
+/// Formats a time as the API's `MicroTime`, which has six decimals.
 #[must_use]
 pub fn micro(time: Timestamp) -> String {
     format!("{time:.6}")
@@ -174,35 +175,35 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_read_back_as_it_was_written() {
+    fn identity_survives_a_round_trip() {
         assert_eq!(Holder::parse(&holder().identity()), Some(holder()));
         assert_eq!(Holder::parse("somebody-else_123"), None);
     }
 
     #[test]
-    fn a_lease_is_believed_for_its_duration_on_the_servers_clock() {
+    fn lease_expires_after_its_duration() {
         let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
         let now: Timestamp = "2026-11-21T10:00:00.5Z".parse().unwrap();
         let lease = manifest(&set, &holder(), LeaseDuration::default(), now, now);
         assert_eq!(lease["spec"]["renewTime"], "2026-11-21T10:00:00.500000Z");
-        let held = LeaseInfo::read(&lease);
-        assert_eq!(held.holder(), "ana@laptop, process 4711");
-        assert!(!held.is_expired(now + SignedDuration::from_secs(60)));
-        assert!(held.is_expired(now + SignedDuration::from_millis(60_001)));
+        let info = LeaseInfo::read(&lease);
+        assert_eq!(info.holder(), "ana@laptop, process 4711");
+        assert!(!info.is_expired(now + SignedDuration::from_secs(60)));
+        assert!(info.is_expired(now + SignedDuration::from_millis(60_001)));
     }
 
     #[test]
-    fn a_lease_of_another_tool_never_expires() {
-        let held = LeaseInfo::read(&json!({ "spec": { "holderIdentity": "x" } }));
-        assert!(!held.is_expired(Timestamp::MAX));
-        assert_eq!(held.holder(), "x");
+    fn lease_of_another_tool_never_expires() {
+        let info = LeaseInfo::read(&json!({ "spec": { "holderIdentity": "x" } }));
+        assert!(!info.is_expired(Timestamp::MAX));
+        assert_eq!(info.holder(), "x");
     }
 
     #[test]
-    fn the_holder_gives_up_before_anybody_else_may_take_it() {
-        let terms = LeaseDuration::default();
+    fn renew_deadline_precedes_expiry() {
+        let duration = LeaseDuration::default();
         assert_eq!(
-            (terms.renew_interval(), terms.renew_deadline()),
+            (duration.renew_interval(), duration.renew_deadline()),
             (Duration::from_secs(20), Duration::from_secs(40))
         );
     }

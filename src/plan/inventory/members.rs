@@ -1,4 +1,4 @@
-//! Members of a set that are in the cluster.
+//! The set's live members.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use super::apply_set::{ApplySet, PART_OF};
 use crate::object::ObjectId;
 use crate::object::managed_fields::owns_label;
 
-/// Members that are in the cluster.
+/// The set's live members by identity.
 pub type Members = HashMap<ObjectId, Value>;
 
-/// Whether a live object is a member: it carries the set's label, we put it there, and nobody made it for an object
-/// of theirs (a Service's labels are copied to its endpoint slices).
+/// Returns whether a live object is a member: it has the set's label, our apply set that label, and it has no owner.
+/// Controllers copy labels to objects that they own, for example from a Service to its EndpointSlices.
 #[must_use]
 pub fn is_member(object: &Value, set: &ApplySet) -> bool {
     let metadata = &object["metadata"];
@@ -28,18 +28,18 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_member_carries_our_label_by_our_hand_and_has_no_owner() {
+    fn member_has_our_label_entry_and_no_owner() {
         let set = ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() };
         let mut member = json!({ "metadata": {
             "labels": { PART_OF: set.id() },
             "managedFields": [{ "manager": MANAGER, "operation": "Apply", "apiVersion": "v1",
                 "fieldsV1": { "f:metadata": { "f:labels": {} } } }],
         } });
-        assert!(!is_member(&member, &set), "a copy");
+        assert!(!is_member(&member, &set), "another manager set the label");
         let fields = &mut member["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"];
         fields[format!("f:{PART_OF}")] = json!({});
         assert!(is_member(&member, &set));
         member["metadata"]["ownerReferences"] = json!([{ "kind": "Service" }]);
-        assert!(!is_member(&member, &set), "an object that a controller made");
+        assert!(!is_member(&member, &set), "a controller owns it");
     }
 }

@@ -1,10 +1,10 @@
-//! What the cluster records of a set, so that the next run finds it again.
+//! The record of a set in the cluster, by which later runs find its members.
 //!
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
-//! - `members`: the members that are in the cluster.
-//! - `prune`: members that are no longer planned, and what becomes of each.
-//! - `revision`: what was deployed when, kept as immutable Secrets.
-//! - `lease`: who changes the set, and until when that is believed.
+//! - `members`: the set's live members.
+//! - `prune`: decides whether members that are no longer planned are deleted or kept.
+//! - `revision`: the history of deploys, kept as immutable Secrets.
+//! - `lease`: the lock of the set, a Lease that expires.
 
 pub mod apply_set;
 pub mod lease;

@@ -1,4 +1,4 @@
-//! Members that are no longer in the set: which go, and which stay and why. Pure.
+//! Decides which members that are no longer planned are deleted, and which are kept and why. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,34 +7,34 @@ use serde_json::Value;
 use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
 use crate::object::{ObjectId, labels};
 
-/// A live member that the plan does not have.
+/// A live member that the plan lacks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PruneCandidate {
-    /// Which.
+    /// Its identity.
     pub id: ObjectId,
-    /// As it is in the cluster.
+    /// The live object as it was listed.
     pub object: Value,
     /// Whether a kept revision, a pod or a ReplicaSet refers to it by name.
     pub is_referenced: bool,
-    /// `--delete-data`.
+    /// The flag `--delete-data`.
     pub delete_data: bool,
 }
 
-/// What becomes of a candidate.
+/// The decision about a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PruneDecision {
-    /// It is deleted once the new set works.
+    /// Delete it once the new set is ready.
     Delete,
-    /// It is deleted, and data with it.
+    /// Delete it together with its data.
     DeleteWithData,
-    /// It stays, and people are told why.
+    /// Keep it and report this reason.
     Keep(String),
-    /// Configuration that something refers to: it stays until nothing does.
+    /// Keep it: it is a ConfigMap or Secret that is still referenced.
     InUse,
 }
 
 impl PruneDecision {
-    /// Whether the object is deleted.
+    /// Returns whether the object is deleted.
     #[must_use]
     pub const fn deletes(&self) -> bool {
         matches!(self, PruneDecision::Delete | PruneDecision::DeleteWithData)
@@ -42,20 +42,20 @@ impl PruneDecision {
 }
 
 impl PruneCandidate {
-    /// What becomes of it as it was listed.
+    /// Decides about the object as it was listed.
     #[must_use]
     pub fn decision(&self) -> PruneDecision {
         self.decision_for(&self.object)
     }
 
-    /// What becomes of it as it is now: somebody may have changed it since it was listed.
+    /// Decides about the object's current state, because it may have changed since it was listed.
     #[must_use]
     pub fn decision_for(&self, object: &Value) -> PruneDecision {
         decide(&self.id, object, self.is_referenced, self.delete_data)
     }
 }
 
-/// What becomes of an object that is a member and not planned.
+/// Decides about a member that is not planned.
 #[must_use]
 pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: bool) -> PruneDecision {
     if is_exempt(object) {
@@ -68,14 +68,14 @@ pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: b
         return if delete_data {
             PruneDecision::DeleteWithData
         } else {
-            PruneDecision::Keep(format!("{} of data; --delete-data removes it", size(object)))
+            PruneDecision::Keep(format!("{} of data; --delete-data deletes it", size(object)))
         };
     }
     PruneDecision::Delete
 }
 
-/// Live members that the plan does not have, as candidates. `referenced` are the names that something refers to
-/// ([`crate::object::references`]); `delete_data` is `--delete-data`.
+/// Builds the candidates for live members that the plan lacks. `referenced` are the names that other objects refer to
+/// ([`crate::object::references`]); `delete_data` is the flag `--delete-data`.
 #[must_use]
 pub fn prune_candidates(
     unplanned: &[(&ObjectId, &Value)],
@@ -91,19 +91,19 @@ pub fn prune_candidates(
     unplanned.iter().map(candidate).collect()
 }
 
-/// Whether this is a ConfigMap or a Secret: pods refer to both by name.
+/// Returns whether this is a ConfigMap or a Secret; pods refer to both by name.
 #[must_use]
 pub fn is_configuration(id: &ObjectId) -> bool {
     [CONFIG_MAP.kind, SECRET.kind].contains(&id.kind.as_str()) && id.group.is_empty()
 }
 
-/// Whether the live object asks to be left alone by prune and teardown.
+/// Returns whether an annotation of the live object excludes it from prune and teardown.
 #[must_use]
 pub fn is_exempt(object: &Value) -> bool {
     object["metadata"]["annotations"][labels::PRUNE] == "disabled"
 }
 
-/// How much a claim holds, or asks for.
+/// Returns a claim's capacity; before it is bound, its requested size.
 #[must_use]
 pub fn size(claim: &Value) -> &str {
     claim["status"]["capacity"]["storage"]
@@ -123,30 +123,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_planned_goes() {
+    fn unplanned_members_are_deleted() {
         assert_eq!(decision(&INGRESS.id("n", "oh"), &json!({}), false), PruneDecision::Delete);
         assert_eq!(decision(&CONFIG_MAP.id("n", "oh-config-0"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
-    fn configuration_that_somebody_refers_to_stays() {
+    fn referenced_configuration_is_in_use() {
         assert_eq!(decision(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), PruneDecision::InUse);
         assert_eq!(decision(&INGRESS.id("n", "oh-config-1"), &json!({}), false), PruneDecision::Delete);
     }
 
     #[test]
-    fn data_goes_only_when_asked_for() {
+    fn claims_are_deleted_only_with_delete_data() {
         let claim = json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } });
         let id = CLAIM.id("n", "oh-state");
         assert_eq!(
             decision(&id, &claim, false),
-            PruneDecision::Keep("5Gi of data; --delete-data removes it".to_owned())
+            PruneDecision::Keep("5Gi of data; --delete-data deletes it".to_owned())
         );
         assert_eq!(decision(&id, &claim, true), PruneDecision::DeleteWithData);
     }
 
     #[test]
-    fn an_annotation_on_the_live_object_exempts_it() {
+    fn prune_annotation_exempts_the_object() {
         let object = json!({ "metadata": { "annotations": { "handsctl.dev/prune": "disabled" } } });
         assert!(matches!(decision(&INGRESS.id("n", "oh"), &object, true), PruneDecision::Keep(_)));
     }

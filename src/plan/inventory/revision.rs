@@ -1,6 +1,6 @@
-//! What was deployed when: each change of the set is kept as an immutable Secret. Pure.
+//! Revisions: each change of the set is recorded as an immutable Secret. Pure.
 //!
-//! A Secret, because the roles `admin` and `edit` may make it, and because a configuration is nobody else's business.
+//! Secrets, because the roles `admin` and `edit` may create them, and because a configuration is confidential.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -23,58 +23,58 @@ use crate::object::{ObjectId, references};
 use crate::plan::desired::{Member, Plan, PlanOrigin};
 use crate::plan::manifests::extra_manifests::ManifestKind;
 
-/// `type` of the Secret.
+/// The `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
 /// The annotation with the number.
 pub const NUMBER: &str = "handsctl.dev/revision";
-/// The annotation that says what came of it.
+/// The annotation with the revision's result.
 pub const RESULT: &str = "handsctl.dev/result";
-/// The annotation that says why it failed.
+/// The annotation with the evidence of a failure.
 pub const EVIDENCE: &str = "handsctl.dev/evidence";
-/// Bytes of it at most: annotations of one object have 256 KiB together.
-const MOST_EVIDENCE: usize = 16 * 1024;
-/// Compressed bytes above which the members are not kept: a Secret takes 1 MiB
+/// The maximum length of the evidence in bytes. All annotations of an object share 256 KiB.
+const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
+/// The maximum size of the compressed snapshot in bytes; a larger one is not stored. A Secret is limited to 1 MiB
 /// (<https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>), in base64.
-const MOST_BYTES: usize = 900 * 1024;
-/// Where a claim says how large it is to be.
+const MAX_COMPRESSED_BYTES: usize = 900 * 1024;
+/// JSON pointer to the requested size of a claim.
 const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
-/// Decompressed bytes that are read at most.
-const MOST_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
+/// The maximum size of a decompressed snapshot in bytes.
+const MAX_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What a revision says of itself that brings an earlier one back, before that one's number.
+/// The note of a rollback's revision, followed by the number of the restored revision.
 const ROLLBACK: &str = "rollback to ";
 
-/// What a revision says of itself that brings this one back.
+/// Returns the note of a revision that restores revision `number`.
 #[must_use]
 pub fn rollback_to(number: u64) -> String {
     format!("{ROLLBACK}{number}")
 }
 
-/// Evidence as it is kept: its beginning names the cause, its end is the container's last words.
+/// Shortens evidence to its beginning, which names the cause, and its end, the container's last log lines.
 #[must_use]
 pub fn kept_evidence(text: &str) -> String {
-    if text.len() <= MOST_EVIDENCE {
+    if text.len() <= MAX_EVIDENCE_BYTES {
         return text.to_owned();
     }
-    let half = MOST_EVIDENCE / 2;
+    let half = MAX_EVIDENCE_BYTES / 2;
     let begin = (0..=half).rev().find_map(|end| text.get(..end)).unwrap_or_default();
     let end = (text.len() - half..=text.len()).find_map(|begin| text.get(begin..)).unwrap_or_default();
     format!("{begin}\n…\n{end}")
 }
 
-/// What came of a revision.
+/// The result of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionResult {
-    /// It is being applied, or the run that did so was ended, or did not wait.
+    /// Its run is in progress, was interrupted, or did not wait for the rollout.
     Applying,
-    /// Its rollout ended well.
+    /// Its rollout succeeded.
     Good,
-    /// It was refused, or its rollout failed.
+    /// The API server rejected it, or its rollout failed.
     Failed,
 }
 
 impl RevisionResult {
-    /// The annotation's value.
+    /// Returns the annotation's value.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -93,46 +93,46 @@ impl RevisionResult {
     }
 }
 
-/// A revision as it was read.
+/// A revision as read from its Secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
-    /// 1, 2, 3 … never used again.
+    /// Its number: 1, 2, 3 …, never reused.
     pub number: u64,
-    /// What came of it.
+    /// Its result.
     pub result: RevisionResult,
-    /// `ana@laptop`.
+    /// The user who deployed it: `ana@laptop`.
     pub by: String,
-    /// When it was begun.
+    /// The time at which its Secret was created.
     pub created: Option<Timestamp>,
-    /// What it consisted of; None where it was too large to be kept.
+    /// Its members; `None` if they were too large to be stored.
     pub snapshot: Option<Snapshot>,
-    /// Why it failed.
+    /// The evidence of its failure.
     pub evidence: Option<String>,
     /// The Secret's UID.
     pub uid: String,
 }
 
 impl Revision {
-    /// The revision that this one brings back, where nobody has finished that yet.
+    /// Returns the number of the revision that this one restores, if that rollback is unfinished.
     #[must_use]
     pub fn unfinished_rollback(&self) -> Option<u64> {
-        let content = self.snapshot.as_ref().filter(|_| self.result == RevisionResult::Applying)?;
-        content.note.strip_prefix(ROLLBACK)?.parse().ok()
+        let snapshot = self.snapshot.as_ref().filter(|_| self.result == RevisionResult::Applying)?;
+        snapshot.note.strip_prefix(ROLLBACK)?.parse().ok()
     }
 }
 
-/// The members of a set, without the bodies of Secrets: their names are hashes of their content.
+/// The members of a revision. Secrets have no data; the hash in a Secret's name identifies its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Manifests in the order of sending.
+    /// The manifests, in the order in which they are sent.
     pub members: Vec<Value>,
-    /// `rollback to 3`; empty for a deploy.
+    /// `rollback to 3` for a rollback; empty for a deploy.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
 }
 
 impl Snapshot {
-    /// What is kept of a plan.
+    /// Builds the snapshot of a plan.
     #[must_use]
     pub fn from_plan(plan: &Plan) -> Self {
         let note = match plan.origin {
@@ -142,22 +142,23 @@ impl Snapshot {
         Self { members: plan.members.iter().map(without_data).collect(), note }
     }
 
-    /// Whether this revision is exactly this plan.
+    /// Returns whether the snapshot has exactly the members of a plan.
     #[must_use]
     pub fn matches(&self, plan: &Plan) -> bool {
         self.members.len() == plan.members.len()
             && self.members.iter().zip(&plan.members).all(|(kept, member)| is_kept_as(member, kept))
     }
 
-    /// The image of the application, for people.
+    /// Returns the application's image, for display.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
-        let is_it = |member: &&Value| member["kind"] == "Deployment" && labels::is_of_application(member);
-        let deployment = self.members.iter().find(is_it)?;
+        let is_application =
+            |member: &&Value| member["kind"] == "Deployment" && labels::is_of_application(member);
+        let deployment = self.members.iter().find(is_application)?;
         deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
     }
 
-    /// Whether it has every volume claim of the plan.
+    /// Returns whether the snapshot has every volume claim of a plan.
     #[must_use]
     pub fn has_claims_of(&self, plan: &Plan) -> bool {
         let objects = self.objects();
@@ -165,17 +166,17 @@ impl Snapshot {
         claims.all(|claim| objects.contains(&claim.id))
     }
 
-    /// The objects, in the order of sending.
+    /// Returns the members' identities, in the order in which they are sent.
     #[must_use]
     pub fn objects(&self) -> Vec<ObjectId> {
         self.members.iter().filter_map(ObjectId::of_object).collect()
     }
 
-    /// The plan that brings this revision back. Bodies of Secrets come from the live ones. A claim that is there keeps
-    /// its size: it can only grow, and going back is no reason to grow it.
+    /// Builds the plan that restores this revision. Secrets get their data from the live ones. An existing claim keeps
+    /// its size, because a claim cannot shrink and a rollback must not grow it.
     ///
     /// # Errors
-    /// The Secrets that are no longer there, or a member of a kind that this version does not know.
+    /// If Secrets no longer exist, or a member has a kind that this version does not know.
     pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
         let mut missing = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
@@ -186,18 +187,18 @@ impl Snapshot {
                 continue;
             };
             let mut manifest = kept.clone();
-            let present = live.get(&id);
+            let live_object = live.get(&id);
             if kind == SECRET {
-                match present {
+                match live_object {
                     Some(object) => manifest["data"] = object["data"].clone(),
                     None => missing.push(id.clone()),
                 }
             }
             if kind == CLAIM
-                && let Some(size) = present.and_then(|claim| claim.pointer(CLAIM_SIZE))
-                && let Some(wanted) = manifest.pointer_mut(CLAIM_SIZE)
+                && let Some(size) = live_object.and_then(|claim| claim.pointer(CLAIM_SIZE))
+                && let Some(planned_size) = manifest.pointer_mut(CLAIM_SIZE)
             {
-                *wanted = size.clone();
+                *planned_size = size.clone();
             }
             members.push(Member { id, kind, manifest });
         }
@@ -214,7 +215,7 @@ impl Snapshot {
     }
 }
 
-/// Objects without which a revision cannot be brought back.
+/// The objects that are missing for a restore of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecrets(pub Vec<ObjectId>);
 
@@ -228,7 +229,7 @@ fn without_data(member: &Member) -> Value {
     manifest
 }
 
-/// Whether this is what [`without_data`] keeps of the member.
+/// Returns whether `kept` equals the result of [`without_data`] for the member.
 fn is_kept_as(member: &Member, kept: &Value) -> bool {
     if member.kind != SECRET {
         return member.manifest == *kept;
@@ -239,19 +240,19 @@ fn is_kept_as(member: &Member, kept: &Value) -> bool {
         && kept.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
 }
 
-/// Name of the Secret of a revision.
+/// Returns the name of a revision's Secret.
 #[must_use]
 pub fn name(set: &ApplySet, number: u64) -> String {
     format!("{}-r{number}", set.parent_name())
 }
 
-/// The Secret of a new revision, and whether its content was too large to be kept.
+/// Builds the Secret of a new revision, and reports whether the snapshot was too large to be stored.
 ///
 /// # Errors
-/// Only where memory cannot be written to.
-pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Snapshot) -> Result<(Value, bool)> {
-    let plan = compress(content).map_err(|error| Error::io("cannot compress the revision", error))?;
-    let too_large = plan.len() > MOST_BYTES;
+/// Only if the compression fails, which writes to memory.
+pub fn manifest(set: &ApplySet, number: u64, by: &str, snapshot: &Snapshot) -> Result<(Value, bool)> {
+    let plan = compress(snapshot).map_err(|error| Error::io("cannot compress the revision", error))?;
+    let too_large = plan.len() > MAX_COMPRESSED_BYTES;
     let data = if too_large { json!({}) } else { json!({ "plan": STANDARD.encode(&plan) }) };
     let manifest = json!({
         "apiVersion": "v1",
@@ -273,16 +274,16 @@ pub fn manifest(set: &ApplySet, number: u64, by: &str, content: &Snapshot) -> Re
     Ok((manifest, too_large))
 }
 
-fn compress(content: &Snapshot) -> std::io::Result<Vec<u8>> {
+fn compress(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&serde_json::to_vec(content)?)?;
+    encoder.write_all(&serde_json::to_vec(snapshot)?)?;
     encoder.finish()
 }
 
-/// The revisions among these Secrets of a set, oldest first.
+/// Reads the revisions among the Secrets of a set, oldest first.
 ///
 /// # Errors
-/// A Secret of that type whose content cannot be read.
+/// If a Secret of the revision type cannot be read.
 pub fn read_all(secrets: &[Value]) -> Result<Vec<Revision>> {
     let mut revisions =
         secrets.iter().filter(|secret| secret["type"] == TYPE).map(read).collect::<Result<Vec<_>>>()?;
@@ -294,17 +295,17 @@ fn read(secret: &Value) -> Result<Revision> {
     let metadata = &secret["metadata"];
     let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
     let name = metadata["name"].as_str().unwrap_or_default();
-    let broken = || Error::internal(format!("secret/{name} is no revision that handsctl can read"));
-    let content = match secret["data"]["plan"].as_str() {
-        Some(text) => Some(decompress(text).ok_or_else(broken)?),
+    let unreadable = || Error::internal(format!("cannot read secret/{name} as a revision"));
+    let snapshot = match secret["data"]["plan"].as_str() {
+        Some(text) => Some(decompress(text).ok_or_else(unreadable)?),
         None => None,
     };
     Ok(Revision {
-        number: annotation(NUMBER).parse().map_err(|_| broken())?,
+        number: annotation(NUMBER).parse().map_err(|_| unreadable())?,
         result: RevisionResult::parse(annotation(RESULT)),
         by: annotation(labels::CREATED_BY).to_owned(),
         created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
-        snapshot: content,
+        snapshot,
         evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
     })
@@ -313,16 +314,16 @@ fn read(secret: &Value) -> Result<Revision> {
 fn decompress(text: &str) -> Option<Snapshot> {
     let bytes = STANDARD.decode(text).ok()?;
     let mut plain = Vec::new();
-    GzDecoder::new(bytes.as_slice()).take(MOST_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
+    GzDecoder::new(bytes.as_slice()).take(MAX_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
     serde_json::from_slice(&plain).ok()
 }
 
-/// The revision that a run is about: recorded, or about to be.
+/// The revision that a run deploys; it may not be recorded yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Current {
     /// Its number.
     pub number: u64,
-    /// What is known of it by now, which may not have been written yet.
+    /// Its present result, which may not be recorded yet.
     pub outcome: RevisionResult,
 }
 
@@ -331,69 +332,69 @@ pub struct Current {
 pub struct SurplusRevision {
     /// Its number.
     pub number: u64,
-    /// UID of its Secret.
+    /// The UID of its Secret.
     pub uid: String,
 }
 
-/// Which revision is the present one, which are kept beside it, and which go.
+/// The recorded revisions of a set.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     revisions: Vec<Revision>,
 }
 
 impl History {
-    /// All revisions, oldest first.
+    /// Creates a history from revisions, oldest first.
     #[must_use]
     pub fn new(revisions: Vec<Revision>) -> Self {
         Self { revisions }
     }
 
-    /// Kinds of members of kept revisions that are neither handsctl's own nor among `known`.
+    /// Returns the kinds of the revisions' members that are neither built in nor among `known`.
     #[must_use]
     pub fn unknown_kinds(&self, known: &[KindInfo]) -> BTreeSet<ManifestKind> {
         let members = self.revisions.iter().filter_map(|revision| revision.snapshot.as_ref());
-        let members = members.flat_map(|content| &content.members);
+        let members = members.flat_map(|snapshot| &snapshot.members);
         let is_unknown = |member: &&Value| {
             let id = ObjectId::of_object(member);
             id.is_some_and(|id| {
-                let is_it = |kind: &KindInfo| kind.kind == id.kind && kind.group == id.group;
-                KindInfo::of_id(&id).is_none() && !known.iter().any(is_it)
+                let matches = |kind: &KindInfo| kind.kind == id.kind && kind.group == id.group;
+                KindInfo::of_id(&id).is_none() && !known.iter().any(matches)
             })
         };
         members.filter(is_unknown).map(ManifestKind::of_manifest).collect()
     }
 
-    /// All, oldest first.
+    /// Returns all revisions, oldest first.
     #[must_use]
     pub fn all(&self) -> &[Revision] {
         &self.revisions
     }
 
-    /// The newest, whatever came of it.
+    /// Returns the newest revision, regardless of its result.
     #[must_use]
     pub fn latest(&self) -> Option<&Revision> {
         self.revisions.last()
     }
 
-    /// The revision with this number.
+    /// Returns the revision with this number.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    /// The number of the next one.
+    /// Returns the number of the next revision.
     #[must_use]
     pub fn next_number(&self) -> u64 {
         self.latest().map_or(1, |latest| latest.number + 1)
     }
 
-    /// The newest good one.
+    /// Returns the newest good revision.
     #[must_use]
     pub fn latest_good(&self) -> Option<&Revision> {
         self.last_good_before(u64::MAX)
     }
 
-    /// The newest good revision before this number: where a rollback goes.
+    /// Returns the newest good revision before this number, the target of a rollback.
     #[must_use]
     pub fn last_good_before(&self, number: u64) -> Option<&Revision> {
         self.revisions
@@ -402,19 +403,20 @@ impl History {
             .find(|revision| revision.number < number && revision.result == RevisionResult::Good)
     }
 
-    /// The revision that this plan already is: the newest one, or, where nothing has to be sent, a good one before
-    /// attempts that came to nothing.
+    /// Returns the revision that equals the plan: the newest one, or the newest good one if nothing has to be sent,
+    /// because the attempts after it changed nothing.
     #[must_use]
     pub fn deployed_revision(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
-        let is_plan = |revision: &&Revision| revision.snapshot.as_ref().is_some_and(|it| it.matches(plan));
+        let is_plan =
+            |revision: &&Revision| revision.snapshot.as_ref().is_some_and(|snapshot| snapshot.matches(plan));
         self.latest().filter(is_plan).or_else(|| {
             let good = self.revisions.iter().rev().filter(|revision| revision.result == RevisionResult::Good);
             good.take(1).find(is_plan).filter(|_| nothing_to_send)
         })
     }
 
-    /// Those that are beyond what is kept: `history` ones beside the present one, and the newest good one always. That
-    /// is the present one as soon as it works: whatever goes goes then, and not with some later deploy.
+    /// Returns the revisions to delete. Kept are the current one, the `history` newest others, and the latest good one.
+    /// Once the current revision is good it is the latest good one, so older ones are deleted in the same run.
     #[must_use]
     pub fn to_prune(&self, current: Current, history: usize) -> Vec<SurplusRevision> {
         let newest_good = match current.outcome {
@@ -428,19 +430,21 @@ impl History {
             .collect()
     }
 
-    /// Which of these names the revisions refer to, but for those that are `pruned`.
+    /// Returns those of `names` that the revisions refer to, except the `pruned` revisions.
     #[must_use]
     pub fn referenced_names(&self, pruned: &[SurplusRevision], names: &BTreeSet<&str>) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
+        let mut referenced = BTreeSet::new();
         if names.is_empty() {
-            return found;
+            return referenced;
         }
-        let is_pruned = |revision: &Revision| pruned.iter().any(|one| one.number == revision.number);
+        let is_pruned = |revision: &Revision| pruned.iter().any(|surplus| surplus.number == revision.number);
         let kept = self.revisions.iter().filter(|revision| !is_pruned(revision));
-        for member in kept.filter_map(|revision| revision.snapshot.as_ref()).flat_map(|it| &it.members) {
-            references::find_names(member, names, &mut found);
+        for member in
+            kept.filter_map(|revision| revision.snapshot.as_ref()).flat_map(|snapshot| &snapshot.members)
+        {
+            references::find_names(member, names, &mut referenced);
         }
-        found
+        referenced
     }
 }
 
@@ -470,8 +474,8 @@ mod tests {
     }
 
     fn revision(number: u64, outcome: RevisionResult, text: &str) -> Revision {
-        let content = Snapshot::from_plan(&plan(text));
-        let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &content).unwrap();
+        let snapshot = Snapshot::from_plan(&plan(text));
+        let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &snapshot).unwrap();
         assert!(!too_large);
         secret["metadata"]["annotations"][RESULT] = json!(outcome.word());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
@@ -483,28 +487,28 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_is_read_back_without_the_bodies_of_secrets() {
+    fn revision_is_stored_without_secret_data() {
         let revision = revision(3, RevisionResult::Good, "a");
-        let content = revision.snapshot.as_ref().unwrap();
+        let snapshot = revision.snapshot.as_ref().unwrap();
         assert_eq!(
             (revision.number, revision.result, revision.by.as_str()),
             (3, RevisionResult::Good, "ana@laptop")
         );
-        assert!(content.matches(&plan("a")) && !content.matches(&plan("b")));
-        assert!(!format!("{content:?}").contains("c2VjcmV0"));
+        assert!(snapshot.matches(&plan("a")) && !snapshot.matches(&plan("b")));
+        assert!(!format!("{snapshot:?}").contains("c2VjcmV0"));
     }
 
     #[test]
-    fn a_rollback_takes_secrets_from_the_live_ones_or_names_what_is_gone() {
-        let content = Snapshot::from_plan(&plan("a"));
+    fn plan_takes_secret_data_from_live_secrets() {
+        let snapshot = Snapshot::from_plan(&plan("a"));
         let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(content.plan(3, &set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
+        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
-        assert_eq!(content.plan(3, &set(), &live).unwrap().members, plan("a").members);
+        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
     }
 
     #[test]
-    fn claims_are_compared_by_identity() {
+    fn has_claims_of_compares_identities() {
         let with_claims = |names: &[&str]| {
             let claim = |name: &&str| Member {
                 id: CLAIM.id("n", name),
@@ -524,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_leaves_a_claim_at_its_size() {
+    fn plan_keeps_the_live_claim_size() {
         let claim = |size: &str| {
             json!({
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -532,35 +536,35 @@ mod tests {
                 "spec": { "resources": { "requests": { "storage": size } } },
             })
         };
-        let content = Snapshot { members: vec![claim("5Gi")], note: String::new() };
+        let snapshot = Snapshot { members: vec![claim("5Gi")], note: String::new() };
         let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
-        assert_eq!(content.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
-        assert_eq!(content.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
+        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
+        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
     }
 
     #[test]
-    fn what_does_not_fit_into_a_secret_is_history_without_its_content() {
+    fn too_large_snapshot_is_not_stored() {
         let mut state = 1_u64;
         let mut letter = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             char::from(b'!' + (state >> 58) as u8)
         };
         let noise: String = (0..2_000_000).map(|_| letter()).collect();
-        let content = Snapshot { members: vec![json!(noise)], note: String::new() };
-        let (secret, too_large) = manifest(&set(), 1, "a@b", &content).unwrap();
+        let snapshot = Snapshot { members: vec![json!(noise)], note: String::new() };
+        let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
         assert!(too_large);
         assert_eq!(read_all(&[secret]).unwrap()[0].snapshot, None);
     }
 
     #[test]
-    fn an_unchanged_deploy_is_the_revision_that_is_there() {
+    fn unchanged_plan_is_the_deployed_revision() {
         use RevisionResult::{Failed, Good};
         let history =
             History::new(vec![revision(1, Good, "a"), revision(2, Good, "b"), revision(3, Failed, "c")]);
         let number =
             |text: &str, nothing: bool| history.deployed_revision(&plan(text), nothing).map(|it| it.number);
         assert_eq!(number("c", false), Some(3));
-        assert_eq!(number("b", true), Some(2), "the attempt came to nothing");
+        assert_eq!(number("b", true), Some(2), "the failed attempt changed nothing");
         assert_eq!(number("b", false), None);
         assert_eq!(number("a", true), None);
         assert_eq!(history.next_number(), 4);
@@ -569,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_good_revision_is_kept_however_many_attempts_failed() {
+    fn to_prune_keeps_the_newest_good_revision() {
         use RevisionResult::{Failed, Good};
         let history = History::new(
             (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
@@ -584,20 +588,20 @@ mod tests {
     }
 
     #[test]
-    fn once_the_present_revision_works_the_good_one_before_it_is_one_among_others() {
+    fn good_current_revision_makes_older_good_ones_surplus() {
         use RevisionResult::{Applying, Good};
         let history = History::new(vec![revision(1, Good, "a"), revision(2, Applying, "b")]);
         let surplus = |outcome| numbers(&history.to_prune(Current { number: 2, outcome }, 0));
-        assert_eq!(surplus(Applying), Vec::<u64>::new(), "nobody knows whether it works");
+        assert_eq!(surplus(Applying), Vec::<u64>::new(), "its result is not known yet");
         assert_eq!(surplus(Good), [1]);
     }
 
     #[test]
-    fn a_rollback_that_nobody_finished_says_where_it_goes() {
+    fn unfinished_rollback_returns_its_target() {
         use RevisionResult::{Applying, Good};
         let revision = |outcome, note: &str| {
-            let content = Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a")) };
-            Revision { snapshot: Some(content), ..revision(3, outcome, "a") }
+            let snapshot = Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a")) };
+            Revision { snapshot: Some(snapshot), ..revision(3, outcome, "a") }
         };
         assert_eq!(revision(Applying, &rollback_to(12)).unfinished_rollback(), Some(12));
         assert_eq!(revision(Good, &rollback_to(12)).unfinished_rollback(), None);

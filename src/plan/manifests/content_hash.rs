@@ -1,4 +1,4 @@
-//! Names that carry their content: a change makes a new object, and the old one stays for the old pods.
+//! Content hashes for names: a change creates a new object, and old pods keep the old one.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The random key of a set's secret names. Without it the hash in the name of a Secret would let anyone who
-/// may list names try out guesses of its content.
+/// The random key of the hash in a set's Secret names. With an unkeyed hash, anyone who can list Secret names could
+/// test guesses of the content.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretKey(pub Vec<u8>);
 
@@ -18,12 +18,12 @@ impl std::fmt::Debug for SecretKey {
     }
 }
 
-/// Ten hex digits of the SHA-256 of the data in canonical form (sorted keys, JSON).
+/// Returns ten hex digits of the SHA-256 of the data in canonical form (sorted keys, JSON).
 pub(crate) fn of_config(data: &BTreeMap<String, String>) -> Result<String> {
     Ok(ten_digits(&Sha256::digest(canonical(data)?)))
 }
 
-/// Ten hex digits of the HMAC-SHA-256 of the data in canonical form.
+/// Returns ten hex digits of the HMAC-SHA-256 of the data in canonical form.
 pub(crate) fn of_secret(data: &BTreeMap<String, String>, key: &SecretKey) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0)
         .map_err(|error| Error::internal("cannot use the set's key").caused_by(error))?;
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_follows_the_content_and_the_key() {
+    fn hash_depends_on_content_and_key() {
         let data = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
-        let other = BTreeMap::from([("a".to_owned(), "2".to_owned())]);
-        let (key, second) = (SecretKey(vec![1; 32]), SecretKey(vec![2; 32]));
+        let other_data = BTreeMap::from([("a".to_owned(), "2".to_owned())]);
+        let (key, other_key) = (SecretKey(vec![1; 32]), SecretKey(vec![2; 32]));
         assert_eq!(of_config(&data).unwrap().len(), 10);
-        assert_ne!(of_config(&data).unwrap(), of_config(&other).unwrap());
+        assert_ne!(of_config(&data).unwrap(), of_config(&other_data).unwrap());
         assert_eq!(of_secret(&data, &key).unwrap(), of_secret(&data, &key).unwrap());
-        assert_ne!(of_secret(&data, &key).unwrap(), of_secret(&data, &second).unwrap());
+        assert_ne!(of_secret(&data, &key).unwrap(), of_secret(&data, &other_key).unwrap());
         assert_ne!(of_secret(&data, &key).unwrap(), of_config(&data).unwrap());
     }
 }

@@ -10,40 +10,40 @@ use crate::plan::desired::Member;
 use crate::settings::Settings;
 use crate::settings::format::DnsName;
 
-/// Whose pull it is: the label by which a run finds what an interrupted one has left.
+/// The label with the set that a pull is for. It finds pods that an interrupted run left behind.
 pub const FOR: &str = "handsctl.dev/pull-for";
-/// A pod that nobody deletes ends by itself after this many seconds.
-const LONGEST: u64 = 3600;
+/// Seconds after which a pull pod ends by itself, in case no run deletes it.
+const ACTIVE_DEADLINE_SECONDS: u64 = 3600;
 
-/// An image, and where it is to be.
+/// One image pull: an image and the node that has to pull it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImagePull {
-    /// The set that it is for.
+    /// The name of the set that needs the image.
     pub set: String,
-    /// The namespace of the pod, whose pull secrets it uses.
+    /// The namespace of the pod; its pull secrets are used.
     pub namespace: String,
-    /// Beginning of the pod's name: `openhands-prepull`.
+    /// The prefix of the pod's name, such as `openhands-prepull`.
     pub prefix: String,
     /// The image.
     pub image: String,
-    /// The node; None: wherever the scheduler puts it.
+    /// The node's name; with `None` the scheduler chooses the node.
     pub node: Option<String>,
-    /// `imagePullSecrets` of a pod.
+    /// The pod's `imagePullSecrets`.
     pub secrets: Value,
-    /// What is run: the pull has succeeded also where this cannot be.
+    /// The container's command. The image is pulled even if the command cannot run.
     pub command: Vec<String>,
-    /// An object that takes the pod along when it is deleted.
+    /// The owner reference; deleting the owner also deletes the pod.
     pub owner: Option<Value>,
 }
 
 impl ImagePull {
-    /// The pod. It passes Pod Security *restricted*, asks for next to nothing, and tolerates every taint.
+    /// Builds the pod. It satisfies Pod Security *restricted*, requests almost no resources, and tolerates every taint.
     #[must_use]
     pub fn manifest(&self) -> Value {
         let small = json!({ "cpu": "1m", "memory": "16Mi" });
         let mut spec = json!({
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": LONGEST,
+            "activeDeadlineSeconds": ACTIVE_DEADLINE_SECONDS,
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
@@ -69,7 +69,7 @@ impl ImagePull {
             spec["imagePullSecrets"] = self.secrets.clone();
         }
         if let Some(node) = &self.node {
-            // By name and through the scheduler: `nodeName` would go round it and its checks.
+            // Node affinity, because `nodeName` bypasses the scheduler and its checks.
             spec["affinity"] = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
                 "nodeSelectorTerms": [{ "matchFields": [
                     { "key": "metadata.name", "operator": "In", "values": [node] },
@@ -90,29 +90,29 @@ impl ImagePull {
     }
 }
 
-/// An image, and the pods that run it.
+/// An image and the constraints of the pods that run it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSource {
     /// The image.
     pub image: String,
-    /// Where its pods are.
+    /// The namespace of its pods.
     pub namespace: String,
     secrets: Value,
     placement: NodeFit,
 }
 
-/// What becomes of an image on a node.
+/// The decision whether a node pulls an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullDecision {
-    /// It is pulled.
+    /// The node has to pull it.
     Pull(Box<ImagePull>),
-    /// It is there.
+    /// The node already has it.
     Has,
-    /// Its pods do not run there, for this reason.
+    /// The image's pods cannot run on the node, for this reason.
     Elsewhere(String),
 }
 
-/// The images of the configuration, the application's first.
+/// Returns the images that the configuration names, the application's first.
 #[must_use]
 pub fn sources(settings: &Settings) -> Vec<ImageSource> {
     let deploy = &settings.deploy;
@@ -127,11 +127,12 @@ pub fn sources(settings: &Settings) -> Vec<ImageSource> {
     std::iter::once(application).chain(sandboxes).collect()
 }
 
-/// An image that was named: as the configuration uses it, else as that of a sandbox.
+/// Returns the source of a named image. An image that the configuration does not use is treated as a sandbox image.
 #[must_use]
 pub fn source_of(settings: &Settings, image: &str) -> ImageSource {
-    let known = sources(settings).into_iter().find(|source| canonical(&source.image) == canonical(image));
-    known.unwrap_or_else(|| of_sandboxes(settings, image))
+    let configured =
+        sources(settings).into_iter().find(|source| canonical(&source.image) == canonical(image));
+    configured.unwrap_or_else(|| of_sandboxes(settings, image))
 }
 
 fn of_sandboxes(settings: &Settings, image: &str) -> ImageSource {
@@ -143,14 +144,14 @@ fn of_sandboxes(settings: &Settings, image: &str) -> ImageSource {
     }
 }
 
-/// `imagePullSecrets` of a pod; null where there are none.
+/// Builds the `imagePullSecrets` of a pod; null if there are none.
 fn pull_secrets<'a>(names: impl IntoIterator<Item = &'a DnsName>) -> Value {
     let secrets: Vec<Value> = names.into_iter().map(|name| json!({ "name": name.as_str() })).collect();
     if secrets.is_empty() { Value::Null } else { Value::Array(secrets) }
 }
 
 impl ImageSource {
-    /// What becomes of it on a node. `set`: whose pods it is for.
+    /// Decides whether a node pulls the image for a set.
     #[must_use]
     pub fn on_node(&self, node: &Value, set: &str) -> PullDecision {
         if is_simulated(node) {
@@ -176,7 +177,8 @@ impl ImageSource {
     }
 }
 
-/// A live object as the owner of another one: that is deleted with it, and holds nothing up.
+/// Builds an owner reference to a live object. Without `blockOwnerDeletion` the dependent never delays the owner's
+/// deletion.
 #[must_use]
 pub fn owner(object: &Value) -> Option<Value> {
     let id = ObjectId::of_object(object)?;
@@ -184,13 +186,14 @@ pub fn owner(object: &Value) -> Option<Value> {
     Some(json!({ "apiVersion": object["apiVersion"], "kind": id.kind, "name": id.name, "uid": uid }))
 }
 
-/// The image that a Deployment's manifest, or a live Deployment, runs.
+/// Returns the image that a planned or live Deployment runs.
 #[must_use]
 pub fn image_of(deployment: &Value) -> Option<&str> {
     deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
 }
 
-/// The pull before a change of a Deployment, where its image changes and may be pulled; `node`: where its old pod runs.
+/// Returns the pull that precedes a change of a Deployment, if its image changes and its policy allows a pull. `node`
+/// is the node of the old pod.
 #[must_use]
 pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str>) -> Option<ImagePull> {
     let image = image_of(&member.manifest).filter(|image| Some(*image) != image_of(live))?;
@@ -205,7 +208,7 @@ pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str
         image: image.to_owned(),
         node: node.map(str::to_owned),
         secrets: spec["imagePullSecrets"].clone(),
-        // What the application itself is started with.
+        // The application's container also starts with `sh`.
         command: ["sh", "-c", "exit 0"].map(str::to_owned).into(),
         owner: None,
     })
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_image_that_changes_and_may_be_pulled_is_pulled() {
+    fn before_change_pulls_only_a_changed_image() {
         let live = deployment("a:1", "IfNotPresent");
         assert_eq!(before_change(&member("a:1", "IfNotPresent"), &live, "oh", None), None);
         assert_eq!(before_change(&member("a:2", "Never"), &live, "oh", None), None);
@@ -244,16 +247,16 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_pulled_where_its_pods_may_run_and_it_is_not() {
+    fn on_node_pulls_missing_image_on_eligible_node() {
         let request = Request { files: Vec::new(), set: Vec::new(), flags: Flags::default() };
-        let nowhere = tempfile::tempdir().unwrap();
-        let settings = read(&request, &[], nowhere.path()).unwrap().settings;
+        let empty_dir = tempfile::tempdir().unwrap();
+        let settings = read(&request, &[], empty_dir.path()).unwrap().settings;
         let image = "docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik";
         let source = source_of(&settings, image);
         assert_eq!(
-            sources(&settings).iter().filter(|it| **it == source).count(),
+            sources(&settings).iter().filter(|other| **other == source).count(),
             1,
-            "the configuration's own"
+            "the configuration names it"
         );
         let mut node = json!({
             "metadata": { "name": "a" },
@@ -270,10 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn the_pod_is_none_of_the_applications() {
-        let labels =
+    fn pull_pod_lacks_the_instance_label() {
+        let pod =
             before_change(&member("a:2", "Always"), &deployment("a:1", ""), "oh", None).unwrap().manifest();
-        assert!(labels["metadata"]["labels"]["app.kubernetes.io/instance"].is_null());
-        assert_eq!(labels["metadata"]["labels"][FOR], "oh");
+        assert!(pod["metadata"]["labels"]["app.kubernetes.io/instance"].is_null());
+        assert_eq!(pod["metadata"]["labels"][FOR], "oh");
     }
 }

@@ -1,4 +1,4 @@
-//! The ingress controllers of local clusters: objects beside the application's set, whose names never change.
+//! The ingress controllers of local clusters: objects outside the application's set, with fixed names.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,12 @@ use crate::plan::build::member;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::Ingress;
 
-/// The release that handsctl is tested with.
+/// The Traefik release that handsctl is tested with.
 const TRAEFIK_IMAGE: &str = "docker.io/library/traefik:v3.6.12";
 
-/// By digest, as upstream has them.
+/// The image of ingress-nginx, with upstream's digest.
 const NGINX_IMAGE: &str = "registry.k8s.io/ingress-nginx/controller:v1.12.1@sha256:9724476b928967173d501040631b23ba07f47073999e80e34b120e8db5f234d5";
+/// The image of its certificate jobs, with upstream's digest.
 const CERTGEN_IMAGE: &str = "registry.k8s.io/ingress-nginx/kube-webhook-certgen:v1.4.4@sha256:a9f03b34a3cbfbb26d103a14046ab2c5130a80c3d69d526ff8063d2b37b9fd3f";
 
 /// An ingress controller.
@@ -28,10 +29,10 @@ pub enum Controller {
 }
 
 impl Controller {
-    /// All of them.
+    /// All controllers.
     pub const ALL: [Self; 2] = [Self::Traefik, Self::IngressNginx];
 
-    /// The one that the configuration asks for.
+    /// Returns the controller that the configuration names.
     #[must_use]
     pub const fn of(ingress: Ingress) -> Option<Self> {
         match ingress {
@@ -41,7 +42,7 @@ impl Controller {
         }
     }
 
-    /// Its name, which is its namespace's, too.
+    /// Returns its name, which is also the name of its namespace.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,16 +51,16 @@ impl Controller {
         }
     }
 
-    /// Whether it has a webhook that refuses every Ingress until it answers.
+    /// Returns whether it has an admission webhook. Until that webhook responds, the API server rejects every Ingress.
     #[must_use]
     pub const fn has_webhook(self) -> bool {
         matches!(self, Self::IngressNginx)
     }
 
-    /// Its objects, in the order of sending.
+    /// Returns its objects, in the order in which they are sent.
     ///
     /// # Errors
-    /// Only where a built-in template is broken, which a test excludes.
+    /// Only if a built-in template is broken, which a test rules out.
     pub fn objects(self) -> Result<Vec<Member>> {
         let (embedded, values) = match self {
             Self::Traefik => (TRAEFIK, traefik()),
@@ -84,8 +85,8 @@ fn traefik() -> Value {
 
 fn nginx() -> Value {
     let base = [("app.kubernetes.io/instance", "ingress-nginx"), ("app.kubernetes.io/name", "ingress-nginx")];
-    let labels = |more: &[(&'static str, &'static str)]| -> BTreeMap<&str, &str> {
-        base.iter().chain(more).copied().collect()
+    let labels = |extra: &[(&'static str, &'static str)]| -> BTreeMap<&str, &str> {
+        base.iter().chain(extra).copied().collect()
     };
     let part = ("app.kubernetes.io/part-of", "ingress-nginx");
     let version = ("app.kubernetes.io/version", "1.12.1");
@@ -124,7 +125,7 @@ mod tests {
     use crate::object::kind::Wave;
 
     #[test]
-    fn nginx_has_upstreams_nineteen_objects() {
+    fn nginx_has_the_nineteen_upstream_objects() {
         let objects = Controller::IngressNginx.objects().unwrap();
         let mut kinds = BTreeMap::<&str, usize>::new();
         for object in &objects {
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_namespace_is_sent_first_and_what_runs_last() {
+    fn namespace_is_first_and_workloads_are_last() {
         for controller in Controller::ALL {
             let objects = controller.objects().unwrap();
             assert_eq!(objects[0].id.to_string(), format!("namespace/{}", controller.name()));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_traefiks_class_is_the_default_one() {
+    fn only_traefik_has_the_default_ingress_class() {
         let class = |controller: Controller| {
             let objects = controller.objects().unwrap();
             objects.into_iter().find(|object| object.kind.kind == "IngressClass").unwrap().manifest

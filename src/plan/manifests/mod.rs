@@ -1,13 +1,13 @@
-//! What is sent, as JSON.
+//! Manifests as JSON, built from the settings.
 //!
-//! - `template`: the embedded templates, text with placeholders → objects.
+//! - `template`: renders the embedded templates to objects.
 //! - `values`: settings → the values of the placeholders.
-//! - `content_hash`: names of ConfigMaps and Secrets that carry a hash of their content.
-//! - `scheduling`: tolerations, affinity, spreading, quota and limit range as the API has them.
-//! - `stop_signal`: what the application does when its pod stops.
-//! - `extra_manifests`: the user's own objects as members of the set.
+//! - `content_hash`: content hashes for the names of ConfigMaps and Secrets.
+//! - `scheduling`: tolerations, topology spread, quota and limit range in the API's form.
+//! - `stop_signal`: start command and grace period, which decide whether the application receives SIGTERM.
+//! - `extra_manifests`: the user's extra manifests as members of the set.
 //!
-//! Objects beside the set:
+//! Objects outside the set:
 //! - `ingress_controller`: the ingress controllers of local clusters.
 //! - `image_pull_pod`: the short-lived pod that makes a node pull an image.
 

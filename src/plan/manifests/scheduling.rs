@@ -1,4 +1,4 @@
-//! Where pods run and what bounds a namespace, as the API has it.
+//! Scheduling constraints of pods, and limits of a namespace, in the API's form.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,27 @@ use crate::object::labels::{self, Component};
 use crate::settings::format::Quantity;
 use crate::settings::handsctl::{LimitRange, Quota, ResourceList, Toleration, TopologySpread};
 
-/// `tolerations` of a pod.
+/// Builds the `tolerations` of a pod.
 pub(crate) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
     let one = |toleration: &Toleration| {
         let mut fields = Map::new();
-        let mut put = |name: &str, value: Value| {
+        let mut insert = |name: &str, value: Value| {
             if !value.is_null() {
                 fields.insert(name.to_owned(), value);
             }
         };
-        put("key", json!(toleration.key));
-        put("operator", json!(toleration.operator));
-        // The API server drops an empty text.
-        put("value", json!(toleration.value.as_ref().filter(|value| !value.as_str().is_empty())));
-        put("effect", json!(toleration.effect));
-        put("tolerationSeconds", json!(toleration.toleration_seconds));
+        insert("key", json!(toleration.key));
+        insert("operator", json!(toleration.operator));
+        // The API server drops an empty string.
+        insert("value", json!(toleration.value.as_ref().filter(|value| !value.as_str().is_empty())));
+        insert("effect", json!(toleration.effect));
+        insert("tolerationSeconds", json!(toleration.toleration_seconds));
         Value::Object(fields)
     };
     tolerations.iter().map(one).collect()
 }
 
-/// `topologySpreadConstraints` of the application's pods.
+/// Builds the `topologySpreadConstraints` of the application's pods.
 pub(crate) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value> {
     let one = |spread: &TopologySpread| {
         json!({
@@ -41,21 +41,21 @@ pub(crate) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value
     spread.iter().map(one).collect()
 }
 
-/// `spec.hard` of a `ResourceQuota`.
+/// Builds the `spec.hard` of a `ResourceQuota`.
 pub(crate) fn quota(quota: &Quota) -> BTreeMap<&str, String> {
     quota.iter().map(|(name, amount)| (name.as_str(), amount.canonical())).collect()
 }
 
-/// The item of a `LimitRange`, with the values that the API server would fill in: the list is atomic, and one
-/// that differs from what was sent would be sent again with every deploy
-/// (`SetDefaults_LimitRangeItem` in `pkg/apis/core/v1/defaults.go`).
+/// Builds the item of a `LimitRange`, including the API server's defaults (`SetDefaults_LimitRangeItem` in
+/// `pkg/apis/core/v1/defaults.go`). The list is atomic: without the defaults, the live list would differ from the
+/// manifest and every deploy would send it again.
 pub(crate) fn limit_range(range: &LimitRange) -> Value {
     let (min, max) = (amounts(&range.min), amounts(&range.max));
     let mut default = amounts(&range.default);
-    fill(&mut default, &max);
+    insert_missing(&mut default, &max);
     let mut request = amounts(&range.default_request);
-    fill(&mut request, &default);
-    fill(&mut request, &min);
+    insert_missing(&mut request, &default);
+    insert_missing(&mut request, &min);
     let mut item = json!({ "type": "Container" });
     for (name, list) in [("default", default), ("defaultRequest", request), ("max", max), ("min", min)] {
         if !list.is_empty() {
@@ -69,7 +69,7 @@ fn amounts(list: &ResourceList) -> BTreeMap<&'static str, String> {
     list.amounts().map(|(name, amount)| (name, Quantity::canonical(amount))).collect()
 }
 
-fn fill(list: &mut BTreeMap<&'static str, String>, from: &BTreeMap<&'static str, String>) {
+fn insert_missing(list: &mut BTreeMap<&'static str, String>, from: &BTreeMap<&'static str, String>) {
     for (name, amount) in from {
         list.entry(name).or_insert_with(|| amount.clone());
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_range_has_what_the_server_would_fill_in() {
+    fn limit_range_includes_server_defaults() {
         let range = LimitRange {
             max: list(Some("2"), None),
             min: list(None, Some("64Mi")),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn tolerations_have_the_names_of_the_api_and_nothing_empty() {
+    fn tolerations_use_api_names_and_omit_empty_values() {
         let toleration = Toleration {
             key: Some(crate::settings::format::LabelKey::from_static("a")),
             toleration_seconds: Some(30),

@@ -1,16 +1,16 @@
-//! What the application does when its pod stops. It answers SIGTERM by deleting the first conversation's pod, services and
-//! **claim** (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`), which is user data. Pure.
+//! Decides whether the application receives SIGTERM when its pod stops. On SIGTERM it deletes the first conversation's
+//! pod, services and **claim** (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`), which is user data. Pure.
 
 use serde_json::Value;
 
 use crate::settings::handsctl::OnStop;
 
-/// On the pod template where the application is told that it stops.
+/// The pod template's annotation for pods whose application receives SIGTERM.
 pub const ANNOTATION: &str = "handsctl.dev/on-stop";
-/// Its value.
+/// The annotation's value.
 const CLEAN: &str = "clean";
 
-/// The shell's line that starts the application.
+/// Returns the shell command that starts the application. Only with `exec` does it receive SIGTERM.
 #[must_use]
 pub fn start(stop: OnStop) -> &'static str {
     match stop {
@@ -19,7 +19,8 @@ pub fn start(stop: OnStop) -> &'static str {
     }
 }
 
-/// Seconds until the pod is killed: one that is not told need not be waited for.
+/// Returns the termination grace period in seconds. It is short if the application receives no SIGTERM, because then
+/// nothing shuts down.
 #[must_use]
 pub fn grace(stop: OnStop) -> u32 {
     match stop {
@@ -28,12 +29,12 @@ pub fn grace(stop: OnStop) -> u32 {
     }
 }
 
-/// What the pod template says of it.
+/// Returns the annotation of the pod template, if it has one.
 pub(crate) fn annotation(stop: OnStop) -> Option<(&'static str, &'static str)> {
     (stop == OnStop::Clean).then_some((ANNOTATION, CLEAN))
 }
 
-/// Whether the pods of a Deployment, live or planned, delete a conversation's claim when they stop.
+/// Returns whether the pods of a live or planned Deployment delete a conversation's claim when they stop.
 #[must_use]
 pub fn is_clean(deployment: &Value) -> bool {
     deployment["spec"]["template"]["metadata"]["annotations"][ANNOTATION] == CLEAN

@@ -1,7 +1,7 @@
-//! The embedded manifest templates: text with placeholders → objects.
+//! Renders the embedded manifest templates to objects.
 //!
-//! A template is named `*.yaml`, so minijinja writes every value as JSON, which is YAML. A placeholder is
-//! always a whole value; a missing one is an error.
+//! Templates are named `*.yaml`, so minijinja writes every value as JSON, which is valid YAML. A placeholder always
+//! stands for a whole value; a missing value is an error.
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
@@ -14,7 +14,7 @@ macro_rules! embedded {
     };
 }
 
-/// The application's own set.
+/// The templates of the application's set.
 pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/config-map.yaml",
     "app/deployment.yaml",
@@ -33,11 +33,11 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/service.yaml",
 ];
 
-/// The pod of profile `dev`, as OpenHands' own `kind/manifests` have it.
+/// The templates of profile `dev`, after OpenHands' own `kind/manifests`.
 pub(crate) const DEV: &[(&str, &str)] =
     embedded!["dev/deployment.yaml", "dev/role-binding.yaml", "dev/role.yaml", "dev/service.yaml",];
 
-/// The ingress controller that is made unless another one is asked for.
+/// The templates of Traefik, the default ingress controller.
 pub(crate) const TRAEFIK: &[(&str, &str)] = embedded![
     "traefik/cluster-role-binding.yaml",
     "traefik/cluster-role.yaml",
@@ -48,7 +48,7 @@ pub(crate) const TRAEFIK: &[(&str, &str)] = embedded![
     "traefik/service.yaml",
 ];
 
-/// ingress-nginx 1.12.1, upstream's 19 objects (OpenHands' `kind/manifests/nginx.yaml`).
+/// The templates of ingress-nginx 1.12.1: upstream's 19 objects (OpenHands' `kind/manifests/nginx.yaml`).
 pub(crate) const INGRESS_NGINX: &[(&str, &str)] = embedded![
     "ingress-nginx/cluster-role-admission.yaml",
     "ingress-nginx/cluster-role-binding-admission.yaml",
@@ -71,7 +71,7 @@ pub(crate) const INGRESS_NGINX: &[(&str, &str)] = embedded![
     "ingress-nginx/validating-webhook-configuration.yaml",
 ];
 
-/// Templates of one folder, parsed.
+/// Parsed templates.
 pub(crate) struct Templates(Environment<'static>);
 
 impl Templates {
@@ -80,24 +80,25 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, text) in embedded.iter().copied() {
-            environment.add_template(name, text).map_err(|error| broken(name, error))?;
+            environment.add_template(name, text).map_err(|error| render_error(name, error))?;
         }
         Ok(Self(environment))
     }
 
-    /// The object that a template makes of these values.
+    /// Renders a template with these values to an object.
     pub(crate) fn object(&self, name: &str, values: &Value) -> Result<Value> {
         let text = self
             .0
             .get_template(name)
             .and_then(|template| template.render(minijinja::value::Serde(values)))
-            .map_err(|error| broken(name, error))?;
-        crate::object::yaml::read(&crate::object::yaml::printable(&text)).map_err(|error| broken(name, error))
+            .map_err(|error| render_error(name, error))?;
+        crate::object::yaml::read(&crate::object::yaml::printable(&text))
+            .map_err(|error| render_error(name, error))
     }
 }
 
-fn broken(name: &str, error: impl Into<crate::error::Source>) -> Error {
-    Error::internal(format!("the built-in template {name} cannot be rendered")).caused_by(error)
+fn render_error(name: &str, error: impl Into<crate::error::Source>) -> Error {
+    Error::internal(format!("cannot render the built-in template {name}")).caused_by(error)
 }
 
 #[cfg(test)]
@@ -106,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_file_of_the_folder_is_embedded() {
+    fn every_template_file_is_embedded() {
         for (folder, embedded) in [("app", APP), ("traefik", TRAEFIK), ("ingress-nginx", INGRESS_NGINX)] {
             let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
             let mut files: Vec<String> = std::fs::read_dir(path)
@@ -119,25 +120,25 @@ mod tests {
     }
 
     #[test]
-    fn strings_stay_strings_whatever_they_look_like() {
+    fn rendered_strings_stay_strings() {
         let mut environment = Environment::new();
         environment.add_template("x.yaml", "value: {{ value }}\n").unwrap();
         let templates = Templates(environment);
-        for text in NASTY {
+        for text in SPECIAL_STRINGS {
             let object = templates.object("x.yaml", &json!({ "value": text })).unwrap();
             assert_eq!(object, json!({ "value": text }), "{text:?}");
         }
-        let map: Value = NASTY.iter().map(|text| ((*text).to_owned(), json!(text))).collect();
+        let map: Value = SPECIAL_STRINGS.iter().map(|text| ((*text).to_owned(), json!(text))).collect();
         assert_eq!(templates.object("x.yaml", &json!({ "value": map })).unwrap(), json!({ "value": map }));
     }
 
     #[test]
-    fn a_missing_value_is_an_error() {
+    fn missing_value_is_an_error() {
         let error = Templates::load(APP).unwrap().object("app/role.yaml", &json!({})).unwrap_err();
-        assert_eq!(error.message(), "the built-in template app/role.yaml cannot be rendered");
+        assert_eq!(error.message(), "cannot render the built-in template app/role.yaml");
     }
 
-    const NASTY: &[&str] = &[
+    const SPECIAL_STRINGS: &[&str] = &[
         "on",
         "no",
         "1_000",

@@ -1,4 +1,4 @@
-//! The values of the templates' placeholders. Joining strings happens here, never in a template.
+//! Builds the values of the templates' placeholders. Strings are joined here, never in a template.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Expose, OnStop, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
 
-/// Names that depend on content.
+/// Names that depend on the objects' content.
 pub(crate) struct GeneratedNames {
     pub(crate) config: String,
     pub(crate) secret: String,
-    /// Name of a referenced Secret → its resourceVersion.
+    /// The resourceVersions of referenced Secrets, by name.
     pub(crate) versions: BTreeMap<String, String>,
 }
 
-/// All values of all templates of the profile `app`.
+/// Returns the values of all templates of the set.
 pub(crate) fn values(
     settings: &Settings,
     names: &GeneratedNames,
@@ -52,7 +52,8 @@ pub(crate) fn values(
         "key_file": settings.files.get(KEY_FILE).map(|source| reference(source, &names.secret, KEY_FILE)),
         "autoscaling": deploy.autoscaling,
         "volume": deploy.volume.as_ref().map(DnsName::as_str),
-        // A volume that is named has no class unless one is named, too; the cluster's default class would not fit it.
+        // A pre-provisioned volume without a configured class gets the empty class: the cluster's default class would
+        // not match it.
         "storage_class": deploy.storage_class.as_ref().map(DnsName::as_str).or(deploy.volume.as_ref().map(|_| "")),
         "storage_size": deploy.storage_size.canonical(),
         "replicas": deploy.replicas,
@@ -80,7 +81,7 @@ pub(crate) fn values(
         "service_type": service_type(deploy.expose),
         "node_port": if deploy.expose == Expose::NodePort { deploy.node_port } else { 0 },
         "host": deploy.host.as_str(),
-        // Without one the router makes it up.
+        // Without a host, the router generates one.
         "route_host": Some(deploy.host.as_str()).filter(|host| *host != "localhost"),
         "ingress_class": deploy.ingress_class.as_ref().map(DnsName::as_str),
         "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
@@ -88,10 +89,10 @@ pub(crate) fn values(
     })
 }
 
-/// Upstream's one label, and those by which the set's pods are found.
+/// Returns the labels of the `dev` pod: upstream's `app` label, and the selector of the set's pods.
 fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
     let mut labels = labels::selector(set, Component::Dev);
-    labels.insert("app", self::DEV_TARGET.to_owned());
+    labels.insert("app", DEV_TARGET.to_owned());
     labels
 }
 
@@ -103,7 +104,7 @@ fn pod_annotations(stop: OnStop, names: &GeneratedNames) -> Map<String, Value> {
         .collect()
 }
 
-/// Name of the file with the key of a Google Cloud account, in its Secret and in its directory.
+/// The file name of the Google Cloud service account key, in its Secret and in its directory.
 const KEY_FILE: &str = "key.json";
 
 fn mounted_claim<'a>(settings: &'a Settings, claim: &'a str) -> Option<&'a str> {
@@ -111,7 +112,8 @@ fn mounted_claim<'a>(settings: &'a Settings, claim: &'a str) -> Option<&'a str> 
     existing.or_else(|| settings.needs_volume().then_some(claim))
 }
 
-/// The volume can be mounted by one pod, so a new one never starts beside the old one; where there is none, it does.
+/// Returns the update strategy. Only one pod can mount the volume, so a new pod starts beside the old one only if the
+/// state is not on that volume.
 fn strategy(settings: &Settings) -> Value {
     match settings.deploy.strategy {
         Strategy::Recreate => json!({ "type": "Recreate" }),
@@ -133,10 +135,10 @@ const fn service_type(expose: Expose) -> &'static str {
 }
 
 fn amounts(list: &ResourceList, cpu: &str, memory: &str) -> Value {
-    let or = |quantity: &Option<Quantity>, default: &str| {
+    let or_default = |quantity: &Option<Quantity>, default: &str| {
         quantity.as_ref().map_or_else(|| default.to_owned(), Quantity::canonical)
     };
-    json!({ "cpu": or(&list.cpu, cpu), "memory": or(&list.memory, memory) })
+    json!({ "cpu": or_default(&list.cpu, cpu), "memory": or_default(&list.memory, memory) })
 }
 
 fn limits(list: &ResourceList) -> Value {
@@ -149,8 +151,7 @@ fn limits(list: &ResourceList) -> Value {
     limits
 }
 
-/// The container's environment, sorted by name: what the application needs to run without root,
-/// then the user's own, then what comes from Secrets.
+/// Returns the container's environment, sorted by name. A variable from a Secret replaces a plain one of the same name.
 fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
     let mut variables: BTreeMap<String, Value> = settings
         .variables()
@@ -177,7 +178,7 @@ struct Reference<'a> {
     key: &'a str,
 }
 
-/// Where a container finds a secret: in the set's own Secret under `name`, or in somebody's.
+/// Returns the key that holds a secret: `name` in the set's own Secret, or a key of the user's Secret.
 fn reference<'a>(source: &'a SecretSource, own: &'a str, name: &'a str) -> Reference<'a> {
     match source {
         SecretSource::Value(_) | SecretSource::NotRead(_) => Reference { secret: own, key: name },
@@ -185,10 +186,10 @@ fn reference<'a>(source: &'a SecretSource, own: &'a str, name: &'a str) -> Refer
     }
 }
 
-/// An empty value is an entry with a name only: the API server drops `value: ""`.
+/// Builds a plain variable. An empty value is left out, because the API server drops `value: ""`.
 fn plain(name: &str, value: &str) -> Value {
     if value.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "value": value }) }
 }
 
-/// Name of the Deployment of profile `dev`, and of its Service.
+/// The name of the Deployment of profile `dev` and of its Service.
 pub const DEV_TARGET: &str = "ubuntu-dev";

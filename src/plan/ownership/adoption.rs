@@ -1,4 +1,4 @@
-//! Taking over an object of somebody else's: whether that may be, and what becomes of the tools that made it. Pure.
+//! Adoption of an object that another tool created: whether it is allowed, and the migration of its fields. Pure.
 
 use serde_json::{Map, Value};
 
@@ -6,24 +6,24 @@ use crate::object::labels::MANAGER;
 use crate::object::managed_fields;
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 
-/// Managers whose fields become ours: tools that deploy whole objects, and what the API server calls whoever
-/// changed an object before it was first applied.
+/// Managers whose fields are migrated to ours: tools that deploy whole objects, and `before-first-apply`, the API
+/// server's name for all changes before the first apply.
 const MIGRATED: &[&str] = &["helm", "kubectl-client-side-apply", "before-first-apply"];
 
-/// Whether the fields of this manager become ours.
+/// Returns whether the fields of this manager are migrated to ours.
 #[must_use]
 pub fn is_migrated(manager: &str, subresource: Option<&str>) -> bool {
     subresource.is_none_or(str::is_empty) && MIGRATED.contains(&manager)
 }
 
-/// Why this object cannot be taken over into this set; None where it can.
+/// Returns the reason why an object cannot be adopted into a set; `None` if it can.
 #[must_use]
 pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
     let metadata = &object["metadata"];
     if let Some(owner) = metadata["ownerReferences"].as_array().and_then(|owners| owners.first()) {
         let text = |key: &str| owner[key].as_str().unwrap_or("?").to_owned();
         return Some(format!(
-            "{}/{} owns it and would make it anew",
+            "{}/{} owns it and would create it again",
             text("kind").to_lowercase(),
             text("name")
         ));
@@ -32,27 +32,27 @@ pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
         return Some(format!("it is part of another set, {other}"));
     }
     let since = metadata["deletionTimestamp"].as_str()?;
-    Some(format!("it is being deleted since {since}"))
+    Some(format!("it has been terminating since {since}"))
 }
 
-/// What makes an object's fields ours.
+/// The migration of an object's fields to our manager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
-    /// The managers that lose their fields.
+    /// The managers whose fields are migrated.
     pub managers: Vec<String>,
     /// The object's new `metadata.managedFields`.
     pub managed_fields: Value,
 }
 
-/// Moves everything that the tools of others manage into our own apply entry, as client-go's `csaupgrade` does: the
-/// next apply then removes what our manifest does not have. None where there is nothing of theirs.
+/// Moves the fields of all migrated managers into our own apply entry, as client-go's `csaupgrade` does. The next apply
+/// then removes the fields that our manifest lacks. Returns `None` if there is no such manager.
 #[must_use]
 pub fn migration(object: &Value, api_version: &Value) -> Option<Migration> {
     let entries = object["metadata"]["managedFields"].as_array()?;
-    let moves = |entry: &&Value| {
+    let is_migrated_entry = |entry: &&Value| {
         is_migrated(entry["manager"].as_str().unwrap_or_default(), entry["subresource"].as_str())
     };
-    let (theirs, mut kept): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(moves);
+    let (theirs, mut kept): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(is_migrated_entry);
     if theirs.is_empty() {
         return None;
     }
@@ -71,7 +71,7 @@ pub fn migration(object: &Value, api_version: &Value) -> Option<Migration> {
 fn entry_of(entries: &[&Value], api_version: &Value) -> Value {
     let mut fields = Map::new();
     for entry in entries {
-        unite(&mut fields, &entry["fieldsV1"]);
+        merge_fields(&mut fields, &entry["fieldsV1"]);
     }
     let mut entry = serde_json::json!({
         "manager": MANAGER,
@@ -80,25 +80,26 @@ fn entry_of(entries: &[&Value], api_version: &Value) -> Value {
         "fieldsType": "FieldsV1",
         "fieldsV1": fields,
     });
-    // All are in UTC and of the same form.
+    // The times compare as text: all are in UTC and have the same format.
     if let Some(time) = entries.iter().filter_map(|entry| entry["time"].as_str()).max() {
         entry["time"] = time.into();
     }
     entry
 }
 
-/// Adds a field set to another. A node without children stands for itself, one with children only with `.`.
-fn unite(fields: &mut Map<String, Value>, other: &Value) {
+/// Merges a field set into another. A node without children owns the field itself; one with children owns it only if it
+/// has a child `.`.
+fn merge_fields(fields: &mut Map<String, Value>, other: &Value) {
     for (name, node) in other.as_object().into_iter().flatten() {
         match fields.get_mut(name) {
             None => {
                 fields.insert(name.clone(), node.clone());
             }
-            Some(Value::Object(known)) => {
-                if known.is_empty() != managed_fields::is_leaf(node) {
-                    known.insert(".".to_owned(), Value::Object(Map::new()));
+            Some(Value::Object(existing)) => {
+                if existing.is_empty() != managed_fields::is_leaf(node) {
+                    existing.insert(".".to_owned(), Value::Object(Map::new()));
                 }
-                unite(known, node);
+                merge_fields(existing, node);
             }
             Some(_) => {}
         }
@@ -115,26 +116,26 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_still_looks_after_cannot_be_taken_over() {
+    fn blocker_names_owner_other_set_or_deletion() {
         let object = |metadata: Value| json!({ "metadata": metadata });
         assert_eq!(blocker(&object(json!({ "labels": { "a": "b" } })), &set()), None);
         assert_eq!(
             blocker(&object(json!({ "labels": { PART_OF: set().id() } })), &set()),
             None,
-            "a copy of ours"
+            "a copy of a member"
         );
-        for (metadata, words) in [
+        for (metadata, expected) in [
             (json!({ "ownerReferences": [{ "kind": "ReplicaSet", "name": "x" }] }), "replicaset/x owns it"),
             (json!({ "labels": { PART_OF: "applyset-x-v1" } }), "part of another set, applyset-x-v1"),
-            (json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), "being deleted since 2026"),
+            (json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), "terminating since 2026"),
         ] {
-            let obstacle = blocker(&object(metadata), &set()).unwrap();
-            assert!(obstacle.contains(words), "{obstacle}");
+            let reason = blocker(&object(metadata), &set()).unwrap();
+            assert!(reason.contains(expected), "{reason}");
         }
     }
 
     #[test]
-    fn the_tools_entries_are_united_into_ours_and_the_others_stay() {
+    fn migration_merges_tool_entries_and_keeps_others() {
         let entry = |manager: &str, operation: &str, subresource: Option<&str>, fields: Value| {
             let mut entry = json!({ "manager": manager, "operation": operation, "apiVersion": "apps/v1",
                 "fieldsType": "FieldsV1", "fieldsV1": fields, "time": "2026-01-01T00:00:00Z" });

@@ -1,4 +1,4 @@
-//! Fields that others manage and that we want to be different, and the table that shows them. Pure.
+//! Server-side apply conflicts, and the table that shows them. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,35 +11,35 @@ use crate::phrase;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
 
-/// A value in the table is at most this many characters long.
-const LONGEST: usize = 32;
-/// What is shown of a Secret's data.
+/// The maximum length of a value in the table, in characters.
+const MAX_VALUE_CHARS: usize = 32;
+/// Replaces the data of a Secret in the table.
 const HIDDEN: &str = "(hidden)";
 
-/// A field that somebody else manages and that we want to be different.
+/// A field that another manager owns with a value other than ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
-    /// As the API server names it, with the dot at the beginning.
+    /// The field's path, as the API server writes it, with a leading dot.
     pub field: String,
-    /// Who manages it; more than one may, and nobody may any more.
+    /// Its managers: one or more, or none if they released it after the conflict.
     pub owners: Vec<FieldOwner>,
-    /// The rule of `[deploy.ownership]` for it.
+    /// The rule of `[deploy.ownership]` that applies to it.
     pub rule: Option<OwnershipRule>,
-    there: Option<Value>,
-    here: Option<Value>,
+    live_value: Option<Value>,
+    planned_value: Option<Value>,
 }
 
-/// What the API server says of a conflict: a cause of its answer.
+/// One cause of the API server's conflict response.
 #[derive(Debug, Clone, Copy)]
 pub struct ConflictCause<'a> {
-    /// `.spec.replicas`.
+    /// The field, such as `.spec.replicas`.
     pub field: &'a str,
-    /// `conflict with "kubectl" with subresource "scale" using apps/v1`.
+    /// The message, such as `conflict with "kubectl" with subresource "scale" using apps/v1`.
     pub message: &'a str,
 }
 
-/// The conflicts of an answer. `sent` is the manifest that was refused; `live` is the object as it is now, or None
-/// where it may not be read.
+/// Reads the conflicts of a response. `sent` is the rejected manifest; `live` is the current object, or `None` without
+/// the right to read it.
 #[must_use]
 pub fn conflicts<'a>(
     causes: impl Iterator<Item = ConflictCause<'a>>,
@@ -50,10 +50,10 @@ pub fn conflicts<'a>(
 ) -> Vec<Conflict> {
     let mut conflicts: Vec<Conflict> = Vec::new();
     for cause in causes {
-        // The server names a field once for each manager.
-        if let Some(known) = conflicts.iter_mut().find(|known| known.field == cause.field) {
+        // The server reports a field once for each manager.
+        if let Some(conflict) = conflicts.iter_mut().find(|conflict| conflict.field == cause.field) {
             if live.is_none() {
-                known.owners.extend(owner_in(cause.message));
+                conflict.owners.extend(owner_in(cause.message));
             }
             continue;
         }
@@ -67,34 +67,40 @@ pub fn conflicts<'a>(
             field: cause.field.to_owned(),
             owners,
             rule: path.as_ref().and_then(|path| ownership.rule_for(member, path)),
-            there: live.and_then(value),
-            here: value(sent),
+            live_value: live.and_then(value),
+            planned_value: value(sent),
         });
     }
     conflicts
 }
 
-/// The manager in the server's sentence.
+/// Parses the manager in the server's message.
 fn owner_in(message: &str) -> Option<FieldOwner> {
     let quoted = |text: &str| Some(text.split_once('"')?.1.split_once('"')?.0.to_owned());
     let subresource = message.split_once("with subresource ").and_then(|(_, rest)| quoted(rest));
     Some(FieldOwner { manager: quoted(message)?, subresource, since: None })
 }
 
-/// The table: a header, then a line for each field and manager, without an end of line behind the last. `now` is
-/// the time on the server's clock.
+/// Formats the table: a header, then a line for each field and manager, without a newline at the end. `now` is the
+/// server's time.
 #[must_use]
 pub fn table(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> String {
-    let mut rows = vec![["field", "manager", "since", "there", "here"].map(str::to_owned)];
+    let mut rows = vec![["field", "manager", "since", "live", "planned"].map(str::to_owned)];
     for conflict in conflicts {
-        let (there, here) = if is_secret(id, &conflict.field) {
+        let (live_value, planned_value) = if is_secret(id, &conflict.field) {
             (HIDDEN.to_owned(), HIDDEN.to_owned())
         } else {
-            pair(&text(conflict.there.as_ref()), &text(conflict.here.as_ref()))
+            pair(&text(conflict.live_value.as_ref()), &text(conflict.planned_value.as_ref()))
         };
         let mut owners = conflict.owners.iter();
         let first = owners.next();
-        rows.push([conflict.field.clone(), first.map_or_else(none, name), since(first, now), there, here]);
+        rows.push([
+            conflict.field.clone(),
+            first.map_or_else(none, name),
+            since(first, now),
+            live_value,
+            planned_value,
+        ]);
         rows.extend(owners.map(|owner| {
             [String::new(), name(owner), since(Some(owner), now), String::new(), String::new()]
         }));
@@ -102,7 +108,7 @@ pub fn table(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> String {
     aligned(&rows)
 }
 
-/// The line of config.toml, under `[deploy.ownership]`, that leaves a field to others.
+/// Returns the line for `[deploy.ownership]` in config.toml that yields a field to its managers.
 #[must_use]
 pub fn yield_line(id: &ObjectId, conflict: &Conflict) -> String {
     let key =
@@ -124,7 +130,7 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// `kubectl-edit`, `kubectl (scale)`.
+/// Formats an owner: `kubectl-edit`, `kubectl (scale)`.
 fn name(owner: &FieldOwner) -> String {
     match &owner.subresource {
         Some(subresource) => format!("{} ({subresource})", owner.manager),
@@ -132,12 +138,12 @@ fn name(owner: &FieldOwner) -> String {
     }
 }
 
-/// `4 h`.
+/// Formats the age of an owner's last change: `4 h`.
 fn since(owner: Option<&FieldOwner>, now: Timestamp) -> String {
     owner.and_then(|owner| owner.since).map_or_else(none, |since| phrase::age(since, now))
 }
 
-/// One line, whatever the value is.
+/// Formats a value on one line.
 fn text(value: Option<&Value>) -> String {
     match value {
         None => none(),
@@ -146,14 +152,14 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// Two values next to each other. Where one is too long, what both begin with goes first, up to the last word that
-/// they share: `…:0.58` beside `…:0.59`.
-fn pair(there: &str, here: &str) -> (String, String) {
-    if length(there) <= LONGEST && length(here) <= LONGEST {
-        return (there.to_owned(), here.to_owned());
+/// Shortens two values for one row. If either is too long, the prefix that both share is cut first, at a word boundary:
+/// `…:0.58` and `…:0.59`.
+fn pair(live_value: &str, planned_value: &str) -> (String, String) {
+    if length(live_value) <= MAX_VALUE_CHARS && length(planned_value) <= MAX_VALUE_CHARS {
+        return (live_value.to_owned(), planned_value.to_owned());
     }
     let mut shared = 0;
-    for ((at, a), b) in there.char_indices().zip(here.chars()) {
+    for ((at, a), b) in live_value.char_indices().zip(planned_value.chars()) {
         if a != b {
             break;
         }
@@ -165,31 +171,31 @@ fn pair(there: &str, here: &str) -> (String, String) {
         0 => shortened(text),
         _ => truncated(&format!("…{}", &text[shared..])),
     };
-    (cut(there), cut(here))
+    (cut(live_value), cut(planned_value))
 }
 
 fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// With `…` in the middle.
+/// Shortens a text with `…` in the middle.
 fn shortened(text: &str) -> String {
     let length = length(text);
-    if length <= LONGEST {
+    if length <= MAX_VALUE_CHARS {
         return text.to_owned();
     }
-    let (head, tail) = (LONGEST / 2 - 1, LONGEST / 2);
+    let (head, tail) = (MAX_VALUE_CHARS / 2 - 1, MAX_VALUE_CHARS / 2);
     let first: String = text.chars().take(head).collect();
     let last: String = text.chars().skip(length - tail).collect();
     format!("{first}…{last}")
 }
 
-/// With `…` at the end: the values differ at the beginning.
+/// Shortens a text with `…` at the end, because the values differ at the beginning.
 fn truncated(text: &str) -> String {
-    if length(text) <= LONGEST {
+    if length(text) <= MAX_VALUE_CHARS {
         return text.to_owned();
     }
-    let first: String = text.chars().take(LONGEST - 1).collect();
+    let first: String = text.chars().take(MAX_VALUE_CHARS - 1).collect();
     format!("{first}…")
 }
 
@@ -214,7 +220,7 @@ mod tests {
         "2026-01-03T00:00:00Z".parse().unwrap()
     }
 
-    fn found(
+    fn conflicts_of(
         kind: KindInfo,
         sent: &Value,
         live: Option<&Value>,
@@ -222,12 +228,12 @@ mod tests {
     ) -> (ObjectId, Vec<Conflict>) {
         let member = Member { id: kind.id("n", "openhands"), kind, manifest: sent.clone() };
         let causes = causes.iter().map(|(field, message)| ConflictCause { field, message });
-        let found = conflicts(causes, &member, sent, live, &Ownership::default());
-        (member.id, found)
+        let conflicts = conflicts(causes, &member, sent, live, &Ownership::default());
+        (member.id, conflicts)
     }
 
     #[test]
-    fn the_table_says_who_and_since_when_and_both_values() {
+    fn table_shows_managers_ages_and_both_values() {
         let image = |tag: &str| format!("docker.all-hands.dev/all-hands-ai/openhands:{tag}");
         let spec = |replicas: u32, tag: &str| json!({ "replicas": replicas, "template": { "spec": { "containers": [{ "name": "a", "image": image(tag) }] } } });
         let container = json!({ "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"a\"}": { "f:image": {} } } } } });
@@ -243,53 +249,59 @@ mod tests {
             (image, "conflict with \"kubectl-set\" using apps/v1"),
         ];
         let sent = json!({ "spec": spec(1, "0.59") });
-        let (id, conflicts) = found(DEPLOYMENT, &sent, Some(&live), &causes);
+        let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, Some(&live), &causes);
         let expected = [
-            "field                                           manager          since  there   here",
+            "field                                           manager          since  live    planned",
             ".spec.replicas                                  kubectl (scale)  -      3       1",
             r#".spec.template.spec.containers[name="a"].image  kubectl-set      4 h    …:0.58  …:0.59"#,
             "                                                ci               2 d",
         ];
         assert_eq!(table(&id, &conflicts, now()), expected.join("\n"));
-        // What may not be read is not shown; the server's sentence names the managers.
-        let (id, conflicts) = found(DEPLOYMENT, &sent, None, &causes[..1]);
+        // Without the right to read the object, the managers come from the server's message.
+        let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, None, &causes[..1]);
         assert_eq!(
             table(&id, &conflicts, now()),
-            "field           manager          since  there  here\n.spec.replicas  kubectl (scale)  -      -      1"
+            "field           manager          since  live  planned\n.spec.replicas  kubectl (scale)  -      -     1"
         );
     }
 
     #[test]
-    fn a_secret_is_not_shown() {
+    fn secret_data_is_hidden() {
         let (sent, live) = (json!({ "data": { "K": "aGVyZQ==" } }), json!({ "data": { "K": "dGhlcmU=" } }));
-        let (id, conflicts) = found(SECRET, &sent, Some(&live), &[(".data.K", "conflict with \"a\"")]);
+        let (id, conflicts) = conflicts_of(SECRET, &sent, Some(&live), &[(".data.K", "conflict with \"a\"")]);
         let table = table(&id, &conflicts, now());
         assert!(table.ends_with("(hidden)  (hidden)"), "{table}");
         assert!(!table.contains('='), "{table}");
     }
 
     #[test]
-    fn long_values_are_shortened_where_they_are_the_same() {
+    fn long_values_lose_their_common_prefix() {
         let long = "a".repeat(40);
         assert_eq!(pair("1", "2"), ("1".to_owned(), "2".to_owned()));
-        let (there, here) = pair(&format!("{long}/b:1"), &format!("{long}/b:2"));
-        assert_eq!((there.as_str(), here.as_str()), ("…:1", "…:2"));
-        let (there, here) = pair(&format!("[\"{long}\"]"), &format!("[\"b{long}\"]"));
-        assert_eq!((there.as_str(), length(&here)), ("…\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa…", LONGEST));
-        let (there, here) = pair(&long, "b");
-        assert_eq!((length(&there), there.contains('…'), here.as_str()), (LONGEST, true, "b"));
+        let (live_value, planned_value) = pair(&format!("{long}/b:1"), &format!("{long}/b:2"));
+        assert_eq!((live_value.as_str(), planned_value.as_str()), ("…:1", "…:2"));
+        let (live_value, planned_value) = pair(&format!("[\"{long}\"]"), &format!("[\"b{long}\"]"));
+        assert_eq!(
+            (live_value.as_str(), length(&planned_value)),
+            ("…\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa…", MAX_VALUE_CHARS)
+        );
+        let (live_value, planned_value) = pair(&long, "b");
+        assert_eq!(
+            (length(&live_value), live_value.contains('…'), planned_value.as_str()),
+            (MAX_VALUE_CHARS, true, "b")
+        );
         assert_eq!(text(Some(&json!("a\nb"))), "\"a\\nb\"");
         assert_eq!(text(Some(&json!(["a"]))), "[\"a\"]");
     }
 
     #[test]
-    fn the_line_of_the_configuration_is_one_that_is_understood() {
+    fn yield_line_is_valid_configuration() {
         let conflict = |field: &str| Conflict {
             field: field.to_owned(),
             owners: Vec::new(),
             rule: None,
-            there: None,
-            here: None,
+            live_value: None,
+            planned_value: None,
         };
         let id = DEPLOYMENT.id("n", "openhands");
         for field in

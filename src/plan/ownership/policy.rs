@@ -1,4 +1,4 @@
-//! Fields that others manage: what the rules say of them, and a manifest that leaves to others what they yield. Pure.
+//! Ownership rules for fields that others manage, and manifests without yielded fields. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::plan::desired::{Member, Plan};
 use crate::settings::format::OwnedField;
 use crate::settings::handsctl::OwnershipRule;
 
-/// What is done about fields and objects of others.
+/// The rules and flags for fields and objects that others manage.
 #[derive(Debug, Clone, Default)]
 pub struct Ownership {
     rules: BTreeMap<OwnedField, OwnershipRule>,
@@ -20,25 +20,25 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// The rules of `[deploy.ownership]`, `--force-conflicts` and `--adopt`.
+    /// Combines the rules of `[deploy.ownership]` with `--force-conflicts` and `--adopt`.
     #[must_use]
     pub fn new(rules: &BTreeMap<OwnedField, OwnershipRule>, force_conflicts: bool, adopt: bool) -> Self {
         Self { rules: rules.clone(), force_conflicts, adopt }
     }
 
-    /// Whether an object of somebody else's is taken over.
+    /// Returns whether objects that others created are adopted.
     #[must_use]
     pub fn adopts(&self) -> bool {
         self.adopt
     }
 
-    /// Whether fields that others manage are taken over where no rule is for them.
+    /// Returns whether fields that others manage are taken over if no rule applies to them.
     #[must_use]
     pub fn forces_conflicts(&self) -> bool {
         self.force_conflicts
     }
 
-    /// The rule for a field of this member: the longest that names the field or something around it.
+    /// Returns the rule for a member's field: the longest one that names the field or a parent of it.
     #[must_use]
     pub fn rule_for(&self, member: &Member, field: &FieldPath) -> Option<OwnershipRule> {
         self.rules_of(member)
@@ -47,99 +47,100 @@ impl Ownership {
             .map(|(_, rule)| rule)
     }
 
-    /// What is done about a conflict that no rule is for.
+    /// Returns the rule for conflicts without a rule in `[deploy.ownership]`.
     #[must_use]
     pub fn default_rule(&self) -> OwnershipRule {
         if self.force_conflicts { OwnershipRule::Take } else { OwnershipRule::Fail }
     }
 
-    /// The member's manifest as it is sent upon this live object: a field that is yielded is left out where another
-    /// manager has it, and else keeps its live value; left out, a field that only we have would be reset.
+    /// Returns the member's manifest without its yielded fields. A yielded field that another manager owns is left out.
+    /// One that only we own keeps its live value, because the server would remove it if it were left out.
     #[must_use]
     pub fn without_yielded_fields(&self, member: &Member, live: &Value) -> Value {
         let rules: Vec<(FieldPath, OwnershipRule)> = self.rules_of(member).collect();
-        let with = |wanted: bool| {
-            let fits = move |rule: &&(FieldPath, OwnershipRule)| (rule.1 == OwnershipRule::Yield) == wanted;
-            rules.iter().filter(fits).map(|(path, _)| path)
+        let paths = |yielded: bool| {
+            let matches =
+                move |rule: &&(FieldPath, OwnershipRule)| (rule.1 == OwnershipRule::Yield) == yielded;
+            rules.iter().filter(matches).map(|(path, _)| path)
         };
         let mut manifest = member.manifest.clone();
-        for path in with(true) {
-            let kept = with(false).filter(|kept| kept.is_under(path)).map(FieldPath::steps).collect();
-            yield_field(&mut manifest, path.steps(), &FieldScope::new(live, kept));
+        for path in paths(true) {
+            let protected = paths(false).filter(|other| other.is_under(path)).map(FieldPath::steps).collect();
+            yield_field(&mut manifest, path.steps(), &FieldScope::new(live, protected));
         }
         manifest
     }
 
-    /// Rules that no member has a field for.
+    /// Returns the rules that match no field of any member.
     #[must_use]
     pub fn rules_without_field(&self, plan: &Plan) -> Vec<&OwnedField> {
-        let fits = |rule: &OwnedField| {
-            let mut named = plan.members.iter().filter(|member| names(rule, &member.id));
-            named.any(|member| FieldPath::find(rule.field(), &member.manifest).is_some())
+        let has_field = |rule: &OwnedField| {
+            let mut members = plan.members.iter().filter(|member| is_for(rule, &member.id));
+            members.any(|member| FieldPath::find(rule.field(), &member.manifest).is_some())
         };
-        self.rules.keys().filter(|rule| !fits(rule)).collect()
+        self.rules.keys().filter(|rule| !has_field(rule)).collect()
     }
 
-    /// The rules for this member, with the fields that they are for.
+    /// Returns the rules for a member, with the paths of their fields.
     fn rules_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = (FieldPath, OwnershipRule)> + 'a {
-        let named = self.rules.iter().filter(|(rule, _)| names(rule, &member.id));
-        named.filter_map(|(rule, what)| Some((FieldPath::find(rule.field(), &member.manifest)?, *what)))
+        let rules = self.rules.iter().filter(|(field, _)| is_for(field, &member.id));
+        rules.filter_map(|(field, rule)| Some((FieldPath::find(field.field(), &member.manifest)?, *rule)))
     }
 }
 
-fn names(rule: &OwnedField, id: &ObjectId) -> bool {
+fn is_for(rule: &OwnedField, id: &ObjectId) -> bool {
     rule.kind() == id.kind.to_ascii_lowercase()
         && rule.group().is_none_or(|group| group == id.group)
         && rule.name() == id.name
 }
 
-/// One place of a live object: what stands there, and who manages what of it.
+/// One field of a live object: its value, and the managers of the field and of its children.
 struct FieldScope<'a> {
     live: Option<&'a Value>,
-    /// Nodes of field sets.
+    /// The field's node in our field set, and in those of others.
     ours: Option<&'a Value>,
     others: Vec<&'a Value>,
-    /// What longer rules keep from being yielded, as steps from here.
-    kept: Vec<&'a [PathStep]>,
+    /// Fields that longer rules exclude from the yield, as steps from this field.
+    protected: Vec<&'a [PathStep]>,
 }
 
 impl<'a> FieldScope<'a> {
-    fn new(live: &'a Value, kept: Vec<&'a [PathStep]>) -> Self {
+    fn new(live: &'a Value, protected: Vec<&'a [PathStep]>) -> Self {
         Self {
             live: Some(live),
             ours: managed_fields::our_entries(live).map(|entry| &entry["fieldsV1"]).next(),
             others: managed_fields::entries_of_others(live).map(|entry| &entry["fieldsV1"]).collect(),
-            kept,
+            protected,
         }
     }
 
     fn below(&self, step: &PathStep) -> Self {
-        let rest = |kept: &&'a [PathStep]| {
-            kept.split_first().filter(|(first, _)| *first == step).map(|(_, rest)| rest)
+        let rest = |path: &&'a [PathStep]| {
+            path.split_first().filter(|(first, _)| *first == step).map(|(_, rest)| rest)
         };
         Self {
             live: self.live.and_then(|live| step.value_in(live)),
             ours: self.ours.and_then(|node| step.node_in(node)),
             others: self.others.iter().filter_map(|node| step.node_in(node)).collect(),
-            kept: self.kept.iter().filter_map(rest).collect(),
+            protected: self.protected.iter().filter_map(rest).collect(),
         }
     }
 
-    fn is_kept(&self) -> bool {
-        self.kept.iter().any(|rest| rest.is_empty())
+    fn is_protected(&self) -> bool {
+        self.protected.iter().any(|rest| rest.is_empty())
     }
 
-    /// Whether somebody else has what stands here as a whole.
-    fn others_have_it(&self) -> bool {
+    /// Returns whether another manager owns the field as a whole.
+    fn is_owned_by_others(&self) -> bool {
         self.others.iter().any(|node| managed_fields::is_leaf(node))
     }
 
-    /// Whether somebody else has the item of a list that stands here, whoever has its fields.
-    fn others_have_the_item(&self) -> bool {
+    /// Returns whether another manager owns this list item, regardless of the item's fields.
+    fn item_is_owned_by_others(&self) -> bool {
         self.others.iter().any(|node| managed_fields::is_leaf(node) || node.get(".").is_some())
     }
 
-    /// The keys by which field sets name this item of a list.
+    /// Returns the keys by which the field sets identify a list item.
     fn keys_of(&self, item: &Value) -> Option<Map<String, Value>> {
         let nodes = self.ours.iter().chain(&self.others);
         nodes.filter_map(|node| node.as_object()).flat_map(Map::keys).find_map(|name| match selects(name)? {
@@ -150,71 +151,72 @@ impl<'a> FieldScope<'a> {
         })
     }
 
-    fn has(&self, prefix: &str) -> bool {
+    fn has_children(&self, prefix: &str) -> bool {
         let mut nodes = self.ours.iter().chain(&self.others).filter_map(|node| node.as_object());
         nodes.any(|node| node.keys().any(|name| name.starts_with(prefix)))
     }
 }
 
-/// Whether nothing is left of what stands here, so that it is left out itself.
-type Gone = bool;
+/// Whether the yield leaves nothing of a value, so that the caller removes it.
+type Emptied = bool;
 
-fn yield_field(wanted: &mut Value, path: &[PathStep], place: &FieldScope<'_>) -> Gone {
-    let Some((step, rest)) = path.split_first() else { return yield_value(wanted, place) };
-    let Some(inner) = step.value_in_mut(wanted) else { return false };
-    if !yield_field(inner, rest, &place.below(step)) {
+fn yield_field(desired: &mut Value, path: &[PathStep], scope: &FieldScope<'_>) -> Emptied {
+    let Some((step, rest)) = path.split_first() else { return yield_value(desired, scope) };
+    let Some(inner) = step.value_in_mut(desired) else { return false };
+    if !yield_field(inner, rest, &scope.below(step)) {
         return false;
     }
-    step.remove(wanted);
-    // An empty map or list would be a value of its own.
-    wanted.as_object().is_some_and(Map::is_empty) || wanted.as_array().is_some_and(Vec::is_empty)
+    step.remove(desired);
+    // An empty map or list would be a value of its own, so it is removed too.
+    desired.as_object().is_some_and(Map::is_empty) || desired.as_array().is_some_and(Vec::is_empty)
 }
 
-fn yield_value(wanted: &mut Value, place: &FieldScope<'_>) -> Gone {
-    if place.is_kept() {
+fn yield_value(desired: &mut Value, scope: &FieldScope<'_>) -> Emptied {
+    if scope.is_protected() {
         return false;
     }
-    if place.others_have_it() {
+    if scope.is_owned_by_others() {
         return true;
     }
-    let as_a_whole = place.ours.is_some_and(managed_fields::is_leaf);
-    match wanted {
-        Value::Object(map) if !as_a_whole => {
-            map.retain(|name, value| !yield_value(value, &place.below(&PathStep::Field(name.clone()))));
+    let is_atomic = scope.ours.is_some_and(managed_fields::is_leaf);
+    match desired {
+        Value::Object(map) if !is_atomic => {
+            map.retain(|name, value| !yield_value(value, &scope.below(&PathStep::Field(name.clone()))));
             map.is_empty()
         }
-        Value::Array(items) if !as_a_whole && place.has("k:") => {
-            items.retain_mut(|item| !yield_item(item, place));
+        Value::Array(items) if !is_atomic && scope.has_children("k:") => {
+            items.retain_mut(|item| !yield_item(item, scope));
             items.is_empty()
         }
-        Value::Array(items) if !as_a_whole && place.has("v:") => {
+        Value::Array(items) if !is_atomic && scope.has_children("v:") => {
             items.retain(|item| {
-                !place.below(&PathStep::Item(ItemSelector::Value(item.clone()))).others_have_it()
+                !scope.below(&PathStep::Item(ItemSelector::Value(item.clone()))).is_owned_by_others()
             });
             items.is_empty()
         }
         _ => {
-            if let Some(live) = place.live {
-                *wanted = live.clone();
+            if let Some(live) = scope.live {
+                *desired = live.clone();
             }
             false
         }
     }
 }
 
-/// An item keeps its keys as long as we have anything of it: without them it would be another item.
-fn yield_item(item: &mut Value, list: &FieldScope<'_>) -> Gone {
-    // An item that nobody has yet is new.
+/// Yields the fields of a list item. The item keeps its keys while we own any other field of it, because they identify
+/// the item.
+fn yield_item(item: &mut Value, list: &FieldScope<'_>) -> Emptied {
+    // An item without a manager is new.
     let Some(keys) = list.keys_of(item) else { return false };
-    let place = list.below(&PathStep::Item(ItemSelector::Keys(keys.clone())));
+    let scope = list.below(&PathStep::Item(ItemSelector::Keys(keys.clone())));
     let Value::Object(fields) = item else { return false };
-    if place.is_kept() {
+    if scope.is_protected() {
         return false;
     }
     fields.retain(|name, value| {
-        keys.contains_key(name) || !yield_value(value, &place.below(&PathStep::Field(name.clone())))
+        keys.contains_key(name) || !yield_value(value, &scope.below(&PathStep::Field(name.clone())))
     });
-    place.others_have_the_item() && fields.keys().all(|name| keys.contains_key(name))
+    scope.item_is_owned_by_others() && fields.keys().all(|name| keys.contains_key(name))
 }
 
 #[cfg(test)]
@@ -246,7 +248,7 @@ mod tests {
         )
     }
 
-    /// The same with the values that are there: `i:1`, 3 replicas; each entry is a manager's field set.
+    /// Returns the live Deployment, with the image `i:1` and 3 replicas, and these managers' field sets.
     fn live(ours: &Value, others: &[Value]) -> Value {
         let mut entries = vec![json!({ "manager": "handsctl", "operation": "Apply", "fieldsV1": ours })];
         entries.extend(
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_yielded_field_of_another_manager_is_left_out() {
+    fn yielded_field_of_another_manager_is_omitted() {
         let manifest =
             yielded("spec.replicas", &live(&json!({}), &[json!({ "f:spec": { "f:replicas": {} } })]));
         let mut expected = deployment().manifest;
@@ -286,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn a_yielded_field_that_only_we_have_keeps_its_live_value() {
+    fn yielded_field_without_other_manager_keeps_live_value() {
         let manifest = yielded("spec.replicas", &live(&json!({ "f:spec": { "f:replicas": {} } }), &[]));
         assert_eq!(manifest["spec"]["replicas"], 3);
         assert_eq!(manifest["spec"]["strategy"], json!({ "type": "Recreate" }));
     }
 
     #[test]
-    fn nothing_empty_is_left_behind() {
+    fn yielding_removes_emptied_parents() {
         let others = json!({ "f:spec": { "f:strategy": { "f:type": {} } } });
         let manifest = yielded("spec.strategy.type", &live(&json!({}), std::slice::from_ref(&others)));
         assert_eq!(manifest["spec"].get("strategy"), None);
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_managed_as_a_whole_is_yielded_as_a_whole() {
+    fn atomic_field_is_yielded_as_a_whole() {
         let fields = json!({ "f:spec": { "f:template": { "f:spec": { "f:nodeSelector": {} } } } });
         let field = "spec.template.spec.nodeSelector";
         let manifest = yielded(field, &live(&json!({}), std::slice::from_ref(&fields)));
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_keeps_its_keys_as_long_as_anything_of_it_is_ours() {
+    fn partly_owned_item_keeps_its_keys() {
         let container = "spec.template.spec.containers[name=\"main\"]";
         let ours = in_container(&json!({ ".": {}, "f:name": {}, "f:env": {
             "k:{\"name\":\"A\"}": { ".": {}, "f:name": {}, "f:value": {} },
@@ -326,7 +328,7 @@ mod tests {
             (item.get("image"), &item["name"], item["env"].as_array().unwrap().len()),
             (None, &json!("main"), 2)
         );
-        // All of the container: the variable that they have goes, ours keeps its live value.
+        // The whole container is yielded: their variable is removed, ours keeps its live value.
         let manifest = yielded(container, &live);
         let item = &manifest["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(item, &json!({ "name": "main", "env": [{ "name": "A", "value": "1" }] }));
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_rule_keeps_its_field_from_being_yielded() {
+    fn longer_rule_protects_its_field() {
         let fields = json!({ "f:spec": { "f:replicas": {}, "f:strategy": { "f:type": {} } } });
         let live = live(&json!({}), &[fields]);
         let rules = [
@@ -348,18 +350,18 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_only_others_have_is_left_out() {
+    fn item_of_other_managers_is_omitted() {
         let theirs = in_container(
             &json!({ "f:env": { "k:{\"name\":\"B\"}": { ".": {}, "f:name": {}, "f:value": {} } } }),
         );
         let manifest =
             yielded("spec.template.spec.containers[name=\"main\"].env", &live(&json!({}), &[theirs]));
         let item = &manifest["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(item["env"], json!([{ "name": "A", "value": "2" }]), "A is not managed by anybody yet");
+        assert_eq!(item["env"], json!([{ "name": "A", "value": "2" }]), "A has no manager yet");
     }
 
     #[test]
-    fn the_longest_rule_counts_and_only_for_its_object() {
+    fn longest_rule_of_the_object_applies() {
         let rules = ownership(&[
             ("deployment/oh:spec", OwnershipRule::Take),
             ("deployment.apps/oh:spec.replicas", OwnershipRule::Fail),
