@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// The label with the set's name, on every member.
+/// The label with the set's name, on all of the set's objects except extra manifests.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with the component that an object belongs to.
 pub const COMPONENT: &str = "app.kubernetes.io/component";

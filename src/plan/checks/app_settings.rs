@@ -89,7 +89,8 @@ impl DesiredAppSettings {
         }
     }
 
-    /// Merges ours into the current settings, because the application resets every field that a request omits.
+    /// Merges the configured settings into the current ones, because the application resets every field that a request
+    /// omits.
     fn settings(&self, current: Option<&Value>) -> Value {
         let mut settings = match current.and_then(Value::as_object) {
             Some(current) => current.clone(),

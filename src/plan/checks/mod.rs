@@ -1,4 +1,4 @@
-//! Checks of a deploy that need nothing to be sent.
+//! Checks that run before a deploy sends anything.
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.

@@ -76,7 +76,7 @@ impl<'a> Owners<'a> {
         self.0.is_empty()
     }
 
-    /// Returns whether all managers own the field as a whole, none only its children.
+    /// Returns whether the field has managers and all of them own it as a whole.
     pub(super) fn is_whole(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|owner| matches!(owner.extent, Extent::Whole))
     }

@@ -49,7 +49,8 @@ impl ApplySet {
         CONFIG_MAP.id(&self.namespace, &self.parent_name())
     }
 
-    /// Returns the set's id, `applyset-<base64url(sha256("name.namespace.kind.group"))>-v1`, of the parent.
+    /// Returns the set's id, a hash of the parent's identity:
+    /// `applyset-<base64url(sha256("name.namespace.kind.group"))>-v1`.
     #[must_use]
     pub fn id(&self) -> String {
         let hash = Sha256::digest(format!("{}.{}.ConfigMap.", self.parent_name(), self.namespace));
@@ -78,12 +79,13 @@ impl ApplySet {
         set
     }
 
-    /// Returns the kinds that the parent lists and that need API discovery, as kind and group; the core group is empty.
+    /// Returns the kinds that the parent lists but the set does not have, as kind and group; the core group is empty.
     #[must_use]
     pub fn unknown_kinds_of(&self, parent: Option<&Value>) -> Vec<(String, String)> {
         let listed = parent.and_then(|parent| parent["metadata"]["annotations"][CONTAINS].as_str());
-        let known: BTreeSet<String> = self.kinds().map(|kind| kind.group_kind()).collect();
-        let unknown = split(listed.unwrap_or_default()).into_iter().filter(|listed| !known.contains(listed));
+        let own_kinds: BTreeSet<String> = self.kinds().map(|kind| kind.group_kind()).collect();
+        let unknown =
+            split(listed.unwrap_or_default()).into_iter().filter(|listed| !own_kinds.contains(listed));
         unknown
             .map(|listed| {
                 let (kind, group) = listed.split_once('.').unwrap_or((&listed, ""));

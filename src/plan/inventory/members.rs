@@ -11,8 +11,8 @@ use crate::object::managed_fields::owns_label;
 /// The set's live members by identity.
 pub type Members = HashMap<ObjectId, Value>;
 
-/// Returns whether a live object is a member: it has the set's label, our apply set that label, and it has no owner.
-/// Controllers copy labels to objects that they own, for example from a Service to its EndpointSlices.
+/// Returns whether a live object is a member: it has the set's label, our apply entry owns that label, and the object
+/// has no owner reference. Controllers copy labels to dependents, for example from a Service to its EndpointSlices.
 #[must_use]
 pub fn is_member(object: &Value, set: &ApplySet) -> bool {
     let metadata = &object["metadata"];

@@ -146,7 +146,7 @@ impl Snapshot {
     #[must_use]
     pub fn matches(&self, plan: &Plan) -> bool {
         self.members.len() == plan.members.len()
-            && self.members.iter().zip(&plan.members).all(|(kept, member)| is_kept_as(member, kept))
+            && self.members.iter().zip(&plan.members).all(|(stored, member)| is_stored_as(member, stored))
     }
 
     /// Returns the application's image, for display.
@@ -180,13 +180,13 @@ impl Snapshot {
     pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
         let mut missing = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
-        for kept in &self.members {
-            let Some(id) = ObjectId::of_object(kept) else { continue };
+        for stored in &self.members {
+            let Some(id) = ObjectId::of_object(stored) else { continue };
             let Some(kind) = set.kind_of(&id) else {
                 missing.push(id);
                 continue;
             };
-            let mut manifest = kept.clone();
+            let mut manifest = stored.clone();
             let live_object = live.get(&id);
             if kind == SECRET {
                 match live_object {
@@ -229,15 +229,17 @@ fn without_data(member: &Member) -> Value {
     manifest
 }
 
-/// Returns whether `kept` equals the result of [`without_data`] for the member.
-fn is_kept_as(member: &Member, kept: &Value) -> bool {
+/// Returns whether `stored` equals the result of [`without_data`] for the member.
+fn is_stored_as(member: &Member, stored: &Value) -> bool {
     if member.kind != SECRET {
-        return member.manifest == *kept;
+        return member.manifest == *stored;
     }
-    let (Some(manifest), Some(kept)) = (member.manifest.as_object(), kept.as_object()) else { return false };
+    let (Some(manifest), Some(stored)) = (member.manifest.as_object(), stored.as_object()) else {
+        return false;
+    };
     let data = usize::from(manifest.contains_key("data"));
-    manifest.len() == kept.len() + data
-        && kept.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
+    manifest.len() == stored.len() + data
+        && stored.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
 }
 
 /// Returns the name of a revision's Secret.
@@ -519,11 +521,11 @@ mod tests {
             };
             Plan { members: names.iter().map(claim).collect(), ..plan("a") }
         };
-        let kept = Snapshot::from_plan(&with_claims(&["one", "two"]));
+        let snapshot = Snapshot::from_plan(&with_claims(&["one", "two"]));
         for (planned, has) in
             [(&[][..], true), (&["one"], true), (&["one", "two"], true), (&["one", "three"], false)]
         {
-            assert_eq!(kept.has_claims_of(&with_claims(planned)), has, "{planned:?}");
+            assert_eq!(snapshot.has_claims_of(&with_claims(planned)), has, "{planned:?}");
         }
     }
 

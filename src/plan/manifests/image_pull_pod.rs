@@ -208,7 +208,7 @@ pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str
         image: image.to_owned(),
         node: node.map(str::to_owned),
         secrets: spec["imagePullSecrets"].clone(),
-        // The application's container also starts with `sh`.
+        // The application's container starts with `sh` too, so its image contains it.
         command: ["sh", "-c", "exit 0"].map(str::to_owned).into(),
         owner: None,
     })

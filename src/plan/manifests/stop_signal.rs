@@ -19,8 +19,8 @@ pub fn start(stop: OnStop) -> &'static str {
     }
 }
 
-/// Returns the termination grace period in seconds. It is short if the application receives no SIGTERM, because then
-/// nothing shuts down.
+/// Returns the termination grace period in seconds. Without SIGTERM it is short, because there is no shutdown to wait
+/// for.
 #[must_use]
 pub fn grace(stop: OnStop) -> u32 {
     match stop {

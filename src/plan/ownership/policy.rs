@@ -100,7 +100,7 @@ struct FieldScope<'a> {
     /// The field's node in our field set, and in those of others.
     ours: Option<&'a Value>,
     others: Vec<&'a Value>,
-    /// Fields that longer rules exclude from the yield, as steps from this field.
+    /// Fields that longer rules exclude from yielding, as steps from this field.
     protected: Vec<&'a [PathStep]>,
 }
 
@@ -157,7 +157,7 @@ impl<'a> FieldScope<'a> {
     }
 }
 
-/// Whether the yield leaves nothing of a value, so that the caller removes it.
+/// Whether yielding leaves nothing of a value, so that the caller removes it.
 type Emptied = bool;
 
 fn yield_field(desired: &mut Value, path: &[PathStep], scope: &FieldScope<'_>) -> Emptied {
