@@ -73,7 +73,7 @@ impl FieldPath {
     pub fn owners(&self, live: &Value) -> Vec<FieldOwner> {
         managed_fields::entries_of_others(live)
             .filter(|entry| self.is_in(&entry["fieldsV1"]))
-            .map(FieldOwner::of)
+            .map(FieldOwner::from_entry)
             .collect()
     }
 
@@ -94,7 +94,7 @@ impl FieldPath {
 }
 
 impl FieldOwner {
-    fn of(entry: &Value) -> Self {
+    fn from_entry(entry: &Value) -> Self {
         let text = |key: &str| entry[key].as_str().map(str::to_owned);
         Self {
             manager: text("manager").unwrap_or_default(),

@@ -41,7 +41,7 @@ pub fn changed(
     response: Option<&Value>,
     mask: &Mask,
 ) -> Difference {
-    let owners = Owners::of(live);
+    let owners = Owners::from_object(live);
     let (before, desired) = (without_noise(live), without_noise(manifest));
     let after = match response {
         Some(response) => without_noise(response),
@@ -49,7 +49,7 @@ pub fn changed(
     };
     let comparison = Comparison { kind: &id.kind, manifest: &desired, owners, mask };
     let hunks = comparison.between(&before, &after);
-    let effects = effect::of(id, live, &after, &hunks);
+    let effects = effect::effects_of(id, live, &after, &hunks);
     let outcome = if hunks.is_empty() { DiffOutcome::Unchanged } else { DiffOutcome::Changed };
     Difference { id: id.clone(), outcome, fields: hunks, effects, unverified: None }
 }

@@ -99,7 +99,7 @@ impl fmt::Display for Effect {
 }
 
 /// Returns the consequences of these changes of a live object.
-pub(super) fn of(id: &ObjectId, live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
+pub(super) fn effects_of(id: &ObjectId, live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect> {
     let mut effects = recreated(id, live, hunks);
     match id.kind.as_str() {
         "Deployment" | "StatefulSet" | "DaemonSet" => effects.extend(of_workload(live, after, hunks)),

@@ -37,7 +37,7 @@ pub struct Manager {
 
 impl<'a> Owners<'a> {
     /// Reads the managers of a live object.
-    pub(super) fn of(live: &'a Value) -> Self {
+    pub(super) fn from_object(live: &'a Value) -> Self {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         Self(
             entries
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn field_has_its_own_and_inherited_managers() {
         let live = live();
-        let spec = Owners::of(&live).at(&key("spec"));
+        let spec = Owners::from_object(&live).at(&key("spec"));
         assert!(
             spec.at(&key("selector")).at(&key("app")).ours(),
             "a child of a field that is owned as a whole"
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn items_are_found_by_their_keys() {
         let live = live();
-        let ports = Owners::of(&live).at(&key("spec")).at(&key("ports"));
+        let ports = Owners::from_object(&live).at(&key("spec")).at(&key("ports"));
         assert_eq!(ports.keys(), Some(vec!["port".to_owned(), "protocol".to_owned()]));
         let item = |port: u16| {
             PointerStep::Item(json!({ "port": port, "protocol": "TCP" }).as_object().unwrap().clone())

@@ -67,7 +67,7 @@ impl FieldPointer {
 
 #[cfg(test)]
 impl FieldPointer {
-    pub(super) fn of(keys: &[&str]) -> Self {
+    pub(super) fn from_keys(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| PointerStep::Key((*key).to_owned())).collect())
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn display_quotes_dotted_keys_and_lists_item_keys() {
         let item = json!({ "containerPort": 80, "protocol": "TCP" });
-        let path = FieldPointer::of(&["spec", "ports"])
+        let path = FieldPointer::from_keys(&["spec", "ports"])
             .then(PointerStep::Item(item.as_object().unwrap().clone()))
             .then(PointerStep::Key("a.b/c".to_owned()))
             .then(PointerStep::Index(2));

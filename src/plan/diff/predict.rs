@@ -112,7 +112,7 @@ mod tests {
             "metadata": { "labels": { "ours": "2" } },
             "spec": { "selector": { "a": "1" }, "ports": [{ "port": 3 }, { "port": 1, "name": "http" }] },
         });
-        let after = predicted(None, &desired, &live, &Owners::of(&live));
+        let after = predicted(None, &desired, &live, &Owners::from_object(&live));
         assert_eq!(after["metadata"]["labels"], json!({ "ours": "2", "theirs": "1", "both": "1" }));
         assert_eq!(
             after["spec"],

@@ -563,15 +563,16 @@ mod tests {
         use RevisionResult::{Failed, Good};
         let history =
             History::new(vec![revision(1, Good, "a"), revision(2, Good, "b"), revision(3, Failed, "c")]);
-        let number =
-            |text: &str, nothing: bool| history.deployed_revision(&plan(text), nothing).map(|it| it.number);
+        let number = |text: &str, nothing_to_send: bool| {
+            history.deployed_revision(&plan(text), nothing_to_send).map(|revision| revision.number)
+        };
         assert_eq!(number("c", false), Some(3));
         assert_eq!(number("b", true), Some(2), "the failed attempt changed nothing");
         assert_eq!(number("b", false), None);
         assert_eq!(number("a", true), None);
         assert_eq!(history.next_number(), 4);
-        assert_eq!(history.last_good_before(3).map(|it| it.number), Some(2));
-        assert_eq!(history.last_good_before(2).map(|it| it.number), Some(1));
+        assert_eq!(history.last_good_before(3).map(|revision| revision.number), Some(2));
+        assert_eq!(history.last_good_before(2).map(|revision| revision.number), Some(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::settings::handsctl::{LimitRange, Quota, ResourceList, Toleration, Top
 
 /// Builds the `tolerations` of a pod.
 pub(crate) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
-    let one = |toleration: &Toleration| {
+    let to_value = |toleration: &Toleration| {
         let mut fields = Map::new();
         let mut insert = |name: &str, value: Value| {
             if !value.is_null() {
@@ -25,12 +25,12 @@ pub(crate) fn tolerations(tolerations: &[Toleration]) -> Vec<Value> {
         insert("tolerationSeconds", json!(toleration.toleration_seconds));
         Value::Object(fields)
     };
-    tolerations.iter().map(one).collect()
+    tolerations.iter().map(to_value).collect()
 }
 
 /// Builds the `topologySpreadConstraints` of the application's pods.
 pub(crate) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value> {
-    let one = |spread: &TopologySpread| {
+    let to_value = |spread: &TopologySpread| {
         json!({
             "maxSkew": spread.max_skew,
             "topologyKey": spread.topology_key,
@@ -38,7 +38,7 @@ pub(crate) fn topology_spread(spread: &[TopologySpread], set: &str) -> Vec<Value
             "labelSelector": { "matchLabels": labels::selector(set, Component::App) },
         })
     };
-    spread.iter().map(one).collect()
+    spread.iter().map(to_value).collect()
 }
 
 /// Builds the `spec.hard` of a `ResourceQuota`.
