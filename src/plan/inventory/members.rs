@@ -12,7 +12,7 @@ use crate::object::managed_fields::owns_label;
 pub type Members = HashMap<ObjectId, Value>;
 
 /// Returns whether a live object is a member: it has the set's label, our apply entry owns that label, and the object
-/// has no owner reference. Controllers copy labels to dependents, for example from a Service to its EndpointSlices.
+/// has no owner reference. Controllers copy labels to dependents, for example from a Service to its endpoint slices.
 #[must_use]
 pub fn is_member(object: &Value, set: &ApplySet) -> bool {
     let metadata = &object["metadata"];
