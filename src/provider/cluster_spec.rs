@@ -1,60 +1,61 @@
-//! What is wanted of a local cluster.
+//! The desired state of a local cluster.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What is wanted of a local cluster, whatever makes it.
+/// The desired state of a local cluster, for every provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSpec {
-    /// Name; the context is `kind-NAME` or `kwok-NAME`.
+    /// Name of the cluster; its context is `kind-NAME` or `kwok-NAME`.
     pub name: String,
-    /// Nodes beside the first one.
+    /// Number of nodes in addition to the first one.
     pub workers: u32,
-    /// `v1.34.4`; None: the one that handsctl was tested with, or whatever the programs that are found are.
+    /// Kubernetes version such as `v1.34.4`; None: the version that handsctl is tested with, or the version of the
+    /// programs in an explicit folder.
     pub kubernetes: Option<String>,
-    /// Image of the nodes; None: that of `KIND_NODE_IMAGE` or of `kubernetes`.
+    /// Image of the nodes; None: the image in `KIND_NODE_IMAGE`, else the one for `kubernetes`.
     pub node_image: Option<String>,
-    /// Which ports of this computer lead to the first node's 80 and 443.
+    /// Ports of this computer that forward to ports 80 and 443 of the first node.
     pub ports: Ports,
-    /// What will have to fit on it.
+    /// Resources that the cluster must have room for.
     pub load: Workload,
 }
 
-/// Ports of this computer.
+/// Ports of this computer that forward to the first node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
-    /// On this address.
+    /// Address that the ports listen on.
     #[serde(rename = "http_address")]
     pub address: IpAddr,
-    /// To port 80; None: not mapped.
+    /// Port that forwards to port 80; None: not mapped.
     #[serde(rename = "http_port")]
     pub http: Option<u16>,
-    /// To port 443.
+    /// Port that forwards to port 443; None: not mapped.
     #[serde(rename = "https_port")]
     pub https: Option<u16>,
 }
 
-/// What will run on a cluster: what must fit, so that it is said before the cluster is made.
+/// Requests of the pods that will run on a cluster: preflight reports before the creation when they do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Workload {
-    /// The application and the ingress controller.
+    /// Requests of the application and the ingress controller.
     pub application: ResourceAmount,
-    /// One sandbox.
+    /// Requests of one sandbox.
     pub sandbox: ResourceAmount,
 }
 
-/// What pods ask for.
+/// Resources that pods request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResourceAmount {
-    /// Thousandths of a cpu.
+    /// CPU in thousandths of a core.
     pub cpu: u64,
-    /// Bytes.
+    /// Memory in bytes.
     pub memory: u64,
 }
 
 impl ClusterSpec {
-    /// One node, no ports, nothing to run.
+    /// A spec with one node, no mapped ports and no workload.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What `cluster status` shows.
+//! The output of `cluster status`.
 
 use std::path::PathBuf;
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 use super::local_cluster::{Condition, LocalProvider};
 use super::{kind, kwok};
 
-/// A local cluster, as it is found.
+/// The status of a local cluster.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClusterStatus {
     /// Name of the cluster.
     pub name: String,
     /// Name of its context.
     pub context: String,
-    /// How it is.
+    /// State of the cluster.
     pub condition: Condition,
-    /// Why it is not known how it is.
+    /// Why the condition is unknown; None: it is known.
     pub reason: Option<String>,
-    /// Its own kubeconfig.
+    /// Path of the cluster's own kubeconfig.
     pub kubeconfig: PathBuf,
-    /// What its provider knows of it.
+    /// Details that only the cluster's provider has.
     #[serde(flatten)]
     pub details: Details,
 }
 
-/// What each provider knows of its clusters.
+/// Details that depend on the provider.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "provider", rename_all = "lowercase")]
 pub enum Details {
-    /// Containers as nodes.
+    /// A kind cluster: its nodes are containers.
     Kind(kind::KindDetails),
-    /// Processes, and simulated nodes.
+    /// A kwok cluster: its control plane runs as processes, its nodes are simulated.
     Kwok(kwok::KwokDetails),
 }
 
 impl Details {
-    /// The provider.
+    /// Returns the provider.
     #[must_use]
     pub fn maker(&self) -> LocalProvider {
         match self {

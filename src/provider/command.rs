@@ -1,5 +1,5 @@
-//! Runs another program: with a deadline, in a process group of its own that dies with us, its exit status checked,
-//! and on failure with everything that is needed to run it again by hand.
+//! Runs another program with a deadline, in its own process group, which is killed when the run is dropped. A failure
+//! carries the exit status, the output and the command line to run it again by hand.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 
-/// Lines of standard error that an error carries.
+/// How many lines of standard error an error carries.
 const TAIL: usize = 15;
 
 /// A program with its arguments, environment and deadline.
@@ -25,11 +25,11 @@ pub(super) struct ChildCommand {
     arguments: Vec<OsString>,
     directory: Option<PathBuf>,
     variables: Vec<(String, OsString)>,
-    without: Vec<String>,
+    removed_variables: Vec<String>,
     deadline: Duration,
 }
 
-/// What a program that ended well printed.
+/// The output of a program that succeeded.
 #[derive(Debug, Clone)]
 pub(super) struct ChildOutput {
     /// Standard output.
@@ -43,7 +43,7 @@ impl ChildCommand {
             arguments: Vec::new(),
             directory: None,
             variables: Vec::new(),
-            without: Vec::new(),
+            removed_variables: Vec::new(),
             deadline,
         }
     }
@@ -63,39 +63,40 @@ impl ChildCommand {
         self
     }
 
-    /// Leaves variables out of the child's environment.
-    pub(super) fn without(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.without.extend(names);
+    /// Removes variables from the child's environment.
+    pub(super) fn without_variables(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.removed_variables.extend(names);
         self
     }
 
-    /// Runs it to its end. When the future is dropped (an interrupt), the whole group is killed.
+    /// Runs the program until it exits. Dropping the future (an interrupt) kills the whole process group.
     pub(super) async fn run(self) -> Result<ChildOutput, ChildFailure> {
-        self.run_telling(async |_| {}).await
+        self.run_with_lines(async |_| {}).await
     }
 
-    /// The same, telling each line of its standard error as it comes.
-    pub(super) async fn run_telling(
+    /// Like [`ChildCommand::run`], and calls `on_line` for each line of standard error as soon as it arrives.
+    pub(super) async fn run_with_lines(
         self,
-        mut tell: impl AsyncFnMut(&str),
+        mut on_line: impl AsyncFnMut(&str),
     ) -> Result<ChildOutput, ChildFailure> {
         let failed =
             |outcome, stdout, stderr| ChildFailure { command: self.to_string(), outcome, stdout, stderr };
         let not_started = |error| failed(ChildOutcome::NotStarted(error), String::new(), String::new());
         let mut child = self.command().spawn().map_err(not_started)?;
-        let group = Group::of(child.id());
+        let group = ProcessGroup::new(child.id());
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let ended = tokio::time::timeout(self.deadline, async {
-            let (out, err) = tokio::join!(all(out, &mut stdout), lines(err, &mut stderr, &mut tell));
+        let completion = tokio::time::timeout(self.deadline, async {
+            let (out, err) =
+                tokio::join!(read_all(out, &mut stdout), read_lines(err, &mut stderr, &mut on_line));
             out.and(err)?;
             child.wait().await
         });
-        match ended.await {
+        match completion.await {
             Err(_elapsed) => Err(failed(ChildOutcome::Deadline(self.deadline), String::new(), stderr)),
             Ok(Err(error)) => Err(failed(ChildOutcome::NotStarted(error), String::new(), stderr)),
             Ok(Ok(status)) => {
-                group.ended();
+                group.disarm();
                 let stdout = String::from_utf8_lossy(&stdout).into_owned();
                 if status.success() {
                     Ok(ChildOutput { stdout })
@@ -109,7 +110,7 @@ impl ChildCommand {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
-        for name in &self.without {
+        for name in &self.removed_variables {
             command.env_remove(name);
         }
         if let Some(directory) = &self.directory {
@@ -121,33 +122,33 @@ impl ChildCommand {
     }
 }
 
-/// Everything that comes out of a pipe.
-async fn all(pipe: Option<ChildStdout>, into: &mut Vec<u8>) -> io::Result<()> {
+/// Reads a pipe to its end.
+async fn read_all(pipe: Option<ChildStdout>, buffer: &mut Vec<u8>) -> io::Result<()> {
     match pipe {
-        Some(mut pipe) => pipe.read_to_end(into).await.map(drop),
+        Some(mut pipe) => pipe.read_to_end(buffer).await.map(drop),
         None => Ok(()),
     }
 }
 
-/// The same, telling each line.
-async fn lines(
+/// Reads a pipe to its end and calls `on_line` for each line.
+async fn read_lines(
     pipe: Option<ChildStderr>,
-    into: &mut String,
-    tell: &mut impl AsyncFnMut(&str),
+    buffer: &mut String,
+    on_line: &mut impl AsyncFnMut(&str),
 ) -> io::Result<()> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).await? > 0 {
         let text = String::from_utf8_lossy(&line);
-        tell(text.trim_end()).await;
-        into.push_str(&text);
+        on_line(text.trim_end()).await;
+        buffer.push_str(&text);
         line.clear();
     }
     Ok(())
 }
 
-/// As it can be pasted into a shell.
+/// Formats the command so that it can be pasted into a shell.
 impl fmt::Display for ChildCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(directory) = &self.directory {
@@ -173,48 +174,48 @@ fn quoted(word: &OsStr) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Kills the group when dropped, unless the program has ended by itself.
-struct Group(Option<Pid>);
+/// A process group that is killed on drop, unless its program has exited.
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
-    fn of(id: Option<u32>) -> Self {
+impl ProcessGroup {
+    fn new(id: Option<u32>) -> Self {
         Self(id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    fn ended(mut self) {
+    fn disarm(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            let _it_may_have_ended = kill_process_group(group, Signal::KILL);
+            let _group_may_have_exited = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// Why a program did not do its work.
+/// A failed run of a program.
 #[derive(Debug)]
 pub(super) struct ChildFailure {
-    /// The command, ready to paste.
+    /// The command line, ready to paste into a shell.
     pub(super) command: String,
-    /// How it ended.
+    /// How the program ended.
     pub(super) outcome: ChildOutcome,
-    /// Standard output, where it ended by itself.
+    /// Standard output; empty unless the program exited by itself.
     pub(super) stdout: String,
-    /// Standard error, as far as it came.
+    /// Standard error up to the end of the run.
     pub(super) stderr: String,
 }
 
 /// How a program ended.
 #[derive(Debug)]
 pub(super) enum ChildOutcome {
-    /// It could not be started or awaited.
+    /// The program could not be started or awaited.
     NotStarted(io::Error),
-    /// It was killed after this long.
+    /// The program was killed after this time.
     Deadline(Duration),
-    /// It ended with another status than 0.
+    /// The program exited with a status other than 0.
     Exit(ExitStatus),
 }
 
@@ -222,14 +223,14 @@ impl fmt::Display for ChildOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChildOutcome::NotStarted(error) => write!(f, "not started: {error}"),
-            ChildOutcome::Deadline(after) => write!(f, "no end after {}", phrase::span(*after)),
+            ChildOutcome::Deadline(after) => write!(f, "timed out after {}", phrase::span(*after)),
             ChildOutcome::Exit(status) => write!(f, "{status}"),
         }
     }
 }
 
 impl ChildFailure {
-    /// One line: how it ended and the last thing it said.
+    /// One line: the outcome and the last line of standard error.
     pub(super) fn summary(&self) -> String {
         match self.stderr.lines().rfind(|line| !line.trim().is_empty()) {
             Some(last) => format!("{}: {}", self.outcome, last.trim()),
@@ -237,13 +238,13 @@ impl ChildFailure {
         }
     }
 
-    /// The last lines that the program said.
+    /// The last lines of standard error.
     fn tail(&self) -> String {
         let lines: Vec<&str> = self.stderr.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
 
-    /// An error with the command, the exit status and what the program said.
+    /// Converts the failure into an error with the command, the exit status and the end of standard error.
     pub(super) fn into_error(self, id: Id, kind: Kind, message: impl Into<String>) -> Error {
         let tail = self.tail();
         let error = Error::new(id, kind, message)
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_carries_command_status_and_the_tail() {
+    async fn failure_carries_command_status_and_stderr_tail() {
         let script = "for i in $(seq 40); do echo line $i >&2; done; exit 3";
         let failure = shell(script, Duration::from_secs(10)).run().await.unwrap_err();
         assert_eq!(failure.tail().lines().count(), TAIL);
@@ -271,43 +272,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_deadline_ends_the_whole_group() {
+    async fn deadline_kills_the_whole_process_group() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("late");
         let script = format!("(sleep 1; touch {}) & wait", file.display());
         let failure = shell(&script, Duration::from_millis(100)).run().await.unwrap_err();
         assert!(matches!(failure.outcome, ChildOutcome::Deadline(_)));
         tokio::time::sleep(Duration::from_millis(1300)).await;
-        assert!(!file.exists(), "the grandchild went on");
+        assert!(!file.exists(), "the grandchild kept running");
     }
 
     #[tokio::test]
-    async fn a_dropped_run_kills_the_group() {
+    async fn dropped_run_kills_the_process_group() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("late");
         let run =
             shell(&format!("(sleep 1; touch {}) & wait", file.display()), Duration::from_secs(10)).run();
         tokio::select! { _ = run => panic!("it cannot end first"), () = tokio::time::sleep(Duration::from_millis(200)) => {} }
         tokio::time::sleep(Duration::from_millis(1300)).await;
-        assert!(!file.exists(), "the grandchild went on");
+        assert!(!file.exists(), "the grandchild kept running");
     }
 
     #[tokio::test]
-    async fn lines_are_told_as_they_come_and_kept() {
-        let mut told = Vec::new();
+    async fn stderr_lines_are_passed_on_and_kept() {
+        let mut lines = Vec::new();
         let run = shell("echo a >&2; echo out; echo b >&2; exit 1", Duration::from_secs(10));
-        let failure = run.run_telling(async |line: &str| told.push(line.to_owned())).await.unwrap_err();
-        assert_eq!(told, ["a", "b"]);
+        let failure = run.run_with_lines(async |line: &str| lines.push(line.to_owned())).await.unwrap_err();
+        assert_eq!(lines, ["a", "b"]);
         assert_eq!((failure.stdout.as_str(), failure.stderr.as_str()), ("out\n", "a\nb\n"));
     }
 
     #[test]
-    fn words_are_quoted_for_a_shell() {
-        let invocation = ChildCommand::new("/bin/x y", Duration::ZERO).variable("A", "it's").arguments([
+    fn command_line_is_quoted_for_a_shell() {
+        let command = ChildCommand::new("/bin/x y", Duration::ZERO).variable("A", "it's").arguments([
             "--kubeconfig=",
             "",
             "-X a=b",
         ]);
-        assert_eq!(invocation.to_string(), r"A='it'\''s' '/bin/x y' --kubeconfig= '' '-X a=b'");
+        assert_eq!(command.to_string(), r"A='it'\''s' '/bin/x y' --kubeconfig= '' '-X a=b'");
     }
 }

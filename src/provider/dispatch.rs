@@ -1,4 +1,4 @@
-//! Which provider is meant, and the calls to it.
+//! Selects the provider and forwards the calls to it.
 
 use std::path::Path;
 
@@ -12,68 +12,68 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::settings::handsctl::Provider;
 
-/// Decides what makes the cluster. `auto`: what made the one of this name, else kind where a container engine answers,
-/// else kwok.
+/// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
+/// engine is usable, else kwok.
 ///
 /// # Errors
-/// Where the record of the cluster of this name cannot be read.
+/// `HC9003` if the record of the cluster with this name cannot be read.
 pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<ProviderChoice> {
     let local = |maker, reason| Ok(ProviderChoice::Local { maker, reason });
     match provider {
         Provider::Existing => Ok(ProviderChoice::Existing),
         Provider::Kwok => local(LocalProvider::Kwok, None),
         Provider::Kind => local(LocalProvider::Kind, None),
-        Provider::Auto => match made_by(environment, name)? {
+        Provider::Auto => match recorded_provider(environment, name)? {
             Some(maker) => local(maker, None),
             None => match engine::find(environment).await {
                 Ok(_) => local(LocalProvider::Kind, None),
                 Err(none) => local(
                     LocalProvider::Kwok,
-                    Some(format!("no container engine answers ({})", none.summary())),
+                    Some(format!("no usable container engine ({})", none.summary())),
                 ),
             },
         },
     }
 }
 
-/// Makes, starts or leaves the cluster; afterwards its API server is ready and the user's kubeconfig has its context.
+/// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
 ///
 /// # Errors
-/// `HC2001` to `HC2009`, `HC2010`, `HC2011` for what is missing on this computer; `HC2020` where it cannot be made or
-/// started; `HC2021` where it differs and `recreate` is not asked for; `HC2022` where a cluster of this name is somebody
-/// else's.
+/// `HC2001` to `HC2011` if this computer lacks a prerequisite; `HC2020` if the cluster cannot be created or started;
+/// `HC2021` if the existing cluster differs and `recreate` is false; `HC2022` if handsctl did not create the cluster
+/// with this name.
 pub async fn up(
     environment: &Environment,
-    maker: LocalProvider,
-    wanted: &ClusterSpec,
+    provider: LocalProvider,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<LocalCluster> {
-    if let Some(other) = made_by(environment, &wanted.name)?.filter(|other| *other != maker) {
+    if let Some(other) = recorded_provider(environment, &desired.name)?.filter(|other| *other != provider) {
         if !options.recreate {
-            return Err(other_maker(&wanted.name, other, maker));
+            return Err(provider_differs(&desired.name, other, provider));
         }
-        delete(environment, other, &wanted.name, options.kubeconfig.as_deref(), events).await?;
+        delete(environment, other, &desired.name, options.kubeconfig.as_deref(), events).await?;
     }
-    match maker {
-        LocalProvider::Kind => kind::up(environment, wanted, options, events).await,
-        LocalProvider::Kwok => kwok::up(environment, wanted, options, events).await,
+    match provider {
+        LocalProvider::Kind => kind::up(environment, desired, options, events).await,
+        LocalProvider::Kwok => kwok::up(environment, desired, options, events).await,
     }
 }
 
-fn other_maker(name: &str, other: LocalProvider, wanted: LocalProvider) -> Error {
-    let message = format!("the local cluster {name} differs from what is wanted");
+fn provider_differs(name: &str, actual: LocalProvider, desired: LocalProvider) -> Error {
+    let message = format!("the local cluster {name} differs from the configuration");
     Error::new(Id::ClusterDiffers, Kind::Differences, message)
-        .fact("differs", format!("provider: {}, wanted {}", other.word(), wanted.word()))
+        .fact("differs", format!("provider: {}, configured {}", actual.word(), desired.word()))
         .hint("handsctl cluster up --recreate")
-        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", other.word()))
+        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", actual.word()))
 }
 
-/// Ends the cluster and removes its files and its context. `kubeconfig` is where the context is looked for when the
-/// cluster does not know.
+/// Deletes the cluster, its files and its context. `kubeconfig` is the file to remove the context from if the cluster's
+/// record does not list one.
 ///
 /// # Errors
-/// `HC2023` where the cluster of this name was not made by handsctl.
+/// `HC2023` if handsctl did not create the cluster with this name.
 pub async fn down(
     environment: &Environment,
     provider: Provider,
@@ -81,89 +81,89 @@ pub async fn down(
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
-    delete(environment, maker_of(environment, provider, name), name, kubeconfig, events).await
+    delete(environment, provider_for(environment, provider, name), name, kubeconfig, events).await
 }
 
 async fn delete(
     environment: &Environment,
-    maker: LocalProvider,
+    provider: LocalProvider,
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
-    match maker {
+    match provider {
         LocalProvider::Kind => kind::down(environment, name, kubeconfig, events).await,
         LocalProvider::Kwok => kwok::down(environment, name, kubeconfig, events).await,
     }
 }
 
-/// How the cluster is, without changing anything or asking its API server.
+/// Returns the status of the cluster, without a request to its API server.
 ///
 /// # Errors
-/// Where its record cannot be read.
+/// `HC9003` if the record of the cluster cannot be read.
 pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
-    let maker = maker_of(environment, provider, name);
-    let (condition, reason, kubeconfig, details) = match maker {
+    let provider = provider_for(environment, provider, name);
+    let (condition, reason, kubeconfig, details) = match provider {
         LocalProvider::Kind => {
-            let found = kind::status(environment, name).await?;
-            (found.condition, found.reason, found.kubeconfig, Details::Kind(found.details))
+            let status = kind::status(environment, name).await?;
+            (status.condition, status.reason, status.kubeconfig, Details::Kind(status.details))
         }
         LocalProvider::Kwok => {
             let (condition, kubeconfig, details) = kwok::status(environment, name)?;
             (condition, None, kubeconfig, Details::Kwok(details))
         }
     };
-    let (name, context) = (name.to_owned(), maker.context(name));
+    let (name, context) = (name.to_owned(), provider.context(name));
     Ok(ClusterStatus { name, context, condition, reason, kubeconfig, details })
 }
 
-/// The context of the cluster that handsctl made under this name. Cheap: one look at a file.
+/// Returns the context of the cluster that handsctl created with this name. Cheap: reads one file.
 pub fn made_context(environment: &Environment, name: &str) -> Result<Option<String>> {
-    Ok(made_by(environment, name)?.map(|maker| maker.context(name)))
+    Ok(recorded_provider(environment, name)?.map(|provider| provider.context(name)))
 }
 
-/// Where the ingress of the cluster that handsctl made under this name is reached, if its nodes are containers.
+/// Returns the ports that forward to the ingress controller, if handsctl created a kind cluster with this name.
 #[must_use]
 pub fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
     kind::made_ports(environment, name)
 }
 
-/// The kind cluster that a context leads to: `kind-NAME` is kind's own name for it.
+/// Returns the name of the kind cluster of a context: kind names its contexts `kind-NAME`.
 #[must_use]
 pub fn kind_cluster(context: &str) -> Option<&str> {
     context.strip_prefix("kind-").filter(|name| !name.is_empty())
 }
 
-/// Brings images of this computer's container engine to the nodes of a kind cluster, whoever made it.
+/// Loads images from this computer's container engine onto the nodes of a kind cluster, no matter who created it.
 ///
 /// # Errors
-/// `HC2001` to `HC2005` where no engine can be used; `HC2012` where the engine lacks images that it has to have; `HC2013` where it
-/// has no node of the cluster; `HC2014` where the image did not get there.
+/// `HC2001` to `HC2005` if no engine is usable; `HC2012` if the engine lacks required images; `HC2013` if it runs no
+/// node of the cluster; `HC2014` if an image could not be loaded.
 pub async fn load_images(
     environment: &Environment,
     cluster: &str,
     images: &[String],
-    needed: kind::Require,
+    require: kind::Require,
     events: &Events,
 ) -> Result<Vec<kind::LoadedImage>> {
-    kind::load(environment, cluster, images, needed, events).await
+    kind::load(environment, cluster, images, require, events).await
 }
 
-/// The nodes of a kind cluster that have an image of this name, by what their own runtime says: a kubelet says it up to
-/// a minute later. None of them where the engine cannot be asked.
+/// Returns the nodes of a kind cluster whose container runtime has an image of this name; empty if the engine does not
+/// respond. Queries the runtimes because a kubelet reports a new image up to a minute later.
 pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &str) -> Vec<String> {
     kind::nodes_with(environment, cluster, image).await
 }
 
-/// What made the cluster of this name; None where handsctl made none.
-fn made_by(environment: &Environment, name: &str) -> Result<Option<LocalProvider>> {
-    state_file::maker(&state_file::clusters(&environment.state).join(name))
+/// Returns the provider of the cluster with this name; None: handsctl created none.
+fn recorded_provider(environment: &Environment, name: &str) -> Result<Option<LocalProvider>> {
+    state_file::provider(&state_file::clusters(&environment.state).join(name))
 }
 
-/// What made the cluster of this name, also where its record is broken, or would make it.
-fn maker_of(environment: &Environment, provider: Provider, name: &str) -> LocalProvider {
-    match (made_by(environment, name), provider) {
-        (Ok(Some(maker)), _) => maker,
+/// Returns the recorded provider of the cluster, else the configured one, also if the record is unreadable.
+fn provider_for(environment: &Environment, provider: Provider, name: &str) -> LocalProvider {
+    match (recorded_provider(environment, name), provider) {
+        (Ok(Some(recorded)), _) => recorded,
         (_, Provider::Kind) => LocalProvider::Kind,
         _ => LocalProvider::Kwok,
     }

@@ -1,4 +1,4 @@
-//! Locks between handsctl processes: `flock`, so that a killed process leaves none behind.
+//! Locks between handsctl processes. They use `flock`, which the kernel releases when the holder is killed.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,23 +11,23 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use crate::error::{Error, Result};
 use crate::phrase;
 
-/// How often a held lock is tried again.
+/// Interval between two attempts to take the lock.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// A held lock; it ends with the value.
+/// A held lock, released on drop.
 #[derive(Debug)]
 pub(super) struct FileLock(File);
 
-/// A lock that programs which are started now hold, too, until they end.
+/// A lock that every program started now also holds until it exits.
 #[derive(Debug)]
 pub(super) struct Shared<'a>(&'a File);
 
 impl FileLock {
-    /// Shares the lock with every program that is started while this value lives: one that outlives a killed handsctl
-    /// keeps the next one waiting until it is done.
+    /// Shares the lock with every program that is started while the returned value lives. If handsctl is killed, the
+    /// next handsctl waits until such a program has exited, too.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// `HC9003` if the flags of the file descriptor cannot be changed.
     pub(super) fn shared_with_children(&self) -> Result<Shared<'_>> {
         fcntl_setfd(&self.0, FdFlags::empty())
             .map_err(|error| Error::io("cannot share the cluster's lock", error.into()))?;
@@ -37,31 +37,31 @@ impl FileLock {
 
 impl Drop for Shared<'_> {
     fn drop(&mut self) {
-        let _without_it_later_children_hold_it_too = fcntl_setfd(self.0, FdFlags::CLOEXEC);
+        let _on_failure_later_children_hold_it_too = fcntl_setfd(self.0, FdFlags::CLOEXEC);
     }
 }
 
-/// Waits for the lock on a folder, which is made where it is missing. `waiting` is called once if another holds it.
-/// A holder may delete the folder: then a new one is made and locked.
-pub(super) async fn folder(path: &Path, deadline: Duration, waiting: impl AsyncFnOnce()) -> Result<FileLock> {
-    let begin = Instant::now();
-    let mut waiting = Some(waiting);
+/// Waits for the lock on a folder and creates the folder if it is missing. Calls `on_wait` once if another process
+/// holds the lock. If the holder deletes the folder, creates and locks a new one.
+pub(super) async fn folder(path: &Path, deadline: Duration, on_wait: impl AsyncFnOnce()) -> Result<FileLock> {
+    let started = Instant::now();
+    let mut on_wait = Some(on_wait);
     loop {
-        if let Some(lock) = attempt(path).map_err(|error| Error::io(cannot(path), error))? {
+        if let Some(lock) = attempt(path).map_err(|error| Error::io(message(path), error))? {
             return Ok(lock);
         }
-        if let Some(tell) = waiting.take() {
-            tell().await;
+        if let Some(on_wait) = on_wait.take() {
+            on_wait().await;
         }
-        if begin.elapsed() > deadline {
-            let text = format!("another process holds it for more than {}", phrase::span(deadline));
-            return Err(Error::io(cannot(path), io::Error::new(io::ErrorKind::TimedOut, text)));
+        if started.elapsed() > deadline {
+            let text = format!("another process has held it for more than {}", phrase::span(deadline));
+            return Err(Error::io(message(path), io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-fn cannot(path: &Path) -> String {
+fn message(path: &Path) -> String {
     format!("cannot lock {}", path.display())
 }
 
@@ -76,14 +76,14 @@ fn attempt(path: &Path) -> io::Result<Option<FileLock>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    Ok(same(&file, path)?.then_some(FileLock(file)))
+    Ok(is_same_folder(&file, path)?.then_some(FileLock(file)))
 }
 
-/// Whether the locked folder is still the one at this path.
-fn same(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
+/// Whether the locked folder is still the one at this path: its previous holder may have deleted it.
+fn is_same_folder(file: &File, path: &Path) -> io::Result<bool> {
+    let locked = file.metadata()?;
     match std::fs::metadata(path) {
-        Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
+        Ok(current) => Ok((locked.dev(), locked.ino()) == (current.dev(), current.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_holder_at_a_time_and_the_folder_may_be_deleted_meanwhile() {
+    async fn lock_has_one_holder_even_if_its_folder_is_deleted() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cluster");
         let first = folder(&path, Duration::ZERO, async || {}).await.unwrap();
@@ -104,32 +104,32 @@ mod tests {
             std::fs::remove_dir(&path).unwrap();
             drop(first);
         });
-        let held = waiting.unwrap();
+        let second = waiting.unwrap();
         assert!(path.is_dir());
         assert!(folder(&path, Duration::ZERO, async || {}).await.is_err());
-        drop(held);
+        drop(second);
         assert!(folder(&path, Duration::ZERO, async || {}).await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_program_that_outlives_us_keeps_the_lock_until_it_ends() {
+    async fn shared_lock_is_held_until_the_child_exits() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cluster");
         let lock = folder(&path, Duration::ZERO, async || {}).await.unwrap();
         let sleep = || std::process::Command::new("/bin/sleep").arg("30").spawn().unwrap();
-        let mut left = {
+        let mut with_lock = {
             let _shared = lock.shared_with_children().unwrap();
             sleep()
         };
-        let mut other = sleep();
+        let mut without_lock = sleep();
         drop(lock);
         assert!(folder(&path, Duration::ZERO, async || {}).await.is_err());
-        left.kill().unwrap();
-        left.wait().unwrap();
-        // A program of another test, started just then, may have it for a moment.
-        let patience = Duration::from_secs(20);
-        assert!(folder(&path, patience, async || {}).await.is_ok(), "the other one never had it");
-        other.kill().unwrap();
-        other.wait().unwrap();
+        with_lock.kill().unwrap();
+        with_lock.wait().unwrap();
+        // A program that another test starts at this moment may hold the lock briefly.
+        let deadline = Duration::from_secs(20);
+        assert!(folder(&path, deadline, async || {}).await.is_ok(), "the second child never held it");
+        without_lock.kill().unwrap();
+        without_lock.wait().unwrap();
     }
 }

@@ -1,21 +1,21 @@
-//! Providers, and the local clusters that they make.
+//! Providers and the local clusters that they create.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What makes clusters on this computer.
+/// A tool that creates clusters on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LocalProvider {
-    /// kind: containers as nodes.
+    /// kind: nodes are containers.
     Kind,
-    /// kwok: a control plane as processes, simulated nodes.
+    /// kwok: the control plane runs as processes, nodes are simulated.
     Kwok,
 }
 
 impl LocalProvider {
-    /// `kind`.
+    /// Returns the provider's name: `kind`.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -24,83 +24,83 @@ impl LocalProvider {
         }
     }
 
-    /// The context of a cluster of this name: `kind-NAME`.
+    /// Returns the context of the cluster with this name: `kind-NAME`.
     #[must_use]
     pub fn context(self, name: &str) -> String {
         format!("{}-{name}", self.word())
     }
 }
 
-/// What makes the cluster, decided.
+/// The selected provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderChoice {
-    /// A local cluster is made.
+    /// handsctl creates a local cluster.
     Local {
-        /// By what.
+        /// The provider that creates it.
         maker: LocalProvider,
-        /// Why it is not kind, where that was decided by what is there.
+        /// Why `auto` fell back to kwok; None: it did not.
         reason: Option<String>,
     },
-    /// Nothing is made.
+    /// handsctl creates no cluster and uses an existing one.
     Existing,
 }
 
-/// How `up` goes about it.
+/// Options of `up`.
 #[derive(Debug, Clone, Default)]
 pub struct UpOptions {
-    /// A cluster that differs from what is wanted is deleted and made anew.
+    /// Delete and recreate a cluster that differs from its desired state.
     pub recreate: bool,
     /// The kubeconfig that the context is merged into, instead of the environment's.
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// A local cluster that answers.
+/// A running local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalCluster {
     /// `kwok-NAME`.
     pub context: String,
-    /// The cluster's own kubeconfig, with nothing else in it.
+    /// The cluster's own kubeconfig, with no other cluster in it.
     pub kubeconfig: PathBuf,
-    /// Whether its nodes are simulated: no container runs.
+    /// Whether its nodes are simulated, so that no container runs.
     pub simulated: bool,
-    /// What it took.
+    /// The action that `up` took.
     pub outcome: StartOutcome,
 }
 
-/// What it took to have the cluster running.
+/// The action that `up` took to get the cluster running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOutcome {
-    /// It was made.
+    /// It created the cluster.
     Created,
-    /// Some or all of its parts were started. The nodes may be ready a moment later than the API server.
+    /// It started some or all of the cluster's parts. The nodes may become ready a moment after the API server.
     Restarted,
-    /// Nothing.
+    /// Nothing: the cluster was already running.
     Running,
 }
 
-/// What `down` did.
+/// The result of `down`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DownResult {
-    /// The cluster and its context are gone.
+    /// It deleted the cluster and its context.
     Deleted,
-    /// There was none.
+    /// There was no cluster.
     Absent,
 }
 
-/// How a cluster is.
+/// State of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
-    /// handsctl made none of this name.
+    /// No cluster with this name exists.
     Absent,
-    /// Its making was interrupted; `up` removes it and makes it anew.
+    /// Its creation was interrupted; `up` deletes and recreates it.
     Incomplete,
-    /// It is complete, and at least one of its parts is not running.
+    /// It is complete, but at least one of its parts is not running.
     Stopped,
-    /// Everything of it runs.
+    /// All of its parts are running.
     Running,
-    /// There is one of this name, and handsctl did not make it.
+    /// A cluster with this name exists, but handsctl did not create it.
     Foreign,
-    /// Nobody can say: what runs it does not answer.
+    /// The container engine is not usable, so the state cannot be read.
     Unknown,
 }

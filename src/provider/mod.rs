@@ -1,20 +1,20 @@
-//! Local clusters: thin adapters over existing tools. Everything here ends at a kubeconfig; nodes, storage classes and
-//! ingresses are objects, which `commands` has applied and awaited like any other.
+//! Local clusters: thin adapters over existing tools. A provider delivers a kubeconfig; nodes, storage classes and
+//! ingresses are objects, which `commands` applies and awaits like any other.
 //!
-//! - `dispatch`: which provider is meant, and the calls to it.
-//! - `local_cluster`, `cluster_spec`, `cluster_status`: what is given, what is wanted, what is found.
+//! - `dispatch`: selects the provider and forwards the calls to it.
+//! - `cluster_spec`: the desired state. `local_cluster`: the results of `up` and `down`. `cluster_status`: the status.
 //!
 //! The providers:
-//! - `kind`: containers as nodes. `engine`: the container engines that it can use.
-//! - `kwok`: a control plane as processes, with simulated nodes.
-//! - `assets`: the programs of both: found, downloaded or built.
+//! - `kind`: nodes are containers. `engine`: the container engines that kind can use.
+//! - `kwok`: the control plane runs as processes, nodes are simulated.
+//! - `assets`: finds, downloads or builds the programs of both.
 //!
-//! What they stand on:
-//! - `kubeconfig`: the user's kubeconfig, changed line by line.
-//! - `state_file`: what handsctl remembers of a cluster. `file_lock`: one handsctl at a time.
+//! Shared by the providers:
+//! - `kubeconfig`: edits the user's kubeconfig line by line.
+//! - `state_file`: the record of a cluster that handsctl created. `file_lock`: admits one handsctl at a time.
 //! - `environment`: the environment variables and folders of this computer.
-//! - `command`: child processes. `process_id`: who this process is. `readyz`: waits for an API server.
-//! - `mirrord`: runs a command as if in a pod.
+//! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
+//! - `mirrord`: runs a local command as if it ran in a pod.
 
 mod assets;
 mod cluster_spec;

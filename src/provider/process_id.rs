@@ -1,25 +1,24 @@
-//! Which process this is, and whether another one of this computer is still there: so that a lock whose holder was
-//! killed is not waited for.
+//! Identifies a process and checks whether it still runs, so that a lock does not outlive a killed holder.
 
 use std::env;
 
-/// A process, told apart from every other one of any computer at any time.
+/// The identity of a process, unique across computers and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Who started it, for people.
+    /// Name of the user who started it, for display only.
     pub user: String,
-    /// The computer's name.
+    /// Host name of the computer.
     pub host: String,
-    /// Which start of the computer, and which table of processes: containers of one computer have their own.
+    /// Boot id and PID namespace, as `BOOT.NAMESPACE`: each container on a computer has its own namespace.
     pub boot: String,
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// When it was started, as the computer counts: numbers are used again.
+    /// Its start time, as the operating system reports it: a PID alone may be reused.
     pub start: String,
 }
 
 impl Process {
-    /// This one.
+    /// Returns the identity of this process.
     #[must_use]
     pub fn current() -> Self {
         let pid = std::process::id();
@@ -28,28 +27,28 @@ impl Process {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             boot: boot().unwrap_or_default(),
             pid,
-            start: start_of(pid).unwrap_or_default(),
+            start: start_time(pid).unwrap_or_default(),
         }
     }
 }
 
-/// Whether this process was one of this computer, in this table of processes, and is gone. In doubt it is not.
+/// Whether the process ran on this computer in this PID namespace and has exited. In doubt false.
 #[must_use]
 pub fn is_gone(process: &Process) -> bool {
-    let here = Process::current();
-    if process.host != here.host || process.boot.is_empty() || process.start.is_empty() {
+    let this = Process::current();
+    if process.host != this.host || process.boot.is_empty() || process.start.is_empty() {
         return false;
     }
-    let (Some((their_boot, their_table)), Some((boot, table))) =
-        (process.boot.split_once('.'), here.boot.split_once('.'))
+    let (Some((their_boot, their_namespace)), Some((boot, namespace))) =
+        (process.boot.split_once('.'), this.boot.split_once('.'))
     else {
         return false;
     };
     if their_boot != boot {
-        // The computer was started again. Another one of that name would have to have stolen the cluster's credentials.
-        return their_table == table;
+        // The computer was restarted. Another computer of the same name would not have this cluster's credentials.
+        return their_namespace == namespace;
     }
-    their_table == table && start_of(process.pid).is_none_or(|start| start != process.start)
+    their_namespace == namespace && start_time(process.pid).is_none_or(|start| start != process.start)
 }
 
 fn user() -> String {
@@ -63,25 +62,25 @@ fn user() -> String {
         .replace(['/', '@'], "_")
 }
 
-/// `START.TABLE`.
+/// `BOOT.NAMESPACE`.
 #[cfg(target_os = "linux")]
 fn boot() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     // `pid:[4026531836]`
-    let table = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    let table: String = table.to_str()?.chars().filter(char::is_ascii_digit).collect();
-    Some(format!("{}.{table}", id.trim()))
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let namespace: String = namespace.to_str()?.chars().filter(char::is_ascii_digit).collect();
+    Some(format!("{}.{namespace}", id.trim()))
 }
 
-/// The time of the process' start in ticks since the computer's, the 22nd field of its `stat`
-/// (<https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>). None where it is gone, or only waits to be reaped.
+/// Start time of a process in clock ticks since boot: field 22 of its `stat`
+/// (<https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>). None if it has exited, also as a zombie.
 #[cfg(target_os = "linux")]
-fn start_of(pid: u32) -> Option<String> {
+fn start_time(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, which may contain blanks.
-    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = rest.next()?;
-    if matches!(state, "Z" | "X") { None } else { rest.nth(18).map(str::to_owned) }
+    // The second field is the program's name in parentheses, which may contain spaces.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18).map(str::to_owned) }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -94,7 +93,7 @@ fn boot() -> Option<String> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn start_of(pid: u32) -> Option<String> {
+fn start_time(pid: u32) -> Option<String> {
     let output =
         std::process::Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().replace(['/', ' '], "_");
@@ -106,30 +105,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_there() {
+    fn current_process_is_not_gone() {
         let this = Process::current();
         assert!(!this.start.is_empty() && this.boot.contains('.'), "{this:?}");
         assert!(!is_gone(&this));
     }
 
     #[test]
-    fn a_process_that_ended_is_gone_and_so_is_one_whose_number_is_used_again() {
+    fn exited_process_and_reused_pid_are_gone() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let mut ended = Process { pid: child.id(), ..Process::current() };
-        ended.start = start_of(ended.pid).unwrap_or_else(|| "1".to_owned());
+        let mut exited = Process { pid: child.id(), ..Process::current() };
+        exited.start = start_time(exited.pid).unwrap_or_else(|| "1".to_owned());
         child.wait().unwrap();
-        assert!(is_gone(&ended));
+        assert!(is_gone(&exited));
         assert!(is_gone(&Process { start: "1".to_owned(), ..Process::current() }));
     }
 
     #[test]
-    fn a_process_before_the_computers_last_start_is_gone() {
-        let table = Process::current().boot.split_once('.').unwrap().1.to_owned();
-        assert!(is_gone(&Process { boot: format!("earlier.{table}"), ..Process::current() }));
+    fn process_of_an_earlier_boot_is_gone() {
+        let namespace = Process::current().boot.split_once('.').unwrap().1.to_owned();
+        assert!(is_gone(&Process { boot: format!("earlier.{namespace}"), ..Process::current() }));
     }
 
     #[test]
-    fn of_a_process_elsewhere_nothing_is_known() {
+    fn process_of_another_host_or_namespace_is_not_gone() {
         assert!(!is_gone(&Process { host: "elsewhere".to_owned(), pid: 1, ..Process::current() }));
         let boot = Process::current().boot.split_once('.').unwrap().0.to_owned();
         assert!(!is_gone(&Process {

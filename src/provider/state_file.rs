@@ -1,4 +1,4 @@
-//! The record of a cluster, in its own folder: that handsctl made it, with what, how far that came and from what.
+//! The record of a cluster in the cluster's folder: its provider, its spec, and how far its creation got.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,64 +9,64 @@ use serde::{Deserialize, Serialize};
 use super::local_cluster::LocalProvider;
 use crate::error::{Error, Result};
 
-/// The form of the record; another one was written by another version of handsctl.
+/// Version of the record's format. A record with another number was written by another version of handsctl.
 pub(super) const SCHEMA: u32 = 2;
 
-/// Name of the record in a cluster's own folder.
+/// File name of the record in the cluster's folder.
 const RECORD: &str = "handsctl.json";
 
-/// The folder that holds every cluster's own folder.
+/// Returns the folder that contains the folders of all clusters.
 pub(super) fn clusters(state: &Path) -> PathBuf {
     state.join("clusters")
 }
 
-/// How far the making of a cluster came.
+/// How far the creation of a cluster got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StatePhase {
-    /// Begun; found in this phase it was abandoned.
+    /// The creation has started. If a later run reads this phase, the creation was interrupted.
     Creating,
-    /// It answered once.
+    /// The cluster was ready once.
     Ready,
 }
 
-/// Where the context was merged into.
+/// A kubeconfig file that the context was merged into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KubeconfigEntry {
-    /// The file.
+    /// Path of the file.
     pub(super) file: PathBuf,
-    /// Whether handsctl made the file: then it goes when nothing else is in it.
+    /// Whether handsctl created the file: then handsctl deletes it once it has no other entry.
     pub(super) made: bool,
 }
 
-/// What a provider keeps of its clusters beside what every provider does.
+/// The part of a record that depends on the provider.
 pub(super) trait ProviderState: Serialize + DeserializeOwned {
     /// The provider.
-    const MAKER: LocalProvider;
+    const PROVIDER: LocalProvider;
 }
 
-/// What is known of a cluster that handsctl made.
+/// The record of a cluster that handsctl created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StateFile<M> {
+pub(super) struct StateFile<S> {
     schema: u32,
     provider: LocalProvider,
     pub(super) phase: StatePhase,
-    /// The kubeconfig files that the context was merged into, so that it is removed from there.
+    /// The kubeconfig files that the context was merged into; `down` removes it from them.
     #[serde(default)]
     pub(super) merged: Vec<KubeconfigEntry>,
-    /// What it was made from.
+    /// The part that depends on the provider.
     #[serde(flatten)]
-    pub(super) made: M,
+    pub(super) state: S,
 }
 
-impl<M: ProviderState> StateFile<M> {
-    /// A cluster whose making begins.
-    pub(super) fn begun(made: M) -> Self {
-        Self { schema: SCHEMA, provider: M::MAKER, phase: StatePhase::Creating, merged: Vec::new(), made }
+impl<S: ProviderState> StateFile<S> {
+    /// A record of a cluster whose creation starts now.
+    pub(super) fn new(state: S) -> Self {
+        Self { schema: SCHEMA, provider: S::PROVIDER, phase: StatePhase::Creating, merged: Vec::new(), state }
     }
 }
 
-/// What every record has.
+/// The part that all records have.
 #[derive(Debug, Deserialize)]
 struct Head {
     schema: u32,
@@ -75,24 +75,24 @@ struct Head {
     merged: Vec<KubeconfigEntry>,
 }
 
-/// The record that a folder has of a cluster of this provider; None where there is none.
+/// Reads the record in a folder; None: there is none, or it belongs to another provider.
 ///
 /// # Errors
-/// `HC9003` where it cannot be read or was written by another version of handsctl.
-pub(super) fn read<M: ProviderState>(own: &Path) -> Result<Option<StateFile<M>>> {
+/// `HC9003` if it cannot be read or was written by another version of handsctl.
+pub(super) fn read<S: ProviderState>(own: &Path) -> Result<Option<StateFile<S>>> {
     let path = own.join(RECORD);
     let Some(text) = text(&path)? else { return Ok(None) };
-    if head(&path, &text)?.provider != M::MAKER {
+    if head(&path, &text)?.provider != S::PROVIDER {
         return Ok(None);
     }
     serde_json::from_str(&text).map(Some).map_err(|error| malformed(&path, error.into()))
 }
 
-/// What made the cluster of this folder; None where there is none.
+/// Returns the provider of the cluster in a folder; None: there is no record.
 ///
 /// # Errors
-/// `HC9003` where the record cannot be read or was written by another version of handsctl.
-pub(super) fn maker(own: &Path) -> Result<Option<LocalProvider>> {
+/// `HC9003` if the record cannot be read or was written by another version of handsctl.
+pub(super) fn provider(own: &Path) -> Result<Option<LocalProvider>> {
     let path = own.join(RECORD);
     match text(&path)? {
         Some(text) => head(&path, &text).map(|head| Some(head.provider)),
@@ -100,12 +100,12 @@ pub(super) fn maker(own: &Path) -> Result<Option<LocalProvider>> {
     }
 }
 
-/// Whether there is a record, readable or not.
+/// Whether the folder has a record, readable or not.
 pub(super) fn exists(own: &Path) -> bool {
     own.join(RECORD).exists()
 }
 
-/// None where there is no file.
+/// Reads a file; None: it does not exist.
 fn text(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -128,11 +128,11 @@ fn malformed(path: &Path, cause: crate::error::Source) -> Error {
         format!("{} was not written by this version of handsctl", path.display()),
         io::Error::other(cause),
     )
-    .hint("`handsctl cluster down` removes the cluster, `handsctl cluster up` makes it anew")
+    .hint("`handsctl cluster down` deletes the cluster, `handsctl cluster up` creates it again")
 }
 
-/// Replaces the record in one step, so that an interrupt leaves the old or the new one.
-pub(super) fn write<M: ProviderState>(own: &Path, record: &StateFile<M>) -> Result<()> {
+/// Replaces the record atomically, so that an interrupt leaves the old or the new one.
+pub(super) fn write<S: ProviderState>(own: &Path, record: &StateFile<S>) -> Result<()> {
     let path = own.join(RECORD);
     let failed = |error| Error::io(format!("cannot write {}", path.display()), error);
     let text = serde_json::to_string_pretty(record).map_err(|error| failed(error.into()))?;
@@ -145,13 +145,13 @@ pub(super) fn write<M: ProviderState>(own: &Path, record: &StateFile<M>) -> Resu
     replace().map_err(failed)
 }
 
-/// The records of every cluster that this provider made, running or not.
-pub(super) fn all<M: ProviderState>(state: &Path) -> Result<Vec<StateFile<M>>> {
-    // One that cannot be read is its own cluster's matter, and tells nothing here.
+/// Reads the records of all clusters of this provider, running or not.
+pub(super) fn all<S: ProviderState>(state: &Path) -> Result<Vec<StateFile<S>>> {
+    // An unreadable record must not block the other clusters; the commands on its own cluster report it.
     Ok(folders(state)?.iter().filter_map(|own| read(own).ok().flatten()).collect())
 }
 
-/// Where any cluster's context was merged into.
+/// Returns the kubeconfig entries of all clusters of all providers.
 pub(super) fn all_merged(state: &Path) -> Result<Vec<KubeconfigEntry>> {
     let merged = |own: PathBuf| {
         let path = own.join(RECORD);
@@ -175,44 +175,44 @@ mod tests {
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Simulated {
+    struct KwokLike {
         ports: u16,
     }
 
-    impl ProviderState for Simulated {
-        const MAKER: LocalProvider = LocalProvider::Kwok;
+    impl ProviderState for KwokLike {
+        const PROVIDER: LocalProvider = LocalProvider::Kwok;
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Contained {
+    struct KindLike {
         image: String,
     }
 
-    impl ProviderState for Contained {
-        const MAKER: LocalProvider = LocalProvider::Kind;
+    impl ProviderState for KindLike {
+        const PROVIDER: LocalProvider = LocalProvider::Kind;
     }
 
     #[test]
-    fn a_record_is_of_one_provider_and_its_contexts_are_everybodys() {
+    fn record_is_read_by_its_own_provider_only() {
         let state = tempfile::tempdir().unwrap();
         let own = clusters(state.path()).join("a");
         std::fs::create_dir_all(&own).unwrap();
-        assert_eq!(maker(&own).unwrap(), None);
+        assert_eq!(provider(&own).unwrap(), None);
         let merged = KubeconfigEntry { file: "config".into(), made: true };
-        let record = StateFile { merged: vec![merged.clone()], ..StateFile::begun(Simulated { ports: 7 }) };
+        let record = StateFile { merged: vec![merged.clone()], ..StateFile::new(KwokLike { ports: 7 }) };
         write(&own, &record).unwrap();
-        assert_eq!((maker(&own).unwrap(), exists(&own)), (Some(LocalProvider::Kwok), true));
-        assert_eq!(read::<Simulated>(&own).unwrap(), Some(record));
-        assert_eq!(read::<Contained>(&own).unwrap(), None);
-        assert_eq!(all::<Contained>(state.path()).unwrap(), []);
+        assert_eq!((provider(&own).unwrap(), exists(&own)), (Some(LocalProvider::Kwok), true));
+        assert_eq!(read::<KwokLike>(&own).unwrap(), Some(record));
+        assert_eq!(read::<KindLike>(&own).unwrap(), None);
+        assert_eq!(all::<KindLike>(state.path()).unwrap(), []);
         assert_eq!(all_merged(state.path()).unwrap(), [merged]);
     }
 
     #[test]
-    fn another_versions_record_is_an_error() {
+    fn record_of_another_schema_is_an_error() {
         let own = tempfile::tempdir().unwrap();
         std::fs::write(own.path().join(RECORD), r#"{"schema": 1, "provider": "kwok", "ports": 7}"#).unwrap();
-        assert!(read::<Simulated>(own.path()).is_err());
-        assert!(maker(own.path()).is_err() && exists(own.path()));
+        assert!(read::<KwokLike>(own.path()).is_err());
+        assert!(provider(own.path()).is_err() && exists(own.path()));
     }
 }

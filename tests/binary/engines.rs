@@ -98,10 +98,10 @@ fn everything_that_is_in_the_way_is_said_at_once_within_300_ms_and_nothing_is_ma
         .within(PREFLIGHT)
         .says("error[HC2004]: docker: permission denied")
         .says("hint: sudo usermod -aG docker $USER")
-        .says(&format!("HC2006 port {port} of 127.0.0.1 is taken by "))
+        .says(&format!("HC2006 port {port} of 127.0.0.1 is in use by "))
         .says(&format!("(pid {})", std::process::id()))
         .says("[cluster] http_port = 8080")
-        .says("kind-trial was not made; nothing was changed");
+        .says("kind-trial was not created; nothing was changed");
     assert_eq!(computer.state(), Vec::<String>::new());
 }
 
@@ -112,7 +112,7 @@ fn no_engine_one_that_hangs_and_one_that_is_too_old_are_each_told_with_what_mend
         .cluster_up(&[])
         .exits(14)
         .within(Duration::from_secs(4))
-        .says("error[HC2003]: docker: no answer within 2 s")
+        .says("error[HC2003]: docker: no response within 2 s")
         .says("hint: start it:");
     let old = "echo '{\"ServerVersion\":\"19.03.1\"}'";
     Computer::new(&[("docker", old), ("kind", KIND)])
@@ -124,7 +124,7 @@ fn no_engine_one_that_hangs_and_one_that_is_too_old_are_each_told_with_what_mend
     let run = nowhere.typed(&[]).env("DOCKER_HOST", "tcp://127.0.0.1:1").run();
     run.exits(14)
         .says("error[HC2003]")
-        .says("DOCKER_HOST is tcp://127.0.0.1:1: start what should answer there, or unset DOCKER_HOST");
+        .says("DOCKER_HOST is tcp://127.0.0.1:1: start the engine at this address, or unset DOCKER_HOST");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_computer_that_is_too_small_is_told_what_is_asked_of_it() {
     computer
         .cluster_up(&[])
         .exits(14)
-        .says("error[HC2007]: the engine has 1 cpu, and control plane and application ask for ");
+        .says("error[HC2007]: the engine has 1 cpu, but the control plane and the application request ");
     let tight = DOCKER.replace("\"NCPU\":8", "\"NCPU\":2");
     let computer = Computer::new(&[("docker", &tight), ("kind", KIND)]);
     // It would be made, and it is said that no sandbox fits beside it.
@@ -142,7 +142,7 @@ fn a_computer_that_is_too_small_is_told_what_is_asked_of_it() {
     computer
         .cluster_up(&["--set", greedy])
         .exits(14)
-        .says("HC2007 no sandbox will fit beside the application");
+        .says("HC2007 no sandbox fits in addition to the application");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_context_of_a_cluster_that_is_gone_is_not_overwritten() {
         .cluster_up(&[])
         .exits(14)
         .says("error[HC2024]")
-        .says("has a context kind-trial that handsctl did not write, and there is no such cluster");
+        .says("has a context kind-trial that handsctl did not write, but there is no such cluster");
     assert_eq!(std::fs::read_to_string(computer.path().join(".kube/config")).unwrap(), kubeconfig);
 }
 
@@ -181,7 +181,7 @@ fn a_cluster_of_that_name_made_by_other_means_is_left_alone() {
     computer
         .cluster_up(&[])
         .exits(14)
-        .says("error[HC2022]: a kind cluster trial exists and was not made by handsctl")
+        .says("error[HC2022]: a kind cluster trial exists and was not created by handsctl")
         .says("context = \"kind-trial\"");
     computer.cluster_up(&["--recreate", "--yes"]).exits(14).says("error[HC2022]");
     assert!(!computer.path().join("deleted").exists());
@@ -192,7 +192,7 @@ fn a_making_that_fails_keeps_the_evidence_in_one_file_says_the_cause_in_one_line
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     let run = computer.cluster_up(&[]).exits(14);
     let file = computer.path().join(".local/state/handsctl/failed/trial.log");
-    let run = run.says("error[HC2020]: the local cluster trial could not be made: the disk is full");
+    let run = run.says("error[HC2020]: cannot create the local cluster trial: the disk is full");
     run.says(&format!("evidence  {}", file.display()));
     let evidence = std::fs::read_to_string(file).unwrap();
     for text in [

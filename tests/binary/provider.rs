@@ -182,7 +182,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let other = ClusterSpec { workers: 2, ..wanted(name) };
     let differs = bed.up(&other).await.unwrap_err();
     assert_eq!((differs.id(), differs.kind().exit_code()), (Id::ClusterDiffers, 1));
-    assert_eq!(differs.facts()[0].text, "workers: 0, wanted 2");
+    assert_eq!(differs.facts()[0].text, "workers: 0, configured 2");
     let etcd = bed.pid(name, Component::Etcd);
     let recreate = UpOptions { recreate: true, ..UpOptions::default() };
     let anew = up(&bed.environment, LocalProvider::Kwok, &other, &recreate, &quiet()).await.unwrap();
@@ -298,7 +298,7 @@ async fn a_component_that_dies_is_said_at_once_with_its_log_and_nothing_is_left(
     eprintln!("{:?}: {error:?}", begin.elapsed());
     assert_eq!(error.id(), Id::ClusterCreateFailed);
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
-    assert_eq!(error.message(), "kube-apiserver of the local cluster broken ended at once");
+    assert_eq!(error.message(), "kube-apiserver of the local cluster broken exited during the start");
     let fact = |label| error.facts().iter().find(|fact| fact.label == label).unwrap().text.clone();
     assert_eq!(fact("log"), "no such flag");
     let kept = std::fs::read_to_string(fact("logs")).unwrap();
@@ -333,7 +333,7 @@ async fn a_context_of_somebody_else_is_neither_replaced_nor_deleted() {
 async fn auto_says_why_the_nodes_are_simulated() {
     let bed = Bed::new(&[]);
     let environment = Environment { path: std::ffi::OsString::new(), ..bed.environment.clone() };
-    let reason = "no container engine answers (no docker, podman or nerdctl on PATH)".to_owned();
+    let reason = "no usable container engine (no docker, podman or nerdctl on PATH)".to_owned();
     assert_eq!(
         choose(&environment, Provider::Auto, "x").await.unwrap(),
         ProviderChoice::Local { maker: LocalProvider::Kwok, reason: Some(reason) }

@@ -319,12 +319,12 @@ fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_sa
     let mut lines = up.stderr.lines();
     for stage in [
         "cluster   preflight: docker ",
-        "cluster   nodes: made by docker ",
+        "cluster   nodes: created by docker ",
         "cluster   kubeconfig: context ",
         "cluster   nodes ready: 1/1 ready",
         "cluster   cluster services: dns, default storage class `standard`",
         "cluster   ingress: deployment.apps/traefik 1/1",
-        "cluster   image openhands:0.59: docker.all-hands.dev/all-hands-ai/openhands:0.59 loaded to 1 node",
+        "cluster   image openhands:0.59: docker.all-hands.dev/all-hands-ai/openhands:0.59 loaded onto 1 node",
         "preflight api v1.",
         "apply     10 created",
         "rollout   deployment.apps/openhands 1/1",
@@ -464,7 +464,7 @@ fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_com
     let image = format!("{}/openhands:0.59", site.own.cluster);
     docker(&["tag", BUSYBOX, &image]);
     site.handsctl(&["image", "load", &image]).exits(0).says("1 image loaded");
-    site.handsctl(&["image", "load", &image]).exits(0).says("was on the node").says("nothing to load");
+    site.handsctl(&["image", "load", &image]).exits(0).says("already on the node").says("nothing to load");
     docker(&["rmi", &image]);
     site.handsctl(&["image", "load", &image]).exits(14).says("error[HC2012]");
 
@@ -602,7 +602,7 @@ fn cluster_up_says_what_is_in_the_way_and_changes_nothing() {
     site.handsctl(&["cluster", "up", "--set", other])
         .exits(14)
         .says(&format!(
-            "error[HC2006]: port {} of 127.0.0.1 is taken by container {}",
+            "error[HC2006]: port {} of 127.0.0.1 is in use by container {}",
             site.port,
             site.node()
         ))

@@ -11,20 +11,20 @@ use crate::error::{Error, Kind, Result};
 use crate::provider::command::ChildCommand;
 use crate::provider::environment::Environment;
 
-/// One program, with all of its modules still to be downloaded, on a slow computer.
+/// Timeout of one build: on a slow computer, with all of its modules still to be downloaded.
 const BUILD: Duration = Duration::from_secs(3600);
 
-/// A module does not say which commit it was made from; without this, programs print `$Format:%H$`.
+/// Placeholder for the commit, which a Go module does not contain. Without it programs print `$Format:%H$`.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// The Go toolchain on PATH.
+/// Returns the Go toolchain on PATH.
 pub(super) fn toolchain(environment: &Environment) -> Option<PathBuf> {
     environment.program("go")
 }
 
-/// Writes the module's files. Go builds in this folder and changes nothing in it.
-pub(super) fn workspace(shelf: &CacheEntry, module: Module) -> Result<PathBuf> {
-    let folder = shelf.folder.join("module");
+/// Writes the module's files into a folder. Go builds in it without changing it.
+pub(super) fn workspace(entry: &CacheEntry, module: Module) -> Result<PathBuf> {
+    let folder = entry.folder.join("module");
     let write = || {
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("go.mod"), module.manifest)?;
@@ -34,11 +34,11 @@ pub(super) fn workspace(shelf: &CacheEntry, module: Module) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds one program into [`Bin::incomplete`].
+/// Builds one program into [`CacheDir::incomplete`].
 pub(super) async fn build(
     go: &Path,
     workspace: &Path,
-    bin: &CacheDir,
+    dir: &CacheDir,
     set: ProgramSet,
     program: Program,
     version: &str,
@@ -50,21 +50,21 @@ pub(super) async fn build(
         .variable("GOTOOLCHAIN", "local")
         .variable("GOWORK", "off")
         .variable("CGO_ENABLED", "0")
-        // Whatever the user builds for, this is for here.
-        .without(["GOOS", "GOARCH"].map(str::to_owned))
+        // The program must run on this computer, whatever platform the user's environment selects for Go.
+        .without_variables(["GOOS", "GOARCH"].map(str::to_owned))
         .arguments(["build", "-ldflags", &flags, "-o"])
-        .arguments([bin.incomplete(program)])
+        .arguments([dir.incomplete(program)])
         .arguments([program.package()])
         .run()
         .await
         .map(drop)
         .map_err(|failure| {
-            let message = format!("{program} {version} could not be built");
+            let message = format!("cannot build {program} {version}");
             failure.into_error(Id::AssetMissing, Kind::Prerequisite, message)
         })
 }
 
-/// Kubernetes learns its version from the linker; the other sets know theirs.
+/// Linker flags that set the version of Kubernetes. The other sets have their version in the source.
 fn version_flags(set: ProgramSet, version: &str) -> String {
     if set != ProgramSet::Kubernetes {
         return String::new();

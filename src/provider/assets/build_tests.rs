@@ -1,4 +1,4 @@
-//! Builds with a Go toolchain that notes how it is called.
+//! Builds with a fake Go toolchain that records its calls.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::provider::environment::Environment;
 
-/// Writes a program that ends well, or fails as Go does where the file `fail` is beside it.
+/// A fake Go that writes an empty program, or fails like Go if the file `fail` is next to it.
 const GO: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$GOFLAGS|$GOTOOLCHAIN|$CGO_ENABLED|$(ls | tr '\n' ' ')|$*" >>"$here/calls"
@@ -21,16 +21,16 @@ while [ "$1" != -o ]; do shift; done
 printf '#!/bin/sh\n' >"$2"
 "#;
 
-fn environment(folder: &Path) -> Environment {
+fn fake_environment(folder: &Path) -> Environment {
     let go = folder.join("go");
     std::fs::write(&go, GO).unwrap();
     std::fs::set_permissions(&go, std::fs::Permissions::from_mode(0o755)).unwrap();
     Environment { releases: Some("http://127.0.0.1:1".to_owned()), ..Environment::for_tests(folder) }
 }
 
-async fn search(environment: &Environment, set: ProgramSet, asked: Option<&str>) -> Result<ProgramDir> {
+async fn locate(environment: &Environment, set: ProgramSet, version: Option<&str>) -> Result<ProgramDir> {
     let pinned = Pinned::read().unwrap();
-    Locator::new(environment, set, asked, pinned.of(set), &Events::channel().0).run().await
+    Locator::new(environment, set, version, pinned.pin(set), &Events::channel().0).run().await
 }
 
 fn calls(folder: &Path) -> Vec<String> {
@@ -43,12 +43,12 @@ fn fact(error: &Error, label: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_cannot_be_downloaded_is_built_once_from_the_pinned_module() {
+async fn program_without_download_is_built_once_from_the_pinned_module() {
     let folder = tempfile::tempdir().unwrap();
-    let here = environment(folder.path());
-    let place = search(&here, ProgramSet::Kwok, None).await.unwrap();
-    assert!(place.folder.join("kwok").exists() && place.folder.join("kwokctl").exists());
-    assert_eq!(search(&here, ProgramSet::Kwok, None).await.unwrap(), place);
+    let environment = fake_environment(folder.path());
+    let dir = locate(&environment, ProgramSet::Kwok, None).await.unwrap();
+    assert!(dir.folder.join("kwok").exists() && dir.folder.join("kwokctl").exists());
+    assert_eq!(locate(&environment, ProgramSet::Kwok, None).await.unwrap(), dir);
     let calls = calls(folder.path());
     assert_eq!(calls.len(), 2, "{calls:?}");
     let expected = "-mod=readonly -trimpath -buildvcs=false|local|0|go.mod go.sum |build -ldflags -s -w -o ";
@@ -57,9 +57,9 @@ async fn what_cannot_be_downloaded_is_built_once_from_the_pinned_module() {
 }
 
 #[tokio::test]
-async fn kubernetes_is_told_its_version() {
+async fn kubernetes_is_built_with_its_version() {
     let folder = tempfile::tempdir().unwrap();
-    search(&environment(folder.path()), ProgramSet::Kubernetes, None).await.unwrap();
+    locate(&fake_environment(folder.path()), ProgramSet::Kubernetes, None).await.unwrap();
     let calls = calls(folder.path());
     assert_eq!(calls.len(), 4, "{calls:?}");
     for call in calls {
@@ -68,24 +68,24 @@ async fn kubernetes_is_told_its_version() {
 }
 
 #[tokio::test]
-async fn a_build_that_fails_says_what_go_said_and_is_tried_again() {
+async fn failed_build_reports_stderr_of_go_and_is_retried() {
     let folder = tempfile::tempdir().unwrap();
-    let here = environment(folder.path());
+    let environment = fake_environment(folder.path());
     std::fs::write(folder.path().join("fail"), "").unwrap();
-    let error = search(&here, ProgramSet::Etcd, None).await.unwrap_err();
+    let error = locate(&environment, ProgramSet::Etcd, None).await.unwrap_err();
     assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetMissing, 14));
     assert_eq!(fact(&error, "stderr"), "go: module lookup disabled");
     assert!(fact(&error, "command").contains("/go build "), "{error:?}");
     assert!(fact(&error, "tried").contains("download: http://127.0.0.1:1/etcd/"), "{error:?}");
     std::fs::remove_file(folder.path().join("fail")).unwrap();
-    assert!(search(&here, ProgramSet::Etcd, None).await.is_ok());
+    assert!(locate(&environment, ProgramSet::Etcd, None).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_pinned_is_not_built() {
+async fn version_that_is_not_pinned_is_not_built() {
     let folder = tempfile::tempdir().unwrap();
     let error =
-        search(&environment(folder.path()), ProgramSet::Kubernetes, Some("v1.99.0")).await.unwrap_err();
+        locate(&fake_environment(folder.path()), ProgramSet::Kubernetes, Some("v1.99.0")).await.unwrap_err();
     assert!(fact(&error, "tried").contains("build: the Go module is pinned to v1."), "{error:?}");
     assert!(calls(folder.path()).is_empty());
 }

@@ -1,4 +1,5 @@
-//! The cache: one folder for each set, version, platform and way of getting it. A program appears in it in one step.
+//! The cache of programs: one folder for each set, version, platform and origin (download or build). A program appears
+//! in it atomically.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,14 +12,14 @@ use super::program::{Program, ProgramSet};
 use super::release::Platform;
 use crate::error::{Error, Result};
 
-/// The cache of one set in one version.
+/// The cache folder of one set in one version.
 #[derive(Debug, Clone)]
 pub(super) struct CacheEntry {
-    /// What is locked while something is added.
+    /// The folder, which is locked while a program is added.
     pub(super) folder: PathBuf,
 }
 
-/// A folder of the cache that one way of getting programs fills.
+/// The programs of one origin in a cache entry.
 #[derive(Debug, Clone)]
 pub(super) struct CacheDir(pub(super) PathBuf);
 
@@ -28,12 +29,12 @@ impl CacheEntry {
         Self { folder: cache.join("assets").join(name) }
     }
 
-    /// What was downloaded.
+    /// Returns the folder of the downloaded programs.
     pub(super) fn released(&self) -> CacheDir {
         CacheDir(self.folder.join("release"))
     }
 
-    /// What was built from exactly this module.
+    /// Returns the folder of the programs that were built from exactly this module.
     pub(super) fn built(&self, module: Module) -> CacheDir {
         let mut hash = Sha256::new();
         hash.update(module.manifest);
@@ -43,35 +44,36 @@ impl CacheEntry {
 }
 
 impl CacheDir {
-    /// The file of a program; it is complete when it exists.
+    /// Returns the path of a program. If the file exists, it is complete.
     pub(super) fn program(&self, program: Program) -> PathBuf {
         self.0.join(program.name())
     }
 
-    /// Where a program is written to before it is complete. Only the holder of the shelf's lock does.
+    /// Returns the path that a program is written to until it is complete. Only the holder of the entry's lock writes
+    /// it.
     pub(super) fn incomplete(&self, program: Program) -> PathBuf {
         self.0.join(format!(".{program}.incomplete"))
     }
 
-    pub(super) fn make(&self) -> Result<()> {
+    pub(super) fn create(&self) -> Result<()> {
         std::fs::create_dir_all(&self.0)
-            .map_err(|error| Error::io(format!("cannot make {}", self.0.display()), error))
+            .map_err(|error| Error::io(format!("cannot create {}", self.0.display()), error))
     }
 
-    /// Turns what was written to [`Bin::incomplete`] into the program.
+    /// Renames the file at [`CacheDir::incomplete`] to the program.
     pub(super) fn complete(&self, program: Program) -> Result<()> {
         let from = self.incomplete(program);
         let finish = || -> io::Result<()> {
             std::fs::set_permissions(&from, std::fs::Permissions::from_mode(0o755))?;
-            // Otherwise a power cut could leave the name without the content.
+            // Without the sync, a power failure could leave an empty file under the final name.
             std::fs::File::open(&from)?.sync_all()?;
             std::fs::rename(&from, self.program(program))
         };
-        finish().map_err(|error| Error::io(format!("cannot put {program} into {}", self.0.display()), error))
+        finish().map_err(|error| Error::io(format!("cannot write {program} to {}", self.0.display()), error))
     }
 }
 
-/// Lowercase hex.
+/// Formats bytes as lowercase hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

@@ -1,25 +1,26 @@
-//! The processes of a cluster.
+//! The processes of a kwok cluster.
 
 use serde::Serialize;
 
-/// A process that `kwokctl` keeps running. Its name is kwokctl's: of its link in the cluster's `bin`, its log and its pid file.
+/// A process that `kwokctl` starts. kwokctl uses its name for the link in the cluster's `bin`, its log and its pid
+/// file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Component {
-    /// The store.
+    /// The store of the API server.
     Etcd,
     /// The API server.
     KubeApiserver,
-    /// The controllers.
+    /// The built-in controllers.
     KubeControllerManager,
     /// The scheduler.
     KubeScheduler,
-    /// The simulated kubelets.
+    /// kwok, which simulates the kubelets.
     KwokController,
 }
 
 impl Component {
-    /// All of them, in the order in which they need each other.
+    /// All components; each one depends on the ones before it.
     pub const ALL: [Self; 5] = [
         Self::Etcd,
         Self::KubeApiserver,
@@ -28,7 +29,7 @@ impl Component {
         Self::KwokController,
     ];
 
-    /// kwokctl's name of it.
+    /// Returns the name that kwokctl uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

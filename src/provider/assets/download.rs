@@ -1,4 +1,4 @@
-//! Downloads a program of an official release. What does not match its checksum is thrown away.
+//! Downloads a program of an official release and discards it if it does not match its checksum.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -15,21 +15,21 @@ use super::release::{Checksum, Packing, Release, sum_of};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 
-/// Without a network the next way is tried soon.
+/// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Until the first byte of an answer.
-const ANSWER: Duration = Duration::from_secs(15);
-/// A whole file: the largest has 100 MB.
+/// Timeout until the response headers arrive.
+const RESPONSE: Duration = Duration::from_secs(15);
+/// Timeout of a whole download: the largest file has 100 MB.
 const BODY: Duration = Duration::from_secs(900);
-/// A file of checksums is not longer than this.
+/// Size limit of a checksum file, in bytes.
 const SUMS: u64 = 1 << 20;
 
-/// Why a program was not downloaded.
+/// Why a download failed.
 #[derive(Debug)]
 pub(super) enum NotFetched {
-    /// It cannot be had this way: another way may be tried.
+    /// The release is unavailable. The program can still be built.
     Unavailable(String),
-    /// Something is wrong that must not be passed over.
+    /// An error that ends the search for the program, such as a wrong checksum.
     Failed(Error),
 }
 
@@ -39,13 +39,14 @@ impl NotFetched {
     }
 }
 
-/// Downloads into a file, which is complete and genuine when this returns Ok. Dropping the future ends the download.
+/// Downloads into a file. After Ok, the file is complete and matches its checksum. Dropping the future stops the
+/// download.
 pub(super) async fn fetch(release: Release, to: PathBuf) -> Result<(), NotFetched> {
     let stop = Arc::new(AtomicBool::new(false));
     let _stopped = StopOnDrop(Arc::clone(&stop));
     let work = tokio::task::spawn_blocking(move || Download { release, to, stop }.run());
     work.await.unwrap_or_else(|panicked| {
-        Err(NotFetched::Failed(Error::internal("the download ended abruptly").caused_by(panicked)))
+        Err(NotFetched::Failed(Error::internal("the download task panicked").caused_by(panicked)))
     })
 }
 
@@ -69,7 +70,7 @@ impl Download {
             ureq::Agent::config_builder()
                 .timeout_resolve(Some(CONNECT))
                 .timeout_connect(Some(CONNECT))
-                .timeout_recv_response(Some(ANSWER))
+                .timeout_recv_response(Some(RESPONSE))
                 .timeout_recv_body(Some(BODY))
                 .user_agent(concat!("handsctl/", env!("CARGO_PKG_VERSION")))
                 .build(),
@@ -77,10 +78,10 @@ impl Download {
         let expected = self.expected(&agent)?;
         let archive = self.to.with_extension("download");
         let file = if self.release.packing == Packing::Plain { &self.to } else { &archive };
-        let found = self.body(&agent, file).inspect_err(|_| discard(file))?;
-        if found != expected {
+        let actual = self.body(&agent, file).inspect_err(|_| discard(file))?;
+        if actual != expected {
             discard(file);
-            return Err(NotFetched::Failed(self.mismatch(&expected, &found)));
+            return Err(NotFetched::Failed(self.mismatch(&expected, &actual)));
         }
         if let Packing::TarGz(member) = &self.release.packing {
             let unpacked = unpack(&archive, member, &self.to);
@@ -92,7 +93,7 @@ impl Download {
         Ok(())
     }
 
-    /// The sum is read first: without one nothing is downloaded.
+    /// Returns the expected checksum. It is read before the file: without a checksum nothing is downloaded.
     fn expected(&self, agent: &ureq::Agent) -> Result<String, NotFetched> {
         match &self.release.checksum {
             Checksum::Pinned(sum) => Ok(sum.to_ascii_lowercase()),
@@ -111,7 +112,7 @@ impl Download {
         }
     }
 
-    /// Writes the answer's body into the file and returns its SHA-256.
+    /// Writes the response body to the file and returns its SHA-256.
     fn body(&self, agent: &ureq::Agent, file: &Path) -> Result<String, NotFetched> {
         let url = &self.release.url;
         let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
@@ -134,15 +135,15 @@ impl Download {
         }
     }
 
-    fn mismatch(&self, expected: &str, found: &str) -> Error {
+    fn mismatch(&self, expected: &str, actual: &str) -> Error {
         let message = format!("the download {} does not match its checksum", self.release.url);
         Error::new(Id::AssetChecksum, Kind::Prerequisite, message)
             .fact("expected", format!("sha256 {expected}"))
-            .fact("found", format!("sha256 {found}"))
+            .fact("found", format!("sha256 {actual}"))
     }
 }
 
-/// What is incomplete is never used; removing it only saves room.
+/// Removes an incomplete file. Errors are ignored: it is never used, only its disk space is lost.
 fn discard(file: &Path) {
     let _it_may_not_exist = std::fs::remove_file(file);
 }

@@ -1,4 +1,4 @@
-//! Downloads from a server on loopback that answers as a release server does, or does not.
+//! Downloads from a fake release server on loopback.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,15 +21,15 @@ use crate::provider::environment::Environment;
 
 const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
 
-/// What the server says at a path.
+/// The server's response for a path.
 #[derive(Clone)]
 enum Answer {
     Whole(Vec<u8>),
-    /// The length of all of it, then half of it, then the end.
+    /// The full content length, but only half of the body.
     Half(Vec<u8>),
 }
 
-/// Serves until the test's process ends. Returns its address.
+/// Serves until the test process exits. Returns the address.
 fn serve(answers: BTreeMap<String, Answer>) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -82,7 +82,7 @@ fn kubectl(base: &str) -> Release {
 
 const KUBECTL: &str = "/kubernetes/v1/bin/linux/amd64/kubectl";
 
-/// A server with a kubectl whose checksum file says `sum`.
+/// Serves kubectl with a checksum file that contains `sum`.
 fn with_kubectl(file: Answer, sum: &str) -> String {
     let sums = Answer::Whole(format!("{sum}\n").into_bytes());
     serve([(KUBECTL.to_owned(), file), (format!("{KUBECTL}.sha256"), sums)].into())
@@ -95,7 +95,7 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_genuine_file_arrives() {
+async fn file_with_matching_checksum_is_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("kubectl");
     let content = vec![7; 300_000];
@@ -105,7 +105,7 @@ async fn a_genuine_file_arrives() {
 }
 
 #[tokio::test]
-async fn a_member_of_an_archive_arrives() {
+async fn archive_member_is_extracted() {
     let folder = tempfile::tempdir().unwrap();
     let packed = archive("etcd-v1-linux-amd64/etcd", b"the program");
     let sums = format!("{}  other.tar.gz\n{}  etcd-v1-linux-amd64.tar.gz\n", "0".repeat(64), sum(&packed));
@@ -123,12 +123,12 @@ async fn a_member_of_an_archive_arrives() {
 }
 
 #[tokio::test]
-async fn what_does_not_match_its_checksum_is_an_error_and_thrown_away() {
+async fn checksum_mismatch_is_an_error_and_removes_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let base = with_kubectl(Answer::Whole(b"something else".to_vec()), &sum(b"the program"));
     let NotFetched::Failed(error) = fetch(kubectl(&base), folder.path().join("kubectl")).await.unwrap_err()
     else {
-        panic!("it must not be passed over")
+        panic!("a wrong checksum must not fall back to a build")
     };
     assert_eq!((error.id(), error.kind().exit_code()), (Id::AssetChecksum, 14));
     assert_eq!(error.facts()[0].text, format!("sha256 {}", sum(b"the program")));
@@ -136,7 +136,7 @@ async fn what_does_not_match_its_checksum_is_an_error_and_thrown_away() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_cut_short_is_unavailable_and_leaves_nothing() {
+async fn missing_or_truncated_download_is_unavailable_and_leaves_no_file() {
     let content = vec![7; 300_000];
     for (base, reason) in [
         (serve(BTreeMap::new()), "404"),
@@ -157,14 +157,14 @@ async fn what_is_missing_or_cut_short_is_unavailable_and_leaves_nothing() {
     }
 }
 
-/// An environment in which a download is the only way.
-fn environment(folder: &Path, base: String) -> Environment {
+/// An environment that allows only downloads: without PATH there is no Go.
+fn fake_environment(folder: &Path, base: String) -> Environment {
     Environment { path: std::ffi::OsString::new(), releases: Some(base), ..Environment::for_tests(folder) }
 }
 
-/// All programs of Kubernetes, each with its sum.
+/// All programs of Kubernetes, each with its checksum file.
 fn kubernetes(version: &str) -> BTreeMap<String, Answer> {
-    let Platform { os, arch } = Platform::here();
+    let Platform { os, arch } = Platform::current();
     let mut answers = BTreeMap::new();
     for program in ProgramSet::Kubernetes.programs() {
         let path = format!("/kubernetes/{version}/bin/{os}/{arch}/{program}");
@@ -176,42 +176,42 @@ fn kubernetes(version: &str) -> BTreeMap<String, Answer> {
 }
 
 #[tokio::test]
-async fn a_set_is_downloaded_once_however_many_ask() {
+async fn concurrent_searches_download_a_set_once() {
     let folder = tempfile::tempdir().unwrap();
     let pinned = Pinned::read().unwrap();
-    let pin = pinned.of(ProgramSet::Kubernetes);
-    let here = environment(folder.path(), serve(kubernetes("v1.99.0")));
-    let (events, mut seen) = Events::channel();
-    let search = || Locator::new(&here, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events).run();
+    let pin = pinned.pin(ProgramSet::Kubernetes);
+    let environment = fake_environment(folder.path(), serve(kubernetes("v1.99.0")));
+    let (events, mut receiver) = Events::channel();
+    let search = || Locator::new(&environment, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events).run();
     let (one, two) = tokio::join!(search(), search());
-    let place = one.unwrap();
-    assert_eq!(place, two.unwrap());
-    assert_eq!(place.version, "v1.99.0");
-    let output = std::process::Command::new(place.folder.join("kubectl")).output().unwrap();
+    let dir = one.unwrap();
+    assert_eq!(dir, two.unwrap());
+    assert_eq!(dir.version, "v1.99.0");
+    let output = std::process::Command::new(dir.folder.join("kubectl")).output().unwrap();
     assert_eq!(output.stdout, b"kubectl v1.99.0\n");
 
-    let mut begun = Vec::new();
-    while let Some(event) = seen.try_recv() {
+    let mut messages = Vec::new();
+    while let Some(event) = receiver.try_recv() {
         if let Event::Step { progress: Progress::Started, message, .. } = event {
-            begun.push(message);
+            messages.push(message);
         }
     }
-    begun.retain(|message| message != "another handsctl prepares kubernetes v1.99.0");
-    assert_eq!(begun.len(), 4, "{begun:?}");
-    assert_eq!(begun[0], "downloading kube-apiserver v1.99.0 (2 of 7)");
+    messages.retain(|message| message != "another handsctl is preparing kubernetes v1.99.0");
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    assert_eq!(messages[0], "downloading kube-apiserver v1.99.0 (2 of 7)");
 
-    // Without any server: from the cache.
-    let offline = Environment { releases: Some("http://127.0.0.1:1".into()), ..here.clone() };
+    // Without a server the set comes from the cache.
+    let offline = Environment { releases: Some("http://127.0.0.1:1".into()), ..environment.clone() };
     let cached =
         Locator::new(&offline, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events).run().await.unwrap();
-    assert_eq!(cached, place);
+    assert_eq!(cached, dir);
 }
 
 #[tokio::test]
-async fn a_download_that_is_not_genuine_ends_the_search() {
+async fn checksum_mismatch_ends_the_search() {
     let folder = tempfile::tempdir().unwrap();
-    let version = Pinned::read().unwrap().of(ProgramSet::Etcd).version.clone();
-    let Platform { os, arch } = Platform::here();
+    let version = Pinned::read().unwrap().pin(ProgramSet::Etcd).version.clone();
+    let Platform { os, arch } = Platform::current();
     let file = format!("etcd-{version}-{os}-{arch}.tar.gz");
     let sums = format!("{}  {file}\n", "0".repeat(64)).into_bytes();
     let base = serve(
@@ -221,6 +221,6 @@ async fn a_download_that_is_not_genuine_ends_the_search() {
         ]
         .into(),
     );
-    let error = locate(&environment(folder.path(), base), None, &Events::channel().0).await.unwrap_err();
+    let error = locate(&fake_environment(folder.path(), base), None, &Events::channel().0).await.unwrap_err();
     assert_eq!(error.id(), Id::AssetChecksum);
 }

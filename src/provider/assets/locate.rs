@@ -1,5 +1,5 @@
-//! Finds or makes every program of a local cluster: an explicit folder, PATH, the cache, a download of the official release,
-//! and where that cannot be had a build through the Go module proxy.
+//! Locates every program of a local cluster in an explicit folder, on PATH or in the cache; else downloads the official
+//! release, and if that is unavailable, builds the program with modules from the Go module proxy.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::phrase;
 use crate::provider::environment::Environment;
 use crate::provider::file_lock;
 
-/// Another handsctl may build for this long.
-const OTHERS: Duration = Duration::from_secs(3600);
+/// How long to wait for another handsctl, which may be building.
+const LOCK_WAIT: Duration = Duration::from_secs(3600);
 
-/// Every program, and the version of the Kubernetes ones.
+/// The paths of all programs of a kwok cluster, and the version of the Kubernetes ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) kubernetes: String,
@@ -36,8 +36,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// The program that a component is.
-    pub(crate) fn of(&self, component: Component) -> &PathBuf {
+    /// Returns the program of a component.
+    pub(crate) fn program(&self, component: Component) -> &PathBuf {
         match component {
             Component::Etcd => &self.etcd,
             Component::KubeApiserver => &self.kube_apiserver,
@@ -48,184 +48,187 @@ impl Programs {
     }
 }
 
-/// Finds or makes every program. `kubernetes` is the version that the user asks for.
+/// Locates, downloads or builds every program. `kubernetes` is the requested version; None: the tested one, or any in
+/// an explicit folder.
 ///
 /// # Errors
-/// `HC2010` where a program cannot be had, naming what was tried; `HC2011` for a download that is not genuine.
+/// `HC2010` if a program is unavailable, with every attempt; `HC2011` if a download does not match its checksum.
 pub(crate) async fn locate(
     environment: &Environment,
     kubernetes: Option<&str>,
     events: &Events,
 ) -> Result<Programs> {
     let pinned = Pinned::read()?;
-    let locate = async |set, asked| Locator::new(environment, set, asked, pinned.of(set), events).run().await;
+    let locate =
+        async |set, version| Locator::new(environment, set, version, pinned.pin(set), events).run().await;
     let etcd = locate(ProgramSet::Etcd, None).await?;
-    let control = locate(ProgramSet::Kubernetes, kubernetes).await?;
+    let control_plane = locate(ProgramSet::Kubernetes, kubernetes).await?;
     let kwok = locate(ProgramSet::Kwok, None).await?;
-    let of = |place: &ProgramDir, program: Program| place.folder.join(program.name());
+    let path = |dir: &ProgramDir, program: Program| dir.folder.join(program.name());
     Ok(Programs {
-        etcd: of(&etcd, Program::Etcd),
-        kube_apiserver: of(&control, Program::KubeApiserver),
-        kube_controller_manager: of(&control, Program::KubeControllerManager),
-        kube_scheduler: of(&control, Program::KubeScheduler),
-        kubectl: of(&control, Program::Kubectl),
-        kwok: of(&kwok, Program::Kwok),
-        kwokctl: of(&kwok, Program::Kwokctl),
-        kubernetes: control.version,
+        etcd: path(&etcd, Program::Etcd),
+        kube_apiserver: path(&control_plane, Program::KubeApiserver),
+        kube_controller_manager: path(&control_plane, Program::KubeControllerManager),
+        kube_scheduler: path(&control_plane, Program::KubeScheduler),
+        kubectl: path(&control_plane, Program::Kubectl),
+        kwok: path(&kwok, Program::Kwok),
+        kwokctl: path(&kwok, Program::Kwokctl),
+        kubernetes: control_plane.version,
     })
 }
 
-/// Finds or makes `kind`.
+/// Locates, downloads or builds `kind`.
 ///
 /// # Errors
-/// `HC2010` where it cannot be had, naming what was tried; `HC2011` for a download that is not genuine.
+/// `HC2010` if it is unavailable, with every attempt; `HC2011` if the download does not match its checksum.
 pub(crate) async fn locate_kind(environment: &Environment, events: &Events) -> Result<PathBuf> {
     let pinned = Pinned::read()?;
-    let place =
-        Locator::new(environment, ProgramSet::Kind, None, pinned.of(ProgramSet::Kind), events).run().await?;
-    Ok(place.folder.join(Program::Kind.name()))
+    let dir =
+        Locator::new(environment, ProgramSet::Kind, None, pinned.pin(ProgramSet::Kind), events).run().await?;
+    Ok(dir.folder.join(Program::Kind.name()))
 }
 
-/// Whether `kind` is on this computer already, in a version that will do: its version, or why it is not.
+/// Returns the version of a suitable `kind` that is already on this computer, else the places that do not have one.
 ///
 /// # Errors
-/// `HC2010` where an explicit folder has one that cannot be asked for its version.
-pub(crate) async fn look_for_kind(environment: &Environment) -> Result<Result<String, Vec<String>>> {
+/// `HC2010` if the kind in an explicit folder does not print its version.
+pub(crate) async fn find_installed_kind(environment: &Environment) -> Result<Result<String, Vec<String>>> {
     let pinned = Pinned::read()?;
-    let pin = pinned.of(ProgramSet::Kind);
-    let mut tried = Vec::new();
-    if let Some(place) = search::explicit(environment, ProgramSet::Kind, None, &mut tried).await? {
-        return Ok(Ok(place.version));
+    let pin = pinned.pin(ProgramSet::Kind);
+    let mut attempts = Vec::new();
+    if let Some(dir) = search::explicit(environment, ProgramSet::Kind, None, &mut attempts).await? {
+        return Ok(Ok(dir.version));
     }
-    if let Some(place) = search::path(environment, ProgramSet::Kind, &pin.version, &mut tried).await {
-        return Ok(Ok(place.version));
+    if let Some(dir) = search::path(environment, ProgramSet::Kind, &pin.version, &mut attempts).await {
+        return Ok(Ok(dir.version));
     }
-    let shelf = CacheEntry::new(&environment.cache, ProgramSet::Kind, &pin.version, Platform::here());
-    Ok(cached(&shelf, ProgramSet::Kind, &pin.version).map(|place| place.version).ok_or(tried))
+    let entry = CacheEntry::new(&environment.cache, ProgramSet::Kind, &pin.version, Platform::current());
+    Ok(cached(&entry, ProgramSet::Kind, &pin.version).map(|dir| dir.version).ok_or(attempts))
 }
 
-/// What is complete in the cache.
-fn cached(shelf: &CacheEntry, set: ProgramSet, version: &str) -> Option<ProgramDir> {
-    let whole = |bin: &CacheDir| {
-        let whole = search::missing(&bin.0, set).is_none();
-        whole.then(|| ProgramDir { folder: bin.0.clone(), version: version.to_owned() })
+/// Returns the set from the cache, if it is complete there.
+fn cached(entry: &CacheEntry, set: ProgramSet, version: &str) -> Option<ProgramDir> {
+    let complete = |dir: &CacheDir| {
+        let is_complete = search::missing(&dir.0, set).is_none();
+        is_complete.then(|| ProgramDir { folder: dir.0.clone(), version: version.to_owned() })
     };
-    [shelf.released(), shelf.built(module(set))].iter().find_map(whole)
+    [entry.released(), entry.built(module(set))].iter().find_map(complete)
 }
 
-/// The search for one set. A set comes from one place as a whole.
+/// The search for one set. All programs of a set come from the same folder.
 pub(super) struct Locator<'a> {
     environment: &'a Environment,
     set: ProgramSet,
-    /// What the user asks for.
-    asked: Option<&'a str>,
+    /// The version that the user requests.
+    requested: Option<&'a str>,
     pin: &'a Pin,
     version: &'a str,
-    shelf: CacheEntry,
+    entry: CacheEntry,
     events: &'a Events,
-    /// What did not help, for the error.
-    tried: Vec<String>,
+    /// The failed attempts, for the error.
+    attempts: Vec<String>,
 }
 
 impl<'a> Locator<'a> {
     pub(super) fn new(
         environment: &'a Environment,
         set: ProgramSet,
-        asked: Option<&'a str>,
+        requested: Option<&'a str>,
         pin: &'a Pin,
         events: &'a Events,
     ) -> Self {
-        let version = asked.unwrap_or(&pin.version);
-        let shelf = CacheEntry::new(&environment.cache, set, version, Platform::here());
-        Self { environment, set, asked, pin, version, shelf, events, tried: Vec::new() }
+        let version = requested.unwrap_or(&pin.version);
+        let entry = CacheEntry::new(&environment.cache, set, version, Platform::current());
+        Self { environment, set, requested, pin, version, entry, events, attempts: Vec::new() }
     }
 
     pub(super) async fn run(mut self) -> Result<ProgramDir> {
-        if let Some(place) = search::explicit(self.environment, self.set, self.asked, &mut self.tried).await?
+        if let Some(dir) =
+            search::explicit(self.environment, self.set, self.requested, &mut self.attempts).await?
         {
-            return Ok(place);
+            return Ok(dir);
         }
-        if let Some(place) = search::path(self.environment, self.set, self.version, &mut self.tried).await {
-            return Ok(place);
+        if let Some(dir) = search::path(self.environment, self.set, self.version, &mut self.attempts).await {
+            return Ok(dir);
         }
-        if let Some(place) = self.cached() {
-            return Ok(place);
+        if let Some(dir) = self.cached() {
+            return Ok(dir);
         }
-        let _lock = file_lock::folder(&self.shelf.folder, OTHERS, async || {
-            let message = format!("another handsctl prepares {} {}", self.set, self.version);
+        let _lock = file_lock::folder(&self.entry.folder, LOCK_WAIT, async || {
+            let message = format!("another handsctl is preparing {} {}", self.set, self.version);
             self.events.begin(Phase::Cluster, self.set.name(), message).await;
         })
         .await?;
-        // The other one may have finished meanwhile.
-        if let Some(place) = self.cached() {
-            return Ok(place);
+        // The other handsctl may have finished the set while this one waited.
+        if let Some(dir) = self.cached() {
+            return Ok(dir);
         }
-        if let Some(place) = self.download().await? {
-            return Ok(place);
+        if let Some(dir) = self.download().await? {
+            return Ok(dir);
         }
         self.build().await
     }
 
     fn cached(&self) -> Option<ProgramDir> {
-        cached(&self.shelf, self.set, self.version)
+        cached(&self.entry, self.set, self.version)
     }
 
-    fn whole(&self, bin: &CacheDir) -> Option<ProgramDir> {
-        let whole = search::missing(&bin.0, self.set).is_none();
-        whole.then(|| ProgramDir { folder: bin.0.clone(), version: self.version.to_owned() })
+    fn complete(&self, dir: &CacheDir) -> Option<ProgramDir> {
+        let is_complete = search::missing(&dir.0, self.set).is_none();
+        is_complete.then(|| ProgramDir { folder: dir.0.clone(), version: self.version.to_owned() })
     }
 
     async fn download(&mut self) -> Result<Option<ProgramDir>> {
         let mirror = Mirror::new(self.environment.releases.as_deref());
-        let bin = self.shelf.released();
-        bin.make()?;
-        for program in self.set.programs().iter().copied().filter(|program| !bin.program(*program).exists()) {
-            let release = release::release(&mirror, program, self.version, Platform::here(), self.pin);
+        let dir = self.entry.released();
+        dir.create()?;
+        for program in self.set.programs().iter().copied().filter(|program| !dir.program(*program).exists()) {
+            let release = release::release(&mirror, program, self.version, Platform::current(), self.pin);
             if release.checksum == Checksum::Unknown {
-                self.tried
+                self.attempts
                     .push(format!("download: {} has no published checksum, and none is pinned", release.url));
                 return Ok(None);
             }
             self.begin("downloading", program).await;
-            match download::fetch(release, bin.incomplete(program)).await {
-                Ok(()) => bin.complete(program)?,
+            match download::fetch(release, dir.incomplete(program)).await {
+                Ok(()) => dir.complete(program)?,
                 Err(NotFetched::Failed(error)) => return Err(error),
                 Err(NotFetched::Unavailable(why)) => {
-                    self.tried.push(format!("download: {why}"));
+                    self.attempts.push(format!("download: {why}"));
                     return Ok(None);
                 }
             }
             self.done(program, "downloaded").await;
         }
-        Ok(self.whole(&bin))
+        Ok(self.complete(&dir))
     }
 
     async fn build(mut self) -> Result<ProgramDir> {
         if self.version != self.pin.version {
-            self.tried.push(format!("build: the Go module is pinned to {}", self.pin.version));
-            return Err(self.missing());
+            self.attempts.push(format!("build: the Go module is pinned to {}", self.pin.version));
+            return Err(self.unavailable());
         }
         let Some(go) = build::toolchain(self.environment) else {
-            self.tried.push("build: no go on PATH".to_owned());
-            return Err(self.missing());
+            self.attempts.push("build: no go on PATH".to_owned());
+            return Err(self.unavailable());
         };
-        let bin = self.shelf.built(module(self.set));
-        bin.make()?;
-        let workspace = build::workspace(&self.shelf, module(self.set))?;
-        for program in self.set.programs().iter().copied().filter(|program| !bin.program(*program).exists()) {
-            let begin = Instant::now();
+        let dir = self.entry.built(module(self.set));
+        dir.create()?;
+        let workspace = build::workspace(&self.entry, module(self.set))?;
+        for program in self.set.programs().iter().copied().filter(|program| !dir.program(*program).exists()) {
+            let started = Instant::now();
             self.begin("building", program).await;
-            if let Err(error) = build::build(&go, &workspace, &bin, self.set, program, self.version).await {
-                return Err(self.explain(error));
+            if let Err(error) = build::build(&go, &workspace, &dir, self.set, program, self.version).await {
+                return Err(self.with_attempts(error));
             }
-            bin.complete(program)?;
-            self.done(program, &format!("built in {}", phrase::span(begin.elapsed()))).await;
+            dir.complete(program)?;
+            self.done(program, &format!("built in {}", phrase::span(started.elapsed()))).await;
         }
-        Ok(ProgramDir { folder: bin.0, version: self.version.to_owned() })
+        Ok(ProgramDir { folder: dir.0, version: self.version.to_owned() })
     }
 
-    async fn begin(&self, doing: &str, program: Program) {
-        let message = format!("{doing} {program} {} ({})", self.version, program.position());
+    async fn begin(&self, action: &str, program: Program) {
+        let message = format!("{action} {program} {} ({})", self.version, program.position());
         self.events.begin(Phase::Cluster, program.name(), message).await;
     }
 
@@ -233,16 +236,16 @@ impl<'a> Locator<'a> {
         self.events.done(Phase::Cluster, program.name(), format!("{program} {} {how}", self.version)).await;
     }
 
-    fn missing(&self) -> Error {
-        let message = format!("{} {} cannot be had", search::names(self.set), self.version);
-        self.explain(Error::new(Id::AssetMissing, Kind::Prerequisite, message))
+    fn unavailable(&self) -> Error {
+        let message = format!("cannot get {} {}", search::names(self.set), self.version);
+        self.with_attempts(Error::new(Id::AssetMissing, Kind::Prerequisite, message))
     }
 
-    /// Adds what was tried and what would help.
-    fn explain(&self, error: Error) -> Error {
+    /// Adds the failed attempts and the ways to provide the program.
+    fn with_attempts(&self, error: Error) -> Error {
         let go = module(self.set).go().unwrap_or("1.26.0");
         error
-            .fact("tried", self.tried.join("\n"))
+            .fact("tried", self.attempts.join("\n"))
             .hint(format!("HANDSCTL_ASSETS=FOLDER names a folder with {}", search::names(self.set)))
             .hint(format!("a Go toolchain on PATH, {go} or newer, builds {}", self.set))
     }

@@ -1,10 +1,10 @@
 //! The programs of a local cluster.
 //!
-//! - `component`, `program`: which programs there are. `pinned`: their versions.
-//! - `locate`: finds or makes all of them, in the order that follows.
-//! - `search`: an explicit folder, PATH. `cache`: what an earlier run has made.
-//! - `release`, `download`: an official release, with its checksum.
-//! - `build`: through the Go module proxy.
+//! - `component`: the processes of a kwok cluster. `program`: the programs and their sets. `pinned`: their versions.
+//! - `locate`: locates, downloads or builds all of them, with these files in this order:
+//! - `search`: an explicit folder, PATH. `cache`: the downloads and builds of earlier runs.
+//! - `release`, `download`: an official release, checked against its checksum.
+//! - `build`: a build with modules from the Go module proxy.
 
 mod build;
 #[cfg(test)]
@@ -20,4 +20,4 @@ mod program;
 mod release;
 mod search;
 
-pub(super) use locate::{Programs, locate, locate_kind, look_for_kind};
+pub(super) use locate::{Programs, find_installed_kind, locate, locate_kind};

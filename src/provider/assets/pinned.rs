@@ -16,12 +16,12 @@ pub(super) struct Pinned {
     kind: Pin,
 }
 
-/// One set's version.
+/// The pinned version of one set.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pin {
     /// `v1.34.4`.
     pub(super) version: String,
-    /// SHA-256 in hex by the file's name, for releases that publish no checksums themselves.
+    /// SHA-256 in hex by file name, for releases that publish no checksums.
     #[serde(default)]
     pub(super) sha256: BTreeMap<String, String>,
 }
@@ -32,7 +32,7 @@ impl Pinned {
             .map_err(|error| Error::internal("cannot read the embedded versions.toml").caused_by(error))
     }
 
-    pub(super) const fn of(&self, set: ProgramSet) -> &Pin {
+    pub(super) const fn pin(&self, set: ProgramSet) -> &Pin {
         match set {
             ProgramSet::Etcd => &self.etcd,
             ProgramSet::Kubernetes => &self.kubernetes,
@@ -71,7 +71,7 @@ pub(super) const fn module(set: ProgramSet) -> Module {
 }
 
 impl Module {
-    /// The Go that it asks for: `1.26.0`.
+    /// Returns the Go version that the module requires: `1.26.0`.
     pub(super) fn go(self) -> Option<&'static str> {
         self.manifest.lines().find_map(|line| line.strip_prefix("go "))
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_and_versions_agree() {
+    fn go_modules_pin_the_versions_of_versions_toml() {
         let pinned = Pinned::read().unwrap();
         for (set, path) in [
             (ProgramSet::Etcd, "go.etcd.io/etcd/server/v3"),
@@ -90,10 +90,10 @@ mod tests {
             (ProgramSet::Kwok, "sigs.k8s.io/kwok"),
             (ProgramSet::Kind, "sigs.k8s.io/kind"),
         ] {
-            let line = format!("require {path} {}", pinned.of(set).version);
+            let line = format!("require {path} {}", pinned.pin(set).version);
             assert!(module(set).manifest.lines().any(|it| it == line), "{set}: {line}");
             assert!(module(set).go().is_some());
-            assert!(module(set).sums.contains(&format!("{path} {} h1:", pinned.of(set).version)), "{set}");
+            assert!(module(set).sums.contains(&format!("{path} {} h1:", pinned.pin(set).version)), "{set}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The programs of a local cluster, and which of them belong together.
+//! The programs of a local cluster, and the sets that they belong to.
 
 use std::fmt;
 
-/// A program.
+/// A program of a local cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
     Etcd,
@@ -16,7 +16,7 @@ pub(super) enum Program {
 }
 
 impl Program {
-    /// Those of a simulated cluster, in the order in which they are prepared.
+    /// The programs of a kwok cluster, in the order in which they are prepared.
     pub(super) const SIMULATED: [Self; 7] = [
         Self::Etcd,
         Self::KubeApiserver,
@@ -40,7 +40,7 @@ impl Program {
         }
     }
 
-    /// The Go package that it is built from.
+    /// Returns the Go package that the program is built from.
     pub(super) const fn package(self) -> &'static str {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
@@ -54,7 +54,7 @@ impl Program {
         }
     }
 
-    /// What makes it print its version and nothing else.
+    /// Returns the arguments with which the program prints its version and exits.
     pub(super) const fn version_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
@@ -63,7 +63,7 @@ impl Program {
         }
     }
 
-    /// `2 of 7`.
+    /// Returns the program's position among the programs of its cluster: `2 of 7`.
     pub(super) fn position(self) -> String {
         match Self::SIMULATED.iter().position(|it| *it == self) {
             Some(index) => format!("{} of {}", index + 1, Self::SIMULATED.len()),
@@ -78,7 +78,7 @@ impl fmt::Display for Program {
     }
 }
 
-/// Programs that come from one place and in one version, or not at all.
+/// Programs that must come from the same folder and have the same version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProgramSet {
     Etcd,
@@ -88,7 +88,7 @@ pub(super) enum ProgramSet {
 }
 
 impl ProgramSet {
-    /// All of them.
+    /// All sets.
     #[cfg(test)]
     pub(super) const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Kwok, Self::Kind];
 
@@ -101,10 +101,10 @@ impl ProgramSet {
         }
     }
 
-    /// The oldest version that will do where somebody installed the programs; None: only the very one that is wanted.
+    /// Returns the oldest installed version that is accepted; None: only the exact version is accepted.
     pub(super) const fn least(self) -> Option<&'static str> {
         match self {
-            // The first whose `kind load` understands the nodes of today (containerd 2,
+            // The first version whose `kind load` supports current node images (containerd 2,
             // https://github.com/kubernetes-sigs/kind/releases/tag/v0.27.0).
             Self::Kind => Some("v0.27.0"),
             Self::Etcd | Self::Kubernetes | Self::Kwok => None,
@@ -132,7 +132,7 @@ impl fmt::Display for ProgramSet {
     }
 }
 
-/// The version in what a program prints: `etcd Version: 3.6.16` → `v3.6.16`.
+/// Finds the version in a program's output: `etcd Version: 3.6.16` → `v3.6.16`.
 pub(super) fn version_in(text: &str) -> Option<String> {
     text.split_whitespace().find_map(|word| {
         let number = word.trim_start_matches('v');
@@ -143,7 +143,7 @@ pub(super) fn version_in(text: &str) -> Option<String> {
     })
 }
 
-/// Whether a version is this one or newer.
+/// Whether a version is `least` or newer.
 pub(super) fn is_at_least(version: &str, least: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> {
         let text = text.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_as_the_programs_print_them() {
+    fn version_is_found_in_the_output_of_each_program() {
         for (text, version) in [
             ("etcd Version: 3.6.16\nGit SHA: Not provided\n", Some("v3.6.16")),
             ("Kubernetes v1.34.4\n", Some("v1.34.4")),
@@ -165,7 +165,7 @@ mod tests {
             ("kwokctl version v0.8.0 go1.26.8 (linux/amd64)\n", Some("v0.8.0")),
             ("kind v0.33.0 go1.26.8 linux/amd64\n", Some("v0.33.0")),
             ("Kubernetes v1.35.0-rc.1\n", Some("v1.35.0-rc.1")),
-            ("usage: thing [v1]\n", None),
+            ("usage: program [v1]\n", None),
         ] {
             assert_eq!(version_in(text).as_deref(), version, "{text}");
         }

@@ -1,9 +1,9 @@
-//! Where the official releases are, and how they are known to be genuine.
+//! The URLs of the official releases and their checksums.
 
 use super::pinned::Pin;
 use super::program::{Program, ProgramSet};
 
-/// Where releases are published.
+/// The base URLs of the releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mirror {
     etcd: String,
@@ -13,21 +13,21 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    /// The publishers' own, or `base/etcd`, `base/kubernetes`, `base/kwok`, `base/kind`.
+    /// The publishers' URLs, or with a `base`: `base/etcd`, `base/kubernetes`, `base/kwok`, `base/kind`.
     pub(super) fn new(base: Option<&str>) -> Self {
-        let at = |set: ProgramSet, official: &str| {
+        let base_url = |set: ProgramSet, official: &str| {
             base.map_or_else(|| official.to_owned(), |base| format!("{}/{set}", base.trim_end_matches('/')))
         };
         Self {
-            etcd: at(ProgramSet::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
-            kubernetes: at(ProgramSet::Kubernetes, "https://dl.k8s.io/release"),
-            kwok: at(ProgramSet::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
-            kind: at(ProgramSet::Kind, "https://github.com/kubernetes-sigs/kind/releases/download"),
+            etcd: base_url(ProgramSet::Etcd, "https://github.com/etcd-io/etcd/releases/download"),
+            kubernetes: base_url(ProgramSet::Kubernetes, "https://dl.k8s.io/release"),
+            kwok: base_url(ProgramSet::Kwok, "https://github.com/kubernetes-sigs/kwok/releases/download"),
+            kind: base_url(ProgramSet::Kind, "https://github.com/kubernetes-sigs/kind/releases/download"),
         }
     }
 }
 
-/// The computer that programs must run on, in Go's words.
+/// The platform that programs must run on, with Go's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Platform {
     pub(super) os: &'static str,
@@ -35,8 +35,8 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// This computer.
-    pub(super) fn here() -> Self {
+    /// Returns the platform of this computer.
+    pub(super) fn current() -> Self {
         let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
         let arch = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -55,18 +55,18 @@ pub(super) struct Release {
     pub(super) packing: Packing,
 }
 
-/// What the file's SHA-256 is compared with.
+/// The source of a file's expected SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Checksum {
-    /// A file of the same release: the line that names the file, or its only word.
+    /// A checksum file of the same release: its line for this file, or its only word.
     Published { url: String, file: String },
-    /// One of `versions.toml`.
+    /// A checksum in `versions.toml`.
     Pinned(String),
-    /// None is known, so the file is not downloaded.
+    /// There is no checksum, so the file is not downloaded.
     Unknown,
 }
 
-/// What the file is.
+/// The format of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Packing {
     /// The program itself.
@@ -100,7 +100,7 @@ pub(super) fn release(
             let file = format!("{program}-{os}-{arch}");
             Release {
                 url: format!("{}/{version}/{file}", mirror.kwok),
-                // kwok's releases have no file of checksums.
+                // kwok's releases have no checksum file.
                 checksum: pin
                     .sha256
                     .get(&file)
@@ -123,7 +123,7 @@ pub(super) fn release(
     }
 }
 
-/// The SHA-256 of `file` in a published text: `HEX  FILE` lines, or the sum alone.
+/// Finds the SHA-256 of `file` in a checksum file: `HEX  FILE` lines, or the checksum alone.
 pub(super) fn sum_of(text: &str, file: &str) -> Option<String> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let listed = lines.clone().find_map(|line| {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_publishers_addresses() {
+    fn default_mirror_uses_the_publishers_urls() {
         let mirror = Mirror::new(None);
         let url = |program, version| release(&mirror, program, version, LINUX, &pin(&[])).url;
         assert_eq!(
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn kwok_is_downloaded_only_with_a_pinned_sum() {
+    fn kwok_without_a_pinned_checksum_has_none() {
         let mirror = Mirror::new(Some("http://mirror/"));
         let checksum = |pin: &Pin| release(&mirror, Program::Kwok, "v0.8.0", LINUX, pin).checksum;
         assert_eq!(checksum(&pin(&[])), Checksum::Unknown);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_found_by_name_or_alone() {
+    fn checksums_are_found_by_file_name_or_alone() {
         let (a, b) = ("a".repeat(64), "B".repeat(64));
         let listed = format!("{a}  etcd.zip\n{b} *etcd.tar.gz\n");
         assert_eq!(sum_of(&listed, "etcd.tar.gz"), Some("b".repeat(64)));

@@ -1,4 +1,4 @@
-//! A container engine's client and its server.
+//! The client of a container engine, and its server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::program::Engine;
 use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
-/// An engine that does not answer within this time is none.
-const ANSWER: Duration = Duration::from_secs(2);
+/// Timeout of `info`. An engine that does not respond in time is not usable.
+const RESPONSE: Duration = Duration::from_secs(2);
 
-/// An engine's client, which may or may not reach its server.
+/// The client program of an engine. Its server may be unreachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) engine: Engine,
@@ -20,12 +20,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The client of an engine, where it is on PATH.
+    /// Returns the client of an engine, if it is on PATH.
     pub(crate) fn on_path(environment: &Environment, engine: Engine) -> Option<Self> {
         Some(Self { engine, program: environment.program(engine.name())? })
     }
 
-    /// A command of the client.
+    /// Returns a command of the client.
     pub(crate) fn command<'a>(
         &self,
         deadline: Duration,
@@ -34,41 +34,41 @@ impl Client {
         ChildCommand::new(&self.program, deadline).arguments(arguments)
     }
 
-    /// Asks its server how it is.
-    pub(crate) async fn ask(self) -> Result<Server, EngineFault> {
+    /// Requests the server's `info` and checks its version.
+    pub(crate) async fn connect(self) -> Result<Server, EngineFault> {
         let engine = self.engine;
-        let answer = self.command(ANSWER, engine.question().iter().copied()).run().await;
-        let text = match answer {
+        let result = self.command(RESPONSE, engine.info_arguments().iter().copied()).run().await;
+        let output = match result {
             Ok(output) => output.stdout,
-            // docker tells what it knows of itself, and in it why its server does not answer.
+            // docker prints the client's part of `info` to standard output, with the server's errors in it.
             Err(failure) if matches!(failure.outcome, ChildOutcome::Exit(_)) => {
-                let said =
+                let message =
                     info::server_errors(&failure.stdout).unwrap_or_else(|| failure.stderr.trim().to_owned());
-                return Err(EngineFault::of(engine, &said));
+                return Err(EngineFault::from_message(engine, &message));
             }
             Err(failure) if matches!(failure.outcome, ChildOutcome::Deadline(_)) => {
-                return Err(EngineFault::Silent { engine, after: ANSWER });
+                return Err(EngineFault::TimedOut { engine, after: RESPONSE });
             }
-            Err(failure) => return Err(EngineFault::of(engine, &failure.summary())),
+            Err(failure) => return Err(EngineFault::from_message(engine, &failure.summary())),
         };
-        if let Some(said) = info::server_errors(&text) {
-            return Err(EngineFault::of(engine, &said));
+        if let Some(message) = info::server_errors(&output) {
+            return Err(EngineFault::from_message(engine, &message));
         }
-        let info = Info::read(engine, &text)
-            .ok_or_else(|| EngineFault::of(engine, "its answer has no version in it"))?;
-        if info.is_older_than(engine.least()) {
-            let (major, minor) = engine.least();
+        let info = Info::read(engine, &output)
+            .ok_or_else(|| EngineFault::from_message(engine, "its info has no version"))?;
+        if info.is_older_than(engine.minimum_version()) {
+            let (major, minor) = engine.minimum_version();
             return Err(EngineFault::TooOld {
                 engine,
                 version: info.version,
-                least: format!("{major}.{minor}"),
+                minimum: format!("{major}.{minor}"),
             });
         }
         Ok(Server { client: self, info })
     }
 }
 
-/// An engine that answers.
+/// An engine whose server responds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) client: Client,

@@ -1,4 +1,4 @@
-//! The containers that are the nodes of a cluster.
+//! The containers that are the nodes of a kind cluster.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::provider::command::ChildFailure;
 
-/// How long a list and a look may take; they take a twentieth of a second.
-const LOOK: Duration = Duration::from_secs(10);
+/// Timeout of `ps` and `inspect`, which take about 50 ms.
+const INSPECT: Duration = Duration::from_secs(10);
 
-/// What kind writes on every node's container (`pkg/cluster/internal/providers/docker/constants.go`).
+/// Labels that kind sets on every node's container (`pkg/cluster/internal/providers/docker/constants.go`).
 const CLUSTER: &str = "io.x-k8s.kind.cluster";
 const ROLE: &str = "io.x-k8s.kind.role";
 
-/// A node of a cluster.
+/// A container that is a node of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::provider) struct Container {
-    /// The engine's id of it: of a container made later under the same name it is another one.
+    /// The engine's id of the container. A later container of the same name has another id.
     pub(in crate::provider) id: String,
     /// `local-hands-control-plane`.
     pub(in crate::provider) name: String,
     /// `control-plane`, `worker`.
     pub(in crate::provider) role: String,
-    /// The image that it was made from, as kind named it.
+    /// The image that it was created from, as kind named it.
     pub(in crate::provider) image: String,
-    /// Whether it runs.
-    pub(in crate::provider) runs: bool,
-    /// Ports of this computer that lead to it: `(80, "127.0.0.1", 8080)`.
+    /// Whether it is running.
+    pub(in crate::provider) is_running: bool,
+    /// Published ports, as container port, host address and host port: `(80, "127.0.0.1", 8080)`.
     pub(in crate::provider) ports: Vec<(u16, String, u16)>,
 }
 
@@ -40,7 +40,7 @@ impl Container {
     }
 }
 
-/// The part of `inspect` that all three engines have in common.
+/// The fields of `inspect` that all three engines have in common.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
@@ -84,48 +84,47 @@ struct Binding {
 }
 
 impl Client {
-    /// The nodes of a cluster, running or not, by name.
+    /// Lists the nodes of a cluster, running or not, sorted by name.
     ///
     /// # Errors
-    /// Where the engine does not answer, or in words that are not understood.
+    /// `HC2003` if the engine cannot list or inspect containers; an internal error if its output cannot be parsed.
     pub(in crate::provider) async fn nodes(&self, cluster: &str) -> Result<Vec<Container>> {
         let failed = |failure: ChildFailure| {
-            let message = format!("{} does not say which nodes cluster {cluster} has", self.engine);
+            let message = format!("{} cannot list the nodes of cluster {cluster}", self.engine);
             failure.into_error(Id::EngineDown, Kind::Prerequisite, message)
         };
         let filter = format!("label={CLUSTER}={cluster}");
         let list = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", "{{.ID}}"];
-        let listed = self.command(LOOK, list).run().await.map_err(failed)?.stdout;
+        let listed = self.command(INSPECT, list).run().await.map_err(failed)?.stdout;
         let ids: Vec<&str> = listed.split_whitespace().collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let inspect = self.inspect(&ids).await.map_err(failed)?;
         read(&inspect).map_err(|error| {
-            Error::internal(format!("cannot understand what {} says of its containers", self.engine))
-                .caused_by(error)
+            Error::internal(format!("cannot parse the output of {} inspect", self.engine)).caused_by(error)
         })
     }
 
-    /// What `inspect` says of these containers, as it says it.
+    /// Returns the output of `inspect` for these containers.
     pub(in crate::provider) async fn inspect(&self, names: &[&str]) -> Result<String, ChildFailure> {
         let arguments = ["inspect"].into_iter().chain(names.iter().copied());
-        Ok(self.command(LOOK, arguments).run().await?.stdout)
+        Ok(self.command(INSPECT, arguments).run().await?.stdout)
     }
 
-    /// Containers of anybody's that publish this port of this computer.
+    /// Lists the containers, of any cluster or none, that publish this host port.
     pub(in crate::provider) async fn publishers(&self, port: u16) -> Vec<String> {
         let filter = format!("publish={port}");
-        let list = self.command(LOOK, ["ps", "--filter", &filter, "--format", "{{.Names}}"]);
+        let list = self.command(INSPECT, ["ps", "--filter", &filter, "--format", "{{.Names}}"]);
         match list.run().await {
             Ok(output) => output.stdout.split_whitespace().map(str::to_owned).collect(),
-            // Who has the port is a help, not the finding.
+            // The name of the container only adds detail to a finding.
             Err(_) => Vec::new(),
         }
     }
 }
 
-/// The containers in an answer of `inspect`.
+/// Parses the output of `inspect`.
 fn read(text: &str) -> serde_json::Result<Vec<Container>> {
     let inspected: Vec<Inspected> = serde_json::from_str(text)?;
     let mut containers: Vec<Container> = inspected.into_iter().map(container).collect();
@@ -133,22 +132,22 @@ fn read(text: &str) -> serde_json::Result<Vec<Container>> {
     Ok(containers)
 }
 
-fn container(it: Inspected) -> Container {
-    let bindings = it.host_config.port_bindings.unwrap_or_default();
-    let ports = bindings.iter().flat_map(|(inner, bindings)| {
-        let inner = inner.split('/').next().and_then(|port| port.parse().ok());
+fn container(inspected: Inspected) -> Container {
+    let bindings = inspected.host_config.port_bindings.unwrap_or_default();
+    let ports = bindings.iter().flat_map(|(container_port, bindings)| {
+        let container_port = container_port.split('/').next().and_then(|port| port.parse().ok());
         bindings.iter().flatten().filter_map(move |binding| {
-            Some((inner?, binding.host_ip.clone(), binding.host_port.parse().ok()?))
+            Some((container_port?, binding.host_ip.clone(), binding.host_port.parse().ok()?))
         })
     });
     Container {
         ports: ports.collect(),
-        // docker writes a slash before names.
-        name: it.name.trim_start_matches('/').to_owned(),
-        role: it.config.labels.get(ROLE).cloned().unwrap_or_default(),
-        image: it.config.image,
-        runs: it.state.running,
-        id: it.id,
+        // docker puts a slash before names.
+        name: inspected.name.trim_start_matches('/').to_owned(),
+        role: inspected.config.labels.get(ROLE).cloned().unwrap_or_default(),
+        image: inspected.config.image,
+        is_running: inspected.state.running,
+        id: inspected.id,
     }
 }
 
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_are_read_from_inspect() {
+    fn inspect_output_is_parsed_into_nodes() {
         let text = r#"[
             {"Id": "b", "Name": "/x-worker", "State": {"Running": false}, "Config": {"Image": "n:1", "Labels": {"io.x-k8s.kind.role": "worker"}}},
             {"Id": "a", "Name": "x-control-plane", "State": {"Running": true},
@@ -165,7 +164,8 @@ mod tests {
              "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "6443/tcp": null}}}
         ]"#;
         let nodes = read(text).unwrap();
-        let names: Vec<(&str, bool)> = nodes.iter().map(|node| (node.name.as_str(), node.runs)).collect();
+        let names: Vec<(&str, bool)> =
+            nodes.iter().map(|node| (node.name.as_str(), node.is_running)).collect();
         assert_eq!(names, [("x-control-plane", true), ("x-worker", false)]);
         assert!(nodes[0].is_control_plane());
         assert_eq!(nodes[0].ports, [(80, "127.0.0.1".to_owned(), 8080)]);

@@ -1,4 +1,4 @@
-//! The first container engine that answers.
+//! Finds a usable container engine.
 
 use futures::future::join_all;
 
@@ -7,15 +7,15 @@ use super::fault::NoEngine;
 use super::program::Engine;
 use crate::provider::environment::Environment;
 
-/// Asks all engines at once; the first that answers. `KIND_EXPERIMENTAL_PROVIDER`, kind's own choice, is the only one
-/// that is asked where it is set.
+/// Connects to all engines at once and returns the first usable one in the order of [`Engine::ALL`]. If
+/// `KIND_EXPERIMENTAL_PROVIDER`, kind's own setting, is set, only that engine is tried.
 pub(crate) async fn find(environment: &Environment) -> Result<Server, NoEngine> {
     let chosen = environment.engine.as_deref();
     let engines = Engine::ALL.into_iter().filter(|engine| chosen.is_none_or(|name| name == engine.name()));
     let clients: Vec<Client> = engines.filter_map(|engine| Client::on_path(environment, engine)).collect();
     let mut faults = Vec::new();
-    for answer in join_all(clients.into_iter().map(Client::ask)).await {
-        match answer {
+    for result in join_all(clients.into_iter().map(Client::connect)).await {
+        match result {
             Ok(server) => return Ok(server),
             Err(fault) => faults.push(fault),
         }
@@ -38,11 +38,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_answers_refuses_hangs_is_too_old_or_is_not_there() {
+    async fn usable_engine_or_reason_is_found() {
         let docker =
             |version: &str| format!("echo '{{\"ServerVersion\":\"{version}\",\"NCPU\":2,\"MemTotal\":3}}'");
         let errors = "echo '{\"ServerErrors\":[\"Cannot connect to the Docker daemon at unix:///x.\"]}'";
-        for (engine, script, answer) in [
+        for (engine, script, expected) in [
             ("nothing", String::new(), "no docker, podman or nerdctl on PATH"),
             ("docker", "echo no daemon >&2; exit 1".into(), "docker: no daemon"),
             (
@@ -50,20 +50,20 @@ mod tests {
                 format!("{errors}; exit 1"),
                 "docker: Cannot connect to the Docker daemon at unix:///x.",
             ),
-            ("docker", "exec /bin/sleep 30".into(), "docker: no answer within 2 s"),
+            ("docker", "exec /bin/sleep 30".into(), "docker: no response within 2 s"),
             ("docker", docker("19.03.1"), "docker 19.03.1 is too old: 20.10 or newer is needed"),
             ("docker", docker("28.2.2"), "docker 28.2.2"),
             ("podman", "echo '{\"version\":{\"Version\":\"5.4.1\"}}'".into(), "podman 5.4.1"),
         ] {
             let folder = tempfile::tempdir().unwrap();
-            let found = find(&environment(folder.path(), engine, &script)).await;
-            let said = found.map_or_else(|none| none.summary(), |server| server.name());
-            assert_eq!(said, answer, "{engine}: {script}");
+            let result = find(&environment(folder.path(), engine, &script)).await;
+            let summary = result.map_or_else(|none| none.summary(), |server| server.name());
+            assert_eq!(summary, expected, "{engine}: {script}");
         }
     }
 
     #[tokio::test]
-    async fn kinds_own_choice_is_the_only_one_that_is_asked() {
+    async fn kind_experimental_provider_excludes_other_engines() {
         let folder = tempfile::tempdir().unwrap();
         let script = "echo '{\"ServerVersion\":\"28.2.2\"}'";
         let environment =

@@ -1,4 +1,4 @@
-//! Why an engine cannot be used, and the sentence that mends it. Pure.
+//! Why an engine cannot be used, with a hint to fix it. Pure.
 
 use std::time::Duration;
 
@@ -6,34 +6,35 @@ use super::program::Engine;
 use crate::catalogue::Id;
 use crate::phrase;
 
-/// Why an engine that is installed cannot be used.
+/// Why an installed engine cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::provider) enum EngineFault {
-    /// Its server does not run, or cannot be reached.
-    Down { engine: Engine, said: String },
-    /// This user may not talk to it.
-    Denied { engine: Engine, said: String },
-    /// It says nothing.
-    Silent { engine: Engine, after: Duration },
-    /// It is older than what kind needs.
-    TooOld { engine: Engine, version: String, least: String },
+    /// Its server is not running or unreachable.
+    Down { engine: Engine, message: String },
+    /// This user is not permitted to connect to it.
+    Denied { engine: Engine, message: String },
+    /// It does not respond in time.
+    TimedOut { engine: Engine, after: Duration },
+    /// It is older than kind requires.
+    TooOld { engine: Engine, version: String, minimum: String },
 }
 
 impl EngineFault {
-    /// What the client's words mean.
-    pub(super) fn of(engine: Engine, said: &str) -> Self {
-        let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-        if said.to_lowercase().contains("permission denied") {
-            Self::Denied { engine, said }
+    /// Classifies the client's error message by its last line.
+    pub(super) fn from_message(engine: Engine, output: &str) -> Self {
+        let message =
+            output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+        if message.to_lowercase().contains("permission denied") {
+            Self::Denied { engine, message }
         } else {
-            Self::Down { engine, said }
+            Self::Down { engine, message }
         }
     }
 
-    /// The row of the catalogue.
+    /// Returns the error id.
     pub(in crate::provider) fn id(&self) -> Id {
         match self {
-            Self::Down { .. } | Self::Silent { .. } => Id::EngineDown,
+            Self::Down { .. } | Self::TimedOut { .. } => Id::EngineDown,
             Self::Denied { .. } => Id::EngineDenied,
             Self::TooOld { .. } => Id::EngineTooOld,
         }
@@ -42,52 +43,56 @@ impl EngineFault {
     /// `docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.`
     pub(in crate::provider) fn summary(&self) -> String {
         match self {
-            Self::Down { engine, said } | Self::Denied { engine, said } => format!("{engine}: {said}"),
-            Self::Silent { engine, after } => format!("{engine}: no answer within {}", phrase::span(*after)),
-            Self::TooOld { engine, version, least } => {
-                format!("{engine} {version} is too old: {least} or newer is needed")
+            Self::Down { engine, message } | Self::Denied { engine, message } => {
+                format!("{engine}: {message}")
+            }
+            Self::TimedOut { engine, after } => {
+                format!("{engine}: no response within {}", phrase::span(*after))
+            }
+            Self::TooOld { engine, version, minimum } => {
+                format!("{engine} {version} is too old: {minimum} or newer is needed")
             }
         }
     }
 
-    /// What mends it. `host`: where `DOCKER_HOST` or `CONTAINER_HOST` points.
+    /// Returns a hint to fix it. `host`: `DOCKER_HOST` or `CONTAINER_HOST`, and its value.
     pub(in crate::provider) fn hint(&self, host: Option<&(String, String)>) -> String {
         match self {
-            Self::Down { .. } | Self::Silent { .. } if host.is_some() => {
+            Self::Down { .. } | Self::TimedOut { .. } if host.is_some() => {
                 let (variable, value) = host.cloned().unwrap_or_default();
-                format!("{variable} is {value}: start what should answer there, or unset {variable}")
+                format!("{variable} is {value}: start the engine at this address, or unset {variable}")
             }
-            Self::Down { engine: Engine::Docker, .. } | Self::Silent { engine: Engine::Docker, .. } => {
+            Self::Down { engine: Engine::Docker, .. } | Self::TimedOut { engine: Engine::Docker, .. } => {
                 "start it: sudo systemctl start docker, or Docker Desktop".to_owned()
             }
-            Self::Down { engine: Engine::Podman, .. } | Self::Silent { engine: Engine::Podman, .. } => {
+            Self::Down { engine: Engine::Podman, .. } | Self::TimedOut { engine: Engine::Podman, .. } => {
                 "start it: podman machine start, or systemctl --user start podman.socket".to_owned()
             }
-            Self::Down { engine: Engine::Nerdctl, .. } | Self::Silent { engine: Engine::Nerdctl, .. } => {
+            Self::Down { engine: Engine::Nerdctl, .. } | Self::TimedOut { engine: Engine::Nerdctl, .. } => {
                 "start it: sudo systemctl start containerd".to_owned()
             }
             Self::Denied { engine: Engine::Docker, .. } => {
                 "sudo usermod -aG docker $USER, then log in again (or newgrp docker)".to_owned()
             }
-            Self::Denied { engine, .. } => format!("let this user talk to {engine}, or run as root"),
-            Self::TooOld { engine, least, .. } => format!("install {engine} {least} or newer"),
+            Self::Denied { engine, .. } => format!("give this user access to {engine}, or run as root"),
+            Self::TooOld { engine, minimum, .. } => format!("install {engine} {minimum} or newer"),
         }
     }
 }
 
-/// No engine can be used.
+/// No engine is usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::provider) struct NoEngine {
-    /// The only one that was asked.
+    /// The only engine that was tried: `KIND_EXPERIMENTAL_PROVIDER`.
     pub(super) chosen: Option<String>,
-    /// The variable that points to an engine, and its value.
+    /// `DOCKER_HOST` or `CONTAINER_HOST`, and its value.
     pub(in crate::provider) host: Option<(String, String)>,
-    /// One for each that is installed.
+    /// One fault for each installed engine.
     pub(in crate::provider) faults: Vec<EngineFault>,
 }
 
 impl NoEngine {
-    /// One line.
+    /// Joins the faults to one line.
     pub(in crate::provider) fn summary(&self) -> String {
         let faults: Vec<String> = self.faults.iter().map(EngineFault::summary).collect();
         match (&self.chosen, faults.is_empty()) {
@@ -105,16 +110,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clients_words_decide_what_mends_it() {
+    fn error_message_decides_fault_and_hint() {
         let down = "errors pretty printing info\nCannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
         let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
         let host = ("DOCKER_HOST".to_owned(), "tcp://127.0.0.1:1".to_owned());
-        let fault = EngineFault::of(Engine::Docker, down);
+        let fault = EngineFault::from_message(Engine::Docker, down);
         assert_eq!(fault.id(), Id::EngineDown);
         assert!(fault.summary().starts_with("docker: Cannot connect"), "{fault:?}");
         assert!(fault.hint(None).contains("systemctl start docker"));
         assert!(fault.hint(Some(&host)).ends_with("unset DOCKER_HOST"));
-        let fault = EngineFault::of(Engine::Docker, denied);
+        let fault = EngineFault::from_message(Engine::Docker, denied);
         assert_eq!(fault.id(), Id::EngineDenied);
         assert!(fault.hint(Some(&host)).contains("usermod -aG docker"));
     }

@@ -1,7 +1,7 @@
-//! The container engines that kind can use, asked through their own clients.
+//! The container engines that kind can use, called through their own clients.
 //!
-//! - `program`: docker, podman or nerdctl. `detect`: the first one that answers.
-//! - `client`: its client and its server. `container`, `image`, `info`: what it says of each.
+//! - `program`: docker, podman or nerdctl. `detect`: finds the first usable one.
+//! - `client`: its client and its server. `info`, `container`, `image`: requests for each of these.
 //! - `fault`: why an engine cannot be used.
 
 mod client;

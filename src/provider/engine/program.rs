@@ -1,4 +1,4 @@
-//! docker, podman or nerdctl.
+//! The supported engines: docker, podman and nerdctl.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// In the order in which they are preferred.
+    /// All engines, in the order of preference.
     pub(crate) const ALL: [Self; 3] = [Self::Docker, Self::Podman, Self::Nerdctl];
 
-    /// Name of its client, and kind's name of it.
+    /// Returns the name of the client program, which kind also uses.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
@@ -26,9 +26,9 @@ impl Engine {
         }
     }
 
-    /// The oldest version whose nodes run what kind makes today
+    /// Returns the oldest version that can run the nodes of current kind versions
     /// (<https://kind.sigs.k8s.io/docs/user/known-issues/>, <https://kind.sigs.k8s.io/docs/user/rootless/>).
-    pub(super) const fn least(self) -> (u32, u32) {
+    pub(super) const fn minimum_version(self) -> (u32, u32) {
         match self {
             Self::Docker => (20, 10),
             Self::Podman => (4, 0),
@@ -36,8 +36,8 @@ impl Engine {
         }
     }
 
-    /// What makes its client tell everything about its server.
-    pub(super) const fn question(self) -> &'static [&'static str] {
+    /// Returns the client's arguments that print the facts about the server as JSON.
+    pub(super) const fn info_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Docker | Self::Nerdctl => &["info", "--format", "{{json .}}"],
             Self::Podman => &["info", "--format", "json"],

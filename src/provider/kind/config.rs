@@ -1,20 +1,20 @@
-//! What `kind create cluster` is told: the embedded `kind/cluster.yaml` with what config.toml says otherwise. Pure.
+//! Renders the configuration for `kind create cluster`: the embedded `kind/cluster.yaml`, changed by config.toml. Pure.
 
 use serde_json::{Value, json};
 
 use super::spec::KindSpec;
 use crate::error::{Error, Result};
 
-/// Same place and name as upstream's.
+/// The default configuration. Path and name are the same as in the upstream repository.
 const CLUSTER: &str = include_str!("../../../kind/cluster.yaml");
 
-/// The label that says on every node who made it.
-pub(super) const MADE_BY: (&str, &str) = ("handsctl.dev/created-by", "handsctl");
+/// The label on every node that marks clusters of handsctl.
+pub(super) const OWNER_LABEL: (&str, &str) = ("handsctl.dev/created-by", "handsctl");
 
-/// The configuration of a cluster, as YAML.
+/// Renders the configuration of a cluster as YAML.
 ///
 /// # Errors
-/// Only where the embedded file is broken, which a test excludes.
+/// An internal error if the embedded file is invalid, which a test excludes.
 pub(super) fn configuration(name: &str, spec: &KindSpec) -> Result<String> {
     let broken = |cause: crate::error::Source| {
         Error::internal("the built-in kind/cluster.yaml cannot be used").caused_by(cause)
@@ -25,17 +25,17 @@ pub(super) fn configuration(name: &str, spec: &KindSpec) -> Result<String> {
     let nodes = cluster["nodes"].as_array_mut().ok_or_else(|| broken("it has no nodes".into()))?;
     let first = nodes.first_mut().ok_or_else(|| broken("it has no nodes".into()))?;
     first["extraPortMappings"] = mappings(spec).into();
-    let (key, value) = MADE_BY;
+    let (key, value) = OWNER_LABEL;
     nodes.extend((0..spec.workers).map(|_| json!({ "role": "worker", "labels": { key: value } })));
     Ok(format!("# Written by handsctl for kind.\n{cluster:#}\n"))
 }
 
 fn mappings(spec: &KindSpec) -> Vec<Value> {
     let ports = [(80, spec.ports.http), (443, spec.ports.https)];
-    let mapping = |(inner, outer): (u16, Option<u16>)| {
+    let mapping = |(container_port, host_port): (u16, Option<u16>)| {
         Some(json!({
-            "containerPort": inner,
-            "hostPort": outer?,
+            "containerPort": container_port,
+            "hostPort": host_port?,
             "listenAddress": spec.ports.address.to_string(),
             "protocol": "TCP",
         }))
@@ -53,20 +53,24 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_embedded_file() {
+    fn default_spec_renders_the_embedded_file() {
         let spec = KindSpec { image: "n".into(), workers: 0, ports: Ports { http: Some(80), ..Ports::NONE } };
         assert_eq!(read(&configuration("local-hands", &spec).unwrap()), read(CLUSTER));
     }
 
     #[test]
-    fn workers_and_ports_are_added() {
+    fn workers_and_ports_of_the_spec_are_added() {
         let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: Some(8443) };
         let spec = KindSpec { image: "n".into(), workers: 2, ports };
         let cluster = read(&configuration("x", &spec).unwrap());
         assert_eq!(cluster["name"], "x");
         assert_eq!(cluster["nodes"].as_array().unwrap().len(), 3);
         assert!(
-            cluster["nodes"].as_array().unwrap().iter().all(|node| node["labels"][MADE_BY.0] == MADE_BY.1)
+            cluster["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|node| node["labels"][OWNER_LABEL.0] == OWNER_LABEL.1)
         );
         let mapped = &cluster["nodes"][0]["extraPortMappings"];
         assert_eq!((&mapped[0]["hostPort"], &mapped[1]["hostPort"]), (&json!(8080), &json!(8443)));

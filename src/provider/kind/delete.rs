@@ -1,4 +1,4 @@
-//! Ends a cluster and removes what it left.
+//! Deletes a cluster with its files and its context.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,46 +17,46 @@ use crate::provider::kubeconfig::{self, ContextOwner, contexts};
 use crate::provider::local_cluster::DownResult;
 use crate::provider::state_file::{self, KubeconfigEntry};
 
-/// How long kind may take; it takes 2 s.
+/// Timeout of `kind delete cluster`, which takes about 2 s.
 const DELETE: Duration = Duration::from_secs(120);
 /// Name of the step that deletes a cluster.
 const DELETION: &str = "deletion";
 
-/// Ends and removes the cluster and its context.
+/// Deletes the cluster, its files and its context.
 pub(in crate::provider) async fn down(
     environment: &Environment,
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
-    let folder = KindFolder::of(&environment.state, name);
+    let folder = KindFolder::new(&environment.state, name);
     let server = engine::find(environment).await;
     let Ok(server) = server else {
         return down_without_engine(
             environment,
             &folder,
             kubeconfig,
-            server.err().map(|none| none.summary()),
+            server.err().map(|error| error.summary()),
         );
     };
     let _lock = folder.lock(DELETION, events).await?;
-    let found = inspect(&folder, &server.client).await?;
-    match found.whose {
+    let cluster = inspect(&folder, &server.client).await?;
+    match cluster.owner {
         ClusterOwner::Nobody => {
-            forget(environment, &folder, kubeconfig).await?;
+            remove_contexts(environment, &folder, kubeconfig).await?;
             folder.remove()?;
             Ok(DownResult::Absent)
         }
         ClusterOwner::Foreign => {
-            folder.discard();
+            folder.remove_if_empty();
             Err(not_ours(environment, name, kubeconfig))
         }
         ClusterOwner::Ours => {
             let context = context(name);
             events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
-            forget(environment, &folder, kubeconfig).await?;
-            nodes(environment, &folder, &server.client, events).await?;
-            // The record goes last: until then another `down` finds everything.
+            remove_contexts(environment, &folder, kubeconfig).await?;
+            delete_nodes(environment, &folder, &server.client, events).await?;
+            // The record is removed last, so that another `down` can finish an interrupted one.
             folder.remove()?;
             events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
             Ok(DownResult::Deleted)
@@ -64,12 +64,12 @@ pub(in crate::provider) async fn down(
     }
 }
 
-/// Without its engine nobody can say whether the cluster still exists.
+/// Handles `down` without a usable engine: whether the cluster still exists is unknown.
 fn down_without_engine(
     environment: &Environment,
     folder: &KindFolder,
     kubeconfig: Option<&Path>,
-    why: Option<String>,
+    reason: Option<String>,
 ) -> Result<DownResult> {
     let file = environment.kubeconfig(kubeconfig);
     if !state_file::exists(&folder.own)
@@ -78,24 +78,28 @@ fn down_without_engine(
         return Ok(DownResult::Absent);
     }
     let message = format!(
-        "cluster {} cannot be deleted: no container engine answers ({})",
+        "cannot delete cluster {}: no usable container engine ({})",
         folder.name,
-        why.unwrap_or_default()
+        reason.unwrap_or_default()
     );
     Err(Error::new(Id::EngineDown, Kind::Prerequisite, message)
         .hint("start the engine and run the command again"))
 }
 
 fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Error {
-    let message = format!("{} was not made by handsctl", context(name));
+    let message = format!("{} was not created by handsctl", context(name));
     Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
         .fact("kubeconfig", environment.kubeconfig(kubeconfig).display().to_string())
         .hint(format!("kind delete cluster --name {name}"))
 }
 
-/// Takes the context out of every file that it was put into.
-async fn forget(environment: &Environment, folder: &KindFolder, kubeconfig: Option<&Path>) -> Result<()> {
-    // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
+/// Removes the context from every file that it was merged into.
+async fn remove_contexts(
+    environment: &Environment,
+    folder: &KindFolder,
+    kubeconfig: Option<&Path>,
+) -> Result<()> {
+    // An unreadable record must not prevent the deletion. Only its list of kubeconfigs is lost.
     let record: Option<KindStateFile> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
@@ -104,29 +108,29 @@ async fn forget(environment: &Environment, folder: &KindFolder, kubeconfig: Opti
     contexts::remove_context(&merged, &context(&folder.name)).await
 }
 
-/// Removes what is there before a cluster is made in its place.
-pub(super) async fn clear(
+/// Deletes the existing cluster before its replacement is created.
+pub(super) async fn delete_existing(
     environment: &Environment,
     folder: &KindFolder,
     client: &Client,
-    found: &KindCluster,
+    cluster: &KindCluster,
     events: &Events,
 ) -> Result<()> {
-    if !found.nodes.is_empty() {
-        let which = if found.is_half_made() { "a half-made" } else { "the old" };
-        events.begin(Part::Cluster, NODES, format!("removing {which} cluster: {}", folder.name)).await;
+    if !cluster.nodes.is_empty() {
+        let adjective = if cluster.is_incomplete() { "incomplete" } else { "old" };
+        events.begin(Part::Cluster, NODES, format!("deleting the {adjective} cluster {}", folder.name)).await;
     }
-    if let Some(record) = &found.record {
+    if let Some(record) = &cluster.record {
         contexts::remove_context(&record.merged, &context(&folder.name)).await?;
     }
-    if !found.nodes.is_empty() {
-        nodes(environment, folder, client, events).await?;
+    if !cluster.nodes.is_empty() {
+        delete_nodes(environment, folder, client, events).await?;
     }
     folder.empty()
 }
 
-/// Has kind delete the nodes.
-pub(super) async fn nodes(
+/// Runs `kind delete cluster`.
+pub(super) async fn delete_nodes(
     environment: &Environment,
     folder: &KindFolder,
     client: &Client,
@@ -136,13 +140,13 @@ pub(super) async fn nodes(
     ChildCommand::new(kind, DELETE)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments(["delete", "cluster", "--name", folder.name.as_str()])
-        // Otherwise it would look for its context in the user's own file.
+        // Without this flag kind would search the user's kubeconfig for its context.
         .arguments([std::ffi::OsStr::new("--kubeconfig"), folder.kubeconfig().as_os_str()])
         .run()
         .await
         .map(drop)
         .map_err(|failure| {
-            let message = format!("the nodes of cluster {} could not be deleted", folder.name);
+            let message = format!("cannot delete the nodes of cluster {}", folder.name);
             failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
         })
 }

@@ -1,5 +1,5 @@
-//! What is kept when a cluster could not be made: what kind, the engine and the nodes say, in one file, before anything
-//! is cleaned up.
+//! Saves the evidence of a failed creation before the cleanup: the output of kind and the engine and the logs of the
+//! nodes, in one file.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::Client;
 
-/// How long the logs may take; a node that hangs has none.
+/// Timeout of `kind export logs`. A node that hangs exports none.
 const EXPORT: Duration = Duration::from_secs(30);
-/// What is kept of each file: the end says what went wrong.
-const MOST: u64 = 2 << 20;
+/// Size limit of each log, in bytes. Its end is kept, because it has the cause of the failure.
+const MAX_LOG: u64 = 2 << 20;
 
-/// Writes everything into one file. Returns it.
-pub(super) async fn keep(
+/// Writes the evidence to one file and returns its path.
+pub(super) async fn save(
     folder: &KindFolder,
     client: &Client,
     kind: &Path,
@@ -25,7 +25,7 @@ pub(super) async fn keep(
     failure: &ChildFailure,
 ) -> Result<PathBuf> {
     let failed =
-        |error| Error::io(format!("cannot keep the evidence in {}", folder.evidence.display()), error);
+        |error| Error::io(format!("cannot write the evidence to {}", folder.evidence.display()), error);
     let exported = tempfile::tempdir().map_err(failed)?;
     let export = ChildCommand::new(kind, EXPORT)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
@@ -37,7 +37,7 @@ pub(super) async fn keep(
         ("kind create cluster".to_owned(), format!("$ {}\n{}", failure.command, failure.stderr)),
         (format!("{} inspect", client.engine), inspected.unwrap_or_else(|failure| failure.summary())),
     ];
-    // What could be exported is there, also where something else could not.
+    // A failed export leaves the logs of the other nodes, which are still written.
     if let Err(failure) = logs {
         parts.push(("kind export logs".to_owned(), failure.summary()));
     }
@@ -63,27 +63,27 @@ fn write(folder: &KindFolder, parts: &[(String, String)], exported: &Path) -> io
     Ok(())
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn files(folder: &Path, logs: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            files(&path, found)?;
+            files(&path, logs)?;
         } else if path.is_file() {
-            found.push(path);
+            logs.push(path);
         }
     }
     Ok(())
 }
 
-fn copy_end(log: &Path, into: &mut File) -> io::Result<()> {
+fn copy_end(log: &Path, target: &mut File) -> io::Result<()> {
     let mut log = File::open(log)?;
     let length = log.metadata()?.len();
-    if length > MOST {
-        writeln!(into, "(the last {MOST} of {length} bytes)")?;
-        log.seek(SeekFrom::Start(length - MOST))?;
+    if length > MAX_LOG {
+        writeln!(target, "(the last {MAX_LOG} of {length} bytes)")?;
+        log.seek(SeekFrom::Start(length - MAX_LOG))?;
     }
     let mut text = Vec::new();
-    log.take(MOST).read_to_end(&mut text)?;
-    into.write_all(&text)?;
-    writeln!(into)
+    log.take(MAX_LOG).read_to_end(&mut text)?;
+    target.write_all(&text)?;
+    writeln!(target)
 }

@@ -1,102 +1,108 @@
-//! Why kind could not make a cluster, in one line, from what it printed. Pure.
+//! Derives a one-line reason from the output of a failed `kind create cluster`. Pure.
 
-/// Why it could not be made, and the sentence that mends it.
+/// Why the creation failed, and a hint to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FailureReason {
     pub(super) text: String,
     pub(super) hint: &'static str,
 }
 
-/// Words of kind, its engine or kubeadm, what they mean, and what mends it.
-struct Meaning {
-    signs: &'static [&'static str],
+/// A known error of kind, the engine or kubeadm: lowercase patterns of its output, its meaning and a hint to fix it.
+struct KnownFailure {
+    patterns: &'static [&'static str],
     text: &'static str,
     hint: &'static str,
 }
 
-const AGAIN: &str = "mend it and run the command again";
+const RETRY: &str = "fix it and run the command again";
 
-/// The first that is found counts.
-const MEANINGS: &[Meaning] = &[
-    Meaning {
-        signs: &[
+/// All known failures. The first match counts.
+const KNOWN_FAILURES: &[KnownFailure] = &[
+    KnownFailure {
+        patterns: &[
             "port is already allocated",
             "address already in use",
             "failed to bind host port",
             "bind: permission denied",
         ],
-        text: "a port that it maps was taken, or may not be used, on this computer",
-        hint: "[cluster] http_port = 8080, or another that is free",
+        text: "a port that the cluster maps is in use, or this user may not listen on it",
+        hint: "[cluster] http_port = 8080, or another free port",
     },
-    Meaning {
-        signs: &["no space left on device"],
+    KnownFailure {
+        patterns: &["no space left on device"],
         text: "the disk is full",
-        hint: "docker system prune frees what no container uses",
+        hint: "docker system prune deletes data that no container uses",
     },
-    Meaning {
-        signs: &["too many open files", "inotify"],
+    KnownFailure {
+        patterns: &["too many open files", "inotify"],
         text: "the kernel's inotify limits are too low",
         hint: "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512",
     },
-    Meaning {
-        signs: &["manifest unknown", "manifest for", "pull access denied", "repository does not exist"],
+    KnownFailure {
+        patterns: &["manifest unknown", "manifest for", "pull access denied", "repository does not exist"],
         text: "the node image does not exist",
-        hint: "[cluster] node_image names another: https://github.com/kubernetes-sigs/kind/releases lists kind's",
+        hint: "[cluster] node_image sets another image: https://github.com/kubernetes-sigs/kind/releases lists the images of kind",
     },
-    Meaning {
-        signs: &["failed to pull image", "no such host", "i/o timeout", "tls handshake timeout"],
+    KnownFailure {
+        patterns: &["failed to pull image", "no such host", "i/o timeout", "tls handshake timeout"],
         text: "the node image cannot be pulled",
-        hint: "[cluster] node_image, or KIND_NODE_IMAGE, names one that the engine has; provider = \"kwok\" needs none",
+        hint: "[cluster] node_image, or KIND_NODE_IMAGE, can name an image that the engine has; provider = \"kwok\" needs no image",
     },
-    Meaning {
-        signs: &["is already in use by container", "node(s) already exist"],
-        text: "containers of that name are there already",
-        hint: AGAIN,
+    KnownFailure {
+        patterns: &["is already in use by container", "node(s) already exist"],
+        text: "containers with these names already exist",
+        hint: RETRY,
     },
-    Meaning {
-        signs: &["cannot connect to the docker daemon", "is the docker daemon running"],
-        text: "the container engine went away",
-        hint: AGAIN,
+    KnownFailure {
+        patterns: &["cannot connect to the docker daemon", "is the docker daemon running"],
+        text: "the container engine became unreachable",
+        hint: RETRY,
     },
-    Meaning {
-        signs: &["could not find a log line that matches", "could not find a line that matches"],
+    KnownFailure {
+        patterns: &["could not find a log line that matches", "could not find a line that matches"],
         text: "the node's system did not start; cgroups or the kernel do not fit the node image",
-        hint: "https://kind.sigs.k8s.io/docs/user/known-issues says what each engine needs",
+        hint: "https://kind.sigs.k8s.io/docs/user/known-issues lists the requirements of each engine",
     },
-    Meaning {
-        signs: &[
+    KnownFailure {
+        patterns: &[
             "kubelet is not running",
             "kubelet isn't running",
             "kubelet is not healthy",
             "kubelet-check",
         ],
         text: "the node's kubelet did not get healthy",
-        hint: AGAIN,
+        hint: RETRY,
     },
-    Meaning {
-        signs: &["failed to init node with kubeadm", "timed out waiting for the condition"],
+    KnownFailure {
+        patterns: &["failed to init node with kubeadm", "timed out waiting for the condition"],
         text: "the node's control plane did not start in time",
-        hint: AGAIN,
+        hint: RETRY,
     },
-    Meaning { signs: &["cgroup"], text: "the engine's cgroups do not fit what kind needs", hint: AGAIN },
+    KnownFailure {
+        patterns: &["cgroup"],
+        text: "the engine's cgroups do not meet kind's requirements",
+        hint: RETRY,
+    },
 ];
 
-/// What the known words mean, else kind's own last words.
-pub(super) fn of(said: &str) -> FailureReason {
-    // That something will go one day is no reason.
-    let lines = said.lines().filter(|line| !line.contains("is deprecated"));
-    let words = lines.map(str::to_lowercase).collect::<Vec<_>>().join("\n");
-    let known = MEANINGS.iter().find(|meaning| meaning.signs.iter().any(|sign| words.contains(sign)));
+/// Returns the reason of a known failure, else kind's own error line.
+pub(super) fn from_output(output: &str) -> FailureReason {
+    // Deprecation warnings are not the cause of a failure.
+    let lines = output.lines().filter(|line| !line.contains("is deprecated"));
+    let lowercase = lines.map(str::to_lowercase).collect::<Vec<_>>().join("\n");
+    let known = KNOWN_FAILURES
+        .iter()
+        .find(|failure| failure.patterns.iter().any(|pattern| lowercase.contains(pattern)));
     match known {
-        Some(meaning) => FailureReason { text: meaning.text.to_owned(), hint: meaning.hint },
-        None => FailureReason { text: last_words(said), hint: AGAIN },
+        Some(failure) => FailureReason { text: failure.text.to_owned(), hint: failure.hint },
+        None => FailureReason { text: error_line(output), hint: RETRY },
     }
 }
 
-/// `ERROR: failed to create cluster: …` without its beginning.
-fn last_words(said: &str) -> String {
-    let line = said.lines().find(|line| line.starts_with("ERROR:"));
-    let line = line.or_else(|| said.lines().rfind(|line| !line.trim().is_empty())).unwrap_or_default();
+/// Returns the line `ERROR: failed to create cluster: …` without its prefix, else the last line.
+fn error_line(output: &str) -> String {
+    let line = output.lines().find(|line| line.starts_with("ERROR:"));
+    let line = line.or_else(|| output.lines().rfind(|line| !line.trim().is_empty())).unwrap_or_default();
     let line = line.trim().trim_start_matches("ERROR:").trim();
     line.strip_prefix("failed to create cluster:").unwrap_or(line).trim().to_owned()
 }
@@ -106,11 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_every_layer() {
-        for (said, cause) in [
+    fn reason_is_found_in_output_of_kind_engine_and_node() {
+        for (output, reason) in [
             (
                 "ERROR: failed to create cluster: command \"docker run …\" failed with error: exit status 125\nCommand Output: docker: Error response from daemon: driver failed programming external connectivity on endpoint x-control-plane: Bind for 127.0.0.1:80 failed: port is already allocated.",
-                "a port that it maps was taken, or may not be used, on this computer",
+                "a port that the cluster maps is in use, or this user may not listen on it",
             ),
             (
                 "ERROR: failed to create cluster: failed to pull image \"kindest/node:v9\": …\nCommand Output: Error response from daemon: manifest for kindest/node:v9 not found: manifest unknown",
@@ -130,7 +136,7 @@ mod tests {
             ),
             ("", ""),
         ] {
-            assert_eq!(of(said).text, cause, "{said}");
+            assert_eq!(from_output(output).text, reason, "{output}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the files of a cluster are.
+//! The files of a cluster on disk.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,22 +8,22 @@ use crate::event::{Events, Phase as Part};
 use crate::provider::local_cluster::LocalProvider;
 use crate::provider::{file_lock, state_file};
 
-/// How long another handsctl may work on the same cluster.
-const OTHERS: Duration = Duration::from_secs(1800);
+/// How long to wait for another handsctl that works on the same cluster.
+const LOCK_WAIT: Duration = Duration::from_secs(1800);
 
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
 pub(super) struct KindFolder {
     /// Name of the cluster.
     pub(super) name: String,
-    /// The record, the configuration, the kubeconfig.
+    /// Folder of the record, the configuration and the kubeconfig.
     pub(super) own: PathBuf,
-    /// Where evidence is kept after a failure; outside of what is deleted.
+    /// File of the evidence of a failure. It is outside of `own`, which is deleted after a failure.
     pub(super) evidence: PathBuf,
 }
 
 impl KindFolder {
-    pub(super) fn of(state: &Path, name: &str) -> Self {
+    pub(super) fn new(state: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
             own: state_file::clusters(state).join(name),
@@ -31,7 +31,7 @@ impl KindFolder {
         }
     }
 
-    /// What kind is told.
+    /// Returns the path of kind's configuration.
     pub(super) fn configuration(&self) -> PathBuf {
         self.own.join("cluster.yaml")
     }
@@ -40,18 +40,19 @@ impl KindFolder {
         self.own.join("kubeconfig.yaml")
     }
 
-    /// Waits until no other handsctl, and no kind that one has left behind, works on the cluster.
+    /// Waits until no other handsctl, and no kind process of a killed one, works on the cluster.
     pub(super) async fn lock(&self, step: &str, events: &Events) -> Result<file_lock::FileLock> {
-        file_lock::folder(&self.own, OTHERS, async || {
-            let message = format!("another handsctl works on cluster {}", self.name);
+        file_lock::folder(&self.own, LOCK_WAIT, async || {
+            let message = format!("another handsctl is working on cluster {}", self.name);
             events.begin(Part::Cluster, step, message).await;
         })
         .await
     }
 
-    /// Nothing was made: an empty folder goes, too. One with a record stays, because its cluster may still be there.
-    pub(super) fn discard(&self) {
-        let _it_is_not_empty = std::fs::remove_dir(&self.own);
+    /// Removes the folder if it is empty: nothing was created. A folder with a record stays, because its cluster may
+    /// exist.
+    pub(super) fn remove_if_empty(&self) {
+        let _it_has_a_record = std::fs::remove_dir(&self.own);
     }
 
     /// Removes the folder with everything in it.
@@ -64,7 +65,7 @@ impl KindFolder {
         }
     }
 
-    /// Removes what is in it; the folder itself is what is locked.
+    /// Removes the content of the folder. The folder itself stays, because it is locked.
     pub(super) fn empty(&self) -> Result<()> {
         let failed = |error| crate::error::Error::io(format!("cannot empty {}", self.own.display()), error);
         for entry in std::fs::read_dir(&self.own).map_err(failed)? {
@@ -74,10 +75,10 @@ impl KindFolder {
     }
 }
 
-/// The context of a cluster of this provider.
+/// Returns the context of a kind cluster.
 pub(super) fn context(name: &str) -> String {
     LocalProvider::Kind.context(name)
 }
 
-/// Name of the step that makes or starts the nodes.
+/// Name of the step that creates or starts the nodes.
 pub(super) const NODES: &str = "nodes";

@@ -1,4 +1,4 @@
-//! Brings images of this computer's container engine to the nodes of a cluster.
+//! Loads images from this computer's container engine onto the nodes of a cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,68 +14,68 @@ use crate::provider::engine::{self, Client, Container, Image};
 use crate::provider::environment::Environment;
 use crate::provider::{assets, file_lock};
 
-/// How long kind may take to bring an image of several gigabytes to every node.
+/// Timeout of `kind load`: an image may have several gigabytes.
 const LOAD: Duration = Duration::from_secs(1800);
 
-/// How many of the images the engine has to have.
+/// How many of the images the engine must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Require {
-    /// Each of them.
+    /// All of them.
     Each,
-    /// At least one.
+    /// At least one of them.
     One,
-    /// None has to be there; those that are not are not spoken of.
+    /// None of them; missing images are not reported.
     None,
 }
 
-/// What came of one image.
+/// The result for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedImage {
-    /// As it was asked for.
+    /// Name as the caller gave it.
     pub image: String,
-    /// On how many nodes it is now; None: the engine does not have it.
+    /// Numbers of nodes that have it now; None: the engine does not have it.
     pub nodes: Option<Nodes>,
 }
 
-/// On how many nodes an image is.
+/// Numbers of nodes that have an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nodes {
-    /// It was brought to these.
+    /// Nodes that it was loaded onto.
     pub loaded: usize,
-    /// These had it.
+    /// Nodes that already had it.
     pub had: usize,
 }
 
-/// Brings images to every node that does not have them.
+/// Loads images onto every node that does not have them.
 pub(in crate::provider) async fn load(
     environment: &Environment,
     cluster: &str,
     images: &[String],
-    needed: Require,
+    require: Require,
     events: &Events,
 ) -> Result<Vec<LoadedImage>> {
-    let server = engine::find(environment).await.map_err(|none| host_checks::no_engine_error(&none))?;
+    let server = engine::find(environment).await.map_err(|error| host_checks::no_engine_error(&error))?;
     let client = &server.client;
-    let nodes = nodes(client, cluster).await?;
-    let images = find(client, images, needed).await?;
-    let site = LoadContext { environment, client, cluster, nodes: &nodes };
-    let mut brought = Vec::new();
+    let nodes = running_nodes(client, cluster).await?;
+    let images = find_images(client, images, require).await?;
+    let context = LoadContext { environment, client, cluster, nodes: &nodes };
+    let mut loaded = Vec::new();
     for (name, image) in images {
         let nodes = if let Some(image) = image {
-            Some(site.bring(&image, events).await?)
+            Some(context.load(&image, events).await?)
         } else {
-            if needed != Require::None {
+            if require != Require::None {
                 let message = format!("{} does not have {name}", client.engine);
                 events.step(Part::Cluster, &step(&name), Progress::Skipped, message).await;
             }
             None
         };
-        brought.push(LoadedImage { image: name, nodes });
+        loaded.push(LoadedImage { image: name, nodes });
     }
-    Ok(brought)
+    Ok(loaded)
 }
 
-/// The nodes whose runtime has an image of this name; none where the engine cannot be asked.
+/// Returns the nodes whose runtime has an image of this name; empty if the engine does not respond.
 pub(in crate::provider) async fn nodes_with(
     environment: &Environment,
     cluster: &str,
@@ -83,68 +83,76 @@ pub(in crate::provider) async fn nodes_with(
 ) -> Vec<String> {
     let Ok(server) = engine::find(environment).await else { return Vec::new() };
     let Ok(nodes) = server.client.nodes(cluster).await else { return Vec::new() };
-    let asked = nodes.iter().map(|node| server.client.node_says(&node.name, image));
-    let said = join_all(asked).await;
-    nodes.into_iter().zip(said).filter(|(_, said)| said.is_some()).map(|(node, _)| node.name).collect()
+    let requests = nodes.iter().map(|node| server.client.node_image(&node.name, image));
+    let responses = join_all(requests).await;
+    nodes
+        .into_iter()
+        .zip(responses)
+        .filter(|(_, response)| response.is_some())
+        .map(|(node, _)| node.name)
+        .collect()
 }
 
-/// Name of the step that is about an image: without its registry, which its message has.
+/// Returns the name of an image's step. It omits the registry, which the step's message has.
 fn step(image: &str) -> String {
     format!("image {}", image.rsplit('/').next().unwrap_or(image))
 }
 
-async fn nodes(client: &Client, cluster: &str) -> Result<Vec<Container>> {
+/// Lists the nodes of the cluster; an error if there is none or one is stopped.
+async fn running_nodes(client: &Client, cluster: &str) -> Result<Vec<Container>> {
     let nodes = client.nodes(cluster).await?;
-    let stopped: Vec<&str> = nodes.iter().filter(|node| !node.runs).map(|node| node.name.as_str()).collect();
+    let stopped: Vec<&str> =
+        nodes.iter().filter(|node| !node.is_running).map(|node| node.name.as_str()).collect();
     let message = if nodes.is_empty() {
-        format!(
-            "{} has no node of a cluster {cluster}: there is nothing that an image can be brought to",
-            client.engine
-        )
+        format!("{} has no node of cluster {cluster}, so there is no node to load images onto", client.engine)
     } else if stopped.is_empty() {
         return Ok(nodes);
     } else {
-        format!("{} of cluster {cluster} does not run", stopped.join(", "))
+        format!("{} of cluster {cluster} is not running", stopped.join(", "))
     };
     Err(Error::new(Id::NoNodesHere, Kind::Prerequisite, message).hint("handsctl cluster up"))
 }
 
-/// Each with what the engine has of it.
-async fn find(client: &Client, names: &[String], needed: Require) -> Result<Vec<(String, Option<Image>)>> {
+/// Returns each name with the engine's image; an error if images that `require` demands are missing.
+async fn find_images(
+    client: &Client,
+    names: &[String],
+    require: Require,
+) -> Result<Vec<(String, Option<Image>)>> {
     let mut images = Vec::new();
     for (name, image) in names.iter().zip(join_all(names.iter().map(|name| client.image(name))).await) {
         let image = image.map_err(|failure| {
-            let message = format!("{} does not say whether it has {name}", client.engine);
+            let message = format!("{} cannot inspect image {name}", client.engine);
             failure.into_error(Id::EngineDown, Kind::Prerequisite, message)
         })?;
         images.push((name.clone(), image));
     }
     let absent: Vec<&str> =
         images.iter().filter(|(_, image)| image.is_none()).map(|(name, _)| name.as_str()).collect();
-    let enough = match needed {
+    let is_enough = match require {
         Require::Each => absent.is_empty(),
         Require::One => absent.len() < images.len(),
         Require::None => true,
     };
-    if enough {
+    if is_enough {
         return Ok(images);
     }
     let message = format!("{} does not have {}", client.engine, absent.join(" and "));
     let error = Error::new(Id::ImageNotHere, Kind::Prerequisite, message);
     let error = absent.iter().fold(error, |error, name| error.hint(format!("{} pull {name}", client.engine)));
-    Err(error.hint("handsctl image pull has the nodes pull it themselves"))
+    Err(error.hint("handsctl image pull pulls the image on the nodes"))
 }
 
-/// A file that goes with the value.
+/// A file that is deleted on drop.
 struct Archive(PathBuf);
 
 impl Drop for Archive {
     fn drop(&mut self) {
-        let _the_next_one_is_written_over_it = std::fs::remove_file(&self.0);
+        let _the_next_load_overwrites_it = std::fs::remove_file(&self.0);
     }
 }
 
-/// Where images are brought.
+/// The target of a load.
 struct LoadContext<'a> {
     environment: &'a Environment,
     client: &'a Client,
@@ -153,12 +161,12 @@ struct LoadContext<'a> {
 }
 
 impl LoadContext<'_> {
-    async fn bring(&self, image: &Image, events: &Events) -> Result<Nodes> {
+    async fn load(&self, image: &Image, events: &Events) -> Result<Nodes> {
         let name = step(&image.name);
         events.begin(Part::Cluster, &name, "").await;
-        match self.bring_where_missing(image, &name, events).await {
+        match self.load_where_missing(image, &name, events).await {
             Ok(nodes) => {
-                events.done(Part::Cluster, &name, format!("{} {}", image.name, words(nodes))).await;
+                events.done(Part::Cluster, &name, format!("{} {}", image.name, summary(nodes))).await;
                 Ok(nodes)
             }
             Err(error) => {
@@ -168,44 +176,43 @@ impl LoadContext<'_> {
         }
     }
 
-    async fn bring_where_missing(&self, image: &Image, step: &str, events: &Events) -> Result<Nodes> {
-        let lacking = self.lacking(image).await;
-        let nodes = Nodes { loaded: lacking.len(), had: self.nodes.len() - lacking.len() };
-        if lacking.is_empty() {
+    async fn load_where_missing(&self, image: &Image, step: &str, events: &Events) -> Result<Nodes> {
+        let missing = self.nodes_without(image).await;
+        let nodes = Nodes { loaded: missing.len(), had: self.nodes.len() - missing.len() };
+        if missing.is_empty() {
             return Ok(nodes);
         }
-        self.transfer(image, &lacking, step, events).await?;
-        let still = self.lacking(image).await;
-        if still.is_empty() {
+        self.transfer(image, &missing, step, events).await?;
+        let still_missing = self.nodes_without(image).await;
+        if still_missing.is_empty() {
             return Ok(nodes);
         }
         let message =
-            format!("{} was brought to {}, which does not have it now", image.name, still.join(", "));
+            format!("{} was loaded onto {}, but it is missing there", image.name, still_missing.join(", "));
         Err(Error::new(Id::ImageNotBrought, Kind::Prerequisite, message)
-            .hint("a node whose disk is full throws images away: handsctl status, docker system df"))
+            .hint("a kubelet deletes images when the node's disk is full: handsctl status, docker system df"))
     }
 
-    /// The nodes that do not have the image.
-    async fn lacking(&self, image: &Image) -> Vec<&str> {
-        let has = self.nodes.iter().map(|node| self.client.node_has(&node.name, image));
+    /// Returns the nodes that do not have the image.
+    async fn nodes_without(&self, image: &Image) -> Vec<&str> {
+        let has = self.nodes.iter().map(|node| self.client.node_has_image(&node.name, image));
         let has = join_all(has).await;
         self.nodes.iter().zip(has).filter(|(_, has)| !has).map(|(node, _)| node.name.as_str()).collect()
     }
 
     async fn transfer(&self, image: &Image, nodes: &[&str], step: &str, events: &Events) -> Result<()> {
         let kind = assets::locate_kind(self.environment, events).await?;
-        // The cache is where there is room; /tmp is often memory. One at a time: what a killed run left is written over.
+        // In the cache, because /tmp is often in memory. The lock admits one load at a time, so that all share one file
+        // name and the next one overwrites the file of a killed run.
         let folder = self.environment.cache.join("images");
         let _lock = file_lock::folder(&folder, LOAD, async || {
-            events.begin(Part::Cluster, step, "another handsctl brings an image").await;
+            events.begin(Part::Cluster, step, "another handsctl is loading an image").await;
         })
         .await?;
         let archive = Archive(folder.join("image.tar"));
-        events
-            .begin(Part::Cluster, step, format!("{} is read from {}", image.name, self.client.engine))
-            .await;
+        events.begin(Part::Cluster, step, format!("saving {} from {}", image.name, self.client.engine)).await;
         self.client.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
-        let message = format!("{} is brought to {}", image.name, nodes.join(", "));
+        let message = format!("loading {} onto {}", image.name, nodes.join(", "));
         events.begin(Part::Cluster, step, message).await;
         let load = ChildCommand::new(kind, LOAD)
             .variable("KIND_EXPERIMENTAL_PROVIDER", self.client.engine.name())
@@ -215,19 +222,19 @@ impl LoadContext<'_> {
     }
 
     fn failed(&self, image: &Image, failure: ChildFailure) -> Error {
-        let message = format!("{} could not be brought to the nodes of cluster {}", image.name, self.cluster);
+        let message = format!("cannot load {} onto the nodes of cluster {}", image.name, self.cluster);
         failure.into_error(Id::ImageNotBrought, Kind::Prerequisite, message)
     }
 }
 
-/// `loaded to 2 nodes`, `was on all 2 nodes`.
-fn words(nodes: Nodes) -> String {
+/// `loaded onto 2 nodes`, `already on all 2 nodes`.
+fn summary(nodes: Nodes) -> String {
     let count = |count: usize| if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
     match (nodes.loaded, nodes.had) {
-        (0, 1) => "was on the node".to_owned(),
-        (0, had) => format!("was on all {had} nodes"),
-        (loaded, 0) => format!("loaded to {}", count(loaded)),
-        (loaded, had) => format!("loaded to {}, was on {had}", count(loaded)),
+        (0, 1) => "already on the node".to_owned(),
+        (0, had) => format!("already on all {had} nodes"),
+        (loaded, 0) => format!("loaded onto {}", count(loaded)),
+        (loaded, had) => format!("loaded onto {}, already on {had}", count(loaded)),
     }
 }
 
@@ -236,14 +243,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_of_it_in_words() {
+    fn summary_counts_loaded_and_present_nodes() {
         for (loaded, had, text) in [
-            (0, 1, "was on the node"),
-            (0, 3, "was on all 3 nodes"),
-            (1, 0, "loaded to 1 node"),
-            (2, 1, "loaded to 2 nodes, was on 1"),
+            (0, 1, "already on the node"),
+            (0, 3, "already on all 3 nodes"),
+            (1, 0, "loaded onto 1 node"),
+            (2, 1, "loaded onto 2 nodes, already on 1"),
         ] {
-            assert_eq!(words(Nodes { loaded, had }), text);
+            assert_eq!(summary(Nodes { loaded, had }), text);
         }
     }
 }

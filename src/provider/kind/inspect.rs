@@ -1,77 +1,79 @@
-//! What there is of a cluster, and whose it is.
+//! Reads the nodes and the record of a cluster, and determines its owner.
 
 use std::time::Duration;
 
-use super::config::MADE_BY;
+use super::config::OWNER_LABEL;
 use super::folder::KindFolder;
 use super::spec::KindStateFile;
 use crate::error::Result;
 use crate::provider::engine::{Client, Container};
 use crate::provider::state_file::{self, StatePhase};
 
-/// How long a node may take to say its labels.
+/// Timeout of reading a node's labels.
 const LABELS: Duration = Duration::from_secs(5);
 
-/// Whose a cluster is.
+/// Who created a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClusterOwner {
-    /// There is none.
+    /// There is no cluster.
     Nobody,
-    /// handsctl made it.
+    /// handsctl created it.
     Ours,
-    /// Somebody else made it, or nobody can say who.
+    /// Another program or a user created it, or its creator is unknown.
     Foreign,
 }
 
-/// A cluster as it is found.
+/// A cluster as the record and the engine describe it.
 #[derive(Debug, Clone)]
 pub(super) struct KindCluster {
-    pub(super) whose: ClusterOwner,
-    /// Of exactly these nodes, or of nodes that are not there yet.
+    pub(super) owner: ClusterOwner,
+    /// The record, if it lists exactly these nodes or the creation was not finished.
     pub(super) record: Option<KindStateFile>,
     pub(super) nodes: Vec<Container>,
 }
 
 impl KindCluster {
-    /// Whether its making was interrupted.
-    pub(super) fn is_half_made(&self) -> bool {
+    /// Whether its creation was interrupted.
+    pub(super) fn is_incomplete(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.phase == StatePhase::Creating)
     }
 
-    /// Whether every node runs.
-    pub(super) fn runs(&self) -> bool {
-        !self.nodes.is_empty() && self.nodes.iter().all(|node| node.runs)
+    /// Whether all of its nodes are running.
+    pub(super) fn is_running(&self) -> bool {
+        !self.nodes.is_empty() && self.nodes.iter().all(|node| node.is_running)
     }
 }
 
-/// Looks at the record and the containers.
+/// Reads the record and lists the containers.
 ///
 /// # Errors
-/// Where the record cannot be read, or the engine does not answer.
+/// `HC9003` if the record cannot be read; `HC2003` if the engine does not respond.
 pub(super) async fn inspect(folder: &KindFolder, client: &Client) -> Result<KindCluster> {
     let record: Option<KindStateFile> = state_file::read(&folder.own)?;
     let nodes = client.nodes(&folder.name).await?;
-    let whose = match &record {
+    let owner = match &record {
         _ if nodes.is_empty() => ClusterOwner::Nobody,
         Some(record) if record.phase == StatePhase::Creating => ClusterOwner::Ours,
-        Some(record) if nodes.iter().all(|node| record.made.nodes.contains(&node.id)) => ClusterOwner::Ours,
-        _ if says_ours(client, &nodes).await => ClusterOwner::Ours,
+        Some(record) if nodes.iter().all(|node| record.state.nodes.contains(&node.id)) => ClusterOwner::Ours,
+        _ if has_our_label(client, &nodes).await => ClusterOwner::Ours,
         _ => ClusterOwner::Foreign,
     };
-    // Of a cluster that was made anew by other means the record tells nothing.
-    let known = |record: &KindStateFile| {
-        record.phase == StatePhase::Creating || nodes.iter().all(|node| record.made.nodes.contains(&node.id))
+    // A record of other containers describes an earlier cluster of the same name.
+    let is_current = |record: &KindStateFile| {
+        record.phase == StatePhase::Creating || nodes.iter().all(|node| record.state.nodes.contains(&node.id))
     };
-    let record = record.filter(known);
-    Ok(KindCluster { whose, record, nodes })
+    let record = record.filter(is_current);
+    Ok(KindCluster { owner, record, nodes })
 }
 
-/// Whether a running first node carries our label: the record may be another user's, or lost.
-async fn says_ours(client: &Client, nodes: &[Container]) -> bool {
-    let Some(first) = nodes.iter().find(|node| node.is_control_plane() && node.runs) else { return false };
-    let (key, value) = MADE_BY;
+/// Whether the first node is running and has our label: the record may be lost, or belong to another user.
+async fn has_our_label(client: &Client, nodes: &[Container]) -> bool {
+    let Some(first) = nodes.iter().find(|node| node.is_control_plane() && node.is_running) else {
+        return false;
+    };
+    let (key, value) = OWNER_LABEL;
     let path = format!("jsonpath={{.metadata.labels.{}}}", key.replace('.', "\\."));
-    let ask = [
+    let arguments = [
         "exec",
         &first.name,
         "kubectl",
@@ -82,5 +84,5 @@ async fn says_ours(client: &Client, nodes: &[Container]) -> bool {
         "-o",
         &path,
     ];
-    client.command(LABELS, ask).run().await.is_ok_and(|answer| answer.stdout.trim() == value)
+    client.command(LABELS, arguments).run().await.is_ok_and(|output| output.stdout.trim() == value)
 }

@@ -1,17 +1,18 @@
-//! kind: containers as nodes.
+//! kind: the nodes of a cluster are containers.
 //!
 //! - `up`: creates, starts or reuses a cluster. `start`: creates or starts one. `delete`: deletes it.
-//! - `status`: what `cluster status` shows. `inspect`: whose the cluster of this name is.
-//! - `spec`: what a cluster is made from. `config`: the file that kind is given. `folder`: where its files are.
+//! - `status`: the status of a cluster. `inspect`: reads its record and nodes and determines its owner.
+//! - `spec`: the spec of a cluster. `config`: kind's configuration file. `folder`: the cluster's files on disk.
 //!
 //! Before anything is created:
-//! - `preflight`: reads the facts of this computer. `host_checks`: what follows from them. Pure.
-//! - `ports`, `sockets`: who listens on a port.
+//! - `preflight`: reads facts about this computer. `host_checks`: checks them. Pure.
+//! - `ports`, `sockets`: find the process that listens on a port.
 //!
 //! While kind runs:
-//! - `progress`: kind's own words → steps.
-//! - `failure_reason`: what stopped it. `evidence`: what is kept of a failure.
+//! - `progress`: parses kind's output into steps.
+//! - `failure_reason`: derives the reason of a failure. `evidence`: saves the logs of a failure.
 //!
+//! On a running cluster:
 //! - `images`: loads images of the engine onto the nodes.
 
 mod config;

@@ -1,4 +1,4 @@
-//! Whether ports of this computer are free, and who has them.
+//! Checks whether a port of this computer is free, and finds the process that uses it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use super::host_checks::Port;
 
-/// How long a connection to this computer may take.
+/// Timeout of a connection to this computer.
 const CONNECT: Duration = Duration::from_millis(100);
 
-/// How a port is.
-pub(super) fn look(address: IpAddr, port: u16) -> Port {
+/// Returns the state of a port.
+pub(super) fn check(address: IpAddr, port: u16) -> Port {
     let Err(error) = TcpListener::bind((address, port)) else { return Port::Free };
     match error.kind() {
         io::ErrorKind::AddrInUse => Port::Busy { by: holder(port) },
         io::ErrorKind::AddrNotAvailable => Port::NoSuchAddress,
-        // The engine may listen where this user may not; then only a connection tells.
-        _ if answers(address, port) => Port::Busy { by: holder(port) },
+        // This user may not listen on the port, but the engine may: a connection shows whether a process listens.
+        _ if accepts_connections(address, port) => Port::Busy { by: holder(port) },
         _ => Port::Free,
     }
 }
 
-fn answers(address: IpAddr, port: u16) -> bool {
+fn accepts_connections(address: IpAddr, port: u16) -> bool {
     let address = match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -30,7 +30,7 @@ fn answers(address: IpAddr, port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::new(address, port), CONNECT).is_ok()
 }
 
-/// `nginx (pid 812)`, where the system tells this user.
+/// Returns `nginx (pid 812)`, if this user is permitted to read it.
 #[cfg(target_os = "linux")]
 fn holder(port: u16) -> Option<String> {
     let sockets = super::sockets::listening(
@@ -40,7 +40,7 @@ fn holder(port: u16) -> Option<String> {
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|pid| has_one_of(*pid, &sockets))
+        .find(|pid| has_open_socket(*pid, &sockets))
         .map(|pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             format!("{} (pid {pid})", name.trim())
@@ -48,7 +48,7 @@ fn holder(port: u16) -> Option<String> {
 }
 
 #[cfg(target_os = "linux")]
-fn has_one_of(pid: u32, sockets: &[String]) -> bool {
+fn has_open_socket(pid: u32, sockets: &[String]) -> bool {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| {
         target
@@ -57,7 +57,7 @@ fn has_one_of(pid: u32, sockets: &[String]) -> bool {
     })
 }
 
-/// Other systems are asked with `lsof` by whoever reads the finding.
+/// Not implemented on other systems: there the user can run `lsof`.
 #[cfg(not(target_os = "linux"))]
 fn holder(_: u16) -> Option<String> {
     None
@@ -68,19 +68,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_free_busy_or_on_no_address_of_this_computer() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
+    fn port_is_free_busy_or_without_address() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let busy = look(loopback, port);
+        let busy = check(loopback, port);
         #[cfg(target_os = "linux")]
         assert!(
             matches!(&busy, Port::Busy { by: Some(by) } if by.ends_with(&format!("(pid {})", std::process::id()))),
             "{busy:?}"
         );
-        assert!(matches!(look(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), Port::Busy { .. }), "{busy:?}");
-        drop(taken);
-        assert_eq!(look(loopback, port), Port::Free);
-        assert_eq!(look("192.0.2.1".parse().unwrap(), port), Port::NoSuchAddress);
+        assert!(matches!(check(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), Port::Busy { .. }), "{busy:?}");
+        drop(listener);
+        assert_eq!(check(loopback, port), Port::Free);
+        assert_eq!(check("192.0.2.1".parse().unwrap(), port), Port::NoSuchAddress);
     }
 }

@@ -1,4 +1,5 @@
-//! Looks at this computer before a cluster is made or started: everything at once, so that everything is told at once.
+//! Checks this computer before a cluster is created: all facts are read at once, so that all findings are reported at
+//! once.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,41 +15,42 @@ use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
 
-/// Looks and judges. What is in the way but stops nothing is told as a warning; the text is what is there. `own`: nodes
-/// that go before the cluster is made, or are started; their ports are free for it.
+/// Reads the facts and checks them. Emits findings that do not block the cluster as warnings; returns a summary of the
+/// facts. `own`: nodes of the old cluster, which are deleted first: their ports count as free.
 ///
 /// # Errors
-/// Exit 14 with everything that stops the cluster.
+/// Exit 14 with all findings that block the cluster.
 pub(super) async fn check(
     environment: &Environment,
     engine: &Result<Server, NoEngine>,
     own: &[Container],
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<String> {
-    let facts = gather(environment, engine, own, wanted, options).await?;
-    let findings = host_checks::check(&facts, wanted);
-    if let Some(error) = host_checks::error(&findings, &wanted.name) {
+    let facts = read_facts(environment, engine, own, desired, options).await?;
+    let findings = host_checks::check(&facts, desired);
+    if let Some(error) = host_checks::error(&findings, &desired.name) {
         return Err(error);
     }
     for finding in findings {
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }
-    Ok(host_checks::summary(&facts, wanted))
+    Ok(host_checks::summary(&facts, desired))
 }
 
-async fn gather(
+async fn read_facts(
     environment: &Environment,
     engine: &Result<Server, NoEngine>,
     own: &[Container],
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
 ) -> Result<HostFacts> {
     let server = engine.as_ref().ok();
-    let (kind, ports) = tokio::join!(assets::look_for_kind(environment), look_at_ports(server, own, wanted));
-    let here = server.is_some() && environment.engine_host.is_none();
-    let root = server.and_then(|server| server.info.root.as_deref()).filter(|_| here);
+    let (kind, ports) =
+        tokio::join!(assets::find_installed_kind(environment), check_ports(server, own, desired));
+    let is_local = server.is_some() && environment.engine_host.is_none();
+    let root = server.and_then(|server| server.info.root.as_deref()).filter(|_| is_local);
     Ok(HostFacts {
         engine: match engine {
             Ok(server) => Ok((server.name(), server.info.clone())),
@@ -57,22 +59,22 @@ async fn gather(
         kind: kind?,
         ports,
         disk: root.and_then(|root| free_bytes(Path::new(root))),
-        inotify: if here { inotify() } else { None },
-        stale_context: if own.is_empty() { stale_context(environment, wanted, options)? } else { None },
+        inotify: if is_local { inotify() } else { None },
+        stale_context: if own.is_empty() { stale_context(environment, desired, options)? } else { None },
     })
 }
 
-async fn look_at_ports(server: Option<&Server>, own: &[Container], wanted: &ClusterSpec) -> Vec<(u16, Port)> {
-    let mut looked = Vec::new();
-    for port in [wanted.ports.http, wanted.ports.https].into_iter().flatten() {
-        looked.push((port, look_at_port(server, own, wanted.ports.address, port).await));
+async fn check_ports(server: Option<&Server>, own: &[Container], desired: &ClusterSpec) -> Vec<(u16, Port)> {
+    let mut states = Vec::new();
+    for port in [desired.ports.http, desired.ports.https].into_iter().flatten() {
+        states.push((port, check_port(server, own, desired.ports.address, port).await));
     }
-    looked
+    states
 }
 
-/// A container's port is held by the engine's own process, which says less than the container's name.
-async fn look_at_port(server: Option<&Server>, own: &[Container], address: IpAddr, port: u16) -> Port {
-    match (ports::look(address, port), server) {
+/// Checks a port. Names the container that publishes it, because the process that listens is only the engine's proxy.
+async fn check_port(server: Option<&Server>, own: &[Container], address: IpAddr, port: u16) -> Port {
+    match (ports::check(address, port), server) {
         (Port::Busy { by }, Some(server)) => {
             let containers = server.client.publishers(port).await;
             if containers.iter().any(|name| own.iter().any(|node| node.name == *name)) {
@@ -84,25 +86,27 @@ async fn look_at_port(server: Option<&Server>, own: &[Container], address: IpAdd
     }
 }
 
-/// Asked where no cluster of this name is there: a context of its name that somebody else wrote is a leftover.
+/// Returns the context of this cluster's name that handsctl did not write, and its file. No such cluster exists, so the
+/// context is a leftover.
 fn stale_context(
     environment: &Environment,
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
 ) -> Result<Option<(String, String)>> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    let context = LocalProvider::Kind.context(&wanted.name);
+    let context = LocalProvider::Kind.context(&desired.name);
     let foreign = kubeconfig::owner(file, &context)? == ContextOwner::Foreign;
     Ok(foreign.then(|| (context, file.display().to_string())))
 }
 
-/// None where that folder is not on this computer: Docker Desktop's engine runs on a virtual one.
+/// Returns the free bytes on a folder's disk; None: the folder is not on this computer, such as that of Docker
+/// Desktop's engine, which runs in a virtual machine.
 fn free_bytes(folder: &Path) -> Option<u64> {
     let system = rustix::fs::statvfs(folder).ok()?;
     Some(system.f_bavail * system.f_frsize)
 }
 
-/// None where the kernel has no such files.
+/// Reads the kernel's inotify limits; None: the kernel has no such files.
 fn inotify() -> Option<Inotify> {
     let read = |name: &str| {
         std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?.trim().parse().ok()

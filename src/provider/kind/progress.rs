@@ -1,10 +1,10 @@
-//! What kind says it is doing, in words for a line of our own. Pure.
+//! Parses the progress lines of kind. Pure.
 
-/// The step that a line of kind's standard error begins: ` • Preparing nodes 📦  ...` → `preparing nodes`. Lines that end
-/// a step, or are no step, are none.
-pub(super) fn begun(line: &str) -> Option<String> {
+/// Returns the step that a line of kind's standard error starts: ` • Preparing nodes 📦  ...` → `preparing nodes`. None
+/// for lines that end a step and for other lines.
+pub(super) fn started_step(line: &str) -> Option<String> {
     let text = line.trim_start().strip_prefix('•')?;
-    // The picture behind it says nothing more, and not every terminal has it.
+    // The emoji adds no information, and not every terminal can display it.
     let words: Vec<&str> = text.split_whitespace().filter(|word| word.is_ascii() && *word != "...").collect();
     let (first, rest) = words.split_first()?;
     let mut name = first.to_lowercase();
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_as_kind_prints_them_without_a_terminal() {
+    fn started_steps_are_parsed_from_output_without_terminal() {
         for (line, step) in [
             (
                 " • Ensuring node image (kindest/node:v1.34.4) 🖼  ...",
@@ -32,7 +32,7 @@ mod tests {
             (" ✓ Preparing nodes 📦 📦", None),
             ("Creating cluster \"x\" ...", None),
         ] {
-            assert_eq!(begun(line).as_deref(), step, "{line}");
+            assert_eq!(started_step(line).as_deref(), step, "{line}");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Listening sockets in the kernel's tables (<https://man7.org/linux/man-pages/man5/proc_pid_net.5.html>). Pure.
+//! Finds listening sockets in the kernel's tables (<https://man7.org/linux/man-pages/man5/proc_pid_net.5.html>). Pure.
 
-/// The state of a listening socket.
-const LISTENS: &str = "0A";
+/// The state `TCP_LISTEN` in the tables.
+const LISTEN: &str = "0A";
 
-/// The inodes of sockets that listen on a port, in these tables of `/proc/net`.
+/// Returns the inodes of the sockets in these `/proc/net` tables that listen on a port.
 pub(super) fn listening(tables: &[String], port: u16) -> Vec<String> {
     let port = format!(":{port:04X}");
     let row = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = fields.get(1)?.ends_with(&port) && *fields.get(3)? == LISTENS;
-        listens.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
+        let is_listening = fields.get(1)?.ends_with(&port) && *fields.get(3)? == LISTEN;
+        is_listening.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
     };
     tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(row).collect()
 }
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_listeners_of_the_port_count() {
+    fn only_listening_sockets_of_the_port_are_found() {
         let table =
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0

@@ -1,4 +1,4 @@
-//! Makes a cluster, or starts a stopped one.
+//! Creates a cluster, or starts a stopped one.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::provider::local_cluster::UpOptions;
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, file_lock, readyz};
 
-/// How long kind may take: the node image alone has a gigabyte.
+/// Timeout of `kind create cluster`: the node image alone has a gigabyte.
 const CREATE: Duration = Duration::from_secs(1500);
-/// How long stopped containers may take to be started.
+/// Timeout of starting stopped containers.
 const START: Duration = Duration::from_secs(60);
-/// Name of the step that looks at this computer.
+/// Name of the step that checks this computer.
 const PREFLIGHT: &str = "preflight";
 
-/// What a cluster is made in: its folder, which is locked, and the engine, where one answers.
+/// The environment of a creation: the locked folder of the cluster and the engine, or why none is usable.
 pub(super) struct CreateContext<'a> {
     pub(super) environment: &'a Environment,
     pub(super) folder: &'a KindFolder,
@@ -32,46 +32,46 @@ pub(super) struct CreateContext<'a> {
     pub(super) engine: &'a Result<Server, NoEngine>,
 }
 
-/// Makes the cluster, in the place of what is there of it.
+/// Creates the cluster. An existing one, such as an incomplete one, is deleted first.
 pub(super) async fn create(
-    site: &CreateContext<'_>,
-    found: &KindCluster,
-    wanted: &ClusterSpec,
+    context: &CreateContext<'_>,
+    existing: &KindCluster,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<KindStateFile> {
-    let CreateContext { environment, folder, lock, engine } = *site;
-    let kind = match look(site, &found.nodes, wanted, options, events).await {
+    let CreateContext { environment, folder, lock, engine } = *context;
+    let kind = match run_preflight(context, &existing.nodes, desired, options, events).await {
         Ok(()) => assets::locate_kind(environment, events).await,
         Err(error) => Err(error),
     };
-    let kind = kind.inspect_err(|_| folder.discard())?;
+    let kind = kind.inspect_err(|_| folder.remove_if_empty())?;
     let server = engine.as_ref().map_err(|none| Error::internal(none.summary()))?;
     let client = &server.client;
-    delete::clear(environment, folder, client, found, events).await?;
-    let spec = spec::of(wanted, environment);
-    let mut record = KindStateFile::begun(KindState { engine: client.engine, nodes: Vec::new(), spec });
+    delete::delete_existing(environment, folder, client, existing, events).await?;
+    let spec = spec::for_new_cluster(desired, environment);
+    let mut record = KindStateFile::new(KindState { engine: client.engine, nodes: Vec::new(), spec });
     state_file::write(&folder.own, &record)?;
-    let made = make(folder, lock, client, &kind, &record.made.spec, events).await;
-    if let Err(failure) = made {
-        return Err(undo(environment, folder, client, &kind, failure, events).await);
+    let result = run_kind(folder, lock, client, &kind, &record.state.spec, events).await;
+    if let Err(failure) = result {
+        return Err(clean_up(environment, folder, client, &kind, failure, events).await);
     }
-    record.made.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
+    record.state.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
     record.phase = StatePhase::Ready;
     state_file::write(&folder.own, &record)?;
-    events.done(Part::Cluster, NODES, format!("made by {}", server.name())).await;
+    events.done(Part::Cluster, NODES, format!("created by {}", server.name())).await;
     Ok(record)
 }
 
-async fn look(
-    site: &CreateContext<'_>,
+async fn run_preflight(
+    context: &CreateContext<'_>,
     own: &[Container],
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<()> {
     events.begin(Part::Cluster, PREFLIGHT, "").await;
-    match preflight::check(site.environment, site.engine, own, wanted, options, events).await {
+    match preflight::check(context.environment, context.engine, own, desired, options, events).await {
         Ok(message) => {
             events.done(Part::Cluster, PREFLIGHT, message).await;
             Ok(())
@@ -83,8 +83,8 @@ async fn look(
     }
 }
 
-/// Runs kind. Its nodes are left where it fails: they are the evidence.
-async fn make(
+/// Runs `kind create cluster`. If it fails, the nodes are kept for the evidence.
+async fn run_kind(
     folder: &KindFolder,
     lock: &file_lock::FileLock,
     client: &Client,
@@ -96,7 +96,7 @@ async fn make(
     let text = config::configuration(&folder.name, spec).map_err(Failed::Early)?;
     std::fs::write(&path, text)
         .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
-    events.begin(Part::Cluster, NODES, format!("making them of {}", spec.image)).await;
+    events.begin(Part::Cluster, NODES, format!("creating nodes from {}", spec.image)).await;
     let create = ChildCommand::new(kind, CREATE)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments([
@@ -110,26 +110,26 @@ async fn make(
         ])
         .arguments([std::ffi::OsStr::new("--config"), path.as_os_str()])
         .arguments([std::ffi::OsStr::new("--kubeconfig"), folder.kubeconfig().as_os_str()]);
-    // A kind that outlives us goes on making the cluster: until it ends, nobody else may begin.
+    // If handsctl is killed, kind may still be creating the cluster: the next handsctl must wait until kind exits.
     let _shared = lock.shared_with_children().map_err(Failed::Early)?;
-    let tell = async |line: &str| {
-        if let Some(step) = progress::begun(line) {
+    let report = async |line: &str| {
+        if let Some(step) = progress::started_step(line) {
             events.begin(Part::Cluster, NODES, step).await;
         }
     };
-    create.run_telling(tell).await.map(drop).map_err(Failed::Kind)
+    create.run_with_lines(report).await.map(drop).map_err(Failed::Kind)
 }
 
-/// Why there is no cluster.
+/// Why the creation failed.
 enum Failed {
-    /// Before kind was run.
+    /// An error before kind was started.
     Early(Error),
-    /// kind says it.
+    /// kind failed.
     Kind(ChildFailure),
 }
 
-/// Keeps the evidence, then removes what there is.
-async fn undo(
+/// Saves the evidence, then deletes the failed cluster.
+async fn clean_up(
     environment: &Environment,
     folder: &KindFolder,
     client: &Client,
@@ -137,7 +137,7 @@ async fn undo(
     failed: Failed,
     events: &Events,
 ) -> Error {
-    events.begin(Part::Cluster, NODES, "keeping the evidence").await;
+    events.begin(Part::Cluster, NODES, "saving the evidence").await;
     let error = match failed {
         Failed::Early(error) => error,
         Failed::Kind(failure) => {
@@ -145,41 +145,43 @@ async fn undo(
                 Ok(nodes) => nodes.into_iter().map(|node| node.name).collect(),
                 Err(_) => Vec::new(),
             };
-            let kept = evidence::keep(folder, client, kind, &names, &failure).await;
-            let cause = failure_reason::of(&failure.stderr);
-            let message = format!("the local cluster {} could not be made: {}", folder.name, cause.text);
+            let saved = evidence::save(folder, client, kind, &names, &failure).await;
+            let reason = failure_reason::from_output(&failure.stderr);
+            let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
             let error =
-                failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message).hint(cause.hint);
-            match kept {
+                failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message).hint(reason.hint);
+            match saved {
                 Ok(file) => error.fact("evidence", file.display().to_string()),
-                Err(not_kept) => error.fact("evidence", format!("not kept: {not_kept}")),
+                Err(not_saved) => error.fact("evidence", format!("not saved: {not_saved}")),
             }
         }
     };
-    match delete::nodes(environment, folder, client, events).await.and_then(|()| folder.remove()) {
+    match delete::delete_nodes(environment, folder, client, events).await.and_then(|()| folder.remove()) {
         Ok(()) => error,
-        Err(left) => error.fact("left", left.to_string()).hint("handsctl cluster down removes what is left"),
+        Err(cleanup) => {
+            error.fact("cleanup", cleanup.to_string()).hint("handsctl cluster down deletes the rest")
+        }
     }
 }
 
-/// Starts the nodes that do not run.
+/// Starts the stopped nodes.
 pub(super) async fn restart(
     folder: &KindFolder,
     server: &Server,
     nodes: &[Container],
     events: &Events,
 ) -> Result<()> {
-    let mut stopped: Vec<&Container> = nodes.iter().filter(|node| !node.runs).collect();
+    let mut stopped: Vec<&Container> = nodes.iter().filter(|node| !node.is_running).collect();
     stopped.sort_by_key(|node| !node.is_control_plane());
     let names: Vec<&str> = stopped.iter().map(|node| node.name.as_str()).collect();
     events.begin(Part::Cluster, NODES, format!("starting {}", names.join(", "))).await;
     let start = server.client.command(START, ["start"].into_iter().chain(names.iter().copied()));
     start.run().await.map_err(|failure| {
-        let cause = failure_reason::of(&failure.stderr);
-        let message = format!("the local cluster {} could not be started: {}", folder.name, cause.text);
+        let reason = failure_reason::from_output(&failure.stderr);
+        let message = format!("cannot start the local cluster {}: {}", folder.name, reason.text);
         failure
             .into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-            .hint(cause.hint)
+            .hint(reason.hint)
             .hint("handsctl cluster up --recreate")
             .hint("handsctl cluster down")
     })?;

@@ -1,4 +1,4 @@
-//! What `cluster status` shows of a kind cluster.
+//! The status of a kind cluster for `cluster status`.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,14 @@ use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::{engine, state_file};
 
-/// What `cluster status` shows of a cluster of this provider.
+/// Details of a kind cluster for `cluster status`.
 #[derive(Debug, Clone, Serialize)]
 pub struct KindDetails {
-    /// `docker 28.2.2`; None: none answers.
+    /// `docker 28.2.2`; None: no engine is usable.
     pub engine: Option<String>,
-    /// What it was made from.
+    /// The spec that it was created from.
     pub spec: Option<KindSpec>,
-    /// Its nodes.
+    /// The nodes of the cluster.
     pub nodes: Vec<NodeStatus>,
 }
 
@@ -31,11 +31,11 @@ pub struct NodeStatus {
     pub name: String,
     /// `control-plane`, `worker`.
     pub role: String,
-    /// Whether the container runs.
+    /// Whether the container is running.
     pub running: bool,
 }
 
-/// A cluster of this provider as `cluster status` finds it.
+/// The status of a kind cluster.
 pub(crate) struct Status {
     pub(crate) condition: Condition,
     pub(crate) reason: Option<String>,
@@ -43,43 +43,43 @@ pub(crate) struct Status {
     pub(crate) details: KindDetails,
 }
 
-/// How the cluster is.
+/// Returns the status of the cluster.
 pub(crate) async fn status(environment: &Environment, name: &str) -> Result<Status> {
-    let folder = KindFolder::of(&environment.state, name);
+    let folder = KindFolder::new(&environment.state, name);
     let record: Option<KindStateFile> = state_file::read(&folder.own)?;
-    let spec = record.map(|record| record.made.spec);
+    let spec = record.map(|record| record.state.spec);
     let kubeconfig = folder.kubeconfig();
     let server = match engine::find(environment).await {
         Ok(server) => server,
-        Err(none) => {
+        Err(error) => {
             let details = KindDetails { engine: None, spec, nodes: Vec::new() };
             return Ok(Status {
                 condition: Condition::Unknown,
-                reason: Some(none.summary()),
+                reason: Some(error.summary()),
                 kubeconfig,
                 details,
             });
         }
     };
-    let found = inspect(&folder, &server.client).await?;
-    let condition = match found.whose {
+    let cluster = inspect(&folder, &server.client).await?;
+    let condition = match cluster.owner {
         ClusterOwner::Nobody => Condition::Absent,
         ClusterOwner::Foreign => Condition::Foreign,
-        ClusterOwner::Ours if found.is_half_made() => Condition::Incomplete,
-        ClusterOwner::Ours if found.runs() => Condition::Running,
+        ClusterOwner::Ours if cluster.is_incomplete() => Condition::Incomplete,
+        ClusterOwner::Ours if cluster.is_running() => Condition::Running,
         ClusterOwner::Ours => Condition::Stopped,
     };
-    let nodes = found.nodes.iter().map(|node| NodeStatus {
+    let nodes = cluster.nodes.iter().map(|node| NodeStatus {
         name: node.name.clone(),
         role: node.role.clone(),
-        running: node.runs,
+        running: node.is_running,
     });
     let details = KindDetails { engine: Some(server.name()), spec, nodes: nodes.collect() };
     Ok(Status { condition, reason: None, kubeconfig, details })
 }
 
-/// Where the ingress of a cluster of this provider is reached. Cheap: one look at a file.
+/// Returns the ports that forward to the cluster's ingress controller. Cheap: reads one file.
 pub(crate) fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
-    let record: KindStateFile = state_file::read(&KindFolder::of(&environment.state, name).own).ok()??;
-    Some(record.made.spec.ports)
+    let record: KindStateFile = state_file::read(&KindFolder::new(&environment.state, name).own).ok()??;
+    Some(record.state.spec.ports)
 }

@@ -18,89 +18,89 @@ use crate::provider::local_cluster::{LocalCluster, LocalProvider, StartOutcome, 
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, readyz};
 
-/// How long kind may take to give out a kubeconfig.
+/// Timeout of `kind export kubeconfig`.
 const EXPORT: Duration = Duration::from_secs(20);
 
-/// Makes, starts or leaves the cluster, so that afterwards its API server answers and the user's kubeconfig knows it.
+/// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
 pub(crate) async fn up(
     environment: &Environment,
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<LocalCluster> {
-    let folder = KindFolder::of(&environment.state, &wanted.name);
+    let folder = KindFolder::new(&environment.state, &desired.name);
     let lock = folder.lock(NODES, events).await?;
     let engine = engine::find(environment).await;
-    let found = match &engine {
+    let cluster = match &engine {
         Ok(server) => inspect(&folder, &server.client).await?,
-        // Preflight says it, together with everything else that is in the way.
-        Err(_) => KindCluster { whose: ClusterOwner::Nobody, record: None, nodes: Vec::new() },
+        // Preflight reports the missing engine together with its other findings.
+        Err(_) => KindCluster { owner: ClusterOwner::Nobody, record: None, nodes: Vec::new() },
     };
-    let (mut record, outcome) = match (&engine, found.whose) {
+    let (mut record, outcome) = match (&engine, cluster.owner) {
         (Ok(server), ClusterOwner::Ours)
-            if !found.is_half_made() && agrees(&found, wanted, environment, options)? =>
+            if !cluster.is_incomplete() && matches_spec(&cluster, desired, environment, options)? =>
         {
-            stay(environment, &folder, server, &found, events).await?
+            reuse(environment, &folder, server, &cluster, events).await?
         }
         (_, ClusterOwner::Foreign) => {
-            folder.discard();
-            return Err(foreign(&wanted.name));
+            folder.remove_if_empty();
+            return Err(foreign(&desired.name));
         }
         _ => {
-            let site = CreateContext { environment, folder: &folder, lock: &lock, engine: &engine };
-            (start::create(&site, &found, wanted, options, events).await?, StartOutcome::Created)
+            let create_context = CreateContext { environment, folder: &folder, lock: &lock, engine: &engine };
+            (start::create(&create_context, &cluster, desired, options, events).await?, StartOutcome::Created)
         }
     };
-    let entry = ContextEntry::read(&folder.kubeconfig(), &context(&wanted.name), LocalProvider::Kind)?;
+    let entry = ContextEntry::read(&folder.kubeconfig(), &context(&desired.name), LocalProvider::Kind)?;
     let explicit = options.kubeconfig.as_deref();
     contexts::merge_context(environment, &folder.own, &mut record, &entry, explicit, events).await?;
     Ok(LocalCluster {
-        context: context(&wanted.name),
+        context: context(&desired.name),
         kubeconfig: folder.kubeconfig(),
         simulated: false,
         outcome,
     })
 }
 
-/// Leaves the cluster as it is, or starts what does not run.
-async fn stay(
+/// Uses the existing cluster and starts its stopped nodes.
+async fn reuse(
     environment: &Environment,
     folder: &KindFolder,
     server: &Server,
-    found: &KindCluster,
+    cluster: &KindCluster,
     events: &Events,
 ) -> Result<(KindStateFile, StartOutcome)> {
-    let record = remember(environment, folder, &server.client, found, events).await?;
-    if found.runs() {
-        // Its API server may hang: nothing that a start could mend.
-        let answers = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
-        answers
-            .map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))?;
+    let record = restore_record(environment, folder, &server.client, cluster, events).await?;
+    if cluster.is_running() {
+        // The API server may hang although all nodes are running. Starting nodes would not fix that.
+        let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
+        ready.map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))?;
         return Ok((record, StartOutcome::Running));
     }
-    start::restart(folder, server, &found.nodes, events).await?;
+    start::restart(folder, server, &cluster.nodes, events).await?;
     Ok((record, StartOutcome::Restarted))
 }
 
-/// The record, made anew of what is there where it is lost: the nodes say that the cluster is ours.
-async fn remember(
+/// Returns the record. If it or the kubeconfig is lost, restores both from the nodes, whose label marks the cluster as
+/// ours.
+async fn restore_record(
     environment: &Environment,
     folder: &KindFolder,
     client: &Client,
-    found: &KindCluster,
+    cluster: &KindCluster,
     events: &Events,
 ) -> Result<KindStateFile> {
-    if let Some(record) = &found.record
+    if let Some(record) = &cluster.record
         && folder.kubeconfig().exists()
     {
         return Ok(record.clone());
     }
-    let nodes = found.nodes.iter().map(|node| node.id.clone()).collect();
-    let spec = spec::of_containers(&found.nodes);
-    let mut record = found
+    let nodes = cluster.nodes.iter().map(|node| node.id.clone()).collect();
+    let spec = spec::from_containers(&cluster.nodes);
+    let mut record = cluster
         .record
         .clone()
-        .unwrap_or_else(|| KindStateFile::begun(KindState { engine: client.engine, nodes, spec }));
+        .unwrap_or_else(|| KindStateFile::new(KindState { engine: client.engine, nodes, spec }));
     record.phase = StatePhase::Ready;
     export_kubeconfig(environment, folder, client, events).await?;
     state_file::write(&folder.own, &record)?;
@@ -119,27 +119,27 @@ async fn export_kubeconfig(
         .arguments(["export", "kubeconfig", "--name", folder.name.as_str()])
         .arguments([std::ffi::OsStr::new("--kubeconfig"), folder.kubeconfig().as_os_str()]);
     export.run().await.map(drop).map_err(|failure| {
-        let message = format!("kind does not give out the kubeconfig of cluster {}", folder.name);
+        let message = format!("kind cannot export the kubeconfig of cluster {}", folder.name);
         failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
     })
 }
 
-/// Whether the cluster is what is wanted; false: it is to be made anew.
-fn agrees(
-    found: &KindCluster,
-    wanted: &ClusterSpec,
+/// Whether the cluster matches its desired state; false: it must be recreated.
+fn matches_spec(
+    cluster: &KindCluster,
+    desired: &ClusterSpec,
     environment: &Environment,
     options: &UpOptions,
 ) -> Result<bool> {
-    let spec = match &found.record {
-        Some(record) => record.made.spec.clone(),
-        None => spec::of_containers(&found.nodes),
+    let spec = match &cluster.record {
+        Some(record) => record.state.spec.clone(),
+        None => spec::from_containers(&cluster.nodes),
     };
-    let differences = spec::differences(&spec, wanted, environment);
+    let differences = spec::differences(&spec, desired, environment);
     if differences.is_empty() || options.recreate {
         return Ok(differences.is_empty());
     }
-    let message = format!("the local cluster {} differs from what is wanted", wanted.name);
+    let message = format!("the local cluster {} differs from the configuration", desired.name);
     Err(Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", differences.join("\n"))
         .hint("handsctl cluster up --recreate"))
@@ -150,8 +150,8 @@ fn foreign(name: &str) -> Error {
     Error::new(
         Id::ClusterNotOurs,
         Kind::Prerequisite,
-        format!("a kind cluster {name} exists and was not made by handsctl"),
+        format!("a kind cluster {name} exists and was not created by handsctl"),
     )
-    .hint("another [cluster] name makes a cluster beside it")
-    .hint(format!("to use it as it is:\n[cluster]\nprovider = \"existing\"\ncontext = \"{context}\""))
+    .hint("another [cluster] name creates a second cluster")
+    .hint(format!("to use that cluster:\n[cluster]\nprovider = \"existing\"\ncontext = \"{context}\""))
 }

@@ -1,4 +1,4 @@
-//! The context of a local cluster in the user's kubeconfig, and the memory of where it was put.
+//! Adds and removes the context of a local cluster, and records the files that it was merged into.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::event::{Events, Phase as Part};
 use crate::provider::environment::Environment;
 use crate::provider::state_file::{self, KubeconfigEntry, ProviderState, StateFile};
 
-/// Puts the entry into the file that the user means, and remembers that in the cluster's record.
-pub(crate) async fn merge_context<M: ProviderState>(
+/// Merges the entry into the selected kubeconfig and notes that file in the cluster's record.
+pub(crate) async fn merge_context<S: ProviderState>(
     environment: &Environment,
     own: &Path,
-    record: &mut StateFile<M>,
+    record: &mut StateFile<S>,
     entry: &ContextEntry,
     explicit: Option<&Path>,
     events: &Events,
@@ -21,10 +21,10 @@ pub(crate) async fn merge_context<M: ProviderState>(
     let file = environment.kubeconfig(explicit);
     let change = merge::merge(file, &environment.kubeconfigs, entry).await?;
     if record.merged.iter().all(|merged| merged.file != file) {
-        // Whichever cluster goes last takes the file with it.
+        // The last cluster to be deleted deletes the file, so every record notes that handsctl created it.
         let others = state_file::all_merged(&environment.state)?;
-        let made = others.iter().any(|merged| merged.file == file && merged.made);
-        record.merged.push(KubeconfigEntry { file: file.to_owned(), made: change.made || made });
+        let created = others.iter().any(|merged| merged.file == file && merged.made);
+        record.merged.push(KubeconfigEntry { file: file.to_owned(), made: change.created || created });
         state_file::write(own, record)?;
     }
     if change.changed {
@@ -34,7 +34,7 @@ pub(crate) async fn merge_context<M: ProviderState>(
     Ok(())
 }
 
-/// Takes the context out of every file that it was put into.
+/// Removes the context from every file that it was merged into.
 pub(crate) async fn remove_context(merged: &[KubeconfigEntry], context: &str) -> Result<()> {
     for KubeconfigEntry { file, made } in merged {
         merge::remove(file, context, *made).await?;

@@ -1,19 +1,19 @@
-//! Edits the text of a kubeconfig. The entries are inserted and cut out as lines, so that comments, order and quoting of
-//! the rest stay; the result is parsed and compared with the same change made to the values. Where the two differ (a file
-//! in flow style, anchors) the values are written out anew instead, as kubectl always does.
+//! Edits the text of a kubeconfig. Entries are inserted and removed as lines, so that the comments, order and quoting
+//! of the other lines stay. The result is parsed and compared with the same change to the parsed values. Where the two
+//! differ (a file in flow style, anchors), the values are serialized instead, as kubectl always does.
 
 use serde_json::{Map, Value, json};
 
-/// The name of the extension that marks what handsctl wrote.
+/// Name of the extension that marks the entries of handsctl.
 const MARK: &str = "handsctl.dev";
-/// The lists of a kubeconfig, and what their items carry.
+/// The lists of a kubeconfig, and the key of their items' content.
 const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context"), ("users", "user")];
 
-/// A cluster, its context and its user, all of one name. The certificates and the key are in base64.
+/// A cluster, its context and its user, all with the same name. The certificates and the key are in base64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct ContextEntry {
     pub(in super::super) name: String,
-    /// What made the cluster; it stands in the mark.
+    /// Name of the cluster's provider, stored in the mark.
     pub(super) provider: &'static str,
     pub(super) server: String,
     pub(super) certificate_authority: String,
@@ -21,14 +21,14 @@ pub(in super::super) struct ContextEntry {
     pub(super) client_key: String,
 }
 
-/// Whose a context is.
+/// Who wrote a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum ContextOwner {
-    /// There is none of this name.
+    /// There is no context with this name.
     Nobody,
     /// handsctl wrote it.
     Ours,
-    /// Somebody else wrote it.
+    /// Another program or a user wrote it.
     Foreign,
 }
 
@@ -54,7 +54,7 @@ impl ContextEntry {
     }
 }
 
-/// The values of a kubeconfig; an empty text has none.
+/// Parses a kubeconfig; an empty text is an empty mapping.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(json!({}));
@@ -66,77 +66,78 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
-/// Whose the context of this name is. A cluster or user of the name without a context counts too: it would be replaced.
+/// Returns the owner of the context with this name. A cluster or user with the name but without a context counts, too:
+/// a merge would replace it.
 pub(super) fn owner(config: &Value, name: &str) -> ContextOwner {
     let marked = |inner: &Value| {
         let extensions = inner["extensions"].as_array().into_iter().flatten();
         extensions.into_iter().any(|extension| extension["name"] == MARK)
     };
-    let found = LISTS.map(|(list, inner)| find(config, list, name).map(|item| marked(&item[inner])));
-    match found {
+    let marks = LISTS.map(|(list, inner)| find(config, list, name).map(|item| marked(&item[inner])));
+    match marks {
         [None, None, None] => ContextOwner::Nobody,
-        // The user carries no mark of its own: it goes with the others.
+        // The user has no mark of its own: it belongs to the marked cluster or context.
         [Some(true) | None, Some(true), _] | [Some(true), None, _] => ContextOwner::Ours,
         _ => ContextOwner::Foreign,
     }
 }
 
-/// Whether everything of the entry is there as it would be written.
-pub(super) fn has(config: &Value, entry: &ContextEntry) -> bool {
+/// Whether the kubeconfig contains the complete entry as [`merged`] would write it.
+pub(super) fn contains(config: &Value, entry: &ContextEntry) -> bool {
     LISTS.iter().all(|(list, _)| find(config, list, &entry.name) == Some(&entry.item(list)))
 }
 
-/// The current context, where one is set.
+/// Returns the current context, if one is set.
 pub(super) fn current(config: &Value) -> Option<&str> {
     config["current-context"].as_str().filter(|name| !name.is_empty())
 }
 
-/// Whether it names nothing.
+/// Whether the kubeconfig has no cluster, context, user or current context.
 pub(super) fn is_empty(config: &Value) -> bool {
     let no_items = LISTS.iter().all(|(list, _)| config[*list].as_array().is_none_or(Vec::is_empty));
     no_items && current(config).is_none()
 }
 
-/// The text with the entry in it, in place of one of the same name.
+/// Returns the text with the entry added; an entry of the same name is replaced.
 pub(super) fn merged(text: &str, entry: &ContextEntry, make_current: bool) -> Result<String, String> {
-    let mut wanted = parse(text)?;
-    remove_items(&mut wanted, &entry.name);
+    let mut expected = parse(text)?;
+    remove_items(&mut expected, &entry.name);
     for (list, _) in LISTS {
-        items(&mut wanted, list)?.push(entry.item(list));
+        items(&mut expected, list)?.push(entry.item(list));
     }
-    set_default(&mut wanted, "apiVersion", "v1");
-    set_default(&mut wanted, "kind", "Config");
+    set_default(&mut expected, "apiVersion", "v1");
+    set_default(&mut expected, "kind", "Config");
     if make_current {
-        wanted["current-context"] = json!(entry.name);
+        expected["current-context"] = json!(entry.name);
     }
 
     let mut lines = Lines::new(text);
-    lines.cut(&entry.name);
+    lines.remove(&entry.name);
     for (list, _) in LISTS {
-        lines.add(list, &written(&json!([entry.item(list)]))?);
+        lines.add(list, &to_yaml(&json!([entry.item(list)]))?);
     }
     lines.set_default("apiVersion", "v1");
     lines.set_default("kind", "Config");
     if make_current {
         lines.set("current-context", &entry.name);
     }
-    agreed(lines, &wanted)
+    verified_text(lines, &expected)
 }
 
-/// The text without the entries of this name; the current context is cleared if it is the one that goes.
+/// Returns the text without the entries of this name. Clears the current context if it has this name.
 pub(super) fn removed(text: &str, name: &str) -> Result<String, String> {
-    let mut wanted = parse(text)?;
-    remove_items(&mut wanted, name);
-    let was_current = current(&wanted) == Some(name);
+    let mut expected = parse(text)?;
+    remove_items(&mut expected, name);
+    let was_current = current(&expected) == Some(name);
     if was_current {
-        wanted["current-context"] = json!("");
+        expected["current-context"] = json!("");
     }
     let mut lines = Lines::new(text);
-    lines.cut(name);
+    lines.remove(name);
     if was_current {
         lines.set("current-context", "\"\"");
     }
-    agreed(lines, &wanted)
+    verified_text(lines, &expected)
 }
 
 fn find<'a>(config: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
@@ -164,11 +165,11 @@ fn set_default(config: &mut Value, key: &str, value: &str) {
     }
 }
 
-fn written(value: &Value) -> Result<String, String> {
+fn to_yaml(value: &Value) -> Result<String, String> {
     serde_saphyr::to_string_with_options(value, options()).map_err(|error| error.to_string())
 }
 
-/// As kubectl writes: lists are not indented below their key.
+/// Serializes like kubectl: lists are not indented below their key.
 fn options() -> serde_saphyr::SerializerOptions {
     let mut options = serde_saphyr::SerializerOptions::default();
     options.compact_list_indent = true;
@@ -176,16 +177,16 @@ fn options() -> serde_saphyr::SerializerOptions {
     options
 }
 
-/// The edited text where it says what is wanted, else the values written anew.
-fn agreed(lines: Lines, wanted: &Value) -> Result<String, String> {
+/// Returns the edited text if it parses to the expected values, else serializes those values.
+fn verified_text(lines: Lines, expected: &Value) -> Result<String, String> {
     let text = lines.text();
-    if parse(&text).is_ok_and(|edited| without_nulls(&edited) == without_nulls(wanted)) {
+    if parse(&text).is_ok_and(|parsed| without_nulls(&parsed) == without_nulls(expected)) {
         return Ok(text);
     }
-    written(wanted)
+    to_yaml(expected)
 }
 
-/// `users: null` and `users: []` mean the same, and so does no `users` at all.
+/// Removes empty values: `users: null`, `users: []` and no `users` at all are equivalent.
 fn without_nulls(config: &Value) -> Value {
     let empty =
         |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty) || *value == "";
@@ -209,7 +210,7 @@ impl Lines {
         text
     }
 
-    /// The line of a key of the top level.
+    /// Returns the line of a top-level key.
     fn key(&self, key: &str) -> Option<usize> {
         self.0.iter().position(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
     }
@@ -228,26 +229,26 @@ impl Lines {
         }
     }
 
-    /// The lines of a list's items: after its key, up to the next key of the top level.
+    /// Returns the lines of a list's items: after its key, up to the next top-level key.
     fn block(&self, list: &str) -> Option<std::ops::Range<usize>> {
         let start = self.key(list)? + 1;
         let is_item = |line: &String| line.is_empty() || line.starts_with([' ', '-', '#', '\t']);
         let mut end =
             self.0[start..].iter().position(|line| !is_item(line)).map_or(self.0.len(), |len| start + len);
-        // What stands between two keys belongs to the second one.
+        // Comments and blank lines between two keys belong to the second one.
         while end > start && (self.0[end - 1].trim().is_empty() || self.0[end - 1].starts_with('#')) {
             end -= 1;
         }
         Some(start..end)
     }
 
-    /// How far the dashes of a list are indented.
+    /// Returns the indentation of a list's dashes.
     fn indent(&self, block: &std::ops::Range<usize>) -> usize {
         let first = self.0[block.clone()].iter().find(|line| line.trim_start().starts_with('-'));
         first.map_or(0, |line| line.len() - line.trim_start().len())
     }
 
-    /// Appends a list's item, given as a list of one.
+    /// Appends an item to a list. `item` is the YAML of a list with this one item.
     fn add(&mut self, list: &str, item: &str) {
         let block = self.block(list).unwrap_or_else(|| {
             self.0.push(format!("{list}:"));
@@ -262,15 +263,15 @@ impl Lines {
         self.0.splice(block.end..block.end, item);
     }
 
-    /// Cuts out the items of this name.
-    fn cut(&mut self, name: &str) {
+    /// Removes the items of this name.
+    fn remove(&mut self, name: &str) {
         for (list, _) in LISTS {
             let Some(block) = self.block(list) else { continue };
             let dash = format!("{}-", " ".repeat(self.indent(&block)));
             let starts: Vec<usize> = block.clone().filter(|at| self.0[*at].starts_with(&dash)).collect();
             for (index, start) in starts.iter().enumerate().rev() {
                 let end = starts.get(index + 1).copied().unwrap_or(block.end);
-                if self.named(*start..end, dash.len() + 1) == Some(name) {
+                if self.item_name(*start..end, dash.len() + 1) == Some(name) {
                     self.0.drain(*start..end);
                 }
             }
@@ -280,8 +281,8 @@ impl Lines {
         }
     }
 
-    /// The item's own `name`, at this indentation.
-    fn named(&self, item: std::ops::Range<usize>, indent: usize) -> Option<&str> {
+    /// Returns the item's own `name`, which has this indentation; nested names are indented further.
+    fn item_name(&self, item: std::ops::Range<usize>, indent: usize) -> Option<&str> {
         let name = self.0[item].iter().find_map(|line| line.get(indent..)?.strip_prefix("name:"))?;
         Some(name.trim().trim_matches(['"', '\'']))
     }
@@ -302,7 +303,7 @@ mod tests {
         }
     }
 
-    /// As kubectl writes one, and as a person does.
+    /// Kubeconfigs as kubectl and as people write them.
     const FILES: [&str; 3] = [
         "apiVersion: v1\nclusters:\n- cluster:\n    server: https://prod\n  name: prod\ncontexts:\n- context:\n    cluster: prod\n    user: me\n  name: prod\ncurrent-context: prod\nkind: Config\nusers:\n- name: me\n  user:\n    token: abc\n",
         "# mine\nkind: Config\napiVersion: v1\npreferences: {colors: true}\n\nclusters:\n  # the only one\n  - name: \"prod\"\n    cluster: {server: 'https://prod'}\n\n# who I am\nusers:\n  - name: me\n    user:\n      exec:\n        command: login\n        args:\n        - name: kwok-x\ncontexts:\n  - name: prod\n    context: {cluster: prod, user: me, namespace: \"no\"}\ncurrent-context: 'prod'  # careful\nx-own: on\n",
@@ -310,39 +311,39 @@ mod tests {
     ];
 
     #[test]
-    fn what_was_there_stays_to_the_byte() {
+    fn merge_and_remove_restore_the_original_text() {
         for text in FILES {
-            let with = merged(text, &entry("kwok-x"), false).unwrap();
-            assert!(has(&parse(&with).unwrap(), &entry("kwok-x")), "{with}");
+            let edited = merged(text, &entry("kwok-x"), false).unwrap();
+            assert!(contains(&parse(&edited).unwrap(), &entry("kwok-x")), "{edited}");
             for line in text.lines() {
-                assert!(with.lines().any(|it| it == line), "{line:?} is lost in\n{with}");
+                assert!(edited.lines().any(|it| it == line), "{line:?} is lost in\n{edited}");
             }
-            assert_eq!(removed(&with, "kwok-x").unwrap(), text);
+            assert_eq!(removed(&edited, "kwok-x").unwrap(), text);
         }
     }
 
     #[test]
-    fn two_clusters_come_and_go_in_any_order() {
+    fn two_clusters_are_removed_in_any_order() {
         for text in FILES {
             let one = merged(text, &entry("kwok-a"), false).unwrap();
             let two = merged(&one, &entry("kwok-b"), false).unwrap();
-            assert!(has(&parse(&two).unwrap(), &entry("kwok-a")));
+            assert!(contains(&parse(&two).unwrap(), &entry("kwok-a")));
             assert_eq!(removed(&removed(&two, "kwok-a").unwrap(), "kwok-b").unwrap(), text);
         }
     }
 
     #[test]
-    fn merging_again_changes_nothing_and_another_server_replaces() {
+    fn merge_is_idempotent_and_replaces_a_changed_server() {
         let once = merged("", &entry("kwok-x"), true).unwrap();
         assert_eq!(merged(&once, &entry("kwok-x"), true).unwrap(), once);
-        let moved = ContextEntry { server: "https://127.0.0.1:20001".into(), ..entry("kwok-x") };
-        let twice = merged(&once, &moved, false).unwrap();
-        assert!(has(&parse(&twice).unwrap(), &moved));
+        let with_other_server = ContextEntry { server: "https://127.0.0.1:20001".into(), ..entry("kwok-x") };
+        let twice = merged(&once, &with_other_server, false).unwrap();
+        assert!(contains(&parse(&twice).unwrap(), &with_other_server));
         assert_eq!(parse(&twice).unwrap()["clusters"].as_array().unwrap().len(), 1);
     }
 
     #[test]
-    fn a_new_file_is_a_whole_kubeconfig_and_is_empty_again() {
+    fn new_file_is_complete_and_empty_after_removal() {
         let text = merged("", &entry("kwok-x"), true).unwrap();
         let config = parse(&text).unwrap();
         assert_eq!((config["kind"].as_str(), current(&config)), (Some("Config"), Some("kwok-x")));
@@ -353,20 +354,20 @@ mod tests {
     }
 
     #[test]
-    fn files_that_lines_cannot_describe_are_written_anew() {
+    fn files_that_line_edits_cannot_change_are_rewritten() {
         for text in [
             r#"{"apiVersion":"v1","kind":"Config","clusters":[{"name":"prod","cluster":{"server":"https://prod"}}],"contexts":[],"users":null,"x":{"y":"no"}}"#,
             "clusters: [{name: prod, cluster: {server: https://prod}}]\nkind: Config\n",
             "apiVersion: v1\nclusters: null\ncontexts: []\nusers: {}\n",
         ] {
             match merged(text, &entry("kwok-x"), true) {
-                Ok(with) => {
-                    let config = parse(&with).unwrap();
-                    assert!(has(&config, &entry("kwok-x")), "{with}");
+                Ok(edited) => {
+                    let config = parse(&edited).unwrap();
+                    assert!(contains(&config, &entry("kwok-x")), "{edited}");
                     let before = parse(text).unwrap();
                     assert_eq!(config["x"], before["x"]);
-                    let kept = find(&before, "clusters", "prod");
-                    assert_eq!(find(&config, "clusters", "prod"), kept, "{with}");
+                    let original = find(&before, "clusters", "prod");
+                    assert_eq!(find(&config, "clusters", "prod"), original, "{edited}");
                 }
                 Err(why) => assert_eq!(why, "users is not a list"),
             }
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_without_our_mark_is_foreign() {
+    fn context_without_our_mark_is_foreign() {
         let theirs = "clusters:\n- name: kwok-x\n  cluster: {server: https://y}\ncontexts:\n- name: kwok-x\n  context: {cluster: kwok-x, user: kwok-x}\n";
         assert_eq!(owner(&parse(theirs).unwrap(), "kwok-x"), ContextOwner::Foreign);
         let user = "users:\n- name: kwok-x\n  user: {token: t}\n";
@@ -385,9 +386,9 @@ mod tests {
     }
 
     #[test]
-    fn the_current_context_is_cleared_only_if_it_goes() {
-        let with = merged(FILES[0], &entry("kwok-x"), false).unwrap();
-        assert_eq!(current(&parse(&removed(&with, "kwok-x").unwrap()).unwrap()), Some("prod"));
+    fn current_context_is_cleared_only_with_its_entry() {
+        let edited = merged(FILES[0], &entry("kwok-x"), false).unwrap();
+        assert_eq!(current(&parse(&removed(&edited, "kwok-x").unwrap()).unwrap()), Some("prod"));
         let current_ours = merged("", &entry("kwok-x"), true).unwrap();
         assert_eq!(current(&parse(&removed(&current_ours, "kwok-x").unwrap()).unwrap()), None);
     }

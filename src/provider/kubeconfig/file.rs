@@ -1,4 +1,4 @@
-//! The file itself: locked as kubectl locks it, replaced in one step, its mode kept.
+//! Reads a kubeconfig file, locks it as kubectl does, and replaces it atomically with its mode preserved.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -10,10 +10,10 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::phrase;
 
-/// How long another program may hold the lock.
+/// How long to wait for another program's lock.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The content; None where there is no file or an empty one. An empty file is what `KUBECONFIG=$(mktemp)` gives.
+/// Returns the content of the file; None: there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -22,23 +22,23 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// A lock that kubectl, kind and others with client-go respect: a file beside the kubeconfig.
+/// A lock file next to the kubeconfig, which kubectl, kind and other programs with client-go respect.
 #[derive(Debug)]
 pub(super) struct KubeconfigLock {
-    /// The file, where a link was followed.
+    /// The kubeconfig itself, with symbolic links resolved.
     target: PathBuf,
     lock: PathBuf,
 }
 
 impl Drop for KubeconfigLock {
     fn drop(&mut self) {
-        let _a_left_lock_is_reported_by_the_next_run = std::fs::remove_file(&self.lock);
+        let _the_next_run_reports_a_leftover_lock = std::fs::remove_file(&self.lock);
     }
 }
 
-/// Waits for the lock on a kubeconfig; its folder is made where it is missing.
+/// Waits for the lock on a kubeconfig and creates its folder if it is missing.
 pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
-    // Renaming over a link would replace the link.
+    // Renaming onto a symbolic link would replace the link instead of its target.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
     if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -47,15 +47,15 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
     let mut name = target.clone().into_os_string();
     name.push(".lock");
     let lock = PathBuf::from(name);
-    let begin = Instant::now();
+    let started = Instant::now();
     loop {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
             Ok(_file) => return Ok(KubeconfigLock { target, lock }),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            Err(_) if begin.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) if started.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(_) => {
                 let message =
-                    format!("{} is locked for more than {}", path.display(), phrase::span(DEADLINE));
+                    format!("{} has been locked for more than {}", path.display(), phrase::span(DEADLINE));
                 return Err(Error::new(Id::Io, Kind::Prerequisite, message)
                     .hint(format!("rm {}  (if no kubectl or kind is running)", lock.display())));
             }
@@ -63,7 +63,7 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
     }
 }
 
-/// Replaces the content in one step. A new file is readable by its owner only.
+/// Replaces the content atomically. A new file is readable by its owner only.
 pub(super) fn replace(lock: &KubeconfigLock, text: &str) -> Result<()> {
     let target = &lock.target;
     let write = || -> io::Result<()> {

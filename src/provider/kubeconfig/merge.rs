@@ -13,7 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::provider::local_cluster::LocalProvider;
 
 impl ContextEntry {
-    /// What a cluster's own kubeconfig says, with the files that it points to taken in: the user's file is then whole by itself.
+    /// Reads the entry from a cluster's own kubeconfig and embeds the certificate files that it refers to, so that the
+    /// user's kubeconfig depends on no other file.
     pub(crate) fn read(kubeconfig: &Path, name: &str, provider: LocalProvider) -> Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
             .map_err(|error| Error::io(format!("cannot read {}", kubeconfig.display()), error))?;
@@ -40,16 +41,16 @@ impl ContextEntry {
     }
 }
 
-/// What [`merge`] did.
+/// The changes of a [`merge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MergeChange {
-    /// The file did not exist before.
-    pub(crate) made: bool,
-    /// Something was written.
+    /// Whether the file did not exist before.
+    pub(crate) created: bool,
+    /// Whether the file was written.
     pub(crate) changed: bool,
 }
 
-/// Whose the context of this name is.
+/// Returns the owner of the context with this name.
 pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
     match file::read(path)? {
         None => Ok(ContextOwner::Nobody),
@@ -57,10 +58,10 @@ pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
     }
 }
 
-/// Adds the entry or brings it up to date. The current context is set only if none of the user's files has one.
+/// Adds or updates the entry. Sets the current context only if none of the user's files has one.
 pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) -> Result<MergeChange> {
     if is_merged(path, entry)? {
-        return Ok(MergeChange { made: false, changed: false });
+        return Ok(MergeChange { created: false, changed: false });
     }
     let mut make_current = true;
     for other in all {
@@ -71,18 +72,18 @@ pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) ->
     let after = edit::merged(before.as_deref().unwrap_or_default(), entry, make_current)
         .map_err(|cause| invalid(path, cause.into()))?;
     file::replace(&lock, &after)?;
-    Ok(MergeChange { made: before.is_none(), changed: true })
+    Ok(MergeChange { created: before.is_none(), changed: true })
 }
 
-/// Takes the context out, if it is ours. A file that handsctl `made` and that has nothing else in it is deleted.
-pub(crate) async fn remove(path: &Path, name: &str, made: bool) -> Result<()> {
+/// Removes the context if handsctl wrote it. Deletes the file if handsctl `created` it and it has no other entry.
+pub(crate) async fn remove(path: &Path, name: &str, created: bool) -> Result<()> {
     if owner(path, name)? != ContextOwner::Ours {
         return Ok(());
     }
     let lock = file::lock(path).await?;
     let Some(before) = file::read(path)? else { return Ok(()) };
     let after = edit::removed(&before, name).map_err(|cause| invalid(path, cause.into()))?;
-    if made && edit::is_empty(&parse(path, &after)?) {
+    if created && edit::is_empty(&parse(path, &after)?) {
         file::delete(&lock)
     } else {
         file::replace(&lock, &after)
@@ -92,7 +93,7 @@ pub(crate) async fn remove(path: &Path, name: &str, made: bool) -> Result<()> {
 fn is_merged(path: &Path, entry: &ContextEntry) -> Result<bool> {
     match file::read(path)? {
         None => Ok(false),
-        Some(text) => Ok(edit::has(&parse(path, &text)?, entry)),
+        Some(text) => Ok(edit::contains(&parse(path, &text)?, entry)),
     }
 }
 

@@ -1,9 +1,9 @@
-//! The user's kubeconfig. Lines that are not ours stay as they are, comments included.
+//! Edits the user's kubeconfig. Lines that handsctl did not write stay unchanged, comments included.
 //!
-//! - `edit`: text → text. Pure.
-//! - `file`: reads, locks and replaces a file.
-//! - `merge`: adds a cluster's entry to a file, and removes it.
-//! - `contexts`: which files have an entry of ours.
+//! - `edit`: edits the text. Pure.
+//! - `file`: reads, locks and replaces the file.
+//! - `merge`: adds a cluster's entry to a file or removes it.
+//! - `contexts`: does both for a cluster and records the files that have its entry.
 
 pub(super) mod contexts;
 mod edit;

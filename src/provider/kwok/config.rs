@@ -1,5 +1,5 @@
-//! What `kwokctl create cluster` is told. Everything by path and port, so that it downloads nothing and nothing but
-//! loopback is bound.
+//! Renders the configuration for `kwokctl create cluster`. It sets every path and port, so that kwokctl downloads
+//! nothing and all components listen on loopback only.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::folder::KwokFolder;
 use super::spec::{KwokPorts, KwokSpec};
 use crate::provider::assets::Programs;
 
-/// The simulated kubelets. With Stages of our own, none of kwok's built-in ones remain.
+/// The Stages that simulate the kubelets. Custom Stages replace all of kwok's built-in ones.
 const STAGES: [&str; 5] = [
     include_str!("../../../kind/kwok/nodes.yaml"),
     include_str!("../../../kind/kwok/pods.yaml"),
@@ -18,7 +18,7 @@ const STAGES: [&str; 5] = [
     include_str!("../../../kind/kwok/crash-loop-backoff.yaml"),
 ];
 
-/// One file of YAML documents.
+/// Renders the configuration as one file of YAML documents.
 pub(super) fn configuration(
     folder: &KwokFolder,
     spec: &KwokSpec,
@@ -27,7 +27,7 @@ pub(super) fn configuration(
 ) -> String {
     let mut text = String::from("# Written by handsctl for kwokctl.\n");
     for document in [cluster(folder, spec, ports, programs), logs(folder)] {
-        // JSON is YAML, and its strings need no thought about quoting.
+        // JSON is valid YAML, and its strings need no further quoting.
         let _a_string_never_fails = writeln!(text, "---\n{document:#}");
     }
     for stage in STAGES {
@@ -42,7 +42,7 @@ fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &P
         "kind": "KwokctlConfiguration",
         "options": {
             "runtime": "binary",
-            // The default is every interface, etcd's included.
+            // By default all components, including etcd, listen on every interface.
             "bindAddress": "127.0.0.1",
             "kubeVersion": spec.kubernetes,
             "etcdBinary": programs.etcd,
@@ -59,46 +59,47 @@ fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &P
             "kwokControllerPort": ports.kwok_controller,
             "kubeAuthorization": true,
             "kubeAdmission": true,
-            // kwokctl multiplies every time of node monitoring by 5 unless told not to; these are a real cluster's.
+            // By default kwokctl multiplies the periods of node monitoring by 5. These are the values of a real
+            // cluster.
             "heartbeatFactor": 1,
             "nodeLeaseDurationSeconds": 40,
             "kubeControllerManagerNodeMonitorPeriodMilliseconds": 5000,
             "kubeControllerManagerNodeMonitorGracePeriodMilliseconds": 50000,
         },
         "componentsPatches": [
-            // A cluster without containers is worth a faster disk more than surviving a power cut.
+            // Data of a simulated cluster need not survive a power failure, and without fsync etcd is faster.
             patch("etcd", &[("unsafe-no-fsync", "true")]),
             patch("kube-apiserver", &[
                 ("enable-admission-plugins", "NodeRestriction"),
                 ("service-cluster-ip-range", "10.96.0.0/16"),
                 ("profiling", "false"),
-                // The kubernetes Service may not point to loopback; nobody connects to this (TEST-NET-1, RFC 5737).
+                // Endpoints must not be loopback addresses. Nothing connects to this one (TEST-NET-1, RFC 5737).
                 ("advertise-address", "192.0.2.1"),
             ]),
-            // A node without the annotation is somebody else's: a test answers for its pods itself.
+            // kwok ignores nodes without the annotation, so that a test can simulate their pods itself.
             patch("kwok-controller", &[
                 ("manage-all-nodes", "false"),
                 ("manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake"),
             ]),
             patch("kube-controller-manager", &[
-                // There is one of it. With an election, a restart waits 15 s for the predecessor's lease.
+                // There is only one instance. With leader election, a restart would wait 15 s for the old lease.
                 ("leader-elect", "false"),
                 ("use-service-account-credentials", "true"),
-                // The defaults (20, 30) double the time of the start.
+                // The defaults (20, 30) would double the start time.
                 ("kube-api-qps", "200"),
                 ("kube-api-burst", "400"),
                 ("cluster-signing-cert-file", &folder.cluster.join("pki/ca.crt").to_string_lossy()),
                 ("cluster-signing-key-file", &folder.cluster.join("pki/ca.key").to_string_lossy()),
             ]),
             patch("kube-scheduler", &[("leader-elect", "false")]),
-            // Otherwise nodes have no address and pods no hostIP.
+            // Without it nodes have no address and pods no hostIP.
             patch("kwok-controller", &[("node-ip", "127.0.0.1")]),
         ],
     })
 }
 
 fn patch(component: &str, arguments: &[(&str, &str)]) -> Value {
-    // Without `override` kwokctl keeps its own value beside ours.
+    // Without `override` kwokctl passes its own value in addition to ours.
     let arguments: Vec<Value> = arguments
         .iter()
         .map(|(key, value)| json!({"key": key, "value": value, "override": *key == "manage-all-nodes"}))
@@ -106,7 +107,8 @@ fn patch(component: &str, arguments: &[(&str, &str)]) -> Value {
     json!({"name": component, "extraArgs": arguments})
 }
 
-/// No container runs, so every pod shows one file: a test or a demo appends lines in the CRI format.
+/// The ClusterLogs resource. No container runs, so every pod's log is the same file, to which a test or a demo appends
+/// lines in the CRI format.
 fn logs(folder: &KwokFolder) -> Value {
     json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",

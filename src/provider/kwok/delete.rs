@@ -1,4 +1,4 @@
-//! Ends a cluster and removes what it left.
+//! Deletes a cluster with its processes, files and context.
 
 use std::io;
 use std::path::Path;
@@ -18,79 +18,85 @@ use crate::provider::state_file::{self, KubeconfigEntry};
 /// Name of the step that deletes a cluster.
 const DELETION: &str = "deletion";
 
-/// Ends and removes the cluster and its context.
+/// Deletes the cluster and its context.
 pub(in crate::provider) async fn down(
     environment: &Environment,
     name: &str,
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
-    let folder = KwokFolder::of(&environment.state, name);
+    let folder = KwokFolder::new(&environment.state, name);
     if !folder.own.exists() && !folder.cluster.exists() {
-        return absent(environment, name, kubeconfig).await;
+        return down_without_cluster(environment, name, kubeconfig).await;
     }
     let _lock = lock_cluster(&folder, events).await?;
-    if status::inspect(&folder).is_ok_and(|found| found.condition == Condition::Absent) {
+    if status::inspect(&folder).is_ok_and(|cluster| cluster.condition == Condition::Absent) {
         remove(&folder.own)?;
-        return absent(environment, name, kubeconfig).await;
+        return down_without_cluster(environment, name, kubeconfig).await;
     }
     let context = context(name);
     events.begin(Part::Cluster, DELETION, format!("deleting {context}")).await;
-    // A record that cannot be read must not keep the cluster alive; only the places of the context are lost with it.
+    // An unreadable record must not prevent the deletion. Only its list of kubeconfigs is lost.
     let record: Option<KwokStateFile> = state_file::read(&folder.own).unwrap_or_default();
     let mut merged = record.map_or_else(Vec::new, |record| record.merged);
     if merged.is_empty() {
         merged.push(KubeconfigEntry { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
-    // The record goes last: until then another `down` finds everything.
+    // The record is removed last, so that another `down` can finish an interrupted one.
     contexts::remove_context(&merged, &context).await?;
     delete(&folder).await?;
     events.done(Part::Cluster, DELETION, format!("{context} deleted")).await;
     Ok(DownResult::Deleted)
 }
 
-/// There is no cluster; a context of its name is somebody else's.
-async fn absent(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Result<DownResult> {
+/// Handles `down` without a cluster: removes a leftover context of ours, rejects one that handsctl did not write.
+async fn down_without_cluster(
+    environment: &Environment,
+    name: &str,
+    kubeconfig: Option<&Path>,
+) -> Result<DownResult> {
     let context = context(name);
     let file = environment.kubeconfig(kubeconfig);
     if kubeconfig::owner(file, &context)? == ContextOwner::Foreign {
-        let message = format!("{context} was not made by handsctl");
+        let message = format!("{context} was not created by handsctl");
         return Err(Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
             .fact("kubeconfig", file.display().to_string())
             .hint(format!("kwokctl delete cluster --name {name}")));
     }
-    // A context that outlived its cluster.
+    // A leftover context of a cluster that no longer exists.
     kubeconfig::remove(file, &context, false).await?;
     Ok(DownResult::Absent)
 }
 
-/// Removes what is there, saying why.
-pub(super) async fn clear(folder: &KwokFolder, found: &KwokCluster, events: &Events) -> Result<()> {
-    let why = if found.condition == Condition::Incomplete {
-        "removing a half-made cluster"
-    } else {
-        "removing the old cluster"
-    };
-    events.begin(Part::Cluster, CONTROL_PLANE, format!("{why}: {}", folder.name)).await;
-    if let Some(record) = &found.record {
+/// Deletes the existing cluster before its replacement is created.
+pub(super) async fn delete_existing(
+    folder: &KwokFolder,
+    cluster: &KwokCluster,
+    events: &Events,
+) -> Result<()> {
+    let adjective = if cluster.condition == Condition::Incomplete { "incomplete" } else { "old" };
+    events
+        .begin(Part::Cluster, CONTROL_PLANE, format!("deleting the {adjective} cluster {}", folder.name))
+        .await;
+    if let Some(record) = &cluster.record {
         contexts::remove_context(&record.merged, &context(&folder.name)).await?;
     }
     delete_files(folder).await
 }
 
-/// Ends the processes and removes the files.
+/// Kills the processes and removes the files.
 pub(super) async fn delete(folder: &KwokFolder) -> Result<()> {
     delete_files(folder).await?;
     remove(&folder.own)
 }
 
-/// As [`delete`], but our own folder stays: it is what is locked.
+/// Like [`delete`], but keeps the empty folder `own`, because it is locked.
 async fn delete_files(folder: &KwokFolder) -> Result<()> {
-    processes::end(folder).await?;
+    processes::kill_all(folder).await?;
     remove(&folder.cluster)?;
-    let list = std::fs::read_dir(&folder.own);
+    let entries = std::fs::read_dir(&folder.own);
     let failed = |error| Error::io(format!("cannot empty {}", folder.own.display()), error);
-    for entry in list.map_err(failed)? {
+    for entry in entries.map_err(failed)? {
         remove(&entry.map_err(failed)?.path())?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What is kept when a cluster could not be made: the components' logs in one file, before they are deleted.
+//! Saves the evidence of a failed creation or start: the components' logs in one file, before they are deleted.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -8,10 +8,10 @@ use super::folder::KwokFolder;
 use crate::error::{Error, Result};
 use crate::provider::assets::component::Component;
 
-/// Writes the logs of every component into one file. Returns it.
-pub(super) fn keep(folder: &KwokFolder) -> Result<PathBuf> {
+/// Writes the logs of all components to one file and returns its path.
+pub(super) fn save(folder: &KwokFolder) -> Result<PathBuf> {
     write(folder).map_err(|error| {
-        Error::io(format!("cannot keep the logs in {}", folder.evidence.display()), error)
+        Error::io(format!("cannot write the logs to {}", folder.evidence.display()), error)
     })?;
     Ok(folder.evidence.clone())
 }
@@ -32,7 +32,7 @@ fn write(folder: &KwokFolder) -> io::Result<()> {
     Ok(())
 }
 
-/// The last lines of a component's log, for the error itself.
+/// Returns the last lines of a component's log, for the error.
 pub(super) fn tail(folder: &KwokFolder, component: Component, lines: usize) -> Option<String> {
     let text = std::fs::read(folder.logs().join(format!("{}.log", component.name()))).ok()?;
     let text = String::from_utf8_lossy(&text);

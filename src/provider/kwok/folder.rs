@@ -1,4 +1,4 @@
-//! Where the files of a cluster are. Ours and kwokctl's are apart, because kwokctl deletes its folder as it likes.
+//! The files of a cluster on disk. handsctl's files are not in kwokctl's folder, because kwokctl may delete that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::provider::{file_lock, state_file};
 pub(super) struct KwokFolder {
     /// Name of the cluster.
     pub(super) name: String,
-    /// Ours: the record, the configuration, the pods' log.
+    /// handsctl's folder: the record, the configuration and the pods' log.
     pub(super) own: PathBuf,
     /// `KWOK_WORKDIR`.
     pub(super) workdir: PathBuf,
-    /// kwokctl's, of this cluster.
+    /// kwokctl's folder of this cluster.
     pub(super) cluster: PathBuf,
-    /// Where evidence is kept after a failure; outside of what is deleted.
+    /// File of the evidence of a failure. It is outside of the folders that are deleted after a failure.
     pub(super) evidence: PathBuf,
 }
 
 impl KwokFolder {
-    pub(super) fn of(state: &Path, name: &str) -> Self {
+    pub(super) fn new(state: &Path, name: &str) -> Self {
         let workdir = state.join("kwok");
         Self {
             name: name.to_owned(),
@@ -36,12 +36,12 @@ impl KwokFolder {
         }
     }
 
-    /// What kwokctl is told.
+    /// Returns the path of kwokctl's configuration.
     pub(super) fn configuration(&self) -> PathBuf {
         self.own.join("kwokctl.yaml")
     }
 
-    /// What `logs` shows for every pod: lines in the CRI format.
+    /// Returns the path of the log that every pod has: lines in the CRI format.
     pub(super) fn pod_log(&self) -> PathBuf {
         self.own.join("pods.log")
     }
@@ -54,7 +54,7 @@ impl KwokFolder {
         self.cluster.join("logs")
     }
 
-    /// The link that a component is started by, and so the first word of its command line.
+    /// Returns the link that a component is started by. It is the first word of the component's command line.
     pub(super) fn binary(&self, component: Component) -> PathBuf {
         self.cluster.join("bin").join(component.name())
     }
@@ -64,21 +64,21 @@ impl KwokFolder {
     }
 }
 
-/// The context of a cluster of this provider.
+/// Returns the context of a kwok cluster.
 pub(super) fn context(name: &str) -> String {
     LocalProvider::Kwok.context(name)
 }
 
 pub(super) async fn lock_cluster(folder: &KwokFolder, events: &Events) -> Result<file_lock::FileLock> {
-    file_lock::folder(&folder.own, OTHERS, async || {
-        let message = format!("another handsctl works on cluster {}", folder.name);
+    file_lock::folder(&folder.own, LOCK_WAIT, async || {
+        let message = format!("another handsctl is working on cluster {}", folder.name);
         events.begin(Part::Cluster, CONTROL_PLANE, message).await;
     })
     .await
 }
 
-/// How long another handsctl may work on the same cluster.
-const OTHERS: Duration = Duration::from_secs(600);
+/// How long to wait for another handsctl that works on the same cluster.
+const LOCK_WAIT: Duration = Duration::from_secs(600);
 
-/// Name of the step that makes or starts the cluster.
+/// Name of the step that creates or starts the cluster.
 pub(super) const CONTROL_PLANE: &str = "control plane";

@@ -1,5 +1,5 @@
-//! Runs kwokctl for one cluster, watching what it starts: a component that dies ends the wait at once, instead of
-//! after kwokctl's own two minutes.
+//! Runs kwokctl for one cluster and watches the components: if one exits, the run fails at once instead of after
+//! kwokctl's own timeout of two minutes.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,19 +15,19 @@ use crate::provider::command::ChildCommand;
 use crate::provider::environment::Environment;
 use crate::provider::readyz;
 
-/// How long kwokctl may take: on two busy cores it needs 6 s.
+/// Timeout of kwokctl, which takes 6 s on two busy cores.
 const KWOKCTL: Duration = Duration::from_secs(150);
-/// How often the processes are looked at.
-const LOOK: Duration = Duration::from_millis(250);
-/// Lines of a dead component's log in the error.
+/// Interval between two checks of the processes.
+const POLL: Duration = Duration::from_millis(250);
+/// How many lines of an exited component's log an error carries.
 const TAIL: usize = 10;
 
-/// What kwokctl is asked to do.
+/// The operation of kwokctl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
-    /// Make the cluster and start it.
+    /// Create the cluster and start it.
     Create,
-    /// Start what is not running.
+    /// Start the stopped components.
     Start,
 }
 
@@ -38,38 +38,33 @@ pub(super) async fn run(
     programs: &Programs,
     verb: Verb,
 ) -> Result<()> {
-    let invocation = invocation(environment, folder, programs, verb);
-    let message = format!("the local cluster {} could not be started", folder.name);
+    let command = command(environment, folder, programs, verb);
+    let message = format!("cannot start the local cluster {}", folder.name);
     tokio::select! {
-        ended = invocation.run() => {
-            ended.map_err(|failure| failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message))?;
+        result = command.run() => {
+            result.map_err(|failure| failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message))?;
         }
-        died = death(folder) => return Err(died_error(folder, died?)),
+        exited = wait_for_exit(folder) => return Err(exited_error(folder, exited?)),
     }
     tokio::select! {
         ready = wait_until_ready(folder) => ready,
-        died = death(folder) => Err(died_error(folder, died?)),
+        exited = wait_for_exit(folder) => Err(exited_error(folder, exited?)),
     }
 }
 
-fn invocation(
-    environment: &Environment,
-    folder: &KwokFolder,
-    programs: &Programs,
-    verb: Verb,
-) -> ChildCommand {
+fn command(environment: &Environment, folder: &KwokFolder, programs: &Programs, verb: Verb) -> ChildCommand {
     let arguments: &[&str] = match verb {
-        // Without a kubeconfig the user's own file is left alone; merging is ours.
+        // The empty value keeps kwokctl from editing the user's kubeconfig; handsctl merges the context itself.
         Verb::Create => &["create", "cluster", "--kubeconfig="],
         Verb::Start => &["start", "cluster"],
     };
-    // kwokctl takes options from KWOK_ variables, and kubectl a proxy even to loopback.
-    let foreign = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
+    // kwokctl reads options from KWOK_ variables, and kubectl would use a proxy even for loopback.
+    let ignored = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
         name.starts_with("KWOK_")
             || ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].contains(&name.to_uppercase().as_str())
     });
     ChildCommand::new(&programs.kwokctl, KWOKCTL)
-        .without(foreign)
+        .without_variables(ignored)
         .variable("KWOK_WORKDIR", folder.workdir.as_os_str())
         .variable("KUBECONFIG", folder.kubeconfig())
         .variable("PATH", search_path(environment, programs))
@@ -80,7 +75,7 @@ fn invocation(
         .arguments(arguments.iter().copied())
 }
 
-/// kwokctl runs the kubectl that it finds first.
+/// Returns a PATH with our kubectl's folder first, because kwokctl runs the first kubectl on PATH.
 fn search_path(environment: &Environment, programs: &Programs) -> OsString {
     let mut path = programs.kubectl.parent().map(|folder| folder.as_os_str().to_owned()).unwrap_or_default();
     if !environment.path.is_empty() {
@@ -90,18 +85,19 @@ fn search_path(environment: &Environment, programs: &Programs) -> OsString {
     path
 }
 
-/// Returns when a component that was started is gone.
-async fn death(folder: &KwokFolder) -> Result<Component> {
+/// Waits until a started component exits, and returns it.
+async fn wait_for_exit(folder: &KwokFolder) -> Result<Component> {
     loop {
-        tokio::time::sleep(LOOK).await;
-        if let Some(component) = processes::ended(folder)? {
+        tokio::time::sleep(POLL).await;
+        if let Some(component) = processes::find_exited(folder)? {
             return Ok(component);
         }
     }
 }
 
-fn died_error(folder: &KwokFolder, component: Component) -> Error {
-    let message = format!("{} of the local cluster {} ended at once", component.name(), folder.name);
+fn exited_error(folder: &KwokFolder, component: Component) -> Error {
+    let message =
+        format!("{} of the local cluster {} exited during the start", component.name(), folder.name);
     let error = Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message);
     match evidence::tail(folder, component, TAIL) {
         Some(log) => error.fact("log", log),
@@ -109,7 +105,7 @@ fn died_error(folder: &KwokFolder, component: Component) -> Error {
     }
 }
 
-/// Waits for `/readyz`.
+/// Waits until the API server is ready.
 pub(super) async fn wait_until_ready(folder: &KwokFolder) -> Result<()> {
     let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
     ready.map_err(|error| error.fact("logs", folder.logs().display().to_string()))

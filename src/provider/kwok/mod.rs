@@ -1,10 +1,10 @@
-//! kwok: a real control plane as processes on loopback, with simulated nodes.
+//! kwok: a real control plane runs as processes on loopback, nodes are simulated.
 //!
 //! - `up`: creates, starts or reuses a cluster. `start`: creates or starts one. `delete`: deletes it.
-//! - `status`: what `cluster status` shows.
-//! - `spec`: what a cluster is made from. `ports`: free ports for it. `folder`: where its files are.
-//! - `config`: the file that kwokctl is given. `kwokctl`: runs it. `processes`: what it has started.
-//! - `objects`: nodes and storage class. `evidence`: what is kept of a failure.
+//! - `status`: the status of a cluster.
+//! - `spec`: the spec of a cluster. `ports`: chooses free ports. `folder`: the cluster's files on disk.
+//! - `config`: kwokctl's configuration file. `kwokctl`: runs kwokctl. `processes`: finds and kills its processes.
+//! - `objects`: nodes and storage class. `evidence`: saves the logs of a failure.
 
 mod config;
 pub(super) mod delete;

@@ -1,11 +1,11 @@
-//! The objects that a real cluster brings and a bare control plane lacks: its nodes and its default storage class.
+//! The objects of a real cluster that a bare control plane lacks: nodes and the default StorageClass.
 
 use serde_json::{Value, json};
 
-/// The default StorageClass and 1 + `workers` simulated nodes of 4 cpu, 16 Gi and 110 pods, to be applied after the start.
+/// Returns the default StorageClass and 1 + `workers` simulated nodes with 4 CPUs, 16 Gi and 110 pods each.
 ///
-/// The pods' addresses come from 198.18.0.0/15, which RFC 2544 keeps for benchmarks and no network routes: what is sent
-/// to a simulated pod through the API server reaches nobody.
+/// Pod addresses are from 198.18.0.0/15, which RFC 2544 reserves for benchmarks and no network routes: a request to a
+/// simulated pod through the API server's proxy reaches no other host.
 #[must_use]
 pub fn objects(name: &str, workers: u32) -> Vec<Value> {
     let mut objects = vec![storage_class()];
@@ -13,7 +13,7 @@ pub fn objects(name: &str, workers: u32) -> Vec<Value> {
     objects
 }
 
-/// What the volumes' Stage acts on (`kind/kwok/volumes.yaml`).
+/// The provisioner that the volumes' Stages select (`kind/kwok/volumes.yaml`).
 const PROVISIONER: &str = "handsctl.dev/simulated";
 
 fn storage_class() -> Value {
@@ -41,7 +41,7 @@ fn node(cluster: &str, index: u32) -> Value {
         "kubernetes.io/os": "linux",
     });
     if index == 0 {
-        // As on a kind cluster the ingress controller runs here.
+        // The ingress controller runs on this node, as on a kind cluster.
         labels["node-role.kubernetes.io/control-plane"] = json!("");
     }
     let size = json!({"cpu": "4", "memory": "16Gi", "ephemeral-storage": "100Gi", "pods": "110"});
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_do_not_share_addresses_or_names() {
+    fn nodes_have_unique_addresses_and_names() {
         let objects = objects("local-hands", 50);
         let unique = |path: &str| {
             let values = objects.iter().skip(1).map(|node| node.pointer(path).unwrap().to_string());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_class_is_the_one_that_the_stages_provision() {
+    fn stages_provision_the_storage_class() {
         assert!(
             include_str!("../../../kind/kwok/volumes.yaml").contains(&format!("values: [{PROVISIONER}]"))
         );

@@ -1,4 +1,4 @@
-//! Ports for a new cluster, and whether an old one's are still free.
+//! Chooses the ports of a new cluster and checks whether a port is free.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -6,14 +6,16 @@ use super::spec::KwokPorts;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
-/// Below what systems hand out for outgoing connections (Linux from 32768, macOS from 49152): a stopped cluster's
-/// ports are still free when it is started again.
+/// Range of the ports. It is below the ephemeral ports of outgoing connections (Linux from 32768, macOS from 49152), so
+/// that the ports of a stopped cluster are still free at the next start.
 const RANGE: std::ops::Range<u16> = 20000..30000;
 
-/// Free ports that no other cluster of ours has. The start is random so that other users of this computer rarely collide.
+/// Returns free ports that are not `reserved`. The search starts at a random port, so that users of the same computer
+/// rarely collide.
 pub(super) fn choose(reserved: &[u16]) -> Result<KwokPorts> {
     let mut seed = [0; 2];
-    getrandom::fill(&mut seed).map_err(|error| Error::internal("no random numbers").caused_by(error))?;
+    getrandom::fill(&mut seed)
+        .map_err(|error| Error::internal("cannot read random bytes").caused_by(error))?;
     let offset = u16::from_ne_bytes(seed) % (RANGE.end - RANGE.start);
     let from = RANGE.start + offset;
     let mut free =
@@ -32,7 +34,7 @@ pub(super) fn choose(reserved: &[u16]) -> Result<KwokPorts> {
     Ok(KwokPorts::from_array(ports))
 }
 
-/// Whether a server could listen on the port of 127.0.0.1.
+/// Whether a server could listen on this port of 127.0.0.1.
 pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
@@ -42,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taken_and_reserved_ports_are_left_out() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert!(!is_free(taken.local_addr().unwrap().port()));
+    fn busy_and_reserved_ports_are_not_chosen() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!is_free(listener.local_addr().unwrap().port()));
         let reserved: Vec<u16> = RANGE.filter(|port| port % 2 == 0).collect();
         let ports = choose(&reserved).unwrap().to_array();
         assert!(ports.iter().all(|port| port % 2 == 1), "{ports:?}");

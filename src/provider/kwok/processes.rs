@@ -1,5 +1,5 @@
-//! The live processes of a cluster, found by their command lines. kwokctl trusts its pid files: after a restart of the
-//! computer such a number may belong to anybody, and kwokctl would believe it is running, or kill it.
+//! Finds and kills the processes of a cluster by their command lines. kwokctl trusts its pid files, but after a restart
+//! of the computer a PID may belong to another program, which kwokctl would take for the component, or kill.
 
 use std::io;
 use std::path::Path;
@@ -9,35 +9,36 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::folder::KwokFolder;
 use crate::error::{Error, Result};
+use crate::phrase;
 use crate::provider::assets::component::Component;
 
-/// How long killed processes may take to be gone.
+/// How long killed processes may take to exit.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a process is to a cluster.
+/// The role of a process in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ProcessRole {
-    /// The kwokctl that is making or starting it.
+    /// The kwokctl that is creating or starting the cluster.
     Kwokctl,
-    /// A part of it.
+    /// A component of the cluster.
     Component(Component),
 }
 
-/// A live process.
+/// A running process of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KwokProcess {
-    /// Its number.
+    /// Its PID.
     pub(super) pid: i32,
-    /// What it is.
+    /// Its role.
     pub(super) role: ProcessRole,
 }
 
-/// The number of a component's process, where it runs.
+/// Returns the PID of a component; None: it is not running.
 pub(super) fn pid(live: &[KwokProcess], component: Component) -> Option<i32> {
     live.iter().find(|process| process.role == ProcessRole::Component(component)).map(|process| process.pid)
 }
 
-/// The cluster's processes.
+/// Lists the running processes of the cluster.
 pub(super) fn find(folder: &KwokFolder) -> Result<Vec<KwokProcess>> {
     let lines =
         command_lines().map_err(|error| Error::io("cannot list the processes of this computer", error))?;
@@ -47,27 +48,27 @@ pub(super) fn find(folder: &KwokFolder) -> Result<Vec<KwokProcess>> {
         .collect())
 }
 
-/// What a command line is to the cluster, if anything.
+/// Returns the role of a process by its command line; None: it does not belong to the cluster.
 fn role(folder: &KwokFolder, words: &[String]) -> Option<ProcessRole> {
     let (program, arguments) = words.split_first()?;
     let program = Path::new(program);
     if let Ok(name) = program.strip_prefix(folder.cluster.join("bin")) {
         return Component::from_name(name.to_str()?).map(ProcessRole::Component);
     }
-    let ours = format!("--config={}", folder.configuration().display());
-    (program.file_name()? == "kwokctl" && arguments.contains(&ours)).then_some(ProcessRole::Kwokctl)
+    let our_config = format!("--config={}", folder.configuration().display());
+    (program.file_name()? == "kwokctl" && arguments.contains(&our_config)).then_some(ProcessRole::Kwokctl)
 }
 
-/// Whether a component that was started is no longer there.
-pub(super) fn ended(folder: &KwokFolder) -> Result<Option<Component>> {
-    // The files are read first: a process that starts in between is no death.
+/// Returns a component that was started but is no longer running.
+pub(super) fn find_exited(folder: &KwokFolder) -> Result<Option<Component>> {
+    // The pid files are read before the processes, so that a component that starts in between does not count as exited.
     let started: Vec<Component> =
-        Component::ALL.into_iter().filter(|it| folder.pid_file(*it).exists()).collect();
+        Component::ALL.into_iter().filter(|component| folder.pid_file(*component).exists()).collect();
     let live = find(folder)?;
-    Ok(started.into_iter().find(|it| pid(&live, *it).is_none()))
+    Ok(started.into_iter().find(|component| pid(&live, *component).is_none()))
 }
 
-/// Sends SIGKILL to all, as kwokctl does, and does not wait.
+/// Sends SIGKILL to all processes, as kwokctl does, without waiting for their exit.
 pub(super) fn kill(processes: &[KwokProcess]) -> io::Result<()> {
     for process in processes {
         let Some(pid) = Pid::from_raw(process.pid) else { continue };
@@ -79,38 +80,42 @@ pub(super) fn kill(processes: &[KwokProcess]) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends every process of the cluster and waits until they are gone. kwokctl goes first: it starts the others.
-pub(super) async fn end(folder: &KwokFolder) -> Result<()> {
-    end_those(folder, |_| true).await
+/// Kills all processes of the cluster and waits until they have exited. kwokctl is killed first, because it starts the
+/// others.
+pub(super) async fn kill_all(folder: &KwokFolder) -> Result<()> {
+    kill_matching(folder, |_| true).await
 }
 
-/// Ends one component, and has kwokctl forget it.
-pub(super) async fn end_component(folder: &KwokFolder, component: Component) -> Result<()> {
-    end_those(folder, |process| process.role == ProcessRole::Component(component)).await?;
-    forget_dead(folder, &find(folder)?)
+/// Kills one component and removes its pid file.
+pub(super) async fn kill_component(folder: &KwokFolder, component: Component) -> Result<()> {
+    kill_matching(folder, |process| process.role == ProcessRole::Component(component)).await?;
+    remove_stale_pid_files(folder, &find(folder)?)
 }
 
-async fn end_those(folder: &KwokFolder, chosen: impl Fn(&KwokProcess) -> bool) -> Result<()> {
-    let begin = Instant::now();
+async fn kill_matching(folder: &KwokFolder, predicate: impl Fn(&KwokProcess) -> bool) -> Result<()> {
+    let started = Instant::now();
     loop {
         let mut live = find(folder)?;
-        live.retain(&chosen);
+        live.retain(&predicate);
         let Some(first) = live.first() else { return Ok(()) };
         let pid = first.pid;
         live.sort_by_key(|process| process.role);
         kill(&live).map_err(|error| {
-            Error::io(format!("cannot end the processes of cluster {}", folder.name), error)
+            Error::io(format!("cannot kill the processes of cluster {}", folder.name), error)
         })?;
-        if begin.elapsed() > DEADLINE {
-            let text = format!("process {pid} does not end");
-            return Err(Error::io(format!("cannot end cluster {}", folder.name), io::Error::other(text)));
+        if started.elapsed() > DEADLINE {
+            let text = format!("process {pid} has not exited after {}", phrase::span(DEADLINE));
+            return Err(Error::io(
+                format!("cannot kill the processes of cluster {}", folder.name),
+                io::Error::other(text),
+            ));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Removes the pid files of components that are not running, which kwokctl would believe.
-pub(super) fn forget_dead(folder: &KwokFolder, live: &[KwokProcess]) -> Result<()> {
+/// Removes the pid files of components that are not running: kwokctl would trust them.
+pub(super) fn remove_stale_pid_files(folder: &KwokFolder, live: &[KwokProcess]) -> Result<()> {
     for component in Component::ALL {
         if pid(live, component).is_some() {
             continue;
@@ -126,22 +131,23 @@ pub(super) fn forget_dead(folder: &KwokFolder, live: &[KwokProcess]) -> Result<(
     Ok(())
 }
 
-/// Every process that may be seen, with its command line. A zombie has none.
+/// Lists the PID and the command line of every visible process. A zombie has an empty command line.
 #[cfg(target_os = "linux")]
 fn command_lines() -> io::Result<Vec<(i32, Vec<String>)>> {
-    let mut found = Vec::new();
+    let mut lines = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // It may have ended since, or belong to somebody else.
+        // The process may have exited meanwhile, or belong to another user.
         let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
         let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        found.push((pid, words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()));
+        lines.push((pid, words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()));
     }
-    Ok(found)
+    Ok(lines)
 }
 
-/// Every process that may be seen, with its command line. The paths of a cluster with a space in them are not recognised.
+/// Lists the PID and the command line of every visible process. Paths with a space are split, so the processes of such
+/// a cluster are not recognized.
 #[cfg(not(target_os = "linux"))]
 fn command_lines() -> io::Result<Vec<(i32, Vec<String>)>> {
     let output = std::process::Command::new("ps").args(["-axwwo", "pid=,command="]).output()?;
@@ -162,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_clusters_own_processes_are_recognised() {
-        let folder = KwokFolder::of(Path::new("/s"), "a");
+    fn only_processes_of_the_cluster_have_a_role() {
+        let folder = KwokFolder::new(Path::new("/s"), "a");
         let role = |line: &str| role(&folder, &words(line));
         assert_eq!(
             role("/s/kwok/clusters/a/bin/etcd --name=node0"),

@@ -1,4 +1,4 @@
-//! What a cluster was made from, as its record keeps it, and how that differs from what is wanted now.
+//! The spec of a cluster as its record keeps it, and its differences from the desired state.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::local_cluster::LocalProvider;
 use crate::provider::state_file::{self, ProviderState};
 
-/// What a cluster was made from.
+/// The spec that a cluster was created from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KwokSpec {
-    /// Nodes beside the first one.
+    /// Number of nodes in addition to the first one.
     pub workers: u32,
     /// Version of the control plane: `v1.34.4`.
     pub kubernetes: String,
@@ -36,8 +36,8 @@ impl KwokPorts {
         Self { etcd, etcd_peer, kube_apiserver, kube_controller_manager, kube_scheduler, kwok_controller }
     }
 
-    /// The port that a component serves.
-    pub(super) const fn of(self, component: Component) -> u16 {
+    /// Returns the port that a component listens on.
+    pub(super) const fn port(self, component: Component) -> u16 {
         match component {
             Component::Etcd => self.etcd,
             Component::KubeApiserver => self.kube_apiserver,
@@ -59,7 +59,7 @@ impl KwokPorts {
     }
 }
 
-/// What a record keeps of a cluster of this provider.
+/// The part of a record that only kwok clusters have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KwokState {
     pub(super) spec: KwokSpec,
@@ -67,21 +67,21 @@ pub(super) struct KwokState {
 }
 
 impl ProviderState for KwokState {
-    const MAKER: LocalProvider = LocalProvider::Kwok;
+    const PROVIDER: LocalProvider = LocalProvider::Kwok;
 }
 
 pub(super) type KwokStateFile = state_file::StateFile<KwokState>;
 
-/// What is wanted and is not so, each as `workers: 0, wanted 2`.
-pub(super) fn differences(spec: &KwokSpec, wanted: &ClusterSpec) -> Vec<String> {
-    let mut found = Vec::new();
-    if spec.workers != wanted.workers {
-        found.push(format!("workers: {}, wanted {}", spec.workers, wanted.workers));
+/// Lists the differences from the desired state, each as `workers: 0, configured 2`.
+pub(super) fn differences(spec: &KwokSpec, desired: &ClusterSpec) -> Vec<String> {
+    let mut differences = Vec::new();
+    if spec.workers != desired.workers {
+        differences.push(format!("workers: {}, configured {}", spec.workers, desired.workers));
     }
-    if let Some(version) = wanted.kubernetes.as_ref().filter(|version| **version != spec.kubernetes) {
-        found.push(format!("kubernetes_version: {}, wanted {version}", spec.kubernetes));
+    if let Some(version) = desired.kubernetes.as_ref().filter(|version| **version != spec.kubernetes) {
+        differences.push(format!("kubernetes_version: {}, configured {version}", spec.kubernetes));
     }
-    found
+    differences
 }
 
 #[cfg(test)]
@@ -89,18 +89,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_for_can_differ() {
+    fn only_configured_values_can_differ() {
         let spec = KwokSpec { workers: 1, kubernetes: "v1.34.4".into() };
-        let wanted = |workers, kubernetes: Option<&str>| ClusterSpec {
+        let desired = |workers, kubernetes: Option<&str>| ClusterSpec {
             workers,
             kubernetes: kubernetes.map(str::to_owned),
             ..ClusterSpec::named("x")
         };
-        assert!(differences(&spec, &wanted(1, None)).is_empty());
-        assert!(differences(&spec, &wanted(1, Some("v1.34.4"))).is_empty());
+        assert!(differences(&spec, &desired(1, None)).is_empty());
+        assert!(differences(&spec, &desired(1, Some("v1.34.4"))).is_empty());
         assert_eq!(
-            differences(&spec, &wanted(2, Some("v1.35.0"))),
-            ["workers: 1, wanted 2", "kubernetes_version: v1.34.4, wanted v1.35.0"]
+            differences(&spec, &desired(2, Some("v1.35.0"))),
+            ["workers: 1, configured 2", "kubernetes_version: v1.34.4, configured v1.35.0"]
         );
     }
 }

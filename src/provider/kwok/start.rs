@@ -1,4 +1,4 @@
-//! Makes a cluster, or starts a stopped one.
+//! Creates a cluster, or starts a stopped one.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,32 +20,32 @@ use crate::provider::local_cluster::UpOptions;
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{file_lock, readyz};
 
-/// How long ports may be chosen by another handsctl.
-const CHOOSING: Duration = Duration::from_secs(10);
-/// How long the system may take to close the ports of a killed process.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long to wait for another handsctl that is choosing ports.
+const PORT_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long the system may take to close the ports of an exited process.
+const PORT_CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn create(
     environment: &Environment,
     folder: &KwokFolder,
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<KwokStateFile> {
-    let allowed = refuse_foreign(environment, &folder.name, options);
-    let programs = match allowed {
-        Ok(()) => assets::locate(environment, wanted.kubernetes.as_deref(), events).await,
-        Err(refused) => Err(refused),
+    let ownership = ensure_not_foreign(environment, &folder.name, options);
+    let programs = match ownership {
+        Ok(()) => assets::locate(environment, desired.kubernetes.as_deref(), events).await,
+        Err(error) => Err(error),
     };
-    let programs = programs.map_err(|error| discard(folder, error))?;
+    let programs = programs.map_err(|error| remove_empty_folder(folder, error))?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting Kubernetes {}", programs.kubernetes)).await;
-    let mut record = reserve(environment, folder, wanted, &programs).await?;
+    let mut record = reserve_ports(environment, folder, desired, &programs).await?;
     let unfinished = Unfinished(folder);
     if let Err(error) = kwokctl::run(environment, folder, &programs, Verb::Create).await {
         let error = with_evidence(folder, error);
         return Err(match delete::delete(folder).await {
             Ok(()) => error,
-            Err(left) => error.fact("left", left.to_string()),
+            Err(cleanup) => error.fact("cleanup", cleanup.to_string()),
         });
     }
     record.phase = StatePhase::Ready;
@@ -56,20 +56,20 @@ pub(super) async fn create(
 }
 
 fn ready_text(record: &KwokStateFile) -> String {
-    let KwokState { spec, ports } = &record.made;
+    let KwokState { spec, ports } = &record.state;
     format!("Kubernetes {} at https://127.0.0.1:{}", spec.kubernetes, ports.kube_apiserver)
 }
 
-/// Nothing was made yet: the empty folder goes too.
-fn discard(folder: &KwokFolder, error: Error) -> Error {
+/// Removes the folder, which is still empty because nothing was created.
+fn remove_empty_folder(folder: &KwokFolder, error: Error) -> Error {
     match std::fs::remove_dir(&folder.own) {
         Ok(()) => error,
-        Err(left) => error.fact("left", format!("{}: {left}", folder.own.display())),
+        Err(cleanup) => error.fact("cleanup", format!("{}: {cleanup}", folder.own.display())),
     }
 }
 
-/// A context of that name that handsctl did not write belongs to a cluster that it did not make.
-fn refuse_foreign(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
+/// Rejects the name if its context was not written by handsctl: it belongs to a cluster of another origin.
+fn ensure_not_foreign(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
     if kubeconfig::owner(file, &context(name))? != ContextOwner::Foreign {
         return Ok(());
@@ -78,28 +78,30 @@ fn refuse_foreign(environment: &Environment, name: &str, options: &UpOptions) ->
     Err(Error::new(
         Id::ClusterNotOurs,
         Kind::Prerequisite,
-        format!("{context} exists and was not made by handsctl"),
+        format!("{context} exists and was not created by handsctl"),
     )
     .fact("kubeconfig", file.display().to_string())
-    .hint("another [cluster] name makes a cluster beside it")
+    .hint("another [cluster] name creates a second cluster")
     .hint(format!("[cluster] provider = \"existing\", context = \"{context}\" uses it")))
 }
 
-/// Chooses ports that no other cluster has and writes down that the making has begun, both under one lock.
-async fn reserve(
+/// Chooses ports that no other cluster has and writes the record, both under one lock, so that no other handsctl
+/// chooses the same ports.
+async fn reserve_ports(
     environment: &Environment,
     folder: &KwokFolder,
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     programs: &Programs,
 ) -> Result<KwokStateFile> {
-    let _lock = file_lock::folder(&state_file::clusters(&environment.state), CHOOSING, async || {}).await?;
+    let _lock =
+        file_lock::folder(&state_file::clusters(&environment.state), PORT_LOCK_WAIT, async || {}).await?;
     let others = state_file::all::<KwokState>(&environment.state)?;
-    let reserved: Vec<u16> = others.iter().flat_map(|other| other.made.ports.to_array()).collect();
+    let reserved: Vec<u16> = others.iter().flat_map(|other| other.state.ports.to_array()).collect();
     let ports = ports::choose(&reserved)?;
-    let spec = KwokSpec { workers: wanted.workers, kubernetes: programs.kubernetes.clone() };
-    let record = KwokStateFile::begun(KwokState { spec, ports });
+    let spec = KwokSpec { workers: desired.workers, kubernetes: programs.kubernetes.clone() };
+    let record = KwokStateFile::new(KwokState { spec, ports });
     state_file::write(&folder.own, &record)?;
-    let configuration = config::configuration(folder, &record.made.spec, &ports, programs);
+    let configuration = config::configuration(folder, &record.state.spec, &ports, programs);
     for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
         std::fs::write(&path, text)
             .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
@@ -111,23 +113,24 @@ pub(super) async fn restart(
     environment: &Environment,
     folder: &KwokFolder,
     record: &KwokStateFile,
-    found: &KwokCluster,
+    cluster: &KwokCluster,
     events: &Events,
 ) -> Result<()> {
-    let dead = || Component::ALL.into_iter().filter(|it| processes::pid(&found.live, *it).is_none());
-    let names: Vec<&str> = dead().map(Component::name).collect();
-    let programs = assets::locate(environment, Some(&record.made.spec.kubernetes), events).await?;
+    let stopped =
+        || Component::ALL.into_iter().filter(|component| processes::pid(&cluster.live, *component).is_none());
+    let names: Vec<&str> = stopped().map(Component::name).collect();
+    let programs = assets::locate(environment, Some(&record.state.spec.kubernetes), events).await?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting {}", names.join(", "))).await;
-    for component in dead() {
-        await_port(folder, record, component).await?;
+    for component in stopped() {
+        wait_for_port(folder, record, component).await?;
         link(folder, component, &programs)?;
     }
-    processes::forget_dead(folder, &found.live)?;
-    let start = async || start(environment, folder, &programs, found).await;
+    processes::remove_stale_pid_files(folder, &cluster.live)?;
+    let start = async || start(environment, folder, &programs, cluster).await;
     start().await?;
-    if dead().any(|it| it == Component::KwokController) {
-        // Its predecessor's leases can be deleted only while an API server runs and no kwok does.
-        processes::end_component(folder, Component::KwokController).await?;
+    if stopped().any(|component| component == Component::KwokController) {
+        // The old kwok's node leases can be deleted only while the API server runs and kwok does not.
+        processes::kill_component(folder, Component::KwokController).await?;
         readyz::delete_node_leases(&readyz::client(&folder.kubeconfig()).await?).await?;
         start().await?;
     }
@@ -135,45 +138,49 @@ pub(super) async fn restart(
     Ok(())
 }
 
-/// Starts what does not run. What lived on at first may die meanwhile of the others' absence; it is started, too.
+/// Starts the stopped components. A component that was still running may exit meanwhile because the others were
+/// stopped; then starts it, too.
 async fn start(
     environment: &Environment,
     folder: &KwokFolder,
     programs: &Programs,
-    found: &KwokCluster,
+    cluster: &KwokCluster,
 ) -> Result<()> {
     let run = async || kwokctl::run(environment, folder, programs, Verb::Start).await;
     let Err(mut error) = run().await else { return Ok(()) };
     let live = processes::find(folder)?;
-    let ran = |live: &[processes::KwokProcess], it| processes::pid(live, it).is_some();
-    if Component::ALL.into_iter().any(|it| ran(&found.live, it) && !ran(&live, it)) {
-        processes::forget_dead(folder, &live)?;
+    let is_running = |live: &[processes::KwokProcess], component| processes::pid(live, component).is_some();
+    if Component::ALL
+        .into_iter()
+        .any(|component| is_running(&cluster.live, component) && !is_running(&live, component))
+    {
+        processes::remove_stale_pid_files(folder, &live)?;
         match run().await {
             Ok(()) => return Ok(()),
-            Err(again) => error = again,
+            Err(second_error) => error = second_error,
         }
     }
     Err(with_evidence(folder, error).hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
 }
 
-/// The port of a dead process: the system closes it a moment after the process is gone.
-async fn await_port(folder: &KwokFolder, record: &KwokStateFile, component: Component) -> Result<()> {
-    let port = record.made.ports.of(component);
-    let begin = Instant::now();
-    while begin.elapsed() < CLOSING {
+/// Waits until a component's port is free: the system closes it shortly after the old process has exited.
+async fn wait_for_port(folder: &KwokFolder, record: &KwokStateFile, component: Component) -> Result<()> {
+    let port = record.state.ports.port(component);
+    let started = Instant::now();
+    while started.elapsed() < PORT_CLOSE {
         if ports::is_free(port) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let message = format!("the local cluster {} cannot be started: 127.0.0.1:{port} is taken", folder.name);
+    let message = format!("cannot start the local cluster {}: 127.0.0.1:{port} is in use", folder.name);
     Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
         .fact("needed by", component.name())
         .hint(format!("ss -ltnp 'sport = :{port}'"))
         .hint("handsctl cluster up --recreate"))
 }
 
-/// The programs may have moved since the cluster was made: an emptied cache, another folder.
+/// Replaces a broken link to a component's program: the cache may have been cleared, or the program moved.
 fn link(folder: &KwokFolder, component: Component, programs: &Programs) -> Result<()> {
     let link = folder.binary(component);
     if link.exists() {
@@ -184,20 +191,20 @@ fn link(folder: &KwokFolder, component: Component, programs: &Programs) -> Resul
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        std::os::unix::fs::symlink(programs.of(component), &link)
+        std::os::unix::fs::symlink(programs.program(component), &link)
     };
     replace().map_err(|error| Error::io(format!("cannot link {}", link.display()), error))
 }
 
 fn with_evidence(folder: &KwokFolder, error: Error) -> Error {
-    match evidence::keep(folder) {
+    match evidence::save(folder) {
         Ok(file) => error.fact("logs", file.display().to_string()),
-        Err(failed) => error.fact("logs", format!("not kept: {failed}")),
+        Err(not_saved) => error.fact("logs", format!("not saved: {not_saved}")),
     }
 }
 
-/// While a cluster is being made: on an interrupt its processes end with us. Its record says `creating`, so the next
-/// run removes what is left.
+/// A cluster whose creation is not finished. Kills its processes on drop (an interrupt). The phase in its record is
+/// `creating`, so the next `up` deletes the rest.
 struct Unfinished<'a>(&'a KwokFolder);
 
 impl Unfinished<'_> {
@@ -208,7 +215,7 @@ impl Unfinished<'_> {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        // Twice: the kwokctl that was seen and killed first may have started one more meanwhile.
+        // Twice: before the first pass killed kwokctl, kwokctl may have started another component.
         for _ in 0..2 {
             let Ok(live) = processes::find(self.0) else { return };
             let _the_next_run_tries_again = processes::kill(&live);

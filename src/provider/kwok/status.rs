@@ -1,4 +1,4 @@
-//! What state a cluster is in, from its record and its processes.
+//! Determines the state of a cluster from its record and its processes.
 
 use std::path::PathBuf;
 
@@ -13,31 +13,31 @@ use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::state_file::{self, StatePhase};
 
-/// What `cluster status` shows of a cluster of this provider.
+/// Details of a kwok cluster for `cluster status`.
 #[derive(Debug, Clone, Serialize)]
 pub struct KwokDetails {
-    /// What it was made from.
+    /// The spec that it was created from.
     pub spec: Option<KwokSpec>,
-    /// The log files of its processes.
+    /// The folder of the processes' log files.
     pub logs: PathBuf,
-    /// The file that `logs` shows for every pod: append lines in the CRI format.
+    /// The file that is every pod's log: append lines in the CRI format.
     pub pod_log: PathBuf,
-    /// Its processes.
+    /// The processes of the cluster.
     pub processes: Vec<ProcessStatus>,
 }
 
 /// One process of a cluster.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessStatus {
-    /// Which.
+    /// The component.
     pub component: Component,
-    /// Its number; None: it does not run.
+    /// Its PID; None: it is not running.
     pub pid: Option<i32>,
-    /// The port of 127.0.0.1 that it serves.
+    /// The port of 127.0.0.1 that it listens on.
     pub port: u16,
 }
 
-/// A cluster as it is found.
+/// A cluster as its record and its processes describe it.
 #[derive(Debug)]
 pub(super) struct KwokCluster {
     pub(super) condition: Condition,
@@ -45,7 +45,7 @@ pub(super) struct KwokCluster {
     pub(super) live: Vec<KwokProcess>,
 }
 
-/// Looks at the record and the processes.
+/// Reads the record and lists the processes.
 pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
     let record: Option<KwokStateFile> = state_file::read(&folder.own)?;
     let live = processes::find(folder)?;
@@ -55,31 +55,36 @@ pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
         Some(record) if record.phase == StatePhase::Creating || !folder.kubeconfig().exists() => {
             Condition::Incomplete
         }
-        Some(_) if Component::ALL.iter().all(|it| processes::pid(&live, *it).is_some()) => Condition::Running,
+        Some(_) if Component::ALL.iter().all(|component| processes::pid(&live, *component).is_some()) => {
+            Condition::Running
+        }
         Some(_) => Condition::Stopped,
     };
     Ok(KwokCluster { condition, record, live })
 }
 
-/// What `cluster status` shows.
+/// Returns the condition and the details for `cluster status`.
 pub(super) fn details(folder: &KwokFolder) -> Result<(Condition, KwokDetails)> {
-    let found = inspect(folder)?;
+    let cluster = inspect(folder)?;
     let process = |component: Component, port| ProcessStatus {
         component,
-        pid: processes::pid(&found.live, component),
+        pid: processes::pid(&cluster.live, component),
         port,
     };
-    let processes = found.record.as_ref().map_or_else(Vec::new, |record| {
-        Component::ALL.into_iter().map(|it| process(it, record.made.ports.of(it))).collect()
+    let processes = cluster.record.as_ref().map_or_else(Vec::new, |record| {
+        Component::ALL
+            .into_iter()
+            .map(|component| process(component, record.state.ports.port(component)))
+            .collect()
     });
-    let spec = found.record.map(|record| record.made.spec);
+    let spec = cluster.record.map(|record| record.state.spec);
     let (logs, pod_log) = (folder.logs(), folder.pod_log());
-    Ok((found.condition, KwokDetails { spec, logs, pod_log, processes }))
+    Ok((cluster.condition, KwokDetails { spec, logs, pod_log, processes }))
 }
 
-/// How the cluster is, and its own kubeconfig.
+/// Returns the condition of the cluster, its own kubeconfig and its details.
 pub(crate) fn status(environment: &Environment, name: &str) -> Result<(Condition, PathBuf, KwokDetails)> {
-    let folder = KwokFolder::of(&environment.state, name);
+    let folder = KwokFolder::new(&environment.state, name);
     let (condition, details) = details(&folder)?;
     Ok((condition, folder.kubeconfig(), details))
 }

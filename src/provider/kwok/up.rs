@@ -11,61 +11,62 @@ use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{ContextEntry, contexts};
 use crate::provider::local_cluster::{Condition, LocalCluster, LocalProvider, StartOutcome, UpOptions};
 
-/// Makes, starts or leaves the cluster, so that afterwards it runs and the user's kubeconfig knows it.
+/// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
 pub(crate) async fn up(
     environment: &Environment,
-    wanted: &ClusterSpec,
+    desired: &ClusterSpec,
     options: &UpOptions,
     events: &Events,
 ) -> Result<LocalCluster> {
-    let folder = KwokFolder::of(&environment.state, &wanted.name);
+    let folder = KwokFolder::new(&environment.state, &desired.name);
     let _lock = lock_cluster(&folder, events).await?;
-    let found = status::inspect(&folder)?;
-    let (mut record, outcome) = match (&found.condition, found.record.clone()) {
-        (Condition::Running, Some(record)) if agrees(&record, wanted, options)? => {
-            answers(&folder).await?;
+    let cluster = status::inspect(&folder)?;
+    let (mut record, outcome) = match (&cluster.condition, cluster.record.clone()) {
+        (Condition::Running, Some(record)) if matches_spec(&record, desired, options)? => {
+            ensure_ready(&folder).await?;
             events
-                .done(Part::Cluster, CONTROL_PLANE, format!("{} running", record.made.spec.kubernetes))
+                .done(Part::Cluster, CONTROL_PLANE, format!("{} running", record.state.spec.kubernetes))
                 .await;
             (record, StartOutcome::Running)
         }
-        (Condition::Stopped, Some(record)) if agrees(&record, wanted, options)? => {
-            start::restart(environment, &folder, &record, &found, events).await?;
+        (Condition::Stopped, Some(record)) if matches_spec(&record, desired, options)? => {
+            start::restart(environment, &folder, &record, &cluster, events).await?;
             (record, StartOutcome::Restarted)
         }
         (Condition::Absent, _) => {
-            (start::create(environment, &folder, wanted, options, events).await?, StartOutcome::Created)
+            (start::create(environment, &folder, desired, options, events).await?, StartOutcome::Created)
         }
         _ => {
-            delete::clear(&folder, &found, events).await?;
-            (start::create(environment, &folder, wanted, options, events).await?, StartOutcome::Created)
+            delete::delete_existing(&folder, &cluster, events).await?;
+            (start::create(environment, &folder, desired, options, events).await?, StartOutcome::Created)
         }
     };
     let entry = ContextEntry::read(&folder.kubeconfig(), &context(&folder.name), LocalProvider::Kwok)?;
     let explicit = options.kubeconfig.as_deref();
     contexts::merge_context(environment, &folder.own, &mut record, &entry, explicit, events).await?;
     Ok(LocalCluster {
-        context: context(&wanted.name),
+        context: context(&desired.name),
         kubeconfig: folder.kubeconfig(),
         simulated: true,
         outcome,
     })
 }
 
-/// Whether the cluster is what is wanted; false: it is to be made anew.
-fn agrees(record: &KwokStateFile, wanted: &ClusterSpec, options: &UpOptions) -> Result<bool> {
-    let differences = spec::differences(&record.made.spec, wanted);
+/// Whether the cluster matches its desired state; false: it must be recreated.
+fn matches_spec(record: &KwokStateFile, desired: &ClusterSpec, options: &UpOptions) -> Result<bool> {
+    let differences = spec::differences(&record.state.spec, desired);
     if differences.is_empty() || options.recreate {
         return Ok(differences.is_empty());
     }
-    let message = format!("the local cluster {} differs from what is wanted", wanted.name);
+    let message = format!("the local cluster {} differs from the configuration", desired.name);
     Err(Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", differences.join("\n"))
         .hint("handsctl cluster up --recreate"))
 }
 
-/// A cluster whose processes run and whose API server does not answer is nothing that a start could mend.
-async fn answers(folder: &KwokFolder) -> Result<()> {
+/// Waits until the API server is ready. The error suggests `--recreate`: all processes are running, so a start would
+/// not fix the cluster.
+async fn ensure_ready(folder: &KwokFolder) -> Result<()> {
     kwokctl::wait_until_ready(folder)
         .await
         .map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
