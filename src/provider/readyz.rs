@@ -19,7 +19,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Returns a client for the cluster's own kubeconfig.
 pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     connect(kubeconfig).await.map_err(|cause| {
-        Error::internal(format!("cannot use {}, which kwokctl wrote", kubeconfig.display())).caused_by(cause)
+        Error::internal(format!("cannot use the kubeconfig {}", kubeconfig.display())).caused_by(cause)
     })
 }
 

@@ -49,8 +49,7 @@ impl CacheDir {
         self.0.join(program.name())
     }
 
-    /// Returns the path that a program is written to until it is complete. Only the holder of the entry's lock writes
-    /// it.
+    /// Returns the path of an incomplete program. Only the holder of the entry's lock writes to it.
     pub(super) fn incomplete(&self, program: Program) -> PathBuf {
         self.0.join(format!(".{program}.incomplete"))
     }

@@ -39,8 +39,7 @@ impl NotFetched {
     }
 }
 
-/// Downloads into a file. After Ok, the file is complete and matches its checksum. Dropping the future stops the
-/// download.
+/// Downloads a file. After Ok it is complete and matches its checksum. Dropping the future stops the download.
 pub(super) async fn fetch(release: Release, to: PathBuf) -> Result<(), NotFetched> {
     let stop = Arc::new(AtomicBool::new(false));
     let _stopped = StopOnDrop(Arc::clone(&stop));
@@ -143,7 +142,7 @@ impl Download {
     }
 }
 
-/// Removes an incomplete file. Errors are ignored: it is never used, only its disk space is lost.
+/// Removes an incomplete file. Ignores errors, because such a file is never used and only takes disk space.
 fn discard(file: &Path) {
     let _it_may_not_exist = std::fs::remove_file(file);
 }

@@ -1,5 +1,4 @@
-//! Checks this computer before a cluster is created: all facts are read at once, so that all findings are reported at
-//! once.
+//! Checks this computer before a cluster is created. Reads all facts first, so that all findings are reported at once.
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Parses the progress lines of kind. Pure.
 
-/// Returns the step that a line of kind's standard error starts: ` • Preparing nodes 📦  ...` → `preparing nodes`. None
-/// for lines that end a step and for other lines.
+/// Returns the step that a line of kind's standard error starts: ` • Preparing nodes 📦  ...` → `preparing nodes`.
+/// None for lines that end a step and for other lines.
 pub(super) fn started_step(line: &str) -> Option<String> {
     let text = line.trim_start().strip_prefix('•')?;
     // The emoji adds no information, and not every terminal can display it.
