@@ -1,4 +1,4 @@
-//! The list of commands, and which recipe each of them runs. The arguments of a command stand beside its recipe.
+//! The list of commands and their dispatch. Each command's arguments are defined in its own file under `commands/`.
 
 use std::process::ExitCode;
 
@@ -19,8 +19,8 @@ use crate::session::output::{into_error, output_form};
 
 /// Run OpenHands on Kubernetes: one config.toml, one command
 ///
-/// handsctl reads OpenHands' own config.toml, renders its manifests, applies them server-side, watches the
-/// rollout, asks the application whether it answers, and says what it sees. Without a cluster it makes a local one.
+/// handsctl reads OpenHands' own config.toml, renders the manifests, applies them server-side, watches the
+/// rollout, probes the application and reports the result. `handsctl up` also creates a local cluster.
 #[derive(Debug, Parser)]
 #[command(name = "handsctl", version, styles = Styles::plain(), max_term_width = 100, after_help = TOP_EXAMPLES)]
 pub struct Cli {
@@ -28,27 +28,27 @@ pub struct Cli {
     #[expect(missing_docs, reason = "flattened into the flags of every command")]
     pub global: Global,
     #[command(subcommand)]
-    #[expect(missing_docs, reason = "the commands themselves are documented")]
+    #[expect(missing_docs, reason = "each command has its own documentation")]
     pub command: Command,
 }
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  handsctl up                          a local cluster, OpenHands on it, and its URL
-  handsctl deploy --context prod       apply config.toml to a cluster that is there
-  handsctl render --split manifests    the manifests as files, without a cluster
-  handsctl status && echo healthy      the exit code is the verdict
+  handsctl up                          create a local cluster, deploy OpenHands, print its URL
+  handsctl deploy --context prod       apply config.toml to an existing cluster
+  handsctl render --split manifests    write the manifests to files, without a cluster
+  handsctl status && echo healthy      use the exit code as the verdict
 
 Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration, 4 unreachable, 5 not authenticated,
-6 forbidden, 7 somebody else's, 8 rejected, 9 rollout failed, 10 deadline, 11 degraded, 12 down,
+6 forbidden, 7 owned by someone else, 8 rejected, 9 rollout failed, 10 timed out, 11 degraded, 12 down,
 13 locked, 14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated";
 
-/// What to do.
+/// A command of handsctl.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each command is documented beside its recipe")]
+#[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum Command {
     Up(up::UpArgs),
-    /// The local cluster: up, down, status
+    /// Manage the local cluster: up, down, status
     #[command(subcommand)]
     Cluster(ClusterCommand),
     Deploy(deploy::DeployArgs),
@@ -59,14 +59,14 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
     Restart(restart::RestartArgs),
-    /// Bring images to the nodes before somebody waits for them: load, pull
+    /// Put images on the nodes before pods need them: load, pull
     #[command(subcommand)]
     Image(ImageCommand),
     Teardown(teardown::TeardownArgs),
     Render(render::RenderArgs),
     Rbac(rbac::RbacArgs),
     Dev(dev::DevArgs),
-    /// The config file: init, check, show, explain, schema
+    /// Write, check and explain the config file: init, check, show, explain, schema
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
@@ -74,26 +74,26 @@ pub enum Command {
     Completion(completion::CompletionArgs),
 }
 
-/// The local cluster.
+/// A command of the group `cluster`.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each command is documented beside its recipe")]
+#[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum ClusterCommand {
     Up(cluster_up::ClusterUpArgs),
     Down(down::ClusterDownArgs),
     Status(cluster_status::ClusterStatusArgs),
 }
 
-/// Images on the nodes.
+/// A command of the group `image`.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each command is documented beside its recipe")]
+#[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum ImageCommand {
     Load(load::ImageLoadArgs),
     Pull(pull::ImagePullArgs),
 }
 
-/// The config file.
+/// A command of the group `config`.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each command is documented beside its recipe")]
+#[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum ConfigCommand {
     Init(init::ConfigInitArgs),
     Check(check::ConfigCheckArgs),
@@ -102,7 +102,7 @@ pub enum ConfigCommand {
     Schema(schema::ConfigSchemaArgs),
 }
 
-/// Runs what was typed and gives the process' exit code.
+/// Runs the command, prints its error and returns the exit code of the process.
 pub async fn main(cli: Cli) -> ExitCode {
     let color = match cli.global.color {
         Color::Auto => ColorChoice::Auto,
@@ -114,7 +114,7 @@ pub async fn main(cli: Cli) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let error = into_error(error);
-            streams.error(&error, output_of(&cli.command));
+            streams.error(&error, error_output(&cli.command));
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -158,9 +158,9 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
     }
 }
 
-/// What clap has to say: help on stdout with 0, a mistake on stderr with 2.
+/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2.
 #[must_use]
-pub fn not_understood(error: &clap::Error) -> ExitCode {
+pub fn print_clap_error(error: &clap::Error) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
     let text = error.render().to_string();
     if error.use_stderr() {
@@ -173,16 +173,16 @@ pub fn not_understood(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// This computer gives no threads or file descriptors.
+/// Prints the error of the async runtime, which could not get threads or file descriptors.
 #[must_use]
-pub fn no_runtime(error: std::io::Error) -> ExitCode {
+pub fn print_runtime_error(error: std::io::Error) -> ExitCode {
     let error = Error::io("cannot start", error);
     Streams::from_environment(ColorChoice::Auto, false, 0).error(&error, Output::Human);
     ExitCode::from(error.kind().exit_code())
 }
 
-/// The form in which an error of this command is printed: that of its result.
-fn output_of(command: &Command) -> Output {
+/// Returns the output format of the command's errors, which is the format of its result.
+fn error_output(command: &Command) -> Output {
     let format = match command {
         Command::Up(arguments) => arguments.apply.rollout.output,
         Command::Deploy(arguments) => arguments.apply.rollout.output,
@@ -201,7 +201,7 @@ fn output_of(command: &Command) -> Output {
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
         Command::Version(arguments) => Some(arguments.output),
-        // A command that gets a flag -o gets a line above.
+        // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Logs(_)
         | Command::Render(_)
@@ -218,28 +218,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn clap_accepts_the_command_definitions() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn errors_of_every_command_with_the_flag_output_have_its_form() {
-        fn paths(command: &clap::Command, path: &[String], with_output: &mut Vec<Vec<String>>) {
+    fn errors_follow_the_output_flag_of_every_command() {
+        fn collect_paths(command: &clap::Command, path: &[String], with_output: &mut Vec<Vec<String>>) {
             for child in command.get_subcommands() {
                 let path = [path, &[child.get_name().to_owned()]].concat();
                 if child.get_arguments().any(|argument| argument.get_id() == "output") {
                     with_output.push(path.clone());
                 }
-                paths(child, &path, with_output);
+                collect_paths(child, &path, with_output);
             }
         }
         let mut with_output = Vec::new();
-        paths(&Cli::command(), &[], &mut with_output);
+        collect_paths(&Cli::command(), &[], &mut with_output);
         assert!(with_output.len() >= 17, "{with_output:?}");
         for path in with_output {
-            let typed = ["handsctl".to_owned()].into_iter().chain(path.clone());
-            let cli = Cli::try_parse_from(typed.chain(["-o".to_owned(), "json".to_owned()])).unwrap();
-            assert_eq!(output_of(&cli.command), Output::Json, "{path:?}");
+            let words = ["handsctl".to_owned()].into_iter().chain(path.clone());
+            let cli = Cli::try_parse_from(words.chain(["-o".to_owned(), "json".to_owned()])).unwrap();
+            assert_eq!(error_output(&cli.command), Output::Json, "{path:?}");
         }
     }
 }

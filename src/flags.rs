@@ -1,4 +1,4 @@
-//! Flags that several commands share, and the values they take.
+//! Flags that several commands share, and their values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Config file; repeatable, later files win key by key [default: ./config.toml where it exists]
+    /// Config file; repeatable, a key in a later file overrides earlier files [default: ./config.toml if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Vec<PathBuf>,
-    /// Sets one key to a TOML value: `--set deploy.replicas=1`; repeatable
+    /// Set one key to a TOML value: `--set deploy.replicas=1`; repeatable
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     pub set: Vec<String>,
     /// Namespace of the application [default: deploy.namespace, else openhands]
@@ -27,22 +27,22 @@ pub struct Global {
     /// Path of the kubeconfig [default: KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
-    /// Use the account of the pod that this runs in
+    /// Use the service account of the pod in which handsctl runs
     #[arg(long, global = true, env = "HANDSCTL_IN_CLUSTER", value_parser = clap::builder::FalseyValueParser::new())]
     pub in_cluster: bool,
-    /// Colour
+    /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: Color,
-    /// Write what happens as NDJSON to a file, or `-` for stdout
+    /// Write every event as NDJSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE|-", global = true)]
     pub events: Option<PathBuf>,
-    /// Only errors and the result
+    /// Print only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more: every object, requests, bytes and the slowest call
+    /// Print more: every object, the number of requests and bytes, the slowest request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Confirm that data may be deleted. Which cluster is meant is never confirmed by it: --context says that
+    /// Delete data without a question. It does not confirm the choice of the cluster; --context does
     #[arg(short, long, global = true)]
     pub yes: bool,
 }
@@ -50,22 +50,22 @@ pub struct Global {
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On terminals, unless `NO_COLOR` is set.
+    /// Use colour on terminals, unless `NO_COLOR` is set.
     Auto,
-    /// Always.
+    /// Always use colour.
     Always,
-    /// Never.
+    /// Never use colour.
     Never,
 }
 
-/// The form of a result.
+/// The output format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Table,
-    /// For programs.
+    /// JSON.
     Json,
-    /// For programs and people.
+    /// YAML.
     Yaml,
 }
 
@@ -75,13 +75,13 @@ pub struct RolloutArgs {
     /// Do not wait for the rollout
     #[arg(long)]
     pub no_wait: bool,
-    /// Time for the whole command [default: 15m, up 30m]
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Time limit of the whole command [default: 15m, up 30m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
-    /// Whether to ask the application if it answers
+    /// When to probe the application after the rollout
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub probe: Probe,
-    /// Form of the summary on stdout
+    /// Output format of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -97,53 +97,56 @@ pub struct ApplyArgs {
     pub ownership: OwnershipArgs,
 }
 
-/// Flags of every command that applies: what is done about fields and objects of others.
+/// Flags of every command that applies: how it treats fields and objects that belong to others.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct OwnershipArgs {
-    /// Take over fields that others manage; not those that [deploy.ownership] says "yield" or "fail" of
+    /// Take over fields that other managers own, except those that [deploy.ownership] sets to "yield" or "fail"
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Take over objects of somebody else's that have the names of the set's, and what helm or kubectl manage of them
+    /// Take over existing objects with the names of the set's members, and the fields that helm or kubectl manage
     #[arg(long)]
     pub adopt: bool,
 }
 
-/// Who checks a dry run.
+/// Where a dry run is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
-    /// handsctl, from what is in the cluster.
+    /// handsctl compares the plan with the objects in the cluster.
     Client,
-    /// The API server.
+    /// The API server checks each object without storing it.
     Server,
 }
 
-/// Whether to ask the application.
+/// When to probe the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Probe {
-    /// Unless its node is simulated.
+    /// Probe unless the node is simulated.
     Auto,
-    /// Also where its node is simulated.
+    /// Probe on simulated nodes, too.
     Always,
-    /// Not at all.
+    /// Do not probe.
     Never,
 }
 
 /// Flags of `image load` and `image pull`.
 #[derive(Debug, Clone, Args)]
 pub struct ImageArgs {
-    /// Names of images [default: the application's and the sandboxes' of config.toml]
+    /// Names of images [default: the application image and the sandbox image of config.toml]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Time for the whole command [default: 30m]
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Time limit of the whole command [default: 30m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
-    /// Form of the summary on stdout
+    /// Output format of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
 
-/// `90`, `15s`, `10m`, `1h30m`: whole seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+/// Parses `90` (seconds), `15s`, `10m` or `1h30m`.
+///
+/// # Errors
+/// The text is not a positive duration in whole seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds @ 1..) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -159,16 +162,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             'm' => 60,
             'h' => 3600,
             'd' => 86400,
-            _ => return Err(format!("`{character}` is no unit of time: s, m, h or d")),
+            _ => return Err(format!("`{character}` is not a unit of time: use s, m, h or d")),
         };
-        let number: u64 = digits.parse().map_err(|_| format!("a number must stand before `{character}`"))?;
+        let number: u64 = digits.parse().map_err(|_| format!("a number is missing before `{character}`"))?;
         digits.clear();
         total = number.checked_mul(unit).and_then(|seconds| total.checked_add(seconds)).ok_or("too long")?;
     }
     if digits.is_empty() && total > 0 {
         Ok(Duration::from_secs(total))
     } else {
-        Err("a duration such as 90s, 10m or 1h30m is expected".to_owned())
+        Err("expected a duration such as 90s, 10m or 1h30m".to_owned())
     }
 }
 
@@ -177,11 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_kubectl_does() {
-        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+    fn durations_take_units_and_reject_zero() {
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
         for wrong in ["", "m", "5x", "5m3", "-1s", "0s", "0"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -2,38 +2,38 @@
 //!
 //! # Layout
 //!
-//! The folders are the data flow. An arrow says what goes on from one to the next.
+//! The folders follow the data flow. An arrow names the data that one folder passes on to the next.
 //!
 //! ```text
-//! main.rs, cli.rs   parse, run a command, exit with its code; the list of commands
+//! main.rs, cli.rs   parse the command line, run the command, exit with its code; the list of commands
 //! flags.rs          flags that several commands share
-//! commands/         one file per command: its arguments, its help, its recipe
+//! commands/         one file per command: its arguments, its help, its steps
 //! deploy/           the steps that deploy, rollback, restart and up share
-//! session/          what every command with a cluster needs: connection, runner, lock, confirmation
+//! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //!
 //! settings/         config.toml, environment, flags → Settings
-//! plan/             Settings → objects, and what follows from those that are there
-//! object/           the vocabulary of Kubernetes objects
+//! plan/             Settings and live objects → the planned objects and their changes
+//! object/           kinds, ids, labels and YAML of Kubernetes objects
 //! cluster/          effects on the API server: apply, watch, follow, probe, delete
 //! status/           live objects → verdict and findings
 //! provider/         effects on this computer: local clusters, programs, kubeconfig
 //! report/           events, errors and results → streams
 //!
-//! event.rs          everything that can happen, as one enum, and its channel
-//! error.rs          what could not be done, because of what, and what to type next
-//! diagnostic.rs     a mistake at a place in config.toml
-//! catalogue.rs      every id of an error, a warning or a finding, explained
-//! phrase.rs         counts and spans of time in a sentence
+//! event.rs          the events of a run, as one enum, and their channel
+//! error.rs          the error type: what could not be done, its cause, and hints
+//! diagnostic.rs     a mistake in config.toml with its position
+//! catalogue.rs      every id of an error, a warning or a finding, with its explanation
+//! phrase.rs         counts, durations and ages as text
 //! ```
 //!
-//! A command goes down this list and never back up: `commands` wire, `settings` and `plan` say what is wanted,
-//! `cluster` and `provider` do it and tell what happens as events, `status` judges what the watches show, `report`
-//! writes. Each folder's `mod.rs` introduces its files in one sentence each, in the order in which data passes
-//! through them.
+//! Calls go down this list and never back up: `commands` connects the parts, `settings` and `plan` compute the desired
+//! state, `cluster` and `provider` change the cluster and this computer and send events, `status` evaluates the watched
+//! objects, `report` writes. Each folder's `mod.rs` introduces its files in one sentence each, in the order in which
+//! data passes through them.
 //!
-//! `object`, `plan`, `status` and `settings` (but for its reads) are pure: no clock, no environment, no stream, no
-//! network. Only `report` writes to a stream. `tests/tidy.rs` reads this folder and fails with the line that breaks a
-//! rule.
+//! `object`, `plan`, `status` and `settings` (except `settings/load/read.rs`) are pure: no clock, no environment, no
+//! stream, no network. Only `report` writes to a stream. `tests/tidy.rs` reads this folder and names each line that
+//! breaks a rule.
 
 pub mod catalogue;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Parse, run, render the error, exit with its code.
+//! Parses the command line, runs the command and exits with its code.
 
 use std::process::ExitCode;
 
@@ -9,23 +9,23 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return handsctl::cli::not_understood(&error),
+        Err(error) => return handsctl::cli::print_clap_error(&error),
     };
-    // Starting threads takes a fifth of the time in which the version is printed.
+    // Starting the threads takes a fifth of the run time of `handsctl version --client`.
     let mut builder =
         if is_offline(&cli.command) { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     match builder.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(handsctl::cli::main(cli));
-            // A read of the terminal that is still waiting must not keep the process.
+            // A pending read of the terminal must not keep the process alive.
             runtime.shutdown_background();
             code
         }
-        Err(error) => handsctl::cli::no_runtime(error),
+        Err(error) => handsctl::cli::print_runtime_error(error),
     }
 }
 
-/// Whether the command waits for nothing but files.
+/// Returns true if the command only reads and writes files.
 fn is_offline(command: &Command) -> bool {
     match command {
         Command::Version(arguments) => arguments.client,

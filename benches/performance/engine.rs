@@ -300,7 +300,7 @@ async fn diff(
     let name = &changes.plan.set.name;
     let now = api.clock().now();
     let report = DiffReport { context: CONTEXT, namespace, name, compared: &compared, now };
-    let _nobody_reads = streams.diff(&report, Output::Human)?;
+    let _written = streams.diff(&report, Output::Human)?;
     let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
     let expected = set::changed(objects);
     if differing == expected {

@@ -90,7 +90,7 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
 
 /// Tells people how far it is.
 fn say(text: &str) {
-    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
+    let _written = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Measures everything and prints the table.

@@ -195,5 +195,5 @@ fn none() -> String {
 }
 
 fn line(text: &mut String, line: &str) {
-    let _a_string_takes_everything = writeln!(text, "{line}");
+    let _infallible = writeln!(text, "{line}");
 }

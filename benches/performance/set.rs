@@ -58,7 +58,7 @@ fn config_map(number: usize, edition: Edition) -> Value {
     let mut text = String::new();
     for line in 0..24 {
         let value = if changed && line == 12 { "another value" } else { "the value of this key" };
-        let _a_string_takes_everything = writeln!(text, "key_{number:04}_{line:02} = \"{value}\"");
+        let _infallible = writeln!(text, "key_{number:04}_{line:02} = \"{value}\"");
     }
     json!({
         "apiVersion": "v1",

@@ -1,18 +1,18 @@
-//! `completion`: the script that a shell sources.
+//! `completion`: prints a completion script for a shell.
 
 use clap::Args;
 
 use crate::report::Streams;
 
-/// Print the completion script of a shell
+/// Print the completion script for a shell
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  source <(handsctl completion bash)")]
 pub struct CompletionArgs {
-    /// The shell
+    /// Shell for which the script is printed
     pub shell: clap_complete::Shell,
 }
 
-/// Runs `completion`. `command_line` is everything that can be typed.
+/// Runs `completion`. `command_line` defines all commands and flags.
 pub(crate) fn run(
     arguments: &CompletionArgs,
     mut command_line: clap::Command,
@@ -20,6 +20,6 @@ pub(crate) fn run(
 ) -> anyhow::Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command_line, "handsctl", &mut script);
-    let _nobody_reads = streams.out(&String::from_utf8_lossy(&script))?;
+    let _written = streams.out(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `deploy`: makes the set in the cluster what the configuration says, and waits until it works.
+//! `deploy`: applies the configuration to the cluster and waits until the application works.
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
-/// Apply config.toml to the cluster and wait until it works
+/// Apply config.toml to the cluster and wait until the application works
 ///
-/// In order: read config.toml, look at the cluster, check the account's rights, make the namespace where it
-/// is missing, apply what differs (server-side), watch the rollout, ask the application whether it answers.
-/// Nobody else's object is changed; what is as it should be costs no request.
+/// In order: read config.toml, inspect the cluster, check the account's rights, create the namespace if it is
+/// missing, pull a changed image, apply changed objects (server-side), watch the rollout, probe the application, delete
+/// objects that are no longer configured. Objects that belong to others are not changed; unchanged objects are not sent.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
 )]
 pub struct DeployArgs {
-    /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
+    /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
-    /// Also delete a volume claim of the set that is no longer configured, and with it what is on it; and stop an
-    /// application whose `on_stop = "clean"` deletes a conversation's volume
+    /// Also delete volume claims of the set that are no longer configured, with their data; and stop an application
+    /// even if `on_stop = "clean"` makes it delete a conversation's volume
     #[arg(long)]
     pub delete_data: bool,
-    /// Leave what was applied where its rollout fails, instead of bringing back the last good revision
+    /// Keep the applied objects if the rollout fails, instead of rolling back to the last good revision
     #[arg(long)]
     pub no_rollback: bool,
     #[command(flatten)]
@@ -55,8 +55,8 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
     let work = async |run: &Run<'_>| {
         let settings = run.settings();
         if arguments.delete_data && arguments.dry_run.is_none() {
-            let what = format!("volume claims of {} that are no longer configured", settings.deploy.name);
-            confirm::deletion(global, &what, &run.session.connection.choice.context, streams).await?;
+            let object = format!("volume claims of {} that are no longer configured", settings.deploy.name);
+            confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
         }
         let policy =
             ChangePolicy { delete_data: arguments.delete_data, ..change_policy(settings, &arguments.apply) };
@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
     invocation.change_cluster(Secrets::Needed, work).await
 }
 
-/// How the set is changed: what the configuration says, and what was typed.
+/// Returns the policy for changes to the set, from the configuration and the flags.
 pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
     let ApplyArgs { rollout, ownership } = arguments;
     let rules = &settings.deploy.ownership;

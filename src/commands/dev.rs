@@ -1,4 +1,4 @@
-//! `dev`: a command of this computer as if it ran in the pod of profile `dev`.
+//! `dev`: runs a command on this computer as if it ran in the pod of profile `dev`.
 
 use clap::Args;
 
@@ -13,12 +13,12 @@ use crate::session::cluster_session::{self, Secrets, Session};
 
 /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
 ///
-/// The pod comes from `handsctl deploy` with `profile = "dev"`. The command has this terminal; its exit code is
-/// that of handsctl.
+/// `handsctl deploy` with `profile = "dev"` creates the pod. The command uses this terminal, and handsctl exits with its
+/// exit code.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]
 pub struct DevArgs {
-    /// The command and its arguments, behind `--`
+    /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
 }
@@ -28,7 +28,7 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     session.server_version().await?;
-    deployed(&session).await?;
+    ensure_deployed(&session).await?;
     let target = MirrordTarget {
         target: format!("deployment/{DEV_TARGET}"),
         namespace: session.settings.deploy.namespace.to_string(),
@@ -38,19 +38,21 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
     Ok(mirrord::exec(&Environment::read()?, &target, &arguments.command).await?)
 }
 
+/// Checks that the Deployment of profile `dev` exists.
+///
 /// # Errors
-/// Exit 12 where there is no pod to run in.
-async fn deployed(session: &Session) -> Result<()> {
+/// Exit 12 if it does not exist.
+async fn ensure_deployed(session: &Session) -> Result<()> {
     let namespace = &session.settings.deploy.namespace;
     let deployments = DEPLOYMENT.in_namespace(namespace.as_str());
-    let found = session.connection.api.get_opt(&deployments, DEV_TARGET).await;
-    let found = found.map_err(|fault| {
-        session.with_credentials_hint(fault.into_error(&format!("cannot look for {DEV_TARGET}")))
+    let deployment = session.connection.api.get_opt(&deployments, DEV_TARGET).await;
+    let deployment = deployment.map_err(|error| {
+        session.with_credentials_hint(error.into_error(&format!("cannot get deployment/{DEV_TARGET}")))
     })?;
-    if found.is_some() {
+    if deployment.is_some() {
         return Ok(());
     }
     let message = format!("there is no deployment/{DEV_TARGET} in namespace {namespace}");
     Err(Error::new(Id::NothingDeployed, Kind::Down, message)
-        .hint("handsctl deploy makes it, with [deploy] profile = \"dev\""))
+        .hint("handsctl deploy creates it, with [deploy] profile = \"dev\""))
 }

@@ -1,4 +1,4 @@
-//! `diff`: what a deploy would change, object by object, and who caused it. Nothing is changed.
+//! `diff`: shows the changes that a deploy would make, object by object, and who caused each. Changes nothing.
 
 use clap::Args;
 
@@ -20,23 +20,23 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::settings::Settings;
 
-/// Show what deploy would change: exit 0 nothing, 1 something, more than 1 an error
+/// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
 ///
-/// In order: read config.toml, look at the cluster, let the API server try what differs as a dry run. Nothing is
-/// changed. Each field says who caused it: you, another manager (drift), or the server. Secrets are never shown.
-/// A new object is one line, but for its configuration; `render` prints it whole.
+/// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
+/// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Secret
+/// values are never shown. A new object takes one line, except the application's configuration; `render` prints it in full.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
 )]
 pub struct DiffArgs {
-    /// As deploy with this flag: a volume claim that is no longer configured would go, too
+    /// As with deploy: also delete volume claims that are no longer configured
     #[arg(long)]
     pub delete_data: bool,
-    /// As deploy with this flag: fields that others manage would be taken over
+    /// As with deploy: take over fields that other managers own
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
@@ -48,18 +48,18 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         streams.diagnostic(warning);
     }
     let session = Session::to_read(global, loaded).await?;
-    let (events, mut told) = Events::channel();
-    let remarks = streams.clone();
-    let telling = tokio::spawn(async move {
-        while let Some(event) = told.recv().await {
+    let (events, mut receiver) = Events::channel();
+    let warning_streams = streams.clone();
+    let reporting = tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
             if let Event::Warning { id, message, .. } = event {
-                remarks.diagnostic(&remark(id, message));
+                warning_streams.diagnostic(&warning(id, message));
             }
         }
     });
     let compared = compare(&session, arguments, &events).await;
     drop(events);
-    telling.await?;
+    reporting.await?;
     let compared = compared.map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
     let report = DiffReport {
@@ -72,17 +72,17 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     if streams.diff(&report, output)? == Written::Closed {
         return Ok(0);
     }
-    let refusals = compared.iter().filter_map(|compared| compared.refused.as_ref());
-    refusals.clone().for_each(|error| streams.error(error, output));
+    let rejections = compared.iter().filter_map(|compared| compared.refused.as_ref());
+    rejections.clone().for_each(|error| streams.error(error, output));
     let differs = compared.iter().any(|compared| compared.difference.outcome.is_difference());
-    Ok(match refusals.clone().next() {
-        Some(refused) => refused.kind().exit_code(),
+    Ok(match rejections.clone().next() {
+        Some(error) => error.kind().exit_code(),
         None if differs => Kind::Differences.exit_code(),
         None => 0,
     })
 }
 
-fn remark(id: Id, message: String) -> Diagnostic {
+fn warning(id: Id, message: String) -> Diagnostic {
     Diagnostic {
         id,
         severity: Severity::Warning,
@@ -123,7 +123,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     diff::compare(api, input, events).await
 }
 
-/// As deploy with these flags.
+/// Returns the policy of a deploy with the same flags.
 fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
     let deploy = &settings.deploy;
     ChangePolicy {
@@ -136,13 +136,13 @@ fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
 
 async fn warn_of_unlisted(listed: &ListedSet, plan: &Plan, events: &Events) {
     for plural in listed.overlooked(plan) {
-        let message =
-            format!("{plural} may not be listed: what an earlier configuration left of them is not shown");
+        let message = format!(
+            "no right to list {plural}: those that an earlier configuration left behind are not shown"
+        );
         events.warn(Id::Forbidden, message).await;
     }
     if !listed.knows_followers() {
-        let message =
-            "pods and replicasets may not be listed: configuration that nobody uses any more is not shown";
+        let message = "no right to list pods and replicasets: unused ConfigMaps and Secrets are not shown";
         events.warn(Id::Forbidden, message).await;
     }
 }

@@ -1,4 +1,4 @@
-//! `explain`: what an id or an exit code means, offline.
+//! `explain`: prints the meaning of an id or an exit code, offline.
 
 use clap::Args;
 
@@ -6,11 +6,11 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::report::Streams;
 
-/// What an id (HC4103) or an exit code means
+/// Explain an id (HC4103) or an exit code
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9")]
 pub struct ExplainArgs {
-    /// An id as it is printed in brackets, or `exit-code`
+    /// An id, as printed in brackets, or `exit-code`
     pub subject: String,
     /// The number after `exit-code`
     pub number: Option<u8>,
@@ -26,13 +26,13 @@ pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<
             return Err(Error::new(
                 Id::Usage,
                 Kind::Usage,
-                format!("a number belongs to `exit-code`, not to `{subject}`"),
+                format!("a number is only allowed after `exit-code`, not after `{subject}`"),
             )
             .hint("handsctl explain exit-code 9")
             .into());
         }
     };
-    let _nobody_reads = streams.out(&text)?;
+    let _written = streams.out(&text)?;
     Ok(0)
 }
 

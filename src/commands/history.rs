@@ -1,4 +1,4 @@
-//! `history`: the revisions of the set that are kept.
+//! `history`: lists the kept revisions of the set.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,36 +14,36 @@ use crate::report::{Output, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 
-/// The revisions of the set that are kept, newest first
+/// List the kept revisions of the set, newest first
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl history\n  handsctl history 3 -o yaml")]
 pub struct HistoryArgs {
-    /// One revision with its objects; their manifests with -o yaml
+    /// Number of one revision: list its objects, or print their manifests with -o yaml
     pub revision: Option<u64>,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
 
-/// Runs `history`: newest first, or one revision with its objects.
+/// Runs `history`: lists all revisions, or one revision with its objects.
 ///
-/// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`, of one revision that object
-/// with its `manifests`. Bodies of Secrets are kept nowhere in it.
+/// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`; for one revision, one
+/// such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
-    let history = read(&session).await.map_err(|error| session.with_credentials_hint(error))?;
+    let history = read_history(&session).await.map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
-    let _nobody_reads = match (arguments.revision, output) {
-        (None, Output::Human) => streams.out(&listed(&session, &history))?,
+    let _written = match (arguments.revision, output) {
+        (None, Output::Human) => streams.out(&history_table(&session, &history))?,
         (None, output) => {
             let revisions = history.all().iter().rev().map(value).collect();
             streams.value(&Value::Array(revisions), output)?
         }
         (Some(number), output) => {
-            let revision = history.get(number).ok_or_else(|| unknown(number, &history))?;
+            let revision = history.get(number).ok_or_else(|| no_such_revision(number, &history))?;
             match output {
-                Output::Human => streams.out(&streams.sanitized(&whole(revision)))?,
+                Output::Human => streams.out(&streams.sanitized(&details(revision)))?,
                 output => streams.value(&with_manifests(revision), output)?,
             }
         }
@@ -51,20 +51,20 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
     Ok(0)
 }
 
-async fn read(session: &Session) -> Result<History> {
+async fn read_history(session: &Session) -> Result<History> {
     let api = &session.connection.api;
     session.server_version().await?;
-    let own = inventory::list_own_secrets(api, &session.set()).await?;
-    Ok(History::new(revision::read_all(&own)?))
+    let secrets = inventory::list_own_secrets(api, &session.set()).await?;
+    Ok(History::new(revision::read_all(&secrets)?))
 }
 
-fn unknown(number: u64, history: &History) -> Error {
+fn no_such_revision(number: u64, history: &History) -> Error {
     let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
     let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
     Error::new(Id::NoSuchRevision, Kind::Usage, format!("revision {number} is not kept")).fact("kept", kept)
 }
 
-fn listed(session: &Session, history: &History) -> String {
+fn history_table(session: &Session, history: &History) -> String {
     if history.all().is_empty() {
         let deploy = &session.settings.deploy;
         return format!("no revisions of set `{}` in namespace {}\n", deploy.name, deploy.namespace);
@@ -82,11 +82,11 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
         revision.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
         revision.by.clone(),
         content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
-        content.map_or_else(|| "too large to be kept".to_owned(), |content| content.note.clone()),
+        content.map_or_else(|| "too large to keep".to_owned(), |content| content.note.clone()),
     ]
 }
 
-fn whole(revision: &Revision) -> String {
+fn details(revision: &Revision) -> String {
     let mut text = format!("revision {}  {}  by {}\n", revision.number, revision.result.word(), revision.by);
     let objects = revision.snapshot.iter().flat_map(Snapshot::objects);
     for object in objects {

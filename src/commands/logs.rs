@@ -1,4 +1,4 @@
-//! `logs`: what the application's containers say.
+//! `logs`: prints the logs of the application's containers.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::catalogue::Id;
 use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
 use crate::error::{Error, Kind};
-use crate::flags::{Global, duration};
+use crate::flags::{Global, parse_duration};
 use crate::object::labels;
 use crate::report::{Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -26,27 +26,27 @@ use crate::session::cluster_session::{self, Secrets, Session};
     after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
 )]
 pub struct LogsArgs {
-    /// Go on for ever, pods that come later included
+    /// Follow the logs until Ctrl-C, including pods that start later
     #[arg(short, long, conflicts_with = "previous")]
     pub follow: bool,
-    /// Lines from the end of each log
+    /// Print only the last LINES lines of each log
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
     pub tail: Option<i64>,
-    /// Only lines that are newer than this
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Print only lines that are newer than this
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub since: Option<Duration>,
-    /// One container
+    /// Print only the logs of this container
     #[arg(short, long)]
     pub container: Option<String>,
-    /// Of the run before the last restart
+    /// Print the logs of the container before its last restart
     #[arg(short, long)]
     pub previous: bool,
-    /// Begin each line with its time
+    /// Start each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
 }
 
-/// Chunks of lines that may wait for a slow reader.
+/// Chunks of lines that are buffered for a slow reader of stdout.
 const CHUNKS: usize = 64;
 
 /// Runs `logs`.
@@ -58,9 +58,9 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     let query = query(&session, arguments);
     let pods = logs::pods(&api, &query).await?;
     if pods.is_empty() {
-        let waits = if arguments.follow { "; waiting for one" } else { "" };
+        let waiting = if arguments.follow { "; waiting for one" } else { "" };
         streams.err(&format!(
-            "no pods of `{}` in namespace {}{waits}\n",
+            "no pods of `{}` in namespace {}{waiting}\n",
             session.settings.deploy.name, query.namespace
         ));
     }
@@ -68,21 +68,21 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         return Ok(0);
     }
     if let Some(container) = &query.container {
-        known_container(container, &pods)?;
+        ensure_container(container, &pods)?;
     }
     for pod in pods.iter().filter(|pod| !logs::has_log(pod)) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        streams.err(&format!("{name}: no container has started yet; handsctl status says why\n"));
+        streams.err(&format!("{name}: no container has started yet; handsctl status shows why\n"));
     }
     let simulated = is_simulated(&session, &pods).await;
-    let prefixed = query.follow || sources(&pods) > 1;
-    // Until here, and so before the first line, a signal ends the process by itself.
+    let prefixed = query.follow || container_count(&pods) > 1;
+    // Before this handler is installed, the default action of SIGINT ends the process.
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen to signals", error))?;
+        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
     let out = streams.clone();
-    // On a thread of its own: a reader that takes nothing must not keep the signal from being heard.
+    // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
     let writing = tokio::task::spawn_blocking(move || write(receiver, prefixed, simulated, &out));
     let lines = tokio::select! {
         lines = writing => lines??,
@@ -90,7 +90,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     };
     if simulated && lines == 0 {
-        streams.err("simulated nodes: no container runs, so there is no log\n");
+        streams.err("simulated nodes: no container runs, so there are no logs\n");
     }
     reading.await??;
     Ok(0)
@@ -110,22 +110,25 @@ fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
     }
 }
 
-/// None of the pods has it: a typing error, or another version of the set.
-fn known_container(wanted: &str, pods: &[Value]) -> crate::error::Result<()> {
+/// Checks that a pod has a container of this name.
+///
+/// # Errors
+/// Exit 2 if there are pods and none of them has it: a typing error, or another revision of the set.
+fn ensure_container(name: &str, pods: &[Value]) -> crate::error::Result<()> {
     let names: BTreeSet<&str> = ["initContainers", "containers"]
         .into_iter()
         .flat_map(|list| pods.iter().flat_map(move |pod| pod["spec"][list].as_array().into_iter().flatten()))
         .filter_map(|container| container["name"].as_str())
         .collect();
-    if pods.is_empty() || names.contains(wanted) {
+    if pods.is_empty() || names.contains(name) {
         return Ok(());
     }
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
-    Err(Error::new(Id::Usage, Kind::Usage, format!("no pod has a container `{wanted}`"))
-        .hint(format!("containers there: {names}")))
+    Err(Error::new(Id::Usage, Kind::Usage, format!("no pod has a container `{name}`"))
+        .hint(format!("containers of the pods: {names}")))
 }
 
-fn sources(pods: &[Value]) -> usize {
+fn container_count(pods: &[Value]) -> usize {
     pods.iter().map(|pod| pod["spec"]["containers"].as_array().map_or(0, Vec::len)).sum()
 }
 
@@ -136,7 +139,7 @@ async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
     }
 }
 
-/// Writes whole lines as they come; how many. A closed stdout ends it.
+/// Writes the received lines to stdout and returns their number. Stops when stdout is closed.
 fn write(
     mut receiver: mpsc::Receiver<LogPart>,
     prefixed: bool,
@@ -164,7 +167,7 @@ fn write(
 fn with_prefix(source: &str, text: &str) -> String {
     let mut prefixed = String::with_capacity(text.len() * 2);
     for line in text.lines() {
-        let _a_string_takes_everything = writeln!(prefixed, "{source} {line}");
+        let _infallible = writeln!(prefixed, "{source} {line}");
     }
     prefixed
 }

@@ -1,9 +1,9 @@
-//! What can be typed: one file per command, with its arguments, its help and its recipe.
+//! The commands: one file per command, with its arguments, its help and its steps.
 //!
 //! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `teardown`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `completion`.
-//! - `dev`: a command on this computer as if in the pod. `version`.
+//! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
 
 pub mod cluster;
 pub mod completion;

@@ -1,4 +1,4 @@
-//! `open`: leads to the application, at its URL or through a port of this computer.
+//! `open`: opens the application at its URL, or through a port-forward.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,25 +23,26 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
 use crate::session::output::output_form;
 
-/// Open the application: at its URL, else through a port of this computer
+/// Open the application at its URL, else through a port-forward
 ///
-/// Where the application answers at its URL, the URL is printed and a browser opened. Else a port of this computer
-/// leads to it until Ctrl-C, also while its pod is replaced.
+/// In order: probe the application's URL; if it answers, print the URL and open a browser. Otherwise forward a port of
+/// this computer to a ready pod, print that URL, open a browser, and keep forwarding until Ctrl-C, also to a
+/// replacement pod.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  curl \"$(handsctl open)alive\""
 )]
 pub struct OpenArgs {
-    /// Lead there through a port of this computer, whatever the URL is
+    /// Forward a port of this computer without probing the URL
     #[arg(long)]
     pub forward: bool,
-    /// That port [default: 3000, or a free one]
+    /// Port of this computer to forward [default: 3000, or a free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// Only print the URL
+    /// Print the URL without opening a browser
     #[arg(long)]
     pub no_browser: bool,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -53,51 +54,53 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
     let version = session.server_version().await?;
-    deployed(&session).await?;
+    ensure_deployed(&session).await?;
     if !arguments.forward
-        && let Some(url) = answering(&session, streams).await
+        && let Some(url) = answering_url(&session, streams).await
     {
-        lead_to(&url, "ingress", arguments, streams)?;
+        show_url(&url, "ingress", arguments, streams)?;
         return Ok(0);
     }
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
     let labels = labels::instance_selector(deploy.name.as_str());
-    let (follower, pod) =
+    let (watcher, pod) =
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
-    may_forward(api, deploy.namespace.as_str(), &pod).await?;
+    ensure_forwarding(api, deploy.namespace.as_str(), &pod).await?;
     let listener = listen(arguments.port).await?;
-    let at = listener.local_addr().map_err(|error| Error::io("cannot tell the port", error))?;
+    let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen to signals", error))?;
-    lead_to(&format!("http://{at}/"), "port-forward", arguments, streams)?;
+        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
+    show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
     tokio::select! {
-        ended = follower.follow() => ended?,
-        ended = port_forward::serve(api, deploy.namespace.as_str(), listener, pod.clone()) => ended?,
-        () = tell(pod, streams) => {}
+        outcome = watcher.follow() => outcome?,
+        outcome = port_forward::serve(api, deploy.namespace.as_str(), listener, pod.clone()) => outcome?,
+        () = report_pod(pod, streams) => {}
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     }
     Ok(0)
 }
 
+/// Checks that the application's Deployment exists.
+///
 /// # Errors
-/// Exit 12 where there is nothing that could be opened.
-async fn deployed(session: &Session) -> Result<()> {
+/// Exit 12 if it does not exist.
+async fn ensure_deployed(session: &Session) -> Result<()> {
     let deploy = &session.settings.deploy;
     let deployments = DEPLOYMENT.in_namespace(deploy.namespace.as_str());
-    let found = session.connection.api.get_opt(&deployments, deploy.name.as_str()).await;
-    let found = found.map_err(|fault| {
-        session.with_credentials_hint(fault.into_error("cannot look for the application"))
+    let deployment = session.connection.api.get_opt(&deployments, deploy.name.as_str()).await;
+    let deployment = deployment.map_err(|error| {
+        session.with_credentials_hint(error.into_error(&format!("cannot get deployment/{}", deploy.name)))
     })?;
-    if found.is_some() {
+    if deployment.is_some() {
         return Ok(());
     }
     let message = format!("there is no `{}` in namespace {}", deploy.name, deploy.namespace);
-    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy makes it"))
+    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
 }
 
-/// The application's URL, where it answers from this computer.
-async fn answering(session: &Session, streams: &Streams) -> Option<String> {
+/// Returns the application's URL if it answers from this computer.
+async fn answering_url(session: &Session, streams: &Streams) -> Option<String> {
     let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {
         return None;
     };
@@ -110,11 +113,11 @@ async fn answering(session: &Session, streams: &Streams) -> Option<String> {
     }
 }
 
-/// Makes sure that a connection can be had, where a pod is ready.
+/// Checks that a connection to the ready pod can be forwarded. Does nothing while no pod is ready.
 ///
 /// # Errors
-/// Exit 6 where it is not allowed, exit 14 where no container runs.
-async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<()> {
+/// Exit 6 if forwarding is forbidden, exit 14 if the pod's node is simulated.
+async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<()> {
     let Some(name) = pod.borrow().clone() else { return Ok(()) };
     if let Ok(Some(pod)) = api.get_opt(&POD.in_namespace(namespace), &name).await
         && let Ok(pod) = serde_json::from_value(pod)
@@ -126,53 +129,54 @@ async fn may_forward(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<(
     }
     match client::through_port_forward(api, namespace, &name, client::AppRequest::get("/alive")).await {
         Err(AppError::Forbidden(why)) => {
-            let message = format!("cannot lead to pod/{name} in namespace {namespace}");
+            let message = format!("cannot forward to pod/{name} in namespace {namespace}");
             Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
                 .fact("server", why)
                 .hint("an administrator adds {apiGroups: [\"\"], resources: [\"pods/portforward\"], verbs: [\"get\", \"create\"]} to a Role"))
         }
-        // What does not answer now may when somebody comes.
+        // An application that does not answer yet may answer when the first connection arrives.
         Ok(_) | Err(AppError::Unreachable(_)) => Ok(()),
     }
 }
 
-/// A port that stays the same from one time to the next, where it is free.
+/// Listens on the requested port; without one, on the application's own port if it is free, so that the URL stays the
+/// same from run to run.
 async fn listen(port: Option<u16>) -> Result<TcpListener> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let bound = match port {
+    let listener = match port {
         Some(port) => bind(port).await,
         None => match bind(client::PORT).await {
             Ok(listener) => Ok(listener),
             Err(_) => bind(0).await,
         },
     };
-    bound.map_err(|error| {
+    listener.map_err(|error| {
         let port = port.unwrap_or_default();
         Error::new(Id::PortBusy, Kind::Prerequisite, format!("cannot listen on port {port} of this computer"))
             .caused_by(error)
-            .hint("another --port, or none: then a free one is chosen")
+            .hint("choose another --port; without --port a free one is used")
     })
 }
 
-fn lead_to(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Result<()> {
-    let _nobody_reads = match output_form(arguments.output) {
+fn show_url(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Result<()> {
+    let _written = match output_form(arguments.output) {
         Output::Human => streams.out(&format!("{url}\n"))?,
         output => streams.value(&json!({ "url": url, "via": via }), output)?,
     };
     if streams.out_is_terminal() && !arguments.no_browser {
-        // Where there is no browser the URL is on the screen.
+        // Without a browser, the printed URL is enough.
         let _no_browser = open::that_detached(url);
     }
     Ok(())
 }
 
-/// Says which pod it is, and when it is another one.
-async fn tell(mut pod: ReadyPodName, streams: &Streams) {
+/// Prints the pod that connections are forwarded to, and each change of it.
+async fn report_pod(mut pod: ReadyPodName, streams: &Streams) {
     loop {
-        let now = pod.borrow_and_update().clone();
-        match now {
-            Some(name) => streams.err(&format!("leads to pod/{name}; Ctrl-C ends it\n")),
-            None => streams.err("no pod is ready: connections wait for one; handsctl status says why\n"),
+        let ready = pod.borrow_and_update().clone();
+        match ready {
+            Some(name) => streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n")),
+            None => streams.err("no pod is ready: connections wait for one; handsctl status shows why\n"),
         }
         if pod.changed().await.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! `rbac`: the smallest roles for the account that deploys this very configuration. Without a cluster.
+//! `rbac`: prints the smallest roles for an account that deploys this configuration. Needs no cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,18 +20,18 @@ use crate::report::{self, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
-/// Print the smallest roles for an account that deploys this very configuration
+/// Print the smallest roles for an account that deploys this configuration
 ///
-/// What can be left out has a comment that says what is lost without it. No cluster is asked.
+/// A rule that can be left out has a comment that names the consequence. The cluster is not contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
 )]
 pub struct RbacArgs {
-    /// Whose rights: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a ServiceAccount that is made, too]
+    /// Account: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a new ServiceAccount, also printed]
     #[arg(value_name = "ACCOUNT")]
     pub account: Option<String>,
-    /// Form of the result [default: manifests]
+    /// Output format of the result [default: manifests]
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -40,15 +40,15 @@ pub struct RbacArgs {
 pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
-    let rights = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
+    let permissions = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
     let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
-    let rows = rows(&rights);
-    let _nobody_reads = match arguments.output.map(|format| output_form(Some(format))) {
+    let rows = rows(&permissions);
+    let _written = match arguments.output.map(|format| output_form(Some(format))) {
         None | Some(Output::Yaml) => {
-            let mut assumed = extra_manifests::unknown_kinds(&loaded.settings);
-            assumed.retain(|kind| kind.api_version != ROUTE.api_version());
-            streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &assumed)?)?
+            let mut guessed_kinds = extra_manifests::unknown_kinds(&loaded.settings);
+            guessed_kinds.retain(|kind| kind.api_version != ROUTE.api_version());
+            streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &guessed_kinds)?)?
         }
         Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
         Some(Output::Human) => streams.out(&table(&rows))?,
@@ -56,89 +56,94 @@ pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> a
     Ok(0)
 }
 
-/// Verbs on a resource that are lost alike.
+/// Verbs on one resource that have the same impact when they are missing.
 struct Row {
-    /// Empty: of the whole cluster.
+    /// Empty for a cluster-wide permission.
     namespace: String,
     group: String,
     resource: String,
     verbs: Vec<String>,
-    loss: Impact,
+    impact: Impact,
 }
 
-/// Needed ones first.
-fn rows(rights: &BTreeMap<Permission, Impact>) -> Vec<Row> {
+/// Merges permissions into rows. In each namespace the indispensable ones come first.
+fn rows(permissions: &BTreeMap<Permission, Impact>) -> Vec<Row> {
     let mut merged: BTreeMap<(&str, Impact, &str, &str), Vec<String>> = BTreeMap::new();
-    for (right, loss) in rights {
-        let key = (right.namespace.as_str(), *loss, right.group.as_str(), right.resource.as_str());
-        merged.entry(key).or_default().push(right.verb.clone());
+    for (permission, impact) in permissions {
+        let key =
+            (permission.namespace.as_str(), *impact, permission.group.as_str(), permission.resource.as_str());
+        merged.entry(key).or_default().push(permission.verb.clone());
     }
-    let row = |((namespace, loss, group, resource), verbs): ((&str, Impact, &str, &str), Vec<String>)| Row {
-        namespace: namespace.to_owned(),
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        verbs,
-        loss,
-    };
+    let row =
+        |((namespace, impact, group, resource), verbs): ((&str, Impact, &str, &str), Vec<String>)| Row {
+            namespace: namespace.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            verbs,
+            impact,
+        };
     merged.into_iter().map(row).collect()
 }
 
-/// Whose rights they are, as a subject of a RoleBinding.
+/// Returns the account as a subject of a RoleBinding.
+///
+/// # Errors
+/// Exit 2 if the account has another form.
 fn subject(account: Option<&str>, namespace: &str, name: &str) -> Result<Value, Error> {
-    let wrong = || {
-        Error::new(Id::Usage, Kind::Usage, format!("`{}` is no account", account.unwrap_or_default()))
+    let not_an_account = || {
+        Error::new(Id::Usage, Kind::Usage, format!("`{}` is not an account", account.unwrap_or_default()))
             .hint("user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME")
     };
-    let role = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+    let rbac_subject = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
     let Some(account) = account else {
         return Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
     };
     let parts: Vec<&str> = account.splitn(3, ':').collect();
     match parts[..] {
-        [_, ""] | [_, _, ""] | [_, "", _] => Err(wrong()),
-        ["user", ..] => Ok(role("User", &account["user:".len()..])),
-        ["group", ..] => Ok(role("Group", &account["group:".len()..])),
+        [_, ""] | [_, _, ""] | [_, "", _] => Err(not_an_account()),
+        ["user", ..] => Ok(rbac_subject("User", &account["user:".len()..])),
+        ["group", ..] => Ok(rbac_subject("Group", &account["group:".len()..])),
         ["serviceaccount", namespace, name] => {
             Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }))
         }
-        _ => Err(wrong()),
+        _ => Err(not_an_account()),
     }
 }
 
-/// Manifests for `kubectl apply -f -`, with a word on every rule that can be left out.
+/// Returns the manifests for `kubectl apply -f -`, with a comment on each rule that can be left out.
 fn documents(
     rows: &[Row],
     name: &str,
     subject: &Value,
-    home: &str,
-    assumed: &BTreeSet<ManifestKind>,
+    set_namespace: &str,
+    guessed_kinds: &BTreeSet<ManifestKind>,
 ) -> Result<String, Error> {
     let mut out = String::from(
-        "# What the account needs that deploys this configuration with handsctl. Rules with a comment can be left out;\n\
-         # the comment says what is lost. An administrator applies it: handsctl rbac | kubectl apply -f -\n",
+        "# Roles for an account that deploys this configuration with handsctl. Rules with a comment can be left out;\n\
+         # the comment names the consequence. An administrator applies them: handsctl rbac | kubectl apply -f -\n",
     );
-    for kind in assumed {
+    for kind in guessed_kinds {
         let (name, version) = (&kind.kind, &kind.api_version);
-        let _a_string_takes_everything =
-            writeln!(out, "# No cluster is asked: the plural of {name} in {version} is a guess.");
+        let _infallible =
+            writeln!(out, "# The plural of {name} in {version} is guessed: the cluster is not contacted.");
     }
-    if subject["name"] == name && subject["namespace"] == home {
+    if subject["name"] == name && subject["namespace"] == set_namespace {
         let account = json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": home },
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": set_namespace },
         });
         document(&mut out, &yaml::write(&account)?);
     }
     let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
     for namespace in namespaces.into_iter().rev() {
-        let (role, binding) = if namespace.is_empty() {
+        let (role, binding_kind) = if namespace.is_empty() {
             ("ClusterRole", "ClusterRoleBinding")
         } else {
             ("Role", "RoleBinding")
         };
         let mut metadata = json!({ "name": name });
         if namespace.is_empty() {
-            // Roles of the cluster are told apart by where they come from.
-            metadata["name"] = json!(format!("{home}-{name}"));
+            // The namespace keeps the ClusterRoles of several sets apart.
+            metadata["name"] = json!(format!("{set_namespace}-{name}"));
         } else {
             metadata["namespace"] = json!(namespace);
         }
@@ -150,24 +155,24 @@ fn documents(
             text.push_str(&rule(row));
         }
         document(&mut out, &text);
-        let bound = json!({
+        let binding = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": binding,
+            "kind": binding_kind,
             "metadata": head["metadata"],
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": head["metadata"]["name"] },
             "subjects": [subject],
         });
-        document(&mut out, &yaml::write(&bound)?);
+        document(&mut out, &yaml::write(&binding)?);
     }
     Ok(out)
 }
 
 fn document(out: &mut String, text: &str) {
-    let _a_string_takes_everything = writeln!(out, "---\n{}", text.trim_end_matches('\n'));
+    let _infallible = writeln!(out, "---\n{}", text.trim_end_matches('\n'));
 }
 
 fn rule(row: &Row) -> String {
-    let comment = row.loss.map(|loss| format!("  # without it {loss}\n")).unwrap_or_default();
+    let comment = row.impact.map(|impact| format!("  # without it {impact}\n")).unwrap_or_default();
     format!(
         "{comment}  - apiGroups: [{}]\n    resources: [{}]\n    verbs: [{}]\n",
         json!(row.group),
@@ -188,7 +193,7 @@ fn table(rows: &[Row]) -> String {
             namespace.to_owned(),
             resource,
             row.verbs.join(", "),
-            row.loss.unwrap_or("nothing can be deployed").to_owned(),
+            row.impact.unwrap_or("nothing can be deployed").to_owned(),
         ]
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
@@ -196,15 +201,15 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn list(rows: &[Row]) -> Vec<Value> {
-    let one = |row: &Row| {
+    let to_json = |row: &Row| {
         json!({
             "namespace": (!row.namespace.is_empty()).then_some(&row.namespace),
             "apiGroup": row.group,
             "resource": row.resource,
             "verbs": row.verbs,
-            "needed": row.loss.is_none(),
-            "without": row.loss,
+            "needed": row.impact.is_none(),
+            "without": row.impact,
         })
     };
-    rows.iter().map(one).collect()
+    rows.iter().map(to_json).collect()
 }

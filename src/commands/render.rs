@@ -1,4 +1,4 @@
-//! `render`: the manifests as text, without a cluster. The same bytes for the same input on every computer.
+//! `render`: prints the manifests without a cluster. The same input gives the same bytes on every computer.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 
-/// Print the manifests, without a cluster; the same bytes for the same input
+/// Print the manifests without a cluster; the same input gives the same bytes
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
@@ -22,7 +22,7 @@ pub struct RenderArgs {
     /// Write one file per object into this folder instead of stdout
     #[arg(long, value_name = "DIR")]
     pub split: Option<PathBuf>,
-    /// Also print the namespace that deploy would make
+    /// Also print the namespaces that deploy would create
     #[arg(long)]
     pub include_namespace: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) ->
     match &arguments.split {
         Some(folder) => write_files(folder, &documents)?,
         None => {
-            let _nobody_reads = streams.out(&joined(&plan, &documents))?;
+            let _written = streams.out(&joined(&plan, &documents))?;
         }
     }
     Ok(0)
@@ -57,24 +57,26 @@ fn documents(plan: &Plan, with_namespaces: bool) -> Result<Vec<(ObjectId, String
 fn joined(plan: &Plan, documents: &[(ObjectId, String)]) -> String {
     let mut text = String::new();
     for (name, source) in &plan.secret_sources {
-        let _a_string_takes_everything = writeln!(text, "# not shown: {name}, from {source}");
+        let _infallible = writeln!(text, "# not shown: {name}, from {source}");
     }
     for (_, document) in documents {
-        let _a_string_takes_everything = writeln!(text, "---\n{}", document.trim_end_matches('\n'));
+        let _infallible = writeln!(text, "---\n{}", document.trim_end_matches('\n'));
     }
     text
 }
 
-/// One file per object: `deployment.apps-openhands.yaml`; the runtime namespace's are told apart by its name.
+/// Writes one file per object: `deployment.apps-openhands.yaml`. Files of another namespace than the first object's start
+/// with the namespace.
 fn write_files(folder: &Path, documents: &[(ObjectId, String)]) -> Result<()> {
-    let failed = |path: &Path| format!("cannot write {}", path.display());
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(failed(folder), error))?;
-    let home = documents.iter().find_map(|(id, _)| id.namespace.clone());
+    let message = |path: &Path| format!("cannot write {}", path.display());
+    std::fs::create_dir_all(folder).map_err(|error| Error::io(message(folder), error))?;
+    let first_namespace = documents.iter().find_map(|(id, _)| id.namespace.clone());
     for (id, document) in documents {
-        let elsewhere = id.namespace.iter().filter(|namespace| Some(*namespace) != home.as_ref());
-        let prefix = elsewhere.map(|namespace| namespace.clone() + ".").collect::<String>();
+        let other_namespace =
+            id.namespace.iter().filter(|namespace| Some(*namespace) != first_namespace.as_ref());
+        let prefix = other_namespace.map(|namespace| namespace.clone() + ".").collect::<String>();
         let path = folder.join(format!("{prefix}{}.yaml", id.to_string().replace('/', "-")));
-        std::fs::write(&path, document).map_err(|error| Error::io(failed(&path), error))?;
+        std::fs::write(&path, document).map_err(|error| Error::io(message(&path), error))?;
     }
     Ok(())
 }

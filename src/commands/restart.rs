@@ -1,4 +1,4 @@
-//! `restart`: replaces the application's pods without a change.
+//! `restart`: replaces the application's pods without changing the configuration.
 
 use std::time::Duration;
 
@@ -24,7 +24,10 @@ use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
 
-/// Replace the application's pods without a change: after a secret of somebody else's changed, or when it is stuck
+/// Replace the application's pods without changing the configuration
+///
+/// Use it after a referenced Secret has changed, or when the application is stuck. In order: inspect the cluster, check
+/// the account's rights, restart each Deployment of the set, watch the rollout, probe the application.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
 pub struct RestartArgs {
@@ -54,22 +57,22 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
     if observed.members.values().any(stop_signal::is_clean) {
-        let hint = "handsctl deploy --delete-data with it stops this pod once more";
+        let hint = "handsctl deploy --delete-data with it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     run.under_lock(&set, async {
-        let begun = run.api().clock().floor();
+        let started = run.api().clock().floor();
         let restarted = step(run.events(), Phase::Apply, "apply", async {
-            let restarted = restart::restart(run.api(), &observed.members, begun, run.events()).await?;
+            let restarted = restart::restart(run.api(), &observed.members, started, run.events()).await?;
             let count = restarted.len();
             Ok((restarted, format!("{count} restarted")))
         })
         .await?;
         if arguments.no_wait {
-            let message = "restarted; the rollout was not waited for".to_owned();
+            let message = "restarted, without waiting for the rollout".to_owned();
             return Ok(summary::finished(&[], message, UndoHint::nothing()));
         }
-        follow(run, arguments, &mut observed, &restarted, begun).await
+        follow(run, arguments, &mut observed, &restarted, started).await
     })
     .await
 }
@@ -79,11 +82,11 @@ async fn follow(
     arguments: &RolloutArgs,
     observed: &mut ObservedSet,
     restarted: &[Applied],
-    begun: Timestamp,
+    started: Timestamp,
 ) -> Result<Finished> {
     let rollout = RolloutWatch {
         expected: observed_set::expected(restarted),
-        grace: rollout::grace_periods(run.settings(), begun),
+        grace: rollout::grace_periods(run.settings(), started),
         deadline: run.deadline().at,
     };
     rollout::follow(run, observed, &rollout).await?;
@@ -99,20 +102,20 @@ async fn follow(
 /// Lists and watches the set.
 ///
 /// # Errors
-/// Exit 12 where it has no Deployment.
+/// Exit 12 if it has no Deployment, exit 6 if the account may not list Deployments.
 async fn observe(run: &Run<'_>) -> Result<(ObservedSet, String)> {
     let version = run.session.server_version().await?;
     let set = run.session.set();
-    let (observed, refused) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
+    let (observed, forbidden) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
     let count = observed.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).count();
     if count > 0 {
         return Ok((observed, format!("api {}, {count} to restart", version.text)));
     }
-    if refused.iter().any(|scope| scope.kind == DEPLOYMENT) {
-        let message = format!("cannot restart: deployments in namespace {} may not be read", set.namespace);
+    if forbidden.iter().any(|scope| scope.kind == DEPLOYMENT) {
+        let message = format!("cannot restart: no right to read deployments in namespace {}", set.namespace);
         return Err(Error::new(Id::Forbidden, Kind::Forbidden, message));
     }
     let message =
         format!("nothing to restart: there is no set `{}` in namespace {}", set.name, set.namespace);
-    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy makes it"))
+    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
 }

@@ -1,4 +1,4 @@
-//! `rollback`: makes the set what it was.
+//! `rollback`: restores an earlier revision of the set.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 
-/// Bring back an earlier revision of the whole set, with its configuration
+/// Restore an earlier revision of the whole set, with its configuration
 ///
-/// Without --to: the last good revision before the present one. It is recorded as a new revision; config.toml
-/// is not changed, so the next deploy applies it again.
+/// Takes the same steps as deploy, with the objects of that revision. Without --to: the last good revision before the
+/// current one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
+/// again.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback --to 3")]
 pub struct RollbackArgs {
-    /// Number of the revision, see `history` [default: the last good one before the present one]
+    /// Number of the revision, see `history` [default: the last good one before the current one]
     #[arg(long, value_name = "N")]
     pub to: Option<u64>,
-    /// Change nothing: `client` shows what would be sent, `server` lets the API server check it
+    /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub struct RollbackArgs {
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Runs `rollback`. The configuration only says which set is meant, so its secrets need not be there.
+/// Runs `rollback`. The configuration only names the set, so its secrets may be missing.
 pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Streams) -> anyhow::Result<u8> {
     let rollout = &arguments.apply.rollout;
     let invocation = Invocation {

@@ -1,4 +1,4 @@
-//! `teardown`: deletes what deploy made, and says what stays.
+//! `teardown`: deletes the set and lists the objects that it keeps.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cluster::teardown::{self, TeardownOptions, TeardownResult};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
-use crate::flags::{Format, Global, duration};
+use crate::flags::{Format, Global, parse_duration};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
@@ -23,23 +23,24 @@ use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
 
-/// Delete what deploy made; the volume stays unless --delete-data
+/// Delete the set that deploy created; keep its volume unless --delete-data
 ///
-/// In order: Ingress, Deployment with its pods (waited for), the rest, the set's parent. Kept and named:
-/// the volume claim, the namespace, sandboxes and their claims. Running it again is no error.
+/// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
+/// delete the set's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
+/// It succeeds if the set is already deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
 pub struct TeardownArgs {
-    /// Also delete the volume claim, and with it settings and conversations
+    /// Also delete the volume claim, with all settings and conversations
     #[arg(long)]
     pub delete_data: bool,
-    /// Also delete the namespaces of the set that handsctl made; their volumes go with them, so this needs --delete-data
+    /// Also delete the set's namespaces that handsctl created, with every volume in them; needs --delete-data
     #[arg(long, requires = "delete_data")]
     pub delete_namespace: bool,
-    /// Time for the whole command [default: 5m]
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Time limit of the whole command [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
-    /// Form of the summary on stdout
+    /// Output format of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
@@ -56,7 +57,7 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         streams,
     };
     let work = async |run: &Run<'_>| {
-        // Before anything is drawn: a block would be drawn over the question.
+        // Ask before the first progress output, which would overwrite the question.
         confirm(global, arguments, run, streams).await?;
         run.events().target("teardown", run.session.target()).await;
         teardown(run, arguments).await
@@ -64,13 +65,13 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-/// Asks where data or a namespace is deleted.
+/// Asks for a confirmation if data or a namespace will be deleted.
 async fn confirm(global: &Global, arguments: &TeardownArgs, run: &Run<'_>, streams: &Streams) -> Result<()> {
     if !(arguments.delete_data || arguments.delete_namespace) {
         return Ok(());
     }
     let deploy = &run.settings().deploy;
-    let what = if arguments.delete_namespace {
+    let object = if arguments.delete_namespace {
         format!("namespace {} with everything in it", run.session.set().namespaces().join(" and "))
     } else {
         format!(
@@ -78,7 +79,7 @@ async fn confirm(global: &Global, arguments: &TeardownArgs, run: &Run<'_>, strea
             deploy.name, deploy.namespace
         )
     };
-    confirm::deletion(global, &what, &run.session.connection.choice.context, streams).await
+    confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await
 }
 
 async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
@@ -92,7 +93,7 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         ensure_own_namespace(&set, &namespaces)?;
     }
     let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
-        // The server names one missing right at a time.
+        // The server's error names one missing right; the review names all of them.
         Err(error) if error.kind() == Kind::Forbidden => {
             access_review::check(api, &rules::for_teardown(&set)).await?;
             return Err(error);
@@ -100,7 +101,11 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         deployed => deployed?,
     };
     if deployed.stops_cleanly() && !arguments.delete_data {
-        conversation_guard::ensure_no_conversations(run, "--delete-data goes on, and lets it").await?;
+        conversation_guard::ensure_no_conversations(
+            run,
+            "--delete-data continues, and lets the application delete it",
+        )
+        .await?;
     }
     let removed = if deployed.is_empty() {
         TeardownResult::default()
@@ -111,11 +116,11 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
             let message = format!("{} deleted", removed.deleted.len());
             Ok((removed, message))
         });
-        // Where the lock's namespace is gone nobody can hold it, and nobody can deploy either.
+        // Without the namespace of the lock, no other run can hold the lock or deploy.
         let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
-    settle_namespaces(run, arguments, &namespaces, options).await?;
+    finish_namespaces(run, arguments, &namespaces, options).await?;
     let message = match removed.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
         0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
@@ -125,57 +130,60 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
     Ok(Finished { message, ..Finished::default() })
 }
 
-/// Deletes the namespaces that are to go, and names the others with the sandboxes in them.
-async fn settle_namespaces(
+/// Deletes the requested namespaces, and reports the others with the sandboxes in them.
+async fn finish_namespaces(
     run: &Run<'_>,
     arguments: &TeardownArgs,
     namespaces: &[(String, NamespaceState)],
     options: TeardownOptions,
 ) -> Result<()> {
-    // Only namespaces that the configuration names: those stood in the question.
+    // Only the namespaces of the configuration were named in the question.
     let configured = run.session.set();
     for (name, state) in namespaces {
-        let goes = arguments.delete_namespace && configured.namespaces().contains(&name.as_str());
-        if goes && is_ours(state) {
+        let confirmed = arguments.delete_namespace && configured.namespaces().contains(&name.as_str());
+        if confirmed && is_ours(state) {
             teardown::namespace(run.api(), name, options, run.events()).await?;
             continue;
         }
-        keep(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
-        name_sandboxes(run, name).await?;
+        report_kept(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
+        report_sandboxes(run, name).await?;
     }
     Ok(())
 }
 
-/// The work is done by now: an account that may not see sandboxes is told so, and that is all.
-async fn name_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
+/// Reports the sandboxes that stay. A missing right is only a warning, because the set is already deleted.
+async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
     match teardown::sandboxes(run.api(), namespace).await {
         Ok(sandboxes) => {
             for sandbox in sandboxes {
-                keep(run.events(), sandbox, "a conversation of the application").await;
+                report_kept(run.events(), sandbox, "a conversation of the application").await;
             }
             Ok(())
         }
         Err(error) if error.kind() == Kind::Forbidden => {
-            let why =
-                format!("sandboxes in namespace {namespace} are not named: {}", error.causes().join(": "));
-            run.events().warn(error.id(), why).await;
+            let message =
+                format!("cannot list sandboxes in namespace {namespace}: {}", error.causes().join(": "));
+            run.events().warn(error.id(), message).await;
             Ok(())
         }
         Err(error) => Err(error),
     }
 }
 
-/// The namespaces of the set that are there, or may be.
+/// Returns the set's namespaces, without those that are known to be absent.
 async fn get_namespaces(api: &Api, set: &ApplySet) -> Result<Vec<(String, NamespaceState)>> {
     let reads = set.namespaces().into_iter().map(|name| async move {
         namespaces::get_even_terminating(api, name).await.map(|state| (name.to_owned(), state))
     });
-    let mut found = futures::future::try_join_all(reads).await?;
-    found.retain(|(_, state)| *state != NamespaceState::Absent);
-    Ok(found)
+    let mut namespaces = futures::future::try_join_all(reads).await?;
+    namespaces.retain(|(_, state)| *state != NamespaceState::Absent);
+    Ok(namespaces)
 }
 
-/// The application's namespace is somebody else's: said before anything is deleted.
+/// Checks before the first delete that handsctl created the application's namespace.
+///
+/// # Errors
+/// Exit 7 if someone else created it.
 fn ensure_own_namespace(set: &ApplySet, namespaces: &[(String, NamespaceState)]) -> Result<()> {
     let foreign = namespaces.iter().any(|(name, state)| {
         *name == set.namespace && matches!(state, NamespaceState::Present(_)) && !is_ours(state)
@@ -186,25 +194,25 @@ fn ensure_own_namespace(set: &ApplySet, namespaces: &[(String, NamespaceState)])
     Err(Error::new(
         Id::ForeignObject,
         Kind::Ownership,
-        format!("namespace {} was not made by handsctl; nothing was deleted", set.namespace),
+        format!("namespace {} was not created by handsctl; nothing was deleted", set.namespace),
     )
-    .hint("without --delete-namespace the set is deleted and the namespace stays")
+    .hint("without --delete-namespace the set is deleted and the namespace is kept")
     .hint(format!("kubectl delete namespace {} deletes it with everything in it", set.namespace)))
 }
 
-fn is_ours(namespace: &NamespaceState) -> bool {
-    let NamespaceState::Present(found) = namespace else { return false };
-    found["metadata"]["annotations"][labels::CREATED_BY].is_string()
+fn is_ours(state: &NamespaceState) -> bool {
+    let NamespaceState::Present(namespace) = state else { return false };
+    namespace["metadata"]["annotations"][labels::CREATED_BY].is_string()
 }
 
 fn why_kept(namespace: &NamespaceState) -> &'static str {
     match namespace {
-        NamespaceState::Present(_) if is_ours(namespace) => "--delete-data --delete-namespace removes it",
-        NamespaceState::Present(_) => "it was not made by handsctl",
-        NamespaceState::Absent | NamespaceState::Unknown => "who made it is not known",
+        NamespaceState::Present(_) if is_ours(namespace) => "--delete-data --delete-namespace deletes it",
+        NamespaceState::Present(_) => "it was not created by handsctl",
+        NamespaceState::Absent | NamespaceState::Unknown => "its creator is unknown",
     }
 }
 
-async fn keep(events: &Events, object: ObjectId, why: &str) {
-    events.object(Phase::Prune, object, Action::Kept, Some(why.to_owned())).await;
+async fn report_kept(events: &Events, object: ObjectId, reason: &str) {
+    events.object(Phase::Prune, object, Action::Kept, Some(reason.to_owned())).await;
 }

@@ -1,4 +1,4 @@
-//! `up`: the local cluster, the set on it, its URL.
+//! `up`: creates the local cluster, deploys the set to it and prints its URL.
 
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::runner::{Invocation, Run};
 
-/// Make the local cluster, deploy, print the URL
+/// Create the local cluster, deploy, print the URL
 ///
-/// In order: `cluster up`; images that this computer's engine has and a kind cluster's nodes lack are loaded;
-/// `deploy`; where OpenHands answers. Running it again changes only what differs. With provider = "existing" nothing is made: it needs --context or a pin, cluster.context.
+/// In order: `cluster up`; load images of this computer's container engine that the nodes of a kind cluster lack;
+/// `deploy`; print the URL. A second run changes only differences. With provider = "existing" it creates no cluster and
+/// needs --context or cluster.context.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl up\n  handsctl up --config team.toml --set cluster.name=trial\n  handsctl up --timeout 5m -o json"
 )]
 pub struct UpArgs {
-    /// Leave what was applied where its rollout fails, instead of bringing back the last good revision
+    /// Keep the applied objects if the rollout fails, instead of rolling back to the last good revision
     #[arg(long)]
     pub no_rollback: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `version`: of handsctl, of the cluster, and whether the pair was tested.
+//! `version`: prints the versions of handsctl and the cluster, and the tested Kubernetes version.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,19 +9,19 @@ use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 
-/// The version of handsctl and of the cluster
+/// Print the versions of handsctl and the cluster
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl version\n  handsctl version --client -o json")]
 pub struct VersionArgs {
-    /// Only the version of handsctl
+    /// Print only the version of handsctl
     #[arg(long)]
     pub client: bool,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
 
-/// The Kubernetes minor version that the tests run.
+/// The Kubernetes minor version that the tests use.
 const TESTED_MINOR: u32 = 34;
 
 #[derive(Debug, Serialize)]
@@ -34,7 +34,7 @@ struct Versions {
     server_unknown_because: Option<String>,
 }
 
-/// Runs `version`. A cluster that does not answer is said, and is no failure: the client's version is the result.
+/// Runs `version`. An unreachable cluster is reported but does not fail the command: the result is the client's version.
 pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<u8> {
     let (server, server_unknown_because) = if arguments.client {
         (None, None)
@@ -50,7 +50,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
         server,
         server_unknown_because,
     };
-    let _nobody_reads = match output_form(Some(arguments.output)) {
+    let _written = match output_form(Some(arguments.output)) {
         crate::report::Output::Human => streams.out(&text(&versions))?,
         output => streams.value(&versions, output)?,
     };
@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
 
 async fn server(global: &Global) -> anyhow::Result<String> {
     let loaded = cluster_session::load(global, Secrets::Needed)
-        .context("the configuration has mistakes: handsctl config check")?;
+        .context("the configuration has errors: handsctl config check")?;
     let session = Session::to_read(global, loaded).await?;
     Ok(session.server_version().await?.text)
 }

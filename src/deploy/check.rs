@@ -84,7 +84,11 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
     if !request.policy.delete_data && deletes_conversation_on_stop(prepared) {
-        conversation_guard::ensure_no_conversations(run, "--delete-data goes on, and lets it").await?;
+        conversation_guard::ensure_no_conversations(
+            run,
+            "--delete-data continues, and lets the application delete it",
+        )
+        .await?;
     }
     for rule in request.policy.ownership.rules_without_field(&changes.plan) {
         let message = format!("[deploy.ownership] `{rule}` is no field of the set");

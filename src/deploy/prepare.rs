@@ -139,7 +139,7 @@ fn chosen_revision<'a>(
             "there is no set `{}` with a history in namespace {}",
             settings.deploy.name, settings.deploy.namespace
         );
-        return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy makes it"));
+        return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
     };
     let (found, message) = match number.or_else(|| latest.unfinished_rollback()) {
         Some(number) => (history.get(number), format!("revision {number} is not kept")),

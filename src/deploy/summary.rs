@@ -56,7 +56,7 @@ pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> 
 
 /// `--no-wait`: applied, and not waited for.
 pub(crate) fn applied_only(applied: &[Applied], undo: UndoHint) -> Finished {
-    finished(applied, "applied; the rollout was not waited for".to_owned(), undo)
+    finished(applied, "applied, without waiting for the rollout".to_owned(), undo)
 }
 
 /// The rollout was waited for: how the application was found.

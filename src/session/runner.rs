@@ -31,7 +31,7 @@ pub(crate) struct Invocation<'a> {
     pub(crate) command: &'static str,
     /// The form of the summary on stdout.
     pub(crate) output: Option<Format>,
-    /// Time for the whole command.
+    /// Time limit of the whole command.
     pub(crate) timeout: Duration,
     pub(crate) streams: &'a Streams,
 }
@@ -118,7 +118,7 @@ impl Invocation<'_> {
         if output != Output::Human
             && let Some(value) = summary.summary()
         {
-            let _nobody_reads = streams.value(&value, output)?;
+            let _written = streams.value(&value, output)?;
         }
         if let Err(error) = outcome {
             streams.error(&with_progress(error, &summary), output);

@@ -159,7 +159,7 @@ fn a_container_that_no_pod_has_is_named_with_those_that_are_there() {
         let run = namespace.handsctl(arguments).exits(2);
         assert_eq!(run.stdout, "");
         run.says("no pod has a container `opnhands`")
-            .says("containers there: openhands")
+            .says("containers of the pods: openhands")
             .never_says("simulated");
     }
 }

@@ -627,7 +627,8 @@ fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_withou
     // What does not stop the pod is no danger.
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config("[deploy]\non_stop = \"clean\"\n[llm]\nmodel = \"openai/gpt-5\"\n");
-    says_which(namespace.handsctl(&["deploy"])).says("--delete-data goes on, and lets it");
+    says_which(namespace.handsctl(&["deploy"]))
+        .says("--delete-data continues, and lets the application delete it");
     assert_eq!(uid(), before, "nothing was changed");
     namespace.handsctl(&["deploy", "--delete-data"]).exits(2).says("--yes");
     namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);
@@ -638,7 +639,7 @@ fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_withou
 fn open_says_that_nothing_is_deployed_and_that_no_container_runs() {
     let namespace = Bed::shared().namespace("open");
     namespace.config("[deploy]\nexpose = \"none\"\n");
-    namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy makes it");
+    namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy creates it");
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.handsctl(&["open"]).exits(14).says("error[HC2030]: simulated nodes: no container runs");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

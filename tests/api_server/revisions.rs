@@ -152,7 +152,7 @@ fn after_one_change_more_than_is_kept_the_oldest_goes_and_a_rollback_brings_back
 fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
     let namespace = Bed::shared().namespace("marks");
     namespace.handsctl(&["history"]).exits(0);
-    namespace.handsctl(&["rollback"]).exits(2).says("error[HC3011]").says("handsctl deploy makes it");
+    namespace.handsctl(&["rollback"]).exits(2).says("error[HC3011]").says("handsctl deploy creates it");
     namespace.handsctl(&["deploy"]).exits(0).says("undo: handsctl teardown");
     namespace.handsctl(&["deploy"]).exits(0).says("revision 1").never_says("undo:");
     assert_eq!(outcomes(&namespace), good(&[1]));

@@ -349,7 +349,7 @@ fn without_waiting_a_rollout_that_fails_is_exit_0_and_status_tells() {
         .exits(0)
         .within(Duration::from_secs(5))
         .says("9 created")
-        .says("the rollout was not waited for");
+        .says("without waiting for the rollout");
     until_there_is_a_pod(&namespace);
     let waiting = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff";
     namespace.bed.kubectl(&["wait", "-n", &namespace.name, waiting, "pod", "--all", "--timeout=30s"]);

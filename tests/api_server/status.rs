@@ -97,7 +97,7 @@ fn nothing_deployed_is_exit_12_and_says_how_to_begin() {
         }
         let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
         assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
-        assert!(run.stdout.contains("handsctl deploy makes it"), "{}", run.stdout);
+        assert!(run.stdout.contains("handsctl deploy creates it"), "{}", run.stdout);
         let seen = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
         assert_eq!((&seen["verdict"], &seen["components"]), (&json!("not deployed"), &json!([])));
     }

@@ -190,7 +190,7 @@ fn only_a_namespace_that_handsctl_made_is_deleted_and_only_together_with_its_dat
     theirs.handsctl(&["deploy"]).exits(0);
     let before = names(&theirs, KINDS);
     let run = theirs.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(7);
-    run.says("was not made by handsctl").says("nothing was deleted");
+    run.says("was not created by handsctl").says("nothing was deleted");
     assert_eq!(names(&theirs, KINDS), before);
 
     let ours = Bed::shared().namespace("ours");

@@ -15,7 +15,7 @@ fn config_init_writes_a_file_that_changes_nothing_and_replaces_none() {
     assert!(text.contains("\n[deploy]\n") && text.contains("\n#storage_size = \"5Gi\"\n"), "{text}");
 
     hermetic(home.path(), &["config", "check"]).exits(0).prints("config.toml  (0 keys set)  ok");
-    hermetic(home.path(), &["config", "init"]).exits(2).says("it is there already").says("--force");
+    hermetic(home.path(), &["config", "init"]).exits(2).says("it already exists").says("--force");
     std::fs::write(&file, "").unwrap();
     hermetic(home.path(), &["config", "init", "--force"]).exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
@@ -138,7 +138,7 @@ fn rbac_names_the_account_that_was_asked_for() {
     rbac("group:ops").exits(0).prints("kind: Group");
     rbac("serviceaccount:ci:deployer").exits(0).prints("namespace: ci").prints("name: deployer");
     for wrong in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
-        rbac(wrong).exits(2).says("is no account").says("serviceaccount:NAMESPACE:NAME");
+        rbac(wrong).exits(2).says("is not an account").says("serviceaccount:NAMESPACE:NAME");
     }
     hermetic(home.path(), &["rbac", "-o", "table"])
         .exits(0)

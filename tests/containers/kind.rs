@@ -508,7 +508,8 @@ fn open_leads_to_the_application_while_its_pod_is_replaced() {
     let mut said = String::new();
     open.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(
-        said.contains(&format!("leads to pod/{old}")) && said.contains(&format!("leads to pod/{new}")),
+        said.contains(&format!("forwarding to pod/{old}"))
+            && said.contains(&format!("forwarding to pod/{new}")),
         "{said}"
     );
 }

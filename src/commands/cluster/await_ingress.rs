@@ -1,4 +1,4 @@
-//! The part of `cluster up` that makes the ingress controller, and waits until Ingresses can be sent.
+//! The part of `cluster up` that installs the ingress controller and waits until Ingresses can be created.
 
 use super::ready_cluster::ReadyCluster;
 use crate::catalogue::Id;
@@ -14,39 +14,38 @@ use crate::session::step::step;
 use crate::settings::Settings;
 use crate::settings::handsctl::Ingress;
 
-/// Makes the controller that the configuration asks for; where it asks for none, what is there is left alone.
-pub(super) async fn ensure(ready: &ReadyCluster<'_>, maker: LocalProvider) -> Result<()> {
-    let Some(controller) = wanted(ready.settings, maker) else { return Ok(()) };
+/// Installs the configured controller and removes the others. Without a configured controller it changes nothing.
+pub(super) async fn ensure(ready: &ReadyCluster<'_>, provider: LocalProvider) -> Result<()> {
+    let Some(controller) = configured_controller(ready.settings, provider) else { return Ok(()) };
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
     if controller == Controller::IngressNginx {
-        let message = "ingress-nginx was retired in March 2026 and is mended no more; [cluster] ingress = \"traefik\" is";
+        let message = "ingress-nginx was retired in March 2026 and gets no more fixes; [cluster] ingress = \"traefik\" does";
         events.warn(Id::IngressRetired, message).await;
     }
-    if controller.has_webhook() && maker == LocalProvider::Kwok {
-        let message = "its webhook is awaited, and would be a container: simulated nodes run none";
+    if controller.has_webhook() && provider == LocalProvider::Kwok {
+        let message = "its webhook never answers: it would be a container, and simulated nodes run none";
         events.warn(Id::SimulatedNodes, format!("{}: {message}", controller.name())).await;
     }
     step(events, Phase::Cluster, "ingress", async {
-        let place = ingress_controller::list(api, controller).await?;
+        let existing = ingress_controller::list(api, controller).await?;
         for other in Controller::ALL.into_iter().filter(|other| *other != controller) {
             ingress_controller::remove(api, other, events).await?;
         }
-        let ensured = ingress_controller::ensure(api, place, events).await?;
-        let wanted = WorkloadWait {
+        let ensured = ingress_controller::ensure(api, existing, events).await?;
+        let wait = WorkloadWait {
             namespace: controller.name(),
             workloads: &ensured.workloads,
             changed: &ensured.changed,
             deadline: deadline.at,
         };
-        let message =
-            match workloads::wait_for_workloads(api, version.streams_lists(), wanted, events).await? {
-                RolloutResult::Ready(workloads) => workloads,
-                RolloutResult::Failed(findings) => {
-                    return Err(finding_error(&findings)
-                        .hint("[cluster] ingress = \"none\" goes on without an ingress controller"));
-                }
-            };
+        let message = match workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await? {
+            RolloutResult::Ready(workloads) => workloads,
+            RolloutResult::Failed(findings) => {
+                return Err(finding_error(&findings)
+                    .hint("[cluster] ingress = \"none\" continues without an ingress controller"));
+            }
+        };
         if controller.has_webhook() {
             ingress_controller::await_webhook(api, controller, deadline.at, events).await?;
         }
@@ -55,18 +54,18 @@ pub(super) async fn ensure(ready: &ReadyCluster<'_>, maker: LocalProvider) -> Re
     .await
 }
 
-/// Simulated nodes have no use for one unless it is asked for.
-fn wanted(settings: &Settings, maker: LocalProvider) -> Option<Controller> {
-    let otherwise = match maker {
+/// Returns the configured controller. The default on simulated nodes is none, because no container runs there.
+fn configured_controller(settings: &Settings, provider: LocalProvider) -> Option<Controller> {
+    let default = match provider {
         LocalProvider::Kind => Ingress::Traefik,
         LocalProvider::Kwok => Ingress::None,
     };
-    Controller::of(settings.cluster.ingress.unwrap_or(otherwise))
+    Controller::of(settings.cluster.ingress.unwrap_or(default))
 }
 
-/// What the controller asks for, so that it is known before the cluster is made what will fit.
-pub(super) fn amount(settings: &Settings) -> ResourceAmount {
-    match wanted(settings, LocalProvider::Kind) {
+/// Returns the controller's resource requests, for the capacity check before the cluster is created.
+pub(super) fn resource_requests(settings: &Settings) -> ResourceAmount {
+    match configured_controller(settings, LocalProvider::Kind) {
         Some(Controller::Traefik) => ResourceAmount { cpu: 50, memory: 64 << 20 },
         Some(Controller::IngressNginx) => ResourceAmount { cpu: 300, memory: 256 << 20 },
         None => ResourceAmount::default(),

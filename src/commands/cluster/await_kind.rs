@@ -1,4 +1,4 @@
-//! The part of `cluster up` that waits until a cluster of containers can take pods: nodes, DNS, a storage class.
+//! The part of `cluster up` that waits until a kind cluster can run pods: nodes, DNS, a default storage class.
 
 use jiff::Timestamp;
 
@@ -13,16 +13,17 @@ use crate::object::kind::DEPLOYMENT;
 use crate::provider::StartOutcome;
 use crate::session::step::step;
 
-/// Where the cluster's own services are.
+/// The namespace of the cluster's own services.
 const SYSTEM: &str = "kube-system";
 /// The DNS server that kubeadm installs.
 const DNS: &str = "coredns";
 
-/// Waits, all by watch. `begun`: when nodes that were stopped may have been started at the earliest.
-pub(super) async fn await_ready(ready: &ReadyCluster<'_>, begun: Timestamp) -> Result<()> {
+/// Waits by watch until the cluster is ready. `started` is a time before this run started stopped nodes; statuses that are
+/// older are stale.
+pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) -> Result<()> {
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
-    let since = (ready.cluster.outcome == StartOutcome::Restarted).then_some(begun);
+    let since = (ready.cluster.outcome == StartOutcome::Restarted).then_some(started);
     let mut readiness = step(events, Phase::Cluster, "nodes ready", async {
         let limits = WaitLimits { since, deadline: deadline.at };
         let mut readiness = ClusterReadiness::open(api, version.streams_lists(), limits).await?;
@@ -32,12 +33,10 @@ pub(super) async fn await_ready(ready: &ReadyCluster<'_>, begun: Timestamp) -> R
     .await?;
     step(events, Phase::Cluster, "cluster services", async {
         let dns = [DEPLOYMENT.id(SYSTEM, DNS)];
-        let wanted = WorkloadWait { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
-        let ending = workloads::wait_for_workloads(api, version.streams_lists(), wanted, events).await?;
-        if let RolloutResult::Failed(findings) = ending {
-            return Err(
-                finding_error(&findings).hint("handsctl cluster up --recreate makes the cluster anew")
-            );
+        let wait = WorkloadWait { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
+        let result = workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await?;
+        if let RolloutResult::Failed(findings) = result {
+            return Err(finding_error(&findings).hint("handsctl cluster up --recreate recreates the cluster"));
         }
         let class = readiness.await_storage_class(events).await?;
         Ok(((), format!("dns, default storage class `{class}`")))

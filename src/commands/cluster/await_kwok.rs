@@ -1,4 +1,4 @@
-//! The part of `cluster up` that makes a bare control plane a cluster: simulated nodes, a storage class.
+//! The part of `cluster up` that adds simulated nodes and a storage class to a kwok control plane.
 
 use super::ready_cluster::ReadyCluster;
 use crate::cluster::nodes::kwok_nodes;
@@ -7,7 +7,7 @@ use crate::event::Phase;
 use crate::provider::kwok::objects;
 use crate::session::step::step;
 
-/// Makes the nodes and waits until they are ready.
+/// Creates the nodes and waits until they are ready.
 pub(super) async fn await_ready(ready: &ReadyCluster<'_>) -> Result<()> {
     let ReadyCluster { settings, connection, version, events, .. } = ready;
     step(events, Phase::Cluster, "nodes", async {

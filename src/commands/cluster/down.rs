@@ -1,4 +1,4 @@
-//! `cluster down`: deletes the local cluster, with everything in it.
+//! `cluster down`: deletes the local cluster with everything in it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
-use crate::flags::{Global, duration};
+use crate::flags::{Global, parse_duration};
 use crate::provider::{self, Condition, DownResult, Environment};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
@@ -15,12 +15,12 @@ use crate::session::confirm;
 use crate::session::runner::Invocation;
 use crate::settings::handsctl::Provider;
 
-/// Delete it, with everything in it
+/// Delete the local cluster with everything in it
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster down --yes")]
 pub struct ClusterDownArgs {
-    /// Time for the whole command [default: 5m]
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Time limit of the whole command [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
 }
 
@@ -48,23 +48,23 @@ async fn down(global: &Global, streams: &Streams, events: &Events) -> Result<Fin
     let cluster = &loaded.settings.cluster;
     let name = cluster.name.as_str();
     if cluster.provider == Provider::Existing {
-        let message = "provider = \"existing\": handsctl did not make this cluster and does not delete it";
+        let message = "provider = \"existing\": handsctl did not create this cluster and does not delete it";
         return Err(Error::new(Id::ClusterDownRefused, Kind::Config, message)
-            .hint("handsctl teardown deletes what was deployed to it"));
+            .hint("handsctl teardown deletes the set that was deployed to it"));
     }
     let environment = Environment::read()?;
-    let explicit = global.kubeconfig.as_deref();
-    let found = provider::status(&environment, cluster.provider, name).await?;
-    if found.condition == Condition::Absent {
-        // A context that outlived its cluster goes, too.
-        provider::down(&environment, cluster.provider, name, explicit, events).await?;
+    let kubeconfig = global.kubeconfig.as_deref();
+    let status = provider::status(&environment, cluster.provider, name).await?;
+    if status.condition == Condition::Absent {
+        // Removes a kubeconfig context that the cluster left behind.
+        provider::down(&environment, cluster.provider, name, kubeconfig, events).await?;
         return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
     }
     let question = format!("Delete cluster {name} with everything in it?");
     confirm::question(global, streams, &question, "cluster down").await?;
-    let target = format!("{} · {name}", found.details.maker().word());
+    let target = format!("{} · {name}", status.details.maker().word());
     events.target("cluster down", target).await;
-    let message = match provider::down(&environment, cluster.provider, name, explicit, events).await? {
+    let message = match provider::down(&environment, cluster.provider, name, kubeconfig, events).await? {
         DownResult::Deleted => format!("cluster {name} is deleted"),
         DownResult::Absent => format!("there is no cluster {name}"),
     };

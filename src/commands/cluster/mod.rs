@@ -1,8 +1,8 @@
-//! The local cluster.
+//! The commands of the local cluster.
 //!
-//! - `up`: creates, starts or reuses it. `ready_cluster`: what it then is.
-//!   `await_kind`, `await_kwok`, `await_ingress`: wait until something can be deployed to it.
-//! - `down`: deletes it. `status`: whether it is there and running.
+//! - `up`: creates, starts or reuses it. `ready_cluster`: the running cluster with its connection.
+//!   `await_kind`, `await_kwok`, `await_ingress`: wait until a set can be deployed to it.
+//! - `down`: deletes it. `status`: reports whether it exists and runs.
 
 mod await_ingress;
 mod await_kind;

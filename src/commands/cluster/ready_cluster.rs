@@ -1,4 +1,4 @@
-//! A local cluster that answers, while it is being made ready.
+//! A local cluster that answers, passed to the parts of `cluster up` that make it ready.
 
 use crate::cluster::client::connect::Connection;
 use crate::cluster::client::version::ServerVersion;
@@ -7,7 +7,7 @@ use crate::provider::LocalCluster;
 use crate::session::step::Deadline;
 use crate::settings::Settings;
 
-/// A local cluster that was just made, started or found, and how to talk to it.
+/// A local cluster that `cluster up` created, started or reused, and the connection to it.
 pub(crate) struct ReadyCluster<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) cluster: LocalCluster,

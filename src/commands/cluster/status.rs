@@ -1,4 +1,4 @@
-//! `cluster status`: whether the local cluster is there and runs.
+//! `cluster status`: reports whether the local cluster exists and runs.
 
 use clap::Args;
 
@@ -11,13 +11,13 @@ use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
-/// Say whether it is there and running: exit 0 running, 12 otherwise
+/// Show whether the local cluster exists and runs: exit 0 running, 12 otherwise
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status -o json | jq .condition"
 )]
 pub struct ClusterStatusArgs {
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let cluster = &loaded.settings.cluster;
     let status = provider::status(&Environment::read()?, cluster.provider, cluster.name.as_str()).await?;
-    let _nobody_reads = match output_form(Some(arguments.output)) {
+    let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&text(&status))?,
         output => streams.value(&status, output)?,
     };
@@ -39,33 +39,33 @@ pub(crate) async fn run(
 }
 
 fn text(status: &ClusterStatus) -> String {
-    let mut text = format!("{}  {}", status.name, words(status.condition));
+    let mut text = format!("{}  {}", status.name, condition_text(status.condition));
     text += &status.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     text += "\n";
     text += &match &status.details {
-        Details::Kwok(details) => simulated(status, details),
-        Details::Kind(details) => contained(status, details),
+        Details::Kwok(details) => kwok_text(status, details),
+        Details::Kind(details) => kind_text(status, details),
     };
     text
 }
 
-fn words(condition: Condition) -> &'static str {
+fn condition_text(condition: Condition) -> &'static str {
     match condition {
-        Condition::Absent => "not there; handsctl cluster up makes it",
-        Condition::Incomplete => "half made; handsctl cluster up makes it anew",
+        Condition::Absent => "does not exist; handsctl cluster up creates it",
+        Condition::Incomplete => "incomplete; handsctl cluster up recreates it",
         Condition::Stopped => "stopped; handsctl cluster up starts it",
         Condition::Running => "running",
-        Condition::Foreign => "not made by handsctl",
-        Condition::Unknown => "not known",
+        Condition::Foreign => "not created by handsctl",
+        Condition::Unknown => "unknown",
     }
 }
 
-fn simulated(status: &ClusterStatus, details: &KwokDetails) -> String {
+fn kwok_text(status: &ClusterStatus, details: &KwokDetails) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         text +=
             &format!("  kwok     kubernetes {}, simulated nodes: {}\n", spec.kubernetes, spec.workers + 1);
-        text += &access(status);
+        text += &kubeconfig_text(status);
     }
     let rows: Vec<Vec<String>> = details
         .processes
@@ -81,13 +81,13 @@ fn simulated(status: &ClusterStatus, details: &KwokDetails) -> String {
     text
 }
 
-fn contained(status: &ClusterStatus, details: &KindDetails) -> String {
+fn kind_text(status: &ClusterStatus, details: &KindDetails) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         let engine = details.engine.as_deref().unwrap_or("no engine answers");
         text += &format!("  kind     {engine}, {}\n", spec.image);
-        text += &format!("  ports    {}\n", ports(spec.ports));
-        text += &access(status);
+        text += &format!("  ports    {}\n", ports_text(spec.ports));
+        text += &kubeconfig_text(status);
     }
     let rows: Vec<Vec<String>> = details
         .nodes
@@ -103,14 +103,14 @@ fn contained(status: &ClusterStatus, details: &KindDetails) -> String {
     text
 }
 
-fn access(status: &ClusterStatus) -> String {
+fn kubeconfig_text(status: &ClusterStatus) -> String {
     format!("  context  {}\n  kubeconfig  {}\n", status.context, status.kubeconfig.display())
 }
 
-fn ports(ports: Ports) -> String {
+fn ports_text(ports: Ports) -> String {
     let mapped = [(ports.http, 80), (ports.https, 443)]
         .into_iter()
-        .filter_map(|(outer, inner)| Some(format!("{}:{} → {inner}", ports.address, outer?)));
+        .filter_map(|(host_port, node_port)| Some(format!("{}:{} → {node_port}", ports.address, host_port?)));
     let mapped: Vec<String> = mapped.collect();
     if mapped.is_empty() { "none".to_owned() } else { mapped.join(", ") }
 }

@@ -1,4 +1,4 @@
-//! `cluster up`: makes, starts or leaves the local cluster, and waits until something can be deployed to it.
+//! `cluster up`: creates, starts or reuses the local cluster, and waits until a set can be deployed to it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::cluster::client::connect::{self, Connection};
 use crate::cluster::client::version;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
-use crate::flags::{Global, duration};
+use crate::flags::{Global, parse_duration};
 use crate::provider::{
     self, ClusterSpec, Environment, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
 };
@@ -22,15 +22,18 @@ use crate::session::runner::{Context, Invocation};
 use crate::settings::format::Quantity;
 use crate::settings::{Settings, handsctl};
 
-/// Make it, start it, or leave it as it is
+/// Create the local cluster, start it, or reuse the running one
+///
+/// In order: choose the provider, check this computer, create or start the cluster, wait until its nodes and services
+/// are ready, install the ingress controller. A running cluster that matches config.toml is not changed.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
 pub struct ClusterUpArgs {
-    /// Delete the cluster and make it anew where it differs from config.toml in what cannot be changed
+    /// Delete and recreate the cluster if it differs from config.toml in settings that cannot be changed
     #[arg(long)]
     pub recreate: bool,
-    /// Time for the whole command [default: 30m]
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    /// Time limit of the whole command [default: 30m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
 }
 
@@ -51,19 +54,20 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
         let name = loaded.settings.cluster.name.to_string();
         if arguments.recreate {
             let question =
-                format!("Delete cluster {name} with everything in it where it differs, and make it anew?");
+                format!("Delete cluster {name} with everything in it if it differs, and recreate it?");
             confirm::question(global, streams, &question, "--recreate").await?;
         }
         let message = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
             Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
-            None => "provider = \"existing\": nothing is made".to_owned(),
+            None => "provider = \"existing\": no cluster is created".to_owned(),
         };
         Ok(Finished { message, ..Finished::default() })
     };
     invocation.run(work).await
 }
 
-/// Makes, starts or leaves the local cluster, down to its ingress controller. None: the provider makes nothing.
+/// Creates, starts or reuses the local cluster with its ingress controller. None for provider `existing`, which creates no
+/// cluster.
 pub(in crate::commands) async fn bring_up(
     global: &Global,
     settings: &Settings,
@@ -74,34 +78,42 @@ pub(in crate::commands) async fn bring_up(
     let environment = Environment::read()?;
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
-    let (maker, reason) = match provider::choose(&environment, cluster.provider, name).await? {
-        ProviderChoice::Existing => return needs_context(global, cluster).map(|()| None),
+    let (provider, reason) = match provider::choose(&environment, cluster.provider, name).await? {
+        ProviderChoice::Existing => return ensure_context(global, cluster).map(|()| None),
         ProviderChoice::Local { maker, reason } => (maker, reason),
     };
-    refuse_other_context(global, cluster, &maker.context(name))?;
-    let target = format!("{} · {name}", maker.word());
+    refuse_other_context(global, cluster, &provider.context(name))?;
+    let target = format!("{} · {name}", provider.word());
     events.target("cluster", target).await;
     if let Some(reason) = reason {
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
     }
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
-    let begun = jiff::Timestamp::now();
-    let made = provider::up(&environment, maker, &cluster_spec(settings), &options, events).await?;
-    let connection = connect::connect_to_local_cluster(&made.kubeconfig, &made.context).await?;
+    let started = jiff::Timestamp::now();
+    let local_cluster =
+        provider::up(&environment, provider, &cluster_spec(settings), &options, events).await?;
+    let connection =
+        connect::connect_to_local_cluster(&local_cluster.kubeconfig, &local_cluster.context).await?;
     let version = version::get_server_version(&connection.api)
         .await
         .map_err(|error| error.into_error(&format!("cannot reach cluster {name}")))?;
-    let ready =
-        ReadyCluster { settings, cluster: made, connection, version, deadline: context.deadline, events };
-    match maker {
-        LocalProvider::Kind => await_kind::await_ready(&ready, begun).await?,
+    let ready = ReadyCluster {
+        settings,
+        cluster: local_cluster,
+        connection,
+        version,
+        deadline: context.deadline,
+        events,
+    };
+    match provider {
+        LocalProvider::Kind => await_kind::await_ready(&ready, started).await?,
         LocalProvider::Kwok => await_kwok::await_ready(&ready).await?,
     }
-    await_ingress::ensure(&ready, maker).await?;
+    await_ingress::ensure(&ready, provider).await?;
     Ok(Some(ready.connection))
 }
 
-/// The cluster that the configuration asks for.
+/// Returns the configured cluster.
 fn cluster_spec(settings: &Settings) -> ClusterSpec {
     let cluster = &settings.cluster;
     let text = |text: &dyn ToString| Some(text.to_string());
@@ -116,20 +128,21 @@ fn cluster_spec(settings: &Settings) -> ClusterSpec {
             http: port(cluster.http_port),
             https: port(cluster.https_port),
         },
-        load: load(settings),
+        load: expected_load(settings),
     }
 }
 
-/// What will have to fit: the application as it is deployed to a local cluster, with what routes to it, and a sandbox.
-fn load(settings: &Settings) -> Workload {
+/// Returns the resource requests that must fit: the application as deployed to a local cluster, its ingress controller,
+/// and one sandbox.
+fn expected_load(settings: &Settings) -> Workload {
     let local = settings.clone().for_local_cluster(true);
     let requests = &local.deploy.resources.requests;
     let kubernetes = &local.openhands.kubernetes;
-    let routing = await_ingress::amount(settings);
+    let ingress = await_ingress::resource_requests(settings);
     Workload {
         application: ResourceAmount {
-            cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + routing.cpu,
-            memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + routing.memory,
+            cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + ingress.cpu,
+            memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + ingress.memory,
         },
         sandbox: ResourceAmount {
             cpu: kubernetes.resource_cpu_request.millis(),
@@ -138,30 +151,38 @@ fn load(settings: &Settings) -> Workload {
     }
 }
 
-/// With provider = "existing" nothing says which cluster is meant but a context.
-fn needs_context(global: &Global, cluster: &handsctl::Cluster) -> Result<()> {
+/// Checks that a context names the cluster, which provider = "existing" requires.
+///
+/// # Errors
+/// Exit 3 if neither a flag nor `cluster.context` chooses it.
+fn ensure_context(global: &Global, cluster: &handsctl::Cluster) -> Result<()> {
     if global.context.is_some() || cluster.context.is_some() || global.in_cluster {
         return Ok(());
     }
     Err(Error::new(
         Id::ContextNotChosen,
         Kind::Config,
-        "provider = \"existing\" makes no cluster, and nothing says which one is meant",
+        "provider = \"existing\" creates no cluster, and no context is given",
     )
     .hint("--context NAME, or [cluster] context = \"NAME\""))
 }
 
-/// `up` and `cluster …` never touch a cluster that handsctl did not make.
-fn refuse_other_context(global: &Global, cluster: &handsctl::Cluster, made: &str) -> Result<()> {
-    let named = global.context.as_deref().or(cluster.context.as_deref()).filter(|context| *context != made);
-    match named {
+/// Refuses another context than the local cluster's: `up` and `cluster …` never change a cluster that handsctl did not
+/// create.
+///
+/// # Errors
+/// Exit 3 if a flag or `cluster.context` names another context.
+fn refuse_other_context(global: &Global, cluster: &handsctl::Cluster, local_context: &str) -> Result<()> {
+    let other_context =
+        global.context.as_deref().or(cluster.context.as_deref()).filter(|context| *context != local_context);
+    match other_context {
         None => Ok(()),
         Some(other) => Err(Error::new(
             Id::ContextPinned,
             Kind::Config,
-            format!("the local cluster's context would be `{made}`, but `{other}` is asked for"),
+            format!("the context of the local cluster is `{local_context}`, but `{other}` was requested"),
         )
         .hint(format!("handsctl deploy --context {other} deploys to that cluster"))
-        .hint("[cluster] provider = \"existing\" makes `up` do the same")),
+        .hint("[cluster] provider = \"existing\" makes `handsctl up` deploy to it, too")),
     }
 }

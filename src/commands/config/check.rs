@@ -1,4 +1,4 @@
-//! `config check`: every mistake at once.
+//! `config check`: reports every error of the configuration at once.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
-/// Find every mistake: exit 3 where there is one
+/// Report every error of the config file: exit 3 if there is one
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
 )]
 pub struct ConfigCheckArgs {
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
@@ -26,7 +26,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
     let loaded = match cluster_session::load(global, Secrets::Unneeded) {
         Ok(loaded) => loaded,
         Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
-            let _nobody_reads = streams.value(&found(error.message(), error.diagnostics()), output)?;
+            let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;
             return Ok(error.kind().exit_code());
         }
         Err(error) => return Err(error.into()),
@@ -35,15 +35,15 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
         for warning in &loaded.warnings {
             streams.diagnostic(warning);
         }
-        let _nobody_reads = streams.out(&format!("{}  ok\n", loaded.summary))?;
+        let _written = streams.out(&format!("{}  ok\n", loaded.summary))?;
     } else {
-        let _nobody_reads = streams.value(&found(&loaded.summary, &loaded.warnings), output)?;
+        let _written = streams.value(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }
     Ok(0)
 }
 
-/// For editors: byte ranges, and lines and columns for people.
-fn found(summary: &str, diagnostics: &[Diagnostic]) -> Value {
+/// Returns the diagnostics as JSON, with byte ranges for editors and with lines and columns for people.
+fn check_result(summary: &str, diagnostics: &[Diagnostic]) -> Value {
     let list: Vec<Value> = diagnostics
         .iter()
         .map(|diagnostic| {

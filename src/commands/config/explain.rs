@@ -1,4 +1,4 @@
-//! `config explain`: what a key means, offline.
+//! `config explain`: prints the documentation of a key, offline.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,103 +10,105 @@ use crate::report::{self, Output, Streams};
 use crate::session::output::output_form;
 use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 
-/// What a key means: form, default, which field of which object it becomes
+/// Explain a key: its form, its default, and the object field that it sets
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain"
 )]
 pub struct ConfigExplainArgs {
-    /// A key or a table, with dots; without it: the tables
+    /// A key or a table, with dots; without KEY the tables are listed
     #[arg(value_name = "KEY")]
     pub key: Option<String>,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
 
-/// Characters of a line of text.
+/// Maximum characters of a line of text.
 const WIDTH: usize = 100;
 
 /// Runs `config explain`.
 pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let manual = KeyReference::default();
+    let reference = KeyReference::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
-    let article = manual.article(&path).ok_or_else(|| unknown_key(&manual, key))?;
+    let doc = reference.article(&path).ok_or_else(|| unknown_key(&reference, key))?;
     let output = output_form(Some(arguments.output));
-    let _nobody_reads = if output == Output::Human {
-        streams.out(&text(&article))?
+    let _written = if output == Output::Human {
+        streams.out(&text(&doc))?
     } else {
-        streams.value(&value(&article), output)?
+        streams.value(&value(&doc), output)?
     };
     Ok(0)
 }
 
-fn unknown_key(manual: &KeyReference, key: &str) -> Error {
+fn unknown_key(reference: &KeyReference, key: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
-    match manual.nearest(key) {
+    match reference.nearest(key) {
         Some(near) => error.hint(format!("did you mean handsctl config explain {near}?")),
-        None => error.hint(format!("tables: {}", manual.tables().join(", "))),
+        None => error.hint(format!("tables: {}", reference.tables().join(", "))),
     }
 }
 
-fn text(article: &KeyDoc) -> String {
+fn text(doc: &KeyDoc) -> String {
     let mut out = String::new();
-    if !article.key.is_empty() {
-        out.push_str(&format!("{}\n", article.key));
+    if !doc.key.is_empty() {
+        out.push_str(&format!("{}\n", doc.key));
     }
-    out.push_str(&format!("{}\n\n", textwrap::fill(&article.description, WIDTH)));
-    match &article.value {
+    out.push_str(&format!("{}\n\n", textwrap::fill(&doc.description, WIDTH)));
+    match &doc.value {
         ValueForm::Table(keys) => {
             let rows: Vec<Vec<String>> =
                 keys.iter().map(|(name, about)| vec![name.clone(), about.clone()]).collect();
-            out.push_str(&report::table(&["KEY", "WHAT IT IS"], &rows));
+            out.push_str(&report::table(&["KEY", "DESCRIPTION"], &rows));
         }
         ValueForm::OneOf(texts) => {
             let rows: Vec<Vec<String>> =
                 texts.iter().map(|(text, about)| vec![format!("{text:?}"), about.clone()]).collect();
-            out.push_str(&report::table(&["VALUE", "WHAT IT MEANS"], &rows));
+            out.push_str(&report::table(&["VALUE", "DESCRIPTION"], &rows));
             out.push('\n');
         }
         ValueForm::Plain(_) => {}
     }
-    if !article.key.is_empty() {
-        for (name, about) in facts(article) {
+    if !doc.key.is_empty() {
+        for (name, about) in facts(doc) {
             out.push_str(&format!("{name:<14} {about}\n"));
         }
     }
     out
 }
 
-fn facts(article: &KeyDoc) -> Vec<(&'static str, String)> {
-    let is_table = matches!(article.value, ValueForm::Table(_));
+fn facts(doc: &KeyDoc) -> Vec<(&'static str, String)> {
+    let is_table = matches!(doc.value, ValueForm::Table(_));
     let mut facts = Vec::new();
-    if let ValueForm::Plain(form) = &article.value {
+    if let ValueForm::Plain(form) = &doc.value {
         facts.push(("value", form.clone()));
     }
     if !is_table {
-        facts.push(("default", article.default.clone().unwrap_or_else(|| "not set".to_owned())));
-        facts.push(("set by", set_by(&article.key)));
+        facts.push(("default", doc.default.clone().unwrap_or_else(|| "not set".to_owned())));
+        facts.push(("set by", set_by(&doc.key)));
     }
-    for field in &article.fields {
+    for field in &doc.fields {
         facts.push(("becomes", field.clone()));
     }
-    let is_secret = article.fields.iter().any(|field| field.starts_with("secret "));
-    if let Some(variable) = article.variable.as_ref().filter(|_| !is_table && !is_secret) {
-        facts
-            .push(("OpenHands", format!("reads it from its config.toml; its variable {variable} would win")));
+    let is_secret = doc.fields.iter().any(|field| field.starts_with("secret "));
+    if let Some(variable) = doc.variable.as_ref().filter(|_| !is_table && !is_secret) {
+        facts.push((
+            "OpenHands",
+            format!("reads it from its config.toml; its variable {variable} overrides it"),
+        ));
     }
     let others = [
-        ("since", article.since.as_ref().map(|since| format!("OpenHands {since}"))),
-        ("not used", article.ignored.clone()),
-        ("other values", article.otherwise.clone()),
-        ("unknown keys", unknown(article.unknown).filter(|_| is_table).map(str::to_owned)),
+        ("since", doc.since.as_ref().map(|since| format!("OpenHands {since}"))),
+        ("not used", doc.ignored.clone()),
+        ("other values", doc.otherwise.clone()),
+        ("unknown keys", unknown_keys(doc.unknown).filter(|_| is_table).map(str::to_owned)),
     ];
     facts.extend(others.into_iter().filter_map(|(name, about)| Some((name, about?))));
     facts
 }
 
-/// The other ways to set a key, where it has a name of its own.
+/// Returns the ways to set a key. A key below a user-defined name (`NAME`) can only be set in config.toml.
 fn set_by(key: &str) -> String {
     if key.split('.').any(|name| name == "NAME") {
         return "config.toml".to_owned();
@@ -115,7 +117,7 @@ fn set_by(key: &str) -> String {
     format!("config.toml, HANDSCTL_{variable}, --set {key}=VALUE")
 }
 
-const fn unknown(unknown: UnknownKeys) -> Option<&'static str> {
+const fn unknown_keys(unknown: UnknownKeys) -> Option<&'static str> {
     match unknown {
         UnknownKeys::Nothing => None,
         UnknownKeys::Crash => Some("the application would crash at start: an error here"),
@@ -124,25 +126,25 @@ const fn unknown(unknown: UnknownKeys) -> Option<&'static str> {
     }
 }
 
-fn value(article: &KeyDoc) -> Value {
+fn value(doc: &KeyDoc) -> Value {
     let list = |pairs: &[(String, String)], name: &str| -> Vec<Value> {
         pairs.iter().map(|(text, about)| json!({ name: text, "description": about })).collect()
     };
-    let (form, allowed, keys) = match &article.value {
+    let (form, allowed, keys) = match &doc.value {
         ValueForm::Plain(form) => (Some(form), Vec::new(), Vec::new()),
         ValueForm::OneOf(texts) => (None, list(texts, "value"), Vec::new()),
         ValueForm::Table(keys) => (None, Vec::new(), list(keys, "key")),
     };
     json!({
-        "key": article.key,
-        "description": article.description,
+        "key": doc.key,
+        "description": doc.description,
         "form": form,
         "allowed": allowed,
         "keys": keys,
-        "default": article.default,
-        "fields": article.fields,
-        "variable": article.variable,
-        "since": article.since,
-        "notUsed": article.ignored,
+        "default": doc.default,
+        "fields": doc.fields,
+        "variable": doc.variable,
+        "since": doc.since,
+        "notUsed": doc.ignored,
     })
 }

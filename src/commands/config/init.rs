@@ -1,4 +1,4 @@
-//! `config init`: a config.toml to begin with.
+//! `config init`: writes a commented config.toml as a starting point.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,27 +11,27 @@ use crate::report::Streams;
 use crate::settings::KeyReference;
 use crate::settings::handsctl::Profile;
 
-/// Write a config.toml with every key, its meaning and its default, all behind `#`
+/// Write a config.toml with every key, its meaning and its default, all commented out
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config init\n  handsctl config init - | less")]
 pub struct ConfigInitArgs {
-    /// The file to write; `-` prints it
+    /// File to write; `-` prints it to stdout
     #[arg(value_name = "FILE", default_value = "config.toml")]
     pub file: PathBuf,
-    /// The kind of cluster, set in the file
+    /// Profile that is set in the file
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<ProfileArg>,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
 
-/// A kind of cluster.
+/// A value of `deploy.profile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProfileArg {
-    /// A cluster like any other.
+    /// OpenHands on any cluster.
     App,
-    /// Not OpenHands but the pod of `handsctl dev`.
+    /// The pod of `handsctl dev` instead of OpenHands.
     Dev,
     /// A Route instead of an Ingress.
     Openshift,
@@ -43,7 +43,7 @@ pub enum ProfileArg {
 pub(crate) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
     let text = KeyReference::default().file(arguments.profile.map(profile));
     if arguments.file.as_os_str() == "-" {
-        let _nobody_reads = streams.out(&text)?;
+        let _written = streams.out(&text)?;
         return Ok(0);
     }
     write(&arguments.file, &text, arguments.force)?;
@@ -53,12 +53,12 @@ pub(crate) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Resu
     } else {
         format!("handsctl config check --config {file}")
     };
-    streams.err(&format!("{file}  written; what stands behind `#` is the default\nnext: {next}\n"));
+    streams.err(&format!("{file}  written; the values behind `#` are the defaults\nnext: {next}\n"));
     Ok(0)
 }
 
-const fn profile(typed: ProfileArg) -> Profile {
-    match typed {
+const fn profile(argument: ProfileArg) -> Profile {
+    match argument {
         ProfileArg::App => Profile::App,
         ProfileArg::Dev => Profile::Dev,
         ProfileArg::Openshift => Profile::OpenShift,
@@ -66,7 +66,7 @@ const fn profile(typed: ProfileArg) -> Profile {
     }
 }
 
-/// A file that is there is somebody's work.
+/// Writes the file. Without `force` it does not overwrite an existing file, which may contain the user's work.
 fn write(file: &Path, text: &str, force: bool) -> Result<(), Error> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
@@ -77,12 +77,12 @@ fn write(file: &Path, text: &str, force: bool) -> Result<(), Error> {
     };
     let written = options.open(file).and_then(|mut open| open.write_all(text.as_bytes()));
     written.map_err(|error| {
-        let failed = format!("cannot write {}", file.display());
+        let message = format!("cannot write {}", file.display());
         if error.kind() == std::io::ErrorKind::AlreadyExists {
-            return Error::new(Id::Usage, Kind::Usage, format!("{failed}: it is there already"))
-                .hint("--force replaces it")
+            return Error::new(Id::Usage, Kind::Usage, format!("{message}: it already exists"))
+                .hint("--force overwrites it")
                 .hint("handsctl config init - prints it");
         }
-        Error::new(Id::ConfigUnreadable, Kind::Config, failed).caused_by(error)
+        Error::new(Id::ConfigUnreadable, Kind::Config, message).caused_by(error)
     })
 }

@@ -1,7 +1,7 @@
-//! The config file, without a cluster.
+//! The commands of the config file. They need no cluster.
 //!
-//! - `init`: writes one. `check`: finds every mistake. `show`: every key with its value.
-//! - `explain`: what a key means. `schema`: the JSON Schema, for editors.
+//! - `init`: writes one. `check`: reports every error. `show`: prints every key with its value.
+//! - `explain`: prints the documentation of a key. `schema`: prints the JSON Schema, for editors.
 
 pub mod check;
 pub mod explain;

@@ -1,4 +1,4 @@
-//! `config schema`: for editors and other tools.
+//! `config schema`: prints the JSON Schema of config.toml.
 
 use clap::Args;
 
@@ -7,13 +7,13 @@ use crate::settings;
 
 /// Print the JSON Schema of config.toml, for editors
 ///
-/// Editors that use Taplo take it with a first line `#:schema ./config.schema.json` in config.toml.
+/// Editors that use Taplo load it if config.toml starts with the line `#:schema ./config.schema.json`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config schema > config.schema.json")]
 pub struct ConfigSchemaArgs {}
 
 /// Runs `config schema`.
 pub(crate) fn run(streams: &Streams) -> anyhow::Result<u8> {
-    let _nobody_reads = streams.value(&settings::json_schema(), Output::Json)?;
+    let _written = streams.value(&settings::json_schema(), Output::Json)?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `config show`: every key with its value.
+//! `config show`: prints every key with its value.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,10 +13,10 @@ use crate::settings::{KeyOrigin, KeyValue};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
 pub struct ConfigShowArgs {
-    /// Say where each value comes from
+    /// Print the origin of each value: default, file, environment or flag
     #[arg(long)]
     pub origin: bool,
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     }
     let settings = loaded.settings.origins();
     let output = output_form(Some(arguments.output));
-    let _nobody_reads = if output == Output::Human {
+    let _written = if output == Output::Human {
         streams.out(&table(&settings, arguments.origin))?
     } else {
         let list: Vec<Value> = settings.iter().map(|setting| value(setting, arguments.origin)).collect();
@@ -42,7 +42,7 @@ fn table(settings: &[KeyValue], with_origin: bool) -> String {
     if with_origin {
         let rows: Vec<Vec<String>> = settings
             .iter()
-            .map(|setting| vec![setting.key.clone(), setting.value.clone(), words(&setting.origin)])
+            .map(|setting| vec![setting.key.clone(), setting.value.clone(), origin_text(&setting.origin)])
             .collect();
         return report::table(&["KEY", "VALUE", "ORIGIN"], &rows);
     }
@@ -54,12 +54,12 @@ fn table(settings: &[KeyValue], with_origin: bool) -> String {
 fn value(setting: &KeyValue, with_origin: bool) -> Value {
     let mut value = json!({ "key": setting.key, "value": setting.value });
     if with_origin {
-        value["origin"] = json!(words(&setting.origin));
+        value["origin"] = json!(origin_text(&setting.origin));
     }
     value
 }
 
-pub(super) fn words(origin: &KeyOrigin) -> String {
+pub(super) fn origin_text(origin: &KeyOrigin) -> String {
     match origin {
         KeyOrigin::Default => "default".to_owned(),
         KeyOrigin::File(location) => location.to_string(),

@@ -30,7 +30,7 @@ use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evalu
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
 pub struct StatusArgs {
-    /// Form of the result
+    /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
     if seen.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
         seen.health.verdict = HealthVerdict::Degraded(reasons);
     }
-    let _nobody_reads = match output_form(Some(arguments.output)) {
+    let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&text(&session, &seen, streams))?,
         output => streams.value(&value(&session, &seen), output)?,
     };
@@ -177,7 +177,7 @@ fn text(session: &Session, seen: &StatusReport, streams: &Streams) -> String {
         text += &format!("\n{}", streams.finding(finding, Severity::Error));
     }
     if seen.health.verdict == HealthVerdict::Absent {
-        text += "  handsctl deploy makes it\n";
+        text += "  handsctl deploy creates it\n";
     }
     streams.sanitized(&text).into_owned()
 }
