@@ -1,4 +1,4 @@
-//! What every command with a cluster begins with: the configuration, the choice of the cluster, the connection.
+//! The start of every command that uses a cluster: the configuration, the choice of the cluster, the connection.
 
 use std::path::Path;
 
@@ -19,16 +19,16 @@ use crate::settings::{Flags, Loaded, Request, Settings};
 /// Whether a command needs the values of the configuration's secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrets {
-    /// They must be there: they are sent.
+    /// The command sends the values, so they must be available.
     Needed,
-    /// The configuration only says which set is meant.
+    /// The configuration only names the set.
     Unneeded,
 }
 
-/// Reads the configuration with everything that was typed.
+/// Reads the configuration from files, environment and flags.
 ///
 /// # Errors
-/// Every mistake of the configuration at once.
+/// Exit 3 with every error of the configuration.
 pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
     match secrets {
         Secrets::Needed => crate::settings::read(&request(global), &environment(), Path::new(".")),
@@ -52,14 +52,14 @@ fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Tells what was read.
+/// Reports the configuration files and their warnings.
 pub(crate) async fn report_config(loaded: &Loaded, events: &Events) {
     events.send(Event::Config { message: loaded.summary.clone() }).await;
     for warning in &loaded.warnings {
         let (id, message) = (warning.id, warning.message.clone());
         events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning.clone())) }).await;
     }
-    // A question may follow.
+    // A question on the terminal may follow; it must not mix with pending output.
     events.flush().await;
 }
 
@@ -67,54 +67,60 @@ pub(crate) async fn report_config(loaded: &Loaded, events: &Events) {
 pub(crate) struct Session {
     pub(crate) settings: Settings,
     pub(crate) connection: Connection,
-    /// Where the ingress is reached, if the cluster is one that handsctl made of containers.
+    /// The host ports of the ingress, if handsctl created the cluster with kind.
     pub(crate) local: Option<Ports>,
 }
 
 impl Session {
-    /// Chooses the cluster for a command that only reads.
+    /// Connects to the cluster for a command that only reads.
+    ///
+    /// # Errors
+    /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
         let environment = Environment::read()?;
         let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
         Self::new(&environment, loaded.settings, connection)
     }
 
-    /// Chooses the cluster for a command that changes something, and makes sure that it is meant.
+    /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not explicit.
+    ///
+    /// # Errors
+    /// Exit 3 if no cluster can be chosen, or the choice is not confirmed.
     pub(crate) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
         let environment = Environment::read()?;
         let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
-        let intent = ChangeRequest {
+        let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
             from_file: loaded.from_file,
             named: global.namespace.is_some() && global.name.is_some(),
         };
-        // --yes confirms that data goes, not which cluster is meant.
-        if context::required_confirmation(intent)? == Confirmation::Ask {
+        // --yes confirms deletions of data, not the choice of the cluster.
+        if context::required_confirmation(change)? == Confirmation::Ask {
             confirm_context(&connection, streams).await?;
         }
         Self::new(&environment, loaded.settings, connection)
     }
 
-    /// For a cluster that was just made or found by `cluster up`.
+    /// Builds the session of a connected cluster.
     ///
     /// # Errors
-    /// Where it cannot be read what handsctl made on this computer.
+    /// The state of the local cluster on this computer cannot be read.
     pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Result<Self> {
         let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
-        let made = if is_local { provider::made_context(environment, name)? } else { None };
-        let is_made = made.as_ref() == Some(&connection.choice.context);
-        let local = if is_made { provider::made_ports(environment, name) } else { None };
+        let own_context = if is_local { provider::made_context(environment, name)? } else { None };
+        let is_own = own_context.as_ref() == Some(&connection.choice.context);
+        let local = if is_own { provider::made_ports(environment, name) } else { None };
         Ok(Self { settings: settings.for_local_cluster(is_local), connection, local })
     }
 
-    /// The set that the settings name.
+    /// Returns the set that the settings name.
     pub(crate) fn set(&self) -> ApplySet {
         crate::plan::set_of(&self.settings)
     }
 
-    /// `openhands → kwok-local-hands / openhands`.
+    /// Returns the target as text: `openhands → kwok-local-hands / openhands  (SERVER, from ORIGIN)`.
     pub(crate) fn target(&self) -> String {
         let (deploy, choice) = (&self.settings.deploy, &self.connection.choice);
         format!(
@@ -127,16 +133,16 @@ impl Session {
         )
     }
 
-    /// The server's version: the first request of every command, so its failure says what is wrong.
+    /// Gets the server's version. It is the first request of every command, so its error explains a failed connection.
     pub(crate) async fn server_version(&self) -> Result<ServerVersion> {
-        version::get_server_version(&self.connection.api).await.map_err(|fault| {
+        version::get_server_version(&self.connection.api).await.map_err(|error| {
             let context = &self.connection.choice.context;
-            let error = fault.into_error(&format!("cannot reach the cluster of context `{context}`"));
+            let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
             self.with_credentials_hint(error).fact("server", self.connection.server.clone())
         })
     }
 
-    /// Tells what went over the wire, for `-v`.
+    /// Reports the HTTP statistics, for `-v`.
     pub(crate) async fn report_traffic(&self, events: &Events) {
         let totals = self.connection.api.traffic().totals();
         let slowest =
@@ -145,14 +151,16 @@ impl Session {
         events.send(Event::Wire { requests, bytes_in, bytes_out, slowest }).await;
     }
 
-    /// Adds what the kubeconfig knows to an error of authentication.
+    /// Adds the expiry of the kubeconfig's credentials to an authentication error.
     pub(crate) fn with_credentials_hint(&self, error: Error) -> Error {
         self.connection.with_expiry(error, Timestamp::now())
     }
 }
 
+/// Collects the sources from which the context is chosen.
+///
 /// # Errors
-/// Where no context is named and it cannot be read what handsctl made on this computer.
+/// No context is named, and the state of the local cluster on this computer cannot be read.
 fn context_args(global: &Global, settings: &Settings, environment: &Environment) -> Result<ContextArgs> {
     let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
     let is_named = global.context.is_some() || pin.is_some() || global.in_cluster;
@@ -174,9 +182,9 @@ async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<(
         Answer::No | Answer::Nobody => Err(Error::new(
             Id::ContextNotChosen,
             Kind::Config,
-            format!("no cluster was chosen, and the current context `{context}` is not used without being asked for"),
+            format!("no cluster was chosen, and the current context `{context}` is not used without a confirmation"),
         )
         .hint(format!("--context {context} uses it; [cluster].context = \"{context}\" pins it"))
-        .hint("handsctl up makes a local cluster")),
+        .hint("handsctl up creates a local cluster")),
     }
 }

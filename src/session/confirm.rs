@@ -1,23 +1,23 @@
-//! Data that is deleted does not come back, so somebody has to say so.
+//! Asks for a confirmation before data is deleted, because it cannot be restored.
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::flags::Global;
 use crate::report::{Answer, Streams};
 
-/// Asks whether `what` may be deleted, in the cluster of this context.
+/// Asks whether the object may be deleted in the cluster of this context. `--yes` answers the question.
 ///
 /// # Errors
-/// Exit 2 where the answer is no, or nobody can be asked.
-pub(crate) async fn deletion(global: &Global, what: &str, context: &str, streams: &Streams) -> Result<()> {
-    question(global, streams, &format!("Delete {what}, in {context}?"), &format!("deleting {what}")).await
+/// Exit 2 if the answer is no, or if there is no terminal.
+pub(crate) async fn deletion(global: &Global, object: &str, context: &str, streams: &Streams) -> Result<()> {
+    question(global, streams, &format!("Delete {object}, in {context}?"), &format!("deleting {object}")).await
 }
 
-/// Asks a question that must be answered with yes before `what` is done.
+/// Asks a question that must be answered with yes before the action. `--yes` answers the question.
 ///
 /// # Errors
-/// Exit 2 where the answer is no, or nobody can be asked.
-pub(crate) async fn question(global: &Global, streams: &Streams, question: &str, what: &str) -> Result<()> {
+/// Exit 2 if the answer is no, or if there is no terminal.
+pub(crate) async fn question(global: &Global, streams: &Streams, question: &str, action: &str) -> Result<()> {
     if global.yes {
         return Ok(());
     }
@@ -25,7 +25,7 @@ pub(crate) async fn question(global: &Global, streams: &Streams, question: &str,
         Answer::Yes => Ok(()),
         Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
         Answer::Nobody => {
-            let message = format!("{what} deletes data and needs a confirmation, and nobody can be asked");
+            let message = format!("{action} deletes data and needs a confirmation, but there is no terminal");
             Err(Error::new(Id::Usage, Kind::Usage, message).hint("--yes confirms it"))
         }
     }

@@ -1,4 +1,4 @@
-//! Where people reach the application. Pure.
+//! The URL of the application, computed from the configuration. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,21 +7,21 @@ use crate::provider::Ports;
 use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, Ingress};
 
-/// Where the application can be reached, by what was configured.
+/// The configured address of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exposure {
     /// At a URL.
     Url {
-        /// The URL, and how this computer gets there.
+        /// The URL, and the address under which this computer reaches it.
         target: ProbeTarget,
-        /// Whether handsctl made everything on the way, so that it has to open.
+        /// True if handsctl created the whole path to the application, so that no answer is an error.
         managed: bool,
     },
-    /// Inside the cluster only, or at an address that is not known.
+    /// Inside the cluster only, or at an unknown address.
     ClusterOnly,
 }
 
-/// `local`: the ports of the local cluster, where it is one that handsctl made of containers.
+/// Returns the application's address. `local` are the host ports of a kind cluster that handsctl created.
 pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposure {
     let deploy = &settings.deploy;
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
@@ -31,7 +31,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
     }
-    let (scheme, usual) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
+    let (scheme, default_port) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
         let url = format!("{scheme}://{}/", deploy.host);
         return Exposure::Url { target: ProbeTarget { url, local: None }, managed: false };
@@ -39,8 +39,8 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
         return Exposure::ClusterOnly;
     };
-    let at = if port == usual { String::new() } else { format!(":{port}") };
-    let url = format!("{scheme}://{}{at}/", deploy.host);
+    let port_suffix = if port == default_port { String::new() } else { format!(":{port}") };
+    let url = format!("{scheme}://{}{port_suffix}/", deploy.host);
     let local = Some(SocketAddr::new(connectable(ports.address), port));
     Exposure::Url {
         target: ProbeTarget { url, local },
@@ -48,7 +48,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     }
 }
 
-/// Whoever listens on every address also does on this one.
+/// Replaces the wildcard address by loopback: a server on the wildcard address also listens on loopback.
 fn connectable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -57,7 +57,7 @@ fn connectable(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether every browser takes the name for this computer without asking (RFC 6761, section 6.3).
+/// Returns true for names that browsers resolve to loopback without DNS (RFC 6761, section 6.3).
 pub(crate) fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
@@ -70,8 +70,8 @@ mod tests {
     fn settings(set: &[&str]) -> Settings {
         let set = set.iter().map(|text| (*text).to_owned()).collect();
         let request = Request { files: Vec::new(), set, flags: Flags::default() };
-        let nowhere = tempfile::tempdir().unwrap();
-        read(&request, &[], nowhere.path()).unwrap().settings
+        let empty_folder = tempfile::tempdir().unwrap();
+        read(&request, &[], empty_folder.path()).unwrap().settings
     }
 
     fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
@@ -84,17 +84,18 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_the_configurations_and_the_port_the_clusters() {
+    fn url_has_configured_host_and_port_of_local_cluster() {
         let ports = |http, https| Some(Ports { address: Ipv4Addr::UNSPECIFIED.into(), http, https });
-        let plain = settings(&[]);
-        assert_eq!(url(&plain, None), Some(("http://localhost/".into(), None, false)));
-        let local = |url: &str, at: &str, managed| Some((url.to_owned(), Some(at.to_owned()), managed));
-        assert_eq!(url(&plain, ports(Some(80), None)), local("http://localhost/", "127.0.0.1:80", true));
+        let defaults = settings(&[]);
+        assert_eq!(url(&defaults, None), Some(("http://localhost/".into(), None, false)));
+        let local =
+            |url: &str, address: &str, managed| Some((url.to_owned(), Some(address.to_owned()), managed));
+        assert_eq!(url(&defaults, ports(Some(80), None)), local("http://localhost/", "127.0.0.1:80", true));
         assert_eq!(
-            url(&plain, ports(Some(8080), None)),
+            url(&defaults, ports(Some(8080), None)),
             local("http://localhost:8080/", "127.0.0.1:8080", true)
         );
-        assert_eq!(url(&plain, ports(None, Some(443))), None);
+        assert_eq!(url(&defaults, ports(None, Some(443))), None);
         let tls = settings(&["deploy.tls_secret=\"t\"", "cluster.ingress=\"none\""]);
         assert_eq!(
             url(&tls, ports(Some(80), Some(8443))),

@@ -1,11 +1,11 @@
-//! What every command with a cluster needs.
+//! Shared parts of all commands that use a cluster.
 //!
-//! - `cluster_session`: the configuration, the choice of the cluster, the connection.
-//! - `confirm`: asks before something is deleted.
-//! - `runner`: runs a command beside its reporter: signals, the deadline, the last event.
-//! - `step`: one named part of a command. `output`: the form of its result.
-//! - `set_lock`: the set's lock, held by this process and released however the command ends.
-//! - `exposure`: the URL under which people reach the application.
+//! - `cluster_session`: reads the configuration, chooses the cluster and connects to it.
+//! - `confirm`: asks before data is deleted.
+//! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
+//! - `step`: runs one named part of a command. `output`: the output format of its result.
+//! - `set_lock`: holds the set's lock and releases it however the command ends.
+//! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;
 pub(crate) mod confirm;

@@ -1,10 +1,10 @@
-//! The form of a result, and errors of any kind as errors of ours.
+//! The output format of a result, and the conversion of foreign errors.
 
 use crate::error::Error;
 use crate::flags::Format;
 use crate::report::Output;
 
-/// The form in which a command prints its result and its errors.
+/// Returns the output format of a command's result and errors.
 pub(crate) fn output_form(format: Option<Format>) -> Output {
     match format {
         None | Some(Format::Table) => Output::Human,
@@ -13,7 +13,7 @@ pub(crate) fn output_form(format: Option<Format>) -> Output {
     }
 }
 
-/// An error that is not ours is an internal one.
+/// Converts any error: a foreign one becomes an internal error.
 pub(crate) fn into_error(error: anyhow::Error) -> Error {
     error.downcast::<Error>().unwrap_or_else(|other| {
         let message = other.to_string();

@@ -1,4 +1,4 @@
-//! Runs a command beside its reporter: signals, the deadline, and the last event.
+//! Runs a command beside its reporter and handles signals, the deadline and the last event.
 
 use std::time::Duration;
 
@@ -19,32 +19,32 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
-/// Grace after the deadline. Waits that can say what they waited for fail first, with a better error; after this the
-/// command is aborted.
+/// Grace after the deadline: waits that can explain themselves fail first, with a better error; after this the command is
+/// aborted.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
 
-/// A command as it was typed.
+/// A command with its global flags.
 #[derive(Clone, Copy)]
 pub(crate) struct Invocation<'a> {
     pub(crate) global: &'a Global,
-    /// `cluster up`.
+    /// Its name: `cluster up`.
     pub(crate) command: &'static str,
-    /// The form of the summary on stdout.
+    /// The output format of the summary on stdout.
     pub(crate) output: Option<Format>,
     /// Time limit of the whole command.
     pub(crate) timeout: Duration,
     pub(crate) streams: &'a Streams,
 }
 
-/// What a command works with before its cluster is chosen.
+/// The context of a command before its cluster is chosen.
 pub(crate) struct Context {
     pub(crate) events: Events,
     pub(crate) deadline: Deadline,
-    /// The set's lock, once the command has it.
+    /// The set's lock, after the command has requested it.
     lock: LockSlot,
 }
 
-/// What a command works with once its cluster is chosen.
+/// The context of a command after its cluster is chosen.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     pub(crate) session: &'a Session,
@@ -52,11 +52,11 @@ pub(crate) struct Run<'a> {
 }
 
 impl Invocation<'_> {
-    /// Runs a command that changes something in a chosen cluster: reads the configuration, chooses the cluster, and
-    /// makes sure that it is meant.
+    /// Runs a command that changes a cluster: reads the configuration, chooses the cluster, and asks for a confirmation if
+    /// the choice is not explicit.
     ///
     /// # Errors
-    /// Only where the reporter cannot begin; a failure of the work has been reported.
+    /// The reporter cannot start. An error of the work is reported here and returned as the exit code.
     pub(crate) async fn change_cluster(
         self,
         secrets: Secrets,
@@ -71,18 +71,18 @@ impl Invocation<'_> {
         .await
     }
 
-    /// Runs `work` while the reporter writes its events, and releases the lock. The first event is always `started` and
-    /// the last one `finished`, also after a failure or a signal; the exit code is the command's.
+    /// Runs `work` while the reporter writes its events, releases the lock, and returns the exit code. The first event is
+    /// always `started` and the last one `finished`, also after an error or a signal.
     ///
     /// # Errors
-    /// Only where the reporter cannot begin; a failure of the work has been reported.
+    /// The reporter cannot start. An error of the work is reported here and returned as the exit code.
     pub(crate) async fn run(
         self,
         work: impl AsyncFnOnce(&Context) -> Result<Finished>,
     ) -> anyhow::Result<u8> {
         let Self { global, command, output, timeout, streams } = self;
         let deadline = Deadline::after(timeout);
-        // Before the first request: from here on a signal ends the command in an orderly way.
+        // Installed before the first request: from here on a signal ends the command in order, with its last event.
         let signals = Signals::listen();
         let output = output_form(output);
         let target = global.events.as_ref().map(|path| match path.to_str() {
@@ -99,7 +99,7 @@ impl Invocation<'_> {
             error = signals.interrupted() => Err(error),
             () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
         };
-        // However the work ended: nothing of it is sent any more.
+        // The work has ended or was dropped, so it sends no more requests.
         let Context { events, lock, .. } = context;
         lock.release(&events).await;
         let finished = match &outcome {
@@ -148,10 +148,10 @@ impl<'a> Run<'a> {
         self.context.deadline
     }
 
-    /// Takes the set's lock and does `work` under it.
+    /// Acquires the set's lock and runs `work` under it.
     ///
     /// # Errors
-    /// As [`set_lock::under_lock`].
+    /// Those of [`set_lock::under_lock`].
     pub(crate) async fn under_lock<T>(
         &self,
         set: &ApplySet,
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         set_lock::under_lock(self.api(), set, &self.context.lock, self.events(), work).await
     }
 
-    /// Does the work, reports what it cost the API server, and adds to its error what the kubeconfig knows.
+    /// Runs the work, reports its HTTP statistics, and adds the expiry of the credentials to an authentication error.
     ///
     /// # Errors
     /// Those of the work.
@@ -174,11 +174,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The signals that end a command, listened to from now on.
+/// The handlers of the signals that end a command.
 struct Signals([Option<Signal>; 3]);
 
 impl Signals {
-    /// A signal that cannot be listened to keeps its default effect, which ends the process.
+    /// Installs the handlers. A signal without a handler keeps its default action, which ends the process.
     fn listen() -> Self {
         Self(
             [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
@@ -193,7 +193,7 @@ impl Signals {
             () = received(terminate) => (Kind::Terminated, "terminated"),
             () = received(hangup) => (Kind::HungUp, "the terminal was closed"),
         };
-        Error::new(Id::Interrupted, kind, word).hint("running the command again goes on from here")
+        Error::new(Id::Interrupted, kind, word).hint("running the command again continues from here")
     }
 }
 
@@ -206,23 +206,23 @@ async fn received(signal: Option<Signal>) {
     }
 }
 
-/// Whoever stopped a command wants to know what it has done and what it has not.
-fn with_progress(error: Error, told: &RunSummary) -> Error {
+/// Adds the finished and the unfinished changes to the error of an interrupted command.
+fn with_progress(error: Error, summary: &RunSummary) -> Error {
     let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
     if !stopped {
         return error;
     }
-    let done = match (told.counts(), told.planned.first()) {
+    let done = match (summary.counts(), summary.planned.first()) {
         (counts, None) if counts.is_empty() => return error,
-        (counts, Some((Phase::Prune, _))) if counts.is_empty() => "nothing is gone yet".to_owned(),
+        (counts, Some((Phase::Prune, _))) if counts.is_empty() => "nothing was deleted yet".to_owned(),
         (counts, Some(_)) if counts.is_empty() => "nothing was changed".to_owned(),
         (counts, _) => counts,
     };
     let mut error = error.fact("done", done);
     for (phase, label) in [(Phase::Apply, "not done"), (Phase::Prune, "not deleted")] {
-        let names: Vec<String> = told.unanswered(phase).iter().map(ToString::to_string).collect();
+        let names: Vec<String> = summary.unanswered(phase).iter().map(ToString::to_string).collect();
         if !names.is_empty() {
-            error = error.fact(label, format!("{}\n(or sent, and not answered yet)", names.join(", ")));
+            error = error.fact(label, format!("{}\n(or sent, but not answered yet)", names.join(", ")));
         }
     }
     error
@@ -234,6 +234,6 @@ fn deadline_error(total: Duration) -> Error {
         Kind::Deadline,
         format!("the command timed out after {}", phrase::span(total)),
     )
-    .hint("what was applied stays and goes on; handsctl status shows how far it is")
-    .hint("--timeout gives more time")
+    .hint("applied objects are kept and the rollout continues; handsctl status shows its progress")
+    .hint("--timeout DURATION sets a longer limit")
 }

@@ -1,4 +1,4 @@
-//! The set's lock as commands hold it: taken by this process, given back however the command ends.
+//! The set's lock as commands hold it: acquired by this process and released however the command ends.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -14,38 +14,40 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::{Holder, LeaseDuration};
 use crate::provider::{self, Process};
 
-/// An interrupted command has to be out soon: CI kills a few seconds after it asked.
+/// Time limit of the release. CI systems kill a process a few seconds after SIGTERM.
 const RELEASE: Duration = Duration::from_secs(3);
-/// Seconds for which a lock is believed; for tests.
+/// Environment variable with the lease duration in seconds, for tests.
 const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
 
-/// What has to be given back when the command ends.
+/// The lock that must be released when the command ends.
 #[derive(Clone, Default)]
 pub(crate) struct LockSlot(Arc<Mutex<LockState>>);
 
-/// How far a command is with the lock.
+/// The state of the command's lock.
 #[derive(Default)]
 enum LockState {
-    /// It has none, and asks for none.
+    /// The command neither holds nor requests the lock.
     #[default]
     Free,
-    /// It asks: whether the server has made the Lease is not known.
-    Asked { api: Api, set: ApplySet, holder: Holder },
-    /// It has it.
+    /// The command has requested the lock; the server may already have created the Lease.
+    Requested { api: Api, set: ApplySet, holder: Holder },
+    /// The command holds the lock.
     Held(Lock),
 }
 
 impl LockSlot {
-    fn replace(&self, lockable: LockState) -> LockState {
-        self.0.lock().map(|mut held| std::mem::replace(&mut *held, lockable)).unwrap_or_default()
+    fn replace(&self, new: LockState) -> LockState {
+        self.0.lock().map(|mut state| std::mem::replace(&mut *state, new)).unwrap_or_default()
     }
 
-    /// Gives back what is held. A server that does not answer is not waited for: the Lease expires by itself.
+    /// Releases the lock. Gives up after three seconds without an answer, because the Lease expires by itself.
     pub(crate) async fn release(&self, events: &Events) {
         let release = async {
             match self.replace(LockState::Free) {
                 LockState::Free => Ok(()),
-                LockState::Asked { api, set, holder } => lock::release_unconfirmed(&api, &set, &holder).await,
+                LockState::Requested { api, set, holder } => {
+                    lock::release_unconfirmed(&api, &set, &holder).await
+                }
                 LockState::Held(lock) => lock.release().await,
             }
         };
@@ -54,36 +56,36 @@ impl LockSlot {
             Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
             Err(_elapsed) => format!("no answer within {}", phrase::span(RELEASE)),
         };
-        let message = format!("the lock was not given back ({reason}); it expires by itself");
+        let message = format!("the lock was not released ({reason}); it expires by itself");
         events.warn(Id::LockLost, message).await;
     }
 }
 
-/// Takes the set's lock and does `work` under it. Where the lock is lost the work is dropped: nothing more is sent.
+/// Acquires the set's lock and runs `work` under it. If the lock is lost, the work is dropped and sends no more requests.
 ///
 /// # Errors
-/// Exit 13 where another run holds the lock, or has taken it meanwhile; else those of the work.
+/// Exit 13 if another run holds the lock or takes it over meanwhile; otherwise those of the work.
 pub(crate) async fn under_lock<T>(
     api: &Api,
     set: &ApplySet,
-    held: &LockSlot,
+    slot: &LockSlot,
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let asking = LockRequest { holder: this_process(), is_gone: &is_gone, terms: terms() };
-    let holder = asking.holder.clone();
-    held.replace(LockState::Asked { api: api.clone(), set: set.clone(), holder });
-    let lock = match lock::acquire(api, set, &asking, events).await {
+    let request = LockRequest { holder: this_process(), is_gone: &is_gone, terms: lease_duration() };
+    let holder = request.holder.clone();
+    slot.replace(LockState::Requested { api: api.clone(), set: set.clone(), holder });
+    let lock = match lock::acquire(api, set, &request, events).await {
         Ok(lock) => lock,
         Err(error) => {
             if error.kind() == Kind::Locked {
-                held.replace(LockState::Free);
+                slot.replace(LockState::Free);
             }
             return Err(error);
         }
     };
     let lost = lock.lost();
-    held.replace(LockState::Held(lock));
+    slot.replace(LockState::Held(lock));
     tokio::select! {
         biased;
         error = lost => Err(error),
@@ -91,7 +93,7 @@ pub(crate) async fn under_lock<T>(
     }
 }
 
-/// `ana@laptop`, as revisions name who made them.
+/// Returns `ana@laptop`, the name of the creator in a revision.
 pub(crate) fn user_host() -> String {
     this_process().user_host()
 }
@@ -106,7 +108,7 @@ fn is_gone(holder: &Holder) -> bool {
     provider::is_gone(&Process { user, host, boot, pid, start })
 }
 
-fn terms() -> LeaseDuration {
+fn lease_duration() -> LeaseDuration {
     let seconds = std::env::var(TEST_LEASE).ok().and_then(|text| text.parse().ok());
     seconds.map_or_else(LeaseDuration::default, |seconds| LeaseDuration(Duration::from_secs(seconds)))
 }

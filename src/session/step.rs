@@ -1,4 +1,4 @@
-//! One named part of a command, and the command's deadline.
+//! A named part of a command, and the command's deadline.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::event::{Events, Phase, Progress};
 
-/// A step that begins, works, and ends well or badly.
+/// Runs the work and reports the start and the result of the step. The message of the work is the step's last message.
 ///
 /// # Errors
 /// Those of the work.
@@ -30,7 +30,7 @@ pub(crate) async fn step<T>(
     }
 }
 
-/// The end of a command's time, and how much that was.
+/// The time at which a command times out, and its time limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,

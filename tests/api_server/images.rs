@@ -280,7 +280,7 @@ fn image_pull_has_each_node_that_may_run_a_sandbox_pull_what_it_does_not_have() 
     namespace
         .handsctl(&["image", "pull", image])
         .exits(0)
-        .says(&format!("runtime:1 on {}: {image} was there", node.name));
+        .says(&format!("runtime:1 on {}: {image} already present", node.name));
 
     // What an interrupted run has left is found by the next one.
     let left = json!({ "apiVersion": "v1", "kind": "Pod",
@@ -305,7 +305,7 @@ fn image_load_needs_a_kind_cluster_and_image_pull_a_namespace() {
         .handsctl(&["image", "load"])
         .exits(14)
         .says("error[HC2013]")
-        .says("is no kind cluster")
+        .says("is not a kind cluster on this computer")
         .says("handsctl image pull");
     let node = PlayedNode::new(&namespace);
     let tolerations = format!("- key: {}\\n  operator: Exists\\n", node.taint());

@@ -55,7 +55,7 @@ impl Stage<'_> {
         let child = command.spawn().unwrap();
         held.reached(PATIENCE);
         let run = stop(child, kind).exits(code).within(OUT).says(&format!("error[HC9002]: {word}"));
-        let run = run.says("hint: running the command again goes on from here");
+        let run = run.says("hint: running the command again continues from here");
         assert!(!lease_exists(self.namespace), "the lock was not given back:\n{}", run.stderr);
         let written = std::fs::read_to_string(events).unwrap();
         let last: Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();

@@ -178,7 +178,7 @@ fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
             .exits(4)
             .within(SOON)
             .says("error[HC1001]: there is no cluster to work with")
-            .says("hint: handsctl up makes a local cluster");
+            .says("hint: handsctl up creates a local cluster");
     }
     hermetic(namespace.folder.path(), &["deploy", "--kubeconfig", "absent.yaml", "-n", "x", "--name", "oh"])
         .exits(4)

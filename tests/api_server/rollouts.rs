@@ -335,8 +335,8 @@ fn the_timeout_of_the_command_is_exit_10_and_says_what_used_the_time() {
             .within(Duration::from_secs(4))
             .says("error[HC4002]: the command's time is over before the rollout is")
             .says("deployment.apps/oh  0/1: no node matches its selector")
-            .says("hint: what was applied stays and goes on; handsctl status shows how far it is")
-            .says("hint: --timeout gives more time");
+            .says("hint: applied objects are kept and the rollout continues; handsctl status shows its progress")
+            .says("hint: --timeout DURATION sets a longer limit");
     }
 }
 

@@ -356,7 +356,7 @@ fn ctrl_c_in_a_waiting_deploy_says_what_was_done_and_restores_the_terminal() {
     ended.says("✗ rollout");
     ended.says("error[HC9002]: interrupted\n");
     ended.says("9 created");
-    ended.says("hint: running the command again goes on from here");
+    ended.says("hint: running the command again continues from here");
     ended.is_clean();
     let last = last_event(&events);
     assert_eq!(

@@ -451,7 +451,7 @@ fn what_deletes_data_is_refused_where_nobody_can_be_asked() {
     for flags in [&["--delete-data"][..], &["--delete-data", "--delete-namespace"]] {
         let typed = [&["teardown", "--context", "watched"], flags].concat();
         let run = hermetic(home.path(), &typed).exits(2);
-        run.says("needs a confirmation, and nobody can be asked").says("hint: --yes confirms it");
+        run.says("needs a confirmation, but there is no terminal").says("hint: --yes confirms it");
     }
     assert!(listener.accept().is_err(), "nothing was to be sent");
     // Also when somebody pipes an answer: a pipe is nobody.

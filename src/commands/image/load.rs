@@ -1,4 +1,4 @@
-//! `image load`: brings images of this computer's container engine to the nodes of a kind cluster.
+//! `image load`: loads images from this computer's container engine onto the nodes of a kind cluster.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::session::cluster_session::{Secrets, Session};
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
-/// Bring images of this computer's container engine to every node of a kind cluster
+/// Load images from this computer's container engine onto every node of a kind cluster
 ///
-/// A node that has the very same image, by its digest, is left alone.
+/// A node that has an image with the same digest is skipped.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl image load\n  handsctl image load acme/openhands:0.59 acme/runtime:dev"
@@ -47,7 +47,7 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
     let work = async |run: &Run<'_>| {
         let context = &run.session.connection.choice.context;
         run.events().target("image load", format!("nodes of {context}")).await;
-        let cluster = provider::kind_cluster(context).ok_or_else(|| no_kind_cluster(context))?;
+        let cluster = provider::kind_cluster(context).ok_or_else(|| not_a_kind_cluster(context))?;
         let (images, require) = images_to_load(&arguments.images, run.settings());
         let environment = Environment::read()?;
         let loaded = provider::load_images(&environment, cluster, &images, require, run.events()).await?;
@@ -56,7 +56,8 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-/// What was named, else what of the configuration's images is there.
+/// Returns the named images, of which the engine must have each; else the configuration's images, of which the engine must
+/// have at least one.
 fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Require) {
     if named.is_empty() {
         (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Require::One)
@@ -65,42 +66,42 @@ fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Requir
     }
 }
 
-/// The part of `up` that brings what this computer's engine has and a node of the kind cluster does not name: what was
-/// built here is in no registry, and what was pulled here need not be pulled again. What cannot be brought may still be
-/// pulled.
+/// The part of `up` that loads images which this computer's engine has and a node of the kind cluster does not list: a
+/// locally built image is in no registry, and a pulled image need not be pulled again. A failure is only a warning, because
+/// the nodes can still pull the image.
 pub(in crate::commands) async fn load_missing(session: &Session, events: &Events) {
     let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
     let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };
-    let lacking = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
+    let is_missing = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
     let images = image_pull_pod::sources(&session.settings).into_iter().map(|source| source.image);
-    let images: Vec<String> = images.filter(lacking).collect();
+    let images: Vec<String> = images.filter(is_missing).collect();
     if images.is_empty() {
         return;
     }
-    let brought = match Environment::read() {
+    let outcome = match Environment::read() {
         Ok(environment) => {
             provider::load_images(&environment, cluster, &images, Require::None, events).await.map(drop)
         }
         Err(error) => Err(error),
     };
-    if let Err(error) = brought {
+    if let Err(error) = outcome {
         events.warn(error.id(), format!("{}; the nodes pull it", error.message())).await;
     }
 }
 
-fn message(brought: &[LoadedImage]) -> String {
-    let with = |test: fn(&LoadedImage) -> bool| brought.iter().filter(|it| test(it)).count();
-    let loaded = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded > 0));
-    let had = with(|it| it.nodes.is_some_and(|nodes| nodes.loaded == 0));
-    let absent = with(|it| it.nodes.is_none());
+fn message(images: &[LoadedImage]) -> String {
+    let count = |test: fn(&LoadedImage) -> bool| images.iter().filter(|image| test(image)).count();
+    let loaded = count(|image| image.nodes.is_some_and(|nodes| nodes.loaded > 0));
+    let present = count(|image| image.nodes.is_some_and(|nodes| nodes.loaded == 0));
+    let absent = count(|image| image.nodes.is_none());
     let first = if loaded > 0 {
         format!("{} loaded", phrase::count(loaded, "image"))
     } else {
         "nothing to load".to_owned()
     };
     let mut parts = vec![first];
-    if had > 0 {
-        parts.push(format!("{} there already", phrase::count(had, "image")));
+    if present > 0 {
+        parts.push(format!("{} already present", phrase::count(present, "image")));
     }
     if absent > 0 {
         parts.push(format!("{} not on this computer: handsctl image pull", phrase::count(absent, "image")));
@@ -108,11 +109,10 @@ fn message(brought: &[LoadedImage]) -> String {
     parts.join(", ")
 }
 
-fn no_kind_cluster(context: &str) -> Error {
-    let message =
-        format!("context {context} is no kind cluster: its nodes are no containers of this computer");
+fn not_a_kind_cluster(context: &str) -> Error {
+    let message = format!("context {context} is not a kind cluster on this computer");
     Error::new(Id::NoNodesHere, Kind::Prerequisite, message)
-        .hint("handsctl image pull has the nodes pull the images themselves")
+        .hint("handsctl image pull makes the nodes pull the images themselves")
 }
 
 #[cfg(test)]
@@ -121,15 +121,15 @@ mod tests {
     use crate::provider::kind::Nodes;
 
     #[test]
-    fn what_came_of_it_in_words() {
-        let brought = |nodes| LoadedImage { image: String::new(), nodes };
-        let loaded = brought(Some(Nodes { loaded: 1, had: 1 }));
-        let had = brought(Some(Nodes { loaded: 0, had: 2 }));
-        assert_eq!(message(std::slice::from_ref(&had)), "nothing to load, 1 image there already");
+    fn message_counts_loaded_present_and_absent_images() {
+        let image = |nodes| LoadedImage { image: String::new(), nodes };
+        let loaded = image(Some(Nodes { loaded: 1, had: 1 }));
+        let present = image(Some(Nodes { loaded: 0, had: 2 }));
+        assert_eq!(message(std::slice::from_ref(&present)), "nothing to load, 1 image already present");
         assert_eq!(message(std::slice::from_ref(&loaded)), "1 image loaded");
         assert_eq!(
-            message(&[loaded.clone(), loaded, had, brought(None)]),
-            "2 images loaded, 1 image there already, 1 image not on this computer: handsctl image pull"
+            message(&[loaded.clone(), loaded, present, image(None)]),
+            "2 images loaded, 1 image already present, 1 image not on this computer: handsctl image pull"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `image pull`: has every node pull the images, so that nobody waits for them later.
+//! `image pull`: makes every node pull the images, so that no pod waits for them later.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
 
-/// Have every node pull images that it does not have
+/// Pull images on every node that does not have them
 ///
-/// The application gives a sandbox 300 s to become ready, and a pull counts. Nodes whose taints, labels or state
-/// keep the image's pods away are skipped, and said.
+/// The application waits 300 s for a sandbox to become ready, including the pull of its image. Nodes on which the image's
+/// pods cannot run (taints, labels or state) are skipped and listed.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl image pull\n  handsctl image pull ghcr.io/acme/runtime:dev --timeout 1h"
@@ -35,7 +35,7 @@ pub struct ImagePullArgs {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Nodes that pull at the same time: they share the way to the registry.
+/// The number of simultaneous pulls, limited because all nodes share the connection to the registry.
 const AT_ONCE: usize = 8;
 
 /// Runs `image pull`.
@@ -64,16 +64,16 @@ async fn pull_everywhere(run: &Run<'_>, named: &[String]) -> Result<Finished> {
         named.iter().map(|image| source_of(settings, image)).collect()
     };
     let (streaming, nodes) = step(events, Phase::Preflight, "preflight", prepare(run, &sources)).await?;
-    let (pulls, had) = partition(&sources, &nodes, settings.deploy.name.as_str(), events).await;
-    let pulled: Vec<Result<()>> = futures::stream::iter(&pulls)
+    let (pulls, present) = partition(&sources, &nodes, settings.deploy.name.as_str(), events).await;
+    let outcomes: Vec<Result<()>> = futures::stream::iter(&pulls)
         .map(|image_pull| pull(run, image_pull, streaming))
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let failed: Vec<Error> = pulled.into_iter().filter_map(Result::err).collect();
-    let mut parts = vec![format!("{} pulled", pulls.len() - failed.len())];
-    if had > 0 {
-        parts.push(format!("{had} there already"));
+    let errors: Vec<Error> = outcomes.into_iter().filter_map(Result::err).collect();
+    let mut parts = vec![format!("{} pulled", pulls.len() - errors.len())];
+    if present > 0 {
+        parts.push(format!("{present} already present"));
     }
     let message = format!(
         "{} on {}: {}",
@@ -81,13 +81,13 @@ async fn pull_everywhere(run: &Run<'_>, named: &[String]) -> Result<Finished> {
         phrase::count(nodes.len(), "node"),
         parts.join(", ")
     );
-    match failed.into_iter().reduce(|first, other| first.fact("also", other.message().to_owned())) {
+    match errors.into_iter().reduce(|first, other| first.fact("also", other.message().to_owned())) {
         None => Ok(Finished { message, ..Finished::default() }),
         Some(error) => Err(error.state(message)),
     }
 }
 
-/// Lists the nodes, and deletes pods that an earlier run left.
+/// Lists the nodes and deletes pull pods that an earlier run left behind.
 async fn prepare(run: &Run<'_>, sources: &[ImageSource]) -> Result<((bool, Vec<Value>), String)> {
     let version = run.session.server_version().await?;
     let nodes = capacity::nodes(run.api()).await?;
@@ -99,25 +99,25 @@ async fn prepare(run: &Run<'_>, sources: &[ImageSource]) -> Result<((bool, Vec<V
     Ok(((version.streams_lists(), nodes), message))
 }
 
-/// What has to be pulled, and how much is there.
+/// Returns the needed pulls, and the number of images that are already on their node.
 async fn partition(
     sources: &[ImageSource],
     nodes: &[Value],
     set: &str,
     events: &Events,
 ) -> (Vec<ImagePull>, usize) {
-    let (mut pulls, mut had) = (Vec::new(), 0);
+    let (mut pulls, mut present) = (Vec::new(), 0);
     for (source, node) in sources.iter().flat_map(|source| nodes.iter().map(move |node| (source, node))) {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         match source.on_node(node, set) {
             PullDecision::Pull(pull) => pulls.push(*pull),
             PullDecision::Has => {
-                had += 1;
+                present += 1;
                 events
                     .done(
                         Phase::Apply,
                         &step_name(name, &source.image),
-                        format!("{} was there", source.image),
+                        format!("{} already present", source.image),
                     )
                     .await;
             }
@@ -127,10 +127,10 @@ async fn partition(
             }
         }
     }
-    (pulls, had)
+    (pulls, present)
 }
 
-/// Name of the step that is about an image on a node: without its registry, which its message has.
+/// Returns the name of the step for an image on a node, without the registry, which is in the step's message.
 fn step_name(node: &str, image: &str) -> String {
     format!("{} on {node}", image.rsplit('/').next().unwrap_or(image))
 }

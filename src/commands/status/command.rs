@@ -1,4 +1,4 @@
-//! `status`: one verdict with reasons; the exit code says it.
+//! `status`: prints one verdict with its reasons and exits with the verdict's code.
 
 use std::time::Duration;
 
@@ -26,7 +26,10 @@ use crate::session::output::output_form;
 use crate::settings::handsctl::Profile;
 use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evaluate};
 
-/// Is it healthy? The exit code says so: 0 healthy, 11 degraded, 12 down or nothing deployed
+/// Show whether the application is healthy: exit 0 healthy, 11 degraded, 12 down or nothing deployed
+///
+/// In order: read the set's objects, probe the application, measure the metrics of [deploy.thresholds], print the
+/// verdict with its reasons.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
 pub struct StatusArgs {
@@ -35,50 +38,50 @@ pub struct StatusArgs {
     pub output: Format,
 }
 
-/// Everything that `status` has found out.
+/// The state of the set, as `status` prints it.
 struct StatusReport {
     health: Health,
     findings: Vec<Finding>,
-    /// What may not be read, and so is not known.
+    /// Plurals of the kinds that the account may not read.
     unknown: Vec<&'static str>,
     simulated: bool,
-    /// The newest revision; None where there is none, or the account may not read it.
+    /// The newest revision; None if there is none, or if the account may not read it.
     revision: Option<Revision>,
-    /// What `/alive` answered, where it was asked.
+    /// The result of probing `/alive`; None if it was not probed.
     alive: Option<ProbeResult>,
-    /// The figures of a running application; empty where no container runs.
-    gauges: Vec<Metric>,
+    /// The metrics of a running application; empty if no container runs.
+    metrics: Vec<Metric>,
 }
 
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;
-    let mut seen = read_status(&session).await.map_err(|error| session.with_credentials_hint(error))?;
-    let mut reasons: Vec<String> = seen.gauges.iter().filter_map(Metric::reason).collect();
-    if let Some(ProbeResult::Unreachable(why)) = &seen.alive {
+    let mut report = read_status(&session).await.map_err(|error| session.with_credentials_hint(error))?;
+    let mut reasons: Vec<String> = report.metrics.iter().filter_map(Metric::reason).collect();
+    if let Some(ProbeResult::Unreachable(why)) = &report.alive {
         reasons.insert(0, format!("/alive does not answer: {why}"));
     }
-    if seen.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
-        seen.health.verdict = HealthVerdict::Degraded(reasons);
+    if report.health.verdict == HealthVerdict::Healthy && !reasons.is_empty() {
+        report.health.verdict = HealthVerdict::Degraded(reasons);
     }
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&text(&session, &seen, streams))?,
-        output => streams.value(&value(&session, &seen), output)?,
+        Output::Human => streams.out(&text(&session, &report, streams))?,
+        output => streams.value(&value(&session, &report), output)?,
     };
-    Ok(exit_code(&seen.health.verdict))
+    Ok(exit_code(&report.health.verdict))
 }
 
 async fn read_status(session: &Session) -> Result<StatusReport> {
     let api = &session.connection.api;
     let version = session.server_version().await?;
-    let (mut observed, refused) =
+    let (mut observed, forbidden) =
         observed_set::open_deployed(api, &session.set(), version.streams_lists()).await?;
-    let unknown: Vec<&str> = refused.iter().map(|scope| scope.kind.plural).collect();
+    let unknown: Vec<&str> = forbidden.iter().map(|scope| scope.kind.plural).collect();
     let expected = observed_set::expected_unchanged(&observed.members);
     let mut health = status::health(&observed.state, &expected);
     if health.verdict == HealthVerdict::Absent && unknown.contains(&DEPLOYMENT.plural) {
-        return Err(nobody_knows(session));
+        return Err(status_unknown(session));
     }
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
@@ -88,38 +91,39 @@ async fn read_status(session: &Session) -> Result<StatusReport> {
         findings = evaluate(&observed.state, &expected, &grace, api.clock().now()).findings;
         follow::collect_evidence(api, &mut findings).await;
     }
-    let (asked, revision) =
+    let (app_status, revision) =
         tokio::join!(read_app_status(session, &observed, &health), latest_revision(session));
-    let AppStatus { simulated, alive, gauges } = asked;
-    Ok(StatusReport { health, findings, unknown, simulated, revision: revision?, alive, gauges })
+    let AppStatus { simulated, alive, metrics } = app_status;
+    Ok(StatusReport { health, findings, unknown, simulated, revision: revision?, alive, metrics })
 }
 
-/// Whoever may not read Secrets is not told of it: most who look at a status may not, and the verdict is the same.
+/// Returns the newest revision. An account that may not read Secrets gets none and no warning: that is the usual right of
+/// accounts that only look at the status, and the verdict does not depend on the revision.
 async fn latest_revision(session: &Session) -> Result<Option<Revision>> {
     match inventory::list_own_secrets(&session.connection.api, &session.set()).await {
-        Ok(own) => Ok(revision::read_all(&own)?.pop()),
+        Ok(secrets) => Ok(revision::read_all(&secrets)?.pop()),
         Err(error) if error.kind() == Kind::Forbidden => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Not to see a Deployment is no proof that there is none.
-fn nobody_knows(session: &Session) -> Error {
+/// Returns the error for an account that may not read Deployments: the missing Deployment may exist.
+fn status_unknown(session: &Session) -> Error {
     let deploy = &session.settings.deploy;
     let message = format!(
-        "cannot tell how {} is: deployments in namespace {} may not be read",
+        "cannot determine the status of {}: no right to read deployments in namespace {}",
         deploy.name, deploy.namespace
     );
-    let right = format!("kubectl auth can-i watch deployments.apps -n {}", deploy.namespace);
-    Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{right}  asks about the right"))
+    let command = format!("kubectl auth can-i watch deployments.apps -n {}", deploy.namespace);
+    Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{command}  checks the right"))
 }
 
-/// What a container was asked.
+/// The answers of the running application.
 #[derive(Default)]
 struct AppStatus {
     simulated: bool,
     alive: Option<ProbeResult>,
-    gauges: Vec<Metric>,
+    metrics: Vec<Metric>,
 }
 
 async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Health) -> AppStatus {
@@ -138,11 +142,11 @@ async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Hea
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
     };
-    // Longer than its threshold nobody waits for it.
-    let patience = Duration::from_secs(deploy.thresholds.latency.as_secs());
-    let alive = probe::probe_within(api, &application, "/alive", patience).await;
-    let gauges = thresholds::measure(session, health, &application, &alive).await;
-    AppStatus { simulated: false, alive: Some(alive), gauges }
+    // A slower answer would exceed the latency threshold anyway.
+    let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
+    let alive = probe::probe_within(api, &application, "/alive", timeout).await;
+    let metrics = thresholds::measure(session, health, &application, &alive).await;
+    AppStatus { simulated: false, alive: Some(alive), metrics }
 }
 
 fn exit_code(verdict: &HealthVerdict) -> u8 {
@@ -162,40 +166,40 @@ fn verdict_words(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     }
 }
 
-fn text(session: &Session, seen: &StatusReport, streams: &Streams) -> String {
+fn text(session: &Session, report: &StatusReport, streams: &Streams) -> String {
     let deploy = &session.settings.deploy;
-    let (word, reasons) = verdict_words(&seen.health.verdict);
+    let (word, reasons) = verdict_words(&report.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
-    let place = format!("{} / {}", session.connection.choice.context, deploy.namespace);
+    let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
-    let revision = seen.revision.as_ref().map_or_else(String::new, |revision| about(revision, now));
-    let mut text = format!("{}  {word}{reasons}   {place}{revision}\n", deploy.name);
-    for line in lines(seen) {
+    let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
+    let mut text = format!("{}  {word}{reasons}   {target}{revision}\n", deploy.name);
+    for line in lines(report) {
         text += &format!("  {line}\n");
     }
-    for finding in &seen.findings {
+    for finding in &report.findings {
         text += &format!("\n{}", streams.finding(finding, Severity::Error));
     }
-    if seen.health.verdict == HealthVerdict::Absent {
+    if report.health.verdict == HealthVerdict::Absent {
         text += "  handsctl deploy creates it\n";
     }
     streams.sanitized(&text).into_owned()
 }
 
-/// ` · revision 4, 2 h ago by ana@laptop`, and what came of it where that is not good.
-fn about(revision: &Revision, now: Timestamp) -> String {
+/// Returns ` · revision 4, 2 h ago by ana@laptop`, with the revision's result unless it is good.
+fn revision_text(revision: &Revision, now: Timestamp) -> String {
     let age =
         revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
-    let outcome = match revision.result {
+    let result = match revision.result {
         RevisionResult::Good => String::new(),
         other => format!(" ({})", other.word()),
     };
-    format!(" · revision {}{outcome}{age} by {}", revision.number, revision.by)
+    format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
 }
 
-fn lines(seen: &StatusReport) -> Vec<String> {
+fn lines(report: &StatusReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for component in &seen.health.components {
+    for component in &report.health.components {
         let digest =
             component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
         lines.push(format!(
@@ -208,67 +212,68 @@ fn lines(seen: &StatusReport) -> Vec<String> {
             component.restarts
         ));
     }
-    for claim in &seen.health.claims {
+    for claim in &report.health.claims {
         let size = claim.capacity.as_deref().unwrap_or("size unknown");
         let class = claim.class.as_deref().unwrap_or("no class");
         lines.push(format!("{:<9}  {}  {size}  {class}  {}", "volume", claim.id.name, claim.message));
     }
-    for endpoints in &seen.health.endpoints {
+    for endpoints in &report.health.endpoints {
         lines.push(format!(
             "{:<9}  service/{}  {}/{} pods{}",
             "endpoint",
             endpoints.service,
             endpoints.ready,
             endpoints.all,
-            alive(seen)
+            alive_text(report)
         ));
     }
-    let (known, unknown): (Vec<&Metric>, Vec<&Metric>) =
-        seen.gauges.iter().partition(|gauge| !matches!(gauge.reading, Reading::Unknown(_)));
-    let words = |gauge: &&Metric| format!("{} {}", gauge.name, gauge.value());
-    if !known.is_empty() {
-        lines.push(format!("{:<9}  {}", "measured", known.iter().map(words).collect::<Vec<_>>().join(", ")));
+    let (measured, unmeasured): (Vec<&Metric>, Vec<&Metric>) =
+        report.metrics.iter().partition(|metric| !matches!(metric.reading, Reading::Unknown(_)));
+    if !measured.is_empty() {
+        let value_text = |metric: &&Metric| format!("{} {}", metric.name, metric.value());
+        let list = measured.iter().map(value_text).collect::<Vec<_>>().join(", ");
+        lines.push(format!("{:<9}  {list}", "measured"));
     }
-    if !unknown.is_empty() {
-        let words = |gauge: &&Metric| format!("{} ({})", gauge.name, gauge.value());
-        let list = unknown.iter().map(words).collect::<Vec<_>>().join(", ");
+    if !unmeasured.is_empty() {
+        let reason_text = |metric: &&Metric| format!("{} ({})", metric.name, metric.value());
+        let list = unmeasured.iter().map(reason_text).collect::<Vec<_>>().join(", ");
         lines.push(format!("{:<9}  {list}", "unmeasured"));
     }
-    if seen.simulated {
+    if report.simulated {
         lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
     }
-    if !seen.unknown.is_empty() {
+    if !report.unknown.is_empty() {
         lines.push(format!(
-            "{:<9}  {} may not be read: what they would show is not in this verdict",
+            "{:<9}  no right to read {}: the verdict does not include them",
             "unknown",
-            seen.unknown.join(", ")
+            report.unknown.join(", ")
         ));
     }
     lines
 }
 
-fn alive(seen: &StatusReport) -> String {
-    match &seen.alive {
+fn alive_text(report: &StatusReport) -> String {
+    match &report.alive {
         Some(ProbeResult::Alive { status, took }) => format!("   /alive {status} in {} ms", took.as_millis()),
         Some(ProbeResult::Unreachable(why)) => format!("   /alive does not answer: {why}"),
-        Some(ProbeResult::Forbidden(why)) => format!("   /alive not asked: {why}"),
+        Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
         None => String::new(),
     }
 }
 
-fn gauge(gauge: &Metric) -> Value {
-    let (figure, unit, why) = match &gauge.reading {
+fn metric_value(metric: &Metric) -> Value {
+    let (value, unit, why) = match &metric.reading {
         Reading::Percent(percent) => (json!(percent), "percent", None),
-        Reading::Milliseconds(took) => (json!(took), "milliseconds", None),
+        Reading::Milliseconds(milliseconds) => (json!(milliseconds), "milliseconds", None),
         Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
     };
-    json!({ "name": gauge.name, "value": figure, "unit": unit, "why": why, "bad": gauge.is_bad() })
+    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_bad() })
 }
 
-fn value(session: &Session, seen: &StatusReport) -> Value {
+fn value(session: &Session, report: &StatusReport) -> Value {
     let deploy = &session.settings.deploy;
-    let (word, reasons) = verdict_words(&seen.health.verdict);
-    let components: Vec<Value> = seen
+    let (word, reasons) = verdict_words(&report.health.verdict);
+    let components: Vec<Value> = report
         .health
         .components
         .iter()
@@ -280,7 +285,7 @@ fn value(session: &Session, seen: &StatusReport) -> Value {
             })
         })
         .collect();
-    let volumes: Vec<Value> = seen
+    let volumes: Vec<Value> = report
         .health
         .claims
         .iter()
@@ -291,13 +296,13 @@ fn value(session: &Session, seen: &StatusReport) -> Value {
             })
         })
         .collect();
-    let endpoints: Vec<Value> = seen
+    let endpoints: Vec<Value> = report
         .health
         .endpoints
         .iter()
         .map(|endpoints| json!({ "service": endpoints.service, "ready": endpoints.ready, "all": endpoints.all }))
         .collect();
-    let findings: Vec<Value> = seen
+    let findings: Vec<Value> = report
         .findings
         .iter()
         .map(|finding| {
@@ -307,7 +312,7 @@ fn value(session: &Session, seen: &StatusReport) -> Value {
             })
         })
         .collect();
-    let alive = match &seen.alive {
+    let alive = match &report.alive {
         Some(ProbeResult::Alive { took, .. }) => json!({ "answers": true, "milliseconds": took.as_millis() }),
         Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
         Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
@@ -315,12 +320,12 @@ fn value(session: &Session, seen: &StatusReport) -> Value {
     };
     json!({
         "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
-        "context": session.connection.choice.context, "simulated": seen.simulated, "components": components,
-        "revision": seen.revision.as_ref().map(|revision| json!({
+        "context": session.connection.choice.context, "simulated": report.simulated, "components": components,
+        "revision": report.revision.as_ref().map(|revision| json!({
             "number": revision.number, "result": revision.result.word(), "by": revision.by,
             "created": revision.created.map(|created| created.to_string()),
         })),
-        "gauges": seen.gauges.iter().map(gauge).collect::<Vec<_>>(),
-        "volumes": volumes, "endpoints": endpoints, "alive": alive, "findings": findings, "unknown": seen.unknown,
+        "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),
+        "volumes": volumes, "endpoints": endpoints, "alive": alive, "findings": findings, "unknown": report.unknown,
     })
 }

@@ -1,7 +1,7 @@
-//! One verdict with reasons; the exit code says it.
+//! The command `status`: one verdict with its reasons and its exit code.
 //!
 //! - `command`: reads the state of the set and prints it.
-//! - `thresholds`: metrics of the running application beside `[deploy.thresholds]`.
+//! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
 
 mod command;
 mod thresholds;

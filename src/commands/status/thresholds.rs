@@ -1,4 +1,4 @@
-//! The part of `status` that measures: each figure of `[deploy.thresholds]`, or why it is not known.
+//! The part of `status` that measures: each metric of `[deploy.thresholds]`, or the reason why it is unknown.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::session::exposure::{self, Exposure};
 use crate::settings::format::Quantity;
 use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold};
 
-/// How often the URL is asked for its share of answers.
-const ASKED: usize = 5;
+/// The number of URL probes from which the share of answers is computed.
+const URL_PROBES: usize = 5;
 
-/// All of them. `alive` is what `/alive` answered: where it does not, nobody else is asked in vain.
+/// Measures all metrics. `alive` is the result of probing `/alive`; if it did not answer, disk and ingress are not measured.
 pub(crate) async fn measure(
     session: &Session,
     health: &Health,
@@ -24,61 +24,66 @@ pub(crate) async fn measure(
     alive: &ProbeResult,
 ) -> Vec<Metric> {
     let api = &session.connection.api;
-    let bounds = &session.settings.deploy.thresholds;
-    let patience = Duration::from_secs(bounds.latency.as_secs());
+    let thresholds = &session.settings.deploy.thresholds;
+    let timeout = Duration::from_secs(thresholds.latency.as_secs());
     let set = session.set();
-    let (used, disk, ingress) = tokio::join!(
-        within(patience, metrics::get_pod_usage(api, &set)),
-        within(patience, async {
-            answering(alive)?;
+    let (usage, disk, ingress) = tokio::join!(
+        within(timeout, metrics::get_pod_usage(api, &set)),
+        within(timeout, async {
+            ensure_answers(alive)?;
             metrics::get_disk_usage(api, application).await
         }),
-        within(patience, async {
-            answering(alive)?;
-            ingress(session).await
+        within(timeout, async {
+            ensure_answers(alive)?;
+            ingress_share(session).await
         }),
     );
     let limits = &session.settings.deploy.resources.limits;
-    let share =
-        |of: fn(&metrics::PodUsage) -> i128, limit: Option<&Quantity>, none: &str| match (&used, limit) {
-            (Err(why), _) => Reading::Unknown(why.clone()),
-            (Ok(_), None) => Reading::Unknown(none.to_owned()),
-            (Ok(used), Some(limit)) => Reading::Percent(percent(of(used), limit.nanos())),
-        };
-    let gauge = |name, measured, bound| Metric { name, reading: measured, bound };
+    let share = |amount: fn(&metrics::PodUsage) -> i128, limit: Option<&Quantity>, no_limit: &str| match (
+        &usage, limit,
+    ) {
+        (Err(why), _) => Reading::Unknown(why.clone()),
+        (Ok(_), None) => Reading::Unknown(no_limit.to_owned()),
+        (Ok(usage), Some(limit)) => Reading::Percent(percent(amount(usage), limit.nanos())),
+    };
+    let metric = |name, reading, bound| Metric { name, reading, bound };
     vec![
-        gauge(
+        metric(
             "cpu",
-            share(|used| used.cpu, limits.cpu.as_ref(), "no limit is set"),
-            Threshold::AtMost(bounds.cpu),
+            share(|usage| usage.cpu, limits.cpu.as_ref(), "no limit is set"),
+            Threshold::AtMost(thresholds.cpu),
         ),
-        gauge(
+        metric(
             "memory",
-            share(|used| used.memory, limits.memory.as_ref(), "no limit is set"),
-            Threshold::AtMost(bounds.memory),
+            share(|usage| usage.memory, limits.memory.as_ref(), "no limit is set"),
+            Threshold::AtMost(thresholds.memory),
         ),
-        gauge("disk", disk.map_or_else(Reading::Unknown, Reading::Percent), Threshold::AtMost(bounds.disk)),
-        gauge("ready", ready(health), Threshold::AtLeast(bounds.ready)),
-        gauge("latency", latency(alive), Threshold::Within(bounds.latency.as_secs() * 1000)),
-        gauge(
+        metric(
+            "disk",
+            disk.map_or_else(Reading::Unknown, Reading::Percent),
+            Threshold::AtMost(thresholds.disk),
+        ),
+        metric("ready", ready(health), Threshold::AtLeast(thresholds.ready)),
+        metric("latency", latency(alive), Threshold::Within(thresholds.latency.as_secs() * 1000)),
+        metric(
             "ingress",
             ingress.map_or_else(Reading::Unknown, Reading::Percent),
-            Threshold::AtLeast(bounds.ingress),
+            Threshold::AtLeast(thresholds.ingress),
         ),
     ]
 }
 
-/// Of figures far below what 64 bits of a float hold exactly.
+/// Returns the share in percent. The numbers are far below the limit up to which an `f64` is exact.
 #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
 fn percent(part: i128, whole: i128) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
 }
 
 fn ready(health: &Health) -> Reading {
-    let sum = |of: fn(&ComponentHealth) -> u32| health.components.iter().map(of).sum::<u32>();
-    let (ready, desired) = (sum(|one| one.ready), sum(|one| one.desired));
+    let sum = |count: fn(&ComponentHealth) -> u32| health.components.iter().map(count).sum::<u32>();
+    let (ready, desired) = (sum(|component| component.ready), sum(|component| component.desired));
     if desired == 0 {
-        return Reading::Unknown("no pod is wanted".to_owned());
+        return Reading::Unknown("scaled to 0 pods".to_owned());
     }
     Reading::Percent(percent(ready.into(), desired.into()))
 }
@@ -92,35 +97,39 @@ fn latency(alive: &ProbeResult) -> Reading {
     }
 }
 
-fn answering(alive: &ProbeResult) -> Result<(), String> {
+fn ensure_answers(alive: &ProbeResult) -> Result<(), String> {
     match alive {
         ProbeResult::Unreachable(_) => Err("/alive does not answer".to_owned()),
         ProbeResult::Alive { .. } | ProbeResult::Forbidden(_) => Ok(()),
     }
 }
 
-/// What is there in time, or that it was not.
-async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let late = |_| Err(format!("no answer within {} ms", patience.as_millis()));
-    tokio::time::timeout(patience, asked).await.unwrap_or_else(late)
+/// Runs a measurement with a time limit.
+async fn within<T>(
+    timeout: Duration,
+    measurement: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let timed_out = |_| Err(format!("no answer within {} ms", timeout.as_millis()));
+    tokio::time::timeout(timeout, measurement).await.unwrap_or_else(timed_out)
 }
 
-/// The share of answers at the URL. Where nobody answers at one that others made, it may be this computer's fault.
+/// Returns the share of successful URL probes in percent.
 ///
 /// # Errors
-/// Why it is not known.
-async fn ingress(session: &Session) -> Result<f64, String> {
+/// The reason why the share is unknown. No answer at a URL that handsctl does not manage is such a reason: the URL may be
+/// unreachable from this computer only.
+async fn ingress_share(session: &Session) -> Result<f64, String> {
     let Exposure::Url { target, managed } = exposure::for_settings(&session.settings, session.local) else {
         return Err("there is no URL".to_owned());
     };
-    let answers = answers(&target).await;
+    let answers = count_answers(&target).await;
     if answers == 0 && !managed {
         return Err(format!("{} does not answer from this computer", target.url));
     }
-    Ok(percent(answers as i128, ASKED as i128))
+    Ok(percent(answers as i128, URL_PROBES as i128))
 }
 
-async fn answers(target: &ProbeTarget) -> usize {
-    let asked = join_all((0..ASKED).map(|_| url_probe::probe_url(target, Duration::ZERO))).await;
-    asked.iter().filter(|opened| matches!(opened, ProbeResponse::Answers { .. })).count()
+async fn count_answers(target: &ProbeTarget) -> usize {
+    let responses = join_all((0..URL_PROBES).map(|_| url_probe::probe_url(target, Duration::ZERO))).await;
+    responses.iter().filter(|response| matches!(response, ProbeResponse::Answers { .. })).count()
 }
