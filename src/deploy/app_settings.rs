@@ -1,4 +1,4 @@
-//! The part of `deploy` that gives the application its model and key, and says which model it uses.
+//! The part of `deploy` that posts the model and its key to the application, and reports which model it uses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,45 +15,46 @@ use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::settings::secrets::value::{Redacted, SecretSource};
 
-/// The application's own settings.
+/// The path of the application's settings.
 const SETTINGS: &str = "/api/settings";
-/// With this variable the application asks every visitor for a key.
+/// The variable with the session key. If it is set, the application requires the key in every request.
 const SESSION_KEY: &str = "SESSION_API_KEY";
 /// Name of the step.
 const STEP: &str = "settings";
 
-/// What is known of the application's model.
+/// The application's model after seeding.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppSettingsResult {
-    /// The model that it uses.
+    /// The model that the application uses; None if it has none or it is unknown.
     pub(crate) model: Option<String>,
-    /// What people have to know.
+    /// A note for the summary.
     pub(crate) note: Option<String>,
 }
 
-/// Gives the application what it lacks. That it could not be given is a warning: it runs, and has a page of its own for it.
+/// Posts the settings that the application lacks. A failure is only a warning: the application runs, and its own settings
+/// page can set them.
 pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult {
     let events = run.events();
     let desired = DesiredAppSettings::from_settings(run.settings());
     let client = SettingsClient { api: run.api(), app: client, session_key: session_key(run.settings()) };
     events.begin(Phase::Settings, STEP, "").await;
     match client.seed(&desired).await {
-        Ok((message, seeded)) => {
-            let progress = if seeded.model.is_some() { Progress::Done } else { Progress::Skipped };
+        Ok((message, result)) => {
+            let progress = if result.model.is_some() { Progress::Done } else { Progress::Skipped };
             events.step(Phase::Settings, STEP, progress, message).await;
-            seeded
+            result
         }
         Err(why) => {
-            events.step(Phase::Settings, STEP, Progress::Skipped, "not given").await;
+            events.step(Phase::Settings, STEP, Progress::Skipped, "not posted").await;
             events
-                .warn(Id::SettingsNotGiven, format!("the application was not given its settings: {why}"))
+                .warn(Id::SettingsNotGiven, format!("the application's settings were not posted: {why}"))
                 .await;
             AppSettingsResult::default()
         }
     }
 }
 
-/// The key that the configuration gives the application to ask its visitors for.
+/// Returns the configured session key.
 fn session_key(settings: &Settings) -> Option<Redacted> {
     match settings.secrets.get(SESSION_KEY) {
         Some(SecretSource::Value(value)) => Some(value.clone()),
@@ -61,7 +62,7 @@ fn session_key(settings: &Settings) -> Option<Redacted> {
     }
 }
 
-/// The application's settings, over its own interface.
+/// A client of the application's settings API.
 struct SettingsClient<'a> {
     api: &'a Api,
     app: &'a AppClient,
@@ -73,34 +74,34 @@ impl SettingsClient<'_> {
         let current = self.current().await?;
         Ok(match desired.decide(current.as_ref()) {
             Decision::Keep { model } => kept(desired, model),
-            Decision::Missing(lack) => lacking(lack),
+            Decision::Missing(reason) => missing(reason),
             Decision::Post { mut settings, model } => {
                 let key = self.key(desired).await?;
                 settings["llm_api_key"] = json!(key.expose());
                 self.post(&settings).await?;
                 let name = model.as_deref().unwrap_or("its default model");
-                (format!("model {name} given"), AppSettingsResult { model, note: None })
+                (format!("model {name} posted"), AppSettingsResult { model, note: None })
             }
         })
     }
 
-    /// What it has; None: nothing yet.
+    /// Returns the application's current settings; None if it has none yet.
     async fn current(&self) -> Result<Option<Value>, String> {
         let response = self.request(None).await?;
         match response.status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
                 let settings: Value = serde_json::from_slice(&response.body)
-                    .map_err(|error| format!("{SETTINGS} answers no JSON: {error}"))?;
+                    .map_err(|error| format!("{SETTINGS} does not return JSON: {error}"))?;
                 Ok(Some(settings))
             }
-            status => Err(refusal(status)),
+            status => Err(status_error(status)),
         }
     }
 
     async fn post(&self, settings: &Value) -> Result<(), String> {
         let response = self.request(Some(settings)).await?;
-        if response.status.is_success() { Ok(()) } else { Err(refusal(response.status)) }
+        if response.status.is_success() { Ok(()) } else { Err(status_error(response.status)) }
     }
 
     async fn request(&self, body: Option<&Value>) -> Result<AppResponse, String> {
@@ -123,48 +124,49 @@ impl SettingsClient<'_> {
     }
 }
 
-fn refusal(status: StatusCode) -> String {
+fn status_error(status: StatusCode) -> String {
     match status {
         StatusCode::UNAUTHORIZED => {
             format!(
-                "{SETTINGS} asks for a session key; [deploy.env] {SESSION_KEY} as a value or {{ env }} has it"
+                "{SETTINGS} requires a session key; set [deploy.env] {SESSION_KEY} to a value or {{ env }}"
             )
         }
-        status => format!("{SETTINGS} answers {status}"),
+        status => format!("{SETTINGS} returns {status}"),
     }
 }
 
 fn kept(desired: &DesiredAppSettings, model: Option<String>) -> (String, AppSettingsResult) {
-    let used = model.as_deref().unwrap_or("none");
+    let current = model.as_deref().unwrap_or("none");
     let note = desired.differs_from(model.as_deref()).then(|| {
         format!(
-            "the application keeps its own model {used}; config.toml says {}. Its settings page changes it, \
-             or [deploy] seed_settings = \"always\"",
+            "the application keeps its own model {current}; config.toml has {}. To change it, use the application's \
+             settings page or [deploy] seed_settings = \"always\"",
             desired.model.as_deref().unwrap_or_default()
         )
     });
-    (format!("model {used}, its own setting"), AppSettingsResult { model, note })
+    (format!("model {current}, its own setting"), AppSettingsResult { model, note })
 }
 
-fn lacking(lack: Missing) -> (String, AppSettingsResult) {
-    let (message, how) = match lack {
-        Missing::NoKey => {
-            ("none: [llm] api_key is not set", "[llm] model and api_key, or the application's own page")
-        }
-        Missing::Never => ("none: seed_settings is \"never\"", "the application's own page"),
+fn missing(reason: Missing) -> (String, AppSettingsResult) {
+    let (message, remedy) = match reason {
+        Missing::NoKey => (
+            "none: [llm] api_key is not set",
+            "set [llm] model and api_key, or use the application's settings page",
+        ),
+        Missing::Never => ("none: seed_settings is \"never\"", "use the application's settings page"),
     };
-    let note = format!("conversations need settings first: {how}");
+    let note = format!("conversations need settings first: {remedy}");
     (message.to_owned(), AppSettingsResult { model: None, note: Some(note) })
 }
 
-/// A value of somebody else's Secret.
+/// Reads a value of a Secret that handsctl does not manage.
 async fn read_secret(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
-    let found = api
+    let object = api
         .get_opt(&SECRET.in_namespace(namespace), secret)
         .await
-        .map_err(|fault| fault.into_error(&format!("cannot read secret/{secret}")).causes().join(": "))?;
-    let found = found.ok_or_else(|| format!("secret/{secret} does not exist"))?;
-    let bytes = found["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
+        .map_err(|error| error.into_error(&format!("cannot read secret/{secret}")).causes().join(": "))?;
+    let object = object.ok_or_else(|| format!("secret/{secret} does not exist"))?;
+    let bytes = object["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.map(Redacted::new).ok_or_else(|| format!("secret/{secret} has no text under {key}"))
+    text.map(Redacted::new).ok_or_else(|| format!("secret/{secret} has no text under key {key}"))
 }

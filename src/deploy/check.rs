@@ -1,5 +1,5 @@
 //! Checks before the first write: Pod Security, the account's rights, conversations that a stop would delete.
-//! A new preflight check goes here.
+//! Add new preflight checks here.
 
 use super::conversation_guard;
 use super::prepare::Preparation;
@@ -19,14 +19,13 @@ use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::settings::handsctl::Profile;
 
-/// Checks the namespaces before anything is planned.
+/// Checks the namespaces' Pod Security levels before the plan is built.
 ///
 /// # Errors
-/// Exit 14 where Pod Security refuses the pods that the application starts: it would start, and no conversation ever
-/// would.
+/// Exit 14 if Pod Security rejects the sandbox pods: the application would start, but no conversation could.
 pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()> {
     if settings.deploy.profile == Profile::Dev {
-        return agent_may_run(settings, state);
+        return ensure_agent_allowed(settings, state);
     }
     let runtime = settings.runtime_namespace();
     let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
@@ -39,32 +38,34 @@ pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {runtime} enforces Pod Security `{level}`, which refuses {sandboxes}; nothing was changed"),
+        format!("namespace {runtime} enforces Pod Security `{level}`, which rejects {sandboxes}; nothing was changed"),
     )
     .at_config(settings.locate("kubernetes.namespace"))
-    .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes elsewhere")
+    .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
     .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce=baseline")))
 }
 
-/// mirrord's agent is a pod that shares the processes of its node, which only `privileged` allows.
-fn agent_may_run(settings: &Settings, state: &ClusterState) -> Result<()> {
+/// Checks that Pod Security allows mirrord's agent: the agent pod shares the PID namespace of its node, which only the level
+/// `privileged` allows.
+fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
     let namespace = settings.deploy.namespace.as_str();
-    let Some(NamespaceState::Present(found)) = state.namespaces.get(namespace) else { return Ok(()) };
-    let Some(level) = pod_security::refusing_level(found, true) else { return Ok(()) };
+    let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
+    let Some(level) = pod_security::refusing_level(object, true) else { return Ok(()) };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {namespace} enforces Pod Security `{level}`, which refuses mirrord's agent; nothing was changed"),
+        format!("namespace {namespace} enforces Pod Security `{level}`, which rejects mirrord's agent; nothing was changed"),
     )
     .at_config(settings.locate("deploy.namespace"))
-    .hint("-n NAME, of a namespace that is not there yet, is made as the agent needs it")
+    .hint("-n NAME with a new name: handsctl creates that namespace with the level that the agent needs")
     .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged")))
 }
 
-/// Names every right that the account lacks where the server refused a read: the server names one at a time.
+/// Turns a forbidden read into an error that lists every right that the account lacks, because the server's error names only
+/// one.
 ///
 /// # Errors
-/// The error that was given, or the one that names all rights.
+/// The given error, or the one with all missing rights.
 pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparation>) -> Result<Preparation> {
     let Err(error) = outcome else { return outcome };
     if error.kind() == Kind::Forbidden {
@@ -77,10 +78,10 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
     Err(error)
 }
 
-/// Checks what has to be done.
+/// Checks the planned changes.
 ///
 /// # Errors
-/// Exit 6 with every right that the account lacks; exit 2 where a conversation would lose its volume.
+/// Exit 6 with every right that the account lacks; exit 2 if a conversation would lose its volume.
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
     if !request.policy.delete_data && deletes_conversation_on_stop(prepared) {
@@ -91,23 +92,24 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
         .await?;
     }
     for rule in request.policy.ownership.rules_without_field(&changes.plan) {
-        let message = format!("[deploy.ownership] `{rule}` is no field of the set");
+        let message = format!("[deploy.ownership] `{rule}` matches no field of the set");
         run.events().warn(Id::RuleWithoutField, message).await;
     }
-    if changes.is_empty() { Ok(()) } else { rights(run, prepared, changes).await }
+    if changes.is_empty() { Ok(()) } else { check_rights(run, prepared, changes).await }
 }
 
-async fn rights(run: &Run<'_>, prepared: &Preparation, changes: &Changes) -> Result<()> {
+async fn check_rights(run: &Run<'_>, prepared: &Preparation, changes: &Changes) -> Result<()> {
     let creates = |change: &Change| matches!(change, Change::Create(_));
     let to_send = changes.to_send().map(|(member, change)| (member, creates(change)));
-    let mut needed = rules::for_apply(&changes.plan, to_send);
+    let mut required = rules::for_apply(&changes.plan, to_send);
     let cleanup = changes.cleanup(RevisionResult::Good);
-    needed.extend(rules::for_prune(&prepared.state.set, cleanup.to_delete().map(|one| &one.id)));
+    required
+        .extend(rules::for_prune(&prepared.state.set, cleanup.to_delete().map(|candidate| &candidate.id)));
     let granted = rules::granted_by_roles(changes.to_send().map(|(member, _)| member));
-    access_review::check_with_grants(run.api(), &needed, &granted).await
+    access_review::check_with_grants(run.api(), &required, &granted).await
 }
 
-/// Whether a pod is stopped that deletes a conversation's volume then, or one is created that will.
+/// Returns true if the changes stop or start a pod that deletes a conversation's volume when it stops.
 fn deletes_conversation_on_stop(prepared: &Preparation) -> bool {
     let deployments = prepared.changes.to_send().filter(|(member, _)| member.kind == DEPLOYMENT);
     deployments.into_iter().any(|(member, _)| {

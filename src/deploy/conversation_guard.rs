@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::kind::CLAIM;
 use crate::session::runner::Run;
 
-/// Checks that there is no such volume. `hint`: how to go on all the same.
+/// Checks that there is no volume of a conversation. `hint` tells how to continue anyway.
 ///
 /// # Errors
 /// Exit 2 with the volumes' names.
@@ -22,6 +22,6 @@ pub(crate) async fn ensure_no_conversations(run: &Run<'_>, hint: &str) -> Result
     Err(Error::new(Id::ConversationAtRisk, Kind::Usage, message)
         .fact("volumes", names.join("\n"))
         .at_config(settings.locate("deploy.on_stop"))
-        .hint("[deploy] on_stop = \"keep\" is the default, and keeps every conversation")
+        .hint("[deploy] on_stop = \"keep\", the default, keeps every conversation")
         .hint(hint))
 }

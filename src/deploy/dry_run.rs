@@ -1,4 +1,4 @@
-//! `--dry-run`: what would be done, and with `=server` what the API server says to it. Nothing is changed.
+//! `--dry-run`: reports the planned changes; with `=server` the API server checks them. Changes nothing.
 
 use super::prepare::Preparation;
 use super::recipe::DeployRequest;
@@ -13,32 +13,32 @@ use crate::plan::inventory::prune::PruneDecision;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::session::runner::Run;
 
-/// Reports of every member what would be done.
+/// Reports the planned change of every member.
 ///
 /// # Errors
-/// Where the server would refuse.
+/// The server's dry run rejects a change.
 pub(crate) async fn dry_run(
     run: &Run<'_>,
     request: &DeployRequest,
     prepared: &Preparation,
-    who: DryRun,
+    mode: DryRun,
 ) -> Result<Finished> {
     let missing = prepared.state.missing_namespaces();
-    let (mut applied, checked) = match who {
+    let (mut applied, label) = match mode {
         DryRun::Server if missing.is_empty() => {
             (on_server(run, request, prepared).await?, "dry run, checked by the server".to_owned())
         }
         DryRun::Server => {
-            let why = format!("namespace {} does not exist yet", missing.join(", "));
+            let reason = format!("namespace {} does not exist yet", missing.join(", "));
             (
                 on_client(&prepared.changes, run.events()).await,
-                format!("dry run, not checked by the server: {why}"),
+                format!("dry run, not checked by the server: {reason}"),
             )
         }
         DryRun::Client => (on_client(&prepared.changes, run.events()).await, "dry run".to_owned()),
     };
     applied.extend(report_unplanned(&prepared.changes, run.events()).await);
-    Ok(finished(&applied, format!("{checked}: {}", counts(&applied)), UndoHint::nothing()))
+    Ok(finished(&applied, format!("{label}: {}", counts(&applied)), UndoHint::nothing()))
 }
 
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
@@ -61,14 +61,14 @@ async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {
     applied
 }
 
-/// Reports what would become of members that are no longer planned.
+/// Reports whether members that are no longer planned would be deleted or kept.
 async fn report_unplanned(changes: &Changes, events: &Events) -> Vec<Applied> {
     let mut reported = Vec::new();
     for candidate in &changes.cleanup(RevisionResult::Good).candidates {
         let (action, message) = match candidate.decision() {
             PruneDecision::Delete => (Action::Pruned, None),
-            PruneDecision::DeleteWithData => (Action::Pruned, Some("and the data on it".to_owned())),
-            PruneDecision::Keep(why) => (Action::Kept, Some(why)),
+            PruneDecision::DeleteWithData => (Action::Pruned, Some("with its data".to_owned())),
+            PruneDecision::Keep(reason) => (Action::Kept, Some(reason)),
             PruneDecision::InUse => continue,
         };
         events.object(Phase::Prune, candidate.id.clone(), action, message).await;

@@ -1,4 +1,4 @@
-//! Records the revision, applies, follows, verifies, prunes, and says what came of it.
+//! Records the revision, applies, follows the rollout, verifies, prunes, and records the revision's result.
 
 use jiff::Timestamp;
 
@@ -23,10 +23,10 @@ use crate::session::runner::Run;
 use crate::session::set_lock;
 use crate::session::step::step;
 
-/// Does what has to be done. The lock is held.
+/// Executes the planned changes. The caller holds the lock.
 ///
 /// # Errors
-/// Whatever stops it. A revision that this run wrote and that failed is marked before.
+/// The first error of a step. If this run wrote the revision and the revision caused the error, it is marked as failed first.
 pub(crate) async fn execute(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -38,7 +38,7 @@ pub(crate) async fn execute(
         && prepared.changes.touches_revision()
         && fails_revision(error)
     {
-        // The rollout's error is the one that matters: where the mark is refused the revision stays `applying`.
+        // The rollout's error is more important than an error of the mark, which leaves the revision `applying`.
         let evidence = run.settings().redacted(&error.evidence_text());
         let _not_marked = revisions::set_failed(run.api(), revision, &evidence).await;
     }
@@ -51,7 +51,7 @@ async fn apply_and_follow(
     prepared: &mut Preparation,
     recorded: &mut Option<RevisionRef>,
 ) -> Result<Finished> {
-    let begun = run.api().clock().floor();
+    let started = run.api().clock().floor();
     let applied = step(run.events(), Phase::Apply, "apply", async {
         let revision = recorded.insert(record(run, request, prepared).await?);
         if prepared.changes.sends() {
@@ -65,7 +65,7 @@ async fn apply_and_follow(
         clean_up(run, request, prepared, prepared.changes.revision.result()).await?;
         return Ok(summary::applied_only(&applied, undo));
     }
-    let verification = follow_and_verify(run, request, prepared, &applied, begun).await?;
+    let verification = follow_and_verify(run, request, prepared, &applied, started).await?;
     prepared.update_cleanup(&request.policy);
     clean_up(run, request, prepared, RevisionResult::Good).await?;
     if let Some(revision) = recorded {
@@ -74,22 +74,22 @@ async fn apply_and_follow(
     Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
 }
 
-/// The same where there is nothing to write: no lock is held, so nothing is recorded, deleted or marked.
+/// Verifies a set that needs no change. Without the lock it records, deletes and marks nothing.
 ///
 /// # Errors
-/// Exit 9 where the set does not work.
+/// Exit 9 if the set does not work.
 pub(crate) async fn verify_unchanged(
     run: &Run<'_>,
     request: &DeployRequest,
     prepared: &mut Preparation,
 ) -> Result<Finished> {
-    let begun = run.api().clock().floor();
+    let started = run.api().clock().floor();
     let applied = step(run.events(), Phase::Apply, "apply", apply(run, request, prepared)).await?;
     let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
     if !request.policy.waits {
         return Ok(summary::applied_only(&applied, undo));
     }
-    let verification = follow_and_verify(run, request, prepared, &applied, begun).await?;
+    let verification = follow_and_verify(run, request, prepared, &applied, started).await?;
     let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
     let kept: Vec<PruneCandidate> =
         candidates.iter().filter(|candidate| !candidate.decision().deletes()).cloned().collect();
@@ -97,8 +97,9 @@ pub(crate) async fn verify_unchanged(
     Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
 }
 
-/// Writes what must be there before the first member: the parent, which finds the members again; the key, which names
-/// Secrets; the revision, which remembers the plan. The parent is first: where it is refused, nothing is left behind.
+/// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the members;
+/// the key, from which Secret names are derived; the revision, which stores the plan. The parent comes first: if it is
+/// rejected, nothing is left behind.
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;
@@ -140,19 +141,19 @@ async fn follow_and_verify(
     request: &DeployRequest,
     prepared: &mut Preparation,
     applied: &[Applied],
-    begun: Timestamp,
+    started: Timestamp,
 ) -> Result<Verification> {
     let rollout = RolloutWatch {
         expected: observed_set::expected(applied),
-        grace: rollout::grace_periods(run.settings(), begun),
+        grace: rollout::grace_periods(run.settings(), started),
         deadline: run.deadline().at,
     };
     rollout::follow(run, &mut prepared.observed, &rollout).await?;
     verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
 }
 
-/// Deletes members that are no longer planned and revisions that are no longer kept, now that the revision has this
-/// result, and has the parent name what is left.
+/// Deletes members that are no longer planned and revisions that are no longer kept, given the result of the current
+/// revision, and updates the inventory to the remaining members.
 async fn clean_up(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -163,12 +164,12 @@ async fn clean_up(
     let Preparation { state, changes, .. } = prepared;
     let cleanup = changes.cleanup(result);
     let work = async {
-        let left = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
-        Ok((left, String::new()))
+        let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+        Ok((kept, String::new()))
     };
     let deletes = cleanup.to_delete().next().is_some();
-    let left = if deletes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
-    let members: Vec<&ObjectId> = changes.member_ids().chain(&left).collect();
+    let kept = if deletes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
+    let members: Vec<&ObjectId> = changes.member_ids().chain(&kept).collect();
     let set = &changes.plan.set;
     if let Some(parent) = state.parent.take() {
         let force = request.policy.ownership.forces_conflicts();
@@ -178,7 +179,7 @@ async fn clean_up(
     revisions::delete(api, set, &cleanup.revisions).await
 }
 
-/// Whether the revision has failed, rather than the connection or the time.
+/// Returns true if the revision caused the error, and not the connection or the deadline.
 fn fails_revision(error: &Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Everything before the first write: reads the cluster, decides what is wanted, compares, checks.
+//! The steps before the first write: reads the cluster, builds the plan, compares them, checks the changes.
 
 use std::collections::BTreeSet;
 
@@ -18,25 +18,25 @@ use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::status;
 
-/// What is known before the first write.
+/// The facts and the planned changes before the first write.
 pub(crate) struct Preparation {
-    /// Namespaces, inventory, revisions, named Secrets.
+    /// Namespaces, inventory, revisions, referenced Secrets.
     pub(crate) state: ClusterState,
-    /// The members and what belongs to them, watched from now on.
+    /// The watched members with their pods and ReplicaSets.
     pub(crate) observed: ObservedSet,
-    /// What has to be done.
+    /// The planned changes.
     pub(crate) changes: Changes,
-    /// Whether the server streams lists.
+    /// True if the server streams lists (watch lists).
     pub(crate) streaming: bool,
 }
 
-/// Reads, compares and checks. The second value is the step's last word.
+/// Reads the cluster, compares it with the plan and checks the changes. The second value is the message of the step.
 ///
 /// # Errors
-/// Whatever would stop the command half-way and can be known now.
+/// Every foreseeable error, so that the command does not stop half-way.
 pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<(Preparation, String)> {
     let (version, state) = tokio::join!(run.session.server_version(), inspect(run));
-    // The version is the first answer of the server: its failure says what is wrong with the connection.
+    // The error of the version request comes first, because it explains a failed connection.
     let version = version?;
     let prepared = async {
         let mut state = state?;
@@ -56,11 +56,11 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<(P
 }
 
 impl Preparation {
-    /// Reads and compares again: under the lock, because another run may have changed the set since, and for another
-    /// goal.
+    /// Reads and compares again: under the lock, because another run may have changed the set since, and before a rollback,
+    /// which has another goal.
     ///
     /// # Errors
-    /// Where the server refuses, or a revision cannot be brought back.
+    /// The server returns an error, or a revision cannot be restored.
     pub(crate) async fn refresh(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
         self.state.refresh(run.api()).await?;
         let desired = desired(run.settings(), request.goal, &self.state)?;
@@ -70,7 +70,7 @@ impl Preparation {
         Ok(())
     }
 
-    /// Decides again what is deleted, now that the rollout has replaced pods.
+    /// Recomputes the deletions after the rollout, which has replaced pods.
     pub(crate) fn update_cleanup(&mut self, policy: &ChangePolicy) {
         let referenced = status::referenced_names(&self.observed.state, policy.revision_history);
         self.changes.update_cleanup(live(&self.state, &self.observed, &referenced), policy);
@@ -128,7 +128,7 @@ fn live<'a>(
     }
 }
 
-/// The revision that a rollback brings back. A rollback that was stopped half-way goes on to where it was going.
+/// Returns the revision that a rollback restores. Without a number, an interrupted rollback continues to its revision.
 fn chosen_revision<'a>(
     history: &'a History,
     number: Option<u64>,
@@ -141,14 +141,14 @@ fn chosen_revision<'a>(
         );
         return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
     };
-    let (found, message) = match number.or_else(|| latest.unfinished_rollback()) {
+    let (revision, message) = match number.or_else(|| latest.unfinished_rollback()) {
         Some(number) => (history.get(number), format!("revision {number} is not kept")),
         None => (
             history.last_good_before(latest.number),
             format!("no good revision is kept before revision {}", latest.number),
         ),
     };
-    found.ok_or_else(|| {
+    revision.ok_or_else(|| {
         let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
         Error::new(Id::NoSuchRevision, Kind::Usage, message)
             .fact("kept", kept.join(", "))
@@ -160,8 +160,8 @@ fn incomplete(number: u64) -> Error {
     Error::new(
         Id::RevisionIncomplete,
         Kind::Prerequisite,
-        format!("revision {number} cannot be brought back; nothing was changed"),
+        format!("revision {number} cannot be restored; nothing was changed"),
     )
     .hint("handsctl history lists the others")
-    .hint("handsctl deploy makes the set what config.toml says")
+    .hint("handsctl deploy applies config.toml")
 }

@@ -1,4 +1,4 @@
-//! Pulls a changed image before the old pod is stopped: by then the image has to be on its node.
+//! Pulls a changed image onto the node before the old pod is stopped, so that the stop does not last as long as the pull.
 
 use super::prepare::Preparation;
 use super::rollout;
@@ -17,20 +17,20 @@ use crate::status::Finding;
 /// Name of the step.
 const STEP: &str = "prepull";
 
-/// Pulls the image that the Deployment changes to, where a pod is serving that would be stopped for it.
+/// Pulls the Deployment's new image if a ready pod would be stopped for it.
 ///
 /// # Errors
-/// Exit 9 where the image cannot be had: nothing was changed by then.
+/// Exit 9 if the image cannot be pulled; nothing was changed yet.
 pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
     if !run.settings().deploy.prepull {
         return Ok(());
     }
     let serving = prepared.observed.ready_pods(&run.session.set());
-    let Some(old) = serving.first() else { return Ok(()) };
-    let node = old.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let Some(old_pod) = serving.first() else { return Ok(()) };
+    let node = old_pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     let Some(pull) = needed_pull(prepared, node) else { return Ok(()) };
     let (api, events) = (run.api(), run.events());
-    if probe::is_simulated(api, old).await {
+    if probe::is_simulated(api, old_pod).await {
         events.step(Phase::Preflight, STEP, Progress::Skipped, "simulated nodes: no image is pulled").await;
         return Ok(());
     }
@@ -51,8 +51,8 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
             Ok(())
         }
         Ok(PullResult::Unscheduled(findings)) => {
-            let why: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-            warn_not_prepulled(&pull, &why.join("; "), events).await;
+            let reasons: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+            warn_not_prepulled(&pull, &reasons.join("; "), events).await;
             Ok(())
         }
         Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
@@ -66,16 +66,16 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
     }
 }
 
-async fn warn_not_prepulled(pull: &ImagePull, why: &str, events: &Events) {
+async fn warn_not_prepulled(pull: &ImagePull, reason: &str, events: &Events) {
     events.step(Phase::Preflight, STEP, Progress::Skipped, "not possible").await;
     let message = format!(
-        "{} could not be pulled before the old pod is stopped, and is pulled afterwards: {why}",
+        "cannot pull {} before the old pod is stopped; it is pulled afterwards: {reason}",
         pull.image
     );
     events.warn(Id::NotPrepulled, message).await;
 }
 
-/// The pull of the image that the Deployment changes to; None where its image stays.
+/// Returns the pull of the Deployment's new image; None if its image does not change.
 fn needed_pull(prepared: &Preparation, node: Option<&str>) -> Option<ImagePull> {
     let changes = &prepared.changes;
     let is_update = |change: &Change| matches!(change, Change::Update(_));
@@ -92,11 +92,11 @@ fn pull_failed(run: &Run<'_>, prepared: &Preparation, findings: &[Finding]) -> E
     error
         .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
         .state(unchanged(prepared))
-        .hint("mend it and run handsctl deploy again")
+        .hint("fix it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))
 }
 
-/// What people who use the application see meanwhile.
+/// Returns the state of the error: nothing was changed, and what is serving.
 fn unchanged(prepared: &Preparation) -> String {
     let serving = match prepared.state.history.latest_good() {
         Some(revision) => format!("revision {} is serving", revision.number),

@@ -1,4 +1,4 @@
-//! The recipe of `deploy`, `rollback` and the second half of `up`.
+//! The steps of `deploy`, `rollback` and the second half of `up`.
 
 use super::auto_rollback::auto_rollback;
 use super::dry_run::dry_run;
@@ -15,39 +15,39 @@ use crate::plan::desired::Goal;
 use crate::session::runner::Run;
 use crate::session::step::step;
 
-/// What is asked for.
+/// The parameters of a deploy or rollback.
 #[derive(Debug, Clone)]
 pub(crate) struct DeployRequest {
-    /// `deploy`, `rollback`.
+    /// Name of the command: `deploy`, `rollback`.
     pub(crate) command: &'static str,
-    /// What the set is to become.
+    /// The configuration or the revision to apply.
     pub(crate) goal: Goal,
-    /// How its changes are made.
+    /// The rules for changes of the set.
     pub(crate) policy: ChangePolicy,
-    /// Who checks; None: it is done.
+    /// Where a dry run is checked; None to execute the changes.
     pub(crate) dry_run: Option<DryRun>,
-    /// Whether the application is probed.
+    /// When the application is probed.
     pub(crate) probe: Probe,
-    /// Whether a rollout that fails may be undone.
+    /// True if a failed rollout may be rolled back.
     pub(crate) auto_rollback: bool,
 }
 
-/// Makes the set what is asked for, and waits until it works.
+/// Applies the requested state and waits until the application works.
 ///
 /// # Errors
-/// Whatever stops it, with what was and was not done.
+/// The first error of a step, with the finished and the unfinished changes.
 pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Finished> {
     run.events().target(request.title(), run.session.target()).await;
     let mut prepared = step(run.events(), Phase::Preflight, "preflight", prepare(run, request)).await?;
     version_change::report(&prepared, run.events()).await;
     report_planned(run, &prepared).await;
-    if let Some(who) = request.dry_run {
-        return dry_run(run, request, &prepared, who).await;
+    if let Some(mode) = request.dry_run {
+        return dry_run(run, request, &prepared, mode).await;
     }
     if prepared.changes.is_empty() {
         return verify_unchanged(run, request, &mut prepared).await;
     }
-    // The lock stands in the application's namespace.
+    // The lock is a Lease in the application's namespace, which must exist first.
     let missing = prepared.state.missing_namespaces();
     namespaces::create_missing(run.api(), &prepared.changes.plan, &missing, run.events()).await?;
     let set = prepared.state.set.clone();

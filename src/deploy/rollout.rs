@@ -1,4 +1,4 @@
-//! Follows the rollout, and makes an error of what stops it.
+//! Follows the rollout and turns its findings into an error.
 
 use jiff::Timestamp;
 
@@ -11,28 +11,28 @@ use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::status::{Finding, GracePeriods, Verdict, evaluate};
 
-/// The grace periods of `[deploy.tolerate]`.
-pub(crate) fn grace_periods(settings: &Settings, begun: Timestamp) -> GracePeriods {
+/// Returns the grace periods of `[deploy.tolerate]` for a rollout that started at `started`.
+pub(crate) fn grace_periods(settings: &Settings, started: Timestamp) -> GracePeriods {
     let tolerate = &settings.deploy.tolerate;
     GracePeriods {
         unschedulable: tolerate.unschedulable.as_std(),
         image_pull: tolerate.image_pull.as_std(),
         no_storage_class: tolerate.no_storage_class.as_std(),
         crash_restarts: tolerate.crash_restarts,
-        ..GracePeriods::starting_at(begun)
+        ..GracePeriods::starting_at(started)
     }
 }
 
 /// Waits until the set is ready.
 ///
 /// # Errors
-/// Exit 9 with the cause where it cannot become ready, exit 10 where the time is over.
+/// Exit 9 with the cause if it cannot become ready, exit 10 if the deadline passes.
 pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &RolloutWatch) -> Result<()> {
     if is_stalled(run, observed, rollout) {
         observed.load_past_events(run.api(), &run.session.set()).await?;
     }
     run.events().begin(Phase::Track, "rollout", "").await;
-    let failed = match follow::follow(run.api(), observed, rollout, run.events()).await {
+    let error = match follow::follow(run.api(), observed, rollout, run.events()).await {
         Ok(RolloutResult::Ready(workloads)) => {
             run.events().done(Phase::Track, "rollout", workloads).await;
             return Ok(());
@@ -41,28 +41,28 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
         Err(error) => error,
     };
     run.events().step(Phase::Track, "rollout", Progress::Failed, "").await;
-    Err(failed)
+    Err(error)
 }
 
-/// Whether this run changed nothing of a set that is not ready: the events that explain it happened before.
+/// Returns true if the set is not ready although this run changed nothing. The Events that explain it are then in the past.
 fn is_stalled(run: &Run<'_>, observed: &ObservedSet, rollout: &RolloutWatch) -> bool {
     let now = run.api().clock().now();
     rollout.expected.iter().all(|expected| !expected.changed)
         && evaluate(&observed.state, &rollout.expected, &rollout.grace, now).verdict != Verdict::Ready
 }
 
-/// The error of a finding of the set: what, where, why, which key, what next.
+/// Turns findings into an error with the config key, the state of the application and hints.
 fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet) -> Error {
     let error = finding_error(findings);
     let id = error.id();
     let serving = if observed.ready_pods(&run.session.set()).is_empty() {
-        "what was applied stays; nothing is serving"
+        "the applied objects are kept; no pod is serving"
     } else {
-        "what was applied stays; a pod of before is still serving"
+        "the applied objects are kept; the previous pod is still serving"
     };
     error
         .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
         .state(serving)
-        .hint("mend it and run handsctl deploy again")
+        .hint("fix it and run handsctl deploy again")
         .hint(format!("handsctl explain {id}"))
 }

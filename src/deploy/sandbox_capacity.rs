@@ -1,4 +1,4 @@
-//! The part of `deploy` that says how many sandboxes fit, and whether their image is where they will run.
+//! The part of `deploy` that estimates how many sandboxes fit and warns if their image is missing on nodes.
 
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity::{self, ClusterListing};
@@ -7,47 +7,46 @@ use crate::provider::{self, Environment};
 use crate::session::cluster_session::Session;
 use crate::session::runner::Run;
 
-/// Looks at the nodes; None where this account may not, or where they are too many.
+/// Estimates how many sandboxes fit; None if the account may not list nodes and pods, or if there are too many of them.
 pub(crate) async fn estimate(run: &Run<'_>) -> Option<SandboxCapacity> {
     let ClusterListing { nodes, pods } = capacity::list_nodes_and_pods(run.api()).await;
     let nodes = nodes?;
     let sandbox = SandboxPod::from_settings(run.settings());
-    let (mut without, of) = sandbox.nodes_without_image(&nodes);
-    if let Some(image) = sandbox.image().filter(|_| !without.is_empty()) {
-        let have = those_that_have(run.session, image).await;
-        without.retain(|node| !have.iter().any(|name| name == node));
+    let (mut nodes_without, node_count) = sandbox.nodes_without_image(&nodes);
+    if let Some(image) = sandbox.image().filter(|_| !nodes_without.is_empty()) {
+        let nodes_with = local_nodes_with_image(run.session, image).await;
+        nodes_without.retain(|node| !nodes_with.iter().any(|name| name == node));
     }
-    if let (Some(first), Some(image)) = (without.first(), sandbox.image()) {
-        let place = match (without.len(), of) {
+    if let (Some(first), Some(image)) = (nodes_without.first(), sandbox.image()) {
+        let location = match (nodes_without.len(), node_count) {
             (1, 1) => format!("on node {first}"),
-            (without, of) => format!("on {without} of {of} nodes"),
+            (missing, all) => format!("on {missing} of {all} nodes"),
         };
         let message = format!(
-            "{image} is not {place} yet: a pull longer than 300 s fails the first conversation; \
-             handsctl image pull does it now"
+            "{image} is missing {location}: a pull longer than 300 s fails the first conversation; \
+             handsctl image pull pulls it now"
         );
         run.events().warn(Id::SandboxImageAbsent, message).await;
     }
     Some(sandbox.estimate(&nodes, &pods?))
 }
 
-/// Nodes of this computer that have an image and do not say it yet.
-async fn those_that_have(session: &Session, image: &str) -> Vec<String> {
+/// Returns the kind nodes on this computer that have the image. A node's status lists a new image only after some time.
+async fn local_nodes_with_image(session: &Session, image: &str) -> Vec<String> {
     match (provider::kind_cluster(&session.connection.choice.context), Environment::read()) {
         (Some(cluster), Ok(environment)) => provider::nodes_with_image(&environment, cluster, image).await,
         _ => Vec::new(),
     }
 }
 
-/// `room for 4 sandboxes of 250m cpu, 1Gi`.
-pub(crate) fn words(room: Option<&SandboxCapacity>) -> String {
-    let Some(room) = room else {
-        return "how many sandboxes fit is not known: nodes and pods of the cluster cannot all be listed"
-            .to_owned();
+/// Returns the estimate as text: `room for 4 sandboxes of 250m cpu, 1Gi`.
+pub(crate) fn words(capacity: Option<&SandboxCapacity>) -> String {
+    let Some(capacity) = capacity else {
+        return "the room for sandboxes is unknown: cannot list all nodes and pods of the cluster".to_owned();
     };
-    match room.sandboxes {
-        0 => format!("no room for a sandbox of {}: the first conversation would wait in vain", room.each),
-        1 => format!("room for 1 sandbox of {}", room.each),
-        count => format!("room for {count} sandboxes of {}", room.each),
+    match capacity.sandboxes {
+        0 => format!("no room for a sandbox of {}: the first conversation would fail", capacity.each),
+        1 => format!("room for 1 sandbox of {}", capacity.each),
+        count => format!("room for {count} sandboxes of {}", capacity.each),
     }
 }

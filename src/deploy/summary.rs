@@ -1,4 +1,4 @@
-//! The last line of a command that changes the set, and what to type next.
+//! The last line of a command that changes the set, and the commands to type next.
 
 use super::app_settings::AppSettingsResult;
 use super::sandbox_capacity;
@@ -8,34 +8,34 @@ use crate::event::{Action, Finished};
 use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::revision::{History, rollback_to};
 
-/// What is deployed now, and the good revision before it.
+/// The deployed revision and the last good one before it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UndoHint {
     revision: Option<u64>,
-    before: Option<u64>,
+    last_good_before: Option<u64>,
 }
 
 impl UndoHint {
-    /// What undoes a run that recorded or found the revision of this number.
+    /// Returns the hint for a run that deployed the revision of this number.
     pub(crate) fn new(history: &History, number: u64) -> Self {
-        let before = history.last_good_before(number).map(|before| before.number);
-        Self { revision: Some(number), before }
+        let last_good_before = history.last_good_before(number).map(|revision| revision.number);
+        Self { revision: Some(number), last_good_before }
     }
 
-    /// Nothing was changed.
+    /// Returns the hint for a run without a revision to undo.
     pub(crate) const fn nothing() -> Self {
-        Self { revision: None, before: None }
+        Self { revision: None, last_good_before: None }
     }
 
     fn command(&self) -> String {
-        match self.before {
-            Some(before) => format!("handsctl rollback --to {before}"),
+        match self.last_good_before {
+            Some(number) => format!("handsctl rollback --to {number}"),
             None => "handsctl teardown            (keeps the volume)".to_owned(),
         }
     }
 }
 
-/// `1 created, 1 configured, 9 unchanged`.
+/// Returns the counts as text: `1 created, 1 configured, 9 unchanged`.
 pub(crate) fn counts(applied: &[Applied]) -> String {
     let words = [Action::Created, Action::Configured, Action::Unchanged, Action::Pruned].map(|action| {
         let count = applied.iter().filter(|applied| applied.action == action).count();
@@ -44,7 +44,7 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// A message, with what to type next.
+/// Builds a result with the commands to type next.
 pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> Finished {
     let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
     let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
@@ -54,12 +54,12 @@ pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> 
     Finished { revision: undo.revision, message, next, ..Finished::default() }
 }
 
-/// `--no-wait`: applied, and not waited for.
+/// Builds the result of `--no-wait`.
 pub(crate) fn applied_only(applied: &[Applied], undo: UndoHint) -> Finished {
     finished(applied, "applied, without waiting for the rollout".to_owned(), undo)
 }
 
-/// The rollout was waited for: how the application was found.
+/// Builds the result of a verified rollout.
 pub(crate) fn verified(
     applied: &[Applied],
     undo: UndoHint,
@@ -71,12 +71,12 @@ pub(crate) fn verified(
     let message = match origin {
         PlanOrigin::Configuration => endpoint.words(),
         PlanOrigin::Revision(number) => format!(
-            "{}; {}; config.toml is as it was, and the next deploy applies it again",
+            "{}; {}; config.toml was not changed, and the next deploy applies it again",
             rollback_to(number),
             endpoint.words()
         ),
     };
-    // Nothing in the pod of profile `dev` starts sandboxes.
+    // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
     let notes = starts_sandboxes.then(|| sandbox_capacity::words(capacity.as_ref())).into_iter().chain(note);
     let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);

@@ -1,4 +1,4 @@
-//! Finds out how the application is reached once its rollout is ready: through the API server, and at its URL.
+//! Probes the application after its rollout: through the API server, and at its URL.
 
 use std::time::Duration;
 
@@ -19,28 +19,28 @@ use crate::session::runner::Run;
 use crate::settings::AppVersion;
 use crate::settings::handsctl::Profile;
 
-/// How long a door of our own may take to open: the controller has to notice the Ingress and its endpoints.
-const OPENING: Duration = Duration::from_secs(20);
+/// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
+const INGRESS_STARTUP: Duration = Duration::from_secs(20);
 
-/// Where the application answers.
+/// The address at which the application answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// Nowhere: it is the pod of profile `dev`, in which nothing listens.
+    /// None: the pod of profile `dev`, in which nothing listens.
     DevTarget,
-    /// Nowhere: its node is simulated.
+    /// None: the node is simulated.
     Simulated,
-    /// At this URL.
+    /// This URL.
     Answers(String),
-    /// It should at this URL, and does not from this computer.
+    /// This URL, but it does not answer from this computer.
     Unreachable(String),
-    /// It should at this URL, which was not asked.
+    /// This URL, but it was not probed.
     NotProbed(String),
-    /// Inside the cluster only, or at an address that is not known.
+    /// Inside the cluster only, or at an unknown address.
     ClusterOnly,
 }
 
 impl Endpoint {
-    /// The URL, where there is one.
+    /// Returns the URL, if there is one.
     pub(crate) fn into_url(self) -> Option<String> {
         match self {
             Endpoint::Answers(url) | Endpoint::Unreachable(url) | Endpoint::NotProbed(url) => Some(url),
@@ -48,11 +48,11 @@ impl Endpoint {
         }
     }
 
-    /// What the last line says.
+    /// Returns the text of the summary's last line.
     pub(crate) fn words(&self) -> String {
         match self {
             Endpoint::DevTarget => {
-                "ubuntu-dev is ready; handsctl dev -- COMMAND runs a command of this computer as if in it"
+                "ubuntu-dev is ready; handsctl dev -- COMMAND runs a command on this computer as if in the pod"
                     .to_owned()
             }
             Endpoint::Simulated => {
@@ -62,33 +62,33 @@ impl Endpoint {
             Endpoint::Unreachable(url) => {
                 format!("OpenHands is ready; {url} does not answer from this computer")
             }
-            Endpoint::NotProbed(url) => format!("OpenHands is ready; its URL {url} was not asked"),
+            Endpoint::NotProbed(url) => format!("OpenHands is ready; its URL {url} was not probed"),
             Endpoint::ClusterOnly => {
-                "OpenHands is ready inside the cluster; handsctl open leads there from here".to_owned()
+                "OpenHands is ready inside the cluster; handsctl open forwards a port to it".to_owned()
             }
         }
     }
 }
 
-/// How the application was found.
+/// The results of probing the application after a rollout.
 #[derive(Debug, Clone)]
 pub(crate) struct Verification {
     pub(crate) endpoint: Endpoint,
     pub(crate) app_settings: AppSettingsResult,
-    /// How many more sandboxes fit; None: not known, or nobody starts any.
+    /// The number of sandboxes that still fit; None if it is unknown, or if no sandboxes are started.
     pub(crate) capacity: Option<SandboxCapacity>,
 }
 
-/// The application, as far as it was probed.
+/// The result of probing the application.
 #[derive(Debug, Clone)]
 pub(crate) struct ProbedApp {
     pub(crate) endpoint: Endpoint,
-    /// Who takes further requests; None: no container runs, or this account may not send any.
+    /// The client for further requests; None if no container runs, the account may not send any, or probing is off.
     pub(crate) client: Option<AppClient>,
 }
 
-/// Probes the application and estimates how many sandboxes fit, at the same time; then gives the application the
-/// settings that it lacks. What is brought back has the settings that it had.
+/// Probes the application and estimates how many sandboxes fit, at the same time; then posts the settings that the
+/// application lacks, except after a rollback, which keeps the application's settings.
 ///
 /// # Errors
 /// As [`probe_application`].
@@ -111,10 +111,10 @@ pub(crate) async fn verify(
     Ok(Verification { endpoint, app_settings, capacity })
 }
 
-/// Asks `/alive` and the version's configuration, then the URL.
+/// Probes `/alive` and the configuration path of the app version through the API server, then the URL.
 ///
 /// # Errors
-/// Exit 9 where the pod is ready and the application does not answer, or not at a URL that handsctl made.
+/// Exit 9 if the pod is ready but the application does not answer, or does not answer at a URL that handsctl manages.
 pub(crate) async fn probe_application(
     run: &Run<'_>,
     when: Probe,
@@ -154,18 +154,18 @@ pub(crate) async fn probe_application(
         pod: ready.and_then(|pod| pod.metadata.name),
     };
     events.begin(Phase::Probe, "probe", "").await;
-    let Some(mut answers) = inside(run, &client).await? else { return not_probed(None) };
+    let Some(mut answers) = probe_inside(run, &client).await? else { return not_probed(None) };
     let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
-        Exposure::Url { target, managed } => outside(run, target, *managed, &mut answers).await?,
+        Exposure::Url { target, managed } => probe_outside(run, target, *managed, &mut answers).await?,
     };
     events.done(Phase::Probe, "probe", answers.join(" · ")).await;
     Ok(ProbedApp { endpoint, client: Some(client) })
 }
 
-/// Through the API server; None: this account may not ask.
-async fn inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<String>>> {
+/// Probes the application through the API server. None if the account may not.
+async fn probe_inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<String>>> {
     let events = run.events();
     let mut answers = Vec::new();
     for path in ["/alive", config_endpoint(run.settings().app_version())] {
@@ -177,43 +177,43 @@ async fn inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<String>>
             }
             ProbeResult::Forbidden(why) => {
                 events.step(Phase::Probe, "probe", Progress::Skipped, "not allowed").await;
-                events.warn(Id::ProbeFailed, format!("the application could not be asked: {why}")).await;
+                events.warn(Id::ProbeFailed, format!("cannot probe the application: {why}")).await;
                 return Ok(None);
             }
             ProbeResult::Unreachable(why) => {
-                failed(path, &why, events).await;
-                return Err(silent(path, &why, &client.service));
+                report_failure(path, &why, events).await;
+                return Err(no_answer(path, &why, &client.service));
             }
         }
     }
     Ok(Some(answers))
 }
 
-/// At the URL, from this computer.
-async fn outside(
+/// Probes the application at its URL from this computer.
+async fn probe_outside(
     run: &Run<'_>,
     target: &ProbeTarget,
     managed: bool,
     answers: &mut Vec<String>,
 ) -> Result<Endpoint> {
     let events = run.events();
-    let patience = if managed { OPENING } else { Duration::ZERO };
-    match url_probe::probe_url(target, patience).await {
+    let timeout = if managed { INGRESS_STARTUP } else { Duration::ZERO };
+    match url_probe::probe_url(target, timeout).await {
         ProbeResponse::Answers { status, took } => {
             let message = format!("{status} in {} ms", took.as_millis());
             answers.push(format!("{} {message}", target.url));
             events.send(Event::Probe { target: target.url.clone(), healthy: true, message }).await;
-            warn_of_name(run, target).await;
+            warn_of_unresolved_host(run, target).await;
             Ok(Endpoint::Answers(target.url.clone()))
         }
         ProbeResponse::Unreachable(why) if managed => {
-            failed(&target.url, &why, events).await;
-            let message = format!("the application answers inside the cluster, and not at {}", target.url);
+            report_failure(&target.url, &why, events).await;
+            let message = format!("the application answers inside the cluster, but not at {}", target.url);
             Err(Error::new(Id::UrlSilent, Kind::Rollout, message)
                 .fact("object", format!("ingress.networking.k8s.io/{}", run.settings().deploy.name))
                 .fact("evidence", why)
-                .hint("handsctl cluster up looks after the ingress controller")
-                .hint("handsctl open leads to the application without it"))
+                .hint("handsctl cluster up repairs the ingress controller")
+                .hint("handsctl open forwards a port to the application without it"))
         }
         ProbeResponse::Unreachable(why) => {
             let message = format!("{} does not answer from this computer: {why}", target.url);
@@ -223,30 +223,32 @@ async fn outside(
     }
 }
 
-/// A local cluster answers under any name; a browser has to find it under this one.
-async fn warn_of_name(run: &Run<'_>, target: &ProbeTarget) {
+/// Warns if the host does not resolve to the local cluster: the probe connects by address, but a browser needs the name.
+async fn warn_of_unresolved_host(run: &Run<'_>, target: &ProbeTarget) {
     let host = run.settings().deploy.host.as_str();
     let Some(local) = target.local.filter(|_| !exposure::is_localhost(host)) else { return };
-    let found = tokio::net::lookup_host((host, local.port())).await;
-    if found.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
+    let resolved = tokio::net::lookup_host((host, local.port())).await;
+    if resolved.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
         return;
     }
-    let message =
-        format!("{host} does not lead to this computer yet: `{} {host}` in /etc/hosts does it", local.ip());
+    let message = format!(
+        "{host} does not resolve to this computer: add the line `{} {host}` to /etc/hosts",
+        local.ip()
+    );
     run.events().warn(Id::NameNotResolved, message).await;
 }
 
-async fn failed(target: &str, why: &str, events: &Events) {
+async fn report_failure(target: &str, why: &str, events: &Events) {
     events.send(Event::Probe { target: target.to_owned(), healthy: false, message: why.to_owned() }).await;
     events.step(Phase::Probe, "probe", Progress::Failed, "").await;
 }
 
-/// `/ready` proves nothing below 1.5, so the version's own configuration is asked for.
+/// Returns the configuration path of the app version. `/ready` proves nothing in app versions below 1.5.
 fn config_endpoint(version: AppVersion) -> &'static str {
     if version.is_at_least(1, 3) { "/api/v1/web-client/config" } else { "/api/options/config" }
 }
 
-fn silent(path: &str, why: &str, service: &str) -> Error {
+fn no_answer(path: &str, why: &str, service: &str) -> Error {
     Error::new(Id::ProbeFailed, Kind::Rollout, format!("the pod is ready, but {path} does not answer"))
         .fact("object", format!("service/{service}"))
         .fact("evidence", why)

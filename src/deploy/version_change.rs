@@ -1,4 +1,4 @@
-//! Warns of what another release of the application brings with it.
+//! Warns about the effects of another app version.
 
 use super::prepare::Preparation;
 use crate::catalogue::Id;
@@ -7,7 +7,7 @@ use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
 use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Deployed};
 
-/// Says it before anything is changed.
+/// Reports the version change, before anything is changed.
 pub(crate) async fn report(prepared: &Preparation, events: &Events) {
     let Some(change) = change(prepared) else { return };
     let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
@@ -25,10 +25,12 @@ fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
         let name = volumes.iter().find_map(|volume| volume["configMap"]["name"].as_str())?;
         Some(CONFIG_MAP.id(planned.id.namespace.as_deref()?, name))
     };
-    let (before, after) = (mounted(live), mounted(&planned.manifest));
-    let configuration = before.and_then(|id| prepared.observed.members.get(&id));
+    let (live_config, planned_config) = (mounted(live), mounted(&planned.manifest));
+    let configuration = live_config.and_then(|id| prepared.observed.members.get(&id));
     let live = Deployed { deployment: live, configuration };
-    let configuration =
-        members.iter().find(|member| Some(&member.id) == after.as_ref()).map(|member| &member.manifest);
+    let configuration = members
+        .iter()
+        .find(|member| Some(&member.id) == planned_config.as_ref())
+        .map(|member| &member.manifest);
     version_change::detect(live, Deployed { deployment: &planned.manifest, configuration })
 }

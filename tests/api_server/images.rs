@@ -238,7 +238,7 @@ fn a_cluster_that_refuses_the_pod_that_pulls_is_warned_of_and_the_rollout_goes_o
     namespace
         .handsctl(&["deploy", "--probe", "never", "--timeout", "3s"])
         .exits(10)
-        .says("HC4106 docker.all-hands.dev/all-hands-ai/openhands:0.58 could not be pulled before the old pod is stopped")
+        .says("HC4106 cannot pull docker.all-hands.dev/all-hands-ai/openhands:0.58 before the old pod is stopped")
         .says("exceeded quota: one")
         .says("apply     deployment.apps/oh configured");
     // Where it is not asked for there is none.

@@ -215,7 +215,7 @@ fn a_server_that_is_silent_about_the_lock_keeps_nobody_longer_than_five_seconds(
     std::thread::sleep(Duration::from_millis(500));
     signal(&child, Signal::INT);
     let run = run_of(&child.wait_with_output().unwrap(), begun.elapsed());
-    run.exits(130).within(OUT).says("the lock was not given back").says("it expires by itself");
+    run.exits(130).within(OUT).says("the lock was not released").says("it expires by itself");
     held.release();
     // The process is gone, so its lock keeps nobody of this computer away.
     proxy.command(&namespace, &["deploy"]).run().exits(0);

@@ -267,7 +267,7 @@ fn a_rule_for_no_field_of_the_set_is_warned_about() {
     let run = namespace
         .handsctl(&["deploy", "--dry-run"])
         .exits(0)
-        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` is no field of the set");
+        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` matches no field of the set");
     assert_eq!(run.stderr.matches("HC0230").count(), 1, "{}", run.stderr);
 }
 

@@ -173,7 +173,7 @@ fn without_a_right_that_can_be_left_out_it_is_said_what_is_lost() {
                         deploy().says(&format!("{resource} may not be watched: a failure will be explained"));
                     }
                     ("nodes" | "pods", "list") if right["namespace"].is_null() => {
-                        deploy().says("how many sandboxes fit is not known");
+                        deploy().says("the room for sandboxes is unknown");
                     }
                     ("secrets", "get") => {
                         deploy().says("secret/somebodys cannot be read");

@@ -590,9 +590,9 @@ fn a_namespace_that_refuses_sandboxes_is_exit_14_before_anything_is_changed() {
         .exits(14)
         .within(SOON)
         .says("error[HC2040]:")
-        .says("enforces Pod Security `restricted`, which refuses sandbox pods")
+        .says("enforces Pod Security `restricted`, which rejects sandbox pods")
         .says("nothing was changed")
-        .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes elsewhere");
+        .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace");
     assert_eq!(everything(&namespace), before);
 }
 

@@ -134,7 +134,7 @@ fn after_one_change_more_than_is_kept_the_oldest_goes_and_a_rollback_brings_back
         .says("revision 5")
         .says("rollback to 2")
         .says("undo: handsctl rollback --to 4")
-        .says("config.toml is as it was");
+        .says("config.toml was not changed");
     assert_eq!(in_force(&namespace), sets[2]);
     let (text, key) = running(&namespace);
     assert!(text.contains("openai/gpt-2"), "{text}");
@@ -163,7 +163,7 @@ fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
     namespace
         .handsctl(&["deploy", "--no-rollback"])
         .exits(9)
-        .says("what was applied stays; nothing is serving");
+        .says("the applied objects are kept; no pod is serving");
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
     // The same again is no new one.
     namespace.handsctl(&["deploy", "--no-rollback"]).exits(9);
@@ -184,7 +184,7 @@ fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
     // There is nothing to go back to.
     namespace.config(bad);
-    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays").never_says("rolled back");
+    namespace.handsctl(&["deploy"]).exits(9).says("the applied objects are kept").never_says("rolled back");
     namespace.config("");
     namespace.handsctl(&["deploy"]).exits(0).says("revision 2");
 
@@ -195,8 +195,8 @@ fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
         .says("rollback  to revision 2, because")
         .says("error[HC4103]")
         .says("state     rolled back to revision 2 in ")
-        .says("handsctl history 3 keeps what is known of the failed revision")
-        .never_says("nothing is serving");
+        .says("handsctl history 3 shows the evidence of the failed revision")
+        .never_says("no pod is serving");
     let status = namespace.handsctl(&["status"]).exits(0).stdout;
     assert!(status.contains("revision 4"), "{status}");
     let good = "good".to_owned();
@@ -214,7 +214,7 @@ fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
 
     // Whoever wants to look at what failed has it left.
     namespace.config(&format!("{bad}rollback_on_failure = \"never\"\n"));
-    namespace.handsctl(&["deploy"]).exits(9).says("what was applied stays; nothing is serving");
+    namespace.handsctl(&["deploy"]).exits(9).says("the applied objects are kept; no pod is serving");
     assert_eq!(outcomes(&namespace)[0], (5, failed));
 }
 
@@ -256,7 +256,7 @@ fn a_rollback_to_a_revision_whose_secret_is_gone_is_refused_before_anything_is_c
     namespace
         .handsctl(&["rollback"])
         .exits(14)
-        .says("revision 1 cannot be brought back; nothing was changed")
+        .says("revision 1 cannot be restored; nothing was changed")
         .says("secret/oh-env-");
     assert_eq!(members(&namespace), before);
 }

@@ -112,7 +112,7 @@ fn an_image_that_does_not_exist_is_said_soon_and_again_at_once_and_a_mended_one_
             .says(", container openhands")
             .says(&format!("{image}: not found"))
             .says("--> config.toml:2:9")
-            .says("nothing is serving")
+            .says("no pod is serving")
             .says("hint: handsctl explain HC4103")
     };
     said(told.run).says("9 created");
@@ -208,9 +208,9 @@ fn an_unbound_claim_that_the_earlier_revision_has_too_is_no_reason_to_roll_back(
         .handsctl(&["deploy"])
         .exits(9)
         .says("error[HC4402]: the storage class does not exist")
-        .says("what was applied stays")
+        .says("the applied objects are kept")
         .never_says("rolled back")
-        .never_says("could not be brought back");
+        .never_says("cannot roll back");
 }
 
 #[test]

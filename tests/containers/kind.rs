@@ -329,7 +329,7 @@ fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_sa
         "apply     10 created",
         "rollout   deployment.apps/openhands 1/1",
         "probe     /alive 200 in ",
-        "settings  model openai/gpt-4o given",
+        "settings  model openai/gpt-4o posted",
         "done      OpenHands is ready at http://localhost:",
     ] {
         let line = lines.find(|line| line.get(9..).is_some_and(|text| text.starts_with(stage)));
