@@ -1,4 +1,5 @@
-//! A control plane of the bench's own, made by the product, with the proxy in front of it; gone with the value.
+//! A separate control plane for the bench, created by handsctl, behind the proxy. It is deleted when the value is
+//! dropped.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -19,15 +20,15 @@ use tempfile::TempDir;
 use super::proxy::Proxy;
 use super::tool::FOLDER;
 
-/// The binary that is measured.
+/// The measured binary.
 pub(crate) const HANDSCTL: &str = env!("CARGO_BIN_EXE_handsctl");
-/// The context of the proxy's kubeconfig; by its name it is no local cluster.
+/// The context of the proxy's kubeconfig. By this name handsctl does not treat it as a local cluster.
 pub(crate) const CONTEXT: &str = "bench";
-/// Nothing of the bench's own work takes longer.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How often it is looked whether something has come to pass.
-const LOOK: Duration = Duration::from_millis(50);
-/// What is deleted before a set is made anew, in this order.
+/// Time limit of each wait of the bench itself.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Interval of the polls of a wait.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The kinds that are deleted between two tools' rounds, in this order.
 const KINDS: &[KindInfo] = &[
     DEPLOYMENT,
     INGRESS,
@@ -42,129 +43,133 @@ const KINDS: &[KindInfo] = &[
     LEASE,
 ];
 
-/// The cluster, its proxy, and a home for everything that is run.
+/// The cluster, its proxy, and the home folder of all measured processes.
 pub(crate) struct Bed {
-    /// Requests through this are counted.
+    /// The proxy that counts requests.
     pub(crate) proxy: Proxy,
     /// The proxy's kubeconfig.
     pub(crate) kubeconfig: PathBuf,
     api: Api,
-    // Dropped in this order: the cluster ends before its folder is gone.
+    // Drop order: the cluster is deleted before its folder.
     keeper: Keeper,
     folder: TempDir,
 }
 
 impl Bed {
-    /// Makes the cluster.
-    pub(crate) async fn make() -> anyhow::Result<Self> {
+    /// Creates the cluster.
+    pub(crate) async fn create() -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let name = format!("bench-{}", std::process::id());
         let home = folder.path().join("home");
         std::fs::create_dir_all(&home)?;
-        let keeper = Keeper::of(folder.path(), &home, &name)?;
+        let keeper = Keeper::start(folder.path(), &home, &name)?;
         let cluster = format!("cluster.name=\"{name}\"");
         let up = ["cluster", "up", "--set", &cluster, "--set", "cluster.provider=\"kwok\""];
-        product(&home, &[&up[..], &["--set", "cluster.workers=1"]].concat())?;
-        let status = product(&home, &["cluster", "status", "--set", &cluster, "-o", "json"])?;
+        run_handsctl(&home, &[&up[..], &["--set", "cluster.workers=1"]].concat())?;
+        let status = run_handsctl(&home, &["cluster", "status", "--set", &cluster, "-o", "json"])?;
         let status: Value = serde_json::from_slice(&status)?;
-        let own = status["kubeconfig"].as_str().context("the cluster's status names no kubeconfig")?;
+        let admin_kubeconfig =
+            status["kubeconfig"].as_str().context("the cluster's status names no kubeconfig")?;
         let context = format!("kwok-{name}");
-        let proxy = Proxy::before(Path::new(own), &context).await?;
+        let proxy = Proxy::start(Path::new(admin_kubeconfig), &context).await?;
         let kubeconfig = folder.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, in_front(&proxy).to_string())?;
-        let api = connect::connect_to_local_cluster(Path::new(own), &context).await?.api;
+        std::fs::write(&kubeconfig, proxy_kubeconfig(&proxy).to_string())?;
+        let api = connect::connect_to_local_cluster(Path::new(admin_kubeconfig), &context).await?.api;
         Ok(Self { proxy, kubeconfig, api, keeper, folder })
     }
 
-    /// Removes the cluster.
+    /// Deletes the cluster.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         self.keeper.end()
     }
 
-    /// Whichever kubectl stands in `PATH` may be years old or a wrapper, and any tool looks quick beside it.
+    /// Refuses a kubectl of another version than the server: an old kubectl or a wrapper would make the comparison
+    /// worthless.
     pub(crate) async fn refuse_other_kubectl(&self, versions: &[String]) -> anyhow::Result<()> {
         let server = self.api.client().apiserver_version().await?.git_version;
-        let wanted = format!("kubectl {server}");
+        let expected = format!("kubectl {server}");
         match versions.iter().find(|version| version.starts_with("kubectl ")) {
-            Some(found) if *found != wanted => {
+            Some(kubectl) if *kubectl != expected => {
                 bail!(
-                    "the server is {server}, and {found} is not its kubectl: {FOLDER} names a folder with another one"
+                    "{kubectl} does not match the server {server}: set {FOLDER} to a folder with the same version"
                 )
             }
             _ => Ok(()),
         }
     }
 
-    /// A folder for the bench's files.
+    /// Returns the folder of the bench's files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What a measured process finds in its environment besides `PATH`.
+    /// Returns the environment of a measured process, without `PATH`.
     pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
         [("HOME", self.folder.path().join("home")), ("KUBECONFIG", self.kubeconfig.clone())]
     }
 
-    /// Makes a namespace.
-    pub(crate) async fn make_namespace(&self, name: &str) -> anyhow::Result<()> {
+    /// Creates a namespace and waits for its default ServiceAccount, without which pods are rejected.
+    pub(crate) async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
         let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-        let made = self.api.create(&NAMESPACE.collection(None), &manifest).await;
-        made.map_err(|fault| fault.into_error(&format!("cannot create namespace {name}")))?;
-        // Pods are refused until it is there.
+        let response = self.api.create(&NAMESPACE.collection(None), &manifest).await;
+        response.map_err(|error| error.into_error(&format!("cannot create namespace {name}")))?;
         let accounts = SERVICE_ACCOUNT.in_namespace(name);
-        self.until("the namespace's account", async || Ok(self.api.get(&accounts, "default").await.is_ok()))
-            .await
+        self.wait_until("the namespace's ServiceAccount", async || {
+            Ok(self.api.get(&accounts, "default").await.is_ok())
+        })
+        .await
     }
 
     /// Waits until every Deployment of the namespace is available.
-    pub(crate) async fn settle(&self, namespace: &str) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_deployments(&self, namespace: &str) -> anyhow::Result<()> {
         let is_available = |deployment: &Value| {
             deployment["status"]["availableReplicas"] == deployment["spec"]["replicas"]
                 && deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
         };
-        self.until("the Deployments", async || {
+        self.wait_until("the Deployments", async || {
             let deployments = self.list(DEPLOYMENT, namespace).await?;
             Ok(deployments.iter().all(is_available))
         })
         .await
     }
 
-    /// Deletes everything in the namespace, whoever made it, and waits until it is gone.
-    pub(crate) async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
+    /// Deletes all objects in the namespace, whichever tool created them, and waits until they are gone.
+    pub(crate) async fn delete_all(&self, namespace: &str) -> anyhow::Result<()> {
         for kind in KINDS {
             let collection = kube::core::Request::new(kind.in_namespace(namespace).path());
-            let request = collection.delete_collection(&DeleteParams::background(), &others(*kind))?;
+            let request =
+                collection.delete_collection(&DeleteParams::background(), &without_defaults(*kind))?;
             self.api.client().request::<Value>(request).await?;
         }
         for kind in KINDS.iter().chain(&[REPLICA_SET, POD]) {
-            self.until(kind.plural, async || Ok(self.list(*kind, namespace).await?.is_empty())).await?;
+            self.wait_until(kind.plural, async || Ok(self.list(*kind, namespace).await?.is_empty())).await?;
         }
         Ok(())
     }
 
     async fn list(&self, kind: KindInfo, namespace: &str) -> anyhow::Result<Vec<Value>> {
-        let list = self.api.list(&kind.in_namespace(namespace), &others(kind)).await;
+        let list = self.api.list(&kind.in_namespace(namespace), &without_defaults(kind)).await;
         Ok(list.map_err(|error| error.into_error(&format!("cannot list {}", kind.plural)))?.items)
     }
 
-    async fn until(
+    async fn wait_until(
         &self,
-        what: &str,
-        mut reached: impl AsyncFnMut() -> anyhow::Result<bool>,
+        subject: &str,
+        mut condition: impl AsyncFnMut() -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while !reached().await? {
-            if begun.elapsed() > PATIENCE {
-                return Err(anyhow!("{what}: not as expected after {PATIENCE:?}"));
+        let started = Instant::now();
+        while !condition().await? {
+            if started.elapsed() > TIMEOUT {
+                return Err(anyhow!("timed out after {TIMEOUT:?} waiting for {subject}"));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 }
 
-/// Everything but what the cluster puts into every namespace.
-fn others(kind: KindInfo) -> ListParams {
+/// Selects all objects of a kind except those that the cluster creates in every namespace.
+fn without_defaults(kind: KindInfo) -> ListParams {
     match kind {
         CONFIG_MAP => ListParams::default().fields("metadata.name!=kube-root-ca.crt"),
         SERVICE_ACCOUNT => ListParams::default().fields("metadata.name!=default"),
@@ -172,7 +177,7 @@ fn others(kind: KindInfo) -> ListParams {
     }
 }
 
-fn in_front(proxy: &Proxy) -> Value {
+fn proxy_kubeconfig(proxy: &Proxy) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -183,12 +188,13 @@ fn in_front(proxy: &Proxy) -> Value {
     })
 }
 
-/// Runs the binary outside of any measurement. Programs of the control plane are found or built once per computer.
-fn product(home: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let real = std::env::home_dir().context("this account has no home")?;
+/// Runs the binary without measuring it. It uses the real cache folders, so that the programs of the control plane are
+/// downloaded or built only once per computer.
+fn run_handsctl(home: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let real_home = std::env::home_dir().context("this account has no home folder")?;
     let mut command = Command::new(HANDSCTL);
     for (name, below_home) in [("XDG_CACHE_HOME", ".cache"), ("GOPATH", "go"), ("GOENV", ".config/go/env")] {
-        command.env(name, std::env::var_os(name).unwrap_or_else(|| real.join(below_home).into()));
+        command.env(name, std::env::var_os(name).unwrap_or_else(|| real_home.join(below_home).into()));
     }
     let kubeconfig = home.join(".kube/config");
     command.env("HOME", home).env("KUBECONFIG", kubeconfig).env_remove("XDG_STATE_HOME").current_dir(home);
@@ -199,11 +205,11 @@ fn product(home: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// A process that ends the cluster and removes its folder when this one is gone, however it goes: its stdin closes then.
+/// A process that deletes the cluster and its folder after this process has ended in any way, which closes its stdin.
 struct Keeper(Child);
 
 impl Keeper {
-    fn of(folder: &Path, home: &Path, cluster: &str) -> anyhow::Result<Self> {
+    fn start(folder: &Path, home: &Path, cluster: &str) -> anyhow::Result<Self> {
         let down = format!(
             "cat >/dev/null; '{HANDSCTL}' cluster down --quiet --yes --set 'cluster.name=\"{cluster}\"' \
              && cd / && rm -rf '{}'",
@@ -212,22 +218,22 @@ impl Keeper {
         let mut keeper = Command::new("sh");
         keeper.args(["-c", &down]).env("HOME", home).env("KUBECONFIG", home.join(".kube/config"));
         keeper.env_remove("XDG_STATE_HOME").current_dir(home);
-        // Ctrl-C at the terminal reaches the bench and not its keeper.
+        // Ctrl-C at the terminal ends the bench but not its keeper.
         keeper.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null());
         Ok(Self(keeper.spawn().context("cannot run sh")?))
     }
 
-    /// Ends the cluster and waits until it is gone.
+    /// Deletes the cluster and waits until it is gone.
     fn end(&mut self) -> anyhow::Result<()> {
         drop(self.0.stdin.take());
         let status = self.0.wait()?;
-        if status.success() { Ok(()) } else { Err(anyhow!("the bench's cluster was not removed: {status}")) }
+        if status.success() { Ok(()) } else { Err(anyhow!("the bench's cluster was not deleted: {status}")) }
     }
 }
 
 impl Drop for Keeper {
-    /// After a failure, which is told; [`Bed::end`] is the usual way.
+    /// Deletes the cluster after an error, which is already being reported. [`Bed::end`] is the usual way.
     fn drop(&mut self) {
-        let _the_failure_is_told = self.end();
+        let _status = self.end();
     }
 }

@@ -1,6 +1,6 @@
-//! handsctl's engine on a set that config.toml cannot describe: the library's calls in the order of the commands, in a
-//! process of its own. What `src/deploy/{recipe,prepare,execute}.rs` and `src/commands/{diff,teardown}.rs` do is
-//! repeated here without settings; where they change, this has to change.
+//! Runs handsctl's engine with a set that config.toml cannot describe: calls the library in the order of the commands,
+//! in a separate process. It repeats the steps of `src/deploy/{recipe,prepare,execute}.rs` and
+//! `src/commands/{diff,teardown}.rs` without settings. Change it together with them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,32 +40,32 @@ use tokio::time::Instant;
 use super::bed::CONTEXT;
 use super::set::{self, Edition};
 
-/// No step of the bench takes longer.
+/// Time limit of a step.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Revisions that are kept: the default of `[deploy].revision_history`.
+/// The number of kept revisions: the default of `[deploy].revision_history`.
 const HISTORY: usize = 3;
 
-/// What is done with the set.
+/// An action on the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Work {
     /// `deploy --no-wait`.
     Apply,
     /// `deploy`.
     Deploy,
-    /// `diff`, of the set in which some objects differ.
+    /// `diff`, with a set in which some objects differ.
     Diff,
     /// `teardown`.
     Teardown,
 }
 
-/// Does it, with the reporter that the commands have.
+/// Runs the action with the reporter of the commands.
 pub(crate) async fn run(
     work: Work,
     objects: usize,
     namespace: &str,
     kubeconfig: &Path,
 ) -> anyhow::Result<()> {
-    let selection = ContextArgs {
+    let context_args = ContextArgs {
         kubeconfig: Some(kubeconfig.to_owned()),
         context: Some(CONTEXT.to_owned()),
         ..ContextArgs::default()
@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let reporter = Reporter::new(streams.clone(), None, Output::Human, Timestamp::now)?;
     let (events, receiver) = Events::channel();
     let reporting = tokio::spawn(reporter.run(receiver));
-    let connection = connect::connect(&selection).await?;
+    let connection = connect::connect(&context_args).await?;
     let api = &connection.api;
     match work {
         Work::Apply => deploy(api, (objects, namespace), false, &events).await?,
@@ -89,10 +89,10 @@ pub(crate) async fn run(
 }
 
 async fn server_version(api: &Api) -> Result<ServerVersion> {
-    version::get_server_version(api).await.map_err(|fault| fault.into_error("cannot reach the cluster"))
+    version::get_server_version(api).await.map_err(|error| error.into_error("cannot reach the cluster"))
 }
 
-/// What is known before the first write, as `deploy::prepare` has it.
+/// The facts and the planned changes before the first write, as in `deploy::prepare`.
 struct Preparation {
     state: ClusterState,
     observed: ObservedSet,
@@ -180,8 +180,8 @@ async fn under_lock<T>(
 ) -> Result<T> {
     let Process { user, host, boot, pid, start } = Process::current();
     let holder = Holder { user, host, boot, pid, start };
-    let asking = LockRequest { holder, is_gone: &|_| false, terms: LeaseDuration::default() };
-    let lock = lock::acquire(api, set, &asking, events).await?;
+    let request = LockRequest { holder, is_gone: &|_| false, terms: LeaseDuration::default() };
+    let lock = lock::acquire(api, set, &request, events).await?;
     let outcome = tokio::select! {
         biased;
         error = lock.lost() => Err(error),
@@ -191,7 +191,7 @@ async fn under_lock<T>(
     outcome
 }
 
-/// Records, applies, follows, prunes: as `deploy::execute`.
+/// Records the revision, applies, follows the rollout and prunes, as in `deploy::execute`.
 async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<()> {
     let begun = api.clock().floor();
     let mut revision = record(api, prepared, events).await?;
@@ -260,8 +260,8 @@ async fn clean_up(
 ) -> Result<()> {
     let Preparation { state, changes, .. } = prepared;
     let cleanup = changes.cleanup(result);
-    let left = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
-    let members: Vec<&ObjectId> = changes.member_ids().chain(&left).collect();
+    let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+    let members: Vec<&ObjectId> = changes.member_ids().chain(&kept).collect();
     let set = &changes.plan.set;
     if let Some(parent) = state.parent.take() {
         let exact = InventoryScope::Exact(&members);
@@ -306,7 +306,7 @@ async fn diff(
     if differing == expected {
         return Ok(());
     }
-    let message = format!("{differing} differences were found instead of {expected}");
+    let message = format!("diff reports {differing} differences instead of {expected}");
     Err(Error::new(Id::Internal, Kind::Internal, message))
 }
 
@@ -317,10 +317,10 @@ async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     let parent = inventory::get_parent(api, &set).await?;
     let set = set.including_inventory_of(parent.as_ref());
     namespaces::get_even_terminating(api, namespace).await?;
-    let found = teardown::list(api, &set, parent, version.streams_lists()).await?;
+    let deployed = teardown::list(api, &set, parent, version.streams_lists()).await?;
     access_review::check(api, &rules::for_teardown(&set)).await?;
     let options = TeardownOptions { delete_data: false, deadline: Instant::now() + TIMEOUT };
-    under_lock(api, &set, events, teardown::teardown(api, &set, found, options, events)).await?;
+    under_lock(api, &set, events, teardown::teardown(api, &set, deployed, options, events)).await?;
     teardown::sandboxes(api, namespace).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The goals, and whether the figures meet them.
+//! The goals, and the verdicts on the figures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::samples::{Measured, Median};
 use super::tool::{Set, Step, Tool};
 
-/// Without a delay: loopback.
+/// No delay: loopback.
 pub(crate) const NONE: Duration = Duration::ZERO;
-/// The round trip that the goals speak of.
+/// The round trip time of the goals with a delay.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(5);
 
-/// Something measured.
+/// A measured number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Figure {
     Time(Duration),
@@ -20,22 +20,22 @@ pub(crate) enum Figure {
     Count(u64),
 }
 
-/// What a figure has to be.
+/// The upper limit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Goal {
-    /// At most this part of a peer's.
+    /// This part of a peer's figure, as a factor and in words.
     Part(Tool, f64, &'static str),
-    /// At most this.
+    /// This figure.
     AtMost(Figure),
 }
 
-/// What came of a goal.
+/// The result of a goal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Verdict {
     Met,
-    /// How many times the goal.
+    /// The figure divided by the goal.
     Missed(f64),
-    /// Why there is none.
+    /// The reason why the figure is missing.
     NotMeasured(String),
 }
 
@@ -46,9 +46,9 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) figures: BTreeMap<Tool, Figure>,
     goal: Goal,
-    /// How the limit comes about, where it is computed.
+    /// The formula of a computed limit.
     formula: Option<String>,
-    /// Whose times differ too much from run to run.
+    /// Tools with times that differ too much from run to run.
     unsteady: BTreeSet<Tool>,
 }
 
@@ -64,8 +64,8 @@ impl Row {
         }
     }
 
-    /// Every tool's figure of a step.
-    fn of(
+    /// Sets every tool's figure of a step.
+    fn with_figures(
         mut self,
         measured: &Measured,
         set: Set,
@@ -80,21 +80,21 @@ impl Row {
         self
     }
 
-    /// Every tool's time of a step.
-    fn timed(self, measured: &Measured, set: Set, step: Step, delay: Duration) -> Self {
-        self.times(|tool| measured.step(set, step, delay, tool))
+    /// Sets every tool's time of a step.
+    fn with_step_times(self, measured: &Measured, set: Set, step: Step, delay: Duration) -> Self {
+        self.with_times(|tool| measured.step(set, step, delay, tool))
     }
 
-    fn times(mut self, of: impl Fn(Tool) -> Option<Median>) -> Self {
+    fn with_times(mut self, median: impl Fn(Tool) -> Option<Median>) -> Self {
         let medians: Vec<(Tool, Median)> =
-            Tool::ALL.into_iter().filter_map(|tool| Some((tool, of(tool)?))).collect();
+            Tool::ALL.into_iter().filter_map(|tool| Some((tool, median(tool)?))).collect();
         let unsteady = medians.iter().filter(|(_, median)| median.is_unsteady());
         self.unsteady = unsteady.map(|(tool, _)| *tool).collect();
         self.figures = medians.iter().map(|(tool, median)| (*tool, Figure::Time(median.wall))).collect();
         self
     }
 
-    /// Those that the verdict depends on and whose times differ too much to depend on.
+    /// Returns the tools that the verdict depends on and whose times differ too much.
     pub(crate) fn unsteady(&self) -> Vec<&'static str> {
         let peer = match self.goal {
             Goal::Part(peer, ..) => Some(peer),
@@ -104,29 +104,29 @@ impl Row {
         self.unsteady.iter().filter(matters).map(|tool| tool.word()).collect()
     }
 
-    fn by(self, formula: String) -> Self {
+    fn with_formula(self, formula: String) -> Self {
         Self { formula: Some(formula), ..self }
     }
 
-    fn ours(&self) -> Option<Figure> {
+    fn handsctl_figure(&self) -> Option<Figure> {
         self.figures.get(&Tool::Handsctl).copied()
     }
 
-    /// The peer that the goal names, else kubectl.
-    fn against(&self) -> Tool {
+    /// Returns the peer that the goal names, else kubectl.
+    fn peer(&self) -> Tool {
         match self.goal {
             Goal::Part(peer, ..) => peer,
             Goal::AtMost(_) => Tool::Kubectl,
         }
     }
 
-    /// Ours as a part of the peer's.
+    /// Returns handsctl's figure divided by the peer's.
     pub(crate) fn ratio(&self) -> Option<f64> {
-        let peer = self.figures.get(&self.against())?.number();
-        (peer > 0.0).then_some(self.ours()?.number() / peer)
+        let peer = self.figures.get(&self.peer())?.number();
+        (peer > 0.0).then_some(self.handsctl_figure()?.number() / peer)
     }
 
-    /// The goal in words.
+    /// Returns the goal as text.
     pub(crate) fn goal(&self) -> String {
         match (self.goal, &self.formula) {
             (Goal::Part(peer, _, words), _) => format!("≤ {words} of {}", peer.word()),
@@ -135,24 +135,24 @@ impl Row {
         }
     }
 
-    /// Whether it is met.
+    /// Compares handsctl's figure with the goal.
     pub(crate) fn verdict(&self) -> Verdict {
-        let Some(ours) = self.ours() else {
-            let why = if self.figures.is_empty() {
+        let Some(figure) = self.handsctl_figure() else {
+            let reason = if self.figures.is_empty() {
                 "not in this run"
             } else {
-                "the bench has no such step of handsctl yet"
+                "the bench does not measure this step of handsctl yet"
             };
-            return Verdict::NotMeasured(why.to_owned());
+            return Verdict::NotMeasured(reason.to_owned());
         };
         let limit = match self.goal {
             Goal::AtMost(limit) => limit.number(),
             Goal::Part(peer, part, _) => match self.figures.get(&peer) {
-                Some(theirs) => theirs.number() * part,
-                None => return Verdict::NotMeasured(format!("{} is not there", peer.word())),
+                Some(peer_figure) => peer_figure.number() * part,
+                None => return Verdict::NotMeasured(format!("{} was not found", peer.word())),
             },
         };
-        if ours.number() <= limit { Verdict::Met } else { Verdict::Missed(ours.number() / limit) }
+        if figure.number() <= limit { Verdict::Met } else { Verdict::Missed(figure.number() / limit) }
     }
 }
 
@@ -200,7 +200,7 @@ fn patches(median: &Median) -> Figure {
     Figure::Count(median.patches)
 }
 
-/// Every goal that is measured here.
+/// Returns the rows of all measured goals.
 pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
     [apply, own_requests, unchanged, large_set, program, diff, bare, teardown]
         .into_iter()
@@ -215,17 +215,13 @@ pub(crate) fn delayed(delay: Duration) -> &'static str {
 fn apply(measured: &Measured) -> Vec<Row> {
     [(12, 1.0 / 3.0, "1/3"), (100, 1.0 / 6.0, "1/6"), (1000, 0.1, "1/10")]
         .map(|(objects, part, words)| {
-            Row::new("P1", format!("apply, N={objects}, 5 ms"), Goal::Part(Tool::Kubectl, part, words)).timed(
-                measured,
-                Set::Of(objects),
-                Step::First,
-                ROUND_TRIP,
-            )
+            Row::new("P1", format!("apply, N={objects}, 5 ms"), Goal::Part(Tool::Kubectl, part, words))
+                .with_step_times(measured, Set::Of(objects), Step::First, ROUND_TRIP)
         })
         .into()
 }
 
-/// K: the collections that handsctl watched.
+/// Returns K, the number of collections that handsctl watched.
 fn kinds(measured: &Measured, set: Set, step: Step) -> u64 {
     let watched = measured.step(set, step, NONE, Tool::Handsctl).map(|median| median.watched.len());
     watched.unwrap_or_default() as u64
@@ -235,8 +231,8 @@ fn own_requests(measured: &Measured) -> Vec<Row> {
     let (n, k) = (measured.own_objects as u64, kinds(measured, Set::Own, Step::First));
     let limit = Figure::Count(n + 2 * k + 12);
     let row = Row::new("P2", "requests of apply and wait, own set", Goal::AtMost(limit))
-        .of(measured, Set::Own, Step::First, NONE, requests)
-        .by(format!("N + 2K + 12 with N={n}, K={k}"));
+        .with_figures(measured, Set::Own, Step::First, NONE, requests)
+        .with_formula(format!("N + 2K + 12 with N={n}, K={k}"));
     vec![row]
 }
 
@@ -248,17 +244,18 @@ fn unchanged(measured: &Measured) -> Vec<Row> {
         let none = Goal::AtMost(Figure::Count(0));
         rows.push(
             Row::new("P3", format!("PATCHes of an unchanged redeploy, {set}"), none)
-                .of(measured, set, step, NONE, patches),
+                .with_figures(measured, set, step, NONE, patches),
         );
         let limit = Goal::AtMost(Figure::Count(2 * k + 6));
         rows.push(
             Row::new("P3", format!("requests of an unchanged redeploy, {set}"), limit)
-                .of(measured, set, step, NONE, requests)
-                .by(format!("2K + 6 with K={k}")),
+                .with_figures(measured, set, step, NONE, requests)
+                .with_formula(format!("2K + 6 with K={k}")),
         );
         rows.extend([NONE, ROUND_TRIP].map(|delay| {
             let what = format!("unchanged redeploy, {set}, {}", delayed(delay));
-            Row::new("P3", what, Goal::Part(Tool::Kapp, 1.0, "the time")).timed(measured, set, step, delay)
+            Row::new("P3", what, Goal::Part(Tool::Kapp, 1.0, "the time"))
+                .with_step_times(measured, set, step, delay)
         }));
     }
     rows
@@ -267,26 +264,16 @@ fn unchanged(measured: &Measured) -> Vec<Row> {
 fn large_set(measured: &Measured) -> Vec<Row> {
     let (set, step) = (Set::Of(1000), Step::First);
     vec![
-        Row::new("P7", "processor time of apply, N=1000", Goal::Part(Tool::Kubectl, 0.2, "1/5")).of(
-            measured,
-            set,
-            step,
-            NONE,
-            |median| Figure::Time(median.cpu),
-        ),
-        Row::new("P7", "peak memory of apply, N=1000", Goal::Part(Tool::Kubectl, 1.0 / 3.0, "1/3")).of(
-            measured,
-            set,
-            step,
-            NONE,
-            |median| Figure::Bytes(median.rss),
-        ),
+        Row::new("P7", "processor time of apply, N=1000", Goal::Part(Tool::Kubectl, 0.2, "1/5"))
+            .with_figures(measured, set, step, NONE, |median| Figure::Time(median.cpu)),
+        Row::new("P7", "peak memory of apply, N=1000", Goal::Part(Tool::Kubectl, 1.0 / 3.0, "1/3"))
+            .with_figures(measured, set, step, NONE, |median| Figure::Bytes(median.rss)),
     ]
 }
 
 fn program(measured: &Measured) -> Vec<Row> {
     let limit = Goal::AtMost(Figure::Time(Duration::from_millis(3)));
-    let start = Row::new("P9", "start: print the version", limit).times(|tool| measured.start(tool));
+    let start = Row::new("P9", "start: print the version", limit).with_times(|tool| measured.start(tool));
     let mut size = Row::new("P10", "size of the program", Goal::Part(Tool::Kubectl, 0.25, "1/4"));
     size.figures = measured.sizes.iter().map(|(tool, bytes)| (*tool, Figure::Bytes(*bytes))).collect();
     vec![start, size]
@@ -294,14 +281,19 @@ fn program(measured: &Measured) -> Vec<Row> {
 
 fn diff(measured: &Measured) -> Vec<Row> {
     let goal = Goal::Part(Tool::Kubectl, 1.0 / 6.0, "1/6");
-    vec![Row::new("P11", "diff, N=100, 5 ms", goal).timed(measured, Set::Of(100), Step::Diff, ROUND_TRIP)]
+    vec![Row::new("P11", "diff, N=100, 5 ms", goal).with_step_times(
+        measured,
+        Set::Of(100),
+        Step::Diff,
+        ROUND_TRIP,
+    )]
 }
 
 fn bare(measured: &Measured) -> Vec<Row> {
     [(100, NONE), (1000, NONE), (1000, ROUND_TRIP)]
         .map(|(objects, delay)| {
             let what = format!("apply, N={objects}, {}", delayed(delay));
-            Row::new("P13", what, Goal::Part(Tool::Bare, 1.3, "1.3 × the time")).timed(
+            Row::new("P13", what, Goal::Part(Tool::Bare, 1.3, "1.3 × the time")).with_step_times(
                 measured,
                 Set::Of(objects),
                 Step::First,
@@ -315,7 +307,7 @@ fn teardown(measured: &Measured) -> Vec<Row> {
     [NONE, ROUND_TRIP]
         .map(|delay| {
             let what = format!("teardown, N=100, {}", delayed(delay));
-            Row::new("P14", what, Goal::Part(Tool::Kapp, 1.0, "the time")).timed(
+            Row::new("P14", what, Goal::Part(Tool::Kapp, 1.0, "the time")).with_step_times(
                 measured,
                 Set::Of(100),
                 Step::Remove,

@@ -1,7 +1,7 @@
 //! The performance table: handsctl beside `kubectl`, `helm` and `kapp` on one control plane, in one run.
 //!
-//! `cargo bench --bench performance` prints it, `-- --write` keeps it in `docs/performance.md`, which also says what
-//! is measured and how. `-- --quick` does one round without the large set, to see that the bench works.
+//! `cargo bench --bench performance` prints it; `-- --write` writes it to `docs/performance.md`, with a description of
+//! the method. `-- --quick` runs one round without the large set, to check that the bench works.
 
 mod bed;
 mod engine;
@@ -29,34 +29,34 @@ use engine::Work;
 use process::{Call, Usage};
 use samples::{Key, Measured, Sample};
 use set::Files;
-use tool::{Place, Programs, Set, Step, Tool};
+use tool::{Programs, Set, Step, StepTarget, Tool};
 
-/// How often the version is printed.
+/// The number of measured starts: each prints the version.
 const STARTS: usize = 31;
 
 #[derive(Debug, Parser)]
-struct Typed {
-    /// Keep the table in docs/performance.md
+struct Arguments {
+    /// Write the table to docs/performance.md
     #[arg(long, conflicts_with = "quick")]
     write: bool,
-    /// One round, without the set of 1000 objects
+    /// Run one round, without the set of 1000 objects
     #[arg(long)]
     quick: bool,
-    /// What cargo says to every bench
+    /// Passed by cargo to every bench; ignored
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
 
-/// The processes that the bench starts of itself.
+/// A part of the bench that runs in a separate process.
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// The library on a synthetic set
+    /// Call the library with a synthetic set
     Engine { work: Work, objects: usize, namespace: String },
-    /// The bare client
+    /// Run the bare client
     Wire { server: SocketAddr, objects: usize, namespace: String },
-    /// Starts a command and tells what it used
+    /// Start a command and print its resource usage
     Start {
         #[arg(last = true)]
         command: Vec<String>,
@@ -64,18 +64,18 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    let typed = Typed::parse();
-    match run(&typed) {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            report(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(typed: &Typed) -> anyhow::Result<()> {
-    match &typed.part {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.part {
         Some(Part::Start { command }) => process::start(command),
         Some(Part::Engine { work, objects, namespace }) => {
             let kubeconfig = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set")?;
@@ -84,50 +84,50 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
         Some(Part::Wire { server, objects, namespace }) => {
             Runtime::new()?.block_on(wire::run(*server, *objects, namespace))
         }
-        None => compare(typed),
+        None => compare(arguments),
     }
 }
 
-/// Tells people how far it is.
-fn say(text: &str) {
+/// Prints a line of progress to stderr.
+fn report(text: &str) {
     let _written = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Measures everything and prints the table.
-fn compare(typed: &Typed) -> anyhow::Result<()> {
+fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find()?;
     for tool in Tool::PEERS.into_iter().filter(|tool| programs.of(*tool).is_none()) {
-        say(&format!(
-            "{} is not there: its figures will be missing ({} names a folder)",
+        report(&format!(
+            "{} was not found: its figures will be missing (set {} to its folder)",
             tool.word(),
             tool::FOLDER
         ));
     }
     let runtime = Runtime::new()?;
-    say("making a control plane");
-    let bed = runtime.block_on(Bed::make())?;
+    report("creating a control plane");
+    let bed = runtime.block_on(Bed::create())?;
     let versions = versions(&programs)?;
     for version in &versions {
-        say(version);
+        report(version);
     }
     runtime.block_on(bed.refuse_other_kubectl(&versions))?;
     let bench = Bench::new(&bed, &programs, &runtime)?;
-    let measured = bench.measure(typed.quick)?;
+    let measured = bench.measure(arguments.quick)?;
     let rows = goals::rows(&measured);
     write!(std::io::stdout(), "Beside {}.\n\n{}", versions.join(", "), page::goals(&rows))?;
     write!(std::io::stdout(), "{}", page::failures(&measured))?;
-    if typed.write {
+    if arguments.write {
         let page = page::page(&measured, &rows, &versions, &bench.commands()?);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let path = folder.join("performance.md");
         std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
-        say(&format!("written: {}", path.display()));
+        report(&format!("written: {}", path.display()));
     }
     bed.end()
 }
 
-/// `kubectl v1.34.4`, of every peer that is there.
+/// Returns the version of every installed peer: `kubectl v1.34.4`.
 fn versions(programs: &Programs) -> anyhow::Result<Vec<String>> {
     let version = |tool: Tool| {
         programs.version(tool).map(|call| {
@@ -142,7 +142,7 @@ fn versions(programs: &Programs) -> anyhow::Result<Vec<String>> {
     Tool::PEERS.into_iter().filter_map(version).collect()
 }
 
-/// The bench, ready to measure.
+/// The bench with its cluster and the programs to measure.
 struct Bench<'a> {
     bed: &'a Bed,
     programs: &'a Programs,
@@ -152,7 +152,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(bed: &'a Bed, programs: &'a Programs, runtime: &'a Runtime) -> anyhow::Result<Self> {
         for tool in Tool::ALL {
-            runtime.block_on(bed.make_namespace(tool.namespace()))?;
+            runtime.block_on(bed.create_namespace(tool.namespace()))?;
         }
         Ok(Self { bed, programs, runtime })
     }
@@ -164,7 +164,7 @@ impl<'a> Bench<'a> {
                 measured.sizes.insert(tool, std::fs::metadata(program)?.len());
             }
         }
-        say("once without counting");
+        report("warm-up round, not counted");
         self.round(Set::Of(12), Duration::ZERO, &mut Measured::default())?;
         self.starts(&mut measured)?;
         let rounds: &[(Set, usize)] = if quick {
@@ -175,11 +175,11 @@ impl<'a> Bench<'a> {
         for (set, rounds) in rounds {
             for delay in [goals::NONE, goals::ROUND_TRIP] {
                 for round in 1..=*rounds {
-                    let begun = Instant::now();
+                    let started = Instant::now();
                     self.round(*set, delay, &mut measured)?;
-                    say(&format!(
+                    report(&format!(
                         "{set}, delay {delay:?}, round {round} of {rounds}: {:.0?}",
-                        begun.elapsed()
+                        started.elapsed()
                     ));
                 }
             }
@@ -198,36 +198,37 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Every tool once, each with every step.
+    /// Runs every step of every tool once.
     fn round(&self, set: Set, delay: Duration, measured: &mut Measured) -> anyhow::Result<()> {
         let server = self.bed.proxy.address.to_string();
         for tool in Tool::ALL {
             let files = self.files(tool, set)?;
-            let place = Place { namespace: tool.namespace(), server: &server, files: &files };
+            let target = StepTarget { namespace: tool.namespace(), server: &server, files: &files };
             for step in [Step::First, Step::Unchanged, Step::Diff, Step::Remove] {
-                let Some(calls) = self.programs.step(tool, set, step, &place).filter(|_| wanted(set, step))
+                let Some(calls) =
+                    self.programs.step(tool, set, step, &target).filter(|_| is_measured(set, step))
                 else {
                     continue;
                 };
                 let sample = match self.run(&calls, delay) {
                     Ok(sample) => sample,
-                    // Nobody knows what it left: its next steps would measure something else.
+                    // The failed step left an unknown state, so the next steps would measure something else.
                     Err(error) if Tool::PEERS.contains(&tool) => {
-                        say(&format!("{} failed: {error:#}", tool.word()));
+                        report(&format!("{} failed: {error:#}", tool.word()));
                         measured.failures.push(Key { set, step, delay, tool });
                         break;
                     }
                     Err(error) => return Err(error),
                 };
                 measured.steps.entry(Key { set, step, delay, tool }).or_default().push(sample);
-                self.runtime.block_on(self.bed.settle(place.namespace))?;
+                self.runtime.block_on(self.bed.wait_for_deployments(target.namespace))?;
                 if step == Step::First
-                    && let Some(calls) = self.programs.settle(tool, set, &place)
+                    && let Some(calls) = self.programs.after_first(tool, set, &target)
                 {
                     self.run(&calls, Duration::ZERO)?;
                 }
             }
-            self.runtime.block_on(self.bed.clear(place.namespace))?;
+            self.runtime.block_on(self.bed.delete_all(target.namespace))?;
         }
         Ok(())
     }
@@ -243,17 +244,17 @@ impl<'a> Bench<'a> {
         Ok(Sample { usage, counts: self.bed.proxy.counts() })
     }
 
-    /// The manifests in a tool's namespace.
+    /// Writes the manifests for a tool's namespace.
     fn files(&self, tool: Tool, set: Set) -> anyhow::Result<Files> {
         let folder = self.bed.folder().join(tool.namespace());
         match set {
-            Set::Own => Files::of_text(&folder, &self.rendered(tool.namespace())?),
+            Set::Own => Files::of_text(&folder, &self.render_own_set(tool.namespace())?),
             Set::Of(objects) => Files::of_plan(&folder, objects, tool.namespace()),
         }
     }
 
-    /// handsctl's own set.
-    fn rendered(&self, namespace: &str) -> anyhow::Result<String> {
+    /// Renders handsctl's own set.
+    fn render_own_set(&self, namespace: &str) -> anyhow::Result<String> {
         let mut render = Command::new(bed::HANDSCTL);
         render.args(["render", "-n", namespace, "--name", set::NAME]).current_dir(self.bed.folder());
         let output = render.env_clear().envs(self.bed.environment()).output()?;
@@ -264,22 +265,22 @@ impl<'a> Bench<'a> {
     }
 
     fn own_objects(&self) -> anyhow::Result<usize> {
-        let manifests = self.rendered(Tool::Handsctl.namespace())?;
+        let manifests = self.render_own_set(Tool::Handsctl.namespace())?;
         Ok(manifests.lines().filter(|line| line.starts_with("kind: ")).count())
     }
 
-    /// What is run at each step, as it can be typed.
+    /// Returns the command lines of all steps.
     fn commands(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut commands = Vec::new();
         for set in [Set::Own, Set::Of(100)] {
             for step in [Step::First, Step::Unchanged, Step::Diff, Step::Remove] {
                 for tool in Tool::ALL {
                     let files = self.files(tool, set)?;
-                    let place = Place { namespace: "NAMESPACE", server: "SERVER", files: &files };
-                    let calls = self.programs.step(tool, set, step, &place).filter(|_| wanted(set, step));
-                    let Some(calls) = calls else { continue };
-                    let typed: Vec<String> = calls.iter().map(|call| shown(call, &files)).collect();
-                    commands.push((format!("{set}, {}", step.word()), typed.join(" && ")));
+                    let target = StepTarget { namespace: "NAMESPACE", server: "SERVER", files: &files };
+                    let calls = self.programs.step(tool, set, step, &target);
+                    let Some(calls) = calls.filter(|_| is_measured(set, step)) else { continue };
+                    let lines: Vec<String> = calls.iter().map(|call| command_line(call, &files)).collect();
+                    commands.push((format!("{set}, {}", step.word()), lines.join(" && ")));
                 }
             }
         }
@@ -287,17 +288,17 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether the step is of interest for this set: a diff and a teardown are measured for 100 objects.
-fn wanted(set: Set, step: Step) -> bool {
+/// Returns true if the step is measured for this set. A diff and a teardown are only measured for 100 objects.
+fn is_measured(set: Set, step: Step) -> bool {
     matches!(step, Step::First | Step::Unchanged) || set == Set::Of(100)
 }
 
-/// A command without the places of this computer.
-fn shown(call: &Call, files: &Files) -> String {
+/// Returns the command line without the paths of this computer.
+fn command_line(call: &Call, files: &Files) -> String {
     let folder = files.manifests.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
     let program =
         call.program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // Cargo names a bench after its content.
+    // Cargo appends a hash to the name of the bench.
     let program = program.split('-').next().unwrap_or_default();
     let arguments: Vec<String> =
         call.arguments.iter().map(|argument| argument.replace(&folder, "")).collect();

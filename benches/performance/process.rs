@@ -1,4 +1,4 @@
-//! One measured process: how long it took, what it used.
+//! One measured process: its run time and its resource usage.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,30 +9,30 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use wait4::Wait4 as _;
 
-/// What one run used.
+/// The resource usage of one run.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    /// From before it was started until it was gone.
+    /// Time from before its start until its end.
     pub(crate) wall: Duration,
-    /// User and system time of the process and of those that it waited for.
+    /// User and system time of the process and of the child processes that it waited for.
     pub(crate) cpu: Duration,
     /// Peak resident set of the largest of them, in bytes.
     pub(crate) rss: u64,
 }
 
 impl Usage {
-    /// Two commands, one after the other.
+    /// Adds the usage of the next command.
     pub(crate) fn then(self, next: Self) -> Self {
         Self { wall: self.wall + next.wall, cpu: self.cpu + next.cpu, rss: self.rss.max(next.rss) }
     }
 }
 
-/// A command that is measured.
+/// A measured command.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    /// Exit codes that are no failure.
+    /// Exit codes that count as success.
     pub(crate) codes: &'static [i32],
 }
 
@@ -45,38 +45,40 @@ impl Call {
         }
     }
 
-    /// Runs it in this environment and no other.
+    /// Runs the command with exactly this environment.
     ///
-    /// A process that is started counts the memory of the one that starts it as its own until then
-    /// (`exec` of Linux keeps the old peak), so what starts it is as small as possible: this program once
-    /// more, which does nothing else.
+    /// On Linux, `exec` keeps the peak memory of the process that called it. Therefore the smallest possible process
+    /// starts the command: this program itself, in the part `start`, which does nothing else.
     pub(crate) fn measure(&self, folder: &Path, environment: &[(&str, &Path)]) -> anyhow::Result<Usage> {
         let mut starter = Command::new(std::env::current_exe()?);
         starter.arg("start").arg("--").arg(&self.program).args(&self.arguments).current_dir(folder);
         starter.env_clear().envs(environment.iter().copied());
         starter.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        let output = starter.stdin(Stdio::null()).output().context("cannot start this program once more")?;
-        let told = String::from_utf8_lossy(&output.stderr);
+        let output = starter.stdin(Stdio::null()).output().context("cannot start this program again")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            bail!("{} could not be started: {told}", self.program.display());
+            bail!("cannot start {}: {stderr}", self.program.display());
         }
         let (code, usage): (Option<i32>, Usage) = serde_json::from_slice(&output.stdout)?;
         if !code.is_some_and(|code| self.codes.contains(&code)) {
-            bail!("{} {}: exit code {code:?}: {told}", self.program.display(), self.arguments.join(" "));
+            bail!("{} {}: exit code {code:?}: {stderr}", self.program.display(), self.arguments.join(" "));
         }
         Ok(usage)
     }
 }
 
-/// Starts a command and writes what it used: the part of [`Call::measure`] in a process of its own.
+/// Starts a command and writes its usage to stdout: the part of [`Call::measure`] that runs in a separate process.
 pub(crate) fn start(command: &[String]) -> anyhow::Result<()> {
     let [program, arguments @ ..] = command else { bail!("no command") };
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut child =
         Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let used = child.wait4()?;
-    let usage =
-        Usage { wall: begun.elapsed(), cpu: used.rusage.utime + used.rusage.stime, rss: used.rusage.maxrss };
+    let usage = Usage {
+        wall: started.elapsed(),
+        cpu: used.rusage.utime + used.rusage.stime,
+        rss: used.rusage.maxrss,
+    };
     serde_json::to_writer(std::io::stdout(), &(used.status.code(), usage))?;
     Ok(std::io::stdout().flush()?)
 }

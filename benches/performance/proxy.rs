@@ -1,7 +1,7 @@
-//! A listener in front of the API server that counts requests and makes each wait.
+//! A proxy in front of the API server that counts and delays requests.
 //!
-//! Towards the server it speaks TLS with the admin's certificate over connections that are kept, towards the
-//! clients plain HTTP. So no client pays for TLS, none for `kubectl proxy`, and all have the same listener.
+//! It speaks TLS to the server, with the admin's certificate over persistent connections, and plain HTTP to the
+//! clients. So no client pays for TLS or for `kubectl proxy`, and all use the same listener.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -21,19 +21,19 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What clients asked since the last reset.
+/// The clients' requests since the last reset.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) requests: u64,
-    /// Patches that were no dry run.
+    /// Patches, without dry runs.
     pub(crate) patches: u64,
-    /// Collections that were watched.
+    /// Watched collections.
     pub(crate) watched: BTreeSet<String>,
 }
 
-/// The running proxy; it ends with the runtime.
+/// The running proxy. It stops with the runtime.
 pub(crate) struct Proxy {
-    /// Where it listens.
+    /// The listening address.
     pub(crate) address: SocketAddr,
     state: Arc<State>,
 }
@@ -45,8 +45,8 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens in front of the server of this kubeconfig.
-    pub(crate) async fn before(kubeconfig: &Path, context: &str) -> anyhow::Result<Self> {
+    /// Starts the proxy in front of the server of this kubeconfig.
+    pub(crate) async fn start(kubeconfig: &Path, context: &str) -> anyhow::Result<Self> {
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
         config.default_retry = false;
@@ -58,13 +58,13 @@ impl Proxy {
         Ok(Self { address, state })
     }
 
-    /// Forgets what was counted; from now on each request waits this long before it is passed on.
+    /// Resets the counts and sets the delay of each request.
     pub(crate) fn reset(&self, delay: Duration) {
         *self.state.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
         *self.state.counts.lock().unwrap_or_else(PoisonError::into_inner) = Counts::default();
     }
 
-    /// What was counted since the last reset.
+    /// Returns the counts since the last reset.
     pub(crate) fn counts(&self) -> Counts {
         self.state.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,37 +77,37 @@ async fn listen(listener: TcpListener, server: Client, state: Arc<State>) {
 }
 
 async fn serve(stream: TcpStream, server: Client, state: Arc<State>) {
-    let _small_packets_wait = stream.set_nodelay(true);
+    let _nodelay = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let (server, state) = (server.clone(), Arc::clone(&state));
-        async move { Ok::<_, Infallible>(pass(request, server, &state).await) }
+        async move { Ok::<_, Infallible>(forward(request, server, &state).await) }
     });
-    // A client that ends in the middle of a watch is no failure.
-    let _client_is_gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    // A client that disconnects during a watch is not an error.
+    let _disconnected = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn pass(request: Request<Incoming>, server: Client, state: &State) -> Response<Body> {
-    let delay = state.note(&request);
+async fn forward(request: Request<Incoming>, server: Client, state: &State) -> Response<Body> {
+    let delay = state.count(&request);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     let (mut head, body) = request.into_parts();
-    // The connection to the server has a host of its own.
+    // The client sets the host of the real server.
     head.headers.remove(http::header::HOST);
-    let sent = async {
+    let response = async {
         let body = body.collect().await?.to_bytes();
         anyhow::Ok(server.send(Request::from_parts(head, Body::from(body))).await?)
     };
-    sent.await.unwrap_or_else(|error| {
-        let mut answer = Response::new(Body::from(format!("{error:#}").into_bytes()));
-        *answer.status_mut() = http::StatusCode::BAD_GATEWAY;
-        answer
+    response.await.unwrap_or_else(|error| {
+        let mut response = Response::new(Body::from(format!("{error:#}").into_bytes()));
+        *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+        response
     })
 }
 
 impl State {
-    /// Counts a request, and says how long it waits.
-    fn note(&self, request: &Request<Incoming>) -> Duration {
+    /// Counts a request and returns its delay.
+    fn count(&self, request: &Request<Incoming>) -> Duration {
         let query = request.uri().query().unwrap_or_default();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.requests += 1;

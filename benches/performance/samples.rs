@@ -1,4 +1,4 @@
-//! What was measured, and its medians.
+//! The samples of all runs, and their medians.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::process::Usage;
 use super::proxy::Counts;
 use super::tool::{Set, Step, Tool};
 
-/// The longest of steady runs takes at most this many times as long as the shortest.
+/// The maximum ratio of the longest to the shortest run at which the runs count as steady.
 const STEADY: f64 = 1.5;
 
 /// One run of a step.
@@ -17,12 +17,12 @@ pub(crate) struct Sample {
     pub(crate) counts: Counts,
 }
 
-/// Which step of whom.
+/// The key of a measured step: set, step, delay and tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) set: Set,
     pub(crate) step: Step,
-    /// What each request waits.
+    /// The delay of each request.
     pub(crate) delay: Duration,
     pub(crate) tool: Tool,
 }
@@ -35,49 +35,49 @@ pub(crate) struct Median {
     /// The shortest and the longest time.
     pub(crate) range: (Duration, Duration),
     pub(crate) cpu: Duration,
-    /// Bytes.
+    /// In bytes.
     pub(crate) rss: u64,
     pub(crate) requests: u64,
-    /// The most patches of any run.
+    /// The maximum of all runs.
     pub(crate) patches: u64,
-    /// Collections watched in any run.
+    /// The collections that any run watched.
     pub(crate) watched: BTreeSet<String>,
 }
 
 impl Median {
-    /// Whether the runs differ so much that their median says little: something else used the computer.
+    /// Returns true if the runs differ so much that their median is unreliable: another process used the computer.
     pub(crate) fn is_unsteady(&self) -> bool {
         self.range.1 > self.range.0.mul_f64(STEADY)
     }
 }
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) steps: BTreeMap<Key, Vec<Sample>>,
-    /// Runs of peers that failed: none of their figures is in the medians.
+    /// Failed runs of peers, which the medians do not contain.
     pub(crate) failures: Vec<Key>,
-    /// Printing the version.
+    /// Runs that print the version.
     pub(crate) starts: BTreeMap<Tool, Vec<Sample>>,
-    /// Bytes of the programs.
+    /// The sizes of the programs in bytes.
     pub(crate) sizes: BTreeMap<Tool, u64>,
-    /// Objects of handsctl's own set.
+    /// The number of objects in handsctl's own set.
     pub(crate) own_objects: usize,
 }
 
 impl Measured {
-    /// The medians of a step; None where it was not measured.
+    /// Returns the medians of a step; None if it was not measured.
     pub(crate) fn step(&self, set: Set, step: Step, delay: Duration, tool: Tool) -> Option<Median> {
         self.steps.get(&Key { set, step, delay, tool }).and_then(|samples| median(samples))
     }
 
-    /// The medians of a start.
+    /// Returns the medians of a tool's starts.
     pub(crate) fn start(&self, tool: Tool) -> Option<Median> {
         self.starts.get(&tool).and_then(|samples| median(samples))
     }
 }
 
-/// The medians, each figure by itself; None of no samples.
+/// Returns the median of each figure; None without samples.
 pub(crate) fn median(samples: &[Sample]) -> Option<Median> {
     Some(Median {
         runs: samples.len(),
@@ -94,7 +94,7 @@ pub(crate) fn median(samples: &[Sample]) -> Option<Median> {
     })
 }
 
-/// The middle one; of an even number the higher of the two in the middle.
+/// Returns the median; of an even number of samples, the higher one of the two in the middle.
 fn middle<T: Ord>(samples: &[Sample], figure: impl Fn(&Sample) -> T) -> Option<T> {
     let mut figures: Vec<T> = samples.iter().map(figure).collect();
     figures.sort_unstable();

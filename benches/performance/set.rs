@@ -1,4 +1,4 @@
-//! Sets of a given size: three Deployments, the rest configuration of about one kilobyte.
+//! Synthetic sets of a given size: three Deployments, the other objects ConfigMaps of about one kilobyte.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use handsctl::plan::inventory::apply_set::ApplySet;
 use handsctl::plan::{Member, Plan};
 use serde_json::{Value, json};
 
-/// Name of every set, release and app of the bench.
+/// Name of every set, Helm release and kapp app of the bench.
 pub(crate) const NAME: &str = "bench";
 /// Deployments in a set.
 const DEPLOYMENTS: usize = 3;
-/// Every so many objects one differs in [`Edition::Changed`].
+/// One of this many ConfigMaps differs in [`Edition::Changed`].
 const CHANGED: usize = 10;
 
-/// Which text each ConfigMap has.
+/// A version of the ConfigMaps' content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edition {
-    /// As it is applied.
+    /// The applied content.
     First,
-    /// Every tenth ConfigMap has one other line: what a diff has to find.
+    /// One line of every tenth ConfigMap differs: the differences that a diff must report.
     Changed,
 }
 
-/// The set of this many objects, as handsctl plans one.
+/// Returns the plan of a set with this many objects.
 pub(crate) fn plan(objects: usize, namespace: &str, edition: Edition) -> Plan {
     let maps = objects.saturating_sub(DEPLOYMENTS);
     let members = (0..maps)
@@ -36,12 +36,12 @@ pub(crate) fn plan(objects: usize, namespace: &str, edition: Edition) -> Plan {
     Plan { set: apply_set(namespace), members, ..Plan::default() }
 }
 
-/// How many objects differ in [`Edition::Changed`].
+/// Returns the number of objects that differ in [`Edition::Changed`].
 pub(crate) fn changed(objects: usize) -> usize {
     objects.saturating_sub(DEPLOYMENTS).div_ceil(CHANGED)
 }
 
-/// The set's identity.
+/// Returns the set's identity.
 pub(crate) fn apply_set(namespace: &str) -> ApplySet {
     ApplySet { name: NAME.to_owned(), namespace: namespace.to_owned(), ..ApplySet::default() }
 }
@@ -70,7 +70,7 @@ fn config_map(number: usize, edition: Edition) -> Value {
 
 fn deployment(number: usize) -> Value {
     let name = format!("part-{number}");
-    // Each selects its own pods; the instance is the set's, as in every set.
+    // Each Deployment selects its own pods; the instance label is the set's name, as in every set.
     let selector = json!({ labels::INSTANCE: NAME, labels::COMPONENT: name });
     json!({
         "apiVersion": "apps/v1",
@@ -84,7 +84,8 @@ fn deployment(number: usize) -> Value {
                 "spec": { "containers": [{
                     "name": "part",
                     "image": "example.org/part:1",
-                    // Without one a container counts as ready only after it has stayed up for some seconds.
+                    // Without a readiness probe, handsctl treats a container as ready only after some seconds of
+                    // uptime.
                     "readinessProbe": { "httpGet": { "path": "/ready", "port": 8080 } },
                     "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
                 }] },
@@ -93,14 +94,14 @@ fn deployment(number: usize) -> Value {
     })
 }
 
-/// The same manifests for the peers.
+/// The files with the set's manifests for the peers.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     /// All objects in one file.
     pub(crate) manifests: PathBuf,
-    /// The same with some of them changed.
+    /// The objects of [`Edition::Changed`] in one file.
     pub(crate) changed: PathBuf,
-    /// A chart of them.
+    /// A Helm chart with the objects.
     pub(crate) chart: PathBuf,
 }
 
@@ -114,7 +115,7 @@ impl Files {
         )
     }
 
-    /// Writes these manifests, none of them changed.
+    /// Writes these manifests, without differences in the second file.
     pub(crate) fn of_text(folder: &Path, manifests: &str) -> anyhow::Result<Self> {
         Self::write(folder, manifests, manifests)
     }

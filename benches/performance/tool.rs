@@ -1,4 +1,4 @@
-//! What is compared, and what each of them runs at each step.
+//! The compared tools, and the commands of each tool at each step.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::bed;
 use super::process::Call;
 use super::set::{Files, NAME};
 
-/// Who is measured.
+/// A measured tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tool {
     Handsctl,
@@ -22,7 +22,7 @@ impl Tool {
     pub(crate) const ALL: [Self; 5] = [Self::Handsctl, Self::Kubectl, Self::Helm, Self::Kapp, Self::Bare];
     pub(crate) const PEERS: [Self; 3] = [Self::Kubectl, Self::Helm, Self::Kapp];
 
-    /// Its name, and its program's.
+    /// Returns the name of the tool and of its program.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Handsctl => "handsctl",
@@ -33,7 +33,7 @@ impl Tool {
         }
     }
 
-    /// Its own namespace: no tool meets another's objects.
+    /// Returns the tool's own namespace, which keeps its objects apart from those of the other tools.
     pub(crate) const fn namespace(self) -> &'static str {
         match self {
             Self::Handsctl => "bench-handsctl",
@@ -45,10 +45,10 @@ impl Tool {
     }
 }
 
-/// What a set consists of.
+/// The set of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Set {
-    /// What `handsctl deploy` makes of an empty configuration.
+    /// The set that `handsctl deploy` creates from an empty configuration.
     Own,
     /// A synthetic set of this many objects.
     Of(usize),
@@ -63,21 +63,21 @@ impl fmt::Display for Set {
     }
 }
 
-/// What is done, in this order.
+/// A measured step. The steps run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
-    /// Makes the set where nothing is. A synthetic set is not waited for.
+    /// Creates the set in an empty namespace. It waits for the own set, not for a synthetic one.
     First,
-    /// Once more, with nothing to change, and waited for.
+    /// Applies the same set again and waits.
     Unchanged,
-    /// Shows what a changed set would change.
+    /// Shows the differences to a changed set.
     Diff,
-    /// Deletes it and waits until it is gone.
+    /// Deletes the set and waits until it is gone.
     Remove,
 }
 
 impl Step {
-    /// For tables.
+    /// Returns the name of the step in tables.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::First => "apply",
@@ -88,13 +88,13 @@ impl Step {
     }
 }
 
-/// The programs that are there.
+/// The installed programs.
 pub(crate) struct Programs {
-    found: Vec<(Tool, PathBuf)>,
-    this: PathBuf,
+    paths: Vec<(Tool, PathBuf)>,
+    bench: PathBuf,
 }
 
-/// Names the folder of `kubectl`, `helm` and `kapp`; else they are looked for in `PATH`.
+/// The environment variable with the folder of `kubectl`, `helm` and `kapp`; without it they are searched in `PATH`.
 pub(crate) const FOLDER: &str = "BENCH_PEERS";
 
 impl Programs {
@@ -105,17 +105,17 @@ impl Programs {
         };
         let program =
             |tool: Tool| folders.iter().map(|folder| folder.join(tool.word())).find(|path| path.is_file());
-        let mut found = vec![(Tool::Handsctl, PathBuf::from(bed::HANDSCTL))];
-        found.extend(Tool::PEERS.into_iter().filter_map(|tool| Some((tool, program(tool)?))));
-        Ok(Self { found, this: std::env::current_exe()? })
+        let mut paths = vec![(Tool::Handsctl, PathBuf::from(bed::HANDSCTL))];
+        paths.extend(Tool::PEERS.into_iter().filter_map(|tool| Some((tool, program(tool)?))));
+        Ok(Self { paths, bench: std::env::current_exe()? })
     }
 
-    /// The program of a tool; None where it is not there.
+    /// Returns the program of a tool; None if it was not found.
     pub(crate) fn of(&self, tool: Tool) -> Option<&Path> {
-        self.found.iter().find(|(found, _)| *found == tool).map(|(_, path)| path.as_path())
+        self.paths.iter().find(|(owner, _)| *owner == tool).map(|(_, path)| path.as_path())
     }
 
-    /// What prints the tool's version and asks no server.
+    /// Returns the command that prints the tool's version without contacting a server.
     pub(crate) fn version(&self, tool: Tool) -> Option<Call> {
         let program = self.of(tool)?;
         Some(match tool {
@@ -125,27 +125,33 @@ impl Programs {
         })
     }
 
-    /// The commands of a step, one after the other; None where the tool is not there or does no such thing.
-    pub(crate) fn step(&self, tool: Tool, set: Set, step: Step, place: &Place<'_>) -> Option<Vec<Call>> {
+    /// Returns the commands of a step in order; None if the tool is not installed or does not have the step.
+    pub(crate) fn step(
+        &self,
+        tool: Tool,
+        set: Set,
+        step: Step,
+        target: &StepTarget<'_>,
+    ) -> Option<Vec<Call>> {
         match tool {
-            Tool::Handsctl => self.handsctl(set, step, place),
-            Tool::Kubectl => Some(kubectl(self.of(tool)?, set, step, place)),
-            Tool::Helm => helm(self.of(tool)?, set, step, place),
-            Tool::Kapp => Some(vec![kapp(self.of(tool)?, set, step, place)]),
-            Tool::Bare => self.bare(set, step, place),
+            Tool::Handsctl => self.handsctl(set, step, target),
+            Tool::Kubectl => Some(kubectl(self.of(tool)?, set, step, target)),
+            Tool::Helm => helm(self.of(tool)?, set, step, target),
+            Tool::Kapp => Some(vec![kapp(self.of(tool)?, set, step, target)]),
+            Tool::Bare => self.bare(set, step, target),
         }
     }
 
-    /// The binary for its own set, the library for others.
-    fn handsctl(&self, set: Set, step: Step, place: &Place<'_>) -> Option<Vec<Call>> {
+    /// Uses the binary for the own set and the library for synthetic sets.
+    fn handsctl(&self, set: Set, step: Step, target: &StepTarget<'_>) -> Option<Vec<Call>> {
         let Set::Of(objects) = set else {
             let command = match step {
                 Step::First | Step::Unchanged => "deploy",
                 Step::Diff => return None,
                 Step::Remove => "teardown",
             };
-            let named = ["--name", NAME, "--context", bed::CONTEXT, "-n", place.namespace];
-            return Some(vec![Call::new(self.of(Tool::Handsctl)?, [&[command], &named[..]].concat())]);
+            let flags = ["--name", NAME, "--context", bed::CONTEXT, "-n", target.namespace];
+            return Some(vec![Call::new(self.of(Tool::Handsctl)?, [&[command], &flags[..]].concat())]);
         };
         let work = match step {
             Step::First => "apply",
@@ -153,82 +159,83 @@ impl Programs {
             Step::Diff => "diff",
             Step::Remove => "teardown",
         };
-        Some(vec![self.again("engine", work, objects, place)])
+        Some(vec![self.part("engine", work, objects, target)])
     }
 
-    /// What is run after the first step and not measured: an apply that is not waited for leaves a revision of which
-    /// nobody has seen whether it is good, so the next deploy has something to write.
-    pub(crate) fn settle(&self, tool: Tool, set: Set, place: &Place<'_>) -> Option<Vec<Call>> {
+    /// Returns the commands that run unmeasured after the first step. An apply without waiting leaves a revision
+    /// without a final result; a deploy marks it as good, so that the next deploy has nothing to write.
+    pub(crate) fn after_first(&self, tool: Tool, set: Set, target: &StepTarget<'_>) -> Option<Vec<Call>> {
         match (tool, set) {
-            (Tool::Handsctl, Set::Of(objects)) => Some(vec![self.again("engine", "deploy", objects, place)]),
+            (Tool::Handsctl, Set::Of(objects)) => Some(vec![self.part("engine", "deploy", objects, target)]),
             _ => None,
         }
     }
 
-    fn bare(&self, set: Set, step: Step, place: &Place<'_>) -> Option<Vec<Call>> {
+    fn bare(&self, set: Set, step: Step, target: &StepTarget<'_>) -> Option<Vec<Call>> {
         match (set, step) {
-            (Set::Of(objects), Step::First) => Some(vec![self.again("wire", place.server, objects, place)]),
+            (Set::Of(objects), Step::First) => Some(vec![self.part("wire", target.server, objects, target)]),
             _ => None,
         }
     }
 
-    /// This program in another part: `engine WORK OBJECTS NAMESPACE`, `wire SERVER OBJECTS NAMESPACE`.
-    fn again(&self, part: &str, first: &str, objects: usize, place: &Place<'_>) -> Call {
-        Call::new(&self.this, [part, first, &objects.to_string(), place.namespace])
+    /// Returns the command for a part of this program: `engine WORK OBJECTS NAMESPACE`, `wire SERVER OBJECTS
+    /// NAMESPACE`.
+    fn part(&self, part: &str, first: &str, objects: usize, target: &StepTarget<'_>) -> Call {
+        Call::new(&self.bench, [part, first, &objects.to_string(), target.namespace])
     }
 }
 
-/// Where a step is done, and with which files.
-pub(crate) struct Place<'a> {
+/// The namespace, the server and the files of a step.
+pub(crate) struct StepTarget<'a> {
     pub(crate) namespace: &'a str,
-    /// `127.0.0.1:40001`.
+    /// The address of the proxy: `127.0.0.1:40001`.
     pub(crate) server: &'a str,
     pub(crate) files: &'a Files,
 }
 
-fn kubectl(program: &Path, set: Set, step: Step, place: &Place<'_>) -> Vec<Call> {
+fn kubectl(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Vec<Call> {
     let call = |words: &[&str], file: &Path| {
         let words = words.iter().map(|word| (*word).to_owned());
-        Call::new(program, words.chain(["-n".into(), place.namespace.into(), "-f".into(), text(file)]))
+        Call::new(program, words.chain(["-n".into(), target.namespace.into(), "-f".into(), text(file)]))
     };
-    let manifests = &place.files.manifests;
+    let manifests = &target.files.manifests;
     let apply = || call(&["apply", "--server-side"], manifests);
     let wait = || {
         let instance = format!("app.kubernetes.io/instance={NAME}");
-        Call::new(program, ["rollout", "status", "deployment", "-n", place.namespace, "-l", &instance])
+        Call::new(program, ["rollout", "status", "deployment", "-n", target.namespace, "-l", &instance])
     };
     match (step, set) {
         (Step::First, Set::Of(_)) => vec![apply()],
         (Step::First, Set::Own) | (Step::Unchanged, _) => vec![apply(), wait()],
         (Step::Diff, _) => {
-            vec![Call { codes: &[0, 1], ..call(&["diff", "--server-side"], &place.files.changed) }]
+            vec![Call { codes: &[0, 1], ..call(&["diff", "--server-side"], &target.files.changed) }]
         }
         (Step::Remove, _) => vec![call(&["delete"], manifests)],
     }
 }
 
-fn helm(program: &Path, set: Set, step: Step, place: &Place<'_>) -> Option<Vec<Call>> {
-    let chart = text(&place.files.chart);
+fn helm(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Option<Vec<Call>> {
+    let chart = text(&target.files.chart);
     let words: &[&str] = match (step, set) {
         (Step::First, Set::Of(_)) => &["install", NAME, &chart],
         (Step::First, Set::Own) => &["install", NAME, &chart, "--wait"],
         (Step::Unchanged, _) => &["upgrade", NAME, &chart, "--wait"],
-        // Helm has no diff of its own.
+        // Helm has no built-in diff.
         (Step::Diff, _) => return None,
         (Step::Remove, _) => &["uninstall", NAME, "--wait"],
     };
-    Some(vec![Call::new(program, [words, &["-n", place.namespace]].concat())])
+    Some(vec![Call::new(program, [words, &["-n", target.namespace]].concat())])
 }
 
-fn kapp(program: &Path, set: Set, step: Step, place: &Place<'_>) -> Call {
-    let (manifests, changed) = (text(&place.files.manifests), text(&place.files.changed));
+fn kapp(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Call {
+    let (manifests, changed) = (text(&target.files.manifests), text(&target.files.changed));
     let words: &[&str] = match (step, set) {
         (Step::First, Set::Of(_)) => &["deploy", "-f", &manifests, "--wait=false"],
         (Step::First, Set::Own) | (Step::Unchanged, _) => &["deploy", "-f", &manifests],
         (Step::Diff, _) => &["deploy", "-f", &changed, "--diff-run", "--diff-changes"],
         (Step::Remove, _) => &["delete"],
     };
-    Call::new(program, [words, &["--yes", "-a", NAME, "-n", place.namespace]].concat())
+    Call::new(program, [words, &["--yes", "-a", NAME, "-n", target.namespace]].concat())
 }
 
 fn text(path: &Path) -> String {

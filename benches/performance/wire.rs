@@ -1,4 +1,4 @@
-//! A bare HTTP/1.1 client: the requests of an apply and nothing else.
+//! A bare HTTP/1.1 client that sends only the requests of an apply.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use tokio::net::TcpStream;
 
 use super::set::{self, Edition};
 
-/// Connections, as many as the engine has requests on their way.
+/// The number of connections: as many as the engine has simultaneous requests.
 const CONNECTIONS: usize = 16;
 
-/// One request, ready to be sent.
+/// One request, ready to send.
 struct Prepared {
     path: String,
     body: Bytes,
 }
 
-/// Sends the set to the server, each object once, create-only.
+/// Sends each object of the set to the server once, create-only.
 pub(crate) async fn run(server: SocketAddr, objects: usize, namespace: &str) -> anyhow::Result<()> {
-    let requests = Arc::new(prepared(&set::plan(objects, namespace, Edition::First)));
+    let requests = Arc::new(prepare(&set::plan(objects, namespace, Edition::First)));
     let next = Arc::new(AtomicUsize::new(0));
     let senders: Vec<_> = (0..CONNECTIONS.min(objects))
         .map(|_| tokio::spawn(send(server, Arc::clone(&requests), Arc::clone(&next))))
@@ -40,7 +40,7 @@ pub(crate) async fn run(server: SocketAddr, objects: usize, namespace: &str) -> 
     Ok(())
 }
 
-fn prepared(plan: &Plan) -> Vec<Prepared> {
+fn prepare(plan: &Plan) -> Vec<Prepared> {
     let request = |member: &Member| {
         let mut manifest = member.manifest.clone();
         manifest["metadata"]["labels"][PART_OF] = json!(plan.set.id());
@@ -76,9 +76,9 @@ async fn send(
             .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
             .body(Full::new(prepared.body.clone()))?;
         sender.ready().await?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
         if status != StatusCode::CREATED {
             bail!("{}: {status}: {}", prepared.path, String::from_utf8_lossy(&body));
         }

@@ -13,8 +13,8 @@ use crate::session::cluster_session::{self, Secrets, Session};
 
 /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
 ///
-/// `handsctl deploy` with `profile = "dev"` creates the pod. The command uses this terminal, and handsctl exits with its
-/// exit code.
+/// `handsctl deploy` with `profile = "dev"` creates the pod. The command uses this terminal, and handsctl exits with
+/// its exit code.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]
 pub struct DevArgs {

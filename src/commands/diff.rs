@@ -24,7 +24,8 @@ use crate::settings::Settings;
 ///
 /// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
 /// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Secret
-/// values are never shown. A new object takes one line, except the application's configuration; `render` prints it in full.
+/// values are never shown. A new object takes one line, except the application's configuration; `render` prints it in
+/// full.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"

@@ -27,8 +27,8 @@ pub struct HistoryArgs {
 
 /// Runs `history`: lists all revisions, or one revision with its objects.
 ///
-/// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`; for one revision, one
-/// such object with its `manifests`. Revisions do not contain the data of Secrets.
+/// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`; for one revision,
+/// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let session = Session::to_read(global, loaded).await?;

@@ -65,8 +65,8 @@ fn joined(plan: &Plan, documents: &[(ObjectId, String)]) -> String {
     text
 }
 
-/// Writes one file per object: `deployment.apps-openhands.yaml`. Files of another namespace than the first object's start
-/// with the namespace.
+/// Writes one file per object: `deployment.apps-openhands.yaml`. Files of another namespace than the first object's
+/// start with the namespace.
 fn write_files(folder: &Path, documents: &[(ObjectId, String)]) -> Result<()> {
     let message = |path: &Path| format!("cannot write {}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| Error::io(message(folder), error))?;

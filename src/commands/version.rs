@@ -34,7 +34,8 @@ struct Versions {
     server_unknown_because: Option<String>,
 }
 
-/// Runs `version`. An unreachable cluster is reported but does not fail the command: the result is the client's version.
+/// Runs `version`. An unreachable cluster is reported but does not fail the command: the result is the client's
+/// version.
 pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<u8> {
     let (server, server_unknown_because) = if arguments.client {
         (None, None)

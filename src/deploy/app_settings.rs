@@ -31,8 +31,8 @@ pub(crate) struct AppSettingsResult {
     pub(crate) note: Option<String>,
 }
 
-/// Posts the settings that the application lacks. A failure is only a warning: the application runs, and its own settings
-/// page can set them.
+/// Posts the settings that the application lacks. A failure is only a warning: the application runs, and its own
+/// settings page can set them.
 pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult {
     let events = run.events();
     let desired = DesiredAppSettings::from_settings(run.settings());

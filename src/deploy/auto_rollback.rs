@@ -1,4 +1,5 @@
-//! Rolls back to the last good revision after a failed rollout, because strategy `Recreate` has already deleted the old pod.
+//! Rolls back to the last good revision after a failed rollout, because strategy `Recreate` has already deleted the old
+//! pod.
 
 use super::execute::execute;
 use super::prepare::Preparation;
@@ -12,8 +13,8 @@ use crate::plan::inventory::revision::Revision;
 use crate::session::runner::Run;
 use crate::settings::handsctl::{RollbackOnFailure, Strategy};
 
-/// Rolls back to the last good revision if the request allows it and it can help. Returns the error of the rollout, extended
-/// by the result of the rollback.
+/// Rolls back to the last good revision if the request allows it and it can help. Returns the error of the rollout,
+/// extended by the result of the rollback.
 pub(crate) async fn auto_rollback(
     run: &Run<'_>,
     request: &DeployRequest,

@@ -45,8 +45,8 @@ pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()
     .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce=baseline")))
 }
 
-/// Checks that Pod Security allows mirrord's agent: the agent pod shares the PID namespace of its node, which only the level
-/// `privileged` allows.
+/// Checks that Pod Security allows mirrord's agent: the agent pod shares the PID namespace of its node, which only the
+/// level `privileged` allows.
 fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
     let namespace = settings.deploy.namespace.as_str();
     let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
@@ -61,8 +61,8 @@ fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()>
     .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged")))
 }
 
-/// Turns a forbidden read into an error that lists every right that the account lacks, because the server's error names only
-/// one.
+/// Turns a forbidden read into an error that lists every right that the account lacks, because the server's error names
+/// only one.
 ///
 /// # Errors
 /// The given error, or the one with all missing rights.

@@ -26,7 +26,8 @@ use crate::session::step::step;
 /// Executes the planned changes. The caller holds the lock.
 ///
 /// # Errors
-/// The first error of a step. If this run wrote the revision and the revision caused the error, it is marked as failed first.
+/// The first error of a step. If this run wrote the revision and the revision caused the error, it is marked as failed
+/// first.
 pub(crate) async fn execute(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -97,9 +98,9 @@ pub(crate) async fn verify_unchanged(
     Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
 }
 
-/// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the members;
-/// the key, from which Secret names are derived; the revision, which stores the plan. The parent comes first: if it is
-/// rejected, nothing is left behind.
+/// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the
+/// members; the key, from which Secret names are derived; the revision, which stores the plan. The parent comes first:
+/// if it is rejected, nothing is left behind.
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;

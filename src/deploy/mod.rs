@@ -1,15 +1,15 @@
 //! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run.
 //!
 //! - `recipe`: the steps of `deploy` and `rollback`.
-//! - `prepare`: reads the cluster, builds the plan and compares them. `check`: checks Pod Security and the account's rights.
-//!   `conversation_guard`: refuses to stop a pod that would delete a conversation's volume.
+//! - `prepare`: reads the cluster, builds the plan and compares them. `check`: checks Pod Security and the account's
+//!   rights. `conversation_guard`: refuses to stop a pod that would delete a conversation's volume.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
 //! - `rollout`: follows the rollout and turns its findings into an error.
-//! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the model
-//!   and its key to the application.
+//! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
+//!   model and its key to the application.
 //! - `auto_rollback`: rolls back to the last good revision.
 //! - `summary`: builds the last line and the next commands.
 

@@ -56,8 +56,8 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<(P
 }
 
 impl Preparation {
-    /// Reads and compares again: under the lock, because another run may have changed the set since, and before a rollback,
-    /// which has another goal.
+    /// Reads and compares again: under the lock, because another run may have changed the set since, and before a
+    /// rollback, which has another goal.
     ///
     /// # Errors
     /// The server returns an error, or a revision cannot be restored.

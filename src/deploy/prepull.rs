@@ -1,4 +1,5 @@
-//! Pulls a changed image onto the node before the old pod is stopped, so that the stop does not last as long as the pull.
+//! Pulls a changed image onto the node before the old pod is stopped, so that the stop does not last as long as the
+//! pull.
 
 use super::prepare::Preparation;
 use super::rollout;

@@ -44,7 +44,8 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
     Err(error)
 }
 
-/// Returns true if the set is not ready although this run changed nothing. The Events that explain it are then in the past.
+/// Returns true if the set is not ready although this run changed nothing. The Events that explain it are then in the
+/// past.
 fn is_stalled(run: &Run<'_>, observed: &ObservedSet, rollout: &RolloutWatch) -> bool {
     let now = run.api().clock().now();
     rollout.expected.iter().all(|expected| !expected.changed)

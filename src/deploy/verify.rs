@@ -223,7 +223,8 @@ async fn probe_outside(
     }
 }
 
-/// Warns if the host does not resolve to the local cluster: the probe connects by address, but a browser needs the name.
+/// Warns if the host does not resolve to the local cluster: the probe connects by address, but a browser needs the
+/// name.
 async fn warn_of_unresolved_host(run: &Run<'_>, target: &ProbeTarget) {
     let host = run.settings().deploy.host.as_str();
     let Some(local) = target.local.filter(|_| !exposure::is_localhost(host)) else { return };

@@ -82,7 +82,8 @@ impl Session {
         Self::new(&environment, loaded.settings, connection)
     }
 
-    /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not explicit.
+    /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
+    /// explicit.
     ///
     /// # Errors
     /// Exit 3 if no cluster can be chosen, or the choice is not confirmed.

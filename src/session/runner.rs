@@ -19,8 +19,8 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
-/// Grace after the deadline: waits that can explain themselves fail first, with a better error; after this the command is
-/// aborted.
+/// Grace after the deadline: waits that can explain themselves fail first, with a better error; after this the command
+/// is aborted.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 /// A command with its global flags.
@@ -52,8 +52,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Invocation<'_> {
-    /// Runs a command that changes a cluster: reads the configuration, chooses the cluster, and asks for a confirmation if
-    /// the choice is not explicit.
+    /// Runs a command that changes a cluster: reads the configuration, chooses the cluster, and asks for a confirmation
+    /// if the choice is not explicit.
     ///
     /// # Errors
     /// The reporter cannot start. An error of the work is reported here and returned as the exit code.
@@ -71,8 +71,8 @@ impl Invocation<'_> {
         .await
     }
 
-    /// Runs `work` while the reporter writes its events, releases the lock, and returns the exit code. The first event is
-    /// always `started` and the last one `finished`, also after an error or a signal.
+    /// Runs `work` while the reporter writes its events, releases the lock, and returns the exit code. The first event
+    /// is always `started` and the last one `finished`, also after an error or a signal.
     ///
     /// # Errors
     /// The reporter cannot start. An error of the work is reported here and returned as the exit code.

@@ -61,7 +61,8 @@ impl LockSlot {
     }
 }
 
-/// Acquires the set's lock and runs `work` under it. If the lock is lost, the work is dropped and sends no more requests.
+/// Acquires the set's lock and runs `work` under it. If the lock is lost, the work is dropped and sends no more
+/// requests.
 ///
 /// # Errors
 /// Exit 13 if another run holds the lock or takes it over meanwhile; otherwise those of the work.

@@ -18,8 +18,8 @@ const SYSTEM: &str = "kube-system";
 /// The DNS server that kubeadm installs.
 const DNS: &str = "coredns";
 
-/// Waits by watch until the cluster is ready. `started` is a time before this run started stopped nodes; statuses that are
-/// older are stale.
+/// Waits by watch until the cluster is ready. `started` is a time before this run started stopped nodes; statuses that
+/// are older are stale.
 pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) -> Result<()> {
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;

@@ -66,8 +66,8 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
     invocation.run(work).await
 }
 
-/// Creates, starts or reuses the local cluster with its ingress controller. None for provider `existing`, which creates no
-/// cluster.
+/// Creates, starts or reuses the local cluster with its ingress controller. None for provider `existing`, which creates
+/// no cluster.
 pub(in crate::commands) async fn bring_up(
     global: &Global,
     settings: &Settings,

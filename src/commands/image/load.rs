@@ -56,8 +56,8 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-/// Returns the named images, of which the engine must have each; else the configuration's images, of which the engine must
-/// have at least one.
+/// Returns the named images, of which the engine must have each; else the configuration's images, of which the engine
+/// must have at least one.
 fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Require) {
     if named.is_empty() {
         (image_pull_pod::sources(settings).into_iter().map(|source| source.image).collect(), Require::One)
@@ -67,8 +67,8 @@ fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Requir
 }
 
 /// The part of `up` that loads images which this computer's engine has and a node of the kind cluster does not list: a
-/// locally built image is in no registry, and a pulled image need not be pulled again. A failure is only a warning, because
-/// the nodes can still pull the image.
+/// locally built image is in no registry, and a pulled image need not be pulled again. A failure is only a warning,
+/// because the nodes can still pull the image.
 pub(in crate::commands) async fn load_missing(session: &Session, events: &Events) {
     let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
     let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };

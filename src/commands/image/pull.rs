@@ -22,8 +22,8 @@ use crate::session::step::step;
 
 /// Pull images on every node that does not have them
 ///
-/// The application waits 300 s for a sandbox to become ready, including the pull of its image. Nodes on which the image's
-/// pods cannot run (taints, labels or state) are skipped and listed.
+/// The application waits 300 s for a sandbox to become ready, including the pull of its image. Nodes on which the
+/// image's pods cannot run (taints, labels or state) are skipped and listed.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl image pull\n  handsctl image pull ghcr.io/acme/runtime:dev --timeout 1h"

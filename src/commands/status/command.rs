@@ -97,8 +97,8 @@ async fn read_status(session: &Session) -> Result<StatusReport> {
     Ok(StatusReport { health, findings, unknown, simulated, revision: revision?, alive, metrics })
 }
 
-/// Returns the newest revision. An account that may not read Secrets gets none and no warning: that is the usual right of
-/// accounts that only look at the status, and the verdict does not depend on the revision.
+/// Returns the newest revision. An account that may not read Secrets gets none and no warning: that is the usual right
+/// of accounts that only look at the status, and the verdict does not depend on the revision.
 async fn latest_revision(session: &Session) -> Result<Option<Revision>> {
     match inventory::list_own_secrets(&session.connection.api, &session.set()).await {
         Ok(secrets) => Ok(revision::read_all(&secrets)?.pop()),

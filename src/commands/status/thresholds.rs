@@ -16,7 +16,8 @@ use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold};
 /// The number of URL probes from which the share of answers is computed.
 const URL_PROBES: usize = 5;
 
-/// Measures all metrics. `alive` is the result of probing `/alive`; if it did not answer, disk and ingress are not measured.
+/// Measures all metrics. `alive` is the result of probing `/alive`; if it did not answer, disk and ingress are not
+/// measured.
 pub(crate) async fn measure(
     session: &Session,
     health: &Health,
@@ -116,8 +117,8 @@ async fn within<T>(
 /// Returns the share of successful URL probes in percent.
 ///
 /// # Errors
-/// The reason why the share is unknown. No answer at a URL that handsctl does not manage is such a reason: the URL may be
-/// unreachable from this computer only.
+/// The reason why the share is unknown. No answer at a URL that handsctl does not manage is such a reason: the URL may
+/// be unreachable from this computer only.
 async fn ingress_share(session: &Session) -> Result<f64, String> {
     let Exposure::Url { target, managed } = exposure::for_settings(&session.settings, session.local) else {
         return Err("there is no URL".to_owned());
