@@ -158,9 +158,9 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     let objects = prepared.changes.member_ids().cloned().collect();
     events.send(Event::Planned { phase: Phase::Apply, objects }).await;
     if prepared.changes.is_empty() {
-        let begun = api.clock().floor();
+        let started = api.clock().floor();
         let applied = apply(api, &prepared, events).await?;
-        return if waits { follow(api, &mut prepared, &applied, begun, events).await } else { Ok(()) };
+        return if waits { follow(api, &mut prepared, &applied, started, events).await } else { Ok(()) };
     }
     let missing = prepared.state.missing_namespaces();
     namespaces::create_missing(api, &prepared.changes.plan, &missing, events).await?;
@@ -193,7 +193,7 @@ async fn under_lock<T>(
 
 /// Records the revision, applies, follows the rollout and prunes, as in `deploy::execute`.
 async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<()> {
-    let begun = api.clock().floor();
+    let started = api.clock().floor();
     let mut revision = record(api, prepared, events).await?;
     if prepared.changes.sends() {
         revisions::set_result(api, &mut revision, RevisionResult::Applying).await?;
@@ -202,7 +202,7 @@ async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Resu
     if !prepared.policy.waits {
         return clean_up(api, prepared, prepared.changes.revision.result(), events).await;
     }
-    follow(api, prepared, &applied, begun, events).await?;
+    follow(api, prepared, &applied, started, events).await?;
     let referenced = status::referenced_names(&prepared.observed.state, HISTORY);
     let live = live(&prepared.state, &prepared.observed, &referenced);
     prepared.changes.update_cleanup(live, &prepared.policy);
@@ -235,12 +235,12 @@ async fn follow(
     api: &Api,
     prepared: &mut Preparation,
     applied: &[Applied],
-    begun: Timestamp,
+    started: Timestamp,
     events: &Events,
 ) -> Result<()> {
     let rollout = RolloutWatch {
         expected: observed_set::expected(applied),
-        grace: GracePeriods::starting_at(begun),
+        grace: GracePeriods::starting_at(started),
         deadline: Instant::now() + TIMEOUT,
     };
     match follow::follow(api, &mut prepared.observed, &rollout, events).await? {

@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) id: &'static str,
-    pub(crate) what: String,
+    pub(crate) subject: String,
     pub(crate) figures: BTreeMap<Tool, Figure>,
     goal: Goal,
     /// The formula of a computed limit.
@@ -53,10 +53,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn new(id: &'static str, what: impl Into<String>, goal: Goal) -> Self {
+    fn new(id: &'static str, subject: impl Into<String>, goal: Goal) -> Self {
         Self {
             id,
-            what: what.into(),
+            subject: subject.into(),
             figures: BTreeMap::new(),
             goal,
             formula: None,
@@ -253,8 +253,8 @@ fn unchanged(measured: &Measured) -> Vec<Row> {
                 .with_formula(format!("2K + 6 with K={k}")),
         );
         rows.extend([NONE, ROUND_TRIP].map(|delay| {
-            let what = format!("unchanged redeploy, {set}, {}", delayed(delay));
-            Row::new("P3", what, Goal::Part(Tool::Kapp, 1.0, "the time"))
+            let subject = format!("unchanged redeploy, {set}, {}", delayed(delay));
+            Row::new("P3", subject, Goal::Part(Tool::Kapp, 1.0, "the time"))
                 .with_step_times(measured, set, step, delay)
         }));
     }
@@ -292,8 +292,8 @@ fn diff(measured: &Measured) -> Vec<Row> {
 fn bare(measured: &Measured) -> Vec<Row> {
     [(100, NONE), (1000, NONE), (1000, ROUND_TRIP)]
         .map(|(objects, delay)| {
-            let what = format!("apply, N={objects}, {}", delayed(delay));
-            Row::new("P13", what, Goal::Part(Tool::Bare, 1.3, "1.3 × the time")).with_step_times(
+            let subject = format!("apply, N={objects}, {}", delayed(delay));
+            Row::new("P13", subject, Goal::Part(Tool::Bare, 1.3, "1.3 × the time")).with_step_times(
                 measured,
                 Set::Of(objects),
                 Step::First,
@@ -306,8 +306,8 @@ fn bare(measured: &Measured) -> Vec<Row> {
 fn teardown(measured: &Measured) -> Vec<Row> {
     [NONE, ROUND_TRIP]
         .map(|delay| {
-            let what = format!("teardown, N=100, {}", delayed(delay));
-            Row::new("P14", what, Goal::Part(Tool::Kapp, 1.0, "the time")).with_step_times(
+            let subject = format!("teardown, N=100, {}", delayed(delay));
+            Row::new("P14", subject, Goal::Part(Tool::Kapp, 1.0, "the time")).with_step_times(
                 measured,
                 Set::Of(100),
                 Step::Remove,

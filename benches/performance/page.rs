@@ -102,7 +102,7 @@ fn why_missed(rows: &[Row]) -> String {
 pub(crate) fn goals(rows: &[Row]) -> String {
     let mut text = String::new();
     let tools = Tool::ALL.map(Tool::word).join(" | ");
-    line(&mut text, &format!("| | what | {tools} | ratio | goal | |"));
+    line(&mut text, &format!("| | measurement | {tools} | ratio | goal | |"));
     line(&mut text, &format!("|---|---|{}---|---|---|", "---:|".repeat(Tool::ALL.len())));
     for row in rows {
         let figures = Tool::ALL.map(|tool| row.figures.get(&tool).map_or_else(none, Figure::to_string));
@@ -113,7 +113,10 @@ pub(crate) fn goals(rows: &[Row]) -> String {
             tools => format!("{}; unsteady: {}", row.verdict(), tools.join(", ")),
         };
         let figures = figures.join(" | ");
-        line(&mut text, &format!("| {} | {} | {figures} | {ratio} | {goal} | {verdict} |", row.id, row.what));
+        line(
+            &mut text,
+            &format!("| {} | {} | {figures} | {ratio} | {goal} | {verdict} |", row.id, row.subject),
+        );
     }
     text
 }
@@ -137,7 +140,7 @@ pub(crate) fn page(
         text.push_str(&figures(measured, set));
     }
     text.push_str(METHOD);
-    text.push_str("\n## What is run\n\n| step | command |\n|---|---|\n");
+    text.push_str("\n## Commands\n\n| step | command |\n|---|---|\n");
     for (step, command) in commands {
         line(&mut text, &format!("| {step} | `{command}` |"));
     }

@@ -16,7 +16,7 @@ use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
-/// Whether a command needs the values of the configuration's secrets.
+/// A command's need for the values of the configuration's secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrets {
     /// The command sends the values, so they must be available.

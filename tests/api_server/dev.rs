@@ -83,7 +83,7 @@ fn a_namespace_that_refuses_mirrords_agent_stops_it_before_anything_is_changed()
     let namespace = Bed::shared().namespace("dev-strict");
     namespace.make(&[("pod-security.kubernetes.io/enforce", "baseline")]);
     namespace.config(DEV);
-    namespace.handsctl(&["deploy"]).exits(14).says("refuses mirrord's agent; nothing was changed");
+    namespace.handsctl(&["deploy"]).exits(14).says("rejects mirrord's agent; nothing was changed");
     let found = namespace.bed.try_kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"], "");
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");
 }
