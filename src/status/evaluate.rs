@@ -13,16 +13,16 @@ use super::rules::{claim, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 
-/// What is older than this run and faulty may have been mended by it (a Secret that was missing): the kubelet
-/// needs its next round to notice. Nothing of the kind is waited for when the run changed nothing.
+/// Extra time for faults of objects older than this run. The run may have fixed them, for example by creating a missing
+/// Secret, and the kubelet only notices at its next sync. A run that changed nothing grants no extra time.
 const FIX_GRACE: Duration = Duration::from_secs(30);
 
-/// Judges the set: deletion timestamp, then generation, then the rule of its kind.
+/// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
 pub fn evaluate(
-    world: &ObservedState,
+    observed: &ObservedState,
     expected: &[Expected],
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
     now: Timestamp,
 ) -> Evaluation {
     let changed = expected.iter().any(|expected| expected.changed);
@@ -30,23 +30,23 @@ pub fn evaluate(
     let mut faults = Vec::new();
     let mut pending = Vec::new();
     let mut rechecks: Vec<Timestamp> = Vec::new();
-    for one in expected {
-        let mut outlook = object_health(world, one, tolerance);
-        if let Some(settles) = outlook.stable_at.filter(|settles| outlook.ready && *settles > now) {
-            outlook.ready = false;
-            outlook.message = with_reason(&outlook.message, "must stay up 10 s, it has no probes");
-            rechecks.push(settles);
+    for object in expected {
+        let mut health = object_health(observed, object, grace);
+        if let Some(stable_at) = health.stable_at.filter(|stable_at| health.ready && *stable_at > now) {
+            health.ready = false;
+            health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
+            rechecks.push(stable_at);
         }
-        for symptom in outlook.faults {
-            let symptom = if changed { with_grace_for_fixed_objects(symptom, tolerance) } else { symptom };
-            rechecks.extend(symptom.final_at.recheck(now));
-            if symptom.final_at.is_final(now) {
-                faults.push(ObjectFault { of: one.id.clone(), wanted: outlook.wanted, fault: symptom });
-            } else if symptom.final_at.recheck(now).is_some() {
-                pending.push(symptom.finding);
+        for fault in health.faults {
+            let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
+            rechecks.extend(fault.final_at.recheck(now));
+            if fault.final_at.is_final(now) {
+                faults.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault: fault });
+            } else if fault.final_at.recheck(now).is_some() {
+                pending.push(fault.finding);
             }
         }
-        objects.push(ObjectState { id: one.id.clone(), ready: outlook.ready, message: outlook.message });
+        objects.push(ObjectState { id: object.id.clone(), ready: health.ready, message: health.message });
     }
     let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
@@ -59,58 +59,61 @@ pub fn evaluate(
     Evaluation { objects, findings, pending, verdict }
 }
 
-fn with_grace_for_fixed_objects(mut symptom: Fault, tolerance: &GracePeriods) -> Fault {
-    if symptom.created.is_some_and(|born| born < tolerance.started) {
-        symptom.final_at = symptom.final_at.not_before(later(tolerance.started, FIX_GRACE));
+fn with_grace_for_fixed_objects(mut fault: Fault, grace: &GracePeriods) -> Fault {
+    if fault.created.is_some_and(|created| created < grace.started) {
+        fault.final_at = fault.final_at.not_before(later(grace.started, FIX_GRACE));
     }
-    symptom
+    fault
 }
 
-/// How one object is.
+/// Returns the health of one object.
 pub(super) fn object_health(
-    world: &ObservedState,
+    observed: &ObservedState,
     expected: &Expected,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
     let Some(kind) = TrackedKind::of(&expected.id) else { return ObjectHealth::ready("exists") };
     let uid = expected.uid.as_str();
-    if let Some(faulty) = deleted(world, expected) {
+    if let Some(faulty) = deletion_health(observed, expected) {
         return faulty;
     }
-    let seen = match kind {
+    let health = match kind {
         TrackedKind::Deployment => {
-            world.deployments.get(uid).map(|it| deployment::evaluate(world, expected, it, tolerance))
+            observed.deployments.get(uid).map(|it| deployment::evaluate(observed, expected, it, grace))
         }
         TrackedKind::StatefulSet => {
-            world.stateful_sets.get(uid).map(|it| workload::stateful_set(world, expected, it, tolerance))
+            observed.stateful_sets.get(uid).map(|it| workload::stateful_set(observed, expected, it, grace))
         }
-        TrackedKind::Job => world.jobs.get(uid).map(|it| workload::job(world, expected, it, tolerance)),
+        TrackedKind::Job => observed.jobs.get(uid).map(|it| workload::job(observed, expected, it, grace)),
         TrackedKind::ReplicaSet => {
-            world.replica_sets.get(uid).map(|it| workload::replica_set(world, expected, it, tolerance))
+            observed.replica_sets.get(uid).map(|it| workload::replica_set(observed, expected, it, grace))
         }
-        TrackedKind::Pod => world.pods.get(uid).map(|it| workload::bare_pod(world, it, tolerance)),
+        TrackedKind::Pod => observed.pods.get(uid).map(|it| workload::bare_pod(observed, it, grace)),
         TrackedKind::PersistentVolumeClaim => {
-            world.claims.get(uid).map(|it| claim::evaluate(world, &expected.id, it, tolerance))
+            observed.claims.get(uid).map(|it| claim::evaluate(observed, &expected.id, it, grace))
         }
         TrackedKind::EndpointSlice | TrackedKind::Event => Some(ObjectHealth::ready("exists")),
     };
-    seen.unwrap_or_else(|| ObjectHealth::waiting("not seen yet"))
+    health.unwrap_or_else(|| ObjectHealth::waiting("not seen yet"))
 }
 
-/// An object that somebody deleted: a deletion cannot be taken back, so it is final before it is over.
-fn deleted(world: &ObservedState, expected: &Expected) -> Option<ObjectHealth> {
-    let fault = |message: &str, gap| Fault::new(Id::Deleted, expected.id.clone(), message, gap);
-    let Some(metadata) = world.metadata(&expected.uid) else {
-        let gone = world.is_deleted(&expected.uid);
-        return gone.then(|| ObjectHealth::faulty("gone", fault("the object was deleted", "it was deleted")));
+/// Returns a faulty health if the object is deleted or being deleted. A deletion cannot be undone, so it is final as
+/// soon as it is requested.
+fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<ObjectHealth> {
+    let new_fault = |message: &str, reason| Fault::new(Id::Deleted, expected.id.clone(), message, reason);
+    let Some(metadata) = observed.metadata(&expected.uid) else {
+        let is_deleted = observed.is_deleted(&expected.uid);
+        return is_deleted
+            .then(|| ObjectHealth::faulty("gone", new_fault("the object was deleted", "it was deleted")));
     };
     let deletion = metadata.deletion_timestamp.as_ref()?;
     let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
-    let held = (!finalizers.is_empty()).then(|| format!("held by the finalizer {}", finalizers.join(", ")));
-    let since = format!("deletion timestamp {}", text::clock(deletion.0));
-    let symptom =
-        fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(held);
-    Some(ObjectHealth::faulty("deleting", symptom))
+    let blocker =
+        (!finalizers.is_empty()).then(|| format!("held by the finalizer {}", finalizers.join(", ")));
+    let since = format!("deletion timestamp {}", text::time_of_day(deletion.0));
+    let fault =
+        new_fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(blocker);
+    Some(ObjectHealth::faulty("deleting", fault))
 }
 
 #[cfg(test)]
@@ -155,7 +158,7 @@ mod tests {
                     "restartCount": restarts, "state": state}]}})
     }
 
-    fn waits(reason: &str, message: &str) -> Value {
+    fn waiting(reason: &str, message: &str) -> Value {
         json!({"waiting": {"reason": reason, "message": message}})
     }
 
@@ -164,119 +167,128 @@ mod tests {
         vec![Expected { id, uid: "deploy".into(), generation: 1, changed }]
     }
 
-    fn world() -> ObservedState {
-        let mut world = ObservedState::default();
-        world.apply(0, TrackedKind::Deployment, &deployment(0), at(0)).unwrap();
-        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
-        world
+    fn observed() -> ObservedState {
+        let mut observed = ObservedState::default();
+        observed.apply(0, TrackedKind::Deployment, &deployment(0), at(0)).unwrap();
+        observed.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(0)).unwrap();
+        observed
     }
 
-    fn verdict(world: &ObservedState, second: i64) -> Verdict {
-        evaluate(world, &expected(true), &GracePeriods::starting_at(at(0)), at(second)).verdict
+    fn verdict(observed: &ObservedState, second: i64) -> Verdict {
+        evaluate(observed, &expected(true), &GracePeriods::starting_at(at(0)), at(second)).verdict
     }
 
     #[test]
-    fn the_grace_of_a_pull_runs_from_the_first_failure() {
-        let mut world = world();
-        let refused = "dial tcp 1.2.3.4:443: connect: connection refused";
-        world.apply(0, TrackedKind::Pod, &pod(&waits("ContainerCreating", ""), 0, false), at(1)).unwrap();
-        assert_eq!(verdict(&world, 500), Verdict::Waiting { until: None });
-        world.apply(0, TrackedKind::Pod, &pod(&waits("ErrImagePull", refused), 0, false), at(10)).unwrap();
-        world
-            .apply(0, TrackedKind::Pod, &pod(&waits("ImagePullBackOff", "Back-off"), 0, false), at(20))
+    fn pull_grace_starts_at_first_failure() {
+        let mut observed = observed();
+        let unreachable = "dial tcp 1.2.3.4:443: connect: connection refused";
+        observed
+            .apply(0, TrackedKind::Pod, &pod(&waiting("ContainerCreating", ""), 0, false), at(1))
             .unwrap();
-        assert_eq!(verdict(&world, 69), Verdict::Waiting { until: Some(at(70)) });
-        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
-        assert_eq!(judged.verdict, Verdict::Failed);
-        assert_eq!(judged.findings[0].message, refused);
+        assert_eq!(verdict(&observed, 500), Verdict::Waiting { until: None });
+        observed
+            .apply(0, TrackedKind::Pod, &pod(&waiting("ErrImagePull", unreachable), 0, false), at(10))
+            .unwrap();
+        observed
+            .apply(0, TrackedKind::Pod, &pod(&waiting("ImagePullBackOff", "Back-off"), 0, false), at(20))
+            .unwrap();
+        assert_eq!(verdict(&observed, 69), Verdict::Waiting { until: Some(at(70)) });
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
+        assert_eq!(evaluation.verdict, Verdict::Failed);
+        assert_eq!(evaluation.findings[0].message, unreachable);
     }
 
     #[test]
-    fn an_unchanged_set_is_judged_from_its_live_state_at_once() {
-        let mut world = world();
-        let missing = waits("CreateContainerConfigError", "secret \"x\" not found");
-        world.apply(0, TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
-        let judged = |changed| {
-            evaluate(&world, &expected(changed), &GracePeriods::starting_at(at(1000)), at(1000)).verdict
+    fn fault_of_unchanged_set_is_final_at_once() {
+        let mut observed = observed();
+        let missing = waiting("CreateContainerConfigError", "secret \"x\" not found");
+        observed.apply(0, TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
+        let verdict_of = |changed| {
+            evaluate(&observed, &expected(changed), &GracePeriods::starting_at(at(1000)), at(1000)).verdict
         };
-        assert_eq!(judged(false), Verdict::Failed);
-        assert_eq!(judged(true), Verdict::Waiting { until: Some(at(1030)) }, "the run may have mended it");
+        assert_eq!(verdict_of(false), Verdict::Failed);
+        assert_eq!(verdict_of(true), Verdict::Waiting { until: Some(at(1030)) }, "the run may have fixed it");
     }
 
     #[test]
-    fn a_stage_without_a_time_counts_from_unready_for_a_pod_older_than_the_run() {
-        let mut world = world();
-        let mut old = pod(&waits("ImagePullBackOff", "dial tcp: i/o timeout"), 0, false);
+    fn grace_of_older_pod_starts_when_it_became_unready() {
+        let mut observed = observed();
+        let mut old = pod(&waiting("ImagePullBackOff", "dial tcp: i/o timeout"), 0, false);
         let unready =
             json!({"type": "ContainersReady", "status": "False", "lastTransitionTime": at(1).to_string()});
         old["status"]["conditions"] = json!([unready]);
-        world.apply(0, TrackedKind::Pod, &old, at(1000)).unwrap();
-        let judged = |started| {
-            evaluate(&world, &expected(false), &GracePeriods::starting_at(at(started)), at(1000)).verdict
+        observed.apply(0, TrackedKind::Pod, &old, at(1000)).unwrap();
+        let verdict_of = |started| {
+            evaluate(&observed, &expected(false), &GracePeriods::starting_at(at(started)), at(1000)).verdict
         };
-        assert_eq!(judged(990), Verdict::Failed);
-        assert_eq!(judged(0), Verdict::Waiting { until: Some(at(1060)) }, "the run itself made it");
+        assert_eq!(verdict_of(990), Verdict::Failed);
+        assert_eq!(
+            verdict_of(0),
+            Verdict::Waiting { until: Some(at(1060)) },
+            "the run itself created the pod"
+        );
     }
 
     #[test]
-    fn an_old_pod_keeps_a_rollout_from_being_done() {
-        let mut world = world();
+    fn rollout_with_old_pod_is_waiting() {
+        let mut observed = observed();
         let mut rolling = deployment(2);
         rolling["status"]["replicas"] = json!(2);
-        world.apply(0, TrackedKind::Deployment, &rolling, at(1)).unwrap();
-        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
-        assert_eq!(judged.verdict, Verdict::Waiting { until: None });
+        observed.apply(0, TrackedKind::Deployment, &rolling, at(1)).unwrap();
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
+        assert_eq!(evaluation.verdict, Verdict::Waiting { until: None });
     }
 
     #[test]
-    fn crashes_count_by_restarts_of_the_new_pod() {
-        let mut world = world();
+    fn crash_is_final_after_two_restarts() {
+        let mut observed = observed();
         let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",
             "startedAt": at(3).to_string(), "finishedAt": at(4).to_string()}});
         for (restarts, expected) in [(0, false), (1, false), (2, true)] {
-            world.apply(0, TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
-            assert_eq!(verdict(&world, 5) == Verdict::Failed, expected, "{restarts} restarts");
+            observed.apply(0, TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
+            assert_eq!(verdict(&observed, 5) == Verdict::Failed, expected, "{restarts} restarts");
         }
     }
 
     #[test]
-    fn a_quota_heals_within_its_grace() {
-        let mut world = world();
-        let refused = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+    fn quota_fault_heals_within_grace() {
+        let mut observed = observed();
+        let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"a\" is forbidden: exceeded quota: team", "lastTransitionTime": at(2).to_string()}]);
-        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&refused), at(2)).unwrap();
-        assert_eq!(verdict(&world, 3), Verdict::Waiting { until: Some(at(7)) });
-        assert_eq!(verdict(&world, 7), Verdict::Failed);
-        world.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
-        assert_eq!(verdict(&world, 8), Verdict::Waiting { until: None });
+        observed.apply(0, TrackedKind::ReplicaSet, &replica_set(&failure), at(2)).unwrap();
+        assert_eq!(verdict(&observed, 3), Verdict::Waiting { until: Some(at(7)) });
+        assert_eq!(verdict(&observed, 7), Verdict::Failed);
+        observed.apply(0, TrackedKind::ReplicaSet, &replica_set(&json!([])), at(8)).unwrap();
+        assert_eq!(verdict(&observed, 8), Verdict::Waiting { until: None });
     }
 
     #[test]
-    fn a_deleted_object_is_final_and_an_unseen_one_is_not() {
-        let mut world = ObservedState::default();
-        assert_eq!(verdict(&world, 0), Verdict::Waiting { until: None });
-        world.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
-        assert_eq!(verdict(&world, 0), Verdict::Ready);
-        world.replace(0, TrackedKind::Deployment, &[], at(1)).unwrap();
-        let judged = evaluate(&world, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
-        assert_eq!((judged.verdict, judged.findings[0].id), (Verdict::Failed, Id::Deleted));
+    fn deleted_object_fails_and_unobserved_object_waits() {
+        let mut observed = ObservedState::default();
+        assert_eq!(verdict(&observed, 0), Verdict::Waiting { until: None });
+        observed.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
+        assert_eq!(verdict(&observed, 0), Verdict::Ready);
+        observed.replace(0, TrackedKind::Deployment, &[], at(1)).unwrap();
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
+        assert_eq!((evaluation.verdict, evaluation.findings[0].id), (Verdict::Failed, Id::Deleted));
     }
 
     #[test]
-    fn a_generation_that_the_watch_has_not_shown_is_waited_for() {
-        let mut world = ObservedState::default();
-        world.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
+    fn unobserved_generation_is_waiting() {
+        let mut observed = ObservedState::default();
+        observed.apply(0, TrackedKind::Deployment, &deployment(1), at(0)).unwrap();
         let mut ahead = expected(true);
         ahead[0].generation = 2;
-        let judged = evaluate(&world, &ahead, &GracePeriods::starting_at(at(0)), at(1));
-        assert_eq!(judged.verdict, Verdict::Waiting { until: None });
+        let evaluation = evaluate(&observed, &ahead, &GracePeriods::starting_at(at(0)), at(1));
+        assert_eq!(evaluation.verdict, Verdict::Waiting { until: None });
     }
 
     #[test]
-    fn what_is_not_watched_is_ready_once_it_exists() {
+    fn object_of_untracked_kind_is_ready_when_it_exists() {
         let id = ObjectId::namespaced("", "ConfigMap", "hands", "c");
-        let exists = Expected { id, uid: "c".into(), generation: 0, changed: true };
-        let judged = evaluate(&ObservedState::default(), &[exists], &GracePeriods::starting_at(at(0)), at(0));
-        assert_eq!(judged.verdict, Verdict::Ready);
+        let config_map = Expected { id, uid: "c".into(), generation: 0, changed: true };
+        let evaluation =
+            evaluate(&ObservedState::default(), &[config_map], &GracePeriods::starting_at(at(0)), at(0));
+        assert_eq!(evaluation.verdict, Verdict::Ready);
     }
 }

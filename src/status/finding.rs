@@ -1,4 +1,4 @@
-//! What is wrong with a live object, why, and what to do about it.
+//! A problem of a live object, its cause, and how to fix it.
 
 use crate::catalogue::Id;
 use crate::object::ObjectId;
@@ -6,38 +6,38 @@ use crate::object::ObjectId;
 /// A cause, with its evidence. Several pods with one cause are one finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The row of the catalogue; its title is the headline and its key the config key.
+    /// The id in the catalogue, which has the title and the config key.
     pub id: Id,
-    /// The object that shows it; of several pods the first by name.
+    /// The affected object. Of several pods it is the first by name.
     pub object: ObjectId,
-    /// The container, where it is one container's fault.
+    /// The container, if the fault belongs to one container.
     pub container: Option<String>,
-    /// What the cluster says, in its own words where it has any.
+    /// The cause, in the cluster's own words if it reports any.
     pub message: String,
-    /// More of the same: `exit code 1 · 2 restarts in 14 s`.
+    /// Further evidence: `exit code 1 · 2 restarts in 14 s`.
     pub evidence: Vec<String>,
-    /// The container's last lines; filled in by `cluster` from [`Finding::lookups`].
+    /// The container's last log lines. `cluster` fills them in from [`Finding::lookups`].
     pub log: Vec<String>,
-    /// How many objects show it, of how many: `5/5 pods`.
+    /// The number of affected objects and of all objects: `5/5 pods`.
     pub affected: Option<(usize, usize)>,
-    /// What must be read to complete the evidence.
+    /// Data to read from the cluster to complete the evidence.
     pub lookups: Vec<Lookup>,
-    /// Commands or facts.
+    /// Commands to copy, or facts.
     pub hints: Vec<String>,
 }
 
-/// Evidence that the watched objects do not carry: it is read once per finding.
+/// Evidence that the watched objects do not contain. It is read once per finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
-    /// The last lines of a container.
+    /// The last log lines of a container.
     Log {
         /// The pod.
         pod: ObjectId,
         /// The container.
         container: String,
-        /// Of the run before this one.
+        /// Whether to read the log of the previous run of the container.
         previous: bool,
     },
-    /// The taints of the nodes: the scheduler's message does not name their keys.
+    /// The taints of the nodes, because the scheduler's message does not name their keys.
     NodeTaints,
 }

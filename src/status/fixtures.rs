@@ -50,7 +50,7 @@ impl Situation {
         self.judged.get(key).and_then(toml::Value::as_bool).unwrap_or_default()
     }
 
-    /// The set: everything that has no owner.
+    /// The set: all recorded objects without an owner.
     fn expected(&self) -> Vec<Expected> {
         let roots = self.objects.iter().filter(|(kind, object)| {
             *kind != TrackedKind::Event && object["metadata"].get("ownerReferences").is_none()
@@ -84,7 +84,7 @@ impl Situation {
     }
 }
 
-/// What `handsctl status` would say of it.
+/// Renders the health that `handsctl status` would report.
 fn summary(health: &Health) -> String {
     let mut text = match &health.verdict {
         HealthVerdict::Healthy => "\nhealthy\n".to_owned(),

@@ -1,26 +1,27 @@
-//! How long a fault that may heal by itself is waited for.
+//! Grace periods: how long a fault may take to heal by itself before it is final.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// `[deploy.tolerate]`, and the start of the run. All times are the API server's: where this computer's clock
-/// differs, the caller corrects it.
+/// The grace periods of `[deploy.tolerate]`, and the start of the run. All times are on the API server's clock; the
+/// caller corrects the difference to this computer's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GracePeriods {
-    /// No node takes the pod.
+    /// The pod does not fit on any node.
     pub unschedulable: Duration,
-    /// The registry does not answer; also any other fault that the kubelet or a controller retries by itself
-    /// (a mount, a webhook that cannot be reached, a provisioner's error).
+    /// The registry does not respond. Also used for every other fault that the kubelet or a controller retries by
+    /// itself: a mount, an unreachable webhook, a provisioner's error.
     pub image_pull: Duration,
-    /// The claim has no storage class: a default one may appear.
+    /// The claim has no storage class. It heals when a default class appears.
     pub no_storage_class: Duration,
-    /// A quota refuses the pods: it heals when the quota is raised.
+    /// A quota rejects the pods. It heals when the quota is raised.
     pub quota: Duration,
-    /// Restarts of a container before its crashes are final; evictions of a workload's pods likewise.
+    /// The number of container restarts after which a crash is final. It also limits the evictions of a workload's
+    /// pods.
     pub crash_restarts: u32,
-    /// When this run began applying, cut to the second: objects' times are, and one that is made in the same
-    /// second is not older than the run.
+    /// The time when this run began to apply objects, truncated to the second. Kubernetes truncates objects' times as
+    /// well, and an object created in the same second must not count as older than the run.
     pub started: Timestamp,
 }
 
@@ -38,18 +39,18 @@ impl GracePeriods {
         }
     }
 
-    /// Final once a number of restarts is reached.
+    /// Returns a fault's end of grace by its number of restarts: now, or never.
     pub(super) fn restarts(&self, restarts: i32) -> FinalAt {
         if i64::from(restarts) >= i64::from(self.crash_restarts) { FinalAt::Now } else { FinalAt::Never }
     }
 }
 
-/// Final when the grace that began then has passed; a fault of unknown beginning is final at once.
+/// Returns the end of the grace period that began at `since`. A fault whose beginning is unknown is final at once.
 pub(super) fn final_after(since: Option<Timestamp>, grace: Duration) -> FinalAt {
     since.map_or(FinalAt::Now, |since| FinalAt::Time(later(since, grace)))
 }
 
-/// A time later by `span`, at most the end of time.
+/// Adds `span` to a time; the result is at most [`Timestamp::MAX`].
 pub(super) fn later(time: Timestamp, span: Duration) -> Timestamp {
     time.checked_add(span).unwrap_or(Timestamp::MAX)
 }
@@ -57,16 +58,16 @@ pub(super) fn later(time: Timestamp, span: Duration) -> Timestamp {
 /// When a fault becomes final if nothing changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FinalAt {
-    /// It cannot heal without a change.
+    /// The fault cannot heal by itself.
     Now,
-    /// Its grace ends then.
+    /// The fault is final when its grace period ends.
     Time(Timestamp),
-    /// Not by time: a number is not reached yet.
+    /// The fault does not become final by time: a count has not reached its limit.
     Never,
 }
 
 impl FinalAt {
-    /// Not before `earliest`.
+    /// Postpones the end of grace to `earliest` if it is before that.
     pub(crate) fn not_before(self, earliest: Timestamp) -> Self {
         match self {
             FinalAt::Now => FinalAt::Time(earliest),
@@ -75,7 +76,7 @@ impl FinalAt {
         }
     }
 
-    /// Whether the fault is final.
+    /// Returns whether the fault is final.
     pub(crate) fn is_final(self, now: Timestamp) -> bool {
         match self {
             FinalAt::Now => true,
@@ -84,7 +85,7 @@ impl FinalAt {
         }
     }
 
-    /// When to judge again although nothing happened.
+    /// Returns when to evaluate again even if no object changes until then.
     pub(crate) fn recheck(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             FinalAt::Time(time) if time > now => Some(time),

@@ -1,4 +1,4 @@
-//! The health of a set that nobody is waiting for: `handsctl status`.
+//! The health of a deployed set, outside of a rollout: `handsctl status`.
 
 use std::collections::BTreeMap;
 
@@ -15,29 +15,29 @@ use super::rules::pod_facts;
 use super::verdict::Expected;
 use crate::object::ObjectId;
 
-/// How a deployed set is.
+/// The health of a deployed set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// In one word, with reasons.
+    /// The verdict, with its reasons.
     pub verdict: HealthVerdict,
     /// One for each Deployment and `StatefulSet`, in the order of the set.
     pub components: Vec<ComponentHealth>,
     /// One for each claim of the set.
     pub claims: Vec<ClaimHealth>,
-    /// One for each Service whose `EndpointSlice`s were seen.
+    /// One for each Service whose `EndpointSlice`s were observed.
     pub endpoints: Vec<EndpointsHealth>,
 }
 
-/// Whether the set does its work.
+/// Whether the set serves requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthVerdict {
-    /// All of it is as it should be.
+    /// Every object is ready.
     Healthy,
-    /// It serves, but something is not as it should be: one reason each.
+    /// The set serves, but some objects are not ready: one reason for each.
     Degraded(Vec<String>),
-    /// A component does not serve at all: one reason each, those first that say why.
+    /// A component has no ready pod: one reason for each component, then the reasons of degraded objects.
     Down(Vec<String>),
-    /// There is no workload.
+    /// The set has no workload.
     Absent,
 }
 
@@ -48,19 +48,19 @@ pub struct ComponentHealth {
     pub id: ObjectId,
     /// `app`: the label `app.kubernetes.io/component`, else the object's name.
     pub name: String,
-    /// Pods that it wants.
+    /// The desired number of pods.
     pub desired: u32,
-    /// Pods that are ready, of whatever revision.
+    /// The number of ready pods, of any revision.
     pub ready: u32,
     /// The image of its first container.
     pub image: String,
-    /// The digest that a pod runs under that image's name: `sha256:…`.
+    /// The digest of that image in a running pod: `sha256:…`.
     pub digest: Option<String>,
-    /// Restarts of all containers of its present pods.
+    /// Restarts of all containers of its current pods.
     pub restarts: u32,
-    /// When the last of them ended.
+    /// The time when a container last ended before a restart.
     pub last_restart: Option<Timestamp>,
-    /// Its state and gap: `1/1`, `0/1: crashed with exit code 1`.
+    /// Its state and what it waits for: `1/1`, `0/1: crashed with exit code 1`.
     pub message: String,
 }
 
@@ -71,11 +71,11 @@ pub struct ClaimHealth {
     pub id: ObjectId,
     /// `Bound`, `Pending`, `Lost`.
     pub phase: String,
-    /// What the volume has, else what the claim asks for: `5Gi`.
+    /// The volume's capacity, or the requested size without a volume: `5Gi`.
     pub capacity: Option<String>,
     /// Its storage class.
     pub class: Option<String>,
-    /// Its state and gap: `Bound`, `Pending: waits for its first consumer`.
+    /// Its state and what it waits for: `Bound`, `Pending: waiting for its first consumer`.
     pub message: String,
 }
 
@@ -84,53 +84,52 @@ pub struct ClaimHealth {
 pub struct EndpointsHealth {
     /// The Service's name.
     pub service: String,
-    /// Those that get traffic.
+    /// The number of endpoints that receive traffic.
     pub ready: usize,
-    /// All of them.
+    /// The number of all endpoints.
     pub all: usize,
 }
 
-/// The health of the set as the watches or lists show it now.
+/// Returns the health of the set from the observed objects.
 #[must_use]
-pub fn health(world: &ObservedState, expected: &[Expected]) -> Health {
-    // Graces decide about findings, not about the state: any beginning does.
-    let tolerance = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
+pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
+    // Grace periods affect findings only. Health has no findings, so any start time will do.
+    let grace = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
     let mut components = Vec::new();
     let mut claims = Vec::new();
     let mut down = Vec::new();
     let mut degraded = Vec::new();
-    for one in expected {
-        let outlook = object_health(world, one, &tolerance);
-        let kind = TrackedKind::of(&one.id);
+    for object in expected {
+        let health = object_health(observed, object, &grace);
+        let kind = TrackedKind::of(&object.id);
         match kind {
             Some(TrackedKind::Deployment | TrackedKind::StatefulSet) => {
-                let component = component(world, one, &outlook);
+                let component = component(observed, object, &health);
                 let all_ready = component.ready > 0 && component.ready >= component.desired;
                 let updates = if all_ready { "is being updated, " } else { "" };
                 let reason = format!("{} {updates}{}", component.name, component.message);
                 if component.ready == 0 {
-                    let idle = component.desired == 0 && outlook.ready;
-                    down.push(if idle { format!("{reason}, scaled to zero") } else { reason });
-                } else if !outlook.ready {
+                    let is_idle = component.desired == 0 && health.ready;
+                    down.push(if is_idle { format!("{reason}, scaled to zero") } else { reason });
+                } else if !health.ready {
                     degraded.push(reason);
                 }
                 components.push(component);
                 continue;
             }
             Some(TrackedKind::PersistentVolumeClaim) => {
-                claims.extend(world.claims.get(&one.uid).map(|claim| claim_of(one, claim, &outlook)));
+                let claim = observed.claims.get(&object.uid);
+                claims.extend(claim.map(|claim| claim_health(object, claim, &health)));
             }
             _ => {}
         }
-        if !outlook.ready {
-            degraded.push(format!("{}: {}", one.id, outlook.message));
+        if !health.ready {
+            degraded.push(format!("{}: {}", object.id, health.message));
         }
     }
-    let endpoints = endpoints(world);
-    for behind in
-        endpoints.iter().filter(|behind| behind.ready == 0 && is_expected(expected, &behind.service))
-    {
-        degraded.push(format!("service/{} has no ready endpoint", behind.service));
+    let endpoints = endpoints(observed);
+    for service in endpoints.iter().filter(|it| it.ready == 0 && is_expected(expected, &it.service)) {
+        degraded.push(format!("service/{} has no ready endpoint", service.service));
     }
     let verdict = if components.is_empty() {
         HealthVerdict::Absent
@@ -146,23 +145,24 @@ pub fn health(world: &ObservedState, expected: &[Expected]) -> Health {
 }
 
 fn is_expected(expected: &[Expected], service: &str) -> bool {
-    expected.iter().any(|one| one.id.group.is_empty() && one.id.kind == "Service" && one.id.name == service)
+    expected.iter().any(|it| it.id.group.is_empty() && it.id.kind == "Service" && it.id.name == service)
 }
 
-fn component(world: &ObservedState, expected: &Expected, outlook: &ObjectHealth) -> ComponentHealth {
+fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealth) -> ComponentHealth {
     let uid = expected.uid.as_str();
-    let (metadata, template, desired, ready, pods) = if let Some(it) = world.deployments.get(uid) {
-        let sets = world.replica_sets_of(uid);
-        let pods = sets.iter().flat_map(|set| world.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
+    let (metadata, template, desired, ready, pods) = if let Some(it) = observed.deployments.get(uid) {
+        let sets = observed.replica_sets_of(uid);
+        let pods =
+            sets.iter().flat_map(|set| observed.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
         let spec = it.spec.as_ref();
         let ready = it.status.as_ref().and_then(|status| status.ready_replicas);
         let desired = spec.map(|spec| spec.replicas.unwrap_or(1));
         (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, pods.collect())
-    } else if let Some(it) = world.stateful_sets.get(uid) {
+    } else if let Some(it) = observed.stateful_sets.get(uid) {
         let spec = it.spec.as_ref();
         let ready = it.status.as_ref().and_then(|status| status.ready_replicas);
         let desired = spec.map(|spec| spec.replicas.unwrap_or(1));
-        (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, world.pods_of(uid))
+        (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, observed.pods_of(uid))
     } else {
         (None, None, None, None, Vec::new())
     };
@@ -177,8 +177,8 @@ fn component(world: &ObservedState, expected: &Expected, outlook: &ObjectHealth)
         image: image.to_owned(),
         digest: pods.iter().find_map(|pod| digest(pod, image)),
         restarts: pods.iter().flat_map(|pod| statuses(pod)).map(|it| number(Some(it.restart_count))).sum(),
-        last_restart: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_end).max(),
-        message: outlook.message.clone(),
+        last_restart: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_finished).max(),
+        message: health.message.clone(),
     }
 }
 
@@ -190,43 +190,44 @@ fn first_image(spec: &PodSpec) -> Option<&str> {
     spec.containers.first()?.image.as_deref()
 }
 
-/// The digest of the first main container's image, if it is the one that is wanted: `repo@sha256:…`, or the bare
-/// id of an image that was loaded.
+/// Returns the digest of the first container's image, if the container runs `image`. The image id has the form
+/// `repo@sha256:…`; for a loaded image it is the digest alone.
 fn digest(pod: &Pod, image: &str) -> Option<String> {
-    pod.spec.as_ref().and_then(first_image).filter(|own| *own == image)?;
+    pod.spec.as_ref().and_then(first_image).filter(|own_image| *own_image == image)?;
     let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
     let id = status.image_id.rsplit('@').next()?;
     id.starts_with("sha256:").then(|| id.to_owned())
 }
 
-fn last_end(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<Timestamp> {
+fn last_finished(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<Timestamp> {
     if status.restart_count == 0 {
         return None;
     }
     status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0)
 }
 
-fn claim_of(expected: &Expected, claim: &PersistentVolumeClaim, outlook: &ObjectHealth) -> ClaimHealth {
+fn claim_health(expected: &Expected, claim: &PersistentVolumeClaim, health: &ObjectHealth) -> ClaimHealth {
     let status = claim.status.as_ref();
     let spec = claim.spec.as_ref();
-    let has = status.and_then(|status| status.capacity.as_ref()).and_then(|capacity| capacity.get("storage"));
-    let asks = spec
+    let capacity =
+        status.and_then(|status| status.capacity.as_ref()).and_then(|capacity| capacity.get("storage"));
+    let request = spec
         .and_then(|spec| spec.resources.as_ref())
         .and_then(|resources| resources.requests.as_ref())
         .and_then(|requests| requests.get("storage"));
     ClaimHealth {
         id: expected.id.clone(),
         phase: status.and_then(|status| status.phase.clone()).unwrap_or_else(|| "Pending".to_owned()),
-        capacity: has.or(asks).map(|quantity| quantity.0.clone()),
+        capacity: capacity.or(request).map(|quantity| quantity.0.clone()),
         class: spec.and_then(|spec| spec.storage_class_name.clone()).filter(|class| !class.is_empty()),
-        message: outlook.message.clone(),
+        message: health.message.clone(),
     }
 }
 
-fn endpoints(world: &ObservedState) -> Vec<EndpointsHealth> {
-    // A dual-stack Service has the same pods in the slices of both address types.
+fn endpoints(observed: &ObservedState) -> Vec<EndpointsHealth> {
+    // A dual-stack Service lists the same pods once in the slices of each address type.
     let mut counts: BTreeMap<(&str, &str), EndpointsHealth> = BTreeMap::new();
-    for slice in world.endpoint_slices.values() {
+    for slice in observed.endpoint_slices.values() {
         let labels = slice.metadata.labels.as_ref();
         let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
             continue;
@@ -235,7 +236,7 @@ fn endpoints(world: &ObservedState) -> Vec<EndpointsHealth> {
         let count =
             entry.or_insert_with(|| EndpointsHealth { service: service.to_owned(), ready: 0, all: 0 });
         for endpoint in &slice.endpoints {
-            // The API's rule: no condition means ready.
+            // The API defines a missing condition as ready.
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
             count.ready += usize::from(ready);
             count.all += 1;
@@ -267,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn a_dual_stack_service_counts_its_pods_once() {
-        let mut world = ObservedState::default();
+    fn dual_stack_service_counts_each_pod_once() {
+        let mut observed = ObservedState::default();
         for (uid, family) in [("a", "IPv4"), ("b", "IPv6")] {
-            world
+            observed
                 .apply(
                     0,
                     TrackedKind::EndpointSlice,
@@ -280,16 +281,16 @@ mod tests {
                 .unwrap();
         }
         let expected = [EndpointsHealth { service: "openhands".into(), ready: 1, all: 2 }];
-        assert_eq!(endpoints(&world), expected);
+        assert_eq!(endpoints(&observed), expected);
     }
 
     #[test]
-    fn a_set_without_a_workload_is_absent() {
+    fn set_without_workload_is_absent() {
         assert_eq!(health(&ObservedState::default(), &[]).verdict, HealthVerdict::Absent);
     }
 
     #[test]
-    fn a_workload_that_is_not_there_is_down() {
+    fn unobserved_workload_is_down() {
         let expected = Expected {
             id: ObjectId::namespaced("apps", "Deployment", "hands", "openhands"),
             uid: "d".into(),

@@ -1,4 +1,4 @@
-//! Which configuration running pods refer to, and those that `kubectl rollout undo` would start again.
+//! Names of ConfigMaps and Secrets that running pods refer to, or pods that `kubectl rollout undo` would start again.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,47 +9,48 @@ use serde_json::Value;
 use super::observed::state::ObservedState;
 use crate::object::references;
 
-/// The annotation with which the Deployment controller numbers its `ReplicaSets`.
+/// The annotation in which the Deployment controller stores a `ReplicaSet`'s revision number.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Every name that a pod refers to, or a `ReplicaSet` that its Deployment keeps. Of those without pods a Deployment
-/// deletes all but its newest `history` ones once a rollout is complete
-/// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#clean-up-policy>), so the others do not count
-/// although they may still be there.
+/// Returns every name that a pod refers to, or a `ReplicaSet` that its Deployment keeps.
+///
+/// After a complete rollout a Deployment deletes its `ReplicaSet`s without pods, except the newest `history` ones
+/// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#clean-up-policy>). The older ones do not
+/// count, even if they still exist.
 #[must_use]
-pub fn referenced_names(world: &ObservedState, history: usize) -> BTreeSet<String> {
+pub fn referenced_names(observed: &ObservedState, history: usize) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut collect = |object: Result<Value, serde_json::Error>| {
         if let Ok(object) = object {
             references::collect_strings(&object, &mut names);
         }
     };
-    // A pod that is being deleted starts no container any more.
-    for pod in world.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+    // A pod that is being deleted starts no more containers.
+    for pod in observed.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         collect(serde_json::to_value(&pod.spec));
     }
-    for replica_set in kept(world, history) {
+    for replica_set in retained_replica_sets(observed, history) {
         collect(serde_json::to_value(&replica_set.spec));
     }
     names
 }
 
-fn kept(world: &ObservedState, history: usize) -> Vec<&ReplicaSet> {
+fn retained_replica_sets(observed: &ObservedState, history: usize) -> Vec<&ReplicaSet> {
     let mut by_owner: BTreeMap<&str, Vec<&ReplicaSet>> = BTreeMap::new();
-    for replica_set in world.replica_sets.values() {
+    for replica_set in observed.replica_sets.values() {
         let owners = replica_set.metadata.owner_references.as_deref().unwrap_or_default();
         let owner = owners.iter().find(|owner| owner.controller == Some(true));
         by_owner.entry(owner.map_or("", |owner| owner.uid.as_str())).or_default().push(replica_set);
     }
-    let mut kept = Vec::new();
-    for mut generation in by_owner.into_values() {
-        generation.sort_by_key(|replica_set| Reverse(revision(replica_set)));
-        // The first is the present one.
+    let mut retained = Vec::new();
+    for mut replica_sets in by_owner.into_values() {
+        replica_sets.sort_by_key(|replica_set| Reverse(revision(replica_set)));
+        // The first one belongs to the current revision.
         let (with_pods, without): (Vec<_>, Vec<_>) =
-            generation.into_iter().enumerate().partition(|(index, it)| *index == 0 || has_pods(it));
-        kept.extend(with_pods.into_iter().chain(without.into_iter().take(history)).map(|(_, it)| it));
+            replica_sets.into_iter().enumerate().partition(|(index, it)| *index == 0 || has_pods(it));
+        retained.extend(with_pods.into_iter().chain(without.into_iter().take(history)).map(|(_, it)| it));
     }
-    kept
+    retained
 }
 
 fn revision(replica_set: &ReplicaSet) -> u64 {
@@ -58,9 +59,9 @@ fn revision(replica_set: &ReplicaSet) -> u64 {
 }
 
 fn has_pods(replica_set: &ReplicaSet) -> bool {
-    let wanted = replica_set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let there = replica_set.status.as_ref().map_or(0, |status| status.replicas);
-    wanted > 0 || there > 0
+    let desired = replica_set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let current = replica_set.status.as_ref().map_or(0, |status| status.replicas);
+    desired > 0 || current > 0
 }
 
 #[cfg(test)]
@@ -86,37 +87,37 @@ mod tests {
     }
 
     fn names(replica_sets: &[Value], history: usize) -> Vec<String> {
-        let mut world = ObservedState::default();
-        world.replace(0, TrackedKind::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
-        let names = referenced_names(&world, history);
+        let mut observed = ObservedState::default();
+        observed.replace(0, TrackedKind::ReplicaSet, replica_sets, Timestamp::UNIX_EPOCH).unwrap();
+        let names = referenced_names(&observed, history);
         names.into_iter().filter(|name| name.starts_with("config-")).collect()
     }
 
     #[test]
-    fn the_present_one_and_the_newest_of_the_others_count() {
+    fn current_and_newest_replica_sets_count() {
         let sets = [replica_set(1, 0), replica_set(2, 0), replica_set(3, 0), replica_set(10, 1)];
         assert_eq!(names(&sets, 2), ["config-10", "config-2", "config-3"]);
         assert_eq!(names(&sets, 0), ["config-10"]);
     }
 
     #[test]
-    fn a_pod_counts_until_it_is_being_deleted() {
+    fn terminating_pod_does_not_count() {
         let mut pod = json!({
             "metadata": { "name": "oh", "uid": "p" },
             "spec": { "containers": [], "volumes": [{ "name": "c", "configMap": { "name": "config-1" } }] },
         });
-        let referenced = |pod: &Value| {
+        let is_referenced = |pod: &Value| {
             let mut state = ObservedState::default();
             state.replace(0, TrackedKind::Pod, std::slice::from_ref(pod), Timestamp::UNIX_EPOCH).unwrap();
             referenced_names(&state, 0).contains("config-1")
         };
-        assert!(referenced(&pod));
+        assert!(is_referenced(&pod));
         pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert!(!referenced(&pod));
+        assert!(!is_referenced(&pod));
     }
 
     #[test]
-    fn one_with_pods_counts_however_old_it_is() {
+    fn old_replica_set_with_pods_counts() {
         let sets = [replica_set(1, 1), replica_set(2, 0), replica_set(3, 0)];
         assert_eq!(names(&sets, 0), ["config-1", "config-3"]);
     }

@@ -1,19 +1,19 @@
-//! Live objects → verdict and findings. Pure: time is an argument.
+//! Live objects → verdict and findings. Pure: the time is an argument.
 //!
-//! What goes in:
-//! - `observed`: the objects that the watches have shown, with their Events.
-//! - `grace`: how long each fault that may heal is waited for.
+//! Input:
+//! - `observed`: the objects that the watches have received, with their Events.
+//! - `grace`: how long each kind of fault may take to heal.
 //!
-//! What is made of it:
-//! - `evaluate`: each object's status → the verdict: go on, ready, or failed.
-//! - `rules`: the status of one object, a rule for each kind.
-//! - `verdict`: what is expected, and the answer.
+//! Evaluation:
+//! - `evaluate`: the health of each object → the verdict: ready, waiting, or failed.
+//! - `rules`: the health of one object, with a rule for each kind.
+//! - `verdict`: the expected objects, and the result of the evaluation.
 //! - `finding`: one cause of failure, with its evidence.
 //!
-//! For a set that nobody is waiting for:
-//! - `health`: what `status` shows.
-//! - `threshold`: metrics beside the thresholds of `[deploy.thresholds]`.
-//! - `in_use`: which ConfigMaps and Secrets the running pods refer to.
+//! Outside of a rollout:
+//! - `health`: the health of a set for `handsctl status`.
+//! - `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod evaluate;
 mod finding;

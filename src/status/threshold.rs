@@ -1,68 +1,68 @@
-//! Figures of a running application, and when they are bad. Pure.
+//! Metrics of a running application, compared with their thresholds. Pure.
 
-/// A figure and its bound.
+/// A metric with its reading and its threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     /// `memory`.
     pub name: &'static str,
-    /// The figure.
+    /// The measured value.
     pub reading: Reading,
-    /// When it is bad.
+    /// The threshold.
     pub bound: Threshold,
 }
 
-/// A figure.
+/// The measured value of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
-    /// Of a hundred.
+    /// A percentage.
     Percent(f64),
-    /// A time.
+    /// A duration.
     Milliseconds(u64),
-    /// It is not known, for this reason.
+    /// The value is unknown; the text is the reason.
     Unknown(String),
 }
 
-/// When a figure is bad.
+/// The threshold of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threshold {
-    /// Above this many percent.
+    /// Exceeded above this percentage.
     AtMost(u32),
-    /// Below this many percent.
+    /// Exceeded below this percentage.
     AtLeast(u32),
-    /// Longer than this many milliseconds.
+    /// Exceeded above this number of milliseconds.
     Within(u64),
 }
 
 impl Metric {
-    /// Whether the figure is beyond its bound; what is not known is not bad.
+    /// Returns whether the reading exceeds the threshold. An unknown reading does not.
     #[must_use]
     pub fn is_bad(&self) -> bool {
         match (&self.reading, self.bound) {
-            (Reading::Percent(percent), Threshold::AtMost(most)) => *percent > f64::from(most),
-            (Reading::Percent(percent), Threshold::AtLeast(least)) => *percent < f64::from(least),
-            (Reading::Milliseconds(took), Threshold::Within(most)) => *took > most,
+            (Reading::Percent(percent), Threshold::AtMost(limit)) => *percent > f64::from(limit),
+            (Reading::Percent(percent), Threshold::AtLeast(minimum)) => *percent < f64::from(minimum),
+            (Reading::Milliseconds(milliseconds), Threshold::Within(limit)) => *milliseconds > limit,
             _ => false,
         }
     }
 
-    /// `memory 91 %, more than 85 %`; None where the figure is not bad.
+    /// Describes an exceeded threshold: `memory 91 %, more than 85 %`. None if it is not exceeded.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         let bound = match self.bound {
-            Threshold::AtMost(most) => format!("more than {most} %"),
-            Threshold::AtLeast(least) => format!("less than {least} %"),
-            Threshold::Within(most) => format!("more than {most} ms"),
+            Threshold::AtMost(limit) => format!("more than {limit} %"),
+            Threshold::AtLeast(minimum) => format!("less than {minimum} %"),
+            Threshold::Within(limit) => format!("more than {limit} ms"),
         };
         self.is_bad().then(|| format!("{} {}, {bound}", self.name, self.value()))
     }
 
-    /// `91 %`, `250 ms`, or why it is not known.
+    /// Formats the reading: `91 %`, `250 ms`, or the reason why it is unknown.
     #[must_use]
     pub fn value(&self) -> String {
         match &self.reading {
             Reading::Percent(percent) => format!("{percent:.0} %"),
-            Reading::Milliseconds(took) => format!("{took} ms"),
-            Reading::Unknown(why) => why.clone(),
+            Reading::Milliseconds(milliseconds) => format!("{milliseconds} ms"),
+            Reading::Unknown(reason) => reason.clone(),
         }
     }
 }
@@ -71,24 +71,25 @@ impl Metric {
 mod tests {
     use super::*;
 
-    fn gauge(measured: Reading, bound: Threshold) -> Metric {
-        Metric { name: "memory", reading: measured, bound }
+    fn metric(reading: Reading, bound: Threshold) -> Metric {
+        Metric { name: "memory", reading, bound }
     }
 
     #[test]
-    fn a_figure_is_bad_beyond_its_bound_and_not_at_it() {
-        let percent = |percent: f64, bound| gauge(Reading::Percent(percent), bound).is_bad();
+    fn metric_is_bad_beyond_threshold_not_at_it() {
+        let percent = |percent: f64, bound| metric(Reading::Percent(percent), bound).is_bad();
         assert!(!percent(85.0, Threshold::AtMost(85)) && percent(85.1, Threshold::AtMost(85)));
         assert!(!percent(95.0, Threshold::AtLeast(95)) && percent(94.9, Threshold::AtLeast(95)));
-        let took = |took| gauge(Reading::Milliseconds(took), Threshold::Within(5000)).is_bad();
-        assert!(!took(5000) && took(5001));
-        assert!(!gauge(Reading::Unknown("nobody".into()), Threshold::AtMost(1)).is_bad());
+        let milliseconds =
+            |milliseconds| metric(Reading::Milliseconds(milliseconds), Threshold::Within(5000)).is_bad();
+        assert!(!milliseconds(5000) && milliseconds(5001));
+        assert!(!metric(Reading::Unknown("no metrics".into()), Threshold::AtMost(1)).is_bad());
     }
 
     #[test]
-    fn the_reason_names_figure_and_bound() {
-        let bad = gauge(Reading::Percent(91.4), Threshold::AtMost(85));
+    fn reason_names_reading_and_threshold() {
+        let bad = metric(Reading::Percent(91.4), Threshold::AtMost(85));
         assert_eq!(bad.reason().as_deref(), Some("memory 91 %, more than 85 %"));
-        assert_eq!(gauge(Reading::Percent(1.0), Threshold::AtMost(85)).reason(), None);
+        assert_eq!(metric(Reading::Percent(1.0), Threshold::AtMost(85)).reason(), None);
     }
 }

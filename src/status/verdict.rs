@@ -1,4 +1,4 @@
-//! What is expected of a set, and what the evaluation answers.
+//! The expected objects of a set, and the result of their evaluation.
 
 use jiff::Timestamp;
 
@@ -8,50 +8,50 @@ use crate::object::ObjectId;
 /// An object of the set, as the server confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// Which.
+    /// The object.
     pub id: ObjectId,
-    /// Its UID: an object of the same name made later is another one.
+    /// Its UID. A later object of the same name is a different object.
     pub uid: String,
-    /// The generation that our PATCH returned, or that the list showed.
+    /// The generation that the PATCH or the list returned.
     pub generation: i64,
-    /// Our PATCH changed it in this run.
+    /// Whether this run's PATCH changed the object.
     pub changed: bool,
 }
 
-/// What the live objects amount to.
+/// The result of evaluating the live objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evaluation {
-    /// One for each expected object, in their order.
+    /// One state for each expected object, in the same order.
     pub objects: Vec<ObjectState>,
-    /// What is final: the root cause first, one for each cause.
+    /// The final findings: one for each cause, the root cause first.
     pub findings: Vec<Finding>,
-    /// What will be final when its grace is over.
+    /// Findings that become final when their grace period ends.
     pub pending: Vec<Finding>,
-    /// What follows.
+    /// The verdict of the whole set.
     pub verdict: Verdict,
 }
 
-/// How one object is.
+/// The state of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectState {
-    /// Which.
+    /// The object.
     pub id: ObjectId,
-    /// Whether it is as it should be.
+    /// Whether the object is ready.
     pub ready: bool,
-    /// The state, and the gap if there is one: `1/1`, `0/1: pulling image`.
+    /// The state, and what an unready object waits for: `1/1`, `0/1: pulling image`.
     pub message: String,
 }
 
-/// Whether to go on.
+/// Whether the set is ready, may become ready, or has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// All objects are as they should be.
+    /// All objects are ready.
     Ready,
-    /// Not yet.
+    /// Some objects are not ready, and no fault is final.
     Waiting {
-        /// When to judge again although nothing happened: a grace runs out.
+        /// When to evaluate again even if no object changes, because a grace period ends.
         until: Option<Timestamp>,
     },
-    /// At least one cause is final.
+    /// At least one fault is final.
     Failed,
 }

@@ -451,5 +451,5 @@ fn an_api_server_that_dies_in_the_middle_of_a_rollout_and_comes_back_is_waited_f
     own.handsctl(&["cluster", "up"]).exits(0);
     let (code, stderr) = deploy.end();
     assert_eq!(code, Some(9), "{stderr}");
-    assert!(stderr.contains("error[HC4301]: no node can take the pod"), "{stderr}");
+    assert!(stderr.contains("error[HC4301]: the pod fits on no node"), "{stderr}");
 }

@@ -473,7 +473,7 @@ fn a_quota_on_the_pods_is_exit_9_two_seconds_after_its_grace() {
     namespace
         .handsctl(&["deploy", "--events", events.to_str().unwrap()])
         .exits(9)
-        .says("error[HC4501]: a quota refuses the pods")
+        .says("error[HC4501]: a quota rejects the pods")
         .says("object    deployment.apps/oh")
         .says("exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0")
         .says("hint: ");

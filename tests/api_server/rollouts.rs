@@ -137,7 +137,7 @@ fn a_container_that_dies_twice_is_said_with_its_last_lines() {
     told.verdict_at(ended.unwrap().parse().unwrap());
     let said = |run: Run| {
         run.exits(9)
-            .says("error[HC4201]: the container starts and dies")
+            .says("error[HC4201]: the container crashes in a loop")
             .says(", container openhands")
             .says("exit code 1")
             .says("2 restarts in")
@@ -158,7 +158,7 @@ fn a_node_selector_that_matches_no_node_is_said_after_its_grace() {
     told.verdict_at(later(since, 3));
     let said = |run: Run| {
         run.exits(9)
-            .says("error[HC4301]: no node can take the pod")
+            .says("error[HC4301]: the pod fits on no node")
             .says("nodes are available: 2 node(s) didn't match Pod's node affinity/selector")
             .says("hint: handsctl explain HC4301")
     };
@@ -176,7 +176,7 @@ fn a_pod_that_is_larger_than_every_node_is_said_after_the_grace_of_15_seconds() 
     let told = deploy(&namespace, &[]);
     let since = at(&condition(&pod(&namespace), "PodScheduled")["lastTransitionTime"]);
     told.verdict_at(later(since, 15));
-    told.run.exits(9).says("error[HC4301]: no node can take the pod").says("2 Insufficient cpu");
+    told.run.exits(9).says("error[HC4301]: the pod fits on no node").says("2 Insufficient cpu");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_limit_range_that_refuses_the_pods_is_said_at_once() {
     told.verdict_at(at(&condition(&sets["items"][0], "ReplicaFailure")["lastTransitionTime"]));
     let said = |run: Run| {
         run.exits(9)
-            .says("error[HC4503]: the pods are refused")
+            .says("error[HC4503]: the pods are rejected")
             .says("object    deployment.apps/oh")
             .says("maximum memory usage per Container is 2Gi, but limit is 4Gi")
     };
@@ -298,7 +298,7 @@ fn a_policy_that_refuses_the_pods_is_said_at_once() {
     let told = deploy(&namespace, &[]);
     let sets = namespace.bed.get(&["replicasets", "-n", &namespace.name]);
     told.verdict_at(at(&condition(&sets["items"][0], "ReplicaFailure")["lastTransitionTime"]));
-    told.run.exits(9).says("error[HC4503]: the pods are refused").says("the house has no room for pods");
+    told.run.exits(9).says("error[HC4503]: the pods are rejected").says("the house has no room for pods");
     drop(policy);
 }
 
@@ -403,7 +403,7 @@ fn an_old_pod_that_is_held_by_a_finalizer_is_said_and_freed_it_goes_on() {
         .handsctl(&["deploy"])
         .exits(9)
         .within(Duration::from_secs(30))
-        .says("error[HC4004]: an old pod does not go away")
+        .says("error[HC4004]: an old pod does not terminate")
         .says(&format!("object    pod/{}", held.pod))
         .says("held by the finalizer example.io/hold");
     drop(held);
@@ -552,7 +552,7 @@ fn an_image_that_may_not_be_pulled_is_told_from_one_that_does_not_exist() {
     let namespace = Bed::shared().namespace("private");
     let message = "failed to authorize: unexpected status from GET request to https://registry.example/token: 401 Unauthorized";
     for run in reported(&namespace, "", &waiting("ErrImagePull", message)) {
-        run.says("error[HC4104]: the registry refuses to give out the image").says("401 Unauthorized");
+        run.says("error[HC4104]: the registry denies access to the image").says("401 Unauthorized");
     }
 }
 
@@ -588,7 +588,7 @@ fn a_container_that_is_killed_for_memory_twice_is_said_with_its_limit() {
         } },
     });
     for run in reported(&namespace, "", &container) {
-        run.says("error[HC4202]: the container needs more memory than it may use")
+        run.says("error[HC4202]: the container needs more memory than its limit")
             .says("memory limit 4Gi")
             .says("hint: handsctl explain HC4202");
     }

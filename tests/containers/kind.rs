@@ -472,7 +472,7 @@ fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_com
     let good = history()[0]["number"].as_u64().unwrap();
     site.deploy_image(&image, &[])
         .exits(9)
-        .says("error[HC4201]: the container starts and dies")
+        .says("error[HC4201]: the container crashes in a loop")
         .says("exit code 127 (the command was not found)")
         .says("uvicorn: not found")
         .says(&format!("state     rolled back to revision {good} in "))

@@ -1,11 +1,12 @@
-//! When a container was first seen in its present stage, for the stages that carry no time of their own.
+//! When a container was first observed in its current phase. Needed for phases whose status has no timestamp.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-/// How far a container is. A kubelet's reasons that alternate (`ErrImagePull`, `ImagePullBackOff`) are one stage.
+/// The phase of a container. Waiting reasons between which a kubelet alternates (`ErrImagePull`, `ImagePullBackOff`)
+/// are one phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ContainerPhase {
     Created,
@@ -18,31 +19,31 @@ enum ContainerPhase {
 
 #[derive(Debug, Clone)]
 struct PhaseStart {
-    stage: ContainerPhase,
+    phase: ContainerPhase,
     since: Timestamp,
-    /// The registry's words: `ImagePullBackOff` hides them on servers before 1.32.
+    /// The registry's error. Before Kubernetes 1.32, `ImagePullBackOff` does not repeat it.
     pull_error: Option<String>,
 }
 
-/// First sightings by pod UID and container name.
+/// The start of each container's current phase, by pod UID and container name.
 #[derive(Debug, Default)]
 pub(crate) struct FirstSeen(BTreeMap<String, BTreeMap<String, PhaseStart>>);
 
 impl FirstSeen {
-    pub(crate) fn observe(&mut self, uid: &str, pod: &Pod, seen: Timestamp) {
-        let known = self.0.entry(uid.to_owned()).or_default();
+    pub(crate) fn observe(&mut self, uid: &str, pod: &Pod, now: Timestamp) {
+        let containers = self.0.entry(uid.to_owned()).or_default();
         for status in statuses(pod) {
-            let stage = ContainerPhase::of(status);
-            let moment = known.entry(status.name.clone()).or_insert(PhaseStart {
-                stage,
-                since: seen,
+            let phase = ContainerPhase::from_status(status);
+            let current = containers.entry(status.name.clone()).or_insert(PhaseStart {
+                phase,
+                since: now,
                 pull_error: None,
             });
-            if moment.stage != stage {
-                *moment = PhaseStart { stage, since: seen, pull_error: None };
+            if current.phase != phase {
+                *current = PhaseStart { phase, since: now, pull_error: None };
             }
             if let Some(message) = pull_error(status) {
-                moment.pull_error = Some(message.to_owned());
+                current.pull_error = Some(message.to_owned());
             }
         }
     }
@@ -51,18 +52,18 @@ impl FirstSeen {
         self.0.remove(uid);
     }
 
-    /// When the container was first seen in its present stage.
+    /// Returns when the container was first observed in its current phase.
     pub(crate) fn since(&self, uid: &str, container: &str) -> Option<Timestamp> {
-        self.0.get(uid)?.get(container).map(|moment| moment.since)
+        self.0.get(uid)?.get(container).map(|current| current.since)
     }
 
-    /// What the last failed pull said, while pulls fail.
+    /// Returns the error of the last failed pull, while the container is in that phase.
     pub(crate) fn pull_error(&self, uid: &str, container: &str) -> Option<&str> {
         self.0.get(uid)?.get(container)?.pull_error.as_deref()
     }
 }
 
-/// The statuses of all containers, init containers first.
+/// Returns the statuses of all containers, init containers first.
 pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| {
@@ -77,7 +78,7 @@ fn pull_error(status: &ContainerStatus) -> Option<&str> {
 }
 
 impl ContainerPhase {
-    fn of(status: &ContainerStatus) -> Self {
+    fn from_status(status: &ContainerStatus) -> Self {
         match &status.state {
             Some(ContainerState { running: Some(_), .. }) if status.started == Some(true) => Self::Started,
             Some(ContainerState { running: Some(_), .. }) => Self::Starting,
@@ -108,19 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn reasons_that_alternate_are_one_stage() {
+    fn alternating_pull_reasons_are_one_phase() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let mut moments = FirstSeen::default();
-        moments.observe("p", &pod("ContainerCreating", ""), at(1));
-        assert_eq!(moments.since("p", "app"), Some(at(1)));
-        moments.observe("p", &pod("ErrImagePull", "no such host"), at(2));
-        moments.observe("p", &pod("ImagePullBackOff", "Back-off"), at(3));
-        assert_eq!(moments.since("p", "app"), Some(at(2)));
-        assert_eq!(moments.pull_error("p", "app"), Some("no such host"));
-        moments.observe("p", &pod("ContainerCreating", ""), at(4));
-        assert_eq!(moments.since("p", "app"), Some(at(4)));
-        assert_eq!(moments.pull_error("p", "app"), None);
-        moments.forget("p");
-        assert_eq!(moments.since("p", "app"), None);
+        let mut first_seen = FirstSeen::default();
+        first_seen.observe("p", &pod("ContainerCreating", ""), at(1));
+        assert_eq!(first_seen.since("p", "app"), Some(at(1)));
+        first_seen.observe("p", &pod("ErrImagePull", "no such host"), at(2));
+        first_seen.observe("p", &pod("ImagePullBackOff", "Back-off"), at(3));
+        assert_eq!(first_seen.since("p", "app"), Some(at(2)));
+        assert_eq!(first_seen.pull_error("p", "app"), Some("no such host"));
+        first_seen.observe("p", &pod("ContainerCreating", ""), at(4));
+        assert_eq!(first_seen.since("p", "app"), Some(at(4)));
+        assert_eq!(first_seen.pull_error("p", "app"), None);
+        first_seen.forget("p");
+        assert_eq!(first_seen.since("p", "app"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Kubernetes events, reduced to what the judge reads.
+//! Kubernetes Events (core/v1), reduced to the fields that the evaluation needs.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::Value;
 
-/// One event, with its repetitions.
+/// One Event, with the number of its repetitions.
 #[derive(Debug, Clone)]
 pub(crate) struct KubeEvent {
     pub(crate) reason: String,
     pub(crate) message: String,
-    /// `openhands` of the field path `spec.containers{openhands}`.
+    /// The container in the field path: `openhands` of `spec.containers{openhands}`.
     pub(crate) container: Option<String>,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     pub(crate) count: u32,
 }
 
-/// Events by the UID of the object that they are about, then by their own.
+/// Events by the UID of the involved object, then by their own UID.
 #[derive(Debug, Default)]
 pub(crate) struct KubeEvents(BTreeMap<String, BTreeMap<String, KubeEvent>>);
 
@@ -29,17 +29,17 @@ impl KubeEvents {
         let event = Event::deserialize(event)?;
         let uid = event.metadata.uid.clone();
         let uid = uid.ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))?;
-        // An event about an object without a UID (a node, say) is none of ours.
+        // Events about objects without a UID (such as nodes) do not concern the set.
         if let Some(subject) = event.involved_object.uid.clone() {
-            self.0.entry(subject).or_default().insert(uid, KubeEvent::of(&event));
+            self.0.entry(subject).or_default().insert(uid, KubeEvent::from_event(&event));
         }
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, uid: &str) {
-        self.0.retain(|_, notes| {
-            notes.remove(uid);
-            !notes.is_empty()
+        self.0.retain(|_, events| {
+            events.remove(uid);
+            !events.is_empty()
         });
     }
 
@@ -47,23 +47,23 @@ impl KubeEvents {
         self.0.remove(subject);
     }
 
-    /// The events about an object.
+    /// Returns the Events about an object.
     pub(crate) fn about(&self, subject: &str) -> impl Iterator<Item = &KubeEvent> {
         self.0.get(subject).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// The latest event about an object with one of these reasons.
+    /// Returns the latest Event about an object with one of these reasons.
     pub(crate) fn latest(&self, subject: &str, reasons: &[&str]) -> Option<&KubeEvent> {
         self.about(subject)
-            .filter(|note| reasons.contains(&note.reason.as_str()))
-            .max_by_key(|note| note.last)
+            .filter(|event| reasons.contains(&event.reason.as_str()))
+            .max_by_key(|event| event.last)
     }
 }
 
 impl KubeEvent {
-    fn of(event: &Event) -> Self {
+    fn from_event(event: &Event) -> Self {
         let series = event.series.as_ref();
-        // Events of the newer API have `eventTime` and a series, those of the older one the two timestamps.
+        // events.k8s.io/v1 sets `eventTime` and `series`, the older core/v1 API `firstTimestamp` and `lastTimestamp`.
         let first = event
             .first_timestamp
             .as_ref()
@@ -87,7 +87,7 @@ impl KubeEvent {
     }
 }
 
-/// The container of a field path: `spec.initContainers{wait}`.
+/// Returns the container in a field path: `wait` of `spec.initContainers{wait}`.
 fn container_of(field_path: &str) -> Option<&str> {
     field_path.split_once('{')?.1.strip_suffix('}')
 }
@@ -98,24 +98,24 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn both_apis_times_are_read() {
-        let mut notes = KubeEvents::default();
-        notes
+    fn event_times_of_both_apis_are_read() {
+        let mut events = KubeEvents::default();
+        events
             .put(&json!({"metadata": {"uid": "e1"}, "involvedObject": {"uid": "p", "fieldPath": "spec.containers{app}"},
                 "reason": "Unhealthy", "message": "old", "count": 4,
                 "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:09Z"}))
             .unwrap();
-        notes
+        events
             .put(&json!({"metadata": {"uid": "e2"}, "involvedObject": {"uid": "p"}, "reason": "FailedScheduling",
                 "eventTime": "2026-01-01T00:00:01.5Z",
                 "series": {"count": 3, "lastObservedTime": "2026-01-01T00:00:10.5Z"}}))
             .unwrap();
-        let latest = notes.latest("p", &["Unhealthy", "FailedScheduling"]).unwrap();
+        let latest = events.latest("p", &["Unhealthy", "FailedScheduling"]).unwrap();
         assert_eq!((latest.count, latest.last.to_string().as_str()), (3, "2026-01-01T00:00:10.5Z"));
-        let unhealthy = notes.latest("p", &["Unhealthy"]).unwrap();
+        let unhealthy = events.latest("p", &["Unhealthy"]).unwrap();
         assert_eq!((unhealthy.count, unhealthy.container.as_deref()), (4, Some("app")));
-        notes.remove("e2");
-        notes.remove("e1");
-        assert!(notes.latest("p", &["Unhealthy", "FailedScheduling"]).is_none());
+        events.remove("e2");
+        events.remove("e1");
+        assert!(events.latest("p", &["Unhealthy", "FailedScheduling"]).is_none());
     }
 }

@@ -1,8 +1,8 @@
-//! What the watches have shown.
+//! The objects that the watches have received.
 //!
 //! - `state`: the live objects, by kind and UID, and which object owns which.
 //! - `kube_events`: the Events about them (core/v1 Event).
-//! - `first_seen`: when a container was first seen in its present phase.
+//! - `first_seen`: when a container was first observed in its current phase.
 
 pub(super) mod first_seen;
 pub(super) mod kube_events;

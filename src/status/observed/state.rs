@@ -1,4 +1,4 @@
-//! What the watches have shown: the judge's only source.
+//! The objects that the watches have received: the only input of the evaluation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ pub enum TrackedKind {
 }
 
 impl TrackedKind {
-    /// The watched kind of an object; None for what is ready once it exists.
+    /// Returns the watched kind of an object. Objects of other kinds (None) are ready when they exist.
     #[must_use]
     pub fn of(id: &ObjectId) -> Option<Self> {
         match (id.group.as_str(), id.kind.as_str()) {
@@ -58,12 +58,12 @@ impl TrackedKind {
 /// Live objects of one kind by UID.
 pub(crate) type ByUid<T> = BTreeMap<String, T>;
 
-/// What the watches have shown.
+/// The objects that the watches have received.
 ///
-/// Each watch has a scope: a number that the caller gives it. Several scopes may be of one kind (two namespaces, two
-/// label selectors), and may show the same object: it is gone when none of them shows it any more.
+/// Each watch has a scope: a number that the caller assigns. Several scopes may watch one kind (two namespaces, two
+/// label selectors), and may contain the same object: it is deleted when no scope contains it any more.
 ///
-/// Events of objects that are not known are kept too: an event may arrive before its pod does.
+/// Events of unknown objects are stored as well, because an Event may arrive before its pod.
 #[derive(Debug, Default)]
 pub struct ObservedState {
     pub(crate) deployments: ByUid<Deployment>,
@@ -75,23 +75,23 @@ pub struct ObservedState {
     pub(crate) endpoint_slices: ByUid<EndpointSlice>,
     pub(crate) events: KubeEvents,
     pub(crate) first_seen: FirstSeen,
-    /// The scopes that show each object, by UID.
-    shown_by: BTreeMap<String, BTreeSet<usize>>,
-    gone: BTreeSet<String>,
+    /// The scopes that contain each object, by UID.
+    scopes_of: BTreeMap<String, BTreeSet<usize>>,
+    deleted: BTreeSet<String>,
 }
 
 impl ObservedState {
-    /// Takes in an object that the watch of this scope added or modified. `seen` is the time of its arrival on the
+    /// Stores an object that the watch of this scope added or modified. `now` is the time of its arrival on the
     /// server's clock.
     ///
     /// # Errors
-    /// The object is not of that kind, or has no UID.
+    /// The object is of another kind, or has no UID.
     pub fn apply(
         &mut self,
         scope: usize,
         kind: TrackedKind,
         object: &Value,
-        seen: Timestamp,
+        now: Timestamp,
     ) -> Result<(), serde_json::Error> {
         match kind {
             TrackedKind::Deployment => put(&mut self.deployments, object)?,
@@ -102,28 +102,28 @@ impl ObservedState {
             TrackedKind::EndpointSlice => put(&mut self.endpoint_slices, object)?,
             TrackedKind::Event => return self.events.put(object),
             TrackedKind::Pod => {
-                let (uid, pod) = typed::<Pod>(object)?;
-                self.first_seen.observe(&uid, &pod, seen);
+                let (uid, pod) = parse::<Pod>(object)?;
+                self.first_seen.observe(&uid, &pod, now);
                 self.pods.insert(uid, pod);
             }
         }
         if let Some(uid) = object["metadata"]["uid"].as_str() {
-            self.shown_by.entry(uid.to_owned()).or_default().insert(scope);
+            self.scopes_of.entry(uid.to_owned()).or_default().insert(scope);
         }
         Ok(())
     }
 
-    /// Takes in that the watch of this scope no longer shows an object. It is forgotten when no scope shows it, but not
-    /// that it was deleted.
+    /// Removes an object from this scope. When no scope contains the object any more, it is dropped and recorded as
+    /// deleted.
     pub fn remove(&mut self, scope: usize, kind: TrackedKind, uid: &str) {
-        if let Some(scopes) = self.shown_by.get_mut(uid) {
+        if let Some(scopes) = self.scopes_of.get_mut(uid) {
             scopes.remove(&scope);
             if !scopes.is_empty() {
                 return;
             }
-            self.shown_by.remove(uid);
+            self.scopes_of.remove(uid);
         }
-        let known = match kind {
+        let is_removed = match kind {
             TrackedKind::Deployment => self.deployments.remove(uid).is_some(),
             TrackedKind::StatefulSet => self.stateful_sets.remove(uid).is_some(),
             TrackedKind::Job => self.jobs.remove(uid).is_some(),
@@ -139,48 +139,48 @@ impl ObservedState {
                 self.pods.remove(uid).is_some()
             }
         };
-        if known {
+        if is_removed {
             self.events.forget_subject(uid);
-            self.gone.insert(uid.to_owned());
+            self.deleted.insert(uid.to_owned());
         }
     }
 
-    /// Takes in everything that a scope shows: what it showed before and does not name now is gone from it. Events are
-    /// only added to, because a server drops them by age.
+    /// Replaces the content of a scope with a complete list. Objects of this scope that are not listed are removed from
+    /// it. Unlisted Events stay, because a server drops them by age.
     ///
     /// # Errors
-    /// An object is not of that kind, or has no UID; those before it were taken in.
+    /// An object is of another kind, or has no UID; the objects before it are stored.
     pub fn replace(
         &mut self,
         scope: usize,
         kind: TrackedKind,
         objects: &[Value],
-        seen: Timestamp,
+        now: Timestamp,
     ) -> Result<(), serde_json::Error> {
         let mut listed = BTreeSet::new();
         for object in objects {
-            self.apply(scope, kind, object, seen)?;
+            self.apply(scope, kind, object, now)?;
             listed.extend(object["metadata"]["uid"].as_str());
         }
-        let shown = self.shown_by.iter().filter(|(_, scopes)| scopes.contains(&scope));
+        let current = self.scopes_of.iter().filter(|(_, scopes)| scopes.contains(&scope));
         let unlisted: Vec<String> =
-            shown.map(|(uid, _)| uid).filter(|uid| !listed.contains(uid.as_str())).cloned().collect();
+            current.map(|(uid, _)| uid).filter(|uid| !listed.contains(uid.as_str())).cloned().collect();
         for uid in unlisted {
             self.remove(scope, kind, &uid);
         }
         Ok(())
     }
 
-    /// The pods that are there.
+    /// Returns all pods.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.values()
     }
 
-    /// Whether this UID is a watched object whose owners, if it has any, are watched objects too.
+    /// Returns whether this UID belongs to a watched object and all its owners are watched objects as well.
     #[must_use]
     pub fn is_known_owner_chain(&self, uid: &str) -> bool {
         let mut uid = uid;
-        // Deployment, ReplicaSet, Pod: no chain of ours is longer, and a cycle must end.
+        // The longest chain is Deployment, ReplicaSet, Pod. The limit ends a cycle.
         for _ in 0..4 {
             match self.metadata(uid) {
                 None => return false,
@@ -193,12 +193,12 @@ impl ObservedState {
         false
     }
 
-    /// Whether a watched object was deleted.
+    /// Returns whether a watched object was deleted.
     pub(crate) fn is_deleted(&self, uid: &str) -> bool {
-        self.gone.contains(uid)
+        self.deleted.contains(uid)
     }
 
-    /// The pods that an object controls, by name.
+    /// Returns the pods that an object controls, sorted by name.
     pub(crate) fn pods_of(&self, owner: &str) -> Vec<&Pod> {
         let mut pods: Vec<&Pod> =
             self.pods.values().filter(|pod| is_controlled_by(&pod.metadata, owner)).collect();
@@ -206,16 +206,16 @@ impl ObservedState {
         pods
     }
 
-    /// The `ReplicaSet`s that a Deployment controls, oldest first: of several that match its template the
-    /// Deployment controller takes the first of this order (`FindNewReplicaSet`).
+    /// Returns the `ReplicaSet`s that a Deployment controls, oldest first. If several match the template, the
+    /// Deployment controller uses the first one in this order (`FindNewReplicaSet`).
     pub(crate) fn replica_sets_of(&self, owner: &str) -> Vec<&ReplicaSet> {
         let mut sets: Vec<&ReplicaSet> =
             self.replica_sets.values().filter(|set| is_controlled_by(&set.metadata, owner)).collect();
-        sets.sort_by(|a, b| order(&a.metadata).cmp(&order(&b.metadata)));
+        sets.sort_by(|a, b| age_order(&a.metadata).cmp(&age_order(&b.metadata)));
         sets
     }
 
-    /// The metadata of a watched object.
+    /// Returns the metadata of a watched object.
     pub(crate) fn metadata(&self, uid: &str) -> Option<&ObjectMeta> {
         None.or_else(|| self.deployments.get(uid).map(|object| &object.metadata))
             .or_else(|| self.stateful_sets.get(uid).map(|object| &object.metadata))
@@ -231,13 +231,13 @@ fn put<T>(store: &mut ByUid<T>, object: &Value) -> Result<(), serde_json::Error>
 where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
-    let (uid, object) = typed(object)?;
+    let (uid, object) = parse(object)?;
     store.insert(uid, object);
     Ok(())
 }
 
-/// The object and its UID, without its managed fields: they are most of its size and say nothing here.
-fn typed<T>(object: &Value) -> Result<(String, T), serde_json::Error>
+/// Parses the object and its UID. Drops the managed fields: they are most of its size and are not used here.
+fn parse<T>(object: &Value) -> Result<(String, T), serde_json::Error>
 where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
@@ -249,7 +249,7 @@ where
     }
 }
 
-/// The owner that manages the object.
+/// Returns the owner reference with `controller: true`.
 fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
@@ -258,7 +258,7 @@ fn is_controlled_by(metadata: &ObjectMeta, owner: &str) -> bool {
     controller(metadata).is_some_and(|reference| reference.uid == owner)
 }
 
-fn order(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<&str>) {
+fn age_order(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<&str>) {
     (metadata.creation_timestamp.as_ref().map(|time| time.0), metadata.name.as_deref())
 }
 
@@ -276,34 +276,34 @@ mod tests {
     }
 
     #[test]
-    fn ownership_goes_up_to_an_object_without_an_owner() {
-        let mut world = ObservedState::default();
-        let seen = Timestamp::UNIX_EPOCH;
-        world.apply(0, TrackedKind::Pod, &object("pod", Some("set")), seen).unwrap();
-        assert!(!world.is_known_owner_chain("pod"), "its ReplicaSet is not known yet");
+    fn owner_chain_needs_every_owner_up_to_root() {
+        let mut observed = ObservedState::default();
+        let now = Timestamp::UNIX_EPOCH;
+        observed.apply(0, TrackedKind::Pod, &object("pod", Some("set")), now).unwrap();
+        assert!(!observed.is_known_owner_chain("pod"), "its ReplicaSet is not observed yet");
         let mut set = object("set", Some("deploy"));
         set["spec"] = json!({"selector": {}});
-        world.apply(0, TrackedKind::ReplicaSet, &set, seen).unwrap();
+        observed.apply(0, TrackedKind::ReplicaSet, &set, now).unwrap();
         let mut deployment = object("deploy", None);
         deployment["spec"] = json!({"selector": {}, "template": {}});
-        world.apply(0, TrackedKind::Deployment, &deployment, seen).unwrap();
+        observed.apply(0, TrackedKind::Deployment, &deployment, now).unwrap();
         assert!(
-            world.is_known_owner_chain("pod")
-                && world.is_known_owner_chain("set")
-                && world.is_known_owner_chain("deploy")
+            observed.is_known_owner_chain("pod")
+                && observed.is_known_owner_chain("set")
+                && observed.is_known_owner_chain("deploy")
         );
-        assert!(!world.is_known_owner_chain("stranger"));
-        world.remove(0, TrackedKind::ReplicaSet, "set");
-        assert!(!world.is_known_owner_chain("pod"));
+        assert!(!observed.is_known_owner_chain("stranger"));
+        observed.remove(0, TrackedKind::ReplicaSet, "set");
+        assert!(!observed.is_known_owner_chain("pod"));
     }
 
     #[test]
-    fn an_object_of_another_kind_or_without_a_uid_is_an_error() {
-        let mut world = ObservedState::default();
+    fn object_of_wrong_kind_or_without_uid_is_error() {
+        let mut observed = ObservedState::default();
         let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"uid": "x"}});
-        assert!(world.apply(0, TrackedKind::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
+        assert!(observed.apply(0, TrackedKind::Pod, &wrong, Timestamp::UNIX_EPOCH).is_err());
         assert!(
-            world
+            observed
                 .apply(0, TrackedKind::Pod, &json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH)
                 .is_err()
         );
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn object_shown_by_two_scopes_goes_with_the_last() {
+    fn object_in_two_scopes_is_deleted_with_the_last() {
         let mut state = ObservedState::default();
         let now = Timestamp::UNIX_EPOCH;
         for scope in [0, 1] {
@@ -334,11 +334,11 @@ mod tests {
     }
 
     #[test]
-    fn managed_fields_are_not_kept() {
-        let mut world = ObservedState::default();
+    fn managed_fields_are_dropped() {
+        let mut observed = ObservedState::default();
         let mut pod = object("pod", None);
         pod["metadata"]["managedFields"] = json!([{"manager": "handsctl", "fieldsV1": {"f:spec": {}}}]);
-        world.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(world.metadata("pod").unwrap().managed_fields, None);
+        observed.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(observed.metadata("pod").unwrap().managed_fields, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Pods that a controller wants and the API server refuses (`FailedCreate`).
+//! Pods that a controller creates and the API server rejects (`FailedCreate`).
 
 use std::time::Duration;
 
@@ -9,33 +9,34 @@ use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::grace::{FinalAt, GracePeriods, final_after};
 
-/// What a refusal is, by the server's words.
+/// The reason for a rejection, recognized in the server's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// A quota is used up: heals when it is raised or others leave.
+enum Rejection {
+    /// A quota is used up. It heals when the quota is raised or other pods are deleted.
     Quota,
-    /// A quota asks for a number that the pods do not have.
-    QuotaNeedsNumbers,
-    /// The controller manager makes the account `default` a moment after the namespace.
+    /// A quota requires requests or limits that the pods do not set.
+    QuotaNeedsResources,
+    /// The `ServiceAccount` `default` is missing. The controller manager creates it shortly after the namespace.
     DefaultAccount,
-    /// A webhook does not answer, or the server is in trouble: retried.
-    InTrouble,
-    /// Pod Security, a webhook's or policy's no, a missing `ServiceAccount` or `PriorityClass`, an invalid pod.
+    /// A webhook does not respond, or the server has an internal error. The controller retries.
+    Transient,
+    /// Pod Security, a webhook or a policy denies the pod, a `ServiceAccount` or `PriorityClass` is missing, or the pod
+    /// is invalid.
     Final,
 }
 
-impl Refusal {
-    fn of(message: &str) -> Self {
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(&["exceeded quota"]) {
+impl Rejection {
+    fn from_message(message: &str) -> Self {
+        let contains = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if contains(&["exceeded quota"]) {
             Self::Quota
-        } else if says(&["failed quota"]) {
-            Self::QuotaNeedsNumbers
-        } else if says(&["serviceaccount \"default\" not found"]) {
+        } else if contains(&["failed quota"]) {
+            Self::QuotaNeedsResources
+        } else if contains(&["serviceaccount \"default\" not found"]) {
             Self::DefaultAccount
-        } else if says(&["denied the request", "denied request"]) {
+        } else if contains(&["denied the request", "denied request"]) {
             Self::Final
-        } else if says(&[
+        } else if contains(&[
             "failed calling webhook",
             "Internal error",
             "etcdserver",
@@ -43,49 +44,49 @@ impl Refusal {
             "timed out",
             "deadline",
         ]) {
-            Self::InTrouble
+            Self::Transient
         } else {
             Self::Final
         }
     }
 
-    fn grace(self, tolerance: &GracePeriods) -> Option<Duration> {
+    fn grace(self, grace: &GracePeriods) -> Option<Duration> {
         match self {
-            Self::Quota | Self::DefaultAccount => Some(tolerance.quota),
-            Self::InTrouble => Some(tolerance.image_pull),
-            Self::QuotaNeedsNumbers | Self::Final => None,
+            Self::Quota | Self::DefaultAccount => Some(grace.quota),
+            Self::Transient => Some(grace.image_pull),
+            Self::QuotaNeedsResources | Self::Final => None,
         }
     }
 
-    const fn gap(self) -> &'static str {
+    const fn reason(self) -> &'static str {
         match self {
-            Self::Quota | Self::QuotaNeedsNumbers => "a quota refuses its pods",
-            Self::DefaultAccount | Self::InTrouble | Self::Final => "its pods are refused",
+            Self::Quota | Self::QuotaNeedsResources => "a quota rejects its pods",
+            Self::DefaultAccount | Self::Transient | Self::Final => "its pods are rejected",
         }
     }
 }
 
-/// The fault of a workload whose pods are refused since then.
-pub(crate) fn symptom(
+/// Returns the fault of a workload whose pods have been rejected since `since`.
+pub(crate) fn rejection_fault(
     workload: ObjectId,
     message: &str,
     since: Option<Timestamp>,
-    born: Option<Timestamp>,
-    tolerance: &GracePeriods,
+    created: Option<Timestamp>,
+    grace: &GracePeriods,
 ) -> Fault {
-    let message = nameless(message);
-    let refusal = Refusal::of(message);
-    let id = match refusal {
-        Refusal::Quota | Refusal::QuotaNeedsNumbers => Id::QuotaExceeded,
+    let message = without_pod_name(message);
+    let rejection = Rejection::from_message(message);
+    let id = match rejection {
+        Rejection::Quota | Rejection::QuotaNeedsResources => Id::QuotaExceeded,
         _ => Id::PodsRefused,
     };
-    let due = refusal.grace(tolerance).map_or(FinalAt::Now, |grace| final_after(since, grace));
-    Fault::new(id, workload, message, refusal.gap()).final_at(due).created(born)
+    let final_at = rejection.grace(grace).map_or(FinalAt::Now, |period| final_after(since, period));
+    Fault::new(id, workload, message, rejection.reason()).final_at(final_at).created(created)
 }
 
-/// The message without the generated name of a pod that never was: what stands behind
-/// `pods "openhands-d4b99c79d-xt9nx" is forbidden: `, else behind the controller's `Error creating: `.
-fn nameless(message: &str) -> &str {
+/// Removes the generated name of the rejected pod: returns the text after
+/// `pods "openhands-d4b99c79d-xt9nx" is forbidden: `, else the text after the controller's `Error creating: `.
+fn without_pod_name(message: &str) -> &str {
     match message.split_once("\" is forbidden: ") {
         Some((before, cause)) if before.contains("pods \"") => cause,
         _ => message.split_once("Error creating: ").map_or(message, |(_, message)| message),
@@ -97,37 +98,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_by_the_servers_words() {
-        let refusal = |text: &str| Refusal::of(text);
-        assert_eq!(refusal("exceeded quota: team, requested: pods=1, used: pods=0"), Refusal::Quota);
-        assert_eq!(refusal("failed quota: team: must specify limits.cpu"), Refusal::QuotaNeedsNumbers);
+    fn rejections_are_recognized_by_message() {
+        let rejection = |text: &str| Rejection::from_message(text);
+        assert_eq!(rejection("exceeded quota: team, requested: pods=1, used: pods=0"), Rejection::Quota);
+        assert_eq!(rejection("failed quota: team: must specify limits.cpu"), Rejection::QuotaNeedsResources);
         assert_eq!(
-            refusal("error looking up service account a/default: serviceaccount \"default\" not found"),
-            Refusal::DefaultAccount
+            rejection("error looking up service account a/default: serviceaccount \"default\" not found"),
+            Rejection::DefaultAccount
         );
         assert_eq!(
-            refusal("error looking up service account a/b: serviceaccount \"b\" not found"),
-            Refusal::Final
+            rejection("error looking up service account a/b: serviceaccount \"b\" not found"),
+            Rejection::Final
         );
         assert_eq!(
-            refusal("admission webhook \"x\" denied the request: timeout is too long"),
-            Refusal::Final
+            rejection("admission webhook \"x\" denied the request: timeout is too long"),
+            Rejection::Final
         );
-        assert_eq!(refusal("Internal error occurred: failed calling webhook \"x\": EOF"), Refusal::InTrouble);
         assert_eq!(
-            refusal("violates PodSecurity \"restricted:latest\": runAsNonRoot != true"),
-            Refusal::Final
+            rejection("Internal error occurred: failed calling webhook \"x\": EOF"),
+            Rejection::Transient
+        );
+        assert_eq!(
+            rejection("violates PodSecurity \"restricted:latest\": runAsNonRoot != true"),
+            Rejection::Final
         );
     }
 
     #[test]
-    fn names_of_pods_that_never_were_are_left_out() {
-        assert_eq!(nameless("Error creating: pods \"a-1-x\" is forbidden: no"), "no");
+    fn names_of_rejected_pods_are_removed() {
+        assert_eq!(without_pod_name("Error creating: pods \"a-1-x\" is forbidden: no"), "no");
         assert_eq!(
-            nameless("(combined from similar events): Error creating: pods \"a\" is forbidden: no"),
+            without_pod_name("(combined from similar events): Error creating: pods \"a\" is forbidden: no"),
             "no"
         );
-        assert_eq!(nameless("create Pod a in StatefulSet a failed error: pods \"a\" is forbidden: no"), "no");
-        assert_eq!(nameless("Pod \"a\" is invalid: no"), "Pod \"a\" is invalid: no");
+        assert_eq!(
+            without_pod_name("create Pod a in StatefulSet a failed error: pods \"a\" is forbidden: no"),
+            "no"
+        );
+        assert_eq!(without_pod_name("Pod \"a\" is invalid: no"), "Pod \"a\" is invalid: no");
     }
 }

@@ -1,4 +1,4 @@
-//! A volume claim.
+//! The health of a volume claim.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodSpec};
@@ -11,37 +11,38 @@ use crate::object::ObjectId;
 use crate::status::grace::{GracePeriods, final_after};
 use crate::status::observed::state::ObservedState;
 
-/// Judges a claim.
+/// Evaluates a claim.
 pub(crate) fn evaluate(
-    world: &ObservedState,
+    observed: &ObservedState,
     id: &ObjectId,
     claim: &PersistentVolumeClaim,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
     match claim.status.as_ref().and_then(|status| status.phase.as_deref()) {
         Some("Bound") => ObjectHealth::ready("Bound"),
         Some("Lost") => {
             let volume =
                 claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or("(unnamed)");
-            let message = format!("its persistentvolume/{volume} does not exist any more");
-            let symptom = Fault::new(Id::ClaimLost, id.clone(), message, "its volume is gone");
-            ObjectHealth::faulty("Lost", symptom.created(born(claim)))
+            let message = format!("its persistentvolume/{volume} no longer exists");
+            let fault = Fault::new(Id::ClaimLost, id.clone(), message, "its volume is gone");
+            ObjectHealth::faulty("Lost", fault.created(created_at(claim)))
         }
-        _ => pending(world, id, claim, tolerance),
+        _ => pending(observed, id, claim, grace),
     }
 }
 
 fn pending(
-    world: &ObservedState,
+    observed: &ObservedState,
     id: &ObjectId,
     claim: &PersistentVolumeClaim,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
     let uid = claim.metadata.uid.as_deref().unwrap_or_default();
     let spec = claim.spec.as_ref();
-    let fault =
-        |code, message: &str, gap: &str| Fault::new(code, id.clone(), message, gap).created(born(claim));
-    let last = world.events.latest(
+    let new_fault = |code, message: &str, reason: &str| {
+        Fault::new(code, id.clone(), message, reason).created(created_at(claim))
+    };
+    let last = observed.events.latest(
         uid,
         &[
             "WaitForFirstConsumer",
@@ -53,77 +54,79 @@ fn pending(
     );
     let prebound = spec.is_some_and(|spec| spec.volume_name.as_deref().is_some_and(|name| !name.is_empty()));
     let class = spec.and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
-    match last.map(|note| (note.reason.as_str(), note)) {
-        Some(("ProvisioningFailed", note))
-            if note.message.contains("storageclass") && note.message.contains("not found") =>
+    match last.map(|event| (event.reason.as_str(), event)) {
+        Some(("ProvisioningFailed", event))
+            if event.message.contains("storageclass") && event.message.contains("not found") =>
         {
             ObjectHealth::faulty(
                 "Pending",
-                fault(Id::StorageClassMissing, &note.message, "its storage class does not exist"),
+                new_fault(Id::StorageClassMissing, &event.message, "its storage class does not exist"),
             )
         }
-        Some(("ProvisioningFailed", note)) => {
-            let symptom = fault(Id::ProvisioningFailed, &note.message, "its volume cannot be provisioned");
-            let due = final_after(Some(note.first), tolerance.image_pull);
-            ObjectHealth::faulty("Pending", symptom.final_at(due).evidence([super::text::times(note)]))
-        }
-        _ if class.is_empty() && !prebound => {
-            let said = last.filter(|note| note.reason == "FailedBinding").map(|note| note.message.as_str());
-            let message =
-                said.unwrap_or("the claim names no storage class and the cluster has no default one");
-            let due = final_after(born(claim), tolerance.no_storage_class);
+        Some(("ProvisioningFailed", event)) => {
+            let fault = new_fault(Id::ProvisioningFailed, &event.message, "its volume cannot be provisioned");
+            let final_at = final_after(Some(event.first), grace.image_pull);
             ObjectHealth::faulty(
                 "Pending",
-                fault(Id::NoStorageClass, message, "it has no storage class").final_at(due),
+                fault.final_at(final_at).evidence([super::text::occurrences(event)]),
+            )
+        }
+        _ if class.is_empty() && !prebound => {
+            let event_message =
+                last.filter(|event| event.reason == "FailedBinding").map(|event| event.message.as_str());
+            let message = event_message
+                .unwrap_or("the claim names no storage class and the cluster has no default one");
+            let final_at = final_after(created_at(claim), grace.no_storage_class);
+            ObjectHealth::faulty(
+                "Pending",
+                new_fault(Id::NoStorageClass, message, "it has no storage class").final_at(final_at),
             )
         }
         Some(("WaitForFirstConsumer", _)) => ObjectHealth {
-            // Nobody will ever use it: it is as it should be.
-            ready: !has_consumer(world, claim),
-            ..ObjectHealth::waiting("Pending: waits for its first consumer")
+            // A claim that no pod uses stays Pending permanently, so it counts as ready.
+            ready: !has_consumer(observed, claim),
+            ..ObjectHealth::waiting("Pending: waiting for its first consumer")
         },
         Some(("ExternalProvisioning" | "Provisioning", _)) => {
-            ObjectHealth::waiting("Pending: its volume is being made")
+            ObjectHealth::waiting("Pending: its volume is being provisioned")
         }
-        Some(("FailedBinding", note)) => ObjectHealth::waiting(format!("Pending: {}", note.message)),
+        Some(("FailedBinding", event)) => ObjectHealth::waiting(format!("Pending: {}", event.message)),
         _ => ObjectHealth::waiting("Pending: not bound yet"),
     }
 }
 
-/// Whether a live pod or a workload that wants pods mounts the claim.
-fn has_consumer(world: &ObservedState, claim: &PersistentVolumeClaim) -> bool {
+/// Returns whether a live pod, or a workload with replicas, mounts the claim.
+fn has_consumer(observed: &ObservedState, claim: &PersistentVolumeClaim) -> bool {
     let namespace = claim.metadata.namespace.as_deref();
     let name = claim.metadata.name.as_deref().unwrap_or_default();
-    let here = |other: &Option<String>| other.as_deref() == namespace;
-    let by_pod = world.pods.values().any(|pod| {
-        here(&pod.metadata.namespace)
+    let same_namespace = |other: &Option<String>| other.as_deref() == namespace;
+    let used_by_pod = observed.pods.values().any(|pod| {
+        same_namespace(&pod.metadata.namespace)
             && !pod_facts::has_failed(pod)
             && !pod_facts::has_succeeded(pod)
-            && mounts(pod.spec.as_ref(), name)
+            && mounts_claim(pod.spec.as_ref(), name)
     });
-    let by_deployment = world.deployments.values().any(|deployment| {
-        here(&deployment.metadata.namespace)
-            && deployment
-                .spec
-                .as_ref()
-                .is_some_and(|spec| spec.replicas != Some(0) && mounts(spec.template.spec.as_ref(), name))
+    let used_by_deployment = observed.deployments.values().any(|deployment| {
+        same_namespace(&deployment.metadata.namespace)
+            && deployment.spec.as_ref().is_some_and(|spec| {
+                spec.replicas != Some(0) && mounts_claim(spec.template.spec.as_ref(), name)
+            })
     });
-    let by_stateful_set = world.stateful_sets.values().any(|set| {
-        here(&set.metadata.namespace)
-            && set
-                .spec
-                .as_ref()
-                .is_some_and(|spec| spec.replicas != Some(0) && mounts(spec.template.spec.as_ref(), name))
+    let used_by_stateful_set = observed.stateful_sets.values().any(|set| {
+        same_namespace(&set.metadata.namespace)
+            && set.spec.as_ref().is_some_and(|spec| {
+                spec.replicas != Some(0) && mounts_claim(spec.template.spec.as_ref(), name)
+            })
     });
-    by_pod || by_deployment || by_stateful_set
+    used_by_pod || used_by_deployment || used_by_stateful_set
 }
 
-fn mounts(spec: Option<&PodSpec>, claim: &str) -> bool {
+fn mounts_claim(spec: Option<&PodSpec>, claim: &str) -> bool {
     spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten()).any(|volume| {
         volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == claim)
     })
 }
 
-fn born(claim: &PersistentVolumeClaim) -> Option<Timestamp> {
+fn created_at(claim: &PersistentVolumeClaim) -> Option<Timestamp> {
     claim.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }

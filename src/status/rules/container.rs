@@ -1,4 +1,4 @@
-//! One container: ready, on its way, or faulty.
+//! The health of one container: healthy, progressing, or faulty.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -13,26 +13,30 @@ use super::{crash, image, readiness, text};
 use crate::catalogue::Id;
 use crate::status::grace::{FinalAt, final_after};
 
-/// Judges one container by its latest status.
+/// Evaluates one container by its latest status.
 pub(crate) fn evaluate(
-    view: &PodFacts,
+    facts: &PodFacts,
     spec: &Container,
     status: Option<&ContainerStatus>,
     role: ContainerRole,
 ) -> ContainerHealth {
     let Some(status) = status else { return ContainerHealth::Progressing("waiting for the kubelet".into()) };
     match &status.state {
-        Some(ContainerState { running: Some(running), .. }) => runs(view, spec, status, running, role),
-        Some(ContainerState { terminated: Some(terminated), .. }) => {
-            ended(view, spec, status, terminated, role)
+        Some(ContainerState { running: Some(running), .. }) => {
+            evaluate_running(facts, spec, status, running, role)
         }
-        Some(ContainerState { waiting: Some(waiting), .. }) => waits(view, spec, status, waiting, role),
+        Some(ContainerState { terminated: Some(terminated), .. }) => {
+            evaluate_terminated(facts, spec, status, terminated, role)
+        }
+        Some(ContainerState { waiting: Some(waiting), .. }) => {
+            evaluate_waiting(facts, spec, status, waiting, role)
+        }
         _ => ContainerHealth::Progressing("creating container".into()),
     }
 }
 
-fn runs(
-    view: &PodFacts,
+fn evaluate_running(
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     running: &ContainerStateRunning,
@@ -44,12 +48,12 @@ fn runs(
         }
         ContainerRole::Completes => ContainerHealth::Progressing("running".into()),
         ContainerRole::Runs if status.ready => ContainerHealth::Healthy,
-        ContainerRole::Runs => readiness::not_ready(view, spec, status, running),
+        ContainerRole::Runs => readiness::not_ready(facts, spec, status, running),
     }
 }
 
-fn ended(
-    view: &PodFacts,
+fn evaluate_terminated(
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     terminated: &ContainerStateTerminated,
@@ -59,15 +63,15 @@ fn ended(
         ContainerRole::Init | ContainerRole::Completes if terminated.exit_code == 0 => {
             ContainerHealth::Healthy
         }
-        ContainerRole::Completes if !crash::cannot_start(terminated) => {
-            ContainerHealth::Progressing(format!("ended with {}", text::ended(terminated)))
+        ContainerRole::Completes if !crash::was_never_started(terminated) => {
+            ContainerHealth::Progressing(format!("ended with {}", text::exit_code_text(terminated)))
         }
-        _ => crash::symptom(view, spec, status, terminated, crash::ContainerEnd::JustEnded).into(),
+        _ => crash::exit_fault(facts, spec, status, terminated, crash::ContainerEnd::JustEnded).into(),
     }
 }
 
-fn waits(
-    view: &PodFacts,
+fn evaluate_waiting(
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     waiting: &ContainerStateWaiting,
@@ -75,27 +79,27 @@ fn waits(
 ) -> ContainerHealth {
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref().unwrap_or_default() {
-        "InvalidImageName" => view
+        "InvalidImageName" => facts
             .container_fault(Id::ImageInvalidName, spec, message, "the image's name is not valid")
             .caused_by(image_of(spec))
             .into(),
-        "ErrImageNeverPull" => view
+        "ErrImageNeverPull" => facts
             .container_fault(Id::ImageNeverPull, spec, message, "the image is not on the node")
             .caused_by(image_of(spec))
             .into(),
-        reason if image::is_pull_failure(reason) => pull_failure(view, spec, message).into(),
-        "CreateContainerConfigError" => not_configured(view, spec, message).into(),
-        "CreateContainerError" | "RunContainerError" => not_created(view, spec, message).into(),
-        "CrashLoopBackOff" => crash_loop(view, spec, status, message, role),
+        reason if image::is_pull_failure(reason) => pull_fault(facts, spec, message).into(),
+        "CreateContainerConfigError" => config_fault(facts, spec, message).into(),
+        "CreateContainerError" | "RunContainerError" => create_fault(facts, spec, message).into(),
+        "CrashLoopBackOff" => evaluate_crash_loop(facts, spec, status, message, role),
         "PodInitializing" => ContainerHealth::Progressing("init containers are running".into()),
-        _ if pulls(view, spec) => ContainerHealth::Progressing("pulling image".into()),
+        _ if is_pulling(facts, spec) => ContainerHealth::Progressing("pulling image".into()),
         _ => ContainerHealth::Progressing("creating container".into()),
     }
 }
 
-/// A container that waits for its next start; the Job decides about its own.
-fn crash_loop(
-    view: &PodFacts,
+/// Evaluates a container that waits for its restart. Failures of a Job's containers are left to the Job.
+fn evaluate_crash_loop(
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     message: &str,
@@ -103,13 +107,13 @@ fn crash_loop(
 ) -> ContainerHealth {
     let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     match last {
-        Some(last) if role == ContainerRole::Completes && !crash::cannot_start(last) => {
-            ContainerHealth::Progressing(format!("ended with {}", text::ended(last)))
+        Some(last) if role == ContainerRole::Completes && !crash::was_never_started(last) => {
+            ContainerHealth::Progressing(format!("ended with {}", text::exit_code_text(last)))
         }
-        Some(last) => crash::symptom(view, spec, status, last, crash::ContainerEnd::BackingOff).into(),
-        None => view
+        Some(last) => crash::exit_fault(facts, spec, status, last, crash::ContainerEnd::BackingOff).into(),
+        None => facts
             .container_fault(Id::CrashLoop, spec, message, "crash-looping")
-            .final_at(view.grace.restarts(status.restart_count))
+            .final_at(facts.grace.restarts(status.restart_count))
             .into(),
     }
 }
@@ -118,66 +122,73 @@ fn image_of(spec: &Container) -> &str {
     spec.image.as_deref().unwrap_or_default()
 }
 
-/// Whether the image is being pulled: the last of the kubelet's events about it says so.
-fn pulls(view: &PodFacts, spec: &Container) -> bool {
-    let notes = view.events().filter(|note| note.container.as_deref() == Some(&spec.name));
-    notes.max_by_key(|note| note.last).is_some_and(|note| note.reason == "Pulling")
+/// Returns whether the image is being pulled: the kubelet's latest Event about the container is `Pulling`.
+fn is_pulling(facts: &PodFacts, spec: &Container) -> bool {
+    let events = facts.events().filter(|event| event.container.as_deref() == Some(&spec.name));
+    events.max_by_key(|event| event.last).is_some_and(|event| event.reason == "Pulling")
 }
 
-fn pull_failure(view: &PodFacts, spec: &Container, message: &str) -> Fault {
+fn pull_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
     let image = image_of(spec);
-    let failed = view
+    let failed = facts
         .events()
-        .filter(|note| note.reason == "Failed" && note.message.contains("pull image"))
-        .filter(|note| note.container.as_deref() == Some(&spec.name) || note.message.contains(image))
-        .max_by_key(|note| note.last);
-    let said = [Some(message), view.pull_error(&spec.name), failed.map(|note| note.message.as_str())];
-    let said = said.into_iter().flatten().map(image::gist);
-    // `ImagePullBackOff` alone says nothing on older servers: the first text that does decides.
-    let words = said.clone().find(|text| image::classify(text, image) != Id::ImageUnavailable);
-    let words = words.or_else(|| said.clone().find(|text| !text.starts_with("Back-off")));
-    let words = words.or_else(|| said.clone().next()).unwrap_or_default();
-    let id = image::classify(words, image);
-    let (gap, due) = match id {
+        .filter(|event| event.reason == "Failed" && event.message.contains("pull image"))
+        .filter(|event| event.container.as_deref() == Some(&spec.name) || event.message.contains(image))
+        .max_by_key(|event| event.last);
+    let messages = [Some(message), facts.pull_error(&spec.name), failed.map(|event| event.message.as_str())];
+    let messages = messages.into_iter().flatten().map(image::registry_message);
+    // On older servers `ImagePullBackOff` has no registry message, so the first message with a known cause decides.
+    let cause = messages.clone().find(|text| image::classify(text, image) != Id::ImageUnavailable);
+    let cause = cause.or_else(|| messages.clone().find(|text| !text.starts_with("Back-off")));
+    let cause = cause.or_else(|| messages.clone().next()).unwrap_or_default();
+    let id = image::classify(cause, image);
+    let (reason, final_at) = match id {
         Id::ImageNotFound => ("the image does not exist", FinalAt::Now),
-        Id::ImageForbidden => ("the registry refuses the image", FinalAt::Now),
+        Id::ImageForbidden => ("the registry denies access to the image", FinalAt::Now),
         _ => {
-            let since = view.since(&spec.name, failed.map(|note| note.first));
-            ("the image cannot be pulled", final_after(since, view.grace.image_pull))
+            let since = facts.since(&spec.name, failed.map(|event| event.first));
+            ("the image cannot be pulled", final_after(since, facts.grace.image_pull))
         }
     };
-    view.container_fault(id, spec, words, gap)
+    facts
+        .container_fault(id, spec, cause, reason)
         .caused_by(image)
-        .final_at(due)
-        .evidence(failed.map(text::times))
+        .final_at(final_at)
+        .evidence(failed.map(text::occurrences))
 }
 
-/// The kubelet cannot put the container's configuration together.
-fn not_configured(view: &PodFacts, spec: &Container, message: &str) -> Fault {
+/// Returns the fault of a container whose configuration the kubelet cannot create.
+fn config_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
     if names_missing_reference(message) {
-        return view.container_fault(Id::MissingReference, spec, message, message).caused_by(message);
+        return facts.container_fault(Id::MissingReference, spec, message, message).caused_by(message);
     }
-    let symptom =
-        view.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be configured");
-    if message.contains("runAsNonRoot") { symptom } else { symptom.final_at(view.retried(&spec.name)) }
+    let fault =
+        facts.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be configured");
+    if message.contains("runAsNonRoot") { fault } else { fault.final_at(facts.retry_deadline(&spec.name)) }
 }
 
-/// Whether the kubelet's words name a Secret, ConfigMap or key that does not exist.
+/// Returns whether the kubelet's message names a Secret, ConfigMap or key that does not exist.
 pub(crate) fn names_missing_reference(message: &str) -> bool {
     let lower = message.to_lowercase();
-    let names_one = lower.contains("secret") || lower.contains("configmap") || lower.contains("config key");
+    let names_reference =
+        lower.contains("secret") || lower.contains("configmap") || lower.contains("config key");
     let missing = ["not found", "couldn't find key", "non-existent"].iter().any(|word| lower.contains(word));
-    names_one && missing && !lower.contains("failed to sync")
+    names_reference && missing && !lower.contains("failed to sync")
 }
 
-/// The container runtime refuses.
-fn not_created(view: &PodFacts, spec: &Container, message: &str) -> Fault {
-    let symptom =
-        view.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started");
-    if crash::never_starts(message) { symptom } else { symptom.final_at(view.retried(&spec.name)) }
+/// Returns the fault of a container that the container runtime cannot create or start.
+fn create_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
+    let fault =
+        facts.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started");
+    if crash::is_permanent_start_error(message) {
+        fault
+    } else {
+        fault.final_at(facts.retry_deadline(&spec.name))
+    }
 }
 
-/// Since when containers without readiness and startup probes have run: they must stay up for a while.
+/// Returns since when a container without readiness and startup probes has been running. Such a container must stay up
+/// for a minimum time before it counts as ready.
 pub(crate) fn up_since(spec: &Container, status: Option<&ContainerStatus>) -> Option<Timestamp> {
     if spec.readiness_probe.is_some() || spec.startup_probe.is_some() {
         return None;

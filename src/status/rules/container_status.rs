@@ -1,31 +1,31 @@
-//! How one container is.
+//! The role and health of one container.
 
 use super::fault::Fault;
 
-/// What a container is for in its pod.
+/// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContainerRole {
-    /// It must end well before the next one starts.
+    /// It must exit with 0 before the next container starts.
     Init,
-    /// It must run: a main container, or an init container with `restartPolicy: Always`.
+    /// It must keep running: a main container, or an init container with `restartPolicy: Always`.
     Runs,
-    /// It must run to its end: a Job's. The Job counts its failures.
+    /// It must complete, like a Job's container. The Job counts its failures.
     Completes,
 }
 
-/// How a container is.
+/// The health of a container.
 #[derive(Debug)]
 pub(crate) enum ContainerHealth {
-    /// As it should be.
+    /// Running and ready, or completed.
     Healthy,
-    /// On its way; the gap in few words.
+    /// Not ready yet; the text is what it waits for.
     Progressing(String),
     /// Faulty.
     Faulty(Box<Fault>),
 }
 
 impl From<Fault> for ContainerHealth {
-    fn from(symptom: Fault) -> Self {
-        Self::Faulty(Box::new(symptom))
+    fn from(fault: Fault) -> Self {
+        Self::Faulty(Box::new(fault))
     }
 }

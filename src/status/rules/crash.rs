@@ -1,4 +1,4 @@
-//! Containers that end although they should run, or that cannot even be started.
+//! Containers that exit although they should run, or that cannot be started.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
@@ -12,87 +12,89 @@ use crate::status::finding::Lookup;
 use crate::status::grace::FinalAt;
 use crate::status::observed::kube_events::KubeEvent;
 
-/// Which end is looked at.
+/// Which status field the termination was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContainerEnd {
-    /// The container's present state.
+    /// `state`: the container has not been restarted yet.
     JustEnded,
-    /// The one before its next start.
+    /// `lastState`: the container waits for its restart in `CrashLoopBackOff`.
     BackingOff,
 }
 
-/// A kubelet starts its back-off anew for a container that ran this long (`MaxContainerBackOff` twice): its end
-/// is no loop.
-const NO_LOOP: SignedDuration = SignedDuration::from_mins(10);
+/// The run time (twice `MaxContainerBackOff`) after which a kubelet resets a container's back-off. The exit of a
+/// container that ran longer is not part of a crash loop.
+const BACK_OFF_RESET: SignedDuration = SignedDuration::from_mins(10);
 
-/// The exit code of a container that was killed, for memory or otherwise.
+/// The exit code of a container that was killed with SIGKILL, by the OOM killer or otherwise.
 const KILLED: i32 = 137;
 
-/// Words of a runtime that will say the same next time.
-const NEVER_STARTS: &[&str] =
+/// Errors of a container runtime that a retry does not fix.
+const PERMANENT_START_ERRORS: &[&str] =
     &["executable file not found", "no such file or directory", "exec format error", "permission denied"];
 
-/// Whether the runtime's words mean that the process can never be started.
-pub(crate) fn never_starts(message: &str) -> bool {
-    NEVER_STARTS.iter().any(|word| message.contains(word))
+/// Returns whether the runtime's message means that the process can never be started.
+pub(crate) fn is_permanent_start_error(message: &str) -> bool {
+    PERMANENT_START_ERRORS.iter().any(|word| message.contains(word))
 }
 
-/// Whether the process was never started: `StartError` in containerd's words, the other in docker's.
-pub(crate) fn cannot_start(terminated: &ContainerStateTerminated) -> bool {
+/// Returns whether the process was never started. containerd reports `StartError`, Docker `ContainerCannotRun`.
+pub(crate) fn was_never_started(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
 }
 
-/// What the end of a container means.
-pub(crate) fn symptom(
-    view: &PodFacts,
+/// Returns the fault of a terminated container.
+pub(crate) fn exit_fault(
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     end: &ContainerStateTerminated,
-    run: ContainerEnd,
+    source: ContainerEnd,
 ) -> Fault {
     let restarts = status.restart_count;
-    if cannot_start(end) {
+    if was_never_started(end) {
         let message = end.message.as_deref().unwrap_or_default();
-        let due = if never_starts(message) { FinalAt::Now } else { view.grace.restarts(restarts) };
-        return view
+        let final_at =
+            if is_permanent_start_error(message) { FinalAt::Now } else { facts.grace.restarts(restarts) };
+        return facts
             .container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started")
-            .final_at(due);
+            .final_at(final_at);
     }
-    let killer = killed_by_probe(view, spec, end);
-    let symptom = match killer {
+    let failed_probe = failed_probe(facts, spec, end);
+    let fault = match failed_probe {
         Some(probe) if probe.message.starts_with("Startup") => {
-            view.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
+            facts.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
         }
-        Some(probe) => view.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
+        Some(probe) => facts.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
         None if is_out_of_memory(end) => {
-            view.container_fault(Id::OutOfMemory, spec, text::ended(end), "killed for memory")
+            facts.container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
         }
         None => {
-            let ended = text::ended(end);
-            view.container_fault(Id::CrashLoop, spec, &ended, &format!("crashed with {ended}"))
+            let exit_code = text::exit_code_text(end);
+            facts.container_fault(Id::CrashLoop, spec, &exit_code, &format!("crashed with {exit_code}"))
         }
     };
-    let due = match symptom.finding.id {
-        _ if !loops(end, run) => FinalAt::Never,
-        // Restarts are one fewer than ends.
+    let final_at = match fault.finding.id {
+        _ if !is_crash_loop(end, source) => FinalAt::Never,
+        // The number of restarts is one less than the number of exits, so this is at least the second exit.
         Id::OutOfMemory if restarts >= 1 => FinalAt::Now,
         Id::OutOfMemory => FinalAt::Never,
-        _ => view.grace.restarts(restarts),
+        _ => facts.grace.restarts(restarts),
     };
-    symptom
-        .final_at(due)
-        .evidence(killer.map(|_| text::ended(end)))
-        .evidence(limit(spec, killer, end))
-        .evidence([restarted(view, restarts, end)])
+    fault
+        .final_at(final_at)
+        .evidence(failed_probe.map(|_| text::exit_code_text(end)))
+        .evidence(memory_limit(spec, failed_probe, end))
+        .evidence([restarts_text(facts, restarts, end)])
         .lookup(Lookup::Log {
-            pod: view.id.clone(),
+            pod: facts.id.clone(),
             container: spec.name.clone(),
-            previous: run == ContainerEnd::BackingOff,
+            previous: source == ContainerEnd::BackingOff,
         })
 }
 
-/// Killed for memory. On cgroup v1 the runtime sometimes misses the word and reports the bare exit code; a kubelet
-/// that lost a container (`ContainerStatusUnknown`, after a reboot) makes up the same code.
+/// Returns whether the container was killed for using too much memory. On cgroup v1 the runtime sometimes does not
+/// detect it and reports only the exit code. `ContainerStatusUnknown` (after a reboot) is excluded: the kubelet sets
+/// the same exit code for a container that it lost.
 fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
     match end.reason.as_deref() {
         Some("OOMKilled") => true,
@@ -101,9 +103,9 @@ fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
     }
 }
 
-/// The failing probe for which the kubelet killed the container, if that is why it ended.
-fn killed_by_probe<'a>(
-    view: &PodFacts<'a>,
+/// Returns the Event of the failed probe, if the kubelet killed the container because of a probe.
+fn failed_probe<'a>(
+    facts: &PodFacts<'a>,
     spec: &Container,
     end: &ContainerStateTerminated,
 ) -> Option<&'a KubeEvent> {
@@ -111,49 +113,53 @@ fn killed_by_probe<'a>(
         return None;
     }
     let started = end.started_at.as_ref().map(|time| time.0);
-    let of_this = |note: &&KubeEvent| note.container.as_deref() == Some(&spec.name);
-    let killed = view.events().filter(of_this).any(|note| {
-        note.reason == "Killing"
-            && (note.message.contains("liveness probe") || note.message.contains("startup probe"))
-            && started.is_none_or(|started| note.last >= started)
+    let of_container = |event: &&KubeEvent| event.container.as_deref() == Some(&spec.name);
+    let killed = facts.events().filter(of_container).any(|event| {
+        event.reason == "Killing"
+            && (event.message.contains("liveness probe") || event.message.contains("startup probe"))
+            && started.is_none_or(|started| event.last >= started)
     });
     let probes = ["Liveness probe", "Startup probe"];
-    let unhealthy = view.events().filter(of_this).filter(|note| {
-        note.reason == "Unhealthy" && probes.iter().any(|probe| note.message.starts_with(probe))
+    let unhealthy = facts.events().filter(of_container).filter(|event| {
+        event.reason == "Unhealthy" && probes.iter().any(|probe| event.message.starts_with(probe))
     });
-    if killed { unhealthy.max_by_key(|note| note.last) } else { None }
+    if killed { unhealthy.max_by_key(|event| event.last) } else { None }
 }
 
-/// Whether the run was short enough to be one of a loop.
-fn loops(end: &ContainerStateTerminated, run: ContainerEnd) -> bool {
-    if run == ContainerEnd::BackingOff {
+/// Returns whether the run was short enough to be part of a crash loop.
+fn is_crash_loop(end: &ContainerStateTerminated, source: ContainerEnd) -> bool {
+    if source == ContainerEnd::BackingOff {
         return true;
     }
     match (&end.started_at, &end.finished_at) {
-        (Some(start), Some(finish)) => finish.0.duration_since(start.0) < NO_LOOP,
+        (Some(start), Some(finish)) => finish.0.duration_since(start.0) < BACK_OFF_RESET,
         _ => true,
     }
 }
 
-/// The memory limit that was hit.
-fn limit(spec: &Container, killer: Option<&KubeEvent>, end: &ContainerStateTerminated) -> Option<String> {
-    if killer.is_some() || !is_out_of_memory(end) {
+/// Returns the memory limit of a container that ran out of memory.
+fn memory_limit(
+    spec: &Container,
+    failed_probe: Option<&KubeEvent>,
+    end: &ContainerStateTerminated,
+) -> Option<String> {
+    if failed_probe.is_some() || !is_out_of_memory(end) {
         return None;
     }
     let limit = spec.resources.as_ref()?.limits.as_ref()?.get("memory")?;
     Some(format!("memory limit {}", limit.0))
 }
 
-/// `2 restarts in 14 s, last end at 07:07:05Z`.
-fn restarted(view: &PodFacts, restarts: i32, end: &ContainerStateTerminated) -> String {
+/// Describes the restarts: `2 restarts in 14 s, last end at 07:07:05Z`.
+fn restarts_text(facts: &PodFacts, restarts: i32, end: &ContainerStateTerminated) -> String {
     let finished: Option<Timestamp> = end.finished_at.as_ref().map(|time| time.0);
-    let began = view.started();
-    match (began, finished) {
-        (Some(began), Some(finished)) => format!(
+    let started = facts.started();
+    match (started, finished) {
+        (Some(started), Some(finished)) => format!(
             "{} in {}, last end at {}",
             phrase::count(restarts, "restart"),
-            phrase::span(phrase::elapsed(began, finished)),
-            text::clock(finished)
+            phrase::span(phrase::elapsed(started, finished)),
+            text::time_of_day(finished)
         ),
         _ => phrase::count(restarts, "restart"),
     }

@@ -1,4 +1,4 @@
-//! A fault of one object before the judge decides whether it is final.
+//! A fault of one object, before the evaluation decides whether it is final.
 
 use jiff::Timestamp;
 
@@ -11,23 +11,29 @@ use crate::status::grace::FinalAt;
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) finding: Finding,
-    /// Equal for two objects with one cause.
+    /// The key of the cause: faults with the same cause become one finding.
     pub(crate) cause: String,
     pub(crate) final_at: FinalAt,
-    /// The same in few words, for the gap: `image cannot be pulled`.
+    /// The fault in a few words, for the object's state: `image cannot be pulled`.
     pub(crate) reason: String,
-    /// When the faulty object was created: what is older than the run may have been mended by it.
+    /// When the faulty object was created. The run may have fixed a fault of an older object.
     pub(crate) created: Option<Timestamp>,
 }
 
 impl Fault {
-    /// A fault that is final. Message and container are the cause, unless [`Symptom::caused_by`] names it.
-    pub(crate) fn new(id: Id, object: ObjectId, message: impl Into<String>, gap: impl Into<String>) -> Self {
+    /// Creates a fault that is final at once. Its message is the key of its cause, unless [`Fault::caused_by`] sets
+    /// one.
+    pub(crate) fn new(
+        id: Id,
+        object: ObjectId,
+        message: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
         let message = message.into();
         Self {
             cause: message.clone(),
             final_at: FinalAt::Now,
-            reason: gap.into(),
+            reason: reason.into(),
             created: None,
             finding: Finding {
                 id,
@@ -53,8 +59,8 @@ impl Fault {
         self
     }
 
-    pub(crate) fn final_at(mut self, due: FinalAt) -> Self {
-        self.final_at = due;
+    pub(crate) fn final_at(mut self, final_at: FinalAt) -> Self {
+        self.final_at = final_at;
         self
     }
 
@@ -73,8 +79,8 @@ impl Fault {
         self
     }
 
-    pub(crate) fn created(mut self, born: Option<Timestamp>) -> Self {
-        self.created = born;
+    pub(crate) fn created(mut self, created: Option<Timestamp>) -> Self {
+        self.created = created;
         self
     }
 }

@@ -1,8 +1,8 @@
-//! Why an image cannot be pulled, read from the registry's words.
+//! Why an image cannot be pulled, recognized in the registry's error message.
 
 use crate::catalogue::Id;
 
-/// The waiting reasons under which a kubelet reports that it has no image yet
+/// The waiting reasons with which a kubelet reports a failed image pull
 /// (`pkg/kubelet/images/types.go`).
 const PULL_FAILURES: &[&str] = &[
     "ErrImagePull",
@@ -12,9 +12,9 @@ const PULL_FAILURES: &[&str] = &[
     "SignatureValidationFailed",
 ];
 
-/// Words of a registry that cannot be reached or is in trouble: they heal. Looked for first, because the
-/// texts of containerd and docker wrap them in words of the other two groups (`failed to fetch anonymous token`).
-const IN_TROUBLE: &[&str] = &[
+/// Errors of a registry that is unreachable or overloaded. They heal, and are checked first, because containerd and
+/// Docker wrap them in texts that match the other two groups (`failed to fetch anonymous token`).
+const UNAVAILABLE: &[&str] = &[
     "timeout",
     "timed out",
     "deadline exceeded",
@@ -39,9 +39,9 @@ const IN_TROUBLE: &[&str] = &[
     "no space left",
 ];
 
-/// Words of a registry that wants to know who asks. `pull access denied … repository does not exist or may
-/// require authorization` stays here: the registry does not say which.
-const REFUSED: &[&str] = &[
+/// Errors of a registry that requires authentication. `pull access denied … repository does not exist or may require
+/// authorization` counts as one, because the registry does not report which of the two it is.
+const FORBIDDEN: &[&str] = &[
     "401 unauthorized",
     "403 forbidden",
     "unauthorized",
@@ -53,8 +53,8 @@ const REFUSED: &[&str] = &[
     "no basic auth credentials",
 ];
 
-/// Words of a registry that does not have it, or not for the node's architecture.
-const ABSENT: &[&str] = &[
+/// Errors of a registry that does not have the image, or does not have it for the node's architecture.
+const NOT_FOUND: &[&str] = &[
     "not found",
     "notfound",
     "manifest unknown",
@@ -66,31 +66,31 @@ const ABSENT: &[&str] = &[
     "repository does not exist",
 ];
 
-/// Whether a waiting reason means that a pull failed.
+/// Returns whether a waiting reason means that a pull failed.
 pub(crate) fn is_pull_failure(reason: &str) -> bool {
     PULL_FAILURES.contains(&reason)
 }
 
-/// The row of the catalogue for what a registry or runtime said about `image`.
+/// Returns the id for an error of a registry or runtime about `image`.
 pub(crate) fn classify(text: &str, image: &str) -> Id {
-    let words = bare(text, image);
-    let says = |group: &[&str]| group.iter().any(|word| words.contains(word));
-    if says(IN_TROUBLE) {
+    let error = without_references(text, image);
+    let contains = |phrases: &[&str]| phrases.iter().any(|phrase| error.contains(phrase));
+    if contains(UNAVAILABLE) {
         Id::ImageUnavailable
-    } else if says(REFUSED) {
+    } else if contains(FORBIDDEN) {
         Id::ImageForbidden
-    } else if says(ABSENT) {
+    } else if contains(NOT_FOUND) {
         Id::ImageNotFound
     } else {
         Id::ImageUnavailable
     }
 }
 
-/// The text in lowercase without what the user chose: an image may well be named `denied:429`.
-fn bare(text: &str, image: &str) -> String {
+/// Returns the text in lowercase without names that the user chose: an image may be named `denied:429`.
+fn without_references(text: &str, image: &str) -> String {
     let mut words = String::with_capacity(text.len());
     for (index, part) in text.split('"').enumerate() {
-        // Between quotes stand references and addresses, and words only where a client quotes a server.
+        // Quoted parts are image references and URLs, except where a client quotes a server's message.
         if index % 2 == 0 || part.contains(' ') {
             words.push_str(part);
             words.push(' ');
@@ -101,8 +101,8 @@ fn bare(text: &str, image: &str) -> String {
     plain.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// A pull error without the kubelet's and the runtime's wrappers: what stands behind `rpc error: … desc = `.
-pub(crate) fn gist(text: &str) -> &str {
+/// Removes the kubelet's and the runtime's wrappers of a pull error: returns the text after `rpc error: … desc = `.
+pub(crate) fn registry_message(text: &str) -> &str {
     let inner = text.split_once("rpc error: code = ").and_then(|(_, rest)| rest.split_once(" desc = "));
     inner.map_or(text, |(_, inner)| inner).trim()
 }
@@ -112,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gist_is_the_registrys() {
+    fn registry_message_has_no_wrappers() {
         let text =
             "Back-off pulling image \"a:1\": ErrImagePull: rpc error: code = NotFound desc = a:1: not found";
-        assert_eq!(gist(text), "a:1: not found");
-        assert_eq!(gist("manifest unknown "), "manifest unknown");
+        assert_eq!(registry_message(text), "a:1: not found");
+        assert_eq!(registry_message("manifest unknown "), "manifest unknown");
     }
 
     #[test]
-    fn registries_words() {
+    fn pull_errors_are_classified_by_registry_message() {
         let image = "ghcr.io/acme/denied:429";
         for (id, text) in [
             (

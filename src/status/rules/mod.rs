@@ -1,18 +1,18 @@
-//! The status of one object, and what is wrong with it.
+//! The health of one object, and its faults.
 //!
-//! One rule for each level; each uses the ones below it:
+//! One rule for each level. Each level uses the ones below it:
 //! - `deployment`, `workload`: a Deployment; a StatefulSet, Job, ReplicaSet or bare pod.
 //! - `claim`: a volume claim.
-//! - `pod`: its containers, its node, its volumes. `scheduling`: why no node takes it.
-//! - `container`: one container. `image`, `crash`, `readiness`: why it does not start, dies, or is not ready.
-//! - `admission`: why the server refuses a workload's pods.
+//! - `pod`: its containers, its node, its volumes. `scheduling`: why it has no node.
+//! - `container`: one container. `image`, `crash`, `readiness`: why it does not start, crashes, or is not ready.
+//! - `admission`: why the server rejects a workload's pods.
 //!
-//! What the rules are given and what they answer:
-//! - `pod_facts`: a pod with everything that is known of it.
-//! - `container_status`, `object_status`: the status of a container, of an object.
-//! - `fault`: something that is wrong, before it is known whether that is final.
-//! - `root_cause`: many faults → few findings, without those that follow from another.
-//! - `text`: exit codes, spans of time and counts in words.
+//! Input and result of the rules:
+//! - `pod_facts`: a pod with its Events and the grace periods.
+//! - `container_status`, `object_status`: the health of a container, of an object.
+//! - `fault`: a fault, before the evaluation decides whether it is final.
+//! - `root_cause`: many faults → few findings, without consequences of other faults.
+//! - `text`: exit codes, Events and times as text.
 
 mod admission;
 pub(super) mod claim;

@@ -1,4 +1,4 @@
-//! How one object of the set is.
+//! The health of one object of the set.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::catalogue::Id;
 use crate::status::grace::{FinalAt, GracePeriods, later};
 use crate::status::observed::state::ObservedState;
 
-/// How long containers without readiness and startup probes must have run: a crash-looper without probes is
-/// ready for a moment in each of its rounds.
+/// How long containers without readiness and startup probes must run before they count as ready. Without probes, a
+/// crash-looping container is ready for a moment after each restart.
 const MIN_UPTIME: Duration = Duration::from_secs(10);
 
-/// How one object of the set is.
+/// The health of one object of the set.
 #[derive(Debug, Default)]
 pub(crate) struct ObjectHealth {
     pub(crate) ready: bool,
-    /// `1/1`, `Bound`; with the gap behind a colon when it is not ready.
+    /// The state: `1/1`, `Bound`. If the object is not ready, the reason follows after a colon.
     pub(crate) message: String,
     pub(crate) faults: Vec<Fault>,
-    /// Ready only if nothing changes until then.
+    /// The object is ready only if nothing changes until then.
     pub(crate) stable_at: Option<Timestamp>,
-    /// How many pods it wants.
-    pub(crate) wanted: usize,
+    /// The desired number of pods.
+    pub(crate) desired: usize,
 }
 
 impl ObjectHealth {
@@ -39,73 +39,72 @@ impl ObjectHealth {
         Self { message: message.into(), ..Self::default() }
     }
 
-    pub(crate) fn faulty(state: &str, symptom: Fault) -> Self {
-        Self { message: with_reason(state, &symptom.reason), faults: vec![symptom], ..Self::default() }
+    pub(crate) fn faulty(state: &str, fault: Fault) -> Self {
+        Self { message: with_reason(state, &fault.reason), faults: vec![fault], ..Self::default() }
     }
 }
 
-/// When containers without probes that have run since then may be believed.
+/// Returns when containers without probes that have run since `since` count as ready.
 pub(crate) fn stable_at(since: Timestamp) -> Timestamp {
     later(since, MIN_UPTIME)
 }
 
-/// `0/1: pulling image`.
-pub(crate) fn with_reason(state: &str, gap: &str) -> String {
-    format!("{state}: {gap}")
+/// Appends the reason to the state: `0/1: pulling image`.
+pub(crate) fn with_reason(state: &str, reason: &str) -> String {
+    format!("{state}: {reason}")
 }
 
 /// The pods of one revision of a workload.
 pub(crate) struct WorkloadPods<'a> {
-    /// By name; neither failed nor being deleted.
+    /// Pods that have not ended and are not being deleted, by name.
     pub(crate) live: Vec<(&'a Pod, PodHealth)>,
-    /// What is wrong, the failed ones included.
+    /// The faults of all pods, including failed ones.
     pub(crate) faults: Vec<Fault>,
 }
 
 impl<'a> WorkloadPods<'a> {
     pub(crate) fn new(
-        world: &ObservedState,
-        tolerance: &GracePeriods,
+        observed: &ObservedState,
+        grace: &GracePeriods,
         pods: Vec<&'a Pod>,
-        purpose: RunMode,
+        mode: RunMode,
     ) -> Self {
         let (failed, running): (Vec<_>, Vec<_>) =
             pods.into_iter().partition(|pod| pod_facts::has_failed(pod));
         let mut live = Vec::new();
-        let mut symptoms = Vec::new();
+        let mut faults = Vec::new();
         for pod in
             running.into_iter().filter(|pod| !pod_facts::is_stopping(pod) && !pod_facts::has_succeeded(pod))
         {
-            let mut outlook = pod::evaluate(world, tolerance, pod, purpose);
-            symptoms.append(&mut outlook.faults);
-            live.push((pod, outlook));
+            let mut health = pod::evaluate(observed, grace, pod, mode);
+            faults.append(&mut health.faults);
+            live.push((pod, health));
         }
-        if purpose == RunMode::LongRunning {
-            // A failed pod is replaced at once: it is a fault of the workload only when it happens again.
-            let allowed = usize::try_from(tolerance.crash_restarts).unwrap_or(usize::MAX).max(1);
-            let due = if failed.len() >= allowed { FinalAt::Now } else { FinalAt::Never };
-            symptoms.extend(failed.into_iter().map(|pod| pod::failed(world, tolerance, pod).final_at(due)));
+        if mode == RunMode::LongRunning {
+            // The controller replaces a failed pod at once. Only repeated failures are a fault of the workload.
+            let allowed = usize::try_from(grace.crash_restarts).unwrap_or(usize::MAX).max(1);
+            let final_at = if failed.len() >= allowed { FinalAt::Now } else { FinalAt::Never };
+            faults
+                .extend(failed.into_iter().map(|pod| pod::failure(observed, grace, pod).final_at(final_at)));
         }
-        Self { live, faults: symptoms }
+        Self { live, faults: faults }
     }
 
-    /// What the workload waits for: its worst fault, else what its first pod waits for. A pod that ended is
-    /// mentioned last, its successor is on its way.
-    pub(crate) fn gap(&self, symptoms: &[Fault]) -> Option<String> {
-        let worst = symptoms
-            .iter()
-            .min_by_key(|symptom| cause_rank(symptom.finding.id))
-            .map(|it| (it, it.reason.clone()));
-        let coming = || self.live.iter().find_map(|(_, outlook)| outlook.reason.clone());
+    /// Returns what the workload waits for: its worst fault, else the reason of its first waiting pod. The reason of a
+    /// live pod has precedence over a failed pod, because the failed pod is already replaced.
+    pub(crate) fn reason(&self, faults: &[Fault]) -> Option<String> {
+        let worst =
+            faults.iter().min_by_key(|fault| cause_rank(fault.finding.id)).map(|it| (it, it.reason.clone()));
+        let waiting_reason = || self.live.iter().find_map(|(_, health)| health.reason.clone());
         match worst {
-            Some((symptom, gap)) if symptom.finding.id == Id::PodFailed => coming().or(Some(gap)),
-            Some((_, gap)) => Some(gap),
-            None => coming(),
+            Some((fault, reason)) if fault.finding.id == Id::PodFailed => waiting_reason().or(Some(reason)),
+            Some((_, reason)) => Some(reason),
+            None => waiting_reason(),
         }
     }
 
-    /// Since when all containers without probes have run.
+    /// Returns since when all containers without probes have been running.
     pub(crate) fn up_since(&self) -> Option<Timestamp> {
-        self.live.iter().filter_map(|(_, outlook)| outlook.up_since).max()
+        self.live.iter().filter_map(|(_, health)| health.up_since).max()
     }
 }

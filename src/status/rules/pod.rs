@@ -1,4 +1,4 @@
-//! One pod: its containers, its place, its volumes.
+//! The health of one pod: its containers, its node, its volumes.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
@@ -10,157 +10,163 @@ use crate::catalogue::Id;
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
 
-/// Judges one pod.
+/// Evaluates one pod.
 pub(crate) fn evaluate(
-    world: &ObservedState,
-    tolerance: &GracePeriods,
+    observed: &ObservedState,
+    grace: &GracePeriods,
     pod: &Pod,
-    purpose: RunMode,
+    mode: RunMode,
 ) -> PodHealth {
-    let view = PodFacts::new(world, tolerance, pod);
-    if let Some(outlook) = scheduling::unscheduled(&view) {
-        return outlook;
+    let facts = PodFacts::new(observed, grace, pod);
+    if let Some(health) = scheduling::unscheduled(&facts) {
+        return health;
     }
-    let containers = containers(pod, purpose);
-    let mut outlook = PodHealth {
-        ready: view.condition("Ready").is_some_and(|condition| condition.status == "True"),
+    let containers = containers(pod, mode);
+    let mut health = PodHealth {
+        ready: facts.condition("Ready").is_some_and(|condition| condition.status == "True"),
         up_since: containers.iter().filter_map(|(spec, status, _)| container::up_since(spec, *status)).max(),
         ..PodHealth::default()
     };
-    if outlook.ready {
-        outlook.reason = (purpose == RunMode::ToCompletion).then(|| "running".to_owned());
-        return outlook;
+    if health.ready {
+        health.reason = (mode == RunMode::ToCompletion).then(|| "running".to_owned());
+        return health;
     }
     for (spec, status, role) in &containers {
-        match container::evaluate(&view, spec, *status, *role) {
+        match container::evaluate(&facts, spec, *status, *role) {
             ContainerHealth::Healthy => {}
-            ContainerHealth::Progressing(gap) => {
-                outlook.reason.get_or_insert(gap);
+            ContainerHealth::Progressing(reason) => {
+                health.reason.get_or_insert(reason);
             }
-            ContainerHealth::Faulty(symptom) => outlook.faults.push(*symptom),
+            ContainerHealth::Faulty(fault) => health.faults.push(*fault),
         }
     }
-    if outlook.faults.is_empty() {
-        outlook.faults.extend(not_set_up(&view));
+    if health.faults.is_empty() {
+        health.faults.extend(setup_fault(&facts));
     }
-    if outlook.reason.is_none() && outlook.faults.is_empty() {
-        outlook.reason = Some(readiness_gate(&view).unwrap_or_else(|| "waiting for the kubelet".to_owned()));
+    if health.reason.is_none() && health.faults.is_empty() {
+        health.reason = Some(readiness_gate(&facts).unwrap_or_else(|| "waiting for the kubelet".to_owned()));
     }
-    outlook
+    health
 }
 
 type ContainerOfPod<'a> = (&'a Container, Option<&'a ContainerStatus>, ContainerRole);
 
-/// The containers with their statuses, init containers first.
-fn containers(pod: &Pod, purpose: RunMode) -> Vec<ContainerOfPod<'_>> {
+/// Returns the containers with their statuses and roles, init containers first.
+fn containers(pod: &Pod, mode: RunMode) -> Vec<ContainerOfPod<'_>> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let init = spec.init_containers.iter().flatten().map(|container| {
         let sidecar = container.restart_policy.as_deref() == Some("Always");
         (container, if sidecar { ContainerRole::Runs } else { ContainerRole::Init })
     });
-    let role = if purpose == RunMode::ToCompletion { ContainerRole::Completes } else { ContainerRole::Runs };
+    let role = if mode == RunMode::ToCompletion { ContainerRole::Completes } else { ContainerRole::Runs };
     let main = spec.containers.iter().map(|container| (container, role));
     let status =
         |name: &str| crate::status::observed::first_seen::statuses(pod).find(|status| status.name == name);
     init.chain(main).map(|(container, role)| (container, status(&container.name), role)).collect()
 }
 
-/// A pod whose sandbox or volumes cannot be set up: no container says so, only an event.
-fn not_set_up(view: &PodFacts) -> Option<Fault> {
-    let sandbox =
-        view.condition("PodReadyToStartContainers").is_some_and(|condition| condition.status == "True");
-    let created = crate::status::observed::first_seen::statuses(view.pod).any(|status| {
-        let waits = status.state.as_ref().and_then(|state| state.waiting.as_ref());
-        waits.is_none_or(|waits| {
-            !matches!(waits.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
+/// Returns the fault of a pod whose sandbox or volumes cannot be set up. No container status reports it, only an Event.
+fn setup_fault(facts: &PodFacts) -> Option<Fault> {
+    let has_sandbox =
+        facts.condition("PodReadyToStartContainers").is_some_and(|condition| condition.status == "True");
+    let has_container = crate::status::observed::first_seen::statuses(facts.pod).any(|status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting.is_none_or(|waiting| {
+            !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
         })
     });
-    if sandbox || created {
+    if has_sandbox || has_container {
         return None;
     }
-    let failed = view.latest_event(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"])?;
-    if view.latest_event(&["Pulling", "Pulled", "Created"]).is_some_and(|later| later.last > failed.last) {
+    let failed = facts.latest_event(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"])?;
+    if facts.latest_event(&["Pulling", "Pulled", "Created"]).is_some_and(|success| success.last > failed.last)
+    {
         return None;
     }
-    let grace = final_after(Some(failed.first), view.grace.image_pull);
-    let symptom = if failed.reason == "FailedCreatePodSandBox" {
-        view.pod_fault(Id::ContainerCannotStart, &failed.message, "the pod's sandbox cannot be created")
-            .final_at(grace)
+    let final_at = final_after(Some(failed.first), facts.grace.image_pull);
+    let fault = if failed.reason == "FailedCreatePodSandBox" {
+        facts
+            .pod_fault(Id::ContainerCannotStart, &failed.message, "the pod's sandbox cannot be created")
+            .final_at(final_at)
     } else if container::names_missing_reference(&failed.message) {
-        let cause = missing(&failed.message);
-        view.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
+        let cause = missing_reference(&failed.message);
+        facts.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
     } else {
-        view.pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted").final_at(grace)
+        facts.pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted").final_at(final_at)
     };
-    Some(symptom.evidence([text::times(failed)]))
+    Some(fault.evidence([text::occurrences(failed)]))
 }
 
-/// `configmap "x" not found` of `MountVolume.SetUp failed for volume "config" : configmap "x" not found`.
-fn missing(message: &str) -> &str {
+/// Returns the cause in a mount error: `configmap "x" not found` of `MountVolume.SetUp failed for volume "config" :
+/// configmap "x" not found`.
+fn missing_reference(message: &str) -> &str {
     message.rsplit_once(" : ").map_or(message, |(_, cause)| cause)
 }
 
-/// The first readiness gate that is not open, when nothing else keeps the pod from being ready.
-fn readiness_gate(view: &PodFacts) -> Option<String> {
-    let gates = view.pod.spec.as_ref()?.readiness_gates.as_ref()?;
-    let open = |kind: &str| view.condition(kind).is_some_and(|condition| condition.status == "True");
-    let gate = gates.iter().find(|gate| !open(&gate.condition_type))?;
+/// Returns the first readiness gate that is not met. Used if nothing else keeps the pod from being ready.
+fn readiness_gate(facts: &PodFacts) -> Option<String> {
+    let gates = facts.pod.spec.as_ref()?.readiness_gates.as_ref()?;
+    let is_met = |kind: &str| facts.condition(kind).is_some_and(|condition| condition.status == "True");
+    let gate = gates.iter().find(|gate| !is_met(&gate.condition_type))?;
     Some(format!("readiness gate {}", gate.condition_type))
 }
 
-/// A pod that ended badly: evicted, refused by its node, or run out.
-pub(crate) fn failed(world: &ObservedState, tolerance: &GracePeriods, pod: &Pod) -> Fault {
-    let view = PodFacts::new(world, tolerance, pod);
+/// Returns the fault of a failed pod: evicted, rejected by its node, or with a failed container.
+pub(crate) fn failure(observed: &ObservedState, grace: &GracePeriods, pod: &Pod) -> Fault {
+    let facts = PodFacts::new(observed, grace, pod);
     let status = pod.status.as_ref();
     let reason = status.and_then(|status| status.reason.as_deref());
-    let said = status.and_then(|status| status.message.as_deref());
-    let ended = crate::status::observed::first_seen::statuses(pod)
+    let status_message = status.and_then(|status| status.message.as_deref());
+    let failed_container = crate::status::observed::first_seen::statuses(pod)
         .filter_map(|status| status.state.as_ref()?.terminated.as_ref().map(|end| (status, end)))
         .find(|(_, end)| end.exit_code != 0);
-    let message = match (reason, said, ended) {
-        (Some(reason), Some(said), _) => format!("{reason}: {}", said.trim()),
+    let message = match (reason, status_message, failed_container) {
+        (Some(reason), Some(text), _) => format!("{reason}: {}", text.trim()),
         (Some(reason), None, _) => reason.to_owned(),
-        (None, Some(said), _) => said.trim().to_owned(),
-        (None, None, Some((_, end))) => text::ended(end),
+        (None, Some(text), _) => text.trim().to_owned(),
+        (None, None, Some((_, end))) => text::exit_code_text(end),
         (None, None, None) => "the pod's phase is Failed".to_owned(),
     };
-    let gap = if reason == Some("Evicted") { "the pod was evicted" } else { "the pod failed" };
-    let symptom = view.pod_fault(Id::PodFailed, &message, gap).caused_by(reason.unwrap_or(&message));
-    match ended {
-        Some((status, end)) => symptom
+    let short_reason = if reason == Some("Evicted") { "the pod was evicted" } else { "the pod failed" };
+    let fault = facts.pod_fault(Id::PodFailed, &message, short_reason).caused_by(reason.unwrap_or(&message));
+    match failed_container {
+        Some((status, end)) => fault
             .container(&status.name)
-            .evidence((reason.is_some() || said.is_some()).then(|| text::ended(end)))
+            .evidence((reason.is_some() || status_message.is_some()).then(|| text::exit_code_text(end)))
             .lookup(crate::status::finding::Lookup::Log {
-                pod: view.id.clone(),
+                pod: facts.id.clone(),
                 container: status.name.clone(),
                 previous: false,
             }),
-        None => symptom,
+        None => fault,
     }
 }
 
-/// How long a pod may take to go after its grace period: a finalizer's controller, or a kubelet that unmounts.
-const MAY_LINGER: std::time::Duration = std::time::Duration::from_secs(15);
+/// How long a pod may exist after its grace period, while finalizers run or the kubelet unmounts volumes.
+const DELETION_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// A pod that is being deleted: when it counts as held, and by what.
-pub(crate) fn held_in_deletion(world: &ObservedState, tolerance: &GracePeriods, pod: &Pod) -> Option<Fault> {
-    let view = PodFacts::new(world, tolerance, pod);
+/// Returns a fault for a pod that is being deleted, with what blocks it. It is final when the deletion takes too long.
+pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod: &Pod) -> Option<Fault> {
+    let facts = PodFacts::new(observed, grace, pod);
     // The API server sets the deletion timestamp to the request's time plus the grace period.
-    let deadline = later(pod.metadata.deletion_timestamp.as_ref()?.0, MAY_LINGER);
+    let deadline = later(pod.metadata.deletion_timestamp.as_ref()?.0, DELETION_GRACE);
     let finalizers = pod.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("(none)");
-    let symptom = if finalizers.is_empty() {
-        let message = format!("the pod's grace period is over and its node {node} has not stopped it");
-        let lost = view.latest_event(&["NodeNotReady", "TaintManagerEviction"]).map(text::times);
-        view.pod_fault(Id::OldPodHeld, &message, "the old pod is stopping")
+    let fault = if finalizers.is_empty() {
+        let message = format!("the pod's grace period has expired and its node {node} has not stopped it");
+        let node_events =
+            facts.latest_event(&["NodeNotReady", "TaintManagerEviction"]).map(text::occurrences);
+        facts
+            .pod_fault(Id::OldPodHeld, &message, "the old pod is stopping")
             .caused_by(node)
-            .evidence(lost)
+            .evidence(node_events)
             .hint(format!("kubectl get node {node}"))
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
-        let gap = format!("the old pod waits for its finalizer {finalizers}");
-        view.pod_fault(Id::OldPodHeld, &message, &gap).caused_by(finalizers)
+        let reason = format!("the old pod waits for its finalizer {finalizers}");
+        facts.pod_fault(Id::OldPodHeld, &message, &reason).caused_by(finalizers)
     };
-    // It is older than the run by its nature: nothing that the run sends mends it.
-    Some(symptom.created(None).final_at(FinalAt::Time(deadline)))
+    // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
+    // grace.
+    Some(fault.created(None).final_at(FinalAt::Time(deadline)))
 }

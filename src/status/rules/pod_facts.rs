@@ -1,4 +1,4 @@
-//! A pod with everything that is known of it.
+//! A pod with its Events and the grace periods.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
@@ -10,29 +10,29 @@ use crate::status::grace::{FinalAt, GracePeriods, final_after};
 use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::ObservedState;
 
-/// How a pod is.
+/// The health of a pod.
 #[derive(Debug, Default)]
 pub(crate) struct PodHealth {
     pub(crate) ready: bool,
-    /// What it waits for, in few words.
+    /// What the pod waits for, in a few words.
     pub(crate) reason: Option<String>,
     pub(crate) faults: Vec<Fault>,
-    /// Since when its containers without probes have run.
+    /// Since when its containers without probes have been running.
     pub(crate) up_since: Option<Timestamp>,
 }
 
-/// What the containers of a pod are for.
+/// Whether the containers of a pod run for ever or complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunMode {
-    /// They run for ever.
+    /// The containers run for ever.
     LongRunning,
-    /// They end.
+    /// The containers complete, as those of a Job.
     ToCompletion,
 }
 
-/// A pod with what is known about it.
+/// A pod with the state that was observed of it, and the grace periods.
 pub(crate) struct PodFacts<'a> {
-    pub(crate) state: &'a ObservedState,
+    observed: &'a ObservedState,
     pub(crate) grace: &'a GracePeriods,
     pub(crate) pod: &'a Pod,
     pub(crate) id: ObjectId,
@@ -40,42 +40,42 @@ pub(crate) struct PodFacts<'a> {
 }
 
 impl<'a> PodFacts<'a> {
-    pub(crate) fn new(world: &'a ObservedState, tolerance: &'a GracePeriods, pod: &'a Pod) -> Self {
+    pub(crate) fn new(observed: &'a ObservedState, grace: &'a GracePeriods, pod: &'a Pod) -> Self {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        Self { state: world, grace: tolerance, pod, id: id_of(pod), uid }
+        Self { observed: observed, grace: grace, pod, id: id_of(pod), uid }
     }
 
-    /// A fault of one container.
+    /// Creates a fault of one container.
     pub(crate) fn container_fault(
         &self,
         id: Id,
         spec: &Container,
         message: impl Into<String>,
-        gap: &str,
+        reason: &str,
     ) -> Fault {
-        Fault::new(id, self.id.clone(), message, gap).container(&spec.name).created(self.created())
+        Fault::new(id, self.id.clone(), message, reason).container(&spec.name).created(self.created())
     }
 
-    /// A fault of the whole pod.
-    pub(crate) fn pod_fault(&self, id: Id, message: &str, gap: &str) -> Fault {
-        Fault::new(id, self.id.clone(), message, gap).created(self.created())
+    /// Creates a fault of the whole pod.
+    pub(crate) fn pod_fault(&self, id: Id, message: &str, reason: &str) -> Fault {
+        Fault::new(id, self.id.clone(), message, reason).created(self.created())
     }
 
-    /// The events about this pod.
+    /// Returns the Events about this pod.
     pub(crate) fn events(&self) -> impl Iterator<Item = &'a KubeEvent> + use<'a> {
-        self.state.events.about(self.uid)
+        self.observed.events.about(self.uid)
     }
 
-    /// The latest event about this pod with one of these reasons.
+    /// Returns the latest Event about this pod with one of these reasons.
     pub(crate) fn latest_event(&self, reasons: &[&str]) -> Option<&'a KubeEvent> {
-        self.state.events.latest(self.uid, reasons)
+        self.observed.events.latest(self.uid, reasons)
     }
 
     pub(crate) fn condition(&self, kind: &str) -> Option<&'a PodCondition> {
         self.pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
     }
 
-    /// When the kubelet took the pod.
+    /// Returns when the kubelet accepted the pod, else when the pod was created.
     pub(crate) fn started(&self) -> Option<Timestamp> {
         self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.created())
     }
@@ -84,37 +84,38 @@ impl<'a> PodFacts<'a> {
         self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
     }
 
-    /// When the container was first seen in its present stage.
+    /// Returns when the container was first observed in its current phase.
     pub(crate) fn phase_since(&self, container: &str) -> Option<Timestamp> {
-        self.state.first_seen.since(self.uid, container)
+        self.observed.first_seen.since(self.uid, container)
     }
 
-    /// What the container's last failed pull said.
+    /// Returns the error of the container's last failed pull.
     pub(crate) fn pull_error(&self, container: &str) -> Option<&'a str> {
-        self.state.first_seen.pull_error(self.uid, container)
+        self.observed.first_seen.pull_error(self.uid, container)
     }
 
-    /// Since when the pod has not been ready.
+    /// Returns since when the pod's containers have not been ready.
     pub(crate) fn unready_since(&self) -> Option<Timestamp> {
         let condition = self.condition("ContainersReady").filter(|condition| condition.status == "False")?;
         condition.last_transition_time.as_ref().map(|time| time.0)
     }
 
-    /// Since when a stage without a time of its own lasts: its event, its first sighting, or, for a pod older
-    /// than the run (whose beginning nobody watched), since it is not ready.
+    /// Returns the start of a container phase that has no timestamp: the earliest of its Event and its first
+    /// observation. The phase of a pod older than the run may have begun unobserved, so the time since it is not ready
+    /// counts as well.
     pub(crate) fn since(&self, container: &str, event: Option<Timestamp>) -> Option<Timestamp> {
-        let older = self.started().is_some_and(|started| started < self.grace.started);
-        let unready = self.unready_since().filter(|_| older);
+        let is_older = self.started().is_some_and(|started| started < self.grace.started);
+        let unready = self.unready_since().filter(|_| is_older);
         [event, self.phase_since(container), unready].into_iter().flatten().min()
     }
 
-    /// The grace of what the kubelet retries by itself.
-    pub(crate) fn retried(&self, container: &str) -> FinalAt {
+    /// Returns when a fault that the kubelet retries by itself becomes final.
+    pub(crate) fn retry_deadline(&self, container: &str) -> FinalAt {
         final_after(self.since(container, None), self.grace.image_pull)
     }
 }
 
-/// The identity of a live pod.
+/// Returns the id of a live pod.
 pub(crate) fn id_of(pod: &Pod) -> ObjectId {
     ObjectId {
         group: String::new(),
@@ -124,17 +125,18 @@ pub(crate) fn id_of(pod: &Pod) -> ObjectId {
     }
 }
 
-/// Whether the pod ended badly: `Failed` is the phase of evicted and refused pods too.
+/// Returns whether the pod has failed. Evicted pods, and pods that their node rejected, have the phase `Failed` as
+/// well.
 pub(crate) fn has_failed(pod: &Pod) -> bool {
     phase(pod) == Some("Failed")
 }
 
-/// Whether the pod is being deleted.
+/// Returns whether the pod is being deleted.
 pub(crate) fn is_stopping(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-/// Whether the pod ended well.
+/// Returns whether the pod has succeeded.
 pub(crate) fn has_succeeded(pod: &Pod) -> bool {
     phase(pod) == Some("Succeeded")
 }

@@ -1,4 +1,4 @@
-//! Containers that run and are not ready: how long that is normal, by the probe's own numbers.
+//! Running containers that are not ready, and how long their probe allows that.
 
 use std::time::Duration;
 
@@ -13,74 +13,75 @@ use crate::phrase;
 use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, later};
 
-/// The window of a readiness probe with a kubelet's default numbers, 3 failures 10 s apart. A probe that asks
-/// more often finds a slow start sooner, but that does not make it a fault.
+/// The window of a readiness probe with the default values: 3 failures, 10 s apart. A probe with a shorter period
+/// detects a slow start earlier, but a slow start is not a fault.
 const SHORTEST_READINESS: Duration = Duration::from_secs(30);
 
-/// A running container that is not ready.
+/// Evaluates a running container that is not ready.
 pub(crate) fn not_ready(
-    view: &PodFacts,
+    facts: &PodFacts,
     spec: &Container,
     status: &ContainerStatus,
     running: &ContainerStateRunning,
 ) -> ContainerHealth {
-    let began = running.started_at.as_ref().map(|time| time.0);
+    let started = running.started_at.as_ref().map(|time| time.0);
     let starting = spec.startup_probe.as_ref().filter(|_| status.started != Some(true));
     let Some(probe) = starting.or(spec.readiness_probe.as_ref()) else {
-        // Without a probe the kubelet sets it ready in its next round.
+        // Without a probe the kubelet marks the container ready at its next sync.
         return ContainerHealth::Progressing("container not ready".into());
     };
-    let which = if starting.is_some() { "startup" } else { "readiness" };
-    let due = match (began, starting) {
+    let probe_name = if starting.is_some() { "startup" } else { "readiness" };
+    let final_at = match (started, starting) {
         (None, _) => FinalAt::Never,
-        (Some(began), Some(startup)) => FinalAt::Time(later(began, window(startup))),
-        (Some(began), None) => {
-            FinalAt::Time(later(readiness_began(view, spec, began), window(probe).max(SHORTEST_READINESS)))
-        }
+        (Some(started), Some(startup)) => FinalAt::Time(later(started, window(startup))),
+        (Some(started), None) => FinalAt::Time(later(
+            readiness_started(facts, spec, started),
+            window(probe).max(SHORTEST_READINESS),
+        )),
     };
     let prefix = if starting.is_some() { "Startup probe" } else { "Readiness probe" };
-    let failed = view
+    let failed = facts
         .events()
-        .filter(|note| note.reason == "Unhealthy" && note.message.starts_with(prefix))
-        .filter(|note| note.container.as_deref() == Some(&spec.name))
-        .filter(|note| began.is_none_or(|began| note.last >= began))
-        .max_by_key(|note| note.last);
-    let message =
-        failed.map_or_else(|| format!("the {which} probe has not succeeded"), |note| note.message.clone());
-    let gap = match status.restart_count {
+        .filter(|event| event.reason == "Unhealthy" && event.message.starts_with(prefix))
+        .filter(|event| event.container.as_deref() == Some(&spec.name))
+        .filter(|event| started.is_none_or(|started| event.last >= started))
+        .max_by_key(|event| event.last);
+    let message = failed
+        .map_or_else(|| format!("the {probe_name} probe has not succeeded"), |event| event.message.clone());
+    let reason = match status.restart_count {
         0 => "container not ready".to_owned(),
         restarts => format!("container not ready after {}", phrase::count(restarts, "restart")),
     };
-    let symptom = view
-        .container_fault(Id::NotReady, spec, message, &gap)
-        .caused_by(which)
-        .final_at(due)
-        .evidence(failed.map(text::times))
-        .evidence([describe(which, probe)])
-        .evidence(began.map(|began| format!("running since {}", text::clock(began))));
-    ContainerHealth::from(symptom.lookup(Lookup::Log {
-        pod: view.id.clone(),
+    let fault = facts
+        .container_fault(Id::NotReady, spec, message, &reason)
+        .caused_by(probe_name)
+        .final_at(final_at)
+        .evidence(failed.map(text::occurrences))
+        .evidence([describe(probe_name, probe)])
+        .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))));
+    ContainerHealth::from(fault.lookup(Lookup::Log {
+        pod: facts.id.clone(),
         container: spec.name.clone(),
         previous: false,
     }))
 }
 
-/// When readiness began to count: when the container lost it, when it was first seen started, or at the latest
-/// when its startup probe must have succeeded.
-fn readiness_began(view: &PodFacts, spec: &Container, began: Timestamp) -> Timestamp {
-    if let Some(lost) = view.unready_since().filter(|lost| *lost > began) {
-        return lost;
+/// Returns when the readiness window starts: when the container became unready, when it was first observed as started,
+/// or at the latest when its startup probe must have succeeded.
+fn readiness_started(facts: &PodFacts, spec: &Container, started: Timestamp) -> Timestamp {
+    if let Some(unready) = facts.unready_since().filter(|unready| *unready > started) {
+        return unready;
     }
     match &spec.startup_probe {
-        None => began,
+        None => started,
         Some(startup) => {
-            let latest = later(began, window(startup));
-            view.phase_since(&spec.name).map_or(latest, |seen| seen.clamp(began, latest))
+            let latest = later(started, window(startup));
+            facts.phase_since(&spec.name).map_or(latest, |observed| observed.clamp(started, latest))
         }
     }
 }
 
-/// How long a probe may fail from the container's start on: initial delay + period × failures.
+/// Returns how long after the container's start a probe may fail: initial delay + period × failures.
 fn window(probe: &Probe) -> Duration {
     let number = |value: Option<i32>, default: u64| {
         value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default)
@@ -91,10 +92,10 @@ fn window(probe: &Probe) -> Duration {
     Duration::from_secs(delay + period * failures)
 }
 
-/// `readiness probe: GET :3000/alive every 10 s, 3 failures`.
-fn describe(which: &str, probe: &Probe) -> String {
+/// Describes a probe: `readiness probe: GET :3000/alive every 10 s, 3 failures allowed`.
+fn describe(probe_name: &str, probe: &Probe) -> String {
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-    let what = if let Some(get) = &probe.http_get {
+    let action = if let Some(get) = &probe.http_get {
         let port = match &get.port {
             IntOrString::Int(port) => port.to_string(),
             IntOrString::String(name) => name.clone(),
@@ -109,7 +110,7 @@ fn describe(which: &str, probe: &Probe) -> String {
     };
     let period = probe.period_seconds.unwrap_or(10);
     let failures = phrase::count(probe.failure_threshold.unwrap_or(3), "failure");
-    format!("{which} probe: {what} every {period} s, {failures} allowed")
+    format!("{probe_name} probe: {action} every {period} s, {failures} allowed")
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_come_from_the_probes_own_numbers() {
+    fn window_is_delay_plus_period_times_failures() {
         let probe = |delay, period, failures| Probe {
             initial_delay_seconds: delay,
             period_seconds: period,

@@ -1,4 +1,4 @@
-//! Many faults → few findings: one for each cause, the root first, without its consequences.
+//! Many faults → few findings: one for each cause, the root cause first, without its consequences.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::finding::Finding;
 
-/// A final fault and the object of the set that shows it.
+/// A final fault and the object of the set that it belongs to.
 #[derive(Debug)]
 pub(crate) struct ObjectFault {
-    pub(crate) of: ObjectId,
-    /// How many pods that object wants.
-    pub(crate) wanted: usize,
+    pub(crate) object: ObjectId,
+    /// The desired number of pods of that object.
+    pub(crate) desired: usize,
     pub(crate) fault: Fault,
 }
 
-/// How near the root a cause is: what is lower brings about what is higher.
+/// Ranks causes: a fault with a lower rank may cause a fault with a higher rank.
 pub(crate) fn cause_rank(id: Id) -> u8 {
     match id {
         Id::Deleted => 0,
@@ -38,7 +38,7 @@ pub(crate) fn cause_rank(id: Id) -> u8 {
     }
 }
 
-/// One finding for each cause, the root first.
+/// Merges faults into one finding for each cause, the root cause first.
 pub(crate) fn root_causes(mut faults: Vec<ObjectFault>) -> Vec<Finding> {
     let consequences: BTreeSet<usize> =
         (0..faults.len()).filter(|index| follows_from_another(&faults, *index)).collect();
@@ -47,64 +47,65 @@ pub(crate) fn root_causes(mut faults: Vec<ObjectFault>) -> Vec<Finding> {
         index += 1;
         !consequences.contains(&(index - 1))
     });
-    faults.sort_by(|a, b| order(a).cmp(&order(b)));
+    faults.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     let mut groups: Vec<Vec<ObjectFault>> = Vec::new();
     for fault in faults {
-        match groups.iter_mut().find(|group| is_same(&group[0], &fault)) {
+        match groups.iter_mut().find(|group| same_cause(&group[0], &fault)) {
             Some(group) => group.push(fault),
             None => groups.push(vec![fault]),
         }
     }
-    groups.into_iter().filter_map(merged).collect()
+    groups.into_iter().filter_map(merge).collect()
 }
 
-fn order(fault: &ObjectFault) -> (u8, &ObjectId) {
+fn sort_key(fault: &ObjectFault) -> (u8, &ObjectId) {
     (cause_rank(fault.fault.finding.id), &fault.fault.finding.object)
 }
 
-/// A consequence of another fault: a pod that has no node because of its claim, or is not ready because one of its containers cannot start; a
-/// Deployment without progress, or a Job that failed, because of its pods.
+/// Returns whether a fault is a consequence of another one: a pod without a node because of its claim, a pod that is
+/// not ready because one of its containers cannot start, or a Deployment without progress or a failed Job because of
+/// its pods.
 fn follows_from_another(faults: &[ObjectFault], index: usize) -> bool {
     let fault = &faults[index];
     let finding = &fault.fault.finding;
     faults.iter().enumerate().filter(|(other, _)| *other != index).any(|(_, other)| {
         let cause = &other.fault.finding;
-        let deeper = cause_rank(cause.id) < cause_rank(finding.id);
+        let is_root_of = cause_rank(cause.id) < cause_rank(finding.id);
         match finding.id {
-            Id::ProgressDeadline | Id::JobFailed => other.of == fault.of && deeper,
+            Id::ProgressDeadline | Id::JobFailed => other.object == fault.object && is_root_of,
             Id::Unschedulable => {
                 cause.object.kind == "PersistentVolumeClaim" && finding.message.contains(&cause.object.name)
             }
-            Id::NotReady => cause.object == finding.object && deeper,
+            Id::NotReady => cause.object == finding.object && is_root_of,
             _ => false,
         }
     })
 }
 
-fn is_same(a: &ObjectFault, b: &ObjectFault) -> bool {
+fn same_cause(a: &ObjectFault, b: &ObjectFault) -> bool {
     let key = |fault: &ObjectFault| {
         (fault.fault.finding.id, fault.fault.finding.container.clone(), fault.fault.cause.clone())
     };
     key(a) == key(b)
 }
 
-/// The first one's finding, with how many show it.
-fn merged(group: Vec<ObjectFault>) -> Option<Finding> {
+/// Returns the finding of the first fault, with the number of affected pods.
+fn merge(group: Vec<ObjectFault>) -> Option<Finding> {
     let objects: BTreeSet<&ObjectId> = group.iter().map(|fault| &fault.fault.finding.object).collect();
-    let shown = objects.len();
+    let affected = objects.len();
     let mut workloads: Vec<(&ObjectId, usize)> =
-        group.iter().map(|fault| (&fault.of, fault.wanted)).collect();
+        group.iter().map(|fault| (&fault.object, fault.desired)).collect();
     workloads.sort();
     workloads.dedup();
-    let wanted = workloads.iter().map(|(_, wanted)| wanted).sum::<usize>();
-    let pods = group.iter().all(|fault| fault.fault.finding.object.kind == "Pod");
+    let desired = workloads.iter().map(|(_, desired)| desired).sum::<usize>();
+    let all_pods = group.iter().all(|fault| fault.fault.finding.object.kind == "Pod");
     let mut finding = group.into_iter().next()?.fault.finding;
-    match (shown, wanted) {
-        _ if !pods => {}
+    match (affected, desired) {
+        _ if !all_pods => {}
         (1, 0 | 1) => {}
-        (shown, wanted) if shown <= wanted => finding.affected = Some((shown, wanted)),
-        // Pods that ended and were replaced.
-        (shown, _) => finding.evidence.push(format!("{shown} pods, one after the other")),
+        (affected, desired) if affected <= desired => finding.affected = Some((affected, desired)),
+        // More pods than desired: they failed one after the other and were replaced.
+        (affected, _) => finding.evidence.push(format!("{affected} pods, one after the other")),
     }
     Some(finding)
 }

@@ -5,52 +5,54 @@ use crate::catalogue::Id;
 use crate::status::finding::Lookup;
 use crate::status::grace::final_after;
 
-/// The outlook of a pod that has no node yet; None when it has one.
-pub(crate) fn unscheduled(view: &PodFacts) -> Option<PodHealth> {
-    if view.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
+/// Evaluates a pod without a node. None if the pod has a node.
+pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
+    if facts.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
         return None;
     }
-    let mut outlook = PodHealth::default();
-    let refused = view.condition("PodScheduled").filter(|condition| condition.status == "False");
-    let message = refused.and_then(|condition| condition.message.as_deref()).unwrap_or_default();
-    match refused.and_then(|condition| condition.reason.as_deref()) {
-        Some("SchedulingGated") => outlook.reason = Some("scheduling gates are closed".to_owned()),
-        // The claim's own finding says what is wrong with it; a slow provisioner is not the scheduler's fault.
+    let mut health = PodHealth::default();
+    let condition = facts.condition("PodScheduled").filter(|condition| condition.status == "False");
+    let message = condition.and_then(|condition| condition.message.as_deref()).unwrap_or_default();
+    match condition.and_then(|condition| condition.reason.as_deref()) {
+        Some("SchedulingGated") => health.reason = Some("scheduling gates are closed".to_owned()),
+        // The claim has its own finding; a slow provisioner is not a fault of scheduling.
         Some("Unschedulable") if message.contains("unbound immediate PersistentVolumeClaims") => {
-            outlook.reason = Some("waiting for its volume".to_owned());
+            health.reason = Some("waiting for its volume".to_owned());
         }
-        Some("Unschedulable") if grows(view) => outlook.reason = Some("a node is being added".to_owned()),
+        Some("Unschedulable") if is_scaling_up(facts) => {
+            health.reason = Some("a node is being added".to_owned())
+        }
         Some("Unschedulable") => {
             let since =
-                refused.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0);
-            let symptom = view
-                .pod_fault(Id::Unschedulable, reasons(message), gap(message))
-                .final_at(final_after(since, view.grace.unschedulable));
-            let tainted = message.contains("untolerated taint");
-            outlook.faults.push(if tainted { symptom.lookup(Lookup::NodeTaints) } else { symptom });
+                condition.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0);
+            let fault = facts
+                .pod_fault(Id::Unschedulable, without_preemption(message), reason(message))
+                .final_at(final_after(since, facts.grace.unschedulable));
+            let has_taint = message.contains("untolerated taint");
+            health.faults.push(if has_taint { fault.lookup(Lookup::NodeTaints) } else { fault });
         }
-        _ => outlook.reason = Some("waiting for a node".to_owned()),
+        _ => health.reason = Some("waiting for a node".to_owned()),
     }
-    Some(outlook)
+    Some(health)
 }
 
-/// Whether an autoscaler has promised a node: cluster-autoscaler's and Karpenter's events.
-fn grows(view: &PodFacts) -> bool {
-    let promised = view.latest_event(&["TriggeredScaleUp", "Nominated"]);
-    let refused = view.latest_event(&["NotTriggerScaleUp", "FailedScaleUp"]);
-    promised.is_some_and(|promised| refused.is_none_or(|refused| promised.last >= refused.last))
+/// Returns whether an autoscaler is adding a node, according to cluster-autoscaler's or Karpenter's Events.
+fn is_scaling_up(facts: &PodFacts) -> bool {
+    let announced = facts.latest_event(&["TriggeredScaleUp", "Nominated"]);
+    let declined = facts.latest_event(&["NotTriggerScaleUp", "FailedScaleUp"]);
+    announced.is_some_and(|announced| declined.is_none_or(|declined| announced.last >= declined.last))
 }
 
-/// The scheduler's message without what it says about preemption.
-fn reasons(message: &str) -> &str {
+/// Removes the part about preemption from the scheduler's message.
+fn without_preemption(message: &str) -> &str {
     let end =
         [" preemption: ", " no new claims to deallocate"].iter().filter_map(|word| message.find(word)).min();
     end.map_or(message, |end| message[..end].trim_end_matches([' ', ',']))
 }
 
-/// The scheduler's first reason in few words.
-fn gap(message: &str) -> &'static str {
-    const GAPS: &[(&str, &str)] = &[
+/// Returns the first reason of the scheduler in a few words.
+fn reason(message: &str) -> &'static str {
+    const REASONS: &[(&str, &str)] = &[
         ("Insufficient", "no node has room"),
         ("Too many pods", "no node has room"),
         ("node affinity/selector", "no node matches its selector"),
@@ -60,7 +62,7 @@ fn gap(message: &str) -> &'static str {
         ("persistentvolumeclaim", "its volume claim cannot be used"),
         ("no nodes available", "the cluster has no nodes"),
     ];
-    GAPS.iter().find(|(word, _)| message.contains(word)).map_or("no node takes it", |(_, gap)| gap)
+    REASONS.iter().find(|(word, _)| message.contains(word)).map_or("no node fits", |(_, reason)| reason)
 }
 
 #[cfg(test)]
@@ -68,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schedulers_words() {
+    fn scheduler_message_becomes_short_reason() {
         let message = "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 \
                        nodes are available: 2 Preemption is not helpful for scheduling.";
-        assert_eq!(reasons(message), "0/2 nodes are available: 2 Insufficient cpu.");
-        assert_eq!(gap(message), "no node has room");
+        assert_eq!(without_preemption(message), "0/2 nodes are available: 2 Insufficient cpu.");
+        assert_eq!(reason(message), "no node has room");
         assert_eq!(
-            gap("0/1 nodes are available: 1 node(s) had untolerated taint(s)."),
+            reason("0/1 nodes are available: 1 node(s) had untolerated taint(s)."),
             "no node's taints are tolerated"
         );
     }

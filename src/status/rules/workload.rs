@@ -1,4 +1,4 @@
-//! The workloads beside Deployments: `StatefulSet`, Job, `ReplicaSet`, Pod.
+//! The health of workloads other than Deployments: `StatefulSet`, Job, `ReplicaSet`, Pod.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
@@ -14,50 +14,53 @@ use crate::status::grace::GracePeriods;
 use crate::status::observed::state::ObservedState;
 use crate::status::verdict::Expected;
 
-/// Judges a `StatefulSet`: all replicas of the update revision and ready; of a partitioned one those above the
-/// partition; `OnDelete` leaves old pods alone.
+/// Evaluates a `StatefulSet`: all replicas must be ready and have the update revision. With a partition only the pods
+/// at or above it must be updated; with `OnDelete` none.
 pub(crate) fn stateful_set(
-    world: &ObservedState,
+    observed: &ObservedState,
     expected: &Expected,
     set: &StatefulSet,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
     let spec = set.spec.as_ref();
     let status = set.status.as_ref();
-    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let desired = spec.and_then(|spec| spec.replicas).unwrap_or(1);
     let ready = status.and_then(|status| status.ready_replicas).unwrap_or_default();
     let available = status.and_then(|status| status.available_replicas).unwrap_or_default();
     let updated = status.and_then(|status| status.updated_replicas).unwrap_or_default();
-    let state = format!("{available}/{wanted}");
-    let observed = status.and_then(|status| status.observed_generation).unwrap_or_default();
-    if observed < set.metadata.generation.unwrap_or_default().max(expected.generation) {
-        return ObjectHealth::waiting(with_reason(&state, "its controller has not seen the change"));
+    let state = format!("{available}/{desired}");
+    let observed_generation = status.and_then(|status| status.observed_generation).unwrap_or_default();
+    if observed_generation < set.metadata.generation.unwrap_or_default().max(expected.generation) {
+        return ObjectHealth::waiting(with_reason(&state, "its controller has not observed the change"));
     }
     let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
     let on_delete = strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnDelete");
     let partition =
         strategy.and_then(|it| it.rolling_update.as_ref()).and_then(|it| it.partition).unwrap_or_default();
-    let must_update = if on_delete { 0 } else { (wanted - partition).max(0) };
+    let must_update = if on_delete { 0 } else { (desired - partition).max(0) };
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
-    if ready >= wanted && available >= wanted && updated >= must_update {
-        let pods = WorkloadPods::new(world, tolerance, world.pods_of(uid), RunMode::LongRunning);
+    if ready >= desired && available >= desired && updated >= must_update {
+        let pods = WorkloadPods::new(observed, grace, observed.pods_of(uid), RunMode::LongRunning);
         return ObjectHealth { stable_at: pods.up_since().map(stable_at), ..ObjectHealth::ready(state) };
     }
     let revision = status.and_then(|status| status.update_revision.as_deref());
-    let all = world.pods_of(uid);
-    let have = all.iter().filter(|pod| !pod_facts::has_failed(pod)).count();
+    let all = observed.pods_of(uid);
+    let current = all.iter().filter(|pod| !pod_facts::has_failed(pod)).count();
     let (new, old): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|pod| on_delete || revision_of(pod) == revision);
-    let blocked = old.iter().any(|pod| !pod_facts::is_stopping(pod) && !is_ready(pod));
-    let pods = WorkloadPods::new(world, tolerance, new, RunMode::LongRunning);
-    let wanted = usize::try_from(wanted).unwrap_or_default();
-    let mut symptoms: Vec<Fault> =
-        (have < wanted).then(|| refused(world, expected, uid, tolerance)).flatten().into_iter().collect();
-    symptoms.extend(pods.faults.iter().cloned());
-    let idle =
-        if blocked { "an old pod that is not ready holds up the rollout" } else { "waiting for its pods" };
-    let message = with_reason(&state, pods.gap(&symptoms).as_deref().unwrap_or(idle));
-    ObjectHealth { faults: symptoms, wanted, ..ObjectHealth::waiting(message) }
+    let is_blocked = old.iter().any(|pod| !pod_facts::is_stopping(pod) && !is_ready(pod));
+    let pods = WorkloadPods::new(observed, grace, new, RunMode::LongRunning);
+    let desired = usize::try_from(desired).unwrap_or_default();
+    let mut faults: Vec<Fault> = (current < desired)
+        .then(|| rejection_fault(observed, expected, uid, grace))
+        .flatten()
+        .into_iter()
+        .collect();
+    faults.extend(pods.faults.iter().cloned());
+    let idle_reason =
+        if is_blocked { "an old pod that is not ready blocks the rollout" } else { "waiting for its pods" };
+    let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or(idle_reason));
+    ObjectHealth { faults: faults, desired, ..ObjectHealth::waiting(message) }
 }
 
 fn revision_of(pod: &Pod) -> Option<&str> {
@@ -69,30 +72,35 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// The API server refuses the pods. These controllers have no condition for it, only an event, which outlives
-/// the fault: it counts while pods are missing and none was created since.
-fn refused(world: &ObservedState, expected: &Expected, uid: &str, tolerance: &GracePeriods) -> Option<Fault> {
-    let failed = world.events.latest(uid, &["FailedCreate"])?;
-    let created = world.events.latest(uid, &["SuccessfulCreate"]);
+/// Returns the fault of pods that the API server rejects. These controllers report it only with an Event, which
+/// outlives the fault. So the Event counts only while pods are missing and none was created after it.
+fn rejection_fault(
+    observed: &ObservedState,
+    expected: &Expected,
+    uid: &str,
+    grace: &GracePeriods,
+) -> Option<Fault> {
+    let failed = observed.events.latest(uid, &["FailedCreate"])?;
+    let created = observed.events.latest(uid, &["SuccessfulCreate"]);
     if created.is_some_and(|created| created.last > failed.last) {
         return None;
     }
-    let born =
-        world.metadata(uid).and_then(|metadata| metadata.creation_timestamp.as_ref()).map(|time| time.0);
-    Some(admission::symptom(expected.id.clone(), &failed.message, Some(failed.first), born, tolerance))
+    let created =
+        observed.metadata(uid).and_then(|metadata| metadata.creation_timestamp.as_ref()).map(|time| time.0);
+    Some(admission::rejection_fault(expected.id.clone(), &failed.message, Some(failed.first), created, grace))
 }
 
-/// Judges a Job: it must complete.
+/// Evaluates a Job. It is ready when it has completed.
 pub(crate) fn job(
-    world: &ObservedState,
+    observed: &ObservedState,
     expected: &Expected,
     job: &Job,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
     let status = job.status.as_ref();
-    let wanted = job.spec.as_ref().and_then(|spec| spec.completions.or(spec.parallelism)).unwrap_or(1);
-    let done = status.and_then(|status| status.succeeded).unwrap_or_default();
-    let state = format!("{done}/{wanted}");
+    let desired = job.spec.as_ref().and_then(|spec| spec.completions.or(spec.parallelism)).unwrap_or(1);
+    let succeeded = status.and_then(|status| status.succeeded).unwrap_or_default();
+    let state = format!("{succeeded}/{desired}");
     let condition = |kind: &str| {
         let conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
         conditions.into_iter().find(|condition| condition.type_ == kind && condition.status == "True")
@@ -101,45 +109,49 @@ pub(crate) fn job(
         return ObjectHealth::ready(state);
     }
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
-    // `FailureTarget` comes first, `Failed` once the last pod is gone.
+    // The controller sets `FailureTarget` first, and `Failed` after the last pod has terminated.
     if let Some(failed) = condition("Failed").or_else(|| condition("FailureTarget")) {
         let reason = failed.reason.as_deref().unwrap_or("Failed");
         let message = format!("{reason}: {}", failed.message.as_deref().unwrap_or_default());
-        let symptom =
-            with_last_pod(world, uid, Fault::new(Id::JobFailed, expected.id.clone(), message, "it failed"));
-        return ObjectHealth::faulty(&state, symptom);
+        let fault = with_last_pod(
+            observed,
+            uid,
+            Fault::new(Id::JobFailed, expected.id.clone(), message, "it failed"),
+        );
+        return ObjectHealth::faulty(&state, fault);
     }
-    let pods = WorkloadPods::new(world, tolerance, world.pods_of(uid), RunMode::ToCompletion);
-    let mut symptoms: Vec<Fault> = refused(world, expected, uid, tolerance).into_iter().collect();
+    let pods = WorkloadPods::new(observed, grace, observed.pods_of(uid), RunMode::ToCompletion);
+    let mut faults: Vec<Fault> = rejection_fault(observed, expected, uid, grace).into_iter().collect();
     if !pods.live.is_empty() {
-        symptoms.clear();
+        faults.clear();
     }
-    symptoms.extend(pods.faults.iter().cloned());
-    let idle = if condition("Suspended").is_some() { "suspended" } else { "waiting for its pod" };
-    let message = with_reason(&state, pods.gap(&symptoms).as_deref().unwrap_or(idle));
+    faults.extend(pods.faults.iter().cloned());
+    let idle_reason = if condition("Suspended").is_some() { "suspended" } else { "waiting for its pod" };
+    let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or(idle_reason));
     ObjectHealth {
-        faults: symptoms,
-        wanted: usize::try_from(wanted).unwrap_or_default(),
+        faults: faults,
+        desired: usize::try_from(desired).unwrap_or_default(),
         ..ObjectHealth::waiting(message)
     }
 }
 
-/// How the Job's last pod ended, where it is still there.
-fn with_last_pod(world: &ObservedState, uid: &str, symptom: Fault) -> Fault {
-    let born = |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let Some(pod) = world.pods_of(uid).into_iter().filter(|pod| pod_facts::has_failed(pod)).max_by_key(born)
+/// Adds the exit code and log of the Job's last failed pod, if the pod still exists.
+fn with_last_pod(observed: &ObservedState, uid: &str, fault: Fault) -> Fault {
+    let created_at = |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let Some(pod) =
+        observed.pods_of(uid).into_iter().filter(|pod| pod_facts::has_failed(pod)).max_by_key(created_at)
     else {
-        return symptom;
+        return fault;
     };
-    let ended = crate::status::observed::first_seen::statuses(pod).find_map(|status| {
+    let failed_container = crate::status::observed::first_seen::statuses(pod).find_map(|status| {
         let end = status.state.as_ref()?.terminated.as_ref()?;
         (end.exit_code != 0).then_some((status, end))
     });
-    match ended {
-        None => symptom,
-        Some((status, end)) => symptom
+    match failed_container {
+        None => fault,
+        Some((status, end)) => fault
             .container(&status.name)
-            .evidence([format!("{}: {}", pod_facts::id_of(pod), text::ended(end))])
+            .evidence([format!("{}: {}", pod_facts::id_of(pod), text::exit_code_text(end))])
             .lookup(crate::status::finding::Lookup::Log {
                 pod: pod_facts::id_of(pod),
                 container: status.name.clone(),
@@ -148,62 +160,63 @@ fn with_last_pod(world: &ObservedState, uid: &str, symptom: Fault) -> Fault {
     }
 }
 
-/// Judges a `ReplicaSet` that belongs to the set itself.
+/// Evaluates a `ReplicaSet` that is a member of the set.
 pub(crate) fn replica_set(
-    world: &ObservedState,
+    observed: &ObservedState,
     expected: &Expected,
     set: &ReplicaSet,
-    tolerance: &GracePeriods,
+    grace: &GracePeriods,
 ) -> ObjectHealth {
-    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let desired = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.as_ref();
     let available = status.and_then(|status| status.available_replicas).unwrap_or_default();
-    let state = format!("{available}/{wanted}");
-    let observed = status.and_then(|status| status.observed_generation).unwrap_or_default();
-    if observed < set.metadata.generation.unwrap_or_default().max(expected.generation) {
-        return ObjectHealth::waiting(with_reason(&state, "its controller has not seen the change"));
+    let state = format!("{available}/{desired}");
+    let observed_generation = status.and_then(|status| status.observed_generation).unwrap_or_default();
+    if observed_generation < set.metadata.generation.unwrap_or_default().max(expected.generation) {
+        return ObjectHealth::waiting(with_reason(&state, "its controller has not observed the change"));
     }
-    if available >= wanted && status.is_some_and(|status| status.replicas == wanted) {
+    if available >= desired && status.is_some_and(|status| status.replicas == desired) {
         return ObjectHealth::ready(state);
     }
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
-    let pods = WorkloadPods::new(world, tolerance, world.pods_of(uid), RunMode::LongRunning);
+    let pods = WorkloadPods::new(observed, grace, observed.pods_of(uid), RunMode::LongRunning);
     let failure = status.and_then(|status| {
         status.conditions.iter().flatten().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")
     });
-    let born: Option<Timestamp> = set.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let mut symptoms: Vec<Fault> = failure
+    let created: Option<Timestamp> = set.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let mut faults: Vec<Fault> = failure
         .map(|failure| {
             let since = failure.last_transition_time.as_ref().map(|time| time.0);
             let message = failure.message.as_deref().unwrap_or_default();
-            admission::symptom(expected.id.clone(), message, since, born, tolerance)
+            admission::rejection_fault(expected.id.clone(), message, since, created, grace)
         })
         .into_iter()
         .collect();
-    symptoms.extend(pods.faults.iter().cloned());
-    let message = with_reason(&state, pods.gap(&symptoms).as_deref().unwrap_or("waiting for its pods"));
+    faults.extend(pods.faults.iter().cloned());
+    let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or("waiting for its pods"));
     ObjectHealth {
-        faults: symptoms,
-        wanted: usize::try_from(wanted).unwrap_or_default(),
+        faults: faults,
+        desired: usize::try_from(desired).unwrap_or_default(),
         ..ObjectHealth::waiting(message)
     }
 }
 
-/// Judges a pod that belongs to the set itself: ready, or ended well.
-pub(crate) fn bare_pod(world: &ObservedState, pod: &Pod, tolerance: &GracePeriods) -> ObjectHealth {
+/// Evaluates a pod that is a member of the set. It must be ready, or succeeded if its containers complete.
+pub(crate) fn bare_pod(observed: &ObservedState, pod: &Pod, grace: &GracePeriods) -> ObjectHealth {
     if pod_facts::has_succeeded(pod) {
         return ObjectHealth::ready("Succeeded");
     }
     if pod_facts::has_failed(pod) {
-        return ObjectHealth::faulty("Failed", pod::failed(world, tolerance, pod));
+        return ObjectHealth::faulty("Failed", pod::failure(observed, grace, pod));
     }
-    let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
-    let purpose = if restarts == "Always" { RunMode::LongRunning } else { RunMode::ToCompletion };
-    let outlook = pod::evaluate(world, tolerance, pod, purpose);
-    if outlook.ready && purpose == RunMode::LongRunning {
-        return ObjectHealth { stable_at: outlook.up_since.map(stable_at), ..ObjectHealth::ready("1/1") };
+    let restart_policy =
+        pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
+    let mode = if restart_policy == "Always" { RunMode::LongRunning } else { RunMode::ToCompletion };
+    let health = pod::evaluate(observed, grace, pod, mode);
+    if health.ready && mode == RunMode::LongRunning {
+        return ObjectHealth { stable_at: health.up_since.map(stable_at), ..ObjectHealth::ready("1/1") };
     }
-    let gap = outlook.faults.first().map(|symptom| symptom.reason.as_str()).or(outlook.reason.as_deref());
-    let message = with_reason("0/1", gap.unwrap_or("running"));
-    ObjectHealth { faults: outlook.faults, wanted: 1, ..ObjectHealth::waiting(message) }
+    let reason = health.faults.first().map(|fault| fault.reason.as_str()).or(health.reason.as_deref());
+    let message = with_reason("0/1", reason.unwrap_or("running"));
+    ObjectHealth { faults: health.faults, desired: 1, ..ObjectHealth::waiting(message) }
 }
