@@ -1,9 +1,9 @@
-//! What people, programs and CI services see. The only code that writes to a stream.
+//! Output for people, programs and CI services. The only code that writes to a stream.
 //!
-//! - `streams`: stdout and stderr: who reads them, and what is written for whom.
-//! - `reporter`: runs beside the work: events → whatever is shown of them.
-//! - `progress`: what is shown while a command runs: on a terminal, as lines, as NDJSON.
-//! - `summary`: what is known at the end, as one object.
+//! - `streams`: stdout and stderr: terminal, colour and width, and the writes.
+//! - `reporter`: runs concurrently with the command and writes its events.
+//! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
+//! - `summary`: the result of a command, as one object.
 //! - `text`: errors, diagnostics, diffs and tables as text.
 
 mod progress;

@@ -1,4 +1,4 @@
-//! Takes the events of a command and writes them in every form that was asked for.
+//! Receives the events of a command and writes them in every requested form.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,12 +20,12 @@ use super::text::github;
 use crate::error::{Error, Result};
 use crate::event::{Event, Receiver};
 
-/// Where the machine-readable stream goes.
+/// The target of the machine-readable stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventsTarget {
-    /// A new file; an old one of that name is emptied.
+    /// A file. An existing file is truncated.
     File(PathBuf),
-    /// stdout, beside the command's own result.
+    /// stdout, together with the command's own result.
     Stdout,
 }
 
@@ -35,24 +35,24 @@ pub enum Output {
     /// Text and tables.
     #[default]
     Human,
-    /// JSON, errors too.
+    /// JSON, for errors as well.
     Json,
     /// YAML.
     Yaml,
 }
 
-/// Writes what happens while a command runs.
+/// Writes the events of a running command.
 pub struct Reporter {
     streams: Streams,
-    screen: Sink,
+    sink: Sink,
     json: Option<(EventsJson, EventsPipe)>,
-    waiting: Heartbeat,
-    reported: RunSummary,
+    heartbeat: Heartbeat,
+    run_summary: RunSummary,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
 enum Sink {
-    Bars { human: Box<TerminalProgress>, bars: Box<Bars> },
+    Bars { progress: Box<TerminalProgress>, bars: Box<Bars> },
     Lines(Box<LineProgress>),
     Silent,
 }
@@ -62,14 +62,15 @@ enum EventsPipe {
     Stdout(Streams),
 }
 
-/// How often a block is drawn anew.
+/// How often the live block is redrawn.
 const FRAME: Duration = Duration::from_millis(100);
-/// How often it is asked whether a heartbeat is due, where there is nothing to draw.
-const LOOK_UP: Duration = Duration::from_secs(1);
+/// How often to check for a due heartbeat, if there is no live block.
+const HEARTBEAT_CHECK: Duration = Duration::from_secs(1);
 
 impl Reporter {
-    /// Chooses the form of the progress: bars where they can be drawn, else lines, nothing with `-q`
-    /// (warnings neither); bars would garble what a program reads along with `-o json`.
+    /// Creates a reporter and chooses the form of the progress: bars if they can be drawn, else lines. With `-q` it
+    /// writes neither progress nor warnings. With `-o json` it writes lines, because bars would garble the output for
+    /// programs.
     ///
     /// # Errors
     /// The events file cannot be created.
@@ -83,30 +84,30 @@ impl Reporter {
             None => None,
             Some(target) => Some((EventsJson::default(), EventsPipe::open(target, &streams)?)),
         };
-        let setting = &streams.setting;
-        let look = Style { paint: setting.err.paint, width: setting.err.width };
-        let verbose = setting.verbose > 0;
-        let screen = if setting.quiet {
+        let settings = &streams.settings;
+        let style = Style { palette: settings.err.palette, width: settings.err.width };
+        let verbose = settings.verbose > 0;
+        let sink = if settings.quiet {
             Sink::Silent
         } else if streams.can_draw() && output == Output::Human {
             Sink::Bars {
-                human: Box::new(TerminalProgress::new(look, verbose)),
+                progress: Box::new(TerminalProgress::new(style, verbose)),
                 bars: Box::new(Bars::on_stderr()),
             }
         } else {
-            let options = LineOptions { verbose, github: setting.github.is_some(), look };
+            let options = LineOptions { verbose, github: settings.github.is_some(), style };
             Sink::Lines(Box::new(LineProgress::new(options)))
         };
-        let (waiting, reported) = (Heartbeat::default(), RunSummary::default());
-        Ok(Self { streams, screen, json, waiting, reported, now: Box::new(now) })
+        let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
+        Ok(Self { streams, sink, json, heartbeat, run_summary, now: Box::new(now) })
     }
 
-    /// Writes every event until [`Event::Finished`], or until nobody can send any more.
+    /// Writes every event until [`Event::Finished`], or until all senders are dropped.
     ///
-    /// `Finished` ends it even where a sender is still alive: what was sent before is written before it,
-    /// what comes later is refused, so that it is the last line of the stream.
+    /// `Finished` ends the loop even if a sender still exists. Earlier events are written before it and later ones are
+    /// discarded, so that it is the last line of the stream.
     pub async fn run(mut self, mut receiver: Receiver) -> RunSummary {
-        let period = if matches!(self.screen, Sink::Bars { .. }) { FRAME } else { LOOK_UP };
+        let period = if matches!(self.sink, Sink::Bars { .. }) { FRAME } else { HEARTBEAT_CHECK };
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut finished = None;
@@ -131,37 +132,37 @@ impl Reporter {
     }
 
     fn event(&mut self, event: &Event) {
-        if self.reported.repeats(event) {
+        if self.run_summary.is_repeated_warning(event) {
             return;
         }
         let now = (self.now)();
-        self.waiting.observe(event, now);
-        self.reported.add(event);
+        self.heartbeat.observe(event, now);
+        self.run_summary.add(event);
         self.write_json(event, now);
-        match &mut self.screen {
+        match &mut self.sink {
             Sink::Silent => {}
-            Sink::Lines(line) => self.streams.err(&line.event(event, now)),
-            Sink::Bars { human, bars } => {
-                let text = human.event(event, now);
+            Sink::Lines(lines) => self.streams.err(&lines.event(event, now)),
+            Sink::Bars { progress, bars } => {
+                let text = progress.event(event, now);
                 if !text.is_empty() {
-                    // What stays takes the place of the block.
-                    if human.live(&self.waiting, now).is_empty() {
+                    // Permanent text replaces the block if no section is open.
+                    if progress.live(&self.heartbeat, now).is_empty() {
                         bars.show(&[]);
                     }
-                    bars.above(|| self.streams.err(&text));
+                    bars.write_above(|| self.streams.err(&text));
                 }
-                bars.show(&human.live(&self.waiting, now));
+                bars.show(&progress.live(&self.heartbeat, now));
             }
         }
     }
 
     fn tick(&mut self) {
         let now = (self.now)();
-        if let Some(heartbeat) = self.waiting.due(now) {
+        if let Some(heartbeat) = self.heartbeat.due(now) {
             self.event(&heartbeat);
         }
-        if let Sink::Bars { human, bars } = &mut self.screen {
-            bars.show(&human.live(&self.waiting, now));
+        if let Sink::Bars { progress, bars } = &mut self.sink {
+            bars.show(&progress.live(&self.heartbeat, now));
         }
     }
 
@@ -171,32 +172,32 @@ impl Reporter {
         match lines.and_then(|lines| pipe.write(&lines)) {
             Ok(Written::Yes) => {}
             Ok(Written::Closed) => self.json = None,
-            // The work goes on: a full disk here is no reason to leave a cluster half deployed.
+            // The command continues: a full disk must not leave a cluster half deployed.
             Err(error) => {
                 self.json = None;
-                self.remark(&error);
+                self.warn(&error);
             }
         }
     }
 
     fn end(mut self) -> RunSummary {
-        if let Sink::Bars { human, bars } = &mut self.screen {
+        if let Sink::Bars { progress, bars } = &mut self.sink {
             bars.show(&[]);
-            // Without `Finished` the rows so far stay on the screen all the same.
-            let rest = human.abandon((self.now)());
-            self.streams.err(&rest);
+            // Without `Finished` the rows written so far must stay on the screen as well.
+            let text = progress.abandon((self.now)());
+            self.streams.err(&text);
         }
         if let Err(error) = self.write_github_files() {
-            self.remark(&error);
+            self.warn(&error);
         }
-        self.reported
+        self.run_summary
     }
 
     fn write_github_files(&self) -> Result<()> {
-        let Some(files) = &self.streams.setting.github else { return Ok(()) };
-        let Some(summary) = self.reported.summary() else { return Ok(()) };
+        let Some(files) = &self.streams.settings.github else { return Ok(()) };
+        let Some(summary) = self.run_summary.summary() else { return Ok(()) };
         if let Some(path) = &files.step_summary {
-            append(path, &github::step_summary(&self.reported, &summary))?;
+            append(path, &github::step_summary(&self.run_summary, &summary))?;
         }
         if let Some(path) = &files.output {
             append(path, &github::outputs(&summary))?;
@@ -204,11 +205,11 @@ impl Reporter {
         Ok(())
     }
 
-    /// Something of the reporter's own that went wrong; the command's result does not depend on it.
-    fn remark(&self, error: &Error) {
+    /// Writes a warning about an error of the reporter itself. It does not affect the command's result.
+    fn warn(&self, error: &Error) {
         let text = self.streams.warning_text(error);
-        match &self.screen {
-            Sink::Bars { bars, .. } => bars.above(|| self.streams.err(&text)),
+        match &self.sink {
+            Sink::Bars { bars, .. } => bars.write_above(|| self.streams.err(&text)),
             Sink::Lines(_) | Sink::Silent => self.streams.err(&text),
         }
     }
@@ -254,18 +255,18 @@ fn append(path: &std::path::Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
-    use crate::report::scenario::{self, assert_recorded, moment};
+    use crate::report::scenario::{self, assert_recorded, timestamp};
     use crate::report::streams::GithubFiles;
-    use crate::report::streams::tests::{captured, setting};
+    use crate::report::streams::tests::{captured, settings};
 
     async fn run(streams: Streams, target: Option<EventsTarget>, events: Vec<Event>) -> RunSummary {
         let (sender, receiver) = Events::channel();
-        let reporter = Reporter::new(streams, target.as_ref(), Output::Human, || moment(0)).unwrap();
+        let reporter = Reporter::new(streams, target.as_ref(), Output::Human, || timestamp(0)).unwrap();
         let send = async {
             for event in events {
                 sender.send(event).await;
             }
-            // `sender` outlives this block: only `Finished` can end the reporter.
+            // `sender` outlives this block, so only `Finished` can end the reporter.
         };
         tokio::join!(reporter.run(receiver), send).0
     }
@@ -275,19 +276,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn finished_ends_it_and_is_the_last_line() {
-        let (streams, out, _) = captured(setting());
+    async fn finished_is_last_line_of_stream() {
+        let (streams, out, _) = captured(settings());
         let mut events = events();
         events.push(scenario::wire());
-        let reported = run(streams, Some(EventsTarget::Stdout), events).await;
+        let run_summary = run(streams, Some(EventsTarget::Stdout), events).await;
         assert!(out.text().lines().last().unwrap().contains(r#""type":"finished""#), "{}", out.text());
-        assert_eq!((reported.count(Action::Created), reported.count(Action::Unchanged)), (1, 1));
-        assert_recorded!("summary.json", serde_json::to_string_pretty(&reported.summary()).unwrap());
+        assert_eq!((run_summary.count(Action::Created), run_summary.count(Action::Unchanged)), (1, 1));
+        assert_recorded!("summary.json", serde_json::to_string_pretty(&run_summary.summary()).unwrap());
     }
 
     #[tokio::test]
-    async fn quiet_says_nothing_but_the_stream_goes_on() {
-        let mut quiet = setting();
+    async fn quiet_writes_only_event_stream() {
+        let mut quiet = settings();
         quiet.quiet = true;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events");
@@ -298,10 +299,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_github_workflow_gets_its_summary_and_outputs() {
+    async fn github_workflow_gets_summary_and_outputs() {
         let folder = tempfile::tempdir().unwrap();
         let (summary, output) = (folder.path().join("summary"), folder.path().join("output"));
-        let mut github = setting();
+        let mut github = settings();
         let files = GithubFiles { step_summary: Some(summary.clone()), output: Some(output.clone()) };
         github.github = Some(files);
         run(captured(github).0, None, events()).await;
@@ -310,16 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_broken_by_a_heartbeat_in_every_form() {
+    fn heartbeat_is_written_in_every_form() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicI64, Ordering};
 
         let clock = Arc::new(AtomicI64::new(0));
         let now = {
             let clock = Arc::clone(&clock);
-            move || moment(clock.load(Ordering::Relaxed))
+            move || timestamp(clock.load(Ordering::Relaxed))
         };
-        let (streams, out, err) = captured(setting());
+        let (streams, out, err) = captured(settings());
         let mut reporter = Reporter::new(streams, Some(&EventsTarget::Stdout), Output::Human, now).unwrap();
         reporter.event(&scenario::step(Phase::Cluster, "assets", Progress::Started, "building etcd"));
         for second in 1..=61 {
@@ -334,31 +335,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_warning_is_given_once() {
-        let (streams, out, err) = captured(setting());
+    async fn repeated_warning_is_written_once() {
+        let (streams, out, err) = captured(settings());
         let events = vec![
             scenario::literal_secret(),
             scenario::literal_secret(),
             Event::Finished(Finished::default()),
         ];
-        let reported = run(streams, Some(EventsTarget::Stdout), events).await;
-        assert_eq!((reported.warnings.len(), out.text().lines().count()), (1, 2));
+        let run_summary = run(streams, Some(EventsTarget::Stdout), events).await;
+        assert_eq!((run_summary.warnings.len(), out.text().lines().count()), (1, 2));
         assert_eq!(err.text().matches("warning[HC0213]").count(), 1);
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_told_once_and_stops_nothing() {
-        let (streams, _, err) = captured(setting());
-        let reported = run(streams, Some(EventsTarget::File("/dev/full".into())), events()).await;
-        assert!(reported.finished.is_some());
+    async fn full_disk_warns_once_and_command_continues() {
+        let (streams, _, err) = captured(settings());
+        let run_summary = run(streams, Some(EventsTarget::File("/dev/full".into())), events()).await;
+        assert!(run_summary.finished.is_some());
         assert_eq!(err.text().matches("cannot write events to /dev/full").count(), 1);
         assert!(err.text().contains("done      OpenHands is ready"));
     }
 
     #[test]
-    fn an_events_file_that_cannot_be_made_is_an_error() {
-        let target = EventsTarget::File("/nowhere/at/all".into());
-        let reporter = Reporter::new(captured(setting()).0, Some(&target), Output::Human, || moment(0));
-        assert_eq!(reporter.err().unwrap().message(), "cannot create the events file /nowhere/at/all");
+    fn events_file_in_missing_folder_is_error() {
+        let target = EventsTarget::File("/no/such/folder/events".into());
+        let reporter = Reporter::new(captured(settings()).0, Some(&target), Output::Human, || timestamp(0));
+        assert_eq!(reporter.err().unwrap().message(), "cannot create the events file /no/such/folder/events");
     }
 }

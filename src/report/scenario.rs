@@ -1,4 +1,4 @@
-//! Commands as lists of events, each with the milliseconds since the beginning.
+//! Test commands as lists of events, each with the milliseconds since the start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::event::{Action, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
 use crate::status::Finding;
 
-/// Compares a text with the recorded one in tests/fixtures/report.
+/// Compares a text with its snapshot in tests/fixtures/report.
 macro_rules! assert_recorded {
     ($name:literal, $text:expr) => {
         insta::with_settings!({
@@ -25,7 +25,7 @@ pub(super) use assert_recorded;
 
 pub(super) type Scenario = Vec<(i64, Event)>;
 
-pub(super) fn moment(milliseconds: i64) -> Timestamp {
+pub(super) fn timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(1_763_700_000_000 + milliseconds).unwrap()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn image_missing() -> Finding {
         log: Vec::new(),
         affected: None,
         lookups: Vec::new(),
-        hints: vec!["mend the tag and run `handsctl deploy`".into()],
+        hints: vec!["fix the tag and run `handsctl deploy`".into()],
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn literal_secret() -> Event {
     Event::Warning { id: Id::LiteralSecret, message, diagnostic: Some(Box::new(diagnostic)) }
 }
 
-/// Everything is new, one object is kept, the image takes its time.
+/// A successful deploy: one object is kept, and pulling the image takes 40 seconds.
 pub(super) fn deploy() -> Scenario {
     let config_map = ObjectId::namespaced("", "ConfigMap", "hands", "openhands-config-7f9c2ab104");
     let service = ObjectId::namespaced("", "Service", "hands", "openhands");
@@ -150,7 +150,7 @@ fn finished() -> Finished {
     }
 }
 
-/// Two commands in one, and the second fails.
+/// `up`: creating the cluster succeeds, the deploy fails.
 pub(super) fn up_with_a_bad_image() -> Scenario {
     let id = Some(Id::ImageNotFound);
     vec![

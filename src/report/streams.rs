@@ -1,4 +1,4 @@
-//! What the process' streams are, resolved once, and the only writes to them.
+//! The properties of the process' streams, detected once, and the only writes to them.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write};
@@ -14,17 +14,17 @@ use super::text::sanitize::sanitize;
 use super::text::style::Palette;
 use crate::error::{Error, Result};
 
-/// Whether anybody still reads a stream.
+/// Whether a stream still has a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a reading command ends quietly, with 0, when nobody reads any more"]
+#[must_use = "a reading command ends without a message, with 0, when its reader is gone"]
 pub enum Written {
-    /// The text was taken.
+    /// The text was written.
     Yes,
-    /// The other end is closed (`| head`): now, or in an earlier write.
+    /// The reader has closed the stream (`| head`), now or in an earlier write.
     Closed,
 }
 
-/// Where GitHub's runner wants results; set by the runner in `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT`.
+/// The files for results that GitHub's runner names in `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct GithubFiles {
     pub(super) step_summary: Option<PathBuf>,
@@ -36,10 +36,10 @@ pub(super) struct GithubFiles {
 pub struct Streams {
     out: Arc<Mutex<Pipe>>,
     err: Arc<Mutex<Pipe>>,
-    pub(super) setting: Arc<TerminalSettings>,
+    pub(super) settings: Arc<TerminalSettings>,
 }
 
-/// What does not change while the process runs.
+/// Settings of the streams. They do not change while the process runs.
 #[derive(Debug, Clone)]
 pub(super) struct TerminalSettings {
     pub(super) quiet: bool,
@@ -47,111 +47,112 @@ pub(super) struct TerminalSettings {
     pub(super) out: StreamInfo,
     pub(super) err: StreamInfo,
     pub(super) stdin_terminal: bool,
-    /// Somebody else's machine runs this: no bars and no questions.
+    /// Whether a CI service runs the command: no bars and no questions.
     pub(super) ci: bool,
-    /// A step of a GitHub workflow.
+    /// The result files of a GitHub workflow step. None outside of GitHub Actions.
     pub(super) github: Option<GithubFiles>,
 }
 
-/// What one stream is.
+/// The properties of one stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StreamInfo {
     pub(super) terminal: bool,
-    pub(super) paint: Palette,
-    /// Columns of the terminal.
+    pub(super) palette: Palette,
+    /// The width in columns.
     pub(super) width: usize,
 }
 
-/// Columns that text is laid out for where the stream has none of its own; as rustc does.
+/// The width in columns for streams that are not a terminal. The same as rustc's.
 pub(super) const DEFAULT_WIDTH: usize = 140;
 
 impl Streams {
-    /// The process' own streams. Reads the environment, once, and tells `console` what was decided.
+    /// Creates the process' own streams. Reads the environment once, and passes the colour decision on to `console`.
     #[must_use]
     pub fn from_environment(color: ColorChoice, quiet: bool, verbose: u8) -> Self {
         let variables = ColorVariables {
-            no_color: variable("NO_COLOR"),
-            clicolor_force: variable("CLICOLOR_FORCE"),
-            clicolor: variable("CLICOLOR"),
-            term: variable("TERM"),
+            no_color: env_variable("NO_COLOR"),
+            clicolor_force: env_variable("CLICOLOR_FORCE"),
+            clicolor: env_variable("CLICOLOR"),
+            term: env_variable("TERM"),
         };
-        let side = |terminal: bool, term: &Term| StreamInfo {
+        let stream_info = |terminal: bool, term: &Term| StreamInfo {
             terminal,
-            paint: Palette::new(color::wanted(color, &variables, terminal)),
+            palette: Palette::new(color::is_enabled(color, &variables, terminal)),
             width: term.size_checked().map_or(DEFAULT_WIDTH, |(_, columns)| usize::from(columns)),
         };
-        let out = side(std::io::stdout().is_terminal(), &Term::stdout());
-        let err = side(std::io::stderr().is_terminal(), &Term::stderr());
-        console::set_colors_enabled(out.paint.colored());
-        console::set_colors_enabled_stderr(err.paint.colored());
-        let setting = TerminalSettings {
+        let out = stream_info(std::io::stdout().is_terminal(), &Term::stdout());
+        let err = stream_info(std::io::stderr().is_terminal(), &Term::stderr());
+        console::set_colors_enabled(out.palette.colored());
+        console::set_colors_enabled_stderr(err.palette.colored());
+        let settings = TerminalSettings {
             quiet,
             verbose,
             out,
             err,
             stdin_terminal: std::io::stdin().is_terminal(),
-            // `CI=false` is how people switch such detection off.
-            ci: variable("CI").is_some_and(|value| !value.is_empty() && value != "false"),
+            // `CI=false` disables the detection.
+            ci: env_variable("CI").is_some_and(|value| !value.is_empty() && value != "false"),
             github: github_files(),
         };
-        Self::over(Box::new(std::io::stdout()), Box::new(std::io::stderr()), setting)
+        Self::with_writers(Box::new(std::io::stdout()), Box::new(std::io::stderr()), settings)
     }
 
-    pub(super) fn over(
+    pub(super) fn with_writers(
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
-        setting: TerminalSettings,
+        settings: TerminalSettings,
     ) -> Self {
         let pipe = |writer| Arc::new(Mutex::new(Pipe { writer, closed: false }));
-        Self { out: pipe(out), err: pipe(err), setting: Arc::new(setting) }
+        Self { out: pipe(out), err: pipe(err), settings: Arc::new(settings) }
     }
 
-    /// Writes a part of the result to stdout, as it is, and flushes it.
+    /// Writes a part of the result to stdout unchanged, and flushes it.
     ///
     /// # Errors
-    /// The stream fails for another reason than a reader that went away: a full disk.
+    /// Writing fails, for example because the disk is full. A closed reader is not an error.
     pub fn out(&self, text: &str) -> Result<Written> {
         lock(&self.out).write(text).map_err(|error| Error::io("cannot write to standard output", error))
     }
 
-    /// Writes a remark to stderr. There is no other place to tell that this failed.
+    /// Writes a message to stderr. A failure is ignored, because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
-        let _nobody_reads = lock(&self.err).write(text);
+        let _cannot_be_reported = lock(&self.err).write(text);
     }
 
-    /// Waits until nobody reads stdout any more. A file never comes to that, and a command that has nothing to
-    /// write would not notice otherwise.
+    /// Waits until the reader of stdout has closed it. A command that writes nothing would not notice it otherwise. For
+    /// a file this never returns.
     pub async fn out_closed(&self) {
-        let waiting = tokio::task::spawn_blocking(|| {
+        let poll_task = tokio::task::spawn_blocking(|| {
             let stdout = std::io::stdout();
-            // Errors and hang-ups are reported without being asked for, and nothing else is.
-            let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
-            while poll(&mut asked, None) == Err(Errno::INTR) {}
+            // `poll` always reports errors and hang-ups. The empty flags request no other events.
+            let mut poll_fds = [PollFd::new(&stdout, PollFlags::empty())];
+            while poll(&mut poll_fds, None) == Err(Errno::INTR) {}
         });
-        let _it_never_panics = waiting.await;
+        let _it_never_panics = poll_task.await;
     }
 
-    /// Text that a cluster or a container wrote, fit for stdout: on a terminal without control characters.
+    /// Returns text of a cluster or a container, safe for stdout: without control characters if stdout is a terminal.
     #[must_use]
     pub fn sanitized<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.setting.out.terminal { sanitize(text) } else { Cow::Borrowed(text) }
+        if self.settings.out.terminal { sanitize(text) } else { Cow::Borrowed(text) }
     }
 
-    /// Whether stdout is a terminal.
+    /// Returns whether stdout is a terminal.
     #[must_use]
     pub fn out_is_terminal(&self) -> bool {
-        self.setting.out.terminal
+        self.settings.out.terminal
     }
 
-    /// Whether somebody can be asked: there is a terminal at both ends and it is not a CI job's.
+    /// Returns whether a question can be asked: stdin and stderr are terminals, and no CI service runs the command.
     #[must_use]
     pub fn can_ask(&self) -> bool {
-        self.setting.stdin_terminal && self.setting.err.terminal && !self.setting.ci
+        self.settings.stdin_terminal && self.settings.err.terminal && !self.settings.ci
     }
 
-    /// Whether bars can be drawn: stderr is a terminal that can move its cursor, outside CI.
+    /// Returns whether bars can be drawn: stderr is a terminal with a movable cursor, and no CI service runs the
+    /// command.
     pub(super) fn can_draw(&self) -> bool {
-        self.setting.err.terminal && !self.setting.ci && !console::is_dumb()
+        self.settings.err.terminal && !self.settings.ci && !console::is_dumb()
     }
 }
 
@@ -176,18 +177,18 @@ impl Pipe {
     }
 }
 
-/// A panic of another thread in the middle of a write leaves the stream usable.
+/// Locks a stream. After a panic of another thread during a write, the stream stays usable.
 fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
     pipe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn variable(name: &str) -> Option<String> {
+fn env_variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn github_files() -> Option<GithubFiles> {
     let file = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    (variable("GITHUB_ACTIONS").as_deref() == Some("true"))
+    (env_variable("GITHUB_ACTIONS").as_deref() == Some("true"))
         .then(|| GithubFiles { step_summary: file("GITHUB_STEP_SUMMARY"), output: file("GITHUB_OUTPUT") })
 }
 
@@ -195,7 +196,7 @@ fn github_files() -> Option<GithubFiles> {
 pub(crate) mod tests {
     use super::*;
 
-    /// What was written to a stream of a test.
+    /// The text that was written to a stream of a test.
     #[derive(Clone, Default)]
     pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -225,53 +226,56 @@ pub(crate) mod tests {
         }
     }
 
-    /// No colour, no terminal, no CI.
-    pub(crate) fn setting() -> TerminalSettings {
-        let side = StreamInfo { terminal: false, paint: Palette::NONE, width: DEFAULT_WIDTH };
+    /// Returns settings without colour, terminal and CI.
+    pub(crate) fn settings() -> TerminalSettings {
+        let stream = StreamInfo { terminal: false, palette: Palette::NONE, width: DEFAULT_WIDTH };
         TerminalSettings {
             quiet: false,
             verbose: 0,
-            out: side,
-            err: side,
+            out: stream,
+            err: stream,
             stdin_terminal: false,
             ci: false,
             github: None,
         }
     }
 
-    /// Streams of a test, what is written to stdout, and to stderr.
-    pub(crate) fn captured(setting: TerminalSettings) -> (Streams, Captured, Captured) {
+    /// Returns streams for a test, with the captured stdout and stderr.
+    pub(crate) fn captured(settings: TerminalSettings) -> (Streams, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
-        (Streams::over(Box::new(out.clone()), Box::new(err.clone()), setting), out, err)
+        (Streams::with_writers(Box::new(out.clone()), Box::new(err.clone()), settings), out, err)
     }
 
     #[test]
-    fn a_closed_stdout_is_no_error_and_stays_closed() {
+    fn closed_stdout_is_no_error_and_stays_closed() {
         let streams =
-            Streams::over(Box::new(Failing(ErrorKind::BrokenPipe)), Box::new(Vec::new()), setting());
+            Streams::with_writers(Box::new(Failing(ErrorKind::BrokenPipe)), Box::new(Vec::new()), settings());
         assert_eq!(streams.out("a\n").unwrap(), Written::Closed);
         assert_eq!(streams.clone().out("b\n").unwrap(), Written::Closed);
     }
 
     #[test]
-    fn a_full_disk_is_an_error() {
-        let streams =
-            Streams::over(Box::new(Failing(ErrorKind::StorageFull)), Box::new(Vec::new()), setting());
+    fn full_disk_is_error() {
+        let streams = Streams::with_writers(
+            Box::new(Failing(ErrorKind::StorageFull)),
+            Box::new(Vec::new()),
+            settings(),
+        );
         assert_eq!(streams.out("a\n").unwrap_err().message(), "cannot write to standard output");
     }
 
     #[test]
-    fn foreign_text_is_stripped_on_a_terminal_only() {
-        let (to_file, ..) = captured(setting());
+    fn text_is_sanitized_on_terminal_only() {
+        let (to_file, ..) = captured(settings());
         assert_eq!(to_file.sanitized("\x1b[31mred"), "\x1b[31mred");
-        let mut terminal = setting();
+        let mut terminal = settings();
         terminal.out.terminal = true;
         assert_eq!(captured(terminal).0.sanitized("\x1b[31mred"), "red");
     }
 
     #[test]
-    fn nobody_is_asked_in_ci() {
-        let mut terminal = setting();
+    fn ci_cannot_ask() {
+        let mut terminal = settings();
         (terminal.stdin_terminal, terminal.err.terminal) = (true, true);
         assert!(captured(terminal.clone()).0.can_ask());
         terminal.ci = true;

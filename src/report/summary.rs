@@ -1,4 +1,4 @@
-//! What came of a command, as one object: `deploy -o json`. Pure.
+//! The result of a command, as one object: `deploy -o json`. Pure.
 
 use serde::Serialize;
 
@@ -10,22 +10,22 @@ use crate::event::{Action, Event, Finished, Phase};
 use crate::object::ObjectId;
 use crate::status::Finding;
 
-/// What the events of a command add up to.
+/// The result of a command, collected from its events.
 #[derive(Debug, Clone, Default)]
 pub struct RunSummary {
-    /// `deploy`: of several commands in one (`up`) the last.
+    /// The command: `deploy`. For `up`, which runs several commands, the last one.
     pub command: String,
-    /// What it worked on.
+    /// The target of the command.
     pub target: String,
-    /// Every object that was meant to be applied, or deleted, in their order.
+    /// Every object that was planned to be applied or deleted, in order.
     pub planned: Vec<(Phase, ObjectId)>,
-    /// Every object that was dealt with, in the order of the events.
+    /// Every object that was processed, with its action and reason, in the order of the events.
     pub objects: Vec<(ObjectId, Action, Option<String>)>,
-    /// Every finding; of one id on one object the last.
+    /// Every finding. Of several findings with one id and object, only the last.
     pub findings: Vec<Finding>,
-    /// Every warning, once.
+    /// Every warning, without duplicates.
     pub warnings: Vec<Warned>,
-    /// What the command said at its end; None when it ended without a word.
+    /// The last event. None if the command ended without [`Event::Finished`].
     pub finished: Option<Finished>,
 }
 
@@ -45,41 +45,42 @@ impl RunSummary {
                 self.objects.push((object.clone(), *action, message.clone()));
             }
             Event::Finding(finding) => {
-                self.findings.retain(|known| (known.id, &known.object) != (finding.id, &finding.object));
+                self.findings.retain(|other| (other.id, &other.object) != (finding.id, &finding.object));
                 self.findings.push(finding.as_ref().clone());
             }
-            Event::Warning { .. } => self.warnings.extend(Warned::of(event)),
+            Event::Warning { .. } => self.warnings.extend(Warned::from_event(event)),
             Event::Finished(finished) => self.finished = Some(finished.clone()),
             _ => {}
         }
     }
 
-    /// Whether an event is a warning that was given before.
-    pub(super) fn repeats(&self, event: &Event) -> bool {
-        Warned::of(event).is_some_and(|warned| self.warnings.contains(&warned))
+    /// Returns whether an event is a warning that was reported before.
+    pub(super) fn is_repeated_warning(&self, event: &Event) -> bool {
+        Warned::from_event(event).is_some_and(|warned| self.warnings.contains(&warned))
     }
 
-    /// How many objects had this done to them.
+    /// Returns the number of objects with this action.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
-        self.objects.iter().filter(|(_, done, _)| *done == action).count()
+        self.objects.iter().filter(|(_, other, _)| *other == action).count()
     }
 
-    /// `1 created, 9 unchanged`; empty where no object was dealt with.
+    /// Formats the number of objects per action: `1 created, 9 unchanged`. Empty if no object was processed.
     #[must_use]
     pub fn counts(&self) -> String {
         super::text::format::counts(&self.objects)
     }
 
-    /// Objects planned for this phase of which nothing is known: not sent, or sent and not answered.
+    /// Returns the objects that were planned for this phase and have no result: not sent, or sent without a response.
     #[must_use]
     pub fn unanswered(&self, phase: Phase) -> Vec<&ObjectId> {
-        let dealt_with = |id: &ObjectId| self.objects.iter().any(|(known, ..)| known == id);
-        let planned = self.planned.iter().filter(|(of, id)| *of == phase && !dealt_with(id));
+        let has_result = |id: &ObjectId| self.objects.iter().any(|(other, ..)| other == id);
+        let planned =
+            self.planned.iter().filter(|(planned_phase, id)| *planned_phase == phase && !has_result(id));
         planned.map(|(_, id)| id).collect()
     }
 
-    /// One object for `-o json`; None when the command ended without [`Event::Finished`].
+    /// Returns the object for `-o json`. None if the command ended without [`Event::Finished`].
     #[must_use]
     pub fn summary(&self) -> Option<Summary<'_>> {
         let finished = self.finished.as_ref()?;
@@ -94,33 +95,33 @@ impl RunSummary {
             sandboxes: finished.sandboxes,
             model: finished.model.as_deref(),
             notes: &finished.notes,
-            objects: self.objects.iter().map(ObjectOutcome::of).collect(),
-            findings: self.findings.iter().map(FindingObject::of).collect(),
-            warnings: self.warnings.iter().map(WarningObject::of).collect(),
+            objects: self.objects.iter().map(ObjectOutcome::new).collect(),
+            findings: self.findings.iter().map(FindingObject::new).collect(),
+            warnings: self.warnings.iter().map(WarningObject::new).collect(),
         })
     }
 }
 
-/// A warning and the place it is about.
+/// A warning and its location in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warned {
-    /// Its id.
+    /// The warning's id.
     pub id: Id,
     /// One sentence.
     pub message: String,
-    /// The place in the configuration, where there is one.
+    /// The location in the configuration, if it has one.
     pub location: Option<Location>,
 }
 
 impl Warned {
-    fn of(event: &Event) -> Option<Self> {
+    fn from_event(event: &Event) -> Option<Self> {
         let Event::Warning { id, message, diagnostic } = event else { return None };
         let location = diagnostic.as_ref().and_then(|diagnostic| diagnostic.location.clone());
         Some(Self { id: *id, message: message.clone(), location })
     }
 }
 
-/// The object of `-o json`; its fields are the event stream's of the same names.
+/// The object for `-o json`. Its fields are documented with the event stream's fields of the same names.
 #[derive(Debug, Serialize)]
 pub struct Summary<'a> {
     pub(super) command: &'a str,
@@ -146,8 +147,8 @@ struct ObjectOutcome<'a> {
 }
 
 impl<'a> ObjectOutcome<'a> {
-    fn of((object, action, message): &'a (ObjectId, Action, Option<String>)) -> Self {
-        Self { object: ObjectRef::of(object), action: action.word(), message: message.as_deref() }
+    fn new((object, action, message): &'a (ObjectId, Action, Option<String>)) -> Self {
+        Self { object: ObjectRef::new(object), action: action.word(), message: message.as_deref() }
     }
 }
 
@@ -159,8 +160,8 @@ struct WarningObject<'a> {
 }
 
 impl<'a> WarningObject<'a> {
-    fn of(warned: &'a Warned) -> Self {
-        let location = warned.location.as_ref().map(Position::of);
+    fn new(warned: &'a Warned) -> Self {
+        let location = warned.location.as_ref().map(Position::new);
         Self { id: warned.id.code(), message: &warned.message, location }
     }
 }

@@ -89,7 +89,7 @@ fn after_a_deploy_there_is_no_difference_and_the_server_is_asked_for_no_dry_run(
     let namespace = deployed("diff-none", "");
     let run = diff(&namespace, &[]).exits(0);
     assert_eq!(run.stdout, "");
-    assert_eq!(run.stderr, "no differences: 9 objects are as they should be\n");
+    assert_eq!(run.stderr, "no differences: 9 objects are up to date\n");
     assert_eq!(diff(&namespace, &["-q"]).exits(0).stderr, "");
 
     // By its context's name the recorder is no local cluster, where other amounts are asked for: a set of its own.
@@ -221,7 +221,7 @@ fn a_changed_secret_is_a_new_object_and_its_value_is_nowhere() {
         let changed = run(&["diff", "-o", form, "-v"], &second).exits(1);
         hidden(&changed);
         let words = if form == "table" {
-            ["  data.LLM_API_KEY   (changed, hidden)", "  data.TOKEN   (the same, hidden)"]
+            ["  data.LLM_API_KEY   (changed, hidden)", "  data.TOKEN   (unchanged, hidden)"]
         } else {
             ["changed", "same"]
         };
@@ -259,7 +259,7 @@ fn what_is_switched_off_is_deleted_and_data_only_when_that_is_asked_for() {
     shows(
         &run,
         &[
-            "persistentvolumeclaim/oh-state   deleted, and its data with it   you",
+            "persistentvolumeclaim/oh-state   deleted, including its data   you",
             "1 to change, 0 to create, 2 to delete",
         ],
     );
@@ -322,7 +322,7 @@ fn what_admission_refuses_is_said_at_its_object_and_decides_the_exit_code() {
         ],
     );
     assert!(
-        run.stdout.contains("  refused: persistentvolumeclaims \"oh-state\" is forbidden: only"),
+        run.stdout.contains("  would fail: persistentvolumeclaims \"oh-state\" is forbidden: only"),
         "{}",
         run.stdout
     );
@@ -376,7 +376,7 @@ fn an_object_of_somebody_elses_with_our_name_is_exit_7_after_the_rest() {
         &run,
         &[
             "service/oh   unknown",
-            "  refused: it exists and belongs to somebody else (managers: kubectl-create)",
+            "  would fail: it exists and belongs to somebody else (managers: kubectl-create)",
             "ingress.networking.k8s.io/oh   created   you",
             "0 to change, 8 to create, 0 to delete, 1 unknown",
         ],

@@ -4,62 +4,62 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::LiveRow;
 
-/// The rows that are on the screen now.
+/// The rows of the live block on the screen.
 pub(crate) struct Bars {
     block: MultiProgress,
     rows: Vec<(ProgressBar, bool)>,
-    still: ProgressStyle,
-    spinning: ProgressStyle,
+    static_style: ProgressStyle,
+    spinner_style: ProgressStyle,
 }
 
 impl Bars {
-    /// Draws to stderr.
+    /// Creates bars that draw to stderr.
     pub(crate) fn on_stderr() -> Self {
-        Self::on(ProgressDrawTarget::stderr())
+        Self::with_target(ProgressDrawTarget::stderr())
     }
 
-    pub(crate) fn on(target: ProgressDrawTarget) -> Self {
+    pub(crate) fn with_target(target: ProgressDrawTarget) -> Self {
         let style = |template| {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
         };
         Self {
             block: MultiProgress::with_draw_target(target),
             rows: Vec::new(),
-            still: style("{msg}"),
-            spinning: style("  {spinner} {msg}"),
+            static_style: style("{msg}"),
+            spinner_style: style("  {spinner} {msg}"),
         }
     }
 
-    /// Makes the block look like these rows. Spinners turn with every call.
+    /// Draws these rows as the block. Spinners advance with every call.
     pub(crate) fn show(&mut self, rows: &[LiveRow]) {
         for (bar, _) in self.rows.drain(rows.len().min(self.rows.len())..) {
             self.block.remove(&bar);
         }
         for (index, row) in rows.iter().enumerate() {
             if index == self.rows.len() {
-                let bar = self.block.add(ProgressBar::no_length().with_style(self.still.clone()));
+                let bar = self.block.add(ProgressBar::no_length().with_style(self.static_style.clone()));
                 self.rows.push((bar, false));
             }
-            let Some((bar, turns)) = self.rows.get_mut(index) else { continue };
-            let (text, spins) = match row {
-                LiveRow::Still(text) => (text, false),
+            let Some((bar, is_spinning)) = self.rows.get_mut(index) else { continue };
+            let (text, spin) = match row {
+                LiveRow::Static(text) => (text, false),
                 LiveRow::Spinning(text) => (text, true),
             };
-            if *turns != spins {
-                bar.set_style(if spins { self.spinning.clone() } else { self.still.clone() });
-                *turns = spins;
+            if *is_spinning != spin {
+                bar.set_style(if spin { self.spinner_style.clone() } else { self.static_style.clone() });
+                *is_spinning = spin;
             }
             bar.set_message(text.clone());
             bar.tick();
         }
     }
 
-    /// Takes the block off the screen, writes, and draws it again. `MultiProgress::suspend` does the same and panics on
-    /// a terminal that was closed, where the last words still have to reach the events' file.
-    pub(crate) fn above(&self, write: impl FnOnce()) {
-        let _nobody_looks = self.block.clear();
+    /// Clears the block, writes, and draws the block again. `MultiProgress::suspend` does the same, but panics on a
+    /// closed terminal, and the last events must still reach the events file.
+    pub(crate) fn write_above(&self, write: impl FnOnce()) {
+        let _terminal_is_closed = self.block.clear();
         write();
-        // One row draws the whole block.
+        // Drawing one row draws the whole block.
         if let Some((row, _)) = self.rows.last() {
             row.force_draw();
         }

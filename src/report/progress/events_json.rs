@@ -1,4 +1,4 @@
-//! The machine-readable stream: one line per event. The schema stands above [`crate::event`]. Pure.
+//! The machine-readable stream: one line per event. The schema is documented in [`crate::event`]. Pure.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub(crate) struct EventsJson {
 }
 
 impl EventsJson {
-    /// The lines of an event, each with its newline. A plan has a line for each of its objects.
+    /// Serializes an event as lines, each with its newline. A plan has a line for each of its objects.
     pub(crate) fn lines(&mut self, event: &Event, now: Timestamp) -> serde_json::Result<String> {
         let mut text = String::new();
         for body in bodies(event) {
@@ -41,7 +41,7 @@ struct EventLine<'a> {
     body: Body<'a>,
 }
 
-/// The fields of each type, always all of them.
+/// The fields of each type. Every line has all fields of its type.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
@@ -119,7 +119,7 @@ enum Body<'a> {
 fn bodies(event: &Event) -> Vec<Body<'_>> {
     let body = match event {
         Event::Planned { phase, objects } => {
-            let planned = |object| Body::Planned { phase: phase.word(), object: ObjectRef::of(object) };
+            let planned = |object| Body::Planned { phase: phase.word(), object: ObjectRef::new(object) };
             return objects.iter().map(planned).collect();
         }
         Event::Started { command } => Body::Started { command },
@@ -130,16 +130,16 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
         }
         Event::Object { phase, object, action, message } => Body::Object {
             phase: phase.word(),
-            object: ObjectRef::of(object),
+            object: ObjectRef::new(object),
             action: action.word(),
             message: message.as_deref(),
         },
         Event::Rollout { object, ready, message } => {
             let phase = Phase::Track.word();
-            Body::Rollout { phase, object: ObjectRef::of(object), ready: *ready, message }
+            Body::Rollout { phase, object: ObjectRef::new(object), ready: *ready, message }
         }
         Event::Finding(finding) => {
-            Body::Finding { phase: Phase::Track.word(), finding: FindingObject::of(finding) }
+            Body::Finding { phase: Phase::Track.word(), finding: FindingObject::new(finding) }
         }
         Event::Probe { target, healthy, message } => Body::Probe {
             phase: Phase::Probe.word(),
@@ -147,13 +147,13 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             message: format!("{target} {message}"),
         },
         Event::Waiting { object, message, left } => Body::Waiting {
-            object: object.as_ref().map(ObjectRef::of),
+            object: object.as_ref().map(ObjectRef::new),
             message,
             left: left.map(|left| left.as_secs()),
         },
         Event::Warning { id, message, diagnostic } => {
             let location = diagnostic.as_ref().and_then(|diagnostic| diagnostic.location.as_ref());
-            Body::Warning { id: id.code(), message, location: location.map(Position::of) }
+            Body::Warning { id: id.code(), message, location: location.map(Position::new) }
         }
         Event::Wire { requests, bytes_in, bytes_out, slowest } => {
             Body::Wire { requests: *requests, bytes_in: *bytes_in, bytes_out: *bytes_out, slowest }
@@ -180,35 +180,38 @@ mod tests {
 
     use super::*;
     use crate::event::Action;
-    use crate::report::scenario::{self, assert_recorded, moment};
+    use crate::report::scenario::{self, assert_recorded, timestamp};
 
     fn all_lines() -> Vec<Value> {
         let mut json = EventsJson::default();
         let pruned = scenario::object(Action::Pruned, scenario::deployment(), None);
         let scenarios = [scenario::deploy(), vec![(50_000, pruned)], scenario::up_with_a_bad_image()];
-        let text: String =
-            scenarios.iter().flatten().map(|(at, event)| json.lines(event, moment(*at)).unwrap()).collect();
+        let text: String = scenarios
+            .iter()
+            .flatten()
+            .map(|(at, event)| json.lines(event, timestamp(*at)).unwrap())
+            .collect();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The table of types and fields above `event.rs`.
-    fn documented() -> BTreeMap<String, BTreeSet<String>> {
-        let mut table = BTreeMap::new();
+    /// Reads the table of types and fields in the documentation of `event.rs`.
+    fn documented_fields() -> BTreeMap<String, BTreeSet<String>> {
+        let mut fields_by_type = BTreeMap::new();
         for line in include_str!("../../event.rs").lines().take_while(|line| line.starts_with("//!")) {
             let cells: Vec<&str> = line.trim_start_matches("//! ").split('|').map(str::trim).collect();
             let [_, types, fields, _, _] = cells.as_slice() else { continue };
             for name in types.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')) {
                 let fields = fields.trim_matches('`').split(' ').map(str::to_owned).collect();
-                table.insert(name.to_owned(), fields);
+                fields_by_type.insert(name.to_owned(), fields);
             }
         }
-        table
+        fields_by_type
     }
 
     #[test]
     fn every_type_has_exactly_its_documented_fields() {
-        let documented = documented();
-        let mut seen = BTreeSet::new();
+        let documented = documented_fields();
+        let mut types = BTreeSet::new();
         for line in all_lines() {
             let kind = line["type"].as_str().unwrap().to_owned();
             let mut fields: BTreeSet<String> = line.as_object().unwrap().keys().cloned().collect();
@@ -216,23 +219,23 @@ mod tests {
                 assert!(fields.remove(common), "{line} has no {common}");
             }
             assert_eq!(Some(&fields), documented.get(&kind), "{line}");
-            seen.insert(kind);
+            types.insert(kind);
         }
         let documented: BTreeSet<String> = documented.into_keys().collect();
-        assert_eq!(seen, documented, "every type of the schema is exercised here");
+        assert_eq!(types, documented, "the scenarios contain every type of the schema");
     }
 
     #[test]
-    fn lines_are_numbered_without_gaps() {
+    fn sequence_numbers_have_no_gaps() {
         let numbers: Vec<u64> = all_lines().iter().map(|line| line["seq"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     }
 
     #[test]
-    fn as_written() {
+    fn deploy_writes_recorded_event_lines() {
         let mut json = EventsJson::default();
         let text: String =
-            scenario::deploy().iter().map(|(at, event)| json.lines(event, moment(*at)).unwrap()).collect();
+            scenario::deploy().iter().map(|(at, event)| json.lines(event, timestamp(*at)).unwrap()).collect();
         assert!(!text.contains("very-secret"));
         assert_recorded!("events.ndjson", text);
     }

@@ -1,4 +1,4 @@
-//! What the command waits for, learned from its events; says it again when nothing else happens.
+//! Tracks in the events what the command waits for, and repeats it when no other event arrives.
 //! Pure: the time is an argument.
 
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::event::{Event, Phase, Progress};
 use crate::object::ObjectId;
 use crate::phrase;
 
-/// How long nothing may be said: a CI service that sees no output for long takes the job for hung.
-const SILENCE: Duration = Duration::from_secs(30);
+/// The longest time without output. A CI service may stop a job without output as hung.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// What is waited for, and since when.
+/// The running steps and unready objects that the command waits for, and since when.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeat {
     last: Option<Timestamp>,
     deadline: Option<Timestamp>,
     steps: Vec<RunningStep>,
-    gaps: Vec<OpenGap>,
+    unready: Vec<UnreadyObject>,
 }
 
 #[derive(Debug)]
@@ -30,14 +30,14 @@ struct RunningStep {
 }
 
 #[derive(Debug)]
-struct OpenGap {
+struct UnreadyObject {
     object: ObjectId,
     message: String,
     since: Timestamp,
 }
 
 impl Heartbeat {
-    /// Learns from an event.
+    /// Updates the state from an event.
     pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
         self.last = Some(now);
         match event {
@@ -47,16 +47,16 @@ impl Heartbeat {
             Event::Step { phase, name, progress, message } => {
                 self.step(*phase, name, *progress, message, now);
             }
-            Event::Rollout { object, ready: true, .. } => self.gaps.retain(|gap| gap.object != *object),
-            Event::Rollout { object, message, .. } => self.gap_opens(object, message, now),
+            Event::Rollout { object, ready: true, .. } => self.unready.retain(|it| it.object != *object),
+            Event::Rollout { object, message, .. } => self.add_unready(object, message, now),
             Event::Waiting { left: Some(left), .. } => self.deadline = now.checked_add(*left).ok(),
             _ => {}
         }
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
-        let known = self.steps.iter_mut().find(|step| step.phase == phase && step.name == name);
-        match (progress, known) {
+        let running = self.steps.iter_mut().find(|step| step.phase == phase && step.name == name);
+        match (progress, running) {
             (Progress::Started, Some(step)) => message.clone_into(&mut step.message),
             (Progress::Started, None) => {
                 let (name, message) = (name.to_owned(), message.to_owned());
@@ -65,39 +65,39 @@ impl Heartbeat {
             _ => {
                 self.steps.retain(|step| step.phase != phase || step.name != name);
                 if phase == Phase::Track {
-                    self.gaps.clear();
+                    self.unready.clear();
                 }
             }
         }
     }
 
-    fn gap_opens(&mut self, object: &ObjectId, message: &str, now: Timestamp) {
+    fn add_unready(&mut self, object: &ObjectId, message: &str, now: Timestamp) {
         let since = self
-            .gaps
+            .unready
             .iter()
-            .find(|gap| gap.object == *object && gap.message == message)
-            .map_or(now, |gap| gap.since);
-        self.gaps.retain(|gap| gap.object != *object);
-        self.gaps.push(OpenGap { object: object.clone(), message: message.to_owned(), since });
+            .find(|it| it.object == *object && it.message == message)
+            .map_or(now, |it| it.since);
+        self.unready.retain(|it| it.object != *object);
+        self.unready.push(UnreadyObject { object: object.clone(), message: message.to_owned(), since });
     }
 
-    /// The object that changed last and is not ready: `deployment.apps/openhands 0/1: pulling image 12 s`.
-    pub(crate) fn gap(&self, now: Timestamp) -> Option<String> {
-        self.gaps.last().map(|gap| format!("{} {}", gap.object, gap.text(now)))
+    /// Describes the unready object that changed last: `deployment.apps/openhands 0/1: pulling image 12 s`.
+    pub(crate) fn unready_text(&self, now: Timestamp) -> Option<String> {
+        self.unready.last().map(|it| format!("{} {}", it.object, it.text(now)))
     }
 
-    /// How much time is left until the command's deadline, as far as it was told.
+    /// Returns the time until the command's deadline, if an event has reported one.
     pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
         self.deadline.map(|deadline| phrase::elapsed(now, deadline))
     }
 
-    /// What to say when nothing was said for [`SILENCE`].
+    /// Returns a heartbeat if there was no event for [`MAX_SILENCE`].
     pub(crate) fn due(&mut self, now: Timestamp) -> Option<Event> {
-        if phrase::elapsed(self.last?, now) < SILENCE {
+        if phrase::elapsed(self.last?, now) < MAX_SILENCE {
             return None;
         }
-        let (object, message) = match (self.gaps.last(), self.steps.last()) {
-            (Some(gap), _) => (Some(gap.object.clone()), gap.text(now)),
+        let (object, message) = match (self.unready.last(), self.steps.last()) {
+            (Some(unready), _) => (Some(unready.object.clone()), unready.text(now)),
             (None, Some(step)) => (None, step.text(now)),
             (None, None) => return None,
         };
@@ -106,7 +106,7 @@ impl Heartbeat {
     }
 }
 
-impl OpenGap {
+impl UnreadyObject {
     fn text(&self, now: Timestamp) -> String {
         format!("{} {}", self.message, phrase::span(phrase::elapsed(self.since, now)))
     }
@@ -135,7 +135,7 @@ mod tests {
     fn waiting(event: Option<Event>) -> Option<(String, Option<u64>)> {
         match event? {
             Event::Waiting { object, message, left } => {
-                Some((format::gap(object.as_ref(), &message), left.map(|left| left.as_secs())))
+                Some((format::waiting_text(object.as_ref(), &message), left.map(|left| left.as_secs())))
             }
             other => panic!("{other:?}"),
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn after_silence_it_names_the_object_the_gap_and_the_time_left() {
+    fn heartbeat_names_object_reason_and_time_left() {
         let mut state = Heartbeat::default();
         let object = ObjectId::namespaced("apps", "Deployment", "hands", "openhands");
         state.observe(&step("rollout", Progress::Started, ""), at(0));
@@ -156,11 +156,11 @@ mod tests {
         assert_eq!(waiting(state.due(at(30))), None);
         let text = "deployment.apps/openhands 0/1: pulling image 30 s".to_owned();
         assert_eq!(waiting(state.due(at(31))), Some((text, Some(869))));
-        assert_eq!(waiting(state.due(at(32))), None, "a heartbeat is a sign of life, too");
+        assert_eq!(waiting(state.due(at(32))), None, "a heartbeat counts as output");
     }
 
     #[test]
-    fn without_an_object_it_names_the_step() {
+    fn heartbeat_without_object_names_step() {
         let mut state = Heartbeat::default();
         state.observe(&step("control plane", Progress::Started, "building etcd"), at(0));
         state.observe(&step("control plane", Progress::Started, "building kubectl"), at(40));
@@ -169,6 +169,6 @@ mod tests {
             Some(("control plane: building kubectl 1 m 20 s".into(), None))
         );
         state.observe(&step("control plane", Progress::Done, ""), at(90));
-        assert_eq!(waiting(state.due(at(900))), None, "nothing is waited for");
+        assert_eq!(waiting(state.due(at(900))), None, "no step is running");
     }
 }

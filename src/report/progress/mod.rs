@@ -1,8 +1,8 @@
-//! What is shown while a command runs.
+//! The output while a command runs.
 //!
-//! - `terminal`: steps and objects for a terminal, as texts. `bars`: draws them.
-//! - `lines`: a line for each change, where there is no terminal.
-//! - `heartbeat`: when it is time to say what is waited for.
+//! - `terminal`: steps and objects as rows of text for a terminal. `bars`: draws the rows.
+//! - `lines`: a line for each change, for streams that are not a terminal.
+//! - `heartbeat`: repeats what the command waits for when no other event arrives.
 //! - `events_json`: the machine-readable stream.
 
 pub(super) mod bars;

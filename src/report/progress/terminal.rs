@@ -1,5 +1,5 @@
-//! Progress on a terminal: a header per command, a row per step. Pure: what is drawn while the command
-//! runs ([`Human::live`]) and what stays ([`Human::event`]) are texts; [`super::bars`] draws them.
+//! Progress on a terminal: a header per command, a row per step. Pure: the live block ([`TerminalProgress::live`]) and
+//! the permanent text ([`TerminalProgress::event`]) are returned as text; [`super::bars`] draws them.
 
 use jiff::Timestamp;
 
@@ -14,34 +14,34 @@ use crate::report::text::format;
 use crate::report::text::sanitize::one_line;
 use crate::status::Finding;
 
-/// Columns of a row; on a wider terminal a time at the far right would be hard to follow.
+/// The width of a row in columns. On a wider terminal, a time at the right edge would be too far from its text.
 const COLUMNS: usize = 80;
-/// Columns that a time takes beside a title, with the blanks before it.
-const TIME: usize = 9;
+/// Columns of a time after a title, including the spaces before it.
+const TIME_COLUMNS: usize = 9;
 
 /// A row of the live block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LiveRow {
-    /// Stays as it is.
-    Still(String),
-    /// Has a spinner before its text.
+    /// A row without a spinner.
+    Static(String),
+    /// A row with a spinner before its text.
     Spinning(String),
 }
 
-/// Turns events into the rows of a block and the text that stays.
+/// Turns events into the rows of the live block and the permanent text.
 #[derive(Debug)]
 pub(crate) struct TerminalProgress {
-    look: Style,
+    style: Style,
     verbose: bool,
     section: Option<Section>,
-    /// Whether anything stands on the screen already: the next block is set off by an empty line.
-    wrote: bool,
+    /// Whether there is text on the screen already, from which an empty line separates the next block.
+    has_output: bool,
 }
 
 #[derive(Debug)]
 struct Section {
     title: Option<String>,
-    /// The rest of a title that is too long for a line.
+    /// The second part of a title that is too long for one line.
     below: Option<String>,
     since: Timestamp,
     rows: Vec<ProgressRow>,
@@ -52,7 +52,7 @@ struct Section {
 enum ProgressRow {
     Step(StepRow),
     Finding(Box<Finding>),
-    /// About an object; shown below its step when the block is finished.
+    /// A remark about an object. It is shown below its step when the block is finished.
     Note(String),
 }
 
@@ -67,23 +67,23 @@ struct StepRow {
 }
 
 impl TerminalProgress {
-    pub(crate) fn new(look: Style, verbose: bool) -> Self {
-        Self { look, verbose, section: None, wrote: false }
+    pub(crate) fn new(style: Style, verbose: bool) -> Self {
+        Self { style, verbose, section: None, has_output: false }
     }
 
-    /// Takes in an event; what is returned stays on the screen, above the live block.
+    /// Processes an event. The returned text is permanent and is written above the live block.
     pub(crate) fn event(&mut self, event: &Event, now: Timestamp) -> String {
         let text = match event {
-            // Whoever typed the command knows its name.
+            // The user typed the command, so its name is not repeated.
             Event::Started { .. } => String::new(),
             Event::Target { command, target } => {
                 let finished = self.finish_section(None, now);
-                let label = self.look.paint.strong(&format::label(command));
-                self.section = Some(self.titled(&label, &one_line(target), now));
+                let label = self.style.palette.bold(&format::label(command));
+                self.section = Some(self.new_section(&label, &one_line(target), now));
                 finished
             }
             Event::Config { message } => {
-                format!("{} {}\n", self.look.paint.strong("config   "), one_line(message))
+                format!("{} {}\n", self.style.palette.bold("config   "), one_line(message))
             }
             Event::Warning { id, message, diagnostic } => self.warning(*id, message, diagnostic.as_deref()),
             Event::Wire { requests, bytes_in, bytes_out, slowest } if self.verbose => {
@@ -93,29 +93,30 @@ impl TerminalProgress {
             }
             Event::Finished(finished) => {
                 let block = self.finish_section(Some(finished), now);
-                let ending = self.ending(finished);
-                // The error that follows is set off, too.
-                let followed = !ending.is_empty() || finished.id.is_some();
-                let gap = if block.is_empty() || !followed { "" } else { "\n" };
-                format!("{block}{gap}{ending}")
+                let result = self.result(finished);
+                // An empty line also separates the error that follows.
+                let is_followed = !result.is_empty() || finished.id.is_some();
+                let separator = if block.is_empty() || !is_followed { "" } else { "\n" };
+                format!("{block}{separator}{result}")
             }
             other => {
                 self.row(other, now);
                 String::new()
             }
         };
-        self.wrote |= !text.is_empty();
+        self.has_output |= !text.is_empty();
         text
     }
 
-    /// Where the line is too short for title and time, what stands in brackets goes below.
-    fn titled(&self, label: &str, target: &str, now: Timestamp) -> Section {
+    /// Creates a section. If title and time do not fit on one line, the part in brackets moves to the next line.
+    fn new_section(&self, label: &str, target: &str, now: Timestamp) -> Section {
         let title = format!("{label} {target}");
-        let room = self.columns().saturating_sub(TIME);
-        match target.split_once("  (").and_then(|(what, rest)| Some((what, rest.strip_suffix(')')?))) {
-            Some((what, rest)) if console::measure_text_width(&title) > room => {
-                let below = " ".repeat(console::measure_text_width(label) + 1) + &self.look.paint.faint(rest);
-                Section { below: Some(below), ..Section::new(Some(format!("{label} {what}")), now) }
+        let room = self.columns().saturating_sub(TIME_COLUMNS);
+        match target.split_once("  (").and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?))) {
+            Some((name, rest)) if console::measure_text_width(&title) > room => {
+                let below =
+                    " ".repeat(console::measure_text_width(label) + 1) + &self.style.palette.dim(rest);
+                Section { below: Some(below), ..Section::new(Some(format!("{label} {name}")), now) }
             }
             _ => Section::new(Some(title), now),
         }
@@ -126,7 +127,7 @@ impl TerminalProgress {
     }
 
     fn row(&mut self, event: &Event, now: Timestamp) {
-        let (verbose, paint) = (self.verbose, self.look.paint);
+        let (verbose, palette) = (self.verbose, self.style.palette);
         let section = self.section(now);
         match event {
             Event::Step { phase, progress, message, .. } if format::is_hidden(*phase, *progress, message) => {
@@ -138,13 +139,13 @@ impl TerminalProgress {
                 section.rows.extend(
                     objects
                         .iter()
-                        .map(|object| ProgressRow::Note(paint.faint(&format!("plan       {object}")))),
+                        .map(|object| ProgressRow::Note(palette.dim(&format!("plan       {object}")))),
                 );
             }
             Event::Object { object, action, message, .. } => {
                 section.objects.push((object.clone(), *action, message.clone()));
-                let listed = matches!(action, Action::Failed | Action::Kept);
-                if listed || verbose {
+                let is_listed = matches!(action, Action::Failed | Action::Kept);
+                if is_listed || verbose {
                     let reason = message.as_ref().map_or_else(String::new, |message| format!("  {message}"));
                     section.rows.push(ProgressRow::Note(one_line(&format!(
                         "{:<10} {object}{reason}",
@@ -153,80 +154,83 @@ impl TerminalProgress {
                 }
             }
             Event::Finding(finding) => {
-                section.forget(finding);
+                section.remove_finding(finding);
                 section.rows.push(ProgressRow::Finding(finding.clone()));
             }
-            Event::Probe { target, message, .. } => section.probed(&format!("{target} {message}")),
+            Event::Probe { target, message, .. } => section.add_probe_result(&format!("{target} {message}")),
             _ => {}
         }
     }
 
-    fn warning(&self, id: Id, message: &str, place: Option<&Diagnostic>) -> String {
-        match place {
-            Some(place) => diagnostic::render(place, self.look),
-            None => diagnostic::parts(Severity::Warning, id, message, None, self.look).0,
+    fn warning(&self, id: Id, message: &str, diagnostic: Option<&Diagnostic>) -> String {
+        match diagnostic {
+            Some(diagnostic) => diagnostic::render(diagnostic, self.style),
+            None => diagnostic::parts(Severity::Warning, id, message, None, self.style).0,
         }
     }
 
-    /// The rows of the live block.
-    pub(crate) fn live(&self, waiting: &Heartbeat, now: Timestamp) -> Vec<LiveRow> {
+    /// Returns the rows of the live block.
+    pub(crate) fn live(&self, heartbeat: &Heartbeat, now: Timestamp) -> Vec<LiveRow> {
         let Some(section) = &self.section else { return Vec::new() };
         let header = section.title.iter().map(|title| {
             let time = format::took(phrase::elapsed(section.since, now));
-            LiveRow::Still(self.fitted(title, &time))
+            LiveRow::Static(self.title_row(title, &time))
         });
-        let header = header.chain(section.below.iter().map(|below| LiveRow::Still(self.cut(below))));
+        let header = header.chain(section.below.iter().map(|below| LiveRow::Static(self.truncate(below))));
         let rows = section.rows.iter().filter_map(|row| match row {
             ProgressRow::Step(step) if step.until.is_none() => {
-                Some(LiveRow::Spinning(self.spinning(step, waiting, now)))
+                Some(LiveRow::Spinning(self.spinner_row(step, heartbeat, now)))
             }
-            ProgressRow::Step(step) => Some(LiveRow::Still(self.cut(&self.still(step, step.progress)))),
-            ProgressRow::Finding(finding) => Some(LiveRow::Still(self.cut(&self.finding(finding)))),
+            ProgressRow::Step(step) => {
+                Some(LiveRow::Static(self.truncate(&self.step_row(step, step.progress))))
+            }
+            ProgressRow::Finding(finding) => Some(LiveRow::Static(self.truncate(&self.finding_row(finding)))),
             ProgressRow::Note(_) => None,
         });
-        // What is drawn stands where it will stay: set off from what is above.
-        let gap = self.wrote.then(|| LiveRow::Still(" ".to_owned()));
-        gap.into_iter().chain(header).chain(rows).collect()
+        // The live block is separated from the text above, as the finished block will be.
+        let separator = self.has_output.then(|| LiveRow::Static(" ".to_owned()));
+        separator.into_iter().chain(header).chain(rows).collect()
     }
 
-    /// `rollout   deployment.apps/openhands 0/1: pulling image 12 s · 14 m 48 s left   16.2s`
-    fn spinning(&self, step: &StepRow, waiting: &Heartbeat, now: Timestamp) -> String {
+    /// Formats a running step: `rollout   deployment.apps/openhands 0/1: pulling image 12 s · 14 m 48 s left   16.2s`.
+    fn spinner_row(&self, step: &StepRow, heartbeat: &Heartbeat, now: Timestamp) -> String {
         let mut parts = Vec::new();
         if step.phase == Phase::Track {
-            parts.extend(waiting.gap(now));
-            parts.extend(waiting.left(now).map(|left| format!("{} left", phrase::span(left))));
+            parts.extend(heartbeat.unready_text(now));
+            parts.extend(heartbeat.left(now).map(|left| format!("{} left", phrase::span(left))));
         }
         if parts.is_empty() {
             parts.push(step.message.clone());
         }
         let text = format!("{:<20} {}", one_line(&step.name), one_line(&parts.join(" · ")));
-        // The spinner and its blanks take four columns.
+        // The spinner and the spaces around it take four columns.
         let time = format::took(phrase::elapsed(step.since, now));
-        let room = self.look.width.saturating_sub(5 + time.len() + 2);
-        beside(&console::truncate_str(&text, room, "…"), &time, self.columns().saturating_sub(4))
+        let room = self.style.width.saturating_sub(5 + time.len() + 2);
+        with_time(&console::truncate_str(&text, room, "…"), &time, self.columns().saturating_sub(4))
     }
 
-    /// Where times end. The last column stays free: some terminals break the line behind it.
+    /// Returns the column at which times end. The last column stays free, because some terminals wrap the line after
+    /// it.
     fn columns(&self) -> usize {
-        COLUMNS.min(self.look.width.saturating_sub(1))
+        COLUMNS.min(self.style.width.saturating_sub(1))
     }
 
-    fn fitted(&self, title: &str, time: &str) -> String {
-        let room = self.look.width.saturating_sub(time.len() + 3);
-        beside(&console::truncate_str(title, room, "…"), time, self.columns())
+    fn title_row(&self, title: &str, time: &str) -> String {
+        let room = self.style.width.saturating_sub(time.len() + 3);
+        with_time(&console::truncate_str(title, room, "…"), time, self.columns())
     }
 
-    fn cut(&self, row: &str) -> String {
-        console::truncate_str(row, self.look.width.saturating_sub(1), "…").into_owned()
+    fn truncate(&self, row: &str) -> String {
+        console::truncate_str(row, self.style.width.saturating_sub(1), "…").into_owned()
     }
 
-    /// `  ✓ apply                11 created                                           0.2s`
-    fn still(&self, step: &StepRow, progress: Progress) -> String {
-        let paint = self.look.paint;
+    /// Formats a step: `  ✓ apply                11 created                                           0.2s`.
+    fn step_row(&self, step: &StepRow, progress: Progress) -> String {
+        let palette = self.style.palette;
         let sign = match progress {
-            Progress::Done => paint.good("✓"),
-            Progress::Failed => paint.bad("✗"),
-            Progress::Skipped | Progress::Started => paint.faint("-"),
+            Progress::Done => palette.success("✓"),
+            Progress::Failed => palette.failure("✗"),
+            Progress::Skipped | Progress::Started => palette.dim("-"),
         };
         let text = format!("  {sign} {:<20} {}", one_line(&step.name), one_line(&step.message));
         let took = step.until.map(|until| phrase::elapsed(step.since, until)).unwrap_or_default();
@@ -234,39 +238,39 @@ impl TerminalProgress {
             return text.trim_end().to_owned();
         }
         let time = format::took(took);
-        let (used, width) = (console::measure_text_width(&text), self.look.width);
-        // Where only the time would go over the edge it is left out: by itself on the next line it says nothing.
+        let (used, width) = (console::measure_text_width(&text), self.style.width);
+        // If only the time exceeds the width, it is omitted: alone on the next line it would be meaningless.
         if used < width && used + 2 + time.len() >= width {
             return text.trim_end().to_owned();
         }
-        beside(&text, &paint.faint(&time), self.columns())
+        with_time(&text, &palette.dim(&time), self.columns())
     }
 
-    fn finding(&self, finding: &Finding) -> String {
+    fn finding_row(&self, finding: &Finding) -> String {
         let text = format!("{} {}: {}", finding.object, finding.id.title(), finding.message);
-        format!("  {} {} {}", self.look.paint.remark("!"), finding.id, one_line(&text))
+        format!("  {} {} {}", self.style.palette.warning("!"), finding.id, one_line(&text))
     }
 
-    /// The block as it stays. A finding that became the error is left to the error.
+    /// Returns the section as permanent text. Findings with the error's id are omitted, because the error repeats them.
     fn finish_section(&mut self, finished: Option<&Finished>, now: Timestamp) -> String {
         let Some(section) = self.section.take() else { return String::new() };
         let failed = finished.is_some_and(|finished| finished.exit != 0);
-        let cause = finished.and_then(|finished| finished.id);
-        let mut text = String::from(if self.wrote { "\n" } else { "" });
+        let error_id = finished.and_then(|finished| finished.id);
+        let mut text = String::from(if self.has_output { "\n" } else { "" });
         if let Some(title) = &section.title {
             let time = format::took(phrase::elapsed(section.since, now));
-            text.push_str(&beside(title, &self.look.paint.faint(&time), self.columns()));
+            text.push_str(&with_time(title, &self.style.palette.dim(&time), self.columns()));
             text.push('\n');
         }
         text.extend(section.below.iter().map(|below| format!("{below}\n")));
         for row in &section.rows {
             let line = match row {
                 ProgressRow::Step(step) if step.until.is_none() && failed => {
-                    self.still(step, Progress::Failed)
+                    self.step_row(step, Progress::Failed)
                 }
-                ProgressRow::Step(step) => self.still(step, step.progress),
-                ProgressRow::Finding(finding) if Some(finding.id) == cause => continue,
-                ProgressRow::Finding(finding) => self.finding(finding),
+                ProgressRow::Step(step) => self.step_row(step, step.progress),
+                ProgressRow::Finding(finding) if Some(finding.id) == error_id => continue,
+                ProgressRow::Finding(finding) => self.finding_row(finding),
                 ProgressRow::Note(note) => format!("  {note}"),
             };
             text.push_str(&line);
@@ -275,24 +279,23 @@ impl TerminalProgress {
         text
     }
 
-    /// What stays when the events end without [`Event::Finished`].
+    /// Returns the permanent text of the open section, if the events end without [`Event::Finished`].
     pub(crate) fn abandon(&mut self, now: Timestamp) -> String {
         self.finish_section(None, now)
     }
 
-    /// What came of it and what to type next; of a failure nothing, because the error follows.
-    fn ending(&self, finished: &Finished) -> String {
+    /// Formats the result and the next commands. A failure has no text, because the error follows.
+    fn result(&self, finished: &Finished) -> String {
         if finished.id.is_some() {
             return String::new();
         }
         let revision = finished.revision.map(|revision| format!("   revision {revision}"));
         let message = Some(one_line(&finished.message)).filter(|message| !message.is_empty());
-        let message = message.map(|message| message + &self.look.paint.faint(&revision.unwrap_or_default()));
+        let message = message.map(|message| message + &self.style.palette.dim(&revision.unwrap_or_default()));
         let notes = finished.notes.iter().map(|note| format!("  {}", one_line(note)));
-        let next = finished
-            .next
-            .iter()
-            .map(|(label, command)| format!("  {} {command}", self.look.paint.faint(&format!("{label:<7}"))));
+        let next = finished.next.iter().map(|(label, command)| {
+            format!("  {} {command}", self.style.palette.dim(&format!("{label:<7}")))
+        });
         format::lines(message.into_iter().chain(notes).chain(next))
     }
 }
@@ -326,32 +329,32 @@ impl Section {
         })
     }
 
-    /// An answer becomes part of the open probe's row.
-    fn probed(&mut self, answer: &str) {
-        let open = self.rows.iter_mut().find_map(|row| match row {
+    /// Adds a probe result to the row of the running probe.
+    fn add_probe_result(&mut self, result: &str) {
+        let running = self.rows.iter_mut().find_map(|row| match row {
             ProgressRow::Step(step) if step.phase == Phase::Probe && step.until.is_none() => Some(step),
             _ => None,
         });
-        match open {
-            Some(step) if step.message.is_empty() => answer.clone_into(&mut step.message),
-            Some(step) if !step.message.contains(answer) => {
-                step.message = format!("{} · {answer}", step.message);
+        match running {
+            Some(step) if step.message.is_empty() => result.clone_into(&mut step.message),
+            Some(step) if !step.message.contains(result) => {
+                step.message = format!("{} · {result}", step.message);
             }
             Some(_) => {}
-            None => self.rows.push(ProgressRow::Note(one_line(&format!("probe  {answer}")))),
+            None => self.rows.push(ProgressRow::Note(one_line(&format!("probe  {result}")))),
         }
     }
 
-    fn forget(&mut self, finding: &Finding) {
+    fn remove_finding(&mut self, finding: &Finding) {
         self.rows.retain(|row| match row {
-            ProgressRow::Finding(known) => (known.id, &known.object) != (finding.id, &finding.object),
+            ProgressRow::Finding(other) => (other.id, &other.object) != (finding.id, &finding.object),
             _ => true,
         });
     }
 }
 
-/// The text, and the time at the right edge of so many columns, or two blanks behind a longer text.
-fn beside(text: &str, time: &str, columns: usize) -> String {
+/// Appends the time to the text, right-aligned to `columns`, or after two spaces if the text is longer.
+fn with_time(text: &str, time: &str, columns: usize) -> String {
     let used = console::measure_text_width(text) + console::measure_text_width(time);
     format!("{text}{}{time}", " ".repeat(columns.saturating_sub(used).max(2)))
 }
@@ -359,59 +362,59 @@ fn beside(text: &str, time: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::scenario::{self, Scenario, assert_recorded, moment};
+    use crate::report::scenario::{self, Scenario, assert_recorded, timestamp};
     use crate::report::text::style::Palette;
 
-    fn look(width: usize) -> Style {
-        Style { paint: Palette::NONE, width }
+    fn style(width: usize) -> Style {
+        Style { palette: Palette::NONE, width }
     }
 
-    /// What stays on the screen.
-    fn screen(scenario: &Scenario, verbose: bool) -> String {
-        let mut human = TerminalProgress::new(look(80), verbose);
-        scenario.iter().map(|(at, event)| human.event(event, moment(*at))).collect()
+    /// Returns the permanent text of a scenario.
+    fn permanent_text(scenario: &Scenario, verbose: bool) -> String {
+        let mut progress = TerminalProgress::new(style(80), verbose);
+        scenario.iter().map(|(at, event)| progress.event(event, timestamp(*at))).collect()
     }
 
-    /// What is drawn at a moment, a `*` for a spinner.
-    fn drawn(scenario: &Scenario, at: i64, width: usize) -> String {
-        let mut human = TerminalProgress::new(look(width), false);
-        let mut waiting = Heartbeat::default();
+    /// Returns the live block at a time, with a `*` for a spinner.
+    fn live_block(scenario: &Scenario, at: i64, width: usize) -> String {
+        let mut progress = TerminalProgress::new(style(width), false);
+        let mut heartbeat = Heartbeat::default();
         for (since, event) in scenario.iter().filter(|(since, _)| *since <= at) {
-            waiting.observe(event, moment(*since));
-            human.event(event, moment(*since));
+            heartbeat.observe(event, timestamp(*since));
+            progress.event(event, timestamp(*since));
         }
-        let rows = human.live(&waiting, moment(at));
+        let rows = progress.live(&heartbeat, timestamp(at));
         let text = rows.iter().map(|row| match row {
-            LiveRow::Still(text) => format!("{text}\n"),
+            LiveRow::Static(text) => format!("{text}\n"),
             LiveRow::Spinning(text) => format!("  * {text}\n"),
         });
         text.collect()
     }
 
     #[test]
-    fn what_stays() {
-        assert_recorded!("human", screen(&scenario::deploy(), false));
-        assert_recorded!("human-verbose", screen(&scenario::deploy(), true));
-        assert_recorded!("human-failed", screen(&scenario::up_with_a_bad_image(), false));
+    fn permanent_text_is_as_recorded() {
+        assert_recorded!("human", permanent_text(&scenario::deploy(), false));
+        assert_recorded!("human-verbose", permanent_text(&scenario::deploy(), true));
+        assert_recorded!("human-failed", permanent_text(&scenario::up_with_a_bad_image(), false));
     }
 
     #[test]
-    fn what_is_drawn_meanwhile() {
-        assert_recorded!("human-building", drawn(&scenario::up_with_a_bad_image(), 3_000, 80));
-        assert_recorded!("human-pulling", drawn(&scenario::deploy(), 12_400, 100));
+    fn live_block_is_as_recorded() {
+        assert_recorded!("human-building", live_block(&scenario::up_with_a_bad_image(), 3_000, 80));
+        assert_recorded!("human-pulling", live_block(&scenario::deploy(), 12_400, 100));
     }
 
     #[test]
-    fn a_narrow_terminal_keeps_the_times() {
-        let screen = drawn(&scenario::deploy(), 12_400, 42);
-        let times: Vec<&str> = screen.lines().filter_map(|line| line.split_whitespace().last()).collect();
-        assert_eq!((times[0], times[3]), ("12.4s", "12.1s"), "{screen}");
+    fn narrow_terminal_keeps_times() {
+        let block = live_block(&scenario::deploy(), 12_400, 42);
+        let times: Vec<&str> = block.lines().filter_map(|line| line.split_whitespace().last()).collect();
+        assert_eq!((times[0], times[3]), ("12.4s", "12.1s"), "{block}");
     }
 
     #[test]
     fn no_row_is_wider_than_the_terminal() {
         for width in [24, 40, 60, 80, 200] {
-            for line in drawn(&scenario::deploy(), 12_400, width).lines() {
+            for line in live_block(&scenario::deploy(), 12_400, width).lines() {
                 assert!(console::measure_text_width(line) < width, "{width}: {line}");
             }
         }

@@ -1,18 +1,18 @@
-//! Whether a stream gets colour. Pure: the environment is an argument.
+//! Whether to colour a stream. Pure: the environment is an argument.
 
-/// What `--color` asks for.
+/// The value of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColorChoice {
-    /// The environment and the stream decide.
+    /// Colour, depending on the environment and the stream.
     #[default]
     Auto,
-    /// Colour, also into a file.
+    /// Always colour, even in a file.
     Always,
-    /// No colour.
+    /// Never colour.
     Never,
 }
 
-/// The environment variables that speak about colour; None where one is not set.
+/// The environment variables about colour. None for a variable that is not set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ColorVariables {
     pub(crate) no_color: Option<String>,
@@ -21,18 +21,19 @@ pub(crate) struct ColorVariables {
     pub(crate) term: Option<String>,
 }
 
-/// `--color` > `NO_COLOR` (non-empty) > `CLICOLOR_FORCE` > `CLICOLOR=0` > whether it is a terminal.
+/// Returns whether to colour a stream. The order of precedence is `--color`, `NO_COLOR` (non-empty), `CLICOLOR_FORCE`,
+/// `CLICOLOR=0`, and whether the stream is a terminal.
 ///
-/// <https://no-color.org> and <https://bixense.com/clicolors> leave open what wins; this is `CMake`'s order.
-/// `console` decides both cases the other way round, so its own detection is overruled.
-pub(crate) fn wanted(choice: ColorChoice, variables: &ColorVariables, terminal: bool) -> bool {
-    let set = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
+/// <https://no-color.org> and <https://bixense.com/clicolors> do not define the precedence; this is `CMake`'s order.
+/// `console` uses the reverse order for both variables, so its own detection is overridden.
+pub(crate) fn is_enabled(choice: ColorChoice, variables: &ColorVariables, terminal: bool) -> bool {
+    let is_set = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let force = &variables.clicolor_force;
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto if set(&variables.no_color) => false,
-        ColorChoice::Auto if set(force) && force.as_deref() != Some("0") => true,
+        ColorChoice::Auto if is_set(&variables.no_color) => false,
+        ColorChoice::Auto if is_set(force) && force.as_deref() != Some("0") => true,
         ColorChoice::Auto if variables.clicolor.as_deref() == Some("0") => false,
         ColorChoice::Auto => terminal && variables.term.as_deref() != Some("dumb"),
     }
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn precedence() {
+    fn flag_and_variables_have_cmake_precedence() {
         // choice, NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM, terminal → colour
         let table = [
             (ColorChoice::Auto, None, None, None, None, true, true),
@@ -67,7 +68,11 @@ mod tests {
                 clicolor: owned(clicolor),
                 term: owned(term),
             };
-            assert_eq!(wanted(choice, &variables, terminal), expected, "{choice:?} {variables:?} {terminal}");
+            assert_eq!(
+                is_enabled(choice, &variables, terminal),
+                expected,
+                "{choice:?} {variables:?} {terminal}"
+            );
         }
     }
 }

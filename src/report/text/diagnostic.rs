@@ -1,4 +1,4 @@
-//! Remarks about the configuration in the form of rustc's: file, line, column, the source line, a caret. Pure.
+//! Diagnostics about the configuration in rustc's form: file, line, column, the source line, a caret. Pure.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,19 +10,19 @@ use super::style::Palette;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 
-/// What is put in the place of a secret.
+/// The replacement for a secret.
 const MASK: &str = "…";
 
-/// Ink and room for a rendered text.
+/// The colours and width of a rendered text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
-    pub(crate) paint: Palette,
-    /// Columns; longer source lines are cut around the place.
+    pub(crate) palette: Palette,
+    /// The width in columns. Longer source lines are cut around the span.
     pub(crate) width: usize,
 }
 
-/// A title, and the source line where there is a place; ends with a newline.
-pub(crate) fn render(diagnostic: &Diagnostic, look: Style) -> String {
+/// Renders a title, and the source line if the diagnostic has a location. Ends with a newline.
+pub(crate) fn render(diagnostic: &Diagnostic, style: Style) -> String {
     let (title, snippet) = parts(
         diagnostic.severity,
         diagnostic.id,
@@ -32,16 +32,16 @@ pub(crate) fn render(diagnostic: &Diagnostic, look: Style) -> String {
             label: &diagnostic.label,
             masked: diagnostic.masked,
         }),
-        look,
+        style,
     );
-    let beside = match (&diagnostic.location, diagnostic.label.as_str()) {
+    let label_line = match (&diagnostic.location, diagnostic.label.as_str()) {
         (None, label) if !label.is_empty() => format!("  {}\n", one_line(label)),
         _ => String::new(),
     };
-    format!("{title}{beside}{snippet}")
+    format!("{title}{label_line}{snippet}")
 }
 
-/// A place and what stands beside its caret.
+/// A location and the label next to its caret.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SourceSpan<'a> {
     pub(crate) location: &'a Location,
@@ -49,31 +49,31 @@ pub(crate) struct SourceSpan<'a> {
     pub(crate) masked: bool,
 }
 
-/// The title line, and the lines that show the place (empty without one).
-/// They are apart because an error's facts stand between them.
+/// Renders the title line, and the lines of the source span (empty without a span).
+/// They are separate because an error's facts are printed between them.
 pub(crate) fn parts(
     severity: Severity,
     id: Id,
     message: &str,
-    place: Option<SourceSpan<'_>>,
-    look: Style,
+    span: Option<SourceSpan<'_>>,
+    style: Style,
 ) -> (String, String) {
     let level = match severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(one_line(message)).id(id.code());
-    let shown = place.map(Shown::new);
-    let group = match &shown {
+    let snippet = span.map(PrintableSpan::new);
+    let group = match &snippet {
         None => annotate_snippets::Group::with_title(title),
-        Some(shown) => title.element(
-            Snippet::source(shown.text.as_ref())
-                .path(shown.name.as_ref())
-                .annotation(AnnotationKind::Primary.span(shown.span.clone()).label(shown.label.as_str())),
+        Some(snippet) => title.element(
+            Snippet::source(snippet.text.as_ref())
+                .path(snippet.name.as_ref())
+                .annotation(AnnotationKind::Primary.span(snippet.span.clone()).label(snippet.label.as_str())),
         ),
     };
-    let renderer = if look.paint.colored() { Renderer::styled() } else { Renderer::plain() };
-    let mut text = renderer.term_width(look.width).render(&[group]);
+    let renderer = if style.palette.colored() { Renderer::styled() } else { Renderer::plain() };
+    let mut text = renderer.term_width(style.width).render(&[group]);
     text.push('\n');
     match text.split_once('\n') {
         Some((first, rest)) => (format!("{first}\n"), rest.to_owned()),
@@ -81,25 +81,26 @@ pub(crate) fn parts(
     }
 }
 
-/// A place, fit to be shown: no secret, no control characters, the span within the text.
-struct Shown<'a> {
+/// A source span that is safe to print: no secret, no control characters, and the span is within the text.
+struct PrintableSpan<'a> {
     name: Cow<'a, str>,
     text: Cow<'a, str>,
     span: Range<usize>,
     label: String,
 }
 
-impl<'a> Shown<'a> {
-    fn new(place: SourceSpan<'a>) -> Self {
-        let source = &place.location.source;
-        let span = within(&source.text, &place.location.span);
-        let (text, span) = if place.masked { masked(&source.text, span) } else { clean(&source.text, span) };
-        Self { name: sanitize(&source.name), text, span, label: one_line(place.label) }
+impl<'a> PrintableSpan<'a> {
+    fn new(source_span: SourceSpan<'a>) -> Self {
+        let source = &source_span.location.source;
+        let span = clamped(&source.text, &source_span.location.span);
+        let (text, span) =
+            if source_span.masked { masked(&source.text, span) } else { sanitized(&source.text, span) };
+        Self { name: sanitize(&source.name), text, span, label: one_line(source_span.label) }
     }
 }
 
-/// The span, cut to the text and to whole characters.
-fn within(text: &str, span: &Range<usize>) -> Range<usize> {
+/// Clamps the span to the text and to character boundaries.
+fn clamped(text: &str, span: &Range<usize>) -> Range<usize> {
     let floor = |mut index: usize| {
         index = index.min(text.len());
         while !text.is_char_boundary(index) {
@@ -111,15 +112,15 @@ fn within(text: &str, span: &Range<usize>) -> Range<usize> {
     start..floor(span.end).max(start)
 }
 
-/// The text with [`MASK`] in place of the span.
+/// Replaces the span with [`MASK`]. Returns the text and the new span.
 fn masked(text: &str, span: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
     let (before, after) = (sanitize(&text[..span.start]), sanitize(&text[span.end..]));
     let range = before.len()..before.len() + MASK.len();
     (Cow::Owned(format!("{before}{MASK}{after}")), range)
 }
 
-/// The text without control characters, and where the span is then.
-fn clean(text: &str, span: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
+/// Removes control characters. Returns the text and the new span.
+fn sanitized(text: &str, span: Range<usize>) -> (Cow<'_, str>, Range<usize>) {
     let stripped = sanitize(text);
     if let Cow::Borrowed(_) = stripped {
         return (Cow::Borrowed(text), span);
@@ -138,9 +139,9 @@ mod tests {
     use crate::diagnostic::SourceText;
     use crate::report::scenario::assert_recorded;
 
-    const PLAIN: Style = Style { paint: Palette::NONE, width: 80 };
+    const PLAIN: Style = Style { palette: Palette::NONE, width: 80 };
 
-    fn at(text: &str, part: &str) -> Location {
+    fn location(text: &str, part: &str) -> Location {
         let start = text.find(part).unwrap();
         let source = SourceText { name: "config.toml".into(), text: text.into() };
         Location { source: Arc::new(source), span: start..start + part.len() }
@@ -152,68 +153,73 @@ mod tests {
     }
 
     #[test]
-    fn like_rustc() {
+    fn diagnostic_has_form_of_rustc() {
         let text = "[kubernetes]\n\npvc_storage_sise = \"2Gi\"\n";
-        let mistake = diagnostic(
+        let error = diagnostic(
             Severity::Error,
             Id::UnknownKey,
             "unknown key `pvc_storage_sise` in [kubernetes]; the application would crash at start",
-            at(text, "pvc_storage_sise"),
+            location(text, "pvc_storage_sise"),
             "did you mean `pvc_storage_size`?",
         );
-        assert_recorded!("diagnostic", render(&mistake, PLAIN));
+        assert_recorded!("diagnostic", render(&error, PLAIN));
     }
 
     #[test]
-    fn a_secret_is_never_shown() {
+    fn masked_secret_is_not_printed() {
         let text = "[llm]\nmodel = \"m\"\napi_key = \"sk-very-secret\"\n";
-        let place = at(text, "\"sk-very-secret\"");
-        let mut remark = diagnostic(
+        let secret = location(text, "\"sk-very-secret\"");
+        let mut warning = diagnostic(
             Severity::Warning,
             Id::LiteralSecret,
             "`[llm] api_key` is written in the file",
-            place,
+            secret,
             "moved to a Secret",
         );
-        remark.masked = true;
-        let shown = render(&remark, PLAIN);
-        assert!(!shown.contains("very"), "{shown}");
-        assert_recorded!("diagnostic-masked", shown);
+        warning.masked = true;
+        let rendered = render(&warning, PLAIN);
+        assert!(!rendered.contains("very"), "{rendered}");
+        assert_recorded!("diagnostic-masked", rendered);
     }
 
     #[test]
-    fn a_secret_of_several_lines_is_never_shown() {
+    fn masked_secret_of_several_lines_is_not_printed() {
         let text = "[llm]\napi_key = \"\"\"sk-first\nsk-second\"\"\"\nmodel = 1\n";
-        let mut remark = diagnostic(
+        let mut warning = diagnostic(
             Severity::Warning,
             Id::LiteralSecret,
             "no",
-            at(text, "\"\"\"sk-first\nsk-second\"\"\""),
+            location(text, "\"\"\"sk-first\nsk-second\"\"\""),
             "",
         );
-        remark.masked = true;
-        let shown = render(&remark, PLAIN);
-        assert!(!shown.contains("sk-"), "{shown}");
+        warning.masked = true;
+        let rendered = render(&warning, PLAIN);
+        assert!(!rendered.contains("sk-"), "{rendered}");
     }
 
     #[test]
-    fn a_span_outside_the_text_or_within_a_character_does_not_panic() {
+    fn invalid_span_does_not_panic() {
         let text = "a = \"ß\"";
         for span in [0..99, 99..100, 6..6, 5..6] {
-            let mut location = at(text, "a");
-            location.span = span;
-            let mistake = diagnostic(Severity::Error, Id::BadValue, "bad", location, "");
-            assert!(render(&mistake, PLAIN).contains("config.toml:1:"));
+            let mut invalid = location(text, "a");
+            invalid.span = span;
+            let error = diagnostic(Severity::Error, Id::BadValue, "bad", invalid, "");
+            assert!(render(&error, PLAIN).contains("config.toml:1:"));
         }
     }
 
     #[test]
-    fn control_characters_of_the_file_are_not_shown() {
+    fn control_characters_of_file_are_removed() {
         let text = "# \x1b[2J\na = \"\x1b[31mx\" # \x07\n";
-        let mistake =
-            diagnostic(Severity::Error, Id::BadValue, "bad \x1b[5m", at(text, "\"\x1b[31mx\""), "\x07here");
-        let shown = render(&mistake, PLAIN);
-        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
-        assert!(shown.contains("2 | a = \"x\" #"), "{shown}");
+        let error = diagnostic(
+            Severity::Error,
+            Id::BadValue,
+            "bad \x1b[5m",
+            location(text, "\"\x1b[31mx\""),
+            "\x07here",
+        );
+        let rendered = render(&error, PLAIN);
+        assert!(!rendered.chars().any(|c| c.is_control() && c != '\n'), "{rendered:?}");
+        assert!(rendered.contains("2 | a = \"x\" #"), "{rendered}");
     }
 }

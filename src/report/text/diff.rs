@@ -1,31 +1,31 @@
-//! What a deploy would change, for people and for programs.
+//! The differences that a deploy would apply, for people and for programs.
 //!
 //! # Schema
 //!
-//! `-o json` and `-o yaml` print one object. Fields are added, never renamed or left out:
+//! `-o json` and `-o yaml` print one object. Fields may be added, and are never renamed or omitted:
 //!
 //! ```text
 //! v          1
-//! context    the kubeconfig's context
-//! namespace  the application's
-//! name       the set's
+//! context    the kubeconfig context
+//! namespace  the application's namespace
+//! name       the set's name
 //! different  whether a deploy would change something
 //! counts     { created, changed, deleted, kept, unchanged, unknown }
-//! objects    all but the unchanged ones, in the order of sending:
+//! objects    all objects except unchanged ones, in the order of applying:
 //!   object     { group, kind, namespace, name }
 //!   action     created | changed | deleted | kept | unknown
 //!   data_loss  whether data would be deleted
-//!   why        of what is kept: why; else null
-//!   verified   whether the API server was asked and took it
-//!   unverified why not; null where it was, or where there is nothing to ask
-//!   effects    what follows: { type, message }; type is restarts | nothing-serves | scales | recreate |
+//!   why        the reason why an object is kept; else null
+//!   verified   whether the API server accepted a dry run
+//!   unverified the reason why not; null if it did, or if there is nothing to verify
+//!   effects    consequences of the change: { type, message }; type is restarts | nothing-serves | scales | recreate |
 //!              claim-grows | claim-shrinks | clients | stops | refused | dying | name-not-final
 //!   hunks      { path, before, after, hidden, cause, manager, since }
-//!     before, after  the values; null where there is none, or where they are hidden
-//!     hidden         of a secret: new | changed | same | removed; else null
+//!     before, after  the values; null without a value, or if they are hidden
+//!     hidden         for a secret: new | changed | same | removed; else null
 //!     cause          you | drift | server
-//!     manager, since of drift: who, and when (RFC 3339); else null
-//!   refused    { id, exit, message, causes } where a deploy would fail here; else null
+//!     manager, since for drift: the field manager, and its time (RFC 3339); else null
+//!   refused    { id, exit, message, causes } if a deploy would fail at this object; else null
 //! ```
 
 use jiff::Timestamp;
@@ -46,46 +46,46 @@ use crate::plan::diff::{
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
 
-/// Lines around a changed one.
+/// Number of lines of context around a changed line.
 const CONTEXT: usize = 2;
-/// Two values stand on one line up to this many columns.
-const ONE_LINE: usize = 100;
+/// The maximum width in columns of a line with both values.
+const MAX_LINE_WIDTH: usize = 100;
 
-/// A comparison that is ready to be shown.
+/// A comparison of a set, ready to print.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffReport<'a> {
-    /// The kubeconfig's context.
+    /// The kubeconfig context.
     pub context: &'a str,
     /// The application's namespace.
     pub namespace: &'a str,
     /// The set's name.
     pub name: &'a str,
-    /// Every object.
+    /// All objects.
     pub compared: &'a [Compared],
-    /// The time on the server's clock.
+    /// The current time on the server's clock.
     pub now: Timestamp,
 }
 
 impl Streams {
-    /// Writes a comparison to stdout; that there is no difference is said on stderr.
+    /// Writes a comparison to stdout, and a message to stderr if there are no differences.
     ///
     /// # Errors
-    /// The stream fails.
+    /// Writing fails.
     pub fn diff(&self, report: &DiffReport<'_>, output: Output) -> Result<Written> {
         let written = match output {
             Output::Human => {
-                let side = self.setting.out;
-                self.out(&text(report, Style { paint: side.paint, width: side.width })?)?
+                let stdout = self.settings.out;
+                self.out(&text(report, Style { palette: stdout.palette, width: stdout.width })?)?
             }
             output => self.value(&value(report), output)?,
         };
-        let is_equal = report.compared.iter().all(|one| one.refused.is_none() && !is_different(one));
-        if is_equal && !self.setting.quiet {
-            let words = match counts(report).unchanged {
-                1 => "1 object is as it should be".to_owned(),
-                count => format!("{count} objects are as they should be"),
+        let is_equal = report.compared.iter().all(|it| it.refused.is_none() && !is_different(it));
+        if is_equal && !self.settings.quiet {
+            let summary = match counts(report).unchanged {
+                1 => "1 object is up to date".to_owned(),
+                count => format!("{count} objects are up to date"),
             };
-            self.err(&format!("no differences: {words}\n"));
+            self.err(&format!("no differences: {summary}\n"));
         }
         Ok(written)
     }
@@ -95,7 +95,7 @@ fn is_different(compared: &Compared) -> bool {
     compared.difference.outcome.is_difference()
 }
 
-/// How many objects of each outcome there are.
+/// The number of objects of each outcome.
 #[derive(Debug, Default, Serialize)]
 struct DiffCounts {
     created: usize,
@@ -121,11 +121,11 @@ fn counts(report: &DiffReport<'_>) -> DiffCounts {
     counts
 }
 
-fn text(report: &DiffReport<'_>, look: Style) -> Result<String> {
-    let shown = report.compared.iter().filter(|one| one.difference.outcome != DiffOutcome::Unchanged);
+fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
+    let differing = report.compared.iter().filter(|it| it.difference.outcome != DiffOutcome::Unchanged);
     let mut text = String::new();
-    for compared in shown {
-        text += &object(report, compared, look)?;
+    for compared in differing {
+        text += &object(report, compared, style)?;
     }
     text += &unverified(report);
     let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
@@ -136,63 +136,69 @@ fn text(report: &DiffReport<'_>, look: Style) -> Result<String> {
     Ok(text)
 }
 
-/// Why the server's word is missing, each reason once.
+/// Lists the reasons why objects were not verified by the server, each reason once.
 fn unverified(report: &DiffReport<'_>) -> String {
     let mut reasons: Vec<(&str, Vec<&ObjectId>)> = Vec::new();
-    // What the server said instead stands at its object.
-    let silent = |one: &&Compared| {
-        one.refused.is_none() && !one.difference.effects.iter().any(|it| matches!(it, Effect::Refused(_)))
+    // An object that the server rejected has the reason in its own line.
+    let is_not_rejected = |compared: &&Compared| {
+        compared.refused.is_none()
+            && !compared.difference.effects.iter().any(|it| matches!(it, Effect::Refused(_)))
     };
-    for difference in report.compared.iter().filter(silent).map(|compared| &compared.difference) {
+    for difference in report.compared.iter().filter(is_not_rejected).map(|compared| &compared.difference) {
         let Some(why) = difference.unverified.as_deref() else { continue };
-        match reasons.iter_mut().find(|(known, _)| *known == why) {
+        match reasons.iter_mut().find(|(other, _)| *other == why) {
             Some((_, ids)) => ids.push(&difference.id),
             None => reasons.push((why, vec![&difference.id])),
         }
     }
     format::lines(reasons.into_iter().map(|(why, ids)| {
-        let of = match ids.as_slice() {
-            [id] => named(id, report.namespace),
+        let objects = match ids.as_slice() {
+            [id] => display_name(id, report.namespace),
             ids => format!("{} objects", ids.len()),
         };
-        format!("not verified by the server: {}: {}", one_line(&of), one_line(why))
+        format!("not verified by the server: {}: {}", one_line(&objects), one_line(why))
     }))
 }
 
-fn object(report: &DiffReport<'_>, compared: &Compared, look: Style) -> Result<String> {
+fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<String> {
     let difference = &compared.difference;
     let causes = causes(difference);
     let mut effects = difference.effects.iter().map(ToString::to_string);
-    let what = match &difference.outcome {
-        DiffOutcome::Created if difference.unverified.is_some() => look.paint.good("created, not verified"),
-        DiffOutcome::Created => look.paint.good("created"),
-        DiffOutcome::Changed => {
-            look.paint.remark(&effects.next().map_or("changed".to_owned(), |it| one_line(&it)))
+    let action = match &difference.outcome {
+        DiffOutcome::Created if difference.unverified.is_some() => {
+            style.palette.success("created, not verified")
         }
-        DiffOutcome::Deleted { data_loss: false } => look.paint.bad("deleted, no longer configured"),
-        DiffOutcome::Deleted { data_loss: true } => look.paint.bad("deleted, and its data with it"),
+        DiffOutcome::Created => style.palette.success("created"),
+        DiffOutcome::Changed => {
+            style.palette.warning(&effects.next().map_or("changed".to_owned(), |it| one_line(&it)))
+        }
+        DiffOutcome::Deleted { data_loss: false } => style.palette.failure("deleted, no longer configured"),
+        DiffOutcome::Deleted { data_loss: true } => style.palette.failure("deleted, including its data"),
         DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
         DiffOutcome::Unchanged | DiffOutcome::Unknown => difference.outcome.word().to_owned(),
     };
-    let name = look.paint.strong(&one_line(&named(&difference.id, report.namespace)));
-    let mut text = line(&[name, what, look.paint.faint(&because_of(&causes, difference, report.now))]);
+    let name = style.palette.bold(&one_line(&display_name(&difference.id, report.namespace)));
+    let mut text = line(&[name, action, style.palette.dim(&causes_text(&causes, difference, report.now))]);
     for effect in effects {
-        text += &format!("  {}\n", look.paint.remark(&one_line(&effect)));
+        text += &format!("  {}\n", style.palette.warning(&one_line(&effect)));
     }
     if let Some(error) = &compared.refused {
-        text += &format!("  {}\n", look.paint.bad(&format!("refused: {}", one_line(&cause_of(error)))));
+        text += &format!(
+            "  {}\n",
+            style.palette.failure(&format!("would fail: {}", one_line(&first_cause(error))))
+        );
     }
     for hunk in &difference.fields {
-        let cause = (causes.len() > 1).then(|| self::cause(&hunk.cause, difference, report.now));
-        text += &self::hunk(hunk, cause.as_deref(), look)?;
+        let cause = (causes.len() > 1).then(|| cause_text(&hunk.cause, difference, report.now));
+        text += &self::hunk(hunk, cause.as_deref(), style)?;
     }
     Ok(text)
 }
 
-/// Who caused it, each once.
+/// Returns the causes of a difference, each once.
 fn causes(difference: &Difference) -> Vec<&ChangeCause> {
-    let ours = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Deleted { .. });
-    let mut causes: Vec<&ChangeCause> = ours.then_some(&ChangeCause::You).into_iter().collect();
+    let is_ours = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Deleted { .. });
+    let mut causes: Vec<&ChangeCause> = is_ours.then_some(&ChangeCause::You).into_iter().collect();
     for cause in difference.fields.iter().map(|hunk| &hunk.cause) {
         if !causes.contains(&cause) {
             causes.push(cause);
@@ -201,14 +207,14 @@ fn causes(difference: &Difference) -> Vec<&ChangeCause> {
     causes
 }
 
-/// One cause in full; of several the names, because each hunk says the rest.
-fn because_of(causes: &[&ChangeCause], difference: &Difference, now: Timestamp) -> String {
-    if let [one] = causes {
-        return cause(one, difference, now);
+/// Formats one cause in full. Of several causes only the names, because each hunk has its cause in full.
+fn causes_text(causes: &[&ChangeCause], difference: &Difference, now: Timestamp) -> String {
+    if let [cause] = causes {
+        return cause_text(cause, difference, now);
     }
     let name = |cause: &&ChangeCause| match cause {
         ChangeCause::Drift(manager) => format!("drift: {}", one_line(&manager.name)),
-        ChangeCause::You | ChangeCause::Server => self::cause(cause, difference, now),
+        ChangeCause::You | ChangeCause::Server => cause_text(cause, difference, now),
     };
     causes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
@@ -218,72 +224,71 @@ fn line(parts: &[String]) -> String {
     parts.join("   ") + "\n"
 }
 
-/// The first cause says it best: the message of the error repeats the object.
-fn cause_of(error: &Error) -> String {
+/// Returns the first cause of an error. The error's own message would only repeat the object.
+fn first_cause(error: &Error) -> String {
     error.causes().into_iter().next().unwrap_or_else(|| error.message().to_owned())
 }
 
-/// With its namespace where that is not the application's.
-fn named(id: &ObjectId, home: &str) -> String {
-    match id.namespace.as_deref().filter(|namespace| *namespace != home) {
+/// Formats an object's id, with its namespace if that is not the application's.
+fn display_name(id: &ObjectId, app_namespace: &str) -> String {
+    match id.namespace.as_deref().filter(|namespace| *namespace != app_namespace) {
         Some(namespace) => format!("{id} in namespace {namespace}"),
         None => id.to_string(),
     }
 }
 
-fn cause(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String {
+fn cause_text(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String {
     match cause {
         ChangeCause::You => "you".to_owned(),
         ChangeCause::Server => "the server".to_owned(),
         ChangeCause::Drift(manager) => {
             let since =
                 manager.since.map_or_else(String::new, |since| format!(", {} ago", phrase::age(since, now)));
-            let fate = if stops(difference) { "" } else { ", will be put back" };
-            format!("drift: {}{since}{fate}", one_line(&manager.name))
+            let consequence = if is_blocked(difference) { "" } else { ", will be reverted" };
+            format!("drift: {}{since}{consequence}", one_line(&manager.name))
         }
     }
 }
 
-fn stops(difference: &Difference) -> bool {
+fn is_blocked(difference: &Difference) -> bool {
     difference.effects.iter().any(|effect| matches!(effect, Effect::Stops { .. }))
 }
 
-fn hunk(hunk: &FieldChange, cause: Option<&str>, look: Style) -> Result<String> {
+fn hunk(hunk: &FieldChange, cause: Option<&str>, style: Style) -> Result<String> {
     let path = one_line(&hunk.path.to_string());
-    let cause = look.paint.faint(cause.unwrap_or_default());
+    let cause = style.palette.dim(cause.unwrap_or_default());
     match &hunk.change {
-        Change::Hidden(hidden) => Ok(line(&[format!("  {path}"), in_words(*hidden).to_owned(), cause])),
+        Change::Hidden(hidden) => Ok(line(&[format!("  {path}"), hidden_text(*hidden).to_owned(), cause])),
         Change::Values { before: Some(before), after: Some(after) } => {
-            let (Some(before), Some(after)) = (scalar(before), scalar(after)) else {
-                return Ok(
-                    line(&[format!("  {path}"), cause]) + &lines_of(&shown(before)?, &shown(after)?, look)
-                );
+            let (Some(before), Some(after)) = (single_line(before), single_line(after)) else {
+                return Ok(line(&[format!("  {path}"), cause])
+                    + &line_diff(&multi_line(before)?, &multi_line(after)?, style));
             };
             let width = path.len() + before.len() + after.len() + 8;
-            if width <= ONE_LINE.min(look.width) {
-                let change = format!("{} → {}", look.paint.removed(&before), look.paint.added(&after));
+            if width <= MAX_LINE_WIDTH.min(style.width) {
+                let change = format!("{} → {}", style.palette.removed(&before), style.palette.added(&after));
                 return Ok(line(&[format!("  {path}"), change, cause]));
             }
-            Ok(line(&[format!("  {path}"), cause]) + &lines_of(&before, &after, look))
+            Ok(line(&[format!("  {path}"), cause]) + &line_diff(&before, &after, style))
         }
         Change::Values { before, after } => {
-            let text = |side: &Option<Value>| side.as_ref().map_or(Ok(String::new()), shown);
-            Ok(line(&[format!("  {path}"), cause]) + &lines_of(&text(before)?, &text(after)?, look))
+            let text = |value: &Option<Value>| value.as_ref().map_or(Ok(String::new()), multi_line);
+            Ok(line(&[format!("  {path}"), cause]) + &line_diff(&text(before)?, &text(after)?, style))
         }
     }
 }
 
-const fn in_words(hidden: Hidden) -> &'static str {
+const fn hidden_text(hidden: Hidden) -> &'static str {
     match hidden {
         Hidden::New => "(new value, hidden)",
         Hidden::Changed => "(changed, hidden)",
-        Hidden::Same => "(the same, hidden)",
+        Hidden::Same => "(unchanged, hidden)",
         Hidden::Removed => "(removed, hidden)",
     }
 }
 
-/// A value of one line; None for what has several.
-fn scalar(value: &Value) -> Option<String> {
+/// Formats a value on one line. None if it has several lines.
+fn single_line(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.is_empty() => Some("\"\"".to_owned()),
         Value::String(text) => (!text.contains('\n')).then(|| one_line(text)),
@@ -292,17 +297,17 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A value as lines: a text as it is, the rest as YAML.
-fn shown(value: &Value) -> Result<String> {
+/// Formats a value as lines: a text unchanged, other values as YAML.
+fn multi_line(value: &Value) -> Result<String> {
     let text = match value {
         Value::String(text) => text.clone(),
-        value => scalar(value).map_or_else(|| yaml::write(value), Ok)?,
+        value => single_line(value).map_or_else(|| yaml::write(value), Ok)?,
     };
     Ok(sanitize(&text).trim_end_matches('\n').to_owned())
 }
 
-/// Both texts line by line, with what stands around the lines that differ.
-fn lines_of(before: &str, after: &str, look: Style) -> String {
+/// Compares two texts line by line, with lines of context around each change.
+fn line_diff(before: &str, after: &str, style: Style) -> String {
     let diff = TextDiff::from_lines(before, after);
     let mut text = String::new();
     for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
@@ -312,8 +317,8 @@ fn lines_of(before: &str, after: &str, look: Style) -> String {
         for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
             let line = change.value().trim_end_matches('\n');
             text += &match change.tag() {
-                ChangeTag::Delete => look.paint.removed(format!("-   {line}").trim_end()),
-                ChangeTag::Insert => look.paint.added(format!("+   {line}").trim_end()),
+                ChangeTag::Delete => style.palette.removed(format!("-   {line}").trim_end()),
+                ChangeTag::Insert => style.palette.added(format!("+   {line}").trim_end()),
                 ChangeTag::Equal => format!("    {line}").trim_end().to_owned(),
             };
             text.push('\n');
@@ -323,7 +328,7 @@ fn lines_of(before: &str, after: &str, look: Style) -> String {
 }
 
 fn value(report: &DiffReport<'_>) -> Value {
-    let shown = report.compared.iter().filter(|one| one.difference.outcome != DiffOutcome::Unchanged);
+    let differing = report.compared.iter().filter(|it| it.difference.outcome != DiffOutcome::Unchanged);
     json!({
         "v": 1,
         "context": report.context,
@@ -331,20 +336,20 @@ fn value(report: &DiffReport<'_>) -> Value {
         "name": report.name,
         "different": report.compared.iter().any(is_different),
         "counts": counts(report),
-        "objects": shown.map(object_value).collect::<Vec<_>>(),
+        "objects": differing.map(object_value).collect::<Vec<_>>(),
     })
 }
 
 fn object_value(compared: &Compared) -> Value {
     let Compared { difference, refused } = compared;
-    let asked = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Changed);
-    let taken = difference.unverified.is_none() && !stops(difference);
+    let is_sent = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Changed);
+    let is_accepted = difference.unverified.is_none() && !is_blocked(difference);
     json!({
-        "object": ObjectRef::of(&difference.id),
+        "object": ObjectRef::new(&difference.id),
         "action": difference.outcome.word(),
         "data_loss": difference.outcome == DiffOutcome::Deleted { data_loss: true },
         "why": match &difference.outcome { DiffOutcome::Kept(why) => Some(why), _ => None },
-        "verified": asked && taken,
+        "verified": is_sent && is_accepted,
         "unverified": difference.unverified,
         "effects": difference.effects.iter()
             .map(|effect| json!({ "type": effect.word(), "message": effect.to_string() })).collect::<Vec<_>>(),
@@ -382,17 +387,17 @@ mod tests {
     };
     use crate::plan::diff::{Mask, compare};
     use crate::report::scenario::assert_recorded;
-    use crate::report::streams::tests::{captured, setting};
+    use crate::report::streams::tests::{captured, settings};
     use crate::report::text::style::Palette;
 
     const NOW: Timestamp = Timestamp::constant(1_767_236_400, 0); // 2026-01-01T03:00:00Z
 
-    fn changed(kind: KindInfo, asked: &Value, live: &Value) -> Difference {
-        compare::changed(&kind.id("hands", "oh"), asked, live, None, &Mask::default())
+    fn changed(kind: KindInfo, applied: &Value, live: &Value) -> Difference {
+        compare::changed(&kind.id("hands", "oh"), applied, live, None, &Mask::default())
     }
 
-    /// One object of each sort.
-    fn everything() -> Vec<Compared> {
+    /// Returns one object of each outcome.
+    fn all_outcomes() -> Vec<Compared> {
         let container = |image: &str, env: &Value| {
             json!({ "spec": { "strategy": { "type": "Recreate" }, "template": { "spec": {
                 "containers": [{ "name": "oh", "image": image, "env": env }],
@@ -449,29 +454,29 @@ mod tests {
     }
 
     #[test]
-    fn every_sort_of_difference_for_people() {
-        let compared = everything();
-        let look = Style { paint: Palette::NONE, width: 140 };
-        assert_recorded!("diff", text(&report(&compared), look).unwrap());
+    fn text_of_every_outcome_is_as_recorded() {
+        let compared = all_outcomes();
+        let style = Style { palette: Palette::NONE, width: 140 };
+        assert_recorded!("diff", text(&report(&compared), style).unwrap());
     }
 
     #[test]
-    fn every_sort_of_difference_for_programs() {
-        let compared = everything();
+    fn json_of_every_outcome_is_as_recorded() {
+        let compared = all_outcomes();
         assert_recorded!("diff.json", serde_json::to_string_pretty(&value(&report(&compared))).unwrap());
     }
 
     #[test]
-    fn on_a_narrow_terminal_no_two_values_share_a_line() {
-        let compared = everything();
-        let narrow = text(&report(&compared), Style { paint: Palette::NONE, width: 30 }).unwrap();
+    fn narrow_terminal_has_one_value_per_line() {
+        let compared = all_outcomes();
+        let narrow = text(&report(&compared), Style { palette: Palette::NONE, width: 30 }).unwrap();
         assert!(narrow.contains("  spec.rules[0].host\n-   localhsot\n+   localhost\n"), "{narrow}");
     }
 
     #[test]
-    fn colour_says_what_the_signs_say() {
-        let compared = everything();
-        let colored = text(&report(&compared), Style { paint: Palette::new(true), width: 140 }).unwrap();
+    fn colours_match_diff_signs() {
+        let compared = all_outcomes();
+        let colored = text(&report(&compared), Style { palette: Palette::new(true), width: 140 }).unwrap();
         assert!(
             colored.contains("\u{1b}[31m-   c = 1\u{1b}[0m\n\u{1b}[32m+   c = 2\u{1b}[0m\n"),
             "{colored}"
@@ -479,16 +484,16 @@ mod tests {
     }
 
     #[test]
-    fn that_nothing_differs_is_said_on_stderr_unless_it_is_to_be_quiet() {
+    fn no_differences_is_reported_on_stderr_unless_quiet() {
         let unchanged = [Difference::new(SERVICE.id("hands", "oh"), DiffOutcome::Unchanged).into()];
-        let (streams, out, err) = captured(setting());
+        let (streams, out, err) = captured(settings());
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(
             (out.text().as_str(), err.text().as_str()),
             ("", "no differences: 1 object is as it should be\n")
         );
         let (streams, _, err) =
-            captured(crate::report::streams::TerminalSettings { quiet: true, ..setting() });
+            captured(crate::report::streams::TerminalSettings { quiet: true, ..settings() });
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(err.text(), "");
     }

@@ -1,5 +1,5 @@
-//! An error or a finding in full: what could not be done, the evidence, the place that decides it,
-//! what it was caused by and what to type next. Pure.
+//! Errors and findings as text: the message, the evidence, the location in the configuration, the causes and the hints.
+//! Pure.
 
 use serde::Serialize;
 
@@ -10,94 +10,95 @@ use crate::diagnostic::{Location, Severity};
 use crate::error::Error;
 use crate::status::Finding;
 
-/// The error for people; ends with a newline.
-pub(crate) fn render(error: &Error, look: Style) -> String {
-    if error.diagnostics().is_empty() { single(error, look) } else { mistakes(error, look) }
+/// Renders an error for people. Ends with a newline.
+pub(crate) fn render(error: &Error, style: Style) -> String {
+    if error.diagnostics().is_empty() { single_error(error, style) } else { config_errors(error, style) }
 }
 
-/// All mistakes of a configuration, then the sum: `config.toml: 2 errors, 1 warning`.
-fn mistakes(error: &Error, look: Style) -> String {
+/// Renders all diagnostics of a configuration, then their number: `config.toml: 2 errors, 1 warning`.
+fn config_errors(error: &Error, style: Style) -> String {
     let mut text = String::new();
-    for mistake in error.diagnostics() {
-        text.push_str(&diagnostic::render(mistake, look));
+    for diagnostic in error.diagnostics() {
+        text.push_str(&diagnostic::render(diagnostic, style));
         text.push('\n');
     }
-    text.push_str(&look.paint.strong(&one_line(error.message())));
+    text.push_str(&style.palette.bold(&one_line(error.message())));
     text.push('\n');
-    text.push_str(&facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), look));
-    text.push_str(&tail(&error.causes(), error.hints(), look));
+    text.push_str(&facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), style));
+    text.push_str(&causes_and_hints(&error.causes(), error.hints(), style));
     text
 }
 
-fn single(error: &Error, look: Style) -> String {
+fn single_error(error: &Error, style: Style) -> String {
     let label = error.id().entry().key.map_or_else(String::new, bracketed);
-    let place = error.location().map(|location| SourceSpan { location, label: &label, masked: false });
-    let (title, snippet) = diagnostic::parts(Severity::Error, error.id(), error.message(), place, look);
-    let facts = facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), look);
-    format!("{title}{facts}{snippet}{}", tail(&error.causes(), error.hints(), look))
+    let span = error.location().map(|location| SourceSpan { location, label: &label, masked: false });
+    let (title, snippet) = diagnostic::parts(Severity::Error, error.id(), error.message(), span, style);
+    let facts = facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), style);
+    format!("{title}{facts}{snippet}{}", causes_and_hints(&error.causes(), error.hints(), style))
 }
 
-/// `deploy.image` as it is written in the file: `[deploy].image`.
+/// Formats a key as in config.toml: `[deploy].image` for `deploy.image`.
 fn bracketed(key: &str) -> String {
     key.rsplit_once('.').map_or_else(|| key.to_owned(), |(table, key)| format!("[{table}].{key}"))
 }
 
-/// A finding for people, in the form of an error; ends with a newline.
+/// Renders a finding for people, in the form of an error. Ends with a newline.
 #[must_use]
-pub(crate) fn finding(finding: &Finding, severity: Severity, look: Style) -> String {
-    let (title, _) = diagnostic::parts(severity, finding.id, finding.id.title(), None, look);
-    let object = object_of(finding);
+pub(crate) fn finding(finding: &Finding, severity: Severity, style: Style) -> String {
+    let (title, _) = diagnostic::parts(severity, finding.id, finding.id.title(), None, style);
+    let object = object_text(finding);
     let log = finding.log.join("\n");
     let mut lines = vec![("object", object.as_str()), ("evidence", finding.message.as_str())];
     lines.extend(finding.evidence.iter().map(|evidence| ("evidence", evidence.as_str())));
     lines.push(("log", &log));
-    format!("{title}{}{}", facts(lines.into_iter(), look), tail(&[], &finding.hints, look))
+    format!("{title}{}{}", facts(lines.into_iter(), style), causes_and_hints(&[], &finding.hints, style))
 }
 
-/// `pod/openhands-x, container openhands · 5/5 pods`
-fn object_of(finding: &Finding) -> String {
+/// Formats the affected object: `pod/openhands-x, container openhands · 5/5 pods`.
+fn object_text(finding: &Finding) -> String {
     let container =
         finding.container.as_ref().map_or_else(String::new, |container| format!(", container {container}"));
     let affected = match finding.affected {
-        Some((some, all)) if all > 1 => format!(" · {some}/{all} pods"),
+        Some((affected, all)) if all > 1 => format!(" · {affected}/{all} pods"),
         _ => String::new(),
     };
     format!("{}{container}{affected}", finding.object)
 }
 
-/// Labels in a column; the second line of a text, or the same label again, stands under the first.
-fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, look: Style) -> String {
+/// Formats labelled lines. The labels form a column; further lines of a text, and further texts with the same label,
+/// have no label.
+fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, style: Style) -> String {
     let lines: Vec<(&str, &str)> = lines.filter(|(_, text)| !text.is_empty()).collect();
     let column = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default().max("evidence".len());
-    let mut shown = String::new();
+    let mut output = String::new();
     let mut previous = "";
     for (label, text) in lines {
         let mut first = if label == previous { "" } else { label };
         for line in sanitize(text).lines() {
             let padded = format!("{first:column$}");
-            shown.push_str(&fact_line(&look.paint.faint(&padded), line));
+            output.push_str(&fact_line(&style.palette.dim(&padded), line));
             first = "";
         }
         previous = label;
     }
-    shown
+    output
 }
 
 fn fact_line(label: &str, line: &str) -> String {
     format!("  {label}  {}\n", line.trim_end())
 }
 
-fn tail(causes: &[String], hints: &[String], look: Style) -> String {
+fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String {
     let causes = causes.iter().map(|cause| ("  caused by:", cause));
     let hints = hints.iter().map(|hint| ("hint:", hint));
     format::lines(causes.chain(hints).map(|(label, text)| {
         let indent = " ".repeat(label.len() + 1);
         let text = sanitize(text).trim_end().replace('\n', &format!("\n{indent}"));
-        format!("{} {text}", look.paint.remark(label))
+        format!("{} {text}", style.palette.warning(label))
     }))
 }
 
-/// The error for programs: `-o json`.
+/// An error for programs: `-o json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ErrorObject<'a> {
     id: &'static str,
@@ -125,7 +126,7 @@ struct DiagnosticObject<'a> {
     location: Option<Position<'a>>,
 }
 
-/// Where: the file as it was named, line and column from 1.
+/// A location: the file's name, line and column counted from 1.
 #[derive(Debug, Serialize)]
 pub(crate) struct Position<'a> {
     file: &'a str,
@@ -134,14 +135,14 @@ pub(crate) struct Position<'a> {
 }
 
 impl<'a> Position<'a> {
-    pub(crate) fn of(location: &'a Location) -> Self {
+    pub(crate) fn new(location: &'a Location) -> Self {
         let (line, column) = location.line_column();
         Self { file: &location.source.name, line, column }
     }
 }
 
 impl<'a> ErrorObject<'a> {
-    pub(crate) fn of(error: &'a Error) -> Self {
+    pub(crate) fn new(error: &'a Error) -> Self {
         Self {
             id: error.id().code(),
             exit: error.kind().exit_code(),
@@ -153,7 +154,7 @@ impl<'a> ErrorObject<'a> {
                 .collect(),
             causes: error.causes(),
             hints: error.hints(),
-            location: error.location().map(Position::of),
+            location: error.location().map(Position::new),
             diagnostics: error
                 .diagnostics()
                 .iter()
@@ -165,7 +166,7 @@ impl<'a> ErrorObject<'a> {
                     },
                     message: &diagnostic.message,
                     label: &diagnostic.label,
-                    location: diagnostic.location.as_ref().map(Position::of),
+                    location: diagnostic.location.as_ref().map(Position::new),
                 })
                 .collect(),
         }
@@ -184,7 +185,7 @@ mod tests {
     use crate::report::scenario::assert_recorded;
     use crate::report::text::style::Palette;
 
-    const PLAIN: Style = Style { paint: Palette::NONE, width: 80 };
+    const PLAIN: Style = Style { palette: Palette::NONE, width: 80 };
 
     fn location(text: &str, part: &str) -> Location {
         let start = text.find(part).unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_full() {
+    fn error_is_as_recorded_in_both_forms() {
         let error = Error::new(Id::ImageNotFound, Kind::Rollout, "the image does not exist")
             .fact("object", "pod/openhands-prepull-x2kqp")
             .fact("evidence", "Failed to pull image \"docker.io/openhands:0.95\": manifest unknown")
@@ -203,17 +204,17 @@ mod tests {
                 "\"docker.io/openhands:0.95\"",
             )))
             .caused_by(std::io::Error::other("no route"))
-            .hint("mend the tag and run `handsctl deploy`")
+            .hint("fix the tag and run `handsctl deploy`")
             .hint("`handsctl explain HC4103`");
         assert_recorded!("error", render(&error, PLAIN));
-        let json = serde_json::to_string_pretty(&ErrorObject::of(&error)).unwrap();
+        let json = serde_json::to_string_pretty(&ErrorObject::new(&error)).unwrap();
         assert_recorded!("error.json", json);
     }
 
     #[test]
-    fn all_mistakes_then_the_sum() {
+    fn all_diagnostics_are_printed_before_their_number() {
         let text = "file_store = \"gcs\"\nmodle = 1\n";
-        let mistake = |part: &str, label: &str| Diagnostic {
+        let diagnostic = |part: &str, label: &str| Diagnostic {
             id: Id::BadValue,
             severity: Severity::Error,
             message: format!("{part} is wrong"),
@@ -221,12 +222,13 @@ mod tests {
             label: label.into(),
             masked: false,
         };
-        let mistakes = vec![mistake("\"gcs\"", "did you mean \"google_cloud\"?"), mistake("modle", "")];
-        assert_recorded!("mistakes", render(&Error::config("config.toml: 2 errors", mistakes), PLAIN));
+        let diagnostics =
+            vec![diagnostic("\"gcs\"", "did you mean \"google_cloud\"?"), diagnostic("modle", "")];
+        assert_recorded!("mistakes", render(&Error::config("config.toml: 2 errors", diagnostics), PLAIN));
     }
 
     #[test]
-    fn a_finding_in_the_same_form() {
+    fn finding_has_form_of_error() {
         let crash = Finding {
             id: Id::CrashLoop,
             object: ObjectId::namespaced("", "Pod", "hands", "openhands-6d5f9c7b9-x2kqp"),

@@ -1,11 +1,11 @@
-//! The words that every form of the output shares: counts, durations, sizes, names of phases.
+//! Texts that all forms of the output share: counts, durations, sizes, names of phases.
 
 use std::time::Duration;
 
 use crate::event::{Action, Phase, Progress};
 use crate::object::ObjectId;
 
-/// The word for a phase on the screen; the event stream's word but for "track", which people call a rollout.
+/// Returns the name of a phase for people. It is the event stream's word, except "rollout" for `track`.
 pub(crate) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Track => "rollout",
@@ -13,28 +13,28 @@ pub(crate) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// The first column: nine wide, and a blank more behind what is longer, so that it does not run into the text.
+/// Formats the first column: nine columns wide, and an extra space after a longer label to separate it from the text.
 pub(crate) fn label(label: &str) -> String {
     if label.len() > 9 { format!("{label} ") } else { format!("{label:<9}") }
 }
 
-/// Lines, each with its newline.
+/// Joins lines, each with a newline.
 pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
 }
 
-/// `1 created, 9 unchanged`; empty when nothing was done.
+/// Formats the number of objects per action: `1 created, 9 unchanged`. Empty without objects.
 pub(crate) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
-    let mut counted: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
+    let mut by_action: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
     for (_, action, _) in objects {
-        *counted.entry(*action).or_default() += 1;
+        *by_action.entry(*action).or_default() += 1;
     }
     let parts: Vec<String> =
-        counted.iter().map(|(action, count)| format!("{count} {}", action.word())).collect();
+        by_action.iter().map(|(action, count)| format!("{count} {}", action.word())).collect();
     parts.join(", ")
 }
 
-/// `0.2s`, `1m05s`, `2h07m`: how long something took.
+/// Formats an elapsed time: `0.2s`, `1m05s`, `2h07m`.
 pub(crate) fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -44,18 +44,18 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
-/// A lock that is taken without a word from anybody else is nothing to read.
+/// Returns whether to hide a step. A lock that was acquired without waiting is not shown.
 pub(crate) fn is_hidden(phase: Phase, progress: Progress, message: &str) -> bool {
     phase == Phase::Lock && progress != Progress::Failed && message.is_empty()
 }
 
-/// `00:41.20`: minutes, seconds and hundredths since the beginning.
+/// Formats the time since the start: `00:41.20` is minutes, seconds and hundredths.
 pub(crate) fn stopwatch(duration: Duration) -> String {
     let seconds = duration.as_secs();
     format!("{:02}:{:02}.{:02}", seconds / 60, seconds % 60, duration.subsec_millis() / 10)
 }
 
-/// `512 B`, `41 KiB`, `3.2 MiB`.
+/// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
@@ -66,14 +66,14 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// `requests 23 · 41 KiB in · 9 KiB out · slowest PATCH deployment 34 ms`
+/// Formats the API traffic: `requests 23 · 41 KiB in · 9 KiB out · slowest PATCH deployment 34 ms`.
 pub(crate) fn wire(requests: u64, bytes_in: u64, bytes_out: u64, slowest: &str) -> String {
     let slowest = if slowest.is_empty() { String::new() } else { format!(" · slowest {slowest}") };
     format!("requests {requests} · {} in · {} out{slowest}", bytes(bytes_in), bytes(bytes_out))
 }
 
-/// What is waited for: `deployment.apps/openhands 0/1: pulling image`.
-pub(crate) fn gap(object: Option<&ObjectId>, message: &str) -> String {
+/// Formats what the command waits for: `deployment.apps/openhands 0/1: pulling image`.
+pub(crate) fn waiting_text(object: Option<&ObjectId>, message: &str) -> String {
     object.map_or_else(|| message.to_owned(), |object| format!("{object} {message}"))
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_have_short_and_stopwatch_form() {
         let table = [
             (210, "0.2s", "00:00.21"),
             (29_400, "29.4s", "00:29.40"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_have_binary_units() {
         assert_eq!([bytes(512), bytes(42_100), bytes(3_400_000)], ["512 B", "41 KiB", "3.2 MiB"]);
     }
 }

@@ -1,8 +1,8 @@
 //! GitHub's workflow commands, job summary and outputs, as text. Pure.
 //!
-//! The forms are those of
+//! The forms follow
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>;
-//! the escaping is that of `actions/toolkit` `packages/core/src/command.ts`.
+//! the escaping follows `actions/toolkit` `packages/core/src/command.ts`.
 
 use std::fmt::Write as _;
 
@@ -13,34 +13,34 @@ use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::error::Error;
 use crate::report::summary::{RunSummary, Summary};
 
-/// Begins a group that the reader of the log can fold.
+/// Returns the command that begins a foldable group of the log.
 pub(crate) fn group(name: &str) -> String {
-    format!("::group::{}\n", data(name))
+    format!("::group::{}\n", escape_data(name))
 }
 
-/// Ends the group.
+/// The command that ends a group.
 pub(crate) const END_GROUP: &str = "::endgroup::\n";
 
-/// What an annotation is.
+/// The level of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     Error,
     Warning,
 }
 
-/// `::error file=config.toml,line=3,col=9,title=HC4103::message`
+/// Formats an annotation: `::error file=config.toml,line=3,col=9,title=HC4103::message`.
 pub(crate) fn annotation(level: Level, id: Id, location: Option<&Location>, message: &str) -> String {
     let command = match level {
         Level::Error => "error",
         Level::Warning => "warning",
     };
-    let mut properties = location.and_then(place).unwrap_or_default();
+    let mut properties = location.and_then(file_properties).unwrap_or_default();
     let title = format!("{} {}", id.code(), id.title());
-    let _infallible = write!(properties, "title={}", property(&title));
-    format!("::{command} {properties}::{}\n", data(message))
+    let _infallible = write!(properties, "title={}", escape_property(&title));
+    format!("::{command} {properties}::{}\n", escape_data(message))
 }
 
-/// An annotation for each mistake of an error, or one for the error.
+/// Formats an annotation for each diagnostic of an error, or one for an error without diagnostics.
 pub(crate) fn error(error: &Error) -> String {
     if !error.diagnostics().is_empty() {
         return error.diagnostics().iter().map(diagnostic).collect();
@@ -58,7 +58,7 @@ pub(crate) fn error(error: &Error) -> String {
     annotation(Level::Error, error.id(), error.location(), &message)
 }
 
-/// An annotation at the mistake.
+/// Formats an annotation at the diagnostic's location.
 pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::Error,
@@ -71,44 +71,44 @@ pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> String {
     annotation(level, diagnostic.id, diagnostic.location.as_ref(), &message)
 }
 
-/// The part of the properties that names a place; nothing for what is not a file.
-fn place(location: &Location) -> Option<String> {
+/// Formats the properties of a location. None if the location is not in a file.
+fn file_properties(location: &Location) -> Option<String> {
     let name = &location.source.name;
     if name.starts_with("environment variable ") || name.starts_with("--") {
         return None;
     }
     let (line, column) = location.line_column();
-    Some(format!("file={},line={line},col={column},", property(name)))
+    Some(format!("file={},line={line},col={column},", escape_property(name)))
 }
 
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Takes the force out of what the runner would obey: it reads `::command::` at the beginning of every line,
-/// behind any blanks, and `##[command]` anywhere. A container's log must not end the group or hide the next lines.
-pub(crate) fn defuse(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
+/// Escapes workflow commands in a text. The runner executes `::command::` at the beginning of a line, after any spaces,
+/// and `##[command]` anywhere. A container's log must not end the group or hide the next lines.
+pub(crate) fn escape_commands(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        let blanks = line.len() - line.trim_start().len();
-        let (blank, rest) = line.split_at(blanks);
-        safe.push_str(blank);
+        let indent = line.len() - line.trim_start().len();
+        let (spaces, rest) = line.split_at(indent);
+        escaped.push_str(spaces);
         match rest.strip_prefix("::") {
             Some(command) => {
-                safe.push_str(": :");
-                safe.push_str(&command.replace("##[", "# #["));
+                escaped.push_str(": :");
+                escaped.push_str(&command.replace("##[", "# #["));
             }
-            None => safe.push_str(&rest.replace("##[", "# #[")),
+            None => escaped.push_str(&rest.replace("##[", "# #[")),
         }
     }
-    safe
+    escaped
 }
 
-/// What is appended to `$GITHUB_OUTPUT`: `url` and `revision`, where there are any.
+/// Formats the outputs for `$GITHUB_OUTPUT`: `url` and `revision`, if the command has them.
 pub(crate) fn outputs(summary: &Summary<'_>) -> String {
     let mut text = String::new();
     if let Some(url) = summary.url {
@@ -120,8 +120,8 @@ pub(crate) fn outputs(summary: &Summary<'_>) -> String {
     text
 }
 
-/// What is appended to `$GITHUB_STEP_SUMMARY`: Markdown.
-pub(crate) fn step_summary(reported: &RunSummary, summary: &Summary<'_>) -> String {
+/// Formats the summary for `$GITHUB_STEP_SUMMARY` as Markdown.
+pub(crate) fn step_summary(run: &RunSummary, summary: &Summary<'_>) -> String {
     let mut text = format!("### handsctl {}\n\n{}\n\n", markdown(summary.command), markdown(summary.target));
     text.push_str("| | |\n|---|---|\n");
     let mut row = |label: &str, value: &str| {
@@ -132,17 +132,17 @@ pub(crate) fn step_summary(reported: &RunSummary, summary: &Summary<'_>) -> Stri
     let id = summary.id.map_or_else(String::new, |id| format!(", {id}"));
     row("result", &format!("exit {}{id}", summary.exit));
     row("message", summary.message);
-    row("objects", &format::counts(&reported.objects));
+    row("objects", &format::counts(&run.objects));
     row("revision", &summary.revision.map_or_else(String::new, |revision| revision.to_string()));
     row("url", summary.url.unwrap_or_default());
-    for finding in &reported.findings {
+    for finding in &run.findings {
         row(finding.id.code(), &format!("{}: {}: {}", finding.object, finding.id.title(), finding.message));
     }
     text.push('\n');
     text
 }
 
-/// Text within a cell of a Markdown table.
+/// Escapes text for a cell of a Markdown table.
 fn markdown(text: &str) -> String {
     let line = one_line(text).replace('&', "&amp;").replace('<', "&lt;");
     line.chars().fold(String::new(), |mut escaped, character| {
@@ -168,20 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_points_at_the_key_and_is_escaped() {
+    fn annotation_has_escaped_location_and_message() {
         let error = Error::new(Id::ImageNotFound, Kind::Rollout, "100% gone: a, b")
             .fact("evidence", "line 1\r\nline 2")
-            .hint("mend it")
+            .hint("fix it")
             .at_config(Some(location("my,conf:1.toml")));
         assert_eq!(
             super::error(&error),
             "::error file=my%2Cconf%3A1.toml,line=2,col=9,title=HC4103 the image does not exist\
-             ::100%25 gone: a, b%0Aevidence: line 1%0D%0Aline 2%0Ahint: mend it\n"
+             ::100%25 gone: a, b%0Aevidence: line 1%0D%0Aline 2%0Ahint: fix it\n"
         );
     }
 
     #[test]
-    fn what_is_not_a_file_has_no_place() {
+    fn annotation_outside_of_files_has_no_location() {
         for name in ["environment variable HANDSCTL_DEPLOY_IMAGE", "--set"] {
             let text = annotation(Level::Warning, Id::BadValue, Some(&location(name)), "no");
             assert_eq!(text, "::warning title=HC0111 bad value::no\n");
@@ -189,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn commands_in_a_log_lose_their_force() {
+    fn workflow_commands_in_text_are_escaped() {
         assert_eq!(
-            defuse("a\n  ::endgroup::\n::add-mask::x\nb ##[error]c"),
+            escape_commands("a\n  ::endgroup::\n::add-mask::x\nb ##[error]c"),
             "a\n  : :endgroup::\n: :add-mask::x\nb # #[error]c"
         );
-        assert_eq!(defuse("std::vec and 12::30\n"), "std::vec and 12::30\n");
+        assert_eq!(escape_commands("std::vec and 12::30\n"), "std::vec and 12::30\n");
     }
 
     #[test]
-    fn markdown_cannot_leave_its_cell() {
+    fn markdown_is_escaped_in_cell() {
         assert_eq!(markdown("a | <b>\n`c`"), "a \\| &lt;b> \\`c\\`");
     }
 }

@@ -1,11 +1,11 @@
-//! Objects and findings as every JSON output has them.
+//! Objects and findings in the form that all JSON outputs share.
 
 use serde::Serialize;
 
 use crate::object::ObjectId;
 use crate::status::Finding;
 
-/// An object for programs.
+/// An object's id for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct ObjectRef<'a> {
     group: &'a str,
@@ -15,7 +15,7 @@ pub(crate) struct ObjectRef<'a> {
 }
 
 impl<'a> ObjectRef<'a> {
-    pub(crate) fn of(object: &'a ObjectId) -> Self {
+    pub(crate) fn new(object: &'a ObjectId) -> Self {
         Self {
             group: &object.group,
             kind: &object.kind,
@@ -25,7 +25,7 @@ impl<'a> ObjectRef<'a> {
     }
 }
 
-/// A finding for programs, here and in the event stream.
+/// A finding for programs, in the result and in the event stream.
 #[derive(Debug, Serialize)]
 pub(crate) struct FindingObject<'a> {
     id: &'static str,
@@ -38,10 +38,10 @@ pub(crate) struct FindingObject<'a> {
 }
 
 impl<'a> FindingObject<'a> {
-    pub(crate) fn of(finding: &'a Finding) -> Self {
+    pub(crate) fn new(finding: &'a Finding) -> Self {
         Self {
             id: finding.id.code(),
-            object: ObjectRef::of(&finding.object),
+            object: ObjectRef::new(&finding.object),
             container: finding.container.as_deref(),
             message: &finding.message,
             evidence: &finding.evidence,

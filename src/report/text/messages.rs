@@ -1,4 +1,4 @@
-//! What is said outside the flow of events: errors, remarks about the configuration, questions, results.
+//! Output outside of the event stream: errors, diagnostics about the configuration, questions, results.
 
 use std::io::BufRead as _;
 
@@ -13,56 +13,62 @@ use crate::report::reporter::Output;
 use crate::report::streams::{StreamInfo, Streams, Written};
 use crate::status::Finding;
 
-/// What somebody answered.
+/// The answer to a yes-or-no question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Yes.
     Yes,
     /// Anything else, or the end of the input.
     No,
-    /// There is nobody to ask: no terminal, or CI.
+    /// No question was asked: there is no terminal, or a CI service runs the command.
     Nobody,
 }
 
 impl Streams {
-    /// Writes an error to stderr: as text, with annotations in a GitHub workflow, or as one line of JSON with
-    /// `-o json`.
+    /// Writes an error to stderr: as text, or as one line of JSON with `-o json`. In a GitHub workflow it adds
+    /// annotations.
     pub fn error(&self, error: &Error, output: Output) {
         let text = match output {
-            Output::Json => serde_json::to_string(&ErrorObject::of(error))
-                .map_or_else(|_| error::render(error, look(self.setting.err)), |line| format!("{line}\n")),
-            Output::Human | Output::Yaml => error::render(error, look(self.setting.err)),
+            Output::Json => serde_json::to_string(&ErrorObject::new(error)).map_or_else(
+                |_| error::render(error, style_of(self.settings.err)),
+                |line| format!("{line}\n"),
+            ),
+            Output::Human | Output::Yaml => error::render(error, style_of(self.settings.err)),
         };
         self.err(&self.annotated(&text, || github::error(error)));
     }
 
-    /// Writes a remark about the configuration to stderr, outside the flow of events: `config check`.
+    /// Writes a diagnostic about the configuration to stderr, outside of the event stream: `config check`.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
-        let text = diagnostic::render(diagnostic, look(self.setting.err));
+        let text = diagnostic::render(diagnostic, style_of(self.settings.err));
         self.err(&self.annotated(&text, || github::diagnostic(diagnostic)));
     }
 
     fn annotated(&self, text: &str, annotation: impl FnOnce() -> String) -> String {
-        if self.setting.github.is_some() { github::defuse(text) + &annotation() } else { text.to_owned() }
+        if self.settings.github.is_some() {
+            github::escape_commands(text) + &annotation()
+        } else {
+            text.to_owned()
+        }
     }
 
-    /// An error that does not stop the command.
+    /// Renders an error that does not stop the command as a warning.
     pub(crate) fn warning_text(&self, error: &Error) -> String {
-        let look = look(self.setting.err);
-        let (title, _) = diagnostic::parts(Severity::Warning, error.id(), error.message(), None, look);
+        let style = style_of(self.settings.err);
+        let (title, _) = diagnostic::parts(Severity::Warning, error.id(), error.message(), None, style);
         error.causes().iter().fold(title, |text, cause| format!("{text}  caused by: {cause}\n"))
     }
 
-    /// A finding in the form of an error, for stdout: part of `status`.
+    /// Renders a finding in the form of an error, for stdout: part of `status`.
     #[must_use]
     pub fn finding(&self, finding: &Finding, severity: Severity) -> String {
-        error::finding(finding, severity, look(self.setting.out))
+        error::finding(finding, severity, style_of(self.settings.out))
     }
 
     /// Writes a value to stdout as JSON, or as YAML.
     ///
     /// # Errors
-    /// The stream fails, or the value cannot be serialized.
+    /// Writing fails, or the value cannot be serialized.
     pub fn value(&self, value: &impl Serialize, output: Output) -> Result<Written> {
         let text = match output {
             Output::Yaml => serde_saphyr::to_string(value)
@@ -73,8 +79,8 @@ impl Streams {
         self.out(&format!("{}\n", text.trim_end_matches('\n')))
     }
 
-    /// Asks a yes-or-no question on the terminal and waits for the answer. The thread that reads is not the one
-    /// that asks: a signal ends the command, not the next line.
+    /// Asks a yes-or-no question on the terminal and waits for the answer. Another thread reads the line, so that a
+    /// signal can end the command while the read blocks.
     ///
     /// # Errors
     /// stdin cannot be read.
@@ -83,37 +89,37 @@ impl Streams {
             return Ok(Answer::Nobody);
         }
         self.err(&format!("{} [y/N] ", super::sanitize::sanitize(question)));
-        let unanswered = Unanswered(self);
+        let newline_on_drop = NewlineOnDrop(self);
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
             std::io::stdin().lock().read_line(&mut line).map(|_| line)
         });
         let line =
-            read.await.map_err(|error| Error::internal("the question was given up").caused_by(error))?;
-        std::mem::forget(unanswered);
-        line.map(|line| answer(&line))
+            read.await.map_err(|error| Error::internal("the question was aborted").caused_by(error))?;
+        std::mem::forget(newline_on_drop);
+        line.map(|line| parse_answer(&line))
             .map_err(|error| Error::io("cannot read the answer from standard input", error))
     }
 }
 
-/// What follows a question that a signal ended begins on a line of its own.
-struct Unanswered<'a>(&'a Streams);
+/// Writes a newline when dropped. If a signal ends a question, the next output begins on its own line.
+struct NewlineOnDrop<'a>(&'a Streams);
 
-impl Drop for Unanswered<'_> {
+impl Drop for NewlineOnDrop<'_> {
     fn drop(&mut self) {
         self.0.err("\n");
     }
 }
 
-fn answer(line: &str) -> Answer {
+fn parse_answer(line: &str) -> Answer {
     match line.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Answer::Yes,
         _ => Answer::No,
     }
 }
 
-fn look(side: StreamInfo) -> Style {
-    Style { paint: side.paint, width: side.width }
+fn style_of(stream: StreamInfo) -> Style {
+    Style { palette: stream.palette, width: stream.width }
 }
 
 #[cfg(test)]
@@ -122,22 +128,22 @@ mod tests {
     use crate::catalogue::Id;
     use crate::error::Kind;
     use crate::report::streams::GithubFiles;
-    use crate::report::streams::tests::{captured, setting};
+    use crate::report::streams::tests::{captured, settings};
 
     fn error() -> Error {
         let log = "::endgroup::\ndone";
-        Error::new(Id::CrashLoop, Kind::Rollout, "the container starts and dies").fact("log", log)
+        Error::new(Id::CrashLoop, Kind::Rollout, "the container crashes").fact("log", log)
     }
 
     #[test]
-    fn an_error_goes_to_stderr_in_the_form_of_the_output() {
-        let (streams, out, err) = captured(setting());
+    fn error_on_stderr_has_form_of_output() {
+        let (streams, out, err) = captured(settings());
         streams.error(&error(), Output::Human);
         streams.error(&error(), Output::Json);
         assert_eq!(out.text(), "");
         let text = err.text();
         assert!(
-            text.starts_with("error[HC4201]: the container starts and dies\n  log       ::endgroup::\n"),
+            text.starts_with("error[HC4201]: the container crashes\n  log       ::endgroup::\n"),
             "{text}"
         );
         let json: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -145,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn in_a_github_workflow_it_is_an_annotation_too() {
-        let mut github = setting();
+    fn github_workflow_error_has_annotation() {
+        let mut github = settings();
         github.github = Some(GithubFiles::default());
         let (streams, _, err) = captured(github);
         streams.error(&error(), Output::Human);
@@ -156,14 +162,14 @@ mod tests {
             .filter(|line| line.trim_start().starts_with("::"))
             .map(str::to_owned)
             .collect();
-        let title = "HC4201 the container starts and dies";
-        let message = "the container starts and dies%0Alog: ::endgroup::%0Adone";
+        let title = "HC4201 the container crashes in a loop";
+        let message = "the container crashes%0Alog: ::endgroup::%0Adone";
         assert_eq!(commands, [format!("::error title={title}::{message}")]);
     }
 
     #[test]
-    fn a_value_is_the_result() {
-        let (streams, out, _) = captured(setting());
+    fn value_is_written_to_stdout() {
+        let (streams, out, _) = captured(settings());
         let value = serde_json::json!({"ready": "on", "count": 1});
         assert_eq!(streams.value(&value, Output::Json).unwrap(), Written::Yes);
         assert_eq!(streams.value(&value, Output::Yaml).unwrap(), Written::Yes);
@@ -171,16 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn only_yes_is_yes() {
+    fn only_y_and_yes_mean_yes() {
         assert_eq!(
-            ["y", "YES\n", "", "no", "yep"].map(answer),
+            ["y", "YES\n", "", "no", "yep"].map(parse_answer),
             [Answer::Yes, Answer::Yes, Answer::No, Answer::No, Answer::No]
         );
     }
 
     #[tokio::test]
-    async fn without_a_terminal_nobody_is_asked() {
-        let (streams, _, err) = captured(setting());
+    async fn question_without_terminal_is_not_asked() {
+        let (streams, _, err) = captured(settings());
         assert_eq!(streams.ask("really?").await.unwrap(), Answer::Nobody);
         assert_eq!(err.text(), "");
     }

@@ -1,15 +1,15 @@
 //! Values → text, for people and for programs.
 //!
-//! - `error`: an error or a finding. `diagnostic`: a place in config.toml, in rustc's form.
-//! - `diff`: what a deploy would change. `table`: rows and columns.
+//! - `error`: an error or a finding. `diagnostic`: a location in config.toml, in rustc's form.
+//! - `diff`: the differences that a deploy would apply. `table`: rows and columns.
 //! - `github`: annotations, groups and the step summary of GitHub Actions.
-//! - `json_objects`: objects and findings as every JSON output has them.
-//! - `messages`: what a command says by itself: errors, warnings, questions.
+//! - `json_objects`: objects and findings in the form that all JSON outputs share.
+//! - `messages`: errors, warnings, questions and results outside of the event stream.
 //!
-//! How it looks:
-//! - `format`: numbers, spans of time, labels.
-//! - `color`: whether there is colour. `style`: which colour means what.
-//! - `sanitize`: removes control characters from what somebody else wrote.
+//! Form:
+//! - `format`: numbers, durations, labels.
+//! - `color`: whether to use colour. `style`: the meaning of each colour.
+//! - `sanitize`: removes control characters from untrusted text.
 
 pub(super) mod color;
 pub(super) mod diagnostic;

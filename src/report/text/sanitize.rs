@@ -1,10 +1,9 @@
-//! Text that others wrote, made harmless for a terminal: a pod's log must not move the cursor,
-//! rename the window or hide what follows.
+//! Makes untrusted text safe for a terminal: a pod's log must not move the cursor, rename the window or hide the next
+//! lines.
 
 use std::borrow::Cow;
 
-/// Removes escape sequences, control characters but for newline and tab, and the characters that
-/// reverse the direction of what follows.
+/// Removes escape sequences, control characters except newline and tab, and characters that change the text direction.
 pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -13,7 +12,7 @@ pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(without_sequences.chars().filter(|character| !is_harmful(*character)).collect())
 }
 
-/// [`strip`], and lines are joined by spaces and tabs become spaces: for text that has to stay within one line.
+/// Sanitizes a text and joins its lines with spaces. Tabs become spaces as well.
 pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     sanitize(&lines.join(" ")).replace('\t', " ")
@@ -29,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_and_control_characters_go() {
+    fn escape_sequences_and_control_characters_are_removed() {
         assert_eq!(sanitize("\x1b[2J\x1b[1;31mred\x1b[0m\x07 a\tb\r\nc"), "red a\tb\nc");
         assert_eq!(sanitize("\u{9b}31mx"), "x");
         assert_eq!(sanitize("name\u{202e}gpj.exe"), "namegpj.exe");
@@ -38,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_has_no_line_ends() {
+    fn one_line_has_no_line_breaks() {
         assert_eq!(one_line("a\r\n  b\n\nc\td\n"), "a b c d");
     }
 }

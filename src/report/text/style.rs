@@ -1,9 +1,9 @@
-//! Colours by meaning. They never carry a meaning alone: a sign or a word says the same.
+//! Colours by meaning. A colour never carries a meaning alone: a sign or a word always expresses it as well.
 
 use console::Style;
 
-/// Paints text, or leaves it as it is. Explicit rather than console's process-wide switch,
-/// because stdout and stderr differ and tests run side by side.
+/// Colours text, or returns it unchanged. A value instead of `console`'s process-wide switch, because stdout and stderr
+/// differ and tests run in parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Palette {
     colored: bool,
@@ -22,38 +22,38 @@ impl Palette {
         self.colored
     }
 
-    /// It went well.
-    pub(crate) fn good(self, text: &str) -> String {
+    /// Success.
+    pub(crate) fn success(self, text: &str) -> String {
         self.apply(&Style::new().green(), text)
     }
 
-    /// It went wrong.
-    pub(crate) fn bad(self, text: &str) -> String {
+    /// Failure.
+    pub(crate) fn failure(self, text: &str) -> String {
         self.apply(&Style::new().red().bold(), text)
     }
 
-    /// It is there now.
+    /// A removed value.
     pub(crate) fn removed(self, text: &str) -> String {
         self.apply(&Style::new().red(), text)
     }
 
-    /// It would be there.
+    /// An added value.
     pub(crate) fn added(self, text: &str) -> String {
         self.apply(&Style::new().green(), text)
     }
 
-    /// It deserves a look.
-    pub(crate) fn remark(self, text: &str) -> String {
+    /// A warning, or a change that needs attention.
+    pub(crate) fn warning(self, text: &str) -> String {
         self.apply(&Style::new().yellow(), text)
     }
 
-    /// What stands out without judging.
-    pub(crate) fn strong(self, text: &str) -> String {
+    /// Emphasis without a judgement.
+    pub(crate) fn bold(self, text: &str) -> String {
         self.apply(&Style::new().bold(), text)
     }
 
-    /// What may be overlooked.
-    pub(crate) fn faint(self, text: &str) -> String {
+    /// Secondary text.
+    pub(crate) fn dim(self, text: &str) -> String {
         self.apply(&Style::new().dim(), text)
     }
 

@@ -1,12 +1,12 @@
-//! Tables like kubectl's: headers in capitals, two blanks between columns, no lines, nothing cut. Pure.
+//! Tables like kubectl's: headers in capitals, two spaces between columns, no lines, no truncation. Pure.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::format;
 use super::sanitize::one_line;
 
-/// The table as text; ends with a newline. Cells may hold text from the cluster: what would break
-/// the row or move the cursor is removed. An empty cell is shown as `-`, so that columns can be counted.
+/// Renders a table. Ends with a newline. Cells may contain text from the cluster, so line breaks and control characters
+/// are removed. An empty cell is printed as `-`, so that programs can count columns.
 ///
 /// ```
 /// let rows = [vec!["openhands".to_owned(), "1/1".to_owned()], vec!["x".to_owned(), String::new()]];
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_measured_by_what_is_seen() {
+    fn columns_are_aligned_by_visible_width() {
         let rows = [
             vec!["日本".to_owned(), "a\x1b[31m\nb".to_owned(), "x".to_owned()],
             vec!["longer".to_owned(), String::new(), "y".to_owned()],
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_cell_is_neither_cut_nor_wrapped() {
+    fn long_cell_is_neither_cut_nor_wrapped() {
         let long = "x".repeat(300);
         assert_eq!(table(&["a"], &[vec![long.clone()]]), format!("A\n{long}\n"));
     }
