@@ -1,16 +1,16 @@
-//! A remark about a place in a source text: a key of config.toml, an environment variable, a `--set`.
+//! A diagnostic about a location in a source text: a key of config.toml, an environment variable, a `--set`.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::catalogue::Id;
 
-/// Where a setting was written.
+/// A text with settings: a file, an environment variable or a `--set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceText {
     /// A path as the user wrote it, `environment variable NAME`, or `--set`.
     pub name: String,
-    /// The whole text; positions are byte offsets into it.
+    /// The whole text. Positions are byte offsets into it.
     pub text: String,
 }
 
@@ -19,12 +19,12 @@ pub struct SourceText {
 pub struct Location {
     /// The text that the range points into.
     pub source: Arc<SourceText>,
-    /// Byte offsets; `end` is exclusive and never past the text.
+    /// Byte offsets. `end` is exclusive and not beyond the end of the text.
     pub span: Range<usize>,
 }
 
 impl Location {
-    /// Line and column of the first character, both counted from 1, the column in characters.
+    /// Returns line and column of the first character, both counted from 1. The column counts characters.
     #[must_use]
     pub fn line_column(&self) -> (usize, usize) {
         let before = &self.source.text[..floor_char_boundary(&self.source.text, self.span.start)];
@@ -52,26 +52,26 @@ fn floor_char_boundary(text: &str, index: usize) -> usize {
 /// Whether a diagnostic stops the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The command does not begin: the application would crash or silently do something else.
+    /// The command does not start, because the application would crash or silently ignore the setting.
     Error,
-    /// The command goes on.
+    /// The command continues.
     Warning,
 }
 
-/// One mistake or remark, with the place it is about.
+/// An error or a warning about the configuration, with its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What kind of mistake.
+    /// The id in the catalogue.
     pub id: Id,
     /// Whether it stops the command.
     pub severity: Severity,
-    /// What is wrong and what would happen; lowercase, no full stop.
+    /// The problem and its consequence. Lowercase, no full stop.
     pub message: String,
-    /// The place, where there is one.
+    /// The location, if there is one.
     pub location: Option<Location>,
-    /// What stands beside the caret: allowed values, "did you mean".
+    /// The text next to the caret: allowed values, "did you mean".
     pub label: String,
-    /// Whether the source text holds a secret, so that the line may be shown only with the span masked.
+    /// Whether the span contains a secret and must be masked when the line is printed.
     pub masked: bool,
 }
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_past_the_end_is_the_last_one() {
+    fn position_beyond_end_is_last_position() {
         assert_eq!(location("a = 1", 99).line_column(), (1, 6));
     }
 }

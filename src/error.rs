@@ -1,11 +1,11 @@
-//! The crate's own error: what could not be done, to which object, because of what, and what to type next.
+//! The crate's error type: the failed action and its object, the cause, and the commands to run next.
 
 use std::fmt::Write as _;
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location};
 
-/// Label of the line that says what stands now.
+/// The label of the line with the resulting state.
 const STATE: &str = "state";
 
 /// The boxed cause of an [`Error`].
@@ -13,49 +13,49 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The class of an error; it decides the exit code and nothing else does.
+/// The class of an error. It alone determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Something differs and the command was asked to say so.
+    /// The cluster differs from the configuration, and the command reports differences by its exit code.
     Differences,
     /// The command line is wrong, or a confirmation cannot be given.
     Usage,
-    /// The configuration, or the choice of the cluster.
+    /// The configuration is invalid, or the wrong cluster is selected.
     Config,
-    /// No answer from the cluster.
+    /// The API server does not respond.
     Unreachable,
-    /// The cluster does not know who is asking.
+    /// The API server does not accept the credentials.
     Unauthenticated,
-    /// The cluster knows and refuses.
+    /// The account lacks a permission.
     Forbidden,
-    /// Somebody else's field or object.
+    /// A field or an object is owned by someone else.
     Ownership,
-    /// The server refuses an object.
+    /// The API server rejects an object.
     Rejected,
-    /// The rollout cannot succeed.
+    /// The rollout failed.
     Rollout,
-    /// The command's own deadline passed.
+    /// The command timed out.
     Deadline,
-    /// `status`: works, but not as it should.
+    /// `status`: the set serves, but some objects are not ready.
     Degraded,
-    /// `status`: does not work, or nothing is deployed.
+    /// `status`: a component does not serve, or nothing is deployed.
     Down,
     /// Another run holds the lock.
     Locked,
     /// A program, an engine or a port is missing on this computer.
     Prerequisite,
-    /// Not classified.
+    /// An unclassified error.
     Internal,
-    /// SIGINT.
+    /// The command was ended by SIGINT.
     Interrupted,
-    /// SIGTERM.
+    /// The command was ended by SIGTERM.
     Terminated,
-    /// SIGHUP.
+    /// The command was ended by SIGHUP.
     HungUp,
 }
 
 impl Kind {
-    /// Every kind, in the order of its exit code.
+    /// All kinds, in the order of their exit codes.
     pub const ALL: &'static [Kind] = &[
         Kind::Differences,
         Kind::Usage,
@@ -77,7 +77,7 @@ impl Kind {
         Kind::Terminated,
     ];
 
-    /// The exit code of the process.
+    /// Returns the exit code of the process.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -102,17 +102,17 @@ impl Kind {
         }
     }
 
-    /// What the exit code means, as `explain exit-code` prints it.
+    /// Returns the meaning of the exit code for `explain exit-code`.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
             Kind::Differences => "differences",
-            Kind::Usage => "usage, or a confirmation is needed and nobody can give it",
+            Kind::Usage => "usage, or a confirmation is needed and there is no terminal to ask on",
             Kind::Config => "configuration, or the wrong cluster",
             Kind::Unreachable => "cluster unreachable",
             Kind::Unauthenticated => "not authenticated",
             Kind::Forbidden => "forbidden",
-            Kind::Ownership => "somebody else's field or object",
+            Kind::Ownership => "field or object owned by someone else",
             Kind::Rejected => "rejected by the server",
             Kind::Rollout => "rollout failed",
             Kind::Deadline => "deadline passed",
@@ -131,13 +131,13 @@ impl Kind {
 /// A labelled line under the message: `object  pod/openhands-x`, `log  …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// `object`, `evidence`, `log`, `node`: one word.
+    /// The label, one word: `object`, `evidence`, `log`, `node`.
     pub label: &'static str,
-    /// One or more lines.
+    /// The text, one or more lines.
     pub text: String,
 }
 
-/// What could not be done.
+/// An error: the failed action with its cause, evidence and hints.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -152,7 +152,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error with its id, its class and what could not be done (lowercase, no full stop).
+    /// Creates an error. The message is the failed action: lowercase, no full stop.
     pub fn new(id: Id, kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             id,
@@ -166,7 +166,7 @@ impl Error {
         }))
     }
 
-    /// Mistakes in the configuration, all of them.
+    /// Creates an error with all diagnostics about a configuration.
     pub fn config(message: impl Into<String>, diagnostics: Vec<Diagnostic>) -> Self {
         let id = diagnostics.first().map_or(Id::BadValue, |first| first.id);
         let mut error = Self::new(id, Kind::Config, message);
@@ -174,22 +174,22 @@ impl Error {
         error
     }
 
-    /// An object of `[deploy].extra_manifests` that cannot be a member of the set.
+    /// Creates an error about an object of `[deploy].extra_manifests` that cannot be a member of the set.
     pub fn extra_manifest(message: impl Into<String>) -> Self {
         Self::new(Id::ExtraManifest, Kind::Config, message)
     }
 
-    /// Something that handsctl does not know how to classify.
+    /// Creates an error without a class.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Id::Internal, Kind::Internal, message)
     }
 
-    /// A file or a program on this computer failed; `action` is "cannot read ~/.kube/config".
+    /// Creates an error about a file or a program on this computer. `action` is "cannot read ~/.kube/config".
     pub fn io(action: impl Into<String>, source: std::io::Error) -> Self {
         Self::new(Id::Io, Kind::Internal, action).caused_by(source)
     }
 
-    /// Adds a command to type next, or a fact that decides what to type.
+    /// Adds a hint: a command to run next, or a fact that decides what to do. A hint is added only once.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         let hint = hint.into();
@@ -206,20 +206,20 @@ impl Error {
         self
     }
 
-    /// Says what stands now: what was changed, and whether anything is serving.
+    /// Adds the resulting state: what was changed, and whether the application is serving.
     #[must_use]
     pub fn state(self, text: impl Into<String>) -> Self {
         self.fact(STATE, text)
     }
 
-    /// The same after more has happened: what was said before does not hold any more.
+    /// Replaces the state, after a later step has changed it.
     #[must_use]
     pub fn replace_state(mut self, text: impl Into<String>) -> Self {
         self.0.facts.retain(|fact| fact.label != STATE);
         self.state(text)
     }
 
-    /// What is known of its cause, as text to be kept: id, message, causes, and the labelled lines but for the state.
+    /// Returns the evidence as text to store: id, message, causes, and the labelled lines without the state.
     #[must_use]
     pub fn evidence_text(&self) -> String {
         let mut lines = vec![format!("{}: {}", self.0.id, self.0.message)];
@@ -229,64 +229,64 @@ impl Error {
         lines.join("\n")
     }
 
-    /// Adds the place in the configuration that decides it.
+    /// Sets the location in the configuration that causes the error.
     #[must_use]
     pub fn at_config(mut self, location: Option<Location>) -> Self {
         self.0.location = location;
         self
     }
 
-    /// Adds the cause.
+    /// Sets the cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> Id {
         self.0.id
     }
 
-    /// The class.
+    /// Returns the class.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// What could not be done.
+    /// Returns the failed action.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Labelled lines under the message.
+    /// Returns the labelled lines under the message.
     #[must_use]
     pub fn facts(&self) -> &[Fact] {
         &self.0.facts
     }
 
-    /// What to type next.
+    /// Returns the hints.
     #[must_use]
     pub fn hints(&self) -> &[String] {
         &self.0.hints
     }
 
-    /// Mistakes in the configuration.
+    /// Returns the diagnostics about the configuration.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.0.diagnostics
     }
 
-    /// The place in the configuration that decides it.
+    /// Returns the location in the configuration that causes the error.
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
     }
 
-    /// The causes, outermost first. Libraries repeat their source in their own text,
-    /// so what a later cause says again is cut off the earlier one.
+    /// Returns the causes, outermost first. Libraries often append the text of their source to their own, so the text
+    /// of a later cause is cut off from the end of the earlier one.
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
@@ -294,8 +294,8 @@ impl Error {
         while let Some(cause) = next {
             let text = cause.to_string();
             if let Some(previous) = causes.last_mut() {
-                if let Some(own) = previous.strip_suffix(&text) {
-                    *previous = own.trim_end_matches([':', ' ']).to_owned();
+                if let Some(own_text) = previous.strip_suffix(&text) {
+                    *previous = own_text.trim_end_matches([':', ' ']).to_owned();
                 }
                 if previous.is_empty() {
                     causes.pop();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_its_own_exit_code() {
+    fn exit_codes_are_unique() {
         let codes: std::collections::BTreeSet<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
         assert_eq!(codes.len(), Kind::ALL.len());
     }

@@ -1,32 +1,32 @@
-//! Everything that can happen, as one enum, and the channel that carries it from effects to the reporter.
+//! All events of a command, as one enum, and the channel that carries them from effects to the reporter.
 //!
 //! # The machine-readable stream
 //!
-//! `--events FILE|-` writes one JSON object per line. Every object has
+//! `--events FILE|-` writes one JSON object per line. Every object has these fields:
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `v` | version of this schema: 1; fields may be added under the same version |
+//! | `v` | version of this schema: 1; a version may get additional fields |
 //! | `seq` | 1, 2, 3 … without gaps |
 //! | `ts` | time of the event, RFC 3339 in UTC |
 //! | `type` | `started target config step planned object pruned rollout finding probe waiting warning wire finished` |
 //!
-//! and always all the fields of its type; `null` stands where there is no value.
+//! It also has all fields of its type; a field without a value is `null`.
 //!
-//! | type | fields | what it tells |
+//! | type | fields | meaning |
 //! |---|---|---|
-//! | `started` | `command` | always the first line, and only there |
-//! | `target` | `command target` | a part of the command begins: what it works on |
+//! | `started` | `command` | always and only the first line |
+//! | `target` | `command target` | a part of the command begins, with this target |
 //! | `config` | `phase message` | the configuration was read |
-//! | `step` | `phase name action message` | a named part of the work begins or ends |
-//! | `planned` | `phase object` | one per object that will be applied or deleted, before anything of it is sent |
-//! | `object`, `pruned` | `phase object action message` | one object was dealt with |
+//! | `step` | `phase name action message` | a step begins or ends |
+//! | `planned` | `phase object` | one per object that will be applied or deleted, before the first request |
+//! | `object`, `pruned` | `phase object action message` | one object was processed |
 //! | `rollout` | `phase object ready message` | a tracked object's state changed |
-//! | `finding` | `phase id object container message evidence log hints` | something is wrong with a live object |
-//! | `probe` | `phase ready message` | the application was asked |
-//! | `waiting` | `object message left` | nothing happened for a while; what is waited for |
-//! | `warning` | `id message location` | something that does not stop the command |
-//! | `wire` | `requests bytes_in bytes_out slowest` | what the command cost the API server |
+//! | `finding` | `phase id object container message evidence log hints` | a problem of a live object |
+//! | `probe` | `phase ready message` | the application was probed |
+//! | `waiting` | `object message left` | no other event for a while; what the command waits for |
+//! | `warning` | `id message location` | a problem that does not stop the command |
+//! | `wire` | `requests bytes_in bytes_out slowest` | the command's API traffic |
 //! | `finished` | `exit id revision url sandboxes model message notes` | always the last line, also after a signal |
 //!
 //! | field | values |
@@ -36,7 +36,7 @@
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
 //! | `id` | an id of the catalogue |
 //! | `message` | a sentence for people |
-//! | `sandboxes` | how many more the cluster has room for |
+//! | `sandboxes` | the number of further sandboxes that fit into the cluster |
 //! | `model` | the model that the application uses |
 //! | `notes` | sentences for people |
 //! | `left` | seconds until the command's deadline |
@@ -51,31 +51,31 @@ use crate::diagnostic::Diagnostic;
 use crate::object::ObjectId;
 use crate::status::Finding;
 
-/// A part of a command's work.
+/// A phase of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Reading config.toml.
     Config,
-    /// Checking before anything is changed.
+    /// Checking the cluster before the first change.
     Preflight,
-    /// Making or finding the cluster.
+    /// Creating the cluster, or finding an existing one.
     Cluster,
-    /// Taking the set's Lease.
+    /// Acquiring the set's Lease.
     Lock,
-    /// Sending objects.
+    /// Applying objects.
     Apply,
-    /// Watching the rollout.
+    /// Following the rollout.
     Track,
-    /// Asking the application.
+    /// Probing the application.
     Probe,
-    /// Seeding the application's settings.
+    /// Posting the application's settings.
     Settings,
-    /// Deleting what is no longer in the set.
+    /// Deleting objects that are no longer in the set.
     Prune,
 }
 
 impl Phase {
-    /// The word in the event stream.
+    /// Returns the word for the event stream.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -92,29 +92,29 @@ impl Phase {
     }
 }
 
-/// What was done with an object.
+/// The action on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// It did not exist.
+    /// The object was created.
     Created,
-    /// It existed and has changed.
+    /// The object existed and was changed.
     Configured,
-    /// It existed and nothing was sent, or nothing came of it.
+    /// The object existed, and no request was sent or the request changed nothing.
     Unchanged,
-    /// Teardown removed it.
+    /// Teardown deleted the object.
     Deleted,
-    /// It was removed because it is no longer in the set.
+    /// The object was deleted because it is no longer in the set.
     Pruned,
-    /// It was left in place on purpose.
+    /// The object was kept on purpose.
     Kept,
-    /// The server refused.
+    /// The request failed.
     Failed,
-    /// It was not sent: dry run, or an earlier failure.
+    /// No request was sent, because of a dry run or an earlier failure.
     Skipped,
 }
 
 impl Action {
-    /// The word in the event stream and on the screen.
+    /// Returns the word for the event stream and the terminal.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -130,21 +130,21 @@ impl Action {
     }
 }
 
-/// How far a step is.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The step began; a bar or spinner may be shown until it ends.
+    /// The step began. A bar or spinner may be shown until it ends.
     Started,
-    /// It ended well.
+    /// The step succeeded.
     Done,
-    /// It was not needed or not possible, and that is no fault.
+    /// The step was not needed or not possible, which is not an error.
     Skipped,
-    /// It ended badly; the error follows.
+    /// The step failed. The error follows.
     Failed,
 }
 
 impl Progress {
-    /// The word in the event stream.
+    /// Returns the word for the event stream.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -156,134 +156,134 @@ impl Progress {
     }
 }
 
-/// Something that happened.
+/// An event of a command.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The command that was typed: the first event, sent once, before the cluster is chosen.
+    /// The command line's command. It is the first event, sent once, before the cluster is chosen.
     Started {
-        /// `deploy`, `cluster up`.
+        /// The command: `deploy`, `cluster up`.
         command: String,
     },
-    /// A part of the command begins, and what it works on is known. `up` has two parts, and a rollout that is undone
-    /// has a second one.
+    /// A part of the command begins, and its target is known. `up` has two parts; an automatic rollback is another
+    /// part.
     Target {
         /// The part: `cluster`, `deploy`, `rollback`.
         command: String,
-        /// `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`.
+        /// The set and the cluster: `openhands → kwok-local-hands / openhands (the local cluster of [cluster].name)`.
         target: String,
     },
     /// The configuration was read.
     Config {
-        /// `config.toml  (12 keys set)`.
+        /// The file and its keys: `config.toml  (12 keys set)`.
         message: String,
     },
-    /// A named part of the work begins or ends.
+    /// A step begins or ends.
     Step {
-        /// The part of the command.
+        /// The phase of the step.
         phase: Phase,
-        /// `preflight`, `control plane`: unique within the phase.
+        /// The name, unique within the phase: `preflight`, `control plane`.
         name: String,
-        /// Begins or ends.
+        /// Whether the step begins or how it ended.
         progress: Progress,
-        /// What came of it.
+        /// The result of the step, or what it starts to do.
         message: String,
     },
-    /// What will be dealt with, before anything of it is sent.
+    /// The objects that will be applied or deleted, before the first request.
     Planned {
-        /// Apply, or prune for what will be deleted.
+        /// Apply, or prune for objects that will be deleted.
         phase: Phase,
-        /// In the order of sending.
+        /// The objects in the order of their requests.
         objects: Vec<ObjectId>,
     },
-    /// One object was dealt with.
+    /// One object was processed.
     Object {
         /// Apply, or cluster for the local cluster's own objects.
         phase: Phase,
-        /// Which.
+        /// The object.
         object: ObjectId,
-        /// What was done.
+        /// The action on the object.
         action: Action,
-        /// Why, where that is not obvious: `5Gi (reclaim Delete)`.
+        /// The reason, if it is not obvious: `5Gi (reclaim Delete)`.
         message: Option<String>,
     },
     /// A tracked object's state changed.
     Rollout {
-        /// Which.
+        /// The object.
         object: ObjectId,
-        /// Whether it is as it should be.
+        /// Whether the object is ready.
         ready: bool,
-        /// The gap or the state: `0/1: pulling image`, `1/1`.
+        /// The state, and what an unready object waits for: `0/1: pulling image`, `1/1`.
         message: String,
     },
-    /// Something is wrong with a live object.
+    /// A problem of a live object.
     Finding(Box<Finding>),
-    /// The application was asked.
+    /// The application was probed.
     Probe {
-        /// `/alive`.
+        /// The path or URL: `/alive`.
         target: String,
-        /// Whether it answered as it should.
+        /// Whether the application is healthy.
         healthy: bool,
-        /// `200 in 6 ms`.
+        /// The response: `200 in 6 ms`.
         message: String,
     },
-    /// Nothing happened for a while; what is waited for.
+    /// What the command waits for. Sent if there was no other event for a while.
     Waiting {
-        /// Which object, where it is one.
+        /// The object that the command waits for, if it is one object.
         object: Option<ObjectId>,
-        /// `0/1: pulling image 29 s`.
+        /// The reason and its duration: `0/1: pulling image 29 s`.
         message: String,
-        /// Until the command's deadline.
+        /// The time until the command's deadline.
         left: Option<Duration>,
     },
-    /// Something that does not stop the command.
+    /// A problem that does not stop the command.
     Warning {
-        /// Its id.
+        /// The id of the warning.
         id: Id,
         /// One sentence.
         message: String,
-        /// The place in the configuration.
+        /// The location in the configuration, if it has one.
         diagnostic: Option<Box<Diagnostic>>,
     },
-    /// What the command cost the API server; sent once, before [`Event::Finished`].
+    /// The command's API traffic. Sent once, before [`Event::Finished`].
     Wire {
-        /// How many requests were sent.
+        /// The number of requests.
         requests: u64,
-        /// Bytes of the answers' bodies.
+        /// Bytes of the response bodies.
         bytes_in: u64,
-        /// Bytes of the requests' bodies.
+        /// Bytes of the request bodies.
         bytes_out: u64,
-        /// The call that took longest: `PATCH deployment 34 ms`.
+        /// The slowest request: `PATCH deployment 34 ms`.
         slowest: String,
     },
-    /// The last event, also after a failure or a signal. The reporter ends with it.
+    /// The last event, even after a failure or a signal. It ends the reporter.
     Finished(Finished),
 }
 
-/// What came of the command.
+/// The result of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Finished {
     /// The exit code.
     pub exit: u8,
-    /// The id of the error, where there was one.
+    /// The id of the error, if the command failed.
     pub id: Option<Id>,
     /// The revision that is deployed now.
     pub revision: Option<u64>,
-    /// Where the application answers.
+    /// The URL at which the application responds.
     pub url: Option<String>,
-    /// How many more sandboxes the cluster has room for; None: not known.
+    /// The number of further sandboxes that fit into the cluster. None if it is unknown.
     pub sandboxes: Option<u64>,
-    /// The model that the application uses, where it said so.
+    /// The model that the application uses, if it has reported one.
     pub model: Option<String>,
     /// One sentence.
     pub message: String,
-    /// What people have to know besides, a line each.
+    /// Further information for people, one line each.
     pub notes: Vec<String>,
-    /// What to type next: label and command, `("undo", "handsctl teardown")`.
+    /// Commands to run next, with a label: `("undo", "handsctl teardown")`.
     pub next: Vec<(String, String)>,
 }
 
 impl Event {
-    /// The word in the event stream.
+    /// Returns the word for the event stream.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -305,40 +305,40 @@ impl Event {
     }
 }
 
-/// How many events may wait for the reporter before an effect waits for it.
+/// The number of events that may be queued before senders wait for the reporter.
 const CAPACITY: usize = 256;
 
-/// What goes through the channel.
+/// A message of the channel.
 #[derive(Debug)]
 enum Message {
     Event(Event),
-    /// Somebody waits until everything before has been dealt with.
-    Echo(oneshot::Sender<()>),
+    /// A request to confirm that all earlier events are processed.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Message {
-    /// The event; an echo is answered, for everything before it has been dealt with.
+    /// Returns the event. A flush is confirmed instead, because all earlier events are processed.
     fn event(self) -> Option<Event> {
         match self {
             Message::Event(event) => Some(event),
-            Message::Echo(waits) => {
-                let _waits_no_more = waits.send(());
+            Message::Flush(confirmation) => {
+                let _waiter_is_gone = confirmation.send(());
                 None
             }
         }
     }
 }
 
-/// The sending end: handed to effects by reference.
+/// The sending end of the channel. Effects get it by reference.
 #[derive(Debug, Clone)]
 pub struct Events(mpsc::Sender<Message>);
 
-/// The receiving end, for the reporter or a test.
+/// The receiving end of the channel, for the reporter or a test.
 #[derive(Debug)]
 pub struct Receiver(mpsc::Receiver<Message>);
 
 impl Receiver {
-    /// The next event; None where nobody can send any more.
+    /// Waits for the next event. None if all senders are dropped.
     pub async fn recv(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.0.recv().await?.event() {
@@ -347,7 +347,7 @@ impl Receiver {
         }
     }
 
-    /// The next event that is there already.
+    /// Returns the next queued event without waiting.
     pub fn try_recv(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.0.try_recv().ok()?.event() {
@@ -356,59 +356,59 @@ impl Receiver {
         }
     }
 
-    /// Refuses what is sent from now on; what was sent before is still there.
+    /// Closes the channel for new events. Queued events can still be received.
     pub fn close(&mut self) {
         self.0.close();
     }
 }
 
 impl Events {
-    /// A channel and its receiving end.
+    /// Creates a channel.
     #[must_use]
     pub fn channel() -> (Self, Receiver) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         (Self(sender), Receiver(receiver))
     }
 
-    /// Hands over an event. When the reporter is gone (a closed stream) the work goes on unseen.
+    /// Sends an event. If the reporter has ended, the event is dropped and the command continues.
     pub async fn send(&self, event: Event) {
         let _reporter_is_gone = self.0.send(Message::Event(event)).await;
     }
 
-    /// Waits until everything that was sent has been dealt with: before a question, for which the screen must be still.
+    /// Waits until all sent events are processed. Needed before a question, so that no output interrupts it.
     pub async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
-        if self.0.send(Message::Echo(sender)).await.is_ok() {
+        if self.0.send(Message::Flush(sender)).await.is_ok() {
             let _reporter_is_gone = receiver.await;
         }
     }
 
-    /// A part of the command begins: what it works on.
+    /// Reports that a part of the command begins, with its target.
     pub async fn target(&self, command: impl Into<String>, target: impl Into<String>) {
         self.send(Event::Target { command: command.into(), target: target.into() }).await;
     }
 
-    /// A step begins.
+    /// Reports that a step begins.
     pub async fn begin(&self, phase: Phase, name: &str, message: impl Into<String>) {
         self.step(phase, name, Progress::Started, message).await;
     }
 
-    /// A step ended well.
+    /// Reports that a step succeeded.
     pub async fn done(&self, phase: Phase, name: &str, message: impl Into<String>) {
         self.step(phase, name, Progress::Done, message).await;
     }
 
-    /// A step begins or ends.
+    /// Reports the progress of a step.
     pub async fn step(&self, phase: Phase, name: &str, progress: Progress, message: impl Into<String>) {
         self.send(Event::Step { phase, name: name.to_owned(), progress, message: message.into() }).await;
     }
 
-    /// One object was dealt with; `message` says why, where that is not obvious.
+    /// Reports that one object was processed. `message` is the reason, if it is not obvious.
     pub async fn object(&self, phase: Phase, object: ObjectId, action: Action, message: Option<String>) {
         self.send(Event::Object { phase, object, action, message }).await;
     }
 
-    /// Something that does not stop the command.
+    /// Reports a problem that does not stop the command.
     pub async fn warn(&self, id: Id, message: impl Into<String>) {
         self.send(Event::Warning { id, message: message.into(), diagnostic: None }).await;
     }

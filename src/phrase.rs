@@ -1,18 +1,18 @@
-//! Numbers in a sentence: counts and spans of time. One form everywhere. Pure.
+//! Numbers in sentences: counts and durations, in the same form everywhere. Pure.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// `1 node`, `3 nodes`.
+/// Formats a count: `1 node`, `3 nodes`.
 #[must_use]
 pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 
-/// `14 s`, `3 m 20 s`, `2 h 5 m`: how long something goes on, or is left. The two largest units; under a second `0 s`.
+/// Formats a duration with its two largest units: `14 s`, `3 m 20 s`, `2 h 5 m`. Under a second it is `0 s`.
 #[must_use]
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -25,7 +25,7 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
-/// `12 s`, `4 m`, `30 h`, `2 d`: how long ago something was. One unit; hours up to two days, as kubectl prints ages.
+/// Formats an age with one unit: `12 s`, `4 m`, `30 h`, `2 d`. It uses hours up to two days, as kubectl does.
 #[must_use]
 pub fn age(from: Timestamp, now: Timestamp) -> String {
     match elapsed(from, now).as_secs() {
@@ -36,7 +36,7 @@ pub fn age(from: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The time from one moment to another; zero where the clock was set back.
+/// Returns the time between two timestamps. It is zero if the clock was set back.
 #[must_use]
 pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_singular() {
+    fn only_one_is_singular() {
         assert_eq!(
             [count(0, "node"), count(1_usize, "node"), count(2_i64, "node")],
             ["0 nodes", "1 node", "2 nodes"]
