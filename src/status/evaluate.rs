@@ -41,7 +41,7 @@ pub fn evaluate(
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
             rechecks.extend(fault.final_at.recheck(now));
             if fault.final_at.is_final(now) {
-                faults.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault: fault });
+                faults.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault });
             } else if fault.final_at.recheck(now).is_some() {
                 pending.push(fault.finding);
             }

@@ -490,7 +490,7 @@ mod tests {
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(
             (out.text().as_str(), err.text().as_str()),
-            ("", "no differences: 1 object is as it should be\n")
+            ("", "no differences: 1 object is up to date\n")
         );
         let (streams, _, err) =
             captured(crate::report::streams::TerminalSettings { quiet: true, ..settings() });

@@ -188,7 +188,7 @@ impl<'a> DeploymentView<'a> {
         }
         let reason = pods.reason(&faults).unwrap_or_else(|| self.reason(&pods));
         faults.extend(self.deadline_fault(&reason));
-        ObjectHealth { faults: faults, ..ObjectHealth::waiting(with_reason(&self.counts.state(), &reason)) }
+        ObjectHealth { faults, ..ObjectHealth::waiting(with_reason(&self.counts.state(), &reason)) }
     }
 
     /// Returns what the rollout waits for, if no pod has a reason.

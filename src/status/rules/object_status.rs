@@ -87,7 +87,7 @@ impl<'a> WorkloadPods<'a> {
             faults
                 .extend(failed.into_iter().map(|pod| pod::failure(observed, grace, pod).final_at(final_at)));
         }
-        Self { live, faults: faults }
+        Self { live, faults }
     }
 
     /// Returns what the workload waits for: its worst fault, else the reason of its first waiting pod. The reason of a

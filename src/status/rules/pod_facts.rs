@@ -42,7 +42,7 @@ pub(crate) struct PodFacts<'a> {
 impl<'a> PodFacts<'a> {
     pub(crate) fn new(observed: &'a ObservedState, grace: &'a GracePeriods, pod: &'a Pod) -> Self {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        Self { observed: observed, grace: grace, pod, id: id_of(pod), uid }
+        Self { observed, grace, pod, id: id_of(pod), uid }
     }
 
     /// Creates a fault of one container.

@@ -60,7 +60,7 @@ pub(crate) fn stateful_set(
     let idle_reason =
         if is_blocked { "an old pod that is not ready blocks the rollout" } else { "waiting for its pods" };
     let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or(idle_reason));
-    ObjectHealth { faults: faults, desired, ..ObjectHealth::waiting(message) }
+    ObjectHealth { faults, desired, ..ObjectHealth::waiting(message) }
 }
 
 fn revision_of(pod: &Pod) -> Option<&str> {
@@ -129,7 +129,7 @@ pub(crate) fn job(
     let idle_reason = if condition("Suspended").is_some() { "suspended" } else { "waiting for its pod" };
     let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or(idle_reason));
     ObjectHealth {
-        faults: faults,
+        faults,
         desired: usize::try_from(desired).unwrap_or_default(),
         ..ObjectHealth::waiting(message)
     }
@@ -195,7 +195,7 @@ pub(crate) fn replica_set(
     faults.extend(pods.faults.iter().cloned());
     let message = with_reason(&state, pods.reason(&faults).as_deref().unwrap_or("waiting for its pods"));
     ObjectHealth {
-        faults: faults,
+        faults,
         desired: usize::try_from(desired).unwrap_or_default(),
         ..ObjectHealth::waiting(message)
     }
