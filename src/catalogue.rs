@@ -227,7 +227,7 @@ catalogue! {
         "--timeout limits the whole command. The message names the step that did not finish. Applied objects stay, and their rollout continues."
     NotReady "HC4003" "a container runs but does not become ready"
         "The readiness or startup probe fails for longer than its thresholds allow. The evidence shows the probe's last result and the container's last log lines."
-    OldPodHeld "HC4004" "an old pod does not terminate" rollback No
+    OldPodStuck "HC4004" "an old pod does not terminate" rollback No
         "The strategy Recreate waits until the old pods are deleted. One of them is held by a finalizer, or its node does not respond."
     PodFailed "HC4005" "a pod failed"
         "A pod that should keep running has failed or was evicted."
@@ -284,7 +284,7 @@ catalogue! {
         "A ResourceQuota of the namespace is used up. The pods are created as soon as the quota is raised."
     QuotaRefused "HC4502" "a quota rejects an object" key "deploy.resources"
         "A ResourceQuota of the namespace rejects one of the set's own objects."
-    PodsRefused "HC4503" "the pods are rejected"
+    PodsRejected "HC4503" "the pods are rejected"
         "Admission rejects the pods of the workload: Pod Security, a webhook, a policy, or a missing ServiceAccount or PriorityClass. The message is the server's own."
 
     // 46: probe and network

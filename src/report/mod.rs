@@ -16,7 +16,7 @@ mod text;
 
 pub use reporter::{EventsTarget, Output, Reporter};
 pub use streams::{Streams, Written};
-pub use summary::{RunSummary, Summary, Warned};
+pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
 pub use text::diff::DiffReport;
 pub use text::messages::Answer;

@@ -24,7 +24,7 @@ pub struct RunSummary {
     /// Every finding. Of several findings with one id and object, only the last.
     pub findings: Vec<Finding>,
     /// Every warning, without duplicates.
-    pub warnings: Vec<Warned>,
+    pub warnings: Vec<ReportedWarning>,
     /// The last event. None if the command ended without [`Event::Finished`].
     pub finished: Option<Finished>,
 }
@@ -48,7 +48,7 @@ impl RunSummary {
                 self.findings.retain(|other| (other.id, &other.object) != (finding.id, &finding.object));
                 self.findings.push(finding.as_ref().clone());
             }
-            Event::Warning { .. } => self.warnings.extend(Warned::from_event(event)),
+            Event::Warning { .. } => self.warnings.extend(ReportedWarning::from_event(event)),
             Event::Finished(finished) => self.finished = Some(finished.clone()),
             _ => {}
         }
@@ -56,7 +56,7 @@ impl RunSummary {
 
     /// Returns whether an event is a warning that was reported before.
     pub(super) fn is_repeated_warning(&self, event: &Event) -> bool {
-        Warned::from_event(event).is_some_and(|warned| self.warnings.contains(&warned))
+        ReportedWarning::from_event(event).is_some_and(|warned| self.warnings.contains(&warned))
     }
 
     /// Returns the number of objects with this action.
@@ -104,7 +104,7 @@ impl RunSummary {
 
 /// A warning and its location in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warned {
+pub struct ReportedWarning {
     /// The warning's id.
     pub id: Id,
     /// One sentence.
@@ -113,7 +113,7 @@ pub struct Warned {
     pub location: Option<Location>,
 }
 
-impl Warned {
+impl ReportedWarning {
     fn from_event(event: &Event) -> Option<Self> {
         let Event::Warning { id, message, diagnostic } = event else { return None };
         let location = diagnostic.as_ref().and_then(|diagnostic| diagnostic.location.clone());
@@ -160,7 +160,7 @@ struct WarningObject<'a> {
 }
 
 impl<'a> WarningObject<'a> {
-    fn new(warned: &'a Warned) -> Self {
+    fn new(warned: &'a ReportedWarning) -> Self {
         let location = warned.location.as_ref().map(Position::new);
         Self { id: warned.id.code(), message: &warned.message, location }
     }

@@ -78,7 +78,7 @@ pub(crate) fn rejection_fault(
     let rejection = Rejection::from_message(message);
     let id = match rejection {
         Rejection::Quota | Rejection::QuotaNeedsResources => Id::QuotaExceeded,
-        _ => Id::PodsRefused,
+        _ => Id::PodsRejected,
     };
     let final_at = rejection.grace(grace).map_or(FinalAt::Now, |period| final_after(since, period));
     Fault::new(id, workload, message, rejection.reason()).final_at(final_at).created(created)

@@ -157,14 +157,14 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
         let node_events =
             facts.latest_event(&["NodeNotReady", "TaintManagerEviction"]).map(text::occurrences);
         facts
-            .pod_fault(Id::OldPodHeld, &message, "the old pod is stopping")
+            .pod_fault(Id::OldPodStuck, &message, "the old pod is stopping")
             .caused_by(node)
             .evidence(node_events)
             .hint(format!("kubectl get node {node}"))
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
         let reason = format!("the old pod waits for its finalizer {finalizers}");
-        facts.pod_fault(Id::OldPodHeld, &message, &reason).caused_by(finalizers)
+        facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers)
     };
     // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
     // grace.

@@ -22,7 +22,7 @@ pub(crate) fn cause_rank(id: Id) -> u8 {
         Id::Deleted => 0,
         Id::MissingReference => 1,
         Id::StorageClassMissing | Id::NoStorageClass | Id::ProvisioningFailed | Id::ClaimLost => 2,
-        Id::QuotaExceeded | Id::PodsRefused | Id::OldPodHeld => 3,
+        Id::QuotaExceeded | Id::PodsRejected | Id::OldPodStuck => 3,
         Id::Unschedulable => 4,
         Id::MountFailed => 5,
         Id::ImageInvalidName
