@@ -1,4 +1,4 @@
-//! Teardown: deletes what the set consists of, waits until it is gone, and says what stays.
+//! Teardown: deletes the set's objects, waits until they are gone, and reports the kept ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,53 +23,53 @@ use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
 use crate::plan::manifests::stop_signal;
 
-/// After this long an object that does not go away is explained.
-const STUCK: Duration = Duration::from_secs(10);
+/// How often to report why an object is still not deleted.
+const EXPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is deleted, and how long it may take.
+/// What a teardown deletes, and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub struct TeardownOptions {
-    /// Also what holds data.
+    /// Whether to delete objects that hold data as well.
     pub delete_data: bool,
-    /// When the command's time is over.
+    /// The command's deadline.
     pub deadline: Instant,
 }
 
-/// What was done.
+/// The result of a teardown.
 #[derive(Debug, Clone, Default)]
 pub struct TeardownResult {
-    /// Objects that are gone.
+    /// The deleted objects.
     pub deleted: Vec<ObjectId>,
-    /// Objects that stay, and why.
+    /// The kept objects, each with the reason.
     pub kept: Vec<(ObjectId, String)>,
 }
 
-/// What there is of a set.
+/// The existing objects of a set.
 pub struct DeployedSet {
     store: Store,
     members: BTreeMap<ObjectId, Value>,
-    /// What is no member: revisions, the key, and last the parent, which finds everything else again.
+    /// Objects that are not members: revisions, the key, and last the parent, because it locates all others.
     own: Vec<(ObjectId, Value)>,
 }
 
 impl DeployedSet {
-    /// Whether its pods delete a conversation's volume when they stop.
+    /// Whether the application deletes the volumes of conversations when its pods stop.
     #[must_use]
     pub fn stops_cleanly(&self) -> bool {
         self.members.values().any(stop_signal::is_clean)
     }
 
-    /// Whether there is nothing at all.
+    /// Whether the set has no object at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.own.is_empty()
     }
 }
 
-/// Looks for everything that is the set's. `parent` is its parent, where it has one.
+/// Lists all objects of the set. `parent` is its parent, if it has one.
 ///
 /// # Errors
-/// Where a kind of the set may not be watched.
+/// Fails if a kind of the set cannot be watched.
 pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: bool) -> Result<DeployedSet> {
     let store = Store::open(api, scopes(set), streaming).await?;
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
@@ -86,32 +86,34 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     Ok(DeployedSet { store, members, own })
 }
 
-/// Deletes the set: traffic first, then the pods (waited for), then the rest, its parent last.
+/// Deletes the set: the Ingress first, then the Deployment with its pods, then the rest, and the parent last.
 ///
 /// # Errors
-/// Exit 10 where something does not go away in time, with what holds it.
+/// Exit 10 if an object is not gone in time; the error names what blocks its deletion.
 pub async fn teardown(
     api: &Api,
     set: &ApplySet,
-    found: DeployedSet,
+    deployed: DeployedSet,
     options: TeardownOptions,
     events: &Events,
 ) -> Result<TeardownResult> {
-    let DeployedSet { mut store, members, own } = found;
-    let mut removed = TeardownResult::default();
-    let mut doomed = Vec::new();
+    let DeployedSet { mut store, members, own } = deployed;
+    let mut result = TeardownResult::default();
+    let mut to_delete = Vec::new();
     for (id, object) in &members {
-        match keep(object, id, options) {
-            Some(why) => removed.kept.push((id.clone(), why)),
-            None => doomed.push(id.clone()),
+        match keep_reason(object, id, options) {
+            Some(why) => result.kept.push((id.clone(), why)),
+            None => to_delete.push(id.clone()),
         }
     }
-    let group = |wanted: KindInfo| {
-        doomed.iter().filter(move |id| id.kind == wanted.kind).cloned().collect::<Vec<_>>()
-    };
-    let rest =
-        doomed.iter().filter(|id| id.kind != INGRESS.kind && id.kind != DEPLOYMENT.kind).cloned().collect();
-    let batches = [group(INGRESS), group(DEPLOYMENT), rest];
+    let batch_of =
+        |kind: KindInfo| to_delete.iter().filter(move |id| id.kind == kind.kind).cloned().collect::<Vec<_>>();
+    let rest = to_delete
+        .iter()
+        .filter(|id| id.kind != INGRESS.kind && id.kind != DEPLOYMENT.kind)
+        .cloned()
+        .collect();
+    let batches = [batch_of(INGRESS), batch_of(DEPLOYMENT), rest];
     let objects = batches.iter().flatten().chain(own.iter().map(|(id, _)| id)).cloned().collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     for batch in batches {
@@ -120,55 +122,55 @@ pub async fn teardown(
         wait_gone(&mut store, uids, options, events).await?;
         for id in batch {
             events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
-            removed.deleted.push(id);
+            result.deleted.push(id);
         }
     }
     for (id, object) in own {
         delete_own(api, &id, &object).await?;
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
-        removed.deleted.push(id);
+        result.deleted.push(id);
     }
-    for (id, why) in &removed.kept {
+    for (id, why) in &result.kept {
         events.object(Phase::Prune, id.clone(), Action::Kept, Some(why.clone())).await;
     }
-    Ok(removed)
+    Ok(result)
 }
 
-/// Objects of the application that no set contains: sandbox pods and the claims of conversations.
+/// Lists the sandbox pods and claims of conversations, which the application creates and no set contains.
 ///
 /// # Errors
-/// Where they may not be listed.
+/// Fails if they cannot be listed.
 pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
-    let mut found = Vec::new();
+    let mut sandboxes = Vec::new();
     for kind in [POD, CLAIM] {
         let list = api.list(&kind.in_namespace(namespace), &ListParams::default()).await;
         let list = list.map_err(|error| {
             error.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
         let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
-        found.extend(
+        sandboxes.extend(
             names.filter(|name| name.starts_with("openhands-runtime-")).map(|name| kind.id(namespace, name)),
         );
     }
-    Ok(found)
+    Ok(sandboxes)
 }
 
-/// Deletes a namespace that handsctl made, and waits until it is gone.
+/// Deletes a namespace that handsctl created, and waits until it is gone.
 ///
 /// # Errors
-/// Exit 7 where somebody else made it.
+/// Exit 7 if handsctl did not create it.
 pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: &Events) -> Result<bool> {
     let namespaces = NAMESPACE.collection(None);
-    let found = api
+    let live = api
         .get_opt(&namespaces, name)
         .await
-        .map_err(|fault| fault.into_error(&format!("cannot look at namespace {name}")))?;
-    let Some(found) = found else { return Ok(false) };
-    if !found["metadata"]["annotations"][labels::CREATED_BY].is_string() {
+        .map_err(|error| error.into_error(&format!("cannot read namespace {name}")))?;
+    let Some(live) = live else { return Ok(false) };
+    if !live["metadata"]["annotations"][labels::CREATED_BY].is_string() {
         return Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
-            format!("namespace {name} was not made by handsctl and is not deleted"),
+            format!("namespace {name} was not created by handsctl and is not deleted"),
         )
         .hint(format!("kubectl delete namespace {name} deletes it with everything in it")));
     }
@@ -180,18 +182,18 @@ pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: 
         optional: false,
     };
     let mut store = Store::open(api, vec![scope], true).await?;
-    let uid = found["metadata"]["uid"].clone();
-    match api.delete(&namespaces, name, &if_same_object(&found)).await {
+    let uid = live["metadata"]["uid"].clone();
+    match api.delete(&namespaces, name, &if_same_object(&live)).await {
         Ok(_) => {}
-        Err(fault) if fault.code() == Some(404) => return Ok(false),
-        Err(fault) => return Err(fault.into_error(&format!("cannot delete namespace {name}"))),
+        Err(error) if error.code() == Some(404) => return Ok(false),
+        Err(error) => return Err(error.into_error(&format!("cannot delete namespace {name}"))),
     }
     wait_gone(&mut store, vec![(id.clone(), uid)], options, events).await?;
     events.object(Phase::Prune, id, Action::Deleted, None).await;
     Ok(true)
 }
 
-/// Every member, of every kind and in every namespace of the set, and the application's pods.
+/// Scopes for all members, of every kind and in every namespace of the set, and for the application's pods.
 fn scopes(set: &ApplySet) -> Vec<WatchScope> {
     let scope = |kind, namespace: &str, labels: String| WatchScope {
         kind,
@@ -208,15 +210,15 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
     scopes
 }
 
-/// Waits until the objects with these UIDs are gone. A Deployment is deleted in the foreground: it goes after its pods.
-/// Pods are not waited for by themselves, because those of a copy of the Deployment have the same labels.
+/// Waits until the objects with these UIDs are gone. Foreground deletion removes a Deployment only after its pods, so
+/// the pods need no wait of their own; pods of a copy of the Deployment would match the same labels.
 async fn wait_gone(
     store: &mut Store,
     mut batch: Vec<(ObjectId, Value)>,
     options: TeardownOptions,
     events: &Events,
 ) -> Result<()> {
-    let mut clock = WaitClock::new(options.deadline, STUCK);
+    let mut clock = WaitClock::new(options.deadline, EXPLAIN_INTERVAL);
     loop {
         batch.retain(|(id, uid)| store.has(id, uid));
         if batch.is_empty() {
@@ -229,38 +231,34 @@ async fn wait_gone(
         match clock.state() {
             WaitState::Waiting => {}
             WaitState::HeartbeatDue(left) => {
-                for (id, message) in held(store, &batch) {
+                for (id, message) in remaining_objects(store, &batch) {
                     events.send(Event::Waiting { object: Some(id), message, left: Some(left) }).await;
                 }
             }
-            WaitState::Expired => return Err(stuck(store, &batch)),
+            WaitState::Expired => return Err(stuck_error(store, &batch)),
         }
     }
 }
 
-fn stuck(store: &Store, batch: &[(ObjectId, Value)]) -> Error {
-    let mut error = Error::new(
-        Id::TeardownStuck,
-        Kind::Deadline,
-        "the command's time is over and something is still there",
-    );
-    for (id, why) in held(store, batch) {
+fn stuck_error(store: &Store, batch: &[(ObjectId, Value)]) -> Error {
+    let mut error = Error::new(Id::TeardownStuck, Kind::Deadline, "timed out before all objects were gone");
+    for (id, why) in remaining_objects(store, batch) {
         error = error.fact("waiting", format!("{id}  {why}"));
     }
-    error.hint("what was deleted stays deleted; running the command again goes on from here")
+    error.hint("deleted objects stay deleted; running the command again continues from here")
 }
 
-/// What is still there, and what holds it.
-fn held(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectId, String)> {
+/// Lists the remaining objects, each with the reason why it still exists.
+fn remaining_objects(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectId, String)> {
     let members = batch.iter().filter_map(|(id, _)| Some((id, store.objects().get(id)?)));
     let with_pods = batch.iter().any(|(id, _)| id.kind == DEPLOYMENT.kind);
     let pods =
         store.of_kind(POD).filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
-    members.chain(pods).map(|(id, object)| (id.clone(), holder(object))).collect()
+    members.chain(pods).map(|(id, object)| (id.clone(), deletion_blocker(object))).collect()
 }
 
-/// Why a deleted object is still there: a finalizer and who set it, or the grace of a pod.
-fn holder(object: &Value) -> String {
+/// Returns why a deleted object still exists: a finalizer and its manager, or a terminating pod.
+fn deletion_blocker(object: &Value) -> String {
     let finalizers = object["metadata"]["finalizers"].as_array();
     let finalizer =
         finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
@@ -278,8 +276,8 @@ fn holder(object: &Value) -> String {
     }
 }
 
-/// Why a member is not deleted; None where it is.
-fn keep(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<String> {
+/// Returns why a member is kept; None if it is deleted.
+fn keep_reason(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<String> {
     match prune::decide(id, object, false, options.delete_data) {
         PruneDecision::Keep(why) => Some(why),
         PruneDecision::Delete | PruneDecision::DeleteWithData | PruneDecision::InUse => None,
@@ -295,24 +293,25 @@ async fn delete_all(
 ) -> Result<()> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.get(id)?;
-        let still = |found: &Value| members::is_member(found, set) && keep(found, id, options).is_none();
-        object["metadata"]["deletionTimestamp"]
-            .is_null()
-            .then_some(async move { delete_object::delete_unchanged(api, set, id, object, still).await })
+        let is_deletable =
+            |live: &Value| members::is_member(live, set) && keep_reason(live, id, options).is_none();
+        object["metadata"]["deletionTimestamp"].is_null().then_some(async move {
+            delete_object::delete_unchanged(api, set, id, object, is_deletable).await
+        })
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())
 }
 
-/// Deletes what is no member.
+/// Deletes an object of the set that is not a member.
 async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
     let kind = if id.kind == SECRET.kind { SECRET } else { CONFIG_MAP };
     let collection = kind.collection(id.namespace.as_deref());
     match api.delete(&collection, &id.name, &if_same_object(object)).await {
         Ok(_) => Ok(()),
-        // Gone, or another object under this name by now.
+        // Deleted already, or replaced by another object of the same name.
         Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(fault) => Err(fault.into_error(&format!("cannot delete {id}"))),
+        Err(error) => Err(error.into_error(&format!("cannot delete {id}"))),
     }
 }
 
@@ -456,13 +455,16 @@ mod tests {
     }
 
     #[test]
-    fn a_finalizer_and_its_manager_are_named() {
+    fn deletion_blocker_names_finalizer_and_its_manager() {
         let object = json!({ "metadata": {
             "finalizers": ["foregroundDeletion", "example.io/hold"],
             "managedFields": [{ "manager": "other", "fieldsV1": { "f:metadata": { "f:finalizers": {
                 ".": {}, "v:\"example.io/hold\"": {} } } } }],
         } });
-        assert_eq!(holder(&object), "waits for finalizer \"example.io/hold\", set by manager \"other\"");
-        assert_eq!(holder(&json!({})), "is terminating");
+        assert_eq!(
+            deletion_blocker(&object),
+            "waits for finalizer \"example.io/hold\", set by manager \"other\""
+        );
+        assert_eq!(deletion_blocker(&json!({})), "is terminating");
     }
 }

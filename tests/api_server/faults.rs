@@ -127,7 +127,7 @@ fn every_write_whose_answer_is_lost_is_taken_for_what_it_is() {
         .exits(0)
         .says("10 created")
         .says("deployment.apps/oh 1/1")
-        .never_says("belongs to somebody else");
+        .never_says("belongs to another owner");
     let lost = proxy.requests_that(|request| is_write(request) && request.answered.is_none());
     // The namespace, the lock, the key, the parent, the revision, ten members, and what came of the revision.
     let paths: Vec<&str> = lost.iter().map(|request| request.path.as_str()).collect();
@@ -273,7 +273,7 @@ fn a_watch_of_a_byte_a_second_costs_evidence_or_time_and_nothing_else() {
 #[test]
 fn a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_servers_word_is_said() {
     let rows = [
-        (true, 7, "others change, delete or make it at the same time"),
+        (true, 7, "it kept changing while it was applied"),
         (false, 8, "uid mismatch: the provided object specified uid"),
     ];
     for (is_replaced, code, words) in rows {

@@ -100,7 +100,7 @@ fn a_killed_holder_on_this_host_is_replaced_at_once() {
     namespace
         .handsctl(&["deploy"])
         .exits(0)
-        .says(&format!("process {}, which is gone", first.id()))
+        .says(&format!("process {}, which has exited", first.id()))
         .says("lock      taken over from ");
     assert_eq!(lease(&namespace), None);
 }
@@ -120,7 +120,7 @@ fn a_holder_elsewhere_is_respected_until_its_lock_expires() {
     loop {
         let run = namespace.handsctl(&["deploy"]);
         if run.code == Some(0) {
-            run.says("taken over from bob@elsewhere, process 42, which has not renewed it in time");
+            run.says("taken over from bob@elsewhere, process 42, which did not renew it in time");
             break;
         }
         run.exits(13);
@@ -204,7 +204,9 @@ fn a_holder_that_loses_its_lock_sends_nothing_more() {
     ]);
     wait(first, begun)
         .exits(13)
-        .says("error[HC3005]: lost the lock lease.coordination.k8s.io/handsctl-oh; nothing more is sent")
+        .says(
+            "error[HC3005]: lost the lock lease.coordination.k8s.io/handsctl-oh; no further changes are sent",
+        )
         .says("bob@elsewhere, process 42 holds it now");
     held.release();
     let members = proxy.requests_that(|request| {
@@ -258,7 +260,7 @@ fn a_lease_that_is_no_lock_of_handsctl_is_left_alone() {
     });
     namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &theirs.to_string());
     let before = lease(&namespace);
-    namespace.handsctl(&["deploy"]).exits(7).says("is not a lock of handsctl");
+    namespace.handsctl(&["deploy"]).exits(7).says("is not a handsctl lock");
     assert_eq!(lease(&namespace), before);
 }
 

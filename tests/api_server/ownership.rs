@@ -120,7 +120,7 @@ fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
             "error[HC3007]: deployment.apps/oh in namespace {} has fields that others manage; nothing of it was changed",
             namespace.name
         ))
-        .says("nothing of the set was changed")
+        .says("the set was not changed")
         .says("hint: take them over: handsctl deploy --force-conflicts")
         .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))

@@ -460,7 +460,7 @@ fn a_quota_on_the_first_object_is_exit_8_and_nothing_of_the_set_is_there() {
         .exits(8)
         .within(SOON)
         .says("error[HC4502]: cannot apply configmap/handsctl-oh")
-        .says("nothing of the set was changed");
+        .says("the set was not changed");
     assert_eq!(everything(&namespace), before);
 }
 
@@ -562,8 +562,8 @@ fn a_deployment_of_somebody_else_is_exit_7_and_not_one_byte_of_it_changes() {
     let before = everything(&namespace);
     let refused = || {
         namespace.handsctl(&["deploy"]).exits(7).within(SOON).says(&format!(
-            "error[HC3006]: deployment.apps/oh in namespace {} exists and belongs to somebody else; not one byte of it \
-             was changed",
+            "error[HC3006]: deployment.apps/oh in namespace {} exists and belongs to another owner; it was not \
+             changed",
             namespace.name
         ))
     };
@@ -576,7 +576,7 @@ fn a_deployment_of_somebody_else_is_exit_7_and_not_one_byte_of_it_changes() {
         assert_eq!(&after[name], object, "{name} was changed");
     }
     // The second time nothing is left to be done, and that is said too.
-    refused().says("nothing of the set was changed");
+    refused().says("the set was not changed");
     assert_eq!(everything(&namespace)["Deployment/oh"], before["Deployment/oh"]);
 }
 

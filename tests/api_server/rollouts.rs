@@ -333,10 +333,10 @@ fn the_timeout_of_the_command_is_exit_10_and_says_what_used_the_time() {
             .handsctl(&["deploy", "--timeout", "2s"])
             .exits(10)
             .within(Duration::from_secs(4))
-            .says("error[HC4002]: the command's time is over before the rollout is")
+            .says("error[HC4002]: timed out before the rollout was complete")
             .says("deployment.apps/oh  0/1: no node matches its selector")
-            .says("hint: applied objects are kept and the rollout continues; handsctl status shows its progress")
-            .says("hint: --timeout DURATION sets a longer limit");
+            .says("hint: the applied objects stay and the rollout continues; handsctl status shows its progress")
+            .says("hint: --timeout gives more time");
     }
 }
 

@@ -446,7 +446,7 @@ fn a_registry_that_cannot_be_resolved_is_warned_of_at_once_and_given_up_after_it
     let grace = "deploy.tolerate.image_pull=\"12s\"";
     let image = "registry.handsctl.invalid/acme/openhands:0.59";
     let run = site.deploy_image(image, &["--set", grace, "--events", events.to_str().unwrap()]);
-    let run = run.exits(9).says("error[HC4105]").says("tried again for 12 s").says("nothing was changed");
+    let run = run.exits(9).says("error[HC4105]").says("retrying for 12 s").says("nothing was changed");
     assert!(run.took >= Duration::from_secs(12), "{:?}", run.took);
     let run = run.within(Duration::from_secs(25));
     drop(run);

@@ -1,5 +1,5 @@
-//! One member on its way: sent, and sent again where a conflict is settled by a rule; and the taking over of an
-//! object of somebody else's.
+//! Applies one member: retries where a rule resolves the field conflict, and adopts an object of another tool where
+//! that is allowed.
 
 use kube::core::Status;
 use serde_json::{Value, json};
@@ -25,10 +25,10 @@ use crate::plan::ownership::conflict::{self, Conflict};
 use crate::plan::ownership::policy::Ownership;
 use crate::settings::handsctl::OwnershipRule;
 
-/// How often a member is sent at most, where its object changes between a look at it and the next request.
+/// How many times to try a member whose object changes between reading it and the next request.
 const ATTEMPTS: u32 = 5;
 
-/// Sends members.
+/// Applies the members of one set, one at a time.
 pub(crate) struct ObjectApplier<'a> {
     pub(crate) api: &'a Api,
     pub(crate) set: &'a ApplySet,
@@ -37,65 +37,65 @@ pub(crate) struct ObjectApplier<'a> {
     pub(crate) events: &'a Events,
 }
 
-/// What came of a member.
+/// The result of applying one member.
 pub(crate) struct ApplyOutcome {
     pub(crate) applied: Applied,
-    /// Why, where that is not obvious.
+    /// An explanation of the action, where it is not obvious.
     pub(crate) message: Option<String>,
 }
 
-/// An object that is there, and how it is sent to.
+/// An existing object, and how to apply to it.
 #[derive(Clone, Copy)]
 struct ApplyTarget<'a> {
     object: &'a Value,
     mode: ApplyMode,
-    /// It is somebody else's and being taken over: what its tools manage is no conflict.
+    /// The object of another tool is being adopted: fields managed by its deploy tools are not conflicts.
     adopting: bool,
 }
 
-/// What follows from the conflicts of an answer.
+/// What to do about the conflicts of a response.
 enum ConflictResolution {
-    /// All of them are taken over.
+    /// Take over all conflicting fields.
     Take,
-    /// Some are left to others, so another manifest is sent.
+    /// Leave some fields to their managers, and apply a manifest without them.
     Yield,
-    /// Nothing is sent any more.
+    /// Fail.
     Stop,
 }
 
 impl ObjectApplier<'_> {
-    /// Sends a member that was not there when the set was listed.
+    /// Applies a member that did not exist when the set was listed.
     pub(crate) async fn create(&self, member: &Member, manifest: &Value) -> Result<ApplyOutcome> {
-        // A retry of what was made and not answered, another run, or somebody else's object.
+        // The object may exist by now: a lost response to our own request, another run, or another tool.
         for _ in 0..ATTEMPTS {
             match self.patch(member, &create_only(manifest), self.mode, false).await {
-                Ok(answer) => return Ok(self.outcome(member, answer, None, None).await),
-                Err(fault) if fault.code() == Some(409) => {}
-                Err(fault) => return Err(explain(fault, &member.id)),
+                Ok(response) => return Ok(self.outcome(member, response, None, None).await),
+                Err(error) if error.code() == Some(409) => {}
+                Err(error) => return Err(apply_error(error, &member.id)),
             }
-            let Some(found) = self.get(member).await? else { continue };
-            if members::is_member(&found, self.set) {
-                let manifest = self.manifest(member, &found);
-                return self.update(member, &manifest, &found).await;
+            let Some(live) = self.get(member).await? else { continue };
+            if members::is_member(&live, self.set) {
+                let manifest = self.manifest(member, &live);
+                return self.update(member, &manifest, &live).await;
             }
             if self.ownership.adopts() {
-                return self.adopt(member, found).await;
+                return self.adopt(member, live).await;
             }
-            return Err(foreign(&member.id, &found));
+            return Err(foreign_object_error(&member.id, &live));
         }
-        Err(kept_changing(&member.id))
+        Err(kept_changing_error(&member.id))
     }
 
-    /// Sends a member that is there, with the manifest that was made for it as it was.
+    /// Applies a member that exists, with the manifest computed for its last known state.
     pub(crate) async fn update(
         &self,
         member: &Member,
         manifest: &Value,
-        known: &Value,
+        before: &Value,
     ) -> Result<ApplyOutcome> {
-        let upon = ApplyTarget { object: known, mode: self.mode, adopting: false };
-        let answer = self.apply_resolving_conflicts(member, manifest.clone(), upon).await?;
-        Ok(self.outcome(member, answer, Some(known), None).await)
+        let target = ApplyTarget { object: before, mode: self.mode, adopting: false };
+        let response = self.apply_resolving_conflicts(member, manifest.clone(), target).await?;
+        Ok(self.outcome(member, response, Some(before), None).await)
     }
 
     /// The member's manifest for this live object.
@@ -103,8 +103,8 @@ impl ObjectApplier<'_> {
         manifest_for(member, live, self.set, self.ownership)
     }
 
-    /// The same for an object that is being taken over: what its tools manage is as good as ours, and would be reset
-    /// where it is left out.
+    /// The manifest for an object that is being adopted. The fields of its deploy tools count as ours, so leaving one
+    /// out of the manifest removes it.
     fn adopting_manifest(&self, member: &Member, live: &Value) -> Value {
         let Some(migration) = adoption::migration(live, &member.manifest["apiVersion"]) else {
             return self.manifest(member, live);
@@ -114,55 +114,55 @@ impl ObjectApplier<'_> {
         self.manifest(member, &migrated)
     }
 
-    /// Applies upon an object until no conflict is left that a rule settles.
+    /// Applies to an existing object, and retries until no conflict is left that an ownership rule resolves.
     async fn apply_resolving_conflicts(
         &self,
         member: &Member,
         mut manifest: Value,
-        upon: ApplyTarget<'_>,
+        target: ApplyTarget<'_>,
     ) -> Result<Response> {
-        let uid = &upon.object["metadata"]["uid"];
+        let uid = &target.object["metadata"]["uid"];
         for _ in 0..ATTEMPTS {
             manifest["metadata"]["uid"] = uid.clone();
-            let status = match self.patch(member, &manifest, upon.mode, false).await {
-                Ok(answer) => return Ok(answer),
+            let status = match self.patch(member, &manifest, target.mode, false).await {
+                Ok(response) => return Ok(response),
                 Err(ApiError::Status(status)) if is_field_conflict(&status) => status,
-                Err(fault) => return Err(explain(fault, &member.id)),
+                Err(error) => return Err(apply_error(error, &member.id)),
             };
             let live = match self.get(member).await {
                 Ok(Some(live)) if live["metadata"]["uid"] == *uid => live,
-                Ok(_) => return Err(kept_changing(&member.id)),
-                // Without the right to read it the server's own words have to do.
-                Err(unread) => {
-                    let found = self.conflicts(member, &manifest, &status, None, upon.adopting);
-                    let error = self.conflicting(member, &found).fact("there", unread.message());
-                    return Err(unread.hints().iter().fold(error, Error::hint));
+                Ok(_) => return Err(kept_changing_error(&member.id)),
+                // Without permission to read the object, report the conflicts from the server's message.
+                Err(read_error) => {
+                    let conflicts = self.conflicts(member, &manifest, &status, None, target.adopting);
+                    let error = self.conflict_error(member, &conflicts).fact("there", read_error.message());
+                    return Err(read_error.hints().iter().fold(error, Error::hint));
                 }
             };
-            let found = self.conflicts(member, &manifest, &status, Some(&live), upon.adopting);
-            match self.resolution(&found) {
-                ConflictResolution::Stop => return Err(self.conflicting(member, &found)),
+            let conflicts = self.conflicts(member, &manifest, &status, Some(&live), target.adopting);
+            match self.resolution(&conflicts) {
+                ConflictResolution::Stop => return Err(self.conflict_error(member, &conflicts)),
                 ConflictResolution::Yield => {}
                 ConflictResolution::Take => {
-                    // Only what was looked at is taken over: with this version a later conflict is refused.
+                    // Force only the conflicts that were evaluated: with this version a later change is rejected.
                     manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-                    match self.patch(member, &manifest, upon.mode, true).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(fault) if fault.code() == Some(409) => {}
-                        Err(fault) => return Err(explain(fault, &member.id)),
+                    match self.patch(member, &manifest, target.mode, true).await {
+                        Ok(response) => return Ok(response),
+                        Err(error) if error.code() == Some(409) => {}
+                        Err(error) => return Err(apply_error(error, &member.id)),
                     }
                 }
             }
-            manifest = if upon.adopting {
+            manifest = if target.adopting {
                 self.adopting_manifest(member, &live)
             } else {
                 self.manifest(member, &live)
             };
         }
-        Err(kept_changing(&member.id))
+        Err(kept_changing_error(&member.id))
     }
 
-    /// The conflicts of an answer; what the tools of an object that is being taken over manage is none.
+    /// The conflicts of a response. Adopting an object, fields of its deploy tools are not conflicts.
     fn conflicts(
         &self,
         member: &Member,
@@ -190,73 +190,75 @@ impl ObjectApplier<'_> {
         })
     }
 
-    /// Takes over an object of somebody else's. What the server would refuse of it, it is asked before anything of
-    /// the object is changed.
-    async fn adopt(&self, member: &Member, found: Value) -> Result<ApplyOutcome> {
-        if let Some(obstacle) = adoption::blocker(&found, self.set) {
-            return Err(not_adopted(&member.id, &found, &obstacle));
+    /// Adopts an object of another tool. A dry run goes first, so that a rejected member leaves the object
+    /// unchanged.
+    async fn adopt(&self, member: &Member, live: Value) -> Result<ApplyOutcome> {
+        if let Some(blocker) = adoption::blocker(&live, self.set) {
+            return Err(not_adopted_error(&member.id, &live, &blocker));
         }
-        let manifest = self.adopting_manifest(member, &found);
-        let trial = ApplyTarget { object: &found, mode: ApplyMode::DryRun, adopting: true };
-        let answer = self.apply_resolving_conflicts(member, manifest.clone(), trial).await?;
-        let migration = adoption::migration(&found, &manifest["apiVersion"]);
+        let manifest = self.adopting_manifest(member, &live);
+        let dry_run = ApplyTarget { object: &live, mode: ApplyMode::DryRun, adopting: true };
+        let response = self.apply_resolving_conflicts(member, manifest.clone(), dry_run).await?;
+        let migration = adoption::migration(&live, &manifest["apiVersion"]);
         let managers = migration.map_or_else(Vec::new, |migration| migration.managers);
-        let answer = match self.mode {
-            ApplyMode::DryRun => answer,
+        let response = match self.mode {
+            ApplyMode::DryRun => response,
             ApplyMode::Apply => {
-                let migrated = self.migrate(member, found.clone()).await?;
-                let upon = ApplyTarget { object: &migrated, mode: ApplyMode::Apply, adopting: true };
-                let outcome = self.apply_resolving_conflicts(member, manifest, upon).await;
-                // The trial went well, so somebody changed the object since.
+                let migrated = self.migrate(member, live.clone()).await?;
+                let target = ApplyTarget { object: &migrated, mode: ApplyMode::Apply, adopting: true };
+                let outcome = self.apply_resolving_conflicts(member, manifest, target).await;
+                // The dry run succeeded, so the object was changed after it.
                 let state =
-                    "what its tools managed is handsctl's already; the same command goes on from here";
+                    "handsctl already manages the fields of its tools; the same command continues from here";
                 outcome.map_err(|error| error.fact("adopted", state))?
             }
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
-        let would = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
-        self.events.warn(Id::Adopted, format!("{} {would} taken over{from}", named(&member.id))).await;
+        let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
+        self.events
+            .warn(Id::Adopted, format!("{} {verb} taken over{from}", with_namespace(&member.id)))
+            .await;
         let message = Some(format!("adopted{from}"));
-        Ok(self.outcome(member, answer, Some(&found), message).await)
+        Ok(self.outcome(member, response, Some(&live), message).await)
     }
 
-    /// Makes what the object's tools manage ours; the object as it is then.
-    async fn migrate(&self, member: &Member, mut found: Value) -> Result<Value> {
-        let uid = found["metadata"]["uid"].clone();
+    /// Moves the fields of the object's deploy tools to our field manager, and returns the updated object.
+    async fn migrate(&self, member: &Member, mut live: Value) -> Result<Value> {
+        let uid = live["metadata"]["uid"].clone();
         for _ in 0..ATTEMPTS {
-            let Some(migration) = adoption::migration(&found, &member.manifest["apiVersion"]) else {
-                return Ok(found);
+            let Some(migration) = adoption::migration(&live, &member.manifest["apiVersion"]) else {
+                return Ok(live);
             };
             let patch = json!({ "metadata": {
                 "uid": uid,
-                "resourceVersion": found["metadata"]["resourceVersion"],
+                "resourceVersion": live["metadata"]["resourceVersion"],
                 "managedFields": migration.managed_fields,
             } });
             match self.api.merge_patch(&collection(member), &member.id.name, &patch).await {
-                Ok(answer) => return Ok(answer.body),
-                Err(fault) if fault.code() == Some(409) => {}
-                Err(fault) => return Err(explain(fault, &member.id)),
+                Ok(response) => return Ok(response.body),
+                Err(error) if error.code() == Some(409) => {}
+                Err(error) => return Err(apply_error(error, &member.id)),
             }
             match self.get(member).await? {
-                Some(now) if now["metadata"]["uid"] == uid => found = now,
+                Some(current) if current["metadata"]["uid"] == uid => live = current,
                 _ => break,
             }
         }
-        Err(kept_changing(&member.id))
+        Err(kept_changing_error(&member.id))
     }
 
     async fn outcome(
         &self,
         member: &Member,
-        answer: Response,
-        known: Option<&Value>,
+        response: Response,
+        before: Option<&Value>,
         message: Option<String>,
     ) -> ApplyOutcome {
-        for warning in &answer.warnings {
+        for warning in &response.warnings {
             self.events.warn(Id::ServerWarning, format!("{}: {warning}", member.id)).await;
         }
-        let action = action_of(&answer, known);
-        ApplyOutcome { applied: Applied::new(member, action, Some(answer.body)), message }
+        let action = action_of(&response, before);
+        ApplyOutcome { applied: Applied::new(member, action, Some(response.body)), message }
     }
 
     async fn patch(
@@ -271,11 +273,11 @@ impl ObjectApplier<'_> {
     }
 
     async fn get(&self, member: &Member) -> Result<Option<Value>> {
-        let found = self.api.get_opt(&collection(member), &member.id.name).await;
-        found.map_err(|fault| fault.into_error(&format!("cannot read {}", named(&member.id))))
+        let live = self.api.get_opt(&collection(member), &member.id.name).await;
+        live.map_err(|error| error.into_error(&format!("cannot read {}", with_namespace(&member.id))))
     }
 
-    fn conflicting(&self, member: &Member, conflicts: &[Conflict]) -> Error {
+    fn conflict_error(&self, member: &Member, conflicts: &[Conflict]) -> Error {
         let id = &member.id;
         let error = field_conflict_error(id, conflicts, self.api.clock().now());
         let lines: Vec<String> =
@@ -284,8 +286,8 @@ impl ObjectApplier<'_> {
     }
 }
 
-/// Server-side apply creates or changes, whichever fits; with a resourceVersion that no object can have it only
-/// creates, with a UID it only changes that very object.
+/// Returns the manifest with a resourceVersion that no object can have, so that server-side apply only creates.
+/// (With a UID, apply only updates that very object.)
 fn create_only(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     manifest["metadata"]["resourceVersion"] = json!("1");
@@ -300,59 +302,58 @@ fn is_migrated(owner: &FieldOwner) -> bool {
     adoption::is_migrated(&owner.manager, owner.subresource.as_deref())
 }
 
-fn action_of(answer: &Response, known: Option<&Value>) -> Action {
-    match known {
-        _ if answer.status == 201 => Action::Created,
-        Some(before) if managed_fields::is_same_but_for_status(before, &answer.body) => Action::Unchanged,
+fn action_of(response: &Response, before: Option<&Value>) -> Action {
+    match before {
+        _ if response.status == 201 => Action::Created,
+        Some(before) if managed_fields::is_same_but_for_status(before, &response.body) => Action::Unchanged,
         Some(_) => Action::Configured,
         None => Action::Created,
     }
 }
 
-fn explain(fault: ApiError, id: &ObjectId) -> Error {
-    let action = format!("cannot apply {}", named(id));
-    match fault {
+fn apply_error(error: ApiError, id: &ObjectId) -> Error {
+    let action = format!("cannot apply {}", with_namespace(id));
+    match error {
         ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             namespaces::missing_namespace(id.namespace.as_deref().unwrap_or_default())
         }
-        // The UID is that of the object as it was listed: it has been deleted since, or deleted and made again.
+        // The UID is that of the listed object: it has been deleted since, or deleted and recreated.
         ApiError::Status(status) if status.code == 409 => status_error::status_error(&action, &status)
-            .hint("somebody deleted it meanwhile: run the command again"),
-        fault => fault.into_error(&action),
+            .hint("it was deleted meanwhile; run the command again"),
+        error => error.into_error(&action),
     }
 }
 
-fn named(id: &ObjectId) -> String {
+fn with_namespace(id: &ObjectId) -> String {
     match &id.namespace {
         Some(namespace) => format!("{id} in namespace {namespace}"),
         None => id.to_string(),
     }
 }
 
-fn kept_changing(id: &ObjectId) -> Error {
-    let message = format!("cannot apply {}: others change, delete or make it at the same time", named(id));
+fn kept_changing_error(id: &ObjectId) -> Error {
+    let message = format!("cannot apply {}: it kept changing while it was applied", with_namespace(id));
     Error::new(Id::FieldConflict, Kind::Ownership, message).hint("run the command again")
 }
 
-fn foreign(id: &ObjectId, found: &Value) -> Error {
-    let message =
-        format!("{} exists and belongs to somebody else; not one byte of it was changed", named(id));
-    described(Error::new(Id::ForeignObject, Kind::Ownership, message), found)
+fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
+    let message = format!("{} exists and belongs to another owner; it was not changed", with_namespace(id));
+    with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
         .hint("handsctl deploy --adopt takes it over")
 }
 
-fn not_adopted(id: &ObjectId, found: &Value, obstacle: &str) -> Error {
-    let message = format!("cannot take over {}: {obstacle}; not one byte of it was changed", named(id));
-    described(Error::new(Id::ForeignObject, Kind::Ownership, message), found)
+fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {
+    let message = format!("cannot take over {}: {blocker}; it was not changed", with_namespace(id));
+    with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
 }
 
-fn described(error: Error, found: &Value) -> Error {
-    let created = found["metadata"]["creationTimestamp"].as_str().unwrap_or("an unknown time");
-    let entries = found["metadata"]["managedFields"].as_array();
+fn with_object_facts(error: Error, live: &Value) -> Error {
+    let created = live["metadata"]["creationTimestamp"].as_str().unwrap_or("an unknown time");
+    let entries = live["metadata"]["managedFields"].as_array();
     let mut managers: Vec<&str> =
         entries.into_iter().flatten().filter_map(|entry| entry["manager"].as_str()).collect();
     managers.sort_unstable();

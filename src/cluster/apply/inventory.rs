@@ -1,4 +1,4 @@
-//! What must be there before the first member: namespaces, the set's parent, the key of its secret names.
+//! Objects that must exist before the first member: the set's parent and the key of its Secret names.
 
 use kube::api::ListParams;
 use kube::core::Status;
@@ -19,34 +19,34 @@ use crate::plan::ownership::conflict;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, SecretKey};
 
-/// The error for one of these objects that the server refuses: no member of the set has been sent by then.
-fn refused(fault: ApiError, action: &str, namespace: &str) -> Error {
-    let error = match fault {
-        // It could not be looked at before.
+/// Returns the error for a failed write of one of these objects, before any member of the set was applied.
+fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
+    let error = match error {
+        // The namespace could not be read earlier.
         ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             missing_namespace(namespace)
         }
-        fault => fault.into_error(&format!("{action} in namespace {namespace}")),
+        error => error.into_error(&format!("{action} in namespace {namespace}")),
     };
-    error.state("nothing of the set was changed")
+    error.state("the set was not changed")
 }
 
-/// The set's parent as it is now.
+/// Gets the set's parent; None if it does not exist.
 ///
 /// # Errors
-/// Exit 7 where the parent belongs to another tool.
+/// Exit 7 if the parent belongs to another tool.
 pub async fn get_parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
     let parent = api
         .get_opt(&CONFIG_MAP.in_namespace(&set.namespace), &set.parent_name())
         .await
-        .map_err(|fault| fault.into_error(&format!("cannot read {}", set.parent())))?;
+        .map_err(|error| error.into_error(&format!("cannot read {}", set.parent())))?;
     match &parent {
         Some(parent) => {
             let tooling = parent["metadata"]["annotations"][apply_set::TOOLING].as_str().unwrap_or_default();
             if !apply_set::is_handsctl(tooling) {
-                return Err(foreign_parent(set, tooling));
+                return Err(foreign_parent_error(set, tooling));
             }
         }
         None => return Ok(None),
@@ -54,13 +54,13 @@ pub async fn get_parent(api: &Api, set: &ApplySet) -> Result<Option<Value>> {
     Ok(parent)
 }
 
-fn foreign_parent(set: &ApplySet, tooling: &str) -> Error {
+fn foreign_parent_error(set: &ApplySet, tooling: &str) -> Error {
     let owner = if tooling.is_empty() { "no tool".to_owned() } else { format!("`{tooling}`") };
     Error::new(
         Id::ForeignSet,
         Kind::Ownership,
         format!(
-            "{} in namespace {} is not the parent of a set of handsctl: {owner} made it",
+            "{} in namespace {} is not the parent of a handsctl set: it was created by {owner}",
             set.parent(),
             set.namespace
         ),
@@ -68,11 +68,11 @@ fn foreign_parent(set: &ApplySet, tooling: &str) -> Error {
     .hint("choose another name with --name or [deploy].name")
 }
 
-/// Applies the parent, and returns it as it is then. Sends nothing where the live parent has every field already.
-/// `force`: takes over fields that other managers have.
+/// Applies the parent and returns the applied object. Sends no request if the live parent has every field already.
+/// `force` takes over fields of other managers.
 ///
 /// # Errors
-/// Where the server refuses, another manager has fields of it, or somebody changed it meanwhile.
+/// Fails if the server rejects it, another manager owns fields of it, or it was changed meanwhile.
 pub async fn apply_parent(
     api: &Api,
     set: &ApplySet,
@@ -89,17 +89,17 @@ pub async fn apply_parent(
     };
     manifest["metadata"]["resourceVersion"] = version;
     let options = ApplyOptions { dry_run: false, force };
-    let sent = api.apply(&CONFIG_MAP.in_namespace(&set.namespace), &manifest, options).await;
-    let response = match sent {
+    let result = api.apply(&CONFIG_MAP.in_namespace(&set.namespace), &manifest, options).await;
+    let response = match result {
         Ok(response) => response,
         Err(ApiError::Status(status)) if is_field_conflict(&status) => {
-            return Err(parent_conflict(api, set, &manifest, live.as_ref(), &status));
+            return Err(parent_conflict_error(api, set, &manifest, live.as_ref(), &status));
         }
         Err(ApiError::Status(status)) if status.code == 409 => {
-            return Err(parent_changed(set, &status));
+            return Err(parent_changed_error(set, &status));
         }
         Err(error) => {
-            return Err(refused(error, &format!("cannot apply {}", set.parent()), &set.namespace));
+            return Err(write_error(error, &format!("cannot apply {}", set.parent()), &set.namespace));
         }
     };
     let action = if response.status == 201 { Action::Created } else { Action::Configured };
@@ -107,7 +107,7 @@ pub async fn apply_parent(
     Ok(response.body)
 }
 
-fn parent_conflict(
+fn parent_conflict_error(
     api: &Api,
     set: &ApplySet,
     manifest: &Value,
@@ -115,26 +115,26 @@ fn parent_conflict(
     status: &Status,
 ) -> Error {
     let parent = Member { id: set.parent(), kind: CONFIG_MAP, manifest: manifest.clone() };
-    // No rule of [deploy.ownership] is for the parent: it is no member.
+    // No rule of [deploy.ownership] applies to the parent: it is not a member.
     let no_rules = Ownership::default();
     let conflicts = conflict::conflicts(field_conflict::causes(status), &parent, manifest, live, &no_rules);
     field_conflict_error(&parent.id, &conflicts, api.clock().now())
 }
 
-fn parent_changed(set: &ApplySet, status: &Status) -> Error {
+fn parent_changed_error(set: &ApplySet, status: &Status) -> Error {
     Error::new(
         Id::ForeignSet,
         Kind::Ownership,
-        format!("{} was changed by somebody else meanwhile", set.parent()),
+        format!("{} was changed by another client meanwhile", set.parent()),
     )
     .caused_by(status.message.clone())
     .hint("run the command again")
 }
 
-/// The Secrets of the set that are no members: its key and its revisions. (The Secrets that are members come along.)
+/// Lists the Secrets of the set: its key, its revisions, and the Secrets that are members.
 ///
 /// # Errors
-/// Where they may not be listed.
+/// Fails if Secrets cannot be listed.
 pub async fn list_own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
     let params = ListParams::default().labels(&labels::managed_selector(&set.name));
     let list = api.list(&SECRET.in_namespace(&set.namespace), &params).await;
@@ -142,40 +142,41 @@ pub async fn list_own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
     Ok(list.map_err(|error| error.into_error(&failed))?.items)
 }
 
-/// The key of the set's secret names, and whether it is in the cluster already.
+/// Returns the key of the set's Secret names, and whether it is stored in the cluster already. Generates one otherwise.
 ///
 /// # Errors
-/// Where the Secret of that name does not hold a key.
-pub fn read_key(set: &ApplySet, own: &[Value]) -> Result<(SecretKey, bool)> {
+/// Fails if the Secret of that name does not hold a key.
+pub fn read_key(set: &ApplySet, own_secrets: &[Value]) -> Result<(SecretKey, bool)> {
     use base64::Engine as _;
-    let Some(secret) = own.iter().find(|secret| secret["metadata"]["name"] == set.parent_name()) else {
+    let Some(secret) = own_secrets.iter().find(|secret| secret["metadata"]["name"] == set.parent_name())
+    else {
         let mut bytes = vec![0; 32];
         getrandom::fill(&mut bytes)
-            .map_err(|error| Error::internal("this computer gives no random numbers").caused_by(error))?;
+            .map_err(|error| Error::internal("this computer returns no random numbers").caused_by(error))?;
         return Ok((SecretKey(bytes), false));
     };
     let engine = base64::engine::general_purpose::STANDARD;
     let bytes = secret["data"]["key"].as_str().and_then(|text| engine.decode(text).ok());
     match bytes.filter(|bytes| bytes.len() >= 16) {
         Some(bytes) => Ok((SecretKey(bytes), true)),
-        None => Err(foreign_key(set)),
+        None => Err(foreign_key_error(set)),
     }
 }
 
-fn foreign_key(set: &ApplySet) -> Error {
+fn foreign_key_error(set: &ApplySet) -> Error {
     let id = SECRET.id(&set.namespace, &set.parent_name());
     Error::new(
         Id::ForeignObject,
         Kind::Ownership,
-        format!("{id} in namespace {} was not made by handsctl", set.namespace),
+        format!("{id} in namespace {} was not created by handsctl", set.namespace),
     )
     .hint("choose another name with --name or [deploy].name")
 }
 
-/// Stores a new key, create-only.
+/// Creates the Secret that stores a new key.
 ///
 /// # Errors
-/// Exit 7 where a Secret of that name exists that is no key of this set: the lock keeps other runs away.
+/// Exit 7 if a Secret of that name exists. It cannot be this set's key: the lock excludes other runs.
 pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
     use base64::Engine as _;
     let id = SECRET.id(&set.namespace, &set.parent_name());
@@ -197,8 +198,8 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
             events.object(Phase::Apply, id, Action::Created, None).await;
             Ok(())
         }
-        Err(fault) if fault.code() == Some(409) => Err(foreign_key(set)),
-        Err(fault) => Err(refused(fault, &format!("cannot create {id}"), &set.namespace)),
+        Err(error) if error.code() == Some(409) => Err(foreign_key_error(set)),
+        Err(error) => Err(write_error(error, &format!("cannot create {id}"), &set.namespace)),
     }
 }
 

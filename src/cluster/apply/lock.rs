@@ -1,4 +1,4 @@
-//! The lock of a set: taken before the first write, renewed while the command runs, given back however it ends.
+//! The lock of a set: a Lease, taken before the first write, renewed while the command runs, released when it ends.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,30 +22,30 @@ use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::{self, Holder, LeaseDuration, LeaseInfo};
 
-/// How often a Lease that changes under our hands is judged again.
+/// How many times to retry when the Lease changes between reading and writing it.
 const ATTEMPTS: usize = 5;
-/// The pause before a renewal that was not answered is tried again.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The pause before retrying a renewal that got no response.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Who asks for the lock, and what is known of the others.
+/// The parameters for taking the lock.
 pub struct LockRequest<'a> {
     /// This process.
     pub holder: Holder,
-    /// Whether a holder was a process of this computer and is gone.
+    /// Reports whether a holder is a process of this computer that no longer runs.
     pub is_gone: &'a (dyn Fn(&Holder) -> bool + Sync),
-    /// How long a lock is believed.
+    /// How long the lock is valid without a renewal.
     pub terms: LeaseDuration,
 }
 
-/// The lock, held. Dropping it stops the renewal and leaves the Lease to expire; [`Lock::release`] deletes it.
+/// The held lock. Dropping it stops the renewal, so the Lease expires; [`Lock::release`] deletes the Lease.
 pub struct Lock {
     api: Api,
     lease: LeaseHandle,
     lost: watch::Receiver<Option<String>>,
-    renewing: JoinHandle<()>,
+    renewal: JoinHandle<()>,
 }
 
-/// The Lease as it is known, shared with the renewal.
+/// The Lease as last read from or written to the server, shared with the renewal task.
 #[derive(Debug, Clone)]
 struct LeaseHandle {
     id: ObjectId,
@@ -57,78 +57,78 @@ struct LeaseHandle {
 /// Takes the lock.
 ///
 /// # Errors
-/// Exit 13 where another run holds it, with who, where, and until when that is believed.
-pub async fn acquire(api: &Api, set: &ApplySet, asking: &LockRequest<'_>, events: &Events) -> Result<Lock> {
+/// Exit 13 if another run holds the lock; the error names the holder and the time at which the lock expires.
+pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, events: &Events) -> Result<Lock> {
     events.begin(Phase::Lock, "lock", "").await;
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
     for _ in 0..ATTEMPTS {
         let now = api.clock().monotonic();
-        let ours = lease::manifest(set, &asking.holder, asking.terms, now, now);
-        match api.create(&leases, &ours).await {
-            Ok(answer) => return Ok(hold(api, id, leases, asking, answer.body, "", events).await),
-            Err(fault) if fault.code() == Some(409) => {}
-            Err(fault) => return Err(refused(fault, &id, set)),
+        let manifest = lease::manifest(set, &request.holder, request.terms, now, now);
+        match api.create(&leases, &manifest).await {
+            Ok(response) => return Ok(hold(api, id, leases, request, response.body, "", events).await),
+            Err(error) if error.code() == Some(409) => {}
+            Err(error) => return Err(write_error(error, &id, set)),
         }
-        let found = api
+        let live = api
             .get_opt(&leases, &id.name)
             .await
-            .map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
-        let Some(found) = found else { continue };
-        let held = LeaseInfo::read(&found);
-        if held.identity == asking.holder.identity() {
-            // The answer to the creation was lost.
-            return Ok(hold(api, id, leases, asking, found, "", events).await);
+            .map_err(|error| error.into_error(&format!("cannot read {id}")))?;
+        let Some(live) = live else { continue };
+        let info = LeaseInfo::read(&live);
+        if info.identity == request.holder.identity() {
+            // An earlier attempt created the Lease and its response was lost.
+            return Ok(hold(api, id, leases, request, live, "", events).await);
         }
-        let Some(until) = held.until else { return Err(foreign(&id, set)) };
+        let Some(until) = info.until else { return Err(foreign_lease_error(&id, set)) };
         let now = api.clock().monotonic();
-        let Some(why) = takeover_reason(&held, asking, now) else {
-            return Err(locked(set, &held, until, now));
+        let Some(why) = takeover_reason(&info, request, now) else {
+            return Err(locked_error(set, &info, until, now));
         };
-        let mut taken = lease::manifest(set, &asking.holder, asking.terms, now, now);
-        taken["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
-        taken["metadata"]["uid"] = found["metadata"]["uid"].clone();
-        match api.replace(&leases, &taken).await {
-            Ok(answer) => {
-                let message = format!("taken over from {}, {why}", held.holder());
-                return Ok(hold(api, id, leases, asking, answer.body, &message, events).await);
+        let mut manifest = lease::manifest(set, &request.holder, request.terms, now, now);
+        manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+        manifest["metadata"]["uid"] = live["metadata"]["uid"].clone();
+        match api.replace(&leases, &manifest).await {
+            Ok(response) => {
+                let message = format!("taken over from {}, {why}", info.holder());
+                return Ok(hold(api, id, leases, request, response.body, &message, events).await);
             }
-            Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
-            Err(fault) => return Err(refused(fault, &id, set)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+            Err(error) => return Err(write_error(error, &id, set)),
         }
     }
-    Err(Error::new(Id::Locked, Kind::Locked, format!("{id} changes hands faster than it can be taken"))
+    Err(Error::new(Id::Locked, Kind::Locked, format!("cannot take the lock {id}: the Lease kept changing"))
         .hint("run the command again"))
 }
 
-/// Gives back a lock of which it is not known whether it was taken: the command was interrupted while it asked.
+/// Releases a lock that may or may not have been taken: the command was interrupted while it was taking it.
 ///
 /// # Errors
-/// Where the server does not answer: the Lease expires by itself.
+/// Fails if the server is unreachable; the Lease then expires by itself.
 pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
-    let found = api
+    let live = api
         .get_opt(&leases, &id.name)
         .await
-        .map_err(|fault| fault.into_error(&format!("cannot read {id}")))?;
-    let Some(found) = found.filter(|found| LeaseInfo::read(found).identity == holder.identity()) else {
+        .map_err(|error| error.into_error(&format!("cannot read {id}")))?;
+    let Some(live) = live.filter(|live| LeaseInfo::read(live).identity == holder.identity()) else {
         return Ok(());
     };
-    match api.delete(&leases, &id.name, &if_same_object(&found)).await {
+    match api.delete(&leases, &id.name, &if_same_object(&live)).await {
         Ok(_) => Ok(()),
-        Err(fault) if matches!(fault.code(), Some(404 | 409)) => Ok(()),
-        Err(fault) => Err(fault.into_error(&format!("cannot delete {id}"))),
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(error.into_error(&format!("cannot delete {id}"))),
     }
 }
 
-/// Why the lock need not be respected; None where it must be.
-fn takeover_reason(held: &LeaseInfo, asking: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
-    let process_is_gone = Holder::parse(&held.identity).is_some_and(|holder| (asking.is_gone)(&holder));
+/// Returns why the lock may be taken over; None while its holder must be respected.
+fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
+    let process_is_gone = Holder::parse(&info.identity).is_some_and(|holder| (request.is_gone)(&holder));
     if process_is_gone {
-        Some("which is gone")
-    } else if held.is_expired(now) {
-        Some("which has not renewed it in time")
+        Some("which has exited")
+    } else if info.is_expired(now) {
+        Some("which did not renew it in time")
     } else {
         None
     }
@@ -138,16 +138,16 @@ async fn hold(
     api: &Api,
     id: ObjectId,
     leases: Collection,
-    asking: &LockRequest<'_>,
+    request: &LockRequest<'_>,
     lease: Value,
     message: &str,
     events: &Events,
 ) -> Lock {
     events.done(Phase::Lock, "lock", message).await;
-    let lease = LeaseHandle { id, leases, holder: asking.holder.clone(), last: Arc::new(Mutex::new(lease)) };
+    let lease = LeaseHandle { id, leases, holder: request.holder.clone(), last: Arc::new(Mutex::new(lease)) };
     let (sender, lost) = watch::channel(None);
-    let renewing = tokio::spawn(renew(api.clone(), lease.clone(), asking.terms, sender));
-    Lock { api: api.clone(), lease, lost, renewing }
+    let renewal = tokio::spawn(renew(api.clone(), lease.clone(), request.terms, sender));
+    Lock { api: api.clone(), lease, lost, renewal }
 }
 
 impl LeaseHandle {
@@ -167,69 +167,69 @@ impl LeaseHandle {
     }
 }
 
-/// Renews the Lease until it is lost, which is told once.
+/// Renews the Lease until it is lost, then sends the reason once and ends.
 async fn renew(api: Api, lease: LeaseHandle, terms: LeaseDuration, lost: watch::Sender<Option<String>>) {
     let mut renewed = Instant::now();
     let mut wait = terms.renew_interval();
     loop {
-        let patience = renewed + terms.renew_deadline();
-        tokio::time::sleep_until((Instant::now() + wait).min(patience)).await;
-        let outcome = tokio::time::timeout_at(patience, renew_once(&api, &lease)).await;
+        let deadline = renewed + terms.renew_deadline();
+        tokio::time::sleep_until((Instant::now() + wait).min(deadline)).await;
+        let outcome = tokio::time::timeout_at(deadline, renew_once(&api, &lease)).await;
         match outcome {
             Ok(Ok(())) => {
                 renewed = Instant::now();
                 wait = terms.renew_interval();
             }
-            Ok(Err(Renewal::Unanswered)) if Instant::now() < patience => {
-                wait = PAUSE.min(terms.renew_interval());
+            Ok(Err(Renewal::Unanswered)) if Instant::now() < deadline => {
+                wait = RETRY_PAUSE.min(terms.renew_interval());
             }
-            Ok(Err(Renewal::Taken(by))) => {
-                let _nobody_listens = lost.send(Some(format!("{by} holds it now")));
+            Ok(Err(Renewal::Lost(reason))) => {
+                let _receiver_dropped = lost.send(Some(reason));
                 return;
             }
             Ok(Err(Renewal::Unanswered)) | Err(_) => {
-                let silence = phrase::span(renewed.elapsed());
-                let _nobody_listens =
-                    lost.send(Some(format!("it could not be renewed for {silence}, and expires")));
+                let elapsed = phrase::span(renewed.elapsed());
+                let _receiver_dropped =
+                    lost.send(Some(format!("it could not be renewed for {elapsed}, so it will expire")));
                 return;
             }
         }
     }
 }
 
-/// Why a renewal did not succeed.
+/// Why a renewal failed.
 enum Renewal {
-    /// Somebody else has it, or it is gone.
-    Taken(String),
-    /// The server did not answer, or not with a word on the Lease.
+    /// Another process holds the Lease, or it was deleted; the text says which.
+    Lost(String),
+    /// No response, or an error that says nothing about the Lease.
     Unanswered,
 }
 
 async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
-    let mut wanted = lease.read();
-    wanted["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
-    match api.replace(&lease.leases, &wanted).await {
-        Ok(answer) => {
-            lease.keep(answer.body);
+    let mut manifest = lease.read();
+    manifest["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
+    match api.replace(&lease.leases, &manifest).await {
+        Ok(response) => {
+            lease.keep(response.body);
             return Ok(());
         }
-        Err(fault) if matches!(fault.code(), Some(404 | 409)) => {}
+        Err(error) if matches!(error.code(), Some(404 | 409)) => {}
         Err(_) => return Err(Renewal::Unanswered),
     }
     match api.get_opt(&lease.leases, &lease.id.name).await {
-        // The answer to an earlier renewal was lost.
-        Ok(Some(found)) if lease.is_ours(&found) => {
-            lease.keep(found);
+        // An earlier renewal succeeded and its response was lost.
+        Ok(Some(live)) if lease.is_ours(&live) => {
+            lease.keep(live);
             Ok(())
         }
-        Ok(Some(found)) => Err(Renewal::Taken(LeaseInfo::read(&found).holder())),
-        Ok(None) => Err(Renewal::Taken("nobody".to_owned())),
+        Ok(Some(live)) => Err(Renewal::Lost(format!("{} holds it now", LeaseInfo::read(&live).holder()))),
+        Ok(None) => Err(Renewal::Lost("the Lease was deleted".to_owned())),
         Err(_) => Err(Renewal::Unanswered),
     }
 }
 
 impl Lock {
-    /// Ends when the lock is lost: nothing more may be sent then. Never ends while it is held.
+    /// Completes when the lock is lost, after which the command must not write any more. Pending while it is held.
     pub fn lost(&self) -> impl Future<Output = Error> + use<> {
         let mut lost = self.lost.clone();
         let id = self.lease.id.clone();
@@ -238,32 +238,32 @@ impl Lock {
                 Ok(reason) => reason.clone().unwrap_or_default(),
                 Err(_renewal_ended) => std::future::pending().await,
             };
-            Error::new(Id::LockLost, Kind::Locked, format!("lost the lock {id}; nothing more is sent"))
+            Error::new(Id::LockLost, Kind::Locked, format!("lost the lock {id}; no further changes are sent"))
                 .fact("evidence", reason)
-                .hint("handsctl status shows how the set is; running the command again goes on from here")
+                .hint("handsctl status shows the state of the set; running the command again continues from here")
         }
     }
 
-    /// Gives the lock back. One that somebody else has taken meanwhile is left alone.
+    /// Releases the lock by deleting the Lease, unless another process has taken it meanwhile.
     ///
     /// # Errors
-    /// Where the server does not answer: the Lease expires by itself.
+    /// Fails if the server is unreachable; the Lease then expires by itself.
     pub async fn release(self) -> Result<()> {
-        self.renewing.abort();
+        self.renewal.abort();
         let id = &self.lease.id;
         for _ in 0..ATTEMPTS {
             let last = self.lease.read();
             match self.api.delete(&self.lease.leases, &id.name, &if_unchanged(&last)).await {
                 Ok(_) => return Ok(()),
-                Err(fault) if fault.code() == Some(404) => return Ok(()),
-                Err(fault) if fault.code() == Some(409) => {}
-                Err(fault) => return Err(fault.into_error(&format!("cannot delete {id}"))),
+                Err(error) if error.code() == Some(404) => return Ok(()),
+                Err(error) if error.code() == Some(409) => {}
+                Err(error) => return Err(error.into_error(&format!("cannot delete {id}"))),
             }
-            // A renewal was on its way, or somebody else took it.
+            // A renewal was in flight, or another process took the Lease.
             match self.api.get_opt(&self.lease.leases, &id.name).await {
-                Ok(Some(found)) if self.lease.is_ours(&found) => self.lease.keep(found),
+                Ok(Some(live)) if self.lease.is_ours(&live) => self.lease.keep(live),
                 Ok(_) => return Ok(()),
-                Err(fault) => return Err(fault.into_error(&format!("cannot read {id}"))),
+                Err(error) => return Err(error.into_error(&format!("cannot read {id}"))),
             }
         }
         Ok(())
@@ -272,26 +272,26 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.renewing.abort();
+        self.renewal.abort();
     }
 }
 
-fn refused(fault: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
-    let error = match fault {
+fn write_error(error: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
+    let error = match error {
         ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
         {
             namespaces::missing_namespace(&set.namespace)
         }
-        fault => fault.into_error(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
+        error => error.into_error(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
     };
-    error.state("nothing of the set was changed")
+    error.state("the set was not changed")
 }
 
-fn locked(set: &ApplySet, held: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
-    let holder = match held.since {
-        Some(since) => format!("{}, for {}", held.holder(), phrase::span(phrase::elapsed(since, now))),
-        None => held.holder(),
+fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
+    let holder = match info.since {
+        Some(since) => format!("{}, for {}", info.holder(), phrase::span(phrase::elapsed(since, now))),
+        None => info.holder(),
     };
     Error::new(
         Id::Locked,
@@ -310,19 +310,19 @@ fn locked(set: &ApplySet, held: &LeaseInfo, until: Timestamp, now: Timestamp) ->
             phrase::span(phrase::elapsed(now, until))
         ),
     )
-    .hint("wait until that run has ended, and run the command again")
+    .hint("wait for that run to end, then run the command again")
     .hint(format!(
-        "where that run is known to be dead: kubectl delete lease {} -n {}",
+        "if that run no longer exists: kubectl delete lease {} -n {}",
         set.parent_name(),
         set.namespace
     ))
 }
 
-fn foreign(id: &ObjectId, set: &ApplySet) -> Error {
+fn foreign_lease_error(id: &ObjectId, set: &ApplySet) -> Error {
     Error::new(
         Id::ForeignObject,
         Kind::Ownership,
-        format!("{id} in namespace {} is not a lock of handsctl", set.namespace),
+        format!("{id} in namespace {} is not a handsctl lock", set.namespace),
     )
     .hint("choose another name with --name or [deploy].name")
 }

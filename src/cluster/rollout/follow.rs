@@ -20,15 +20,15 @@ use crate::object::kind::CLAIM;
 use crate::phrase;
 use crate::status::{Evaluation, Expected, Finding, GracePeriods, Verdict, evaluate};
 
-/// How often it is said what is waited for.
+/// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// The rollout that is followed.
+/// The rollout to follow.
 #[derive(Debug, Clone)]
 pub struct RolloutWatch {
-    /// The members as they were sent or found.
+    /// The expected members, as applied or as found unchanged.
     pub expected: Vec<Expected>,
-    /// How long faults that may heal are waited for.
+    /// How long to wait for faults that may still heal.
     pub grace: GracePeriods,
     /// The command's deadline.
     pub deadline: Instant,
@@ -38,14 +38,14 @@ pub struct RolloutWatch {
 pub enum RolloutResult {
     /// Every expected object is ready: `deployment.apps/openhands 1/1`.
     Ready(String),
-    /// It cannot succeed; root cause first, evidence complete.
+    /// The rollout cannot succeed. The findings have their evidence, root cause first.
     Failed(Vec<Finding>),
 }
 
-/// Waits until the rollout is over: what the watches show goes to the evaluation, and its verdict ends the wait.
+/// Waits until the rollout ends: every watched change is evaluated, and a final verdict ends the wait.
 ///
 /// # Errors
-/// Exit 10 when the command's deadline passes, with what used the time.
+/// Exit 10 if the command's deadline passes; the error names the objects that are not ready.
 pub async fn follow(
     api: &Api,
     observed: &mut ObservedSet,
@@ -53,7 +53,7 @@ pub async fn follow(
     events: &Events,
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
-    let mut said: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
+    let mut reported: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
     let mut warned: BTreeSet<Id> = BTreeSet::new();
     let mut outage = OutageTracker::new(api.traffic());
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
@@ -63,12 +63,12 @@ pub async fn follow(
         }
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
-        report_changes(&evaluation, &mut said, events).await;
+        report_changes(&evaluation, &mut reported, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
         let current_at = outage.poll(events).await;
         let until = match evaluation.verdict {
             Verdict::Ready => return Ok(RolloutResult::Ready(workloads(&evaluation))),
-            // What has passed its grace unseen may have healed unseen.
+            // During an outage the watched state is stale: a fault past its grace may have healed meanwhile.
             Verdict::Failed if current_at.is_some() => None,
             Verdict::Failed => {
                 let mut findings = evaluation.findings;
@@ -94,12 +94,12 @@ pub async fn follow(
             WaitState::HeartbeatDue(left) => {
                 report_waiting(&evaluation, outage.outage(), left, events).await;
             }
-            WaitState::Expired => return Err(deadline_passed(&evaluation, outage.outage())),
+            WaitState::Expired => return Err(deadline_error(&evaluation, outage.outage())),
         }
     }
 }
 
-/// Reads the evidence that the watched objects do not carry.
+/// Collects the evidence that is not part of the watched objects.
 pub async fn collect_evidence(api: &Api, findings: &mut [Finding]) {
     for finding in findings {
         evidence::collect(api, finding).await;
@@ -112,21 +112,21 @@ fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
 
 async fn report_changes(
     evaluation: &Evaluation,
-    said: &mut BTreeMap<ObjectId, (bool, String)>,
+    reported: &mut BTreeMap<ObjectId, (bool, String)>,
     events: &Events,
 ) {
     for state in &evaluation.objects {
-        let word = (state.ready, state.message.clone());
-        if said.get(&state.id) == Some(&word) {
+        let status = (state.ready, state.message.clone());
+        if reported.get(&state.id) == Some(&status) {
             continue;
         }
-        said.insert(state.id.clone(), word);
+        reported.insert(state.id.clone(), status);
         let (object, ready, message) = (state.id.clone(), state.ready, state.message.clone());
         events.send(Event::Rollout { object, ready, message }).await;
     }
 }
 
-/// A registry that cannot be reached is told at once, and once: it is waited for, and whoever watches may know why.
+/// Warns once, and at once, about an unreachable registry: the rollout waits for it, and the user should know why.
 async fn warn_of_unreachable_registries(
     evaluation: &Evaluation,
     grace: &GracePeriods,
@@ -136,13 +136,13 @@ async fn warn_of_unreachable_registries(
     for finding in evaluation.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
         if warned.insert(finding.id) {
             let grace = phrase::span(grace.image_pull);
-            let message = format!("{}: {}; tried again for {grace}", finding.object, finding.message);
+            let message = format!("{}: {}; retrying for {grace}", finding.object, finding.message);
             events.warn(finding.id, message).await;
         }
     }
 }
 
-/// What stands: claims have nothing to say once they are bound.
+/// Describes the ready objects, without claims: a bound claim has no status worth reporting.
 fn workloads(evaluation: &Evaluation) -> String {
     let workloads = evaluation.objects.iter().filter(|state| state.id.kind != CLAIM.kind);
     workloads.map(|state| format!("{} {}", state.id, state.message)).collect::<Vec<_>>().join(", ")
@@ -154,7 +154,7 @@ async fn report_waiting(evaluation: &Evaluation, outage: Option<Duration>, left:
         events.send(Event::Waiting { object: None, message, left }).await;
         return;
     }
-    // A claim waits for its pod more often than a pod for its claim.
+    // Prefer a workload: a claim usually waits for its pod, not the pod for its claim.
     let mut waits = evaluation.objects.iter().filter(|state| !state.ready);
     let first = waits.clone().next();
     if let Some(state) = waits.find(|state| state.id.kind != CLAIM.kind).or(first) {
@@ -167,9 +167,9 @@ fn outage_message(outage: Duration) -> String {
     format!("the API server has not answered for {}", phrase::span(outage))
 }
 
-fn deadline_passed(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
+fn deadline_error(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
     let mut error =
-        Error::new(Id::DeadlinePassed, Kind::Deadline, "the command's time is over before the rollout is");
+        Error::new(Id::DeadlinePassed, Kind::Deadline, "timed out before the rollout was complete");
     for state in evaluation.objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
     }
@@ -177,7 +177,7 @@ fn deadline_passed(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
         error = error.fact("waiting", outage_message(outage));
     }
     error
-        .hint("what was applied stays and goes on; handsctl status shows how far it is")
+        .hint("the applied objects stay and the rollout continues; handsctl status shows its progress")
         .hint("--timeout gives more time")
 }
 

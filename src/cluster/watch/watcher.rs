@@ -1,4 +1,4 @@
-//! Watches: what is there, then every change, over lost connections.
+//! Watches: the existing objects, then every change, across lost connections.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,35 +18,34 @@ use crate::cluster::client::traffic::{self, Traffic};
 use crate::error::Result;
 use crate::object::kind::{Collection, EVENT, KindInfo};
 
-/// A watch is ended by the server and begun anew after this many seconds.
+/// The server ends a watch after this many seconds, and it is restarted.
 const WATCH_SECONDS: u32 = 120;
-/// A watch that is silent for longer than that is a connection without another side.
-const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
-/// The pause before a watch that has ended is begun anew; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long the beginning of an answer may take, and how long a server that answers with faults is asked for the
-/// first list.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Stands at the bookmark after everything that is there
+/// A watch without any event for this long is a dead connection: the server would have ended it.
+const IDLE_LIMIT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// The first pause before an ended watch is restarted; it doubles up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// The time limit for the start of a response, and for the first list from a server that responds with errors.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+/// The annotation of the bookmark that follows the initial events
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
-const LIST_ENDS: &str = "k8s.io/initial-events-end";
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// What is watched.
+/// The objects that one watch covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchScope {
     /// The kind.
     pub kind: KindInfo,
-    /// The namespace; None for kinds of the cluster.
+    /// The namespace; None for cluster-scoped kinds.
     pub namespace: Option<String>,
     /// A label selector; empty for all objects.
     pub labels: String,
-    /// Whether it may be missing: without the right to watch it the command goes on and knows less.
+    /// Whether the command continues with less information if this watch is forbidden.
     pub optional: bool,
 }
 
 impl WatchScope {
-    /// Where these objects are in the API.
+    /// Returns the API collection of these objects.
     #[must_use]
     pub fn collection(&self) -> Collection {
         self.kind.collection(self.namespace.as_deref())
@@ -60,96 +59,95 @@ impl WatchScope {
     }
 }
 
-/// One thing that a watch has shown; the number is the scope's position.
+/// One message of a watch; the number is the index of its scope.
 #[derive(Debug)]
 pub enum WatchedChange {
-    /// Everything that is there: at the beginning and after a gap.
+    /// The complete list of objects: at the start, and after changes may have been missed.
     Listed(usize, Vec<Value>),
     /// An object was added or changed.
     Changed(usize, Value),
-    /// An object is gone.
+    /// An object was deleted.
     Gone(usize, Value),
-    /// The watch cannot be had.
+    /// The watch failed for good.
     Failed(usize, ApiError),
 }
 
-/// Running watches; they end when this is dropped.
+/// Running watches; dropping this stops them.
 pub struct Watches {
     scopes: Vec<WatchScope>,
     receiver: mpsc::UnboundedReceiver<WatchedChange>,
     tasks: JoinSet<()>,
-    ends: Vec<AbortHandle>,
+    abort_handles: Vec<AbortHandle>,
 }
 
 impl Watches {
-    /// Begins to watch. Streaming lists (KEP-3157) where the server has them, else list and watch. Of Events only
-    /// those are shown that happen from now on.
+    /// Starts the watches: with streaming lists (KEP-3157) if the server has them, else with list and watch. Only
+    /// Events that occur from now on are reported.
     #[must_use]
     pub fn open(api: &Api, scopes: Vec<WatchScope>, streaming: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        let mut ends = Vec::new();
+        let mut abort_handles = Vec::new();
         for (index, scope) in scopes.iter().enumerate() {
-            let beginning = match streaming {
+            let initial_events = match streaming {
                 _ if scope.kind == EVENT => InitialEvents::FromNow,
                 true => InitialEvents::Streamed,
                 false => InitialEvents::Listed,
             };
-            let follow = Watcher {
+            let watcher = Watcher {
                 index,
                 client: api.client().clone(),
                 kind: scope.kind,
                 collection: scope.collection(),
                 labels: scope.labels.clone(),
-                beginning,
-                wire: api.traffic().clone(),
+                initial_events,
+                traffic: api.traffic().clone(),
                 sender: sender.clone(),
-                begun: Instant::now(),
-                listed: false,
+                started: Instant::now(),
+                has_listed: false,
                 version: None,
-                pause: FIRST_PAUSE,
-                refused: None,
+                backoff: MIN_BACKOFF,
+                forbidden_since: None,
             };
-            ends.push(tasks.spawn(follow.run()));
+            abort_handles.push(tasks.spawn(watcher.run()));
         }
-        Self { scopes, receiver, tasks, ends }
+        Self { scopes, receiver, tasks, abort_handles }
     }
 
-    /// Ends the watches of whose scopes only what was there at the beginning is of interest: what nobody reads costs
-    /// the server and us the same as what somebody does.
-    pub fn stop_all_but(&mut self, wanted: impl Fn(&WatchScope) -> bool) {
-        for (scope, end) in self.scopes.iter().zip(&self.ends) {
-            if !wanted(scope) {
+    /// Stops the watches that were only needed for their initial list, to spare the server.
+    pub fn stop_all_but(&mut self, is_needed: impl Fn(&WatchScope) -> bool) {
+        for (scope, end) in self.scopes.iter().zip(&self.abort_handles) {
+            if !is_needed(scope) {
                 end.abort();
             }
         }
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// What is watched.
+    /// The watched scopes.
     #[must_use]
     pub fn scopes(&self) -> &[WatchScope] {
         &self.scopes
     }
 
-    /// The next thing that happened; None is impossible while a watch runs.
+    /// Waits for the next change; None only after every watch has ended.
     pub async fn next(&mut self) -> Option<WatchedChange> {
         self.receiver.recv().await
     }
 
-    /// What has happened already, without waiting.
+    /// Returns the next change that has already arrived, without waiting.
     pub fn try_next(&mut self) -> Option<WatchedChange> {
         self.receiver.try_recv().ok()
     }
 
-    /// Waits until every watch has shown what is there; the lists stand in the order of the scopes. Scopes that
-    /// are optional and refused are named in the second value.
+    /// Waits until every watch has reported its initial list. Returns the lists in the order of the scopes, and the
+    /// indexes of the optional scopes that are forbidden.
     ///
     /// # Errors
-    /// Where a watch that is needed cannot be had.
+    /// Fails if a watch that is not optional fails.
     pub async fn initial_lists(&mut self) -> Result<(Vec<Vec<Value>>, Vec<usize>)> {
         let mut lists: Vec<Option<Vec<Value>>> = self.scopes.iter().map(|_| None).collect();
-        let mut refused = Vec::new();
+        let mut forbidden = Vec::new();
         while lists.iter().any(Option::is_none) {
             match self.next().await {
                 Some(WatchedChange::Listed(index, objects)) => lists[index] = Some(objects),
@@ -161,96 +159,96 @@ impl Watches {
                         list.retain(|other| other["metadata"]["uid"] != object["metadata"]["uid"]);
                     }
                 }
-                Some(WatchedChange::Failed(index, fault))
-                    if self.scopes[index].optional && fault.code() == Some(403) =>
+                Some(WatchedChange::Failed(index, error))
+                    if self.scopes[index].optional && error.code() == Some(403) =>
                 {
                     lists[index] = Some(Vec::new());
-                    refused.push(index);
+                    forbidden.push(index);
                 }
-                Some(WatchedChange::Failed(index, fault)) => {
-                    return Err(fault.into_error(&self.scopes[index].describe()));
+                Some(WatchedChange::Failed(index, error)) => {
+                    return Err(error.into_error(&self.scopes[index].describe()));
                 }
                 None => break,
             }
         }
-        Ok((lists.into_iter().map(Option::unwrap_or_default).collect(), refused))
+        Ok((lists.into_iter().map(Option::unwrap_or_default).collect(), forbidden))
     }
 }
 
-/// The items of a list do not say of which kind they are.
+/// Adds `apiVersion` and `kind`, which the items of a list do not carry.
 pub(crate) fn with_type_meta(kind: KindInfo, mut item: Value) -> Value {
     item["apiVersion"] = json!(kind.api_version());
     item["kind"] = json!(kind.kind);
     item
 }
 
-/// How a watch begins.
+/// How a watch gets the existing objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InitialEvents {
-    /// With what is there, in the watch itself.
+    /// In the watch itself, as initial events.
     Streamed,
-    /// With what is there, by a list.
+    /// From a list request before the watch.
     Listed,
-    /// With nothing: what is there already would be taken for new.
+    /// Not at all: existing objects would be mistaken for new ones.
     FromNow,
 }
 
-/// One watch, over as many connections as it takes.
+/// One watch, across as many connections as necessary.
 struct Watcher {
     index: usize,
     client: Client,
     kind: KindInfo,
     collection: Collection,
     labels: String,
-    beginning: InitialEvents,
-    wire: Arc<Traffic>,
+    initial_events: InitialEvents,
+    traffic: Arc<Traffic>,
     sender: mpsc::UnboundedSender<WatchedChange>,
-    begun: Instant,
-    /// Whether what is there has been shown.
-    listed: bool,
-    /// Where to go on; None where what is there has to be shown first.
+    started: Instant,
+    /// Whether the initial list has been reported.
+    has_listed: bool,
+    /// The resourceVersion to continue from; None if the objects must be listed first.
     version: Option<String>,
-    pause: Duration,
-    /// Since when it is refused although it was allowed before.
-    refused: Option<Instant>,
+    backoff: Duration,
+    /// When the server began to forbid the watch after it had allowed it.
+    forbidden_since: Option<Instant>,
 }
 
 impl Watcher {
     async fn run(mut self) {
         loop {
             match self.follow().await {
-                Ok(()) if self.is_out_of_patience() => {
-                    self.show(WatchedChange::Failed(self.index, ApiError::Timeout(ANSWER)));
+                Ok(()) if self.is_start_overdue() => {
+                    self.report(WatchedChange::Failed(self.index, ApiError::Timeout(RESPONSE_LIMIT)));
                     return;
                 }
                 Ok(()) => {}
-                Err(fault) if self.beginning == InitialEvents::Streamed && is_unknown_option(&fault) => {
-                    self.beginning = InitialEvents::Listed;
+                Err(error) if self.initial_events == InitialEvents::Streamed && is_unknown_option(&error) => {
+                    self.initial_events = InitialEvents::Listed;
                     continue;
                 }
-                Err(fault) if self.is_final(&fault) => {
-                    self.show(WatchedChange::Failed(self.index, fault));
+                Err(error) if self.is_final(&error) => {
+                    self.report(WatchedChange::Failed(self.index, error));
                     return;
                 }
-                Err(fault) if fault.code() == Some(410) => self.version = None,
-                Err(_may_pass) => {}
+                Err(error) if error.code() == Some(410) => self.version = None,
+                Err(_transient) => {}
             }
             if self.sender.is_closed() {
                 return;
             }
-            tokio::time::sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(self.backoff).await;
+            self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         }
     }
 
-    /// Goes on from where it is until the connection ends.
+    /// Continues from the last version until the connection ends.
     async fn follow(&mut self) -> Result<(), ApiError> {
         let mut parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
-        // What is there, while it is being shown in the watch.
+        // Collects the initial events until their end.
         let mut listing = None;
         let from = match &self.version {
             Some(version) => version.clone(),
-            None if self.beginning == InitialEvents::Streamed => {
+            None if self.initial_events == InitialEvents::Streamed => {
                 listing = Some(Vec::new());
                 parameters = parameters.initial_events();
                 "0".to_owned()
@@ -258,13 +256,13 @@ impl Watcher {
             None => self.list().await?,
         };
         let request = request::watch(&self.collection, &parameters, &from).map_err(api::not_built)?;
-        let stream = answered(ANSWER, self.client.request_events::<Value>(request)).await?;
+        let stream = within(RESPONSE_LIMIT, self.client.request_events::<Value>(request)).await?;
         let mut stream = pin!(stream);
-        self.refused = None;
+        self.forbidden_since = None;
         loop {
-            let silence = if listing.is_some() { ANSWER } else { SILENCE };
-            let Some(event) = answered(silence, stream.try_next()).await? else { return Ok(()) };
-            self.pause = FIRST_PAUSE;
+            let limit = if listing.is_some() { RESPONSE_LIMIT } else { IDLE_LIMIT };
+            let Some(event) = within(limit, stream.try_next()).await? else { return Ok(()) };
+            self.backoff = MIN_BACKOFF;
             self.take(event, &mut listing)?;
         }
     }
@@ -275,102 +273,102 @@ impl Watcher {
             (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
                 listing.push(object);
             }
-            // Not while what is there is shown.
+            // Deletions are not expected before the end of the initial events.
             (WatchEvent::Deleted(_), Some(_)) => {}
-            (WatchEvent::Bookmark(mark), listing) => {
-                let is_end = mark.metadata.annotations.contains_key(LIST_ENDS);
+            (WatchEvent::Bookmark(bookmark), listing) => {
+                let is_end = bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END);
                 if listing.is_none() || is_end {
-                    self.version = Some(mark.metadata.resource_version);
+                    self.version = Some(bookmark.metadata.resource_version);
                 }
                 if let Some(objects) = listing.take_if(|_| is_end) {
-                    self.shown(objects);
+                    self.report_list(objects);
                 }
             }
             (WatchEvent::Added(object) | WatchEvent::Modified(object), None) => {
                 self.version = version_of(&object);
-                self.show(WatchedChange::Changed(self.index, object));
+                self.report(WatchedChange::Changed(self.index, object));
             }
             (WatchEvent::Deleted(object), None) => {
                 self.version = version_of(&object);
-                self.show(WatchedChange::Gone(self.index, object));
+                self.report(WatchedChange::Gone(self.index, object));
             }
         }
         Ok(())
     }
 
-    /// Shows what is there; the version to watch from.
+    /// Reports the existing objects, and returns the version to watch from.
     async fn list(&mut self) -> Result<String, ApiError> {
-        let from_now = self.beginning == InitialEvents::FromNow;
+        let from_now = self.initial_events == InitialEvents::FromNow;
         let parameters = ListParams::default().labels(&self.labels);
         let parameters = if from_now { parameters.limit(1) } else { parameters };
         let request = request::list(&self.collection, &parameters).map_err(api::not_built)?;
-        let mut list = answered(ANSWER, self.client.request::<Value>(request)).await?;
+        let mut list = within(RESPONSE_LIMIT, self.client.request::<Value>(request)).await?;
         self.version = version_of(&list);
         if !from_now {
             let items = match list["items"].take() {
                 Value::Array(items) => items,
                 _ => Vec::new(),
             };
-            self.shown(items.into_iter().map(|item| with_type_meta(self.kind, item)).collect());
-        } else if !self.listed {
-            self.shown(Vec::new());
+            self.report_list(items.into_iter().map(|item| with_type_meta(self.kind, item)).collect());
+        } else if !self.has_listed {
+            self.report_list(Vec::new());
         }
         Ok(self.version.clone().unwrap_or_default())
     }
 
-    fn shown(&mut self, objects: Vec<Value>) {
-        self.listed = true;
-        self.wire.on_answered(Duration::ZERO, String::new);
-        self.show(WatchedChange::Listed(self.index, objects));
+    fn report_list(&mut self, objects: Vec<Value>) {
+        self.has_listed = true;
+        self.traffic.on_answered(Duration::ZERO, String::new);
+        self.report(WatchedChange::Listed(self.index, objects));
     }
 
-    fn show(&self, seen: WatchedChange) {
-        let _nobody_listens = self.sender.send(seen);
+    fn report(&self, change: WatchedChange) {
+        let _receiver_dropped = self.sender.send(change);
     }
 
-    /// Whether a server that has not shown what is there has had time enough.
-    fn is_out_of_patience(&self) -> bool {
-        !self.listed && self.begun.elapsed() > ANSWER
+    /// Whether the initial list has not arrived in time.
+    fn is_start_overdue(&self) -> bool {
+        !self.has_listed && self.started.elapsed() > RESPONSE_LIMIT
     }
 
-    /// Whether waiting is of no use: a refusal, or no answer at all at the beginning.
-    fn is_final(&mut self, fault: &ApiError) -> bool {
-        let out_of_patience = self.is_out_of_patience();
-        match fault {
+    /// Whether retrying is useless: the request is rejected, or the server never responded at the start.
+    fn is_final(&mut self, error: &ApiError) -> bool {
+        let overdue = self.is_start_overdue();
+        match error {
             ApiError::Status(status) => match status.code {
-                403 if self.listed => {
-                    self.refused.get_or_insert_with(Instant::now).elapsed() > traffic::ROLES_LOAD
+                403 if self.has_listed => {
+                    self.forbidden_since.get_or_insert_with(Instant::now).elapsed() > traffic::ROLES_LOAD
                 }
-                403 => !self.wire.rbac_may_be_loading(),
+                403 => !self.traffic.rbac_may_be_loading(),
                 401 | 404 | 405 | 422 => true,
                 500.. => {
-                    self.wire.on_lost();
-                    out_of_patience
+                    self.traffic.on_lost();
+                    overdue
                 }
-                _ => out_of_patience,
+                _ => overdue,
             },
             ApiError::Transport(_) | ApiError::Timeout(_) => {
-                self.wire.on_lost();
-                out_of_patience || !self.listed && !self.wire.has_answered()
+                self.traffic.on_lost();
+                overdue || !self.has_listed && !self.traffic.has_answered()
             }
         }
     }
 }
 
-/// Whether the server does not know streaming lists.
-fn is_unknown_option(fault: &ApiError) -> bool {
-    matches!(fault.code(), Some(400 | 422))
+/// Whether the server does not support streaming lists.
+fn is_unknown_option(error: &ApiError) -> bool {
+    matches!(error.code(), Some(400 | 422))
 }
 
-/// An answer, in time.
-async fn answered<T>(
+/// Waits for a response, at most for `limit`.
+async fn within<T>(
     limit: Duration,
-    answer: impl Future<Output = Result<T, kube::Error>>,
+    response: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ApiError> {
-    match tokio::time::timeout(limit, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
+    match tokio::time::timeout(limit, response).await {
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(kube::Error::Api(status))) => Err(ApiError::Status(status)),
-        Ok(Err(lost)) => Err(ApiError::Transport(lost)),
+        Ok(Err(error)) => Err(ApiError::Transport(error)),
         Err(_elapsed) => Err(ApiError::Timeout(limit)),
     }
 }
