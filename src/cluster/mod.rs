@@ -1,15 +1,15 @@
 //! Effects on the API server: connect, apply, watch, follow, probe, delete. Never prints.
 //!
-//! - `client`: one connection: which context, requests and answers, what a refusal or a lost connection means.
+//! - `client`: one connection: its context, requests and responses, and the meaning of errors.
 //! - `access`: which RBAC rules a command needs, and whether the account has them.
-//! - `inspect`: reads what is known of a set before anything is planned.
+//! - `inspect`: reads the state of a set, for the plan.
 //! - `watch`: the objects of a set, kept up to date.
 //! - `apply`: namespaces, inventory, lock, revisions, members, prune.
-//! - `rollout`: follows what was applied until it is ready or has failed.
+//! - `rollout`: follows the applied objects until they are ready or have failed.
 //! - `app`: the application itself: probes, logs, metrics, port-forward.
 //! - `diff`: what a deploy would change, by dry run.
 //! - `teardown`: deletes a set.
-//! - `nodes`: what a new local cluster needs, and what nodes have room for.
+//! - `nodes`: prepares the nodes of local clusters, and reads the capacity of nodes.
 //! - `scripted`: an API server for tests, in process.
 
 pub mod access;

@@ -53,7 +53,7 @@ pub struct DeployedSet {
 }
 
 impl DeployedSet {
-    /// Whether the application deletes the volumes of conversations when its pods stop.
+    /// Whether a pod of the set deletes a conversation's volume when it stops.
     #[must_use]
     pub fn stops_cleanly(&self) -> bool {
         self.members.values().any(stop_signal::is_clean)

@@ -114,7 +114,7 @@ fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the API server answered 503: the server is currently unable to handle the request")
-        .says("done before it stopped")
+        .says("applied before it stopped")
         .within(CALL + REST);
 }
 
@@ -162,7 +162,7 @@ fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the API server did not answer within 10 s")
-        .says("done before it stopped")
+        .says("applied before it stopped")
         .within(CALL + REST);
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [None]);
 
@@ -294,7 +294,7 @@ fn a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_ser
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{stderr}");
-        for text in ["cannot apply deployment.apps/oh", words, "done before it stopped"] {
+        for text in ["cannot apply deployment.apps/oh", words, "applied before it stopped"] {
             assert!(stderr.contains(text), "stderr lacks {text:?}: {stderr}");
         }
         assert_eq!(there(), before);
@@ -311,7 +311,7 @@ fn an_object_that_changes_while_it_is_deleted_is_judged_again_and_not_for_ever()
         .command(&namespace, &["teardown"])
         .run()
         .exits(8)
-        .says("deployment.apps/oh changes faster than it can be deleted");
+        .says("cannot delete deployment.apps/oh: it kept changing");
     assert_eq!(proxy.requests_that(is_delete).len(), 5);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
     assert_eq!(answers(&proxy.requests_that(is_delete))[5..], [Some(409), Some(409), Some(200)]);

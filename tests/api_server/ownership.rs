@@ -117,7 +117,7 @@ fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
         .handsctl(&["deploy"])
         .exits(7)
         .says(&format!(
-            "error[HC3007]: deployment.apps/oh in namespace {} has fields that others manage; nothing of it was changed",
+            "error[HC3007]: deployment.apps/oh in namespace {} has fields of other managers; it was not changed",
             namespace.name
         ))
         .says("the set was not changed")
@@ -197,7 +197,7 @@ fn force_conflicts_takes_everything_but_what_a_rule_keeps_from_it() {
     let run = namespace
         .handsctl(&["deploy", "--force-conflicts"])
         .exits(7)
-        .says("hint: [deploy.ownership] says \"fail\" of .spec.replicas")
+        .says("hint: [deploy.ownership] sets \"fail\" for .spec.replicas")
         .never_says("handsctl deploy --force-conflicts");
     assert!(!run.stderr.contains("also"), "the Ingress was taken: {}", run.stderr);
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(THEIRS)));

@@ -170,7 +170,7 @@ fn without_a_right_that_can_be_left_out_it_is_said_what_is_lost() {
                 let deploy = || run(&namespace, &kubeconfig, &["deploy"]).exits(0);
                 match (resource, verb) {
                     ("events", "list") | ("endpointslices", "watch") => {
-                        deploy().says(&format!("{resource} may not be watched: a failure will be explained"));
+                        deploy().says(&format!("{resource} cannot be watched: a failure will be explained"));
                     }
                     ("nodes" | "pods", "list") if right["namespace"].is_null() => {
                         deploy().says("the room for sandboxes is unknown");

@@ -407,10 +407,13 @@ fn a_namespace_that_is_missing_and_may_not_be_made_is_exit_6_with_the_line_for_a
             .exits(6)
             .within(SOON)
             .says(&format!(
-                "error[HC3002]: namespace {} does not exist and this account may not create it",
+                "error[HC3002]: namespace {} does not exist and this account is not allowed to create it",
                 namespace.name
             ))
-            .says(&format!("hint: an administrator creates it: kubectl create namespace {}", namespace.name));
+            .says(&format!(
+                "hint: an administrator can create it: kubectl create namespace {}",
+                namespace.name
+            ));
         assert_absent(&namespace);
     }
 }
@@ -438,7 +441,7 @@ fn a_quota_on_an_object_of_the_set_is_exit_8_and_what_was_done_is_said() {
         .says("exceeded quota: tight, requested: count/deployments.apps=1, used: count/deployments.apps=0, limited: count/deployments.apps=0")
         .says("configmap/oh-config-")
         .says("persistentvolumeclaim/oh-state created")
-        .says("running the command again goes on from here")
+        .says("running the command again continues from here")
         .says("hint: kubectl describe resourcequota");
     let read = ["deployments", "-n", &namespace.name];
     assert_eq!(namespace.bed.get(&read)["items"], json!([]));
@@ -532,10 +535,10 @@ fn a_namespace_that_is_being_deleted_is_exit_8_before_anything_is_sent() {
         .handsctl(&["deploy"])
         .exits(8)
         .within(SOON)
-        .says(&format!("error[HC3001]: namespace {} is being deleted since", namespace.name))
+        .says(&format!("error[HC3001]: namespace {} has been terminating since", namespace.name))
         .says("nothing was changed")
         .says("example.io/hold in 1 resource instances")
-        .says("hint: wait until it is gone and run the command again, or choose another with -n");
+        .says("hint: wait until it is gone, then run the command again, or choose another with -n");
     let after = everything(&namespace);
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&after), names(&before));

@@ -1,4 +1,4 @@
-//! What was done with a member, and how it was sent.
+//! The result of applying a member, and the apply mode.
 
 use serde_json::Value;
 
@@ -7,30 +7,30 @@ use crate::event::Action;
 use crate::object::ObjectId;
 use crate::plan::Member;
 
-/// What was done with a member.
+/// The result of applying one member.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// Which.
+    /// The member.
     pub id: ObjectId,
-    /// What was done.
+    /// The action that was performed.
     pub action: Action,
-    /// The object as the server has it, of kinds that have a rollout; None after a dry run without the server.
+    /// The live object of a kind that has a rollout; None for other kinds and for members that do not exist yet.
     pub object: Option<Value>,
 }
 
 impl Applied {
-    /// Keeps the object where its rollout is followed: a thousand others would be kept for nothing.
+    /// Keeps the object only if its rollout is followed, to save memory for the many others.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
         let object = object.filter(|_| observe::tracked_kind(member.kind).is_some());
         Self { id: member.id.clone(), action, object }
     }
 }
 
-/// How members are sent.
+/// Whether members are applied or only checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApplyMode {
-    /// For real.
+    /// Apply and store the object.
     Apply,
-    /// The server checks and answers, and keeps nothing (`dryRun=All`).
+    /// The server checks the request and stores nothing (`dryRun=All`).
     DryRun,
 }

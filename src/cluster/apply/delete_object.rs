@@ -1,4 +1,4 @@
-//! Deletes exactly the object that was judged, and judges it again where it has changed since.
+//! Deletes exactly the object that was evaluated, and evaluates it again if it has changed since.
 
 use kube::api::{DeleteParams, PropagationPolicy};
 use serde_json::Value;
@@ -11,53 +11,53 @@ use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::inventory::apply_set::ApplySet;
 
-/// How often an object that changes under the delete is judged again.
+/// How many times to try an object that changes before its delete request arrives.
 const ATTEMPTS: usize = 5;
 
-/// What became of it.
+/// The result of a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeleteOutcome {
-    /// The server has taken the delete, or it was gone already.
+    /// The server accepted the delete, or the object was already gone.
     Deleted,
-    /// It has changed, and is no longer one that goes.
+    /// The object has changed and is no longer deletable.
     Kept,
 }
 
-/// Deletes this object while `still` says that it goes. The delete carries UID and resourceVersion, so what somebody
-/// changed since it was judged is never deleted unseen.
+/// Deletes this object while `is_deletable` accepts it. The delete carries UID and resourceVersion, so an object that
+/// changed after its evaluation is evaluated again.
 ///
 /// # Errors
-/// Where the server refuses, or the object changes faster than it can be deleted.
+/// Fails if the server rejects the delete, or the object keeps changing.
 pub(crate) async fn delete_unchanged(
     api: &Api,
     set: &ApplySet,
     id: &ObjectId,
     object: &Value,
-    still: impl Fn(&Value) -> bool,
+    is_deletable: impl Fn(&Value) -> bool,
 ) -> Result<DeleteOutcome> {
     let Some(kind) = set.kind_of(id) else {
         return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
     };
     let collection = kind.collection(id.namespace.as_deref());
-    // A Deployment is gone when its pods are.
+    // With foreground deletion a Deployment is gone only after its pods.
     let propagation =
         if kind == DEPLOYMENT { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
-    let mut known = object.clone();
+    let mut current = object.clone();
     for _ in 0..ATTEMPTS {
-        let params = DeleteParams { propagation_policy: Some(propagation.clone()), ..if_unchanged(&known) };
+        let params = DeleteParams { propagation_policy: Some(propagation.clone()), ..if_unchanged(&current) };
         match api.delete(&collection, &id.name, &params).await {
             Ok(_) => return Ok(DeleteOutcome::Deleted),
             Err(error) if error.code() == Some(404) => return Ok(DeleteOutcome::Deleted),
             Err(error) if error.code() == Some(409) => {}
             Err(error) => return Err(error.into_error(&format!("cannot delete {id}"))),
         }
-        let found = api.get_opt(&collection, &id.name).await;
-        match found.map_err(|error| error.into_error(&format!("cannot read {id}")))? {
+        let live = api.get_opt(&collection, &id.name).await;
+        match live.map_err(|error| error.into_error(&format!("cannot read {id}")))? {
             None => return Ok(DeleteOutcome::Deleted),
-            Some(found) if still(&found) => known = found,
+            Some(live) if is_deletable(&live) => current = live,
             Some(_) => return Ok(DeleteOutcome::Kept),
         }
     }
-    Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("{id} changes faster than it can be deleted"))
+    Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("cannot delete {id}: it kept changing"))
         .hint("run the command again"))
 }

@@ -1,4 +1,4 @@
-//! A field conflict as the API server reports it → the error that names fields and managers.
+//! A field conflict as reported by the API server → the error that names fields and managers.
 
 use jiff::Timestamp;
 use kube::core::Status;
@@ -10,12 +10,12 @@ use crate::object::ObjectId;
 use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
 use crate::settings::handsctl::OwnershipRule;
 
-/// Whether the API server refused because other managers have fields of the manifest.
+/// Whether the API server rejected the request because other managers own fields of the manifest.
 pub(crate) fn is_field_conflict(status: &Status) -> bool {
     status.code == 409 && causes(status).next().is_some()
 }
 
-/// The fields that other managers have, one for each manager.
+/// Returns the conflicting fields, one item for each field and manager.
 pub(crate) fn causes(status: &Status) -> impl Iterator<Item = ConflictCause<'_>> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes
@@ -23,21 +23,21 @@ pub(crate) fn causes(status: &Status) -> impl Iterator<Item = ConflictCause<'_>>
         .map(|cause| ConflictCause { field: &cause.field, message: &cause.message })
 }
 
-/// The error of these conflicts. `now` is the server's time.
+/// Returns the error for these conflicts. `now` is the server's time.
 pub(crate) fn field_conflict_error(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> Error {
     let message = match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace} has fields that others manage"),
-        None => format!("{id} has fields that others manage"),
+        Some(namespace) => format!("{id} in namespace {namespace} has fields of other managers"),
+        None => format!("{id} has fields of other managers"),
     };
-    let message = format!("{message}; nothing of it was changed");
+    let message = format!("{message}; it was not changed");
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
         .fact("fields", conflict::table(id, conflicts, now));
-    let is_forbidden = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
-    let forbidden: Vec<&str> =
-        conflicts.iter().filter(is_forbidden).map(|conflict| conflict.field.as_str()).collect();
-    if forbidden.is_empty() {
+    let fails_by_rule = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
+    let failing_fields: Vec<&str> =
+        conflicts.iter().filter(fails_by_rule).map(|conflict| conflict.field.as_str()).collect();
+    if failing_fields.is_empty() {
         error.hint("take them over: handsctl deploy --force-conflicts")
     } else {
-        error.hint(format!("[deploy.ownership] says \"fail\" of {}", forbidden.join(", ")))
+        error.hint(format!("[deploy.ownership] sets \"fail\" for {}", failing_fields.join(", ")))
     }
 }

@@ -1,13 +1,13 @@
-//! Writes to a set, in the order in which a deploy makes them.
+//! Writes to a set, in the order of a deploy.
 //!
 //! - `namespaces`: reads namespaces, creates the missing ones.
 //! - `lock`: the set's Lease: taken, renewed, released.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
 //! - `revisions`: records a revision and its result.
-//! - `waves`: applies the members, sixteen at a time. `apply_object`: one of them. `applied`: what was done with it.
-//!   `field_conflict`: which fields others manage.
-//! - `prune`: deletes members that are no longer planned. `delete_object`: one of them.
-//! - `restart`: rolls pods without a change.
+//! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
+//!   `field_conflict`: the error for fields that other managers own.
+//! - `prune`: deletes members that are no longer planned. `delete_object`: deletes one object.
+//! - `restart`: replaces the pods without another change.
 
 pub mod applied;
 mod apply_object;

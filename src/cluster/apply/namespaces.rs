@@ -1,4 +1,4 @@
-//! Namespaces: read before anything is sent, created where they are missing, never changed.
+//! Namespaces: read before the first write, created if they are missing, never changed.
 
 use serde_json::Value;
 
@@ -10,34 +10,34 @@ use crate::object::ObjectId;
 use crate::object::kind::NAMESPACE;
 use crate::plan::Plan;
 
-/// What is known of a namespace.
+/// The state of a namespace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NamespaceState {
-    /// It is there.
+    /// It exists.
     Present(Value),
-    /// It is not there.
+    /// It does not exist.
     Absent,
-    /// The account may not look.
+    /// The account is not allowed to read it.
     Unknown,
 }
 
-/// Looks at a namespace.
+/// Gets a namespace.
 ///
 /// # Errors
-/// Exit 8 where it is being deleted: objects sent into it would be refused or deleted with it.
+/// Exit 8 if it is being deleted: objects applied into it would be rejected, or deleted with it.
 pub async fn get(api: &Api, name: &str) -> Result<NamespaceState> {
     match get_even_terminating(api, name).await? {
         NamespaceState::Present(namespace) if namespace["status"]["phase"] == "Terminating" => {
             Err(terminating(name, &namespace))
         }
-        presence => Ok(presence),
+        state => Ok(state),
     }
 }
 
-/// Looks at a namespace that may also be on its way out.
+/// Gets a namespace, even one that is being deleted.
 ///
 /// # Errors
-/// Where there is no answer.
+/// Fails if the server is unreachable or responds with an error other than forbidden.
 pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceState> {
     match api.get_opt(&NAMESPACE.collection(None), name).await {
         Ok(Some(namespace)) => Ok(NamespaceState::Present(namespace)),
@@ -47,7 +47,7 @@ pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceStat
         {
             Ok(NamespaceState::Unknown)
         }
-        Err(fault) => Err(fault.into_error(&format!("cannot look at namespace {name}"))),
+        Err(error) => Err(error.into_error(&format!("cannot read namespace {name}"))),
     }
 }
 
@@ -56,7 +56,7 @@ fn terminating(name: &str, namespace: &Value) -> Error {
     let mut error = Error::new(
         Id::NamespaceTerminating,
         Kind::Rejected,
-        format!("namespace {name} is being deleted since {since}; nothing was changed"),
+        format!("namespace {name} has been terminating since {since}; nothing was changed"),
     );
     let conditions = namespace["status"]["conditions"].as_array();
     for condition in conditions.into_iter().flatten().filter(|condition| condition["status"] == "True") {
@@ -64,34 +64,34 @@ fn terminating(name: &str, namespace: &Value) -> Error {
             error = error.fact("evidence", message);
         }
     }
-    error.hint("wait until it is gone and run the command again, or choose another with -n")
+    error.hint("wait until it is gone, then run the command again, or choose another with -n")
 }
 
-/// Makes the namespaces that are missing. A namespace that exists is never changed.
+/// Creates the missing namespaces. Never changes an existing one.
 ///
 /// # Errors
-/// Exit 6 where one is missing and may not be made.
+/// Exit 6 if the account is not allowed to create a missing one.
 pub async fn create_missing(api: &Api, plan: &Plan, missing: &[String], events: &Events) -> Result<()> {
     for name in missing {
         let Some(manifest) = plan.namespaces.get(name) else { continue };
         let action = match api.create(&NAMESPACE.collection(None), manifest).await {
             Ok(_) => Action::Created,
-            Err(fault) if fault.code() == Some(409) => continue,
-            Err(fault) if fault.code() == Some(403) => return Err(missing_namespace(name)),
-            Err(fault) => return Err(fault.into_error(&format!("cannot create namespace {name}"))),
+            Err(error) if error.code() == Some(409) => continue,
+            Err(error) if error.code() == Some(403) => return Err(missing_namespace(name)),
+            Err(error) => return Err(error.into_error(&format!("cannot create namespace {name}"))),
         };
         events.object(Phase::Apply, ObjectId::cluster("", "Namespace", name), action, None).await;
     }
     Ok(())
 }
 
-/// The error for a namespace that is not there and may not be made.
+/// Returns the error for a missing namespace that the account is not allowed to create.
 #[must_use]
 pub fn missing_namespace(name: &str) -> Error {
     Error::new(
         Id::NamespaceMissing,
         Kind::Forbidden,
-        format!("namespace {name} does not exist and this account may not create it"),
+        format!("namespace {name} does not exist and this account is not allowed to create it"),
     )
-    .hint(format!("an administrator creates it: kubectl create namespace {name}"))
+    .hint(format!("an administrator can create it: kubectl create namespace {name}"))
 }

@@ -13,10 +13,10 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
 use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
 
-/// Deletes the candidates that go and names those that stay. Gives the members that are still there.
+/// Deletes the candidates that are to be deleted, reports the kept ones, and returns the members that still exist.
 ///
 /// # Errors
-/// Where the server refuses; requests that were on their way have been answered.
+/// Fails if the server rejects a delete, after all requests in flight have completed.
 pub async fn prune(
     api: &Api,
     set: &ApplySet,
@@ -34,7 +34,7 @@ pub async fn prune(
     Ok(outcomes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// None where it is gone.
+/// Prunes one candidate; returns None if it is no longer a member.
 async fn prune_one(
     api: &Api,
     set: &ApplySet,
@@ -51,15 +51,15 @@ async fn prune_one(
         }
         PruneDecision::Delete | PruneDecision::DeleteWithData => {}
     }
-    let still = |found: &Value| members::is_member(found, set) && candidate.decision_for(found).deletes();
-    match delete_object::delete_unchanged(api, set, id, &candidate.object, still).await {
+    let is_deletable = |live: &Value| members::is_member(live, set) && candidate.decision_for(live).deletes();
+    match delete_object::delete_unchanged(api, set, id, &candidate.object, is_deletable).await {
         Ok(DeleteOutcome::Deleted) => {
             report(Action::Pruned, None).await;
             Ok(None)
         }
-        // It is no member any more, or asks to be left alone: somebody changed it since it was listed.
+        // It changed since it was listed, and is no longer a member or is annotated to be kept.
         Ok(DeleteOutcome::Kept) => {
-            report(Action::Kept, Some("somebody has changed it meanwhile".to_owned())).await;
+            report(Action::Kept, Some("it was changed meanwhile".to_owned())).await;
             Ok(None)
         }
         Err(error) => {

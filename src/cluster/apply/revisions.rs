@@ -1,4 +1,4 @@
-//! Revisions of the set in the cluster: recorded, marked, deleted.
+//! Revisions of the set in the cluster: records, marks and deletes them.
 
 use serde_json::json;
 
@@ -13,20 +13,20 @@ use crate::plan::inventory::revision::{
     self, EVIDENCE, History, RESULT, RevisionResult, Snapshot, SurplusRevision,
 };
 
-/// The revision that this run is about.
+/// A reference to a recorded revision, with its last written result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionRef {
-    /// Its number.
+    /// The revision's number.
     pub number: u64,
-    /// Of the set.
+    /// The Secrets of the set's namespace.
     secrets: Collection,
-    /// Of its Secret.
+    /// The name of the revision's Secret.
     name: String,
     result: RevisionResult,
 }
 
 impl RevisionRef {
-    /// One that is there already.
+    /// Refers to an existing revision.
     #[must_use]
     pub fn existing(set: &ApplySet, number: u64, result: RevisionResult) -> Self {
         Self {
@@ -38,15 +38,15 @@ impl RevisionRef {
     }
 }
 
-/// Records a new revision as being applied. Attempts before it that nobody finished are marked as failed.
+/// Records a new revision as being applied. Marks the latest revision as failed if its run did not finish.
 ///
 /// # Errors
-/// Where the server refuses, or somebody made a Secret of that name.
+/// Fails if the server rejects it, or another Secret of that name exists.
 pub async fn record(
     api: &Api,
     set: &ApplySet,
     history: &History,
-    content: &Snapshot,
+    snapshot: &Snapshot,
     by: &str,
     events: &Events,
 ) -> Result<RevisionRef> {
@@ -59,50 +59,50 @@ pub async fn record(
         .await?;
     }
     let number = history.next_number();
-    let (manifest, too_large) = revision::manifest(set, number, by, content)?;
+    let (manifest, too_large) = revision::manifest(set, number, by, snapshot)?;
     if too_large {
-        let message = format!("revision {number} is too large to be kept: there will be no rollback to it");
+        let message = format!("revision {number} is too large to be stored: no rollback to it is possible");
         events.warn(Id::RevisionTooLarge, message).await;
     }
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
         Ok(_) => Ok(RevisionRef::existing(set, number, RevisionResult::Applying)),
-        Err(fault) if fault.code() == Some(409) => Err(Error::new(
+        Err(error) if error.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
-            format!("{id} in namespace {} exists and is no revision of this set", set.namespace),
+            format!("{id} in namespace {} exists and is not a revision of this set", set.namespace),
         )
-        .hint(format!("kubectl delete {id} -n {} removes it", set.namespace))),
-        Err(fault) => Err(fault
+        .hint(format!("to delete it: kubectl delete {id} -n {}", set.namespace))),
+        Err(error) => Err(error
             .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
-            .state("nothing of the set was changed")),
+            .state("the set was not changed")),
     }
 }
 
-/// Says what came of a revision. Nothing is sent where it says so already.
+/// Marks a revision with a result. Sends no request if it has this result already.
 ///
 /// # Errors
-/// Where the server refuses.
-pub async fn set_result(api: &Api, revision: &mut RevisionRef, outcome: RevisionResult) -> Result<()> {
-    if revision.result == outcome {
+/// Fails if the server rejects the change.
+pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionResult) -> Result<()> {
+    if revision.result == result {
         return Ok(());
     }
-    let fields = json!({ "metadata": { "annotations": { RESULT: outcome.word() } } });
+    let fields = json!({ "metadata": { "annotations": { RESULT: result.word() } } });
     match api.merge_patch(&revision.secrets, &revision.name, &fields).await {
         Ok(_) => {
-            revision.result = outcome;
+            revision.result = result;
             Ok(())
         }
-        Err(fault) => {
-            Err(fault.into_error(&format!("cannot mark revision {} as {}", revision.number, outcome.word())))
+        Err(error) => {
+            Err(error.into_error(&format!("cannot mark revision {} as {}", revision.number, result.word())))
         }
     }
 }
 
-/// Says that a revision failed, and why.
+/// Marks a revision as failed, with the evidence.
 ///
 /// # Errors
-/// Where the server refuses.
+/// Fails if the server rejects the change.
 pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
     let annotations = json!({
         RESULT: RevisionResult::Failed.word(),
@@ -120,23 +120,23 @@ pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -
             revision.result = RevisionResult::Failed;
             Ok(())
         }
-        Err(fault) => Err(fault.into_error(&format!("cannot mark revision {} as failed", revision.number))),
+        Err(error) => Err(error.into_error(&format!("cannot mark revision {} as failed", revision.number))),
     }
 }
 
 /// Deletes revisions.
 ///
 /// # Errors
-/// Where the server refuses.
+/// Fails if the server rejects the change.
 pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) -> Result<()> {
     let secrets = SECRET.in_namespace(&set.namespace);
     let deletes = revisions.iter().map(|revision| async {
         let params = if_same_object(&json!({ "metadata": { "uid": revision.uid } }));
         match api.delete(&secrets, &revision::name(set, revision.number), &params).await {
             Ok(_) => Ok(()),
-            // Gone, or another object under this name by now.
+            // Deleted already, or replaced by another object of the same name.
             Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(fault) => Err(fault.into_error(&format!("cannot delete revision {}", revision.number))),
+            Err(error) => Err(error.into_error(&format!("cannot delete revision {}", revision.number))),
         }
     });
     futures::future::try_join_all(deletes).await?;

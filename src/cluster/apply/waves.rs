@@ -1,4 +1,4 @@
-//! Server-side apply of the set: in waves, sixteen at a time, and nothing that is as it should be.
+//! Server-side apply of the set: in waves, sixteen requests at a time, without the unchanged members.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 
-/// Requests on their way at the same time. Each holds a connection: kube speaks HTTP/1.1.
+/// The number of concurrent requests. Each needs a connection: kube uses HTTP/1.1.
 pub(crate) const IN_FLIGHT: usize = 16;
 
-/// Applies the members that need it, wave by wave. After a refusal what is on its way is answered and nothing
-/// more is sent; every member is told of as an event.
+/// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
+/// is sent. Every member is reported as an event.
 ///
 /// # Errors
-/// The first refusal, with what was and was not done.
+/// Returns the first failure, with the members that were and were not applied.
 pub async fn apply(
     api: &Api,
     changes: &Changes,
@@ -35,97 +35,98 @@ pub async fn apply(
     events: &Events,
 ) -> Result<Vec<Applied>> {
     let plan = &changes.plan;
-    let sender = ObjectApplier { api, set: &plan.set, ownership, mode, events };
-    let run = ApplyRun { sender, live, events, refused: AtomicBool::new(false) };
+    let applier = ObjectApplier { api, set: &plan.set, ownership, mode, events };
+    let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
     for wave in [Wave::Configuration, Wave::Workload] {
         let members = plan.members.iter().zip(&changes.members);
         let chains = chains(members.filter(|(member, _)| member.kind.wave == wave));
-        let mut running = stream::iter(chains).map(|chain| run.chain(chain)).buffer_unordered(IN_FLIGHT);
-        while let Some((done, failure)) = running.next().await {
-            applied.extend(done);
+        let mut running =
+            stream::iter(chains).map(|chain| run.apply_chain(chain)).buffer_unordered(IN_FLIGHT);
+        while let Some((members, failure)) = running.next().await {
+            applied.extend(members);
             failures.extend(failure);
         }
     }
-    match combined(failures, plan) {
+    match combined_failure(failures, plan) {
         None => Ok(applied),
         Some(error) if mode == ApplyMode::DryRun => Err(error),
         Some(error) => Err(with_state(error, &applied)),
     }
 }
 
-/// Members of a wave that must be sent one after the other: a binding after its role, because an account
-/// without the verb `bind` may only bind roles that the server can already look up.
+/// Groups the members of a wave that must be applied in order: a binding after its role, because an account without
+/// the verb `bind` may only bind roles that the server can already look up.
 fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Change)>) -> Vec<Vec<(&'a Member, &'a Change)>> {
     let mut chains: Vec<Vec<(&Member, &Change)>> = Vec::new();
     let mut roles: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-    for (member, need) in members {
+    for (member, change) in members {
         let namespace = member.id.namespace.as_deref();
         if member.kind == ROLE {
             roles.insert(namespace, chains.len());
         } else if let Some(chain) = roles.get(&namespace).filter(|_| member.kind == ROLE_BINDING) {
-            chains[*chain].push((member, need));
+            chains[*chain].push((member, change));
             continue;
         }
-        chains.push(vec![(member, need)]);
+        chains.push(vec![(member, change)]);
     }
     chains
 }
 
-/// An apply on its way.
+/// The state that concurrent applies share.
 struct ApplyRun<'a> {
-    sender: ObjectApplier<'a>,
+    applier: ObjectApplier<'a>,
     live: &'a Members,
     events: &'a Events,
-    /// Something was refused: what has not been sent yet is not sent any more.
-    refused: AtomicBool,
+    /// Whether a member failed; members that were not sent yet are skipped then.
+    has_failed: AtomicBool,
 }
 
 impl ApplyRun<'_> {
-    async fn chain(&self, chain: Vec<(&Member, &Change)>) -> (Vec<Applied>, Option<(ObjectId, Error)>) {
-        let mut done = Vec::new();
+    async fn apply_chain(&self, chain: Vec<(&Member, &Change)>) -> (Vec<Applied>, Option<(ObjectId, Error)>) {
+        let mut results = Vec::new();
         let mut failure = None;
-        for (member, need) in chain {
-            match self.one(member, need).await {
-                Ok(applied) => done.push(applied),
+        for (member, change) in chain {
+            match self.apply_member(member, change).await {
+                Ok(applied) => results.push(applied),
                 Err(error) => failure = Some((member.id.clone(), error)),
             }
         }
-        (done, failure)
+        (results, failure)
     }
 
-    async fn one(&self, member: &Member, need: &Change) -> Result<Applied> {
-        let known = self.live.get(&member.id);
-        let untouched = |action| {
-            let tracked = known.filter(|_| observe::tracked_kind(member.kind).is_some());
+    async fn apply_member(&self, member: &Member, change: &Change) -> Result<Applied> {
+        let live = self.live.get(&member.id);
+        let not_sent = |action| {
+            let tracked = live.filter(|_| observe::tracked_kind(member.kind).is_some());
             let applied = Applied::new(member, action, tracked.cloned());
             Ok(ApplyOutcome { applied, message: None })
         };
-        let outcome = match need {
-            Change::Unchanged => untouched(Action::Unchanged),
-            Change::Create(_) | Change::Update(_) if self.refused.load(Ordering::Relaxed) => {
-                untouched(Action::Skipped)
+        let outcome = match change {
+            Change::Unchanged => not_sent(Action::Unchanged),
+            Change::Create(_) | Change::Update(_) if self.has_failed.load(Ordering::Relaxed) => {
+                not_sent(Action::Skipped)
             }
-            Change::Create(manifest) => self.sender.create(member, manifest).await,
-            Change::Update(manifest) => match known {
-                Some(known) => self.sender.update(member, manifest, known).await,
-                None => self.sender.create(member, manifest).await,
+            Change::Create(manifest) => self.applier.create(member, manifest).await,
+            Change::Update(manifest) => match live {
+                Some(live) => self.applier.update(member, manifest, live).await,
+                None => self.applier.create(member, manifest).await,
             },
         };
         if outcome.is_err() {
-            self.refused.store(true, Ordering::Relaxed);
+            self.has_failed.store(true, Ordering::Relaxed);
         }
-        let action = outcome.as_ref().map_or(Action::Failed, |sent| sent.applied.action);
-        let message = outcome.as_ref().ok().and_then(|sent| sent.message.clone());
+        let action = outcome.as_ref().map_or(Action::Failed, |outcome| outcome.applied.action);
+        let message = outcome.as_ref().ok().and_then(|outcome| outcome.message.clone());
         let object = member.id.clone();
         self.events.object(Phase::Apply, object, action, message).await;
-        outcome.map(|sent| sent.applied)
+        outcome.map(|outcome| outcome.applied)
     }
 }
 
-/// The first refusal in the order of the plan, which names the others: they were on their way at the same time.
-fn combined(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
+/// Returns the first failure in the order of the plan, with the concurrent failures as facts.
+fn combined_failure(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
     failures.sort_by_key(|(id, _)| plan.members.iter().position(|member| member.id == *id));
     let mut failures = failures.into_iter().map(|(_, error)| error);
     let first = failures.next()?;
@@ -141,19 +142,21 @@ fn combined(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> 
     }))
 }
 
-/// Says what was and was not done, so that nothing is half done in silence.
+/// Adds the applied and the skipped members to the error, so that a partial apply is never silent.
 fn with_state(error: Error, applied: &[Applied]) -> Error {
-    let with = |action: Action| applied.iter().filter(move |applied| applied.action == action);
-    let done: Vec<String> = with(Action::Created)
-        .chain(with(Action::Configured))
+    let with_action = |action: Action| applied.iter().filter(move |applied| applied.action == action);
+    let changed: Vec<String> = with_action(Action::Created)
+        .chain(with_action(Action::Configured))
         .map(|applied| format!("{} {}", applied.id, applied.action.word()))
         .collect();
-    if done.is_empty() {
-        return error.state("nothing of the set was changed");
+    if changed.is_empty() {
+        return error.state("the set was not changed");
     }
-    let left =
-        format!("{} not sent; running the command again goes on from here", with(Action::Skipped).count());
-    error.state(format!("{} done before it stopped: {}", done.len(), done.join(", "))).state(left)
+    let rest = format!(
+        "{} not sent; running the command again continues from here",
+        with_action(Action::Skipped).count()
+    );
+    error.state(format!("{} applied before it stopped: {}", changed.len(), changed.join(", "))).state(rest)
 }
 
 #[cfg(test)]
@@ -170,17 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn of_several_refusals_the_first_of_the_plan_is_told_and_the_others_with_it() {
+    fn combined_failures_report_first_of_plan_and_the_others() {
         let members = vec![member(CONFIG_MAP, "a"), member(ROLE, "b"), member(ROLE, "c")];
         let set = ApplySet { name: "s".into(), namespace: "n".into(), ..ApplySet::default() };
         let plan = Plan { set, members, ..Plan::default() };
-        let refusal = |index: usize, hint: &str| {
+        let failure = |index: usize, hint: &str| {
             let id = plan.members[index].id.clone();
             let error = Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {id}"));
             (id, error.caused_by("why").fact("fields", "x\ny").hint(hint))
         };
         let error =
-            combined(vec![refusal(2, "same"), refusal(0, "same"), refusal(1, "other")], &plan).unwrap();
+            combined_failure(vec![failure(2, "same"), failure(0, "same"), failure(1, "other")], &plan)
+                .unwrap();
         assert_eq!(
             (error.message(), error.hints()),
             ("cannot apply configmap/a", &["same".into(), "other".into()][..])
@@ -194,14 +198,14 @@ mod tests {
                 "cannot apply role.rbac.authorization.k8s.io/c\nwhy\nx\ny"
             ]
         );
-        assert!(combined(Vec::new(), &plan).is_none());
+        assert!(combined_failure(Vec::new(), &plan).is_none());
     }
 
     #[test]
-    fn a_binding_follows_its_role() {
+    fn role_binding_is_chained_after_its_role() {
         let members = [member(ROLE, "a"), member(CONFIG_MAP, "c"), member(ROLE_BINDING, "a")];
-        let needs = [Change::Unchanged, Change::Unchanged, Change::Unchanged];
-        let chains = chains(members.iter().zip(&needs));
+        let changes = [Change::Unchanged, Change::Unchanged, Change::Unchanged];
+        let chains = chains(members.iter().zip(&changes));
         let names: Vec<Vec<String>> = chains
             .iter()
             .map(|chain| chain.iter().map(|(member, _)| member.id.to_string()).collect())

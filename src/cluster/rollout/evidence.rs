@@ -1,4 +1,4 @@
-//! Evidence that watched objects do not carry: a container's last lines, the nodes' taints. Read once per finding.
+//! Evidence that is not part of watched objects: a container's last lines, the nodes' taints. Read once per finding.
 
 use kube::api::{ListParams, LogParams};
 use serde_json::Value;
@@ -7,17 +7,17 @@ use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{NODE, POD};
 use crate::status::{Finding, Lookup};
 
-/// Lines of a container's log that are shown.
-const LINES: i64 = 20;
+/// The number of lines to read from the end of a container's log.
+const MAX_LINES: i64 = 20;
 
-/// Completes a finding. What cannot be read is said in the finding: evidence never fails a command.
+/// Adds the requested evidence to a finding. A failed request becomes evidence as well, and never fails the command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
     for lookup in std::mem::take(&mut finding.lookups) {
         match lookup {
             Lookup::Log { pod, container, previous } => {
                 let params = LogParams {
                     container: Some(container),
-                    tail_lines: Some(LINES),
+                    tail_lines: Some(MAX_LINES),
                     previous,
                     ..LogParams::default()
                 };
@@ -26,18 +26,22 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                         finding.log = text.lines().map(str::to_owned).collect();
                     }
                     Ok(_) => {}
-                    Err(fault) => finding.evidence.push(format!("log not readable: {}", short(fault))),
+                    Err(error) => {
+                        finding.evidence.push(format!("cannot read the log: {}", short_cause(error)))
+                    }
                 }
             }
             Lookup::NodeTaints => match api.list(&NODE.collection(None), &ListParams::default()).await {
                 Ok(nodes) => finding.evidence.extend(taints(&nodes.items)),
-                Err(fault) => finding.evidence.push(format!("taints not readable: {}", short(fault))),
+                Err(error) => {
+                    finding.evidence.push(format!("cannot read the taints: {}", short_cause(error)))
+                }
             },
         }
     }
 }
 
-fn short(error: ApiError) -> String {
+fn short_cause(error: ApiError) -> String {
     let error = error.into_error("cannot read it");
     error.causes().pop().unwrap_or_else(|| error.message().to_owned())
 }
@@ -46,13 +50,13 @@ fn taints(nodes: &[Value]) -> Vec<String> {
     let mut taints = Vec::new();
     for node in nodes {
         for taint in node["spec"]["taints"].as_array().into_iter().flatten() {
-            let word = |field: &str| taint[field].as_str().unwrap_or_default().to_owned();
+            let text = |field: &str| taint[field].as_str().unwrap_or_default().to_owned();
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
             taints.push(format!(
                 "node {name} has the taint {}={}:{}",
-                word("key"),
-                word("value"),
-                word("effect")
+                text("key"),
+                text("value"),
+                text("effect")
             ));
         }
     }

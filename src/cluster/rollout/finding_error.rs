@@ -1,9 +1,9 @@
-//! Findings of a failed rollout → the error that says what, where and why.
+//! Findings of a failed rollout → the error with object, evidence and hints.
 
 use crate::error::{Error, Kind};
 use crate::status::Finding;
 
-/// The error of these findings. The first is the root cause.
+/// Returns the error for these findings. The first one is the root cause.
 #[must_use]
 pub fn finding_error(findings: &[Finding]) -> Error {
     let Some(first) = findings.first() else {
@@ -15,8 +15,8 @@ pub fn finding_error(findings: &[Finding]) -> Error {
         None => first.object.to_string(),
     };
     let mut error = Error::new(first.id, Kind::Rollout, entry.title).fact("object", object);
-    if let Some((count, of)) = first.affected.filter(|(_, of)| *of > 1) {
-        error = error.fact("affected", format!("{count}/{of} pods"));
+    if let Some((count, total)) = first.affected.filter(|(_, total)| *total > 1) {
+        error = error.fact("affected", format!("{count}/{total} pods"));
     }
     error = error.fact("evidence", first.message.clone());
     for line in &first.evidence {

@@ -1,9 +1,9 @@
-//! Follows what was applied until it is ready or has failed.
+//! Follows the applied objects until they are ready or have failed.
 //!
-//! - `follow`: the members of a set.
-//! - `workloads`: workloads outside of a set: cluster DNS, an ingress controller.
-//! - `evidence`: reads what the watched objects do not carry: container logs, taints.
-//! - `finding_error`: findings → the error that they are.
+//! - `follow`: follows the members of a set.
+//! - `workloads`: follows workloads outside of a set: cluster DNS, an ingress controller.
+//! - `evidence`: collects evidence that is not part of the watched objects: container logs, taints.
+//! - `finding_error`: findings → the error that reports them.
 
 mod evidence;
 pub mod finding_error;

@@ -1,4 +1,4 @@
-//! Waits until workloads that are no members of a set are as they should be: cluster DNS, an ingress controller.
+//! Waits until workloads outside of a set are ready: cluster DNS, an ingress controller.
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,48 +17,48 @@ use crate::object::kind::{DEPLOYMENT, EVENT, JOB, KindInfo, POD, REPLICA_SET};
 use crate::plan::inventory::members::Members;
 use crate::status::{GracePeriods, ObservedState};
 
-/// What is waited for.
+/// The workloads to wait for.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkloadWait<'a> {
-    /// The namespace that everything of it is in.
+    /// The namespace of all its workloads.
     pub namespace: &'a str,
-    /// Its workloads.
+    /// The workloads.
     pub workloads: &'a [ObjectId],
-    /// Those that this run has just sent, as the server answered; the others are as they were.
+    /// The workloads that this run has just applied; the others are unchanged.
     pub changed: &'a [ObjectId],
-    /// When the command's time is over.
+    /// The command's deadline.
     pub deadline: Instant,
 }
 
-/// Waits for it: by watch, and with a verdict as soon as it cannot succeed.
+/// Waits until the workloads are ready, by watches, and fails as soon as they cannot become ready.
 ///
 /// # Errors
-/// Exit 10 when the deadline passes; exit 14 where a workload does not exist at all.
+/// Exit 10 if the deadline passes; exit 14 if a workload does not exist at all.
 pub async fn wait_for_workloads(
     api: &Api,
     streaming: bool,
-    wanted: WorkloadWait<'_>,
+    wait: WorkloadWait<'_>,
     events: &Events,
 ) -> Result<RolloutResult> {
-    let mut watches = Watches::open(api, scopes(wanted.namespace), streaming);
+    let mut watches = Watches::open(api, scopes(wait.namespace), streaming);
     let (lists, _) = watches.initial_lists().await?;
     let (mut state, mut members) = (ObservedState::default(), Members::new());
     for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
         observe::show_list(&mut state, index, scope.kind, &list, api.clock().now())?;
-        members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wanted, object)));
+        members.extend(list.into_iter().filter_map(|object| workload(scope.kind, wait, object)));
     }
-    if let Some(missing) = wanted.workloads.iter().find(|id| !members.contains_key(id)) {
-        let message = format!("{missing} in namespace {} does not exist", wanted.namespace);
+    if let Some(missing) = wait.workloads.iter().find(|id| !members.contains_key(id)) {
+        let message = format!("{missing} in namespace {} does not exist", wait.namespace);
         return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-            .hint("handsctl cluster up --recreate makes the cluster anew"));
+            .hint("handsctl cluster up --recreate creates the cluster anew"));
     }
     let mut expected = observed_set::expected_unchanged(&members);
-    for one in &mut expected {
-        one.changed = wanted.changed.contains(&one.id);
+    for expectation in &mut expected {
+        expectation.changed = wait.changed.contains(&expectation.id);
     }
     let started = api.clock().floor();
     let grace = GracePeriods::starting_at(started);
-    let rollout = RolloutWatch { expected, grace, deadline: wanted.deadline };
+    let rollout = RolloutWatch { expected, grace, deadline: wait.deadline };
     let mut observed = ObservedSet { watches, members, state };
     follow::follow(api, &mut observed, &rollout, events).await
 }
@@ -74,7 +74,7 @@ fn scopes(namespace: &str) -> Vec<WatchScope> {
     ]
 }
 
-fn workload(kind: KindInfo, wanted: WorkloadWait<'_>, object: Value) -> Option<(ObjectId, Value)> {
-    let id = kind.id(wanted.namespace, object["metadata"]["name"].as_str()?);
-    wanted.workloads.contains(&id).then_some((id, object))
+fn workload(kind: KindInfo, wait: WorkloadWait<'_>, object: Value) -> Option<(ObjectId, Value)> {
+    let id = kind.id(wait.namespace, object["metadata"]["name"].as_str()?);
+    wait.workloads.contains(&id).then_some((id, object))
 }

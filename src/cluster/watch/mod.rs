@@ -1,10 +1,10 @@
 //! The objects of a set, kept up to date by watches.
 //!
-//! - `watcher`: one watch per scope, over as many connections as it takes.
-//! - `outage`: whether what the watches have shown is current.
-//! - `store`: the objects that watches show, for waits on any condition. `wait_clock`: deadline and heartbeat of a wait.
-//! - `observe`: what watches show → the state that `status` evaluates.
-//! - `observed_set`: the members of a set and everything that belongs to them.
+//! - `watcher`: one watch per scope, across as many connections as necessary.
+//! - `outage`: tracks outages of the API server, during which the watched state is stale.
+//! - `store`: the watched objects, for waits on any condition. `wait_clock`: deadline and heartbeat of a wait.
+//! - `observe`: watched changes → the state that `status` evaluates.
+//! - `observed_set`: the members of a set and the objects that belong to them.
 
 pub mod observe;
 pub mod observed_set;

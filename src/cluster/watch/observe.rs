@@ -1,4 +1,4 @@
-//! What watches show → the state that `status` evaluates.
+//! Watched changes → the state that `status` evaluates.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,34 +11,33 @@ use crate::status::{ObservedState, TrackedKind};
 /// The scope of objects that were listed and are not watched.
 pub const UNWATCHED: usize = usize::MAX;
 
-/// The kind as the evaluation knows it; None for kinds that are ready once they exist.
+/// The kind as the evaluation tracks it; None for kinds that are ready as soon as they exist.
 #[must_use]
 pub fn tracked_kind(kind: KindInfo) -> Option<TrackedKind> {
     TrackedKind::of(&kind.id("", ""))
 }
 
-/// Adds a list to the state: everything that this scope shows.
+/// Replaces the objects of this scope in the state by a list.
 ///
 /// # Errors
-/// Where the server sent something that is no such object.
+/// Fails if an object cannot be parsed.
 pub fn show_list(
     state: &mut ObservedState,
     scope: usize,
     kind: KindInfo,
     objects: &[Value],
-    seen: Timestamp,
+    observed_at: Timestamp,
 ) -> Result<()> {
     match tracked_kind(kind) {
-        Some(kind) => state.replace(scope, kind, objects, seen).map_err(unreadable),
+        Some(kind) => state.replace(scope, kind, objects, observed_at).map_err(unreadable_object),
         None => Ok(()),
     }
 }
 
-/// Adds to the state what a watch has shown. A watch that is optional and refused shows less evidence, and the verdict
-/// is the same.
+/// Adds a watched change to the state. A failed optional watch is ignored: it costs evidence, not the verdict.
 ///
 /// # Errors
-/// Where the server sent something that is no such object, or a watch that is needed cannot be had any more.
+/// Fails if an object cannot be parsed, or a required watch fails for good.
 pub(crate) fn show_change(
     state: &mut ObservedState,
     watches: &Watches,
@@ -49,7 +48,7 @@ pub(crate) fn show_change(
     match change {
         WatchedChange::Listed(scope, objects) => show_list(state, scope, kind(scope), &objects, now),
         WatchedChange::Changed(scope, object) => match tracked_kind(kind(scope)) {
-            Some(kind) => state.apply(scope, kind, &object, now).map_err(unreadable),
+            Some(kind) => state.apply(scope, kind, &object, now).map_err(unreadable_object),
             None => Ok(()),
         },
         WatchedChange::Gone(scope, object) => {
@@ -60,11 +59,11 @@ pub(crate) fn show_change(
         }
         WatchedChange::Failed(scope, _) if watches.scopes()[scope].optional => Ok(()),
         WatchedChange::Failed(scope, error) => {
-            Err(error.into_error(&format!("cannot go on watching {}", kind(scope).plural)))
+            Err(error.into_error(&format!("cannot continue watching {}", kind(scope).plural)))
         }
     }
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
-    Error::internal("the API server sent an object that cannot be read").caused_by(error)
+fn unreadable_object(error: serde_json::Error) -> Error {
+    Error::internal("the API server sent an object that cannot be parsed").caused_by(error)
 }

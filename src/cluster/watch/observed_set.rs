@@ -1,4 +1,4 @@
-//! The set as it is in the cluster: watched from before the first change until the end.
+//! The set as watched in the cluster, from before the first change until the command ends.
 
 use std::collections::BTreeSet;
 
@@ -19,24 +19,24 @@ use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::members::{self, Members};
 use crate::status::{Expected, ObservedState};
 
-/// Events of a namespace that are read at most; a server keeps them for an hour.
-const MOST_EVENTS: u32 = 1000;
+/// The maximum number of past Events to read per namespace; a server keeps them for an hour by default.
+const MAX_EVENTS: u32 = 1000;
 
-/// A set as the watches show it.
+/// A set as reported by its watches.
 pub struct ObservedSet {
     /// The running watches.
     pub watches: Watches,
-    /// Members that are there.
+    /// The existing members.
     pub members: Members,
-    /// What is evaluated.
+    /// The observed state, for the evaluation.
     pub state: ObservedState,
 }
 
-/// Opens every watch that the rollout of these objects needs, and waits for what is there. `set` is the set with
-/// everything that its parent names.
+/// Opens every watch that the rollout of these objects needs, and waits for the initial lists. `set` includes the
+/// namespaces and kinds of its parent.
 ///
 /// # Errors
-/// Where a kind of the set may not be watched.
+/// Fails if a required kind cannot be watched.
 pub async fn open(
     api: &Api,
     set: &ApplySet,
@@ -44,31 +44,31 @@ pub async fn open(
     streaming: bool,
     events: &Events,
 ) -> Result<ObservedSet> {
-    let (observed, refused) = watch(api, set, scopes(set, desired), streaming).await?;
-    for scope in refused {
+    let (observed, forbidden) = watch(api, set, scopes(set, desired), streaming).await?;
+    for scope in forbidden {
         let plural = scope.kind.plural;
-        let what = if scope.labels.starts_with(PART_OF) {
-            "what an earlier configuration left of them is not found and not pruned"
+        let consequence = if scope.labels.starts_with(PART_OF) {
+            "those of an earlier configuration are not found and not pruned"
         } else {
             "a failure will be explained with less evidence"
         };
-        events.warn(Id::Forbidden, format!("{plural} may not be watched: {what}")).await;
+        events.warn(Id::Forbidden, format!("{plural} cannot be watched: {consequence}")).await;
     }
     Ok(observed)
 }
 
 impl ObservedSet {
-    /// Lists the members again: the watches may not have shown yet what another run did before this one took the lock.
-    /// That run may also have added kinds and namespaces; `set` has them from the parent.
+    /// Lists the members again, because the watches may not have reported the changes that another run made before
+    /// this one took the lock. That run may also have added kinds and namespaces; `set` has them from the parent.
     ///
     /// # Errors
-    /// Where the server refuses.
+    /// Fails if a required kind cannot be listed.
     pub async fn relist(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
         let watched = self.watches.scopes().iter().filter(|scope| scope.labels.starts_with(PART_OF));
         let mut scopes: Vec<WatchScope> = watched.cloned().collect();
         for scope in member_scopes(set, &BTreeSet::new()) {
-            let is_it = |known: &WatchScope| known.kind == scope.kind && known.namespace == scope.namespace;
-            if !scopes.iter().any(is_it) {
+            let is_same = |other: &WatchScope| other.kind == scope.kind && other.namespace == scope.namespace;
+            if !scopes.iter().any(is_same) {
                 scopes.push(scope);
             }
         }
@@ -77,7 +77,7 @@ impl ObservedSet {
             match api.list(&scope.collection(), &params).await {
                 Ok(list) => Ok((scope, list.items)),
                 Err(error) if scope.optional && error.code() == Some(403) => Ok((scope, Vec::new())),
-                Err(fault) => Err(fault.into_error(&format!("cannot list {}", scope.kind.plural))),
+                Err(error) => Err(error.into_error(&format!("cannot list {}", scope.kind.plural))),
             }
         });
         let mut members = Members::new();
@@ -89,17 +89,17 @@ impl ObservedSet {
         Ok(())
     }
 
-    /// Adds the events of what happened before the watches were opened: with them a set that nobody changes now says
-    /// why it does not work. Where they may not be read there is less evidence, and the same verdict.
+    /// Adds Events from before the watches were opened, because they explain why an unchanged set does not work.
+    /// Without permission to list them there is less evidence, but the same verdict.
     ///
     /// # Errors
-    /// Where the server sent something that is no event.
+    /// Fails if an Event cannot be parsed.
     pub async fn load_past_events(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
         let watched = self.watches.scopes().iter().filter(|scope| scope.kind == EVENT);
         let mut namespaces: BTreeSet<String> = watched.filter_map(|scope| scope.namespace.clone()).collect();
         namespaces.insert(set.namespace.clone());
         for namespace in namespaces {
-            let params = ListParams::default().limit(MOST_EVENTS);
+            let params = ListParams::default().limit(MAX_EVENTS);
             if let Ok(list) = api.list(&EVENT.in_namespace(&namespace), &params).await {
                 let now = api.clock().now();
                 observe::show_list(&mut self.state, UNWATCHED, EVENT, &list.items, now)?;
@@ -108,23 +108,23 @@ impl ObservedSet {
         Ok(())
     }
 
-    /// The application's pods that are ready, by name.
+    /// Returns the application's ready pods, sorted by name.
     #[must_use]
     pub fn ready_pods(&self, set: &ApplySet) -> Vec<&Pod> {
         ready_pods(&self.state, set)
     }
 
-    /// A pod of the application that is ready. The Deployment may be seen to be available before its pod is seen to be
-    /// ready, because each has a watch of its own: then the server is asked.
+    /// Returns a ready pod of the application. Lists the pods if the watches show none: Deployment and pods have
+    /// separate watches, so the Deployment may be reported available before its pod is reported ready.
     pub async fn get_ready_pod(&self, api: &Api, set: &ApplySet) -> Option<Pod> {
         if let Some(pod) = self.ready_pods(set).first() {
             return Some((*pod).clone());
         }
         let params = ListParams::default().labels(&labels::instance_selector(&set.name));
         let pods = api.list(&POD.in_namespace(&set.namespace), &params).await.ok()?.items;
-        let mut now = ObservedState::default();
-        observe::show_list(&mut now, UNWATCHED, POD, &pods, api.clock().now()).ok()?;
-        ready_pods(&now, set).first().map(|pod| (*pod).clone())
+        let mut state = ObservedState::default();
+        observe::show_list(&mut state, UNWATCHED, POD, &pods, api.clock().now()).ok()?;
+        ready_pods(&state, set).first().map(|pod| (*pod).clone())
     }
 }
 
@@ -141,11 +141,11 @@ fn take_members(
     }
 }
 
-/// Opens the watches that tell how the set is, whatever the configuration says now. Kinds that may not be
-/// watched are left out, and named in the second value.
+/// Opens the watches for the health of the deployed set, independent of the current configuration. Returns the scopes
+/// that are forbidden as the second value.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// Fails if the server is unreachable.
 pub async fn open_deployed(
     api: &Api,
     set: &ApplySet,
@@ -177,22 +177,22 @@ async fn watch(
     streaming: bool,
 ) -> Result<(ObservedSet, Vec<WatchScope>)> {
     let mut watches = Watches::open(api, scopes, streaming);
-    let (lists, refused) = watches.initial_lists().await?;
+    let (lists, forbidden) = watches.initial_lists().await?;
     watches.stop_all_but(|scope| observe::tracked_kind(scope.kind).is_some());
-    let refused = refused.into_iter().map(|index| watches.scopes()[index].clone()).collect();
+    let forbidden = forbidden.into_iter().map(|index| watches.scopes()[index].clone()).collect();
     let mut members = Members::new();
-    let mut world = ObservedState::default();
+    let mut state = ObservedState::default();
     for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
-        observe::show_list(&mut world, index, scope.kind, &list, api.clock().now())?;
+        observe::show_list(&mut state, index, scope.kind, &list, api.clock().now())?;
         if !scope.labels.starts_with(PART_OF) {
             continue;
         }
         take_members(&mut members, scope, list.into_iter(), set);
     }
-    Ok((ObservedSet { watches, members, state: world }, refused))
+    Ok((ObservedSet { watches, members, state }, forbidden))
 }
 
-/// What the judge expects of the members that have a rollout.
+/// Returns the evaluation's expectations of the applied members that have a rollout.
 #[must_use]
 pub fn expected(applied: &[Applied]) -> Vec<Expected> {
     let as_expected = |applied: &Applied| {
@@ -202,16 +202,16 @@ pub fn expected(applied: &[Applied]) -> Vec<Expected> {
     applied.iter().filter_map(as_expected).collect()
 }
 
-/// What the judge expects of members that nobody changes now.
+/// Returns the evaluation's expectations of members that this run does not change.
 #[must_use]
 pub fn expected_unchanged(members: &Members) -> Vec<Expected> {
-    let mut standing: Vec<Expected> =
+    let mut expected: Vec<Expected> =
         members.iter().filter_map(|(id, object)| expectation(id, object, false)).collect();
-    standing.sort_by(|a, b| a.id.cmp(&b.id));
-    standing
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    expected
 }
 
-/// None for kinds that are as they should be once they exist.
+/// Returns None for kinds that are ready as soon as they exist.
 fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected> {
     KindInfo::of_id(id).and_then(observe::tracked_kind)?;
     let metadata = &object["metadata"];
@@ -226,7 +226,9 @@ fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected>
 fn ready_pods<'a>(state: &'a ObservedState, set: &ApplySet) -> Vec<&'a Pod> {
     let is_ready = |pod: &&Pod| {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-        conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+        conditions.is_some_and(|conditions| {
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
     };
     let is_of_set = |pod: &&Pod| {
         let instance = pod.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE));
@@ -241,7 +243,7 @@ fn id_of(scope: &WatchScope, object: &Value) -> Option<ObjectId> {
     Some(scope.kind.id(scope.namespace.as_deref()?, object["metadata"]["name"].as_str()?))
 }
 
-/// Everything that is watched for the rollout of these objects.
+/// Returns the scopes to watch for the rollout of these objects.
 fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
     let planned =
         desired.iter().map(|(id, _)| (id.namespace.as_deref(), id.kind.as_str(), id.group.as_str()));
@@ -262,15 +264,15 @@ fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
     scopes
 }
 
-/// The members of every kind in every namespace of the set. What the plan does not have may be there all the same: it
-/// is looked for, so that it can be pruned. `planned` are namespace, kind and group of what has to be there.
+/// Returns scopes for the members of every kind in every namespace of the set, including unplanned ones, which are
+/// pruned if they exist. `planned` holds namespace, kind and group of the planned members.
 fn member_scopes(set: &ApplySet, planned: &BTreeSet<(Option<&str>, &str, &str)>) -> Vec<WatchScope> {
     let labels = set.member_selector();
     let mut scopes = Vec::new();
     for kind in set.kinds() {
         for namespace in set.namespaces() {
             let is_planned = planned.contains(&(Some(namespace), kind.kind, kind.group));
-            if is_planned || set.kinds_in(namespace).any(|there| there == kind) {
+            if is_planned || set.kinds_in(namespace).any(|existing| existing == kind) {
                 scopes.push(scope(kind, namespace, labels.clone(), !is_planned));
             }
         }
@@ -282,7 +284,7 @@ fn scope(kind: KindInfo, namespace: &str, labels: String, optional: bool) -> Wat
     WatchScope { kind, namespace: Some(namespace.to_owned()), labels, optional }
 }
 
-/// A workload of the user's own, whose pods do not have the set's labels.
+/// A workload from the user's extra manifests, whose pods do not have the set's labels.
 struct ExtraWorkload<'a> {
     namespace: &'a str,
     labels: String,
@@ -290,8 +292,7 @@ struct ExtraWorkload<'a> {
 }
 
 impl<'a> ExtraWorkload<'a> {
-    /// None for other kinds, for the application itself, and for a Job that leaves its selector to the server and its
-    /// name too.
+    /// Returns None for other kinds, for the application itself, and for `apps` workloads without `matchLabels`.
     fn new(set: &ApplySet, id: &'a ObjectId, manifest: &Value) -> Option<Self> {
         let namespace = id.namespace.as_deref()?;
         let selector = &manifest["spec"]["selector"]["matchLabels"];
@@ -305,7 +306,7 @@ impl<'a> ExtraWorkload<'a> {
         (!is_application).then_some(Self { namespace, labels, has_replica_sets })
     }
 
-    /// What explains its rollout; without the right to watch it the same verdict comes later.
+    /// Scopes that explain its rollout. They are optional: without them the same verdict comes later.
     fn scopes(&self) -> Vec<WatchScope> {
         let mut scopes = vec![
             scope(POD, self.namespace, self.labels.clone(), true),
@@ -335,7 +336,7 @@ mod tests {
         ApplySet { name: "oh".into(), namespace: "a".into(), ..ApplySet::default() }
     }
 
-    fn described(scopes: &[WatchScope]) -> Vec<String> {
+    fn describe_all(scopes: &[WatchScope]) -> Vec<String> {
         let describe = |scope: &WatchScope| {
             format!(
                 "{} in {} {}",
@@ -348,17 +349,17 @@ mod tests {
     }
 
     #[test]
-    fn pods_of_an_extra_workload_are_watched_by_its_selector() {
+    fn extra_workload_pods_are_watched_by_selector() {
         let manifest = json!({ "spec": { "selector": { "matchLabels": { "app": "worker" } } } });
         let id = DEPLOYMENT.id("b", "worker");
-        let scopes = described(&scopes(&set(), &[(id, &manifest)]));
-        for wanted in ["pods in b app=worker", "replicasets in b app=worker", "events in b "] {
-            assert!(scopes.iter().any(|scope| scope == wanted), "{wanted}: {scopes:#?}");
+        let scopes = describe_all(&scopes(&set(), &[(id, &manifest)]));
+        for watch in ["pods in b app=worker", "replicasets in b app=worker", "events in b "] {
+            assert!(scopes.iter().any(|scope| scope == watch), "{watch}: {scopes:#?}");
         }
     }
 
     #[test]
-    fn application_needs_no_watches_of_an_extra_workload() {
+    fn application_is_not_an_extra_workload() {
         let manifest = json!({ "spec": { "selector": { "matchLabels": { labels::INSTANCE: "oh" } } } });
         assert!(ExtraWorkload::new(&set(), &DEPLOYMENT.id("a", "oh"), &manifest).is_none());
     }

@@ -1,4 +1,4 @@
-//! Whether what the watches have shown is how it is now: not while the API server is away, and not at once after.
+//! Tracks whether the watched state is current: it is stale during an outage of the API server and shortly after.
 
 use std::time::Duration;
 
@@ -9,61 +9,60 @@ use crate::catalogue::Id;
 use crate::cluster::client::traffic::Traffic;
 use crate::event::Events;
 
-/// An outage is told when it lasts this long; a broken connection is made anew before.
+/// An outage is reported after this long; a broken connection is usually re-established earlier.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
-/// After an outage every watch has begun anew within this time, and has shown what happened meanwhile.
+/// Within this time after an outage, every watch has restarted and reported the changes that occurred meanwhile.
 const RESYNC: Duration = Duration::from_secs(3);
-/// How often to look while an outage lasts that is told already; its end is noticed at once.
+/// How often to poll during a reported outage; its end is noticed at once.
 const RECHECK: Duration = Duration::from_secs(10);
 
-/// The view of the cluster.
+/// Tracks the current outage, if any, and reports it once.
 pub(crate) struct OutageTracker {
     since: watch::Receiver<Option<Instant>>,
     reported: bool,
-    /// When the watches have caught up.
+    /// When the watches are current again after the last outage.
     current_at: Option<Instant>,
 }
 
 impl OutageTracker {
-    pub(crate) fn new(wire: &Traffic) -> Self {
-        Self { since: wire.outage(), reported: false, current_at: None }
+    pub(crate) fn new(traffic: &Traffic) -> Self {
+        Self { since: traffic.outage(), reported: false, current_at: None }
     }
 
-    /// None where what was shown can be believed, else when to look again. Tells of an outage, once.
+    /// Returns None if the watched state is current, else when to poll again. Reports an outage, once.
     pub(crate) async fn poll(&mut self, events: &Events) -> Option<Instant> {
         let now = Instant::now();
-        let Some(lasts) = self.lasts() else {
+        let Some(duration) = self.duration() else {
             self.reported = false;
-            self.current_at = self.current_at.filter(|clear| now < *clear);
+            self.current_at = self.current_at.filter(|current_at| now < *current_at);
             return self.current_at;
         };
         self.current_at = Some(now + RESYNC);
         if self.reported {
             return Some(now + RECHECK);
         }
-        if lasts >= REPORT_AFTER {
+        if duration >= REPORT_AFTER {
             self.reported = true;
-            let message =
-                "the connection to the API server was lost; trying again until the command's time is over";
+            let message = "the connection to the API server was lost; retrying until the command's deadline";
             events.warn(Id::ConnectionLost, message).await;
         }
-        Some(now + REPORT_AFTER.saturating_sub(lasts))
+        Some(now + REPORT_AFTER.saturating_sub(duration))
     }
 
-    /// How long the outage lasts that was told.
+    /// The duration of the reported outage.
     pub(crate) fn outage(&self) -> Option<Duration> {
-        self.lasts().filter(|_| self.reported)
+        self.duration().filter(|_| self.reported)
     }
 
     /// Waits until an outage begins or ends.
     pub(crate) async fn changed(&mut self) {
         if self.since.changed().await.is_err() {
-            // The connection itself is gone, and with it whoever would tell.
+            // The connection was dropped, so no further change will be reported.
             std::future::pending::<()>().await;
         }
     }
 
-    fn lasts(&self) -> Option<Duration> {
+    fn duration(&self) -> Option<Duration> {
         self.since.borrow().map(|since| since.elapsed())
     }
 }
@@ -74,29 +73,29 @@ mod tests {
     use crate::event::Event;
 
     #[tokio::test]
-    async fn an_outage_is_told_once_and_what_was_shown_is_old_until_the_watches_have_caught_up() {
+    async fn outage_is_reported_once_and_state_stale_until_resync() {
         let (outage, since) = watch::channel(None);
-        let (events, mut told) = Events::channel();
-        let mut sight = OutageTracker { since, reported: false, current_at: None };
-        assert_eq!(sight.poll(&events).await, None);
+        let (events, mut receiver) = Events::channel();
+        let mut tracker = OutageTracker { since, reported: false, current_at: None };
+        assert_eq!(tracker.poll(&events).await, None);
 
         outage.send_replace(Some(Instant::now()));
-        sight.changed().await;
-        assert!(sight.poll(&events).await.is_some());
-        assert!(told.try_recv().is_none(), "a connection that broke just now is made anew");
+        tracker.changed().await;
+        assert!(tracker.poll(&events).await.is_some());
+        assert!(receiver.try_recv().is_none(), "a connection that just broke is re-established first");
 
         outage.send_replace(Instant::now().checked_sub(Duration::from_secs(12)));
         for _ in 0..2 {
-            assert!(sight.poll(&events).await.is_some());
+            assert!(tracker.poll(&events).await.is_some());
         }
-        assert!(matches!(told.try_recv(), Some(Event::Warning { id: Id::ConnectionLost, .. })));
-        assert!(told.try_recv().is_none());
-        assert_eq!(sight.outage().map(|lasts| lasts.as_secs()), Some(12));
+        assert!(matches!(receiver.try_recv(), Some(Event::Warning { id: Id::ConnectionLost, .. })));
+        assert!(receiver.try_recv().is_none());
+        assert_eq!(tracker.outage().map(|duration| duration.as_secs()), Some(12));
 
         outage.send_replace(None);
-        assert!(sight.poll(&events).await.is_some_and(|clear| clear > Instant::now()));
-        assert_eq!(sight.outage(), None);
-        sight.current_at = Some(Instant::now());
-        assert_eq!(sight.poll(&events).await, None);
+        assert!(tracker.poll(&events).await.is_some_and(|current_at| current_at > Instant::now()));
+        assert_eq!(tracker.outage(), None);
+        tracker.current_at = Some(Instant::now());
+        assert_eq!(tracker.poll(&events).await, None);
     }
 }

@@ -1,4 +1,4 @@
-//! The objects that watches show, kept up to date: for waits whose condition is a look at the objects.
+//! A store of watched objects, kept up to date, for waits whose condition is a function of the objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,28 +10,28 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::object::kind::KindInfo;
 
-/// The objects of some scopes as they are now. Scopes may be of the same kind: an object is gone when no scope shows it.
+/// The current objects of some scopes. Scopes may overlap: an object is removed once no scope contains it.
 pub(crate) struct Store {
     watches: Watches,
-    shown: Shown,
+    scoped: ScopedObjects,
 }
 
-/// What each scope shows.
+/// The objects, and the scopes that contain each of them.
 #[derive(Debug, Default)]
-struct Shown {
+struct ScopedObjects {
     objects: BTreeMap<ObjectId, Value>,
     scopes: BTreeMap<ObjectId, BTreeSet<usize>>,
 }
 
 impl Store {
-    /// Opens the watches and waits until each has shown what is there.
+    /// Opens the watches and waits for their initial lists.
     ///
     /// # Errors
-    /// Where one cannot be had.
+    /// Fails if a required watch fails.
     pub(crate) async fn open(api: &Api, scopes: Vec<WatchScope>, streaming: bool) -> Result<Self> {
         let mut watches = Watches::open(api, scopes, streaming);
         let (lists, _) = watches.initial_lists().await?;
-        let mut store = Self { watches, shown: Shown::default() };
+        let mut store = Self { watches, scoped: ScopedObjects::default() };
         for (scope, list) in lists.into_iter().enumerate() {
             store.list(scope, list);
         }
@@ -40,40 +40,40 @@ impl Store {
 
     /// The objects, by identity.
     pub(crate) fn objects(&self) -> &BTreeMap<ObjectId, Value> {
-        &self.shown.objects
+        &self.scoped.objects
     }
 
     /// The objects of a kind.
     pub(crate) fn of_kind(&self, kind: KindInfo) -> impl Iterator<Item = (&ObjectId, &Value)> {
-        let is_it = move |id: &ObjectId| id.kind == kind.kind && id.group == kind.group;
-        self.shown.objects.iter().filter(move |(id, _)| is_it(id))
+        let is_of_kind = move |id: &ObjectId| id.kind == kind.kind && id.group == kind.group;
+        self.scoped.objects.iter().filter(move |(id, _)| is_of_kind(id))
     }
 
-    /// Whether the object with this UID is there. One of the same name that was created later is another one.
+    /// Whether the object with this UID exists. A recreated object of the same name has another UID.
     pub(crate) fn has(&self, id: &ObjectId, uid: &Value) -> bool {
-        self.shown.objects.get(id).is_some_and(|object| object["metadata"]["uid"] == *uid)
+        self.scoped.objects.get(id).is_some_and(|object| object["metadata"]["uid"] == *uid)
     }
 
-    /// Waits until something has changed.
+    /// Waits for the next change, and stores it.
     ///
     /// # Errors
-    /// Where a watch cannot be had any more.
+    /// Fails if a watch fails for good.
     pub(crate) async fn wait_for_change(&mut self) -> Result<()> {
         match self.watches.next().await {
             Some(WatchedChange::Listed(scope, objects)) => self.list(scope, objects),
             Some(WatchedChange::Changed(scope, object)) => {
                 if let Some(id) = self.id(scope, &object) {
-                    self.shown.show(scope, id, object);
+                    self.scoped.show(scope, id, object);
                 }
             }
             Some(WatchedChange::Gone(scope, object)) => {
                 if let Some(id) = self.id(scope, &object) {
-                    self.shown.hide(scope, &id);
+                    self.scoped.hide(scope, &id);
                 }
             }
             Some(WatchedChange::Failed(scope, error)) => {
                 let plural = self.watches.scopes()[scope].kind.plural;
-                return Err(error.into_error(&format!("cannot go on watching {plural}")));
+                return Err(error.into_error(&format!("cannot continue watching {plural}")));
             }
             None => return Err(Error::internal("all watches ended")),
         }
@@ -82,8 +82,8 @@ impl Store {
 
     fn list(&mut self, scope: usize, objects: Vec<Value>) {
         let kind = self.watches.scopes()[scope].kind;
-        let identified = objects.into_iter().filter_map(|object| Some((id(kind, &object)?, object)));
-        self.shown.replace(scope, identified.collect());
+        let with_ids = objects.into_iter().filter_map(|object| Some((id(kind, &object)?, object)));
+        self.scoped.replace(scope, with_ids.collect());
     }
 
     fn id(&self, scope: usize, object: &Value) -> Option<ObjectId> {
@@ -91,8 +91,8 @@ impl Store {
     }
 }
 
-impl Shown {
-    /// Everything that a scope shows: what it showed before and does not name now is gone from it.
+impl ScopedObjects {
+    /// Replaces the objects of a scope: objects that are not in the new list leave it.
     fn replace(&mut self, scope: usize, objects: Vec<(ObjectId, Value)>) {
         let listed: BTreeSet<&ObjectId> = objects.iter().map(|(id, _)| id).collect();
         let shown = self.scopes.iter().filter(|(_, scopes)| scopes.contains(&scope));
@@ -127,7 +127,7 @@ fn id(kind: KindInfo, object: &Value) -> Option<ObjectId> {
     Some(kind.id(namespace, metadata["name"].as_str()?))
 }
 
-/// Everything of a kind, in one namespace or in the cluster.
+/// The scope of all objects of a kind, in one namespace or in the cluster.
 pub(crate) fn all_of(kind: KindInfo, namespace: Option<&str>) -> WatchScope {
     WatchScope { kind, namespace: namespace.map(str::to_owned), labels: String::new(), optional: false }
 }
@@ -143,29 +143,29 @@ mod tests {
         (id(DEPLOYMENT, &object).unwrap(), object)
     }
 
-    fn names(shown: &Shown) -> Vec<String> {
-        shown.objects.keys().map(|id| format!("{}/{}", id.namespace.as_deref().unwrap(), id.name)).collect()
+    fn names(scoped: &ScopedObjects) -> Vec<String> {
+        scoped.objects.keys().map(|id| format!("{}/{}", id.namespace.as_deref().unwrap(), id.name)).collect()
     }
 
     #[test]
-    fn list_of_one_namespace_leaves_other_namespaces_alone() {
-        let mut shown = Shown::default();
-        shown.replace(0, vec![object("a", "app")]);
-        shown.replace(1, vec![object("b", "extra")]);
-        assert_eq!(names(&shown), ["a/app", "b/extra"]);
-        shown.replace(1, Vec::new());
-        assert_eq!(names(&shown), ["a/app"]);
+    fn list_of_one_namespace_keeps_objects_of_others() {
+        let mut scoped = ScopedObjects::default();
+        scoped.replace(0, vec![object("a", "app")]);
+        scoped.replace(1, vec![object("b", "extra")]);
+        assert_eq!(names(&scoped), ["a/app", "b/extra"]);
+        scoped.replace(1, Vec::new());
+        assert_eq!(names(&scoped), ["a/app"]);
     }
 
     #[test]
-    fn object_shown_by_two_scopes_goes_with_the_last() {
-        let mut shown = Shown::default();
+    fn object_of_two_scopes_is_removed_with_the_last() {
+        let mut scoped = ScopedObjects::default();
         let (id, value) = object("a", "app");
-        shown.show(0, id.clone(), value.clone());
-        shown.show(1, id.clone(), value);
-        shown.hide(0, &id);
-        assert_eq!(names(&shown), ["a/app"]);
-        shown.hide(1, &id);
-        assert!(names(&shown).is_empty());
+        scoped.show(0, id.clone(), value.clone());
+        scoped.show(1, id.clone(), value);
+        scoped.hide(0, &id);
+        assert_eq!(names(&scoped), ["a/app"]);
+        scoped.hide(1, &id);
+        assert!(names(&scoped).is_empty());
     }
 }

@@ -1,15 +1,15 @@
-//! When a wait ends, and when it says again what it waits for.
+//! The deadline and the heartbeats of a wait.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a wait has to do now.
+/// The next step of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitState {
-    /// Go on.
+    /// Keep waiting.
     Waiting,
-    /// Say what is waited for: nothing was said for a while. Until the deadline there is this much time.
+    /// Report what the wait is for, because nothing was reported for a while. Holds the time left to the deadline.
     HeartbeatDue(Duration),
     /// Give up: the deadline has passed.
     Expired,
@@ -19,23 +19,23 @@ pub(crate) enum WaitState {
 #[derive(Debug)]
 pub(crate) struct WaitClock {
     deadline: Instant,
-    every: Duration,
+    heartbeat_interval: Duration,
     next_heartbeat: Instant,
 }
 
 impl WaitClock {
-    /// A wait until the deadline that says what it waits for `every` so often.
-    pub(crate) fn new(deadline: Instant, every: Duration) -> Self {
-        Self { deadline, every, next_heartbeat: Instant::now() + every }
+    /// Starts a wait until the deadline, with a heartbeat at every interval.
+    pub(crate) fn new(deadline: Instant, heartbeat_interval: Duration) -> Self {
+        Self { deadline, heartbeat_interval, next_heartbeat: Instant::now() + heartbeat_interval }
     }
 
-    /// Sleeps until there is something to do: a heartbeat, the deadline, or `wake`.
+    /// Sleeps until the next heartbeat, the deadline or `wake`, whichever is first.
     pub(crate) async fn sleep_until(&self, wake: Option<Instant>) {
-        let own = self.next_heartbeat.min(self.deadline);
-        tokio::time::sleep_until(wake.map_or(own, |wake| wake.min(own))).await;
+        let next = self.next_heartbeat.min(self.deadline);
+        tokio::time::sleep_until(wake.map_or(next, |wake| wake.min(next))).await;
     }
 
-    /// What to do now. A heartbeat is due once.
+    /// Returns the next step. Each heartbeat is returned once.
     pub(crate) fn state(&mut self) -> WaitState {
         let now = Instant::now();
         if now >= self.deadline {
@@ -44,7 +44,7 @@ impl WaitClock {
         if now < self.next_heartbeat {
             return WaitState::Waiting;
         }
-        self.next_heartbeat = now + self.every;
+        self.next_heartbeat = now + self.heartbeat_interval;
         WaitState::HeartbeatDue(self.deadline.saturating_duration_since(now))
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn earlier_wake_up_is_no_heartbeat() {
+    async fn earlier_wake_up_is_not_a_heartbeat() {
         let mut clock = WaitClock::new(Instant::now() + 25 * SECOND, 10 * SECOND);
         clock.sleep_until(Some(Instant::now() + 3 * SECOND)).await;
         assert_eq!(clock.state(), WaitState::Waiting);
