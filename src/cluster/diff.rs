@@ -356,7 +356,7 @@ impl DiffRun<'_> {
 /// Whether the server says nothing of the object: it does not know who asks, or cannot answer now.
 fn is_no_word_on_the_object(status: &Status) -> bool {
     let is_silent =
-        matches!(status.code, 401 | 429 | 500..) && !status_error::is_of_a_wrong_type(&status.message);
+        matches!(status.code, 401 | 429 | 500..) && !status_error::is_type_mismatch(&status.message);
     is_silent || status.message.contains("system:anonymous")
 }
 

@@ -113,7 +113,7 @@ fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
-        .says("the API server answered 503: the server is currently unable to handle the request")
+        .says("the API server responded 503: the server is currently unable to handle the request")
         .says("applied before it stopped")
         .within(CALL + REST);
 }
@@ -161,7 +161,7 @@ fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
-        .says("the API server did not answer within 10 s")
+        .says("the API server did not respond within 10 s")
         .says("applied before it stopped")
         .within(CALL + REST);
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [None]);
@@ -171,7 +171,7 @@ fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
         proxy.on(|request| request.is("GET", "/version")).answer(fault);
         for command in ["deploy", "status", "teardown"] {
             let run = proxy.command(&namespace, &[command]).run();
-            run.exits(4).says("the API server did not answer within 4 s").within(REST);
+            run.exits(4).says("the API server did not respond within 4 s").within(REST);
         }
     }
 }
@@ -191,7 +191,7 @@ fn a_first_list_without_an_answer_is_exit_4_in_time_and_named() {
         deploy(&proxy, &namespace)
             .exits(4)
             .says(&format!("error[HC1010]: cannot watch {kind} in namespace {}", namespace.name))
-            .says("the API server did not answer within 10 s")
+            .says("the API server did not respond within 10 s")
             .within(CALL + REST);
         assert_eq!(answers(&proxy.requests_that(is_write)), []);
     }

@@ -177,7 +177,7 @@ fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
         hermetic(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
             .exits(4)
             .within(SOON)
-            .says("error[HC1001]: there is no cluster to work with")
+            .says("error[HC1001]: cannot choose a cluster")
             .says("hint: handsctl up creates a local cluster");
     }
     hermetic(namespace.folder.path(), &["deploy", "--kubeconfig", "absent.yaml", "-n", "x", "--name", "oh"])
@@ -198,7 +198,7 @@ fn a_context_that_is_not_there_is_exit_3_and_the_others_are_named() {
     wrong(&["deploy", "--context", "prod"])
         .exits(3)
         .says("error[HC0151]: the kubeconfig has no context `prod` (from --context)")
-        .says(&format!("hint: contexts there: {}", bed.context));
+        .says(&format!("hint: the kubeconfig has: {}", bed.context));
     wrong(&["deploy", "--set", "cluster.context=\"prod\""])
         .exits(3)
         .says("error[HC0151]: the kubeconfig has no context `prod` (from [cluster].context)");
@@ -255,7 +255,7 @@ fn a_garbage_token_is_exit_5() {
             .exits(5)
             .within(SOON)
             .says("error[HC1020]: cannot reach the cluster of context")
-            .says("the cluster does not know you: Unauthorized")
+            .says("the cluster did not accept your credentials: Unauthorized")
             .says("hint: log in again");
     }
     assert_absent(&namespace);
@@ -322,7 +322,7 @@ fn a_certificate_of_another_authority_is_exit_4() {
             .within(SOON)
             .says("error[HC1011]: cannot reach the cluster of context")
             .says("certificate")
-            .says("hint: the cluster may have been made anew: refresh its entry in the kubeconfig")
+            .says("hint: the cluster may have been recreated: refresh its entry in the kubeconfig")
             .never_says("ServiceError");
     }
     assert_absent(&namespace);
@@ -344,7 +344,7 @@ fn an_address_that_takes_connections_and_never_answers_is_exit_4_in_time() {
             .within(SOON)
             .says("error[HC1010]: cannot reach the cluster of context")
             .says(&format!("server    {server}"))
-            .says("did not answer within 4 s")
+            .says("did not respond within 4 s")
             .says("hint: is the cluster running, and is a VPN or proxy needed?");
     }
 }

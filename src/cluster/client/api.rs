@@ -1,4 +1,4 @@
-//! One request, one answer: deadline, bounded retries, warnings, and what was refused.
+//! Sends one request: deadline, bounded retries, warnings, and errors of the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::{lost_response, status_error, transport_error};
 use crate::error::{Error, Result};
 use crate::object::kind::Collection;
 
-/// How long one unary call may take, its retries included.
+/// The time limit of one unary call, including its retries.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
-/// How often a call is sent at most.
+/// The maximum number of attempts of a call.
 const ATTEMPTS: u32 = 6;
-/// The first pause between two attempts; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The first pause between two attempts; it doubles each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A connection to a cluster.
 #[derive(Clone)]
@@ -35,10 +35,10 @@ pub struct Api {
     clock: Arc<ServerClock>,
 }
 
-/// An answer in the 2xx range.
+/// A response in the 2xx range.
 #[derive(Debug)]
 pub struct Response {
-    /// 200: it existed. 201: it was created.
+    /// The HTTP status; 201 if the object was created.
     pub status: u16,
     /// The texts of the `Warning` headers.
     pub warnings: Vec<String>,
@@ -49,27 +49,27 @@ pub struct Response {
 /// A list, or its first page.
 #[derive(Debug, Default)]
 pub struct ObjectList {
-    /// The objects. They do not say of which kind they are.
+    /// The objects, without `apiVersion` and `kind`.
     pub items: Vec<Value>,
-    /// Whether this is all.
+    /// Whether the list has no further page.
     pub is_complete: bool,
-    /// Where a watch goes on from here.
+    /// The version from which a watch continues.
     pub resource_version: String,
 }
 
-/// Why there is no answer in the 2xx range.
+/// Why there is no response in the 2xx range.
 #[derive(Debug)]
 pub enum ApiError {
-    /// The server refused, and said why.
+    /// The server responded with an error.
     Status(Box<Status>),
-    /// There was no answer.
+    /// There was no response.
     Transport(kube::Error),
-    /// There was no answer in time.
+    /// There was no response in time.
     Timeout(Duration),
 }
 
 impl ApiError {
-    /// The HTTP status of a refusal.
+    /// The HTTP status of the server's error.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -78,7 +78,7 @@ impl ApiError {
         }
     }
 
-    /// The error for people; `action` says what could not be done and to which object.
+    /// Returns the error to report; `action` names the failed action and its object.
     #[must_use]
     pub fn into_error(self, action: &str) -> Error {
         match self {
@@ -100,7 +100,7 @@ impl Api {
         &self.client
     }
 
-    /// What went over the wire.
+    /// The traffic counters.
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
@@ -112,7 +112,7 @@ impl Api {
         &self.clock
     }
 
-    /// GET of a path that is no collection.
+    /// GET of a path outside of collections.
     pub(crate) async fn get_path(&self, path: &str) -> Result<Response, ApiError> {
         self.send(request::get_path(path)).await.0
     }
@@ -122,12 +122,12 @@ impl Api {
         self.send(request::get(collection, name)).await.0
     }
 
-    /// GET where 404 is an answer.
+    /// GET of an object; None on 404.
     pub async fn get_opt(&self, collection: &Collection, name: &str) -> Result<Option<Value>, ApiError> {
         unless_not_found(self.get(collection, name).await)
     }
 
-    /// The same for a path that is no collection.
+    /// GET of a path outside of collections; None on 404.
     pub(crate) async fn get_path_opt(&self, path: &str) -> Result<Option<Value>, ApiError> {
         unless_not_found(self.get_path(path).await)
     }
@@ -135,35 +135,35 @@ impl Api {
     /// GET of a list.
     pub async fn list(&self, collection: &Collection, params: &ListParams) -> Result<ObjectList, ApiError> {
         let mut list = self.send(request::list(collection, params)).await.0?.body;
-        let word = |name: &str| list["metadata"][name].as_str().unwrap_or_default().to_owned();
-        let (resource_version, next) = (word("resourceVersion"), word("continue"));
+        let metadata_field = |name: &str| list["metadata"][name].as_str().unwrap_or_default().to_owned();
+        let (resource_version, next) = (metadata_field("resourceVersion"), metadata_field("continue"));
         let items = match list["items"].take() {
             Value::Array(items) => items,
-            // What an empty list of Go looks like.
+            // Go encodes an empty list as null.
             _ => Vec::new(),
         };
         Ok(ObjectList { items, is_complete: next.is_empty(), resource_version })
     }
 
-    /// POST of a question: a review is answered and not kept.
+    /// POST of a review, which the server evaluates and does not store.
     pub async fn review(&self, collection: &Collection, review: &Value) -> Result<Response, ApiError> {
         self.send(request::review(collection, review)).await.0
     }
 
-    /// POST of an object as a dry run: whether the server would take it. Sent once: who asks is waiting for a change.
+    /// POST of an object as a dry run: whether the server would accept it. Sent once, because its callers poll.
     pub async fn create_dry_run(
         &self,
         collection: &Collection,
         object: &Value,
     ) -> Result<Response, ApiError> {
         let request = request::create(collection, object, true).map_err(not_built)?;
-        in_time(CALL_DEADLINE, self.send_once(&request)).await
+        with_timeout(CALL_DEADLINE, self.send_once(&request)).await
     }
 
     /// POST of an object: create-only.
     pub async fn create(&self, collection: &Collection, object: &Value) -> Result<Response, ApiError> {
-        let (outcome, attempts) = self.send(request::create(collection, object, false)).await;
-        self.unless_our_write(outcome, attempts, collection, object).await
+        let (result, attempts) = self.send(request::create(collection, object, false)).await;
+        self.unless_our_write(result, attempts, collection, object).await
     }
 
     /// PATCH as server-side apply (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
@@ -173,14 +173,14 @@ impl Api {
         object: &Value,
         options: ApplyOptions,
     ) -> Result<Response, ApiError> {
-        let (outcome, attempts) = self.send(request::apply(collection, object, options)).await;
+        let (result, attempts) = self.send(request::apply(collection, object, options)).await;
         if options.dry_run {
-            return outcome;
+            return result;
         }
-        self.unless_our_write(outcome, attempts, collection, object).await
+        self.unless_our_write(result, attempts, collection, object).await
     }
 
-    /// The same in the name of `restart`, by force.
+    /// PATCH as server-side apply with the field manager of `restart`, by force.
     pub async fn apply_as_restart(
         &self,
         collection: &Collection,
@@ -189,8 +189,8 @@ impl Api {
         self.send(request::apply_as_restart(collection, object)).await.0
     }
 
-    /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it has to carry what keeps
-    /// it from doing its work twice, such as a resourceVersion.
+    /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it must be idempotent or carry
+    /// a precondition such as a resourceVersion.
     pub async fn merge_patch(
         &self,
         collection: &Collection,
@@ -200,29 +200,29 @@ impl Api {
         self.send(request::merge_patch(collection, name, patch)).await.0
     }
 
-    /// A write whose answer was lost is sent again, and may then be refused for what it did itself: a 409 is
-    /// believed only where the object does not say what was sent.
+    /// Turns a 409 into a success if a retry conflicts with our own earlier write, whose response was lost: the object
+    /// then has every field of the write.
     async fn unless_our_write(
         &self,
-        outcome: Result<Response, ApiError>,
+        result: Result<Response, ApiError>,
         attempts: u32,
         collection: &Collection,
         object: &Value,
     ) -> Result<Response, ApiError> {
-        if attempts == 1 || !matches!(&outcome, Err(error) if error.code() == Some(409)) {
-            return outcome;
+        if attempts == 1 || !matches!(&result, Err(error) if error.code() == Some(409)) {
+            return result;
         }
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match self.get_opt(collection, name).await? {
-            Some(found) if lost_response::is_our_write(object, &found) => {
+            Some(live) if lost_response::is_our_write(object, &live) => {
                 let status = if lost_response::is_create(object) { 201 } else { 200 };
-                Ok(Response { status, warnings: Vec::new(), body: found })
+                Ok(Response { status, warnings: Vec::new(), body: live })
             }
-            _ => outcome,
+            _ => result,
         }
     }
 
-    /// PUT of an object that was read: refused where somebody changed it since.
+    /// PUT of an object that was read before; a conflict if it has changed since.
     pub async fn replace(&self, collection: &Collection, object: &Value) -> Result<Response, ApiError> {
         self.send(request::replace(collection, object)).await.0
     }
@@ -237,16 +237,16 @@ impl Api {
         self.send(request::delete(collection, name, params)).await.0
     }
 
-    /// A request to something behind the API server, with whatever it answers. Sent once.
+    /// Sends a request to a service behind the API server, and returns any response. Sent once.
     pub(crate) async fn proxy(
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let call = format!("{} {}", request.method(), request.uri().path());
-        let sent = Instant::now();
-        let answer = in_time(CALL_DEADLINE, self.exchange(request)).await?;
-        self.traffic.on_answered(sent.elapsed(), || call);
-        Ok(answer)
+        let sent_at = Instant::now();
+        let response = with_timeout(CALL_DEADLINE, self.exchange(request)).await?;
+        self.traffic.on_answered(sent_at.elapsed(), || call);
+        Ok(response)
     }
 
     /// The last lines of a container's log. Sent once.
@@ -258,13 +258,13 @@ impl Api {
     ) -> Result<String, ApiError> {
         let request = request::log(pods, pod, params).map_err(not_built)?;
         let call = format!("GET {}", request.uri());
-        let sent = Instant::now();
-        let (_, bytes) = in_time(CALL_DEADLINE, self.successful(request)).await?;
-        self.traffic.on_answered(sent.elapsed(), || call);
+        let sent_at = Instant::now();
+        let (_, bytes) = with_timeout(CALL_DEADLINE, self.successful(request)).await?;
+        self.traffic.on_answered(sent_at.elapsed(), || call);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The outcome, and how often the request was sent for it.
+    /// Sends the request with retries, and returns the result and the number of attempts.
     async fn send(
         &self,
         request: Result<ApiRequest, kube::core::request::Error>,
@@ -273,50 +273,50 @@ impl Api {
             Ok(request) => request,
             Err(error) => return (Err(not_built(error)), 1),
         };
-        let begun = Instant::now();
-        // A server that has never answered is not waited for longer than one that takes no connection.
+        let started = Instant::now();
+        // A server that has never responded gets no more time than opening a connection does.
         let limit = if self.traffic.has_answered() { CALL_DEADLINE } else { transport_error::CONNECT };
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = FIRST_BACKOFF;
         let mut attempt = 1;
         loop {
-            let left = limit.saturating_sub(begun.elapsed());
-            let sent = Instant::now();
-            let outcome = tokio::time::timeout(left, self.send_once(&request)).await;
-            let error = match outcome.unwrap_or(Err(ApiError::Timeout(limit))) {
+            let remaining = limit.saturating_sub(started.elapsed());
+            let sent_at = Instant::now();
+            let result = tokio::time::timeout(remaining, self.send_once(&request)).await;
+            let error = match result.unwrap_or(Err(ApiError::Timeout(limit))) {
                 Ok(response) => {
                     let call = || format!("{} {}", request.method(), request.uri());
-                    self.traffic.on_answered(sent.elapsed(), call);
+                    self.traffic.on_answered(sent_at.elapsed(), call);
                     return (Ok(response), attempt);
                 }
                 Err(error) => error,
             };
-            let wait = self.retry_after(&error).map(|asked| asked.max(pause));
-            match wait.filter(|wait| attempt < ATTEMPTS && begun.elapsed() + *wait < limit) {
+            let wait = self.retry_after(&error).map(|requested| requested.max(backoff));
+            match wait.filter(|wait| attempt < ATTEMPTS && started.elapsed() + *wait < limit) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return (Err(error), attempt),
             }
             attempt += 1;
-            pause *= 2;
+            backoff *= 2;
         }
     }
 
-    /// Whether the call may succeed when it is sent again, and how long the server asks to wait.
-    /// Every call of handsctl may be sent twice: applies carry a UID or are create-only, deletes carry a UID.
+    /// Returns the wait that the server requests before a retry; None if a retry is useless. Every call of handsctl may
+    /// be sent twice: applies carry a UID or are create-only, deletes carry a UID.
     fn retry_after(&self, error: &ApiError) -> Option<Duration> {
         match error {
             ApiError::Status(status) if matches!(status.code, 429 | 500..) => {
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                let is_passing = matches!(status.code, 429 | 503 | 504) || seconds > 0;
-                is_passing.then(|| Duration::from_secs(u64::from(seconds)))
+                let is_transient = matches!(status.code, 429 | 503 | 504) || seconds > 0;
+                is_transient.then(|| Duration::from_secs(u64::from(seconds)))
             }
             ApiError::Status(status) if status.code == 403 && self.traffic.rbac_may_be_loading() => {
                 Some(Duration::ZERO)
             }
             ApiError::Status(_) | ApiError::Timeout(_) => None,
             ApiError::Transport(error) => {
-                let may_come_back = transport_error::may_come_back(error) && self.traffic.has_answered();
+                let is_retryable = transport_error::is_retryable(error) && self.traffic.has_answered();
                 self.traffic.on_lost();
-                may_come_back.then_some(Duration::ZERO)
+                is_retryable.then_some(Duration::ZERO)
             }
         }
     }
@@ -334,7 +334,7 @@ impl Api {
         Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
-    /// The answer in the 2xx range.
+    /// Sends the request once, and returns the response if it is in the 2xx range.
     async fn successful(
         &self,
         request: ApiRequest,
@@ -346,7 +346,7 @@ impl Api {
         Ok((head, bytes))
     }
 
-    /// Whatever is answered.
+    /// Sends the request once, and returns any response.
     async fn exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let response = self.client.send(request.map(Body::from)).await.map_err(ApiError::Transport)?;
         let (head, body) = response.into_parts();
@@ -359,28 +359,28 @@ impl Api {
     }
 }
 
-/// A request that kube could not build: a name or a parameter that no server would take.
+/// Returns the error for a request that kube could not build, because of an invalid name or parameter.
 pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
     ApiError::Transport(kube::Error::BuildRequest(error))
 }
 
-fn unless_not_found(outcome: Result<Response, ApiError>) -> Result<Option<Value>, ApiError> {
-    match outcome {
+fn unless_not_found(result: Result<Response, ApiError>) -> Result<Option<Value>, ApiError> {
+    match result {
         Ok(response) => Ok(Some(response.body)),
         Err(error) if error.code() == Some(404) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-async fn in_time<T>(
+async fn with_timeout<T>(
     limit: Duration,
-    answer: impl Future<Output = Result<T, ApiError>>,
+    response: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    tokio::time::timeout(limit, answer).await.unwrap_or(Err(ApiError::Timeout(limit)))
+    tokio::time::timeout(limit, response).await.unwrap_or(Err(ApiError::Timeout(limit)))
 }
 
-/// The server's `Status`, or one made of what something else answered: a proxy in between, or the server's own
-/// priority and fairness, whose 429 says only in a header when to come again.
+/// Returns the server's `Status`, or builds one from another response: from a proxy, or from the server's priority and
+/// fairness, whose 429 names the wait only in a header.
 fn status_of(head: &http::response::Parts, body: &[u8]) -> Status {
     let mut status: Status = serde_json::from_slice(body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(body).chars().take(500).collect(),
@@ -403,7 +403,7 @@ fn status_of(head: &http::response::Parts, body: &[u8]) -> Status {
     status
 }
 
-/// The text of a header `299 - "text"` (RFC 7234, section 5.5).
+/// Returns the text of a header `299 - "text"` (RFC 7234, section 5.5).
 fn warning_text(header: &str) -> Option<String> {
     let (_, rest) = header.split_once('"')?;
     let (text, _) = rest.rsplit_once('"')?;
@@ -415,13 +415,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_the_quoted_text() {
+    fn warning_text_is_the_quoted_part() {
         assert_eq!(warning_text(r#"299 - "would \"violate\" it""#).as_deref(), Some(r#"would "violate" it"#));
         assert_eq!(warning_text("299 -"), None);
     }
 
     #[test]
-    fn an_answer_that_is_no_status_keeps_its_text_and_its_header() {
+    fn non_status_response_keeps_text_and_retry_after() {
         let head = |code: u16| http::Response::builder().status(code);
         let head_of = |head: http::response::Builder| head.body(()).unwrap().into_parts().0;
         let status = status_of(&head_of(head(502)), b"<html>bad gateway</html>");

@@ -1,4 +1,4 @@
-//! From a kubeconfig to a connection.
+//! A kubeconfig → a connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::phrase;
 
-/// What is typed about the cluster.
+/// The options that select the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ContextArgs {
     /// `--kubeconfig`.
@@ -29,27 +29,27 @@ pub struct ContextArgs {
     pub context: Option<String>,
     /// `[cluster].context`.
     pub pin: Option<String>,
-    /// The context that handsctl made under `[cluster].name`.
+    /// The context of the local cluster that handsctl created for `[cluster].name`.
     pub made: Option<String>,
-    /// `--in-cluster`: the pod's own account, and nothing else.
+    /// `--in-cluster`: use only the pod's service account.
     pub in_cluster: bool,
 }
 
-/// A connection, and what the first line of every command says about it.
+/// A connection, with the facts that every command prints first.
 #[derive(Clone)]
 pub struct Connection {
-    /// For requests.
+    /// The client for requests.
     pub api: Api,
     /// The chosen context.
     pub choice: ChosenContext,
     /// The API server's address.
     pub server: String,
-    /// When the token expires, where it says so.
+    /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
 }
 
 impl Connection {
-    /// The error for a refused token, with its expiry where that has passed.
+    /// Replaces an authentication error by one that names the token's expiry, if the token has expired.
     #[must_use]
     pub fn with_expiry(&self, error: Error, now: Timestamp) -> Error {
         match self.token_expiry.filter(|expiry| *expiry < now) {
@@ -67,54 +67,54 @@ impl Connection {
     }
 }
 
-/// Chooses a context and prepares a connection. Nothing is sent yet.
+/// Chooses a context and prepares a connection. Sends no request yet.
 ///
 /// # Errors
 /// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
-pub async fn connect(selection: &ContextArgs) -> Result<Connection> {
-    if selection.in_cluster {
+pub async fn connect(args: &ContextArgs) -> Result<Connection> {
+    if args.in_cluster {
         let config = Config::incluster().map_err(|error| {
-            Error::new(Id::KubeconfigInvalid, Kind::Unreachable, "cannot use the pod's own account")
+            Error::new(Id::KubeconfigInvalid, Kind::Unreachable, "cannot use the pod's service account")
                 .caused_by(error)
         })?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         return open(config, choice, None);
     }
-    let kubeconfig = read(selection.kubeconfig.as_deref())?;
+    let kubeconfig = read(args.kubeconfig.as_deref())?;
     let choice = context::choose_context(&ContextSources {
-        flag: selection.context.clone(),
-        pin: selection.pin.clone(),
-        made: selection.made.clone(),
+        flag: args.context.clone(),
+        pin: args.pin.clone(),
+        made: args.made.clone(),
         current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
         known: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
     })?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let options = KubeConfigOptions { context: Some(choice.context.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-        unusable(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
+        invalid_kubeconfig(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
     })?;
     open(config, choice, token_expiry)
 }
 
-/// Connects with the kubeconfig of a cluster that handsctl made itself.
+/// Connects with the kubeconfig of a cluster that handsctl created.
 ///
 /// # Errors
-/// Exit 4 where it cannot be used.
+/// Exit 4 if the kubeconfig is unusable.
 pub async fn connect_to_local_cluster(kubeconfig: &Path, context: &str) -> Result<Connection> {
-    let selection = ContextArgs {
+    let args = ContextArgs {
         kubeconfig: Some(kubeconfig.to_owned()),
         made: Some(context.to_owned()),
         ..ContextArgs::default()
     };
-    connect(&selection).await
+    connect(&args).await
 }
 
 fn read(path: Option<&Path>) -> Result<Kubeconfig> {
-    let outcome = match path {
+    let result = match path {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
     };
-    match outcome {
+    match result {
         Ok(kubeconfig) => Ok(kubeconfig),
         Err(KubeconfigError::ReadConfig(error, _))
             if path.is_none() && error.kind() == std::io::ErrorKind::NotFound =>
@@ -125,23 +125,23 @@ fn read(path: Option<&Path>) -> Result<Kubeconfig> {
             Err(Error::new(
                 Id::KubeconfigMissing,
                 Kind::Unreachable,
-                format!("there is no kubeconfig {}", path.display()),
+                format!("cannot find the kubeconfig {}", path.display()),
             )
-            .hint("--kubeconfig FILE or KUBECONFIG names another one")
-            .hint("handsctl up makes a local cluster"))
+            .hint("--kubeconfig FILE or KUBECONFIG selects another one")
+            .hint("handsctl up creates a local cluster"))
         }
-        Err(error) => Err(unusable("cannot use the kubeconfig".to_owned(), error)),
+        Err(error) => Err(invalid_kubeconfig("cannot use the kubeconfig".to_owned(), error)),
     }
 }
 
-fn unusable(message: String, error: KubeconfigError) -> Error {
+fn invalid_kubeconfig(message: String, error: KubeconfigError) -> Error {
     Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
 }
 
 fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|entry| entry.name == context)?.context.as_ref()?;
     let user = context.user.as_ref()?;
-    let info = kubeconfig.auth_infos.iter().find(|named| named.name == *user)?.auth_info.as_ref()?;
+    let info = kubeconfig.auth_infos.iter().find(|entry| entry.name == *user)?.auth_info.as_ref()?;
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
@@ -158,8 +158,8 @@ fn open(mut config: Config, choice: ChosenContext, token_expiry: Option<Timestam
         config.headers.push((http::header::USER_AGENT, value));
     }
     let server = config.cluster_url.to_string();
-    let wire = Arc::new(Traffic::default());
-    let client = client(config, &wire).map_err(|error| {
+    let traffic = Arc::new(Traffic::default());
+    let client = client(config, &traffic).map_err(|error| {
         Error::new(
             Id::KubeconfigInvalid,
             Kind::Unreachable,
@@ -168,16 +168,16 @@ fn open(mut config: Config, choice: ChosenContext, token_expiry: Option<Timestam
         .caused_by(error)
     })?;
     Ok(Connection {
-        api: Api::new(client, wire),
+        api: Api::new(client, traffic),
         choice,
         server: server.trim_end_matches('/').to_owned(),
         token_expiry,
     })
 }
 
-/// kube's own client, with counters around it.
-fn client(config: Config, wire: &Arc<Traffic>) -> Result<Client, kube::Error> {
-    let (sent, received) = (wire.clone(), wire.clone());
+/// Builds kube's client, with layers that count its traffic.
+fn client(config: Config, traffic: &Arc<Traffic>) -> Result<Client, kube::Error> {
+    let (sent, received) = (traffic.clone(), traffic.clone());
     let requests = MapRequestLayer::new(move |request: http::Request<Body>| {
         let size = http_body::Body::size_hint(request.body()).lower();
         sent.on_sent(usize::try_from(size).unwrap_or_default());

@@ -1,21 +1,21 @@
-//! Which cluster: the choice, made from what is typed, written and there. Pure.
+//! Chooses the context from options, configuration and kubeconfig. Pure.
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
-/// What the choice depends on.
+/// The inputs of the choice.
 #[derive(Debug, Clone, Default)]
 pub struct ContextSources {
     /// `--context`.
     pub flag: Option<String>,
     /// `[cluster].context`.
     pub pin: Option<String>,
-    /// The context of the local cluster that handsctl made under `[cluster].name`.
+    /// The context of the local cluster that handsctl created for `[cluster].name`.
     pub made: Option<String>,
     /// The kubeconfig's current context.
     pub current: Option<String>,
     /// The kubeconfig's contexts.
-    pub known: Vec<String>,
+    pub contexts: Vec<String>,
 }
 
 /// Where the choice came from.
@@ -29,12 +29,12 @@ pub enum ContextOrigin {
     LocalCluster,
     /// The kubeconfig's current context.
     Current,
-    /// The pod's own account.
+    /// The pod's service account.
     InCluster,
 }
 
 impl ContextOrigin {
-    /// For the first line of every command.
+    /// Returns the origin as printed in the first line of every command.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl ContextOrigin {
             ContextOrigin::Pin => "[cluster].context",
             ContextOrigin::LocalCluster => "[cluster].name",
             ContextOrigin::Current => "the current context",
-            ContextOrigin::InCluster => "the pod's own account",
+            ContextOrigin::InCluster => "the pod's service account",
         }
     }
 }
@@ -56,12 +56,13 @@ pub struct ChosenContext {
     pub origin: ContextOrigin,
 }
 
-/// `--context` > the pin > the local cluster > the current context; the pin refuses another `--context`.
+/// Chooses by priority: `--context`, the pin, the local cluster, the current context. The pin excludes another
+/// `--context`.
 ///
 /// # Errors
-/// Exit 3 for a context that does not exist or contradicts the pin, exit 4 where there is nothing to choose from.
-pub fn choose_context(candidates: &ContextSources) -> Result<ChosenContext> {
-    let chosen = match (&candidates.flag, &candidates.pin, &candidates.made, &candidates.current) {
+/// Exit 3 if the context does not exist or contradicts the pin, exit 4 if there is no context to choose.
+pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
+    let choice = match (&sources.flag, &sources.pin, &sources.made, &sources.current) {
         (Some(flag), Some(pin), ..) if flag != pin => {
             return Err(Error::new(
                 Id::ContextPinned,
@@ -82,25 +83,25 @@ pub fn choose_context(candidates: &ContextSources) -> Result<ChosenContext> {
             return Err(Error::new(
                 Id::KubeconfigMissing,
                 Kind::Unreachable,
-                "there is no cluster to work with: no kubeconfig with a current context",
+                "cannot choose a cluster: there is no kubeconfig with a current context",
             )
-            .hint("handsctl up makes a local cluster")
+            .hint("handsctl up creates a local cluster")
             .hint("--context NAME chooses one of the kubeconfig's contexts"));
         }
     };
-    if candidates.known.contains(&chosen.context) {
-        return Ok(chosen);
+    if sources.known.contains(&choice.context) {
+        return Ok(choice);
     }
-    let known = if candidates.known.is_empty() { "none".to_owned() } else { candidates.known.join(", ") };
+    let contexts = if sources.known.is_empty() { "none".to_owned() } else { sources.known.join(", ") };
     Err(Error::new(
         Id::ContextMissing,
         Kind::Config,
-        format!("the kubeconfig has no context `{}` (from {})", chosen.context, chosen.origin.words()),
+        format!("the kubeconfig has no context `{}` (from {})", choice.context, choice.origin.words()),
     )
-    .hint(format!("contexts there: {known}")))
+    .hint(format!("the kubeconfig has: {contexts}")))
 }
 
-/// What a changing command must be told before it may go on.
+/// The facts that decide whether a changing command needs a confirmation.
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeRequest<'a> {
     /// The chosen context.
@@ -109,47 +110,44 @@ pub struct ChangeRequest<'a> {
     pub server: &'a str,
     /// Whether a config file was read.
     pub from_file: bool,
-    /// Whether both `-n` and `--name` were typed.
+    /// Whether both `-n` and `--name` were given.
     pub named: bool,
 }
 
-/// What a changing command needs before it may go on.
+/// Whether a changing command needs a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
-    /// Nothing.
+    /// No question is necessary.
     Given,
-    /// Somebody has to say that the current context is meant.
+    /// The user must confirm the current context.
     Ask,
 }
 
-/// Whether a changing command may go on with this choice.
+/// Returns whether a changing command needs a confirmation for this choice.
 ///
 /// # Errors
-/// Exit 3 outside local clusters where the set is not named: nobody tears down the default set from the
-/// wrong folder.
-pub fn required_confirmation(intent: ChangeRequest<'_>) -> Result<Confirmation> {
-    let local = is_local(&intent.choice.context, intent.server);
-    if !local && !intent.from_file && !intent.named {
+/// Exit 3 outside of local clusters if the set is not named, so that a command in the wrong folder does not change the
+/// default set.
+pub fn required_confirmation(request: ChangeRequest<'_>) -> Result<Confirmation> {
+    let is_local_cluster = is_local(&request.choice.context, request.server);
+    if !is_local_cluster && !request.from_file && !request.named {
         return Err(Error::new(
             Id::TargetNotNamed,
             Kind::Config,
-            format!(
-                "nothing says which set is meant in `{}`, which is no local cluster",
-                intent.choice.context
-            ),
+            format!("no set is named, and `{}` is not a local cluster", request.choice.context),
         )
-        .hint("give a config file with --config, or both -n NAMESPACE and --name NAME"));
+        .hint("name the set with --config FILE, or with both -n NAMESPACE and --name NAME"));
     }
-    Ok(if intent.choice.origin == ContextOrigin::Current { Confirmation::Ask } else { Confirmation::Given })
+    Ok(if request.choice.origin == ContextOrigin::Current { Confirmation::Ask } else { Confirmation::Given })
 }
 
-/// A cluster of kind or kwok on this computer. Loopback alone says nothing: it may be a tunnel.
+/// Whether this is a kind or kwok cluster on this computer. A loopback address alone is no proof: it may be a tunnel.
 #[must_use]
 pub fn is_local(context: &str, server: &str) -> bool {
-    let by_name = context.starts_with("kind-") || context.starts_with("kwok-");
+    let has_local_name = context.starts_with("kind-") || context.starts_with("kwok-");
     let host = server.split_once("://").map_or(server, |(_, rest)| rest);
-    let loopback = ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix));
-    by_name && loopback
+    let is_loopback = ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix));
+    has_local_name && is_loopback
 }
 
 #[cfg(test)]
@@ -167,26 +165,25 @@ mod tests {
             pin: None,
             made: some("kwok-local-hands"),
             current: some("prod"),
-            known: ["kwok-local-hands", "prod", "stage"].map(str::to_owned).into(),
+            contexts: ["kwok-local-hands", "prod", "stage"].map(str::to_owned).into(),
         }
     }
 
     #[test]
-    fn the_order_of_the_choice() {
-        let chosen = |candidates: ContextSources| {
-            choose_context(&candidates).map(|choice| (choice.context, choice.origin))
-        };
-        assert_eq!(chosen(all()).unwrap(), ("kwok-local-hands".into(), ContextOrigin::LocalCluster));
+    fn context_is_chosen_by_priority() {
+        let choice =
+            |sources: ContextSources| choose_context(&sources).map(|choice| (choice.context, choice.origin));
+        assert_eq!(choice(all()).unwrap(), ("kwok-local-hands".into(), ContextOrigin::LocalCluster));
         assert_eq!(
-            chosen(ContextSources { made: None, ..all() }).unwrap(),
+            choice(ContextSources { made: None, ..all() }).unwrap(),
             ("prod".into(), ContextOrigin::Current)
         );
         assert_eq!(
-            chosen(ContextSources { flag: some("stage"), ..all() }).unwrap(),
+            choice(ContextSources { flag: some("stage"), ..all() }).unwrap(),
             ("stage".into(), ContextOrigin::Flag)
         );
         assert_eq!(
-            chosen(ContextSources { pin: some("stage"), ..all() }).unwrap(),
+            choice(ContextSources { pin: some("stage"), ..all() }).unwrap(),
             ("stage".into(), ContextOrigin::Pin)
         );
         let both = ContextSources { pin: some("stage"), flag: some("prod"), ..all() };
@@ -196,27 +193,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
-        let wrong = choose_context(&ContextSources { flag: some("x"), ..all() }).unwrap_err();
-        assert_eq!((wrong.id(), wrong.kind()), (Id::ContextMissing, Kind::Config));
-        let nothing = choose_context(&ContextSources::default()).unwrap_err();
-        assert_eq!((nothing.id(), nothing.kind()), (Id::KubeconfigMissing, Kind::Unreachable));
+    fn missing_context_and_missing_kubeconfig_are_errors() {
+        let missing = choose_context(&ContextSources { flag: some("x"), ..all() }).unwrap_err();
+        assert_eq!((missing.id(), missing.kind()), (Id::ContextMissing, Kind::Config));
+        let empty = choose_context(&ContextSources::default()).unwrap_err();
+        assert_eq!((empty.id(), empty.kind()), (Id::KubeconfigMissing, Kind::Unreachable));
     }
 
     #[test]
-    fn a_changing_command_does_not_slip_into_a_strange_cluster() {
+    fn changing_command_outside_local_clusters_needs_confirmation_or_name() {
         let current = ChosenContext { context: "prod".into(), origin: ContextOrigin::Current };
-        let typed = ChosenContext { context: "prod".into(), origin: ContextOrigin::Flag };
+        let by_flag = ChosenContext { context: "prod".into(), origin: ContextOrigin::Flag };
         let made = ChosenContext { context: "kwok-local-hands".into(), origin: ContextOrigin::LocalCluster };
-        let intent = |choice, server, from_file, named| {
+        let request = |choice, server, from_file, named| {
             required_confirmation(ChangeRequest { choice, server, from_file, named })
         };
-        let (far, near) = ("https://10.0.0.1:6443", "https://127.0.0.1:3000");
-        assert_eq!(intent(&current, far, true, false).unwrap(), Confirmation::Ask);
-        assert_eq!(intent(&typed, far, true, false).unwrap(), Confirmation::Given);
-        assert_eq!(intent(&typed, far, false, true).unwrap(), Confirmation::Given);
-        assert_eq!(intent(&typed, far, false, false).unwrap_err().id(), Id::TargetNotNamed);
-        assert_eq!(intent(&made, near, false, false).unwrap(), Confirmation::Given);
-        assert_eq!(intent(&typed, near, false, false).unwrap_err().id(), Id::TargetNotNamed);
+        let (remote, loopback) = ("https://10.0.0.1:6443", "https://127.0.0.1:3000");
+        assert_eq!(request(&current, remote, true, false).unwrap(), Confirmation::Ask);
+        assert_eq!(request(&by_flag, remote, true, false).unwrap(), Confirmation::Given);
+        assert_eq!(request(&by_flag, remote, false, true).unwrap(), Confirmation::Given);
+        assert_eq!(request(&by_flag, remote, false, false).unwrap_err().id(), Id::TargetNotNamed);
+        assert_eq!(request(&made, loopback, false, false).unwrap(), Confirmation::Given);
+        assert_eq!(request(&by_flag, loopback, false, false).unwrap_err().id(), Id::TargetNotNamed);
     }
 }

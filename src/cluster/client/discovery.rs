@@ -1,4 +1,4 @@
-//! Kinds that handsctl does not know by itself: where the API server has them.
+//! Looks up kinds that are not built into handsctl in the API server's discovery documents.
 
 use std::collections::BTreeMap;
 
@@ -12,60 +12,61 @@ use crate::object::kind::{KindInfo, ROUTE};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::manifests::extra_manifests::ManifestKind;
 
-/// Looks these kinds up.
+/// Looks up these kinds.
 ///
 /// # Errors
-/// Exit 8 for a kind that the server does not have.
-pub async fn discover(api: &Api, written: impl IntoIterator<Item = &ManifestKind>) -> Result<Vec<KindInfo>> {
-    let looked_up = look_up(api, written).await?;
-    looked_up.into_iter().map(|(kind, found)| found.ok_or_else(|| is_absent(kind))).collect()
+/// Exit 8 if the server does not serve one of them.
+pub async fn discover(api: &Api, kinds: impl IntoIterator<Item = &ManifestKind>) -> Result<Vec<KindInfo>> {
+    let results = look_up(api, kinds).await?;
+    results.into_iter().map(|(kind, info)| info.ok_or_else(|| unknown_kind_error(kind))).collect()
 }
 
-/// The same without those that the server does not have.
+/// Looks up these kinds, and leaves out those that the server does not serve.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// Fails if the server is unreachable.
 pub async fn discover_existing(
     api: &Api,
-    written: impl IntoIterator<Item = &ManifestKind>,
+    kinds: impl IntoIterator<Item = &ManifestKind>,
 ) -> Result<Vec<KindInfo>> {
-    Ok(look_up(api, written).await?.into_iter().filter_map(|(_, found)| found).collect())
+    Ok(look_up(api, kinds).await?.into_iter().filter_map(|(_, info)| info).collect())
 }
 
-/// What the server has of each: one request for each version of a group, all at once.
+/// Looks up each kind, with one concurrent request per version of a group.
 async fn look_up<'a>(
     api: &Api,
-    written: impl IntoIterator<Item = &'a ManifestKind>,
+    kinds: impl IntoIterator<Item = &'a ManifestKind>,
 ) -> Result<Vec<(&'a ManifestKind, Option<KindInfo>)>> {
     let mut by_version: BTreeMap<&str, Vec<&ManifestKind>> = BTreeMap::new();
-    for kind in written {
+    for kind in kinds {
         by_version.entry(&kind.api_version).or_default().push(kind);
     }
-    let looks = by_version.into_iter().map(|(api_version, kinds)| async move {
+    let requests = by_version.into_iter().map(|(api_version, kinds)| async move {
         let resources = resources(api, api_version).await?;
-        let found = kinds.into_iter().map(|kind| (kind, find(&resources, api_version, &kind.kind)));
-        Ok(found.collect::<Vec<_>>())
+        let results = kinds.into_iter().map(|kind| (kind, find(&resources, api_version, &kind.kind)));
+        Ok(results.collect::<Vec<_>>())
     });
-    Ok(try_join_all(looks).await?.concat())
+    Ok(try_join_all(requests).await?.concat())
 }
 
-fn is_absent(written: &ManifestKind) -> Error {
-    let ManifestKind { api_version, kind } = written;
+fn unknown_kind_error(manifest_kind: &ManifestKind) -> Error {
+    let ManifestKind { api_version, kind } = manifest_kind;
     let message = format!("the cluster has no kind {kind} in {api_version}; nothing was changed");
     let error = Error::new(Id::UnknownKind, Kind::Rejected, message);
     if *kind == ROUTE.kind && *api_version == ROUTE.api_version() {
         return error
-            .hint("Routes are OpenShift's: [deploy] expose = \"ingress\" or \"nodeport\" needs none");
+            .hint("only OpenShift has Routes: [deploy] expose = \"ingress\" or \"nodeport\" works without");
     }
     error
-        .hint("its CustomResourceDefinition, or the controller that brings it, has to be installed first")
-        .hint("[deploy].extra_manifests names the file")
+        .hint("install its CustomResourceDefinition, or the controller that provides it, first")
+        .hint("the manifest comes from a file of [deploy].extra_manifests")
 }
 
-/// The set with everything that its parent names; what the server no longer has is gone with its objects.
+/// Adds the namespaces and kinds of the parent to the set. Leaves out kinds that the server no longer serves: their
+/// objects no longer exist.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// Fails if the server is unreachable.
 pub async fn including_inventory_of(api: &Api, set: &ApplySet, parent: Option<&Value>) -> Result<ApplySet> {
     let mut set = set.including_inventory_of(parent);
     for (kind, group) in set.unknown_kinds_of(parent) {
@@ -76,25 +77,25 @@ pub async fn including_inventory_of(api: &Api, set: &ApplySet, parent: Option<&V
     Ok(set)
 }
 
-/// `policy/v1`; None where the server no longer has the group.
+/// Returns the preferred version of a group, as `policy/v1`; None if the server does not serve the group.
 async fn preferred_version(api: &Api, group: &str) -> Result<Option<String>> {
     if group.is_empty() {
         return Ok(Some("v1".to_owned()));
     }
     let path = format!("/apis/{group}");
-    let found =
-        api.get_path_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
-    let version = found.as_ref().and_then(|found| found["preferredVersion"]["groupVersion"].as_str());
+    let group =
+        api.get_path_opt(&path).await.map_err(|error| error.into_error(&format!("cannot read {path}")))?;
+    let version = group.as_ref().and_then(|group| group["preferredVersion"]["groupVersion"].as_str());
     Ok(version.map(str::to_owned))
 }
 
-/// What a version of a group has; nothing where the server does not know it.
+/// Lists the resources of a group version; empty if the server does not serve it.
 async fn resources(api: &Api, api_version: &str) -> Result<Vec<Value>> {
     let root = if api_version.contains('/') { "/apis" } else { "/api" };
     let path = format!("{root}/{api_version}");
-    let found =
-        api.get_path_opt(&path).await.map_err(|fault| fault.into_error(&format!("cannot look at {path}")))?;
-    Ok(found
+    let list =
+        api.get_path_opt(&path).await.map_err(|error| error.into_error(&format!("cannot read {path}")))?;
+    Ok(list
         .and_then(|mut list| match list["resources"].take() {
             Value::Array(resources) => Some(resources),
             _ => None,
@@ -103,9 +104,9 @@ async fn resources(api: &Api, api_version: &str) -> Result<Vec<Value>> {
 }
 
 fn find(resources: &[Value], api_version: &str, kind: &str) -> Option<KindInfo> {
-    let is_it = |resource: &&Value| {
+    let matches = |resource: &&Value| {
         resource["kind"] == kind && resource["name"].as_str().is_some_and(|name| !name.contains('/'))
     };
-    let resource = resources.iter().find(is_it)?;
+    let resource = resources.iter().find(matches)?;
     Some(KindInfo::discovered(api_version, kind, resource["name"].as_str()?, resource["namespaced"] == true))
 }

@@ -1,39 +1,39 @@
-//! Whether an object is as a repeated write of this run made it the first time. Pure.
+//! Recognizes an object that a write of this run produced, although its response was lost. Pure.
 
 use serde_json::Value;
 
 use crate::object::labels::MANAGER;
 
-/// Whether `found` is what sending `sent` would have made: we wrote to it, and it says everything that was sent.
+/// Whether `live` can be the result of writing `sent`: we wrote to it, and it contains every field of `sent`.
 #[must_use]
-pub(crate) fn is_our_write(sent: &Value, found: &Value) -> bool {
-    let entries = found["metadata"]["managedFields"].as_array();
-    let ours = entries.into_iter().flatten().any(|entry| entry["manager"] == MANAGER);
+pub(crate) fn is_our_write(sent: &Value, live: &Value) -> bool {
+    let entries = live["metadata"]["managedFields"].as_array();
+    let has_our_entry = entries.into_iter().flatten().any(|entry| entry["manager"] == MANAGER);
     let mut sent = sent.clone();
     if let Some(metadata) = sent["metadata"].as_object_mut() {
-        // A condition, and no part of the object.
+        // A precondition, not a field of the object.
         metadata.remove("resourceVersion");
     }
-    ours && says(found, &sent)
+    has_our_entry && contains(live, &sent)
 }
 
-/// Whether the request creates and never changes: it has no condition, or one that no object meets.
+/// Whether the write can only create: it has no precondition, or one that no existing object meets.
 #[must_use]
 pub(crate) fn is_create(sent: &Value) -> bool {
     let metadata = &sent["metadata"];
     metadata["uid"].is_null() && (metadata["resourceVersion"].is_null() || metadata["resourceVersion"] == "1")
 }
 
-/// What the server adds to maps is its own.
-fn says(found: &Value, sent: &Value) -> bool {
-    match (found, sent) {
-        (Value::Object(found), Value::Object(sent)) => {
-            sent.iter().all(|(key, sent)| found.get(key).is_some_and(|found| says(found, sent)))
+/// Whether `live` contains every field of `sent`. Maps may have more fields, which the server adds.
+fn contains(live: &Value, sent: &Value) -> bool {
+    match (live, sent) {
+        (Value::Object(live), Value::Object(sent)) => {
+            sent.iter().all(|(key, sent)| live.get(key).is_some_and(|live| contains(live, sent)))
         }
-        (Value::Array(found), Value::Array(sent)) => {
-            found.len() == sent.len() && found.iter().zip(sent).all(|(found, sent)| says(found, sent))
+        (Value::Array(live), Value::Array(sent)) => {
+            live.len() == sent.len() && live.iter().zip(sent).all(|(live, sent)| contains(live, sent))
         }
-        _ => found == sent,
+        _ => live == sent,
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    fn found(manager: &str, data: &str) -> Value {
+    fn live(manager: &str, data: &str) -> Value {
         json!({
             "metadata": { "name": "a", "uid": "u", "resourceVersion": "7", "managedFields": [{ "manager": manager }] },
             "data": { "key": data },
@@ -52,19 +52,19 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_our_doing_where_we_wrote_it_and_it_says_what_was_sent() {
+    fn our_write_has_our_manager_and_all_sent_fields() {
         let sent = json!({
             "metadata": { "name": "a", "resourceVersion": "1" }, "data": { "key": "k" }, "list": [{ "a": 1 }],
         });
-        assert!(is_our_write(&sent, &found(MANAGER, "k")));
-        assert!(!is_our_write(&sent, &found(MANAGER, "other")), "another run's");
-        assert!(!is_our_write(&sent, &found("kubectl", "k")), "a copy");
-        assert!(!is_our_write(&json!({ "list": [] }), &found(MANAGER, "k")));
-        assert!(!is_our_write(&json!({ "metadata": { "uid": "v" } }), &found(MANAGER, "k")));
+        assert!(is_our_write(&sent, &live(MANAGER, "k")));
+        assert!(!is_our_write(&sent, &live(MANAGER, "other")), "written by another run");
+        assert!(!is_our_write(&sent, &live("kubectl", "k")), "a copy");
+        assert!(!is_our_write(&json!({ "list": [] }), &live(MANAGER, "k")));
+        assert!(!is_our_write(&json!({ "metadata": { "uid": "v" } }), &live(MANAGER, "k")));
     }
 
     #[test]
-    fn a_request_with_a_condition_that_an_object_can_meet_does_not_create() {
+    fn write_with_meetable_precondition_is_not_a_create() {
         assert!(is_create(&json!({ "metadata": { "resourceVersion": "1" } })));
         assert!(is_create(&json!({ "metadata": {} })));
         assert!(!is_create(&json!({ "metadata": { "resourceVersion": "7" } })));

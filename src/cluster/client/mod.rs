@@ -1,14 +1,14 @@
 //! One connection to a cluster.
 //!
-//! - `context`: which kubeconfig context is meant, and whether it may be changed without a question. Pure.
+//! - `context`: chooses the kubeconfig context, and decides whether a change of it needs a confirmation. Pure.
 //! - `connect`: kubeconfig → connection. `token`: when a token expires.
-//! - `version`: what the server is, and what it can do.
-//! - `request`: what is asked, as HTTP. Pure. `api`: one request and its answer: deadline, retries, warnings.
-//! - `status_error`: what the server's refusal means. Pure.
-//! - `transport_error`: what it means that there was no answer. Pure.
-//! - `lost_response`: whether an object is what we sent before the connection broke. Pure.
-//! - `traffic`: what went over the wire, and whether the server is away. `server_clock`: what time it is there.
-//! - `discovery`: kinds that handsctl does not know by itself.
+//! - `version`: the server's version and features.
+//! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
+//! - `status_error`: a `Status` of the server → error. Pure.
+//! - `transport_error`: a missing response → error. Pure.
+//! - `lost_response`: recognizes our own write whose response was lost. Pure.
+//! - `traffic`: counts requests and bytes, and tracks outages. `server_clock`: the server's time.
+//! - `discovery`: looks up kinds that are not built in.
 
 pub mod api;
 pub mod connect;

@@ -11,30 +11,30 @@ use serde_json::Value;
 use crate::object::kind::Collection;
 use crate::object::{labels, yaml};
 
-/// A request that can be sent more than once.
+/// A request with a buffered body, so that it can be sent more than once.
 pub(crate) type ApiRequest = Request<Vec<u8>>;
 
-/// How an apply is meant.
+/// The options of a server-side apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ApplyOptions {
-    /// The server checks and answers, and keeps nothing.
+    /// The server checks the request and stores nothing.
     pub dry_run: bool,
-    /// Fields that others manage are taken over.
+    /// Fields of other managers are taken over.
     pub force: bool,
 }
 
-/// A delete of exactly this object: another one that has its name by now stays.
+/// Deletes only this object, not one that was recreated with the same name.
 #[must_use]
 pub fn if_same_object(object: &Value) -> DeleteParams {
     let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
     DeleteParams::default().preconditions(Preconditions { uid, resource_version: None })
 }
 
-/// A delete of exactly this object as it was read.
+/// Deletes only this object, and only if it has not changed since it was read.
 #[must_use]
 pub fn if_unchanged(object: &Value) -> DeleteParams {
-    let word = |name: &str| object["metadata"][name].as_str().map(str::to_owned);
-    let (uid, resource_version) = (word("uid"), word("resourceVersion"));
+    let field = |name: &str| object["metadata"][name].as_str().map(str::to_owned);
+    let (uid, resource_version) = (field("uid"), field("resourceVersion"));
     DeleteParams::default().preconditions(Preconditions { uid, resource_version })
 }
 
@@ -46,7 +46,7 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// GET of a path that is no collection: `/version`, a group's resources.
+/// GET of a path outside of collections: `/version`, a group's resources.
 pub(crate) fn get_path(path: &str) -> Result<ApiRequest, Error> {
     Request::get(path).body(Vec::new()).map_err(Error::BuildRequest)
 }
@@ -72,13 +72,13 @@ pub(crate) fn log(pods: &Collection, pod: &str, params: &LogParams) -> Result<Ap
     builder(pods).logs(pod, params)
 }
 
-/// POST of an object in our name. An unknown field is an error.
+/// POST of an object, with our field manager. An unknown field is an error.
 pub(crate) fn create(collection: &Collection, object: &Value, dry_run: bool) -> Result<ApiRequest, Error> {
     let params = PostParams { dry_run, field_manager: Some(labels::MANAGER.to_owned()) };
     strict(builder(collection).create(&params, json(object))?)
 }
 
-/// POST of a question: a review is answered and not kept.
+/// POST of a review, which the server evaluates and does not store.
 pub(crate) fn review(collection: &Collection, review: &Value) -> Result<ApiRequest, Error> {
     builder(collection).create(&PostParams::default(), json(review))
 }
@@ -95,8 +95,8 @@ pub(crate) fn apply(
     apply_with(collection, object, &params)
 }
 
-/// The same in the name of `restart`, whose annotation no deploy owns. By force: an earlier restart by kubectl is no
-/// conflict.
+/// Server-side apply with the field manager of `restart`, because no deploy owns its annotation. It forces conflicts,
+/// such as with an earlier restart by kubectl.
 pub(crate) fn apply_as_restart(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
     let manager = format!("{}-restart", labels::MANAGER);
     apply_with(collection, object, &PatchParams::apply(&manager).force())
@@ -105,7 +105,7 @@ pub(crate) fn apply_as_restart(collection: &Collection, object: &Value) -> Resul
 fn apply_with(collection: &Collection, object: &Value, params: &PatchParams) -> Result<ApiRequest, Error> {
     let params = params.clone().validation_strict();
     let request = builder(collection).patch(name(object), &params, &Patch::Apply(object))?;
-    // The server reads the body as YAML, although it is JSON.
+    // The body is JSON, but the server parses it as YAML.
     Ok(request.map(|_| yaml::printable(&object.to_string()).into_bytes()))
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn merge_patch(collection: &Collection, name: &str, patch: &Value) ->
     builder(collection).patch(name, &params, &Patch::Merge(patch))
 }
 
-/// PUT of an object that was read.
+/// PUT of an object that was read before.
 pub(crate) fn replace(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
     let params = PostParams { dry_run: false, field_manager: Some(labels::MANAGER.to_owned()) };
     strict(builder(collection).replace(name(object), &params, json(object))?)
@@ -129,7 +129,7 @@ pub(crate) fn delete(
     builder(collection).delete(name, params)
 }
 
-/// kube's parameters of a POST or a PUT do not have it.
+/// Adds strict field validation, which kube's parameters of POST and PUT lack.
 fn strict(mut request: ApiRequest) -> Result<ApiRequest, Error> {
     let uri = format!("{}&fieldValidation=Strict", request.uri());
     let invalid = |error: http::uri::InvalidUri| Error::BuildRequest(error.into());
@@ -147,7 +147,7 @@ mod tests {
     use crate::object::kind::{CONFIG_MAP, NODE, POD};
     use serde_json::json;
 
-    fn line(request: &ApiRequest) -> String {
+    fn request_line(request: &ApiRequest) -> String {
         format!("{} {}", request.method(), request.uri())
     }
 
@@ -159,41 +159,41 @@ mod tests {
     fn selectors_are_encoded() {
         let params = ListParams::default().labels("a=b,c").fields("status.phase!=Failed").limit(5);
         assert_eq!(
-            line(&list(&POD.in_namespace("n"), &params).unwrap()),
+            request_line(&list(&POD.in_namespace("n"), &params).unwrap()),
             "GET /api/v1/namespaces/n/pods?&fieldSelector=status.phase%21%3DFailed&labelSelector=a%3Db%2Cc&limit=5"
         );
-        assert_eq!(line(&get(&NODE.collection(None), "one").unwrap()), "GET /api/v1/nodes/one");
+        assert_eq!(request_line(&get(&NODE.collection(None), "one").unwrap()), "GET /api/v1/nodes/one");
     }
 
     #[test]
-    fn writes_are_in_our_name_and_strict() {
+    fn writes_have_our_field_manager_and_strict_validation() {
         let maps = CONFIG_MAP.in_namespace("n");
         let base = "/api/v1/namespaces/n/configmaps";
         assert_eq!(
-            line(&create(&maps, &config_map(), true).unwrap()),
+            request_line(&create(&maps, &config_map(), true).unwrap()),
             format!("POST {base}?&dryRun=All&fieldManager=handsctl&fieldValidation=Strict")
         );
         let options = ApplyOptions { dry_run: true, force: true };
         assert_eq!(
-            line(&apply(&maps, &config_map(), options).unwrap()),
+            request_line(&apply(&maps, &config_map(), options).unwrap()),
             format!("PATCH {base}/a?&dryRun=All&force=true&fieldManager=handsctl&fieldValidation=Strict")
         );
         assert_eq!(
-            line(&apply_as_restart(&maps, &config_map()).unwrap()),
+            request_line(&apply_as_restart(&maps, &config_map()).unwrap()),
             format!("PATCH {base}/a?&force=true&fieldManager=handsctl-restart&fieldValidation=Strict")
         );
         assert_eq!(
-            line(&merge_patch(&maps, "a", &json!({})).unwrap()),
+            request_line(&merge_patch(&maps, "a", &json!({})).unwrap()),
             format!("PATCH {base}/a?&fieldManager=handsctl&fieldValidation=Strict")
         );
         assert_eq!(
-            line(&replace(&maps, &config_map()).unwrap()),
+            request_line(&replace(&maps, &config_map()).unwrap()),
             format!("PUT {base}/a?&fieldManager=handsctl&fieldValidation=Strict")
         );
     }
 
     #[test]
-    fn body_of_an_apply_is_yaml_that_every_server_reads() {
+    fn apply_body_escapes_control_characters_for_yaml() {
         let request = apply(&CONFIG_MAP.in_namespace("n"), &config_map(), ApplyOptions::default()).unwrap();
         assert_eq!(request.headers()["content-type"], "application/apply-patch+yaml");
         let body = String::from_utf8(request.into_body()).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn deletes_name_the_object_that_is_meant() {
+    fn deletes_carry_uid_and_version_preconditions() {
         let object = json!({ "metadata": { "name": "a", "uid": "u", "resourceVersion": "7" } });
         let body = |params: &DeleteParams| -> Value {
             let request = delete(&CONFIG_MAP.in_namespace("n"), "a", params).unwrap();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn object_without_a_name_is_no_request() {
+    fn object_without_name_is_an_error() {
         let nameless = json!({ "metadata": {} });
         assert!(apply(&POD.in_namespace("n"), &nameless, ApplyOptions::default()).is_err());
     }

@@ -1,11 +1,11 @@
-//! The API server's clock, as the `Date` headers of its answers show it: the times in objects are on that clock.
+//! The API server's clock, from the `Date` headers of its responses: the times in objects are on that clock.
 
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Differences below this are the resolution of the `Date` header and the time on the way.
+/// Smaller differences are ignored: they come from the resolution of the `Date` header and from latency.
 const SAME_TIME: SignedDuration = SignedDuration::from_secs(2);
 
 /// The server's clock, estimated from this computer's and the last `Date` header.
@@ -23,7 +23,7 @@ impl Default for ServerClock {
     }
 }
 
-/// A `Date` header.
+/// One `Date` header, as received.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     date: Timestamp,
@@ -33,7 +33,7 @@ struct Reading {
 }
 
 impl ServerClock {
-    /// Takes the `Date` header of an answer.
+    /// Records the `Date` header of a response.
     pub(crate) fn on_date(&self, date: Timestamp) {
         let ahead = date.duration_since(self.local());
         let ahead = if ahead.abs() < SAME_TIME { SignedDuration::ZERO } else { ahead };
@@ -55,7 +55,7 @@ impl ServerClock {
             .unwrap_or(time)
     }
 
-    /// The server's time now, to a second or two.
+    /// Returns the server's current time, accurate to a second or two.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let now = self.local();
@@ -63,21 +63,21 @@ impl ServerClock {
         now.saturating_add(ahead).unwrap_or(now)
     }
 
-    /// The `Date` of the last answer. It is cut to the second as the times of objects are, so an object that is created
-    /// after this moment never bears an earlier time.
+    /// Returns the `Date` of the last response. It is truncated to the second like the times of objects, so an object
+    /// that is created later never has an earlier time.
     #[must_use]
     pub fn floor(&self) -> Timestamp {
         let date = self.reading().map_or_else(|| self.now(), |reading| reading.date);
         Timestamp::from_second(date.as_second()).unwrap_or(date)
     }
 
-    /// The server's time as a lock needs it: the `Date` of the last answer and what has passed since. It does not
-    /// follow this computer's clock, which somebody may set meanwhile.
+    /// Returns the server's time for locks: the `Date` of the last response plus the time elapsed since. It does not
+    /// depend on this computer's clock, which may be adjusted meanwhile.
     #[must_use]
     pub fn monotonic(&self) -> Timestamp {
         let advanced = self.reading().and_then(|reading| {
-            let passed = SignedDuration::try_from(reading.received.elapsed()).ok()?;
-            reading.date.checked_add(passed).ok()
+            let elapsed = SignedDuration::try_from(reading.received.elapsed()).ok()?;
+            reading.date.checked_add(elapsed).ok()
         });
         advanced.unwrap_or_else(|| self.now())
     }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn monotonic_goes_on_from_the_last_date() {
+    async fn monotonic_advances_from_the_last_date() {
         let clock = ServerClock::default();
         clock.on_date(at(1_000));
         tokio::time::advance(Duration::from_secs(61)).await;
@@ -104,22 +104,22 @@ mod tests {
     }
 
     #[test]
-    fn now_follows_the_server_where_the_clocks_differ() {
+    fn now_follows_server_if_clocks_differ() {
         let clock = ServerClock::default();
-        let here = Timestamp::now();
-        let distance = |clock: &ServerClock| clock.now().duration_since(here).as_secs();
-        clock.on_date(here.checked_add(SignedDuration::from_secs(1)).unwrap());
+        let local_now = Timestamp::now();
+        let distance = |clock: &ServerClock| clock.now().duration_since(local_now).as_secs();
+        clock.on_date(local_now.checked_add(SignedDuration::from_secs(1)).unwrap());
         assert!(distance(&clock) < 2, "a second is the header's resolution");
-        clock.on_date(here.checked_add(SignedDuration::from_hours(2)).unwrap());
+        clock.on_date(local_now.checked_add(SignedDuration::from_hours(2)).unwrap());
         assert!((7190..7210).contains(&distance(&clock)), "{}", distance(&clock));
     }
 
     #[test]
-    fn before_the_first_answer_this_computers_clock_counts() {
+    fn local_clock_is_used_before_first_response() {
         let clock = ServerClock::default();
-        let here = Timestamp::now();
+        let local_now = Timestamp::now();
         for time in [clock.now(), clock.floor(), clock.monotonic()] {
-            assert!(time.duration_since(here).as_secs().abs() < 5);
+            assert!(time.duration_since(local_now).as_secs().abs() < 5);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What an API server's refusal means: which error, which exit code, which hint. Pure.
+//! A `Status` of the API server → error, exit code and hint. Pure.
 //!
-//! 403 is not always "forbidden": quota, Pod Security, terminating namespaces and policies answer 403 too.
+//! 403 does not always mean missing permissions: quota, Pod Security, terminating namespaces and policies use it too.
 
 use kube::core::Status;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 
-/// The error for a request that the server refused. `action` says what could not be done: "cannot apply
+/// Returns the error for a request that the server rejected. `action` names the failed action: "cannot apply
 /// deployment.apps/openhands in namespace openhands".
 #[must_use]
 pub fn status_error(action: &str, status: &Status) -> Error {
@@ -18,34 +18,34 @@ pub fn status_error(action: &str, status: &Status) -> Error {
         403 => forbidden(action, message),
         404 if is_missing_namespace(message) => Error::new(Id::NamespaceMissing, Kind::Rejected, action)
             .caused_by(message.to_owned())
-            .hint("handsctl deploy makes the namespace where the account may create namespaces"),
+            .hint("handsctl deploy creates the namespace if the account is allowed to create namespaces"),
         409 if status.details.iter().any(|details| details.causes.iter().any(is_field_conflict)) => {
             Error::new(Id::FieldConflict, Kind::Ownership, action).caused_by(message.to_owned())
         }
-        500 if is_of_a_wrong_type(message) => {
+        500 if is_type_mismatch(message) => {
             Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
         }
         429 | 500.. => Error::new(Id::Unreachable, Kind::Unreachable, action)
-            .caused_by(format!("the API server answered {}: {message}", status.code))
+            .caused_by(format!("the API server responded {}: {message}", status.code))
             .hint("the API server is overloaded or starting; try again"),
         _ => Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned()),
     }
 }
 
-/// Whether a value of the object has another type than its field: server-side apply answers that with 500, and will
-/// again [seen with 1.34].
+/// Whether a value of the object has the wrong type for its field. Server-side apply responds 500 then, so a retry is
+/// useless [seen with 1.34].
 #[must_use]
-pub fn is_of_a_wrong_type(message: &str) -> bool {
+pub fn is_type_mismatch(message: &str) -> bool {
     message.starts_with("failed to create typed patch object")
 }
 
-/// Whether the server says that the namespace of the request does not exist.
+/// Whether the message means that the namespace of the request does not exist.
 #[must_use]
 pub fn is_missing_namespace(message: &str) -> bool {
     message.starts_with("namespaces \"") && message.contains("not found")
 }
 
-/// Whether a cause of a 409 is another manager's field.
+/// Whether this cause of a 409 is a field of another manager.
 #[must_use]
 pub fn is_field_conflict(cause: &kube::core::response::StatusCause) -> bool {
     cause.reason == "FieldManagerConflict"
@@ -53,7 +53,7 @@ pub fn is_field_conflict(cause: &kube::core::response::StatusCause) -> bool {
 
 fn unauthenticated(action: &str, message: &str) -> Error {
     Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
-        .caused_by(format!("the cluster does not know you: {message}"))
+        .caused_by(format!("the cluster did not accept your credentials: {message}"))
         .hint("log in again, or choose another user with --context")
 }
 
@@ -80,7 +80,7 @@ fn forbidden(action: &str, message: &str) -> Error {
     Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
 }
 
-/// The rule that the API server's sentence asks for:
+/// Returns the RBAC rule that is missing according to the API server's message:
 /// `User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n"`.
 fn missing_rule(message: &str) -> Option<String> {
     let rest = message.split_once(" cannot ")?.1;
@@ -104,7 +104,7 @@ mod tests {
 
     /// Texts of kube-apiserver 1.34.
     #[test]
-    fn each_refusal_has_its_kind() {
+    fn each_status_maps_to_its_error_id() {
         let rows = [
             (401, "Unauthorized", Id::Unauthenticated),
             (
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_missing_rule_is_named() {
+    fn forbidden_status_hints_at_missing_rule() {
         let message = r#"deployments.apps "a" is forbidden: User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n""#;
         assert_eq!(
             status_error("cannot apply", &status(403, message)).hints(),

@@ -1,4 +1,4 @@
-//! What went over the wire: counted for `-v`, and the memory of when the server was last lost.
+//! Counts requests and bytes for `-v`, and records when the connection to the server was lost.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// After a lost connection a restarted API server answers 403 until its roles are loaded.
+/// For this long after a lost connection, a restarted API server may respond 403 because RBAC is still loading.
 pub(crate) const ROLES_LOAD: Duration = Duration::from_secs(15);
 
 /// Counters of one connection to a cluster, watches included.
@@ -28,11 +28,11 @@ pub struct Traffic {
 pub struct TrafficTotals {
     /// Requests sent, retries and watches included.
     pub requests: u64,
-    /// Bytes of answers' bodies.
+    /// Bytes of response bodies.
     pub bytes_in: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub bytes_out: u64,
-    /// The slowest call that had one answer: how long, and method and path.
+    /// The slowest unary call: its duration, and its method and path.
     pub slowest: Option<(Duration, String)>,
 }
 
@@ -46,12 +46,12 @@ impl Traffic {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn on_answered(&self, took: Duration, call: impl FnOnce() -> String) {
+    pub(crate) fn on_answered(&self, duration: Duration, call: impl FnOnce() -> String) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut slowest) = self.slowest.lock()
-            && slowest.as_ref().is_none_or(|(longest, _)| took > *longest)
+            && slowest.as_ref().is_none_or(|(current, _)| duration > *current)
         {
-            *slowest = Some((took, call()));
+            *slowest = Some((duration, call()));
         }
     }
 
@@ -61,36 +61,37 @@ impl Traffic {
             *lost = Some(now);
         }
         self.outage.send_if_modified(|since| {
-            let begins = since.is_none();
+            let is_new = since.is_none();
             since.get_or_insert(now);
-            begins
+            is_new
         });
     }
 
-    /// Takes the beginning of an answer. 5xx is the word of a server that cannot, or of a proxy that reaches none.
+    /// Records a response status. Anything below 500 ends an outage; a 5xx may come from a load balancer in front of a
+    /// dead API server.
     pub(crate) fn on_response(&self, status: StatusCode) {
         if !status.is_server_error() {
             self.outage.send_if_modified(|since| since.take().is_some());
         }
     }
 
-    /// Since when the server has not been reached; None while it answers.
+    /// When the current outage of the server began; None while it responds.
     #[must_use]
     pub fn outage(&self) -> watch::Receiver<Option<Instant>> {
         self.outage.subscribe()
     }
 
-    /// Whether the server has answered at all: before that a refused connection is final.
+    /// Whether the server has ever responded: before that, a failed connection is final.
     pub(crate) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a 403 may be the word of a server that has not loaded its roles yet.
+    /// Whether a 403 may come from a restarted server that is still loading RBAC.
     pub(crate) fn rbac_may_be_loading(&self) -> bool {
         self.lost.lock().is_ok_and(|lost| lost.is_some_and(|at| at.elapsed() < ROLES_LOAD))
     }
 
-    /// The counters now.
+    /// Returns the current counters.
     #[must_use]
     pub fn totals(&self) -> TrafficTotals {
         TrafficTotals {
@@ -107,18 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_begins_with_the_first_loss_and_ends_with_an_answer_that_is_no_5xx() {
-        let wire = Traffic::default();
-        let mut outage = wire.outage();
-        wire.on_response(StatusCode::OK);
+    fn outage_lasts_from_first_loss_to_non_5xx_response() {
+        let traffic = Traffic::default();
+        let mut outage = traffic.outage();
+        traffic.on_response(StatusCode::OK);
         assert!(!outage.has_changed().unwrap());
-        wire.on_lost();
-        let begun = *outage.borrow_and_update();
-        assert!(begun.is_some());
-        wire.on_lost();
-        wire.on_response(StatusCode::BAD_GATEWAY);
-        assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (begun, false));
-        wire.on_response(StatusCode::FORBIDDEN);
+        traffic.on_lost();
+        let started = *outage.borrow_and_update();
+        assert!(started.is_some());
+        traffic.on_lost();
+        traffic.on_response(StatusCode::BAD_GATEWAY);
+        assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (started, false));
+        traffic.on_response(StatusCode::FORBIDDEN);
         assert_eq!((*outage.borrow(), outage.has_changed().unwrap()), (None, true));
     }
 }

@@ -1,4 +1,4 @@
-//! What it means that there was no answer: which error, which exit code, which hint. Pure.
+//! A request without a response → error, exit code and hint. Pure.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 
-/// A cluster that does not take a connection within this time does not answer.
+/// The time limit for opening a connection.
 pub(crate) const CONNECT: Duration = Duration::from_secs(4);
-/// What tokio's timer says when the time for a connection is over.
-const NO_CONNECTION_IN_TIME: &str = "deadline has elapsed";
+/// The message of tokio's timer when the time limit for a connection has passed.
+const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
 
-/// The error for a request without an answer.
+/// Returns the error for a request that got no response.
 #[must_use]
 pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     let text = chain(&error);
-    if text.contains(NO_CONNECTION_IN_TIME) {
+    if text.contains(CONNECT_TIMED_OUT) {
         return timeout_error(action, CONNECT);
     }
     if matches!(error, kube::Error::Auth(_)) {
         return Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
             .caused_by(error)
-            .hint("the kubeconfig's user could not get credentials: log in again");
+            .hint("the user of the kubeconfig got no credentials: log in again");
     }
     if is_untrusted(&text) {
         return Error::new(Id::Untrusted, Kind::Unreachable, action)
             .caused_by(cause(error))
-            .hint("the cluster may have been made anew: refresh its entry in the kubeconfig");
+            .hint("the cluster may have been recreated: refresh its entry in the kubeconfig");
     }
     Error::new(Id::Unreachable, Kind::Unreachable, action)
         .caused_by(cause(error))
@@ -35,23 +35,23 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
         .hint("handsctl up starts the local cluster")
 }
 
-/// The error for a request that was not answered in time.
+/// Returns the error for a request that timed out.
 #[must_use]
 pub(crate) fn timeout_error(action: &str, limit: Duration) -> Error {
     Error::new(Id::Unreachable, Kind::Unreachable, action)
-        .caused_by(format!("the API server did not answer within {}", phrase::span(limit)))
+        .caused_by(format!("the API server did not respond within {}", phrase::span(limit)))
         .hint("is the cluster running, and is a VPN or proxy needed?")
 }
 
-/// Whether the same request may be answered later: the connection broke, rather than never having been possible.
+/// Whether a retry may succeed: the transport failed, and not because of an untrusted certificate.
 #[must_use]
-pub(crate) fn may_come_back(error: &kube::Error) -> bool {
+pub(crate) fn is_retryable(error: &kube::Error) -> bool {
     let transport =
         matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_));
     transport && !is_untrusted(&chain(error))
 }
 
-/// Without kube's own wrapper, which says `ServiceError` and nothing else.
+/// Removes kube's wrapper, whose message is only `ServiceError`.
 fn cause(error: kube::Error) -> Box<dyn StdError + Send + Sync> {
     match error {
         kube::Error::Service(inner) => inner,
@@ -65,11 +65,11 @@ fn is_untrusted(text: &str) -> bool {
 
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
+    let mut source = error.source();
+    while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());
-        next = cause.source();
+        source = cause.source();
     }
     text
 }
