@@ -1,5 +1,5 @@
-//! What a deploy would make different: one list of each kind, and a dry run for each member that is not as it should
-//! be. Nothing is changed.
+//! Computes the changes of a deploy without making them: one list request per kind, and a dry run for each member that
+//! differs.
 
 use std::collections::BTreeSet;
 
@@ -30,21 +30,21 @@ use crate::plan::{Member, Plan};
 use crate::settings::handsctl::OwnershipRule;
 use crate::status::{self, ObservedState};
 
-/// Requests on their way at the same time, as in an apply.
+/// The number of concurrent requests, as in an apply.
 const IN_FLIGHT: usize = 16;
 
-/// The set as it is.
+/// The set as listed.
 #[derive(Debug)]
 pub struct ListedSet {
-    /// Members that are there.
+    /// The existing members.
     pub live: Members,
-    /// Pods and `ReplicaSets` of the set; None where they may not be listed.
+    /// Pods and `ReplicaSets` of the set; None if listing them is forbidden.
     followers: Option<ObservedState>,
-    /// What may not be listed.
-    unreadable: Vec<ForbiddenList>,
+    /// The forbidden lists of members.
+    forbidden_lists: Vec<ForbiddenList>,
 }
 
-/// Objects that may not be listed.
+/// A list that is forbidden.
 #[derive(Debug)]
 struct ForbiddenList {
     kind: KindInfo,
@@ -52,17 +52,17 @@ struct ForbiddenList {
     status: Status,
 }
 
-/// A list that is asked for.
+/// The scope of a list request.
 struct ListScope<'a> {
     kind: KindInfo,
     namespace: &'a str,
     labels: &'a str,
 }
 
-/// Lists the members of the set, of every kind that one can have, and what refers to their configuration.
+/// Lists the members of the set, of every possible kind, and the pods and `ReplicaSets` that reference them.
 ///
 /// # Errors
-/// Where there is no answer; what may not be listed is remembered.
+/// Fails if the server is unreachable. Records forbidden lists instead of failing.
 pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     let member = set.member_selector();
     let instance = labels::instance_selector(&set.name);
@@ -74,16 +74,19 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     scopes.extend(followers.map(|kind| ListScope { kind, namespace: &set.namespace, labels: &instance }));
     let lists: Vec<Result<Vec<Value>, Status>> =
         stream::iter(&scopes).map(|scope| list(api, scope)).buffered(IN_FLIGHT).try_collect().await?;
-    let mut look =
-        ListedSet { live: Members::new(), followers: Some(ObservedState::default()), unreadable: Vec::new() };
+    let mut listed_set = ListedSet {
+        live: Members::new(),
+        followers: Some(ObservedState::default()),
+        forbidden_lists: Vec::new(),
+    };
     let now = api.clock().now();
     for (scope, list) in scopes.iter().zip(lists) {
-        look.take(scope, list, set, now)?;
+        listed_set.take(scope, list, set, now)?;
     }
-    Ok(look)
+    Ok(listed_set)
 }
 
-/// The inner error is a refusal for want of a right.
+/// Lists a scope; the inner error means that listing is forbidden.
 async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Status>> {
     let params = ListParams::default().labels(scope.labels);
     match api.list(&scope.kind.in_namespace(scope.namespace), &params).await {
@@ -93,8 +96,8 @@ async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Sta
         {
             Ok(Err(*status))
         }
-        Err(fault) => {
-            Err(fault
+        Err(error) => {
+            Err(error
                 .into_error(&format!("cannot list {} in namespace {}", scope.kind.plural, scope.namespace)))
         }
     }
@@ -111,12 +114,12 @@ impl ListedSet {
         let is_follower = scope.kind == POD || scope.kind == REPLICA_SET;
         match list {
             Ok(objects) if is_follower => {
-                if let Some(world) = &mut self.followers {
-                    observe::show_list(world, UNWATCHED, scope.kind, &objects, now)?;
+                if let Some(state) = &mut self.followers {
+                    observe::show_list(state, UNWATCHED, scope.kind, &objects, now)?;
                 }
             }
             Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
-                // The items of a list do not say of which kind they are.
+                // The items of a list have no `apiVersion` and `kind`.
                 object["apiVersion"] = json!(scope.kind.api_version());
                 object["kind"] = json!(scope.kind.kind);
                 let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
@@ -125,36 +128,36 @@ impl ListedSet {
             Err(_) if is_follower => self.followers = None,
             Err(status) => {
                 let namespace = scope.namespace.to_owned();
-                self.unreadable.push(ForbiddenList { kind: scope.kind, namespace, status });
+                self.forbidden_lists.push(ForbiddenList { kind: scope.kind, namespace, status });
             }
         }
         Ok(())
     }
 
-    /// Whether it is known what pods and their Deployment refer to.
+    /// Whether the references of pods and `ReplicaSets` are known.
     #[must_use]
     pub fn knows_followers(&self) -> bool {
         self.followers.is_some()
     }
 
-    /// Names of configuration that pods refer to, or what a Deployment keeps `history` of. Where nobody can tell, all
-    /// of it counts.
+    /// Returns the names of ConfigMaps and Secrets that pods, or the `history` newest `ReplicaSets`, reference. Returns
+    /// the names of all members if the references are unknown.
     #[must_use]
     pub fn in_use(&self, history: usize) -> BTreeSet<String> {
         match &self.followers {
-            Some(world) => status::referenced_names(world, history),
+            Some(state) => status::referenced_names(state, history),
             None => self.live.keys().map(|id| id.name.clone()).collect(),
         }
     }
 
-    /// Kinds that may not be listed although the plan has none of them: what an earlier configuration left is not found.
+    /// Returns the forbidden kinds without planned members: their objects of an earlier configuration are not found.
     #[must_use]
     pub fn overlooked(&self, plan: &Plan) -> Vec<&'static str> {
-        let planned = |it: &&ForbiddenList| plan.members.iter().any(|member| it.holds(&member.id));
-        self.unreadable.iter().filter(|it| !planned(it)).map(|it| it.kind.plural).collect()
+        let planned = |list: &&ForbiddenList| plan.members.iter().any(|member| list.holds(&member.id));
+        self.forbidden_lists.iter().filter(|list| !planned(list)).map(|list| list.kind.plural).collect()
     }
 
-    /// The values of every Secret that is known, so that none of them is shown anywhere.
+    /// Collects the values of all planned and live Secrets, to hide them in the output.
     fn mask(&self, plan: &Plan) -> Mask {
         Mask::of(plan.members.iter().map(|member| &member.manifest).chain(self.live.values()))
     }
@@ -168,29 +171,29 @@ impl ForbiddenList {
     }
 }
 
-/// What is known before the dry runs.
+/// The input of the comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffInput<'a> {
-    /// What a deploy would do.
+    /// The planned changes.
     pub changes: &'a Changes,
-    /// The set as it is.
+    /// The set as listed.
     pub listed: &'a ListedSet,
     /// Namespaces that a deploy would create.
     pub missing_namespaces: &'a [String],
-    /// What is done about fields of others.
+    /// The rules for fields of other managers.
     pub ownership: &'a Ownership,
 }
 
-/// Compares every member with what is there, in the order of sending, then the members that are no longer planned.
+/// Compares every member with the live object, in the order of an apply, then the members that are no longer planned.
 ///
 /// # Errors
-/// Where there is no answer. A refusal of one object stands beside it.
+/// Fails if the server is unreachable. A rejected object does not fail the comparison: its error is in the result.
 pub async fn compare(api: &Api, input: DiffInput<'_>, events: &Events) -> Result<Vec<Compared>> {
     let DiffInput { changes, listed, .. } = input;
     let created = input.missing_namespaces.iter().map(|name| ObjectId::cluster("", "Namespace", name));
-    let untried =
+    let created_unverified =
         |id| Difference::new(id, DiffOutcome::Created).unverified("it is created first, without a dry run");
-    let mut all: Vec<Compared> = created.map(untried).map(Compared::from).collect();
+    let mut all: Vec<Compared> = created.map(created_unverified).map(Compared::from).collect();
     let run = DiffRun { api, input, mask: listed.mask(&changes.plan), events };
     let members: Vec<Compared> = stream::iter(changes.plan.members.iter().zip(&changes.members))
         .map(|(member, change)| run.member(member, change))
@@ -213,9 +216,9 @@ struct DiffRun<'a> {
 impl DiffRun<'_> {
     async fn member(&self, member: &Member, change: &Change) -> Result<Compared> {
         let listed = self.input.listed;
-        if let Some(unreadable) = listed.unreadable.iter().find(|it| it.holds(&member.id)) {
-            let action = format!("cannot list {} in namespace {}", member.kind.plural, unreadable.namespace);
-            let error = self.refusal(&action, unreadable.status.clone());
+        if let Some(forbidden) = listed.forbidden_lists.iter().find(|list| list.holds(&member.id)) {
+            let action = format!("cannot list {} in namespace {}", member.kind.plural, forbidden.namespace);
+            let error = self.rejection(&action, forbidden.status.clone());
             return Ok(Compared::unknown(member.id.clone(), error));
         }
         match (change, listed.live.get(&member.id)) {
@@ -232,32 +235,32 @@ impl DiffRun<'_> {
     async fn create(&self, member: &Member, manifest: &Value) -> Result<Compared> {
         let id = &member.id;
         let predecessor = compare::predecessor(id, &self.input.listed.live);
-        let created = |answer: Option<&Value>| {
-            let created = compare::created(id, manifest, answer, predecessor, &self.mask);
-            let named = member.kind != SECRET || !self.input.changes.stores_key;
-            if named { created } else { created.with_effect(Effect::NameNotFinal) }
+        let created = |response: Option<&Value>| {
+            let created = compare::created(id, manifest, response, predecessor, &self.mask);
+            let is_name_final = member.kind != SECRET || !self.input.changes.stores_key;
+            if is_name_final { created } else { created.with_effect(Effect::NameNotFinal) }
         };
         let missing = id.namespace.as_ref().filter(|name| self.input.missing_namespaces.contains(*name));
         if let Some(namespace) = missing {
             return Ok(created(None).unverified(format!("namespace {namespace} does not exist yet")).into());
         }
-        match self.ask(member, manifest, "resourceVersion", &json!("1"), false).await? {
-            Ok(answer) => Ok(created(Some(&answer)).into()),
-            Err(status) if status.code == 409 => self.taken(member, manifest).await,
-            // What it needs is not there before the deploy has made it.
+        match self.dry_run(member, manifest, "resourceVersion", &json!("1"), false).await? {
+            Ok(response) => Ok(created(Some(&response)).into()),
+            Err(status) if status.code == 409 => self.resolve_existing(member, manifest).await,
+            // A dependency does not exist until the deploy creates it.
             Err(status) if status.code == 404 => {
-                Ok(created(None).unverified(self.lacking(member, &status)).into())
+                Ok(created(None).unverified(self.missing_dependency(member, &status)).into())
             }
             Err(status) => {
-                let difference = created(None).unverified("the server refuses it");
-                Ok(Compared { difference, refused: Some(self.refusal(&cannot_try(id), status)) })
+                let difference = created(None).unverified("the server rejects it");
+                Ok(Compared { difference, refused: Some(self.rejection(&dry_run_action(id), status)) })
             }
         }
     }
 
-    /// An account without the verb `bind` may only bind roles that the server can look up; it then answers that the
-    /// binding is not found.
-    fn lacking(&self, member: &Member, status: &Status) -> String {
+    /// Returns the reason for a 404. An account without the verb `bind` may only bind roles that the server can look
+    /// up; otherwise the server reports that the binding is not found.
+    fn missing_dependency(&self, member: &Member, status: &Status) -> String {
         let role = |other: &&Member| other.kind == ROLE && other.id.namespace == member.id.namespace;
         let role = self.input.changes.plan.members.iter().find(role).filter(|_| member.kind == ROLE_BINDING);
         match role.filter(|role| !self.input.listed.live.contains_key(&role.id)) {
@@ -266,18 +269,18 @@ impl DiffRun<'_> {
         }
     }
 
-    /// Something of that name is there and was not in the list.
-    async fn taken(&self, member: &Member, manifest: &Value) -> Result<Compared> {
-        let found = self
+    /// Compares with an existing object that was not in the list.
+    async fn resolve_existing(&self, member: &Member, manifest: &Value) -> Result<Compared> {
+        let live = self
             .api
             .get_opt(&collection(member), &member.id.name)
             .await
-            .map_err(|fault| fault.into_error(&format!("cannot read {}", member.id)))?;
-        match found {
-            Some(found) if members::is_member(&found, &self.input.changes.plan.set) => {
-                self.change(member, manifest, &found).await
+            .map_err(|error| error.into_error(&format!("cannot read {}", member.id)))?;
+        match live {
+            Some(live) if members::is_member(&live, &self.input.changes.plan.set) => {
+                self.change(member, manifest, &live).await
             }
-            Some(found) => Ok(Compared::unknown(member.id.clone(), foreign(&member.id, &found))),
+            Some(live) => Ok(Compared::unknown(member.id.clone(), foreign_object_error(&member.id, &live))),
             None => Ok(Difference::new(member.id.clone(), DiffOutcome::Created)
                 .unverified("an object of that name has just been deleted")
                 .into()),
@@ -286,16 +289,16 @@ impl DiffRun<'_> {
 
     async fn change(&self, member: &Member, manifest: &Value, live: &Value) -> Result<Compared> {
         let id = &member.id;
-        let changed = |answer: Option<&Value>| compare::changed(id, manifest, live, answer, &self.mask);
-        let status = match self.ask(member, manifest, "uid", &live["metadata"]["uid"], false).await? {
-            Ok(answer) => return Ok(changed(Some(&answer)).into()),
+        let changed = |response: Option<&Value>| compare::changed(id, manifest, live, response, &self.mask);
+        let status = match self.dry_run(member, manifest, "uid", &live["metadata"]["uid"], false).await? {
+            Ok(response) => return Ok(changed(Some(&response)).into()),
             Err(status) => status,
         };
         let conflicts = conflicts(&status);
-        if !conflicts.is_empty() && self.takes(member, manifest, live, &status) {
-            let taken = self.ask(member, manifest, "uid", &live["metadata"]["uid"], true).await?;
-            if let Ok(answer) = taken {
-                return Ok(changed(Some(&answer)).into());
+        if !conflicts.is_empty() && self.takes_over_all(member, manifest, live, &status) {
+            let forced = self.dry_run(member, manifest, "uid", &live["metadata"]["uid"], true).await?;
+            if let Ok(response) = forced {
+                return Ok(changed(Some(&response)).into());
             }
         }
         let mut difference = changed(None);
@@ -305,17 +308,17 @@ impl DiffRun<'_> {
             return Ok(difference.into());
         }
         let message = self.mask.text(&status.message);
-        let difference = difference.unverified("the server refuses it");
+        let difference = difference.unverified("the server rejects it");
         if is_immutable(&status) {
             let outcome = DiffOutcome::Changed;
             return Ok(Difference { outcome, ..difference }.with_effect(Effect::Refused(message)).into());
         }
-        let refused = Some(self.refusal(&cannot_try(id), status));
+        let refused = Some(self.rejection(&dry_run_action(id), status));
         Ok(Compared { difference, refused })
     }
 
-    /// Whether a deploy takes over every field that others manage.
-    fn takes(&self, member: &Member, manifest: &Value, live: &Value, status: &Status) -> bool {
+    /// Whether a deploy takes over all conflicting fields.
+    fn takes_over_all(&self, member: &Member, manifest: &Value, live: &Value, status: &Status) -> bool {
         let ownership = self.input.ownership;
         let conflicts =
             conflict::conflicts(field_conflict::causes(status), member, manifest, Some(live), ownership);
@@ -323,8 +326,8 @@ impl DiffRun<'_> {
         conflicts.iter().all(|conflict| rule(conflict) == OwnershipRule::Take)
     }
 
-    /// The dry run. The inner error is a refusal.
-    async fn ask(
+    /// Sends the dry run; the inner error means that the server rejected the object.
+    async fn dry_run(
         &self,
         member: &Member,
         manifest: &Value,
@@ -335,61 +338,61 @@ impl DiffRun<'_> {
         let mut manifest = manifest.clone();
         manifest["metadata"][condition] = value.clone();
         match self.api.apply(&collection(member), &manifest, ApplyOptions { dry_run: true, force }).await {
-            Ok(answer) => {
-                for warning in &answer.warnings {
+            Ok(response) => {
+                for warning in &response.warnings {
                     let message = format!("{}: {}", member.id, self.mask.text(warning));
                     self.events.warn(Id::ServerWarning, message).await;
                 }
-                Ok(Ok(answer.body))
+                Ok(Ok(response.body))
             }
-            Err(ApiError::Status(status)) if !is_no_word_on_the_object(&status) => Ok(Err(*status)),
-            Err(fault) => Err(fault.into_error(&cannot_try(&member.id))),
+            Err(ApiError::Status(status)) if !is_unspecific_error(&status) => Ok(Err(*status)),
+            Err(error) => Err(error.into_error(&dry_run_action(&member.id))),
         }
     }
 
-    fn refusal(&self, action: &str, mut status: Status) -> Error {
+    fn rejection(&self, action: &str, mut status: Status) -> Error {
         status.message = self.mask.text(&status.message);
         status_error::status_error(action, &status)
     }
 }
 
-/// Whether the server says nothing of the object: it does not know who asks, or cannot answer now.
-fn is_no_word_on_the_object(status: &Status) -> bool {
-    let is_silent =
+/// Whether the error is not about the object: authentication failed, or the server is not able to respond now.
+fn is_unspecific_error(status: &Status) -> bool {
+    let is_unspecific =
         matches!(status.code, 401 | 429 | 500..) && !status_error::is_type_mismatch(&status.message);
-    is_silent || status.message.contains("system:anonymous")
+    is_unspecific || status.message.contains("system:anonymous")
 }
 
 fn collection(member: &Member) -> Collection {
     member.kind.collection(member.id.namespace.as_deref())
 }
 
-fn cannot_try(id: &ObjectId) -> String {
-    format!("cannot dry-run {}", named(id))
+fn dry_run_action(id: &ObjectId) -> String {
+    format!("cannot dry-run {}", with_namespace(id))
 }
 
-fn named(id: &ObjectId) -> String {
+fn with_namespace(id: &ObjectId) -> String {
     match &id.namespace {
         Some(namespace) => format!("{id} in namespace {namespace}"),
         None => id.to_string(),
     }
 }
 
-/// The fields that other managers keep.
+/// Returns the conflicting fields, with their managers.
 fn conflicts(status: &Status) -> Vec<Effect> {
     let conflict = |cause: ConflictCause<'_>| {
-        // The server's sentence: conflict with "kubectl-scale" with subresource "scale" using apps/v1
+        // The server's message: conflict with "kubectl-scale" with subresource "scale" using apps/v1
         let manager = cause.message.split('"').nth(1).unwrap_or("another manager").to_owned();
         Effect::Stops { manager, field: cause.field.to_owned() }
     };
     let mut conflicts: Vec<Effect> = field_conflict::causes(status).map(conflict).collect();
-    // The server names them in any order.
+    // The server lists them in no fixed order.
     conflicts.sort_by_key(ToString::to_string);
     conflicts
 }
 
-/// What API servers say of a value that cannot follow the one that is there (kubernetes/pkg/apis/*/validation).
-const NOT_AFTER_THIS_ONE: &[&str] = &[
+/// Messages of API servers about changes of immutable fields (kubernetes/pkg/apis/*/validation).
+const IMMUTABLE_MESSAGES: &[&str] = &[
     "immutable",
     "may not change once set",
     "cannot change roleRef",
@@ -398,16 +401,16 @@ const NOT_AFTER_THIS_ONE: &[&str] = &[
 ];
 
 fn is_immutable(status: &Status) -> bool {
-    status.code == 422 && NOT_AFTER_THIS_ONE.iter().any(|words| status.message.contains(words))
+    status.code == 422 && IMMUTABLE_MESSAGES.iter().any(|message| status.message.contains(message))
 }
 
-fn foreign(id: &ObjectId, found: &Value) -> Error {
-    let entries = found["metadata"]["managedFields"].as_array().into_iter().flatten();
+fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
     let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
     let managers: Vec<&str> = managers.into_iter().collect();
     let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
-    Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", named(id)))
-        .caused_by(format!("it exists and belongs to somebody else (managers: {managers})"))
+    Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", with_namespace(id)))
+        .caused_by(format!("it exists and belongs to another owner (managers: {managers})"))
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
 }
 
@@ -426,14 +429,14 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_names_the_manager_and_the_field() {
+    fn conflict_effect_names_manager_and_field() {
         let stops = Effect::Stops { manager: "kubectl-scale".into(), field: ".spec.replicas".into() };
         assert_eq!(conflicts(&status(409, "")), [stops]);
     }
 
     /// Texts of kube-apiserver 1.34.
     #[test]
-    fn what_cannot_follow_is_told_apart_from_what_is_wrong() {
+    fn immutable_field_errors_are_recognized_by_message() {
         let rows = [
             (
                 422,

@@ -376,7 +376,7 @@ fn an_object_of_somebody_elses_with_our_name_is_exit_7_after_the_rest() {
         &run,
         &[
             "service/oh   unknown",
-            "  would fail: it exists and belongs to somebody else (managers: kubectl-create)",
+            "  would fail: it exists and belongs to another owner (managers: kubectl-create)",
             "ingress.networking.k8s.io/oh   created   you",
             "0 to change, 8 to create, 0 to delete, 1 unknown",
         ],

@@ -359,11 +359,11 @@ fn a_right_that_is_missing_on_one_kind_is_exit_6_before_anything_is_changed() {
         .exits(6)
         .within(SOON)
         .says(&format!(
-            "error[HC1030]: this account may not patch networkpolicies in namespace {}; nothing was changed",
+            "error[HC1030]: this account is not allowed to patch networkpolicies in namespace {}; nothing was changed",
             namespace.name
         ))
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["patch"]}"#)
-        .says("hint: an administrator adds these rules to a Role");
+        .says("hint: an administrator can add these rules to a Role");
     assert_eq!(everything(&namespace), before);
 
     let config = account(&namespace, &rules(&["get", "create", "patch"]));
@@ -371,7 +371,7 @@ fn a_right_that_is_missing_on_one_kind_is_exit_6_before_anything_is_changed() {
     with(&namespace, &config, &["deploy"])
         .exits(6)
         .within(SOON)
-        .says("error[HC1030]: this account may not list networkpolicies in namespace")
+        .says("error[HC1030]: this account is not allowed to list networkpolicies in namespace")
         .says("and 1 more; nothing was changed")
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list"]}"#)
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["watch"]}"#);

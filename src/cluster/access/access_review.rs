@@ -1,4 +1,4 @@
-//! Whether the account may do what is about to be done, asked before anything is changed.
+//! Checks before the first write that the account has the permissions that a command needs.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{SELF_ACCESS_REVIEW, SELF_RULES_REVIEW};
 
-/// Checks these rights: one `SelfSubjectRulesReview` per namespace, and a `SelfSubjectAccessReview` for each
-/// right that it does not show, because some authorizers answer the first one incompletely.
+/// Checks these permissions: with one `SelfSubjectRulesReview` per namespace, and a `SelfSubjectAccessReview` for each
+/// permission that it does not list, because some authorizers return incomplete rules.
 ///
 /// # Errors
-/// Exit 6 naming every right that is missing.
+/// Exit 6 if a permission is missing; the error names all missing ones.
 pub async fn check(api: &Api, needed: &BTreeSet<Permission>) -> Result<()> {
     let denied = denied(api, needed).await?;
-    if denied.is_empty() { Ok(()) } else { Err(missing(&denied)) }
+    if denied.is_empty() { Ok(()) } else { Err(missing_permissions_error(&denied)) }
 }
 
-/// The same, and that the account may grant these: it has them, or may grant what it does not have.
+/// Checks these permissions, and that the account can grant `granted`: it has them, or the verb `escalate`.
 ///
 /// # Errors
 /// As [`check`].
@@ -36,31 +36,33 @@ pub async fn check_with_grants(
     if denied.is_empty() {
         return Ok(());
     }
-    if denied.iter().all(|right| !needed.contains(*right)) {
+    if denied.iter().all(|permission| !needed.contains(*permission)) {
         let escalated = rules::escalate_on(granted);
-        let answers = escalated.iter().map(|right| may(api, right));
-        if futures::future::try_join_all(answers).await?.into_iter().all(|may| may) {
+        let reviews = escalated.iter().map(|permission| is_allowed(api, permission));
+        if futures::future::try_join_all(reviews).await?.into_iter().all(|is_allowed| is_allowed) {
             return Ok(());
         }
     }
-    Err(missing(&denied))
+    Err(missing_permissions_error(&denied))
 }
 
 async fn denied<'a>(api: &Api, needed: &'a BTreeSet<Permission>) -> Result<Vec<&'a Permission>> {
-    let namespaces: BTreeSet<&str> = needed.iter().map(|right| right.namespace.as_str()).collect();
+    let namespaces: BTreeSet<&str> = needed.iter().map(|permission| permission.namespace.as_str()).collect();
     let mut unproven = Vec::new();
     for namespace in namespaces {
         let rules = rules_in(api, namespace).await?;
         unproven.extend(
-            needed.iter().filter(|right| right.namespace == namespace && !rules::grants(&rules, right)),
+            needed
+                .iter()
+                .filter(|permission| permission.namespace == namespace && !rules::grants(&rules, permission)),
         );
     }
-    let answers: Vec<Result<Option<&Permission>>> = stream::iter(unproven)
-        .map(|right| async move { Ok((!may(api, right).await?).then_some(right)) })
+    let reviews: Vec<Result<Option<&Permission>>> = stream::iter(unproven)
+        .map(|permission| async move { Ok((!is_allowed(api, permission).await?).then_some(permission)) })
         .buffered(8)
         .collect()
         .await;
-    Ok(answers.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(reviews.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {
@@ -69,40 +71,44 @@ async fn rules_in(api: &Api, namespace: &str) -> Result<Vec<ResourceRule>> {
         "kind": SELF_RULES_REVIEW.kind,
         "spec": { "namespace": namespace },
     });
-    let answer = api.review(&SELF_RULES_REVIEW.collection(None), &review).await.map_err(|fault| {
-        fault.into_error(&format!("cannot ask for the account's rights in namespace {namespace}"))
+    let response = api.review(&SELF_RULES_REVIEW.collection(None), &review).await.map_err(|error| {
+        error.into_error(&format!("cannot list the account's permissions in namespace {namespace}"))
     })?;
-    serde_json::from_value(answer.body["status"]["resourceRules"].clone())
-        .map_err(|error| Error::internal("cannot read the account's rights").caused_by(error))
+    serde_json::from_value(response.body["status"]["resourceRules"].clone())
+        .map_err(|error| Error::internal("cannot parse the account's permissions").caused_by(error))
 }
 
-async fn may(api: &Api, right: &Permission) -> Result<bool> {
+async fn is_allowed(api: &Api, permission: &Permission) -> Result<bool> {
     let review = json!({
         "apiVersion": SELF_ACCESS_REVIEW.api_version(),
         "kind": SELF_ACCESS_REVIEW.kind,
         "spec": { "resourceAttributes": {
-            "namespace": right.namespace, "group": right.group, "resource": right.resource, "verb": right.verb,
+            "namespace": permission.namespace, "group": permission.group, "resource": permission.resource, "verb": permission.verb,
         } },
     });
-    let answer = api.review(&SELF_ACCESS_REVIEW.collection(None), &review).await.map_err(|fault| {
-        fault.into_error(&format!("cannot ask whether the account may {} {}", right.verb, right.resource))
+    let response = api.review(&SELF_ACCESS_REVIEW.collection(None), &review).await.map_err(|error| {
+        error.into_error(&format!(
+            "cannot check whether the account is allowed to {} {}",
+            permission.verb, permission.resource
+        ))
     })?;
-    Ok(answer.body["status"]["allowed"] == true)
+    Ok(response.body["status"]["allowed"] == true)
 }
 
-fn missing(denied: &[&Permission]) -> Error {
+fn missing_permissions_error(denied: &[&Permission]) -> Error {
     let first = denied[0];
     let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
     let mut error = Error::new(
         Id::Forbidden,
         Kind::Forbidden,
         format!(
-            "this account may not {} {} in namespace {}{more}; nothing was changed",
+            "this account is not allowed to {} {} in namespace {}{more}; nothing was changed",
             first.verb, first.resource, first.namespace
         ),
     );
-    for right in denied {
-        error = error.fact("missing", format!("{}  in namespace {}", right.rule(), right.namespace));
+    for permission in denied {
+        error =
+            error.fact("missing", format!("{}  in namespace {}", permission.rule(), permission.namespace));
     }
-    error.hint("an administrator adds these rules to a Role and binds it to the account")
+    error.hint("an administrator can add these rules to a Role and bind it to the account")
 }

@@ -1,4 +1,4 @@
-//! The rights of an account that runs `deploy`, and what is lost without each. Pure.
+//! The permissions of an account that runs `deploy`, and the impact of missing ones. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,83 +9,87 @@ use crate::object::kind::{
 use crate::plan::Plan;
 use crate::plan::checks::secret_refs::SecretRef;
 
-/// What is lost without a right; None: nothing can be deployed.
+/// The consequence of a missing permission; None if nothing can be deployed without it.
 pub type Impact = Option<&'static str>;
 
-const UNFOUND: Impact = Some("what an earlier configuration left is not found, and teardown is refused");
-const UNDELETED: Impact = Some("a configuration that leaves it out is refused, and so is teardown");
-const UNREAD: Impact = Some("named Secrets are not looked at, and a change of one does not roll the pod");
-const UNEXPLAINED: Impact = Some("a failure is explained with less evidence");
-const UNASKED: Impact = Some("the application is asked through a port-forward or its URL, or not at all");
-const UNPULLED: Impact = Some("a changed image is pulled only after the old pod was stopped");
-const UNCOUNTED: Impact = Some("how many sandboxes fit is not said, and taints are not explained");
-const UNMADE: Impact = Some("namespaces have to be there");
+const NO_PRUNE: Impact = Some("objects of an earlier configuration are not found, and teardown fails");
+const NO_DELETE: Impact = Some("removing it from the configuration fails, and so does teardown");
+const NO_SECRET_CHECK: Impact =
+    Some("referenced Secrets are not checked, and a change of one does not replace the pod");
+const LESS_EVIDENCE: Impact = Some("a failure is explained with less evidence");
+const NO_SERVICE_PROXY: Impact =
+    Some("the application is probed through a port-forward or its URL, or not at all");
+const NO_PREPULL: Impact = Some("a changed image is pulled only after the old pod has stopped");
+const NO_CAPACITY: Impact =
+    Some("the number of sandboxes that fit is not reported, and taints are not explained");
+const NO_NAMESPACE_CREATION: Impact = Some("namespaces must exist before the deploy");
 
-/// Every right that deploying, rolling back and tearing down this plan uses; `wanted` are the Secrets that it names.
+/// Returns every permission that deploying, rolling back and tearing down this plan uses. `secret_refs` are the Secrets
+/// that it references.
 #[must_use]
-pub fn deployer_permissions(plan: &Plan, wanted: &[SecretRef]) -> BTreeMap<Permission, Impact> {
+pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<Permission, Impact> {
     let set = &plan.set;
-    let own = set.namespace.as_str();
-    let mut rights: BTreeMap<Permission, Impact> = BTreeMap::new();
-    let mut optional = |right: Permission, loss: Impact| {
-        rights.insert(right, loss);
+    let own_namespace = set.namespace.as_str();
+    let mut permissions: BTreeMap<Permission, Impact> = BTreeMap::new();
+    let mut add_optional = |permission: Permission, impact: Impact| {
+        permissions.insert(permission, impact);
     };
     for namespace in set.namespaces() {
         for kind in set.kinds_in(namespace) {
             for verb in ["get", "list", "watch", "delete"] {
-                optional(Permission::new(namespace, kind, verb), UNFOUND);
+                add_optional(Permission::new(namespace, kind, verb), NO_PRUNE);
             }
         }
     }
     for member in &plan.members {
         let namespace = member.id.namespace.as_deref().unwrap_or_default();
-        // What changes under a delete, or was somebody's, is looked at before it is judged again.
+        // An object that changes before its delete, or belongs to another tool, is read and evaluated again.
         for verb in ["get", "delete"] {
-            optional(Permission::new(namespace, member.kind, verb), UNDELETED);
+            add_optional(Permission::new(namespace, member.kind, verb), NO_DELETE);
         }
     }
     for kind in [EVENT, ENDPOINT_SLICE] {
         for verb in ["list", "watch"] {
-            optional(Permission::new(own, kind, verb), UNEXPLAINED);
+            add_optional(Permission::new(own_namespace, kind, verb), LESS_EVIDENCE);
         }
     }
-    for secret in wanted {
-        optional(Permission::new(&secret.namespace, SECRET, "get"), UNREAD);
+    for secret in secret_refs {
+        add_optional(Permission::new(&secret.namespace, SECRET, "get"), NO_SECRET_CHECK);
     }
-    optional(Permission::of_part(own, POD, "log", "get"), UNEXPLAINED);
+    add_optional(Permission::for_subresource(own_namespace, POD, "log", "get"), LESS_EVIDENCE);
     for verb in ["get", "create"] {
-        optional(Permission::of_part(own, SERVICE, "proxy", verb), UNASKED);
+        add_optional(Permission::for_subresource(own_namespace, SERVICE, "proxy", verb), NO_SERVICE_PROXY);
     }
     for verb in ["create", "delete"] {
-        optional(Permission::new(own, POD, verb), UNPULLED);
+        add_optional(Permission::new(own_namespace, POD, verb), NO_PREPULL);
     }
-    for right in [
+    for permission in [
         Permission::new("", NODE, "get"),
         Permission::new("", NODE, "list"),
         Permission::new("", POD, "list"),
     ] {
-        optional(right, UNCOUNTED);
+        add_optional(permission, NO_CAPACITY);
     }
     for verb in ["get", "create"] {
-        optional(Permission::new("", NAMESPACE, verb), UNMADE);
+        add_optional(Permission::new("", NAMESPACE, verb), NO_NAMESPACE_CREATION);
     }
-    let needed = rules::for_apply(plan, plan.members.iter().map(|member| (member, true)))
+    let required = rules::for_apply(plan, plan.members.iter().map(|member| (member, true)))
         .into_iter()
         .chain(rules::for_watch(plan))
         .chain(rules::for_lock(set))
-        .chain([Permission::new(own, CONFIG_MAP, "get")])
-        .chain((!plan.secret_sources.is_empty()).then(|| Permission::new(own, SECRET, "watch")))
+        .chain([Permission::new(own_namespace, CONFIG_MAP, "get")])
+        .chain((!plan.secret_sources.is_empty()).then(|| Permission::new(own_namespace, SECRET, "watch")))
         .chain(rules::granted_by_roles(plan.members.iter()));
-    for right in needed {
-        rights.insert(right, None);
+    for permission in required {
+        permissions.insert(permission, None);
     }
-    rights
+    permissions
 }
 
 impl Permission {
-    fn of_part(namespace: &str, kind: KindInfo, part: &str, verb: &str) -> Self {
+    fn for_subresource(namespace: &str, kind: KindInfo, subresource: &str, verb: &str) -> Self {
         let whole = Self::new(namespace, kind, verb);
-        Self { resource: format!("{}/{part}", whole.resource), ..whole }
+        Self { resource: format!("{}/{subresource}", whole.resource), ..whole }
     }
 }
 
@@ -95,14 +99,14 @@ mod tests {
     use crate::plan::{SecretNaming, build};
     use crate::settings::{Request, read};
 
-    fn rights(text: &str) -> BTreeMap<Permission, Impact> {
+    fn permissions(text: &str) -> BTreeMap<Permission, Impact> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
         deployer_permissions(&build(&settings, SecretNaming::Placeholder, &[]).unwrap(), &[])
     }
 
-    fn right(namespace: &str, group: &str, resource: &str, verb: &str) -> Permission {
+    fn permission(namespace: &str, group: &str, resource: &str, verb: &str) -> Permission {
         Permission {
             namespace: namespace.to_owned(),
             group: group.to_owned(),
@@ -112,24 +116,28 @@ mod tests {
     }
 
     #[test]
-    fn what_the_applications_role_grants_is_needed_where_the_sandboxes_are() {
-        let rights = rights("[kubernetes]\nnamespace = \"boxes\"\n");
+    fn permissions_of_the_applications_role_are_required_in_sandbox_namespace() {
+        let permissions = permissions("[kubernetes]\nnamespace = \"boxes\"\n");
         for (resource, verb) in
             [("pods", "create"), ("services", "delete"), ("persistentvolumeclaims", "get")]
         {
-            assert_eq!(rights.get(&right("boxes", "", resource, verb)), Some(&None), "{resource} {verb}");
+            assert_eq!(
+                permissions.get(&permission("boxes", "", resource, verb)),
+                Some(&None),
+                "{resource} {verb}"
+            );
         }
-        assert_eq!(rights.get(&right("openhands", "", "pods", "create")), Some(&UNPULLED));
-        assert_eq!(rights.get(&right("boxes", "apps", "deployments", "patch")), None);
+        assert_eq!(permissions.get(&permission("openhands", "", "pods", "create")), Some(&NO_PREPULL));
+        assert_eq!(permissions.get(&permission("boxes", "apps", "deployments", "patch")), None);
     }
 
     #[test]
-    fn a_kind_that_is_not_configured_is_only_looked_for() {
-        let with = rights("");
-        let without = rights("[deploy]\nexpose = \"none\"\n");
-        let list = right("openhands", "networking.k8s.io", "ingresses", "list");
-        assert_eq!((with.get(&list), without.get(&list)), (Some(&None), Some(&UNFOUND)));
-        let patch = right("openhands", "networking.k8s.io", "ingresses", "patch");
+    fn unconfigured_kind_needs_only_list_permission() {
+        let with = permissions("");
+        let without = permissions("[deploy]\nexpose = \"none\"\n");
+        let list = permission("openhands", "networking.k8s.io", "ingresses", "list");
+        assert_eq!((with.get(&list), without.get(&list)), (Some(&None), Some(&NO_PRUNE)));
+        let patch = permission("openhands", "networking.k8s.io", "ingresses", "patch");
         assert_eq!((with.get(&patch), without.get(&patch)), (Some(&None), None));
     }
 }

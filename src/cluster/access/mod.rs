@@ -1,7 +1,7 @@
 //! Which RBAC rules a command needs, and whether the account has them.
 //!
-//! - `rules`: what each command needs. Pure.
-//! - `access_review`: asks the server which of them the account has.
+//! - `rules`: the permissions that each command needs. Pure.
+//! - `access_review`: reviews with the server which of them the account has.
 //! - `deployer_role`: the smallest roles for an account that deploys a configuration. Pure.
 
 pub mod access_review;

@@ -1,4 +1,4 @@
-//! Which rights a deploy needs, and whether a list of rules grants them. Pure.
+//! The permissions that each command needs, and whether a list of rules grants them. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::{Member, Plan};
 
-/// One right in one namespace.
+/// One verb on one resource in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     /// Namespace.
@@ -24,7 +24,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// A right on a kind; an empty namespace is the whole cluster.
+    /// A permission for a kind; an empty namespace means the whole cluster.
     #[must_use]
     pub fn new(namespace: &str, kind: KindInfo, verb: &str) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Permission {
         }
     }
 
-    /// As a rule of a Role.
+    /// Formats the permission as a rule of a Role.
     #[must_use]
     pub fn rule(&self) -> String {
         format!(
@@ -45,47 +45,48 @@ impl Permission {
     }
 }
 
-/// What applying these members and watching their rollout needs. Server-side apply of an object that does not
-/// exist needs `create` as well as `patch`.
+/// Returns the permissions for applying these members and watching their rollout. The flag marks members that do not
+/// exist: server-side apply needs `create` as well as `patch` for them.
 #[must_use]
-pub fn for_apply<'a>(plan: &Plan, to_send: impl Iterator<Item = (&'a Member, bool)>) -> BTreeSet<Permission> {
-    let mut rights = BTreeSet::new();
-    for (member, creates) in to_send {
+pub fn for_apply<'a>(plan: &Plan, members: impl Iterator<Item = (&'a Member, bool)>) -> BTreeSet<Permission> {
+    let mut permissions = BTreeSet::new();
+    for (member, creates) in members {
         let namespace = member.id.namespace.as_deref().unwrap_or_default();
-        rights.insert(Permission::new(namespace, member.kind, "patch"));
+        permissions.insert(Permission::new(namespace, member.kind, "patch"));
         if creates {
-            rights.insert(Permission::new(namespace, member.kind, "create"));
+            permissions.insert(Permission::new(namespace, member.kind, "create"));
         }
     }
     for verb in ["patch", "create"] {
-        rights.insert(Permission::new(&plan.set.namespace, CONFIG_MAP, verb));
+        permissions.insert(Permission::new(&plan.set.namespace, CONFIG_MAP, verb));
     }
-    rights.extend(for_lock(&plan.set));
-    // The revisions.
+    permissions.extend(for_lock(&plan.set));
+    // Revisions are Secrets.
     for verb in ["list", "create", "patch", "delete"] {
-        rights.insert(Permission::new(&plan.set.namespace, SECRET, verb));
+        permissions.insert(Permission::new(&plan.set.namespace, SECRET, verb));
     }
     for kind in [POD, REPLICA_SET] {
-        rights.insert(Permission::new(&plan.set.namespace, kind, "list"));
-        rights.insert(Permission::new(&plan.set.namespace, kind, "watch"));
+        permissions.insert(Permission::new(&plan.set.namespace, kind, "list"));
+        permissions.insert(Permission::new(&plan.set.namespace, kind, "watch"));
     }
-    rights
+    permissions
 }
 
-/// What these members grant, where they are Roles: nobody may grant what they do not have, unless they may `escalate`
+/// Returns the permissions that Roles among these members grant. An account can only grant permissions that it has,
+/// unless it has the verb `escalate`
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
 #[must_use]
 pub fn granted_by_roles<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<Permission> {
-    fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    fn strings(value: &Value) -> impl Iterator<Item = &str> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str)
     }
-    let mut rights = BTreeSet::new();
+    let mut permissions = BTreeSet::new();
     for role in members.filter(|member| member.kind == ROLE) {
         let namespace = role.id.namespace.as_deref().unwrap_or_default();
         for rule in role.manifest["rules"].as_array().into_iter().flatten() {
-            for group in texts(&rule["apiGroups"]) {
-                for resource in texts(&rule["resources"]) {
-                    rights.extend(texts(&rule["verbs"]).map(|verb| Permission {
+            for group in strings(&rule["apiGroups"]) {
+                for resource in strings(&rule["resources"]) {
+                    permissions.extend(strings(&rule["verbs"]).map(|verb| Permission {
                         namespace: namespace.to_owned(),
                         group: group.to_owned(),
                         resource: resource.to_owned(),
@@ -95,43 +96,44 @@ pub fn granted_by_roles<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeS
             }
         }
     }
-    rights
+    permissions
 }
 
-/// What lets an account grant what it does not have.
+/// Returns the permissions that let an account grant permissions that it does not have.
 #[must_use]
 pub fn escalate_on(granted: &BTreeSet<Permission>) -> BTreeSet<Permission> {
-    granted.iter().map(|right| Permission::new(&right.namespace, ROLE, "escalate")).collect()
+    granted.iter().map(|permission| Permission::new(&permission.namespace, ROLE, "escalate")).collect()
 }
 
-/// What holding the set's lock needs.
+/// Returns the permissions for the set's lock.
 #[must_use]
 pub fn for_lock(set: &ApplySet) -> BTreeSet<Permission> {
     ["get", "create", "update", "delete"].map(|verb| Permission::new(&set.namespace, LEASE, verb)).into()
 }
 
-/// What `restart` needs.
+/// Returns the permissions for `restart`.
 #[must_use]
 pub fn for_restart(set: &ApplySet) -> BTreeSet<Permission> {
-    let mut rights = for_lock(set);
-    rights.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
-    rights
+    let mut permissions = for_lock(set);
+    permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
+    permissions
 }
 
-/// What `teardown` needs.
+/// Returns the permissions for `teardown`.
 #[must_use]
 pub fn for_teardown(set: &ApplySet) -> BTreeSet<Permission> {
-    let mut rights = for_lock(set);
+    let mut permissions = for_lock(set);
     for namespace in set.namespaces() {
         for kind in set.kinds_in(namespace) {
-            rights.extend(["list", "watch", "delete"].map(|verb| Permission::new(namespace, kind, verb)));
+            permissions
+                .extend(["list", "watch", "delete"].map(|verb| Permission::new(namespace, kind, verb)));
         }
     }
-    rights.extend(["list", "watch"].map(|verb| Permission::new(&set.namespace, POD, verb)));
-    rights
+    permissions.extend(["list", "watch"].map(|verb| Permission::new(&set.namespace, POD, verb)));
+    permissions
 }
 
-/// What deleting these members needs.
+/// Returns the permissions for deleting these members.
 #[must_use]
 pub fn for_prune<'a>(set: &ApplySet, members: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<Permission> {
     members
@@ -139,33 +141,33 @@ pub fn for_prune<'a>(set: &ApplySet, members: impl Iterator<Item = &'a ObjectId>
         .collect()
 }
 
-/// What watching these members and their rollout needs.
+/// Returns the permissions for watching these members and their rollout.
 #[must_use]
 pub fn for_watch(plan: &Plan) -> BTreeSet<Permission> {
     let members = plan.members.iter().map(|member| (member.id.namespace.as_deref(), member.kind));
-    let mut rights = BTreeSet::new();
+    let mut permissions = BTreeSet::new();
     for (namespace, kind) in
         members.chain([POD, REPLICA_SET].map(|kind| (Some(plan.set.namespace.as_str()), kind)))
     {
         for verb in ["list", "watch"] {
-            rights.insert(Permission::new(namespace.unwrap_or_default(), kind, verb));
+            permissions.insert(Permission::new(namespace.unwrap_or_default(), kind, verb));
         }
     }
-    rights
+    permissions
 }
 
-/// Whether one of these rules grants the right to every object of the resource
+/// Whether one of these rules grants the permission for every object of the resource
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>).
 #[must_use]
-pub fn grants(rules: &[ResourceRule], right: &Permission) -> bool {
-    let has = |list: Option<&Vec<String>>, wanted: &str| {
-        list.is_some_and(|list| list.iter().any(|item| item == wanted || item == "*"))
+pub fn grants(rules: &[ResourceRule], permission: &Permission) -> bool {
+    let contains = |list: Option<&Vec<String>>, value: &str| {
+        list.is_some_and(|list| list.iter().any(|item| item == value || item == "*"))
     };
     rules.iter().any(|rule| {
         rule.resource_names.as_ref().is_none_or(Vec::is_empty)
-            && has(rule.api_groups.as_ref(), &right.group)
-            && has(rule.resources.as_ref(), &right.resource)
-            && has(Some(&rule.verbs), &right.verb)
+            && contains(rule.api_groups.as_ref(), &permission.group)
+            && contains(rule.resources.as_ref(), &permission.resource)
+            && contains(Some(&rule.verbs), &permission.verb)
     })
 }
 
@@ -184,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_grants_what_it_names() {
-        let right = Permission::new("n", DEPLOYMENT, "patch");
-        assert!(grants(&[rule(&["apps"], &["deployments"], &["get", "patch"], &[])], &right));
-        assert!(grants(&[rule(&["*"], &["*"], &["*"], &[])], &right));
-        assert!(!grants(&[rule(&["apps"], &["deployments"], &["patch"], &["other"])], &right));
-        assert!(!grants(&[rule(&[""], &["deployments"], &["patch"], &[])], &right));
-        assert!(!grants(&[], &right));
+    fn rule_grants_listed_or_wildcard_permissions_only() {
+        let permission = Permission::new("n", DEPLOYMENT, "patch");
+        assert!(grants(&[rule(&["apps"], &["deployments"], &["get", "patch"], &[])], &permission));
+        assert!(grants(&[rule(&["*"], &["*"], &["*"], &[])], &permission));
+        assert!(!grants(&[rule(&["apps"], &["deployments"], &["patch"], &["other"])], &permission));
+        assert!(!grants(&[rule(&[""], &["deployments"], &["patch"], &[])], &permission));
+        assert!(!grants(&[], &permission));
     }
 }

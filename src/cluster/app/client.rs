@@ -1,4 +1,4 @@
-//! Requests to the application, through the API server: no port of the pod need be reachable.
+//! Requests to the application through the API server, so that no port of the pod must be reachable.
 
 use std::time::{Duration, Instant};
 
@@ -13,55 +13,55 @@ use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::SERVICE;
 use crate::phrase;
 
-/// How long an answer may take through a port-forward; through the service proxy it is the API's own limit.
-const ANSWER: Duration = Duration::from_secs(5);
+/// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 /// The port that the application listens on.
 pub const PORT: u16 = 3000;
 
-/// Where the application is.
+/// The application's Service and pod.
 #[derive(Debug, Clone)]
 pub struct AppClient {
     /// Namespace of service and pod.
     pub namespace: String,
-    /// Its Service.
+    /// The application's Service.
     pub service: String,
     /// A ready pod, for a port-forward.
     pub pod: Option<String>,
 }
 
-/// What the application is asked.
+/// A request to the application.
 #[derive(Debug, Clone, Copy)]
 pub struct AppRequest<'a> {
     /// `/alive`.
     pub path: &'a str,
-    /// What is sent; None: nothing, a GET.
+    /// The body of a POST; None for a GET.
     pub body: Option<&'a Value>,
-    /// The key that it asks every visitor for, where it does (`SESSION_API_KEY`).
+    /// The application's `SESSION_API_KEY`, if it requires one.
     pub session_key: Option<&'a str>,
 }
 
-/// What the application answered.
+/// A response of the application.
 #[derive(Debug, Clone)]
 pub struct AppResponse {
     /// HTTP status.
     pub status: StatusCode,
-    /// As it is.
+    /// The raw body.
     pub body: Bytes,
-    /// How long it took.
+    /// The duration of the request.
     pub took: Duration,
 }
 
-/// Why there is no answer of the application's.
+/// Why there is no response from the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppError {
-    /// It could not be asked: the account may not.
+    /// The account is not allowed to send the request.
     Forbidden(String),
-    /// It was asked and does not answer.
+    /// The request was sent, and the application did not respond.
     Unreachable(String),
 }
 
 impl AppResponse {
-    /// Whether the application is alive: 429 is its own limit of ten requests a second.
+    /// Whether the application is alive. 429 counts: it is the application's own limit of ten requests per second.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.status.is_success() || self.status == StatusCode::TOO_MANY_REQUESTS
@@ -91,38 +91,39 @@ impl<'a> AppRequest<'a> {
 }
 
 impl AppClient {
-    /// Asks through the service proxy, else through a port-forward where proxying is not allowed. Sent once.
+    /// Sends the request once: through the service proxy, or through a port-forward if proxying is forbidden.
     ///
     /// # Errors
-    /// Where nobody answers, or nobody may ask.
-    pub async fn request(&self, api: &Api, question: AppRequest<'_>) -> Result<AppResponse, AppError> {
-        match self.through_service(api, question).await {
-            Err(AppError::Forbidden(why)) => match &self.pod {
-                Some(pod) => through_port_forward(api, &self.namespace, pod, question).await,
-                None => Err(AppError::Forbidden(why)),
+    /// Fails if the application does not respond, or both ways are forbidden.
+    pub async fn request(&self, api: &Api, request: AppRequest<'_>) -> Result<AppResponse, AppError> {
+        match self.through_service(api, request).await {
+            Err(AppError::Forbidden(reason)) => match &self.pod {
+                Some(pod) => through_port_forward(api, &self.namespace, pod, request).await,
+                None => Err(AppError::Forbidden(reason)),
             },
-            answered => answered,
+            result => result,
         }
     }
 
-    async fn through_service(&self, api: &Api, question: AppRequest<'_>) -> Result<AppResponse, AppError> {
+    async fn through_service(&self, api: &Api, request: AppRequest<'_>) -> Result<AppResponse, AppError> {
         let services = SERVICE.in_namespace(&self.namespace);
-        let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, question.path);
-        let request = question.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
-        let begun = Instant::now();
+        let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, request.path);
+        let request = request.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
+        let started = Instant::now();
         match api.proxy(request.map(|body| body.to_vec())).await {
-            Ok((head, body)) => match servers_own(head.status, &body) {
-                None => Ok(AppResponse { status: head.status, body, took: begun.elapsed() }),
-                Some(why) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(why)),
-                Some(why) => Err(AppError::Unreachable(format!("{} {why}", head.status.as_u16()))),
+            Ok((head, body)) => match api_server_message(head.status, &body) {
+                None => Ok(AppResponse { status: head.status, body, took: started.elapsed() }),
+                Some(reason) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(reason)),
+                Some(reason) => Err(AppError::Unreachable(format!("{} {reason}", head.status.as_u16()))),
             },
-            Err(fault) => Err(AppError::Unreachable(words_of(fault))),
+            Err(error) => Err(AppError::Unreachable(cause_text(error))),
         }
     }
 }
 
-/// What the API server itself has to say instead of the application: no right, no endpoint, no connection.
-fn servers_own(status: StatusCode, body: &Bytes) -> Option<String> {
+/// Returns the API server's own error if the response is not from the application: forbidden, no endpoint, no
+/// connection.
+fn api_server_message(status: StatusCode, body: &Bytes) -> Option<String> {
     if status.is_success() {
         return None;
     }
@@ -131,60 +132,61 @@ fn servers_own(status: StatusCode, body: &Bytes) -> Option<String> {
         Ok(value) if value["kind"] == "Status" && value["apiVersion"] == "v1" => {
             Some(value["message"].as_str().unwrap_or_default().to_owned())
         }
-        // `Error trying to reach service: …` comes as plain text.
+        // The API server sends `Error trying to reach service: …` as plain text.
         _ => text.starts_with("Error trying to reach service").then(|| text.trim().to_owned()),
     }
 }
 
-fn words_of(fault: ApiError) -> String {
-    fault.into_error("no answer").causes().join(": ")
+fn cause_text(error: ApiError) -> String {
+    error.into_error("no response").causes().join(": ")
 }
 
-/// Asks one pod, through a port-forward.
+/// Sends the request to one pod through a port-forward.
 ///
 /// # Errors
-/// Where it does not answer, or port-forwards are not allowed.
+/// Fails if the pod does not respond, or port-forwards are forbidden.
 pub async fn through_port_forward(
     api: &Api,
     namespace: &str,
     pod: &str,
-    question: AppRequest<'_>,
+    request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
-    match tokio::time::timeout(ANSWER, forwarded(api, namespace, pod, question)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(AppError::Unreachable(format!("no answer within {}", phrase::span(ANSWER)))),
+    match tokio::time::timeout(RESPONSE_LIMIT, send_forwarded(api, namespace, pod, request)).await {
+        Ok(result) => result,
+        Err(_) => Err(AppError::Unreachable(format!("no response within {}", phrase::span(RESPONSE_LIMIT)))),
     }
 }
 
-/// The server's own words, where it has some.
-fn words(error: kube::Error) -> String {
+/// Returns the server's message, or the error's text if there is no `Status`.
+fn message_of(error: kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
+        error => error.to_string(),
     }
 }
 
-async fn forwarded(
+async fn send_forwarded(
     api: &Api,
     namespace: &str,
     pod: &str,
-    question: AppRequest<'_>,
+    request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
-    let broken = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
+    let unreachable = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
-        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(words(error)))?;
+        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(error)))?;
     let stream = forwarder.take_stream(PORT).ok_or_else(|| AppError::Unreachable("no stream".to_owned()))?;
-    let begun = Instant::now();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let started = Instant::now();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| unreachable(&error))?;
     let driver = tokio::spawn(connection);
-    let request = question.request(question.path).map_err(|error| broken(&error))?;
-    let response = sender.send_request(request.map(Full::new)).await.map_err(|error| broken(&error))?;
+    let request = request.request(request.path).map_err(|error| unreachable(&error))?;
+    let response = sender.send_request(request.map(Full::new)).await.map_err(|error| unreachable(&error))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+    let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
     driver.abort();
-    Ok(AppResponse { status, body, took: begun.elapsed() })
+    Ok(AppResponse { status, body, took: started.elapsed() })
 }
 
 #[cfg(test)]
@@ -192,16 +194,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_servers_words_are_told_from_the_applications() {
-        let own = |status: u16, body: &str| {
-            servers_own(StatusCode::from_u16(status).unwrap(), &Bytes::copy_from_slice(body.as_bytes()))
+    fn api_server_errors_are_distinguished_from_application_responses() {
+        let message = |status: u16, body: &str| {
+            api_server_message(
+                StatusCode::from_u16(status).unwrap(),
+                &Bytes::copy_from_slice(body.as_bytes()),
+            )
         };
-        let refused = r#"{"kind":"Status","apiVersion":"v1","message":"services \"x\" is forbidden"}"#;
-        assert_eq!(own(403, refused).as_deref(), Some("services \"x\" is forbidden"));
-        assert_eq!(own(404, r#"{"error":"Settings not found"}"#), None);
-        assert_eq!(own(200, refused), None);
+        let forbidden = r#"{"kind":"Status","apiVersion":"v1","message":"services \"x\" is forbidden"}"#;
+        assert_eq!(message(403, forbidden).as_deref(), Some("services \"x\" is forbidden"));
+        assert_eq!(message(404, r#"{"error":"Settings not found"}"#), None);
+        assert_eq!(message(200, forbidden), None);
         assert!(
-            own(502, "Error trying to reach service: 'dial tcp 10.0.0.1:3000: connection refused'").is_some()
+            message(502, "Error trying to reach service: 'dial tcp 10.0.0.1:3000: connection refused'")
+                .is_some()
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Containers' logs: of all pods that match, of pods that come later, over lost connections.
+//! Reads container logs of all matching pods, including later ones, across lost connections.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::error::Result;
 use crate::object::kind::POD;
 
 const BUFFER: usize = 64 * 1024;
-const PAUSE: Duration = Duration::from_millis(300);
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
-/// Which logs.
+/// The logs to read.
 #[derive(Debug, Clone)]
 pub struct LogQuery {
     /// Namespace of the pods.
@@ -30,41 +30,41 @@ pub struct LogQuery {
     pub labels: String,
     /// One container; None for all.
     pub container: Option<String>,
-    /// Go on for ever, new pods included.
+    /// Whether to follow the logs without end, including those of new pods.
     pub follow: bool,
-    /// Lines from the end.
+    /// The number of lines from the end.
     pub tail: Option<i64>,
-    /// Seconds back.
+    /// Only lines of the last seconds.
     pub since_seconds: Option<i64>,
-    /// Of the run before this one.
+    /// Whether to read the logs of the previous containers.
     pub previous: bool,
-    /// Keep the server's time stamps.
+    /// Whether to keep the server's timestamps.
     pub timestamps: bool,
 }
 
-/// Whole lines of one container.
+/// A part of one container's log.
 #[derive(Debug, Clone)]
 pub enum LogPart {
-    /// Lines, each with its line break.
+    /// Complete lines, each with its line break.
     Lines {
         /// `pod container`.
         source: Arc<str>,
-        /// One or more whole lines.
+        /// One or more complete lines.
         lines: Bytes,
     },
     /// The log of a container cannot be read.
     Unreadable {
         /// `pod container`.
         source: Arc<str>,
-        /// The server's words.
+        /// The error message.
         why: String,
     },
 }
 
-/// The pods that match now.
+/// Lists the matching pods.
 ///
 /// # Errors
-/// Where they may not be listed.
+/// Fails if they cannot be listed.
 pub async fn pods(api: &Api, query: &LogQuery) -> Result<Vec<Value>> {
     let params = ListParams::default().labels(&query.labels);
     let list = api.list(&POD.in_namespace(&query.namespace), &params).await;
@@ -73,17 +73,22 @@ pub async fn pods(api: &Api, query: &LogQuery) -> Result<Vec<Value>> {
     Ok(list.items)
 }
 
-/// Reads the logs of these pods and sends them on; with `follow`, also of pods that come later, until the
-/// receiver is gone.
+/// Reads the logs of these pods and sends their lines. With `follow` it continues with later pods, until the receiver
+/// is dropped.
 ///
 /// # Errors
-/// Where pods cannot be watched any longer.
-pub async fn read(api: &Api, query: &LogQuery, now: Vec<Value>, sender: mpsc::Sender<LogPart>) -> Result<()> {
+/// Fails if the watch of pods fails for good.
+pub async fn read(
+    api: &Api,
+    query: &LogQuery,
+    pods: Vec<Value>,
+    sender: mpsc::Sender<LogPart>,
+) -> Result<()> {
     let mut streams = JoinSet::new();
-    let mut begun: HashSet<String> = HashSet::new();
+    let mut started: HashSet<String> = HashSet::new();
     if !query.follow {
-        for pod in &now {
-            begin(api, query, pod, &sender, &mut begun, &mut streams);
+        for pod in &pods {
+            start_streams(api, query, pod, &sender, &mut started, &mut streams);
         }
         while streams.join_next().await.is_some() {}
         return Ok(());
@@ -95,44 +100,44 @@ pub async fn read(api: &Api, query: &LogQuery, now: Vec<Value>, sender: mpsc::Se
         optional: false,
     };
     let mut watches = Watches::open(api, vec![scope], true);
-    // Lines of a pod that comes later are all new.
-    let later = LogQuery { tail: None, ..query.clone() };
-    let mut which = query;
+    // All lines of a later pod are new, so `tail` does not apply.
+    let later_query = LogQuery { tail: None, ..query.clone() };
+    let mut current_query = query;
     loop {
         tokio::select! {
             () = sender.closed() => return Ok(()),
-            seen = watches.next() => match seen {
+            change = watches.next() => match change {
                 Some(WatchedChange::Listed(_, pods)) => {
                     for pod in &pods {
-                        begin(api, which, pod, &sender, &mut begun, &mut streams);
+                        start_streams(api, current_query, pod, &sender, &mut started, &mut streams);
                     }
-                    which = &later;
+                    current_query = &later_query;
                 }
-                Some(WatchedChange::Changed(_, pod)) => begin(api, which, &pod, &sender, &mut begun, &mut streams),
+                Some(WatchedChange::Changed(_, pod)) => start_streams(api, current_query, &pod, &sender, &mut started, &mut streams),
                 Some(WatchedChange::Gone(..)) => {}
-                Some(WatchedChange::Failed(_, fault)) => return Err(fault.into_error("cannot go on watching pods")),
+                Some(WatchedChange::Failed(_, error)) => return Err(error.into_error("cannot continue watching pods")),
                 None => return Ok(()),
             },
         }
     }
 }
 
-fn begin(
+fn start_streams(
     api: &Api,
     query: &LogQuery,
     pod: &Value,
     sender: &mpsc::Sender<LogPart>,
-    begun: &mut HashSet<String>,
+    started: &mut HashSet<String>,
     streams: &mut JoinSet<()>,
 ) {
     let (Some(name), Some(uid)) = (pod["metadata"]["name"].as_str(), pod["metadata"]["uid"].as_str()) else {
         return;
     };
     for container in started_containers(pod) {
-        if query.container.as_ref().is_some_and(|wanted| *wanted != container) {
+        if query.container.as_ref().is_some_and(|requested| *requested != container) {
             continue;
         }
-        if !begun.insert(format!("{uid}/{container}")) {
+        if !started.insert(format!("{uid}/{container}")) {
             continue;
         }
         let stream = Stream {
@@ -147,13 +152,13 @@ fn begin(
     }
 }
 
-/// Whether a container of this pod has run, so that there may be a log.
+/// Whether a container of this pod has started, so that it may have a log.
 #[must_use]
 pub fn has_log(pod: &Value) -> bool {
     !started_containers(pod).is_empty()
 }
 
-/// Containers that have something to say: waiting ones have no log yet.
+/// Returns the containers that may have a log: those that have started at least once.
 fn started_containers(pod: &Value) -> Vec<String> {
     ["initContainerStatuses", "containerStatuses"]
         .into_iter()
@@ -181,29 +186,29 @@ impl Stream {
                 Ok(()) => {}
                 Err(kube::Error::Api(status)) => {
                     let (source, why) = (self.source.clone(), status.message.clone());
-                    let _nobody_listens = self.sender.send(LogPart::Unreadable { source, why }).await;
+                    let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
                     return;
                 }
                 Err(error) if !self.query.follow => {
                     let (source, why) = (self.source.clone(), error.to_string());
-                    let _nobody_listens = self.sender.send(LogPart::Unreadable { source, why }).await;
+                    let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
                     return;
                 }
-                Err(_lost) => {}
+                Err(_connection_lost) => {}
             }
             if self.sender.is_closed() {
                 return;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    /// A stream also ends when the kubelet rotates the file, or the connection breaks.
+    /// Whether the container still runs: a stream also ends when the kubelet rotates the file or the connection breaks.
     async fn still_runs(&self) -> bool {
         let Ok(pod) = self.pods.get(&self.pod).await else { return false };
         let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-        let mine = statuses.iter().find(|status| status.name == self.container);
-        mine.is_some_and(|status| {
+        let status_of_container = statuses.iter().find(|status| status.name == self.container);
+        status_of_container.is_some_and(|status| {
             status.state.as_ref().is_some_and(|state| state.running.is_some() || state.waiting.is_some())
         })
     }
@@ -213,11 +218,11 @@ impl Stream {
         let mut stream = Box::pin(self.pods.log_stream(&self.pod, &self.parameters(resume)).await?);
         let mut buffer = BytesMut::new();
         loop {
-            let filled = buffer.len();
-            buffer.resize(filled + BUFFER, 0);
-            let read = stream.read(&mut buffer[filled..]).await.map_err(kube::Error::ReadEvents)?;
-            buffer.truncate(filled + read);
-            let whole = match buffer.iter().rposition(|byte| *byte == b'\n') {
+            let length = buffer.len();
+            buffer.resize(length + BUFFER, 0);
+            let read = stream.read(&mut buffer[length..]).await.map_err(kube::Error::ReadEvents)?;
+            buffer.truncate(length + read);
+            let complete = match buffer.iter().rposition(|byte| *byte == b'\n') {
                 Some(end) => buffer.split_to(end + 1).freeze(),
                 None if read == 0 && !buffer.is_empty() => {
                     buffer.extend_from_slice(b"\n");
@@ -225,7 +230,8 @@ impl Stream {
                 }
                 None => Bytes::new(),
             };
-            let lines = if self.query.follow { resume.take(&whole, self.query.timestamps) } else { whole };
+            let lines =
+                if self.query.follow { resume.take(&complete, self.query.timestamps) } else { complete };
             let part = LogPart::Lines { source: self.source.clone(), lines };
             let empty = matches!(&part, LogPart::Lines { lines, .. } if lines.is_empty());
             if !empty && self.sender.send(part).await.is_err() {
@@ -238,36 +244,35 @@ impl Stream {
     }
 
     fn parameters(&self, resume: &Resume) -> LogParams {
-        let first = resume.last.is_none();
+        let is_first = resume.last.is_none();
         LogParams {
             container: Some(self.container.clone()),
             follow: self.query.follow,
             previous: self.query.previous,
-            // A stream that breaks is taken up where it broke: the time stamps say where.
+            // After a lost connection the stream resumes at the last timestamp.
             timestamps: self.query.timestamps || self.query.follow,
-            tail_lines: self.query.tail.filter(|_| first),
-            since_seconds: self.query.since_seconds.filter(|_| first),
+            tail_lines: self.query.tail.filter(|_| is_first),
+            since_seconds: self.query.since_seconds.filter(|_| is_first),
             since_time: resume.last,
             ..LogParams::default()
         }
     }
 }
 
-/// Where a followed log was when its stream broke.
+/// The position at which a followed log resumes after its stream broke.
 #[derive(Debug, Default)]
 struct Resume {
-    /// The newest line that was taken.
+    /// The timestamp of the newest line that was read.
     last: Option<Timestamp>,
-    /// The newest line of the streams before this one; lines of the same stream may share a time stamp.
+    /// The timestamp of the newest line of earlier streams; lines of the same stream may share a timestamp.
     before: Option<Timestamp>,
 }
 
 impl Resume {
-    /// Takes lines that begin with time stamps, leaves out those that were taken before, and strips the stamps
-    /// where nobody asked for them.
-    fn take(&mut self, whole: &Bytes, keep: bool) -> Bytes {
-        let mut taken = BytesMut::with_capacity(whole.len());
-        for line in whole.split_inclusive(|byte| *byte == b'\n') {
+    /// Removes lines that were read before from timestamped lines, and strips the timestamps unless they are requested.
+    fn take(&mut self, complete: &Bytes, keep_stamps: bool) -> Bytes {
+        let mut kept = BytesMut::with_capacity(complete.len());
+        for line in complete.split_inclusive(|byte| *byte == b'\n') {
             let space = line.iter().position(|byte| *byte == b' ');
             let stamp = space
                 .and_then(|space| std::str::from_utf8(&line[..space]).ok())
@@ -278,12 +283,12 @@ impl Resume {
                         continue;
                     }
                     self.last = Some(stamp);
-                    taken.extend_from_slice(if keep { line } else { &line[space + 1..] });
+                    kept.extend_from_slice(if keep_stamps { line } else { &line[space + 1..] });
                 }
-                _ => taken.extend_from_slice(line),
+                _ => kept.extend_from_slice(line),
             }
         }
-        taken.freeze()
+        kept.freeze()
     }
 }
 
@@ -292,10 +297,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_log_repeats_nothing() {
+    fn resumed_log_repeats_no_line() {
         let mut resume = Resume::default();
-        let first = Bytes::from_static(b"2026-01-01T00:00:01Z one\n2026-01-01T00:00:02Z two\n");
-        assert_eq!(resume.take(&first, false), "one\ntwo\n");
+        let first_lines = Bytes::from_static(b"2026-01-01T00:00:01Z one\n2026-01-01T00:00:02Z two\n");
+        assert_eq!(resume.take(&first_lines, false), "one\ntwo\n");
         let same_time = Bytes::from_static(b"2026-01-01T00:00:02Z twin\n");
         assert_eq!(resume.take(&same_time, false), "twin\n");
         resume.before = resume.last;
@@ -305,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_waits_for_the_first_time_has_no_log() {
+    fn container_without_a_start_has_no_log() {
         let pod = serde_json::json!({"status": {"containerStatuses": [
             {"name": "a", "state": {"waiting": {}}, "restartCount": 0},
             {"name": "b", "state": {"waiting": {}}, "restartCount": 1},

@@ -1,4 +1,4 @@
-//! What the application's pods use: the metrics API of the cluster, and the application's own word.
+//! Resource usage of the application's pods: from the cluster's metrics API and from the application.
 
 use kube::api::ListParams;
 use serde_json::Value;
@@ -10,41 +10,43 @@ use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::format::Quantity;
 
-/// Nanocores and bytes that one pod uses on average.
+/// The average resource usage of a pod.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PodUsage {
-    /// In 10⁻⁹ of a core.
+    /// CPU in nanocores.
     pub cpu: i128,
-    /// In 10⁻⁹ of a byte: as [`Quantity::nanos`] has it.
+    /// Memory in 10⁻⁹ bytes, as returned by [`Quantity::nanos`].
     pub memory: i128,
 }
 
-/// What the metrics API says of the set's pods
+/// Gets the average usage of the set's pods from the metrics API
 /// (<https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/>).
 ///
 /// # Errors
-/// Why it is not known.
+/// Returns the reason why the usage is not available.
 pub async fn get_pod_usage(api: &Api, set: &ApplySet) -> Result<PodUsage, String> {
     let params = ListParams::default().labels(&labels::instance_selector(&set.name));
     match api.list(&POD_METRICS.in_namespace(&set.namespace), &params).await {
-        Ok(list) => average(&list.items).ok_or_else(|| "the metrics API knows no pod of it yet".to_owned()),
-        Err(fault) if fault.code() == Some(404) => Err("the cluster has no metrics API".to_owned()),
-        Err(ApiError::Status(status)) if status.code == 403 => {
-            Err("pods of metrics.k8s.io may not be read".to_owned())
+        Ok(list) => {
+            average(&list.items).ok_or_else(|| "the metrics API has no data of its pods yet".to_owned())
         }
-        Err(fault) => Err(fault.into_error("cannot read the metrics").message().to_owned()),
+        Err(error) if error.code() == Some(404) => Err("the cluster has no metrics API".to_owned()),
+        Err(ApiError::Status(status)) if status.code == 403 => {
+            Err("reading pods of metrics.k8s.io is forbidden".to_owned())
+        }
+        Err(error) => Err(error.into_error("cannot read the metrics").message().to_owned()),
     }
 }
 
-/// None where there is no pod, or a quantity cannot be read.
+/// Returns None if there is no pod, or a quantity cannot be parsed.
 fn average(pods: &[Value]) -> Option<PodUsage> {
     let containers = || pods.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
     let sum = |name: &str| -> Option<i128> {
-        let amounts = containers().map(|container| {
+        let quantities = containers().map(|container| {
             let text = container["usage"][name].as_str()?;
             Some(Quantity::parse(text).ok()?.nanos())
         });
-        amounts.sum()
+        quantities.sum()
     };
     let count = i128::try_from(pods.len()).ok()?;
     if count == 0 {
@@ -53,19 +55,19 @@ fn average(pods: &[Value]) -> Option<PodUsage> {
     Some(PodUsage { cpu: sum("cpu")? / count, memory: sum("memory")? / count })
 }
 
-/// How full the disk is under the application, in percent, by its own word (`/server_info`).
+/// Gets the usage of the application's disk in percent, from its `/server_info`.
 ///
 /// # Errors
-/// Why it is not known.
+/// Returns the reason why the usage is not available.
 pub async fn get_disk_usage(api: &Api, application: &AppClient) -> Result<f64, String> {
-    let reply =
-        application.request(api, AppRequest::get("/server_info")).await.map_err(|silence| match silence {
-            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
+    let response =
+        application.request(api, AppRequest::get("/server_info")).await.map_err(|error| match error {
+            AppError::Forbidden(reason) | AppError::Unreachable(reason) => reason,
         })?;
-    let disk = serde_json::from_slice::<Value>(&reply.body)
+    let disk = serde_json::from_slice::<Value>(&response.body)
         .ok()
         .and_then(|info| disk_of(&info["resources"]["disk"]));
-    disk.ok_or_else(|| "/server_info does not say it".to_owned())
+    disk.ok_or_else(|| "/server_info does not contain the disk usage".to_owned())
 }
 
 fn disk_of(disk: &Value) -> Option<f64> {

@@ -1,10 +1,10 @@
 //! The application in its pod.
 //!
-//! - `client`: requests to it, through the API server.
-//! - `probe`: whether it answers. `url_probe`: whether it answers at its URL. `http_get`: the request for that.
-//! - `port_forward`: a port of this computer that leads to it.
-//! - `logs`: what its containers and its sandboxes print.
-//! - `metrics`: how much it uses.
+//! - `client`: sends requests to it through the API server.
+//! - `probe`: checks that it responds. `url_probe`: checks that it responds at its URL, with the request of `http_get`.
+//! - `port_forward`: forwards a local port to it.
+//! - `logs`: reads the logs of its containers and sandboxes.
+//! - `metrics`: reads its resource usage.
 
 pub mod client;
 mod http_get;

@@ -1,4 +1,4 @@
-//! Leads a port of this computer to whichever pod of the application is ready, over restarts of the pod.
+//! Forwards a local port to the application's ready pod, across restarts of the pod.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use crate::cluster::watch::watcher::WatchScope;
 use crate::error::{Error, Result};
 use crate::object::kind::POD;
 
-/// How long a connection waits for a pod that is ready: as long as a restart takes, with its image pulled.
+/// How long a connection waits for a ready pod: long enough for a restart of the pod without an image pull.
 const POD_WAIT: Duration = Duration::from_secs(120);
-/// The pause before the same pod is tried again: it may have stopped and not been seen to.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The pause before retrying the same pod: it may have stopped before the watch reports it.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The name of a pod that is ready, as it is now.
+/// The name of the ready pod, updated by a [`ReadyPodWatcher`].
 pub type ReadyPodName = watch::Receiver<Option<String>>;
 
-/// Follows which pod is ready; ends with the receivers.
+/// Watches which pod is ready, until all receivers are dropped.
 pub struct ReadyPodWatcher {
-    view: Store,
+    store: Store,
     sender: watch::Sender<Option<String>>,
 }
 
 impl ReadyPodWatcher {
-    /// Looks which pod of these labels is ready.
+    /// Opens the watch of pods with these labels, and finds the ready one.
     ///
     /// # Errors
-    /// Where pods may not be watched.
+    /// Fails if pods cannot be watched.
     pub async fn open(
         api: &Api,
         namespace: &str,
@@ -43,30 +43,30 @@ impl ReadyPodWatcher {
         streaming: bool,
     ) -> Result<(Self, ReadyPodName)> {
         let scope = WatchScope { kind: POD, namespace: Some(namespace.to_owned()), labels, optional: false };
-        let view = Store::open(api, vec![scope], streaming).await?;
-        let (sender, receiver) = watch::channel(ready_pod(&view));
-        Ok((Self { view, sender }, receiver))
+        let store = Store::open(api, vec![scope], streaming).await?;
+        let (sender, receiver) = watch::channel(ready_pod(&store));
+        Ok((Self { store, sender }, receiver))
     }
 
-    /// Goes on looking.
+    /// Updates the receivers on every change.
     ///
     /// # Errors
-    /// Where the watch cannot be had any more.
+    /// Fails if the watch fails for good.
     pub async fn follow(mut self) -> Result<()> {
         while !self.sender.is_closed() {
-            self.view.wait_for_change().await?;
-            let now = ready_pod(&self.view);
-            self.sender.send_if_modified(|before| {
-                let is_other = *before != now;
-                *before = now;
-                is_other
+            self.store.wait_for_change().await?;
+            let current = ready_pod(&self.store);
+            self.sender.send_if_modified(|previous| {
+                let has_changed = *previous != current;
+                *previous = current;
+                has_changed
             });
         }
         Ok(())
     }
 }
 
-/// The newest: an older one that is ready, too, is about to go.
+/// Returns the newest ready pod, because an older one is about to be deleted.
 fn ready_pod(store: &Store) -> Option<String> {
     let ready = store.of_kind(POD).map(|(_, pod)| pod).filter(|pod| is_ready(pod));
     let newest = ready.max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default())?;
@@ -76,13 +76,15 @@ fn ready_pod(store: &Store) -> Option<String> {
 fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
     pod["metadata"]["deletionTimestamp"].is_null()
-        && conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True")
+        && conditions
+            .into_iter()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Accepts connections for ever and leads each to the pod that is ready then.
+/// Accepts connections without end, and forwards each to the pod that is ready at that time.
 ///
 /// # Errors
-/// Where no connection can be accepted any more.
+/// Fails if the listener cannot accept a connection.
 pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: ReadyPodName) -> Result<()> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let pods = Arc::new(pods);
@@ -97,16 +99,15 @@ pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: Ready
     }
 }
 
-/// One connection, from its beginning to its end. Whoever made it sees that it is closed.
+/// Forwards one connection until either side closes it. Closes it if no pod is ready in time.
 async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPodName, mut stream: TcpStream) {
-    if let Ok(Some(mut other)) = tokio::time::timeout(POD_WAIT, reach(&pods, pod)).await {
-        let _either_side_has_closed = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
+    if let Ok(Some(mut pod_stream)) = tokio::time::timeout(POD_WAIT, connect_to_ready_pod(&pods, pod)).await {
+        let _closed_by_either_side = tokio::io::copy_bidirectional(&mut stream, &mut pod_stream).await;
     }
 }
 
-/// A connection to the application in the pod that is ready, tried until there is one; None: nobody follows the pods
-/// any more.
-async fn reach(
+/// Connects to the application in the ready pod, and retries until it succeeds; None if the watcher was dropped.
+async fn connect_to_ready_pod(
     pods: &kube::Api<Pod>,
     mut pod: ReadyPodName,
 ) -> Option<impl AsyncRead + AsyncWrite + Unpin + use<>> {
@@ -117,6 +118,6 @@ async fn reach(
         {
             return Some(stream);
         }
-        let _another_pod_or_the_same_again = tokio::time::timeout(PAUSE, pod.changed()).await;
+        let _changed_or_elapsed = tokio::time::timeout(RETRY_PAUSE, pod.changed()).await;
     }
 }

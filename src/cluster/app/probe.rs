@@ -1,4 +1,4 @@
-//! Asks the application whether it answers.
+//! Probes the application over HTTP.
 
 use std::time::Duration;
 
@@ -9,30 +9,31 @@ use crate::cluster::client::api::Api;
 use crate::object::kind::NODE;
 use crate::plan::checks::node_fit;
 
-/// Attempts: the application answers at most ten requests a second and counts every client of a proxy as one.
+/// The maximum number of attempts: few, because the application allows ten requests per second, and counts all clients
+/// behind a proxy as one.
 const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
-/// The condition of a pod of our simulated kubelets (`kind/kwok/pods.yaml`).
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The condition that our simulated kubelets set on a pod (`kind/kwok/pods.yaml`).
 const SIMULATED_POD: &str = "handsctl.dev/Simulated";
 
-/// What the application answered.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// It is alive; 429 counts, it is the application's own limit.
+    /// The application is alive. 429 counts: it is the application's own limit.
     Alive {
         /// HTTP status.
         status: u16,
-        /// How long the answer took.
+        /// The duration of the request.
         took: Duration,
     },
-    /// It answered something else, or nothing.
+    /// The application responded with an error, or not at all.
     Unreachable(String),
-    /// It could not be asked.
+    /// The account is not allowed to send the request.
     Forbidden(String),
 }
 
-/// Whether no container runs in a pod, because its node is simulated. Our own Stages say it of the pod; else the node
-/// is asked for, and where it may not be read the pod counts as real.
+/// Whether a pod runs no container, because its node is simulated. Our own Stages mark the pod; without the mark the
+/// node is read, and if that is forbidden the pod counts as real.
 pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     if conditions.iter().any(|condition| condition.type_ == SIMULATED_POD && condition.status == "True") {
@@ -43,38 +44,38 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
     found.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
 }
 
-/// GET of `path`, several times where nothing answers: the application may have begun to listen just now.
+/// Sends GET of `path`, with retries: the application may have just begun to listen.
 pub async fn probe(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
-    let mut last = ProbeResult::Forbidden("it was not asked".to_owned());
+    let mut result = ProbeResult::Forbidden("no request was sent".to_owned());
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
-        last = attempt_at(api, application, path).await;
-        // What may not be asked now may not be asked later.
-        if matches!(last, ProbeResult::Alive { .. } | ProbeResult::Forbidden(_)) {
+        result = probe_once(api, application, path).await;
+        // A retry of a forbidden request is useless.
+        if matches!(result, ProbeResult::Alive { .. } | ProbeResult::Forbidden(_)) {
             break;
         }
     }
-    last
+    result
 }
 
-/// GET of `path`, once: whoever asks how it is now waits no longer than `patience`.
-pub async fn probe_within(api: &Api, application: &AppClient, path: &str, patience: Duration) -> ProbeResult {
-    match tokio::time::timeout(patience, attempt_at(api, application, path)).await {
-        Ok(answer) => answer,
-        Err(_) => ProbeResult::Unreachable(format!("no answer within {} ms", patience.as_millis())),
+/// Sends GET of `path` once, and waits at most `limit` for the response.
+pub async fn probe_within(api: &Api, application: &AppClient, path: &str, limit: Duration) -> ProbeResult {
+    match tokio::time::timeout(limit, probe_once(api, application, path)).await {
+        Ok(result) => result,
+        Err(_) => ProbeResult::Unreachable(format!("no response within {} ms", limit.as_millis())),
     }
 }
 
-/// Through the service proxy, else through a port-forward where proxying is not allowed.
-async fn attempt_at(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
+/// Sends one request through the service proxy, or through a port-forward if proxying is forbidden.
+async fn probe_once(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
     match application.request(api, AppRequest::get(path)).await {
-        Ok(reply) if reply.is_alive() => {
-            ProbeResult::Alive { status: reply.status.as_u16(), took: reply.took }
+        Ok(response) if response.is_alive() => {
+            ProbeResult::Alive { status: response.status.as_u16(), took: response.took }
         }
-        Ok(reply) => ProbeResult::Unreachable(reply.status.to_string()),
-        Err(AppError::Forbidden(why)) => ProbeResult::Forbidden(why),
-        Err(AppError::Unreachable(why)) => ProbeResult::Unreachable(why),
+        Ok(response) => ProbeResult::Unreachable(response.status.to_string()),
+        Err(AppError::Forbidden(reason)) => ProbeResult::Forbidden(reason),
+        Err(AppError::Unreachable(reason)) => ProbeResult::Unreachable(reason),
     }
 }

@@ -86,7 +86,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
         pin: args.pin.clone(),
         made: args.made.clone(),
         current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
-        known: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
+        contexts: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
     })?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let options = KubeConfigOptions { context: Some(choice.context.clone()), ..KubeConfigOptions::default() };

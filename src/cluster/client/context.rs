@@ -89,10 +89,10 @@ pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
             .hint("--context NAME chooses one of the kubeconfig's contexts"));
         }
     };
-    if sources.known.contains(&choice.context) {
+    if sources.contexts.contains(&choice.context) {
         return Ok(choice);
     }
-    let contexts = if sources.known.is_empty() { "none".to_owned() } else { sources.known.join(", ") };
+    let contexts = if sources.contexts.is_empty() { "none".to_owned() } else { sources.contexts.join(", ") };
     Err(Error::new(
         Id::ContextMissing,
         Kind::Config,

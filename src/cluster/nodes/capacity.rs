@@ -1,4 +1,4 @@
-//! The nodes and what runs on them: how many sandboxes fit, and where their image is.
+//! Lists the nodes and their pods, from which the number of sandboxes that fit follows.
 
 use kube::api::ListParams;
 use serde_json::Value;
@@ -7,36 +7,36 @@ use crate::cluster::client::api::Api;
 use crate::error::Result;
 use crate::object::kind::{KindInfo, NODE, POD};
 
-/// More than this is not read just to say how many sandboxes would fit.
-const MOST: u32 = 500;
+/// The maximum number of nodes or pods to list: in a larger cluster the number of sandboxes is not reported.
+const MAX_OBJECTS: u32 = 500;
 
-/// What this account may see of the nodes.
+/// The nodes and pods that this account is allowed to list.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterListing {
-    /// None: it may not look.
+    /// The nodes; None if listing is forbidden or there are too many.
     pub nodes: Option<Vec<Value>>,
-    /// The pods that have not ended, of every namespace. None: it may not look, or there are too many.
+    /// The pods of all namespaces that have not ended; None if listing is forbidden or there are too many.
     pub pods: Option<Vec<Value>>,
 }
 
-/// Looks. What cannot be had is left out: it is a help, and nothing depends on it.
+/// Lists nodes and pods. Failed lists are left out, because no command depends on them.
 pub async fn list_nodes_and_pods(api: &Api) -> ClusterListing {
-    let all = ListParams::default().limit(MOST);
+    let all = ListParams::default().limit(MAX_OBJECTS);
     let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
     let (nodes, pods) = tokio::join!(list(api, NODE, &all), list(api, POD, &running));
     ClusterListing { nodes, pods }
 }
 
-/// Every node.
+/// Lists all nodes.
 ///
 /// # Errors
-/// Where the server refuses.
+/// Fails if the server is unreachable or listing is forbidden.
 pub async fn nodes(api: &Api) -> Result<Vec<Value>> {
     let list = api.list(&NODE.collection(None), &ListParams::default()).await;
     Ok(list.map_err(|error| error.into_error("cannot list the nodes"))?.items)
 }
 
-/// None where there is more than one page of it, or no right.
+/// Lists all objects of a kind; None if there is more than one page, or the request fails.
 async fn list(api: &Api, kind: KindInfo, params: &ListParams) -> Option<Vec<Value>> {
     let list = api.list(&kind.collection(None), params).await.ok()?;
     list.is_complete.then_some(list.items)

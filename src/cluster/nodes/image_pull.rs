@@ -1,4 +1,4 @@
-//! Has a node pull an image, by a short-lived pod.
+//! Pulls an image onto a node with a short-lived pod.
 
 use kube::api::ListParams;
 use serde_json::Value;
@@ -18,39 +18,39 @@ use crate::plan::inventory::members::Members;
 use crate::plan::manifests::image_pull_pod::{FOR, ImagePull};
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
 
-/// What came of a pull.
+/// The result of a pull.
 #[derive(Debug)]
 pub enum PullResult {
     /// The node has the image.
     Pulled,
-    /// It cannot have it: root cause first, evidence complete.
+    /// The image cannot be pulled. The findings have their evidence, root cause first.
     Failed(Vec<Finding>),
-    /// It has the image, in which there is nothing that could be run.
+    /// The node has the image, but its command cannot start.
     NotRunnable(Vec<Finding>),
-    /// The cluster refuses the pod.
+    /// The API server rejected the pod.
     Rejected(Error),
-    /// The node does not take the pod.
+    /// The pod did not run on the node.
     Unscheduled(Vec<Finding>),
 }
 
-/// How long is waited.
+/// The limits of the wait.
 #[derive(Debug, Clone)]
 pub struct PullLimits {
-    /// For what may heal.
+    /// How long to wait for faults that may still heal.
     pub grace: GracePeriods,
-    /// When the command's time is over.
+    /// The command's deadline.
     pub deadline: Instant,
-    /// Whether the server streams lists.
+    /// Whether the server supports streaming lists.
     pub streaming: bool,
 }
 
-/// Runs the pod and deletes it again, whatever came of it.
+/// Runs the pod, and deletes it whatever the result.
 ///
 /// # Errors
-/// Exit 10 when the deadline passes, and where the server does not answer.
+/// Exit 10 if the deadline passes; also fails if the server is unreachable.
 pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Events) -> Result<PullResult> {
     let pods = POD.in_namespace(&pull.namespace);
-    // The watch is there before the pod, so that none of its events is missed.
+    // The watch is opened before the pod is created, so that no Event of the pod is missed.
     let scopes = vec![
         WatchScope { labels: format!("{FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
         WatchScope { optional: true, ..all_of(EVENT, Some(&pull.namespace)) },
@@ -58,11 +58,11 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let mut watches = Watches::open(api, scopes, limits.streaming);
     watches.initial_lists().await?;
     let pod = match api.create(&pods, &pull.manifest()).await {
-        Ok(answer) => answer.body,
+        Ok(response) => response.body,
         Err(ApiError::Status(status)) if matches!(status.code, 400 | 403 | 404 | 422) => {
-            return Ok(PullResult::Rejected(ApiError::Status(status).into_error(&cannot(pull))));
+            return Ok(PullResult::Rejected(ApiError::Status(status).into_error(&pull_action(pull))));
         }
-        Err(fault) => return Err(fault.into_error(&cannot(pull))),
+        Err(error) => return Err(error.into_error(&pull_action(pull))),
     };
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
@@ -71,20 +71,20 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let PullLimits { grace, deadline, .. } = limits;
     let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
-    let ending = follow::follow(api, &mut observed, &rollout, events).await;
+    let result = follow::follow(api, &mut observed, &rollout, events).await;
     delete(api, &pods, &pod).await;
-    Ok(match ending? {
+    Ok(match result? {
         RolloutResult::Ready(_) => PullResult::Pulled,
-        RolloutResult::Failed(findings) => judged(findings),
+        RolloutResult::Failed(findings) => pull_result(findings),
     })
 }
 
-fn cannot(pull: &ImagePull) -> String {
-    format!("cannot make a pod in namespace {} that pulls {}", pull.namespace, pull.image)
+fn pull_action(pull: &ImagePull) -> String {
+    format!("cannot create a pod in namespace {} that pulls {}", pull.namespace, pull.image)
 }
 
-/// Findings that are not about the image: the node has it, or nobody could try.
-fn judged(findings: Vec<Finding>) -> PullResult {
+/// Maps the root cause to a result: a container that failed later proves that the image was pulled.
+fn pull_result(findings: Vec<Finding>) -> PullResult {
     match findings.first().map(|finding| finding.id) {
         Some(Id::PodFailed | Id::CrashLoop | Id::OutOfMemory) | None => PullResult::Pulled,
         Some(
@@ -99,22 +99,22 @@ fn judged(findings: Vec<Finding>) -> PullResult {
     }
 }
 
-/// A pod that stays is ended by its own deadline, and found by the next run.
+/// Deletes the pod. If that fails, the pod ends at its own deadline, and the next run deletes it.
 async fn delete(api: &Api, pods: &Collection, pod: &Value) {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let _the_next_run_deletes_it = api.delete(pods, name, &if_same_object(pod).grace_period(0)).await;
+    let _left_to_the_next_run = api.delete(pods, name, &if_same_object(pod).grace_period(0)).await;
 }
 
-/// Deletes what an interrupted run has left, once it has ended.
+/// Deletes ended pods that an interrupted run has left.
 ///
 /// # Errors
-/// Where the server does not answer; that it refuses is no error.
+/// Fails if the server is unreachable. An error status of the server is ignored.
 pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Result<()> {
     let pods = POD.in_namespace(namespace);
     let list = match api.list(&pods, &ListParams::default().labels(&format!("{FOR}={set}"))).await {
         Ok(list) => list,
         Err(ApiError::Status(_)) => return Ok(()),
-        Err(error) => return Err(error.into_error("cannot look for pods that pulled an image")),
+        Err(error) => return Err(error.into_error("cannot list pods that pulled an image")),
     };
     let has_ended = |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     for pod in list.items.iter().filter(has_ended) {

@@ -1,4 +1,4 @@
-//! What a local cluster of containers must have before anything is deployed: nodes that are ready, a default storage class.
+//! Waits until a local cluster of containers is ready for a deploy: ready nodes and a default storage class.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +17,28 @@ use crate::object::kind::{KindInfo, LEASE, NODE, POD, STORAGE_CLASS};
 
 /// Namespace of the nodes' heartbeats (<https://kubernetes.io/docs/concepts/architecture/leases/>).
 pub(crate) const NODE_LEASES: &str = "kube-node-lease";
-/// How often it is said what is waited for.
+/// How often to report what the wait is for.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(10);
-/// What marks the class that claims without one get
+/// The annotation of the class that claims without a class get
 /// (<https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>).
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// The view of nodes and storage classes.
+/// Waits for the nodes and the default storage class of a cluster.
 pub struct ClusterReadiness {
     store: Store,
     limits: WaitLimits,
 }
 
-/// Where the cluster's own controllers hold their leases, and which they are.
+/// The namespace of the Leases of the cluster's controllers, and the names of these Leases.
 const SYSTEM: &str = "kube-system";
 const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
-/// How long is waited, and for what.
+/// The limits of the wait.
 #[derive(Debug, Clone, Copy)]
 pub struct WaitLimits {
-    /// When the nodes were started: what they said before that is old. None: they have been running.
+    /// When the nodes were started, because older statuses are stale; None if they were not restarted.
     pub since: Option<Timestamp>,
-    /// When the command's time is over.
+    /// The command's deadline.
     pub deadline: Instant,
 }
 
@@ -46,7 +46,7 @@ impl ClusterReadiness {
     /// Opens the watches.
     ///
     /// # Errors
-    /// Where the server does not answer.
+    /// Fails if the server is unreachable.
     pub async fn open(api: &Api, streaming: bool, limits: WaitLimits) -> Result<Self> {
         let mut scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None)];
         if limits.since.is_some() {
@@ -55,39 +55,38 @@ impl ClusterReadiness {
         Ok(Self { store: Store::open(api, scopes, streaming).await?, limits })
     }
 
-    /// Waits until every node is ready; how many there are. After a start nothing is believed that was said before it:
-    /// pods look as they did when the nodes were stopped until their kubelet has looked at them, and workloads until
-    /// the controllers have.
+    /// Waits until every node is ready, and returns the number of nodes. After a restart, statuses are stale until each
+    /// kubelet and controller has written again; only newer lease times and start times count.
     ///
     /// # Errors
-    /// Exit 10 where one is not before the deadline, with what it says.
+    /// Exit 10 if a node is not ready before the deadline; the error has the node's message.
     pub async fn await_nodes(&mut self, events: &Events) -> Result<usize> {
         let since = self.limits.since;
-        let gap = |store: &Store| {
-            let old = || since.and_then(|since| old(store.objects(), since));
-            nodes_gap(store.objects()).or_else(old)
+        let pending = |store: &Store| {
+            let stale_object = || since.and_then(|since| stale_object(store.objects(), since));
+            pending_node(store.objects()).or_else(stale_object)
         };
-        self.wait(gap, events).await?;
+        self.wait(pending, events).await?;
         Ok(self.store.of_kind(NODE).count())
     }
 
-    /// Waits until there is a default storage class; its name.
+    /// Waits until a default storage class exists, and returns its name.
     ///
     /// # Errors
-    /// Exit 10 where there is none before the deadline.
+    /// Exit 10 if there is none before the deadline.
     pub async fn await_storage_class(&mut self, events: &Events) -> Result<String> {
-        let gap = |store: &Store| match default_class(store) {
+        let pending = |store: &Store| match default_class(store) {
             Some(_) => None,
-            None => Some((None, "no storage class is the default one".to_owned())),
+            None => Some((None, "there is no default storage class yet".to_owned())),
         };
-        self.wait(gap, events).await?;
+        self.wait(pending, events).await?;
         Ok(default_class(&self.store).unwrap_or_default().to_owned())
     }
 
-    async fn wait(&mut self, gap: impl Fn(&Store) -> Option<Gap>, events: &Events) -> Result<()> {
+    async fn wait(&mut self, pending: impl Fn(&Store) -> Option<Pending>, events: &Events) -> Result<()> {
         let mut clock = WaitClock::new(self.limits.deadline, HEARTBEAT);
         loop {
-            let Some((object, message)) = gap(&self.store) else { return Ok(()) };
+            let Some((object, message)) = pending(&self.store) else { return Ok(()) };
             tokio::select! {
                 changed = self.store.wait_for_change() => changed?,
                 () = clock.sleep_until(None) => {}
@@ -98,11 +97,14 @@ impl ClusterReadiness {
                     events.send(Event::Waiting { object, message, left: Some(left) }).await;
                 }
                 WaitState::Expired => {
-                    let about = object.map_or_else(String::new, |object| format!("{object}  "));
-                    let error =
-                        Error::new(Id::DeadlinePassed, Kind::Deadline, "the cluster is not ready in time");
+                    let prefix = object.map_or_else(String::new, |object| format!("{object}  "));
+                    let error = Error::new(
+                        Id::DeadlinePassed,
+                        Kind::Deadline,
+                        "timed out before the cluster was ready",
+                    );
                     return Err(error
-                        .fact("waiting", format!("{about}{message}"))
+                        .fact("waiting", format!("{prefix}{message}"))
                         .hint("--timeout gives more time"));
                 }
             }
@@ -116,38 +118,39 @@ fn default_class(store: &Store) -> Option<&str> {
     classes.find(is_default)?["metadata"]["name"].as_str()
 }
 
-/// What is waited for: an object, where it is one, and why.
-type Gap = (Option<ObjectId>, String);
+/// The reason to keep waiting: the object, if it is about one, and a message.
+type Pending = (Option<ObjectId>, String);
 
 fn of_kind(objects: &BTreeMap<ObjectId, Value>, kind: KindInfo) -> impl Iterator<Item = (&ObjectId, &Value)> {
     objects.iter().filter(move |(id, _)| id.kind == kind.kind)
 }
 
-/// The first node that is not ready.
-fn nodes_gap(objects: &BTreeMap<ObjectId, Value>) -> Option<Gap> {
+/// Returns the first node that is not ready.
+fn pending_node(objects: &BTreeMap<ObjectId, Value>) -> Option<Pending> {
     let mut nodes = of_kind(objects, NODE).peekable();
     if nodes.peek().is_none() {
         return Some((None, "there is no node yet".to_owned()));
     }
     let (id, node) = nodes.find(|(_, node)| !is_ready(node))?;
-    Some((Some(id.clone()), not_ready(node)))
+    Some((Some(id.clone()), not_ready_message(node)))
 }
 
-/// The first thing that still is as it was before the nodes were started.
-fn old(objects: &BTreeMap<ObjectId, Value>, since: Timestamp) -> Option<Gap> {
-    let silent = of_kind(objects, NODE).find(|(id, _)| !is_renewed(objects, NODE_LEASES, &id.name, since));
-    if let Some((node, _)) = silent {
+/// Returns the first object whose status is older than the start of the nodes.
+fn stale_object(objects: &BTreeMap<ObjectId, Value>, since: Timestamp) -> Option<Pending> {
+    let not_renewed =
+        of_kind(objects, NODE).find(|(id, _)| !is_renewed(objects, NODE_LEASES, &id.name, since));
+    if let Some((node, _)) = not_renewed {
         return Some((Some(node.clone()), "its kubelet has not reported yet".to_owned()));
     }
-    // Where there is no lease there is no election to wait for.
-    let electing = |name: &&&str| {
+    // A controller without a Lease does not use leader election.
+    let is_election_pending = |name: &&&str| {
         objects.contains_key(&LEASE.id(SYSTEM, name)) && !is_renewed(objects, SYSTEM, name, since)
     };
-    if let Some(name) = CONTROLLERS.iter().find(electing) {
-        return Some((None, format!("{name} has not taken over yet")));
+    if let Some(name) = CONTROLLERS.iter().find(is_election_pending) {
+        return Some((None, format!("{name} has not become leader yet")));
     }
-    let (pod, _) = of_kind(objects, POD).find(|(_, pod)| is_from_before(pod, since))?;
-    Some((Some(pod.clone()), "it has not been started again yet".to_owned()))
+    let (pod, _) = of_kind(objects, POD).find(|(_, pod)| runs_since_before(pod, since))?;
+    Some((Some(pod.clone()), "it has not been restarted yet".to_owned()))
 }
 
 fn is_renewed(objects: &BTreeMap<ObjectId, Value>, namespace: &str, name: &str, since: Timestamp) -> bool {
@@ -156,14 +159,16 @@ fn is_renewed(objects: &BTreeMap<ObjectId, Value>, namespace: &str, name: &str, 
     renewed.is_some_and(|renewed| renewed >= since)
 }
 
-/// Whether a container claims to run since before then.
-fn is_from_before(pod: &Value, since: Timestamp) -> bool {
+/// Whether a container has a start time before `since`.
+fn runs_since_before(pod: &Value, since: Timestamp) -> bool {
     let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let began = |status: &Value| status["state"]["running"]["startedAt"].as_str()?.parse::<Timestamp>().ok();
-    pod["metadata"]["deletionTimestamp"].is_null() && statuses.filter_map(began).any(|began| began < since)
+    let started_at =
+        |status: &Value| status["state"]["running"]["startedAt"].as_str()?.parse::<Timestamp>().ok();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && statuses.filter_map(started_at).any(|started_at| started_at < since)
 }
 
-/// Whether a node says that it is ready.
+/// Whether the node's Ready condition is true.
 pub(crate) fn is_ready(node: &Value) -> bool {
     condition(node).is_some_and(|condition| condition["status"] == "True")
 }
@@ -172,7 +177,7 @@ fn condition(node: &Value) -> Option<&Value> {
     node["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
 }
 
-fn not_ready(node: &Value) -> String {
+fn not_ready_message(node: &Value) -> String {
     let message = condition(node).and_then(|condition| condition["message"].as_str()).unwrap_or_default();
     if message.is_empty() { "not ready".to_owned() } else { format!("not ready: {message}") }
 }
@@ -194,32 +199,33 @@ mod tests {
     }
 
     #[test]
-    fn every_node_must_be_ready() {
-        let gap = |objects: &BTreeMap<ObjectId, Value>| nodes_gap(objects).map(|(_, why)| why);
-        assert_eq!(gap(&node("True")), None);
-        assert_eq!(gap(&node("False")).unwrap(), "not ready: cni plugin not initialized");
-        assert_eq!(gap(&BTreeMap::new()).unwrap(), "there is no node yet");
+    fn unready_node_and_missing_nodes_are_pending() {
+        let pending = |objects: &BTreeMap<ObjectId, Value>| pending_node(objects).map(|(_, reason)| reason);
+        assert_eq!(pending(&node("True")), None);
+        assert_eq!(pending(&node("False")).unwrap(), "not ready: cni plugin not initialized");
+        assert_eq!(pending(&BTreeMap::new()).unwrap(), "there is no node yet");
     }
 
     #[test]
-    fn nothing_is_believed_that_was_said_before_the_nodes_were_started() {
+    fn statuses_older_than_the_node_start_are_stale() {
         let lease = |at: Timestamp| json!({ "spec": { "renewTime": at.to_string() } });
-        let pod = |began: Timestamp| {
-            let state = json!({ "running": { "startedAt": began.to_string() } });
+        let pod = |started_at: Timestamp| {
+            let state = json!({ "running": { "startedAt": started_at.to_string() } });
             json!({ "metadata": {}, "status": { "containerStatuses": [{ "state": state }] } })
         };
         let mut objects = node("True");
-        let why = |objects: &BTreeMap<ObjectId, Value>| old(objects, at(5)).map(|(_, why)| why);
+        let reason =
+            |objects: &BTreeMap<ObjectId, Value>| stale_object(objects, at(5)).map(|(_, reason)| reason);
         objects.insert(LEASE.id(NODE_LEASES, "n"), lease(at(0)));
-        assert_eq!(why(&objects).unwrap(), "its kubelet has not reported yet");
+        assert_eq!(reason(&objects).unwrap(), "its kubelet has not reported yet");
         objects.insert(LEASE.id(NODE_LEASES, "n"), lease(at(9)));
-        assert_eq!(why(&objects), None, "there are no elections");
+        assert_eq!(reason(&objects), None, "there are no Leases of controllers");
         objects.extend(CONTROLLERS.map(|name| (LEASE.id(SYSTEM, name), lease(at(0)))));
-        assert_eq!(why(&objects).unwrap(), "kube-controller-manager has not taken over yet");
+        assert_eq!(reason(&objects).unwrap(), "kube-controller-manager has not become leader yet");
         objects.extend(CONTROLLERS.map(|name| (LEASE.id(SYSTEM, name), lease(at(9)))));
         objects.insert(POD.id("a", "p"), pod(at(0)));
-        assert_eq!(why(&objects).unwrap(), "it has not been started again yet");
+        assert_eq!(reason(&objects).unwrap(), "it has not been restarted yet");
         objects.insert(POD.id("a", "p"), pod(at(9)));
-        assert_eq!(why(&objects), None);
+        assert_eq!(reason(&objects), None);
     }
 }

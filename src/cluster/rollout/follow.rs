@@ -126,7 +126,7 @@ async fn report_changes(
     }
 }
 
-/// Warns once, and at once, about an unreachable registry: the rollout waits for it, and the user should know why.
+/// Warns once, and at once, about an unreachable registry: the rollout waits for it, and the warning explains the wait.
 async fn warn_of_unreachable_registries(
     evaluation: &Evaluation,
     grace: &GracePeriods,
@@ -164,7 +164,7 @@ async fn report_waiting(evaluation: &Evaluation, outage: Option<Duration>, left:
 }
 
 fn outage_message(outage: Duration) -> String {
-    format!("the API server has not answered for {}", phrase::span(outage))
+    format!("the API server has not responded for {}", phrase::span(outage))
 }
 
 fn deadline_error(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
