@@ -49,7 +49,7 @@ pub struct DeployedSet {
     store: Store,
     members: BTreeMap<ObjectId, Value>,
     /// Objects that are not members: revisions, the key, and last the parent, because it locates all others.
-    own: Vec<(ObjectId, Value)>,
+    non_members: Vec<(ObjectId, Value)>,
 }
 
 impl DeployedSet {
@@ -62,7 +62,7 @@ impl DeployedSet {
     /// Whether the set has no object at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.own.is_empty()
+        self.members.is_empty() && self.non_members.is_empty()
     }
 }
 
@@ -75,15 +75,15 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
     let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
-    let is_own =
+    let is_non_member =
         |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
-    let mut own: Vec<(ObjectId, Value)> = secrets
+    let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()
-        .filter(is_own)
+        .filter(is_non_member)
         .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
         .collect();
-    own.extend(parent.map(|parent| (set.parent(), parent)));
-    Ok(DeployedSet { store, members, own })
+    non_members.extend(parent.map(|parent| (set.parent(), parent)));
+    Ok(DeployedSet { store, members, non_members })
 }
 
 /// Deletes the set: the Ingress first, then the Deployment with its pods, then the rest, and the parent last.
@@ -97,7 +97,7 @@ pub async fn teardown(
     options: TeardownOptions,
     events: &Events,
 ) -> Result<TeardownResult> {
-    let DeployedSet { mut store, members, own } = deployed;
+    let DeployedSet { mut store, members, non_members } = deployed;
     let mut result = TeardownResult::default();
     let mut to_delete = Vec::new();
     for (id, object) in &members {
@@ -114,7 +114,7 @@ pub async fn teardown(
         .cloned()
         .collect();
     let batches = [batch_of(INGRESS), batch_of(DEPLOYMENT), rest];
-    let objects = batches.iter().flatten().chain(own.iter().map(|(id, _)| id)).cloned().collect();
+    let objects = batches.iter().flatten().chain(non_members.iter().map(|(id, _)| id)).cloned().collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     for batch in batches {
         delete_all(api, set, &members, &batch, options).await?;
@@ -125,7 +125,7 @@ pub async fn teardown(
             result.deleted.push(id);
         }
     }
-    for (id, object) in own {
+    for (id, object) in non_members {
         delete_own(api, &id, &object).await?;
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
         result.deleted.push(id);

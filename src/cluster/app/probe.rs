@@ -40,8 +40,8 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
         return true;
     }
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
-    let found = api.get_opt(&NODE.collection(None), node).await;
-    found.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
+    let live_node = api.get_opt(&NODE.collection(None), node).await;
+    live_node.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
 }
 
 /// Sends GET of `path`, with retries: the application may have just begun to listen.

@@ -245,7 +245,7 @@ impl Api {
         let call = format!("{} {}", request.method(), request.uri().path());
         let sent_at = Instant::now();
         let response = with_timeout(CALL_DEADLINE, self.exchange(request)).await?;
-        self.traffic.on_answered(sent_at.elapsed(), || call);
+        self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(response)
     }
 
@@ -260,7 +260,7 @@ impl Api {
         let call = format!("GET {}", request.uri());
         let sent_at = Instant::now();
         let (_, bytes) = with_timeout(CALL_DEADLINE, self.successful(request)).await?;
-        self.traffic.on_answered(sent_at.elapsed(), || call);
+        self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -275,7 +275,7 @@ impl Api {
         };
         let started = Instant::now();
         // A server that has never responded gets no more time than opening a connection does.
-        let limit = if self.traffic.has_answered() { CALL_DEADLINE } else { transport_error::CONNECT };
+        let limit = if self.traffic.has_responded() { CALL_DEADLINE } else { transport_error::CONNECT };
         let mut backoff = FIRST_BACKOFF;
         let mut attempt = 1;
         loop {
@@ -285,7 +285,7 @@ impl Api {
             let error = match result.unwrap_or(Err(ApiError::Timeout(limit))) {
                 Ok(response) => {
                     let call = || format!("{} {}", request.method(), request.uri());
-                    self.traffic.on_answered(sent_at.elapsed(), call);
+                    self.traffic.on_completed(sent_at.elapsed(), call);
                     return (Ok(response), attempt);
                 }
                 Err(error) => error,
@@ -314,7 +314,7 @@ impl Api {
             }
             ApiError::Status(_) | ApiError::Timeout(_) => None,
             ApiError::Transport(error) => {
-                let is_retryable = transport_error::is_retryable(error) && self.traffic.has_answered();
+                let is_retryable = transport_error::is_retryable(error) && self.traffic.has_responded();
                 self.traffic.on_lost();
                 is_retryable.then_some(Duration::ZERO)
             }

@@ -17,7 +17,7 @@ pub struct Traffic {
     requests: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    answered: AtomicU64,
+    completed: AtomicU64,
     slowest: Mutex<Option<(Duration, String)>>,
     lost: Mutex<Option<Instant>>,
     outage: watch::Sender<Option<Instant>>,
@@ -46,8 +46,8 @@ impl Traffic {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn on_answered(&self, duration: Duration, call: impl FnOnce() -> String) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn on_completed(&self, duration: Duration, call: impl FnOnce() -> String) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut slowest) = self.slowest.lock()
             && slowest.as_ref().is_none_or(|(current, _)| duration > *current)
         {
@@ -82,8 +82,8 @@ impl Traffic {
     }
 
     /// Whether the server has ever responded: before that, a failed connection is final.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.answered.load(Ordering::Relaxed) > 0
+    pub(crate) fn has_responded(&self) -> bool {
+        self.completed.load(Ordering::Relaxed) > 0
     }
 
     /// Whether a 403 may come from a restarted server that is still loading RBAC.

@@ -318,7 +318,7 @@ impl Watcher {
 
     fn report_list(&mut self, objects: Vec<Value>) {
         self.has_listed = true;
-        self.traffic.on_answered(Duration::ZERO, String::new);
+        self.traffic.on_completed(Duration::ZERO, String::new);
         self.report(WatchedChange::Listed(self.index, objects));
     }
 
@@ -349,7 +349,7 @@ impl Watcher {
             },
             ApiError::Transport(_) | ApiError::Timeout(_) => {
                 self.traffic.on_lost();
-                overdue || !self.has_listed && !self.traffic.has_answered()
+                overdue || !self.has_listed && !self.traffic.has_responded()
             }
         }
     }
