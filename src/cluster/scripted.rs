@@ -55,7 +55,7 @@ pub(crate) struct WatchStream(mpsc::UnboundedSender<Bytes>);
 pub(crate) fn scripted() -> (Api, ScriptedServer) {
     let (service, requests) = mock::pair();
     let traffic = Arc::new(Traffic::default());
-    traffic.on_answered(Duration::ZERO, String::new);
+    traffic.on_completed(Duration::ZERO, String::new);
     let api = Api::new(Client::new(service, "default"), traffic);
     let began = ("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now());
     api.clock().on_date(began.0);

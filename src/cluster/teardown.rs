@@ -445,7 +445,7 @@ mod tests {
     async fn namespace_of_someone_else_is_not_deleted() {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let options = TeardownOptions { delete_data: true, deadline: Instant::now() + STUCK };
+        let options = TeardownOptions { delete_data: true, deadline: Instant::now() + EXPLAIN_INTERVAL };
         let (result, ()) = tokio::join!(namespace(&api, "n", options, &events), async {
             let found = json!({ "metadata": { "name": "n", "uid": "u", "annotations": {} } });
             server.expect("GET /api/v1/namespaces/n").await.ok(&found);

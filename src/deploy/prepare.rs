@@ -22,7 +22,7 @@ use crate::status;
 pub(crate) struct Preparation {
     /// Namespaces, inventory, revisions, referenced Secrets.
     pub(crate) state: ClusterState,
-    /// The watched members with their pods and ReplicaSets.
+    /// The watched members with their pods and `ReplicaSets`.
     pub(crate) observed: ObservedSet,
     /// The planned changes.
     pub(crate) changes: Changes,

@@ -233,7 +233,7 @@ mod tests {
         });
         let error = parent.err().unwrap();
         assert_eq!(error.id(), Id::ForeignSet);
-        assert!(error.message().contains("`kubectl/v1.34` made it"), "{}", error.message());
+        assert!(error.message().contains("created by `kubectl/v1.34`"), "{}", error.message());
     }
 
     #[tokio::test(start_paused = true)]
@@ -319,7 +319,7 @@ mod tests {
             exchange.status(404, "NotFound", "namespaces \"n\" not found");
         });
         let text = format!("{:?}", parent.err().unwrap());
-        assert!(text.contains("namespace n") && text.contains("nothing of the set was changed"), "{text}");
+        assert!(text.contains("namespace n") && text.contains("the set was not changed"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

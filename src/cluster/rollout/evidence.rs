@@ -27,14 +27,14 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        finding.evidence.push(format!("cannot read the log: {}", short_cause(error)))
+                        finding.evidence.push(format!("cannot read the log: {}", short_cause(error)));
                     }
                 }
             }
             Lookup::NodeTaints => match api.list(&NODE.collection(None), &ListParams::default()).await {
                 Ok(nodes) => finding.evidence.extend(taints(&nodes.items)),
                 Err(error) => {
-                    finding.evidence.push(format!("cannot read the taints: {}", short_cause(error)))
+                    finding.evidence.push(format!("cannot read the taints: {}", short_cause(error)));
                 }
             },
         }

@@ -334,6 +334,6 @@ mod tests {
         .await;
         assert!(matches!(result.unwrap(), RolloutResult::Ready(_)));
         let waits = waits(&mut receiver);
-        assert!(waits.iter().any(|wait| wait.contains("has not answered for")), "{waits:?}");
+        assert!(waits.iter().any(|wait| wait.contains("has not responded for")), "{waits:?}");
     }
 }

@@ -474,7 +474,7 @@ mod tests {
         assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
         let begin = Instant::now();
         expect_watch_from(&mut server, "12").await;
-        assert!(begin.elapsed() >= SILENCE, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

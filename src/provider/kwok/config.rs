@@ -107,7 +107,7 @@ fn patch(component: &str, arguments: &[(&str, &str)]) -> Value {
     json!({"name": component, "extraArgs": arguments})
 }
 
-/// The ClusterLogs resource. No container runs, so every pod's log is the same file, to which a test or a demo appends
+/// The `ClusterLogs` resource. No container runs, so every pod's log is the same file, to which a test or a demo appends
 /// lines in the CRI format.
 fn logs(folder: &KwokFolder) -> Value {
     json!({

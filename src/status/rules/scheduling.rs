@@ -20,7 +20,7 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
             health.reason = Some("waiting for its volume".to_owned());
         }
         Some("Unschedulable") if is_scaling_up(facts) => {
-            health.reason = Some("a node is being added".to_owned())
+            health.reason = Some("a node is being added".to_owned());
         }
         Some("Unschedulable") => {
             let since =
