@@ -140,7 +140,7 @@ catalogue! {
         "A kind cluster's nodes are containers of Docker, Podman or nerdctl. With provider = \"kwok\" no engine is needed, and no container runs."
     EngineDown "HC2003" "the container engine does not respond" key "cluster.provider"
         "The engine is installed, but its server is not running, or DOCKER_HOST or CONTAINER_HOST has another address."
-    EngineDenied "HC2004" "this user has no permission to use the container engine" key "cluster.provider"
+    EngineForbidden "HC2004" "this user has no permission to use the container engine" key "cluster.provider"
         "The engine's socket belongs to another user or group."
     EngineTooOld "HC2005" "the container engine is too old" key "cluster.provider"
         "kind's nodes do not run on this version of the engine. Install a newer version."
@@ -156,11 +156,11 @@ catalogue! {
         "handsctl searches the programs in HANDSCTL_ASSETS, KUBEBUILDER_ASSETS, PATH and its cache. Otherwise it downloads them from their official releases, or builds them through the Go module proxy if a Go toolchain is installed."
     AssetChecksum "HC2011" "a download does not match its checksum"
         "The downloaded file was deleted. Try again. If it happens again, a proxy between this computer and the release server changes the file."
-    ImageNotHere "HC2012" "this computer's container engine does not have the image"
+    ImageNotInEngine "HC2012" "this computer's container engine does not have the image"
         "`handsctl image load` loads images from the engine into the nodes of a kind cluster. Pull or build it first, or let the nodes pull it with `handsctl image pull`."
-    NoNodesHere "HC2013" "no node of the cluster is a container on this computer"
+    NoLocalNodes "HC2013" "no node of the cluster is a container on this computer"
         "`handsctl image load` needs a running kind cluster. Other nodes pull images themselves: `handsctl image pull`."
-    ImageNotBrought "HC2014" "the image was not loaded into the nodes"
+    ImageNotLoaded "HC2014" "the image was not loaded into the nodes"
         "The engine could not write the image to a file, or kind could not load it into the nodes. Both need disk space, temporarily twice the size of the image."
     MirrordMissing "HC2015" "mirrord is not installed" key "deploy.profile"
         "handsctl dev runs a command under mirrord, which must be on PATH."
@@ -168,9 +168,9 @@ catalogue! {
         "The message names the failed step and the log file."
     ClusterDiffers "HC2021" "the local cluster differs from config.toml"
         "The differences cannot be changed in place. `handsctl cluster up --recreate` deletes the cluster and creates it again."
-    ClusterNotOurs "HC2022" "a cluster of that name was not created by handsctl" key "cluster.name"
+    ClusterNotManaged "HC2022" "a cluster of that name was not created by handsctl" key "cluster.name"
         "handsctl never changes a cluster that it did not create. Choose another [cluster].name, or use it with provider = \"existing\" and its context."
-    ClusterDownRefused "HC2023" "handsctl did not create this cluster and does not delete it" key "cluster.provider"
+    ClusterDownRejected "HC2023" "handsctl did not create this cluster and does not delete it" key "cluster.provider"
         "`cluster down` only deletes clusters that `cluster up` created."
     StaleContext "HC2024" "the kubeconfig has a context of a cluster that does not exist" key "cluster.name"
         "Another tool wrote a context of that name, and its cluster no longer exists. handsctl does not overwrite contexts of other tools."
@@ -184,9 +184,9 @@ catalogue! {
         "The application waits 300 s for a sandbox to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node; `handsctl image load` loads it from this computer's container engine."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is notified before it stops, and deletes the pod, the services and the volume of the first conversation that it started. While such a volume exists, handsctl does not stop the application's pod without --delete-data."
-    ReleaseChanges "HC2043" "the application's version changes" key "deploy.image"
+    VersionChanges "HC2043" "the application's version changes" key "deploy.image"
         "The message names the changes other than the code: the registry, the sandboxes' image, the location of the application's database. Versions 0.60 to 1.6 have a second interface, which is switched off (HC0225)."
-    ReleaseDowngrade "HC2044" "the application's version is downgraded" key "deploy.image"
+    VersionDowngrade "HC2044" "the application's version is downgraded" key "deploy.image"
         "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. Restore a copy of the volume to downgrade safely."
 
     // 30: apply and ownership
@@ -282,7 +282,7 @@ catalogue! {
     // 45: quota, policy, admission
     QuotaExceeded "HC4501" "a quota rejects the pods" key "deploy.resources"
         "A ResourceQuota of the namespace is used up. The pods are created as soon as the quota is raised."
-    QuotaRefused "HC4502" "a quota rejects an object" key "deploy.resources"
+    QuotaRejected "HC4502" "a quota rejects an object" key "deploy.resources"
         "A ResourceQuota of the namespace rejects one of the set's own objects."
     PodsRejected "HC4503" "the pods are rejected"
         "Admission rejects the pods of the workload: Pod Security, a webhook, a policy, or a missing ServiceAccount or PriorityClass. The message is the server's own."
@@ -290,13 +290,13 @@ catalogue! {
     // 46: probe and network
     ProbeFailed "HC4601" "the application does not respond"
         "The pod is ready, but /alive did not respond through the API server."
-    UrlSilent "HC4602" "the application's URL is unreachable" key "deploy.host" rollback No
+    UrlUnreachable "HC4602" "the application's URL is unreachable" key "deploy.host" rollback No
         "The application responds inside the cluster, but its URL is unreachable from this computer: the ingress controller, DNS, a VPN or a load balancer is missing. `handsctl open` forwards to it without them."
     NameNotResolved "HC4603" "the host does not resolve to this computer" key "deploy.host"
         "The local cluster serves [deploy].host, and a browser must be able to resolve it: add a line to /etc/hosts, or use a host that ends in .localhost."
 
     // 50: the application's answers
-    SettingsNotGiven "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
+    SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
         "The application reads model and key from its own settings, which handsctl saves with POST /api/settings. The application runs without them; its settings page can save them as well."
 
     // 60: teardown

@@ -77,7 +77,7 @@ pub enum Phase {
 impl Phase {
     /// Returns the word for the event stream.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Phase::Config => "config",
             Phase::Preflight => "preflight",
@@ -116,7 +116,7 @@ pub enum Action {
 impl Action {
     /// Returns the word for the event stream and the terminal.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Action::Created => "created",
             Action::Configured => "configured",
@@ -146,7 +146,7 @@ pub enum Progress {
 impl Progress {
     /// Returns the word for the event stream.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Progress::Started => "begun",
             Progress::Done => "done",
@@ -285,7 +285,7 @@ pub struct Finished {
 impl Event {
     /// Returns the word for the event stream.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Event::Started { .. } => "started",
             Event::Target { .. } => "target",

@@ -180,7 +180,7 @@ async fn under_lock<T>(
 ) -> Result<T> {
     let Process { user, host, boot, pid, start } = Process::current();
     let holder = Holder { user, host, boot, pid, start };
-    let request = LockRequest { holder, is_gone: &|_| false, terms: LeaseDuration::default() };
+    let request = LockRequest { holder, has_exited: &|_| false, lease_duration: LeaseDuration::default() };
     let lock = lock::acquire(api, set, &request, events).await?;
     let outcome = tokio::select! {
         biased;
@@ -287,7 +287,7 @@ async fn diff(
         parent: state.parent.as_ref(),
         history: &state.history,
         key_is_stored: state.key.stored,
-        referenced: &listed.in_use(HISTORY),
+        referenced: &listed.referenced_names(HISTORY),
     };
     let changes = Changes::between(plan, live, &policy);
     let input = DiffInput {

@@ -48,7 +48,7 @@ pub(crate) fn apply_set(namespace: &str) -> ApplySet {
 
 fn member(kind: KindInfo, mut manifest: Value, namespace: &str) -> Member {
     manifest["metadata"]["namespace"] = json!(namespace);
-    manifest["metadata"]["labels"] = json!(labels::of_member(NAME, Component::App));
+    manifest["metadata"]["labels"] = json!(labels::member_labels(NAME, Component::App));
     let name = manifest["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     Member { id: kind.id(namespace, &name), kind, manifest }
 }

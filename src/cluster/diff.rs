@@ -136,14 +136,14 @@ impl ListedSet {
 
     /// Whether the references of pods and `ReplicaSets` are known.
     #[must_use]
-    pub fn knows_followers(&self) -> bool {
+    pub fn followers_listed(&self) -> bool {
         self.followers.is_some()
     }
 
     /// Returns the names of ConfigMaps and Secrets that pods, or the `history` newest `ReplicaSets`, reference. Returns
     /// the names of all members if the references are unknown.
     #[must_use]
-    pub fn in_use(&self, history: usize) -> BTreeSet<String> {
+    pub fn referenced_names(&self, history: usize) -> BTreeSet<String> {
         match &self.followers {
             Some(state) => status::referenced_names(state, history),
             None => self.live.keys().map(|id| id.name.clone()).collect(),
@@ -152,7 +152,7 @@ impl ListedSet {
 
     /// Returns the forbidden kinds without planned members: their objects of an earlier configuration are not found.
     #[must_use]
-    pub fn overlooked(&self, plan: &Plan) -> Vec<&'static str> {
+    pub fn unlisted_kinds(&self, plan: &Plan) -> Vec<&'static str> {
         let planned = |list: &&ForbiddenList| plan.members.iter().any(|member| list.holds(&member.id));
         self.forbidden_lists.iter().filter(|list| !planned(list)).map(|list| list.kind.plural).collect()
     }
@@ -253,7 +253,7 @@ impl DiffRun<'_> {
             }
             Err(status) => {
                 let difference = created(None).unverified("the server rejects it");
-                Ok(Compared { difference, refused: Some(self.rejection(&dry_run_action(id), status)) })
+                Ok(Compared { difference, deploy_error: Some(self.rejection(&dry_run_action(id), status)) })
             }
         }
     }
@@ -311,10 +311,10 @@ impl DiffRun<'_> {
         let difference = difference.unverified("the server rejects it");
         if is_immutable(&status) {
             let outcome = DiffOutcome::Changed;
-            return Ok(Difference { outcome, ..difference }.with_effect(Effect::Refused(message)).into());
+            return Ok(Difference { outcome, ..difference }.with_effect(Effect::Rejected(message)).into());
         }
         let refused = Some(self.rejection(&dry_run_action(id), status));
-        Ok(Compared { difference, refused })
+        Ok(Compared { difference, deploy_error: refused })
     }
 
     /// Whether a deploy takes over all conflicting fields.

@@ -143,7 +143,7 @@ async fn secret_version(
     let SecretRef { namespace, name, used_for } = secret_ref;
     match api.get_opt(&SECRET.in_namespace(namespace), name).await {
         Ok(secret) => {
-            if let Some(mistake) = secret_ref.mistake(secret.as_ref()) {
+            if let Some(mistake) = secret_ref.fault(secret.as_ref()) {
                 events.warn(Id::MissingReference, mistake).await;
             }
             let version = secret.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());

@@ -55,8 +55,8 @@ pub struct DeployedSet {
 impl DeployedSet {
     /// Whether a pod of the set deletes a conversation's volume when it stops.
     #[must_use]
-    pub fn stops_cleanly(&self) -> bool {
-        self.members.values().any(stop_signal::is_clean)
+    pub fn deletes_conversation_on_stop(&self) -> bool {
+        self.members.values().any(stop_signal::deletes_conversation_on_stop)
     }
 
     /// Whether the set has no object at all.

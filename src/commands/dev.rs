@@ -30,7 +30,7 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
     session.server_version().await?;
     ensure_deployed(&session).await?;
     let target = MirrordTarget {
-        target: format!("deployment/{DEV_TARGET}"),
+        workload: format!("deployment/{DEV_TARGET}"),
         namespace: session.settings.deploy.namespace.to_string(),
         context: session.connection.choice.context.clone(),
         kubeconfig: global.kubeconfig.clone(),

@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     if streams.diff(&report, output)? == Written::Closed {
         return Ok(0);
     }
-    let rejections = compared.iter().filter_map(|compared| compared.refused.as_ref());
+    let rejections = compared.iter().filter_map(|compared| compared.deploy_error.as_ref());
     rejections.clone().for_each(|error| streams.error(error, output));
     let differs = compared.iter().any(|compared| compared.difference.outcome.is_difference());
     Ok(match rejections.clone().next() {
@@ -112,7 +112,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         parent: state.parent.as_ref(),
         history: &state.history,
         key_is_stored: state.key.stored,
-        referenced: &listed.in_use(policy.revision_history),
+        referenced: &listed.referenced_names(policy.revision_history),
     };
     let changes = Changes::between(plan, live, &policy);
     let input = DiffInput {
@@ -136,13 +136,13 @@ fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
 }
 
 async fn warn_of_unlisted(listed: &ListedSet, plan: &Plan, events: &Events) {
-    for plural in listed.overlooked(plan) {
+    for plural in listed.unlisted_kinds(plan) {
         let message = format!(
             "no right to list {plural}: those that an earlier configuration left behind are not shown"
         );
         events.warn(Id::Forbidden, message).await;
     }
-    if !listed.knows_followers() {
+    if !listed.followers_listed() {
         let message = "no right to list pods and replicasets: unused ConfigMaps and Secrets are not shown";
         events.warn(Id::Forbidden, message).await;
     }

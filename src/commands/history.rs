@@ -78,7 +78,7 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
     let content = revision.snapshot.as_ref();
     vec![
         revision.number.to_string(),
-        revision.result.word().to_owned(),
+        revision.result.as_str().to_owned(),
         revision.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
         revision.by.clone(),
         content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
@@ -87,7 +87,8 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
 }
 
 fn details(revision: &Revision) -> String {
-    let mut text = format!("revision {}  {}  by {}\n", revision.number, revision.result.word(), revision.by);
+    let mut text =
+        format!("revision {}  {}  by {}\n", revision.number, revision.result.as_str(), revision.by);
     let objects = revision.snapshot.iter().flat_map(Snapshot::objects);
     for object in objects {
         text += &format!("  {object}\n");
@@ -102,7 +103,7 @@ fn value(revision: &Revision) -> Value {
     let content = revision.snapshot.as_ref();
     json!({
         "number": revision.number,
-        "result": revision.result.word(),
+        "result": revision.result.as_str(),
         "created": revision.created.map(|created| created.to_string()),
         "by": revision.by,
         "evidence": revision.evidence,

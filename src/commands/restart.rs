@@ -56,7 +56,7 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
-    if observed.members.values().any(stop_signal::is_clean) {
+    if observed.members.values().any(stop_signal::deletes_conversation_on_stop) {
         let hint = "handsctl deploy --delete-data with it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }

@@ -100,7 +100,7 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         }
         deployed => deployed?,
     };
-    if deployed.stops_cleanly() && !arguments.delete_data {
+    if deployed.deletes_conversation_on_stop() && !arguments.delete_data {
         conversation_guard::ensure_no_conversations(
             run,
             "--delete-data continues, and lets the application delete it",

@@ -47,7 +47,7 @@ pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult
         Err(why) => {
             events.step(Phase::Settings, STEP, Progress::Skipped, "not posted").await;
             events
-                .warn(Id::SettingsNotGiven, format!("the application's settings were not posted: {why}"))
+                .warn(Id::SettingsNotSaved, format!("the application's settings were not posted: {why}"))
                 .await;
             AppSettingsResult::default()
         }

@@ -29,7 +29,7 @@ pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()
     }
     let runtime = settings.runtime_namespace();
     let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
-    let Some(level) = pod_security::refusing_level(namespace, settings.openhands.kubernetes.privileged)
+    let Some(level) = pod_security::rejecting_level(namespace, settings.openhands.kubernetes.privileged)
     else {
         return Ok(());
     };
@@ -50,7 +50,7 @@ pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()
 fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
     let namespace = settings.deploy.namespace.as_str();
     let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
-    let Some(level) = pod_security::refusing_level(object, true) else { return Ok(()) };
+    let Some(level) = pod_security::rejecting_level(object, true) else { return Ok(()) };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
@@ -114,6 +114,7 @@ fn deletes_conversation_on_stop(prepared: &Preparation) -> bool {
     let deployments = prepared.changes.to_send().filter(|(member, _)| member.kind == DEPLOYMENT);
     deployments.into_iter().any(|(member, _)| {
         let live = prepared.observed.members.get(&member.id);
-        stop_signal::is_clean(&member.manifest) || live.is_some_and(stop_signal::is_clean)
+        stop_signal::deletes_conversation_on_stop(&member.manifest)
+            || live.is_some_and(stop_signal::deletes_conversation_on_stop)
     })
 }

@@ -39,7 +39,7 @@ impl UndoHint {
 pub(crate) fn counts(applied: &[Applied]) -> String {
     let words = [Action::Created, Action::Configured, Action::Unchanged, Action::Pruned].map(|action| {
         let count = applied.iter().filter(|applied| applied.action == action).count();
-        (count > 0).then(|| format!("{count} {}", action.word()))
+        (count > 0).then(|| format!("{count} {}", action.as_str()))
     });
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -170,7 +170,7 @@ async fn probe_inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<St
     let mut answers = Vec::new();
     for path in ["/alive", config_endpoint(run.settings().app_version())] {
         match probe::probe(run.api(), client, path).await {
-            ProbeResult::Alive { status, took } => {
+            ProbeResult::Alive { status, duration: took } => {
                 let message = format!("{status} in {} ms", took.as_millis());
                 answers.push(format!("{path} {message}"));
                 events.send(Event::Probe { target: path.to_owned(), healthy: true, message }).await;
@@ -199,7 +199,7 @@ async fn probe_outside(
     let events = run.events();
     let timeout = if managed { INGRESS_STARTUP } else { Duration::ZERO };
     match url_probe::probe_url(target, timeout).await {
-        ProbeResponse::Answers { status, took } => {
+        ProbeResponse::Answers { status, duration: took } => {
             let message = format!("{status} in {} ms", took.as_millis());
             answers.push(format!("{} {message}", target.url));
             events.send(Event::Probe { target: target.url.clone(), healthy: true, message }).await;
@@ -209,7 +209,7 @@ async fn probe_outside(
         ProbeResponse::Unreachable(why) if managed => {
             report_failure(&target.url, &why, events).await;
             let message = format!("the application answers inside the cluster, but not at {}", target.url);
-            Err(Error::new(Id::UrlSilent, Kind::Rollout, message)
+            Err(Error::new(Id::UrlUnreachable, Kind::Rollout, message)
                 .fact("object", format!("ingress.networking.k8s.io/{}", run.settings().deploy.name))
                 .fact("evidence", why)
                 .hint("handsctl cluster up repairs the ingress controller")
@@ -217,7 +217,7 @@ async fn probe_outside(
         }
         ProbeResponse::Unreachable(why) => {
             let message = format!("{} does not answer from this computer: {why}", target.url);
-            events.warn(Id::UrlSilent, message).await;
+            events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::Unreachable(target.url.clone()))
         }
     }

@@ -10,7 +10,7 @@ use crate::plan::checks::version_change::{self, Deployed};
 /// Reports the version change, before anything is changed.
 pub(crate) async fn report(prepared: &Preparation, events: &Events) {
     let Some(change) = change(prepared) else { return };
-    let id = if change.is_downgrade() { Id::ReleaseDowngrade } else { Id::ReleaseChanges };
+    let id = if change.is_downgrade() { Id::VersionDowngrade } else { Id::VersionChanges };
     events.warn(id, change.sentence()).await;
 }
 

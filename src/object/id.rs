@@ -41,7 +41,7 @@ impl ObjectId {
 
     /// Reads the identity of a manifest or a live object; `None` if `apiVersion`, `kind` or `metadata.name` is missing.
     #[must_use]
-    pub fn of_object(object: &Value) -> Option<Self> {
+    pub fn from_object(object: &Value) -> Option<Self> {
         let api_version = object["apiVersion"].as_str()?;
         let metadata = &object["metadata"];
         Some(Self {
@@ -72,10 +72,10 @@ mod tests {
 
     #[test]
     fn identity_has_no_version() {
-        let id = ObjectId::of_object(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        let id = ObjectId::from_object(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "openhands", "namespace": "hands"}}));
         assert_eq!(id, Some(ObjectId::namespaced("apps", "Deployment", "hands", "openhands")));
-        assert_eq!(ObjectId::of_object(&json!({"kind": "Pod"})), None);
+        assert_eq!(ObjectId::from_object(&json!({"kind": "Pod"})), None);
     }
 
     #[test]

@@ -180,7 +180,7 @@ const NON_MEMBERS: &[KindInfo] = &[
 impl KindInfo {
     /// Returns the kind of an object, if it is one that handsctl sends.
     #[must_use]
-    pub fn of_id(id: &ObjectId) -> Option<Self> {
+    pub fn for_id(id: &ObjectId) -> Option<Self> {
         let all = MEMBERS.iter().chain(OPTIONAL_MEMBERS).chain(NON_MEMBERS);
         all.copied().find(|info| info.group == id.group && info.kind == id.kind)
     }
@@ -190,7 +190,7 @@ impl KindInfo {
     #[must_use]
     pub fn discovered(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let built_in = Self::of_id(&ObjectId::cluster(group, kind, ""));
+        let built_in = Self::for_id(&ObjectId::cluster(group, kind, ""));
         if let Some(built_in) = built_in.filter(|info| info.version == version) {
             return built_in;
         }
@@ -213,7 +213,7 @@ impl KindInfo {
 
     /// Guesses a kind (plural = kind + "s"), for display only; never use it in a request.
     #[must_use]
-    pub fn assumed(api_version: &str, kind: &str) -> Self {
+    pub fn guessed(api_version: &str, kind: &str) -> Self {
         Self::discovered(api_version, kind, &format!("{}s", kind.to_ascii_lowercase()), true)
     }
 
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn of_id_returns_the_built_in_kind() {
-        assert_eq!(KindInfo::of_id(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
-        assert_eq!(KindInfo::of_id(&ObjectId::cluster("example.org", "Deployment", "x")), None);
+        assert_eq!(KindInfo::for_id(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
+        assert_eq!(KindInfo::for_id(&ObjectId::cluster("example.org", "Deployment", "x")), None);
     }
 }

@@ -32,7 +32,7 @@ pub enum Component {
 }
 
 impl Component {
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Component::App => "app",
             Component::Sandbox => "sandbox",
@@ -43,7 +43,7 @@ impl Component {
 
 /// Returns the labels of a member (<https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>).
 #[must_use]
-pub fn of_member(set: &str, component: Component) -> BTreeMap<&'static str, String> {
+pub fn member_labels(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     let mut labels = selector(set, component);
     labels.insert("app.kubernetes.io/part-of", "openhands".to_owned());
     labels.insert(MANAGED_BY, MANAGER.to_owned());
@@ -56,7 +56,7 @@ pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, Strin
     BTreeMap::from([
         ("app.kubernetes.io/name", "openhands".to_owned()),
         (INSTANCE, set.to_owned()),
-        (COMPONENT, component.word().to_owned()),
+        (COMPONENT, component.as_str().to_owned()),
     ])
 }
 
@@ -75,13 +75,13 @@ pub fn managed_selector(set: &str) -> String {
 /// Returns whether an object belongs to the application, not to the user's extra manifests.
 #[must_use]
 pub fn is_of_application(object: &Value) -> bool {
-    object["metadata"]["labels"][COMPONENT] == Component::App.word()
+    object["metadata"]["labels"][COMPONENT] == Component::App.as_str()
 }
 
 /// Returns the labels of a namespace that handsctl creates. Sandbox pods run as root, so `restricted` would reject
 /// them; the application meets `restricted`, so that level only warns.
 #[must_use]
-pub fn of_namespace(privileged: bool) -> Value {
+pub fn namespace_labels(privileged: bool) -> Value {
     let level = if privileged { "privileged" } else { "baseline" };
     let warn = if privileged { "privileged" } else { "restricted" };
     json!({

@@ -23,7 +23,7 @@ use crate::settings::secrets::value::SecretSource;
 /// If an extra manifest cannot be a member. A broken built-in template is also an error, which a test rules out.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
     let templates = Templates::load(&[template::APP, template::DEV].concat())?;
-    let mut set = set_of(settings);
+    let mut set = apply_set_for(settings);
     let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
     let names = GeneratedNames {
@@ -58,7 +58,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
 
 /// Returns the set that the settings describe, without its extra kinds.
 #[must_use]
-pub fn set_of(settings: &Settings) -> ApplySet {
+pub fn apply_set_for(settings: &Settings) -> ApplySet {
     let namespace = settings.deploy.namespace.to_string();
     let runtime = settings.runtime_namespace().to_owned();
     ApplySet {
@@ -123,8 +123,8 @@ pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Resul
     let unknown_kind = || {
         Error::internal(format!("the built-in template {name} does not render to an object of a known kind"))
     };
-    let id = ObjectId::of_object(&manifest).ok_or_else(unknown_kind)?;
-    let kind = KindInfo::of_id(&id).ok_or_else(unknown_kind)?;
+    let id = ObjectId::from_object(&manifest).ok_or_else(unknown_kind)?;
+    let kind = KindInfo::for_id(&id).ok_or_else(unknown_kind)?;
     Ok(Member { id, kind, manifest })
 }
 
@@ -143,7 +143,7 @@ fn namespaces(templates: &Templates, settings: &Settings, set: &ApplySet) -> Res
             let privileged = has_privileged_sandboxes || settings.deploy.profile == Profile::Dev;
             let values = json!({
                 "namespace": name,
-                "namespace_labels": labels::of_namespace(privileged),
+                "namespace_labels": labels::namespace_labels(privileged),
                 "namespace_annotations": { labels::CREATED_BY: super::inventory::apply_set::tooling() },
             });
             Ok((name.to_owned(), templates.object("app/namespace.yaml", &values)?))

@@ -203,7 +203,7 @@ impl Cleanup {
         live: Live<'_>,
         policy: &ChangePolicy,
     ) -> Self {
-        let current = Current { number: revision.number(), outcome: result };
+        let current = Current { number: revision.number(), result };
         let revisions = live.history.to_prune(current, policy.revision_history);
         let configuration = unplanned.iter().map(|(id, _)| *id).filter(|id| is_configuration(id));
         let names: BTreeSet<&str> = configuration.map(|id| id.name.as_str()).collect();
@@ -330,7 +330,7 @@ mod tests {
     fn revision(number: u64, result: RevisionResult, plan: &Plan) -> Revision {
         let (mut secret, _) =
             revision::manifest(&set(), number, "ana@laptop", &Snapshot::from_plan(plan)).unwrap();
-        secret["metadata"]["annotations"][revision::RESULT] = json!(result.word());
+        secret["metadata"]["annotations"][revision::RESULT] = json!(result.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
         read_all(&[secret]).unwrap().remove(0)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::inventory::apply_set::ApplySet;
 use super::inventory::members::Members;
-use super::inventory::revision::{MissingSecrets, Snapshot};
+use super::inventory::revision::{MissingObjects, Snapshot};
 use super::manifests::content_hash::SecretKey;
 use crate::object::ObjectId;
 use crate::object::kind::{self, KindInfo};
@@ -81,7 +81,7 @@ impl Desired {
             }
             Self::Revision { snapshot, .. } => {
                 let members = snapshot.members.iter();
-                members.filter_map(|member| Some((ObjectId::of_object(member)?, member))).collect()
+                members.filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
             }
         }
     }
@@ -90,7 +90,7 @@ impl Desired {
     /// out.
     #[must_use]
     pub fn extra_kinds(&self) -> BTreeSet<KindInfo> {
-        let kinds = self.objects().into_iter().filter_map(|(id, _)| KindInfo::of_id(&id));
+        let kinds = self.objects().into_iter().filter_map(|(id, _)| KindInfo::for_id(&id));
         kinds.filter(|kind| !kind::MEMBERS.contains(kind)).collect()
     }
 
@@ -98,7 +98,7 @@ impl Desired {
     ///
     /// # Errors
     /// If Secrets of the revision no longer exist, or a member has a kind that this version does not know.
-    pub fn into_plan(self, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
+    pub fn into_plan(self, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
         match self {
             Self::Configuration(plan) => Ok(plan),
             Self::Revision { number, snapshot } => snapshot.plan(number, set, live),

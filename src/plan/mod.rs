@@ -23,6 +23,6 @@ pub mod inventory;
 pub mod manifests;
 pub mod ownership;
 
-pub use build::{build, set_of};
+pub use build::{apply_set_for, build};
 pub use desired::{Member, Plan, PlanOrigin, SecretNaming};
 pub use manifests::content_hash::SecretKey;

@@ -38,7 +38,7 @@ pub enum Details {
 impl Details {
     /// Returns the provider.
     #[must_use]
-    pub fn maker(&self) -> LocalProvider {
+    pub fn provider(&self) -> LocalProvider {
         match self {
             Self::Kind(_) => LocalProvider::Kind,
             Self::Kwok(_) => LocalProvider::Kwok,

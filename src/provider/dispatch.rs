@@ -18,7 +18,7 @@ use crate::settings::handsctl::Provider;
 /// # Errors
 /// `HC9003` if the record of the cluster with this name cannot be read.
 pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<ProviderChoice> {
-    let local = |maker, reason| Ok(ProviderChoice::Local { maker, reason });
+    let local = |maker, reason| Ok(ProviderChoice::Local { provider: maker, reason });
     match provider {
         Provider::Existing => Ok(ProviderChoice::Existing),
         Provider::Kwok => local(LocalProvider::Kwok, None),
@@ -64,9 +64,9 @@ pub async fn up(
 fn provider_differs(name: &str, actual: LocalProvider, desired: LocalProvider) -> Error {
     let message = format!("the local cluster {name} differs from the configuration");
     Error::new(Id::ClusterDiffers, Kind::Differences, message)
-        .fact("differs", format!("provider: {}, configured {}", actual.word(), desired.word()))
+        .fact("differs", format!("provider: {}, configured {}", actual.name(), desired.name()))
         .hint("handsctl cluster up --recreate")
-        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", actual.word()))
+        .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", actual.name()))
 }
 
 /// Deletes the cluster, its files and its context. `kubeconfig` is the file to remove the context from if the cluster's
@@ -118,14 +118,14 @@ pub async fn status(environment: &Environment, provider: Provider, name: &str) -
 }
 
 /// Returns the context of the cluster that handsctl created with this name. Cheap: reads one file.
-pub fn made_context(environment: &Environment, name: &str) -> Result<Option<String>> {
+pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<String>> {
     Ok(recorded_provider(environment, name)?.map(|provider| provider.context(name)))
 }
 
 /// Returns the ports that forward to the ingress controller, if handsctl created a kind cluster with this name.
 #[must_use]
-pub fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
-    kind::made_ports(environment, name)
+pub fn recorded_ports(environment: &Environment, name: &str) -> Option<Ports> {
+    kind::recorded_ports(environment, name)
 }
 
 /// Returns the name of the kind cluster of a context: kind names its contexts `kind-NAME`.

@@ -17,7 +17,7 @@ pub enum LocalProvider {
 impl LocalProvider {
     /// Returns the provider's name: `kind`.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Kind => "kind",
             Self::Kwok => "kwok",
@@ -27,7 +27,7 @@ impl LocalProvider {
     /// Returns the context of the cluster with this name: `kind-NAME`.
     #[must_use]
     pub fn context(self, name: &str) -> String {
-        format!("{}-{name}", self.word())
+        format!("{}-{name}", self.name())
     }
 }
 
@@ -37,7 +37,7 @@ pub enum ProviderChoice {
     /// handsctl creates a local cluster.
     Local {
         /// The provider that creates it.
-        maker: LocalProvider,
+        provider: LocalProvider,
         /// Why `auto` fell back to kwok; None: it did not.
         reason: Option<String>,
     },

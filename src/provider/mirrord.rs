@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Clone)]
 pub struct MirrordTarget {
     /// `deployment/ubuntu-dev`.
-    pub target: String,
+    pub workload: String,
     /// Namespace of the target.
     pub namespace: String,
     /// Context of the kubeconfig.
@@ -31,7 +31,7 @@ pub async fn exec(environment: &Environment, target: &MirrordTarget, command: &[
     };
     let mut child = tokio::process::Command::new(&mirrord);
     child
-        .args(["exec", "--target", &target.target, "--target-namespace", &target.namespace, "--"])
+        .args(["exec", "--target", &target.workload, "--target-namespace", &target.namespace, "--"])
         .args(command)
         .env("MIRRORD_KUBE_CONTEXT", &target.context)
         .kill_on_drop(true);

@@ -37,10 +37,10 @@ pub use assets::component::Component;
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{
-    choose, down, kind_cluster, load_images, made_context, made_ports, nodes_with_image, status, up,
+    choose, down, kind_cluster, load_images, nodes_with_image, recorded_context, recorded_ports, status, up,
 };
 pub use environment::{Environment, ExplicitFolder};
 pub use local_cluster::{
     Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, StartOutcome, UpOptions,
 };
-pub use process_id::{Process, is_gone};
+pub use process_id::{Process, has_exited};

@@ -34,7 +34,7 @@ impl Process {
 
 /// Whether the process ran on this computer in this PID namespace and has exited. In doubt false.
 #[must_use]
-pub fn is_gone(process: &Process) -> bool {
+pub fn has_exited(process: &Process) -> bool {
     let this = Process::current();
     if process.host != this.host || process.boot.is_empty() || process.start.is_empty() {
         return false;
@@ -108,7 +108,7 @@ mod tests {
     fn current_process_is_not_gone() {
         let this = Process::current();
         assert!(!this.start.is_empty() && this.boot.contains('.'), "{this:?}");
-        assert!(!is_gone(&this));
+        assert!(!has_exited(&this));
     }
 
     #[test]
@@ -117,25 +117,25 @@ mod tests {
         let mut exited = Process { pid: child.id(), ..Process::current() };
         exited.start = start_time(exited.pid).unwrap_or_else(|| "1".to_owned());
         child.wait().unwrap();
-        assert!(is_gone(&exited));
-        assert!(is_gone(&Process { start: "1".to_owned(), ..Process::current() }));
+        assert!(has_exited(&exited));
+        assert!(has_exited(&Process { start: "1".to_owned(), ..Process::current() }));
     }
 
     #[test]
     fn process_of_an_earlier_boot_is_gone() {
         let namespace = Process::current().boot.split_once('.').unwrap().1.to_owned();
-        assert!(is_gone(&Process { boot: format!("earlier.{namespace}"), ..Process::current() }));
+        assert!(has_exited(&Process { boot: format!("earlier.{namespace}"), ..Process::current() }));
     }
 
     #[test]
     fn process_of_another_host_or_namespace_is_not_gone() {
-        assert!(!is_gone(&Process { host: "elsewhere".to_owned(), pid: 1, ..Process::current() }));
+        assert!(!has_exited(&Process { host: "elsewhere".to_owned(), pid: 1, ..Process::current() }));
         let boot = Process::current().boot.split_once('.').unwrap().0.to_owned();
-        assert!(!is_gone(&Process {
+        assert!(!has_exited(&Process {
             boot: format!("{boot}.container"),
             start: "1".into(),
             ..Process::current()
         }));
-        assert!(!is_gone(&Process { boot: String::new(), ..Process::current() }));
+        assert!(!has_exited(&Process { boot: String::new(), ..Process::current() }));
     }
 }

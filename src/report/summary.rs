@@ -73,7 +73,7 @@ impl RunSummary {
 
     /// Returns the objects that were planned for this phase and have no result: not sent, or sent without a response.
     #[must_use]
-    pub fn unanswered(&self, phase: Phase) -> Vec<&ObjectId> {
+    pub fn unfinished(&self, phase: Phase) -> Vec<&ObjectId> {
         let has_result = |id: &ObjectId| self.objects.iter().any(|(other, ..)| other == id);
         let planned =
             self.planned.iter().filter(|(planned_phase, id)| *planned_phase == phase && !has_result(id));
@@ -148,7 +148,7 @@ struct ObjectOutcome<'a> {
 
 impl<'a> ObjectOutcome<'a> {
     fn new((object, action, message): &'a (ObjectId, Action, Option<String>)) -> Self {
-        Self { object: ObjectRef::new(object), action: action.word(), message: message.as_deref() }
+        Self { object: ObjectRef::new(object), action: action.as_str(), message: message.as_deref() }
     }
 }
 

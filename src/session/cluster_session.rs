@@ -94,7 +94,7 @@ impl Session {
             choice: &connection.choice,
             server: &connection.server,
             from_file: loaded.from_file,
-            named: global.namespace.is_some() && global.name.is_some(),
+            set_is_named: global.namespace.is_some() && global.name.is_some(),
         };
         // --yes confirms deletions of data, not the choice of the cluster.
         if context::required_confirmation(change)? == Confirmation::Ask {
@@ -110,15 +110,15 @@ impl Session {
     pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Result<Self> {
         let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
-        let own_context = if is_local { provider::made_context(environment, name)? } else { None };
+        let own_context = if is_local { provider::recorded_context(environment, name)? } else { None };
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
-        let local = if is_own { provider::made_ports(environment, name) } else { None };
+        let local = if is_own { provider::recorded_ports(environment, name) } else { None };
         Ok(Self { settings: settings.for_local_cluster(is_local), connection, local })
     }
 
     /// Returns the set that the settings name.
     pub(crate) fn set(&self) -> ApplySet {
-        crate::plan::set_of(&self.settings)
+        crate::plan::apply_set_for(&self.settings)
     }
 
     /// Returns the target as text: `openhands → kwok-local-hands / openhands  (SERVER, from ORIGIN)`.
@@ -130,7 +130,7 @@ impl Session {
             choice.context,
             deploy.namespace,
             self.connection.server,
-            choice.origin.words()
+            choice.origin.label()
         )
     }
 
@@ -170,7 +170,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         pin,
-        made: if is_named { None } else { provider::made_context(environment, name)? },
+        local_cluster: if is_named { None } else { provider::recorded_context(environment, name)? },
         in_cluster: global.in_cluster,
     })
 }
@@ -180,7 +180,7 @@ async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<(
     let question = format!("Use the current context `{context}` at {}?", connection.server);
     match streams.ask(&question).await? {
         Answer::Yes => Ok(()),
-        Answer::No | Answer::Nobody => Err(Error::new(
+        Answer::No | Answer::NotAsked => Err(Error::new(
             Id::ContextNotChosen,
             Kind::Config,
             format!("no cluster was chosen, and the current context `{context}` is not used without a confirmation"),

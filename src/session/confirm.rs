@@ -24,7 +24,7 @@ pub(crate) async fn question(global: &Global, streams: &Streams, question: &str,
     match streams.ask(question).await? {
         Answer::Yes => Ok(()),
         Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
-        Answer::Nobody => {
+        Answer::NotAsked => {
             let message = format!("{action} deletes data and needs a confirmation, but there is no terminal");
             Err(Error::new(Id::Usage, Kind::Usage, message).hint("--yes confirms it"))
         }

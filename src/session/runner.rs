@@ -220,7 +220,7 @@ fn with_progress(error: Error, summary: &RunSummary) -> Error {
     };
     let mut error = error.fact("done", done);
     for (phase, label) in [(Phase::Apply, "not done"), (Phase::Prune, "not deleted")] {
-        let names: Vec<String> = summary.unanswered(phase).iter().map(ToString::to_string).collect();
+        let names: Vec<String> = summary.unfinished(phase).iter().map(ToString::to_string).collect();
         if !names.is_empty() {
             error = error.fact(label, format!("{}\n(or sent, but not answered yet)", names.join(", ")));
         }

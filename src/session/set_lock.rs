@@ -73,7 +73,8 @@ pub(crate) async fn under_lock<T>(
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let request = LockRequest { holder: this_process(), is_gone: &is_gone, terms: lease_duration() };
+    let request =
+        LockRequest { holder: this_process(), has_exited: &has_exited, lease_duration: lease_duration() };
     let holder = request.holder.clone();
     slot.replace(LockState::Requested { api: api.clone(), set: set.clone(), holder });
     let lock = match lock::acquire(api, set, &request, events).await {
@@ -104,9 +105,9 @@ fn this_process() -> Holder {
     Holder { user, host, boot, pid, start }
 }
 
-fn is_gone(holder: &Holder) -> bool {
+fn has_exited(holder: &Holder) -> bool {
     let Holder { user, host, boot, pid, start } = holder.clone();
-    provider::is_gone(&Process { user, host, boot, pid, start })
+    provider::has_exited(&Process { user, host, boot, pid, start })
 }
 
 fn lease_duration() -> LeaseDuration {

@@ -23,7 +23,7 @@ impl AppVersion {
 
     /// Returns the version in an image's tag; [`AppVersion::NEWEST`] if the tag is not a version.
     #[must_use]
-    pub fn of(image: &ImageRef) -> Self {
+    pub fn from_image(image: &ImageRef) -> Self {
         let (major, minor) = image.version().unwrap_or(Self::NEWEST);
         Self { major, minor, assumed: image.version().is_none() }
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn version(image: &str) -> AppVersion {
-        AppVersion::of(&ImageRef::parse(image).expect(image))
+        AppVersion::from_image(&ImageRef::parse(image).expect(image))
     }
 
     #[test]

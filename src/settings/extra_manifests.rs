@@ -12,7 +12,7 @@ pub struct ExtraObject {
     /// The manifest.
     pub manifest: Value,
     /// Position of the file's name in config.toml.
-    pub named_at: Option<Location>,
+    pub listed_at: Option<Location>,
 }
 
 /// The message about an invalid document.

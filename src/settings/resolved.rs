@@ -40,7 +40,7 @@ pub struct Settings {
     /// The variables of `[deploy].env` that are not secrets.
     pub env: BTreeMap<String, String>,
     /// The user's own objects.
-    pub extra: Vec<ExtraObject>,
+    pub extra_objects: Vec<ExtraObject>,
     /// Secrets that are parts of values in `secrets`.
     parts: Vec<Redacted>,
     /// The configured keys and those that handsctl adds, with their positions and without secrets.
@@ -122,7 +122,7 @@ impl Settings {
     ) -> Result<Self> {
         apply_profile(&mut tree, &mut secrets);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
-        let version = AppVersion::of(&deploy.image);
+        let version = AppVersion::from_image(&deploy.image);
         add_required_keys(&mut tree, &deploy, version);
         let mut settings = Self {
             cluster: typed(schema, &tree, "cluster")?,
@@ -132,7 +132,7 @@ impl Settings {
             files: secrets.files,
             parts: secrets.parts,
             env,
-            extra: Vec::new(),
+            extra_objects: Vec::new(),
             tree,
             schema: Arc::clone(schema),
             version,

@@ -72,7 +72,7 @@ pub(super) fn object_health(
     expected: &Expected,
     grace: &GracePeriods,
 ) -> ObjectHealth {
-    let Some(kind) = TrackedKind::of(&expected.id) else { return ObjectHealth::ready("exists") };
+    let Some(kind) = TrackedKind::from_id(&expected.id) else { return ObjectHealth::ready("exists") };
     let uid = expected.uid.as_str();
     if let Some(faulty) = deletion_health(observed, expected) {
         return faulty;

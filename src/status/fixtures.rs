@@ -34,7 +34,7 @@ impl Situation {
         for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
             let items: Vec<Value> = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
             for item in items {
-                let kind = TrackedKind::of(&ObjectId::of_object(&item).unwrap());
+                let kind = TrackedKind::from_id(&ObjectId::from_object(&item).unwrap());
                 objects.push((kind.unwrap_or_else(|| panic!("{}: not watched", file.display())), item));
             }
         }
@@ -58,7 +58,7 @@ impl Situation {
         let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or_default();
         roots
             .map(|(_, object)| Expected {
-                id: ObjectId::of_object(object).unwrap(),
+                id: ObjectId::from_object(object).unwrap(),
                 uid: object["metadata"]["uid"].as_str().unwrap().to_owned(),
                 generation: self
                     .judged

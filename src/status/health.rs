@@ -101,7 +101,7 @@ pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
     let mut degraded = Vec::new();
     for object in expected {
         let health = object_health(observed, object, &grace);
-        let kind = TrackedKind::of(&object.id);
+        let kind = TrackedKind::from_id(&object.id);
         match kind {
             Some(TrackedKind::Deployment | TrackedKind::StatefulSet) => {
                 let component = component(observed, object, &health);

@@ -8,7 +8,7 @@ pub struct Metric {
     /// The measured value.
     pub reading: Reading,
     /// The threshold.
-    pub bound: Threshold,
+    pub threshold: Threshold,
 }
 
 /// The measured value of a metric.
@@ -36,8 +36,8 @@ pub enum Threshold {
 impl Metric {
     /// Returns whether the reading exceeds the threshold. An unknown reading does not.
     #[must_use]
-    pub fn is_bad(&self) -> bool {
-        match (&self.reading, self.bound) {
+    pub fn is_exceeded(&self) -> bool {
+        match (&self.reading, self.threshold) {
             (Reading::Percent(percent), Threshold::AtMost(limit)) => *percent > f64::from(limit),
             (Reading::Percent(percent), Threshold::AtLeast(minimum)) => *percent < f64::from(minimum),
             (Reading::Milliseconds(milliseconds), Threshold::Within(limit)) => *milliseconds > limit,
@@ -48,12 +48,12 @@ impl Metric {
     /// Describes an exceeded threshold: `memory 91 %, more than 85 %`. None if it is not exceeded.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        let bound = match self.bound {
+        let bound = match self.threshold {
             Threshold::AtMost(limit) => format!("more than {limit} %"),
             Threshold::AtLeast(minimum) => format!("less than {minimum} %"),
             Threshold::Within(limit) => format!("more than {limit} ms"),
         };
-        self.is_bad().then(|| format!("{} {}, {bound}", self.name, self.value()))
+        self.is_exceeded().then(|| format!("{} {}, {bound}", self.name, self.value()))
     }
 
     /// Formats the reading: `91 %`, `250 ms`, or the reason why it is unknown.
@@ -72,18 +72,18 @@ mod tests {
     use super::*;
 
     fn metric(reading: Reading, bound: Threshold) -> Metric {
-        Metric { name: "memory", reading, bound }
+        Metric { name: "memory", reading, threshold: bound }
     }
 
     #[test]
     fn metric_is_bad_beyond_threshold_not_at_it() {
-        let percent = |percent: f64, bound| metric(Reading::Percent(percent), bound).is_bad();
+        let percent = |percent: f64, bound| metric(Reading::Percent(percent), bound).is_exceeded();
         assert!(!percent(85.0, Threshold::AtMost(85)) && percent(85.1, Threshold::AtMost(85)));
         assert!(!percent(95.0, Threshold::AtLeast(95)) && percent(94.9, Threshold::AtLeast(95)));
         let milliseconds =
-            |milliseconds| metric(Reading::Milliseconds(milliseconds), Threshold::Within(5000)).is_bad();
+            |milliseconds| metric(Reading::Milliseconds(milliseconds), Threshold::Within(5000)).is_exceeded();
         assert!(!milliseconds(5000) && milliseconds(5001));
-        assert!(!metric(Reading::Unknown("no metrics".into()), Threshold::AtMost(1)).is_bad());
+        assert!(!metric(Reading::Unknown("no metrics".into()), Threshold::AtMost(1)).is_exceeded());
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn a_key_changes_the_field_that_explain_names() {
     ];
     let manual = KeyReference::default();
     for (key, before, change) in changes {
-        let article = manual.article(&["deploy", key]).unwrap();
+        let article = manual.doc(&["deploy", key]).unwrap();
         assert!(!article.fields.is_empty(), "deploy.{key} names no field");
         let without = rendered(&format!("[deploy]\n{before}"));
         let with = rendered(&format!("[deploy]\n{before}{change}\n"));
@@ -125,7 +125,7 @@ fn a_key_changes_the_field_that_explain_names() {
     }
     let named = manual.keys().into_iter().filter(|key| {
         let path: Vec<&str> = key.split('.').collect();
-        path.len() == 2 && path[0] == "deploy" && !manual.article(&path).unwrap().fields.is_empty()
+        path.len() == 2 && path[0] == "deploy" && !manual.doc(&path).unwrap().fields.is_empty()
     });
     assert_eq!(named.count(), changes.len(), "a key that names a field is not tried");
 }

@@ -13,7 +13,7 @@ use handsctl::event::{Event, Events, Progress};
 use handsctl::provider::kwok::KwokDetails;
 use handsctl::provider::{
     ClusterSpec, Component, Condition, Details, DownResult, Environment, ExplicitFolder, LocalCluster,
-    LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, made_context, status, up,
+    LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, recorded_context, status, up,
 };
 use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -143,7 +143,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let config = "# mine\napiVersion: v1\nkind: Config\nclusters:\n  - name: prod\n    cluster: {server: 'https://prod'}\ncontexts: []\nusers: []\ncurrent-context: \"\"\n";
     std::fs::write(bed.kubeconfig(), config).unwrap();
     assert_eq!(look(&bed.environment, name).0, Condition::Absent);
-    assert_eq!(made_context(&bed.environment, name).unwrap(), None);
+    assert_eq!(recorded_context(&bed.environment, name).unwrap(), None);
 
     let begin = Instant::now();
     let made = bed.up(&wanted(name)).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
         (made.outcome, made.context.as_str(), made.simulated),
         (StartOutcome::Created, "kwok-life", true)
     );
-    assert_eq!(made_context(&bed.environment, name).unwrap().as_deref(), Some("kwok-life"));
+    assert_eq!(recorded_context(&bed.environment, name).unwrap().as_deref(), Some("kwok-life"));
     answers(&made).await;
     let merged = std::fs::read_to_string(bed.kubeconfig()).unwrap();
     assert!(merged.starts_with("# mine\n") && merged.contains("current-context: kwok-life"), "{merged}");
@@ -322,9 +322,9 @@ async fn a_context_of_somebody_else_is_neither_replaced_nor_deleted() {
     let theirs = "clusters:\n- name: kwok-mine\n  cluster: {server: https://127.0.0.1:1}\ncontexts:\n- name: kwok-mine\n  context: {cluster: kwok-mine, user: kwok-mine}\n";
     std::fs::write(bed.kubeconfig(), theirs).unwrap();
     let refused = bed.up(&wanted("mine")).await.unwrap_err();
-    assert_eq!((refused.id(), refused.kind().exit_code()), (Id::ClusterNotOurs, 14));
+    assert_eq!((refused.id(), refused.kind().exit_code()), (Id::ClusterNotManaged, 14));
     let refused = down(&bed.environment, Provider::Kwok, "mine", None, &quiet()).await.unwrap_err();
-    assert_eq!(refused.id(), Id::ClusterDownRefused);
+    assert_eq!(refused.id(), Id::ClusterDownRejected);
     assert_eq!(std::fs::read_to_string(bed.kubeconfig()).unwrap(), theirs);
     assert_eq!(bed.left(), Vec::<String>::new());
 }
@@ -336,9 +336,9 @@ async fn auto_says_why_the_nodes_are_simulated() {
     let reason = "no usable container engine (no docker, podman or nerdctl on PATH)".to_owned();
     assert_eq!(
         choose(&environment, Provider::Auto, "x").await.unwrap(),
-        ProviderChoice::Local { maker: LocalProvider::Kwok, reason: Some(reason) }
+        ProviderChoice::Local { provider: LocalProvider::Kwok, reason: Some(reason) }
     );
-    let asked = ProviderChoice::Local { maker: LocalProvider::Kind, reason: None };
+    let asked = ProviderChoice::Local { provider: LocalProvider::Kind, reason: None };
     assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap(), asked);
 }
 

@@ -207,7 +207,7 @@ fn the_defaults_that_the_manual_names_are_the_applications() {
     for key in manual.keys() {
         let path: Vec<&str> = key.split('.').collect();
         let [table, name] = path[..] else { continue };
-        let article = manual.article(&path).unwrap();
+        let article = manual.doc(&path).unwrap();
         let later = article.since.as_deref().is_some_and(|since| since.starts_with("1.") || since >= "0.60");
         // handsctl's own tables; what handsctl or this test sets; and what is a table of its own.
         let apart = matches!(table, "cluster" | "deploy")

@@ -48,7 +48,7 @@ pub struct AppResponse {
     /// The raw body.
     pub body: Bytes,
     /// The duration of the request.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 /// Why there is no response from the application.
@@ -112,7 +112,7 @@ impl AppClient {
         let started = Instant::now();
         match api.proxy(request.map(|body| body.to_vec())).await {
             Ok((head, body)) => match api_server_message(head.status, &body) {
-                None => Ok(AppResponse { status: head.status, body, took: started.elapsed() }),
+                None => Ok(AppResponse { status: head.status, body, duration: started.elapsed() }),
                 Some(reason) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(reason)),
                 Some(reason) => Err(AppError::Unreachable(format!("{} {reason}", head.status.as_u16()))),
             },
@@ -186,7 +186,7 @@ async fn send_forwarded(
     let status = response.status();
     let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
     driver.abort();
-    Ok(AppResponse { status, body, took: started.elapsed() })
+    Ok(AppResponse { status, body, duration: started.elapsed() })
 }
 
 #[cfg(test)]

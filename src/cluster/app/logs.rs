@@ -114,7 +114,7 @@ pub async fn read(
                     current_query = &later_query;
                 }
                 Some(WatchedChange::Changed(_, pod)) => start_streams(api, current_query, &pod, &sender, &mut started, &mut streams),
-                Some(WatchedChange::Gone(..)) => {}
+                Some(WatchedChange::Deleted(..)) => {}
                 Some(WatchedChange::Failed(_, error)) => return Err(error.into_error("cannot continue watching pods")),
                 None => return Ok(()),
             },

@@ -24,7 +24,7 @@ pub enum ProbeResult {
         /// HTTP status.
         status: u16,
         /// The duration of the request.
-        took: Duration,
+        duration: Duration,
     },
     /// The application responded with an error, or not at all.
     Unreachable(String),
@@ -72,7 +72,7 @@ pub async fn probe_within(api: &Api, application: &AppClient, path: &str, limit:
 async fn probe_once(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
     match application.request(api, AppRequest::get(path)).await {
         Ok(response) if response.is_alive() => {
-            ProbeResult::Alive { status: response.status.as_u16(), took: response.took }
+            ProbeResult::Alive { status: response.status.as_u16(), duration: response.duration }
         }
         Ok(response) => ProbeResult::Unreachable(response.status.to_string()),
         Err(AppError::Forbidden(reason)) => ProbeResult::Forbidden(reason),

@@ -32,7 +32,7 @@ pub enum ProbeResponse {
         /// HTTP status.
         status: u16,
         /// Time from the request to the response.
-        took: Duration,
+        duration: Duration,
     },
     /// It does not, because of this.
     Unreachable(String),
@@ -77,7 +77,7 @@ fn judged(status: StatusCode, took: Duration) -> ProbeResponse {
         status @ 500.. => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
-        status => ProbeResponse::Answers { status, took },
+        status => ProbeResponse::Answers { status, duration: took },
     }
 }
 

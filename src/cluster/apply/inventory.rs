@@ -186,7 +186,7 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
         "metadata": {
             "name": set.parent_name(),
             "namespace": set.namespace,
-            "labels": labels::of_member(&set.name, labels::Component::App),
+            "labels": labels::member_labels(&set.name, labels::Component::App),
             "annotations": { labels::CREATED_BY: apply_set::tooling() },
         },
         "immutable": true,

@@ -32,9 +32,9 @@ pub struct LockRequest<'a> {
     /// This process.
     pub holder: Holder,
     /// Reports whether a holder is a process of this computer that no longer runs.
-    pub is_gone: &'a (dyn Fn(&Holder) -> bool + Sync),
+    pub has_exited: &'a (dyn Fn(&Holder) -> bool + Sync),
     /// How long the lock is valid without a renewal.
-    pub terms: LeaseDuration,
+    pub lease_duration: LeaseDuration,
 }
 
 /// The held lock. Dropping it stops the renewal, so the Lease expires; [`Lock::release`] deletes the Lease.
@@ -64,7 +64,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
     let leases = LEASE.in_namespace(&set.namespace);
     for _ in 0..ATTEMPTS {
         let now = api.clock().monotonic();
-        let manifest = lease::manifest(set, &request.holder, request.terms, now, now);
+        let manifest = lease::manifest(set, &request.holder, request.lease_duration, now, now);
         match api.create(&leases, &manifest).await {
             Ok(response) => return Ok(hold(api, id, leases, request, response.body, "", events).await),
             Err(error) if error.code() == Some(409) => {}
@@ -85,7 +85,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
         let Some(why) = takeover_reason(&info, request, now) else {
             return Err(locked_error(set, &info, until, now));
         };
-        let mut manifest = lease::manifest(set, &request.holder, request.terms, now, now);
+        let mut manifest = lease::manifest(set, &request.holder, request.lease_duration, now, now);
         manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         manifest["metadata"]["uid"] = live["metadata"]["uid"].clone();
         match api.replace(&leases, &manifest).await {
@@ -124,7 +124,7 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
 
 /// Returns why the lock may be taken over; None while its holder must be respected.
 fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
-    let process_is_gone = Holder::parse(&info.identity).is_some_and(|holder| (request.is_gone)(&holder));
+    let process_is_gone = Holder::parse(&info.identity).is_some_and(|holder| (request.has_exited)(&holder));
     if process_is_gone {
         Some("which has exited")
     } else if info.is_expired(now) {
@@ -146,7 +146,7 @@ async fn hold(
     events.done(Phase::Lock, "lock", message).await;
     let lease = LeaseHandle { id, leases, holder: request.holder.clone(), last: Arc::new(Mutex::new(lease)) };
     let (sender, lost) = watch::channel(None);
-    let renewal = tokio::spawn(renew(api.clone(), lease.clone(), request.terms, sender));
+    let renewal = tokio::spawn(renew(api.clone(), lease.clone(), request.lease_duration, sender));
     Lock { api: api.clone(), lease, lost, renewal }
 }
 
@@ -347,7 +347,11 @@ mod tests {
     }
 
     fn request(is_gone: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
-        LockRequest { holder: holder("ana", 1), is_gone, terms: LeaseDuration::default() }
+        LockRequest {
+            holder: holder("ana", 1),
+            has_exited: is_gone,
+            lease_duration: LeaseDuration::default(),
+        }
     }
 
     fn is_running(_: &Holder) -> bool {

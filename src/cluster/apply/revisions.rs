@@ -87,14 +87,14 @@ pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionR
     if revision.result == result {
         return Ok(());
     }
-    let fields = json!({ "metadata": { "annotations": { RESULT: result.word() } } });
+    let fields = json!({ "metadata": { "annotations": { RESULT: result.as_str() } } });
     match api.merge_patch(&revision.secrets, &revision.name, &fields).await {
         Ok(_) => {
             revision.result = result;
             Ok(())
         }
         Err(error) => {
-            Err(error.into_error(&format!("cannot mark revision {} as {}", revision.number, result.word())))
+            Err(error.into_error(&format!("cannot mark revision {} as {}", revision.number, result.as_str())))
         }
     }
 }
@@ -105,7 +105,7 @@ pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionR
 /// Fails if the server rejects the change.
 pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
     let annotations = json!({
-        RESULT: RevisionResult::Failed.word(),
+        RESULT: RevisionResult::Failed.as_str(),
         EVIDENCE: revision::kept_evidence(evidence),
     });
     match api

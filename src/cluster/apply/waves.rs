@@ -147,7 +147,7 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
     let with_action = |action: Action| applied.iter().filter(move |applied| applied.action == action);
     let changed: Vec<String> = with_action(Action::Created)
         .chain(with_action(Action::Configured))
-        .map(|applied| format!("{} {}", applied.id, applied.action.word()))
+        .map(|applied| format!("{} {}", applied.id, applied.action.as_str()))
         .collect();
     if changed.is_empty() {
         return error.state("the set was not changed");

@@ -30,7 +30,7 @@ pub struct ContextArgs {
     /// `[cluster].context`.
     pub pin: Option<String>,
     /// The context of the local cluster that handsctl created for `[cluster].name`.
-    pub made: Option<String>,
+    pub local_cluster: Option<String>,
     /// `--in-cluster`: use only the pod's service account.
     pub in_cluster: bool,
 }
@@ -84,7 +84,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
     let choice = context::choose_context(&ContextSources {
         flag: args.context.clone(),
         pin: args.pin.clone(),
-        made: args.made.clone(),
+        local_cluster: args.local_cluster.clone(),
         current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
         contexts: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
     })?;
@@ -103,7 +103,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
 pub async fn connect_to_local_cluster(kubeconfig: &Path, context: &str) -> Result<Connection> {
     let args = ContextArgs {
         kubeconfig: Some(kubeconfig.to_owned()),
-        made: Some(context.to_owned()),
+        local_cluster: Some(context.to_owned()),
         ..ContextArgs::default()
     };
     connect(&args).await

@@ -11,7 +11,7 @@ pub struct ContextSources {
     /// `[cluster].context`.
     pub pin: Option<String>,
     /// The context of the local cluster that handsctl created for `[cluster].name`.
-    pub made: Option<String>,
+    pub local_cluster: Option<String>,
     /// The kubeconfig's current context.
     pub current: Option<String>,
     /// The kubeconfig's contexts.
@@ -36,7 +36,7 @@ pub enum ContextOrigin {
 impl ContextOrigin {
     /// Returns the origin as printed in the first line of every command.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             ContextOrigin::Flag => "--context",
             ContextOrigin::Pin => "[cluster].context",
@@ -62,7 +62,7 @@ pub struct ChosenContext {
 /// # Errors
 /// Exit 3 if the context does not exist or contradicts the pin, exit 4 if there is no context to choose.
 pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
-    let choice = match (&sources.flag, &sources.pin, &sources.made, &sources.current) {
+    let choice = match (&sources.flag, &sources.pin, &sources.local_cluster, &sources.current) {
         (Some(flag), Some(pin), ..) if flag != pin => {
             return Err(Error::new(
                 Id::ContextPinned,
@@ -96,7 +96,7 @@ pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
     Err(Error::new(
         Id::ContextMissing,
         Kind::Config,
-        format!("the kubeconfig has no context `{}` (from {})", choice.context, choice.origin.words()),
+        format!("the kubeconfig has no context `{}` (from {})", choice.context, choice.origin.label()),
     )
     .hint(format!("the kubeconfig has: {contexts}")))
 }
@@ -111,7 +111,7 @@ pub struct ChangeRequest<'a> {
     /// Whether a config file was read.
     pub from_file: bool,
     /// Whether both `-n` and `--name` were given.
-    pub named: bool,
+    pub set_is_named: bool,
 }
 
 /// Whether a changing command needs a confirmation.
@@ -130,7 +130,7 @@ pub enum Confirmation {
 /// default set.
 pub fn required_confirmation(request: ChangeRequest<'_>) -> Result<Confirmation> {
     let is_local_cluster = is_local(&request.choice.context, request.server);
-    if !is_local_cluster && !request.from_file && !request.named {
+    if !is_local_cluster && !request.from_file && !request.set_is_named {
         return Err(Error::new(
             Id::TargetNotNamed,
             Kind::Config,
@@ -163,7 +163,7 @@ mod tests {
         ContextSources {
             flag: None,
             pin: None,
-            made: some("kwok-local-hands"),
+            local_cluster: some("kwok-local-hands"),
             current: some("prod"),
             contexts: ["kwok-local-hands", "prod", "stage"].map(str::to_owned).into(),
         }
@@ -175,7 +175,7 @@ mod tests {
             |sources: ContextSources| choose_context(&sources).map(|choice| (choice.context, choice.origin));
         assert_eq!(choice(all()).unwrap(), ("kwok-local-hands".into(), ContextOrigin::LocalCluster));
         assert_eq!(
-            choice(ContextSources { made: None, ..all() }).unwrap(),
+            choice(ContextSources { local_cluster: None, ..all() }).unwrap(),
             ("prod".into(), ContextOrigin::Current)
         );
         assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
         let by_flag = ChosenContext { context: "prod".into(), origin: ContextOrigin::Flag };
         let made = ChosenContext { context: "kwok-local-hands".into(), origin: ContextOrigin::LocalCluster };
         let request = |choice, server, from_file, named| {
-            required_confirmation(ChangeRequest { choice, server, from_file, named })
+            required_confirmation(ChangeRequest { choice, server, from_file, set_is_named: named })
         };
         let (remote, loopback) = ("https://10.0.0.1:6443", "https://127.0.0.1:3000");
         assert_eq!(request(&current, remote, true, false).unwrap(), Confirmation::Ask);

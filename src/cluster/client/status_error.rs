@@ -64,7 +64,7 @@ fn forbidden(action: &str, message: &str) -> Error {
             .hint("wait until the namespace is gone, or choose another with -n");
     }
     if message.contains("exceeded quota") {
-        return Error::new(Id::QuotaRefused, Kind::Rejected, action)
+        return Error::new(Id::QuotaRejected, Kind::Rejected, action)
             .caused_by(message.to_owned())
             .hint("kubectl describe resourcequota shows what is used");
     }
@@ -125,7 +125,7 @@ mod tests {
             (
                 403,
                 r#"pods "a" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0"#,
-                Id::QuotaRefused,
+                Id::QuotaRejected,
             ),
             (
                 403,

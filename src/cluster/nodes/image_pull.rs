@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, EVENT, POD};
 use crate::plan::inventory::members::Members;
-use crate::plan::manifests::image_pull_pod::{FOR, ImagePull};
+use crate::plan::manifests::image_pull_pod::{ImagePull, PULL_FOR};
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
 
 /// The result of a pull.
@@ -52,7 +52,7 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let pods = POD.in_namespace(&pull.namespace);
     // The watch is opened before the pod is created, so that no Event of the pod is missed.
     let scopes = vec![
-        WatchScope { labels: format!("{FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
+        WatchScope { labels: format!("{PULL_FOR}={}", pull.set), ..all_of(POD, Some(&pull.namespace)) },
         WatchScope { optional: true, ..all_of(EVENT, Some(&pull.namespace)) },
     ];
     let mut watches = Watches::open(api, scopes, limits.streaming);
@@ -111,7 +111,7 @@ async fn delete(api: &Api, pods: &Collection, pod: &Value) {
 /// Fails if the server is unreachable. An error status of the server is ignored.
 pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Result<()> {
     let pods = POD.in_namespace(namespace);
-    let list = match api.list(&pods, &ListParams::default().labels(&format!("{FOR}={set}"))).await {
+    let list = match api.list(&pods, &ListParams::default().labels(&format!("{PULL_FOR}={set}"))).await {
         Ok(list) => list,
         Err(ApiError::Status(_)) => return Ok(()),
         Err(error) => return Err(error.into_error("cannot list pods that pulled an image")),

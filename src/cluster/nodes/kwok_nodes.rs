@@ -42,8 +42,8 @@ fn is_up(objects: &BTreeMap<ObjectId, Value>, node: &str) -> bool {
 
 async fn ensure(api: &Api, object: &Value, live: &BTreeMap<ObjectId, Value>, events: &Events) -> Result<()> {
     let unreadable_error = || Error::internal("a built-in object of the simulated cluster cannot be read");
-    let id = ObjectId::of_object(object).ok_or_else(unreadable_error)?;
-    let kind = KindInfo::of_id(&id).ok_or_else(unreadable_error)?;
+    let id = ObjectId::from_object(object).ok_or_else(unreadable_error)?;
+    let kind = KindInfo::for_id(&id).ok_or_else(unreadable_error)?;
     let mut desired = object.clone();
     // A new node is created with its capacity; afterwards its kubelet owns the status.
     if live.contains_key(&id)

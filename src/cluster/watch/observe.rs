@@ -14,7 +14,7 @@ pub const UNWATCHED: usize = usize::MAX;
 /// The kind as the evaluation tracks it; None for kinds that are ready as soon as they exist.
 #[must_use]
 pub fn tracked_kind(kind: KindInfo) -> Option<TrackedKind> {
-    TrackedKind::of(&kind.id("", ""))
+    TrackedKind::from_id(&kind.id("", ""))
 }
 
 /// Replaces the objects of this scope in the state by a list.
@@ -51,7 +51,7 @@ pub(crate) fn show_change(
             Some(kind) => state.apply(scope, kind, &object, now).map_err(unreadable_object),
             None => Ok(()),
         },
-        WatchedChange::Gone(scope, object) => {
+        WatchedChange::Deleted(scope, object) => {
             if let (Some(kind), Some(uid)) = (tracked_kind(kind(scope)), object["metadata"]["uid"].as_str()) {
                 state.remove(scope, kind, uid);
             }

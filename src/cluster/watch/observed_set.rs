@@ -213,7 +213,7 @@ pub fn expected_unchanged(members: &Members) -> Vec<Expected> {
 
 /// Returns None for kinds that are ready as soon as they exist.
 fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected> {
-    KindInfo::of_id(id).and_then(observe::tracked_kind)?;
+    KindInfo::for_id(id).and_then(observe::tracked_kind)?;
     let metadata = &object["metadata"];
     Some(Expected {
         id: id.clone(),

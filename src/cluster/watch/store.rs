@@ -66,7 +66,7 @@ impl Store {
                     self.scoped.show(scope, id, object);
                 }
             }
-            Some(WatchedChange::Gone(scope, object)) => {
+            Some(WatchedChange::Deleted(scope, object)) => {
                 if let Some(id) = self.id(scope, &object) {
                     self.scoped.hide(scope, &id);
                 }

@@ -67,7 +67,7 @@ pub enum WatchedChange {
     /// An object was added or changed.
     Changed(usize, Value),
     /// An object was deleted.
-    Gone(usize, Value),
+    Deleted(usize, Value),
     /// The watch failed for good.
     Failed(usize, ApiError),
 }
@@ -154,7 +154,7 @@ impl Watches {
                 Some(WatchedChange::Changed(index, object)) => {
                     lists[index].get_or_insert_default().push(object);
                 }
-                Some(WatchedChange::Gone(index, object)) => {
+                Some(WatchedChange::Deleted(index, object)) => {
                     if let Some(list) = &mut lists[index] {
                         list.retain(|other| other["metadata"]["uid"] != object["metadata"]["uid"]);
                     }
@@ -290,7 +290,7 @@ impl Watcher {
             }
             (WatchEvent::Deleted(object), None) => {
                 self.version = version_of(&object);
-                self.report(WatchedChange::Gone(self.index, object));
+                self.report(WatchedChange::Deleted(self.index, object));
             }
         }
         Ok(())
@@ -405,7 +405,7 @@ mod tests {
     fn names(change: &WatchedChange) -> Vec<&str> {
         let objects = match change {
             WatchedChange::Listed(_, objects) => objects.as_slice(),
-            WatchedChange::Changed(_, object) | WatchedChange::Gone(_, object) => {
+            WatchedChange::Changed(_, object) | WatchedChange::Deleted(_, object) => {
                 std::slice::from_ref(object)
             }
             WatchedChange::Failed(_, error) => panic!("{error:?}"),
@@ -436,7 +436,7 @@ mod tests {
         stream.initial_events_end("5");
         assert_eq!(names(&watches.next().await.unwrap()), ["a", "b"]);
         stream.send("DELETED", &pod("a", "6"));
-        assert!(matches!(watches.next().await, Some(WatchedChange::Gone(0, _))));
+        assert!(matches!(watches.next().await, Some(WatchedChange::Deleted(0, _))));
         drop(stream);
         expect_watch_from(&mut server, "6").await;
     }

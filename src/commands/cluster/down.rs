@@ -49,7 +49,7 @@ async fn down(global: &Global, streams: &Streams, events: &Events) -> Result<Fin
     let name = cluster.name.as_str();
     if cluster.provider == Provider::Existing {
         let message = "provider = \"existing\": handsctl did not create this cluster and does not delete it";
-        return Err(Error::new(Id::ClusterDownRefused, Kind::Config, message)
+        return Err(Error::new(Id::ClusterDownRejected, Kind::Config, message)
             .hint("handsctl teardown deletes the set that was deployed to it"));
     }
     let environment = Environment::read()?;
@@ -62,7 +62,7 @@ async fn down(global: &Global, streams: &Streams, events: &Events) -> Result<Fin
     }
     let question = format!("Delete cluster {name} with everything in it?");
     confirm::question(global, streams, &question, "cluster down").await?;
-    let target = format!("{} · {name}", status.details.maker().word());
+    let target = format!("{} · {name}", status.details.provider().name());
     events.target("cluster down", target).await;
     let message = match provider::down(&environment, cluster.provider, name, kubeconfig, events).await? {
         DownResult::Deleted => format!("cluster {name} is deleted"),

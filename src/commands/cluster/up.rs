@@ -80,10 +80,10 @@ pub(in crate::commands) async fn bring_up(
     let name = cluster.name.as_str();
     let (provider, reason) = match provider::choose(&environment, cluster.provider, name).await? {
         ProviderChoice::Existing => return ensure_context(global, cluster).map(|()| None),
-        ProviderChoice::Local { maker, reason } => (maker, reason),
+        ProviderChoice::Local { provider: maker, reason } => (maker, reason),
     };
     refuse_other_context(global, cluster, &provider.context(name))?;
-    let target = format!("{} · {name}", provider.word());
+    let target = format!("{} · {name}", provider.name());
     events.target("cluster", target).await;
     if let Some(reason) = reason {
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
     let reference = KeyReference::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
-    let doc = reference.article(&path).ok_or_else(|| unknown_key(&reference, key))?;
+    let doc = reference.doc(&path).ok_or_else(|| unknown_key(&reference, key))?;
     let output = output_form(Some(arguments.output));
     let _written = if output == Output::Human {
         streams.out(&text(&doc))?
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
 
 fn unknown_key(reference: &KeyReference, key: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
-    match reference.nearest(key) {
+    match reference.closest_key(key) {
         Some(near) => error.hint(format!("did you mean handsctl config explain {near}?")),
         None => error.hint(format!("tables: {}", reference.tables().join(", "))),
     }
@@ -101,8 +101,8 @@ fn facts(doc: &KeyDoc) -> Vec<(&'static str, String)> {
     let others = [
         ("since", doc.since.as_ref().map(|since| format!("OpenHands {since}"))),
         ("not used", doc.ignored.clone()),
-        ("other values", doc.otherwise.clone()),
-        ("unknown keys", unknown_keys(doc.unknown).filter(|_| is_table).map(str::to_owned)),
+        ("other values", doc.invalid_value_effect.clone()),
+        ("unknown keys", unknown_keys(doc.unknown_key_effect).filter(|_| is_table).map(str::to_owned)),
     ];
     facts.extend(others.into_iter().filter_map(|(name, about)| Some((name, about?))));
     facts
@@ -119,7 +119,7 @@ fn set_by(key: &str) -> String {
 
 const fn unknown_keys(unknown: UnknownKeys) -> Option<&'static str> {
     match unknown {
-        UnknownKeys::Nothing => None,
+        UnknownKeys::NotApplicable => None,
         UnknownKeys::Crash => Some("the application would crash at start: an error here"),
         UnknownKeys::SectionIgnored => Some("the application would ignore the whole table: an error here"),
         UnknownKeys::KeyIgnored => Some("the application would ignore them: a warning here"),

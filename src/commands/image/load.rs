@@ -111,7 +111,7 @@ fn message(images: &[LoadedImage]) -> String {
 
 fn not_a_kind_cluster(context: &str) -> Error {
     let message = format!("context {context} is not a kind cluster on this computer");
-    Error::new(Id::NoNodesHere, Kind::Prerequisite, message)
+    Error::new(Id::NoLocalNodes, Kind::Prerequisite, message)
         .hint("handsctl image pull makes the nodes pull the images themselves")
 }
 
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn message_counts_loaded_present_and_absent_images() {
         let image = |nodes| LoadedImage { image: String::new(), nodes };
-        let loaded = image(Some(Nodes { loaded: 1, had: 1 }));
-        let present = image(Some(Nodes { loaded: 0, had: 2 }));
+        let loaded = image(Some(Nodes { loaded: 1, present: 1 }));
+        let present = image(Some(Nodes { loaded: 0, present: 2 }));
         assert_eq!(message(std::slice::from_ref(&present)), "nothing to load, 1 image already present");
         assert_eq!(message(std::slice::from_ref(&loaded)), "1 image loaded");
         assert_eq!(

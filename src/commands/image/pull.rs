@@ -111,7 +111,7 @@ async fn partition(
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         match source.on_node(node, set) {
             PullDecision::Pull(pull) => pulls.push(*pull),
-            PullDecision::Has => {
+            PullDecision::Present => {
                 present += 1;
                 events
                     .done(
@@ -121,7 +121,7 @@ async fn partition(
                     )
                     .await;
             }
-            PullDecision::Elsewhere(reason) => {
+            PullDecision::NotEligible(reason) => {
                 let message = format!("{}: the node is {reason}", source.image);
                 events.step(Phase::Apply, &step_name(name, &source.image), Progress::Skipped, message).await;
             }

@@ -192,7 +192,7 @@ fn revision_text(revision: &Revision, now: Timestamp) -> String {
         revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
     let result = match revision.result {
         RevisionResult::Good => String::new(),
-        other => format!(" ({})", other.word()),
+        other => format!(" ({})", other.as_str()),
     };
     format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
 }
@@ -254,7 +254,9 @@ fn lines(report: &StatusReport) -> Vec<String> {
 
 fn alive_text(report: &StatusReport) -> String {
     match &report.alive {
-        Some(ProbeResult::Alive { status, took }) => format!("   /alive {status} in {} ms", took.as_millis()),
+        Some(ProbeResult::Alive { status, duration: took }) => {
+            format!("   /alive {status} in {} ms", took.as_millis())
+        }
         Some(ProbeResult::Unreachable(why)) => format!("   /alive does not answer: {why}"),
         Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
         None => String::new(),
@@ -267,7 +269,7 @@ fn metric_value(metric: &Metric) -> Value {
         Reading::Milliseconds(milliseconds) => (json!(milliseconds), "milliseconds", None),
         Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
     };
-    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_bad() })
+    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_exceeded() })
 }
 
 fn value(session: &Session, report: &StatusReport) -> Value {
@@ -313,7 +315,9 @@ fn value(session: &Session, report: &StatusReport) -> Value {
         })
         .collect();
     let alive = match &report.alive {
-        Some(ProbeResult::Alive { took, .. }) => json!({ "answers": true, "milliseconds": took.as_millis() }),
+        Some(ProbeResult::Alive { duration: took, .. }) => {
+            json!({ "answers": true, "milliseconds": took.as_millis() })
+        }
         Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
         Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
         None => Value::Null,
@@ -322,7 +326,7 @@ fn value(session: &Session, report: &StatusReport) -> Value {
         "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
         "context": session.connection.choice.context, "simulated": report.simulated, "components": components,
         "revision": report.revision.as_ref().map(|revision| json!({
-            "number": revision.number, "result": revision.result.word(), "by": revision.by,
+            "number": revision.number, "result": revision.result.as_str(), "by": revision.by,
             "created": revision.created.map(|created| created.to_string()),
         })),
         "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),

@@ -47,7 +47,7 @@ pub(crate) async fn measure(
         (Ok(_), None) => Reading::Unknown(no_limit.to_owned()),
         (Ok(usage), Some(limit)) => Reading::Percent(percent(amount(usage), limit.nanos())),
     };
-    let metric = |name, reading, bound| Metric { name, reading, bound };
+    let metric = |name, reading, bound| Metric { name, reading, threshold: bound };
     vec![
         metric(
             "cpu",
@@ -91,7 +91,7 @@ fn ready(health: &Health) -> Reading {
 
 fn latency(alive: &ProbeResult) -> Reading {
     match alive {
-        ProbeResult::Alive { took, .. } => {
+        ProbeResult::Alive { duration: took, .. } => {
             Reading::Milliseconds(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
         }
         ProbeResult::Unreachable(why) | ProbeResult::Forbidden(why) => Reading::Unknown(why.clone()),

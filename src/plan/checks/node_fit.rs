@@ -32,7 +32,7 @@ impl NodeFit {
 
     /// Returns the reason why a node does not accept the pod; `None` if it does. Free resources are not considered.
     #[must_use]
-    pub fn refusal(&self, node: &Value) -> Option<String> {
+    pub fn mismatch(&self, node: &Value) -> Option<String> {
         let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
         if !conditions
             .into_iter()
@@ -94,27 +94,27 @@ mod tests {
     fn untolerated_taint_is_a_refusal() {
         let mut tainted = node();
         tainted["spec"]["taints"] = json!([{ "key": "gpu", "value": "yes", "effect": "NoSchedule" }]);
-        assert_eq!(NodeFit::default().refusal(&tainted).as_deref(), Some("tainted gpu"));
+        assert_eq!(NodeFit::default().mismatch(&tainted).as_deref(), Some("tainted gpu"));
         for toleration in [json!({ "key": "gpu", "value": "yes" }), json!({ "operator": "Exists" })] {
             let tolerant = NodeFit { tolerations: vec![toleration], ..NodeFit::default() };
-            assert_eq!(tolerant.refusal(&tainted), None);
+            assert_eq!(tolerant.mismatch(&tainted), None);
         }
         let other_effect = json!({ "key": "gpu", "value": "yes", "effect": "NoExecute" });
         let other_effect = NodeFit { tolerations: vec![other_effect], ..NodeFit::default() };
-        assert_eq!(other_effect.refusal(&tainted).as_deref(), Some("tainted gpu"));
+        assert_eq!(other_effect.mismatch(&tainted).as_deref(), Some("tainted gpu"));
         tainted["spec"]["taints"][0]["effect"] = json!("PreferNoSchedule");
-        assert_eq!(NodeFit::default().refusal(&tainted), None);
+        assert_eq!(NodeFit::default().mismatch(&tainted), None);
     }
 
     #[test]
     fn cordoned_unready_and_unselected_nodes_are_refusals() {
         let mut cordoned = node();
         cordoned["spec"]["unschedulable"] = json!(true);
-        assert_eq!(NodeFit::default().refusal(&cordoned).as_deref(), Some("cordoned"));
+        assert_eq!(NodeFit::default().mismatch(&cordoned).as_deref(), Some("cordoned"));
         let mut unready = node();
         unready["status"]["conditions"][0]["status"] = json!("Unknown");
-        assert_eq!(NodeFit::default().refusal(&unready).as_deref(), Some("not ready"));
+        assert_eq!(NodeFit::default().mismatch(&unready).as_deref(), Some("not ready"));
         let other_zone = NodeFit { selector: vec![("zone".into(), "b".into())], ..NodeFit::default() };
-        assert_eq!(other_zone.refusal(&node()).as_deref(), Some("not zone=b"));
+        assert_eq!(other_zone.mismatch(&node()).as_deref(), Some("not zone=b"));
     }
 }

@@ -57,7 +57,7 @@ impl SandboxPod {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
             self.fit(node, requests.get(name).copied().unwrap_or_default())
         };
-        let sandboxes = nodes.iter().filter(|node| self.placement.refusal(node).is_none()).map(fit_on).sum();
+        let sandboxes = nodes.iter().filter(|node| self.placement.mismatch(node).is_none()).map(fit_on).sum();
         SandboxCapacity {
             sandboxes,
             each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()),
@@ -71,7 +71,7 @@ impl SandboxPod {
         let Some(image) = &self.image else { return (Vec::new(), 0) };
         let eligible: Vec<&Value> = nodes
             .iter()
-            .filter(|node| self.placement.refusal(node).is_none() && !is_simulated(node))
+            .filter(|node| self.placement.mismatch(node).is_none() && !is_simulated(node))
             .collect();
         let without_image = eligible.iter().filter(|node| lacks(node, image));
         (without_image.filter_map(|node| node["metadata"]["name"].as_str()).collect(), eligible.len())

@@ -65,7 +65,7 @@ impl SecretRef {
     /// Describes the Secret's fault and its consequence; `None` if the Secret is usable. `secret` is the live object,
     /// if it exists.
     #[must_use]
-    pub fn mistake(&self, secret: Option<&Value>) -> Option<String> {
+    pub fn fault(&self, secret: Option<&Value>) -> Option<String> {
         let name = format!("secret/{} in namespace {}", self.name, self.namespace);
         let Some(secret) = secret else {
             let consequence = match self.used_for {
@@ -126,19 +126,19 @@ mod tests {
     #[test]
     fn mistake_covers_absence_keys_and_types() {
         let keys = secret_ref(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
-        assert_eq!(keys.mistake(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
-        assert!(keys.mistake(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
-        assert!(keys.mistake(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
-        assert!(keys.mistake(None).unwrap().contains("does not exist"));
+        assert_eq!(keys.fault(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
+        assert!(keys.fault(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
+        assert!(keys.fault(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
+        assert!(keys.fault(None).unwrap().contains("does not exist"));
 
         let pull = secret_ref(SecretUse::Pull);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });
-        assert_eq!(pull.mistake(Some(&config)), None);
-        assert!(pull.mistake(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
+        assert_eq!(pull.fault(Some(&config)), None);
+        assert!(pull.fault(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
 
         let certificate = secret_ref(SecretUse::Certificate);
         let tls = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": "", "tls.key": "" } });
-        assert_eq!(certificate.mistake(Some(&tls)), None);
-        assert!(certificate.mistake(Some(&config)).unwrap().contains("tls.key"));
+        assert_eq!(certificate.fault(Some(&tls)), None);
+        assert!(certificate.fault(Some(&config)).unwrap().contains("tls.key"));
     }
 }

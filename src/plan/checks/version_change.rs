@@ -27,7 +27,7 @@ pub struct Deployed<'a> {
 #[must_use]
 pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange> {
     let (before, after) = (image(live.deployment)?, image(planned.deployment)?);
-    let (from, to) = (AppVersion::of(&before), AppVersion::of(&after));
+    let (from, to) = (AppVersion::from_image(&before), AppVersion::from_image(&after));
     if from.assumed || to.assumed || (from.major, from.minor) == (to.major, to.minor) {
         return None;
     }

@@ -48,20 +48,20 @@ pub struct Compared {
     /// The difference, as far as it is known.
     pub difference: Difference,
     /// The error with which a deploy would fail at this object.
-    pub refused: Option<Error>,
+    pub deploy_error: Option<Error>,
 }
 
 impl Compared {
     /// Creates the result for an object of which only the rejection is known.
     #[must_use]
     pub fn unknown(id: ObjectId, refused: Error) -> Self {
-        Self { difference: Difference::new(id, DiffOutcome::Unknown), refused: Some(refused) }
+        Self { difference: Difference::new(id, DiffOutcome::Unknown), deploy_error: Some(refused) }
     }
 }
 
 impl From<Difference> for Compared {
     fn from(difference: Difference) -> Self {
-        Self { difference, refused: None }
+        Self { difference, deploy_error: None }
     }
 }
 
@@ -88,7 +88,7 @@ pub enum DiffOutcome {
 impl DiffOutcome {
     /// Returns the word for text and JSON output.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             DiffOutcome::Created => "created",
             DiffOutcome::Changed => "changed",

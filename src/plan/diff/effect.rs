@@ -15,7 +15,7 @@ pub enum Effect {
     /// The pods are replaced, because these parts of their template change.
     Restarts(Vec<String>),
     /// The old pods stop before the new ones start.
-    NothingServes,
+    Downtime,
     /// The number of pods changes.
     Scales {
         /// The live number.
@@ -49,9 +49,9 @@ pub enum Effect {
         field: String,
     },
     /// The API server's message with which its dry run rejected the change.
-    Refused(String),
+    Rejected(String),
     /// The object has been terminating since this time.
-    Dying(String),
+    Terminating(String),
     /// The suffix of the object's name is not final. It depends on the set's key, which the first deploy creates.
     NameNotFinal,
 }
@@ -59,18 +59,18 @@ pub enum Effect {
 impl Effect {
     /// Returns the identifier for JSON output.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Effect::Restarts(_) => "restarts",
-            Effect::NothingServes => "nothing-serves",
+            Effect::Downtime => "nothing-serves",
             Effect::Scales { .. } => "scales",
             Effect::Recreate(_) => "recreate",
             Effect::ClaimGrows { .. } => "claim-grows",
             Effect::ClaimShrinks { .. } => "claim-shrinks",
             Effect::Clients(_) => "clients",
             Effect::Stops { .. } => "stops",
-            Effect::Refused(_) => "refused",
-            Effect::Dying(_) => "dying",
+            Effect::Rejected(_) => "refused",
+            Effect::Terminating(_) => "dying",
             Effect::NameNotFinal => "name-not-final",
         }
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Restarts(parts) => write!(f, "restarts the pod: {}", parts.join(", ")),
-            Effect::NothingServes => f.write_str("downtime until the new pod is ready"),
+            Effect::Downtime => f.write_str("downtime until the new pod is ready"),
             Effect::Scales { from, to } => write!(f, "scales from {from} to {to}"),
             Effect::Recreate(field) => write!(f, "immutable: recreate needed ({field})"),
             Effect::ClaimGrows { from, to } => {
@@ -91,8 +91,8 @@ impl fmt::Display for Effect {
             Effect::Stops { manager, field } => {
                 write!(f, "deploy would stop here: {manager} manages {field}")
             }
-            Effect::Refused(message) => write!(f, "the API server rejects it: {message}"),
-            Effect::Dying(since) => write!(f, "it has been terminating since {since}"),
+            Effect::Rejected(message) => write!(f, "the API server rejects it: {message}"),
+            Effect::Terminating(since) => write!(f, "it has been terminating since {since}"),
             Effect::NameNotFinal => f.write_str("the first deploy chooses the suffix of its name"),
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn effects_of(id: &ObjectId, live: &Value, after: &Value, hunks: &[Fi
         _ => {}
     }
     if let Some(since) = live["metadata"]["deletionTimestamp"].as_str() {
-        effects.push(Effect::Dying(since.to_owned()));
+        effects.push(Effect::Terminating(since.to_owned()));
     }
     effects
 }
@@ -127,7 +127,7 @@ fn of_workload(live: &Value, after: &Value, hunks: &[FieldChange]) -> Vec<Effect
         effects.push(Effect::Restarts(parts));
         let running = live["spec"]["replicas"].as_i64() != Some(0);
         if running && after["spec"]["strategy"]["type"] == "Recreate" {
-            effects.push(Effect::NothingServes);
+            effects.push(Effect::Downtime);
         }
     }
     let replicas = |object: &Value| object["spec"]["replicas"].as_i64();

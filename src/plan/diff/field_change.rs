@@ -48,7 +48,7 @@ pub enum Hidden {
 impl Hidden {
     /// Returns the identifier for JSON output.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Hidden::New => "new",
             Hidden::Changed => "changed",

@@ -98,7 +98,7 @@ impl ApplySet {
     #[must_use]
     pub fn kind_of(&self, id: &ObjectId) -> Option<KindInfo> {
         let extra = self.extra_kinds.iter().copied();
-        KindInfo::of_id(id)
+        KindInfo::for_id(id)
             .or_else(|| extra.into_iter().find(|kind| kind.group == id.group && kind.kind == id.kind))
     }
 

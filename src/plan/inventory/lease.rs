@@ -143,7 +143,7 @@ pub fn manifest(
         "metadata": {
             "name": set.parent_name(),
             "namespace": set.namespace,
-            "labels": labels::of_member(&set.name, Component::App),
+            "labels": labels::member_labels(&set.name, Component::App),
         },
         "spec": {
             "holderIdentity": holder.identity(),

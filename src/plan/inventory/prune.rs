@@ -64,7 +64,7 @@ pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: b
     if is_configuration(id) && is_referenced {
         return PruneDecision::InUse;
     }
-    if KindInfo::of_id(id).is_some_and(|kind| kind.holds_data) {
+    if KindInfo::for_id(id).is_some_and(|kind| kind.holds_data) {
         return if delete_data {
             PruneDecision::DeleteWithData
         } else {

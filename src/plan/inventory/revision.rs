@@ -76,7 +76,7 @@ pub enum RevisionResult {
 impl RevisionResult {
     /// Returns the annotation's value.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             RevisionResult::Applying => "applying",
             RevisionResult::Good => "good",
@@ -169,7 +169,7 @@ impl Snapshot {
     /// Returns the members' identities, in the order in which they are sent.
     #[must_use]
     pub fn objects(&self) -> Vec<ObjectId> {
-        self.members.iter().filter_map(ObjectId::of_object).collect()
+        self.members.iter().filter_map(ObjectId::from_object).collect()
     }
 
     /// Builds the plan that restores this revision. Secrets get their data from the live ones. An existing claim keeps
@@ -177,11 +177,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// If Secrets no longer exist, or a member has a kind that this version does not know.
-    pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingSecrets> {
+    pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
         let mut missing = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
         for stored in &self.members {
-            let Some(id) = ObjectId::of_object(stored) else { continue };
+            let Some(id) = ObjectId::from_object(stored) else { continue };
             let Some(kind) = set.kind_of(&id) else {
                 missing.push(id);
                 continue;
@@ -203,7 +203,7 @@ impl Snapshot {
             members.push(Member { id, kind, manifest });
         }
         if !missing.is_empty() {
-            return Err(MissingSecrets(missing));
+            return Err(MissingObjects(missing));
         }
         let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
         let set = ApplySet {
@@ -217,7 +217,7 @@ impl Snapshot {
 
 /// The objects that are missing for a restore of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingSecrets(pub Vec<ObjectId>);
+pub struct MissingObjects(pub Vec<ObjectId>);
 
 fn without_data(member: &Member) -> Value {
     let mut manifest = member.manifest.clone();
@@ -262,11 +262,11 @@ pub fn manifest(set: &ApplySet, number: u64, by: &str, snapshot: &Snapshot) -> R
         "metadata": {
             "name": name(set, number),
             "namespace": set.namespace,
-            "labels": labels::of_member(&set.name, Component::App),
+            "labels": labels::member_labels(&set.name, Component::App),
             "annotations": {
                 labels::CREATED_BY: by,
                 NUMBER: number.to_string(),
-                RESULT: RevisionResult::Applying.word(),
+                RESULT: RevisionResult::Applying.as_str(),
             },
         },
         "immutable": true,
@@ -326,7 +326,7 @@ pub struct Current {
     /// Its number.
     pub number: u64,
     /// Its present result, which may not be recorded yet.
-    pub outcome: RevisionResult,
+    pub result: RevisionResult,
 }
 
 /// A revision that is no longer kept.
@@ -357,10 +357,10 @@ impl History {
         let members = self.revisions.iter().filter_map(|revision| revision.snapshot.as_ref());
         let members = members.flat_map(|snapshot| &snapshot.members);
         let is_unknown = |member: &&Value| {
-            let id = ObjectId::of_object(member);
+            let id = ObjectId::from_object(member);
             id.is_some_and(|id| {
                 let matches = |kind: &KindInfo| kind.kind == id.kind && kind.group == id.group;
-                KindInfo::of_id(&id).is_none() && !known.iter().any(matches)
+                KindInfo::for_id(&id).is_none() && !known.iter().any(matches)
             })
         };
         members.filter(is_unknown).map(ManifestKind::of_manifest).collect()
@@ -421,7 +421,7 @@ impl History {
     /// Once the current revision is good it is the latest good one, so older ones are deleted in the same run.
     #[must_use]
     pub fn to_prune(&self, current: Current, history: usize) -> Vec<SurplusRevision> {
-        let newest_good = match current.outcome {
+        let newest_good = match current.result {
             RevisionResult::Good => Some(current.number),
             RevisionResult::Applying | RevisionResult::Failed => self.latest_good().map(|good| good.number),
         };
@@ -479,7 +479,7 @@ mod tests {
         let snapshot = Snapshot::from_plan(&plan(text));
         let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &snapshot).unwrap();
         assert!(!too_large);
-        secret["metadata"]["annotations"][RESULT] = json!(outcome.word());
+        secret["metadata"]["annotations"][RESULT] = json!(outcome.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
         read_all(&[secret]).unwrap().remove(0)
     }
@@ -504,7 +504,7 @@ mod tests {
     fn plan_takes_secret_data_from_live_secrets() {
         let snapshot = Snapshot::from_plan(&plan("a"));
         let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingSecrets(vec![id.clone()]));
+        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
         assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
     }
@@ -581,7 +581,7 @@ mod tests {
         let history = History::new(
             (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
         );
-        let current = Current { number: 6, outcome: Failed };
+        let current = Current { number: 6, result: Failed };
         assert_eq!(numbers(&history.to_prune(current, 3)), [1]);
         assert_eq!(numbers(&history.to_prune(current, 0)), [5, 4, 3, 1]);
         assert!(history.to_prune(current, 9).is_empty());
@@ -594,7 +594,7 @@ mod tests {
     fn good_current_revision_makes_older_good_ones_surplus() {
         use RevisionResult::{Applying, Good};
         let history = History::new(vec![revision(1, Good, "a"), revision(2, Applying, "b")]);
-        let surplus = |outcome| numbers(&history.to_prune(Current { number: 2, outcome }, 0));
+        let surplus = |outcome| numbers(&history.to_prune(Current { number: 2, result: outcome }, 0));
         assert_eq!(surplus(Applying), Vec::<u64>::new(), "its result is not known yet");
         assert_eq!(surplus(Good), [1]);
     }

@@ -33,7 +33,7 @@ impl ManifestKind {
 /// Returns the kinds that need API discovery: those that are not built in, and `OpenShift`'s Route.
 #[must_use]
 pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
-    let kinds = settings.extra.iter().filter(|extra| kind_of(&extra.manifest, &[]).is_none());
+    let kinds = settings.extra_objects.iter().filter(|extra| kind_of(&extra.manifest, &[]).is_none());
     let route = (settings.deploy.expose == Expose::Route)
         .then(|| ManifestKind { api_version: ROUTE.api_version(), kind: ROUTE.kind.to_owned() });
     kinds.map(|extra| ManifestKind::of_manifest(&extra.manifest)).chain(route).collect()
@@ -41,14 +41,14 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
 
 /// Returns the extra manifests as members. `kinds` are the kinds that API discovery found.
 pub(crate) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
-    settings.extra.iter().map(|extra| member(settings, extra, kinds)).collect()
+    settings.extra_objects.iter().map(|extra| member(settings, extra, kinds)).collect()
 }
 
 fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Result<Member> {
     let mut manifest = extra.manifest.clone();
     let api_version = manifest["apiVersion"].as_str().unwrap_or_default().to_owned();
     let kind_name = manifest["kind"].as_str().unwrap_or_default().to_owned();
-    let kind = kind_of(&manifest, kinds).unwrap_or_else(|| KindInfo::assumed(&api_version, &kind_name));
+    let kind = kind_of(&manifest, kinds).unwrap_or_else(|| KindInfo::guessed(&api_version, &kind_name));
     if !kind.namespaced {
         let message = format!("{} is a {kind_name}, which is cluster-scoped", extra.source);
         return Err(extra_manifest_error(extra, message)
@@ -70,20 +70,20 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
             manifest["metadata"]["labels"][label] = json!(value);
         }
     }
-    let id = ObjectId::of_object(&manifest)
+    let id = ObjectId::from_object(&manifest)
         .ok_or_else(|| extra_manifest_error(extra, format!("{} has no name", extra.source)))?;
     Ok(Member { id, kind, manifest })
 }
 
 fn kind_of(manifest: &Value, kinds: &[KindInfo]) -> Option<KindInfo> {
-    let id = ObjectId::of_object(manifest)?;
+    let id = ObjectId::from_object(manifest)?;
     let version = manifest["apiVersion"].as_str()?;
     let discovered = kinds.iter().copied().find(|kind| kind.kind == id.kind && kind.api_version() == version);
-    discovered.or_else(|| KindInfo::of_id(&id).filter(|kind| kind.api_version() == version))
+    discovered.or_else(|| KindInfo::for_id(&id).filter(|kind| kind.api_version() == version))
 }
 
 fn extra_manifest_error(extra: &ExtraObject, message: String) -> Error {
-    Error::extra_manifest(message).at_config(extra.named_at.clone())
+    Error::extra_manifest(message).at_config(extra.listed_at.clone())
 }
 
 /// Rejects an extra manifest that occurs twice, or that has the identity of one of the set's own objects.
@@ -94,10 +94,10 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
         let name = &extra.manifest["metadata"]["name"];
         extra.manifest["kind"] == duplicate.id.kind.as_str() && *name == duplicate.id.name.as_str()
     };
-    let extra = settings.extra.iter().rev().find(is_duplicate);
+    let extra = settings.extra_objects.iter().rev().find(is_duplicate);
     let source = extra.map_or("an extra manifest", |extra| &extra.source);
     let message = format!("{source} is {}, which the set already has", duplicate.id);
     Err(Error::extra_manifest(message)
-        .at_config(extra.and_then(|extra| extra.named_at.clone()))
+        .at_config(extra.and_then(|extra| extra.listed_at.clone()))
         .hint("give it another name"))
 }

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::settings::format::DnsName;
 
 /// The label with the set that a pull is for. It finds pods that an interrupted run left behind.
-pub const FOR: &str = "handsctl.dev/pull-for";
+pub const PULL_FOR: &str = "handsctl.dev/pull-for";
 /// Seconds after which a pull pod ends by itself, in case no run deletes it.
 const ACTIVE_DEADLINE_SECONDS: u64 = 3600;
 
@@ -80,7 +80,7 @@ impl ImagePull {
             "generateName": format!("{}-", self.prefix),
             "namespace": self.namespace,
             "labels": {
-                "app.kubernetes.io/managed-by": MANAGER, COMPONENT: "pull", FOR: self.set,
+                "app.kubernetes.io/managed-by": MANAGER, COMPONENT: "pull", PULL_FOR: self.set,
             },
         });
         if let Some(owner) = &self.owner {
@@ -107,9 +107,9 @@ pub enum PullDecision {
     /// The node has to pull it.
     Pull(Box<ImagePull>),
     /// The node already has it.
-    Has,
+    Present,
     /// The image's pods cannot run on the node, for this reason.
-    Elsewhere(String),
+    NotEligible(String),
 }
 
 /// Returns the images that the configuration names, the application's first.
@@ -155,13 +155,13 @@ impl ImageSource {
     #[must_use]
     pub fn on_node(&self, node: &Value, set: &str) -> PullDecision {
         if is_simulated(node) {
-            return PullDecision::Elsewhere("simulated".to_owned());
+            return PullDecision::NotEligible("simulated".to_owned());
         }
-        if let Some(reason) = self.placement.refusal(node) {
-            return PullDecision::Elsewhere(reason);
+        if let Some(reason) = self.placement.mismatch(node) {
+            return PullDecision::NotEligible(reason);
         }
         if names_image(node, &canonical(&self.image)) {
-            return PullDecision::Has;
+            return PullDecision::Present;
         }
         let node = node["metadata"]["name"].as_str().unwrap_or_default();
         PullDecision::Pull(Box::new(ImagePull {
@@ -181,7 +181,7 @@ impl ImageSource {
 /// deletion.
 #[must_use]
 pub fn owner(object: &Value) -> Option<Value> {
-    let id = ObjectId::of_object(object)?;
+    let id = ObjectId::from_object(object)?;
     let uid = object["metadata"]["uid"].as_str()?;
     Some(json!({ "apiVersion": object["apiVersion"], "kind": id.kind, "name": id.name, "uid": uid }))
 }
@@ -265,11 +265,11 @@ mod tests {
         let PullDecision::Pull(pull) = source.on_node(&node, "oh") else { panic!("not pulled") };
         assert_eq!((pull.node.as_deref(), pull.namespace.as_str()), (Some("a"), "openhands"));
         node["status"]["images"] = json!([{ "names": [image] }]);
-        assert_eq!(source.on_node(&node, "oh"), PullDecision::Has);
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::Present);
         node["spec"]["unschedulable"] = json!(true);
-        assert_eq!(source.on_node(&node, "oh"), PullDecision::Elsewhere("cordoned".into()));
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::NotEligible("cordoned".into()));
         node["metadata"]["annotations"] = json!({ "kwok.x-k8s.io/node": "fake" });
-        assert_eq!(source.on_node(&node, "oh"), PullDecision::Elsewhere("simulated".into()));
+        assert_eq!(source.on_node(&node, "oh"), PullDecision::NotEligible("simulated".into()));
     }
 
     #[test]
@@ -277,6 +277,6 @@ mod tests {
         let pod =
             before_change(&member("a:2", "Always"), &deployment("a:1", ""), "oh", None).unwrap().manifest();
         assert!(pod["metadata"]["labels"]["app.kubernetes.io/instance"].is_null());
-        assert_eq!(pod["metadata"]["labels"][FOR], "oh");
+        assert_eq!(pod["metadata"]["labels"][PULL_FOR], "oh");
     }
 }

@@ -36,6 +36,6 @@ pub(crate) fn annotation(stop: OnStop) -> Option<(&'static str, &'static str)> {
 
 /// Returns whether the pods of a live or planned Deployment delete a conversation's claim when they stop.
 #[must_use]
-pub fn is_clean(deployment: &Value) -> bool {
+pub fn deletes_conversation_on_stop(deployment: &Value) -> bool {
     deployment["spec"]["template"]["metadata"]["annotations"][ANNOTATION] == CLEAN
 }

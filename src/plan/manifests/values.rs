@@ -37,10 +37,10 @@ pub(crate) fn values(
         "namespace": deploy.namespace.as_str(),
         "runtime_namespace": settings.runtime_namespace(),
         "labels": {
-            "app": labels::of_member(set, Component::App),
-            "sandbox": labels::of_member(set, Component::Sandbox),
+            "app": labels::member_labels(set, Component::App),
+            "sandbox": labels::member_labels(set, Component::Sandbox),
             "selector": labels::selector(set, Component::App),
-            "dev": labels::of_member(set, Component::Dev),
+            "dev": labels::member_labels(set, Component::Dev),
             "dev_pod": dev_pod(set),
         },
         "config_name": names.config,

@@ -102,7 +102,7 @@ impl ProgramSet {
     }
 
     /// Returns the oldest installed version that is accepted; None: only the exact version is accepted.
-    pub(super) const fn least(self) -> Option<&'static str> {
+    pub(super) const fn minimum_version(self) -> Option<&'static str> {
         match self {
             // The first version whose `kind load` supports current node images (containerd 2,
             // https://github.com/kubernetes-sigs/kind/releases/tag/v0.27.0).

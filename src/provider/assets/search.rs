@@ -61,10 +61,11 @@ pub(super) async fn path(
     for folder in complete {
         found = true;
         match common_version(&folder, set).await {
-            Ok(version) if will_do(set, &version, wanted) => return Some(ProgramDir { folder, version }),
+            Ok(version) if is_accepted(set, &version, wanted) => return Some(ProgramDir { folder, version }),
             Ok(version) => {
-                let instead =
-                    set.least().map_or_else(|| wanted.to_owned(), |least| format!("{least} or newer"));
+                let instead = set
+                    .minimum_version()
+                    .map_or_else(|| wanted.to_owned(), |least| format!("{least} or newer"));
                 tried.push(format!("PATH: {} has {set} {version}, not {instead}", folder.display()));
             }
             Err(error) => tried.push(format!("PATH: {error}")),
@@ -76,8 +77,8 @@ pub(super) async fn path(
     None
 }
 
-fn will_do(set: ProgramSet, version: &str, wanted: &str) -> bool {
-    version == wanted || set.least().is_some_and(|least| is_at_least(version, least))
+fn is_accepted(set: ProgramSet, version: &str, wanted: &str) -> bool {
+    version == wanted || set.minimum_version().is_some_and(|least| is_at_least(version, least))
 }
 
 /// `kwok, kwokctl`.

@@ -35,7 +35,7 @@ impl EngineFault {
     pub(in crate::provider) fn id(&self) -> Id {
         match self {
             Self::Down { .. } | Self::TimedOut { .. } => Id::EngineDown,
-            Self::Denied { .. } => Id::EngineDenied,
+            Self::Denied { .. } => Id::EngineForbidden,
             Self::TooOld { .. } => Id::EngineTooOld,
         }
     }
@@ -120,7 +120,7 @@ mod tests {
         assert!(fault.hint(None).contains("systemctl start docker"));
         assert!(fault.hint(Some(&host)).ends_with("unset DOCKER_HOST"));
         let fault = EngineFault::from_message(Engine::Docker, denied);
-        assert_eq!(fault.id(), Id::EngineDenied);
+        assert_eq!(fault.id(), Id::EngineForbidden);
         assert!(fault.hint(Some(&host)).contains("usermod -aG docker"));
     }
 }

@@ -88,7 +88,7 @@ fn down_without_engine(
 
 fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Error {
     let message = format!("{} was not created by handsctl", context(name));
-    Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
+    Error::new(Id::ClusterDownRejected, Kind::Prerequisite, message)
         .fact("kubeconfig", environment.kubeconfig(kubeconfig).display().to_string())
         .hint(format!("kind delete cluster --name {name}"))
 }

@@ -43,7 +43,7 @@ pub struct Nodes {
     /// Nodes that it was loaded onto.
     pub loaded: usize,
     /// Nodes that already had it.
-    pub had: usize,
+    pub present: usize,
 }
 
 /// Loads images onto every node that does not have them.
@@ -110,7 +110,7 @@ async fn running_nodes(client: &Client, cluster: &str) -> Result<Vec<Container>>
     } else {
         format!("{} of cluster {cluster} is not running", stopped.join(", "))
     };
-    Err(Error::new(Id::NoNodesHere, Kind::Prerequisite, message).hint("handsctl cluster up"))
+    Err(Error::new(Id::NoLocalNodes, Kind::Prerequisite, message).hint("handsctl cluster up"))
 }
 
 /// Returns each name with the engine's image; an error if images that `require` demands are missing.
@@ -138,7 +138,7 @@ async fn find_images(
         return Ok(images);
     }
     let message = format!("{} does not have {}", client.engine, absent.join(" and "));
-    let error = Error::new(Id::ImageNotHere, Kind::Prerequisite, message);
+    let error = Error::new(Id::ImageNotInEngine, Kind::Prerequisite, message);
     let error = absent.iter().fold(error, |error, name| error.hint(format!("{} pull {name}", client.engine)));
     Err(error.hint("handsctl image pull pulls the image on the nodes"))
 }
@@ -178,7 +178,7 @@ impl LoadContext<'_> {
 
     async fn load_where_missing(&self, image: &Image, step: &str, events: &Events) -> Result<Nodes> {
         let missing = self.nodes_without(image).await;
-        let nodes = Nodes { loaded: missing.len(), had: self.nodes.len() - missing.len() };
+        let nodes = Nodes { loaded: missing.len(), present: self.nodes.len() - missing.len() };
         if missing.is_empty() {
             return Ok(nodes);
         }
@@ -189,7 +189,7 @@ impl LoadContext<'_> {
         }
         let message =
             format!("{} was loaded onto {}, but it is missing there", image.name, still_missing.join(", "));
-        Err(Error::new(Id::ImageNotBrought, Kind::Prerequisite, message)
+        Err(Error::new(Id::ImageNotLoaded, Kind::Prerequisite, message)
             .hint("a kubelet deletes images when the node's disk is full: handsctl status, docker system df"))
     }
 
@@ -223,14 +223,14 @@ impl LoadContext<'_> {
 
     fn failed(&self, image: &Image, failure: ChildFailure) -> Error {
         let message = format!("cannot load {} onto the nodes of cluster {}", image.name, self.cluster);
-        failure.into_error(Id::ImageNotBrought, Kind::Prerequisite, message)
+        failure.into_error(Id::ImageNotLoaded, Kind::Prerequisite, message)
     }
 }
 
 /// `loaded onto 2 nodes`, `already on all 2 nodes`.
 fn summary(nodes: Nodes) -> String {
     let count = |count: usize| if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
-    match (nodes.loaded, nodes.had) {
+    match (nodes.loaded, nodes.present) {
         (0, 1) => "already on the node".to_owned(),
         (0, had) => format!("already on all {had} nodes"),
         (loaded, 0) => format!("loaded onto {}", count(loaded)),
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn summary_counts_loaded_and_present_nodes() {
-        for (loaded, had, text) in [
+        for (loaded, present, text) in [
             (0, 1, "already on the node"),
             (0, 3, "already on all 3 nodes"),
             (1, 0, "loaded onto 1 node"),
             (2, 1, "loaded onto 2 nodes, already on 1"),
         ] {
-            assert_eq!(summary(Nodes { loaded, had }), text);
+            assert_eq!(summary(Nodes { loaded, present }), text);
         }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) async fn status(environment: &Environment, name: &str) -> Result<Stat
 }
 
 /// Returns the ports that forward to the cluster's ingress controller. Cheap: reads one file.
-pub(crate) fn made_ports(environment: &Environment, name: &str) -> Option<Ports> {
+pub(crate) fn recorded_ports(environment: &Environment, name: &str) -> Option<Ports> {
     let record: KindStateFile = state_file::read(&KindFolder::new(&environment.state, name).own).ok()??;
     Some(record.state.spec.ports)
 }

@@ -148,7 +148,7 @@ fn matches_spec(
 fn foreign(name: &str) -> Error {
     let context = context(name);
     Error::new(
-        Id::ClusterNotOurs,
+        Id::ClusterNotManaged,
         Kind::Prerequisite,
         format!("a kind cluster {name} exists and was not created by handsctl"),
     )

@@ -32,7 +32,7 @@ impl ContextEntry {
         let server = value.pointer("/clusters/0/cluster/server").and_then(Value::as_str);
         Ok(Self {
             name: name.to_owned(),
-            provider: provider.word(),
+            provider: provider.name(),
             server: server.ok_or_else(|| invalid(kubeconfig, "no server".into()))?.to_owned(),
             certificate_authority: data("/clusters/0/cluster/certificate-authority")?,
             client_certificate: data("/users/0/user/client-certificate")?,

@@ -59,7 +59,7 @@ async fn down_without_cluster(
     let file = environment.kubeconfig(kubeconfig);
     if kubeconfig::owner(file, &context)? == ContextOwner::Foreign {
         let message = format!("{context} was not created by handsctl");
-        return Err(Error::new(Id::ClusterDownRefused, Kind::Prerequisite, message)
+        return Err(Error::new(Id::ClusterDownRejected, Kind::Prerequisite, message)
             .fact("kubeconfig", file.display().to_string())
             .hint(format!("kwokctl delete cluster --name {name}")));
     }

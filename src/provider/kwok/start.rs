@@ -76,7 +76,7 @@ fn ensure_not_foreign(environment: &Environment, name: &str, options: &UpOptions
     }
     let context = context(name);
     Err(Error::new(
-        Id::ClusterNotOurs,
+        Id::ClusterNotManaged,
         Kind::Prerequisite,
         format!("{context} exists and was not created by handsctl"),
     )

@@ -22,8 +22,13 @@ impl EventsJson {
         let mut text = String::new();
         for body in bodies(event) {
             self.seq += 1;
-            let line =
-                EventLine { v: VERSION, seq: self.seq, ts: format!("{now:.3}"), r#type: event.word(), body };
+            let line = EventLine {
+                v: VERSION,
+                seq: self.seq,
+                ts: format!("{now:.3}"),
+                r#type: event.as_str(),
+                body,
+            };
             text.push_str(&serde_json::to_string(&line)?);
             text.push('\n');
         }
@@ -119,30 +124,30 @@ enum Body<'a> {
 fn bodies(event: &Event) -> Vec<Body<'_>> {
     let body = match event {
         Event::Planned { phase, objects } => {
-            let planned = |object| Body::Planned { phase: phase.word(), object: ObjectRef::new(object) };
+            let planned = |object| Body::Planned { phase: phase.as_str(), object: ObjectRef::new(object) };
             return objects.iter().map(planned).collect();
         }
         Event::Started { command } => Body::Started { command },
         Event::Target { command, target } => Body::Target { command, target },
-        Event::Config { message } => Body::Config { phase: Phase::Config.word(), message },
+        Event::Config { message } => Body::Config { phase: Phase::Config.as_str(), message },
         Event::Step { phase, name, progress, message } => {
-            Body::Step { phase: phase.word(), name, action: progress.word(), message }
+            Body::Step { phase: phase.as_str(), name, action: progress.as_str(), message }
         }
         Event::Object { phase, object, action, message } => Body::Object {
-            phase: phase.word(),
+            phase: phase.as_str(),
             object: ObjectRef::new(object),
-            action: action.word(),
+            action: action.as_str(),
             message: message.as_deref(),
         },
         Event::Rollout { object, ready, message } => {
-            let phase = Phase::Track.word();
+            let phase = Phase::Track.as_str();
             Body::Rollout { phase, object: ObjectRef::new(object), ready: *ready, message }
         }
         Event::Finding(finding) => {
-            Body::Finding { phase: Phase::Track.word(), finding: FindingObject::new(finding) }
+            Body::Finding { phase: Phase::Track.as_str(), finding: FindingObject::new(finding) }
         }
         Event::Probe { target, healthy, message } => Body::Probe {
-            phase: Phase::Probe.word(),
+            phase: Phase::Probe.as_str(),
             ready: *healthy,
             message: format!("{target} {message}"),
         },

@@ -92,7 +92,7 @@ impl LineProgress {
             Event::Object { phase, object, action, message } => {
                 self.objects.push((object.clone(), *action, message.clone()));
                 let reason = message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-                let text = line(format::phase(*phase), &format!("{object} {}{reason}", action.word()));
+                let text = line(format::phase(*phase), &format!("{object} {}{reason}", action.as_str()));
                 (*action != Action::Unchanged || self.options.verbose).then_some(text)
             }
             Event::Rollout { object, message, .. } => {
@@ -137,7 +137,7 @@ impl LineProgress {
             parts.push(name);
         }
         if progress != Progress::Done {
-            parts.push(progress.word());
+            parts.push(progress.as_str());
         }
         if !summary.is_empty() {
             parts.push(&summary);
@@ -145,7 +145,7 @@ impl LineProgress {
         if parts.is_empty() && !self.is_silent {
             return None;
         }
-        let text = if parts.is_empty() { progress.word().to_owned() } else { parts.join(": ") };
+        let text = if parts.is_empty() { progress.as_str().to_owned() } else { parts.join(": ") };
         self.unless_repeated(format!("{label} {name}"), line(label, &text))
     }
 

@@ -149,7 +149,7 @@ impl TerminalProgress {
                     let reason = message.as_ref().map_or_else(String::new, |message| format!("  {message}"));
                     section.rows.push(ProgressRow::Note(one_line(&format!(
                         "{:<10} {object}{reason}",
-                        action.word()
+                        action.as_str()
                     ))));
                 }
             }

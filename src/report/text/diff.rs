@@ -79,7 +79,7 @@ impl Streams {
             }
             output => self.value(&value(report), output)?,
         };
-        let is_equal = report.compared.iter().all(|it| it.refused.is_none() && !is_different(it));
+        let is_equal = report.compared.iter().all(|it| it.deploy_error.is_none() && !is_different(it));
         if is_equal && !self.settings.quiet {
             let summary = match counts(report).unchanged {
                 1 => "1 object is up to date".to_owned(),
@@ -141,8 +141,8 @@ fn unverified(report: &DiffReport<'_>) -> String {
     let mut reasons: Vec<(&str, Vec<&ObjectId>)> = Vec::new();
     // An object that the server rejected has the reason in its own line.
     let is_not_rejected = |compared: &&Compared| {
-        compared.refused.is_none()
-            && !compared.difference.effects.iter().any(|it| matches!(it, Effect::Refused(_)))
+        compared.deploy_error.is_none()
+            && !compared.difference.effects.iter().any(|it| matches!(it, Effect::Rejected(_)))
     };
     for difference in report.compared.iter().filter(is_not_rejected).map(|compared| &compared.difference) {
         let Some(why) = difference.unverified.as_deref() else { continue };
@@ -175,14 +175,14 @@ fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<
         DiffOutcome::Deleted { data_loss: false } => style.palette.failure("deleted, no longer configured"),
         DiffOutcome::Deleted { data_loss: true } => style.palette.failure("deleted, including its data"),
         DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
-        DiffOutcome::Unchanged | DiffOutcome::Unknown => difference.outcome.word().to_owned(),
+        DiffOutcome::Unchanged | DiffOutcome::Unknown => difference.outcome.as_str().to_owned(),
     };
     let name = style.palette.bold(&one_line(&display_name(&difference.id, report.namespace)));
     let mut text = line(&[name, action, style.palette.dim(&causes_text(&causes, difference, report.now))]);
     for effect in effects {
         text += &format!("  {}\n", style.palette.warning(&one_line(&effect)));
     }
-    if let Some(error) = &compared.refused {
+    if let Some(error) = &compared.deploy_error {
         text += &format!(
             "  {}\n",
             style.palette.failure(&format!("would fail: {}", one_line(&first_cause(error))))
@@ -341,18 +341,18 @@ fn value(report: &DiffReport<'_>) -> Value {
 }
 
 fn object_value(compared: &Compared) -> Value {
-    let Compared { difference, refused } = compared;
+    let Compared { difference, deploy_error: refused } = compared;
     let is_sent = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Changed);
     let is_accepted = difference.unverified.is_none() && !is_blocked(difference);
     json!({
         "object": ObjectRef::new(&difference.id),
-        "action": difference.outcome.word(),
+        "action": difference.outcome.as_str(),
         "data_loss": difference.outcome == DiffOutcome::Deleted { data_loss: true },
         "why": match &difference.outcome { DiffOutcome::Kept(why) => Some(why), _ => None },
         "verified": is_sent && is_accepted,
         "unverified": difference.unverified,
         "effects": difference.effects.iter()
-            .map(|effect| json!({ "type": effect.word(), "message": effect.to_string() })).collect::<Vec<_>>(),
+            .map(|effect| json!({ "type": effect.as_str(), "message": effect.to_string() })).collect::<Vec<_>>(),
         "hunks": difference.fields.iter().map(hunk_value).collect::<Vec<_>>(),
         "refused": refused.as_ref().map(|error| json!({
             "id": error.id().code(), "exit": error.kind().exit_code(), "message": error.message(), "causes": error.causes(),
@@ -363,7 +363,7 @@ fn object_value(compared: &Compared) -> Value {
 fn hunk_value(hunk: &FieldChange) -> Value {
     let (before, after, hidden) = match &hunk.change {
         Change::Values { before, after } => (before.clone(), after.clone(), None),
-        Change::Hidden(hidden) => (None, None, Some(hidden.word())),
+        Change::Hidden(hidden) => (None, None, Some(hidden.as_str())),
     };
     let (cause, manager) = match &hunk.cause {
         ChangeCause::You => ("you", None),
@@ -423,7 +423,7 @@ mod tests {
         let size = |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
         let config = |text: &str| json!({ "kind": "ConfigMap", "data": { "config.toml": text } });
         let secret = json!({ "kind": "Secret", "data": { "LLM_API_KEY": "c2VjcmV0" } });
-        let refused = Error::new(Id::QuotaRefused, Kind::Rejected, "cannot dry-run networkpolicy")
+        let refused = Error::new(Id::QuotaRejected, Kind::Rejected, "cannot dry-run networkpolicy")
             .caused_by("exceeded quota: \u{1b}[31mq");
         let created = |kind: KindInfo, name: &str, object: &Value, before: Option<&Value>| {
             compare::created(&kind.id("hands", name), object, None, before, &Mask::default())
@@ -434,13 +434,13 @@ mod tests {
             created(CONFIG_MAP, "oh-config-1", &config(after), Some(&config(before)))
                 .unverified("no namespace")
                 .into(),
-            changed(CLAIM, &size("2Gi"), &size("5Gi")).with_effect(Effect::Refused("no\nway".into())).into(),
+            changed(CLAIM, &size("2Gi"), &size("5Gi")).with_effect(Effect::Rejected("no\nway".into())).into(),
             deployment.with_effect(stops).into(),
             changed(INGRESS, &host("localhost"), &ingress).into(),
             Compared {
                 difference: Difference::new(NETWORK_POLICY.id("boxes", "oh"), DiffOutcome::Created)
                     .unverified("refused"),
-                refused: Some(refused),
+                deploy_error: Some(refused),
             },
             Difference::new(SERVICE.id("hands", "old"), DiffOutcome::Deleted { data_loss: false }).into(),
             Difference::new(CLAIM.id("hands", "older"), DiffOutcome::Deleted { data_loss: true }).into(),

@@ -9,7 +9,7 @@ use crate::object::ObjectId;
 pub(crate) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Track => "rollout",
-        other => other.word(),
+        other => other.as_str(),
     }
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
         *by_action.entry(*action).or_default() += 1;
     }
     let parts: Vec<String> =
-        by_action.iter().map(|(action, count)| format!("{count} {}", action.word())).collect();
+        by_action.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();
     parts.join(", ")
 }
 

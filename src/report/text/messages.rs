@@ -21,7 +21,7 @@ pub enum Answer {
     /// Anything else, or the end of the input.
     No,
     /// No question was asked: there is no terminal, or a CI service runs the command.
-    Nobody,
+    NotAsked,
 }
 
 impl Streams {
@@ -86,7 +86,7 @@ impl Streams {
     /// stdin cannot be read.
     pub async fn ask(&self, question: &str) -> Result<Answer> {
         if !self.can_ask() {
-            return Ok(Answer::Nobody);
+            return Ok(Answer::NotAsked);
         }
         self.err(&format!("{} [y/N] ", super::sanitize::sanitize(question)));
         let newline_on_drop = NewlineOnDrop(self);
@@ -187,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn question_without_terminal_is_not_asked() {
         let (streams, _, err) = captured(settings());
-        assert_eq!(streams.ask("really?").await.unwrap(), Answer::Nobody);
+        assert_eq!(streams.ask("really?").await.unwrap(), Answer::NotAsked);
         assert_eq!(err.text(), "");
     }
 }

@@ -22,9 +22,9 @@ pub struct KeyDoc {
     /// Why the application ignores the key.
     pub ignored: Option<String>,
     /// How the application treats a value that is not allowed.
-    pub otherwise: Option<String>,
+    pub invalid_value_effect: Option<String>,
     /// How the application treats an unknown key in the same table.
-    pub unknown: UnknownKeys,
+    pub unknown_key_effect: UnknownKeys,
     /// Fields of objects that the key sets, such as `deployment spec.replicas`.
     pub fields: Vec<String>,
     /// Environment variable of the application with the same meaning.
@@ -46,7 +46,7 @@ pub enum ValueForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownKeys {
     /// Not at all: the table is handsctl's own or accepts every key.
-    Nothing,
+    NotApplicable,
     /// It crashes at start.
     Crash,
     /// It ignores the whole table.
@@ -80,13 +80,13 @@ struct SchemaKey<'a> {
 impl KeyReference {
     /// Returns the reference of a key or table; the empty path is the whole file.
     #[must_use]
-    pub fn article(&self, path: &[&str]) -> Option<KeyDoc> {
+    pub fn doc(&self, path: &[&str]) -> Option<KeyDoc> {
         Some(self.describe(&self.find(path)?))
     }
 
     /// Returns the existing key that most resembles an unknown one.
     #[must_use]
-    pub fn nearest(&self, key: &str) -> Option<String> {
+    pub fn closest_key(&self, key: &str) -> Option<String> {
         let all = self.keys();
         let last = key.rsplit('.').next().unwrap_or(key);
         let same_name = all.iter().find(|key| key.rsplit('.').next() == Some(last));
@@ -127,7 +127,7 @@ impl KeyReference {
             remarks: &self.0,
             value: &self.0,
             path: Vec::new(),
-            unknown: UnknownKeys::Nothing,
+            unknown: UnknownKeys::NotApplicable,
             fields: Vec::new(),
         }
     }
@@ -184,8 +184,8 @@ impl KeyReference {
             default: default(&key.remarks["default"]),
             since: keyword("x-since"),
             ignored: keyword("x-ignored"),
-            otherwise: keyword("x-otherwise"),
-            unknown: key.unknown,
+            invalid_value_effect: keyword("x-otherwise"),
+            unknown_key_effect: key.unknown,
             fields: key.fields.clone(),
             variable: variable(&key.path),
         }

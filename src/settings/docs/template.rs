@@ -39,7 +39,7 @@ impl KeyReference {
     }
 
     fn table(&self, out: &mut String, path: &[&str], active: bool, profile: Option<Profile>) {
-        let Some(doc) = self.article(path) else { return };
+        let Some(doc) = self.doc(path) else { return };
         // A table with a required key cannot be empty.
         let has_required_key = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
         let active = active && !has_required_key;
@@ -53,7 +53,7 @@ impl KeyReference {
         names.sort_by_key(|name| rank(name));
         for name in names {
             let path = [path, &[name]].concat();
-            match self.article(&path) {
+            match self.doc(&path) {
                 Some(KeyDoc { value: ValueForm::Table(_), .. }) => tables.push(path),
                 Some(key) if key.ignored.is_none() => {
                     let set = profile.filter(|_| path == ["deploy", "profile"]);

@@ -243,7 +243,11 @@ impl Checker<'_> {
     }
 
     fn consequence_in(&self, shape: &TableShape) -> UnknownKeyEffect {
-        if shape.unknown == UnknownKeyEffect::Handsctl { self.consequence } else { shape.unknown }
+        if shape.unknown_key_effect == UnknownKeyEffect::Handsctl {
+            self.consequence
+        } else {
+            shape.unknown_key_effect
+        }
     }
 
     fn key_name(&mut self, name: &str, name_format: Option<&str>, position: &KeyPosition) -> Keep {
@@ -326,7 +330,7 @@ impl Checker<'_> {
         key: Option<&Key>,
         position: &KeyPosition,
     ) -> Keep {
-        let otherwise = key.and_then(|key| key.otherwise.as_ref());
+        let otherwise = key.and_then(|key| key.invalid_value_effect.as_ref());
         let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
         let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
         let alias = key.and_then(|key| key.aliases.get(&text.to_ascii_lowercase()));

@@ -102,7 +102,7 @@ fn load(
     };
     let tree = std::mem::take(&mut loader.tree);
     let mut settings = Settings::assemble(&schema, tree, secrets, extracted.plain)?;
-    settings.extra = loader.extra_manifests(&settings, directory);
+    settings.extra_objects = loader.extra_manifests(&settings, directory);
     // The content of a file with syntax errors is unknown, so rules would report false contradictions.
     if !loader.broken {
         loader.diagnostics.extend(checker::check_all(&schema, &settings, &loader.wrong));
@@ -227,7 +227,7 @@ impl Loader {
             match documents {
                 Ok(documents) => {
                     let object =
-                        |(source, manifest)| ExtraObject { source, manifest, named_at: named_at.clone() };
+                        |(source, manifest)| ExtraObject { source, manifest, listed_at: named_at.clone() };
                     objects.extend(documents.into_iter().flatten().map(object));
                 }
                 Err(message) => self.diagnostics.push(Diagnostic {

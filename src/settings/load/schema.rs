@@ -38,7 +38,7 @@ pub(crate) struct TableShape {
     /// Required keys.
     pub required: Vec<String>,
     pub other: OtherKeys,
-    pub unknown: UnknownKeyEffect,
+    pub unknown_key_effect: UnknownKeyEffect,
 }
 
 /// How a table treats keys that it does not list.
@@ -77,7 +77,7 @@ pub(crate) struct Key {
     /// Common misspellings of allowed values, with the value that is meant.
     pub aliases: BTreeMap<String, String>,
     /// How the application treats a value that is not allowed.
-    pub otherwise: Option<String>,
+    pub invalid_value_effect: Option<String>,
     /// Why the value may not be empty.
     pub not_empty: Option<String>,
     /// Environment variable of the application that receives a secret of handsctl's own tables.
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         };
         let names = schema["required"].as_array().into_iter().flatten();
         let required = names.filter_map(Json::as_str).map(str::to_owned).collect();
-        Ok(TableShape { keys, required, other, unknown })
+        Ok(TableShape { keys, required, other, unknown_key_effect: unknown })
     }
 
     fn key(&self, schema: &'a Json) -> Result<Key> {
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
             ignored: text("x-ignored"),
             since: text("x-since"),
             aliases: aliases.filter_map(|(from, to)| Some((from.clone(), to.as_str()?.to_owned()))).collect(),
-            otherwise: text("x-otherwise"),
+            invalid_value_effect: text("x-otherwise"),
             not_empty: text("x-not-empty"),
             variable: text("x-variable"),
             file: text("x-file"),

@@ -164,7 +164,7 @@ fn free_shape() -> TableShape {
         keys: BTreeMap::new(),
         required: Vec::new(),
         other: OtherKeys::Free,
-        unknown: UnknownKeyEffect::Handsctl,
+        unknown_key_effect: UnknownKeyEffect::Handsctl,
     }
 }
 

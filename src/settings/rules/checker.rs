@@ -133,7 +133,11 @@ impl RuleChecker<'_> {
         table: &Table,
         path: &mut Vec<String>,
     ) {
-        let consequence = if shape.unknown == UnknownKeyEffect::Handsctl { outer } else { shape.unknown };
+        let consequence = if shape.unknown_key_effect == UnknownKeyEffect::Handsctl {
+            outer
+        } else {
+            shape.unknown_key_effect
+        };
         for (name, entry) in table {
             path.push(name.clone());
             if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {

@@ -7,20 +7,20 @@ use crate::settings::load::read::{Request, read_without_secrets};
 #[test]
 fn article_matches_the_types() {
     let reference = KeyReference::default();
-    let doc = reference.article(&["deploy", "storage_size"]).expect("an article");
+    let doc = reference.doc(&["deploy", "storage_size"]).expect("an article");
     assert_eq!(doc.default.as_deref(), Some("\"5Gi\""));
     assert_eq!(doc.value, ValueForm::Plain("a quantity, as a string".to_owned()));
-    let doc = reference.article(&["deploy", "expose"]).expect("an article");
+    let doc = reference.doc(&["deploy", "expose"]).expect("an article");
     let ValueForm::OneOf(texts) = &doc.value else { panic!("{doc:?}") };
     assert_eq!(texts[0].0, "ingress");
-    let doc = reference.article(&["core", "max_iterations"]).expect("an article");
+    let doc = reference.doc(&["core", "max_iterations"]).expect("an article");
     assert_eq!((doc.default.as_deref(), doc.variable.as_deref()), (Some("500"), Some("MAX_ITERATIONS")));
-    let named = reference.article(&["llm", "fast", "model"]).expect("an article");
+    let named = reference.doc(&["llm", "fast", "model"]).expect("an article");
     assert_eq!(named.key, "llm.NAME.model");
-    assert_eq!(reference.article(&["deploy", "nothing"]), None);
-    assert_eq!(reference.article(&["llm", "api_kei"]), None, "a misspelt key, not the name of a model");
-    assert_eq!(reference.nearest("storage_size").as_deref(), Some("deploy.storage_size"));
-    assert_eq!(reference.nearest("deploy.replica").as_deref(), Some("deploy.replicas"));
+    assert_eq!(reference.doc(&["deploy", "nothing"]), None);
+    assert_eq!(reference.doc(&["llm", "api_kei"]), None, "a misspelt key, not the name of a model");
+    assert_eq!(reference.closest_key("storage_size").as_deref(), Some("deploy.storage_size"));
+    assert_eq!(reference.closest_key("deploy.replica").as_deref(), Some("deploy.replicas"));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn every_key_has_description_and_value_form() {
     assert!(keys.len() > 200, "only {} keys", keys.len());
     for key in keys {
         let path: Vec<&str> = key.split('.').collect();
-        let doc = reference.article(&path).unwrap_or_else(|| panic!("{key}"));
+        let doc = reference.doc(&path).unwrap_or_else(|| panic!("{key}"));
         assert!(!doc.description.is_empty(), "{key}");
         if let ValueForm::Plain(form) = doc.value {
             assert!(form != "any value", "{key}");

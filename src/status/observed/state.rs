@@ -40,7 +40,7 @@ pub enum TrackedKind {
 impl TrackedKind {
     /// Returns the watched kind of an object. Objects of other kinds (None) are ready when they exist.
     #[must_use]
-    pub fn of(id: &ObjectId) -> Option<Self> {
+    pub fn from_id(id: &ObjectId) -> Option<Self> {
         match (id.group.as_str(), id.kind.as_str()) {
             ("apps", "Deployment") => Some(Self::Deployment),
             ("apps", "StatefulSet") => Some(Self::StatefulSet),
@@ -178,7 +178,7 @@ impl ObservedState {
 
     /// Returns whether this UID belongs to a watched object and all its owners are watched objects as well.
     #[must_use]
-    pub fn is_known_owner_chain(&self, uid: &str) -> bool {
+    pub fn has_observed_owners(&self, uid: &str) -> bool {
         let mut uid = uid;
         // The longest chain is Deployment, ReplicaSet, Pod. The limit ends a cycle.
         for _ in 0..4 {
@@ -280,7 +280,7 @@ mod tests {
         let mut observed = ObservedState::default();
         let now = Timestamp::UNIX_EPOCH;
         observed.apply(0, TrackedKind::Pod, &object("pod", Some("set")), now).unwrap();
-        assert!(!observed.is_known_owner_chain("pod"), "its ReplicaSet is not observed yet");
+        assert!(!observed.has_observed_owners("pod"), "its ReplicaSet is not observed yet");
         let mut set = object("set", Some("deploy"));
         set["spec"] = json!({"selector": {}});
         observed.apply(0, TrackedKind::ReplicaSet, &set, now).unwrap();
@@ -288,13 +288,13 @@ mod tests {
         deployment["spec"] = json!({"selector": {}, "template": {}});
         observed.apply(0, TrackedKind::Deployment, &deployment, now).unwrap();
         assert!(
-            observed.is_known_owner_chain("pod")
-                && observed.is_known_owner_chain("set")
-                && observed.is_known_owner_chain("deploy")
+            observed.has_observed_owners("pod")
+                && observed.has_observed_owners("set")
+                && observed.has_observed_owners("deploy")
         );
-        assert!(!observed.is_known_owner_chain("stranger"));
+        assert!(!observed.has_observed_owners("stranger"));
         observed.remove(0, TrackedKind::ReplicaSet, "set");
-        assert!(!observed.is_known_owner_chain("pod"));
+        assert!(!observed.has_observed_owners("pod"));
     }
 
     #[test]
