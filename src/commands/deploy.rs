@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::deploy::recipe::{DeployRequest, deploy};
+use crate::deploy::recipe::deploy;
+use crate::deploy::request::DeployRequest;
 use crate::flags::{ApplyArgs, DryRun, Global};
 use crate::plan::changes::ChangePolicy;
-use crate::plan::desired::Goal;
+use crate::plan::goal::Goal;
 use crate::plan::ownership::policy::Ownership;
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;

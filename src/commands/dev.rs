@@ -7,7 +7,6 @@ use crate::error::{Error, Kind, Result};
 use crate::flags::Global;
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::values::DEV_TARGET;
-use crate::provider::Environment;
 use crate::provider::mirrord::{self, MirrordTarget};
 use crate::session::cluster_session::{self, Secrets, Session};
 
@@ -35,7 +34,7 @@ pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<
         context: session.connection.choice.context.clone(),
         kubeconfig: global.kubeconfig.clone(),
     };
-    Ok(mirrord::exec(&Environment::read()?, &target, &arguments.command).await?)
+    Ok(mirrord::exec(&session.environment, &target, &arguments.command).await?)
 }
 
 /// Checks that the Deployment of profile `dev` exists.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::deploy::change_policy;
-use crate::deploy::recipe::{DeployRequest, deploy};
+use crate::deploy::recipe::deploy;
+use crate::deploy::request::DeployRequest;
 use crate::flags::{ApplyArgs, DryRun, Global};
-use crate::plan::desired::Goal;
+use crate::plan::goal::Goal;
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::deploy::change_policy;
 use super::{cluster, image};
-use crate::deploy::recipe::{DeployRequest, deploy};
+use crate::deploy::recipe::deploy;
+use crate::deploy::request::DeployRequest;
 use crate::flags::{ApplyArgs, Global};
-use crate::plan::desired::Goal;
-use crate::provider::Environment;
+use crate::plan::goal::Goal;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::runner::{Invocation, Run};
@@ -61,11 +61,11 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             cluster_session::report_config(&loaded, &context.events).await;
             let session = match cluster::up::bring_up(global, &loaded.settings, false, context).await? {
                 Some(connection) => {
-                    let session = Session::new(&Environment::read()?, loaded.settings, connection)?;
+                    let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
                     image::load::load_missing(&session, &context.events).await;
                     session
                 }
-                None => Session::to_change(global, loaded, streams).await?,
+                None => Session::to_change(global, loaded, context.environment.clone(), streams).await?,
             };
             Run::new(&session, context).conclude(work).await
         })

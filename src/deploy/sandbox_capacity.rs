@@ -3,7 +3,7 @@
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity::{self, ClusterListing};
 use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod};
-use crate::provider::{self, Environment};
+use crate::provider::{self};
 use crate::session::cluster_session::Session;
 use crate::session::runner::Run;
 
@@ -33,9 +33,9 @@ pub(crate) async fn estimate(run: &Run<'_>) -> Option<SandboxCapacity> {
 
 /// Returns the kind nodes on this computer that have the image. A node's status lists a new image only after some time.
 async fn local_nodes_with_image(session: &Session, image: &str) -> Vec<String> {
-    match (provider::kind_cluster(&session.connection.choice.context), Environment::read()) {
-        (Some(cluster), Ok(environment)) => provider::nodes_with_image(&environment, cluster, image).await,
-        _ => Vec::new(),
+    match provider::kind_cluster(&session.connection.choice.context) {
+        Some(cluster) => provider::nodes_with_image(&session.environment, cluster, image).await,
+        None => Vec::new(),
     }
 }
 

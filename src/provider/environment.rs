@@ -1,5 +1,5 @@
-//! What this folder takes from the process's environment, read once and handed down: tests run side by side
-//! with folders of their own.
+//! The folders and variables of this computer, read from the process's environment once per command and passed down, so
+//! that tests can run in parallel with folders of their own.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,30 +8,30 @@ use std::path::{Path, PathBuf};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
-/// Folders and variables that decide where clusters, programs and contexts live.
+/// The folders and variables that locate clusters, programs and contexts.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Clusters: `$XDG_STATE_HOME/handsctl`, else `~/.local/state/handsctl`.
     pub state: PathBuf,
     /// Programs that were downloaded or built: `$XDG_CACHE_HOME/handsctl`, else `~/.cache/handsctl`.
     pub cache: PathBuf,
-    /// Folders in which the user says the programs are, in the order in which they are tried.
+    /// Folders of programs that the user names, in the order in which they are searched.
     pub assets: Vec<ExplicitFolder>,
-    /// `PATH`, as it is.
+    /// `PATH`, unchanged.
     pub path: OsString,
     /// The files of `KUBECONFIG`, else `~/.kube/config`; never empty.
     pub kubeconfigs: Vec<PathBuf>,
-    /// Where official releases are looked for instead of at their publishers: `HANDSCTL_TEST_RELEASES`.
+    /// The URL of a mirror of the official releases: `HANDSCTL_TEST_RELEASES`.
     pub releases: Option<String>,
-    /// The container engine that kind is told to use: `KIND_EXPERIMENTAL_PROVIDER`.
+    /// The container engine that kind uses: `KIND_EXPERIMENTAL_PROVIDER`.
     pub engine: Option<String>,
-    /// Where the engines' clients are told to look for their servers: `DOCKER_HOST` or `CONTAINER_HOST`, and its value.
+    /// The name and value of the variable that locates the engine's server: `DOCKER_HOST` or `CONTAINER_HOST`.
     pub engine_host: Option<(String, String)>,
     /// The nodes' image: `KIND_NODE_IMAGE`.
     pub node_image: Option<String>,
 }
 
-/// A folder of programs, and who named it.
+/// A folder of programs and the variable that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplicitFolder {
     /// `HANDSCTL_ASSETS`.
@@ -44,7 +44,7 @@ impl Environment {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// `HC9003` where neither HOME nor the variable that would replace it is set.
+    /// `HC9003` if neither HOME nor the variable that would replace it is set.
     pub fn read() -> Result<Self> {
         Ok(Self {
             state: base("XDG_STATE_HOME", ".local/state")?.join("handsctl"),
@@ -67,7 +67,7 @@ impl Environment {
         which::which_in_global(name, Some(&self.path)).ok()?.next()
     }
 
-    /// Everything in one folder, nothing of the tester's own; programs are looked for in it, too.
+    /// Returns an environment below one folder, which is also the only entry of `PATH`.
     #[cfg(test)]
     pub(super) fn for_tests(folder: &Path) -> Self {
         Self {
@@ -83,14 +83,31 @@ impl Environment {
         }
     }
 
-    /// The file that a context is merged into: the explicit one, else the first of `KUBECONFIG`.
+    /// Returns the file that a context is merged into: the explicit one, else the first of `KUBECONFIG`.
     #[must_use]
     pub fn kubeconfig<'a>(&'a self, explicit: Option<&'a Path>) -> &'a Path {
         explicit.or_else(|| self.kubeconfigs.first().map(PathBuf::as_path)).unwrap_or(Path::new("config"))
     }
 }
 
-/// The value of a variable that is set to something.
+/// Returns the user who runs the process, without the characters `/` and `@`.
+pub(super) fn user_name() -> String {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| match rustix::process::getuid() {
+            root if root.is_root() => "root".to_owned(),
+            uid => format!("uid-{}", uid.as_raw()),
+        })
+        .replace(['/', '@'], "_")
+}
+
+/// Returns the names of all variables of the process.
+pub(super) fn variable_names() -> impl Iterator<Item = String> {
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+}
+
+/// Returns the value of a variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

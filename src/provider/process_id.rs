@@ -1,6 +1,6 @@
 //! Identifies a process and checks whether it still runs, so that a lock does not outlive a killed holder.
 
-use std::env;
+use super::environment;
 
 /// The identity of a process, unique across computers and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Process {
     pub fn current() -> Self {
         let pid = std::process::id();
         Self {
-            user: user(),
+            user: environment::user_name(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             boot: boot().unwrap_or_default(),
             pid,
@@ -49,17 +49,6 @@ pub fn has_exited(process: &Process) -> bool {
         return their_namespace == namespace;
     }
     their_namespace == namespace && start_time(process.pid).is_none_or(|start| start != process.start)
-}
-
-fn user() -> String {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| match rustix::process::getuid() {
-            root if root.is_root() => "root".to_owned(),
-            uid => format!("uid-{}", uid.as_raw()),
-        })
-        .replace(['/', '@'], "_")
 }
 
 /// `BOOT.NAMESPACE`.

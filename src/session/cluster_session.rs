@@ -31,9 +31,9 @@ pub(crate) enum Secrets {
 /// Exit 3 with every error of the configuration.
 pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
     match secrets {
-        Secrets::Needed => crate::settings::read(&request(global), &environment(), Path::new(".")),
+        Secrets::Needed => crate::settings::read(&request(global), &variables(), Path::new(".")),
         Secrets::Unneeded => {
-            crate::settings::read_without_secrets(&request(global), &environment(), Path::new("."))
+            crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
     }
 }
@@ -46,7 +46,15 @@ fn request(global: &Global) -> Request {
     }
 }
 
-fn environment() -> Vec<(String, String)> {
+/// Reads the folders, programs and container engine of this computer.
+///
+/// # Errors
+/// `HC9003` if neither HOME nor the variable that would replace it is set.
+pub(crate) fn read_environment() -> Result<Environment> {
+    Environment::read()
+}
+
+fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -69,6 +77,8 @@ pub(crate) struct Session {
     pub(crate) connection: Connection,
     /// The host ports of the ingress, if handsctl created the cluster with kind.
     pub(crate) local: Option<Ports>,
+    /// The folders, programs and container engine of this computer.
+    pub(crate) environment: Environment,
 }
 
 impl Session {
@@ -77,9 +87,9 @@ impl Session {
     /// # Errors
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
-        let environment = Environment::read()?;
+        let environment = read_environment()?;
         let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
-        Self::new(&environment, loaded.settings, connection)
+        Self::new(environment, loaded.settings, connection)
     }
 
     /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
@@ -87,8 +97,12 @@ impl Session {
     ///
     /// # Errors
     /// Exit 3 if no cluster can be chosen, or the choice is not confirmed.
-    pub(crate) async fn to_change(global: &Global, loaded: Loaded, streams: &Streams) -> Result<Self> {
-        let environment = Environment::read()?;
+    pub(crate) async fn to_change(
+        global: &Global,
+        loaded: Loaded,
+        environment: Environment,
+        streams: &Streams,
+    ) -> Result<Self> {
         let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
         let change = ChangeRequest {
             choice: &connection.choice,
@@ -100,20 +114,20 @@ impl Session {
         if context::required_confirmation(change)? == Confirmation::Ask {
             confirm_context(&connection, streams).await?;
         }
-        Self::new(&environment, loaded.settings, connection)
+        Self::new(environment, loaded.settings, connection)
     }
 
     /// Builds the session of a connected cluster.
     ///
     /// # Errors
     /// The state of the local cluster on this computer cannot be read.
-    pub(crate) fn new(environment: &Environment, settings: Settings, connection: Connection) -> Result<Self> {
+    pub(crate) fn new(environment: Environment, settings: Settings, connection: Connection) -> Result<Self> {
         let is_local = context::is_local(&connection.choice.context, &connection.server);
         let name = settings.cluster.name.as_str();
-        let own_context = if is_local { provider::recorded_context(environment, name)? } else { None };
+        let own_context = if is_local { provider::recorded_context(&environment, name)? } else { None };
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
-        let local = if is_own { provider::recorded_ports(environment, name) } else { None };
-        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local })
+        let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
+        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local, environment })
     }
 
     /// Returns the set that the settings name.

@@ -16,6 +16,7 @@ use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::provider::Environment;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
@@ -38,6 +39,7 @@ pub(crate) struct Invocation<'a> {
 
 /// The context of a command before its cluster is chosen.
 pub(crate) struct Context {
+    pub(crate) environment: Environment,
     pub(crate) events: Events,
     pub(crate) deadline: Deadline,
     /// The set's lock, after the command has requested it.
@@ -65,7 +67,8 @@ impl Invocation<'_> {
         self.run(async move |context| {
             let loaded = cluster_session::load(self.global, secrets)?;
             cluster_session::report_config(&loaded, &context.events).await;
-            let session = Session::to_change(self.global, loaded, self.streams).await?;
+            let session =
+                Session::to_change(self.global, loaded, context.environment.clone(), self.streams).await?;
             Run::new(&session, context).conclude(work).await
         })
         .await
@@ -93,15 +96,21 @@ impl Invocation<'_> {
         let (events, receiver) = Events::channel();
         let reporting = tokio::spawn(reporter.run(receiver));
         events.send(Event::Started { command: command.to_owned() }).await;
-        let context = Context { events, deadline, lock: LockSlot::default() };
-        let outcome = tokio::select! {
-            outcome = work(&context) => outcome,
-            error = signals.interrupted() => Err(error),
-            () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
+        let outcome = match cluster_session::read_environment() {
+            Ok(environment) => {
+                let context =
+                    Context { environment, events: events.clone(), deadline, lock: LockSlot::default() };
+                let outcome = tokio::select! {
+                    outcome = work(&context) => outcome,
+                    error = signals.interrupted() => Err(error),
+                    () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
+                };
+                // The work has ended or was dropped, so it sends no more requests.
+                context.lock.release(&events).await;
+                outcome
+            }
+            Err(error) => Err(error),
         };
-        // The work has ended or was dropped, so it sends no more requests.
-        let Context { events, lock, .. } = context;
-        lock.release(&events).await;
         let finished = match &outcome {
             Ok(finished) => finished.clone(),
             Err(error) => Finished {

@@ -6,13 +6,13 @@ use clap::Args;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Finished};
+use crate::event::Finished;
 use crate::flags::{Global, parse_duration};
-use crate::provider::{self, Condition, DownResult, Environment};
+use crate::provider::{self, Condition, DownResult};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::confirm;
-use crate::session::runner::Invocation;
+use crate::session::runner::{Context, Invocation};
 use crate::settings::handsctl::Provider;
 
 /// Delete the local cluster with everything in it
@@ -39,10 +39,11 @@ pub(crate) async fn run(
         timeout: arguments.timeout.unwrap_or(TIMEOUT),
         streams,
     };
-    invocation.run(async |context| down(global, streams, &context.events).await).await
+    invocation.run(async |context| down(global, streams, context).await).await
 }
 
-async fn down(global: &Global, streams: &Streams, events: &Events) -> Result<Finished> {
+async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<Finished> {
+    let Context { environment, events, .. } = context;
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     cluster_session::report_config(&loaded, events).await;
     let cluster = &loaded.settings.cluster;
@@ -52,19 +53,18 @@ async fn down(global: &Global, streams: &Streams, events: &Events) -> Result<Fin
         return Err(Error::new(Id::ClusterDownRejected, Kind::Config, message)
             .hint("handsctl teardown deletes the set that was deployed to it"));
     }
-    let environment = Environment::read()?;
     let kubeconfig = global.kubeconfig.as_deref();
-    let status = provider::status(&environment, cluster.provider, name).await?;
+    let status = provider::status(environment, cluster.provider, name).await?;
     if status.condition == Condition::Absent {
         // Removes a kubeconfig context that the cluster left behind.
-        provider::down(&environment, cluster.provider, name, kubeconfig, events).await?;
+        provider::down(environment, cluster.provider, name, kubeconfig, events).await?;
         return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
     }
     let question = format!("Delete cluster {name} with everything in it?");
     confirm::question(global, streams, &question, "cluster down").await?;
     let target = format!("{} · {name}", status.details.provider().name());
     events.target("cluster down", target).await;
-    let message = match provider::down(&environment, cluster.provider, name, kubeconfig, events).await? {
+    let message = match provider::down(environment, cluster.provider, name, kubeconfig, events).await? {
         DownResult::Deleted => format!("cluster {name} is deleted"),
         DownResult::Absent => format!("there is no cluster {name}"),
     };

@@ -6,7 +6,7 @@ use crate::error::Kind;
 use crate::flags::{Format, Global};
 use crate::provider::kind::KindDetails;
 use crate::provider::kwok::KwokDetails;
-use crate::provider::{self, ClusterStatus, Condition, Details, Environment, Ports};
+use crate::provider::{self, ClusterStatus, Condition, Details, Ports};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
@@ -30,7 +30,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let cluster = &loaded.settings.cluster;
-    let status = provider::status(&Environment::read()?, cluster.provider, cluster.name.as_str()).await?;
+    let environment = cluster_session::read_environment()?;
+    let status = provider::status(&environment, cluster.provider, cluster.name.as_str()).await?;
     let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&text(&status))?,
         output => streams.value(&status, output)?,

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
 use crate::flags::{Global, parse_duration};
 use crate::provider::{
-    self, ClusterSpec, Environment, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
+    self, ClusterSpec, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
 };
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
@@ -75,10 +75,10 @@ pub(in crate::commands) async fn bring_up(
     context: &Context,
 ) -> Result<Option<Connection>> {
     let events = &context.events;
-    let environment = Environment::read()?;
+    let environment = &context.environment;
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
-    let (provider, reason) = match provider::choose(&environment, cluster.provider, name).await? {
+    let (provider, reason) = match provider::choose(environment, cluster.provider, name).await? {
         ProviderChoice::Existing => return ensure_context(global, cluster).map(|()| None),
         ProviderChoice::Local { provider: maker, reason } => (maker, reason),
     };
@@ -91,7 +91,7 @@ pub(in crate::commands) async fn bring_up(
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
     let started = jiff::Timestamp::now();
     let local_cluster =
-        provider::up(&environment, provider, &cluster_spec(settings), &options, events).await?;
+        provider::up(environment, provider, &cluster_spec(settings), &options, events).await?;
     let connection =
         connect::connect_to_local_cluster(&local_cluster.kubeconfig, &local_cluster.context).await?;
     let version = version::get_server_version(&connection.api)

@@ -13,7 +13,7 @@ use crate::phrase;
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
 use crate::provider::kind::{LoadedImage, Require};
-use crate::provider::{self, Environment};
+use crate::provider::{self};
 use crate::report::Streams;
 use crate::session::cluster_session::{Secrets, Session};
 use crate::session::runner::{Invocation, Run};
@@ -49,8 +49,8 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
         run.events().target("image load", format!("nodes of {context}")).await;
         let cluster = provider::kind_cluster(context).ok_or_else(|| not_a_kind_cluster(context))?;
         let (images, require) = images_to_load(&arguments.images, run.settings());
-        let environment = Environment::read()?;
-        let loaded = provider::load_images(&environment, cluster, &images, require, run.events()).await?;
+        let environment = &run.session.environment;
+        let loaded = provider::load_images(environment, cluster, &images, require, run.events()).await?;
         Ok(Finished { message: message(&loaded), ..Finished::default() })
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
@@ -78,12 +78,7 @@ pub(in crate::commands) async fn load_missing(session: &Session, events: &Events
     if images.is_empty() {
         return;
     }
-    let outcome = match Environment::read() {
-        Ok(environment) => {
-            provider::load_images(&environment, cluster, &images, Require::None, events).await.map(drop)
-        }
-        Err(error) => Err(error),
-    };
+    let outcome = provider::load_images(&session.environment, cluster, &images, Require::None, events).await;
     if let Err(error) = outcome {
         events.warn(error.id(), format!("{}; the nodes pull it", error.message())).await;
     }

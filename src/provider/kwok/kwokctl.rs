@@ -1,7 +1,6 @@
 //! Runs kwokctl for one cluster and watches the components: if one exits, the run fails at once instead of after
 //! kwokctl's own timeout of two minutes.
 
-use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -10,9 +9,9 @@ use super::{evidence, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::provider::assets::Programs;
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::command::ChildCommand;
-use crate::provider::environment::Environment;
+use crate::provider::environment::{self, Environment};
 use crate::provider::readyz;
 
 /// Timeout of kwokctl, which takes 6 s on two busy cores.
@@ -59,7 +58,7 @@ fn command(environment: &Environment, folder: &KwokFolder, programs: &Programs, 
         Verb::Start => &["start", "cluster"],
     };
     // kwokctl reads options from KWOK_ variables, and kubectl would use a proxy even for loopback.
-    let ignored = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
+    let ignored = environment::variable_names().filter(|name| {
         name.starts_with("KWOK_")
             || ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].contains(&name.to_uppercase().as_str())
     });
@@ -86,7 +85,7 @@ fn search_path(environment: &Environment, programs: &Programs) -> OsString {
 }
 
 /// Waits until a started component exits, and returns it.
-async fn wait_for_exit(folder: &KwokFolder) -> Result<Component> {
+async fn wait_for_exit(folder: &KwokFolder) -> Result<ControlPlaneComponent> {
     loop {
         tokio::time::sleep(POLL).await;
         if let Some(component) = processes::find_exited(folder)? {
@@ -95,7 +94,7 @@ async fn wait_for_exit(folder: &KwokFolder) -> Result<Component> {
     }
 }
 
-fn exited_error(folder: &KwokFolder, component: Component) -> Error {
+fn exited_error(folder: &KwokFolder, component: ControlPlaneComponent) -> Error {
     let message =
         format!("{} of the local cluster {} exited during the start", component.name(), folder.name);
     let error = Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message);
