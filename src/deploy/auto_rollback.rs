@@ -3,12 +3,13 @@
 
 use super::execute::execute;
 use super::prepare::Preparation;
-use super::recipe::DeployRequest;
+use super::request::DeployRequest;
 use super::version_change;
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
-use crate::plan::desired::{Goal, PlanOrigin};
+use crate::plan::desired::PlanOrigin;
+use crate::plan::goal::Goal;
 use crate::plan::inventory::revision::Revision;
 use crate::session::runner::Run;
 use crate::settings::handsctl::{RollbackOnFailure, Strategy};

@@ -3,63 +3,16 @@
 
 use super::conversation_guard;
 use super::prepare::Preparation;
-use super::recipe::DeployRequest;
+use super::request::DeployRequest;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
-use crate::cluster::apply::namespaces::NamespaceState;
-use crate::cluster::inspect::ClusterState;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::changes::{Change, Changes};
-use crate::plan::checks::pod_security;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::manifests::stop_signal;
 use crate::plan::{self, SecretKey, SecretNaming};
 use crate::session::runner::Run;
-use crate::settings::Settings;
-use crate::settings::handsctl::Profile;
-
-/// Checks the namespaces' Pod Security levels before the plan is built.
-///
-/// # Errors
-/// Exit 14 if Pod Security rejects the sandbox pods: the application would start, but no conversation could.
-pub(super) fn namespaces(settings: &Settings, state: &ClusterState) -> Result<()> {
-    if settings.deploy.profile == Profile::Dev {
-        return ensure_agent_allowed(settings, state);
-    }
-    let runtime = settings.runtime_namespace();
-    let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
-    let Some(level) = pod_security::rejecting_level(namespace, settings.openhands.kubernetes.privileged)
-    else {
-        return Ok(());
-    };
-    let sandboxes =
-        if level == "restricted" { "sandbox pods, which run as root" } else { "privileged sandbox pods" };
-    Err(Error::new(
-        Id::PodSecurityTooStrict,
-        Kind::Prerequisite,
-        format!("namespace {runtime} enforces Pod Security `{level}`, which rejects {sandboxes}; nothing was changed"),
-    )
-    .at_config(settings.locate("kubernetes.namespace"))
-    .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
-    .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce=baseline")))
-}
-
-/// Checks that Pod Security allows mirrord's agent: the agent pod shares the PID namespace of its node, which only the
-/// level `privileged` allows.
-fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
-    let namespace = settings.deploy.namespace.as_str();
-    let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
-    let Some(level) = pod_security::rejecting_level(object, true) else { return Ok(()) };
-    Err(Error::new(
-        Id::PodSecurityTooStrict,
-        Kind::Prerequisite,
-        format!("namespace {namespace} enforces Pod Security `{level}`, which rejects mirrord's agent; nothing was changed"),
-    )
-    .at_config(settings.locate("deploy.namespace"))
-    .hint("-n NAME with a new name: handsctl creates that namespace with the level that the agent needs")
-    .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged")))
-}
 
 /// Turns a forbidden read into an error that lists every right that the account lacks, because the server's error names
 /// only one.

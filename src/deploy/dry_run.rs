@@ -1,7 +1,7 @@
 //! `--dry-run`: reports the planned changes; with `=server` the API server checks them. Changes nothing.
 
 use super::prepare::Preparation;
-use super::recipe::DeployRequest;
+use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
 use crate::cluster::apply::applied::{Applied, ApplyMode};
 use crate::cluster::apply::waves;

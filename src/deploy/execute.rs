@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::prepare::Preparation;
-use super::recipe::DeployRequest;
+use super::request::DeployRequest;
 use super::rollout;
 use super::summary::{self, UndoHint};
 use super::verify::{Verification, verify};
@@ -18,7 +18,8 @@ use crate::object::ObjectId;
 use crate::plan::changes::RevisionChange;
 use crate::plan::inventory::apply_set::InventoryScope;
 use crate::plan::inventory::prune::PruneCandidate;
-use crate::plan::inventory::revision::{RevisionResult, Snapshot};
+use crate::plan::inventory::revision::RevisionResult;
+use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::set_lock;
 use crate::session::step::step;

@@ -1,8 +1,9 @@
 //! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run.
 //!
-//! - `recipe`: the steps of `deploy` and `rollback`.
-//! - `prepare`: reads the cluster, builds the plan and compares them. `check`: checks Pod Security and the account's
-//!   rights. `conversation_guard`: refuses to stop a pod that would delete a conversation's volume.
+//! - `request`: the parameters of `deploy` and `rollback`. `recipe`: their steps.
+//! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before.
+//!   `check`: checks the changes and the account's rights. `conversation_guard`: refuses to stop a pod that would delete
+//!   a conversation's volume.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
@@ -19,9 +20,11 @@ mod check;
 pub(crate) mod conversation_guard;
 mod dry_run;
 mod execute;
+mod pod_security;
 mod prepare;
 mod prepull;
 pub(crate) mod recipe;
+pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;
 pub(crate) mod summary;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::check;
-use super::recipe::DeployRequest;
+use super::pod_security;
+use super::request::DeployRequest;
 use crate::catalogue::Id;
 use crate::cluster::inspect::{self, ClusterState};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Error, Kind, Result};
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
-use crate::plan::desired::{Desired, Goal};
+use crate::plan::goal::{Desired, Goal};
 use crate::plan::inventory::revision::{History, Revision};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::{self, SecretNaming};
@@ -26,33 +26,29 @@ pub(crate) struct Preparation {
     pub(crate) observed: ObservedSet,
     /// The planned changes.
     pub(crate) changes: Changes,
+    /// The version that the API server reports: `v1.34.4`.
+    pub(crate) server_version: String,
     /// True if the server streams lists (watch lists).
     pub(crate) streaming: bool,
 }
 
-/// Reads the cluster, compares it with the plan and checks the changes. The second value is the message of the step.
+/// Reads the cluster and compares it with the plan.
 ///
 /// # Errors
 /// Every foreseeable error, so that the command does not stop half-way.
-pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<(Preparation, String)> {
+pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Preparation> {
     let (version, state) = tokio::join!(run.session.server_version(), inspect(run));
     // The error of the version request comes first, because it explains a failed connection.
     let version = version?;
-    let prepared = async {
-        let mut state = state?;
-        check::namespaces(run.settings(), &state)?;
-        let desired = desired(run.settings(), request.goal, &state)?;
-        state.set.extra_kinds.extend(desired.extra_kinds());
-        let streaming = version.streams_lists();
-        let observed =
-            observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
-        let changes = compare(desired, &state, &observed, &request.policy)?;
-        Ok(Preparation { state, observed, changes, streaming })
-    };
-    let prepared = check::explaining_forbidden(run, prepared.await).await?;
-    check::changes(run, request, &prepared).await?;
-    let (all, sent) = (prepared.changes.members.len(), prepared.changes.to_send().count());
-    Ok((prepared, format!("api {}, {all} objects, {sent} to send", version.text)))
+    let mut state = state?;
+    pod_security::ensure_sandboxes_allowed(run.settings(), &state)?;
+    let desired = desired(run.settings(), request.goal, &state)?;
+    state.set.extra_kinds.extend(desired.extra_kinds());
+    let streaming = version.streams_lists();
+    let observed =
+        observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
+    let changes = compare(desired, &state, &observed, &request.policy)?;
+    Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
 impl Preparation {

@@ -1,36 +1,18 @@
 //! The steps of `deploy`, `rollback` and the second half of `up`.
 
 use super::auto_rollback::auto_rollback;
+use super::check;
 use super::dry_run::dry_run;
 use super::execute::{execute, verify_unchanged};
 use super::prepare::{Preparation, prepare};
 use super::prepull::prepull;
+use super::request::DeployRequest;
 use super::version_change;
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
-use crate::flags::{DryRun, Probe};
-use crate::plan::changes::ChangePolicy;
-use crate::plan::desired::Goal;
 use crate::session::runner::Run;
 use crate::session::step::step;
-
-/// The parameters of a deploy or rollback.
-#[derive(Debug, Clone)]
-pub(crate) struct DeployRequest {
-    /// Name of the command: `deploy`, `rollback`.
-    pub(crate) command: &'static str,
-    /// The configuration or the revision to apply.
-    pub(crate) goal: Goal,
-    /// The rules for changes of the set.
-    pub(crate) policy: ChangePolicy,
-    /// Where a dry run is checked; None to execute the changes.
-    pub(crate) dry_run: Option<DryRun>,
-    /// When the application is probed.
-    pub(crate) probe: Probe,
-    /// True if a failed rollout may be rolled back.
-    pub(crate) auto_rollback: bool,
-}
 
 /// Applies the requested state and waits until the application works.
 ///
@@ -38,7 +20,7 @@ pub(crate) struct DeployRequest {
 /// The first error of a step, with the finished and the unfinished changes.
 pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Finished> {
     run.events().target(request.title(), run.session.target()).await;
-    let mut prepared = step(run.events(), Phase::Preflight, "preflight", prepare(run, request)).await?;
+    let mut prepared = step(run.events(), Phase::Preflight, "preflight", preflight(run, request)).await?;
     version_change::report(&prepared, run.events()).await;
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
@@ -63,13 +45,13 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     .await
 }
 
-impl DeployRequest {
-    fn title(&self) -> String {
-        match self.dry_run {
-            Some(_) => format!("{} (dry run)", self.command),
-            None => self.command.to_owned(),
-        }
-    }
+/// Prepares the changes and checks them. The second value is the message of the step.
+async fn preflight(run: &Run<'_>, request: &DeployRequest) -> Result<(Preparation, String)> {
+    let prepared = check::explaining_forbidden(run, prepare(run, request).await).await?;
+    check::changes(run, request, &prepared).await?;
+    let (all, sent) = (prepared.changes.members.len(), prepared.changes.to_send().count());
+    let message = format!("api {}, {all} objects, {sent} to send", prepared.server_version);
+    Ok((prepared, message))
 }
 
 async fn report_planned(run: &Run<'_>, prepared: &Preparation) {

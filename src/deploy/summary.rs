@@ -6,7 +6,8 @@ use super::verify::{Endpoint, Verification};
 use crate::cluster::apply::applied::Applied;
 use crate::event::{Action, Finished};
 use crate::plan::desired::PlanOrigin;
-use crate::plan::inventory::revision::{History, rollback_to};
+use crate::plan::inventory::revision::History;
+use crate::plan::inventory::snapshot::rollback_to;
 
 /// The deployed revision and the last good one before it.
 #[derive(Debug, Clone, Copy)]

@@ -284,7 +284,8 @@ mod tests {
     use super::*;
     use crate::object::kind::CONFIG_MAP;
     use crate::object::labels::MANAGER;
-    use crate::plan::inventory::revision::{self, Snapshot, read_all};
+    use crate::plan::inventory::revision::{self, read_all};
+    use crate::plan::inventory::snapshot::Snapshot;
 
     /// A set of ConfigMaps in a cluster, and the options of a run.
     struct Case {

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::inventory::apply_set::ApplySet;
-use super::inventory::members::Members;
-use super::inventory::revision::{MissingObjects, Snapshot};
 use super::manifests::content_hash::SecretKey;
 use crate::object::ObjectId;
 use crate::object::kind::{self, KindInfo};
@@ -45,65 +43,6 @@ pub struct Plan {
     pub namespaces: BTreeMap<String, Value>,
     /// Environment variables whose values come from Secrets, with a description of each value's source.
     pub secret_sources: BTreeMap<String, String>,
-}
-
-/// The state that a command was asked to deploy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// The configuration.
-    Configuration,
-    /// The revision of this number. Without a number: the target of an unfinished rollback, else the last good revision
-    /// before the latest.
-    Revision(Option<u64>),
-}
-
-/// The desired state before the set's members have been listed in the cluster.
-#[derive(Debug, Clone)]
-pub enum Desired {
-    /// The plan of the configuration.
-    Configuration(Plan),
-    /// A kept revision.
-    Revision {
-        /// Its number.
-        number: u64,
-        /// Its members.
-        snapshot: Snapshot,
-    },
-}
-
-impl Desired {
-    /// Returns the desired objects with their manifests.
-    #[must_use]
-    pub fn objects(&self) -> Vec<(ObjectId, &Value)> {
-        match self {
-            Self::Configuration(plan) => {
-                plan.members.iter().map(|member| (member.id.clone(), &member.manifest)).collect()
-            }
-            Self::Revision { snapshot, .. } => {
-                let members = snapshot.members.iter();
-                members.filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
-            }
-        }
-    }
-
-    /// Returns the built-in kinds of these objects that not every set can have. Kinds that need API discovery are left
-    /// out.
-    #[must_use]
-    pub fn extra_kinds(&self) -> BTreeSet<KindInfo> {
-        let kinds = self.objects().into_iter().filter_map(|(id, _)| KindInfo::for_id(&id));
-        kinds.filter(|kind| !kind::MEMBERS.contains(kind)).collect()
-    }
-
-    /// Returns the plan. The Secrets of a revision get their data from the live Secrets.
-    ///
-    /// # Errors
-    /// If Secrets of the revision no longer exist, or a member has a kind that this version does not know.
-    pub fn into_plan(self, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
-        match self {
-            Self::Configuration(plan) => Ok(plan),
-            Self::Revision { number, snapshot } => snapshot.plan(number, set, live),
-        }
-    }
 }
 
 /// The naming scheme of the set's own Secret.

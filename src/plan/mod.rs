@@ -2,7 +2,7 @@
 //!
 //! The desired state:
 //! - `build`: settings → [`Plan`].
-//! - `desired`: the plan and its members.
+//! - `desired`: the plan and its members. `goal`: the configuration or a kept revision, which becomes the plan.
 //! - `manifests`: templates, the values of their placeholders, and objects without a template.
 //!
 //! Its record in the cluster:
@@ -19,6 +19,7 @@ pub mod changes;
 pub mod checks;
 pub mod desired;
 pub mod diff;
+pub mod goal;
 pub mod inventory;
 pub mod manifests;
 pub mod ownership;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::field_change::{Change, FieldChange};
+use super::field_change::{FieldChange, ValueChange};
 use crate::object::ObjectId;
 use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::settings::format::Quantity;
@@ -205,7 +205,7 @@ fn is_immutable(kind: &str, live: &Value, hunk: &FieldChange) -> bool {
         // Only the change of an address is forbidden: an address may be assigned and released.
         "Service" => {
             path.is_under(&["spec", "clusterIP"])
-                && matches!(hunk.change, Change::Values { before: Some(_), after: Some(_) })
+                && matches!(hunk.change, ValueChange::Values { before: Some(_), after: Some(_) })
         }
         "PersistentVolumeClaim" => {
             path.is_under(&["spec"])
@@ -236,7 +236,7 @@ fn of_claim(live: &Value, after: &Value) -> Option<Effect> {
 
 fn of_service(hunks: &[FieldChange]) -> Vec<Effect> {
     let describe = |hunk: &FieldChange| {
-        let Change::Values { before, after } = &hunk.change else { return None };
+        let ValueChange::Values { before, after } = &hunk.change else { return None };
         let (before, after) = (before.as_ref().map(plain), after.as_ref().map(plain));
         match (hunk.path.keys().as_slice(), before, after) {
             (["spec", "type"], Some(before), Some(after)) => {
@@ -259,7 +259,9 @@ fn of_service(hunks: &[FieldChange]) -> Vec<Effect> {
 
 fn of_ingress(hunks: &[FieldChange]) -> Vec<Effect> {
     let describe = |hunk: &FieldChange| {
-        let Change::Values { before: Some(before), after: Some(after) } = &hunk.change else { return None };
+        let ValueChange::Values { before: Some(before), after: Some(after) } = &hunk.change else {
+            return None;
+        };
         match hunk.path.keys().as_slice() {
             ["spec", "rules", "host"] => {
                 Some(format!("clients of {} have to use {}", plain(before), plain(after)))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::field_owners::{Manager, Owners};
+use super::field_owners::{FieldManager, Owners};
 use super::list_keys;
 use super::mask::{self, Mask};
 use super::pointer::{FieldPointer, PointerStep};
@@ -13,14 +13,14 @@ pub struct FieldChange {
     /// The field's path.
     pub path: FieldPointer,
     /// Its values.
-    pub change: Change,
+    pub change: ValueChange,
     /// The cause of the difference.
     pub cause: ChangeCause,
 }
 
 /// The values of a changed field.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum ValueChange {
     /// Values that are shown.
     Values {
         /// The live value; `None` if the field does not exist.
@@ -65,7 +65,7 @@ pub enum ChangeCause {
     /// API server does not record who did.
     You,
     /// Another manager has set the live value.
-    Drift(Manager),
+    Drift(FieldManager),
     /// The API server's defaults or admission change the configured value, or a field that is not configured.
     Server,
 }
@@ -135,7 +135,7 @@ impl Comparison<'_> {
                     .then(PointerStep::Key(key.clone()));
                 let value = |side: Option<&Value>| side.and_then(|map| map.get(&key)).cloned();
                 let change = self.change(&path, value(before), value(after));
-                if !matches!(&change, Change::Values { before, after } if before == after) {
+                if !matches!(&change, ValueChange::Values { before, after } if before == after) {
                     hunks.push(FieldChange { path, change, cause: ChangeCause::You });
                 }
             }
@@ -240,9 +240,9 @@ impl Comparison<'_> {
         Some(FieldChange { path: field.path.clone(), change, cause })
     }
 
-    fn change(&self, path: &FieldPointer, before: Option<Value>, after: Option<Value>) -> Change {
+    fn change(&self, path: &FieldPointer, before: Option<Value>, after: Option<Value>) -> ValueChange {
         if mask::hides(self.kind, path) {
-            return Change::Hidden(match (before, after) {
+            return ValueChange::Hidden(match (before, after) {
                 (None, _) => Hidden::New,
                 (Some(_), None) => Hidden::Removed,
                 (Some(before), Some(after)) if before == after => Hidden::Same,
@@ -252,9 +252,9 @@ impl Comparison<'_> {
         let masked = |side: Option<Value>| side.map(|value| self.mask.value(&value));
         // Only the masked parts differ, so both masked values would look equal.
         if before != after && masked(before.clone()) == masked(after.clone()) {
-            return Change::Hidden(Hidden::Changed);
+            return ValueChange::Hidden(Hidden::Changed);
         }
-        Change::Values { before: masked(before), after: masked(after) }
+        ValueChange::Values { before: masked(before), after: masked(after) }
     }
 }
 

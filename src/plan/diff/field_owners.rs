@@ -28,7 +28,7 @@ enum Extent<'a> {
 
 /// A field manager other than handsctl.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manager {
+pub struct FieldManager {
     /// Its name, such as `kubectl-edit`.
     pub name: String,
     /// The time at which it last set a field of the object.
@@ -62,9 +62,9 @@ impl<'a> Owners<'a> {
     }
 
     /// Returns the other manager with the most recent change; `None` if there is no other manager.
-    pub(super) fn other(&self) -> Option<Manager> {
+    pub(super) fn other(&self) -> Option<FieldManager> {
         let others = self.0.iter().filter(|owner| !owner.is_ours());
-        let manager = |owner: &DiffOwner<'_>| Manager {
+        let manager = |owner: &DiffOwner<'_>| FieldManager {
             name: owner.entry["manager"].as_str().unwrap_or("unknown").to_owned(),
             since: owner.entry["time"].as_str().and_then(|time| time.parse().ok()),
         };

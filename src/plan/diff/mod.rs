@@ -25,8 +25,8 @@ mod predict;
 pub use compare::{changed, created, predecessor, unplanned};
 pub use difference::{Compared, DiffOutcome, Difference};
 pub use effect::Effect;
-pub use field_change::{Change, ChangeCause, FieldChange, Hidden};
-pub use field_owners::Manager;
+pub use field_change::{ChangeCause, FieldChange, Hidden, ValueChange};
+pub use field_owners::FieldManager;
 pub use mask::Mask;
 pub use pointer::FieldPointer;
 

@@ -82,10 +82,10 @@ fn lines(difference: &Difference) -> Vec<String> {
             ChangeCause::Drift(manager) => manager.name.clone(),
         };
         match &hunk.change {
-            Change::Values { before, after } => {
+            ValueChange::Values { before, after } => {
                 format!("{}: {} → {} ({cause})", hunk.path, side(before), side(after))
             }
-            Change::Hidden(hidden) => format!("{}: {hidden:?} ({cause})", hunk.path),
+            ValueChange::Hidden(hidden) => format!("{}: {hidden:?} ({cause})", hunk.path),
         }
     };
     difference.fields.iter().map(line).collect()

@@ -3,7 +3,7 @@
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
 //! - `members`: the set's live members.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
-//! - `revision`: the history of deploys, kept as immutable Secrets.
+//! - `snapshot`: the members of a revision. `revision`: the history of deploys, kept as immutable Secrets.
 //! - `lease`: the lock of the set, a Lease that expires.
 
 pub mod apply_set;
@@ -11,3 +11,4 @@ pub mod lease;
 pub mod members;
 pub mod prune;
 pub mod revision;
+pub mod snapshot;

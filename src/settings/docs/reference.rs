@@ -226,7 +226,7 @@ impl KeyReference {
             Some("number") => "a number".to_owned(),
             Some("string") => value["format"]
                 .as_str()
-                .and_then(crate::settings::format::known::noun)
+                .and_then(crate::settings::format::by_name::noun)
                 .map_or_else(|| "a string".to_owned(), |noun| format!("{noun}, as a string")),
             Some("array") => format!("an array, each item: {}", self.describe_form(&value["items"])),
             Some("object") => match &value["additionalProperties"] {

@@ -10,15 +10,15 @@
 //! - `field`: a field of an object of the set, as in `[deploy.ownership]`.
 //!
 //! - `newtype`: the macro that implements their common traits.
-//! - `known`: all formats by name, for the check of config.toml.
+//! - `by_name`: all formats by name, for the check of config.toml.
 //! - `error`: the error of an invalid string, with the position of the offending character.
 
 mod address;
+pub mod by_name;
 mod duration;
 mod error;
 mod field;
 mod image;
-pub mod known;
 mod name;
 mod newtype;
 mod quantity;

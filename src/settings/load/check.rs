@@ -7,7 +7,7 @@ use super::toml_key::dotted;
 use super::tree::{Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::settings::format::known;
+use crate::settings::format::by_name;
 use crate::settings::secrets::value::Reference;
 
 /// The result of a check.
@@ -251,8 +251,10 @@ impl Checker<'_> {
     }
 
     fn key_name(&mut self, name: &str, name_format: Option<&str>, position: &KeyPosition) -> Keep {
-        let Some(Err(error)) = name_format.and_then(|known| known::check(known, name)) else { return true };
-        let noun = name_format.and_then(known::noun).unwrap_or_default();
+        let Some(Err(error)) = name_format.and_then(|format| by_name::check(format, name)) else {
+            return true;
+        };
+        let noun = name_format.and_then(by_name::noun).unwrap_or_default();
         let message = format!("`{name}` in [{}] is not {noun}", self.name());
         let at =
             KeyPosition { location: narrowed(&position.location, name, error.offset), ..position.clone() };
@@ -312,8 +314,8 @@ impl Checker<'_> {
         if !allowed.is_empty() {
             return allowed.iter().any(|one| one == text) || self.not_allowed(text, allowed, key, position);
         }
-        let Some(Err(error)) = format.and_then(|known| known::check(known, text)) else { return true };
-        let noun = format.and_then(known::noun).unwrap_or_default();
+        let Some(Err(error)) = format.and_then(|format| by_name::check(format, text)) else { return true };
+        let noun = format.and_then(by_name::noun).unwrap_or_default();
         // Among strings with a format, the application checks only those of MCP servers.
         let is_checked = self.path.first().is_some_and(|table| table == "mcp");
         let consequence = if is_checked { consequence_of_type(self.consequence) } else { "" };

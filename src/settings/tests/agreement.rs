@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::read_text;
-use crate::settings::format::known;
+use crate::settings::format::by_name;
 use crate::settings::handsctl::{Cluster, Deploy};
 use crate::settings::load::schema::{Key, OtherKeys, Shape, TableShape, schema_shape};
 use crate::settings::openhands::Kubernetes;
@@ -184,7 +184,7 @@ fn schema_formats_are_known_and_aliases_allowed() {
         let mut names = Vec::new();
         formats(&key.shape, &mut names);
         for format in names {
-            assert!(known::noun(format).is_some(), "{name}: {format}");
+            assert!(by_name::noun(format).is_some(), "{name}: {format}");
             count += 1;
         }
         if let Shape::Text { allowed, .. } = &key.shape {

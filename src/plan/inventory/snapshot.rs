@@ -1,0 +1,149 @@
+//! The members of a revision, as they are stored and restored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::apply_set::ApplySet;
+use super::members::Members;
+use crate::object::ObjectId;
+use crate::object::kind::{CLAIM, SECRET};
+use crate::object::labels;
+use crate::plan::desired::{Member, Plan, PlanOrigin, extra_kinds};
+
+/// JSON pointer to the requested size of a claim.
+const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
+/// The note of a rollback's revision, followed by the number of the restored revision.
+const ROLLBACK: &str = "rollback to ";
+
+/// Returns the note of a revision that restores revision `number`.
+#[must_use]
+pub fn rollback_to(number: u64) -> String {
+    format!("{ROLLBACK}{number}")
+}
+
+/// The members of a revision. Secrets have no data; the hash in a Secret's name identifies its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The manifests, in the order in which they are sent.
+    pub members: Vec<Value>,
+    /// `rollback to 3` for a rollback; empty for a deploy.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+impl Snapshot {
+    /// Builds the snapshot of a plan.
+    #[must_use]
+    pub fn from_plan(plan: &Plan) -> Self {
+        let note = match plan.origin {
+            PlanOrigin::Configuration => String::new(),
+            PlanOrigin::Revision(number) => rollback_to(number),
+        };
+        Self { members: plan.members.iter().map(without_data).collect(), note }
+    }
+
+    /// Returns the number of the revision that this one restores.
+    #[must_use]
+    pub fn restored_revision(&self) -> Option<u64> {
+        self.note.strip_prefix(ROLLBACK)?.parse().ok()
+    }
+
+    /// Returns whether the snapshot has exactly the members of a plan.
+    #[must_use]
+    pub fn matches(&self, plan: &Plan) -> bool {
+        self.members.len() == plan.members.len()
+            && self.members.iter().zip(&plan.members).all(|(stored, member)| is_stored_as(member, stored))
+    }
+
+    /// Returns the application's image, for display.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        let is_application =
+            |member: &&Value| member["kind"] == "Deployment" && labels::is_of_application(member);
+        let deployment = self.members.iter().find(is_application)?;
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()
+    }
+
+    /// Returns whether the snapshot has every volume claim of a plan.
+    #[must_use]
+    pub fn has_claims_of(&self, plan: &Plan) -> bool {
+        let objects = self.objects();
+        let mut claims = plan.members.iter().filter(|member| member.kind == CLAIM);
+        claims.all(|claim| objects.contains(&claim.id))
+    }
+
+    /// Returns the members' identities, in the order in which they are sent.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ObjectId> {
+        self.members.iter().filter_map(ObjectId::from_object).collect()
+    }
+
+    /// Builds the plan that restores this revision. Secrets get their data from the live ones. An existing claim keeps
+    /// its size, because a claim cannot shrink and a rollback must not grow it.
+    ///
+    /// # Errors
+    /// If Secrets no longer exist, or a member has a kind that this version does not know.
+    pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
+        let mut missing = Vec::new();
+        let mut members = Vec::with_capacity(self.members.len());
+        for stored in &self.members {
+            let Some(id) = ObjectId::from_object(stored) else { continue };
+            let Some(kind) = set.kind_of(&id) else {
+                missing.push(id);
+                continue;
+            };
+            let mut manifest = stored.clone();
+            let live_object = live.get(&id);
+            if kind == SECRET {
+                match live_object {
+                    Some(object) => manifest["data"] = object["data"].clone(),
+                    None => missing.push(id.clone()),
+                }
+            }
+            if kind == CLAIM
+                && let Some(size) = live_object.and_then(|claim| claim.pointer(CLAIM_SIZE))
+                && let Some(planned_size) = manifest.pointer_mut(CLAIM_SIZE)
+            {
+                *planned_size = size.clone();
+            }
+            members.push(Member { id, kind, manifest });
+        }
+        if !missing.is_empty() {
+            return Err(MissingObjects(missing));
+        }
+        let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
+        let set = ApplySet {
+            additional_namespaces: namespaces.filter(|name| *name != set.namespace).collect(),
+            extra_kinds: extra_kinds(&members),
+            ..set.clone()
+        };
+        Ok(Plan { origin: PlanOrigin::Revision(number), set, members, ..Plan::default() })
+    }
+}
+
+/// The objects that are missing for a restore of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingObjects(pub Vec<ObjectId>);
+
+fn without_data(member: &Member) -> Value {
+    let mut manifest = member.manifest.clone();
+    if member.kind == SECRET
+        && let Some(object) = manifest.as_object_mut()
+    {
+        object.remove("data");
+    }
+    manifest
+}
+
+/// Returns whether `stored` equals the result of [`without_data`] for the member.
+fn is_stored_as(member: &Member, stored: &Value) -> bool {
+    if member.kind != SECRET {
+        return member.manifest == *stored;
+    }
+    let (Some(manifest), Some(stored)) = (member.manifest.as_object(), stored.as_object()) else {
+        return false;
+    };
+    let data = usize::from(manifest.contains_key("data"));
+    manifest.len() == stored.len() + data
+        && stored.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
+}
