@@ -33,7 +33,7 @@ mod process_id;
 mod readyz;
 mod state_file;
 
-pub use assets::component::Component;
+pub use assets::component::ControlPlaneComponent;
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{

@@ -7,6 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result, Source};
+use crate::object::kind::LEASE;
 use crate::phrase;
 
 /// How long the API server may take to become ready after its cluster was created or started.
@@ -45,8 +46,8 @@ pub(super) async fn ready(client: &kube::Client) -> Result<(), Source> {
 /// checks again only every 10 s.
 pub(super) async fn delete_node_leases(client: &kube::Client) -> Result<()> {
     let delete = async || -> Result<(), Source> {
-        let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
-        let request = http::Request::delete(leases).body(Vec::new())?;
+        let leases = LEASE.in_namespace("kube-node-lease");
+        let request = http::Request::delete(leases.path()).body(Vec::new())?;
         tokio::time::timeout(REQUEST_TIMEOUT, client.request_text(request)).await??;
         Ok(())
     };

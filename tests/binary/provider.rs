@@ -12,8 +12,9 @@ use handsctl::catalogue::Id;
 use handsctl::event::{Event, Events, Progress};
 use handsctl::provider::kwok::KwokDetails;
 use handsctl::provider::{
-    ClusterSpec, Component, Condition, Details, DownResult, Environment, ExplicitFolder, LocalCluster,
-    LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, recorded_context, status, up,
+    ClusterSpec, Condition, ControlPlaneComponent, Details, DownResult, Environment, ExplicitFolder,
+    LocalCluster, LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, recorded_context,
+    status, up,
 };
 use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -45,7 +46,7 @@ impl Bed {
         down(&self.environment, Provider::Kwok, name, None, &quiet()).await.unwrap()
     }
 
-    fn pid(&self, name: &str, component: Component) -> Option<i32> {
+    fn pid(&self, name: &str, component: ControlPlaneComponent) -> Option<i32> {
         let (_, details) = look(&self.environment, name);
         details.processes.iter().find(|process| process.component == component)?.pid
     }
@@ -166,7 +167,11 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     assert!(again < Duration::from_millis(500), "{again:?}");
     assert_eq!(std::fs::read_to_string(bed.kubeconfig()).unwrap(), merged);
 
-    for dead in [&[Component::KubeScheduler][..], &[Component::KubeApiserver], &Component::ALL] {
+    for dead in [
+        &[ControlPlaneComponent::KubeScheduler][..],
+        &[ControlPlaneComponent::KubeApiserver],
+        &ControlPlaneComponent::ALL,
+    ] {
         for component in dead {
             kill(bed.pid(name, *component).unwrap());
         }
@@ -183,11 +188,11 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
     let differs = bed.up(&other).await.unwrap_err();
     assert_eq!((differs.id(), differs.kind().exit_code()), (Id::ClusterDiffers, 1));
     assert_eq!(differs.facts()[0].text, "workers: 0, configured 2");
-    let etcd = bed.pid(name, Component::Etcd);
+    let etcd = bed.pid(name, ControlPlaneComponent::Etcd);
     let recreate = UpOptions { recreate: true, ..UpOptions::default() };
     let anew = up(&bed.environment, LocalProvider::Kwok, &other, &recreate, &quiet()).await.unwrap();
     assert_eq!(anew.outcome, StartOutcome::Created);
-    assert_ne!(bed.pid(name, Component::Etcd), etcd);
+    assert_ne!(bed.pid(name, ControlPlaneComponent::Etcd), etcd);
     assert_eq!(look(&bed.environment, name).1.spec.unwrap().workers, 2);
     answers(&anew).await;
 
@@ -236,7 +241,7 @@ async fn an_interrupted_making_ends_its_processes_and_is_made_anew() {
 }
 
 async fn until_a_process_runs(bed: &Bed, name: &str) {
-    while bed.pid(name, Component::KubeApiserver).is_none() {
+    while bed.pid(name, ControlPlaneComponent::KubeApiserver).is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

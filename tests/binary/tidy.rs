@@ -1,6 +1,15 @@
-//! The rules of the layout, read off the source: which module may import which, and what pure modules never touch.
+//! The rules of the layout, read off the source: who may import whom, what pure modules never touch, and names that
+//! say what is in them. Each rule is shown to catch the lines that break it.
 
-use std::path::{Path, PathBuf};
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use handsctl::cli::Cli;
+
+use source::{File, Source};
 
 /// What each module may import of ours; see the table in DESIGN and the layout in `src/lib.rs`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -59,182 +68,407 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("cli", &["flags", "commands", "session", "report", "error"]),
 ];
-
+/// What every module may import.
+const EVERYWHERE: &[&str] = &["phrase"];
 /// Modules without a clock, an environment, a stream, a process or a network.
-const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error"];
+const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error", "phrase"];
 /// The one file of the pure modules that reads.
 const READS: &str = "settings/load/read.rs";
-/// What pure code never names.
+/// Paths that pure code never names.
 const EFFECTS: &[&str] = &[
     "tokio",
+    "hyper",
     "kube::Client",
     "kube::client",
     "std::process",
-    "std::env::",
+    "std::env",
     "std::fs",
     "TcpStream",
     "TcpListener",
     "UdpSocket",
     "ToSocketAddrs",
     "Timestamp::now",
+    "Zoned::now",
     "Instant::now",
     "SystemTime",
-    "println!",
-    "eprintln!",
-    "io::stdout",
-    "io::stderr",
 ];
-/// Folder and file names that say nothing.
-const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "manager", "types"];
+/// Files that read the process's environment.
+const READ_ENVIRONMENT: &[&str] = &["session/", "provider/environment.rs", "report/streams.rs"];
+/// What only `cluster/client` and `object/kind.rs` write down: the forms of API requests.
+const REQUEST_TEXTS: &[&str] =
+    &["\"/apis/", "\"/api/v1/namespaces", "labelSelector=", "%3D", "\"preconditions\"", "fieldManager="];
+/// Names of folders, files and types that say nothing.
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "helpers", "helper", "common", "misc", "manager", "types", "thing", "look", "place",
+    "seen", "found", "wanted", "held", "known", "asked",
+];
+/// Type names that two rooms define on purpose; at most five.
+const SHARED_TYPE_NAMES: &[&str] = &[];
+/// Lines of a `mod.rs`: it introduces its files and defines nothing.
+const MOD_RS_LINES: usize = 60;
 
-struct Line {
-    place: String,
-    module: String,
-    file: String,
-    text: String,
+fn assert_none(rule: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{rule}:\n{}", offenders.join("\n"));
 }
 
-fn source() -> Vec<Line> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    files.iter().flat_map(|path| lines(&root, path)).collect()
+/// Each of these files breaks the rule once.
+fn assert_catches(rule: impl Fn(&Source) -> Vec<String>, bad: &[(&str, &str)]) {
+    for file in bad {
+        let offenders = rule(&Source::parse(&[*file]));
+        assert_eq!(offenders.len(), 1, "{file:?}: {offenders:?}");
+    }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+fn contains(segments: &[String], sequence: &str) -> bool {
+    let sequence: Vec<&str> = sequence.split("::").collect();
+    segments.windows(sequence.len()).any(|window| window == sequence)
+}
+
+/// Imports that the table does not allow, and imports of modules that it does not know.
+fn forbidden_imports(source: &Source) -> Vec<String> {
+    let mut offenders = Vec::new();
+    for file in &source.files {
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == file.room()) else {
+            if !matches!(file.path.as_str(), "lib.rs" | "main.rs") {
+                offenders.push(format!(
+                    "src/{}: `{}` is not in the table of the layout",
+                    file.path,
+                    file.room()
+                ));
+            }
+            continue;
+        };
+        for path in
+            file.paths.iter().filter(|path| path.segments.first().is_some_and(|first| first == "crate"))
+        {
+            let Some(imported) = path.segments.get(1).map(String::as_str) else { continue };
+            if imported != file.room() && !allowed.contains(&imported) && !EVERYWHERE.contains(&imported) {
+                offenders.push(format!("{}: {}", file.at(path.line), path.segments.join("::")));
+            }
         }
     }
-    files.sort();
-}
-
-/// Lines of code: what is said in comments, and what stands in tests, breaks no rule.
-fn lines(root: &Path, path: &Path) -> Vec<Line> {
-    let file = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-    let module = file.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
-    let only_tests = file.contains("/tests/")
-        || ["tests.rs", "fixtures.rs", "scenario.rs", "scripted.rs", "golden.rs"]
-            .iter()
-            .any(|name| file.ends_with(name));
-    let text = if only_tests { String::new() } else { std::fs::read_to_string(path).unwrap() };
-    text.lines()
-        .enumerate()
-        .take_while(|(_, line)| {
-            line.trim() != "mod tests {"
-                && line.trim() != "pub(crate) mod tests {"
-                && line.trim() != "pub(super) mod tests {"
-        })
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
-        .map(|(number, line)| Line {
-            place: format!("src/{file}:{}", number + 1),
-            module: module.clone(),
-            file: file.clone(),
-            text: line.to_owned(),
-        })
-        .collect()
-}
-
-fn broken(rule: &str, lines: &[String]) {
-    assert!(lines.is_empty(), "{rule}:\n{}", lines.join("\n"));
+    offenders
 }
 
 #[test]
 fn modules_import_only_what_the_layout_allows() {
-    let mut offenders = Vec::new();
-    for line in source() {
-        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == line.module) else {
-            continue;
-        };
-        for (_, rest) in
-            line.text.match_indices("crate::").map(|(at, word)| (at, &line.text[at + word.len()..]))
-        {
-            let imported: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let known = MAY_IMPORT.iter().any(|(module, _)| *module == imported);
-            if known
-                && imported != line.module
-                && imported != "phrase"
-                && !allowed.contains(&imported.as_str())
-            {
-                offenders.push(format!("{}: {}", line.place, line.text.trim()));
-            }
-        }
-    }
-    broken("an import against the data flow", &offenders);
+    assert_none("an import against the data flow", &forbidden_imports(Source::shared()));
+    assert_catches(
+        forbidden_imports,
+        &[
+            ("plan/build.rs", "use crate::commands::deploy;"),
+            ("plan/build.rs", "use crate::{cluster::client::api::Api, object::ObjectId};"),
+            ("cluster/apply/waves.rs", "use super::super::super::session::runner;"),
+            ("status/evaluate.rs", "fn f() { crate::plan::build::build(); }"),
+            ("status/evaluate.rs", "fn f() { format!(\"{}\", crate::report::color()); }"),
+            ("object/id.rs", "use crate::newcomer::Something;"),
+            ("newcomer.rs", "fn f() {}"),
+        ],
+    );
+}
+
+/// Only the printer of differences knows the plan.
+fn plan_in_the_report(source: &Source) -> Vec<String> {
+    let files =
+        source.files.iter().filter(|file| file.room() == "report" && file.path != "report/text/diff.rs");
+    files
+        .flat_map(|file| {
+            let paths = file.paths.iter().filter(|path| contains(&path.segments, "crate::plan"));
+            paths.map(|path| format!("{}: {}", file.at(path.line), path.segments.join("::")))
+        })
+        .collect()
+}
+
+#[test]
+fn report_imports_the_plan_only_for_differences() {
+    assert_none("an import of the plan", &plan_in_the_report(Source::shared()));
+    assert_catches(plan_in_the_report, &[("report/summary.rs", "use crate::plan::Member;")]);
+}
+
+fn effects_in_pure_modules(source: &Source) -> Vec<String> {
+    let files = source.files.iter().filter(|file| PURE.contains(&file.room()) && file.path != READS);
+    files
+        .flat_map(|file| {
+            let effect = |segments: &[String]| EFFECTS.iter().any(|effect| contains(segments, effect));
+            let paths = file.paths.iter().filter(move |path| effect(&path.segments));
+            paths.map(|path| format!("{}: {}", file.at(path.line), path.segments.join("::")))
+        })
+        .collect()
 }
 
 #[test]
 fn pure_modules_have_no_effects() {
-    let offenders: Vec<String> = source()
-        .into_iter()
-        .filter(|line| PURE.contains(&line.module.as_str()) && line.file != READS)
-        .filter(|line| EFFECTS.iter().any(|effect| line.text.contains(effect)))
-        .map(|line| format!("{}: {}", line.place, line.text.trim()))
-        .collect();
-    broken("an effect in a pure module", &offenders);
+    assert_none("an effect in a pure module", &effects_in_pure_modules(Source::shared()));
+    assert_catches(
+        effects_in_pure_modules,
+        &[
+            ("plan/build.rs", "use std::env;"),
+            ("plan/build.rs", "use std::{env, fmt};"),
+            ("status/evaluate.rs", "fn f() { jiff::Timestamp::now(); }"),
+            ("object/id.rs", "fn f() { format!(\"{}\", std::process::id()); }"),
+            ("settings/resolved.rs", "async fn f() { tokio::task::yield_now().await; }"),
+        ],
+    );
+}
+
+fn streams_outside_the_report(source: &Source) -> Vec<String> {
+    let mut offenders = Vec::new();
+    for file in source.files.iter().filter(|file| file.room() != "report") {
+        let printed = file
+            .macros
+            .iter()
+            .filter(|(_, name)| matches!(name.as_str(), "println" | "print" | "eprintln" | "eprint"));
+        offenders.extend(printed.map(|(line, name)| format!("{}: {name}!", file.at(*line))));
+        let streams = file.paths.iter().filter(|path| {
+            path.exported_as.is_none()
+                && ["io::stdout", "io::stderr"].iter().any(|stream| contains(&path.segments, stream))
+        });
+        offenders.extend(streams.map(|path| format!("{}: {}", file.at(path.line), path.segments.join("::"))));
+    }
+    offenders
 }
 
 #[test]
 fn only_the_report_writes_to_a_stream() {
-    let streams = ["println!", "print!", "eprintln!", "eprint!", "io::stdout()", "io::stderr()"];
-    let offenders: Vec<String> = source()
-        .into_iter()
-        .filter(|line| line.module != "report" && streams.iter().any(|stream| line.text.contains(stream)))
-        .map(|line| format!("{}: {}", line.place, line.text.trim()))
-        .collect();
-    broken("a stream outside report/", &offenders);
+    assert_none("a stream outside report/", &streams_outside_the_report(Source::shared()));
+    assert_catches(
+        streams_outside_the_report,
+        &[
+            ("cluster/inspect.rs", "fn f() { eprintln!(\"x\"); }"),
+            ("session/runner.rs", "use std::io::stderr;"),
+            ("session/runner.rs", "fn f() { std::io::stdout(); }"),
+        ],
+    );
+}
+
+fn exits_allows_and_stubs(source: &Source) -> Vec<String> {
+    let mut offenders = Vec::new();
+    for file in &source.files {
+        let exits = file.paths.iter().filter(|path| contains(&path.segments, "process::exit"));
+        offenders.extend(exits.map(|path| file.at(path.line)));
+        let allows = file.attributes.iter().filter(|(_, name)| name == "allow");
+        offenders.extend(allows.map(|(line, _)| file.at(*line)));
+        let stubs = file.macros.iter().filter(|(_, name)| matches!(name.as_str(), "todo" | "unimplemented"));
+        offenders.extend(stubs.map(|(line, _)| file.at(*line)));
+    }
+    offenders
 }
 
 #[test]
-fn only_main_and_tests_exit_or_allow() {
-    let offenders: Vec<String> = source()
-        .into_iter()
-        .filter(|line| {
-            ["process::exit", "#[allow", "todo!", "unimplemented!"]
-                .iter()
-                .any(|word| line.text.contains(word))
-        })
-        .map(|line| format!("{}: {}", line.place, line.text.trim()))
-        .collect();
-    broken("an exit, an allow or a stub", &offenders);
+fn nothing_exits_allows_a_lint_or_is_a_stub() {
+    assert_none("an exit, an allow or a stub", &exits_allows_and_stubs(Source::shared()));
+    assert_catches(
+        exits_allows_and_stubs,
+        &[
+            ("session/runner.rs", "fn f() { std::process::exit(1); }"),
+            ("plan/build.rs", "#[allow(dead_code)]\nfn f() {}"),
+            ("plan/build.rs", "fn f() { todo!() }"),
+        ],
+    );
+}
+
+/// Groups of files that import each other, each as one line.
+fn circles(source: &Source) -> Vec<String> {
+    let graph = source.graph();
+    let reaches = |from: usize| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<usize> = graph[from].iter().copied().collect();
+        while let Some(file) = next.pop() {
+            if reached.insert(file) {
+                next.extend(&graph[file]);
+            }
+        }
+        reached
+    };
+    let reached: Vec<BTreeSet<usize>> = (0..graph.len()).map(reaches).collect();
+    let mut circles = BTreeSet::new();
+    for from in (0..graph.len()).filter(|from| reached[*from].contains(from)) {
+        let members = reached[from].iter().filter(|to| reached[**to].contains(&from));
+        let names: Vec<&str> = members.map(|file| source.files[*file].path.as_str()).collect();
+        circles.insert(names.join(" ↔ "));
+    }
+    circles.into_iter().collect()
+}
+
+#[test]
+fn no_circle_of_files() {
+    assert_none("files that import each other", &circles(Source::shared()));
+    let lib = ("lib.rs", "mod a;");
+    let caught = |files: &[(&str, &str)]| circles(&Source::parse(&[&[lib], files].concat()));
+    let direct =
+        [("a/mod.rs", "mod b;\nmod c;"), ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use crate::a::b::B;")];
+    assert_eq!(caught(&direct), ["a/b.rs ↔ a/c.rs"]);
+    let through_an_export = [
+        ("a/mod.rs", "mod b;\nmod c;\npub use c::C;"),
+        ("a/b.rs", "use crate::a::C;"),
+        ("a/c.rs", "use super::b;"),
+    ];
+    assert_eq!(caught(&through_an_export), ["a/b.rs ↔ a/c.rs"]);
+    let parent = [("a/mod.rs", "mod b;\nuse b::B;\npub struct A(B);"), ("a/b.rs", "use super::A;")];
+    assert_eq!(caught(&parent), ["a/mod.rs ↔ a/b.rs"]);
+    let none = [("a/mod.rs", "mod b;\nmod c;\npub use b::B;"), ("a/b.rs", ""), ("a/c.rs", "use super::B;")];
+    assert_eq!(caught(&none), Vec::<String>::new());
+}
+
+fn definitions_in_mod_rs(source: &Source) -> Vec<String> {
+    let files = source.files.iter().filter(|file| file.is_mod_rs());
+    let mut offenders = Vec::new();
+    for file in files {
+        offenders.extend(file.definitions.iter().map(|line| file.at(*line)));
+        if file.lines > MOD_RS_LINES {
+            offenders.push(format!("src/{}: {} lines", file.path, file.lines));
+        }
+    }
+    offenders
+}
+
+#[test]
+fn mod_rs_introduces_and_defines_nothing() {
+    assert_none("a definition in a mod.rs, or a long one", &definitions_in_mod_rs(Source::shared()));
+    assert_catches(
+        definitions_in_mod_rs,
+        &[
+            ("plan/mod.rs", "pub mod build;\nfn f() {}"),
+            ("plan/mod.rs", "pub struct Plan;"),
+            ("plan/mod.rs", &"\n".repeat(MOD_RS_LINES + 1)),
+        ],
+    );
+}
+
+/// The files and folders of `commands/`, without the `mod.rs`.
+fn files_of_commands(source: &Source) -> BTreeSet<String> {
+    let commands = source.files.iter().filter(|file| file.room() == "commands");
+    commands.filter_map(|file| file.module.get(1).cloned()).collect()
+}
+
+#[test]
+fn commands_has_a_file_for_each_subcommand() {
+    let subcommands: BTreeSet<String> =
+        Cli::command().get_subcommands().map(|command| command.get_name().replace('-', "_")).collect();
+    assert_eq!(files_of_commands(Source::shared()), subcommands);
+    let helper = Source::parse(&[("commands/mod.rs", "mod confirm;"), ("commands/confirm.rs", "")]);
+    assert_eq!(files_of_commands(&helper), BTreeSet::from(["confirm".to_owned()]));
+}
+
+fn types_of_the_same_name(source: &Source) -> Vec<String> {
+    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for file in &source.files {
+        for (line, name) in &file.public_types {
+            places.entry(name).or_default().push(file.at(*line));
+        }
+    }
+    let doubled = places.into_iter().filter(|(name, at)| at.len() > 1 && !SHARED_TYPE_NAMES.contains(name));
+    doubled.map(|(name, at)| format!("{name}: {}", at.join(", "))).collect()
+}
+
+#[test]
+fn a_public_type_name_is_defined_once() {
+    assert!(SHARED_TYPE_NAMES.len() <= 5);
+    assert_none("one name for two things", &types_of_the_same_name(Source::shared()));
+    let twice = [("plan/a.rs", "pub struct Change;"), ("status/b.rs", "pub(crate) enum Change {}")];
+    assert_eq!(types_of_the_same_name(&Source::parse(&twice)).len(), 1);
+    let private = [("plan/a.rs", "pub struct Change;"), ("status/b.rs", "enum Change {}")];
+    assert_eq!(types_of_the_same_name(&Source::parse(&private)), Vec::<String>::new());
+}
+
+fn request_texts(source: &Source) -> Vec<String> {
+    let is_elsewhere =
+        |file: &&File| !file.path.starts_with("cluster/client/") && file.path != "object/kind.rs";
+    let mut offenders = Vec::new();
+    for file in source.files.iter().filter(is_elsewhere) {
+        let texts =
+            file.strings.iter().filter(|(_, text)| REQUEST_TEXTS.iter().any(|form| text.contains(form)));
+        offenders.extend(texts.map(|(line, text)| format!("{}: {text}", file.at(*line))));
+    }
+    offenders
+}
+
+#[test]
+fn api_requests_are_built_in_one_place() {
+    assert_none("a hand-made API request", &request_texts(Source::shared()));
+    assert_catches(
+        request_texts,
+        &[
+            ("cluster/inspect.rs", "fn f() { get(\"/apis/apps/v1/deployments\"); }"),
+            ("cluster/inspect.rs", "fn f() { format!(\"?labelSelector={x}\"); }"),
+            ("deploy/verify.rs", "fn f() { json!({ \"preconditions\": { \"uid\": uid } }); }"),
+        ],
+    );
+}
+
+fn reads_of_the_environment(source: &Source) -> Vec<String> {
+    let is_elsewhere = |file: &&File| !READ_ENVIRONMENT.iter().any(|place| file.path.starts_with(place));
+    let reads = ["env::var", "env::var_os", "env::vars", "env::vars_os", "Environment::read"];
+    let mut offenders = Vec::new();
+    for file in source.files.iter().filter(is_elsewhere) {
+        let paths = file.paths.iter().filter(|path| reads.iter().any(|read| contains(&path.segments, read)));
+        offenders.extend(paths.map(|path| format!("{}: {}", file.at(path.line), path.segments.join("::"))));
+    }
+    offenders
+}
+
+#[test]
+fn the_environment_is_read_in_three_places() {
+    assert_none("a read of the environment", &reads_of_the_environment(Source::shared()));
+    assert_catches(
+        reads_of_the_environment,
+        &[
+            ("commands/up.rs", "fn f() { Environment::read(); }"),
+            ("provider/command.rs", "fn f() { std::env::var(\"HOME\"); }"),
+            ("cluster/client/connect.rs", "use std::env::var_os;"),
+        ],
+    );
+}
+
+fn empty_names(source: &Source) -> Vec<String> {
+    let says_nothing = |name: &str| EMPTY_NAMES.contains(&name.to_ascii_lowercase().as_str());
+    let mut offenders = Vec::new();
+    for file in &source.files {
+        if file.module.iter().any(|name| says_nothing(name)) {
+            offenders.push(format!("src/{}", file.path));
+        }
+        let types = file.public_types.iter().filter(|(_, name)| says_nothing(name));
+        offenders.extend(types.map(|(line, name)| format!("{}: {name}", file.at(*line))));
+    }
+    offenders
 }
 
 #[test]
 fn names_say_what_is_in_them() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    let offenders: Vec<String> = files
-        .iter()
-        .filter(|path| {
-            path.strip_prefix(&root).unwrap().iter().any(|part| {
-                let name = part.to_str().unwrap().trim_end_matches(".rs");
-                EMPTY_NAMES.contains(&name)
-            })
-        })
-        .map(|path| path.display().to_string())
-        .collect();
-    broken("a name for not having found the name", &offenders);
+    assert_none("a name for not having found the name", &empty_names(Source::shared()));
+    assert_catches(
+        empty_names,
+        &[
+            ("plan/helpers.rs", ""),
+            ("common/a.rs", ""),
+            ("plan/build.rs", "pub struct Place;"),
+            ("plan/build.rs", "pub(crate) enum Known {}"),
+        ],
+    );
+}
+
+/// Test files that no `mod` line of the suite names.
+fn forgotten_test_files(suite: &str, files: &[&str]) -> Vec<String> {
+    let stem = |file: &&str| file.rsplit('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned();
+    let forgotten = files.iter().filter(|file| !suite.contains(&format!("mod {};", stem(file))));
+    forgotten.map(|file| (*file).to_owned()).collect()
 }
 
 #[test]
 fn every_test_file_is_part_of_the_suite() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let suite = std::fs::read_to_string(root.join("suite.rs")).unwrap();
-    let mut forgotten = Vec::new();
+    let mut files = Vec::new();
     for folder in ["", "binary", "api_server", "containers"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "suite")
-                && !suite.contains(&format!("mod {module};"))
-            {
-                forgotten.push(format!("{folder}/{name}"));
+            if name.ends_with(".rs") && name != "suite.rs" {
+                files.push(format!("{folder}/{name}"));
             }
         }
     }
-    broken("a test file that nothing runs", &forgotten);
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    assert!(files.len() > 30, "{files:?}");
+    let suite = std::fs::read_to_string(root.join("suite.rs")).unwrap();
+    assert_none("a test file that nothing runs", &forgotten_test_files(&suite, &files));
+    assert_eq!(forgotten_test_files("mod cli;", &["binary/cli.rs", "binary/new.rs"]), ["binary/new.rs"]);
 }

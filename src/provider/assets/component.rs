@@ -6,7 +6,7 @@ use serde::Serialize;
 /// file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Component {
+pub enum ControlPlaneComponent {
     /// The store of the API server.
     Etcd,
     /// The API server.
@@ -19,7 +19,7 @@ pub enum Component {
     KwokController,
 }
 
-impl Component {
+impl ControlPlaneComponent {
     /// All components; each one depends on the ones before it.
     pub const ALL: [Self; 5] = [
         Self::Etcd,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::build;
 use super::cache::{CacheDir, CacheEntry};
-use super::component::Component;
+use super::component::ControlPlaneComponent;
 use super::download::{self, NotFetched};
 use super::pinned::{Pin, Pinned, module};
 use super::program::{Program, ProgramSet};
@@ -37,13 +37,13 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Returns the program of a component.
-    pub(crate) fn program(&self, component: Component) -> &PathBuf {
+    pub(crate) fn program(&self, component: ControlPlaneComponent) -> &PathBuf {
         match component {
-            Component::Etcd => &self.etcd,
-            Component::KubeApiserver => &self.kube_apiserver,
-            Component::KubeControllerManager => &self.kube_controller_manager,
-            Component::KubeScheduler => &self.kube_scheduler,
-            Component::KwokController => &self.kwok,
+            ControlPlaneComponent::Etcd => &self.etcd,
+            ControlPlaneComponent::KubeApiserver => &self.kube_apiserver,
+            ControlPlaneComponent::KubeControllerManager => &self.kube_controller_manager,
+            ControlPlaneComponent::KubeScheduler => &self.kube_scheduler,
+            ControlPlaneComponent::KwokController => &self.kwok,
         }
     }
 }

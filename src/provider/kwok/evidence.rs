@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::folder::KwokFolder;
 use crate::error::{Error, Result};
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 
 /// Writes the logs of all components to one file and returns its path.
 pub(super) fn save(folder: &KwokFolder) -> Result<PathBuf> {
@@ -21,7 +21,7 @@ fn write(folder: &KwokFolder) -> io::Result<()> {
         std::fs::create_dir_all(parent)?;
     }
     let mut file = File::create(&folder.evidence)?;
-    for component in Component::ALL {
+    for component in ControlPlaneComponent::ALL {
         writeln!(file, "==> {} <==", component.name())?;
         match File::open(folder.logs().join(format!("{}.log", component.name()))) {
             Ok(mut log) => io::copy(&mut log, &mut file).map(drop)?,
@@ -33,7 +33,7 @@ fn write(folder: &KwokFolder) -> io::Result<()> {
 }
 
 /// Returns the last lines of a component's log, for the error.
-pub(super) fn tail(folder: &KwokFolder, component: Component, lines: usize) -> Option<String> {
+pub(super) fn tail(folder: &KwokFolder, component: ControlPlaneComponent, lines: usize) -> Option<String> {
     let text = std::fs::read(folder.logs().join(format!("{}.log", component.name()))).ok()?;
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();

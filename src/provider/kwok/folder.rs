@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::{Events, Phase as Part};
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::local_cluster::LocalProvider;
 use crate::provider::{file_lock, state_file};
 
@@ -55,11 +55,11 @@ impl KwokFolder {
     }
 
     /// Returns the link that a component is started by. It is the first word of the component's command line.
-    pub(super) fn binary(&self, component: Component) -> PathBuf {
+    pub(super) fn binary(&self, component: ControlPlaneComponent) -> PathBuf {
         self.cluster.join("bin").join(component.name())
     }
 
-    pub(super) fn pid_file(&self, component: Component) -> PathBuf {
+    pub(super) fn pid_file(&self, component: ControlPlaneComponent) -> PathBuf {
         self.cluster.join("pids").join(format!("{}.pid", component.name()))
     }
 }

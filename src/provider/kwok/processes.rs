@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::folder::KwokFolder;
 use crate::error::{Error, Result};
 use crate::phrase;
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 
 /// How long killed processes may take to exit.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ pub(super) enum ProcessRole {
     /// The kwokctl that is creating or starting the cluster.
     Kwokctl,
     /// A component of the cluster.
-    Component(Component),
+    Component(ControlPlaneComponent),
 }
 
 /// A running process of a cluster.
@@ -34,7 +34,7 @@ pub(super) struct KwokProcess {
 }
 
 /// Returns the PID of a component; None: it is not running.
-pub(super) fn pid(live: &[KwokProcess], component: Component) -> Option<i32> {
+pub(super) fn pid(live: &[KwokProcess], component: ControlPlaneComponent) -> Option<i32> {
     live.iter().find(|process| process.role == ProcessRole::Component(component)).map(|process| process.pid)
 }
 
@@ -53,17 +53,19 @@ fn role(folder: &KwokFolder, words: &[String]) -> Option<ProcessRole> {
     let (program, arguments) = words.split_first()?;
     let program = Path::new(program);
     if let Ok(name) = program.strip_prefix(folder.cluster.join("bin")) {
-        return Component::from_name(name.to_str()?).map(ProcessRole::Component);
+        return ControlPlaneComponent::from_name(name.to_str()?).map(ProcessRole::Component);
     }
     let our_config = format!("--config={}", folder.configuration().display());
     (program.file_name()? == "kwokctl" && arguments.contains(&our_config)).then_some(ProcessRole::Kwokctl)
 }
 
 /// Returns a component that was started but is no longer running.
-pub(super) fn find_exited(folder: &KwokFolder) -> Result<Option<Component>> {
+pub(super) fn find_exited(folder: &KwokFolder) -> Result<Option<ControlPlaneComponent>> {
     // The pid files are read before the processes, so that a component that starts in between does not count as exited.
-    let started: Vec<Component> =
-        Component::ALL.into_iter().filter(|component| folder.pid_file(*component).exists()).collect();
+    let started: Vec<ControlPlaneComponent> = ControlPlaneComponent::ALL
+        .into_iter()
+        .filter(|component| folder.pid_file(*component).exists())
+        .collect();
     let live = find(folder)?;
     Ok(started.into_iter().find(|component| pid(&live, *component).is_none()))
 }
@@ -87,7 +89,7 @@ pub(super) async fn kill_all(folder: &KwokFolder) -> Result<()> {
 }
 
 /// Kills one component and removes its pid file.
-pub(super) async fn kill_component(folder: &KwokFolder, component: Component) -> Result<()> {
+pub(super) async fn kill_component(folder: &KwokFolder, component: ControlPlaneComponent) -> Result<()> {
     kill_matching(folder, |process| process.role == ProcessRole::Component(component)).await?;
     remove_stale_pid_files(folder, &find(folder)?)
 }
@@ -116,7 +118,7 @@ async fn kill_matching(folder: &KwokFolder, predicate: impl Fn(&KwokProcess) -> 
 
 /// Removes the pid files of components that are not running: kwokctl would trust them.
 pub(super) fn remove_stale_pid_files(folder: &KwokFolder, live: &[KwokProcess]) -> Result<()> {
-    for component in Component::ALL {
+    for component in ControlPlaneComponent::ALL {
         if pid(live, component).is_some() {
             continue;
         }
@@ -173,7 +175,7 @@ mod tests {
         let role = |line: &str| role(&folder, &words(line));
         assert_eq!(
             role("/s/kwok/clusters/a/bin/etcd --name=node0"),
-            Some(ProcessRole::Component(Component::Etcd))
+            Some(ProcessRole::Component(ControlPlaneComponent::Etcd))
         );
         assert_eq!(
             role("/bin/kwokctl --config=/s/clusters/a/kwokctl.yaml create"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::local_cluster::LocalProvider;
 use crate::provider::state_file::{self, ProviderState};
@@ -37,13 +37,13 @@ impl KwokPorts {
     }
 
     /// Returns the port that a component listens on.
-    pub(super) const fn port(self, component: Component) -> u16 {
+    pub(super) const fn port(self, component: ControlPlaneComponent) -> u16 {
         match component {
-            Component::Etcd => self.etcd,
-            Component::KubeApiserver => self.kube_apiserver,
-            Component::KubeControllerManager => self.kube_controller_manager,
-            Component::KubeScheduler => self.kube_scheduler,
-            Component::KwokController => self.kwok_controller,
+            ControlPlaneComponent::Etcd => self.etcd,
+            ControlPlaneComponent::KubeApiserver => self.kube_apiserver,
+            ControlPlaneComponent::KubeControllerManager => self.kube_controller_manager,
+            ControlPlaneComponent::KubeScheduler => self.kube_scheduler,
+            ControlPlaneComponent::KwokController => self.kwok_controller,
         }
     }
 

@@ -11,7 +11,7 @@ use super::{config, delete, evidence, ports, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::assets::{self, Programs};
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::environment::Environment;
@@ -116,9 +116,12 @@ pub(super) async fn restart(
     cluster: &KwokCluster,
     events: &Events,
 ) -> Result<()> {
-    let stopped =
-        || Component::ALL.into_iter().filter(|component| processes::pid(&cluster.live, *component).is_none());
-    let names: Vec<&str> = stopped().map(Component::name).collect();
+    let stopped = || {
+        ControlPlaneComponent::ALL
+            .into_iter()
+            .filter(|component| processes::pid(&cluster.live, *component).is_none())
+    };
+    let names: Vec<&str> = stopped().map(ControlPlaneComponent::name).collect();
     let programs = assets::locate(environment, Some(&record.state.spec.kubernetes), events).await?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting {}", names.join(", "))).await;
     for component in stopped() {
@@ -128,9 +131,9 @@ pub(super) async fn restart(
     processes::remove_stale_pid_files(folder, &cluster.live)?;
     let start = async || start(environment, folder, &programs, cluster).await;
     start().await?;
-    if stopped().any(|component| component == Component::KwokController) {
+    if stopped().any(|component| component == ControlPlaneComponent::KwokController) {
         // The old kwok's node leases can be deleted only while the API server runs and kwok does not.
-        processes::kill_component(folder, Component::KwokController).await?;
+        processes::kill_component(folder, ControlPlaneComponent::KwokController).await?;
         readyz::delete_node_leases(&readyz::client(&folder.kubeconfig()).await?).await?;
         start().await?;
     }
@@ -150,7 +153,7 @@ async fn start(
     let Err(mut error) = run().await else { return Ok(()) };
     let live = processes::find(folder)?;
     let is_running = |live: &[processes::KwokProcess], component| processes::pid(live, component).is_some();
-    if Component::ALL
+    if ControlPlaneComponent::ALL
         .into_iter()
         .any(|component| is_running(&cluster.live, component) && !is_running(&live, component))
     {
@@ -164,7 +167,11 @@ async fn start(
 }
 
 /// Waits until a component's port is free: the system closes it shortly after the old process has exited.
-async fn wait_for_port(folder: &KwokFolder, record: &KwokStateFile, component: Component) -> Result<()> {
+async fn wait_for_port(
+    folder: &KwokFolder,
+    record: &KwokStateFile,
+    component: ControlPlaneComponent,
+) -> Result<()> {
     let port = record.state.ports.port(component);
     let started = Instant::now();
     while started.elapsed() < PORT_CLOSE {
@@ -181,7 +188,7 @@ async fn wait_for_port(folder: &KwokFolder, record: &KwokStateFile, component: C
 }
 
 /// Replaces a broken link to a component's program: the cache may have been cleared, or the program moved.
-fn link(folder: &KwokFolder, component: Component, programs: &Programs) -> Result<()> {
+fn link(folder: &KwokFolder, component: ControlPlaneComponent, programs: &Programs) -> Result<()> {
     let link = folder.binary(component);
     if link.exists() {
         return Ok(());

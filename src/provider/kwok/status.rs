@@ -8,7 +8,7 @@ use super::folder::KwokFolder;
 use super::processes::{self, KwokProcess};
 use super::spec::{KwokSpec, KwokStateFile};
 use crate::error::Result;
-use crate::provider::assets::component::Component;
+use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::state_file::{self, StatePhase};
@@ -30,7 +30,7 @@ pub struct KwokDetails {
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessStatus {
     /// The component.
-    pub component: Component,
+    pub component: ControlPlaneComponent,
     /// Its PID; None: it is not running.
     pub pid: Option<i32>,
     /// The port of 127.0.0.1 that it listens on.
@@ -55,7 +55,11 @@ pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
         Some(record) if record.phase == StatePhase::Creating || !folder.kubeconfig().exists() => {
             Condition::Incomplete
         }
-        Some(_) if Component::ALL.iter().all(|component| processes::pid(&live, *component).is_some()) => {
+        Some(_)
+            if ControlPlaneComponent::ALL
+                .iter()
+                .all(|component| processes::pid(&live, *component).is_some()) =>
+        {
             Condition::Running
         }
         Some(_) => Condition::Stopped,
@@ -66,13 +70,13 @@ pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
 /// Returns the condition and the details for `cluster status`.
 pub(super) fn details(folder: &KwokFolder) -> Result<(Condition, KwokDetails)> {
     let cluster = inspect(folder)?;
-    let process = |component: Component, port| ProcessStatus {
+    let process = |component: ControlPlaneComponent, port| ProcessStatus {
         component,
         pid: processes::pid(&cluster.live, component),
         port,
     };
     let processes = cluster.record.as_ref().map_or_else(Vec::new, |record| {
-        Component::ALL
+        ControlPlaneComponent::ALL
             .into_iter()
             .map(|component| process(component, record.state.ports.port(component)))
             .collect()

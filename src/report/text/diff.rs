@@ -41,7 +41,7 @@ use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::phrase;
 use crate::plan::diff::{
-    Change, ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, Hidden,
+    ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, Hidden, ValueChange,
 };
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
@@ -258,8 +258,10 @@ fn hunk(hunk: &FieldChange, cause: Option<&str>, style: Style) -> Result<String>
     let path = one_line(&hunk.path.to_string());
     let cause = style.palette.dim(cause.unwrap_or_default());
     match &hunk.change {
-        Change::Hidden(hidden) => Ok(line(&[format!("  {path}"), hidden_text(*hidden).to_owned(), cause])),
-        Change::Values { before: Some(before), after: Some(after) } => {
+        ValueChange::Hidden(hidden) => {
+            Ok(line(&[format!("  {path}"), hidden_text(*hidden).to_owned(), cause]))
+        }
+        ValueChange::Values { before: Some(before), after: Some(after) } => {
             let (Some(before), Some(after)) = (single_line(before), single_line(after)) else {
                 return Ok(line(&[format!("  {path}"), cause])
                     + &line_diff(&multi_line(before)?, &multi_line(after)?, style));
@@ -271,7 +273,7 @@ fn hunk(hunk: &FieldChange, cause: Option<&str>, style: Style) -> Result<String>
             }
             Ok(line(&[format!("  {path}"), cause]) + &line_diff(&before, &after, style))
         }
-        Change::Values { before, after } => {
+        ValueChange::Values { before, after } => {
             let text = |value: &Option<Value>| value.as_ref().map_or(Ok(String::new()), multi_line);
             Ok(line(&[format!("  {path}"), cause]) + &line_diff(&text(before)?, &text(after)?, style))
         }
@@ -362,8 +364,8 @@ fn object_value(compared: &Compared) -> Value {
 
 fn hunk_value(hunk: &FieldChange) -> Value {
     let (before, after, hidden) = match &hunk.change {
-        Change::Values { before, after } => (before.clone(), after.clone(), None),
-        Change::Hidden(hidden) => (None, None, Some(hidden.as_str())),
+        ValueChange::Values { before, after } => (before.clone(), after.clone(), None),
+        ValueChange::Hidden(hidden) => (None, None, Some(hidden.as_str())),
     };
     let (cause, manager) = match &hunk.cause {
         ChangeCause::You => ("you", None),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use handsctl::provider::kwok::objects;
-use handsctl::provider::{Component, StartOutcome};
+use handsctl::provider::{ControlPlaneComponent, StartOutcome};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};
@@ -207,7 +207,7 @@ async fn a_container_that_crashes(client: &Client) {
 }
 
 async fn after_a_restart_pods_start_again(bed: &Bed, client: &Client) {
-    for component in Component::ALL {
+    for component in ControlPlaneComponent::ALL {
         kill(bed.pid("stages", component).unwrap());
     }
     while super::look(&bed.environment, "stages").1.processes.iter().any(|process| process.pid.is_some()) {}
