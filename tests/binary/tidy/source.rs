@@ -86,7 +86,6 @@ impl File {
     /// Replaces `crate`, `self` and `super` by the way from the crate's root.
     fn absolute(&self, segments: &[String]) -> Vec<String> {
         let mut base = match segments.first().map(String::as_str) {
-            Some("crate") => return segments.to_vec(),
             Some("self") => self.module.clone(),
             Some("super") => self.module[..self.module.len().saturating_sub(1)].to_vec(),
             _ => return segments.to_vec(),
