@@ -156,7 +156,7 @@ impl Watches {
                 }
                 Some(WatchedChange::Deleted(index, object)) => {
                     if let Some(list) = &mut lists[index] {
-                        list.retain(|other| other["metadata"]["uid"] != object["metadata"]["uid"]);
+                        list.retain(|listed| !is_same_object(listed, &object));
                     }
                 }
                 Some(WatchedChange::Failed(index, error))
@@ -270,11 +270,15 @@ impl Watcher {
     fn take(&mut self, event: WatchEvent<Value>, listing: &mut Option<Vec<Value>>) -> Result<(), ApiError> {
         match (event, listing) {
             (WatchEvent::Error(status), _) => return Err(ApiError::Status(status)),
-            (WatchEvent::Added(object) | WatchEvent::Modified(object), Some(listing)) => {
+            (WatchEvent::Added(object), Some(listing)) => listing.push(object),
+            // Changes may arrive between the initial events: the server sends them in the order in which they happen.
+            (WatchEvent::Modified(object), Some(listing)) => {
+                listing.retain(|listed| !is_same_object(listed, &object));
                 listing.push(object);
             }
-            // Deletions are not expected before the end of the initial events.
-            (WatchEvent::Deleted(_), Some(_)) => {}
+            (WatchEvent::Deleted(object), Some(listing)) => {
+                listing.retain(|listed| !is_same_object(listed, &object));
+            }
             (WatchEvent::Bookmark(bookmark), listing) => {
                 let is_end = bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END);
                 if listing.is_none() || is_end {
@@ -373,6 +377,10 @@ async fn within<T>(
     }
 }
 
+fn is_same_object(one: &Value, other: &Value) -> bool {
+    one["metadata"]["uid"] == other["metadata"]["uid"]
+}
+
 fn version_of(object: &Value) -> Option<String> {
     object["metadata"]["resourceVersion"].as_str().map(str::to_owned)
 }
@@ -439,6 +447,19 @@ mod tests {
         assert!(matches!(watches.next().await, Some(WatchedChange::Deleted(0, _))));
         drop(stream);
         expect_watch_from(&mut server, "6").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_between_initial_events_are_in_the_list() {
+        let (mut watches, mut server) = open(true);
+        let stream = server.expect(PODS).await.watch();
+        stream.send("ADDED", &pod("a", "3"));
+        stream.send("ADDED", &pod("b", "4"));
+        stream.send("DELETED", &pod("a", "5"));
+        stream.send("MODIFIED", &pod("b", "6"));
+        stream.initial_events_end("6");
+        let Some(WatchedChange::Listed(0, objects)) = watches.next().await else { panic!("no list") };
+        assert_eq!(objects, [pod("b", "6")]);
     }
 
     #[tokio::test(start_paused = true)]
