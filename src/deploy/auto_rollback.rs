@@ -8,6 +8,7 @@ use super::version_change;
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
+use crate::phrase;
 use crate::plan::desired::PlanOrigin;
 use crate::plan::goal::Goal;
 use crate::plan::inventory::revision::Revision;
@@ -30,8 +31,8 @@ pub(crate) async fn auto_rollback(
         DeployRequest { goal: Goal::Revision(Some(number)), auto_rollback: false, ..request.clone() };
     match roll_back(run, &request, prepared).await {
         Ok((failed, finished)) => {
-            let seconds = started.elapsed().as_secs();
-            let state = format!("rolled back to revision {number} in {seconds} s: {}", finished.message);
+            let duration = phrase::span(started.elapsed());
+            let state = format!("rolled back to revision {number} in {duration}: {}", finished.message);
             let hint =
                 |failed: u64| format!("handsctl history {failed} shows the evidence of the failed revision");
             let error = failure.replace_state(state);

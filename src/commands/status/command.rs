@@ -203,13 +203,13 @@ fn lines(report: &StatusReport) -> Vec<String> {
         let digest =
             component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
         lines.push(format!(
-            "{:<9}  {}/{}   {}{}   {} restarts",
+            "{:<9}  {}/{}   {}{}   {}",
             component.name,
             component.ready,
             component.desired,
             component.image,
             digest.unwrap_or_default(),
-            component.restarts
+            phrase::count(component.restarts, "restart")
         ));
     }
     for claim in &report.health.claims {
