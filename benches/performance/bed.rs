@@ -17,13 +17,9 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::paths::{CONTEXT, FOLDER, HANDSCTL};
 use super::proxy::Proxy;
-use super::tool::FOLDER;
 
-/// The measured binary.
-pub(crate) const HANDSCTL: &str = env!("CARGO_BIN_EXE_handsctl");
-/// The context of the proxy's kubeconfig. By this name handsctl does not treat it as a local cluster.
-pub(crate) const CONTEXT: &str = "bench";
 /// Time limit of each wait of the bench itself.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// Interval of the polls of a wait.

@@ -38,7 +38,7 @@ use handsctl::status::{self, GracePeriods};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::bed::CONTEXT;
+use super::paths::CONTEXT;
 use super::set::{self, Edition};
 
 /// Time limit of a step.

@@ -7,6 +7,7 @@ mod bed;
 mod engine;
 mod goals;
 mod page;
+mod paths;
 mod process;
 mod proxy;
 mod samples;
@@ -100,7 +101,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
         report(&format!(
             "{} was not found: its figures will be missing (set {} to its folder)",
             tool.word(),
-            tool::FOLDER
+            paths::FOLDER
         ));
     }
     let runtime = Runtime::new()?;
@@ -255,7 +256,7 @@ impl<'a> Bench<'a> {
 
     /// Renders handsctl's own set.
     fn render_own_set(&self, namespace: &str) -> anyhow::Result<String> {
-        let mut render = Command::new(bed::HANDSCTL);
+        let mut render = Command::new(paths::HANDSCTL);
         render.args(["render", "-n", namespace, "--name", set::NAME]).current_dir(self.bed.folder());
         let output = render.env_clear().envs(self.bed.environment()).output()?;
         if !output.status.success() {

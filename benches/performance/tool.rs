@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::bed;
+use super::paths;
 use super::process::Call;
 use super::set::{Files, NAME};
 
@@ -94,18 +94,15 @@ pub(crate) struct Programs {
     bench: PathBuf,
 }
 
-/// The environment variable with the folder of `kubectl`, `helm` and `kapp`; without it they are searched in `PATH`.
-pub(crate) const FOLDER: &str = "BENCH_PEERS";
-
 impl Programs {
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let folders: Vec<PathBuf> = match std::env::var_os(FOLDER) {
+        let folders: Vec<PathBuf> = match std::env::var_os(paths::FOLDER) {
             Some(folder) => vec![folder.into()],
             None => std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect(),
         };
         let program =
             |tool: Tool| folders.iter().map(|folder| folder.join(tool.word())).find(|path| path.is_file());
-        let mut paths = vec![(Tool::Handsctl, PathBuf::from(bed::HANDSCTL))];
+        let mut paths = vec![(Tool::Handsctl, PathBuf::from(paths::HANDSCTL))];
         paths.extend(Tool::PEERS.into_iter().filter_map(|tool| Some((tool, program(tool)?))));
         Ok(Self { paths, bench: std::env::current_exe()? })
     }
@@ -150,7 +147,7 @@ impl Programs {
                 Step::Diff => return None,
                 Step::Remove => "teardown",
             };
-            let flags = ["--name", NAME, "--context", bed::CONTEXT, "-n", target.namespace];
+            let flags = ["--name", NAME, "--context", paths::CONTEXT, "-n", target.namespace];
             return Some(vec![Call::new(self.of(Tool::Handsctl)?, [&[command], &flags[..]].concat())]);
         };
         let work = match step {
