@@ -44,7 +44,7 @@ fn url(value: &str, lowercase: bool) -> String {
 }
 
 #[test]
-fn every_disguise_is_recognised() {
+fn every_encoding_is_recognized() {
     let value = secret("a1");
     let encoded = STANDARD.encode(format!("{{\"key\":\"{value}\"}}"));
     let url = "sk-a1%2FPl%C3%A4nted%2Ba1%3F%26%3D%25%22a1".to_owned();

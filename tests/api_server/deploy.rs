@@ -133,7 +133,7 @@ fn summary_objects(summary: &Value, action: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn up_on_nothing_makes_everything_and_again_nothing_and_one_key_changes_two_objects() {
+fn up_creates_all_then_nothing_then_two_changed_objects() {
     let own = Own::new("up", "");
     own.handsctl(&["up"]).exits(0).says("9 created").says("deployment.apps/openhands 1/1");
     let bed = own.bed();
@@ -181,7 +181,7 @@ fn up_on_nothing_makes_everything_and_again_nothing_and_one_key_changes_two_obje
 }
 
 #[test]
-fn deploy_creates_every_object_and_the_second_one_changes_nothing() {
+fn second_deploy_changes_nothing() {
     let namespace = Bed::shared().namespace("twice");
     namespace.handsctl(&["deploy"]).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     let before = versions(&namespace);
@@ -190,7 +190,7 @@ fn deploy_creates_every_object_and_the_second_one_changes_nothing() {
 }
 
 #[test]
-fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
+fn second_deploy_of_each_configuration_changes_nothing() {
     let configs = [
         "[deploy]\nexpose = \"nodeport\"\nnetwork_policy = false\nmin_ready_seconds = 1\n",
         "[deploy]\nexpose = \"loadbalancer\"\nimage_pull_policy = \"Always\"\nimage_pull_secrets = [\"b\", \"a\"]\n",
@@ -246,7 +246,7 @@ fn a_second_deploy_of_every_form_of_the_set_changes_nothing() {
 }
 
 #[test]
-fn beside_a_restricted_namespace_no_warning_header_comes_and_the_sandboxes_things_are_in_theirs() {
+fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("restricted"), bed.namespace("sandboxes"));
     let level = |mode: &'static str| (mode, "restricted");
@@ -301,7 +301,7 @@ fn beside_a_restricted_namespace_no_warning_header_comes_and_the_sandboxes_thing
 }
 
 #[test]
-fn a_secret_reaches_the_pod_through_a_secret_with_a_keyed_name_and_nothing_else_shows_it() {
+fn secret_value_appears_only_in_its_kubernetes_secret() {
     let namespace = Bed::shared().namespace("literal");
     let (first, second, token) = (planted::secret("f1"), planted::secret("f2"), planted::secret("t3"));
     let config = |key: &str| {
@@ -370,7 +370,7 @@ fn a_secret_reaches_the_pod_through_a_secret_with_a_keyed_name_and_nothing_else_
 }
 
 #[test]
-fn a_reference_to_somebodys_secret_follows_its_changes_and_leaves_it_alone() {
+fn referenced_secret_change_rolls_pod() {
     let namespace = Bed::shared().namespace("reference");
     namespace.make(&[]);
     let bed = namespace.bed;
@@ -401,7 +401,7 @@ fn a_reference_to_somebodys_secret_follows_its_changes_and_leaves_it_alone() {
 }
 
 #[test]
-fn a_dry_run_changes_nothing() {
+fn dry_run_changes_nothing() {
     let namespace = Bed::shared().namespace("dry");
     namespace.config("[llm]\napi_key = \"k\"\n");
     for who in ["--dry-run=client", "--dry-run=server", "--dry-run"] {
@@ -433,7 +433,7 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
-fn what_others_add_to_our_objects_is_no_change_and_stays() {
+fn labels_and_annotations_of_others_are_kept() {
     let namespace = Bed::shared().namespace("others");
     namespace.handsctl(&["deploy"]).exits(0);
     let bed = namespace.bed;
@@ -455,7 +455,7 @@ fn what_others_add_to_our_objects_is_no_change_and_stays() {
 }
 
 #[test]
-fn a_controller_that_writes_a_status_all_the_time_makes_nothing_configured() {
+fn concurrent_status_writes_leave_members_unchanged() {
     let namespace = Bed::shared().namespace("busy");
     namespace.handsctl(&["deploy"]).exits(0);
     let done = AtomicBool::new(false);
@@ -499,7 +499,7 @@ impl Drop for Stop<'_> {
 }
 
 #[test]
-fn a_field_that_somebody_took_over_is_named_and_not_changed_back() {
+fn fields_of_other_managers_exit_7_and_stay() {
     let namespace = Bed::shared().namespace("taken");
     namespace.handsctl(&["deploy"]).exits(0);
     let bed = namespace.bed;
@@ -514,7 +514,7 @@ fn a_field_that_somebody_took_over_is_named_and_not_changed_back() {
 }
 
 #[test]
-fn a_member_that_somebody_deleted_comes_back() {
+fn deleted_member_is_created_again() {
     let namespace = Bed::shared().namespace("missing");
     namespace.handsctl(&["deploy"]).exits(0);
     let before = versions(&namespace);
@@ -538,7 +538,7 @@ fn a_member_that_somebody_deleted_comes_back() {
 }
 
 #[test]
-fn the_json_summary_says_what_was_done_and_stands_alone_on_stdout() {
+fn json_summary_lists_actions_alone_on_stdout() {
     let namespace = Bed::shared().namespace("summary");
     let first = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
     let keys: BTreeSet<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
@@ -565,7 +565,7 @@ fn the_json_summary_says_what_was_done_and_stands_alone_on_stdout() {
 }
 
 #[test]
-fn the_event_stream_begins_with_started_and_ends_with_finished_also_when_it_fails() {
+fn event_stream_ends_with_finished_for_every_exit_code() {
     let namespace = Bed::shared().namespace("stream");
     let file = namespace.folder.path().join("events.ndjson");
     let path = file.to_str().unwrap();

@@ -30,7 +30,7 @@ fn mirrord(namespace: &Namespace) -> String {
 }
 
 #[test]
-fn the_pod_and_its_roles_come_to_any_namespace_and_a_command_runs_under_mirrord() {
+fn dev_profile_deploys_target_pod_and_runs_mirrord() {
     let namespace = Bed::shared().namespace("dev");
     namespace.config(DEV);
     dev(&namespace, &["true"]).run().exits(12).says("profile = \"dev\"");
@@ -79,7 +79,7 @@ fn the_pod_and_its_roles_come_to_any_namespace_and_a_command_runs_under_mirrord(
 }
 
 #[test]
-fn a_namespace_that_refuses_mirrords_agent_stops_it_before_anything_is_changed() {
+fn namespace_that_rejects_mirrord_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("dev-strict");
     namespace.make(&[("pod-security.kubernetes.io/enforce", "baseline")]);
     namespace.config(DEV);

@@ -61,7 +61,7 @@ fn object<'a>(report: &'a Value, kind: &str) -> &'a Value {
 }
 
 #[test]
-fn before_the_first_deploy_everything_is_created_and_nothing_is_made() {
+fn diff_before_first_deploy_lists_creations_only() {
     let namespace = Bed::shared().namespace("diff-first");
     let run = namespace.handsctl(&["diff"]).exits(1);
     shows(
@@ -85,7 +85,7 @@ fn before_the_first_deploy_everything_is_created_and_nothing_is_made() {
 }
 
 #[test]
-fn after_a_deploy_there_is_no_difference_and_the_server_is_asked_for_no_dry_run() {
+fn diff_after_deploy_is_empty_without_dry_run() {
     let namespace = deployed("diff-none", "");
     let run = diff(&namespace, &[]).exits(0);
     assert_eq!(run.stdout, "");
@@ -117,7 +117,7 @@ fn after_a_deploy_there_is_no_difference_and_the_server_is_asked_for_no_dry_run(
 }
 
 #[test]
-fn another_image_restarts_the_pod_and_both_are_shown() {
+fn diff_of_image_shows_restart_and_both_values() {
     let image = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
     let runtime = "[sandbox]\nruntime_container_image = \"a.example/runtime:1\"\n";
     let namespace = deployed("diff-image", &format!("{runtime}[deploy]\nimage = \"{image}\"\n"));
@@ -146,7 +146,7 @@ fn another_image_restarts_the_pod_and_both_are_shown() {
 }
 
 #[test]
-fn a_changed_key_of_the_configuration_is_shown_as_a_line_of_the_file() {
+fn diff_of_key_shows_config_file_line() {
     let namespace = deployed("diff-config", "[llm]\nmodel = \"first\"\n");
     namespace.config("[llm]\nmodel = \"second\"\n");
     let run = diff(&namespace, &[]).exits(1);
@@ -163,7 +163,7 @@ fn a_changed_key_of_the_configuration_is_shown_as_a_line_of_the_file() {
 }
 
 #[test]
-fn what_somebody_edited_is_drift_with_the_managers_name_and_a_deploy_would_stop() {
+fn diff_shows_drift_with_manager_and_deploy_conflict() {
     let namespace = deployed("diff-drift", "");
     let bed = namespace.bed;
     let in_namespace = |arguments: &[&str]| bed.kubectl(&[arguments, &["-n", &namespace.name]].concat());
@@ -193,7 +193,7 @@ fn what_somebody_edited_is_drift_with_the_managers_name_and_a_deploy_would_stop(
 }
 
 #[test]
-fn a_changed_secret_is_a_new_object_and_its_value_is_nowhere() {
+fn diff_of_secret_hides_old_and_new_value() {
     let (first, second) = (planted::secret("d1"), planted::secret("d2"));
     let namespace = Bed::shared().namespace("diff-secret");
     namespace.config(
@@ -243,7 +243,7 @@ fn a_changed_secret_is_a_new_object_and_its_value_is_nowhere() {
 }
 
 #[test]
-fn what_is_switched_off_is_deleted_and_data_only_when_that_is_asked_for() {
+fn diff_deletes_data_only_with_delete_data() {
     let namespace = deployed("diff-off", "");
     namespace.config("[deploy]\nexpose = \"none\"\nexisting_claim = \"mine\"\n");
     let run = diff(&namespace, &[]).exits(1);
@@ -269,7 +269,7 @@ fn what_is_switched_off_is_deleted_and_data_only_when_that_is_asked_for() {
 }
 
 #[test]
-fn a_deploy_does_what_was_said_and_then_there_is_no_difference() {
+fn deploy_applies_diff_and_next_diff_is_empty() {
     let namespace = deployed("diff-deploy", "");
     let config = "[llm]\nmodel = \"m\"\n[deploy]\nexpose = \"none\"\n";
     namespace.config(config);
@@ -285,7 +285,7 @@ fn a_deploy_does_what_was_said_and_then_there_is_no_difference() {
 }
 
 #[test]
-fn a_smaller_claim_is_refused_and_said_and_no_failure_of_the_rest() {
+fn diff_of_smaller_claim_shows_rejection_and_exits_1() {
     let namespace = deployed("diff-claim", "[deploy]\nhost = \"a.example\"\n");
     namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
     let run = diff(&namespace, &[]).exits(1);
@@ -307,7 +307,7 @@ fn a_smaller_claim_is_refused_and_said_and_no_failure_of_the_rest() {
 }
 
 #[test]
-fn what_admission_refuses_is_said_at_its_object_and_decides_the_exit_code() {
+fn diff_of_claim_rejected_by_admission_exits_8() {
     let namespace = deployed("diff-admission", "[deploy]\nhost = \"a.example\"\n");
     // The simulated storage class does not let claims grow.
     namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"8Gi\"\n");
@@ -332,7 +332,7 @@ fn what_admission_refuses_is_said_at_its_object_and_decides_the_exit_code() {
 }
 
 #[test]
-fn who_may_deploy_but_not_bind_sees_a_binding_that_waits_for_its_role() {
+fn diff_without_bind_right_shows_unverified_binding() {
     let namespace = Bed::shared().namespace("diff-admin");
     namespace.make(&[]);
     let admin = refusals::account(&namespace, &json!([]));
@@ -364,7 +364,7 @@ fn who_may_deploy_but_not_bind_sees_a_binding_that_waits_for_its_role() {
 }
 
 #[test]
-fn an_object_of_somebody_elses_with_our_name_is_exit_7_after_the_rest() {
+fn diff_with_foreign_object_exits_7_after_the_rest() {
     let namespace = Bed::shared().namespace("diff-foreign");
     namespace.make(&[]);
     namespace.bed.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80", "-n", &namespace.name]);
@@ -384,7 +384,7 @@ fn an_object_of_somebody_elses_with_our_name_is_exit_7_after_the_rest() {
 }
 
 #[test]
-fn who_may_only_read_sees_the_differences_unverified_and_gets_exit_6() {
+fn diff_without_patch_right_is_unverified_and_exits_6() {
     let namespace = deployed("diff-reader", "[deploy]\nhost = \"a.example\"\n");
     let readable = |resources: &[&str]| json!([{ "apiGroups": ["*"], "resources": resources, "verbs": ["get", "list"] }]);
     let reader = refusals::account(&namespace, &readable(&["*"]));
@@ -407,7 +407,7 @@ fn who_may_only_read_sees_the_differences_unverified_and_gets_exit_6() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn diff_with_closed_stdout_exits_0_silently() {
     let namespace = Bed::shared().namespace("diff-pipe");
     let mut command = namespace.command(&["diff"]).into_command();
     let mut child = command

@@ -14,7 +14,7 @@ fn write(namespace: &Namespace, file: &str, text: &str) {
 }
 
 #[test]
-fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set() {
+fn extra_manifests_follow_the_set_lifecycle() {
     let namespace = Bed::shared().namespace("extra");
     let group = format!("{}.example.com", namespace.name);
     let _definition = Definition::make(namespace.bed, &group, "v1beta2", "Gadget");
@@ -61,7 +61,7 @@ fn objects_of_ones_own_are_applied_tracked_rolled_back_and_pruned_with_the_set()
 }
 
 #[test]
-fn a_kind_that_another_run_added_meanwhile_is_pruned_too() {
+fn kind_added_by_concurrent_run_is_pruned() {
     let namespace = Bed::shared().namespace("extra-meanwhile");
     let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: { name: own }\ntemplate:\n  spec:\n    containers: [{ name: a, image: b }]\n";
     write(&namespace, "extra.yaml", template);
@@ -81,7 +81,7 @@ fn a_kind_that_another_run_added_meanwhile_is_pruned_too() {
 }
 
 #[test]
-fn an_object_that_cannot_be_a_member_is_refused_before_anything_is_changed() {
+fn invalid_extra_manifest_is_rejected_before_changes() {
     let namespace = Bed::shared().namespace("extra-refused");
     namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
     let deploy = |text: &str| {

@@ -56,7 +56,7 @@ fn answers(requests: &[Request]) -> Vec<Option<u16>> {
 }
 
 #[test]
-fn a_killed_deploy_whose_request_was_held_leaves_nothing_and_one_whose_answer_was_held_leaves_the_object() {
+fn killed_write_leaves_object_only_if_server_received_it() {
     for passed_on in [false, true] {
         let (namespace, proxy) = behind_a_proxy("killed");
         let deployment = proxy.on(is_deployment);
@@ -73,7 +73,7 @@ fn a_killed_deploy_whose_request_was_held_leaves_nothing_and_one_whose_answer_wa
 }
 
 #[test]
-fn a_request_that_never_reached_the_server_is_sent_again() {
+fn dropped_request_is_sent_again() {
     let (namespace, proxy) = behind_a_proxy("dropped");
     proxy.on(is_deployment).nth(1).answer(Fault::Drop);
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
@@ -81,7 +81,7 @@ fn a_request_that_never_reached_the_server_is_sent_again() {
 }
 
 #[test]
-fn a_write_whose_answer_is_cut_off_is_taken_for_what_it_is() {
+fn write_with_cut_response_counts_as_done() {
     let (namespace, proxy) = behind_a_proxy("half");
     proxy.on(is_deployment).nth(1).answer(Fault::Cut(0));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
@@ -89,7 +89,7 @@ fn a_write_whose_answer_is_cut_off_is_taken_for_what_it_is() {
 }
 
 #[test]
-fn a_server_that_has_too_many_requests_is_asked_again_when_it_says() {
+fn rate_limited_request_is_retried_after_retry_after() {
     let (namespace, proxy) = behind_a_proxy("many");
     proxy.on(is_deployment).nth(1).answer(Fault::Refuse(Refusal::TooManyRequests(2)));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
@@ -100,7 +100,7 @@ fn a_server_that_has_too_many_requests_is_asked_again_when_it_says() {
 }
 
 #[test]
-fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_is_said() {
+fn short_503_burst_is_retried_lasting_503_exits_4() {
     let (namespace, proxy) = behind_a_proxy("burst");
     proxy.on(|_| true).first(3).answer(Fault::Refuse(Refusal::Unavailable));
     proxy.on(is_watch).first(20).answer(Fault::Refuse(Refusal::Unavailable));
@@ -119,7 +119,7 @@ fn a_burst_of_503_passes_and_one_that_does_not_pass_is_exit_4_and_what_was_done_
 }
 
 #[test]
-fn every_write_whose_answer_is_lost_is_taken_for_what_it_is() {
+fn writes_with_lost_responses_count_as_done() {
     let (namespace, proxy) = behind_a_proxy("lost");
     namespace.config("[llm]\napi_key = \"k\"\n");
     proxy.on(first_of_each(is_write)).answer(Fault::LoseAnswer);
@@ -155,7 +155,7 @@ fn every_write_whose_answer_is_lost_is_taken_for_what_it_is() {
 }
 
 #[test]
-fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
+fn call_without_response_exits_4_and_is_named() {
     let (namespace, proxy) = behind_a_proxy("hanging");
     proxy.on(is_deployment).answer(Fault::Hang);
     deploy(&proxy, &namespace)
@@ -177,7 +177,7 @@ fn a_call_without_an_answer_is_exit_4_in_time_and_named() {
 }
 
 #[test]
-fn a_first_list_without_an_answer_is_exit_4_in_time_and_named() {
+fn first_list_without_response_exits_4_and_is_named() {
     let faults = [
         ("deployments", Fault::Hang),
         ("pods", Fault::Trickle(0)),
@@ -198,7 +198,7 @@ fn a_first_list_without_an_answer_is_exit_4_in_time_and_named() {
 }
 
 #[test]
-fn a_list_and_a_watch_that_are_answered_410_are_begun_anew() {
+fn list_and_watch_answered_410_start_over() {
     let (namespace, proxy) = behind_a_proxy("gone");
     // The first list of each kind; then each watch is cut after it, and does not find its place again.
     let kinds = ["deployments", "pods", "replicasets", "endpointslices", "events"];
@@ -218,7 +218,7 @@ fn a_list_and_a_watch_that_are_answered_410_are_begun_anew() {
 }
 
 #[test]
-fn watches_that_are_cut_again_and_again_still_show_the_whole_rollout() {
+fn repeatedly_cut_watches_show_the_whole_rollout() {
     let (namespace, proxy) = behind_a_proxy("cut");
     proxy.on(is_watch).answer(Fault::Cut(1));
     let run =
@@ -235,7 +235,7 @@ fn watches_that_are_cut_again_and_again_still_show_the_whole_rollout() {
 }
 
 #[test]
-fn a_watch_that_ends_and_is_not_answered_when_it_goes_on_is_begun_anew() {
+fn resumed_watch_without_response_starts_over() {
     let (namespace, proxy) = behind_a_proxy("half-open");
     let watch = |request: &Request| request.watches("deployments");
     proxy.on(watch).nth(1).answer(Fault::Cut(1));
@@ -245,7 +245,7 @@ fn a_watch_that_ends_and_is_not_answered_when_it_goes_on_is_begun_anew() {
 }
 
 #[test]
-fn a_watch_that_says_that_its_place_is_gone_lists_again() {
+fn expired_watch_lists_again() {
     let (namespace, proxy) = behind_a_proxy("expired");
     for kind in ["deployments", "pods", "replicasets", "endpointslices", "events"] {
         proxy.on(move |request| request.watches(kind)).first(2).answer(Fault::Expire(2));
@@ -257,7 +257,7 @@ fn a_watch_that_says_that_its_place_is_gone_lists_again() {
 }
 
 #[test]
-fn a_watch_of_a_byte_a_second_costs_evidence_or_time_and_nothing_else() {
+fn slow_watch_body_costs_evidence_or_time_only() {
     let (namespace, proxy) = behind_a_proxy("trickle");
     proxy.on(|request| request.watches("events")).answer(Fault::Trickle(0));
     proxy.on(|request| request.watches("endpointslices")).answer(Fault::Trickle(1));
@@ -271,7 +271,7 @@ fn a_watch_of_a_byte_a_second_costs_evidence_or_time_and_nothing_else() {
 }
 
 #[test]
-fn a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_servers_word_is_said() {
+fn member_replaced_or_deleted_during_apply_is_not_created() {
     let rows = [
         (true, 7, "it kept changing while it was applied"),
         (false, 8, "uid mismatch: the provided object specified uid"),
@@ -302,7 +302,7 @@ fn a_member_that_is_replaced_or_deleted_while_it_is_sent_is_not_made_and_the_ser
 }
 
 #[test]
-fn an_object_that_changes_while_it_is_deleted_is_judged_again_and_not_for_ever() {
+fn object_changing_during_delete_is_tried_five_times() {
     let (namespace, proxy) = behind_a_proxy("changing");
     deploy(&proxy, &namespace).exits(0);
     let is_delete = |request: &Request| request.is("DELETE", "/deployments/oh");
@@ -318,7 +318,7 @@ fn an_object_that_changes_while_it_is_deleted_is_judged_again_and_not_for_ever()
 }
 
 #[test]
-fn a_slow_network_makes_everything_slower_and_nothing_else() {
+fn slow_network_only_delays_deploy() {
     let (namespace, proxy) = behind_a_proxy("slow");
     let time = Duration::from_millis(300);
     proxy.round_trip(time);
@@ -331,7 +331,7 @@ fn a_slow_network_makes_everything_slower_and_nothing_else() {
 }
 
 #[test]
-fn a_403_is_believed_at_the_beginning_and_not_after_a_lost_connection() {
+fn first_403_is_final_and_later_403_is_retried() {
     let (namespace, proxy) = behind_a_proxy("roles");
     let watch = |request: &Request| request.watches("deployments");
     proxy.on(watch).nth(1).answer(Fault::Cut(1));
@@ -418,7 +418,7 @@ impl<'a> Unplaced<'a> {
 }
 
 #[test]
-fn an_api_server_that_dies_in_the_middle_of_a_rollout_and_comes_back_is_waited_for() {
+fn api_server_crash_during_rollout_is_waited_for() {
     let config = |grace: &str| {
         format!(
             "[deploy]\nnode_selector = {{ disk = \"gold\" }}\ntolerate = {{ unschedulable = \"{grace}\" }}\n"

@@ -170,7 +170,7 @@ fn configure(namespace: &Namespace, version: &str) {
 }
 
 #[test]
-fn a_changed_image_is_pulled_on_the_old_pods_node_before_that_pod_is_stopped() {
+fn changed_image_is_pulled_before_old_pod_stops() {
     let namespace = Bed::shared().namespace("prepull");
     configure(&namespace, "0.59");
     let node = PlayedNode::new(&namespace);
@@ -220,7 +220,7 @@ fn a_changed_image_is_pulled_on_the_old_pods_node_before_that_pod_is_stopped() {
 }
 
 #[test]
-fn a_cluster_that_refuses_the_pod_that_pulls_is_warned_of_and_the_rollout_goes_on() {
+fn rejected_pull_pod_only_warns_and_rollout_continues() {
     let namespace = Bed::shared().namespace("no-prepull");
     configure(&namespace, "0.59");
     let node = PlayedNode::new(&namespace);
@@ -247,7 +247,7 @@ fn a_cluster_that_refuses_the_pod_that_pulls_is_warned_of_and_the_rollout_goes_o
 }
 
 #[test]
-fn image_pull_has_each_node_that_may_run_a_sandbox_pull_what_it_does_not_have() {
+fn image_pull_pulls_missing_image_on_each_sandbox_node() {
     let namespace = Bed::shared().namespace("pull");
     namespace.make(&[]);
     let image = "ghcr.io/acme/runtime:1";
@@ -299,7 +299,7 @@ fn not_started(reason: &str, message: &str) -> Value {
 }
 
 #[test]
-fn image_load_needs_a_kind_cluster_and_image_pull_a_namespace() {
+fn image_load_needs_kind_and_image_pull_a_namespace() {
     let namespace = Bed::shared().namespace("no-load");
     namespace
         .handsctl(&["image", "load"])

@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(20);
 const A_WHILE: Duration = Duration::from_secs(2);
 
 #[test]
-fn nginx_jobs_and_webhook_are_awaited_before_an_ingress_is_sent_and_the_ca_bundle_is_never_ours() {
+fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
     let own = Own::new("nginx", "");
     own.handsctl(&["cluster", "up"]).exits(0);
     let mut bed = own.bed();
@@ -102,7 +102,7 @@ fn nginx_jobs_and_webhook_are_awaited_before_an_ingress_is_sent_and_the_ca_bundl
 }
 
 #[test]
-fn traefik_is_made_once_left_by_none_and_what_somebody_else_made_is_not_touched() {
+fn traefik_is_created_once_and_foreign_controller_is_kept() {
     let own = Own::new("traefik", "ingress = \"traefik\"\n");
     own.handsctl(&["cluster", "up"]).exits(0).says("deployment.apps/traefik created");
     let bed = own.bed();

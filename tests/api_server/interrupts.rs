@@ -100,26 +100,26 @@ fn smaller(namespace: &Namespace, proxy: &Proxy) {
 }
 
 #[test]
-fn before_the_first_answer_and_in_preflight_nothing_was_changed() {
+fn signal_before_lock_changes_nothing() {
     in_a_deploy("int-first", nothing, |proxy| proxy.on(is("GET", "/version")).nth(1).hold(), &[]);
     let watch = |proxy: &Proxy| proxy.on(|request| request.watches("services")).nth(1).hold();
     in_a_deploy("int-look", nothing, watch, &[]);
 }
 
 #[test]
-fn while_the_lock_is_asked_for_it_is_not_left_behind() {
+fn signal_during_lock_request_leaves_no_lease() {
     in_a_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
     in_a_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_answer(), &[]);
 }
 
 #[test]
-fn between_members_it_is_said_which_were_applied_and_which_were_not() {
+fn signal_during_apply_lists_applied_and_missing_members() {
     let held = |proxy: &Proxy| proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
     in_a_deploy("int-apply", nothing, held, &["done ", " created", "not done", "deployment.apps/oh"]);
 }
 
 #[test]
-fn in_a_rollout_everything_was_applied() {
+fn signal_during_rollout_reports_everything_applied() {
     for with in SIGNALS {
         let namespace = Bed::shared().namespace("int-roll");
         let hopeless = [
@@ -143,7 +143,7 @@ fn in_a_rollout_everything_was_applied() {
 }
 
 #[test]
-fn in_prune_and_before_the_parent_is_exact() {
+fn signal_during_prune_lists_undeleted_objects() {
     let held = |proxy: &Proxy| proxy.on(is("DELETE", "/ingresses/oh")).nth(1).hold();
     let says = ["done ", "not deleted", "ingress.networking.k8s.io/oh"];
     in_a_deploy("int-prune", smaller, held, &says);
@@ -152,7 +152,7 @@ fn in_prune_and_before_the_parent_is_exact() {
 }
 
 #[test]
-fn a_rollback_a_restart_and_a_teardown_are_left_as_cleanly() {
+fn signal_during_rollback_restart_and_teardown_releases_lock() {
     let namespace = Bed::shared().namespace("int-others");
     let deploy = |model: &str| {
         namespace.config(&format!("[llm]\nmodel = \"{model}\"\n"));
@@ -182,7 +182,7 @@ fn a_rollback_a_restart_and_a_teardown_are_left_as_cleanly() {
 }
 
 #[test]
-fn a_teardown_that_waits_for_somebodys_finalizer_can_be_left() {
+fn signal_ends_teardown_that_waits_for_finalizer() {
     let namespace = Bed::shared().namespace("int-stuck");
     namespace.handsctl(&["deploy"]).exits(0);
     let patch = |finalizers: &str| {
@@ -202,7 +202,7 @@ fn a_teardown_that_waits_for_somebodys_finalizer_can_be_left() {
 }
 
 #[test]
-fn a_server_that_is_silent_about_the_lock_keeps_nobody_longer_than_five_seconds() {
+fn hanging_lock_release_is_abandoned_after_3s() {
     let namespace = Bed::shared().namespace("int-silent");
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
@@ -222,7 +222,7 @@ fn a_server_that_is_silent_about_the_lock_keeps_nobody_longer_than_five_seconds(
 }
 
 #[test]
-fn a_terminal_that_is_closed_ends_a_waiting_deploy_and_gives_back_its_lock() {
+fn closed_terminal_ends_deploy_and_releases_lock() {
     let namespace = Bed::shared().namespace("int-closed");
     let hopeless =
         ["--set", "deploy.resources.requests.cpu=\"4000\"", "--set", "deploy.tolerate.unschedulable=\"10m\""];

@@ -480,7 +480,7 @@ fn came_by(points: &BTreeSet<Point>, wanted: &[(&str, usize)]) {
 }
 
 #[test]
-fn a_first_deploy_that_is_killed_at_any_of_its_writes_is_completed_by_the_next() {
+fn first_deploy_killed_at_any_write_is_completed() {
     let points = walk(Before::Nothing);
     let wanted = [
         "POST namespaces/ for sandboxes",
@@ -498,7 +498,7 @@ fn a_first_deploy_that_is_killed_at_any_of_its_writes_is_completed_by_the_next()
 }
 
 #[test]
-fn a_change_that_is_killed_at_any_of_its_writes_is_completed_by_the_next() {
+fn changing_deploy_killed_at_any_write_is_completed() {
     let points = walk(Before::AnotherSet);
     let wanted = [
         ("POST leases/handsctl-oh", 1),

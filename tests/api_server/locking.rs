@@ -45,7 +45,7 @@ fn model(namespace: &Namespace, number: usize) {
 }
 
 #[test]
-fn of_two_deploys_at_once_one_wins_and_the_other_names_holder_host_and_age_twenty_times() {
+fn second_concurrent_deploy_exits_13_and_names_holder() {
     let namespace = Bed::shared().namespace("two");
     namespace.handsctl(&["deploy"]).exits(0);
     for round in 0..20 {
@@ -70,7 +70,7 @@ fn of_two_deploys_at_once_one_wins_and_the_other_names_holder_host_and_age_twent
 }
 
 #[test]
-fn two_deploys_that_nobody_holds_never_take_each_other_for_somebody_else() {
+fn of_two_racing_deploys_exactly_one_changes() {
     let namespace = Bed::shared().namespace("race");
     for round in 0..20 {
         model(&namespace, round);
@@ -88,7 +88,7 @@ fn two_deploys_that_nobody_holds_never_take_each_other_for_somebody_else() {
 }
 
 #[test]
-fn a_killed_holder_on_this_host_is_replaced_at_once() {
+fn lock_of_killed_local_holder_is_taken_at_once() {
     let namespace = Bed::shared().namespace("killed");
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
@@ -106,7 +106,7 @@ fn a_killed_holder_on_this_host_is_replaced_at_once() {
 }
 
 #[test]
-fn a_holder_elsewhere_is_respected_until_its_lock_expires() {
+fn lock_of_remote_holder_is_taken_after_expiry() {
     let namespace = Bed::shared().namespace("elsewhere");
     namespace.make(&[]);
     // The real duration of a lock, renewed for the last time 45 seconds ago: fifteen seconds are left.
@@ -166,7 +166,7 @@ fn a_lock_is_believed_for_sixty_seconds() {
 }
 
 #[test]
-fn a_lock_is_renewed_while_the_run_lasts() {
+fn lock_is_renewed_during_the_run() {
     let namespace = Bed::shared().namespace("renewed");
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
@@ -184,7 +184,7 @@ fn a_lock_is_renewed_while_the_run_lasts() {
 }
 
 #[test]
-fn a_holder_that_loses_its_lock_sends_nothing_more() {
+fn holder_that_loses_its_lock_sends_nothing_more() {
     let namespace = Bed::shared().namespace("lost");
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_answer();
@@ -217,7 +217,7 @@ fn a_holder_that_loses_its_lock_sends_nothing_more() {
 }
 
 #[test]
-fn a_holder_that_cannot_renew_gives_up_before_its_lock_expires() {
+fn holder_that_cannot_renew_exits_13_before_expiry() {
     let namespace = Bed::shared().namespace("mute");
     let proxy = Proxy::before(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
@@ -231,7 +231,7 @@ fn a_holder_that_cannot_renew_gives_up_before_its_lock_expires() {
 }
 
 #[test]
-fn an_unchanged_deploy_takes_no_lock_and_asks_for_none() {
+fn unchanged_deploy_requests_no_lock() {
     let namespace = Bed::shared().namespace("unlocked");
     let proxy = Proxy::before(namespace.bed);
     proxy.command(&namespace, &["deploy"]).run().exits(0);
@@ -251,7 +251,7 @@ fn an_unchanged_deploy_takes_no_lock_and_asks_for_none() {
 }
 
 #[test]
-fn a_lease_that_is_no_lock_of_handsctl_is_left_alone() {
+fn foreign_lease_exits_7_and_is_kept() {
     let namespace = Bed::shared().namespace("foreignlease");
     namespace.make(&[]);
     let theirs = json!({

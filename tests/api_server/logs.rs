@@ -122,7 +122,7 @@ fn reading(stdout: ChildStdout) -> Receiver<String> {
 }
 
 #[test]
-fn logs_prints_what_the_container_wrote_and_tail_since_and_timestamps_select() {
+fn logs_filters_by_tail_since_and_timestamps() {
     let namespace = deployed("logs-select");
     let mark = &namespace.name;
     append(namespace.bed, &format!("{mark} old"), SignedDuration::from_mins(30));
@@ -153,7 +153,7 @@ fn logs_prints_what_the_container_wrote_and_tail_since_and_timestamps_select() {
 }
 
 #[test]
-fn a_container_that_no_pod_has_is_named_with_those_that_are_there() {
+fn unknown_container_exits_2_and_names_existing_ones() {
     let namespace = deployed("logs-container");
     for arguments in [&["logs", "-c", "opnhands"][..], &["logs", "-f", "-c", "opnhands"]] {
         let run = namespace.handsctl(arguments).exits(2);
@@ -165,7 +165,7 @@ fn a_container_that_no_pod_has_is_named_with_those_that_are_there() {
 }
 
 #[test]
-fn no_pods_and_a_pod_without_a_log_are_said_and_no_failure() {
+fn logs_without_pods_or_containers_exits_0() {
     let namespace = Bed::shared().namespace("logs-none");
     let run = namespace.handsctl(&["logs"]).exits(0);
     assert_eq!(run.stdout, "");
@@ -186,7 +186,7 @@ fn no_pods_and_a_pod_without_a_log_are_said_and_no_failure() {
 }
 
 #[test]
-fn several_pods_are_told_apart_by_a_prefix() {
+fn several_pods_are_distinguished_by_prefix() {
     let namespace = deployed("logs-several");
     let mark = &namespace.name;
     let name = &["-n", &namespace.name][..];
@@ -204,7 +204,7 @@ fn several_pods_are_told_apart_by_a_prefix() {
 }
 
 #[test]
-fn follow_shows_appended_lines_and_those_of_the_next_pod_and_ends_at_once_on_ctrl_c_with_130() {
+fn follow_shows_next_pod_and_interrupt_exits_130() {
     let namespace = deployed("logs-follow");
     let mark = &namespace.name;
     let first = pods(&namespace).remove(0);
@@ -228,7 +228,7 @@ fn follow_shows_appended_lines_and_those_of_the_next_pod_and_ends_at_once_on_ctr
 }
 
 #[test]
-fn follow_ends_with_0_when_stdout_is_closed_even_if_no_line_comes() {
+fn follow_with_closed_stdout_exits_0() {
     let namespace = deployed("logs-closed");
     let mark = &namespace.name;
     append_now(namespace.bed, &format!("{mark} first"));
@@ -248,7 +248,7 @@ fn follow_ends_with_0_when_stdout_is_closed_even_if_no_line_comes() {
 }
 
 #[test]
-fn ctrl_c_is_heard_while_the_reader_takes_nothing() {
+fn ctrl_c_ends_logs_while_stdout_is_blocked() {
     let namespace = deployed("logs-stuck");
     let mark = &namespace.name;
     // More than a pipe takes.

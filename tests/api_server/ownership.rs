@@ -110,7 +110,7 @@ fn is_recent(age: &str) -> bool {
 }
 
 #[test]
-fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
+fn conflicting_fields_are_listed_and_stay_unchanged() {
     let namespace = Namespace::taken("table");
     let before = [namespace.object("deployment"), namespace.object("ingress")];
     let run = namespace
@@ -150,7 +150,7 @@ fn fields_that_others_took_over_are_told_in_a_table_and_stay_theirs() {
 }
 
 #[test]
-fn take_takes_only_when_every_conflict_may_be_taken_and_yield_leaves_the_field_and_then_nothing_is_sent() {
+fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
     let namespace = Namespace::taken("rules");
     let take = format!(
         "[deploy.ownership]\n\"ingress/oh:spec\" = \"take\"\n'deployment.apps/oh:{IMAGE}' = \"take\"\n"
@@ -191,7 +191,7 @@ fn take_takes_only_when_every_conflict_may_be_taken_and_yield_leaves_the_field_a
 }
 
 #[test]
-fn force_conflicts_takes_everything_but_what_a_rule_keeps_from_it() {
+fn force_conflicts_takes_all_fields_without_fail_or_yield() {
     let namespace = Namespace::taken("force");
     namespace.config("[deploy.ownership]\n\"deployment/oh:spec.replicas\" = \"fail\"\n");
     let run = namespace
@@ -219,7 +219,7 @@ fn force_conflicts_takes_everything_but_what_a_rule_keeps_from_it() {
 }
 
 #[test]
-fn a_yielded_field_that_only_we_have_is_not_reset() {
+fn yielded_field_of_ours_is_not_reset() {
     let namespace = Bed::shared().namespace("kept");
     namespace.config("[deploy]\nprogress_deadline = \"5m\"\n");
     namespace.handsctl(&["deploy"]).exits(0);
@@ -236,7 +236,7 @@ fn a_yielded_field_that_only_we_have_is_not_reset() {
 }
 
 #[test]
-fn a_label_that_somebody_else_applies_too_is_yielded_and_stays() {
+fn yielded_label_with_two_managers_is_kept() {
     let namespace = Bed::shared().namespace("shared");
     namespace.handsctl(&["deploy"]).exits(0);
     let theirs = json!({ "apiVersion": "v1", "kind": "Service", "metadata": {
@@ -259,7 +259,7 @@ fn a_label_that_somebody_else_applies_too_is_yielded_and_stays() {
 }
 
 #[test]
-fn a_rule_for_no_field_of_the_set_is_warned_about() {
+fn ownership_rule_without_matching_field_warns() {
     let namespace = Bed::shared().namespace("idle");
     namespace.config(
         "[deploy.ownership]\n\"deployment/oh:spec.replica\" = \"yield\"\n\"service/oh:spec\" = \"take\"\n",
@@ -272,7 +272,7 @@ fn a_rule_for_no_field_of_the_set_is_warned_about() {
 }
 
 #[test]
-fn adopt_takes_over_what_helm_and_kubectl_made_and_removes_what_only_they_had() {
+fn adopt_takes_over_objects_of_helm_and_kubectl() {
     let namespace = Bed::shared().namespace("adopt");
     namespace.make(&[]);
     let bed = namespace.bed;
@@ -339,7 +339,7 @@ fn adopt_takes_over_what_helm_and_kubectl_made_and_removes_what_only_they_had() 
 }
 
 #[test]
-fn an_object_that_cannot_be_taken_over_is_not_touched() {
+fn object_that_cannot_be_adopted_is_unchanged() {
     let namespace = Bed::shared().namespace("unadoptable");
     namespace.make(&[]);
     let bed = namespace.bed;
@@ -386,7 +386,7 @@ fn an_object_that_cannot_be_taken_over_is_not_touched() {
 }
 
 #[test]
-fn the_data_of_a_secret_is_hidden_in_the_table() {
+fn secret_data_is_hidden_in_conflict_table() {
     let namespace = Bed::shared().namespace("hidden");
     let (ours, theirs) = (planted::secret("o1"), planted::secret("t2"));
     namespace.config(&format!("[llm]\napi_key = {ours:?}\n"));
@@ -418,7 +418,7 @@ fn with_changed_parent(test: &str) -> Namespace {
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 
 #[test]
-fn a_conflict_on_the_parent_names_field_and_manager_and_is_forced() {
+fn parent_conflict_exits_7_and_can_be_forced() {
     let namespace = with_changed_parent("parent");
     let run =
         namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]: configmap/handsctl-oh in namespace ");
@@ -436,7 +436,7 @@ fn a_conflict_on_the_parent_names_field_and_manager_and_is_forced() {
 }
 
 #[test]
-fn a_run_that_fails_before_it_sends_anything_leaves_the_good_revision_good() {
+fn run_that_sends_nothing_leaves_revision_good() {
     let namespace = with_changed_parent("innocent");
     namespace.handsctl(&["deploy"]).exits(7);
     let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();

@@ -23,7 +23,7 @@ fn get(namespace: &Namespace, object: &str) -> Value {
 }
 
 #[test]
-fn openshift_has_a_route_where_the_api_has_it() {
+fn openshift_profile_creates_route_where_api_has_it() {
     let namespace = strict("openshift");
     namespace.config("[deploy]\nprofile = \"openshift\"\nhost = \"hands.apps.example.com\"\n");
     namespace
@@ -56,7 +56,7 @@ fn openshift_has_a_route_where_the_api_has_it() {
 }
 
 #[test]
-fn gke_has_a_load_balancer_and_its_key_file_and_no_role_of_the_cluster() {
+fn gke_profile_has_load_balancer_and_key_volume() {
     let namespace = strict("gke");
     namespace.config("[deploy]\nprofile = \"gke\"\n");
     let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0);
@@ -84,7 +84,7 @@ fn gke_has_a_load_balancer_and_its_key_file_and_no_role_of_the_cluster() {
 }
 
 #[test]
-fn app_is_what_a_cluster_like_any_other_gets() {
+fn app_profile_deploys_without_warning() {
     let namespace = strict("app-profile");
     namespace.config("[deploy]\nprofile = \"app\"\n");
     twice(&namespace);

@@ -19,7 +19,7 @@ fn contains(namespace: &Namespace) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_switched_off_is_pruned_and_what_only_looks_like_it_is_not() {
+fn unconfigured_member_is_pruned_and_look_alikes_stay() {
     let namespace = Bed::shared().namespace("prune");
     namespace.handsctl(&["deploy"]).exits(0);
     assert!(contains(&namespace).contains("Ingress.networking.k8s.io"));
@@ -62,7 +62,7 @@ fn what_is_switched_off_is_pruned_and_what_only_looks_like_it_is_not() {
 }
 
 #[test]
-fn kubectl_recognises_the_set_as_another_tools_and_refuses() {
+fn kubectl_rejects_the_set_as_another_tools() {
     let namespace = Bed::shared().namespace("applyset");
     namespace.handsctl(&["deploy"]).exits(0);
     let before = get(&namespace, &["configmap", "handsctl-oh"]);
@@ -79,7 +79,7 @@ fn kubectl_recognises_the_set_as_another_tools_and_refuses() {
 }
 
 #[test]
-fn an_object_that_asks_to_be_left_alone_stays_and_is_named() {
+fn object_with_prune_disabled_is_kept_and_named() {
     let namespace = Bed::shared().namespace("exempt");
     namespace.handsctl(&["deploy"]).exits(0);
     let annotate = ["annotate", "ingress", "oh", "-n", &namespace.name];
@@ -95,7 +95,7 @@ fn an_object_that_asks_to_be_left_alone_stays_and_is_named() {
 }
 
 #[test]
-fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
+fn claim_is_pruned_only_with_delete_data() {
     let namespace = Bed::shared().namespace("claim");
     namespace.handsctl(&["deploy"]).exits(0);
     let other = json!({
@@ -126,7 +126,7 @@ fn a_claim_that_is_no_longer_configured_goes_only_with_delete_data() {
 }
 
 #[test]
-fn nothing_is_pruned_where_the_rollout_fails() {
+fn failed_rollout_prunes_nothing() {
     let namespace = Bed::shared().namespace("prunefail");
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config(&format!("{NO_INGRESS}image = \"example.com/simulate-image-pull-backoff:1.6\"\n"));
@@ -139,7 +139,7 @@ fn nothing_is_pruned_where_the_rollout_fails() {
 }
 
 #[test]
-fn without_waiting_it_is_pruned_right_after_the_apply() {
+fn no_wait_prunes_after_apply() {
     let namespace = Bed::shared().namespace("prunenow");
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config(NO_INGRESS);
@@ -148,7 +148,7 @@ fn without_waiting_it_is_pruned_right_after_the_apply() {
 }
 
 #[test]
-fn what_an_earlier_sandbox_namespace_has_is_pruned_there() {
+fn former_sandbox_namespace_is_pruned() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("moving"), bed.namespace("moving-boxes"));
     boxes.make(&[]);

@@ -110,7 +110,7 @@ fn rule(right: &Value, verb: &str) -> String {
 }
 
 #[test]
-fn an_account_with_exactly_these_rights_deploys_and_without_one_that_is_needed_is_told_which() {
+fn needed_rights_suffice_and_each_missing_one_exits_6() {
     let namespace = Bed::shared().namespace("rbac");
     let _cluster_roles = ClusterRoles(&namespace);
     namespace.config(CONFIG);
@@ -158,7 +158,7 @@ fn an_account_with_exactly_these_rights_deploys_and_without_one_that_is_needed_i
 }
 
 #[test]
-fn without_a_right_that_can_be_left_out_it_is_said_what_is_lost() {
+fn missing_optional_right_is_reported() {
     let namespace = Bed::shared().namespace("rbac-less");
     let _cluster_roles = ClusterRoles(&namespace);
     namespace.config(CONFIG);

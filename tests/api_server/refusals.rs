@@ -152,7 +152,7 @@ impl Drop for ClusterAccount<'_> {
 }
 
 #[test]
-fn a_connection_that_is_refused_is_exit_4_with_the_server_and_what_to_do() {
+fn refused_connection_exits_4_with_server_and_hint() {
     let namespace = Bed::shared().namespace("refused");
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -171,7 +171,7 @@ fn a_connection_that_is_refused_is_exit_4_with_the_server_and_what_to_do() {
 }
 
 #[test]
-fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
+fn missing_kubeconfig_exits_4_and_hints_up() {
     let namespace = Bed::shared().namespace("nothing");
     for command in ["deploy", "diff", "status", "teardown"] {
         hermetic(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
@@ -189,7 +189,7 @@ fn no_kubeconfig_at_all_is_exit_4_and_up_is_the_hint() {
 }
 
 #[test]
-fn a_context_that_is_not_there_is_exit_3_and_the_others_are_named() {
+fn unknown_context_exits_3_and_lists_contexts() {
     let bed = Bed::shared();
     let namespace = bed.namespace("context");
     let kubeconfig = bed.kubeconfig.to_str().unwrap();
@@ -206,7 +206,7 @@ fn a_context_that_is_not_there_is_exit_3_and_the_others_are_named() {
 }
 
 #[test]
-fn another_context_than_the_pinned_one_is_exit_3_and_the_hint_works() {
+fn context_other_than_pinned_exits_3_with_working_hint() {
     let bed = Bed::shared();
     let namespace = bed.namespace("pinned");
     namespace.config("[cluster]\ncontext = \"prod\"\n");
@@ -224,7 +224,7 @@ fn another_context_than_the_pinned_one_is_exit_3_and_the_hint_works() {
 }
 
 #[test]
-fn the_current_context_is_not_changed_without_being_asked_for() {
+fn current_context_is_not_changed_without_consent() {
     let bed = Bed::shared();
     let namespace = bed.namespace("current");
     let config = kubeconfig(&namespace, |config| config["current-context"] = json!(bed.context));
@@ -247,7 +247,7 @@ fn assert_absent(namespace: &Namespace) {
 }
 
 #[test]
-fn a_garbage_token_is_exit_5() {
+fn invalid_token_exits_5() {
     let namespace = Bed::shared().namespace("garbage");
     let config = with_token(&namespace, "garbage");
     for command in ["deploy", "diff", "status", "teardown", "logs"] {
@@ -262,7 +262,7 @@ fn a_garbage_token_is_exit_5() {
 }
 
 #[test]
-fn an_expired_token_is_exit_5_and_says_when_it_expired() {
+fn expired_token_exits_5_with_expiry_time() {
     let namespace = Bed::shared().namespace("expired");
     namespace.make(&[]);
     account(&namespace, &json!([]));
@@ -310,7 +310,7 @@ fn signed(namespace: &Namespace, expiry: i64) -> String {
 }
 
 #[test]
-fn a_certificate_of_another_authority_is_exit_4() {
+fn unknown_certificate_authority_exits_4() {
     let namespace = Bed::shared().namespace("authority");
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem();
     let config = kubeconfig(&namespace, |config| {
@@ -329,7 +329,7 @@ fn a_certificate_of_another_authority_is_exit_4() {
 }
 
 #[test]
-fn an_address_that_takes_connections_and_never_answers_is_exit_4_in_time() {
+fn unresponsive_server_exits_4_after_4s() {
     let namespace = Bed::shared().namespace("silent");
     // The kernel takes the connections; nobody ever reads them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -350,7 +350,7 @@ fn an_address_that_takes_connections_and_never_answers_is_exit_4_in_time() {
 }
 
 #[test]
-fn a_right_that_is_missing_on_one_kind_is_exit_6_before_anything_is_changed() {
+fn missing_right_on_one_kind_exits_6_before_changes() {
     let namespace = Bed::shared().namespace("rights");
     namespace.make(&[]);
     let config = account(&namespace, &rules(&["get", "list", "watch", "create"]));
@@ -391,7 +391,7 @@ fn a_right_that_is_missing_on_one_kind_is_exit_6_before_anything_is_changed() {
 }
 
 #[test]
-fn a_namespace_that_is_missing_and_may_not_be_made_is_exit_6_with_the_line_for_an_administrator() {
+fn missing_namespace_without_create_right_exits_6() {
     let bed = Bed::shared();
     let (home, namespace) = (bed.namespace("account"), bed.namespace("missing"));
     home.make(&[]);
@@ -426,7 +426,7 @@ fn quota(namespace: &Namespace, hard: &str) {
 }
 
 #[test]
-fn a_quota_on_an_object_of_the_set_is_exit_8_and_what_was_done_is_said() {
+fn quota_rejects_member_exit_8_and_lists_changes() {
     let namespace = Bed::shared().namespace("quota");
     namespace.make(&[]);
     quota(&namespace, "count/deployments.apps=0");
@@ -451,7 +451,7 @@ fn a_quota_on_an_object_of_the_set_is_exit_8_and_what_was_done_is_said() {
 }
 
 #[test]
-fn a_quota_on_the_first_object_is_exit_8_and_nothing_of_the_set_is_there() {
+fn quota_rejects_first_object_exit_8() {
     let namespace = Bed::shared().namespace("parent");
     namespace.make(&[]);
     let roots = ["get", "configmaps", "-n", &namespace.name, "-o", "name"];
@@ -468,7 +468,7 @@ fn a_quota_on_the_first_object_is_exit_8_and_nothing_of_the_set_is_there() {
 }
 
 #[test]
-fn a_quota_on_the_pods_is_exit_9_two_seconds_after_its_grace() {
+fn quota_rejects_pods_exit_9_after_grace() {
     let namespace = Bed::shared().namespace("podquota");
     namespace.make(&[]);
     quota(&namespace, "pods=0");
@@ -522,7 +522,7 @@ impl Drop for Held<'_> {
 }
 
 #[test]
-fn a_namespace_that_is_being_deleted_is_exit_8_before_anything_is_sent() {
+fn terminating_namespace_exits_8_before_changes() {
     let namespace = Bed::shared().namespace("leaving");
     namespace.make(&[]);
     let _held = Held::new(&namespace);
@@ -546,7 +546,7 @@ fn a_namespace_that_is_being_deleted_is_exit_8_before_anything_is_sent() {
 }
 
 #[test]
-fn a_deployment_of_somebody_else_is_exit_7_and_not_one_byte_of_it_changes() {
+fn foreign_deployment_exits_7_and_is_unchanged() {
     let namespace = Bed::shared().namespace("foreign");
     namespace.make(&[]);
     let theirs = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" }, "spec": {
@@ -584,7 +584,7 @@ fn a_deployment_of_somebody_else_is_exit_7_and_not_one_byte_of_it_changes() {
 }
 
 #[test]
-fn a_namespace_that_refuses_sandboxes_is_exit_14_before_anything_is_changed() {
+fn namespace_that_rejects_sandboxes_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("strict");
     namespace.make(&[("pod-security.kubernetes.io/enforce", "restricted")]);
     let before = everything(&namespace);
@@ -600,7 +600,7 @@ fn a_namespace_that_refuses_sandboxes_is_exit_14_before_anything_is_changed() {
 }
 
 #[test]
-fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_without_delete_data() {
+fn volume_deleting_pod_is_not_stopped_without_delete_data() {
     let namespace = Bed::shared().namespace("clean");
     namespace.config("[deploy]\non_stop = \"clean\"\n");
     namespace.handsctl(&["deploy"]).exits(0);
@@ -639,7 +639,7 @@ fn a_pod_that_deletes_a_conversations_volume_when_it_stops_is_not_stopped_withou
 }
 
 #[test]
-fn open_says_that_nothing_is_deployed_and_that_no_container_runs() {
+fn open_without_set_exits_12_and_simulated_exits_14() {
     let namespace = Bed::shared().namespace("open");
     namespace.config("[deploy]\nexpose = \"none\"\n");
     namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy creates it");
@@ -654,7 +654,7 @@ fn open_says_that_nothing_is_deployed_and_that_no_container_runs() {
 }
 
 #[test]
-fn another_release_is_named_with_what_it_changes_and_an_older_one_with_the_danger() {
+fn app_version_change_and_downgrade_are_reported() {
     let namespace = Bed::shared().namespace("release");
     namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
     namespace.config("[deploy]\nimage = \"docker.openhands.dev/openhands/openhands:1.6\"\n");

@@ -87,7 +87,7 @@ fn deploy_recorded(namespace: &Namespace) -> Recorder {
 }
 
 #[test]
-fn kubectl_reads_from_render_what_the_server_is_sent_whatever_the_texts_look_like() {
+fn render_equals_deployed_objects_for_yaml_traps() {
     let bed = Bed::shared();
     let namespace = bed.namespace("nasty");
     namespace.config(&nasty_config(&namespace.name));
@@ -131,7 +131,7 @@ fn kubectl_reads_from_render_what_the_server_is_sent_whatever_the_texts_look_lik
 }
 
 #[test]
-fn kubectl_reads_from_render_what_the_server_is_sent_with_defaults_secrets_and_two_namespaces() {
+fn render_equals_deployed_objects_for_each_configuration() {
     let bed = Bed::shared();
     let boxes = bed.namespace("boxes");
     let configs = [
@@ -161,7 +161,7 @@ fn kubectl_reads_from_render_what_the_server_is_sent_with_defaults_secrets_and_t
 }
 
 #[test]
-fn on_a_local_cluster_deploy_sends_what_render_shows_but_for_the_cpu_that_a_laptop_does_not_have() {
+fn render_equals_local_deploy_except_cpu_request() {
     let bed = Bed::shared();
     let namespace = bed.namespace("laptop");
     namespace.config("[kubernetes]\nresource_cpu_request = \"1\"\n");

@@ -95,7 +95,7 @@ fn running(namespace: &Namespace) -> (String, Value) {
 }
 
 #[test]
-fn after_one_change_more_than_is_kept_the_oldest_goes_and_a_rollback_brings_back_exactly_a_kept_one() {
+fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
     let namespace = Bed::shared().namespace("history");
     let mut sets = vec![BTreeMap::new()];
     for number in 1..=4 {
@@ -149,7 +149,7 @@ fn after_one_change_more_than_is_kept_the_oldest_goes_and_a_rollback_brings_back
 }
 
 #[test]
-fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
+fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     let namespace = Bed::shared().namespace("marks");
     namespace.handsctl(&["history"]).exits(0);
     namespace.handsctl(&["rollback"]).exits(2).says("error[HC3011]").says("handsctl deploy creates it");
@@ -179,7 +179,7 @@ fn an_unchanged_deploy_records_nothing_and_what_fails_is_marked() {
 }
 
 #[test]
-fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
+fn failed_rollout_restores_good_revision_and_keeps_evidence() {
     let namespace = Bed::shared().namespace("recovers");
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
     // There is nothing to go back to.
@@ -219,7 +219,7 @@ fn a_rollout_that_fails_brings_the_good_revision_back_and_keeps_the_evidence() {
 }
 
 #[test]
-fn a_revision_names_its_maker_and_image_and_holds_no_secret() {
+fn revision_names_author_and_image_without_secrets() {
     let namespace = Bed::shared().namespace("content");
     config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n");
     let secret = "sk-planted-0123456789";
@@ -240,7 +240,7 @@ fn a_revision_names_its_maker_and_image_and_holds_no_secret() {
 }
 
 #[test]
-fn a_rollback_to_a_revision_whose_secret_is_gone_is_refused_before_anything_is_changed() {
+fn rollback_without_its_secret_is_rejected_before_changes() {
     let namespace = Bed::shared().namespace("gone");
     for key in ["one", "two"] {
         config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n");
@@ -262,7 +262,7 @@ fn a_rollback_to_a_revision_whose_secret_is_gone_is_refused_before_anything_is_c
 }
 
 #[test]
-fn a_restart_replaces_the_pod_and_the_next_deploy_leaves_it_alone() {
+fn restart_replaces_pod_and_next_deploy_keeps_it() {
     let namespace = Bed::shared().namespace("restart");
     namespace.handsctl(&["restart"]).exits(12).says("nothing to restart");
     namespace.handsctl(&["deploy"]).exits(0);

@@ -41,7 +41,7 @@ fn objects(namespace: &Namespace) -> String {
 }
 
 #[test]
-fn an_admin_of_the_namespace_can_deploy_roll_back_restart_and_tear_down() {
+fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     let namespace = Bed::shared().namespace("admin");
     complete(&namespace);
     let admin = account(&namespace, "admin");
@@ -65,7 +65,7 @@ fn an_admin_of_the_namespace_can_deploy_roll_back_restart_and_tear_down() {
 }
 
 #[test]
-fn whoever_may_only_edit_is_told_what_is_missing_before_anything_is_changed() {
+fn edit_role_exits_6_with_missing_rights_before_changes() {
     let namespace = Bed::shared().namespace("edit");
     complete(&namespace);
     let edit = account(&namespace, "edit");

@@ -98,7 +98,7 @@ fn is_down(namespace: &Namespace, id: &str, evidence: &str) {
 }
 
 #[test]
-fn an_image_that_does_not_exist_is_said_soon_and_again_at_once_and_a_mended_one_works() {
+fn missing_image_exits_9_and_fixed_image_deploys() {
     let namespace = Bed::shared().namespace("image");
     let image = "registry.example/simulate-image-pull-backoff:0.59";
     let config = format!("[deploy]\nimage = \"{image}\"\n");
@@ -127,7 +127,7 @@ fn an_image_that_does_not_exist_is_said_soon_and_again_at_once_and_a_mended_one_
 }
 
 #[test]
-fn a_container_that_dies_twice_is_said_with_its_last_lines() {
+fn crash_loop_exits_9_with_exit_code() {
     let namespace = Bed::shared().namespace("crash");
     let set = "deploy.image=\"registry.example/simulate-crash-loop-backoff:0.59\"";
     let told = deploy(&namespace, &["--set", set]);
@@ -149,7 +149,7 @@ fn a_container_that_dies_twice_is_said_with_its_last_lines() {
 }
 
 #[test]
-fn a_node_selector_that_matches_no_node_is_said_after_its_grace() {
+fn unmatched_node_selector_exits_9_after_grace() {
     let namespace = Bed::shared().namespace("selector");
     namespace
         .config("[deploy]\nnode_selector = { disk = \"gold\" }\ntolerate = { unschedulable = \"3s\" }\n");
@@ -168,7 +168,7 @@ fn a_node_selector_that_matches_no_node_is_said_after_its_grace() {
 }
 
 #[test]
-fn a_pod_that_is_larger_than_every_node_is_said_after_the_grace_of_15_seconds() {
+fn oversized_pod_exits_9_after_15s_grace() {
     let namespace = Bed::shared().namespace("large");
     namespace.config(
         "[deploy.resources]\nrequests = { cpu = \"100000\", memory = \"1Gi\" }\nlimits = { memory = \"4Gi\" }\n",
@@ -180,7 +180,7 @@ fn a_pod_that_is_larger_than_every_node_is_said_after_the_grace_of_15_seconds() 
 }
 
 #[test]
-fn a_storage_class_that_does_not_exist_is_said_at_once() {
+fn missing_storage_class_exits_9() {
     let namespace = Bed::shared().namespace("class");
     namespace.config("[deploy]\nstorage_class = \"gold\"\n");
     let told = deploy(&namespace, &[]);
@@ -198,7 +198,7 @@ fn a_storage_class_that_does_not_exist_is_said_at_once() {
 }
 
 #[test]
-fn an_unbound_claim_that_the_earlier_revision_has_too_is_no_reason_to_roll_back() {
+fn unbound_claim_of_both_revisions_prevents_rollback() {
     let namespace = Bed::shared().namespace("unbound");
     namespace.handsctl(&["deploy"]).exits(0);
     // A claim is made anew only where somebody deleted it.
@@ -214,7 +214,7 @@ fn an_unbound_claim_that_the_earlier_revision_has_too_is_no_reason_to_roll_back(
 }
 
 #[test]
-fn a_claim_that_does_not_exist_is_said_after_the_grace_of_the_scheduler() {
+fn missing_claim_exits_9_after_scheduler_grace() {
     let namespace = Bed::shared().namespace("claim");
     namespace.config("[deploy]\nexisting_claim = \"mine\"\ntolerate = { unschedulable = \"2s\" }\n");
     let told = deploy(&namespace, &[]);
@@ -224,7 +224,7 @@ fn a_claim_that_does_not_exist_is_said_after_the_grace_of_the_scheduler() {
 }
 
 #[test]
-fn a_limit_range_that_refuses_the_pods_is_said_at_once() {
+fn limit_range_rejects_pods_exit_9() {
     let namespace = Bed::shared().namespace("limits");
     namespace.make(&[]);
     let range = json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "small" },
@@ -291,7 +291,7 @@ impl Drop for Policy<'_> {
 }
 
 #[test]
-fn a_policy_that_refuses_the_pods_is_said_at_once() {
+fn admission_policy_rejects_pods_exit_9() {
     let namespace = Bed::shared().namespace("policy");
     namespace.make(&[]);
     let policy = Policy::new(&namespace);
@@ -303,7 +303,7 @@ fn a_policy_that_refuses_the_pods_is_said_at_once() {
 }
 
 #[test]
-fn no_progress_before_the_deadline_of_the_deployment_is_exit_9() {
+fn progress_deadline_without_progress_exits_9() {
     let namespace = Bed::shared().namespace("progress");
     namespace.config(
         "[deploy]\nprogress_deadline = \"4s\"\nnode_selector = { disk = \"gold\" }\ntolerate = { unschedulable = \"10m\" }\n",
@@ -324,7 +324,7 @@ fn no_progress_before_the_deadline_of_the_deployment_is_exit_9() {
 }
 
 #[test]
-fn the_timeout_of_the_command_is_exit_10_and_says_what_used_the_time() {
+fn command_timeout_exits_10_and_names_the_cause() {
     let namespace = Bed::shared().namespace("timeout");
     namespace.config("[deploy]\nnode_selector = { disk = \"gold\" }\n");
     // Two clocks end at the same moment: which of them speaks is no matter of luck.
@@ -341,7 +341,7 @@ fn the_timeout_of_the_command_is_exit_10_and_says_what_used_the_time() {
 }
 
 #[test]
-fn without_waiting_a_rollout_that_fails_is_exit_0_and_status_tells() {
+fn no_wait_exits_0_and_status_shows_failure() {
     let namespace = Bed::shared().namespace("nowait");
     let set = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
     namespace
@@ -357,7 +357,7 @@ fn without_waiting_a_rollout_that_fails_is_exit_0_and_status_tells() {
 }
 
 #[test]
-fn a_changed_key_rolls_a_new_pod() {
+fn changed_key_replaces_pod() {
     let namespace = Bed::shared().namespace("changed");
     namespace.handsctl(&["deploy"]).exits(0);
     let before = pod(&namespace);
@@ -394,7 +394,7 @@ impl Drop for Finalizer<'_> {
 }
 
 #[test]
-fn an_old_pod_that_is_held_by_a_finalizer_is_said_and_freed_it_goes_on() {
+fn finalizer_on_old_pod_exits_9_until_removed() {
     let namespace = Bed::shared().namespace("held");
     namespace.handsctl(&["deploy"]).exits(0);
     let held = Finalizer::new(&namespace);
@@ -514,7 +514,7 @@ fn waiting(reason: &str, message: &str) -> Value {
 }
 
 #[test]
-fn a_secret_that_is_missing_is_warned_of_before_and_said_when_the_pod_wants_it() {
+fn missing_secret_warns_and_exits_9() {
     let namespace = Bed::shared().namespace("secret");
     let config = "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n";
     let container = waiting("CreateContainerConfigError", "secret \"llm\" not found");
@@ -528,7 +528,7 @@ fn a_secret_that_is_missing_is_warned_of_before_and_said_when_the_pod_wants_it()
 }
 
 #[test]
-fn a_key_that_is_missing_in_a_secret_is_said() {
+fn missing_secret_key_exits_9() {
     let namespace = Bed::shared().namespace("key");
     namespace.make(&[]);
     namespace.bed.kubectl(&[
@@ -548,7 +548,7 @@ fn a_key_that_is_missing_in_a_secret_is_said() {
 }
 
 #[test]
-fn an_image_that_may_not_be_pulled_is_told_from_one_that_does_not_exist() {
+fn unauthorized_image_pull_exits_9() {
     let namespace = Bed::shared().namespace("private");
     let message = "failed to authorize: unexpected status from GET request to https://registry.example/token: 401 Unauthorized";
     for run in reported(&namespace, "", &waiting("ErrImagePull", message)) {
@@ -557,7 +557,7 @@ fn an_image_that_may_not_be_pulled_is_told_from_one_that_does_not_exist() {
 }
 
 #[test]
-fn an_image_that_is_not_on_the_node_and_may_not_be_pulled_is_said() {
+fn absent_image_with_pull_policy_never_exits_9() {
     let namespace = Bed::shared().namespace("never");
     let message = "Container image \"x\" is not present with pull policy of Never";
     for run in reported(&namespace, "image_pull_policy = \"Never\"\n", &waiting("ErrImageNeverPull", message))
@@ -567,7 +567,7 @@ fn an_image_that_is_not_on_the_node_and_may_not_be_pulled_is_said() {
 }
 
 #[test]
-fn a_command_that_the_image_does_not_have_is_said_at_once() {
+fn missing_command_exits_9() {
     let namespace = Bed::shared().namespace("command");
     let message = "failed to create containerd task: exec: \"sh\": executable file not found in $PATH";
     for run in reported(&namespace, "", &waiting("RunContainerError", message)) {
@@ -576,7 +576,7 @@ fn a_command_that_the_image_does_not_have_is_said_at_once() {
 }
 
 #[test]
-fn a_container_that_is_killed_for_memory_twice_is_said_with_its_limit() {
+fn second_out_of_memory_kill_exits_9_with_limit() {
     let namespace = Bed::shared().namespace("memory");
     let now = Timestamp::now();
     let container = json!({

@@ -6,7 +6,7 @@ use crate::bed::Bed;
 use crate::planted;
 
 #[test]
-fn what_is_wrong_with_a_named_secret_is_said_before_anything_is_applied() {
+fn invalid_secret_references_warn_before_apply() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("named-secrets"), bed.namespace("named-boxes"));
     namespace.make(&[]);
@@ -45,7 +45,7 @@ fn what_is_wrong_with_a_named_secret_is_said_before_anything_is_applied() {
 }
 
 #[test]
-fn a_secret_comes_through_standard_input() {
+fn secret_is_read_from_stdin() {
     let namespace = Bed::shared().namespace("stdin");
     let value = planted::secret("in");
     namespace.config("[llm]\napi_key = { file = \"-\" }\n[deploy.env]\nOTHER_TOKEN = { file = \"-\" }\n");

@@ -25,7 +25,7 @@ fn deploy(namespace: &Namespace) -> crate::bed::Run {
 }
 
 #[test]
-fn state_in_a_bucket_and_a_database_needs_no_volume_and_is_scaled_by_an_autoscaler() {
+fn shared_state_needs_no_volume_and_supports_autoscaling() {
     let namespace = Bed::shared().namespace("shared-state");
     let bed = namespace.bed;
     // First with a volume: what is on it is kept.
@@ -82,7 +82,7 @@ fn state_in_a_bucket_and_a_database_needs_no_volume_and_is_scaled_by_an_autoscal
 }
 
 #[test]
-fn a_claim_binds_to_the_volume_that_an_administrator_has_made() {
+fn claim_binds_to_configured_volume() {
     let namespace = Bed::shared().namespace("static-volume");
     let (bed, name) = (namespace.bed, format!("{}-volume", namespace.name));
     let volume = json!({
@@ -106,7 +106,7 @@ fn a_claim_binds_to_the_volume_that_an_administrator_has_made() {
 }
 
 #[test]
-fn the_key_of_a_google_cloud_account_is_a_file_in_a_directory() {
+fn google_cloud_key_is_mounted_as_file() {
     let namespace = Bed::shared().namespace("google");
     namespace.config(
         "[deploy.storage]\nkind = \"google_cloud\"\nbucket = \"b\"\ncredentials = { key_json = { file = \"key.json\" } }\n",

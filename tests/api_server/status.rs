@@ -42,7 +42,7 @@ fn first_line(run: &Run) -> &str {
 }
 
 #[test]
-fn a_healthy_set_is_exit_0_and_every_part_has_its_line_and_its_fields() {
+fn healthy_set_exits_0_with_all_parts() {
     let namespace = deployed("status-healthy");
     let run = namespace.handsctl(&["status"]).exits(0).within(SOON);
     assert_eq!(run.stderr, "", "stdout is the result");
@@ -89,7 +89,7 @@ fn a_healthy_set_is_exit_0_and_every_part_has_its_line_and_its_fields() {
 }
 
 #[test]
-fn nothing_deployed_is_exit_12_and_says_how_to_begin() {
+fn missing_set_exits_12_with_deploy_hint() {
     let namespace = Bed::shared().namespace("status-nothing");
     for there_is_a_namespace in [false, true] {
         if there_is_a_namespace {
@@ -107,7 +107,7 @@ fn nothing_deployed_is_exit_12_and_says_how_to_begin() {
 }
 
 #[test]
-fn after_teardown_it_is_exit_12_again() {
+fn set_after_teardown_exits_12() {
     let namespace = deployed("status-teardown");
     namespace.handsctl(&["teardown"]).exits(0);
     let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
@@ -115,7 +115,7 @@ fn after_teardown_it_is_exit_12_again() {
 }
 
 #[test]
-fn a_set_that_is_scaled_to_zero_is_down_and_says_so() {
+fn set_scaled_to_zero_is_down() {
     let namespace = deployed("status-zero");
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=0"]);
     wait_for_ready(&namespace, "");
@@ -124,7 +124,7 @@ fn a_set_that_is_scaled_to_zero_is_down_and_says_so() {
 }
 
 #[test]
-fn an_image_that_cannot_be_had_is_down_with_its_finding() {
+fn missing_image_is_down_with_finding() {
     let namespace = deployed("status-image");
     kubectl(&namespace, &["set", "image", "deployment/oh", NOT_THERE]);
     wait_for_reason(&namespace, "ImagePull");
@@ -140,7 +140,7 @@ fn an_image_that_cannot_be_had_is_down_with_its_finding() {
 }
 
 #[test]
-fn a_crashing_container_is_down_with_its_restarts() {
+fn crashing_container_is_down_with_restart_count() {
     let namespace = deployed("status-crash");
     let patch = r#"{"spec": {"template": {"metadata": {"annotations": {"handsctl.dev/backoff": "1s"}}}}}"#;
     kubectl(&namespace, &["patch", "deployment/oh", "-p", patch]);
@@ -158,7 +158,7 @@ fn a_crashing_container_is_down_with_its_restarts() {
 }
 
 #[test]
-fn one_of_two_pods_that_is_not_ready_is_degraded_exit_11() {
+fn one_unready_pod_of_two_is_degraded_exit_11() {
     let namespace = deployed("status-degraded");
     // A second pod that fits no node: the first one is bound, the template then asks for more than there is.
     let first = kubectl(&namespace, &["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
@@ -176,7 +176,7 @@ fn one_of_two_pods_that_is_not_ready_is_degraded_exit_11() {
 }
 
 #[test]
-fn an_account_that_may_read_some_kinds_gets_a_verdict_that_names_the_others() {
+fn unreadable_kinds_are_listed_as_unknown() {
     let namespace = deployed("status-rights");
     let read = ["get", "list", "watch"];
     let some = json!([
@@ -197,7 +197,7 @@ fn an_account_that_may_read_some_kinds_gets_a_verdict_that_names_the_others() {
 }
 
 #[test]
-fn an_account_that_may_not_read_the_deployment_gets_no_verdict_but_exit_6() {
+fn unreadable_deployment_exits_6_without_verdict() {
     let namespace = deployed("status-blind");
     let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
     let kubeconfig = account(&namespace, &pods);
@@ -207,7 +207,7 @@ fn an_account_that_may_not_read_the_deployment_gets_no_verdict_but_exit_6() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_exit_4() {
+fn unreachable_server_exits_4() {
     let namespace = Bed::shared().namespace("status-unreachable");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -228,7 +228,7 @@ fn a_server_that_does_not_answer_is_exit_4() {
 }
 
 #[test]
-fn a_pod_that_answers_is_healthy_and_one_that_is_ready_but_silent_is_degraded_soon() {
+fn responding_pod_is_healthy_and_silent_pod_degraded() {
     let namespace = deployed("status-alive");
     // A node that is not marked as simulated: its pods are asked, and the test is their kubelet.
     let node = NodeOfOurs::new(&namespace);

@@ -71,7 +71,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn after_teardown_every_object_of_the_cluster_is_as_it_was_before_deploy() {
+fn teardown_restores_the_cluster_before_deploy() {
     let config =
         "[deploy]\nnamespace = \"team\"\n[kubernetes]\nnamespace = \"boxes\"\n[llm]\napi_key = \"k\"\n";
     let own = Own::new("teardown", config);
@@ -159,7 +159,7 @@ fn wait_until_quiet(bed: &Bed) {
 }
 
 #[test]
-fn delete_data_needs_a_yes_where_nobody_can_be_asked() {
+fn delete_data_without_terminal_needs_yes() {
     let namespace = Bed::shared().namespace("confirm");
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
     let members = "deployments,services,ingresses,persistentvolumeclaims,configmaps,networkpolicies";
@@ -184,7 +184,7 @@ fn gone_but(namespace: &Namespace, kept: &[&str]) {
 }
 
 #[test]
-fn only_a_namespace_that_handsctl_made_is_deleted_and_only_together_with_its_data() {
+fn only_own_namespace_is_deleted_with_its_data() {
     let theirs = Bed::shared().namespace("theirs");
     theirs.make(&[]);
     theirs.handsctl(&["deploy"]).exits(0);
@@ -207,7 +207,7 @@ fn only_a_namespace_that_handsctl_made_is_deleted_and_only_together_with_its_dat
 }
 
 #[test]
-fn the_sandboxes_namespace_that_handsctl_made_is_named_and_goes_with_the_other() {
+fn own_sandbox_namespace_is_named_and_deleted_too() {
     let (namespace, boxes) = (Bed::shared().namespace("apart"), Bed::shared().namespace("apart-boxes"));
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
@@ -221,7 +221,7 @@ fn the_sandboxes_namespace_that_handsctl_made_is_named_and_goes_with_the_other()
 }
 
 #[test]
-fn a_copy_with_our_labels_and_its_pods_survive_and_are_not_waited_for() {
+fn copy_with_our_labels_survives_teardown() {
     let namespace = Bed::shared().namespace("copy");
     namespace.handsctl(&["deploy"]).exits(0);
     let bed = namespace.bed;
@@ -269,7 +269,7 @@ fn a_copy_with_our_labels_and_its_pods_survive_and_are_not_waited_for() {
 }
 
 #[test]
-fn conversations_and_what_is_marked_stay_and_are_named() {
+fn conversations_and_protected_objects_are_kept_and_named() {
     let namespace = Bed::shared().namespace("conversation");
     namespace.handsctl(&["deploy"]).exits(0);
     let bed = namespace.bed;
@@ -319,7 +319,7 @@ impl Drop for Held<'_> {
 }
 
 #[test]
-fn what_is_held_is_explained_with_its_finalizer_and_who_set_it() {
+fn object_held_by_finalizer_exits_10_naming_manager() {
     let namespace = Bed::shared().namespace("held");
     namespace.handsctl(&["deploy"]).exits(0);
     for object in ["ingress/oh", "service/oh"] {
@@ -336,7 +336,7 @@ fn what_is_held_is_explained_with_its_finalizer_and_who_set_it() {
 }
 
 #[test]
-fn a_pod_that_does_not_go_is_waited_for_and_explained() {
+fn terminating_pod_is_waited_for_and_explained() {
     let namespace = Bed::shared().namespace("held-pod");
     namespace.handsctl(&["deploy"]).exits(0);
     let pod = names(&namespace, "pods").pop_first().unwrap();
@@ -362,7 +362,7 @@ fn a_pod_that_does_not_go_is_waited_for_and_explained() {
 }
 
 #[test]
-fn the_set_is_found_in_the_namespaces_that_its_parent_names_whatever_the_configuration_says() {
+fn teardown_finds_members_in_namespaces_of_parent() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("moved"), bed.namespace("moved-boxes"));
     boxes.make(&[]);
@@ -383,7 +383,7 @@ fn the_set_is_found_in_the_namespaces_that_its_parent_names_whatever_the_configu
 }
 
 #[test]
-fn where_nothing_is_there_is_nothing_to_delete() {
+fn teardown_without_set_deletes_nothing() {
     let namespace = Bed::shared().namespace("empty");
     namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete").never_says("kept");
     namespace.make(&[]);

@@ -211,7 +211,7 @@ fn last_event(path: &Path) -> Value {
 }
 
 #[test]
-fn deploy_draws_bars_that_collapse_to_final_lines_and_leaves_a_clean_screen() {
+fn deploy_collapses_bars_to_final_lines() {
     let namespace = Bed::shared().namespace("terminal-deploy");
     let ended = Terminal::start(namespace.command(&["deploy"]).without("NO_COLOR"), 120).ends().exits(0);
     assert!(ended.raw.contains(is_spinner), "something turned meanwhile");
@@ -240,7 +240,7 @@ fn deploy_draws_bars_that_collapse_to_final_lines_and_leaves_a_clean_screen() {
 }
 
 #[test]
-fn in_ci_a_terminal_gets_lines_and_no_cursor_is_moved() {
+fn terminal_in_ci_gets_plain_lines() {
     let namespace = Bed::shared().namespace("terminal-ci");
     let typed = namespace.command(&["deploy"]).env("CI", "1").env("NO_COLOR", "1");
     let ended = Terminal::start(typed, 120).ends().exits(0);
@@ -251,7 +251,7 @@ fn in_ci_a_terminal_gets_lines_and_no_cursor_is_moved() {
 }
 
 #[test]
-fn a_terminal_of_60_or_80_columns_keeps_every_row_of_the_block_on_one_line() {
+fn narrow_terminal_keeps_each_row_on_one_line() {
     let namespace = Bed::shared().namespace("terminal-narrow");
     for columns in [60, 80] {
         let ended = Terminal::start(namespace.command(&["deploy"]), columns).ends().exits(0);
@@ -271,7 +271,7 @@ fn a_terminal_of_60_or_80_columns_keeps_every_row_of_the_block_on_one_line() {
 }
 
 #[test]
-fn a_failing_deploy_shows_the_error_once_below_the_block() {
+fn failing_deploy_shows_error_once_below_block() {
     let namespace = Bed::shared().namespace("terminal-failing");
     let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
     let ended = Terminal::start(namespace.command(&["deploy", "--set", image]), 120).ends().exits(9);
@@ -282,7 +282,7 @@ fn a_failing_deploy_shows_the_error_once_below_the_block() {
 }
 
 #[test]
-fn the_current_context_is_used_after_a_yes_and_only_then() {
+fn current_context_is_used_only_after_yes() {
     let namespace = Bed::shared().namespace("terminal-question");
     let question = format!("Use the current context `{}`", namespace.bed.context);
     for answer in ["n\r", "\r", "\u{4}"] {
@@ -308,7 +308,7 @@ fn the_current_context_is_used_after_a_yes_and_only_then() {
 }
 
 #[test]
-fn deleting_data_asks_once_and_a_no_deletes_nothing() {
+fn delete_data_asks_once_and_no_deletes_nothing() {
     let namespace = Bed::shared().namespace("terminal-data");
     namespace.handsctl(&["deploy"]).exits(0);
     let teardown = || Terminal::start(namespace.command(&["teardown", "--delete-data"]), 160);
@@ -327,7 +327,7 @@ fn deleting_data_asks_once_and_a_no_deletes_nothing() {
 }
 
 #[test]
-fn ctrl_c_at_a_question_ends_it_at_once_with_130() {
+fn ctrl_c_at_question_exits_130() {
     let namespace = Bed::shared().namespace("terminal-unanswered");
     let mut terminal = Terminal::start(nameless(&namespace, &["deploy"]), 120);
     terminal.shows("[y/N]");
@@ -344,7 +344,7 @@ fn ctrl_c_at_a_question_ends_it_at_once_with_130() {
 }
 
 #[test]
-fn ctrl_c_in_a_waiting_deploy_says_what_was_done_and_restores_the_terminal() {
+fn ctrl_c_during_rollout_exits_130_and_restores_terminal() {
     let namespace = Bed::shared().namespace("terminal-interrupted");
     let events = namespace.folder.path().join("events");
     let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
@@ -368,7 +368,7 @@ fn ctrl_c_in_a_waiting_deploy_says_what_was_done_and_restores_the_terminal() {
 }
 
 #[test]
-fn a_terminated_deploy_is_143_and_one_whose_terminal_is_closed_writes_its_last_event_too() {
+fn sigterm_exits_143_and_sighup_exits_129() {
     let namespace = Bed::shared().namespace("terminal-closed");
     let events = namespace.folder.path().join("events");
     let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
@@ -421,7 +421,7 @@ fn on_a_terminal_that_is_closed(typed: Typed, when: impl FnOnce()) -> (u32, Dura
 }
 
 #[test]
-fn a_deploy_whose_window_is_closed_gives_the_lock_back_and_ends_in_order() {
+fn closed_window_releases_lock_and_exits_129() {
     let namespace = Bed::shared().namespace("terminal-gone");
     let events = namespace.folder.path().join("events");
     let arguments = [&["deploy", "--events", "events"], HOPELESS].concat();
@@ -443,7 +443,7 @@ fn a_deploy_whose_window_is_closed_gives_the_lock_back_and_ends_in_order() {
 }
 
 #[test]
-fn control_characters_of_a_log_do_not_reach_a_terminal() {
+fn control_characters_of_logs_are_removed() {
     let namespace = Bed::shared().namespace("terminal-log");
     namespace.handsctl(&["deploy"]).exits(0);
     let line = format!("{} before\u{1b}[2J\u{1b}]0;title\u{7}after\u{202e}", namespace.name);

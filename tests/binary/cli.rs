@@ -65,7 +65,7 @@ fn watched_kubeconfig(home: &Path) -> TcpListener {
 }
 
 #[test]
-fn help_of_every_command_exits_0_and_shows_examples() {
+fn help_of_every_command_shows_examples() {
     let home = home();
     let commands = commands();
     assert!(commands.len() > 12, "{commands:?}");
@@ -85,7 +85,7 @@ fn help_of_every_command_exits_0_and_shows_examples() {
 }
 
 #[test]
-fn what_is_not_understood_exits_2_on_stderr() {
+fn invalid_arguments_exit_2_on_stderr() {
     let home = home();
     let wrong: &[&[&str]] = &[
         &["deploy", "--colour=always"],
@@ -115,7 +115,7 @@ fn what_is_not_understood_exits_2_on_stderr() {
 }
 
 #[test]
-fn config_mistakes_exit_3_all_at_once_with_place_caret_and_suggestion() {
+fn config_mistakes_exit_3_with_location_and_suggestion() {
     let home = with_config(MISTAKES);
     let listener = watched_kubeconfig(home.path());
     for command in [
@@ -150,7 +150,7 @@ fn config_mistakes_exit_3_all_at_once_with_place_caret_and_suggestion() {
 }
 
 #[test]
-fn config_check_gives_editors_byte_ranges() {
+fn config_check_json_has_byte_ranges() {
     let home = with_config(MISTAKES);
     let run = hermetic(home.path(), &["config", "check", "-o", "json"]).exits(3);
     assert_eq!(run.stderr, "");
@@ -181,7 +181,7 @@ fn config_check_gives_editors_byte_ranges() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_or_is_not_there_exits_3() {
+fn invalid_or_missing_config_file_exits_3() {
     let home = with_config("[deploy\nname = \n");
     hermetic(home.path(), &["config", "check"]).exits(3).says("error[HC0102]").says("config.toml:1:");
     hermetic(home.path(), &["config", "check", "--config", "nowhere.toml"])
@@ -192,7 +192,7 @@ fn a_file_that_is_no_toml_or_is_not_there_exits_3() {
 }
 
 #[test]
-fn config_show_names_the_origin_of_every_value() {
+fn config_show_names_origin_of_every_value() {
     let home = with_config("[deploy]\nhost = \"hands.example\"\nreplicas = 1\n");
     std::fs::write(home.path().join("later.toml"), "[deploy]\nhost = \"later.example\"\n").unwrap();
     let files = ["--config", "config.toml", "--config", "later.toml"];
@@ -236,7 +236,7 @@ fn config_show_names_the_origin_of_every_value() {
 }
 
 #[test]
-fn an_error_with_json_output_is_one_json_line_on_stderr() {
+fn json_error_is_one_line_on_stderr() {
     let home = with_config(MISTAKES);
     for command in [
         &["deploy", "-o", "json"][..],
@@ -269,7 +269,7 @@ fn an_error_with_json_output_is_one_json_line_on_stderr() {
 }
 
 #[test]
-fn every_id_and_every_exit_code_is_explained() {
+fn every_id_and_exit_code_is_explained() {
     let home = home();
     for id in Id::ALL {
         let entry = id.entry();
@@ -287,7 +287,7 @@ fn every_id_and_every_exit_code_is_explained() {
 }
 
 #[test]
-fn every_shell_gets_a_completion_script() {
+fn every_shell_has_a_completion_script() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = hermetic(home.path(), &["completion", shell]).exits(0);
@@ -301,7 +301,7 @@ fn every_shell_gets_a_completion_script() {
 }
 
 #[test]
-fn version_of_the_client_needs_no_cluster_and_no_time() {
+fn client_version_needs_no_cluster() {
     let home = home();
     let listener = watched_kubeconfig(home.path());
     let runs: Vec<Run> = (0..5).map(|_| hermetic(home.path(), &["version", "--client"]).exits(0)).collect();
@@ -315,7 +315,7 @@ fn version_of_the_client_needs_no_cluster_and_no_time() {
 }
 
 #[test]
-fn version_says_why_the_server_is_unknown_and_is_no_failure() {
+fn version_without_server_exits_0_with_reason() {
     let home = home();
     let run = hermetic(home.path(), &["version"]).exits(0);
     assert!(run.stdout.contains("kubernetes  unknown: "), "{}", run.stdout);
@@ -344,7 +344,7 @@ fn shell(home: &Path, line: &str) -> Run {
 }
 
 #[test]
-fn a_closed_stdout_ends_every_reading_command_quietly_with_0() {
+fn closed_stdout_ends_every_reading_command_silently() {
     let home = with_config("[deploy]\nreplicas = 1\n");
     for command in [
         "config show",
@@ -376,7 +376,7 @@ fn a_closed_stdout_ends_every_reading_command_quietly_with_0() {
 }
 
 #[test]
-fn colour_is_what_the_flag_says_then_the_environment_then_the_terminal() {
+fn color_follows_flag_then_environment_then_terminal() {
     let home = with_config(MISTAKES);
     let colored = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut typed = alone(home.path(), arguments).without("NO_COLOR");
@@ -397,7 +397,7 @@ fn colour_is_what_the_flag_says_then_the_environment_then_the_terminal() {
 }
 
 #[test]
-fn a_github_workflow_gets_annotations_with_file_line_and_column() {
+fn github_workflow_gets_annotations_with_location() {
     let home = with_config(MISTAKES);
     let run = alone(home.path(), &["config", "check"]).env("GITHUB_ACTIONS", "true").run().exits(3);
     let annotations: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("::")).collect();
@@ -422,7 +422,7 @@ fn a_github_workflow_gets_annotations_with_file_line_and_column() {
 }
 
 #[test]
-fn events_go_to_stdout_as_ndjson_and_end_with_finished_also_after_a_mistake() {
+fn events_end_with_finished_after_config_mistake() {
     let home = with_config(MISTAKES);
     let run = hermetic(home.path(), &["deploy", "--events", "-"]).exits(3);
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -445,7 +445,7 @@ fn events_go_to_stdout_as_ndjson_and_end_with_finished_also_after_a_mistake() {
 }
 
 #[test]
-fn what_deletes_data_is_refused_where_nobody_can_be_asked() {
+fn deletion_of_data_without_terminal_exits_2() {
     let home = with_config("[deploy]\nreplicas = 1\n");
     let listener = watched_kubeconfig(home.path());
     for flags in [&["--delete-data"][..], &["--delete-data", "--delete-namespace"]] {
@@ -460,7 +460,7 @@ fn what_deletes_data_is_refused_where_nobody_can_be_asked() {
 }
 
 #[test]
-fn a_changing_command_that_falls_through_to_the_current_context_exits_3() {
+fn changing_command_rejects_implicit_current_context() {
     let home = with_config("[deploy]\nreplicas = 1\n");
     let listener = watched_kubeconfig(home.path());
     for command in [&["deploy"][..], &["teardown"]] {
@@ -479,7 +479,7 @@ fn a_changing_command_that_falls_through_to_the_current_context_exits_3() {
 }
 
 #[test]
-fn a_state_file_of_another_version_is_an_error_and_no_reason_to_use_the_current_context() {
+fn state_file_of_other_version_is_an_error() {
     let home = with_config("[cluster]\nname = \"newer\"\n");
     let listener = watched_kubeconfig(home.path());
     let folder = home.path().join(".local/state/handsctl/clusters/newer");
@@ -498,7 +498,7 @@ fn a_state_file_of_another_version_is_an_error_and_no_reason_to_use_the_current_
 }
 
 #[test]
-fn an_unknown_variable_of_ours_is_a_warning_with_a_suggestion() {
+fn unknown_environment_variable_warns_with_suggestion() {
     let home = with_config("[deploy]\nreplicas = 1\n");
     let run = alone(home.path(), &["config", "check"])
         .env("HANDSCTL_DEPLOY__REPLICAZ", "1")
@@ -513,7 +513,7 @@ fn an_unknown_variable_of_ours_is_a_warning_with_a_suggestion() {
 }
 
 #[test]
-fn without_a_config_file_it_says_so() {
+fn missing_config_file_is_reported() {
     let home = home();
     let run = hermetic(home.path(), &["config", "check"]).exits(0);
     assert!(run.stdout.contains("no config.toml"), "{}", run.stdout);
@@ -535,7 +535,7 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_secret_of_the_configuration_is_in_any_output() {
+fn configured_secret_appears_in_no_output() {
     const PLANTED: &str = "sk+planted/4711=\\ü&x";
     let literal = "[llm]\nmodel = \"m\"\napi_key = 'SECRET'\n[core]\njwt_secret = 'SECRET'\n[deploy.env]\nGITHUB_TOKEN = 'SECRET'\n";
     let configs = [

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::bed::hermetic;
 
 #[test]
-fn config_init_writes_a_file_that_changes_nothing_and_replaces_none() {
+fn config_init_writes_neutral_file_and_overwrites_none() {
     let home = tempfile::tempdir().unwrap();
     hermetic(home.path(), &["config", "init"]).exits(0).says("config.toml  written");
     let file = home.path().join("config.toml");
@@ -30,7 +30,7 @@ fn config_init_writes_a_file_that_changes_nothing_and_replaces_none() {
 }
 
 #[test]
-fn config_explain_says_what_a_key_is_and_what_was_perhaps_meant() {
+fn config_explain_describes_key_and_suggests_similar_one() {
     let home = tempfile::tempdir().unwrap();
     let explain = |key: &str| hermetic(home.path(), &["config", "explain", key]);
     explain("deploy.storage_size")
@@ -75,7 +75,7 @@ fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
 
 /// Every key of [deploy] that says which field it becomes does become it.
 #[test]
-fn a_key_changes_the_field_that_explain_names() {
+fn key_changes_the_fields_that_explain_names() {
     const SHARED: &str = "image = \"acme/openhands:1.6\"\nstorage = { kind = \"s3\", bucket = \"b\" }\n\
         database = { host = \"db\" }\n";
     let plain = "image = \"acme/openhands:1.6\"\n";
@@ -131,7 +131,7 @@ fn a_key_changes_the_field_that_explain_names() {
 }
 
 #[test]
-fn rbac_names_the_account_that_was_asked_for() {
+fn rbac_names_the_given_account() {
     let home = tempfile::tempdir().unwrap();
     let rbac = |account: &str| hermetic(home.path(), &["rbac", account]);
     rbac("user:ana@example.org").exits(0).prints("kind: User").prints("name: ana@example.org");
@@ -147,7 +147,7 @@ fn rbac_names_the_account_that_was_asked_for() {
 }
 
 #[test]
-fn config_schema_is_a_json_schema_with_descriptions() {
+fn config_schema_has_descriptions_and_defaults() {
     let home = tempfile::tempdir().unwrap();
     let run = hermetic(home.path(), &["config", "schema"]).exits(0);
     let schema: Value = serde_json::from_str(&run.stdout).unwrap();

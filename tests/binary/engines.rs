@@ -84,7 +84,7 @@ impl Computer {
 }
 
 #[test]
-fn everything_that_is_in_the_way_is_said_at_once_within_300_ms_and_nothing_is_made() {
+fn preflight_reports_all_problems_and_creates_nothing() {
     let denied = "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1";
     let computer = Computer::new(&[("docker", denied), ("kind", KIND)]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -106,7 +106,7 @@ fn everything_that_is_in_the_way_is_said_at_once_within_300_ms_and_nothing_is_ma
 }
 
 #[test]
-fn no_engine_one_that_hangs_and_one_that_is_too_old_are_each_told_with_what_mends_it() {
+fn missing_hanging_or_old_engine_exits_14_with_fix() {
     Computer::new(&[]).cluster_up(&[]).exits(14).says("error[HC2001]: no docker, podman or nerdctl on PATH");
     Computer::new(&[("docker", "exec /bin/sleep 30"), ("kind", KIND)])
         .cluster_up(&[])
@@ -128,7 +128,7 @@ fn no_engine_one_that_hangs_and_one_that_is_too_old_are_each_told_with_what_mend
 }
 
 #[test]
-fn a_computer_that_is_too_small_is_told_what_is_asked_of_it() {
+fn engine_with_too_few_cpus_exits_14() {
     let small = DOCKER.replace("\"NCPU\":8", "\"NCPU\":1");
     let computer = Computer::new(&[("docker", &small), ("kind", KIND)]);
     computer
@@ -146,7 +146,7 @@ fn a_computer_that_is_too_small_is_told_what_is_asked_of_it() {
 }
 
 #[test]
-fn a_kind_that_is_too_old_is_not_used_and_where_no_other_can_be_had_that_is_said() {
+fn old_kind_without_download_exits_14() {
     let old = KIND.replace("v0.33.0", "v0.11.1");
     let computer = Computer::new(&[("docker", DOCKER), ("kind", &old)]);
     computer
@@ -161,7 +161,7 @@ fn a_kind_that_is_too_old_is_not_used_and_where_no_other_can_be_had_that_is_said
 }
 
 #[test]
-fn a_context_of_a_cluster_that_is_gone_is_not_overwritten() {
+fn stale_context_is_not_overwritten() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     let kubeconfig = "apiVersion: v1\nkind: Config\nclusters:\n- {name: kind-trial, cluster: {server: 'https://127.0.0.1:1'}}\nusers: []\ncontexts:\n- {name: kind-trial, context: {cluster: kind-trial, user: a}}\n";
     std::fs::create_dir(computer.path().join(".kube")).unwrap();
@@ -175,7 +175,7 @@ fn a_context_of_a_cluster_that_is_gone_is_not_overwritten() {
 }
 
 #[test]
-fn a_cluster_of_that_name_made_by_other_means_is_left_alone() {
+fn foreign_kind_cluster_is_kept() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     std::fs::write(computer.path().join("made"), "").unwrap();
     computer
@@ -188,7 +188,7 @@ fn a_cluster_of_that_name_made_by_other_means_is_left_alone() {
 }
 
 #[test]
-fn a_making_that_fails_keeps_the_evidence_in_one_file_says_the_cause_in_one_line_and_leaves_nothing() {
+fn failed_creation_keeps_evidence_and_cleans_up() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     let run = computer.cluster_up(&[]).exits(14);
     let file = computer.path().join(".local/state/handsctl/failed/trial.log");

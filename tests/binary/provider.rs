@@ -138,7 +138,7 @@ async fn is_alive(client: kube::Client) {
 }
 
 #[tokio::test]
-async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a_trace() {
+async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     let bed = Bed::new(&["life"]);
     let name = "life";
     let config = "# mine\napiVersion: v1\nkind: Config\nclusters:\n  - name: prod\n    cluster: {server: 'https://prod'}\ncontexts: []\nusers: []\ncurrent-context: \"\"\n";
@@ -206,7 +206,7 @@ async fn a_cluster_is_made_once_started_again_when_stopped_and_deleted_without_a
 }
 
 #[tokio::test]
-async fn clusters_live_side_by_side_and_are_made_at_the_same_time() {
+async fn two_clusters_are_created_concurrently() {
     let bed = Bed::new(&["left", "right"]);
     let (left, right) = (wanted("left"), wanted("right"));
     let (left, again, right) = tokio::join!(bed.up(&left), bed.up(&left), bed.up(&right));
@@ -226,7 +226,7 @@ async fn clusters_live_side_by_side_and_are_made_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn an_interrupted_making_ends_its_processes_and_is_made_anew() {
+async fn interrupted_creation_ends_processes_and_is_repeated() {
     let bed = Bed::new(&["half"]);
     let wanted = wanted("half");
     tokio::select! {
@@ -248,8 +248,8 @@ async fn until_a_process_runs(bed: &Bed, name: &str) {
 
 /// Runs in a process of its own for the next test, which kills it.
 #[tokio::test]
-#[ignore = "run by a_killed_handsctl_leaves_a_cluster_that_is_made_anew"]
-async fn make_a_cluster_until_killed() {
+#[ignore = "run by killed_creation_is_repeated"]
+async fn create_cluster_until_killed() {
     let folder = PathBuf::from(std::env::var_os("PROVIDER_TEST_FOLDER").unwrap());
     up(&environment(&folder), LocalProvider::Kwok, &wanted("killed"), &UpOptions::default(), &quiet())
         .await
@@ -258,11 +258,11 @@ async fn make_a_cluster_until_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_handsctl_leaves_a_cluster_that_is_made_anew() {
+async fn killed_creation_is_repeated() {
     let bed = Bed::new(&["killed"]);
     let module = module_path!().split_once("::").map_or("", |(_, module)| module);
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", &format!("{module}::make_a_cluster_until_killed")])
+        .args(["--exact", "--ignored", &format!("{module}::create_cluster_until_killed")])
         .env("PROVIDER_TEST_FOLDER", bed.folder.path())
         .stdout(Stdio::null())
         .spawn()
@@ -280,7 +280,7 @@ async fn a_killed_handsctl_leaves_a_cluster_that_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_component_that_dies_is_said_at_once_with_its_log_and_nothing_is_left() {
+async fn crashing_component_fails_creation_with_its_log() {
     let mut bed = Bed::new(&["broken"]);
     let programs = bed.folder.path().join("programs");
     std::fs::create_dir(&programs).unwrap();
@@ -322,7 +322,7 @@ async fn made_by_another_cluster() -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_context_of_somebody_else_is_neither_replaced_nor_deleted() {
+async fn foreign_context_is_neither_replaced_nor_deleted() {
     let bed = Bed::new(&[]);
     let theirs = "clusters:\n- name: kwok-mine\n  cluster: {server: https://127.0.0.1:1}\ncontexts:\n- name: kwok-mine\n  context: {cluster: kwok-mine, user: kwok-mine}\n";
     std::fs::write(bed.kubeconfig(), theirs).unwrap();
@@ -335,7 +335,7 @@ async fn a_context_of_somebody_else_is_neither_replaced_nor_deleted() {
 }
 
 #[tokio::test]
-async fn auto_says_why_the_nodes_are_simulated() {
+async fn auto_provider_explains_simulated_nodes() {
     let bed = Bed::new(&[]);
     let environment = Environment { path: std::ffi::OsString::new(), ..bed.environment.clone() };
     let reason = "no usable container engine (no docker, podman or nerdctl on PATH)".to_owned();
@@ -348,7 +348,7 @@ async fn auto_says_why_the_nodes_are_simulated() {
 }
 
 #[tokio::test]
-async fn programs_that_cannot_be_had_are_named_with_what_was_tried() {
+async fn missing_programs_exit_14_with_attempted_sources() {
     let bed = Bed::new(&[]);
     let environment = Environment {
         assets: vec![ExplicitFolder { variable: "HANDSCTL_ASSETS", folder: bed.folder.path().join("empty") }],

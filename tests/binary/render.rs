@@ -7,7 +7,7 @@ use crate::planted;
 use crate::yaml_traps::nasty_config;
 
 #[test]
-fn render_gives_the_same_bytes_every_time_without_a_cluster() {
+fn render_is_deterministic_without_a_cluster() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("config.toml"), nasty_config("a")).unwrap();
     let first = render(folder.path(), &["--include-namespace"]).exits(0);
@@ -25,7 +25,7 @@ fn render_gives_the_same_bytes_every_time_without_a_cluster() {
 }
 
 #[test]
-fn render_shows_no_secret_and_names_where_each_one_comes_from() {
+fn render_shows_no_secret_but_its_source() {
     let folder = TempDir::new().unwrap();
     let [literal, variable, file, token, header] = ["a1", "b2", "c3", "d4", "e5"].map(planted::secret);
     std::fs::write(folder.path().join("key.txt"), &file).unwrap();

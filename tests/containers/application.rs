@@ -169,7 +169,7 @@ AGENT_ENABLE_JUPYTER = "0"
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn what_the_application_believes_is_what_config_show_says() {
+fn application_loads_what_config_show_prints() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("config.toml"), RICH).unwrap();
     let (believed, warnings) = believed(home.path());
@@ -199,7 +199,7 @@ fn what_the_application_believes_is_what_config_show_says() {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn the_defaults_that_the_manual_names_are_the_applications() {
+fn manual_defaults_equal_application_defaults() {
     let home = tempfile::tempdir().unwrap();
     let (believed, _) = believed(home.path());
     let manual = KeyReference::default();
@@ -228,7 +228,7 @@ fn the_defaults_that_the_manual_names_are_the_applications() {
 /// A file that is said to stop the application does; one that is said to be ignored does not.
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn the_application_does_with_every_wrong_file_what_is_said_about_it() {
+fn application_fails_on_files_reported_as_crashing() {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
     let mount = format!("{}:/configs:ro", fixtures.display());
     let loaded = ask(include_str!("application/loads.py"), "LOADED ", &mount, &BTreeMap::new());

@@ -314,7 +314,7 @@ fn told_in_time(site: &Site, events: &str, kind: &str, id: &str, pod: &str) {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_says_each_stages_time() {
+fn up_serves_through_traefik_as_unprivileged_user() {
     let (site, up, _turn) = shared();
     let mut lines = up.stderr.lines();
     for stage in [
@@ -360,7 +360,7 @@ fn up_from_nothing_answers_through_traefik_as_42420_with_a_read_only_root_and_sa
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn a_conversations_sandbox_runs_with_our_role_and_survives_a_change_a_restart_and_a_teardown() {
+fn sandbox_survives_change_restart_and_teardown() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -405,7 +405,7 @@ fn a_conversations_sandbox_runs_with_our_role_and_survives_a_change_a_restart_an
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn a_tag_that_does_not_exist_is_said_in_time_and_the_old_pod_never_stops() {
+fn missing_tag_exits_9_and_old_pod_keeps_serving() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -437,7 +437,7 @@ fn a_tag_that_does_not_exist_is_said_in_time_and_the_old_pod_never_stops() {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn a_registry_that_cannot_be_resolved_is_warned_of_at_once_and_given_up_after_its_grace() {
+fn unresolvable_registry_warns_and_exits_9_after_grace() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -457,7 +457,7 @@ fn a_registry_that_cannot_be_resolved_is_warned_of_at_once_and_given_up_after_it
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_comes_back() {
+fn crashing_image_is_rolled_back_with_evidence() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -488,7 +488,7 @@ fn an_image_that_is_there_and_dies_leaves_its_evidence_and_the_good_revision_com
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn open_leads_to_the_application_while_its_pod_is_replaced() {
+fn open_follows_the_replaced_pod() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -516,7 +516,7 @@ fn open_leads_to_the_application_while_its_pod_is_replaced() {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn status_measures_what_runs_and_calls_it_degraded_beyond_a_threshold() {
+fn status_is_degraded_beyond_a_threshold() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -597,7 +597,7 @@ impl Drop for Metrics<'_> {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn cluster_up_says_what_is_in_the_way_and_changes_nothing() {
+fn cluster_up_reports_conflicts_and_changes_nothing() {
     let (site, _, _turn) = shared();
     let other = "cluster.name=\"another\"";
     site.handsctl(&["cluster", "up", "--set", other])
@@ -661,7 +661,7 @@ impl Drop for Foreign {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn a_making_that_was_killed_is_made_anew_and_two_clusters_answer_at_once() {
+fn killed_creation_is_repeated_beside_second_cluster() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
@@ -695,7 +695,7 @@ fn a_making_that_was_killed_is_made_anew_and_two_clusters_answer_at_once() {
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
-fn from_0_59_to_1_6_and_back_preflight_names_what_changes_and_v1_starts_nothing() {
+fn upgrade_and_downgrade_report_changes_and_serve() {
     let (site, _, _turn) = shared();
     assert_ne!(docker(&["images", "-q", NEWEST]), "", "the engine has no {NEWEST}");
     site.configure("openai/gpt-4o", "");

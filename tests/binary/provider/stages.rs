@@ -92,7 +92,7 @@ async fn events_of(client: &Client, name: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn pods_volumes_and_jobs_do_what_a_kubelet_and_a_provisioner_report() {
+async fn simulated_kubelet_runs_pods_volumes_and_jobs() {
     let bed = Bed::new(&["stages"]);
     let client = cluster(&bed, "stages").await;
     tokio::join!(
