@@ -1,4 +1,4 @@
-//! A real control plane for the tests: made by the product itself, shared by all tests of the run, and gone with it.
+//! A real control plane for the tests. The product itself creates it, all tests of the run share it, and it is deleted at the end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -23,7 +23,7 @@ pub(crate) struct Bed {
     pub(crate) pod_log: PathBuf,
 }
 
-/// What a run of the binary came to.
+/// A run of the binary that has ended.
 #[derive(Debug)]
 pub(crate) struct Run {
     /// Exit code; None after a signal.
@@ -34,53 +34,53 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Panics with everything that was printed where the exit code is another.
+    /// Panics with all output if the exit code differs.
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "exit code; stderr:\n{}\nstdout:\n{}", self.stderr, self.stdout);
         self
     }
 
-    /// Panics where stderr does not contain the text.
+    /// Panics if stderr does not contain the text.
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "stderr lacks {text:?}:\n{}", self.stderr);
         self
     }
 
-    /// Panics where stdout does not contain the text.
+    /// Panics if stdout does not contain the text.
     pub(crate) fn prints(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "stdout lacks {text:?}:\n{}", self.stdout);
         self
     }
 
-    /// Panics where stderr contains the text.
+    /// Panics if stderr contains the text.
     pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(!self.stderr.contains(text), "stderr has {text:?}:\n{}", self.stderr);
         self
     }
 
-    /// Panics where it took longer.
+    /// Panics if the run took longer. The limit is an order of magnitude: hundreds of tests share the processors.
     pub(crate) fn within(self, limit: Duration) -> Self {
         assert!(self.took <= limit, "took {:?}, not {limit:?}; stderr:\n{}", self.took, self.stderr);
         self
     }
 
-    /// stdout as JSON.
+    /// Parses stdout as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 
 impl Bed {
-    /// The shared cluster; the first test that asks makes it.
+    /// The shared cluster, created by the first test that needs it.
     pub(crate) fn shared() -> &'static Self {
         static BED: OnceLock<Bed> = OnceLock::new();
         BED.get_or_init(|| {
             let name = format!("suite-{}", std::process::id());
-            // Outlives every test and is removed by the keeper, which also sees a killed test process.
+            // No test owns the home: the cleanup process removes it, even after a kill of the test process.
             let home = std::env::temp_dir().join(format!("handsctl-{name}"));
             std::fs::create_dir_all(&home).unwrap();
-            keep_watch(&home, &name);
-            let begun = Instant::now();
+            spawn_cleanup_process(&home, &name);
+            let begin = Instant::now();
             let set = format!("cluster.name=\"{name}\"");
             let arguments = [
                 "cluster",
@@ -92,23 +92,23 @@ impl Bed {
                 "--set",
                 "cluster.workers=3",
             ];
-            let run = with_cluster_variables(&home, &arguments).run();
+            let run = cluster_command(&home, &arguments).run();
             assert_eq!(
                 run.code,
                 Some(0),
-                "the tests need a control plane, and it could not be made \
-                 (`cargo test -- --skip api_server` runs those that need none):\n{}",
+                "cannot create the control plane of the tests \
+                 (`cargo test -- --skip api_server` runs the tests without one):\n{}",
                 run.stderr
             );
-            eprintln!("bed: cluster {name} is ready after {:?}", begun.elapsed());
+            eprintln!("bed: cluster {name} is ready after {:?}", begin.elapsed());
             Self::of(home, &name)
         })
     }
 
-    /// The running cluster of this name in this home.
+    /// Reads the paths of the running cluster with this name from this home.
     fn of(home: PathBuf, name: &str) -> Self {
         let set = format!("cluster.name=\"{name}\"");
-        let status = hermetic(&home, &["cluster", "status", "--set", &set, "-o", "json"]).exits(0).json();
+        let status = run_in_home(&home, &["cluster", "status", "--set", &set, "-o", "json"]).exits(0).json();
         let path = |key: &str| PathBuf::from(status[key].as_str().unwrap());
         Self {
             kubeconfig: path("kubeconfig"),
@@ -118,19 +118,19 @@ impl Bed {
         }
     }
 
-    /// A namespace of this test's own. It is deleted with the value, and with it everything in it.
+    /// A namespace name for one test. The namespace is not created yet; dropping the value deletes it.
     pub(crate) fn namespace(&'static self, test: &str) -> Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{test}-{}", COUNT.fetch_add(1, Ordering::Relaxed)).replace('_', "-");
         Namespace { bed: self, name, folder: TempDir::new().unwrap() }
     }
 
-    /// Runs kubectl with admin rights; panics where it fails.
+    /// Runs kubectl with admin rights; panics if it fails.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.kubectl_with(arguments, "")
     }
 
-    /// The same with something on stdin.
+    /// Runs kubectl with admin rights and this stdin; panics if it fails.
     pub(crate) fn kubectl_with(&self, arguments: &[&str], stdin: &str) -> String {
         let output = self.try_kubectl(arguments, stdin);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -143,19 +143,19 @@ impl Bed {
         text(&output.stdout)
     }
 
-    /// Runs kubectl, whatever comes of it.
+    /// Runs kubectl with admin rights and this stdin; a failure is part of the output.
     pub(crate) fn try_kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
-        feed(self.kubectl_command(arguments), stdin)
+        run_with_stdin(self.kubectl_command(arguments), stdin)
     }
 
-    /// kubectl with admin rights, not run yet.
+    /// The kubectl command with admin rights.
     pub(crate) fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.kubectl_path());
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).env("HOME", &self.home);
         command
     }
 
-    /// One object as JSON.
+    /// Gets an object or a list as JSON.
     pub(crate) fn get(&self, arguments: &[&str]) -> Value {
         let all: Vec<&str> =
             ["get", "-o", "json", "--show-managed-fields"].iter().chain(arguments).copied().collect();
@@ -167,39 +167,39 @@ impl Bed {
         self.kubeconfig.parent().unwrap().to_owned()
     }
 
-    /// The kubectl that the product's own asset code found or built, beside the API server of this cluster.
+    /// The kubectl that the product found or built, in the folder of this cluster's API server.
     fn kubectl_path(&self) -> PathBuf {
         let apiserver = self.kubeconfig.with_file_name("bin").join("kube-apiserver");
         std::fs::canonicalize(apiserver).unwrap().with_file_name("kubectl")
     }
 }
 
-/// A home and the name of a cluster of a test's own, for what concerns a whole cluster. The test makes the cluster;
-/// it ends with the value, or with the process.
-pub(crate) struct Own {
+/// A home and a cluster name of one test, for tests that change a whole cluster. The test creates the cluster;
+/// dropping the value, or the end of the process, deletes it.
+pub(crate) struct OwnCluster {
     pub(crate) home: PathBuf,
     pub(crate) cluster: String,
     provider: &'static str,
 }
 
-impl Own {
-    /// Makes the home, with the cluster's name in a `config.toml`; the cluster is not made yet.
+impl OwnCluster {
+    /// Creates the home and a `config.toml` with the cluster's name. The provider is kwok.
     pub(crate) fn new(test: &str, config: &str) -> Self {
-        Self::made_by("kwok", test, config)
+        Self::for_provider("kwok", test, config)
     }
 
-    /// The same for a cluster that this provider will make.
-    pub(crate) fn made_by(provider: &'static str, test: &str, config: &str) -> Self {
+    /// Creates the home and a `config.toml` with the cluster's name and this provider.
+    pub(crate) fn for_provider(provider: &'static str, test: &str, config: &str) -> Self {
         let cluster = format!("{test}-{}", std::process::id());
         let home = std::env::temp_dir().join(format!("handsctl-{cluster}"));
         std::fs::create_dir_all(&home).unwrap();
-        keep_watch(&home, &cluster);
+        spawn_cleanup_process(&home, &cluster);
         let own = Self { home, cluster, provider };
         own.config(config);
         own
     }
 
-    /// Writes `config.toml`: the cluster, and this.
+    /// Writes `config.toml`: the `[cluster]` table with name and provider, followed by this text.
     pub(crate) fn config(&self, text: &str) {
         let (name, provider) = (&self.cluster, self.provider);
         let text = format!("[cluster]\nname = \"{name}\"\nprovider = \"{provider}\"\n{text}");
@@ -208,24 +208,24 @@ impl Own {
 
     /// Runs the binary in this home.
     pub(crate) fn handsctl(&self, arguments: &[&str]) -> Run {
-        self.typed(arguments).run()
+        self.command(arguments).run()
     }
 
-    /// The same, to be changed before it is run.
-    pub(crate) fn typed(&self, arguments: &[&str]) -> Typed {
-        with_cluster_variables(&self.home, arguments)
+    /// The command line of the binary in this home.
+    pub(crate) fn command(&self, arguments: &[&str]) -> CommandLine {
+        cluster_command(&self.home, arguments)
     }
 
-    /// The cluster, once it is made.
+    /// The cluster; it must be running.
     pub(crate) fn bed(&self) -> Bed {
         Bed::of(self.home.clone(), &self.cluster)
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnCluster {
     fn drop(&mut self) {
         let set = format!("cluster.name=\"{}\"", self.cluster);
-        // Without the test's config.toml, which may be wrong.
+        // The test's config.toml may be invalid.
         std::fs::write(self.home.join("config.toml"), "").unwrap();
         let run = self.handsctl(&["cluster", "down", "--yes", "--set", &set]);
         if run.code == Some(0) {
@@ -244,18 +244,18 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// Whether `deployment/oh` is in it.
+    /// Whether the namespace contains the object, for example `deployment/oh`.
     pub(crate) fn has(&self, object: &str) -> bool {
         self.bed.try_kubectl(&["get", object, "-n", &self.name], "").status.success()
     }
 
-    /// Runs the binary on the shared cluster, in the test's folder, with this namespace and the set `oh`.
+    /// Runs the binary in the test's folder on the set `oh` of this namespace of the shared cluster.
     pub(crate) fn handsctl(&self, arguments: &[&str]) -> Run {
         self.command(arguments).run()
     }
 
-    /// The same, to be changed before it is run.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Typed {
+    /// The command line of the binary in the test's folder, for the set `oh` of this namespace of the shared cluster.
+    pub(crate) fn command(&self, arguments: &[&str]) -> CommandLine {
         let mut command = command(&self.bed.home, arguments);
         command.current_dir(self.folder.path()).env("KUBECONFIG", &self.bed.kubeconfig).args([
             "--context",
@@ -265,7 +265,7 @@ impl Namespace {
             "--name",
             "oh",
         ]);
-        Typed(command)
+        CommandLine(command)
     }
 
     /// Writes `config.toml` into the test's folder.
@@ -273,8 +273,8 @@ impl Namespace {
         std::fs::write(self.folder.path().join("config.toml"), text).unwrap();
     }
 
-    /// Makes the namespace by somebody else's hand, with labels.
-    pub(crate) fn make(&self, labels: &[(&str, &str)]) {
+    /// Creates the namespace with labels. It does not belong to handsctl.
+    pub(crate) fn create(&self, labels: &[(&str, &str)]) {
         self.bed.kubectl(&["create", "namespace", &self.name]);
         for (key, value) in labels {
             self.bed.kubectl(&["label", "namespace", &self.name, &format!("{key}={value}")]);
@@ -282,7 +282,7 @@ impl Namespace {
     }
 }
 
-/// A `CustomResourceDefinition` of a namespaced kind, which the server has only while the test runs.
+/// A `CustomResourceDefinition` of a namespaced kind; dropping the value deletes it.
 pub(crate) struct Definition<'a> {
     bed: &'a Bed,
     /// `crd/gadgets.example.com`.
@@ -290,8 +290,8 @@ pub(crate) struct Definition<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// The plural is the kind in small letters with an `s`.
-    pub(crate) fn make(bed: &'a Bed, group: &str, version: &str, kind: &str) -> Self {
+    /// Creates the definition and waits until it is established. The plural is the lowercase kind with an `s`.
+    pub(crate) fn create(bed: &'a Bed, group: &str, version: &str, kind: &str) -> Self {
         let singular = kind.to_ascii_lowercase();
         let plural = format!("{singular}s");
         let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
@@ -313,7 +313,8 @@ impl<'a> Definition<'a> {
 
 impl Drop for Definition<'_> {
     fn drop(&mut self) {
-        let _gone = self.bed.try_kubectl(&["delete", &self.object, "--ignore-not-found", "--wait=false"], "");
+        let _deleted_already =
+            self.bed.try_kubectl(&["delete", &self.object, "--ignore-not-found", "--wait=false"], "");
     }
 }
 
@@ -325,16 +326,16 @@ impl Drop for Namespace {
                 .try_kubectl(&["get", "all,pvc,cm,ingress,events", "-n", &self.name, "-o", "wide"], "");
             eprintln!("--- state of namespace {} ---\n{}", self.name, String::from_utf8_lossy(&state.stdout));
         }
-        let _gone = self
+        let _deleted_already = self
             .bed
             .try_kubectl(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"], "");
     }
 }
 
-/// A command line that has not been run.
-pub(crate) struct Typed(Command);
+/// A command line of the binary that has not been run.
+pub(crate) struct CommandLine(Command);
 
-impl Typed {
+impl CommandLine {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.0.env(name, value);
         self
@@ -345,61 +346,61 @@ impl Typed {
         self
     }
 
-    /// The command itself, for streams of the test's own.
+    /// The command, for tests that set its streams themselves.
     pub(crate) fn into_command(self) -> Command {
         self.0
     }
 
-    /// Runs it to its end, without a terminal.
+    /// Runs the command to its end, without a terminal and with an empty stdin.
     pub(crate) fn run(self) -> Run {
         self.run_with("")
     }
 
-    /// The same with something on stdin.
+    /// Runs the command to its end, without a terminal.
     pub(crate) fn run_with(self, stdin: &str) -> Run {
-        let begun = Instant::now();
-        let output = feed(self.0, stdin);
-        run_of(&output, begun.elapsed())
+        let begin = Instant::now();
+        let output = run_with_stdin(self.0, stdin);
+        run_from_output(&output, begin.elapsed())
     }
 
-    /// Starts it and leaves it running.
+    /// Starts the command with piped stdout and stderr.
     pub(crate) fn spawn(mut self) -> std::process::Child {
         self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
-/// Runs the binary with a home of its own and nothing of the tester's environment that could matter.
-pub(crate) fn hermetic(home: &Path, arguments: &[&str]) -> Run {
-    alone(home, arguments).run()
+/// Runs the binary in this folder as its home, isolated from the tester's environment.
+pub(crate) fn run_in_home(home: &Path, arguments: &[&str]) -> Run {
+    in_home(home, arguments).run()
 }
 
-/// The same, to be changed before it is run.
-pub(crate) fn alone(home: &Path, arguments: &[&str]) -> Typed {
+/// The command line of the binary in this folder as its home, isolated from the tester's environment.
+pub(crate) fn in_home(home: &Path, arguments: &[&str]) -> CommandLine {
     let mut command = command(home, arguments);
     command.current_dir(home);
-    Typed(command)
+    CommandLine(command)
 }
 
-/// Runs `render` without a kubeconfig and with an empty home, and checks that it writes nothing there.
+/// Runs `render` without a kubeconfig and with an empty home. Panics if it writes into the home.
 pub(crate) fn render(folder: &Path, arguments: &[&str]) -> Run {
     let home = TempDir::new().unwrap();
     let all: Vec<&str> = std::iter::once("render").chain(arguments.iter().copied()).collect();
-    let run = alone(folder, &all).env("HOME", home.path()).env("KUBECONFIG", "/nowhere/at/all").run();
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "render writes into the home");
+    let run = in_home(folder, &all).env("HOME", home.path()).env("KUBECONFIG", "/nowhere/at/all").run();
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "render wrote into the home");
     run
 }
 
-/// The only variables of the tester's environment that the binary sees: where programs are, where temporary files go,
-/// and the certificate authorities of the computer.
+/// The variables of the tester's environment that every command inherits: paths of programs and temporary files, and
+/// the certificate authorities of this computer.
 const INHERITED: &[&str] = &["PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// More for making a cluster: programs are found, downloaded or built once per computer, with the tester's Go settings,
-/// proxies, container engine and node image.
+/// The variables that commands on clusters inherit too. Programs are found, downloaded or built once per computer, with
+/// the tester's Go settings, proxies, container engine and node image.
 const INHERITED_BY_CLUSTERS: &[&str] =
     &["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS", "DOCKER_HOST", "CONTAINER_HOST", "KIND_NODE_IMAGE"];
 const INHERITED_BY_CLUSTERS_PREFIXES: &[&str] =
     &["GO", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http", "no_proxy"];
 
-/// The binary with a home of its own, otherwise in an empty environment.
+/// The binary with this home and otherwise only the variables of `INHERITED`.
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(HANDSCTL);
     command.env_clear().args(arguments).env("HOME", home).env("NO_COLOR", "1");
@@ -408,8 +409,8 @@ fn command(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The same for commands that make a cluster, run in the home.
-fn with_cluster_variables(home: &Path, arguments: &[&str]) -> Typed {
+/// The command line of the binary in this home, with the variables that the creation of a cluster needs.
+fn cluster_command(home: &Path, arguments: &[&str]) -> CommandLine {
     let mut command = command(home, arguments);
     let real = std::env::home_dir().unwrap();
     for (name, below_home) in [("XDG_CACHE_HOME", ".cache"), ("GOPATH", "go"), ("GOENV", ".config/go/env")] {
@@ -421,10 +422,10 @@ fn with_cluster_variables(home: &Path, arguments: &[&str]) -> Typed {
     };
     command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(inherited)));
     command.current_dir(home);
-    Typed(command)
+    CommandLine(command)
 }
 
-fn feed(mut command: Command, stdin: &str) -> Output {
+fn run_with_stdin(mut command: Command, stdin: &str) -> Output {
     use std::io::Write as _;
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -438,26 +439,26 @@ fn feed(mut command: Command, stdin: &str) -> Output {
     output
 }
 
-/// What a process that has ended came to.
-pub(crate) fn run_of(output: &Output, took: Duration) -> Run {
+/// The run of a process that has ended.
+pub(crate) fn run_from_output(output: &Output, took: Duration) -> Run {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), took }
 }
 
-/// A process that ends the cluster when this one is gone, however it goes: its stdin closes then.
-fn keep_watch(home: &Path, name: &str) {
+/// Starts a process that deletes the cluster when its stdin closes: at the latest when the test process ends, even by a kill.
+fn spawn_cleanup_process(home: &Path, name: &str) {
     let script = format!(
         "cat >/dev/null; '{HANDSCTL}' cluster down --yes --set 'cluster.name=\"{name}\"' >'{0}/down.log' 2>&1 && rm -rf '{0}'",
         home.display()
     );
-    let mut keeper = Command::new("sh");
-    keeper.env_clear().envs(
-        with_cluster_variables(home, &[])
+    let mut cleanup = Command::new("sh");
+    cleanup.env_clear().envs(
+        cluster_command(home, &[])
             .into_command()
             .get_envs()
             .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.to_owned()))),
     );
-    keeper.args(["-c", &script]).env("KUBECONFIG", home.join(".kube/config"));
-    let child = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    cleanup.args(["-c", &script]).env("KUBECONFIG", home.join(".kube/config"));
+    let child = cleanup.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::mem::forget(child);
 }

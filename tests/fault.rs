@@ -1,6 +1,6 @@
-//! A proxy between the binary and the API server. It keeps what is asked, and does with it what networks and servers
-//! under stress do: by rules that the test sets. `kubectl proxy` behind it speaks TLS with the admin's certificate,
-//! so what is kept is what the binary says over plain HTTP, and what the real server answers.
+//! A proxy between the binary and the API server. It records every request and injects the faults of networks and
+//! overloaded servers, by rules that the test sets. The proxy forwards to a `kubectl proxy`, which uses TLS and the
+//! admin's certificate. So the proxy sees plain HTTP and the responses of the real server.
 
 use std::convert::Infallible;
 use std::io::{self, BufRead as _, BufReader};
@@ -26,96 +26,96 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::bed::{Bed, Namespace, Typed, alone};
+use crate::bed::{Bed, CommandLine, Namespace, in_home};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Listens until it is dropped; with it everything ends that it began.
+/// The proxy. Dropping it closes its connections and ends its `kubectl proxy`.
 pub(crate) struct Proxy {
     folder: TempDir,
     /// `http://127.0.0.1:41234`.
     address: String,
-    behind: Child,
-    script: Arc<Script>,
+    kubectl: Child,
+    exchange: Arc<Exchange>,
     runtime: Option<Runtime>,
 }
 
-/// A request of the binary, and what became of it.
+/// A request of the binary and the status of its response.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// With its query.
+    /// The path with its query.
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
-    pub(crate) came: Instant,
-    /// The status that the binary got; None where it got nothing, or nothing yet.
-    pub(crate) answered: Option<u16>,
+    pub(crate) received: Instant,
+    /// The status that the binary received; None without a response.
+    pub(crate) status: Option<u16>,
 }
 
-/// What happens to a request instead of being passed on and answered.
+/// A fault that the proxy injects into one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// It is passed on this much later.
+    /// Forwards the request after this delay.
     Delay(Duration),
-    /// It is answered with this and not passed on.
-    Refuse(Refusal),
-    /// The connection is closed; the server never hears of the request.
+    /// Responds with this error and does not forward the request.
+    Respond(ErrorResponse),
+    /// Closes the connection and does not forward the request.
     Drop,
-    /// The server acts and answers; then the connection is closed and the answer is lost.
-    LoseAnswer,
-    /// There is never an answer; the server never hears of the request.
+    /// Forwards the request, then closes the connection without the response.
+    LoseResponse,
+    /// Never responds and does not forward the request.
     Hang,
-    /// After this many lines the answer's body comes with a byte a second.
+    /// Sends the response body at one byte per second after this many lines.
     Trickle(usize),
-    /// The answer is cut off within the line after this many; a line is an event of a watch.
+    /// Cuts the response body within the line after this many. A line is an event of a watch.
     Cut(usize),
-    /// After this many events a watch says that its resourceVersion is too old, and ends.
+    /// Ends a watch after this many events with an error event: the resourceVersion is too old.
     Expire(usize),
-    /// It is passed on when the gate is opened.
+    /// Forwards the request when the gate opens.
     Hold(Gate),
-    /// It is passed on, and its answer is handed over when the gate is opened.
-    HoldAnswer(Gate),
+    /// Forwards the request and sends the response when the gate opens.
+    HoldResponse(Gate),
 }
 
-/// An answer of the API server's that is no 2xx, in the form that it has there.
+/// An error response in the API server's own form.
 #[derive(Debug, Clone)]
-pub(crate) enum Refusal {
-    /// 409, without causes: a precondition is not met.
+pub(crate) enum ErrorResponse {
+    /// 409 without causes: a precondition failed.
     Conflict,
-    /// 403 for an account that no role names.
+    /// 403 of an account without a role.
     Forbidden,
-    /// 410: a list or a watch from a resourceVersion that is too old.
+    /// 410: the resourceVersion of a list or watch is too old.
     Expired,
-    /// 429 of priority and fairness: no `Status`, only the header says when to come again, in seconds.
+    /// 429 of API priority and fairness: no `Status`, only a `Retry-After` header with these seconds.
     TooManyRequests(u32),
     /// 503.
     Unavailable,
 }
 
-/// Where requests wait until the test opens it.
+/// A gate at which requests wait until the test opens it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate {
-    held: Arc<(Mutex<Vec<Request>>, Condvar)>,
+    waiting: Arc<(Mutex<Vec<Request>>, Condvar)>,
     open: watch::Sender<bool>,
 }
 
-/// Requests that are held back, until this is dropped.
-#[must_use = "dropping it releases what it holds"]
-pub(crate) struct Held(Gate);
+/// Requests that wait at a gate. Dropping the value opens the gate.
+#[must_use = "dropping it releases the requests"]
+pub(crate) struct HeldRequests(Gate);
 
-/// A rule that is not complete yet.
-#[must_use = "without a fault it does nothing"]
-pub(crate) struct When<'a> {
+/// A rule without its fault.
+#[must_use = "without a fault the rule does nothing"]
+pub(crate) struct RuleBuilder<'a> {
     proxy: &'a Proxy,
     matches: Box<Matches>,
-    turns: Turns,
+    occurrences: Occurrences,
 }
 
 type Matches = dyn Fn(&Request) -> bool + Send + Sync;
 
-/// Which of the requests that match, counted from when the rule is set; the first is 1.
+/// The matching requests that a rule applies to, counted from the rule's creation; the first is 1.
 #[derive(Debug, Clone, Copy)]
-enum Turns {
+enum Occurrences {
     All,
     First(usize),
     Only(usize),
@@ -124,13 +124,13 @@ enum Turns {
 struct Rule {
     matches: Box<Matches>,
     matched: usize,
-    turns: Turns,
+    occurrences: Occurrences,
     fault: Fault,
 }
 
-/// What the test wants, and what happened.
+/// The rules of the test and the recorded traffic.
 #[derive(Default)]
-struct Script {
+struct Exchange {
     rules: Mutex<Vec<Rule>>,
     round_trip: Mutex<Duration>,
     requests: Mutex<Vec<Request>>,
@@ -138,14 +138,14 @@ struct Script {
 }
 
 impl Proxy {
-    /// The context of its kubeconfig; by its name it is no local cluster.
+    /// The context of the proxy's kubeconfig. Its name is not that of a local cluster.
     pub(crate) const CONTEXT: &'static str = "recorded";
 
-    /// Begins to listen in front of this cluster.
-    pub(crate) fn before(bed: &Bed) -> Self {
-        let mut behind = bed.kubectl_command(&["proxy", "--port=0"]).stdout(Stdio::piped()).spawn().unwrap();
+    /// Starts a proxy for this cluster.
+    pub(crate) fn for_cluster(bed: &Bed) -> Self {
+        let mut kubectl = bed.kubectl_command(&["proxy", "--port=0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(behind.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(kubectl.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let server: SocketAddr = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -161,131 +161,131 @@ impl Proxy {
             "current-context": "",
         });
         std::fs::write(folder.path().join("config"), kubeconfig.to_string()).unwrap();
-        let script = Arc::new(Script::default());
-        runtime.spawn(listen(listener, server, Arc::clone(&script)));
-        Self { folder, address, behind, script, runtime: Some(runtime) }
+        let exchange = Arc::new(Exchange::default());
+        runtime.spawn(listen(listener, server, Arc::clone(&exchange)));
+        Self { folder, address, kubectl, exchange, runtime: Some(runtime) }
     }
 
-    /// A kubeconfig whose server is this proxy.
+    /// The path of a kubeconfig whose server is this proxy.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("config")
     }
 
-    /// From now on whoever uses the cluster's own kubeconfig is led here. The bed itself keeps to the old one.
-    pub(crate) fn stands_before(&self, bed: &mut Bed) {
+    /// Points the cluster's own kubeconfig to this proxy. The bed itself keeps a copy with the direct server.
+    pub(crate) fn redirect_kubeconfig(&self, bed: &mut Bed) {
         let direct = bed.kubeconfig.with_extension("direct");
         std::fs::copy(&bed.kubeconfig, &direct).unwrap();
         let text = std::fs::read_to_string(&direct).unwrap();
-        let led = |line: &str| match line.split_once("server: ") {
+        let redirected = |line: &str| match line.split_once("server: ") {
             Some((indent, _)) => format!("{indent}server: {}\n", self.address),
             None => format!("{line}\n"),
         };
-        std::fs::write(&bed.kubeconfig, text.lines().map(led).collect::<String>()).unwrap();
+        std::fs::write(&bed.kubeconfig, text.lines().map(redirected).collect::<String>()).unwrap();
         bed.kubeconfig = direct;
     }
 
-    /// Asks the server for an object or a list, with all its fields; None where there is none. Quicker than kubectl.
+    /// Gets an object or a list with all its fields; None if it does not exist. Faster than kubectl.
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         match ureq::get(format!("{}{path}", self.address)).call() {
-            Ok(mut answer) => {
-                Some(serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap())
+            Ok(mut response) => {
+                Some(serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap())
             }
             Err(ureq::Error::StatusCode(404)) => None,
             Err(error) => panic!("{path}: {error}"),
         }
     }
 
-    /// The binary through this proxy, in the test's folder, with its namespace and the set `oh`.
-    pub(crate) fn command(&self, namespace: &Namespace, arguments: &[&str]) -> Typed {
-        let place = ["--context", Self::CONTEXT, "-n", &namespace.name, "--name", "oh"];
-        alone(namespace.folder.path(), &[arguments, &place].concat()).env("KUBECONFIG", self.kubeconfig())
+    /// The command line of the binary in the test's folder, for the set `oh` of the namespace, through this proxy.
+    pub(crate) fn command(&self, namespace: &Namespace, arguments: &[&str]) -> CommandLine {
+        let target = ["--context", Self::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+        in_home(namespace.folder.path(), &[arguments, &target].concat()).env("KUBECONFIG", self.kubeconfig())
     }
 
-    /// Begins a rule. Of several rules for a request the oldest holds whose turn it is.
-    pub(crate) fn on(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> When<'_> {
-        When { proxy: self, matches: Box::new(matches), turns: Turns::All }
+    /// Starts a rule. If several rules apply to a request, the oldest one counts.
+    pub(crate) fn on(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> RuleBuilder<'_> {
+        RuleBuilder { proxy: self, matches: Box::new(matches), occurrences: Occurrences::All }
     }
 
-    /// Every request from now on is passed on this much later.
+    /// Delays every request from now on.
     pub(crate) fn round_trip(&self, time: Duration) {
-        *self.script.round_trip.lock().unwrap() = time;
+        *self.exchange.round_trip.lock().unwrap() = time;
     }
 
-    /// Everything that was asked so far, in the order of its coming.
+    /// All requests so upstream, in the order of their arrival.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.script.requests.lock().unwrap().clone()
+        self.exchange.requests.lock().unwrap().clone()
     }
 
-    /// The same, but for what does not match.
+    /// The matching requests so upstream, in the order of their arrival.
     pub(crate) fn requests_that(&self, matches: impl Fn(&Request) -> bool) -> Vec<Request> {
         self.requests().into_iter().filter(matches).collect()
     }
 
-    /// The texts of all `Warning` headers so far.
+    /// The texts of all `Warning` headers so upstream.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.script.warnings.lock().unwrap().clone()
+        self.exchange.warnings.lock().unwrap().clone()
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A test may be asynchronous itself, and must not wait in its drops.
+            // An asynchronous test must not block in a drop.
             runtime.shutdown_background();
         }
-        self.behind.kill().unwrap();
-        self.behind.wait().unwrap();
+        self.kubectl.kill().unwrap();
+        self.kubectl.wait().unwrap();
     }
 }
 
-impl When<'_> {
-    /// Only the nth request that matches from now on; the first is 1.
+impl RuleBuilder<'_> {
+    /// Applies the rule only to the nth matching request from now on; the first is 1.
     pub(crate) fn nth(self, number: usize) -> Self {
-        Self { turns: Turns::Only(number), ..self }
+        Self { occurrences: Occurrences::Only(number), ..self }
     }
 
-    /// Only the first requests that match from now on.
+    /// Applies the rule only to the first matching requests from now on.
     pub(crate) fn first(self, count: usize) -> Self {
-        Self { turns: Turns::First(count), ..self }
+        Self { occurrences: Occurrences::First(count), ..self }
     }
 
-    /// The rule is complete.
-    pub(crate) fn answer(self, fault: Fault) {
-        let rule = Rule { matches: self.matches, matched: 0, turns: self.turns, fault };
-        self.proxy.script.rules.lock().unwrap().push(rule);
+    /// Completes the rule with this fault.
+    pub(crate) fn inject(self, fault: Fault) {
+        let rule = Rule { matches: self.matches, matched: 0, occurrences: self.occurrences, fault };
+        self.proxy.exchange.rules.lock().unwrap().push(rule);
     }
 
-    /// Requests are held back and not passed on.
-    pub(crate) fn hold(self) -> Held {
+    /// Holds the requests before they are forwarded.
+    pub(crate) fn hold(self) -> HeldRequests {
         let gate = Gate::default();
-        self.answer(Fault::Hold(gate.clone()));
-        Held(gate)
+        self.inject(Fault::Hold(gate.clone()));
+        HeldRequests(gate)
     }
 
-    /// Requests are passed on and their answers held back.
-    pub(crate) fn hold_answer(self) -> Held {
+    /// Forwards the requests and holds their responses.
+    pub(crate) fn hold_response(self) -> HeldRequests {
         let gate = Gate::default();
-        self.answer(Fault::HoldAnswer(gate.clone()));
-        Held(gate)
+        self.inject(Fault::HoldResponse(gate.clone()));
+        HeldRequests(gate)
     }
 }
 
-impl Held {
-    /// Waits until a request is held; the first of them.
-    pub(crate) fn reached(&self, limit: Duration) -> Request {
-        let (held, arrival) = &*self.0.held;
-        let (held, _) =
-            arrival.wait_timeout_while(held.lock().unwrap(), limit, |held| held.is_empty()).unwrap();
-        held.first().unwrap_or_else(|| panic!("no such request within {limit:?}")).clone()
+impl HeldRequests {
+    /// Waits until a request is held and returns the first one.
+    pub(crate) fn wait_for_request(&self, limit: Duration) -> Request {
+        let (waiting, arrival) = &*self.0.waiting;
+        let (waiting, _) =
+            arrival.wait_timeout_while(waiting.lock().unwrap(), limit, |waiting| waiting.is_empty()).unwrap();
+        waiting.first().unwrap_or_else(|| panic!("no matching request within {limit:?}")).clone()
     }
 
-    /// Lets everything pass that is held or will come.
+    /// Releases the held requests and all later ones.
     pub(crate) fn release(self) {
         drop(self);
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldRequests {
     fn drop(&mut self) {
         self.0.open.send_replace(true);
     }
@@ -294,47 +294,47 @@ impl Drop for Held {
 impl Gate {
     async fn pass(&self, request: Request) {
         let mut open = self.open.subscribe();
-        let (held, arrival) = &*self.held;
-        held.lock().unwrap().push(request);
+        let (waiting, arrival) = &*self.waiting;
+        waiting.lock().unwrap().push(request);
         arrival.notify_all();
         open.wait_for(|open| *open).await.unwrap();
     }
 }
 
 impl Request {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Whether it has this method, and a path that ends like this before its query.
+    /// Whether the request has this method and this end of its path, without the query.
     pub(crate) fn is(&self, method: &str, path: &str) -> bool {
         self.method == method && self.path.split('?').next().unwrap().ends_with(path)
     }
 
-    /// Whether it watches this kind.
+    /// Whether the request watches this kind.
     pub(crate) fn watches(&self, plural: &str) -> bool {
         self.is("GET", &format!("/{plural}")) && self.path.contains("watch=true")
     }
 }
 
-impl Turns {
+impl Occurrences {
     fn include(self, number: usize) -> bool {
         match self {
-            Turns::All => true,
-            Turns::First(count) => number <= count,
-            Turns::Only(only) => number == only,
+            Occurrences::All => true,
+            Occurrences::First(count) => number <= count,
+            Occurrences::Only(only) => number == only,
         }
     }
 }
 
-impl Script {
-    /// Keeps the request; its position, and what happens to it.
-    fn take(&self, request: Request) -> (usize, Option<Fault>) {
+impl Exchange {
+    /// Records the request; returns its position and its fault.
+    fn record_request(&self, request: Request) -> (usize, Option<Fault>) {
         let mut fault = None;
         for rule in self.rules.lock().unwrap().iter_mut().filter(|rule| (rule.matches)(&request)) {
             rule.matched += 1;
-            if fault.is_none() && rule.turns.include(rule.matched) {
+            if fault.is_none() && rule.occurrences.include(rule.matched) {
                 fault = Some(rule.fault.clone());
             }
         }
@@ -343,104 +343,104 @@ impl Script {
         (requests.len() - 1, fault)
     }
 
-    fn answered<B>(&self, position: usize, answer: &Response<B>) {
-        self.requests.lock().unwrap()[position].answered = Some(answer.status().as_u16());
-        let texts = answer.headers().get_all(header::WARNING).iter();
+    fn record_response<B>(&self, position: usize, response: &Response<B>) {
+        self.requests.lock().unwrap()[position].status = Some(response.status().as_u16());
+        let texts = response.headers().get_all(header::WARNING).iter();
         self.warnings.lock().unwrap().extend(texts.map(|text| text.to_str().unwrap().to_owned()));
     }
 }
 
-/// Takes connections for as long as the runtime lives.
+/// Accepts connections until the runtime ends.
 async fn listen(
     listener: TcpListener,
     server: SocketAddr,
-    script: Arc<Script>,
+    exchange: Arc<Exchange>,
 ) -> Result<Infallible, io::Error> {
     loop {
-        let (near, _) = listener.accept().await?;
-        let script = Arc::clone(&script);
-        let service = service_fn(move |request| answer(server, Arc::clone(&script), request));
+        let (stream, _) = listener.accept().await?;
+        let exchange = Arc::clone(&exchange);
+        let service = service_fn(move |request| handle(server, Arc::clone(&exchange), request));
         let connection =
-            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service);
-        // Its errors are the faults, or a binary that has ended.
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // Errors are injected faults, or the binary has ended.
         tokio::spawn(connection.with_upgrades());
     }
 }
 
-/// One request, from its coming to its answer; an error closes the connection.
-async fn answer(
+/// Handles one request. An error closes the connection.
+async fn handle(
     server: SocketAddr,
-    script: Arc<Script>,
+    exchange: Arc<Exchange>,
     request: http::Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let kept = Request {
+    let recorded = Request {
         method: head.method.to_string(),
         path: head.uri.to_string(),
         body: body.to_vec(),
-        came: Instant::now(),
-        answered: None,
+        received: Instant::now(),
+        status: None,
     };
-    let (position, fault) = script.take(kept.clone());
-    let round_trip = *script.round_trip.lock().unwrap();
+    let (position, fault) = exchange.record_request(recorded.clone());
+    let round_trip = *exchange.round_trip.lock().unwrap();
     sleep(round_trip).await;
-    let passed_on = pass_on(server, head, body);
-    let answer = match fault {
-        None => passed_on.await?.map(whole),
+    let forwarded = forward(server, head, body);
+    let response = match fault {
+        None => forwarded.await?.map(whole),
         Some(Fault::Delay(time)) => {
             sleep(time).await;
-            passed_on.await?.map(whole)
+            forwarded.await?.map(whole)
         }
-        Some(Fault::Refuse(refusal)) => refusal.answer(),
+        Some(Fault::Respond(error)) => error.to_response(),
         Some(Fault::Drop) => return Err(io::ErrorKind::ConnectionAborted.into()),
-        Some(Fault::LoseAnswer) => {
-            passed_on.await?.into_body().collect().await.map_err(io::Error::other)?;
+        Some(Fault::LoseResponse) => {
+            forwarded.await?.into_body().collect().await.map_err(io::Error::other)?;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Trickle(lines)) => passed_on.await?.map(|body| streamed(trickle(chunks(body), lines))),
-        Some(Fault::Cut(lines)) => passed_on.await?.map(|body| streamed(cut(chunks(body), lines))),
-        Some(Fault::Expire(lines)) => passed_on.await?.map(|body| streamed(expire(chunks(body), lines))),
+        Some(Fault::Trickle(lines)) => forwarded.await?.map(|body| streamed(trickle(chunks(body), lines))),
+        Some(Fault::Cut(lines)) => forwarded.await?.map(|body| streamed(cut(chunks(body), lines))),
+        Some(Fault::Expire(lines)) => forwarded.await?.map(|body| streamed(expire(chunks(body), lines))),
         Some(Fault::Hold(gate)) => {
-            gate.pass(kept).await;
-            passed_on.await?.map(whole)
+            gate.pass(recorded).await;
+            forwarded.await?.map(whole)
         }
-        Some(Fault::HoldAnswer(gate)) => {
-            let answer = passed_on.await?;
-            gate.pass(kept).await;
-            answer.map(whole)
+        Some(Fault::HoldResponse(gate)) => {
+            let response = forwarded.await?;
+            gate.pass(recorded).await;
+            response.map(whole)
         }
     };
-    script.answered(position, &answer);
-    Ok(answer)
+    exchange.record_response(position, &response);
+    Ok(response)
 }
 
-/// Sends the request to the server, on a connection of its own.
-async fn pass_on(
+/// Forwards the request to the server on a new connection.
+async fn forward(
     server: SocketAddr,
     mut head: request::Parts,
     body: Bytes,
 ) -> io::Result<Response<Incoming>> {
-    let near = head.extensions.remove::<OnUpgrade>();
-    let far = TokioIo::new(TcpStream::connect(server).await?);
+    let client = head.extensions.remove::<OnUpgrade>();
+    let upstream = TokioIo::new(TcpStream::connect(server).await?);
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(far).await.map_err(io::Error::other)?;
-    // Ends with the answer's body; what goes wrong is seen there.
+        hyper::client::conn::http1::handshake(upstream).await.map_err(io::Error::other)?;
+    // Ends with the response body, which also carries the error.
     tokio::spawn(connection.with_upgrades());
     let request = http::Request::from_parts(head, Full::new(body));
-    let mut answer = sender.send_request(request).await.map_err(io::Error::other)?;
-    if let (Some(near), Some(far)) = (near, answer.extensions_mut().remove::<OnUpgrade>()) {
-        tokio::spawn(join(near, far));
+    let mut response = sender.send_request(request).await.map_err(io::Error::other)?;
+    if let (Some(client), Some(upstream)) = (client, response.extensions_mut().remove::<OnUpgrade>()) {
+        tokio::spawn(connect_streams(client, upstream));
     }
-    Ok(answer)
+    Ok(response)
 }
 
-/// Copies both ways after a change of protocols, as for a port-forward; nothing where there is no change.
-async fn join(near: OnUpgrade, far: OnUpgrade) {
-    if let (Ok(near), Ok(far)) = tokio::join!(near, far) {
-        let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
-        let _one_side_has_gone = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+/// Copies both ways after a protocol upgrade, for example of a port-forward.
+async fn connect_streams(client: OnUpgrade, upstream: OnUpgrade) {
+    if let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) {
+        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        let _side_closed = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
     }
 }
 
@@ -456,7 +456,7 @@ fn chunks(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpi
     body.into_data_stream().map_err(io::Error::other)
 }
 
-/// So many lines, and then a byte a second.
+/// This many lines at once, then one byte per second.
 fn trickle(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send,
     count: usize,
@@ -473,29 +473,29 @@ fn trickle(
     chunks.map_ok(pieces).try_flatten()
 }
 
-/// So many lines, a piece of the next, and then the connection is closed.
+/// This many lines and a part of the next one, then an error that closes the connection.
 fn cut(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
     count: usize,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let end = stream::once(async {
-        // What stands before is written out while this waits.
+        // Lets the connection send the earlier chunks first.
         tokio::task::yield_now().await;
         Err(io::ErrorKind::ConnectionAborted.into())
     });
     lines(chunks, count).chain(stream::once(async { Ok(Bytes::from_static(b"{\"type\":\"MOD")) })).chain(end)
 }
 
-/// So many lines, and then the word of a server that no longer has the changes since.
+/// This many lines, then an error event: the server no longer has the later changes.
 fn expire(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
     count: usize,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let event = json!({ "type": "ERROR", "object": Refusal::expired() });
+    let event = json!({ "type": "ERROR", "object": ErrorResponse::expired() });
     lines(chunks, count).chain(stream::once(async move { Ok(Bytes::from(format!("{event}\n"))) }))
 }
 
-/// The first lines of a stream, each whole.
+/// The first `count` lines of a stream.
 fn lines(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
     count: usize,
@@ -510,7 +510,7 @@ fn lines(
     })
 }
 
-/// How much of the chunk belongs to the lines that are left; takes its lines off them.
+/// The length of the chunk's part that belongs to the remaining lines. Subtracts the chunk's lines from `left`.
 fn lines_end(chunk: &[u8], left: &mut usize) -> usize {
     if *left == 0 {
         return 0;
@@ -524,29 +524,29 @@ fn lines_end(chunk: &[u8], left: &mut usize) -> usize {
     chunk.len()
 }
 
-impl Refusal {
-    fn answer(&self) -> Response<Body> {
+impl ErrorResponse {
+    fn to_response(&self) -> Response<Body> {
         match self {
-            Refusal::Conflict => status(&json!({
+            ErrorResponse::Conflict => status(&json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict", "code": 409,
                 "message": "Operation cannot be fulfilled on deployments.apps \"oh\": Precondition failed: UID in precondition: a, UID in object meta: b",
                 "details": { "name": "oh", "group": "apps", "kind": "deployments" },
             })),
-            Refusal::Forbidden => status(&json!({
+            ErrorResponse::Forbidden => status(&json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
                 "message": "deployments.apps is forbidden: User \"x\" cannot watch resource \"deployments\" in API group \"apps\" in the namespace \"n\"",
                 "details": { "group": "apps", "kind": "deployments" },
             })),
-            Refusal::Expired => status(&Self::expired()),
-            Refusal::Unavailable => status(&json!({
+            ErrorResponse::Expired => status(&Self::expired()),
+            ErrorResponse::Unavailable => status(&json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "ServiceUnavailable", "code": 503,
                 "message": "the server is currently unable to handle the request",
             })),
-            Refusal::TooManyRequests(seconds) => {
+            ErrorResponse::TooManyRequests(seconds) => {
                 let text = "Too many requests, please try again later.\n";
-                let mut answer = response(429, "text/plain; charset=utf-8", text.to_owned());
-                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
-                answer
+                let mut response = response(429, "text/plain; charset=utf-8", text.to_owned());
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+                response
             }
         }
     }
@@ -566,6 +566,6 @@ fn status(status: &Value) -> Response<Body> {
 
 fn response(code: u16, content: &'static str, text: String) -> Response<Body> {
     let body = Full::from(text).map_err(|never: Infallible| match never {}).boxed_unsync();
-    let answer = Response::builder().status(code).header(header::CONTENT_TYPE, content);
-    answer.body(body).unwrap()
+    let response = Response::builder().status(code).header(header::CONTENT_TYPE, content);
+    response.body(body).unwrap()
 }

@@ -1,32 +1,32 @@
-//! Secrets that a test plants, and every form in which they may not be seen.
+//! Secrets that a test plants, and the encodings in which no output may show them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// A value that every encoding changes, and that stands nowhere by chance.
+/// A secret that every encoding changes and that no output contains by accident.
 pub(crate) fn secret(mark: &str) -> String {
     format!("sk-{mark}/Plänted+{mark}?&=%\"{mark}")
 }
 
-/// Panics where a text shows the value: as it is, in base64 (also as a part of something longer), URL-encoded, or with
-/// the escapes of JSON.
-pub(crate) fn assert_hidden(value: &str, place: &str, text: &str) {
-    for form in forms(value) {
-        assert!(!text.contains(&form), "{place} shows a secret as {form:?}:\n{text}");
+/// Panics if a text contains the value: in plain text, in base64 (also as part of a longer value), URL-encoded, or with
+/// JSON escapes.
+pub(crate) fn assert_hidden(value: &str, source: &str, text: &str) {
+    for form in encodings(value) {
+        assert!(!text.contains(&form), "{source} shows a secret as {form:?}:\n{text}");
     }
 }
 
-fn forms(value: &str) -> Vec<String> {
-    let mut forms = vec![value.to_owned(), url(value, false), url(value, true), escaped(value)];
-    for before in 0..3 {
-        // What stands before shifts the digits; the first and the last ones depend on the neighbours.
-        let shifted = ["\0".repeat(before).as_bytes(), value.as_bytes()].concat();
+fn encodings(value: &str) -> Vec<String> {
+    let mut encodings = vec![value.to_owned(), url(value, false), url(value, true), escaped(value)];
+    for offset in 0..3 {
+        // Preceding bytes shift the digits; the first and last digits depend on the neighbouring bytes.
+        let shifted = ["\0".repeat(offset).as_bytes(), value.as_bytes()].concat();
         for engine in [STANDARD, URL_SAFE] {
             let digits = engine.encode(&shifted);
-            forms.push(digits[4..digits.len() - 4].to_owned());
+            encodings.push(digits[4..digits.len() - 4].to_owned());
         }
     }
-    forms
+    encodings
 }
 
 fn escaped(value: &str) -> String {
@@ -49,7 +49,7 @@ fn every_encoding_is_recognized() {
     let encoded = STANDARD.encode(format!("{{\"key\":\"{value}\"}}"));
     let url = "sk-a1%2FPl%C3%A4nted%2Ba1%3F%26%3D%25%22a1".to_owned();
     for shown in [value.clone(), encoded, url, format!("{value:?}")] {
-        let seen = forms(&value).iter().any(|form| shown.contains(form.as_str()));
-        assert!(seen, "{shown}");
+        let recognized = encodings(&value).iter().any(|encoding| shown.contains(encoding.as_str()));
+        assert!(recognized, "{shown}");
     }
 }

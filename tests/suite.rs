@@ -1,13 +1,13 @@
 //! The one test binary: linking kube's tree costs seconds, so it is linked once.
 //!
 //! - `binary`: the binary alone; no cluster.
-//! - `api_server`: the binary against a real Kubernetes API server, which `bed` prepares through the product's own code
-//!   and ends with the process. `cargo test -- --skip api_server` leaves these tests out.
+//! - `api_server`: the binary against a real Kubernetes API server, which `bed` creates with the product itself and
+//!   deletes at the end of the process. `cargo test -- --skip api_server` skips these tests.
 //! - `containers`: the binary with a container engine, kind and the real application. The runner reports these tests as
 //!   ignored unless `-- --ignored` or `-- --include-ignored` asks for them.
 //!
-//! The other files are what tests share: `bed` (cluster, namespaces, the command line), `fault` (a proxy that makes
-//! faults or only records), `planted` (secrets that no output may show), `yaml_traps`.
+//! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `fault` (a proxy that records
+//! requests and injects faults), `planted` (secrets that no output may show), `yaml_traps` (texts that YAML changes).
 
 #![cfg(test)]
 

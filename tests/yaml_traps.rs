@@ -1,9 +1,9 @@
-//! A `config.toml` in which every text is one that a careless writer or reader of YAML misreads.
+//! A `config.toml` whose values are all texts that an incorrect YAML writer or reader changes.
 
 use std::collections::BTreeMap;
 
-/// Texts that a careless writer or reader of YAML takes for something else, or breaks.
-pub(crate) const NASTY: &[&str] = &[
+/// Texts that an incorrect YAML writer or reader interprets as another type, or breaks.
+pub(crate) const TRAPS: &[&str] = &[
     "on",
     "no",
     "y",
@@ -66,12 +66,12 @@ pub(crate) const NASTY: &[&str] = &[
     "a very long line, longer than every width at which a writer of YAML would like to fold it: 0123456789 0123456789 0123456789 0123456789 0123456789",
 ];
 
-/// The same, of those that may be values of labels.
+/// Such texts that are also valid label values.
 const LABELS: &[&str] =
     &["on", "no", "y", "1_000", "0755", "0x1f", "1e3", "1.5", "2001-01-01", "null", "true", ""];
 
 pub(crate) fn environment() -> BTreeMap<String, String> {
-    NASTY.iter().enumerate().map(|(number, text)| (format!("N{number:02}"), (*text).to_owned())).collect()
+    TRAPS.iter().enumerate().map(|(number, text)| (format!("N{number:02}"), (*text).to_owned())).collect()
 }
 
 pub(crate) fn selector() -> BTreeMap<String, String> {
@@ -84,20 +84,20 @@ pub(crate) fn selector() -> BTreeMap<String, String> {
     selector
 }
 
-/// OpenHands' tables: every text in every kind of place that takes any text.
+/// The tables of OpenHands, with the texts in each kind of key that accepts any text.
 pub(crate) fn openhands() -> toml::Table {
     let text = |text: &str| toml::Value::from(text);
     let table = |pairs: Vec<(&str, toml::Value)>| {
         toml::Value::Table(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     };
-    let list = toml::Value::Array(NASTY.iter().map(|nasty| text(nasty)).collect());
-    let named = NASTY.iter().enumerate().map(|(number, nasty)| {
-        (format!("n{number}"), table(vec![("model", text(nasty)), ("custom_llm_provider", text("on"))]))
+    let list = toml::Value::Array(TRAPS.iter().map(|trap| text(trap)).collect());
+    let named = TRAPS.iter().enumerate().map(|(number, trap)| {
+        (format!("n{number}"), table(vec![("model", text(trap)), ("custom_llm_provider", text("on"))]))
     });
     let mut llm: toml::Table = named.collect();
     llm.extend([("model".to_owned(), text("no")), ("reasoning_effort".to_owned(), text("0755"))]);
-    // As keys too, where the application takes any.
-    let free: toml::Table = NASTY.iter().map(|nasty| ((*nasty).to_owned(), text(nasty))).collect();
+    // [extended] accepts any text as a key, too.
+    let free: toml::Table = TRAPS.iter().map(|trap| ((*trap).to_owned(), text(trap))).collect();
     let startup: toml::Table =
         environment().into_iter().map(|(name, value)| (name, toml::Value::from(value))).collect();
     toml::Table::from_iter([
@@ -126,8 +126,8 @@ pub(crate) fn openhands() -> toml::Table {
     ])
 }
 
-/// A config.toml with such texts in every place that the user sets.
-pub(crate) fn nasty_config(namespace: &str) -> String {
+/// A config.toml with the texts in every key that the user sets.
+pub(crate) fn trap_config(namespace: &str) -> String {
     let pairs = |map: BTreeMap<String, String>| {
         toml::Value::Table(map.into_iter().map(|(key, value)| (key, toml::Value::from(value))).collect())
     };

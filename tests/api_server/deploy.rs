@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Own, Run, alone};
-use crate::fault::Proxy as Recorder;
+use crate::bed::{Bed, Namespace, OwnCluster, Run, in_home};
+use crate::fault::Proxy;
 use crate::planted;
 
 /// The kinds that a set can consist of.
@@ -134,7 +134,7 @@ fn summary_objects(summary: &Value, action: &str) -> BTreeSet<String> {
 
 #[test]
 fn up_creates_all_then_nothing_then_two_changed_objects() {
-    let own = Own::new("up", "");
+    let own = OwnCluster::new("up", "");
     own.handsctl(&["up"]).exits(0).says("9 created").says("deployment.apps/openhands 1/1");
     let bed = own.bed();
     let deployment = bed.get(&["deployment", "openhands", "-n", "openhands"]);
@@ -234,7 +234,7 @@ fn second_deploy_of_each_configuration_changes_nothing() {
     for config in configs {
         let namespace = Bed::shared().namespace("forms");
         namespace.config(config);
-        namespace.make(&[("pod-security.kubernetes.io/warn", "restricted")]);
+        namespace.create(&[("pod-security.kubernetes.io/warn", "restricted")]);
         namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010");
         let before = versions(&namespace);
         let second = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).never_says("HC3010").json();
@@ -250,22 +250,22 @@ fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("restricted"), bed.namespace("sandboxes"));
     let level = |mode: &'static str| (mode, "restricted");
-    namespace.make(&[
+    namespace.create(&[
         level("pod-security.kubernetes.io/enforce"),
         level("pod-security.kubernetes.io/warn"),
         level("pod-security.kubernetes.io/audit"),
     ]);
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n[llm]\napi_key = \"k\"\n", boxes.name));
-    let recorder = Recorder::before(bed);
-    let arguments = ["deploy", "--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
-    alone(namespace.folder.path(), &arguments)
-        .env("KUBECONFIG", recorder.kubeconfig())
+    let proxy = Proxy::for_cluster(bed);
+    let arguments = ["deploy", "--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+    in_home(namespace.folder.path(), &arguments)
+        .env("KUBECONFIG", proxy.kubeconfig())
         .run()
         .exits(0)
         .says("deployment.apps/oh 1/1")
         .never_says("HC3010");
-    assert_eq!(recorder.warnings(), Vec::<String>::new());
-    assert!(recorder.requests().iter().any(|request| request.path.contains("/deployments/oh?")));
+    assert_eq!(proxy.warnings(), Vec::<String>::new());
+    assert!(proxy.requests().iter().any(|request| request.path.contains("/deployments/oh?")));
 
     let (here, there) = (versions(&namespace), versions(&boxes));
     for name in ["Role/oh", "RoleBinding/oh", "NetworkPolicy/oh"] {
@@ -274,8 +274,8 @@ fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
     let subject = &bed.get(&["rolebinding", "oh", "-n", &boxes.name])["subjects"][0];
     assert_eq!(subject["namespace"], namespace.name);
 
-    // The recorder would have seen one: a pod that this namespace does not like.
-    let kubeconfig = recorder.kubeconfig();
+    // The proxy would have seen one: a pod that this namespace does not like.
+    let kubeconfig = proxy.kubeconfig();
     let deployment = serde_json::json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "bad" },
         "spec": {
@@ -288,7 +288,7 @@ fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
             "--kubeconfig",
             kubeconfig.to_str().unwrap(),
             "--context",
-            Recorder::CONTEXT,
+            Proxy::CONTEXT,
             "create",
             "-n",
             &namespace.name,
@@ -297,7 +297,7 @@ fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
         ],
         &deployment.to_string(),
     );
-    assert_eq!(recorder.warnings().len(), 1);
+    assert_eq!(proxy.warnings().len(), 1);
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn secret_value_appears_only_in_its_kubernetes_secret() {
 #[test]
 fn referenced_secret_change_rolls_pod() {
     let namespace = Bed::shared().namespace("reference");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let bed = namespace.bed;
     bed.kubectl(&["create", "secret", "generic", "theirs", "--from-literal=k=one", "-n", &namespace.name]);
     namespace.config("[llm]\napi_key = { secret = \"theirs\", key = \"k\" }\n");
@@ -409,7 +409,7 @@ fn dry_run_changes_nothing() {
         let found = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
         assert!(!found.status.success(), "{who} made the namespace");
     }
-    namespace.make(&[]);
+    namespace.create(&[]);
     wait_for("the namespace's own objects", || versions(&namespace).len() == 2);
     let before = versions(&namespace);
     for who in ["--dry-run=client", "--dry-run=server"] {
@@ -592,10 +592,10 @@ fn event_stream_ends_with_finished_for_every_exit_code() {
     let nowhere = "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"clusters\":[{\"name\":\"a\",\"cluster\":{\"server\":\"https://127.0.0.1:1\"}}],\"users\":[{\"name\":\"a\",\"user\":{}}],\"contexts\":[{\"name\":\"a\",\"context\":{\"cluster\":\"a\",\"user\":\"a\"}}]}";
     std::fs::write(namespace.folder.path().join("nowhere"), nowhere).unwrap();
     let arguments = ["deploy", "--context", "a", "-n", "a", "--kubeconfig", "nowhere", "--events", path];
-    alone(namespace.folder.path(), &arguments).run().exits(4);
+    in_home(namespace.folder.path(), &arguments).run().exits(4);
     assert_eq!(read().last().unwrap()["exit"], 4);
     let strange = Bed::shared().namespace("stream-strange");
-    strange.make(&[]);
+    strange.create(&[]);
     strange.bed.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80", "-n", &strange.name]);
     strange.handsctl(&["deploy", "--events", path]).exits(7);
     assert_eq!(read().last().unwrap()["exit"], 7);

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Typed, alone};
+use crate::bed::{Bed, CommandLine, Namespace, in_home};
 
 const DEV: &str = "[deploy]\nprofile = \"dev\"\n";
 
@@ -13,10 +13,10 @@ fn get(namespace: &Namespace, object: &str) -> Value {
 }
 
 /// `handsctl dev -- COMMAND` for this namespace.
-fn dev(namespace: &Namespace, command: &[&str]) -> Typed {
+fn dev(namespace: &Namespace, command: &[&str]) -> CommandLine {
     let bed = namespace.bed;
     let ours = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh", "--"];
-    alone(namespace.folder.path(), &[&ours, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
+    in_home(namespace.folder.path(), &[&ours, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
 }
 
 /// A `mirrord` that says how it was called, and ends with 7.
@@ -81,7 +81,7 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
 #[test]
 fn namespace_that_rejects_mirrord_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("dev-strict");
-    namespace.make(&[("pod-security.kubernetes.io/enforce", "baseline")]);
+    namespace.create(&[("pod-security.kubernetes.io/enforce", "baseline")]);
     namespace.config(DEV);
     namespace.handsctl(&["deploy"]).exits(14).says("rejects mirrord's agent; nothing was changed");
     let found = namespace.bed.try_kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"], "");

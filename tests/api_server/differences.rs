@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::refusals;
-use crate::bed::{Bed, Namespace, Run, alone};
-use crate::fault::Proxy as Recorder;
+use crate::bed::{Bed, Namespace, Run, in_home};
+use crate::fault::Proxy;
 use crate::planted;
 
 /// The kinds that a set can consist of.
@@ -77,7 +77,7 @@ fn diff_before_first_deploy_lists_creations_only() {
         ],
     );
     assert!(!namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success());
-    namespace.make(&[]);
+    namespace.create(&[]);
     let run = namespace.handsctl(&["diff"]).exits(1);
     shows(&run, &["deployment.apps/oh   created   you", "0 to change, 9 to create, 0 to delete"]);
     let left = namespace.bed.get(&["deployments,services,ingresses,secrets", "-n", &namespace.name]);
@@ -92,14 +92,14 @@ fn diff_after_deploy_is_empty_without_dry_run() {
     assert_eq!(run.stderr, "no differences: 9 objects are up to date\n");
     assert_eq!(diff(&namespace, &["-q"]).exits(0).stderr, "");
 
-    // By its context's name the recorder is no local cluster, where other amounts are asked for: a set of its own.
+    // By its context's name the proxy is no local cluster, where other amounts are asked for: a set of its own.
     let bed = namespace.bed;
     let namespace = bed.namespace("diff-recorded");
     let recorded = |arguments: &[&str]| {
-        let recorder = Recorder::before(bed);
-        let place = ["--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
-        let typed = alone(namespace.folder.path(), &[arguments, &place].concat());
-        (typed.env("KUBECONFIG", recorder.kubeconfig()).run(), recorder.requests())
+        let proxy = Proxy::for_cluster(bed);
+        let place = ["--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+        let typed = in_home(namespace.folder.path(), &[arguments, &place].concat());
+        (typed.env("KUBECONFIG", proxy.kubeconfig()).run(), proxy.requests())
     };
     recorded(&["deploy"]).0.exits(0);
     let (run, requests) = recorded(&["diff"]);
@@ -334,7 +334,7 @@ fn diff_of_claim_rejected_by_admission_exits_8() {
 #[test]
 fn diff_without_bind_right_shows_unverified_binding() {
     let namespace = Bed::shared().namespace("diff-admin");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let admin = refusals::account(&namespace, &json!([]));
     let account = format!("{}:tester", namespace.name);
     let bound = ["create", "rolebinding", "admin", "--clusterrole=admin", "-n", &namespace.name];
@@ -366,7 +366,7 @@ fn diff_without_bind_right_shows_unverified_binding() {
 #[test]
 fn diff_with_foreign_object_exits_7_after_the_rest() {
     let namespace = Bed::shared().namespace("diff-foreign");
-    namespace.make(&[]);
+    namespace.create(&[]);
     namespace.bed.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80", "-n", &namespace.name]);
     let run = diff(&namespace, &[])
         .exits(7)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bed::{Bed, Definition, Namespace, run_of};
+use crate::bed::{Bed, Definition, Namespace, run_from_output};
 use crate::fault::Proxy;
 
 fn write(namespace: &Namespace, file: &str, text: &str) {
@@ -17,7 +17,7 @@ fn write(namespace: &Namespace, file: &str, text: &str) {
 fn extra_manifests_follow_the_set_lifecycle() {
     let namespace = Bed::shared().namespace("extra");
     let group = format!("{}.example.com", namespace.name);
-    let _definition = Definition::make(namespace.bed, &group, "v1beta2", "Gadget");
+    let _definition = Definition::create(namespace.bed, &group, "v1beta2", "Gadget");
     let gadget = format!("gadget.{group}/own");
     let disruption = "poddisruptionbudget.policy/own";
     write(
@@ -66,17 +66,17 @@ fn kind_added_by_concurrent_run_is_pruned() {
     let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: { name: own }\ntemplate:\n  spec:\n    containers: [{ name: a, image: b }]\n";
     write(&namespace, "extra.yaml", template);
     namespace.handsctl(&["deploy"]).exits(0);
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.method == "POST" && request.path.contains("/leases")).hold();
     let set = ["deploy", "--set", "deploy.host=\"other.example\""];
     let first = proxy.command(&namespace, &set).spawn();
-    held.reached(Duration::from_secs(60));
+    held.wait_for_request(Duration::from_secs(60));
     // The first run has read the set, and has no lock yet.
     namespace.handsctl(&["deploy", "--set", "deploy.extra_manifests=[\"extra.yaml\"]"]).exits(0);
     assert!(namespace.has("podtemplate/own"));
     held.release();
     let output = first.wait_with_output().unwrap();
-    run_of(&output, Duration::ZERO).exits(0).says("podtemplate/own pruned");
+    run_from_output(&output, Duration::ZERO).exits(0).says("podtemplate/own pruned");
     assert!(!namespace.has("podtemplate/own"));
 }
 

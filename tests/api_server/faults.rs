@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::refusals::until;
-use crate::bed::{Bed, Namespace, Own, Run, alone};
-use crate::fault::{Fault, Proxy, Refusal, Request};
+use crate::bed::{Bed, Namespace, OwnCluster, Run, in_home};
+use crate::fault::{ErrorResponse, Fault, Proxy, Request};
 
 /// How long the binary may take until it sends a request, on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// A namespace, and a proxy to its cluster.
 fn behind_a_proxy(test: &str) -> (Namespace, Proxy) {
     let namespace = Bed::shared().namespace(test);
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     (namespace, proxy)
 }
 
@@ -52,7 +52,7 @@ fn first_of_each(matches: impl Fn(&Request) -> bool) -> impl Fn(&Request) -> boo
 
 /// The statuses of the answers, in the order of the requests.
 fn answers(requests: &[Request]) -> Vec<Option<u16>> {
-    requests.iter().map(|request| request.answered).collect()
+    requests.iter().map(|request| request.status).collect()
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn killed_write_leaves_object_only_if_server_received_it() {
     for passed_on in [false, true] {
         let (namespace, proxy) = behind_a_proxy("killed");
         let deployment = proxy.on(is_deployment);
-        let held = if passed_on { deployment.hold_answer() } else { deployment.hold() };
+        let held = if passed_on { deployment.hold_response() } else { deployment.hold() };
         let mut child = proxy.command(&namespace, &["deploy"]).spawn();
-        assert_eq!(held.reached(PATIENCE).json()["kind"], "Deployment");
+        assert_eq!(held.wait_for_request(PATIENCE).json()["kind"], "Deployment");
         child.kill().unwrap();
         child.wait().unwrap();
         held.release();
@@ -75,7 +75,7 @@ fn killed_write_leaves_object_only_if_server_received_it() {
 #[test]
 fn dropped_request_is_sent_again() {
     let (namespace, proxy) = behind_a_proxy("dropped");
-    proxy.on(is_deployment).nth(1).answer(Fault::Drop);
+    proxy.on(is_deployment).nth(1).inject(Fault::Drop);
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [None, Some(201)]);
 }
@@ -83,7 +83,7 @@ fn dropped_request_is_sent_again() {
 #[test]
 fn write_with_cut_response_counts_as_done() {
     let (namespace, proxy) = behind_a_proxy("half");
-    proxy.on(is_deployment).nth(1).answer(Fault::Cut(0));
+    proxy.on(is_deployment).nth(1).inject(Fault::Cut(0));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201), Some(409)]);
 }
@@ -91,25 +91,25 @@ fn write_with_cut_response_counts_as_done() {
 #[test]
 fn rate_limited_request_is_retried_after_retry_after() {
     let (namespace, proxy) = behind_a_proxy("many");
-    proxy.on(is_deployment).nth(1).answer(Fault::Refuse(Refusal::TooManyRequests(2)));
+    proxy.on(is_deployment).nth(1).inject(Fault::Respond(ErrorResponse::TooManyRequests(2)));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     let sent = proxy.requests_that(is_deployment);
     assert_eq!(answers(&sent), [Some(429), Some(201)]);
-    let pause = sent[1].came - sent[0].came;
+    let pause = sent[1].received - sent[0].received;
     assert!(pause >= Duration::from_secs(2), "asked again after {pause:?}");
 }
 
 #[test]
 fn short_503_burst_is_retried_lasting_503_exits_4() {
     let (namespace, proxy) = behind_a_proxy("burst");
-    proxy.on(|_| true).first(3).answer(Fault::Refuse(Refusal::Unavailable));
-    proxy.on(is_watch).first(20).answer(Fault::Refuse(Refusal::Unavailable));
-    proxy.on(first_of_each(is_write)).answer(Fault::Refuse(Refusal::Unavailable));
+    proxy.on(|_| true).first(3).inject(Fault::Respond(ErrorResponse::Unavailable));
+    proxy.on(is_watch).first(20).inject(Fault::Respond(ErrorResponse::Unavailable));
+    proxy.on(first_of_each(is_write)).inject(Fault::Respond(ErrorResponse::Unavailable));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(503), Some(201)]);
 
     let (namespace, proxy) = behind_a_proxy("burst");
-    proxy.on(is_deployment).answer(Fault::Refuse(Refusal::Unavailable));
+    proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Unavailable));
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
@@ -122,20 +122,20 @@ fn short_503_burst_is_retried_lasting_503_exits_4() {
 fn writes_with_lost_responses_count_as_done() {
     let (namespace, proxy) = behind_a_proxy("lost");
     namespace.config("[llm]\napi_key = \"k\"\n");
-    proxy.on(first_of_each(is_write)).answer(Fault::LoseAnswer);
+    proxy.on(first_of_each(is_write)).inject(Fault::LoseResponse);
     deploy(&proxy, &namespace)
         .exits(0)
         .says("10 created")
         .says("deployment.apps/oh 1/1")
         .never_says("belongs to another owner");
-    let lost = proxy.requests_that(|request| is_write(request) && request.answered.is_none());
+    let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
     // The namespace, the lock, the key, the parent, the revision, ten members, and what came of the revision.
     let paths: Vec<&str> = lost.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(lost.len(), 16, "{paths:#?}");
     proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
 
-    let proxy = Proxy::before(namespace.bed);
-    proxy.on(first_of_each(is_write)).answer(Fault::LoseAnswer);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.on(first_of_each(is_write)).inject(Fault::LoseResponse);
     namespace.config("[llm]\napi_key = \"k\"\nmodel = \"a/b\"\n");
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").says("8 unchanged");
     proxy.command(&namespace, &["teardown", "--delete-data", "--yes"]).run().exits(0);
@@ -150,14 +150,14 @@ fn writes_with_lost_responses_count_as_done() {
         "app.kubernetes.io/instance=oh",
     ];
     assert_eq!(namespace.bed.kubectl(&left), "");
-    let lost = proxy.requests_that(|request| is_write(request) && request.answered.is_none());
+    let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
     assert!(lost.iter().any(|request| request.method == "DELETE"), "{lost:?}");
 }
 
 #[test]
 fn call_without_response_exits_4_and_is_named() {
     let (namespace, proxy) = behind_a_proxy("hanging");
-    proxy.on(is_deployment).answer(Fault::Hang);
+    proxy.on(is_deployment).inject(Fault::Hang);
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
@@ -168,7 +168,7 @@ fn call_without_response_exits_4_and_is_named() {
 
     for fault in [Fault::Hang, Fault::Trickle(0)] {
         let (namespace, proxy) = behind_a_proxy("hanging");
-        proxy.on(|request| request.is("GET", "/version")).answer(fault);
+        proxy.on(|request| request.is("GET", "/version")).inject(fault);
         for command in ["deploy", "status", "teardown"] {
             let run = proxy.command(&namespace, &[command]).run();
             run.exits(4).says("the API server did not respond within 4 s").within(REST);
@@ -187,7 +187,7 @@ fn first_list_without_response_exits_4_and_is_named() {
     for (kind, fault) in faults {
         let (namespace, proxy) = behind_a_proxy("silent");
         let path = format!("/{kind}");
-        proxy.on(move |request| request.is("GET", &path)).answer(fault);
+        proxy.on(move |request| request.is("GET", &path)).inject(fault);
         deploy(&proxy, &namespace)
             .exits(4)
             .says(&format!("error[HC1010]: cannot watch {kind} in namespace {}", namespace.name))
@@ -205,22 +205,22 @@ fn list_and_watch_answered_410_start_over() {
     for kind in kinds {
         let watch = move |request: &Request| request.watches(kind);
         let list = move |request: &Request| request.is("GET", &format!("/{kind}"));
-        proxy.on(list).nth(1).answer(Fault::Refuse(Refusal::Expired));
-        proxy.on(watch).nth(2).answer(Fault::Cut(1));
-        proxy.on(watch).nth(3).answer(Fault::Refuse(Refusal::Expired));
+        proxy.on(list).nth(1).inject(Fault::Respond(ErrorResponse::Expired));
+        proxy.on(watch).nth(2).inject(Fault::Cut(1));
+        proxy.on(watch).nth(3).inject(Fault::Respond(ErrorResponse::Expired));
     }
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     let watches = proxy.requests_that(|request| request.watches("deployments"));
     let begins_anew: Vec<bool> =
         watches.iter().map(|request| request.path.contains("sendInitialEvents=true")).collect();
     assert_eq!(begins_anew[..4], [true, true, false, true], "{watches:?}");
-    assert_eq!(watches[2].answered, Some(410));
+    assert_eq!(watches[2].status, Some(410));
 }
 
 #[test]
 fn repeatedly_cut_watches_show_the_whole_rollout() {
     let (namespace, proxy) = behind_a_proxy("cut");
-    proxy.on(is_watch).answer(Fault::Cut(1));
+    proxy.on(is_watch).inject(Fault::Cut(1));
     let run =
         deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 0/1").says("deployment.apps/oh 1/1");
     run.never_says("connection");
@@ -228,8 +228,8 @@ fn repeatedly_cut_watches_show_the_whole_rollout() {
     assert!(watches.len() >= 3, "{watches:?}");
 
     // Cut once each: what is there already is more than one line.
-    let proxy = Proxy::before(namespace.bed);
-    proxy.on(first_of_each(is_watch)).answer(Fault::Cut(1));
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.on(first_of_each(is_watch)).inject(Fault::Cut(1));
     proxy.command(&namespace, &["status"]).run().exits(0);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
 }
@@ -238,8 +238,8 @@ fn repeatedly_cut_watches_show_the_whole_rollout() {
 fn resumed_watch_without_response_starts_over() {
     let (namespace, proxy) = behind_a_proxy("half-open");
     let watch = |request: &Request| request.watches("deployments");
-    proxy.on(watch).nth(1).answer(Fault::Cut(1));
-    proxy.on(watch).nth(2).answer(Fault::Hang);
+    proxy.on(watch).nth(1).inject(Fault::Cut(1));
+    proxy.on(watch).nth(2).inject(Fault::Hang);
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").within(CALL + REST);
     assert_eq!(answers(&proxy.requests_that(watch)), [Some(200), None, Some(200)]);
 }
@@ -248,7 +248,7 @@ fn resumed_watch_without_response_starts_over() {
 fn expired_watch_lists_again() {
     let (namespace, proxy) = behind_a_proxy("expired");
     for kind in ["deployments", "pods", "replicasets", "endpointslices", "events"] {
-        proxy.on(move |request| request.watches(kind)).first(2).answer(Fault::Expire(2));
+        proxy.on(move |request| request.watches(kind)).first(2).inject(Fault::Expire(2));
     }
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
     let watches = proxy.requests_that(|request| request.watches("deployments"));
@@ -259,12 +259,12 @@ fn expired_watch_lists_again() {
 #[test]
 fn slow_watch_body_costs_evidence_or_time_only() {
     let (namespace, proxy) = behind_a_proxy("trickle");
-    proxy.on(|request| request.watches("events")).answer(Fault::Trickle(0));
-    proxy.on(|request| request.watches("endpointslices")).answer(Fault::Trickle(1));
+    proxy.on(|request| request.watches("events")).inject(Fault::Trickle(0));
+    proxy.on(|request| request.watches("endpointslices")).inject(Fault::Trickle(1));
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
 
     let (namespace, proxy) = behind_a_proxy("trickle");
-    proxy.on(|request| request.watches("deployments")).answer(Fault::Trickle(1));
+    proxy.on(|request| request.watches("deployments")).inject(Fault::Trickle(1));
     let run = proxy.command(&namespace, &["deploy", "--timeout", "12s"]).run();
     run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + REST);
     assert_eq!(proxy.requests_that(|request| request.watches("deployments")).len(), 1);
@@ -283,7 +283,7 @@ fn member_replaced_or_deleted_during_apply_is_not_created() {
         namespace.config("[llm]\nmodel = \"a/b\"\n");
         let held = proxy.on(is_deployment).hold();
         let child = proxy.command(&namespace, &["deploy"]).spawn();
-        held.reached(PATIENCE);
+        held.wait_for_request(PATIENCE);
         on_it(&["delete", "deployment", "oh"]);
         if is_replaced {
             on_it(&["create", "deployment", "oh", "--image=a", "--replicas=0"]);
@@ -306,7 +306,7 @@ fn object_changing_during_delete_is_tried_five_times() {
     let (namespace, proxy) = behind_a_proxy("changing");
     deploy(&proxy, &namespace).exits(0);
     let is_delete = |request: &Request| request.is("DELETE", "/deployments/oh");
-    proxy.on(is_delete).first(7).answer(Fault::Refuse(Refusal::Conflict));
+    proxy.on(is_delete).first(7).inject(Fault::Respond(ErrorResponse::Conflict));
     proxy
         .command(&namespace, &["teardown"])
         .run()
@@ -322,7 +322,7 @@ fn slow_network_only_delays_deploy() {
     let (namespace, proxy) = behind_a_proxy("slow");
     let time = Duration::from_millis(300);
     proxy.round_trip(time);
-    proxy.on(is_deployment).answer(Fault::Delay(Duration::from_secs(3)));
+    proxy.on(is_deployment).inject(Fault::Delay(Duration::from_secs(3)));
     let run = deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     assert!(run.took > Duration::from_secs(3) + time * 4, "{:?}", run.took);
     assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201)]);
@@ -334,19 +334,19 @@ fn slow_network_only_delays_deploy() {
 fn first_403_is_final_and_later_403_is_retried() {
     let (namespace, proxy) = behind_a_proxy("roles");
     let watch = |request: &Request| request.watches("deployments");
-    proxy.on(watch).nth(1).answer(Fault::Cut(1));
-    proxy.on(watch).first(5).answer(Fault::Refuse(Refusal::Forbidden));
+    proxy.on(watch).nth(1).inject(Fault::Cut(1));
+    proxy.on(watch).first(5).inject(Fault::Respond(ErrorResponse::Forbidden));
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
     let answered = answers(&proxy.requests_that(watch));
     assert_eq!(answered[..6], [Some(200), Some(403), Some(403), Some(403), Some(403), Some(200)]);
 
     let (namespace, proxy) = behind_a_proxy("roles");
-    proxy.on(watch).answer(Fault::Refuse(Refusal::Forbidden));
+    proxy.on(watch).inject(Fault::Respond(ErrorResponse::Forbidden));
     deploy(&proxy, &namespace).exits(6);
 }
 
 /// Ends a component of a cluster of the test's own as a crash does.
-fn crash(own: &Own, component: &str) {
+fn crash(own: &OwnCluster, component: &str) {
     let status = own.handsctl(&["cluster", "status", "-o", "json"]).json();
     let mut processes = status["processes"].as_array().unwrap().iter();
     let process = processes.find(|process| process["component"] == component);
@@ -356,7 +356,7 @@ fn crash(own: &Own, component: &str) {
 }
 
 /// An administrator whom the server knows by a role, and not by the certificate that needs none; the kubeconfig.
-fn administrator(own: &Own, bed: &Bed) -> PathBuf {
+fn administrator(own: &OwnCluster, bed: &Bed) -> PathBuf {
     bed.kubectl(&["create", "namespace", "openhands"]);
     bed.kubectl(&["create", "serviceaccount", "tester", "-n", "openhands"]);
     let subject = "--serviceaccount=openhands:tester";
@@ -372,17 +372,17 @@ fn administrator(own: &Own, bed: &Bed) -> PathBuf {
 
 /// A `deploy` that runs until its pod cannot be placed.
 struct Unplaced<'a> {
-    own: &'a Own,
+    own: &'a OwnCluster,
     child: Child,
     stream: PathBuf,
 }
 
 impl<'a> Unplaced<'a> {
-    fn deploy(own: &'a Own, bed: &Bed, kubeconfig: &Path, name: &str) -> Self {
+    fn deploy(own: &'a OwnCluster, bed: &Bed, kubeconfig: &Path, name: &str) -> Self {
         let stream = own.home.join(name);
         let arguments = ["deploy", "--name", name, "--events", stream.to_str().unwrap()];
         let place = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--context", &bed.context];
-        let child = alone(&own.home, &[arguments.as_slice(), &place].concat()).spawn();
+        let child = in_home(&own.home, &[arguments.as_slice(), &place].concat()).spawn();
         let label = format!("app.kubernetes.io/instance={name}");
         let reasons = "jsonpath={.items[*].status.conditions[*].reason}";
         let pods = ["get", "pods", "-n", "openhands", "-l", &label, "-o", reasons];
@@ -424,7 +424,7 @@ fn api_server_crash_during_rollout_is_waited_for() {
             "[deploy]\nnode_selector = {{ disk = \"gold\" }}\ntolerate = {{ unschedulable = \"{grace}\" }}\n"
         )
     };
-    let own = Own::new("dies", &config("10m"));
+    let own = OwnCluster::new("dies", &config("10m"));
     own.handsctl(&["cluster", "up"]).exits(0);
     let bed = own.bed();
     let kubeconfig = administrator(&own, &bed);

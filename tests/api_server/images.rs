@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Run, run_of};
+use crate::bed::{Bed, Namespace, Run, run_from_output};
 
 const SOON: Duration = Duration::from_secs(20);
 const MISSING: &str = "rpc error: code = NotFound desc = failed to pull and unpack image \"x\": x: not found";
@@ -48,7 +48,7 @@ impl<'a> PlayedNode<'a> {
         self.namespace.bed.kubectl(&arguments);
     }
 
-    /// Takes the application's pod, which the scheduler leaves alone, and says that it is ready; its name.
+    /// Takes the application's pod, which the scheduler leaves in_home, and says that it is ready; its name.
     fn runs_the_application(&self) -> String {
         let namespace = &self.namespace.name;
         let pod = await_pod(self.namespace, "app.kubernetes.io/component=app");
@@ -146,7 +146,7 @@ impl Going {
     fn end(mut self) -> Run {
         let begun = Instant::now();
         let output = self.0.take().unwrap().wait_with_output().unwrap();
-        run_of(&output, begun.elapsed())
+        run_from_output(&output, begun.elapsed())
     }
 }
 
@@ -249,7 +249,7 @@ fn rejected_pull_pod_only_warns_and_rollout_continues() {
 #[test]
 fn image_pull_pulls_missing_image_on_each_sandbox_node() {
     let namespace = Bed::shared().namespace("pull");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let image = "ghcr.io/acme/runtime:1";
     // Simulated nodes pull nothing, and say so.
     namespace.handsctl(&["image", "pull", image]).exits(0).says("the node is simulated").says(": 0 pulled");

@@ -21,8 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::bed::{Bed, Own, run_of};
-use crate::fault::{Proxy as Recorder, Request as Asked};
+use crate::bed::{Bed, OwnCluster, run_from_output};
+use crate::fault::{Proxy, Request as RecordedRequest};
 
 const NAMESPACE: &str = "ingress-nginx";
 const WEBHOOK: &str = "validatingwebhookconfigurations/ingress-nginx-admission";
@@ -34,11 +34,11 @@ const A_WHILE: Duration = Duration::from_secs(2);
 
 #[test]
 fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
-    let own = Own::new("nginx", "");
+    let own = OwnCluster::new("nginx", "");
     own.handsctl(&["cluster", "up"]).exits(0);
     let mut bed = own.bed();
-    let recorder = Recorder::before(&bed);
-    recorder.stands_before(&mut bed);
+    let proxy = Proxy::for_cluster(&bed);
+    proxy.redirect_kubeconfig(&mut bed);
     // No simulated kubelet takes a pod now: what Jobs and controller do is the test's own part.
     bed.kubectl(&["cordon", "-l", "!nobody"]);
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "bare" },
@@ -47,7 +47,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
 
     own.config("ingress = \"nginx\"\n");
     let begun = Instant::now();
-    let up = own.typed(&["up", "--timeout", "3m"]).spawn();
+    let up = own.command(&["up", "--timeout", "3m"]).spawn();
     let jobs = ["job-name=ingress-nginx-admission-create", "job-name=ingress-nginx-admission-patch"];
     let jobs = jobs.map(|label| placed(&bed, label));
     let controller = placed(&bed, "app.kubernetes.io/component=controller");
@@ -55,7 +55,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
         json!({ "phase": "Running", "conditions": [condition("Ready"), condition("ContainersReady")] });
     set_status(&bed, &controller, &ready);
     std::thread::sleep(A_WHILE);
-    assert_eq!(ingresses(&recorder), Vec::<String>::new(), "the Jobs have not completed");
+    assert_eq!(ingresses(&proxy), Vec::<String>::new(), "the Jobs have not completed");
 
     let authority = Authority::new();
     let bundle =
@@ -65,11 +65,9 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
         set_status(&bed, pod, &json!({ "phase": "Succeeded" }));
     }
     // It asks, and the webhook does not answer.
-    until("the webhook is asked for", || ingresses(&recorder).iter().any(|asked| asked.starts_with("POST")));
+    until("the webhook is asked for", || ingresses(&proxy).iter().any(|asked| asked.starts_with("POST")));
     std::thread::sleep(A_WHILE);
-    assert!(
-        ingresses(&recorder).iter().all(|asked| asked.starts_with("POST") && asked.contains("dryRun=All"))
-    );
+    assert!(ingresses(&proxy).iter().all(|asked| asked.starts_with("POST") && asked.contains("dryRun=All")));
 
     bed.kubectl(&["uncordon", "-l", "!nobody"]);
     let webhook = Webhook::new(&authority);
@@ -78,10 +76,10 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
         { "op": "add", "path": "/webhooks/0/clientConfig/url", "value": webhook.url() },
     ]);
     bed.kubectl(&["patch", WEBHOOK, "--type=json", "-p", &patch.to_string()]);
-    let run = run_of(&up.wait_with_output().unwrap(), begun.elapsed()).exits(0);
+    let run = run_from_output(&up.wait_with_output().unwrap(), begun.elapsed()).exits(0);
     run.says("warning   HC2025").says("ingress.networking.k8s.io/openhands created");
 
-    let sent: Vec<Asked> = recorder.requests_that(|asked| asked.method == "PATCH");
+    let sent: Vec<RecordedRequest> = proxy.requests_that(|asked| asked.method == "PATCH");
     let position = |path: &str| sent.iter().position(|asked| asked.path.contains(path)).unwrap();
     let before =
         position("/jobs/ingress-nginx-admission-patch").max(position("/jobs/ingress-nginx-admission-create"));
@@ -103,7 +101,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
 
 #[test]
 fn traefik_is_created_once_and_foreign_controller_is_kept() {
-    let own = Own::new("traefik", "ingress = \"traefik\"\n");
+    let own = OwnCluster::new("traefik", "ingress = \"traefik\"\n");
     own.handsctl(&["cluster", "up"]).exits(0).says("deployment.apps/traefik created");
     let bed = own.bed();
     let class = bed.get(&["ingressclass", "traefik"]);
@@ -133,12 +131,12 @@ fn traefik_is_created_once_and_foreign_controller_is_kept() {
 }
 
 /// Everything that was asked about Ingresses that is no look: `PATCH /apis/…`.
-fn ingresses(recorder: &Recorder) -> Vec<String> {
-    let asked = recorder.requests_that(|asked| asked.path.contains("/ingresses") && asked.method != "GET");
+fn ingresses(proxy: &Proxy) -> Vec<String> {
+    let asked = proxy.requests_that(|asked| asked.path.contains("/ingresses") && asked.method != "GET");
     asked.into_iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
 }
 
-fn is_controllers(asked: &Asked) -> bool {
+fn is_controllers(asked: &RecordedRequest) -> bool {
     let path = asked.path.split('?').next().unwrap();
     let name = path.rsplit('/').next().unwrap();
     path.contains(&format!("/namespaces/{NAMESPACE}")) || name.starts_with(NAMESPACE) || name == "nginx"

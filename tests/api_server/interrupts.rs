@@ -9,8 +9,8 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::bed::{Bed, Namespace, Run, run_of};
-use crate::fault::{Fault, Held, Proxy, Request};
+use crate::bed::{Bed, Namespace, Run, run_from_output};
+use crate::fault::{Fault, HeldRequests, Proxy, Request};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A CI service kills soon after its first signal.
@@ -35,7 +35,7 @@ fn lease_exists(namespace: &Namespace) -> bool {
 fn stop(child: Child, with: Signal) -> Run {
     let begun = Instant::now();
     signal(&child, with);
-    run_of(&child.wait_with_output().unwrap(), begun.elapsed())
+    run_from_output(&child.wait_with_output().unwrap(), begun.elapsed())
 }
 
 /// Starts a command and stops it while a request is held; then runs it again.
@@ -46,14 +46,14 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn stopped_at(&self, held: &Held, with: (Signal, i32, &str)) -> Run {
+    fn stopped_at(&self, held: &HeldRequests, with: (Signal, i32, &str)) -> Run {
         let (kind, code, word) = with;
         let events = self.namespace.folder.path().join("events");
         let arguments = [self.command, &["--events", "events"]].concat();
         let mut command = self.proxy.command(self.namespace, &arguments).into_command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        held.reached(PATIENCE);
+        held.wait_for_request(PATIENCE);
         let run = stop(child, kind).exits(code).within(OUT).says(&format!("error[HC9002]: {word}"));
         let run = run.says("hint: running the command again continues from here");
         assert!(!lease_exists(self.namespace), "the lock was not given back:\n{}", run.stderr);
@@ -68,12 +68,12 @@ impl Stage<'_> {
 fn in_a_deploy(
     name: &str,
     prepare: impl Fn(&Namespace, &Proxy),
-    held: impl Fn(&Proxy) -> Held,
+    held: impl Fn(&Proxy) -> HeldRequests,
     says: &[&str],
 ) {
     for with in SIGNALS {
         let namespace = Bed::shared().namespace(name);
-        let proxy = Proxy::before(namespace.bed);
+        let proxy = Proxy::for_cluster(namespace.bed);
         prepare(&namespace, &proxy);
         let held = held(&proxy);
         let stage = Stage { namespace: &namespace, proxy, command: &["deploy"] };
@@ -109,7 +109,7 @@ fn signal_before_lock_changes_nothing() {
 #[test]
 fn signal_during_lock_request_leaves_no_lease() {
     in_a_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
-    in_a_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_answer(), &[]);
+    in_a_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_response(), &[]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn signal_during_rollback_restart_and_teardown_releases_lock() {
     let namespace = Bed::shared().namespace("int-others");
     let deploy = |model: &str| {
         namespace.config(&format!("[llm]\nmodel = \"{model}\"\n"));
-        let proxy = Proxy::before(namespace.bed);
+        let proxy = Proxy::for_cluster(namespace.bed);
         proxy.command(&namespace, &["deploy"]).run().exits(0);
     };
     deploy("a/one");
@@ -167,7 +167,7 @@ fn signal_during_rollback_restart_and_teardown_releases_lock() {
         (&["teardown"], "DELETE", "/deployments/oh"),
     ];
     for ((command, method, path), with) in commands.into_iter().zip(SIGNALS) {
-        let proxy = Proxy::before(namespace.bed);
+        let proxy = Proxy::for_cluster(namespace.bed);
         let held = proxy.on(is(method, path)).nth(1).hold();
         let stage = Stage { namespace: &namespace, proxy, command };
         stage.stopped_at(&held, with);
@@ -204,17 +204,17 @@ fn signal_ends_teardown_that_waits_for_finalizer() {
 #[test]
 fn hanging_lock_release_is_abandoned_after_3s() {
     let namespace = Bed::shared().namespace("int-silent");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
-    proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).answer(Fault::Hang);
+    proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).inject(Fault::Hang);
     let child = proxy.command(&namespace, &["deploy"]).spawn();
-    held.reached(PATIENCE);
+    held.wait_for_request(PATIENCE);
     let begun = Instant::now();
     signal(&child, Signal::INT);
     // Whoever is impatient makes it no worse.
     std::thread::sleep(Duration::from_millis(500));
     signal(&child, Signal::INT);
-    let run = run_of(&child.wait_with_output().unwrap(), begun.elapsed());
+    let run = run_from_output(&child.wait_with_output().unwrap(), begun.elapsed());
     run.exits(130).within(OUT).says("the lock was not released").says("it expires by itself");
     held.release();
     // The process is gone, so its lock keeps nobody of this computer away.

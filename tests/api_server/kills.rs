@@ -14,8 +14,8 @@ use flate2::read::GzDecoder;
 use handsctl::plan::inventory::apply_set::ApplySet;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Typed};
-use crate::fault::{Held, Proxy, Request};
+use crate::bed::{Bed, CommandLine, Namespace};
+use crate::fault::{HeldRequests, Proxy, Request};
 
 /// Longer than anything takes that is waited for here.
 const LONG: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ type State = BTreeMap<String, String>;
 impl<'a> Place<'a> {
     fn new(proxy: &'a Proxy) -> Self {
         let namespace = Bed::shared().namespace("kills");
-        namespace.make(&[]);
+        namespace.create(&[]);
         Self { proxy, namespace }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Place<'a> {
         format!("{}-sandboxes", self.namespace.name)
     }
 
-    fn deploy(&self) -> Typed {
+    fn deploy(&self) -> CommandLine {
         self.proxy.command(&self.namespace, &["deploy"])
     }
 
@@ -207,13 +207,13 @@ impl Before {
 }
 
 impl Moment {
-    fn hold(self, point: &Point, place: &Place<'_>) -> Held {
+    fn hold(self, point: &Point, place: &Place<'_>) -> HeldRequests {
         let (name, write) = (place.namespace.name.clone(), point.write.clone());
         let when =
             place.proxy.on(move |request| write_in(request, &name).as_ref() == Some(&write)).nth(point.nth);
         match self {
             Moment::Unsent => when.hold(),
-            Moment::Unanswered => when.hold_answer(),
+            Moment::Unanswered => when.hold_response(),
         }
     }
 }
@@ -422,7 +422,7 @@ impl<'a> Undisturbed<'a> {
         let (foreign, claim) = (place.foreign(), place.claim());
         let held = moment.hold(point, &place);
         let mut child = place.deploy().spawn();
-        held.reached(LONG);
+        held.wait_for_request(LONG);
         child.kill().unwrap();
         child.wait().unwrap();
         // What is held stays held: nobody hears its answer any more, and the next run's requests are other ones.
@@ -450,7 +450,7 @@ impl Point {
 
 /// Walks over every write of a deploy that begins with this; the points.
 fn walk(before: Before) -> BTreeSet<Point> {
-    let proxy = Proxy::before(Bed::shared());
+    let proxy = Proxy::for_cluster(Bed::shared());
     let undisturbed = Undisturbed::run(&proxy, before);
     let twin = Undisturbed::run(&proxy, before);
     assert_eq!(undisturbed.points, twin.points, "two undisturbed runs write the same");

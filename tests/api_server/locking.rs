@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Run, Typed, run_of};
-use crate::fault::{Fault, Proxy, Refusal};
+use crate::bed::{Bed, CommandLine, Namespace, Run, run_from_output};
+use crate::fault::{ErrorResponse, Fault, Proxy};
 
 /// Longer than anything takes that is waited for here.
 const LONG: Duration = Duration::from_secs(60);
@@ -31,11 +31,11 @@ fn plant(namespace: &Namespace, identity: &str, age: i64, duration: u32) {
 }
 
 fn wait(child: Child, begun: Instant) -> Run {
-    run_of(&child.wait_with_output().unwrap(), begun.elapsed())
+    run_from_output(&child.wait_with_output().unwrap(), begun.elapsed())
 }
 
 /// Starts it with its own process, as a pipeline would.
-fn start(command: Typed) -> Child {
+fn start(command: CommandLine) -> Child {
     let mut command = command.into_command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -50,11 +50,11 @@ fn second_concurrent_deploy_exits_13_and_names_holder() {
     namespace.handsctl(&["deploy"]).exits(0);
     for round in 0..20 {
         model(&namespace, round);
-        let proxy = Proxy::before(namespace.bed);
+        let proxy = Proxy::for_cluster(namespace.bed);
         let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
         let begun = Instant::now();
         let first = start(proxy.command(&namespace, &["deploy"]).env("USER", "ana"));
-        held.reached(LONG);
+        held.wait_for_request(LONG);
         let host = host();
         namespace
             .handsctl(&["deploy"])
@@ -90,10 +90,10 @@ fn of_two_racing_deploys_exactly_one_changes() {
 #[test]
 fn lock_of_killed_local_holder_is_taken_at_once() {
     let namespace = Bed::shared().namespace("killed");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
     let mut first = start(proxy.command(&namespace, &["deploy"]));
-    held.reached(LONG);
+    held.wait_for_request(LONG);
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(lease(&namespace).is_some(), "nobody gave it back");
@@ -108,7 +108,7 @@ fn lock_of_killed_local_holder_is_taken_at_once() {
 #[test]
 fn lock_of_remote_holder_is_taken_after_expiry() {
     let namespace = Bed::shared().namespace("elsewhere");
-    namespace.make(&[]);
+    namespace.create(&[]);
     // The real duration of a lock, renewed for the last time 45 seconds ago: fifteen seconds are left.
     plant(&namespace, "bob@elsewhere/boot.1/42/1", 45, 60);
     namespace
@@ -132,10 +132,10 @@ fn lock_of_remote_holder_is_taken_after_expiry() {
 #[test]
 fn a_lock_is_believed_for_sixty_seconds() {
     let namespace = Bed::shared().namespace("sixty");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
     let mut first = start(proxy.command(&namespace, &["deploy"]));
-    held.reached(LONG);
+    held.wait_for_request(LONG);
     first.kill().unwrap();
     first.wait().unwrap();
     // As if it had run on another computer.
@@ -168,11 +168,11 @@ fn a_lock_is_believed_for_sixty_seconds() {
 #[test]
 fn lock_is_renewed_during_the_run() {
     let namespace = Bed::shared().namespace("renewed");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
     let begun = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "12"));
-    held.reached(LONG);
+    held.wait_for_request(LONG);
     let renewals = || proxy.requests_that(|request| request.is("PUT", "/leases/handsctl-oh")).len();
     while renewals() < 2 {
         assert!(begun.elapsed() < LONG, "it is not renewed");
@@ -186,11 +186,11 @@ fn lock_is_renewed_during_the_run() {
 #[test]
 fn holder_that_loses_its_lock_sends_nothing_more() {
     let namespace = Bed::shared().namespace("lost");
-    let proxy = Proxy::before(namespace.bed);
-    let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_answer();
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_response();
     let begun = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "15"));
-    held.reached(LONG);
+    held.wait_for_request(LONG);
     let patch = json!({ "spec": { "holderIdentity": "bob@elsewhere/boot.1/42/1" } }).to_string();
     namespace.bed.kubectl(&[
         "patch",
@@ -219,12 +219,14 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
 #[test]
 fn holder_that_cannot_renew_exits_13_before_expiry() {
     let namespace = Bed::shared().namespace("mute");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
-    proxy.on(|request| request.is("PUT", "/leases/handsctl-oh")).answer(Fault::Refuse(Refusal::Unavailable));
+    proxy
+        .on(|request| request.is("PUT", "/leases/handsctl-oh"))
+        .inject(Fault::Respond(ErrorResponse::Unavailable));
     let begun = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "9"));
-    held.reached(LONG);
+    held.wait_for_request(LONG);
     let run = wait(first, begun).exits(13).says("error[HC3005]").says("it could not be renewed for ");
     assert!(run.took > Duration::from_secs(5), "{:?}", run.took);
     held.release();
@@ -233,7 +235,7 @@ fn holder_that_cannot_renew_exits_13_before_expiry() {
 #[test]
 fn unchanged_deploy_requests_no_lock() {
     let namespace = Bed::shared().namespace("unlocked");
-    let proxy = Proxy::before(namespace.bed);
+    let proxy = Proxy::for_cluster(namespace.bed);
     proxy.command(&namespace, &["deploy"]).run().exits(0);
     let before = proxy.requests().len();
     plant(&namespace, "bob@elsewhere/boot.1/42/1", 0, 60);
@@ -253,7 +255,7 @@ fn unchanged_deploy_requests_no_lock() {
 #[test]
 fn foreign_lease_exits_7_and_is_kept() {
     let namespace = Bed::shared().namespace("foreignlease");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let theirs = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "handsctl-oh" },
         "spec": { "holderIdentity": "theirs" },

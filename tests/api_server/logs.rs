@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bed::{Bed, Namespace, Run, Typed};
+use crate::bed::{Bed, CommandLine, Namespace, Run};
 
 /// Time for something that happens by itself on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,7 +56,7 @@ struct Followed {
 }
 
 impl Followed {
-    fn start(typed: Typed) -> Self {
+    fn start(typed: CommandLine) -> Self {
         let mut child = typed.spawn();
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take();
@@ -172,7 +172,7 @@ fn logs_without_pods_or_containers_exits_0() {
     run.says(&format!("no pods of `oh` in namespace {}", namespace.name));
 
     // Nobody fits this pod, so it never gets a node, a container or a log.
-    namespace.make(&[]);
+    namespace.create(&[]);
     let pod = format!(
         r#"{{"apiVersion": "v1", "kind": "Pod",
             "metadata": {{"name": "waits", "namespace": "{}", "labels": {{"app.kubernetes.io/instance": "oh"}}}},

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, alone};
-use crate::fault::Proxy as Recorder;
+use crate::bed::{Bed, Namespace, in_home};
+use crate::fault::Proxy;
 use crate::planted;
 
 const IMAGE: &str = "spec.template.spec.containers[name=\"openhands\"].image";
@@ -77,20 +77,16 @@ fn untouched(object: &Value) -> (Value, Value, BTreeSet<String>) {
 
 /// Deploys twice through a recorder: which cluster it is decides some settings, and it is another one by its name.
 fn patches_of_a_second_deploy(namespace: &Namespace) -> Vec<String> {
-    let recorder = Recorder::before(namespace.bed);
-    let arguments = ["deploy", "--context", Recorder::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let arguments = ["deploy", "--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
     let deploy =
-        || alone(namespace.folder.path(), &arguments).env("KUBECONFIG", recorder.kubeconfig()).run().exits(0);
+        || in_home(namespace.folder.path(), &arguments).env("KUBECONFIG", proxy.kubeconfig()).run().exits(0);
     let patches = || {
-        recorder
-            .requests()
-            .into_iter()
-            .filter(|request| request.method == "PATCH")
-            .map(|request| request.path)
+        proxy.requests().into_iter().filter(|request| request.method == "PATCH").map(|request| request.path)
     };
     deploy().says("1 configured");
     let first: Vec<String> = patches().collect();
-    assert!(!first.is_empty(), "the recorder sees them");
+    assert!(!first.is_empty(), "the proxy sees them");
     deploy().says("9 unchanged");
     patches().skip(first.len()).collect()
 }
@@ -274,7 +270,7 @@ fn ownership_rule_without_matching_field_warns() {
 #[test]
 fn adopt_takes_over_objects_of_helm_and_kubectl() {
     let namespace = Bed::shared().namespace("adopt");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let bed = namespace.bed;
     let mut deployment = namespace.rendered("Deployment");
     deployment["metadata"]["annotations"] = json!({ "example.io/only-theirs": "1" });
@@ -341,7 +337,7 @@ fn adopt_takes_over_objects_of_helm_and_kubectl() {
 #[test]
 fn object_that_cannot_be_adopted_is_unchanged() {
     let namespace = Bed::shared().namespace("unadoptable");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let bed = namespace.bed;
     let account = |metadata: Value| {
         let mut object = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });

@@ -7,7 +7,7 @@ use crate::bed::{Bed, Definition, Namespace, Run};
 /// A namespace that warns of everything that Pod Security *restricted* refuses.
 fn strict(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
-    namespace.make(&[("pod-security.kubernetes.io/warn", "restricted")]);
+    namespace.create(&[("pod-security.kubernetes.io/warn", "restricted")]);
     namespace
 }
 
@@ -34,7 +34,7 @@ fn openshift_profile_creates_route_where_api_has_it() {
     assert!(!namespace.has("deployment/oh"));
     namespace.handsctl(&["deploy", "--set", "deploy.expose=nodeport", "--dry-run=server"]).exits(0);
 
-    let _routes = Definition::make(namespace.bed, "route.openshift.io", "v1", "Route");
+    let _routes = Definition::create(namespace.bed, "route.openshift.io", "v1", "Route");
     twice(&namespace)
         .says("oc adm policy add-scc-to-user nonroot-v2 -z oh")
         .says("route.route.openshift.io/oh created");

@@ -151,7 +151,7 @@ fn no_wait_prunes_after_apply() {
 fn former_sandbox_namespace_is_pruned() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("moving"), bed.namespace("moving-boxes"));
-    boxes.make(&[]);
+    boxes.create(&[]);
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
     assert!(boxes.has("role/oh") && boxes.has("networkpolicy/oh"));

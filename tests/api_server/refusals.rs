@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Run, hermetic};
+use crate::bed::{Bed, Namespace, Run, run_in_home};
 
 /// A refusal is said within this time.
 const SOON: Duration = Duration::from_secs(5);
@@ -174,18 +174,21 @@ fn refused_connection_exits_4_with_server_and_hint() {
 fn missing_kubeconfig_exits_4_and_hints_up() {
     let namespace = Bed::shared().namespace("nothing");
     for command in ["deploy", "diff", "status", "teardown"] {
-        hermetic(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
+        run_in_home(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
             .exits(4)
             .within(SOON)
             .says("error[HC1001]: cannot choose a cluster")
             .says("hint: handsctl up creates a local cluster");
     }
-    hermetic(namespace.folder.path(), &["deploy", "--kubeconfig", "absent.yaml", "-n", "x", "--name", "oh"])
-        .exits(4)
-        .within(SOON)
-        .says("absent.yaml")
-        .says("hint: ")
-        .never_says("'\"");
+    run_in_home(
+        namespace.folder.path(),
+        &["deploy", "--kubeconfig", "absent.yaml", "-n", "x", "--name", "oh"],
+    )
+    .exits(4)
+    .within(SOON)
+    .says("absent.yaml")
+    .says("hint: ")
+    .never_says("'\"");
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn unknown_context_exits_3_and_lists_contexts() {
     let namespace = bed.namespace("context");
     let kubeconfig = bed.kubeconfig.to_str().unwrap();
     let names = ["-n", &namespace.name, "--name", "oh", "--kubeconfig", kubeconfig];
-    let wrong = |first: &[&str]| hermetic(namespace.folder.path(), &[first, &names].concat()).within(SOON);
+    let wrong = |first: &[&str]| run_in_home(namespace.folder.path(), &[first, &names].concat()).within(SOON);
     wrong(&["deploy", "--context", "prod"])
         .exits(3)
         .says("error[HC0151]: the kubeconfig has no context `prod` (from --context)")
@@ -230,7 +233,7 @@ fn current_context_is_not_changed_without_consent() {
     let config = kubeconfig(&namespace, |config| config["current-context"] = json!(bed.context));
     let names = ["-n", &namespace.name, "--name", "oh", "--kubeconfig", config.to_str().unwrap()];
     for command in ["deploy", "teardown"] {
-        hermetic(namespace.folder.path(), &[&[command], &names[..]].concat())
+        run_in_home(namespace.folder.path(), &[&[command], &names[..]].concat())
             .exits(3)
             .within(SOON)
             .says(&format!("error[HC0152]: no cluster was chosen, and the current context `{}`", bed.context))
@@ -238,7 +241,7 @@ fn current_context_is_not_changed_without_consent() {
     }
     assert_absent(&namespace);
     // Reading is free.
-    hermetic(namespace.folder.path(), &[&["status"], &names[..]].concat()).exits(12).within(SOON);
+    run_in_home(namespace.folder.path(), &[&["status"], &names[..]].concat()).exits(12).within(SOON);
 }
 
 fn assert_absent(namespace: &Namespace) {
@@ -264,7 +267,7 @@ fn invalid_token_exits_5() {
 #[test]
 fn expired_token_exits_5_with_expiry_time() {
     let namespace = Bed::shared().namespace("expired");
-    namespace.make(&[]);
+    namespace.create(&[]);
     account(&namespace, &json!([]));
     let now = Timestamp::now().as_second();
     // The same hand and the same claims: only the time makes the difference.
@@ -352,7 +355,7 @@ fn unresponsive_server_exits_4_after_4s() {
 #[test]
 fn missing_right_on_one_kind_exits_6_before_changes() {
     let namespace = Bed::shared().namespace("rights");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let config = account(&namespace, &rules(&["get", "list", "watch", "create"]));
     let before = everything(&namespace);
     with(&namespace, &config, &["deploy"])
@@ -394,7 +397,7 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
 fn missing_namespace_without_create_right_exits_6() {
     let bed = Bed::shared();
     let (home, namespace) = (bed.namespace("account"), bed.namespace("missing"));
-    home.make(&[]);
+    home.create(&[]);
     let in_all = |more: &[Value]| {
         let mut all = rules(&["*"]);
         all.as_array_mut().unwrap().extend_from_slice(more);
@@ -428,7 +431,7 @@ fn quota(namespace: &Namespace, hard: &str) {
 #[test]
 fn quota_rejects_member_exit_8_and_lists_changes() {
     let namespace = Bed::shared().namespace("quota");
-    namespace.make(&[]);
+    namespace.create(&[]);
     quota(&namespace, "count/deployments.apps=0");
     namespace
         .handsctl(&["deploy"])
@@ -453,7 +456,7 @@ fn quota_rejects_member_exit_8_and_lists_changes() {
 #[test]
 fn quota_rejects_first_object_exit_8() {
     let namespace = Bed::shared().namespace("parent");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let roots = ["get", "configmaps", "-n", &namespace.name, "-o", "name"];
     until(namespace.bed, &roots, |text| text.contains("kube-root-ca.crt"));
     quota(&namespace, "count/configmaps=1");
@@ -470,7 +473,7 @@ fn quota_rejects_first_object_exit_8() {
 #[test]
 fn quota_rejects_pods_exit_9_after_grace() {
     let namespace = Bed::shared().namespace("podquota");
-    namespace.make(&[]);
+    namespace.create(&[]);
     quota(&namespace, "pods=0");
     let events = namespace.folder.path().join("events.ndjson");
     namespace
@@ -524,7 +527,7 @@ impl Drop for Held<'_> {
 #[test]
 fn terminating_namespace_exits_8_before_changes() {
     let namespace = Bed::shared().namespace("leaving");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let _held = Held::new(&namespace);
     namespace.bed.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
     let remaining = "jsonpath={.status.conditions[?(@.type==\"NamespaceFinalizersRemaining\")].status}";
@@ -548,7 +551,7 @@ fn terminating_namespace_exits_8_before_changes() {
 #[test]
 fn foreign_deployment_exits_7_and_is_unchanged() {
     let namespace = Bed::shared().namespace("foreign");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let theirs = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" }, "spec": {
         "selector": { "matchLabels": { "app": "theirs" } },
         "template": {
@@ -586,7 +589,7 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
 #[test]
 fn namespace_that_rejects_sandboxes_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("strict");
-    namespace.make(&[("pod-security.kubernetes.io/enforce", "restricted")]);
+    namespace.create(&[("pod-security.kubernetes.io/enforce", "restricted")]);
     let before = everything(&namespace);
     namespace
         .handsctl(&["deploy"])

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::bed::{Bed, Namespace, alone, render};
-use crate::fault::{Proxy as Recorder, Request};
-use crate::yaml_traps::{environment, nasty_config, openhands, selector};
+use crate::bed::{Bed, Namespace, in_home, render};
+use crate::fault::{Proxy, Request};
+use crate::yaml_traps::{environment, openhands, selector, trap_config};
 
 const PART_OF: &str = "applyset.kubernetes.io/part-of";
 
@@ -74,26 +74,26 @@ fn assert_same(read: &BTreeMap<String, Value>, sent: &BTreeMap<String, Value>) {
     }
 }
 
-/// Deploys the folder's `config.toml` through a recorder.
-fn deploy_recorded(namespace: &Namespace) -> Recorder {
-    let recorder = Recorder::before(namespace.bed);
-    let arguments = ["deploy", "--no-wait", "--context", Recorder::CONTEXT, "-n", &namespace.name];
-    alone(namespace.folder.path(), &arguments)
-        .env("KUBECONFIG", recorder.kubeconfig())
+/// Deploys the folder's `config.toml` through a proxy.
+fn deploy_recorded(namespace: &Namespace) -> Proxy {
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let arguments = ["deploy", "--no-wait", "--context", Proxy::CONTEXT, "-n", &namespace.name];
+    in_home(namespace.folder.path(), &arguments)
+        .env("KUBECONFIG", proxy.kubeconfig())
         .env("TOKEN_OF_TEST", "t")
         .run()
         .exits(0);
-    recorder
+    proxy
 }
 
 #[test]
 fn render_equals_deployed_objects_for_yaml_traps() {
     let bed = Bed::shared();
     let namespace = bed.namespace("nasty");
-    namespace.config(&nasty_config(&namespace.name));
-    let recorder = deploy_recorded(&namespace);
+    namespace.config(&trap_config(&namespace.name));
+    let proxy = deploy_recorded(&namespace);
     let rendered = render(namespace.folder.path(), &["-n", &namespace.name]).exits(0).stdout;
-    let sent = members(&recorder.requests());
+    let sent = members(&proxy.requests());
     assert_eq!(sent.len(), 9);
     assert_same(&kubectl_reads(bed, "-", &rendered), &sent);
     let folder = namespace.folder.path().join("split");
@@ -147,7 +147,7 @@ fn render_equals_deployed_objects_for_each_configuration() {
     ];
     for config in configs {
         let namespace = bed.namespace("rendered");
-        namespace.make(&[]);
+        namespace.create(&[]);
         bed.kubectl(&["create", "secret", "generic", "theirs", "--from-literal=k=v", "-n", &namespace.name]);
         namespace.config(&config);
         let sent = members(&deploy_recorded(&namespace).requests());

@@ -28,7 +28,7 @@ fn run(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
 
 /// A namespace by somebody else's hand, once its controllers have put into it what every namespace has.
 pub(crate) fn complete(namespace: &Namespace) {
-    namespace.make(&[]);
+    namespace.create(&[]);
     for (object, name) in [("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")] {
         let get = ["get", object, "-n", &namespace.name, "-o", "name"];
         super::refusals::until(namespace.bed, &get, |text| text.contains(name));

@@ -226,7 +226,7 @@ fn missing_claim_exits_9_after_scheduler_grace() {
 #[test]
 fn limit_range_rejects_pods_exit_9() {
     let namespace = Bed::shared().namespace("limits");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let range = json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "small" },
         "spec": { "limits": [{ "type": "Container", "max": { "memory": "2Gi" } }] } });
     namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &range.to_string());
@@ -293,7 +293,7 @@ impl Drop for Policy<'_> {
 #[test]
 fn admission_policy_rejects_pods_exit_9() {
     let namespace = Bed::shared().namespace("policy");
-    namespace.make(&[]);
+    namespace.create(&[]);
     let policy = Policy::new(&namespace);
     let told = deploy(&namespace, &[]);
     let sets = namespace.bed.get(&["replicasets", "-n", &namespace.name]);
@@ -426,7 +426,7 @@ impl BareNode {
         node
     }
 
-    /// Puts the set's pod, which the scheduler leaves alone, on this node.
+    /// Puts the set's pod, which the scheduler leaves in_home, on this node.
     fn takes_the_pod_of(&self, namespace: &Namespace) -> String {
         until_there_is_a_pod(namespace);
         let pod = pod(namespace)["metadata"]["name"].as_str().unwrap().to_owned();
@@ -530,7 +530,7 @@ fn missing_secret_warns_and_exits_9() {
 #[test]
 fn missing_secret_key_exits_9() {
     let namespace = Bed::shared().namespace("key");
-    namespace.make(&[]);
+    namespace.create(&[]);
     namespace.bed.kubectl(&[
         "create",
         "secret",

@@ -9,8 +9,8 @@ use crate::planted;
 fn invalid_secret_references_warn_before_apply() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("named-secrets"), bed.namespace("named-boxes"));
-    namespace.make(&[]);
-    boxes.make(&[]);
+    namespace.create(&[]);
+    boxes.create(&[]);
     let create = |namespace: &str, arguments: &[&str]| {
         bed.kubectl(&[&["create", "secret", "-n", namespace], arguments].concat());
     };

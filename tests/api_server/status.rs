@@ -93,7 +93,7 @@ fn missing_set_exits_12_with_deploy_hint() {
     let namespace = Bed::shared().namespace("status-nothing");
     for there_is_a_namespace in [false, true] {
         if there_is_a_namespace {
-            namespace.make(&[]);
+            namespace.create(&[]);
         }
         let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
         assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);

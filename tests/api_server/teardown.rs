@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Own};
+use crate::bed::{Bed, Namespace, OwnCluster};
 
 /// Every object of the cluster that can be listed: `Kind/namespace/name` → the object, without what the server and its
 /// controllers write all the time: versions, leases, the status of nodes. Events are not kept for ever anyway.
@@ -74,7 +74,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 fn teardown_restores_the_cluster_before_deploy() {
     let config =
         "[deploy]\nnamespace = \"team\"\n[kubernetes]\nnamespace = \"boxes\"\n[llm]\napi_key = \"k\"\n";
-    let own = Own::new("teardown", config);
+    let own = OwnCluster::new("teardown", config);
     own.handsctl(&["cluster", "up"]).exits(0);
     let bed = own.bed();
     // Somebody else's things, some of which look like ours.
@@ -186,7 +186,7 @@ fn gone_but(namespace: &Namespace, kept: &[&str]) {
 #[test]
 fn only_own_namespace_is_deleted_with_its_data() {
     let theirs = Bed::shared().namespace("theirs");
-    theirs.make(&[]);
+    theirs.create(&[]);
     theirs.handsctl(&["deploy"]).exits(0);
     let before = names(&theirs, KINDS);
     let run = theirs.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(7);
@@ -365,7 +365,7 @@ fn terminating_pod_is_waited_for_and_explained() {
 fn teardown_finds_members_in_namespaces_of_parent() {
     let bed = Bed::shared();
     let (namespace, boxes) = (bed.namespace("moved"), bed.namespace("moved-boxes"));
-    boxes.make(&[]);
+    boxes.create(&[]);
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
     assert!(names(&boxes, KINDS).contains("role.rbac.authorization.k8s.io/oh"));
@@ -386,7 +386,7 @@ fn teardown_finds_members_in_namespaces_of_parent() {
 fn teardown_without_set_deletes_nothing() {
     let namespace = Bed::shared().namespace("empty");
     namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete").never_says("kept");
-    namespace.make(&[]);
+    namespace.create(&[]);
     namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete");
     // A parent of another tool is not ours to touch.
     let bed = namespace.bed;

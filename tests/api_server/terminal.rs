@@ -11,7 +11,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::bed::{Bed, Namespace, Typed, alone};
+use crate::bed::{Bed, CommandLine, Namespace, in_home};
 
 /// Time for something that happens by itself on a busy computer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ struct Ended {
 }
 
 impl Terminal {
-    fn start(typed: Typed, columns: u16) -> Self {
+    fn start(typed: CommandLine, columns: u16) -> Self {
         // High enough that nothing is scrolled away.
         let rows = 60;
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
@@ -179,7 +179,7 @@ fn is_spinner(character: char) -> bool {
 }
 
 /// The same command line, environment and folder, for a terminal that knows colours and cursors.
-fn command(typed: Typed) -> CommandBuilder {
+fn command(typed: CommandLine) -> CommandBuilder {
     let command = typed.into_command();
     let mut builder = CommandBuilder::new(command.get_program());
     builder.args(command.get_args());
@@ -196,9 +196,9 @@ fn command(typed: Typed) -> CommandBuilder {
 }
 
 /// The command line of a test that names no context: the kubeconfig's current one is left.
-fn nameless(namespace: &Namespace, arguments: &[&str]) -> Typed {
+fn nameless(namespace: &Namespace, arguments: &[&str]) -> CommandLine {
     let all = [arguments, &["-n", &namespace.name, "--name", "oh"]].concat();
-    alone(namespace.folder.path(), &all).env("KUBECONFIG", &namespace.bed.kubeconfig)
+    in_home(namespace.folder.path(), &all).env("KUBECONFIG", &namespace.bed.kubeconfig)
 }
 
 fn has(namespace: &Namespace, object: &str) -> bool {
@@ -390,7 +390,7 @@ fn sigterm_exits_143_and_sighup_exits_129() {
 }
 
 /// A command whose terminal can be closed: somebody reads what is drawn, and nobody keeps the other end open.
-fn on_a_terminal_that_is_closed(typed: Typed, when: impl FnOnce()) -> (u32, Duration) {
+fn on_a_terminal_that_is_closed(typed: CommandLine, when: impl FnOnce()) -> (u32, Duration) {
     let size = PtySize { rows: 60, cols: 120, pixel_width: 0, pixel_height: 0 };
     let pair = native_pty_system().openpty(size).unwrap();
     let mut child = pair.slave.spawn_command(command(typed)).unwrap();

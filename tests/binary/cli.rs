@@ -12,7 +12,7 @@ use handsctl::error::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bed::{Run, alone, hermetic};
+use crate::bed::{Run, in_home, run_in_home};
 
 /// Two errors of different tables and a warning; the secret before them and the letters of several bytes must
 /// not move the places.
@@ -72,7 +72,7 @@ fn help_of_every_command_shows_examples() {
     for (path, is_group) in commands {
         for flag in ["--help", "-h"] {
             let arguments: Vec<&str> = path.iter().map(String::as_str).chain([flag]).collect();
-            let run = hermetic(home.path(), &arguments).exits(0);
+            let run = run_in_home(home.path(), &arguments).exits(0);
             assert_eq!(run.stderr, "", "{arguments:?}");
             assert!(run.stdout.contains("Usage: handsctl"), "{arguments:?}: {}", run.stdout);
             let wants_examples = !is_group || path.is_empty();
@@ -106,11 +106,11 @@ fn invalid_arguments_exit_2_on_stderr() {
         &["explain", "HC4103", "9"],
     ];
     for arguments in wrong {
-        let run = hermetic(home.path(), arguments);
+        let run = run_in_home(home.path(), arguments);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", run.stderr);
         assert!(!run.stderr.is_empty(), "{arguments:?}");
     }
-    let run = hermetic(home.path(), &["deplyo"]);
+    let run = run_in_home(home.path(), &["deplyo"]);
     assert!(run.stderr.contains("deploy"), "a typing error gets a suggestion: {}", run.stderr);
 }
 
@@ -129,7 +129,7 @@ fn config_mistakes_exit_3_with_location_and_suggestion() {
         &["cluster", "up"],
         &["up"],
     ] {
-        let run = hermetic(home.path(), command).exits(3);
+        let run = run_in_home(home.path(), command).exits(3);
         assert_eq!(run.stdout, "", "{command:?}");
         let stderr = run
             .says("error[HC0105]: unknown key `pvc_storage_sise` in [kubernetes]")
@@ -152,7 +152,7 @@ fn config_mistakes_exit_3_with_location_and_suggestion() {
 #[test]
 fn config_check_json_has_byte_ranges() {
     let home = with_config(MISTAKES);
-    let run = hermetic(home.path(), &["config", "check", "-o", "json"]).exits(3);
+    let run = run_in_home(home.path(), &["config", "check", "-o", "json"]).exits(3);
     assert_eq!(run.stderr, "");
     let checked = run.json();
     let places: Vec<(&str, &str)> = checked["diagnostics"]
@@ -176,19 +176,19 @@ fn config_check_json_has_byte_ranges() {
     assert_eq!(checked["summary"], "config.toml: 3 errors, 1 warning");
 
     let home = with_config("[deploy]\nreplicas = 1\n");
-    let run = hermetic(home.path(), &["config", "check", "-o", "json"]).exits(0);
+    let run = run_in_home(home.path(), &["config", "check", "-o", "json"]).exits(0);
     assert_eq!(run.json()["diagnostics"], Value::Array(Vec::new()));
 }
 
 #[test]
 fn invalid_or_missing_config_file_exits_3() {
     let home = with_config("[deploy\nname = \n");
-    hermetic(home.path(), &["config", "check"]).exits(3).says("error[HC0102]").says("config.toml:1:");
-    hermetic(home.path(), &["config", "check", "--config", "nowhere.toml"])
+    run_in_home(home.path(), &["config", "check"]).exits(3).says("error[HC0102]").says("config.toml:1:");
+    run_in_home(home.path(), &["config", "check", "--config", "nowhere.toml"])
         .exits(3)
         .says("error[HC0101]")
         .says("nowhere.toml");
-    hermetic(home.path(), &["config", "check", "--set", "deploy.replicas"]).exits(3);
+    run_in_home(home.path(), &["config", "check", "--set", "deploy.replicas"]).exits(3);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn config_show_names_origin_of_every_value() {
         .chain(["--set", "deploy.image_pull_policy=\"Always\"", "--set", "deploy.storage_size=\"9Gi\""])
         .chain(files)
         .collect();
-    let run = alone(home.path(), &arguments)
+    let run = in_home(home.path(), &arguments)
         .env("HANDSCTL_DEPLOY__STORAGE_SIZE", "7Gi")
         .env("HANDSCTL_DEPLOY__PROGRESS_DEADLINE", "5m")
         .env("HANDSCTL_DEPLOY__NAMESPACE", "from-environment")
@@ -230,7 +230,7 @@ fn config_show_names_origin_of_every_value() {
     for (key, value, from) in expected {
         assert_eq!(origin(key), (value.to_owned(), from.to_owned()), "{key}");
     }
-    let table = hermetic(home.path(), &["config", "show", "--origin"]).exits(0).stdout;
+    let table = run_in_home(home.path(), &["config", "show", "--origin"]).exits(0).stdout;
     assert!(table.lines().next().unwrap().starts_with("KEY"), "{table}");
     assert!(table.contains("config.toml:2:8"), "{table}");
 }
@@ -245,7 +245,7 @@ fn json_error_is_one_line_on_stderr() {
         &["config", "show", "-o", "json"],
         &["up", "-q", "-o", "json"],
     ] {
-        let run = hermetic(home.path(), command).exits(3);
+        let run = run_in_home(home.path(), command).exits(3);
         let json: Vec<Value> =
             run.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         assert_eq!(json.len(), 1, "{command:?}: {}", run.stderr);
@@ -262,7 +262,7 @@ fn json_error_is_one_line_on_stderr() {
     for command in
         [&["config", "explain", "no.such.key", "-o", "json"][..], &["rbac", "nobody", "-o", "json"]]
     {
-        let run = hermetic(home.path(), command).exits(2);
+        let run = run_in_home(home.path(), command).exits(2);
         let error: Value = serde_json::from_str(&run.stderr).unwrap();
         assert_eq!(error["id"], "HC9001", "{command:?}");
     }
@@ -273,13 +273,13 @@ fn every_id_and_exit_code_is_explained() {
     let home = home();
     for id in Id::ALL {
         let entry = id.entry();
-        let text = hermetic(home.path(), &["explain", entry.code]).exits(0).stdout;
+        let text = run_in_home(home.path(), &["explain", entry.code]).exits(0).stdout;
         assert!(text.starts_with(&format!("{}: {}\n\n", entry.code, entry.title)), "{text}");
         assert!(text.contains(entry.explanation), "{text}");
     }
-    let list = hermetic(home.path(), &["explain", "exit-code"]).exits(0).stdout;
+    let list = run_in_home(home.path(), &["explain", "exit-code"]).exits(0).stdout;
     for code in Kind::ALL.iter().map(|kind| kind.exit_code()).chain([0]) {
-        let text = hermetic(home.path(), &["explain", "exit-code", &code.to_string()]).exits(0).stdout;
+        let text = run_in_home(home.path(), &["explain", "exit-code", &code.to_string()]).exits(0).stdout;
         assert!(text.starts_with(&format!("{code}: ")), "{text}");
         let meaning = text.trim().split_once(": ").unwrap().1;
         assert!(list.lines().any(|line| line.trim() == format!("{code}  {meaning}")), "{code} in {list}");
@@ -290,11 +290,11 @@ fn every_id_and_exit_code_is_explained() {
 fn every_shell_has_a_completion_script() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let run = hermetic(home.path(), &["completion", shell]).exits(0);
+        let run = run_in_home(home.path(), &["completion", shell]).exits(0);
         assert_eq!(run.stderr, "", "{shell}");
         assert!(run.stdout.contains("handsctl") && run.stdout.contains("teardown"), "{shell}");
     }
-    let script = hermetic(home.path(), &["completion", "bash"]).stdout;
+    let script = run_in_home(home.path(), &["completion", "bash"]).stdout;
     let output =
         Command::new("bash").args(["-c", &format!("{script}\ncomplete -p handsctl")]).output().unwrap();
     assert!(output.status.success(), "bash takes it: {}", String::from_utf8_lossy(&output.stderr));
@@ -304,12 +304,13 @@ fn every_shell_has_a_completion_script() {
 fn client_version_needs_no_cluster() {
     let home = home();
     let listener = watched_kubeconfig(home.path());
-    let runs: Vec<Run> = (0..5).map(|_| hermetic(home.path(), &["version", "--client"]).exits(0)).collect();
+    let runs: Vec<Run> =
+        (0..5).map(|_| run_in_home(home.path(), &["version", "--client"]).exits(0)).collect();
     assert_eq!(runs[0].stdout, format!("handsctl    {}\n", env!("CARGO_PKG_VERSION")));
     // The quickest of five: this computer may be busy, a slow start would be slow each time.
     let quickest = runs.iter().map(|run| run.took).min().unwrap();
     assert!(quickest < Duration::from_millis(200), "{quickest:?}");
-    let json = hermetic(home.path(), &["version", "--client", "-o", "json"]).exits(0).json();
+    let json = run_in_home(home.path(), &["version", "--client", "-o", "json"]).exits(0).json();
     assert_eq!(json["client"], env!("CARGO_PKG_VERSION"));
     assert!(listener.accept().is_err(), "nobody was to be asked");
 }
@@ -317,13 +318,13 @@ fn client_version_needs_no_cluster() {
 #[test]
 fn version_without_server_exits_0_with_reason() {
     let home = home();
-    let run = hermetic(home.path(), &["version"]).exits(0);
+    let run = run_in_home(home.path(), &["version"]).exits(0);
     assert!(run.stdout.contains("kubernetes  unknown: "), "{}", run.stdout);
 }
 
 /// Runs a command line of the shell with the binary as `$0`.
 fn shell(home: &Path, line: &str) -> Run {
-    let binary = alone(home, &[]).into_command();
+    let binary = in_home(home, &[]).into_command();
     let mut command = Command::new("bash");
     command.args(["-c", line]).arg(binary.get_program()).current_dir(home);
     for (name, value) in binary.get_envs() {
@@ -379,7 +380,7 @@ fn closed_stdout_ends_every_reading_command_silently() {
 fn color_follows_flag_then_environment_then_terminal() {
     let home = with_config(MISTAKES);
     let colored = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let mut typed = alone(home.path(), arguments).without("NO_COLOR");
+        let mut typed = in_home(home.path(), arguments).without("NO_COLOR");
         for (name, value) in variables {
             typed = typed.env(name, value);
         }
@@ -399,7 +400,7 @@ fn color_follows_flag_then_environment_then_terminal() {
 #[test]
 fn github_workflow_gets_annotations_with_location() {
     let home = with_config(MISTAKES);
-    let run = alone(home.path(), &["config", "check"]).env("GITHUB_ACTIONS", "true").run().exits(3);
+    let run = in_home(home.path(), &["config", "check"]).env("GITHUB_ACTIONS", "true").run().exits(3);
     let annotations: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("::")).collect();
     assert_eq!(annotations.len(), 4, "{}", run.stderr);
     assert!(
@@ -411,7 +412,7 @@ fn github_workflow_gets_annotations_with_location() {
         "{annotations:?}"
     );
     let summary = home.path().join("summary.md");
-    let run = alone(home.path(), &["deploy"])
+    let run = in_home(home.path(), &["deploy"])
         .env("GITHUB_ACTIONS", "true")
         .env("GITHUB_STEP_SUMMARY", &summary)
         .env("GITHUB_OUTPUT", home.path().join("output"))
@@ -424,7 +425,7 @@ fn github_workflow_gets_annotations_with_location() {
 #[test]
 fn events_end_with_finished_after_config_mistake() {
     let home = with_config(MISTAKES);
-    let run = hermetic(home.path(), &["deploy", "--events", "-"]).exits(3);
+    let run = run_in_home(home.path(), &["deploy", "--events", "-"]).exits(3);
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (index, event) in events.iter().enumerate() {
         assert_eq!(
@@ -439,9 +440,10 @@ fn events_end_with_finished_after_config_mistake() {
         (&"finished".into(), &3.into(), &"HC0105".into())
     );
     let file = home.path().join("events.ndjson");
-    hermetic(home.path(), &["deploy", "-q", "--events", file.to_str().unwrap()]).exits(3);
+    run_in_home(home.path(), &["deploy", "-q", "--events", file.to_str().unwrap()]).exits(3);
     assert!(std::fs::read_to_string(file).unwrap().lines().last().unwrap().contains("\"finished\""));
-    hermetic(home.path(), &["deploy", "--events", "/nowhere/at/all"]).says("cannot create the events file");
+    run_in_home(home.path(), &["deploy", "--events", "/nowhere/at/all"])
+        .says("cannot create the events file");
 }
 
 #[test]
@@ -450,12 +452,12 @@ fn deletion_of_data_without_terminal_exits_2() {
     let listener = watched_kubeconfig(home.path());
     for flags in [&["--delete-data"][..], &["--delete-data", "--delete-namespace"]] {
         let typed = [&["teardown", "--context", "watched"], flags].concat();
-        let run = hermetic(home.path(), &typed).exits(2);
+        let run = run_in_home(home.path(), &typed).exits(2);
         run.says("needs a confirmation, but there is no terminal").says("hint: --yes confirms it");
     }
     assert!(listener.accept().is_err(), "nothing was to be sent");
     // Also when somebody pipes an answer: a pipe is nobody.
-    let piped = alone(home.path(), &["teardown", "--delete-data", "--context", "watched"]).run_with("y\n");
+    let piped = in_home(home.path(), &["teardown", "--delete-data", "--context", "watched"]).run_with("y\n");
     piped.exits(2);
 }
 
@@ -466,15 +468,15 @@ fn changing_command_rejects_implicit_current_context() {
     for command in [&["deploy"][..], &["teardown"]] {
         for flags in [&[][..], &["-y"]] {
             let typed = [command, flags].concat();
-            hermetic(home.path(), &typed).exits(3).says("HC0152").says("--context watched");
+            run_in_home(home.path(), &typed).exits(3).says("HC0152").says("--context watched");
         }
     }
     // Not a local cluster, and neither a file nor both names.
     std::fs::remove_file(home.path().join("config.toml")).unwrap();
     let remote = std::fs::read_to_string(home.path().join(".kube/config")).unwrap();
     std::fs::write(home.path().join(".kube/config"), remote.replace("127.0.0.1", "192.0.2.1")).unwrap();
-    hermetic(home.path(), &["teardown", "--context", "watched"]).exits(3).says("HC0153");
-    hermetic(home.path(), &["teardown", "--context", "watched", "-n", "x"]).exits(3).says("HC0153");
+    run_in_home(home.path(), &["teardown", "--context", "watched"]).exits(3).says("HC0153");
+    run_in_home(home.path(), &["teardown", "--context", "watched", "-n", "x"]).exits(3).says("HC0153");
     assert!(listener.accept().is_err(), "nothing was to be sent");
 }
 
@@ -487,20 +489,20 @@ fn state_file_of_other_version_is_an_error() {
     for state in ["{\"schema\": 99, \"provider\": \"kwok\"}", "no json"] {
         std::fs::write(folder.join("handsctl.json"), state).unwrap();
         for command in [&["deploy", "-y"][..], &["status"]] {
-            let run = hermetic(home.path(), command);
+            let run = run_in_home(home.path(), command);
             assert_ne!(run.code, Some(0), "{}", run.stderr);
             run.says("handsctl.json was not written by this version").never_says("HC0152");
         }
     }
     assert!(listener.accept().is_err(), "nothing was to be sent");
     // Whoever names the cluster does not need the file.
-    hermetic(home.path(), &["status", "--context", "watched"]).never_says("handsctl.json");
+    run_in_home(home.path(), &["status", "--context", "watched"]).never_says("handsctl.json");
 }
 
 #[test]
 fn unknown_environment_variable_warns_with_suggestion() {
     let home = with_config("[deploy]\nreplicas = 1\n");
-    let run = alone(home.path(), &["config", "check"])
+    let run = in_home(home.path(), &["config", "check"])
         .env("HANDSCTL_DEPLOY__REPLICAZ", "1")
         .env("HANDSCTL_CONFIG", "config.toml")
         .env("HANDSCTL_TEST_LEASE", "9")
@@ -515,7 +517,7 @@ fn unknown_environment_variable_warns_with_suggestion() {
 #[test]
 fn missing_config_file_is_reported() {
     let home = home();
-    let run = hermetic(home.path(), &["config", "check"]).exits(0);
+    let run = run_in_home(home.path(), &["config", "check"]).exits(0);
     assert!(run.stdout.contains("no config.toml"), "{}", run.stdout);
 }
 
@@ -581,7 +583,7 @@ fn configured_secret_appears_in_no_output() {
         std::fs::write(home.path().join("planted"), PLANTED).unwrap();
         for command in commands {
             for github in ["false", "true"] {
-                let run = alone(home.path(), command)
+                let run = in_home(home.path(), command)
                     .env("GITHUB_ACTIONS", github)
                     .env("PLANTED", PLANTED)
                     .env("HANDSCTL_LLM__OTHER__API_KEY", PLANTED)
@@ -597,7 +599,7 @@ fn configured_secret_appears_in_no_output() {
         }
         let set = format!("llm.api_key='{PLANTED}'");
         let run =
-            hermetic(home.path(), &["config", "show", "--origin", "--set", &set, "--set", "nonsense.x=1"]);
+            run_in_home(home.path(), &["config", "show", "--origin", "--set", &set, "--set", "nonsense.x=1"]);
         assert!(
             !run.stderr.contains(PLANTED) && !run.stdout.contains(PLANTED),
             "{} {}",

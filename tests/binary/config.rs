@@ -4,27 +4,27 @@ use handsctl::plan::{self, SecretNaming};
 use handsctl::settings::{KeyReference, Request, read_without_secrets};
 use serde_json::Value;
 
-use crate::bed::hermetic;
+use crate::bed::run_in_home;
 
 #[test]
 fn config_init_writes_neutral_file_and_overwrites_none() {
     let home = tempfile::tempdir().unwrap();
-    hermetic(home.path(), &["config", "init"]).exits(0).says("config.toml  written");
+    run_in_home(home.path(), &["config", "init"]).exits(0).says("config.toml  written");
     let file = home.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\n[deploy]\n") && text.contains("\n#storage_size = \"5Gi\"\n"), "{text}");
 
-    hermetic(home.path(), &["config", "check"]).exits(0).prints("config.toml  (0 keys set)  ok");
-    hermetic(home.path(), &["config", "init"]).exits(2).says("it already exists").says("--force");
+    run_in_home(home.path(), &["config", "check"]).exits(0).prints("config.toml  (0 keys set)  ok");
+    run_in_home(home.path(), &["config", "init"]).exits(2).says("it already exists").says("--force");
     std::fs::write(&file, "").unwrap();
-    hermetic(home.path(), &["config", "init", "--force"]).exits(0);
+    run_in_home(home.path(), &["config", "init", "--force"]).exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 
-    let google = hermetic(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
+    let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
     assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
-    let printed = hermetic(home.path(), &["config", "init", "-"]).exits(0);
+    let printed = run_in_home(home.path(), &["config", "init", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
-    hermetic(home.path(), &["config", "init", "no/such/folder.toml"])
+    run_in_home(home.path(), &["config", "init", "no/such/folder.toml"])
         .exits(3)
         .says("cannot write no/such/folder.toml");
 }
@@ -32,7 +32,7 @@ fn config_init_writes_neutral_file_and_overwrites_none() {
 #[test]
 fn config_explain_describes_key_and_suggests_similar_one() {
     let home = tempfile::tempdir().unwrap();
-    let explain = |key: &str| hermetic(home.path(), &["config", "explain", key]);
+    let explain = |key: &str| run_in_home(home.path(), &["config", "explain", key]);
     explain("deploy.storage_size")
         .exits(0)
         .prints("a quantity, as a string")
@@ -49,8 +49,8 @@ fn config_explain_describes_key_and_suggests_similar_one() {
     explain("agent.enable_stuck_detection").exits(0).prints("OpenHands 1.0");
     explain("deploy.storage_sice").exits(2).says("has no key").says("config explain deploy.storage_size");
     explain("pvc_storage_size").exits(2).says("config explain kubernetes.pvc_storage_size");
-    hermetic(home.path(), &["config", "explain"]).exits(0).prints("deploy").prints("model_routing");
-    let run = hermetic(home.path(), &["config", "explain", "deploy.expose", "-o", "json"]).exits(0);
+    run_in_home(home.path(), &["config", "explain"]).exits(0).prints("deploy").prints("model_routing");
+    let run = run_in_home(home.path(), &["config", "explain", "deploy.expose", "-o", "json"]).exits(0);
     let article: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(article["default"], "\"ingress\"");
     assert_eq!(article["allowed"][0]["value"], "ingress");
@@ -133,14 +133,14 @@ fn key_changes_the_fields_that_explain_names() {
 #[test]
 fn rbac_names_the_given_account() {
     let home = tempfile::tempdir().unwrap();
-    let rbac = |account: &str| hermetic(home.path(), &["rbac", account]);
+    let rbac = |account: &str| run_in_home(home.path(), &["rbac", account]);
     rbac("user:ana@example.org").exits(0).prints("kind: User").prints("name: ana@example.org");
     rbac("group:ops").exits(0).prints("kind: Group");
     rbac("serviceaccount:ci:deployer").exits(0).prints("namespace: ci").prints("name: deployer");
     for wrong in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
         rbac(wrong).exits(2).says("is not an account").says("serviceaccount:NAMESPACE:NAME");
     }
-    hermetic(home.path(), &["rbac", "-o", "table"])
+    run_in_home(home.path(), &["rbac", "-o", "table"])
         .exits(0)
         .prints("(cluster)")
         .prints("nothing can be deployed");
@@ -149,7 +149,7 @@ fn rbac_names_the_given_account() {
 #[test]
 fn config_schema_has_descriptions_and_defaults() {
     let home = tempfile::tempdir().unwrap();
-    let run = hermetic(home.path(), &["config", "schema"]).exits(0);
+    let run = run_in_home(home.path(), &["config", "schema"]).exits(0);
     let schema: Value = serde_json::from_str(&run.stdout).unwrap();
     assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{schema}");
     assert_eq!(schema["$defs"]["Deploy"]["properties"]["replicas"]["default"], 1);

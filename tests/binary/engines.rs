@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::bed::{Run, Typed, alone};
+use crate::bed::{CommandLine, Run, in_home};
 
 /// What preflight may take, with the process's own start.
 const PREFLIGHT: Duration = Duration::from_millis(300);
@@ -62,17 +62,17 @@ impl Computer {
     }
 
     fn cluster_up(&self, more: &[&str]) -> Run {
-        self.typed(more).run()
+        self.command(more).run()
     }
 
-    fn typed(&self, more: &[&str]) -> Typed {
+    fn command(&self, more: &[&str]) -> CommandLine {
         let config = "[cluster]\nname = \"trial\"\nprovider = \"kind\"\nhttp_port = 0\n";
         std::fs::write(self.path().join("config.toml"), config).unwrap();
         let arguments = [&["cluster", "up"], more].concat();
-        let typed = alone(self.path(), &arguments).env("PATH", self.path());
+        let typed = in_home(self.path(), &arguments).env("PATH", self.path());
         ["DOCKER_HOST", "CONTAINER_HOST", "KIND_EXPERIMENTAL_PROVIDER", "KIND_NODE_IMAGE"]
             .into_iter()
-            .fold(typed, Typed::without)
+            .fold(typed, CommandLine::without)
     }
 
     /// Files of the cluster that are there afterwards.
@@ -121,7 +121,7 @@ fn missing_hanging_or_old_engine_exits_14_with_fix() {
         .says("error[HC2005]: docker 19.03.1 is too old: 20.10 or newer is needed");
     let down = "echo 'Cannot connect to the Docker daemon at tcp://127.0.0.1:1.' >&2; exit 1";
     let nowhere = Computer::new(&[("docker", down), ("kind", KIND)]);
-    let run = nowhere.typed(&[]).env("DOCKER_HOST", "tcp://127.0.0.1:1").run();
+    let run = nowhere.command(&[]).env("DOCKER_HOST", "tcp://127.0.0.1:1").run();
     run.exits(14)
         .says("error[HC2003]")
         .says("DOCKER_HOST is tcp://127.0.0.1:1: start the engine at this address, or unset DOCKER_HOST");
@@ -150,7 +150,7 @@ fn old_kind_without_download_exits_14() {
     let old = KIND.replace("v0.33.0", "v0.11.1");
     let computer = Computer::new(&[("docker", DOCKER), ("kind", &old)]);
     computer
-        .typed(&[])
+        .command(&[])
         .env("XDG_CACHE_HOME", computer.path().join("cache"))
         .env("HANDSCTL_TEST_RELEASES", "http://127.0.0.1:1")
         .run()

@@ -2,21 +2,21 @@
 
 use tempfile::TempDir;
 
-use crate::bed::{alone, render};
+use crate::bed::{in_home, render};
 use crate::planted;
-use crate::yaml_traps::nasty_config;
+use crate::yaml_traps::trap_config;
 
 #[test]
 fn render_is_deterministic_without_a_cluster() {
     let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("config.toml"), nasty_config("a")).unwrap();
+    std::fs::write(folder.path().join("config.toml"), trap_config("a")).unwrap();
     let first = render(folder.path(), &["--include-namespace"]).exits(0);
     let second = render(folder.path(), &["--include-namespace"]).exits(0);
     assert_eq!(first.stdout, second.stdout);
     assert_eq!(first.stdout.matches("\n---\n").count() + 1, 10, "{}", first.stdout);
     // The order of the keys in the file is no input.
     let mut keys: Vec<String> = Vec::new();
-    for table in nasty_config("a").split("\n[") {
+    for table in trap_config("a").split("\n[") {
         keys.insert(0, table.trim_start_matches('[').to_owned());
     }
     let reordered = format!("[{}", keys.join("\n["));
@@ -37,9 +37,9 @@ fn render_shows_no_secret_but_its_source() {
     );
     std::fs::write(folder.path().join("config.toml"), config).unwrap();
     let split = folder.path().join("split");
-    let shown = alone(folder.path(), &["render"]).env("TOKEN_OF_TEST", &variable).run().exits(0);
+    let shown = in_home(folder.path(), &["render"]).env("TOKEN_OF_TEST", &variable).run().exits(0);
     let arguments = ["render", "--split", split.to_str().unwrap(), "-v"];
-    let files = alone(folder.path(), &arguments).env("TOKEN_OF_TEST", &variable).run().exits(0);
+    let files = in_home(folder.path(), &arguments).env("TOKEN_OF_TEST", &variable).run().exits(0);
     let mut texts =
         vec![("stdout", shown.stdout.clone()), ("stderr", shown.stderr), ("split stderr", files.stderr)];
     for entry in std::fs::read_dir(&split).unwrap() {

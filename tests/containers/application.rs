@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use handsctl::settings::{KeyReference, ValueForm};
 use serde_json::Value;
 
-use crate::bed::hermetic;
+use crate::bed::run_in_home;
 
 const IMAGE: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
 
@@ -49,7 +49,7 @@ fn ask(script: &str, mark: &str, mount: &str, environment: &BTreeMap<String, Str
 /// What the application believes of a config.toml of the user's: tables by name, and what it warns of.
 fn believed(home: &Path) -> (Value, String) {
     let split = home.join("manifests");
-    hermetic(home, &["render", "--split", "manifests"]).exits(0);
+    run_in_home(home, &["render", "--split", "manifests"]).exits(0);
     let mut configuration = None;
     let mut environment = BTreeMap::new();
     for file in std::fs::read_dir(split).unwrap() {
@@ -175,7 +175,7 @@ fn application_loads_what_config_show_prints() {
     let (believed, warnings) = believed(home.path());
     // Of a variable that is not set: the image is run as the Deployment runs it.
     assert_eq!(warnings, "");
-    let shown = hermetic(home.path(), &["config", "show", "-o", "json"]).exits(0).json();
+    let shown = run_in_home(home.path(), &["config", "show", "-o", "json"]).exits(0).json();
     let mut compared = 0;
     for setting in shown.as_array().unwrap() {
         let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());

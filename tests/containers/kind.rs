@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::bed::{Own, Run, Typed};
+use crate::bed::{CommandLine, OwnCluster, Run};
 
 /// The key that stands in nothing that is printed.
 const KEY: &str = "sk-planted-in-kind-0123456789";
@@ -36,7 +36,7 @@ struct Shared {
 
 /// A cluster of containers, and the application on it.
 struct Site {
-    own: Own,
+    own: OwnCluster,
     port: u16,
 }
 
@@ -47,7 +47,7 @@ fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shared = SHARED.get_or_init(|| {
         let site = Site::new("kind");
-        let up = site.typed(&["up", "--timeout", "12m"]).run().exits(0);
+        let up = site.command(&["up", "--timeout", "12m"]).run().exits(0);
         eprintln!("{}", up.stderr);
         Shared { site, up }
     });
@@ -57,7 +57,7 @@ fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
 impl Site {
     fn new(test: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let site = Self { own: Own::made_by("kind", test, ""), port };
+        let site = Self { own: OwnCluster::for_provider("kind", test, ""), port };
         site.configure("openai/gpt-4o", "");
         site
     }
@@ -68,12 +68,12 @@ impl Site {
         self.own.config(&format!("http_port = {}\n{llm}{more}", self.port));
     }
 
-    fn typed(&self, arguments: &[&str]) -> Typed {
-        self.own.typed(arguments).env("LLM_API_KEY", KEY)
+    fn command(&self, arguments: &[&str]) -> CommandLine {
+        self.own.command(arguments).env("LLM_API_KEY", KEY)
     }
 
     fn handsctl(&self, arguments: &[&str]) -> Run {
-        self.typed(arguments).run()
+        self.command(arguments).run()
     }
 
     /// `deploy` with this image instead of the configured one.
@@ -492,7 +492,7 @@ fn open_follows_the_replaced_pod() {
     let (site, _, _turn) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
-    let mut open = site.typed(&["open", "--forward"]).spawn();
+    let mut open = site.command(&["open", "--forward"]).spawn();
     let mut url = String::new();
     BufReader::new(open.stdout.take().unwrap()).read_line(&mut url).unwrap();
     let alive = format!("{}alive", url.trim());
@@ -608,7 +608,7 @@ fn cluster_up_reports_conflicts_and_changes_nothing() {
             site.node()
         ))
         .says("nothing was changed");
-    let nowhere = site.typed(&["cluster", "up", "--set", other, "--set", "cluster.http_port=0"]);
+    let nowhere = site.command(&["cluster", "up", "--set", other, "--set", "cluster.http_port=0"]);
     nowhere
         .env("DOCKER_HOST", "tcp://127.0.0.1:1")
         .run()
@@ -666,7 +666,7 @@ fn killed_creation_is_repeated_beside_second_cluster() {
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
     let second = Site::new("second");
-    let mut killed = second.typed(&["cluster", "up"]).spawn();
+    let mut killed = second.command(&["cluster", "up"]).spawn();
     let filter = format!("label=io.x-k8s.kind.cluster={}", second.own.cluster);
     until("its node is there", READY, || !docker(&["ps", "-q", "--filter", &filter]).is_empty());
     killed.kill().unwrap();
