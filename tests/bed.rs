@@ -1,7 +1,7 @@
 //! A real control plane for the tests. The product itself creates it, all tests of the run share it, and it is deleted at the end.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -326,7 +326,7 @@ impl Drop for Namespace {
                 .try_kubectl(&["get", "all,pvc,cm,ingress,events", "-n", &self.name, "-o", "wide"], "");
             eprintln!("--- state of namespace {} ---\n{}", self.name, String::from_utf8_lossy(&state.stdout));
         }
-        let _deleted_already = self
+        let _already_deleted = self
             .bed
             .try_kubectl(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"], "");
     }
@@ -363,10 +363,50 @@ impl CommandLine {
         run_from_output(&output, begin.elapsed())
     }
 
+    /// Runs the command to its end with a stdout that nobody reads: the pipe is closed before the process starts.
+    pub(crate) fn run_with_closed_stdout(mut self) -> Run {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let begin = Instant::now();
+        let output = self.0.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        run_from_output(&output, begin.elapsed())
+    }
+
     /// Starts the command with piped stdout and stderr.
-    pub(crate) fn spawn(mut self) -> std::process::Child {
+    pub(crate) fn spawn(mut self) -> Child {
         self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+
+    /// Starts the command; it is killed if the value is dropped before its end.
+    pub(crate) fn spawn_in_background(self) -> BackgroundRun {
+        BackgroundRun(Some(self.spawn()))
+    }
+}
+
+/// A run of the binary in the background. Dropping it kills the process.
+pub(crate) struct BackgroundRun(Option<Child>);
+
+impl BackgroundRun {
+    /// Waits for the end of the process. The run's time counts from this call.
+    pub(crate) fn finish(mut self) -> Run {
+        finish(self.0.take().unwrap())
+    }
+}
+
+impl Drop for BackgroundRun {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ended_already = child.kill();
+            let _status = child.wait();
+        }
+    }
+}
+
+/// Waits for the end of a process. The run's time counts from this call.
+pub(crate) fn finish(child: Child) -> Run {
+    let begin = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    run_from_output(&output, begin.elapsed())
 }
 
 /// Runs the binary in this folder as its home, isolated from the tester's environment.

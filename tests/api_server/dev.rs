@@ -1,4 +1,4 @@
-//! Profile `dev`: the pod that mirrord puts a program of this computer into, in any namespace, and `handsctl dev`.
+//! Profile `dev`: the pod that mirrord runs a local program in, its roles, and `handsctl dev`.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -12,14 +12,14 @@ fn get(namespace: &Namespace, object: &str) -> Value {
     namespace.bed.get(&[object, "-n", &namespace.name])
 }
 
-/// `handsctl dev -- COMMAND` for this namespace.
+/// The command line `handsctl dev -- COMMAND` for this namespace.
 fn dev(namespace: &Namespace, command: &[&str]) -> CommandLine {
     let bed = namespace.bed;
-    let ours = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh", "--"];
-    in_home(namespace.folder.path(), &[&ours, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
+    let target = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh", "--"];
+    in_home(namespace.folder.path(), &[&target, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
 }
 
-/// A `mirrord` that says how it was called, and ends with 7.
+/// Writes a `mirrord` that prints its arguments and exits with 7; returns its folder.
 fn mirrord(namespace: &Namespace) -> String {
     let folder = namespace.folder.path().join("bin");
     std::fs::create_dir_all(&folder).unwrap();
@@ -60,7 +60,7 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
         .iter()
         .map(|rule| rule["resources"].as_array().unwrap().len() * rule["verbs"].as_array().unwrap().len())
         .sum();
-    assert_eq!(pairs, 42, "upstream's");
+    assert_eq!(pairs, 42, "the rights of upstream's role");
     let subject = &get(&namespace, "rolebinding/mirrord-binding")["subjects"][0];
     assert_eq!((&subject["name"], &subject["namespace"]), (&json!("default"), &json!(namespace.name)));
     let labels = get(&namespace, &format!("namespace/{}", namespace.name))["metadata"]["labels"].clone();
@@ -69,10 +69,10 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
     let path = format!("{}:{}", mirrord(&namespace), std::env::var("PATH").unwrap());
     let run = dev(&namespace, &["make", "run", "--fast"]).env("PATH", path).run().exits(7);
     let (context, name) = (&namespace.bed.context, &namespace.name);
-    let called = format!(
+    let expected = format!(
         "{context}: exec --target deployment/ubuntu-dev --target-namespace {name} -- make run --fast\n"
     );
-    assert_eq!(run.stdout, called);
+    assert_eq!(run.stdout, expected);
     dev(&namespace, &["true"]).env("PATH", "/nowhere").run().exits(14).says("mirrord is not on PATH");
 
     namespace.handsctl(&["teardown"]).exits(0).says("deployment.apps/ubuntu-dev deleted");
@@ -84,6 +84,7 @@ fn namespace_that_rejects_mirrord_exits_14_before_changes() {
     namespace.create(&[("pod-security.kubernetes.io/enforce", "baseline")]);
     namespace.config(DEV);
     namespace.handsctl(&["deploy"]).exits(14).says("rejects mirrord's agent; nothing was changed");
-    let found = namespace.bed.try_kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"], "");
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    let deployments =
+        namespace.bed.try_kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"], "");
+    assert_eq!(String::from_utf8_lossy(&deployments.stdout), "");
 }

@@ -1,4 +1,4 @@
-//! `diff` on a real API server: what it says of each situation, what it asks for, and that it changes nothing.
+//! `diff` on a real API server: its output in each situation, its requests, and that it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::bed::{Bed, Namespace, Run, in_home};
 use crate::fault::Proxy;
 use crate::planted;
 
-/// The kinds that a set can consist of.
+/// The kinds of a set's members.
 const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies";
 
-/// Objects of a namespace: `Kind/name` → resourceVersion. Where controllers write at any time, what they do not write.
+/// The namespace's objects: `Kind/name` → resourceVersion, or the fields that no controller writes.
 fn versions(namespace: &Namespace) -> BTreeMap<String, Value> {
     let list = namespace.bed.get(&[KINDS, "-n", &namespace.name]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -33,7 +33,7 @@ fn versions(namespace: &Namespace) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Runs `diff`, which changes nothing.
+/// Runs `diff`. Panics if it changes an object.
 fn diff(namespace: &Namespace, arguments: &[&str]) -> Run {
     let before = versions(namespace);
     let run = namespace.handsctl(&[&["diff"], arguments].concat());
@@ -41,13 +41,13 @@ fn diff(namespace: &Namespace, arguments: &[&str]) -> Run {
     run
 }
 
-fn shows(run: &Run, lines: &[&str]) {
+fn assert_lines(run: &Run, lines: &[&str]) {
     for line in lines {
         assert!(run.stdout.lines().any(|it| it == *line), "stdout lacks {line:?}:\n{}", run.stdout);
     }
 }
 
-/// A namespace with a set that nothing is wrong with.
+/// A namespace with a healthy set.
 fn deployed(test: &str, config: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.config(config);
@@ -64,7 +64,7 @@ fn object<'a>(report: &'a Value, kind: &str) -> &'a Value {
 fn diff_before_first_deploy_lists_creations_only() {
     let namespace = Bed::shared().namespace("diff-first");
     let run = namespace.handsctl(&["diff"]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             &format!("namespace/{}   created, not verified   you", namespace.name),
@@ -79,9 +79,9 @@ fn diff_before_first_deploy_lists_creations_only() {
     assert!(!namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success());
     namespace.create(&[]);
     let run = namespace.handsctl(&["diff"]).exits(1);
-    shows(&run, &["deployment.apps/oh   created   you", "0 to change, 9 to create, 0 to delete"]);
-    let left = namespace.bed.get(&["deployments,services,ingresses,secrets", "-n", &namespace.name]);
-    assert_eq!(left["items"], json!([]));
+    assert_lines(&run, &["deployment.apps/oh   created   you", "0 to change, 9 to create, 0 to delete"]);
+    let objects = namespace.bed.get(&["deployments,services,ingresses,secrets", "-n", &namespace.name]);
+    assert_eq!(objects["items"], json!([]));
 }
 
 #[test]
@@ -92,23 +92,23 @@ fn diff_after_deploy_is_empty_without_dry_run() {
     assert_eq!(run.stderr, "no differences: 9 objects are up to date\n");
     assert_eq!(diff(&namespace, &["-q"]).exits(0).stderr, "");
 
-    // By its context's name the proxy is no local cluster, where other amounts are asked for: a set of its own.
+    // The proxy's context is not a local cluster, so that handsctl requests other amounts there: use another set.
     let bed = namespace.bed;
     let namespace = bed.namespace("diff-recorded");
     let recorded = |arguments: &[&str]| {
         let proxy = Proxy::for_cluster(bed);
-        let place = ["--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
-        let typed = in_home(namespace.folder.path(), &[arguments, &place].concat());
-        (typed.env("KUBECONFIG", proxy.kubeconfig()).run(), proxy.requests())
+        let target = ["--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
+        let command = in_home(namespace.folder.path(), &[arguments, &target].concat());
+        (command.env("KUBECONFIG", proxy.kubeconfig()).run(), proxy.requests())
     };
     recorded(&["deploy"]).0.exits(0);
     let (run, requests) = recorded(&["diff"]);
     run.exits(0);
     assert!(requests.iter().all(|request| request.method == "GET"), "{requests:?}");
-    // The version, the namespace, the parent, its revisions, a list of each of the ten kinds, pods and ReplicaSets.
+    // The version, the namespace, the parent, its revisions, lists of the ten kinds, pods and ReplicaSets.
     assert_eq!(requests.len(), 16, "{requests:?}");
 
-    // What settles nothing is asked for, once, and as a dry run.
+    // A changed member is sent once, as a dry run.
     let (run, requests) = recorded(&["diff", "--set", "deploy.host=\"b.example\""]);
     run.exits(1);
     let patches: Vec<_> = requests.iter().filter(|request| request.method == "PATCH").collect();
@@ -150,7 +150,7 @@ fn diff_of_key_shows_config_file_line() {
     let namespace = deployed("diff-config", "[llm]\nmodel = \"first\"\n");
     namespace.config("[llm]\nmodel = \"second\"\n");
     let run = diff(&namespace, &[]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             "  data[\"config.toml\"]",
@@ -169,10 +169,10 @@ fn diff_shows_drift_with_manager_and_deploy_conflict() {
     let in_namespace = |arguments: &[&str]| bed.kubectl(&[arguments, &["-n", &namespace.name]].concat());
     in_namespace(&["label", "service", "oh", "app.kubernetes.io/part-of=else", "--overwrite"]);
     in_namespace(&["scale", "deployment", "oh", "--replicas=2"]);
-    // What is theirs alone is nobody's difference.
+    // A field that only another manager sets is not a difference.
     in_namespace(&["annotate", "ingress", "oh", "example.io/theirs=1"]);
     let run = diff(&namespace, &[]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             "  metadata.labels[\"app.kubernetes.io/part-of\"]   else → openhands",
@@ -200,26 +200,26 @@ fn diff_of_secret_hides_old_and_new_value() {
         "[llm]\napi_key = { env = \"KEY_OF_TEST\" }\n[deploy.env]\nTOKEN = { env = \"TOKEN_OF_TEST\" }\n",
     );
     let run = |command: &[&str], key: &str| {
-        let typed = namespace.command(command).env("KEY_OF_TEST", key).env("TOKEN_OF_TEST", "the-same");
-        typed.run()
+        let command = namespace.command(command).env("KEY_OF_TEST", key).env("TOKEN_OF_TEST", "the-same");
+        command.run()
     };
-    let hidden = |run: &Run| {
+    let assert_hidden = |run: &Run| {
         for value in [&first, &second] {
             planted::assert_hidden(value, "stdout", &run.stdout);
             planted::assert_hidden(value, "stderr", &run.stderr);
         }
     };
     let before = run(&["diff"], &first).exits(1);
-    shows(
+    assert_lines(
         &before,
         &["  the first deploy chooses the suffix of its name", "  data.LLM_API_KEY   (new value, hidden)"],
     );
-    hidden(&before);
+    assert_hidden(&before);
     run(&["deploy"], &first).exits(0);
     assert_eq!(run(&["diff"], &first).exits(0).stdout, "");
     for form in ["table", "json", "yaml"] {
         let changed = run(&["diff", "-o", form, "-v"], &second).exits(1);
-        hidden(&changed);
+        assert_hidden(&changed);
         let words = if form == "table" {
             ["  data.LLM_API_KEY   (changed, hidden)", "  data.TOKEN   (unchanged, hidden)"]
         } else {
@@ -228,18 +228,18 @@ fn diff_of_secret_hides_old_and_new_value() {
         assert!(words.iter().all(|word| changed.stdout.contains(word)), "{}", changed.stdout);
     }
 
-    // A copy of it that stands openly somewhere else is drift, and hidden.
+    // A copy of the secret in another object's field is drift, and is hidden too.
     let copy = format!(
         "{{\"metadata\":{{\"annotations\":{{\"nginx.ingress.kubernetes.io/proxy-body-size\":\"{}\"}}}}}}",
         STANDARD.encode(&first)
     );
     namespace.bed.kubectl(&["patch", "ingress", "oh", "--type=merge", "-p", &copy, "-n", &namespace.name]);
     let drift = run(&["diff"], &first).exits(1);
-    shows(
+    assert_lines(
         &drift,
         &["  metadata.annotations[\"nginx.ingress.kubernetes.io/proxy-body-size\"]   (hidden) → 50m"],
     );
-    hidden(&drift);
+    assert_hidden(&drift);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn diff_deletes_data_only_with_delete_data() {
     let namespace = deployed("diff-off", "");
     namespace.config("[deploy]\nexpose = \"none\"\nexisting_claim = \"mine\"\n");
     let run = diff(&namespace, &[]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             "ingress.networking.k8s.io/oh   deleted, no longer configured   you",
@@ -256,7 +256,7 @@ fn diff_deletes_data_only_with_delete_data() {
         ],
     );
     let run = diff(&namespace, &["--delete-data"]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             "persistentvolumeclaim/oh-state   deleted, including its data   you",
@@ -273,13 +273,13 @@ fn deploy_applies_diff_and_next_diff_is_empty() {
     let namespace = deployed("diff-deploy", "");
     let config = "[llm]\nmodel = \"m\"\n[deploy]\nexpose = \"none\"\n";
     namespace.config(config);
-    shows(&diff(&namespace, &[]).exits(1), &["1 to change, 1 to create, 1 to delete"]);
+    assert_lines(&diff(&namespace, &[]).exits(1), &["1 to change, 1 to create, 1 to delete"]);
     namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured").says("1 pruned");
-    // The old configuration is kept for a rollback, and so it is no difference.
+    // The old ConfigMap is kept for a rollback, so its deletion is not a difference.
     assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
-    // Without a rollback to come nobody needs it.
+    // Without kept revisions the old ConfigMap is deleted.
     namespace.config(&format!("{config}revision_history = 0\n"));
-    shows(&diff(&namespace, &[]).exits(1), &["1 to change, 0 to create, 1 to delete"]);
+    assert_lines(&diff(&namespace, &[]).exits(1), &["1 to change, 0 to create, 1 to delete"]);
     namespace.handsctl(&["deploy"]).exits(0).says("1 configured").says("1 pruned");
     assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
 }
@@ -289,7 +289,7 @@ fn diff_of_smaller_claim_shows_rejection_and_exits_1() {
     let namespace = deployed("diff-claim", "[deploy]\nhost = \"a.example\"\n");
     namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
     let run = diff(&namespace, &[]).exits(1);
-    shows(
+    assert_lines(
         &run,
         &[
             "persistentvolumeclaim/oh-state   claim can only grow (5Gi → 2Gi)   you",
@@ -313,7 +313,7 @@ fn diff_of_claim_rejected_by_admission_exits_8() {
     namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"8Gi\"\n");
     let run =
         diff(&namespace, &[]).exits(8).says("error[HC3003]: cannot dry-run persistentvolumeclaim/oh-state");
-    shows(
+    assert_lines(
         &run,
         &[
             "persistentvolumeclaim/oh-state   claim grows, if its storage class allows it (5Gi → 8Gi)   you",
@@ -339,14 +339,14 @@ fn diff_without_bind_right_shows_unverified_binding() {
     let account = format!("{}:tester", namespace.name);
     let bound = ["create", "rolebinding", "admin", "--clusterrole=admin", "-n", &namespace.name];
     namespace.bed.kubectl(&[&bound[..], &["--serviceaccount", &account]].concat());
-    let asked = format!("--as=system:serviceaccount:{account}");
-    refusals::until(
+    let impersonate = format!("--as=system:serviceaccount:{account}");
+    refusals::wait_for_output(
         namespace.bed,
-        &["auth", "can-i", "create", "roles", &asked, "-n", &namespace.name],
-        |answer| answer.trim() == "yes",
+        &["auth", "can-i", "create", "roles", &impersonate, "-n", &namespace.name],
+        |output| output.trim() == "yes",
     );
-    let run = refusals::with(&namespace, &admin, &["diff"]).exits(1);
-    shows(
+    let run = refusals::run_with_kubeconfig(&namespace, &admin, &["diff"]).exits(1);
+    assert_lines(
         &run,
         &[
             "role.rbac.authorization.k8s.io/oh   created   you",
@@ -358,7 +358,7 @@ fn diff_without_bind_right_shows_unverified_binding() {
     );
     assert!(
         !run.stdout.contains("the server\n"),
-        "what the server adds by itself is no news: {}",
+        "defaults of the server are not differences: {}",
         run.stdout
     );
 }
@@ -372,7 +372,7 @@ fn diff_with_foreign_object_exits_7_after_the_rest() {
         .exits(7)
         .says("error[HC3006]: cannot compare service/oh in namespace")
         .says("kubectl-create");
-    shows(
+    assert_lines(
         &run,
         &[
             "service/oh   unknown",
@@ -388,35 +388,30 @@ fn diff_without_patch_right_is_unverified_and_exits_6() {
     let namespace = deployed("diff-reader", "[deploy]\nhost = \"a.example\"\n");
     let readable = |resources: &[&str]| json!([{ "apiGroups": ["*"], "resources": resources, "verbs": ["get", "list"] }]);
     let reader = refusals::account(&namespace, &readable(&["*"]));
-    refusals::with(&namespace, &reader, &["diff"]).exits(0).says("no differences");
+    refusals::run_with_kubeconfig(&namespace, &reader, &["diff"]).exits(0).says("no differences");
     namespace.config("[deploy]\nhost = \"b.example\"\n");
-    let run = refusals::with(&namespace, &reader, &["diff"])
+    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"])
         .exits(6)
         .says("error[HC1030]: cannot dry-run ingress.networking.k8s.io/oh in namespace")
         .says("verbs: [\"patch\"]");
-    shows(&run, &["  spec.rules[0].host   a.example → b.example", "1 to change, 0 to create, 0 to delete"]);
+    assert_lines(
+        &run,
+        &["  spec.rules[0].host   a.example → b.example", "1 to change, 0 to create, 0 to delete"],
+    );
 
-    // One kind less: what can be seen is shown.
+    // Without the right to list services, the other kinds are still compared.
     let kinds = KINDS.replace("services,", "");
     let kinds: Vec<&str> = kinds.split(',').chain(["pods", "replicasets"]).collect();
     let reader = refusals::account(&namespace, &readable(&kinds));
-    let run = refusals::with(&namespace, &reader, &["diff"])
+    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"])
         .exits(6)
         .says("error[HC1030]: cannot list services in namespace");
-    shows(&run, &["service/oh   unknown", "  spec.rules[0].host   a.example → b.example"]);
+    assert_lines(&run, &["service/oh   unknown", "  spec.rules[0].host   a.example → b.example"]);
 }
 
 #[test]
 fn diff_with_closed_stdout_exits_0_silently() {
     let namespace = Bed::shared().namespace("diff-pipe");
-    let mut command = namespace.command(&["diff"]).into_command();
-    let mut child = command
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let run = namespace.command(&["diff"]).run_with_closed_stdout().exits(0);
+    assert_eq!(run.stderr, "");
 }

@@ -1,10 +1,10 @@
-//! `[deploy].extra_manifests`: objects of the user's own as members of the set.
+//! `[deploy].extra_manifests`: the user's own objects as members of the set.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bed::{Bed, Definition, Namespace, run_from_output};
+use crate::bed::{Bed, Definition, Namespace, finish};
 use crate::fault::Proxy;
 
 fn write(namespace: &Namespace, file: &str, text: &str) {
@@ -42,9 +42,12 @@ fn extra_manifests_follow_the_set_lifecycle() {
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{group}")), "{kinds}");
     let live: Value = namespace.bed.get(&["pdb", "own", "-n", &namespace.name]);
-    assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: a text");
-    assert!(live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(), "none of the application's");
-    // Nothing is sent again, and nothing differs.
+    assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: `on` is a string");
+    assert!(
+        live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(),
+        "the labels of the application are not added"
+    );
+    // The second deploy sends nothing, and nothing differs.
     namespace.handsctl(&["deploy"]).exits(0).says("13 unchanged").says("0 to send");
     namespace.handsctl(&["diff"]).exits(0);
     assert!(namespace.handsctl(&["render"]).exits(0).stdout.contains("kind: Gadget"));
@@ -53,7 +56,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
     namespace.handsctl(&["diff"]).exits(1).prints("own");
     namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
     assert!(!namespace.has(&gadget) && namespace.has(disruption));
-    assert!(!namespace.has("podtemplate/own"), "a kind of the core group, too");
+    assert!(!namespace.has("podtemplate/own"), "an object of the core group is pruned too");
     namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
     assert!(namespace.has(&gadget));
     namespace.handsctl(&["teardown"]).exits(0);
@@ -71,12 +74,11 @@ fn kind_added_by_concurrent_run_is_pruned() {
     let set = ["deploy", "--set", "deploy.host=\"other.example\""];
     let first = proxy.command(&namespace, &set).spawn();
     held.wait_for_request(Duration::from_secs(60));
-    // The first run has read the set, and has no lock yet.
+    // The first run has read the set and has no lock yet.
     namespace.handsctl(&["deploy", "--set", "deploy.extra_manifests=[\"extra.yaml\"]"]).exits(0);
     assert!(namespace.has("podtemplate/own"));
     held.release();
-    let output = first.wait_with_output().unwrap();
-    run_from_output(&output, Duration::ZERO).exits(0).says("podtemplate/own pruned");
+    finish(first).exits(0).says("podtemplate/own pruned");
     assert!(!namespace.has("podtemplate/own"));
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong between the binary and the API server: it is borne where it may pass, and said where it does not.
+//! Faults between the binary and the API server: short ones are retried, lasting ones are reported.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::refusals::until;
-use crate::bed::{Bed, Namespace, OwnCluster, Run, in_home};
+use super::refusals::wait_for_output;
+use crate::bed::{Bed, Namespace, OwnCluster, Run, finish, in_home};
 use crate::fault::{ErrorResponse, Fault, Proxy, Request};
 
-/// How long the binary may take until it sends a request, on a busy computer.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What else a command does while it waits for one answer.
-const REST: Duration = Duration::from_secs(15);
-/// What a call may take, its repetitions included.
-const CALL: Duration = Duration::from_secs(10);
+/// Time limit for the binary to send a request, on a busy computer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// Time limit of the other work of a command that waits for one response.
+const OTHER_WORK: Duration = Duration::from_secs(30);
+/// The product's time limit of a call with its retries.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A namespace, and a proxy to its cluster.
-fn behind_a_proxy(test: &str) -> (Namespace, Proxy) {
+fn with_proxy(test: &str) -> (Namespace, Proxy) {
     let namespace = Bed::shared().namespace(test);
     let proxy = Proxy::for_cluster(namespace.bed);
     (namespace, proxy)
@@ -42,85 +42,85 @@ fn is_watch(request: &Request) -> bool {
     request.path.contains("watch=true")
 }
 
-/// The first of the requests that have the same method and path.
+/// Matches the first request of each method and path.
 fn first_of_each(matches: impl Fn(&Request) -> bool) -> impl Fn(&Request) -> bool {
-    let seen = Mutex::new(HashSet::new());
+    let matched = Mutex::new(HashSet::new());
     move |request| {
-        matches(request) && seen.lock().unwrap().insert((request.method.clone(), request.path.clone()))
+        matches(request) && matched.lock().unwrap().insert((request.method.clone(), request.path.clone()))
     }
 }
 
-/// The statuses of the answers, in the order of the requests.
-fn answers(requests: &[Request]) -> Vec<Option<u16>> {
+/// The response statuses, in the order of the requests.
+fn statuses(requests: &[Request]) -> Vec<Option<u16>> {
     requests.iter().map(|request| request.status).collect()
 }
 
 #[test]
 fn killed_write_leaves_object_only_if_server_received_it() {
-    for passed_on in [false, true] {
-        let (namespace, proxy) = behind_a_proxy("killed");
+    for is_forwarded in [false, true] {
+        let (namespace, proxy) = with_proxy("killed");
         let deployment = proxy.on(is_deployment);
-        let held = if passed_on { deployment.hold_response() } else { deployment.hold() };
+        let held = if is_forwarded { deployment.hold_response() } else { deployment.hold() };
         let mut child = proxy.command(&namespace, &["deploy"]).spawn();
-        assert_eq!(held.wait_for_request(PATIENCE).json()["kind"], "Deployment");
+        assert_eq!(held.wait_for_request(REQUEST_LIMIT).json()["kind"], "Deployment");
         child.kill().unwrap();
         child.wait().unwrap();
         held.release();
-        let there = namespace.bed.kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"]);
-        assert_eq!(there, if passed_on { "deployment.apps/oh\n" } else { "" });
+        let deployments = namespace.bed.kubectl(&["get", "deployment", "-n", &namespace.name, "-o", "name"]);
+        assert_eq!(deployments, if is_forwarded { "deployment.apps/oh\n" } else { "" });
         deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
     }
 }
 
 #[test]
 fn dropped_request_is_sent_again() {
-    let (namespace, proxy) = behind_a_proxy("dropped");
+    let (namespace, proxy) = with_proxy("dropped");
     proxy.on(is_deployment).nth(1).inject(Fault::Drop);
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
-    assert_eq!(answers(&proxy.requests_that(is_deployment)), [None, Some(201)]);
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [None, Some(201)]);
 }
 
 #[test]
 fn write_with_cut_response_counts_as_done() {
-    let (namespace, proxy) = behind_a_proxy("half");
+    let (namespace, proxy) = with_proxy("half");
     proxy.on(is_deployment).nth(1).inject(Fault::Cut(0));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
-    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201), Some(409)]);
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201), Some(409)]);
 }
 
 #[test]
 fn rate_limited_request_is_retried_after_retry_after() {
-    let (namespace, proxy) = behind_a_proxy("many");
+    let (namespace, proxy) = with_proxy("many");
     proxy.on(is_deployment).nth(1).inject(Fault::Respond(ErrorResponse::TooManyRequests(2)));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     let sent = proxy.requests_that(is_deployment);
-    assert_eq!(answers(&sent), [Some(429), Some(201)]);
+    assert_eq!(statuses(&sent), [Some(429), Some(201)]);
     let pause = sent[1].received - sent[0].received;
-    assert!(pause >= Duration::from_secs(2), "asked again after {pause:?}");
+    assert!(pause >= Duration::from_secs(2), "retried after {pause:?}");
 }
 
 #[test]
 fn short_503_burst_is_retried_lasting_503_exits_4() {
-    let (namespace, proxy) = behind_a_proxy("burst");
+    let (namespace, proxy) = with_proxy("burst");
     proxy.on(|_| true).first(3).inject(Fault::Respond(ErrorResponse::Unavailable));
     proxy.on(is_watch).first(20).inject(Fault::Respond(ErrorResponse::Unavailable));
     proxy.on(first_of_each(is_write)).inject(Fault::Respond(ErrorResponse::Unavailable));
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
-    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(503), Some(201)]);
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(503), Some(201)]);
 
-    let (namespace, proxy) = behind_a_proxy("burst");
+    let (namespace, proxy) = with_proxy("burst");
     proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Unavailable));
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the API server responded 503: the server is currently unable to handle the request")
         .says("applied before it stopped")
-        .within(CALL + REST);
+        .within(CALL_LIMIT + OTHER_WORK);
 }
 
 #[test]
 fn writes_with_lost_responses_count_as_done() {
-    let (namespace, proxy) = behind_a_proxy("lost");
+    let (namespace, proxy) = with_proxy("lost");
     namespace.config("[llm]\napi_key = \"k\"\n");
     proxy.on(first_of_each(is_write)).inject(Fault::LoseResponse);
     deploy(&proxy, &namespace)
@@ -129,7 +129,7 @@ fn writes_with_lost_responses_count_as_done() {
         .says("deployment.apps/oh 1/1")
         .never_says("belongs to another owner");
     let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
-    // The namespace, the lock, the key, the parent, the revision, ten members, and what came of the revision.
+    // The namespace, the lock, the key, the parent, the revision, ten members, and the revision's outcome.
     let paths: Vec<&str> = lost.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(lost.len(), 16, "{paths:#?}");
     proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
@@ -139,7 +139,7 @@ fn writes_with_lost_responses_count_as_done() {
     namespace.config("[llm]\napi_key = \"k\"\nmodel = \"a/b\"\n");
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").says("8 unchanged");
     proxy.command(&namespace, &["teardown", "--delete-data", "--yes"]).run().exits(0);
-    let left = [
+    let get = [
         "get",
         "deployment,pvc,cm,secret",
         "-n",
@@ -149,29 +149,29 @@ fn writes_with_lost_responses_count_as_done() {
         "-l",
         "app.kubernetes.io/instance=oh",
     ];
-    assert_eq!(namespace.bed.kubectl(&left), "");
+    assert_eq!(namespace.bed.kubectl(&get), "");
     let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
     assert!(lost.iter().any(|request| request.method == "DELETE"), "{lost:?}");
 }
 
 #[test]
 fn call_without_response_exits_4_and_is_named() {
-    let (namespace, proxy) = behind_a_proxy("hanging");
+    let (namespace, proxy) = with_proxy("hanging");
     proxy.on(is_deployment).inject(Fault::Hang);
     deploy(&proxy, &namespace)
         .exits(4)
         .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the API server did not respond within 10 s")
         .says("applied before it stopped")
-        .within(CALL + REST);
-    assert_eq!(answers(&proxy.requests_that(is_deployment)), [None]);
+        .within(CALL_LIMIT + OTHER_WORK);
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [None]);
 
     for fault in [Fault::Hang, Fault::Trickle(0)] {
-        let (namespace, proxy) = behind_a_proxy("hanging");
+        let (namespace, proxy) = with_proxy("hanging");
         proxy.on(|request| request.is("GET", "/version")).inject(fault);
         for command in ["deploy", "status", "teardown"] {
             let run = proxy.command(&namespace, &[command]).run();
-            run.exits(4).says("the API server did not respond within 4 s").within(REST);
+            run.exits(4).says("the API server did not respond within 4 s").within(OTHER_WORK);
         }
     }
 }
@@ -185,22 +185,22 @@ fn first_list_without_response_exits_4_and_is_named() {
         ("events", Fault::Hang),
     ];
     for (kind, fault) in faults {
-        let (namespace, proxy) = behind_a_proxy("silent");
+        let (namespace, proxy) = with_proxy("silent");
         let path = format!("/{kind}");
         proxy.on(move |request| request.is("GET", &path)).inject(fault);
         deploy(&proxy, &namespace)
             .exits(4)
             .says(&format!("error[HC1010]: cannot watch {kind} in namespace {}", namespace.name))
             .says("the API server did not respond within 10 s")
-            .within(CALL + REST);
-        assert_eq!(answers(&proxy.requests_that(is_write)), []);
+            .within(CALL_LIMIT + OTHER_WORK);
+        assert_eq!(statuses(&proxy.requests_that(is_write)), []);
     }
 }
 
 #[test]
 fn list_and_watch_answered_410_start_over() {
-    let (namespace, proxy) = behind_a_proxy("gone");
-    // The first list of each kind; then each watch is cut after it, and does not find its place again.
+    let (namespace, proxy) = with_proxy("gone");
+    // The first list of each kind gets 410. Each watch is then cut after its list, and 410 rejects its resumption.
     let kinds = ["deployments", "pods", "replicasets", "endpointslices", "events"];
     for kind in kinds {
         let watch = move |request: &Request| request.watches(kind);
@@ -211,15 +211,15 @@ fn list_and_watch_answered_410_start_over() {
     }
     deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     let watches = proxy.requests_that(|request| request.watches("deployments"));
-    let begins_anew: Vec<bool> =
+    let starts_over: Vec<bool> =
         watches.iter().map(|request| request.path.contains("sendInitialEvents=true")).collect();
-    assert_eq!(begins_anew[..4], [true, true, false, true], "{watches:?}");
+    assert_eq!(starts_over[..4], [true, true, false, true], "{watches:?}");
     assert_eq!(watches[2].status, Some(410));
 }
 
 #[test]
 fn repeatedly_cut_watches_show_the_whole_rollout() {
-    let (namespace, proxy) = behind_a_proxy("cut");
+    let (namespace, proxy) = with_proxy("cut");
     proxy.on(is_watch).inject(Fault::Cut(1));
     let run =
         deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 0/1").says("deployment.apps/oh 1/1");
@@ -227,7 +227,7 @@ fn repeatedly_cut_watches_show_the_whole_rollout() {
     let watches = proxy.requests_that(|request| request.watches("deployments"));
     assert!(watches.len() >= 3, "{watches:?}");
 
-    // Cut once each: what is there already is more than one line.
+    // Each watch is cut once, within the list of the existing objects.
     let proxy = Proxy::for_cluster(namespace.bed);
     proxy.on(first_of_each(is_watch)).inject(Fault::Cut(1));
     proxy.command(&namespace, &["status"]).run().exits(0);
@@ -236,37 +236,37 @@ fn repeatedly_cut_watches_show_the_whole_rollout() {
 
 #[test]
 fn resumed_watch_without_response_starts_over() {
-    let (namespace, proxy) = behind_a_proxy("half-open");
+    let (namespace, proxy) = with_proxy("half-open");
     let watch = |request: &Request| request.watches("deployments");
     proxy.on(watch).nth(1).inject(Fault::Cut(1));
     proxy.on(watch).nth(2).inject(Fault::Hang);
-    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").within(CALL + REST);
-    assert_eq!(answers(&proxy.requests_that(watch)), [Some(200), None, Some(200)]);
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").within(CALL_LIMIT + OTHER_WORK);
+    assert_eq!(statuses(&proxy.requests_that(watch)), [Some(200), None, Some(200)]);
 }
 
 #[test]
 fn expired_watch_lists_again() {
-    let (namespace, proxy) = behind_a_proxy("expired");
+    let (namespace, proxy) = with_proxy("expired");
     for kind in ["deployments", "pods", "replicasets", "endpointslices", "events"] {
         proxy.on(move |request| request.watches(kind)).first(2).inject(Fault::Expire(2));
     }
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
     let watches = proxy.requests_that(|request| request.watches("deployments"));
-    let anew = watches.iter().filter(|request| request.path.contains("sendInitialEvents=true")).count();
-    assert!(anew >= 2, "{watches:?}");
+    let new_lists = watches.iter().filter(|request| request.path.contains("sendInitialEvents=true")).count();
+    assert!(new_lists >= 2, "{watches:?}");
 }
 
 #[test]
 fn slow_watch_body_costs_evidence_or_time_only() {
-    let (namespace, proxy) = behind_a_proxy("trickle");
+    let (namespace, proxy) = with_proxy("trickle");
     proxy.on(|request| request.watches("events")).inject(Fault::Trickle(0));
     proxy.on(|request| request.watches("endpointslices")).inject(Fault::Trickle(1));
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
 
-    let (namespace, proxy) = behind_a_proxy("trickle");
+    let (namespace, proxy) = with_proxy("trickle");
     proxy.on(|request| request.watches("deployments")).inject(Fault::Trickle(1));
     let run = proxy.command(&namespace, &["deploy", "--timeout", "12s"]).run();
-    run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + REST);
+    run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + OTHER_WORK);
     assert_eq!(proxy.requests_that(|request| request.watches("deployments")).len(), 1);
 }
 
@@ -277,33 +277,32 @@ fn member_replaced_or_deleted_during_apply_is_not_created() {
         (false, 8, "uid mismatch: the provided object specified uid"),
     ];
     for (is_replaced, code, words) in rows {
-        let (namespace, proxy) = behind_a_proxy("replaced");
-        let on_it = |verb: &[&str]| namespace.bed.kubectl(&[verb, &["-n", &namespace.name]].concat());
+        let (namespace, proxy) = with_proxy("replaced");
+        let kubectl = |verb: &[&str]| namespace.bed.kubectl(&[verb, &["-n", &namespace.name]].concat());
         deploy(&proxy, &namespace).exits(0);
         namespace.config("[llm]\nmodel = \"a/b\"\n");
         let held = proxy.on(is_deployment).hold();
         let child = proxy.command(&namespace, &["deploy"]).spawn();
-        held.wait_for_request(PATIENCE);
-        on_it(&["delete", "deployment", "oh"]);
+        held.wait_for_request(REQUEST_LIMIT);
+        kubectl(&["delete", "deployment", "oh"]);
         if is_replaced {
-            on_it(&["create", "deployment", "oh", "--image=a", "--replicas=0"]);
+            kubectl(&["create", "deployment", "oh", "--image=a", "--replicas=0"]);
         }
-        let there = || on_it(&["get", "deployment", "-o", "jsonpath={.items[*].spec}"]);
-        let before = there();
+        let specs = || kubectl(&["get", "deployment", "-o", "jsonpath={.items[*].spec}"]);
+        let before = specs();
         held.release();
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{stderr}");
-        for text in ["cannot apply deployment.apps/oh", words, "applied before it stopped"] {
-            assert!(stderr.contains(text), "stderr lacks {text:?}: {stderr}");
-        }
-        assert_eq!(there(), before);
+        finish(child)
+            .exits(code)
+            .says("cannot apply deployment.apps/oh")
+            .says(words)
+            .says("applied before it stopped");
+        assert_eq!(specs(), before);
     }
 }
 
 #[test]
 fn object_changing_during_delete_is_tried_five_times() {
-    let (namespace, proxy) = behind_a_proxy("changing");
+    let (namespace, proxy) = with_proxy("changing");
     deploy(&proxy, &namespace).exits(0);
     let is_delete = |request: &Request| request.is("DELETE", "/deployments/oh");
     proxy.on(is_delete).first(7).inject(Fault::Respond(ErrorResponse::Conflict));
@@ -314,38 +313,38 @@ fn object_changing_during_delete_is_tried_five_times() {
         .says("cannot delete deployment.apps/oh: it kept changing");
     assert_eq!(proxy.requests_that(is_delete).len(), 5);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
-    assert_eq!(answers(&proxy.requests_that(is_delete))[5..], [Some(409), Some(409), Some(200)]);
+    assert_eq!(statuses(&proxy.requests_that(is_delete))[5..], [Some(409), Some(409), Some(200)]);
 }
 
 #[test]
 fn slow_network_only_delays_deploy() {
-    let (namespace, proxy) = behind_a_proxy("slow");
+    let (namespace, proxy) = with_proxy("slow");
     let time = Duration::from_millis(300);
     proxy.round_trip(time);
     proxy.on(is_deployment).inject(Fault::Delay(Duration::from_secs(3)));
     let run = deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
     assert!(run.took > Duration::from_secs(3) + time * 4, "{:?}", run.took);
-    assert_eq!(answers(&proxy.requests_that(is_deployment)), [Some(201)]);
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201)]);
     proxy.command(&namespace, &["status"]).run().exits(0);
     proxy.command(&namespace, &["teardown"]).run().exits(0);
 }
 
 #[test]
 fn first_403_is_final_and_later_403_is_retried() {
-    let (namespace, proxy) = behind_a_proxy("roles");
+    let (namespace, proxy) = with_proxy("roles");
     let watch = |request: &Request| request.watches("deployments");
     proxy.on(watch).nth(1).inject(Fault::Cut(1));
     proxy.on(watch).first(5).inject(Fault::Respond(ErrorResponse::Forbidden));
     deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1");
-    let answered = answers(&proxy.requests_that(watch));
-    assert_eq!(answered[..6], [Some(200), Some(403), Some(403), Some(403), Some(403), Some(200)]);
+    let received = statuses(&proxy.requests_that(watch));
+    assert_eq!(received[..6], [Some(200), Some(403), Some(403), Some(403), Some(403), Some(200)]);
 
-    let (namespace, proxy) = behind_a_proxy("roles");
+    let (namespace, proxy) = with_proxy("roles");
     proxy.on(watch).inject(Fault::Respond(ErrorResponse::Forbidden));
     deploy(&proxy, &namespace).exits(6);
 }
 
-/// Ends a component of a cluster of the test's own as a crash does.
+/// Kills a component of the test's own cluster.
 fn crash(own: &OwnCluster, component: &str) {
     let status = own.handsctl(&["cluster", "status", "-o", "json"]).json();
     let mut processes = status["processes"].as_array().unwrap().iter();
@@ -355,7 +354,7 @@ fn crash(own: &OwnCluster, component: &str) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// An administrator whom the server knows by a role, and not by the certificate that needs none; the kubeconfig.
+/// Creates an administrator with a ClusterRole, unlike the admin certificate, which needs none; returns its kubeconfig.
 fn administrator(own: &OwnCluster, bed: &Bed) -> PathBuf {
     bed.kubectl(&["create", "namespace", "openhands"]);
     bed.kubectl(&["create", "serviceaccount", "tester", "-n", "openhands"]);
@@ -370,7 +369,10 @@ fn administrator(own: &OwnCluster, bed: &Bed) -> PathBuf {
     path
 }
 
-/// A `deploy` that runs until its pod cannot be placed.
+/// The grace of an unschedulable pod in the test that lets it end during an outage.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// A `deploy` whose pod is unschedulable.
 struct Unplaced<'a> {
     own: &'a OwnCluster,
     child: Child,
@@ -381,18 +383,18 @@ impl<'a> Unplaced<'a> {
     fn deploy(own: &'a OwnCluster, bed: &Bed, kubeconfig: &Path, name: &str) -> Self {
         let stream = own.home.join(name);
         let arguments = ["deploy", "--name", name, "--events", stream.to_str().unwrap()];
-        let place = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--context", &bed.context];
-        let child = in_home(&own.home, &[arguments.as_slice(), &place].concat()).spawn();
+        let target = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--context", &bed.context];
+        let child = in_home(&own.home, &[arguments.as_slice(), &target].concat()).spawn();
         let label = format!("app.kubernetes.io/instance={name}");
         let reasons = "jsonpath={.items[*].status.conditions[*].reason}";
         let pods = ["get", "pods", "-n", "openhands", "-l", &label, "-o", reasons];
-        until(bed, &pods, |reasons| reasons.contains("Unschedulable"));
+        wait_for_output(bed, &pods, |reasons| reasons.contains("Unschedulable"));
         Self { own, child, stream }
     }
 
     fn events(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.stream).unwrap();
-        // The last line may be half written.
+        // The last line may be incomplete.
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -400,20 +402,18 @@ impl<'a> Unplaced<'a> {
         self.events().iter().filter(|event| event["id"] == "HC1012").count()
     }
 
-    /// The API server dies, and this is noticed.
-    fn loses_its_server(&self) {
+    /// Kills the API server and waits until the deploy reports the outage.
+    fn kill_api_server(&self) {
         crash(self.own, "kube-apiserver");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REQUEST_LIMIT;
         while self.outages() == 0 {
             assert!(Instant::now() < deadline, "{:?}", self.events());
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// The exit code and stderr.
-    fn end(self) -> (Option<i32>, String) {
-        let output = self.child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    fn finish(self) -> Run {
+        finish(self.child)
     }
 }
 
@@ -430,26 +430,24 @@ fn api_server_crash_during_rollout_is_waited_for() {
     let kubeconfig = administrator(&own, &bed);
 
     let deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "patient");
-    deploy.loses_its_server();
+    deploy.kill_api_server();
     own.handsctl(&["cluster", "up"]).exits(0);
     bed.kubectl(&["label", "node", "--all", "disk=gold"]);
     let outages = deploy.outages();
-    let (code, stderr) = deploy.end();
-    assert_eq!((code, outages), (Some(0), 1), "{stderr}");
-    for text in ["warning   HC1012 the connection to the API server was lost", "deployment.apps/patient 1/1"]
-    {
-        assert!(stderr.contains(text), "stderr lacks {text:?}: {stderr}");
-    }
+    let run = deploy
+        .finish()
+        .exits(0)
+        .says("warning   HC1012 the connection to the API server was lost")
+        .says("deployment.apps/patient 1/1");
+    assert_eq!(outages, 1, "{}", run.stderr);
 
-    // The grace passes while nobody sees whether the pod was placed.
-    own.config(&config("8s"));
+    // The grace ends during the outage: handsctl must read the pod again before its verdict.
+    own.config(&config(&format!("{}s", GRACE.as_secs())));
     bed.kubectl(&["label", "node", "--all", "disk-"]);
     let mut deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "blind");
-    deploy.loses_its_server();
-    std::thread::sleep(Duration::from_secs(9));
+    deploy.kill_api_server();
+    std::thread::sleep(GRACE + Duration::from_secs(1));
     assert!(deploy.child.try_wait().unwrap().is_none(), "{:?}", deploy.events());
     own.handsctl(&["cluster", "up"]).exits(0);
-    let (code, stderr) = deploy.end();
-    assert_eq!(code, Some(9), "{stderr}");
-    assert!(stderr.contains("error[HC4301]: the pod fits on no node"), "{stderr}");
+    deploy.finish().exits(9).says("error[HC4301]: the pod fits on no node");
 }

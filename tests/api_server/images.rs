@@ -34,7 +34,7 @@ impl<'a> PlayedNode<'a> {
         // A new node is tainted as not ready until the control plane has seen that it is.
         let name = format!("node/{}", node.name);
         let taints = ["get", &name, "-o", "jsonpath={.spec.taints[*].key}"];
-        super::refusals::until(namespace.bed, &taints, |keys| keys.trim() == node.taint());
+        super::refusals::wait_for_output(namespace.bed, &taints, |keys| keys.trim() == node.taint());
         node
     }
 
@@ -72,10 +72,10 @@ impl Drop for PlayedNode<'_> {
         // No kubelet confirms that its pods are gone.
         let on_it = format!("spec.nodeName={}", self.name);
         let pods = ["delete", "pods", "-A", "--force", "--grace-period=0", "--field-selector", &on_it];
-        let _gone = self.namespace.bed.try_kubectl(&pods, "");
+        let _already_deleted = self.namespace.bed.try_kubectl(&pods, "");
         let both = [format!("node/{}", self.name), format!("pv/{}", self.name)];
         let delete = ["delete", "--ignore-not-found", "--wait=false", &both[0], &both[1]];
-        let _gone = self.namespace.bed.try_kubectl(&delete, "");
+        let _already_deleted = self.namespace.bed.try_kubectl(&delete, "");
     }
 }
 
@@ -106,12 +106,12 @@ fn pods(namespace: &Namespace, labels: &str) -> Vec<Value> {
 
 /// The name of the one pod of these labels, once it is there.
 fn await_pod(namespace: &Namespace, labels: &str) -> String {
-    let begun = Instant::now();
+    let begin = Instant::now();
     loop {
         if let Some(pod) = pods(namespace, labels).first() {
             return pod["metadata"]["name"].as_str().unwrap().to_owned();
         }
-        assert!(begun.elapsed() < SOON, "no pod {labels}");
+        assert!(begin.elapsed() < SOON, "no pod {labels}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -119,13 +119,13 @@ fn await_pod(namespace: &Namespace, labels: &str) -> String {
 /// The pod that pulls, once the scheduler has placed it.
 fn await_puller(namespace: &Namespace, labels: &str) -> Value {
     let name = await_pod(namespace, labels);
-    let begun = Instant::now();
+    let begin = Instant::now();
     loop {
         let pod = namespace.bed.get(&["pod", "-n", &namespace.name, &name]);
         if pod["spec"]["nodeName"].is_string() {
             return pod;
         }
-        assert!(begun.elapsed() < SOON, "{name} is not placed: {}", pod["status"]);
+        assert!(begin.elapsed() < SOON, "{name} is not placed: {}", pod["status"]);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -144,9 +144,9 @@ impl Going {
 
     /// What it came to, timed from now.
     fn end(mut self) -> Run {
-        let begun = Instant::now();
+        let begin = Instant::now();
         let output = self.0.take().unwrap().wait_with_output().unwrap();
-        run_from_output(&output, begun.elapsed())
+        run_from_output(&output, begin.elapsed())
     }
 }
 
@@ -211,9 +211,9 @@ fn changed_image_is_pulled_before_old_pod_stops() {
     let puller = await_puller(&namespace, PULLER);
     assert!(!is_stopping());
     report(&namespace, name(&puller), &json!({ "phase": "Succeeded" }));
-    let begun = Instant::now();
+    let begin = Instant::now();
     while !is_stopping() {
-        assert!(begun.elapsed() < SOON, "the rollout does not begin");
+        assert!(begin.elapsed() < SOON, "the rollout does not begin");
         std::thread::sleep(Duration::from_millis(100));
     }
     drop(going);

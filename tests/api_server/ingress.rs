@@ -46,7 +46,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
     bed.kubectl_with(&["create", "-f", "-"], &node.to_string());
 
     own.config("ingress = \"nginx\"\n");
-    let begun = Instant::now();
+    let begin = Instant::now();
     let up = own.command(&["up", "--timeout", "3m"]).spawn();
     let jobs = ["job-name=ingress-nginx-admission-create", "job-name=ingress-nginx-admission-patch"];
     let jobs = jobs.map(|label| placed(&bed, label));
@@ -76,7 +76,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
         { "op": "add", "path": "/webhooks/0/clientConfig/url", "value": webhook.url() },
     ]);
     bed.kubectl(&["patch", WEBHOOK, "--type=json", "-p", &patch.to_string()]);
-    let run = run_from_output(&up.wait_with_output().unwrap(), begun.elapsed()).exits(0);
+    let run = run_from_output(&up.wait_with_output().unwrap(), begin.elapsed()).exits(0);
     run.says("warning   HC2025").says("ingress.networking.k8s.io/openhands created");
 
     let sent: Vec<RecordedRequest> = proxy.requests_that(|asked| asked.method == "PATCH");
@@ -176,9 +176,9 @@ fn condition(kind: &str) -> Value {
 }
 
 fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let begin = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");
+        assert!(begin.elapsed() < SOON, "{what}: not within {SOON:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -33,9 +33,9 @@ fn lease_exists(namespace: &Namespace) -> bool {
 
 /// Signals the command, and gives what it came to; the time counts from the signal.
 fn stop(child: Child, with: Signal) -> Run {
-    let begun = Instant::now();
+    let begin = Instant::now();
     signal(&child, with);
-    run_from_output(&child.wait_with_output().unwrap(), begun.elapsed())
+    run_from_output(&child.wait_with_output().unwrap(), begin.elapsed())
 }
 
 /// Starts a command and stops it while a request is held; then runs it again.
@@ -131,9 +131,9 @@ fn signal_during_rollout_reports_everything_applied() {
         let events = namespace.folder.path().join("events");
         let arguments = [&["deploy", "--events", "events"][..], &hopeless].concat();
         let child = namespace.command(&arguments).spawn();
-        let begun = Instant::now();
+        let begin = Instant::now();
         while !std::fs::read_to_string(&events).unwrap_or_default().contains("0/1") {
-            assert!(begun.elapsed() < PATIENCE, "the rollout does not begin");
+            assert!(begin.elapsed() < PATIENCE, "the rollout does not begin");
             std::thread::sleep(Duration::from_millis(20));
         }
         stop(child, with.0).exits(with.1).within(OUT).says("9 created").never_says("not done");
@@ -194,7 +194,7 @@ fn signal_ends_teardown_that_waits_for_finalizer() {
     let child = namespace.command(&["teardown"]).spawn();
     let deleted =
         ["get", "ingress", "oh", "-n", &namespace.name, "-o", "jsonpath={.metadata.deletionTimestamp}"];
-    super::refusals::until(namespace.bed, &deleted, |text| !text.is_empty());
+    super::refusals::wait_for_output(namespace.bed, &deleted, |text| !text.is_empty());
     stop(child, Signal::INT).exits(130).within(OUT);
     assert!(!lease_exists(&namespace));
     patch("[]");
@@ -209,12 +209,12 @@ fn hanging_lock_release_is_abandoned_after_3s() {
     proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).inject(Fault::Hang);
     let child = proxy.command(&namespace, &["deploy"]).spawn();
     held.wait_for_request(PATIENCE);
-    let begun = Instant::now();
+    let begin = Instant::now();
     signal(&child, Signal::INT);
     // Whoever is impatient makes it no worse.
     std::thread::sleep(Duration::from_millis(500));
     signal(&child, Signal::INT);
-    let run = run_from_output(&child.wait_with_output().unwrap(), begun.elapsed());
+    let run = run_from_output(&child.wait_with_output().unwrap(), begin.elapsed());
     run.exits(130).within(OUT).says("the lock was not released").says("it expires by itself");
     held.release();
     // The process is gone, so its lock keeps nobody of this computer away.
@@ -248,11 +248,11 @@ fn closed_terminal_ends_deploy_and_releases_lock() {
         assert!(read > 0, "it ended: {shown}");
         shown += &String::from_utf8_lossy(&buffer[..read]);
     }
-    let begun = Instant::now();
+    let begin = Instant::now();
     drop(screen);
     drop(pair.master);
     let status = child.wait().unwrap();
-    assert!(begun.elapsed() < OUT, "{:?}", begun.elapsed());
+    assert!(begin.elapsed() < OUT, "{:?}", begin.elapsed());
     assert_eq!(status.exit_code(), 129, "{status:?}");
     assert!(!lease_exists(&namespace));
     let events = std::fs::read_to_string(namespace.folder.path().join("events")).unwrap();

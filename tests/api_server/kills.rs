@@ -1,5 +1,5 @@
-//! A deploy that is killed at any of its writes: the next one ends where an undisturbed one does. What the writes are
-//! is taken from an undisturbed run, so that a new one is walked over too.
+//! A deploy that is killed at any of its writes: the next deploy reaches the state of an uninterrupted one. The list of
+//! writes comes from an uninterrupted run, so that new writes are covered too.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, CommandLine, Namespace};
 use crate::fault::{HeldRequests, Proxy, Request};
 
-/// Longer than anything takes that is waited for here.
-const LONG: Duration = Duration::from_secs(60);
-/// Points of a walk at the same time, each in namespaces of its own.
-const AT_ONCE: usize = 4;
-/// Everything that a set consists of, what is beside it, and what controllers make of it.
+/// Time limit of each wait.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+/// The number of killed deploys at a time. Each has its own namespaces.
+const CONCURRENCY: usize = 4;
+/// The kinds of the set's members, of its records and of the objects that controllers create from them.
 const KINDS: &[(&str, &str)] = &[
     ("/api/v1", "serviceaccounts"),
     ("/api/v1", "configmaps"),
@@ -37,45 +37,45 @@ const KINDS: &[(&str, &str)] = &[
     ("/apis/rbac.authorization.k8s.io/v1", "roles"),
     ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
 ];
-/// Somebody else's objects.
+/// Objects of another owner.
 const LOOK_ALIKE: &str = "look-alike";
 const COPY: &str = "oh-copy";
 
-/// What is there before the deploy that is killed.
+/// The set before the killed deploy.
 #[derive(Debug, Clone, Copy)]
-enum Before {
+enum InitialState {
     Nothing,
-    /// A set with an Ingress and with members in a second namespace, which the new configuration has not.
+    /// A set with an Ingress and members in a second namespace; the new configuration has neither.
     AnotherSet,
 }
 
-/// The namespaces of one run: the application's, which somebody else made, and one for sandboxes.
-struct Place<'a> {
+/// The namespaces of one run: the application's, which handsctl did not create, and the one for sandboxes.
+struct TestNamespaces<'a> {
     proxy: &'a Proxy,
     namespace: Namespace,
 }
 
-/// A write of a deploy, by what it is about: requests of a wave come in any order.
+/// A write of a deploy, named by method and object, because the requests of a wave have no fixed order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Point {
+struct WritePoint {
     write: String,
-    /// The parent is written more than once; the first is 1.
+    /// The count among writes of the same object (the parent is written more than once); the first is 1.
     nth: usize,
 }
 
-/// Where the write is when the process is killed.
+/// The state of the write when the process is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
-    /// The server never hears of it.
-    Unsent,
-    /// The server has acted, and the process does not know.
-    Unanswered,
+enum KillTime {
+    /// The server does not receive the request.
+    BeforeRequest,
+    /// The server has written, but the process has no response.
+    BeforeResponse,
 }
 
-/// Everything in a place, without what differs from run to run: path in an object → value.
-type State = BTreeMap<String, String>;
+/// All objects of the namespaces without the values that differ in each run: path in an object → value.
+type ClusterState = BTreeMap<String, String>;
 
-impl<'a> Place<'a> {
+impl<'a> TestNamespaces<'a> {
     fn new(proxy: &'a Proxy) -> Self {
         let namespace = Bed::shared().namespace("kills");
         namespace.create(&[]);
@@ -95,16 +95,16 @@ impl<'a> Place<'a> {
         self.proxy.get(&format!("{api}/namespaces/{}/{object}", self.namespace.name))
     }
 
-    /// Somebody else's objects: a member of the set in this place that was copied with kubectl under another name, with
-    /// everything that stands in it, and an object of another kind with the same labels.
-    fn plant(&self, source: &Place<'_>) {
+    /// Creates objects of another owner: a copy of a member under another name, with all its labels and annotations,
+    /// and an object of another kind with the same labels.
+    fn create_foreign_objects(&self, source: &TestNamespaces<'_>) {
         let (bed, name, from) = (self.namespace.bed, &self.namespace.name, &source.namespace.name);
         let member = bed.kubectl(&["get", "ingress", "oh", "-n", from, "-o", "json"]);
         let mut copy: Value =
             serde_json::from_str(&member.replace(&set_id(from), &set_id(name)).replace(from, name)).unwrap();
         copy["metadata"]["name"] = json!(COPY);
-        for server_made in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
-            copy["metadata"].as_object_mut().unwrap().remove(server_made);
+        for server_field in ["uid", "resourceVersion", "creationTimestamp", "generation"] {
+            copy["metadata"].as_object_mut().unwrap().remove(server_field);
         }
         let look_alike = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": { "a": "b" },
@@ -114,15 +114,15 @@ impl<'a> Place<'a> {
         bed.kubectl_with(&["create", "-f", "-"], &look_alike.to_string());
     }
 
-    /// Somebody else's objects as they are, to the byte.
-    fn foreign(&self) -> [Value; 2] {
+    /// The objects of the other owner, with all fields.
+    fn foreign_objects(&self) -> [Value; 2] {
         [
             self.get("/api/v1", &format!("configmaps/{LOOK_ALIKE}")).unwrap(),
             self.get("/apis/networking.k8s.io/v1", &format!("ingresses/{COPY}")).unwrap(),
         ]
     }
 
-    /// The UID of the claim with the data, where it is there.
+    /// The UID of the set's claim, if it exists.
     fn claim(&self) -> Option<Value> {
         Some(self.get("/api/v1", "persistentvolumeclaims/oh-state")?["metadata"]["uid"].clone())
     }
@@ -131,13 +131,13 @@ impl<'a> Place<'a> {
         self.get("/apis/coordination.k8s.io/v1", "leases/handsctl-oh").is_some()
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> ClusterState {
         let (name, sandboxes) = (self.namespace.name.as_str(), self.sandboxes());
         let mut objects = Vec::new();
         for namespace in [name, &sandboxes] {
-            let mut found = self.proxy.get(&format!("/api/v1/namespaces/{namespace}")).unwrap();
-            found["kind"] = json!("namespaces");
-            objects.push(found);
+            let mut object = self.proxy.get(&format!("/api/v1/namespaces/{namespace}")).unwrap();
+            object["kind"] = json!("namespaces");
+            objects.push(object);
             for (api, plural) in KINDS {
                 let mut list = self.proxy.get(&format!("{api}/namespaces/{namespace}/{plural}")).unwrap();
                 for object in list["items"].as_array_mut().unwrap() {
@@ -147,7 +147,7 @@ impl<'a> Place<'a> {
             }
         }
         let objects = normalised(objects, name, &sandboxes);
-        let mut state = State::new();
+        let mut state = ClusterState::new();
         for object in &objects {
             let metadata = &object["metadata"];
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -157,21 +157,21 @@ impl<'a> Place<'a> {
         state
     }
 
-    /// Waits until this place and another one are alike; controllers tidy up for a while. What both are like then.
-    fn comes_to(&self, wanted: impl Fn() -> State, what: &str) -> State {
-        let until = Instant::now() + LONG;
+    /// Waits until the state equals the expected one, and returns it. Controllers need a while to clean up.
+    fn wait_for_state(&self, expected: impl Fn() -> ClusterState, what: &str) -> ClusterState {
+        let until = Instant::now() + WAIT_LIMIT;
         loop {
-            let (state, wanted) = (self.state(), wanted());
-            if state == wanted {
+            let (state, expected) = (self.state(), expected());
+            if state == expected {
                 return state;
             }
             if Instant::now() > until {
-                let pairs = |of: State| of.into_iter().collect::<BTreeSet<_>>();
-                let (here, there) = (pairs(state), pairs(wanted));
+                let pairs = |state: ClusterState| state.into_iter().collect::<BTreeSet<_>>();
+                let (actual, expected) = (pairs(state), pairs(expected));
                 panic!(
-                    "{what}: it is not as after an undisturbed run; only here: {:#?}\nonly there: {:#?}",
-                    here.difference(&there).take(40).collect::<Vec<_>>(),
-                    there.difference(&here).take(40).collect::<Vec<_>>()
+                    "{what}: the state differs; unexpected: {:#?}\nmissing: {:#?}",
+                    actual.difference(&expected).take(40).collect::<Vec<_>>(),
+                    expected.difference(&actual).take(40).collect::<Vec<_>>()
                 );
             }
             std::thread::sleep(Duration::from_millis(300));
@@ -179,65 +179,67 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for TestNamespaces<'_> {
     fn drop(&mut self) {
         let sandboxes = self.sandboxes();
         let arguments = ["delete", "namespace", &sandboxes, "--ignore-not-found", "--wait=false"];
-        let _gone = self.namespace.bed.try_kubectl(&arguments, "");
+        let _already_deleted = self.namespace.bed.try_kubectl(&arguments, "");
     }
 }
 
-impl Before {
-    /// Makes what is there before, and leaves the configuration for the deploy that is killed.
-    fn prepare(self, place: &Place<'_>) {
-        let sandboxes = format!("[kubernetes]\nnamespace = \"{}\"\n", place.sandboxes());
+impl InitialState {
+    /// Creates the initial state and writes the configuration of the killed deploy.
+    fn prepare(self, namespaces: &TestNamespaces<'_>) {
+        let sandboxes = format!("[kubernetes]\nnamespace = \"{}\"\n", namespaces.sandboxes());
         match self {
-            Before::Nothing => {
-                place.namespace.config(&format!("[llm]\napi_key = \"sk-walk\"\n{sandboxes}"));
+            InitialState::Nothing => {
+                namespaces.namespace.config(&format!("[llm]\napi_key = \"sk-walk\"\n{sandboxes}"));
             }
-            Before::AnotherSet => {
+            InitialState::AnotherSet => {
                 let deploy = "[deploy]\nrevision_history = 0\n";
-                place.namespace.config(&format!("{sandboxes}{deploy}"));
-                place.deploy().run().exits(0);
+                namespaces.namespace.config(&format!("{sandboxes}{deploy}"));
+                namespaces.deploy().run().exits(0);
                 let llm = "[llm]\nmodel = \"openai/gpt-2\"\napi_key = \"sk-walk\"\n";
-                place.namespace.config(&format!("{llm}{deploy}expose = \"none\"\n"));
+                namespaces.namespace.config(&format!("{llm}{deploy}expose = \"none\"\n"));
             }
         }
     }
 }
 
-impl Moment {
-    fn hold(self, point: &Point, place: &Place<'_>) -> HeldRequests {
-        let (name, write) = (place.namespace.name.clone(), point.write.clone());
-        let when =
-            place.proxy.on(move |request| write_in(request, &name).as_ref() == Some(&write)).nth(point.nth);
+impl KillTime {
+    fn hold(self, point: &WritePoint, namespaces: &TestNamespaces<'_>) -> HeldRequests {
+        let (name, write) = (namespaces.namespace.name.clone(), point.write.clone());
+        let when = namespaces
+            .proxy
+            .on(move |request| write_in(request, &name).as_ref() == Some(&write))
+            .nth(point.nth);
         match self {
-            Moment::Unsent => when.hold(),
-            Moment::Unanswered => when.hold_response(),
+            KillTime::BeforeRequest => when.hold(),
+            KillTime::BeforeResponse => when.hold_response(),
         }
     }
 }
 
-/// `PATCH configmaps/oh-config-*`; None for what changes nothing, or nothing in this place.
-fn write_in(request: &Request, place: &str) -> Option<String> {
+/// The name of a write, as `PATCH configmaps/oh-config-*`; None for reads and for other namespaces.
+fn write_in(request: &Request, namespaces: &str) -> Option<String> {
     let path = request.path.split('?').next()?;
     if request.method == "GET" || path.contains("selfsubject") {
         return None;
     }
-    let named = || request.json()["metadata"]["name"].as_str().map(str::to_owned);
+    let name_in_body = || request.json()["metadata"]["name"].as_str().map(str::to_owned);
     let parts: Vec<&str> = path.split('/').collect();
     let (namespace, plural, name) = match parts.as_slice() {
-        [.., "namespaces"] => (named()?, "namespaces", String::new()),
-        [.., "namespaces", namespace, plural] => ((*namespace).to_owned(), *plural, named()?),
+        [.., "namespaces"] => (name_in_body()?, "namespaces", String::new()),
+        [.., "namespaces", namespace, plural] => ((*namespace).to_owned(), *plural, name_in_body()?),
         [.., "namespaces", namespace, plural, name] => ((*namespace).to_owned(), *plural, (*name).to_owned()),
         _ => return None,
     };
-    let whose = match namespace.strip_prefix(place)? {
+    let suffix = match namespace.strip_prefix(namespaces)? {
         "" => "",
         "-sandboxes" => " for sandboxes",
         _ => return None,
     };
-    Some(format!("{} {plural}/{}{whose}", request.method, without_hash(&name)))
+    Some(format!("{} {plural}/{}{suffix}", request.method, without_hash(&name)))
 }
 
 fn without_hash(name: &str) -> String {
@@ -253,8 +255,8 @@ fn set_id(namespace: &str) -> String {
     ApplySet { name: "oh".to_owned(), namespace: namespace.to_owned(), ..ApplySet::default() }.id()
 }
 
-/// Objects without what differs between two undisturbed runs in two places. What a controller says of an object in
-/// its status is left out: handsctl writes none.
+/// The objects without the values that differ between two uninterrupted runs in different namespaces, and without
+/// their status, which handsctl never writes.
 fn normalised(mut objects: Vec<Value>, name: &str, sandboxes: &str) -> Vec<Value> {
     objects.retain(|object| {
         let metadata = &object["metadata"];
@@ -264,11 +266,11 @@ fn normalised(mut objects: Vec<Value>, name: &str, sandboxes: &str) -> Vec<Value
         vec![(sandboxes.to_owned(), "SANDBOXES".into()), (name.to_owned(), "APP".into())];
     names.push((set_id(name), "SET".into()));
     for object in &mut objects {
-        open(object);
+        unpack(object);
         names.extend(names_of(object, name));
         strip(object);
     }
-    // One may be a part of another.
+    // A name may be part of another one: replace the longest first.
     names.sort_by_key(|(name, _)| Reverse(name.len()));
     let mut text = Value::from(objects).to_string();
     for (from, to) in names {
@@ -281,8 +283,8 @@ fn normalised(mut objects: Vec<Value>, name: &str, sandboxes: &str) -> Vec<Value
     objects
 }
 
-/// What a Secret of handsctl's own holds: a revision is unpacked, the random key is not looked at.
-fn open(object: &mut Value) {
+/// Unpacks a revision's Secret and replaces the random key.
+fn unpack(object: &mut Value) {
     if object["type"] == "handsctl.dev/key" {
         object["data"]["key"] = json!("random");
     }
@@ -294,8 +296,8 @@ fn open(object: &mut Value) {
     }
 }
 
-/// Texts that stand for this object and are made by chance or from the names of the place, and what stands for them.
-fn names_of(object: &Value, place: &str) -> Vec<(String, String)> {
+/// The object's random names and the names that depend on its namespace, each with its replacement.
+fn names_of(object: &Value, namespaces: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
     let (name, uid) = (text(&metadata["name"]), text(&metadata["uid"]));
@@ -303,7 +305,7 @@ fn names_of(object: &Value, place: &str) -> Vec<(String, String)> {
     match kind.as_str() {
         "configmaps" | "secrets" if without_hash(&name) != name => {
             let mut hasher = DefaultHasher::new();
-            object["data"].to_string().replace(place, "").hash(&mut hasher);
+            object["data"].to_string().replace(namespaces, "").hash(&mut hasher);
             names.push((name.clone(), format!("{} {:x}", without_hash(&name), hasher.finish())));
         }
         "replicasets" => {
@@ -325,7 +327,7 @@ fn names_of(object: &Value, place: &str) -> Vec<(String, String)> {
     names
 }
 
-/// What the server, the scheduler and the clock fill in.
+/// Removes the fields that the server, the scheduler and the clock set.
 fn strip(object: &mut Value) {
     let remove = |value: Option<&mut Value>, keys: &[&str]| {
         if let Some(map) = value.and_then(Value::as_object_mut) {
@@ -350,7 +352,7 @@ fn sort_managers(object: &mut Value) {
     }
 }
 
-fn flatten(path: &str, value: &Value, state: &mut State) {
+fn flatten(path: &str, value: &Value, state: &mut ClusterState) {
     let is_time = |text: &str| text.parse::<jiff::Timestamp>().is_ok();
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -372,117 +374,129 @@ fn flatten(path: &str, value: &Value, state: &mut State) {
     }
 }
 
-/// The writes of this place so far, in their order.
-fn writes(place: &Place<'_>) -> Vec<String> {
-    place.proxy.requests().iter().filter_map(|request| write_in(request, &place.namespace.name)).collect()
+/// The writes in these namespaces so far, in their order.
+fn writes(namespaces: &TestNamespaces<'_>) -> Vec<String> {
+    namespaces
+        .proxy
+        .requests()
+        .iter()
+        .filter_map(|request| write_in(request, &namespaces.namespace.name))
+        .collect()
 }
 
-/// What the points of a walk are compared with.
-struct Undisturbed<'a> {
-    before: Before,
-    place: Place<'a>,
-    points: BTreeSet<Point>,
+/// An uninterrupted run, with whose result the killed ones are compared.
+struct ReferenceRun<'a> {
+    initial: InitialState,
+    namespaces: TestNamespaces<'a>,
+    points: BTreeSet<WritePoint>,
 }
 
-impl<'a> Undisturbed<'a> {
-    fn run(proxy: &'a Proxy, before: Before) -> Self {
-        let place = Place::new(proxy);
-        before.prepare(&place);
-        let earlier = writes(&place).len();
-        place.deploy().run().exits(0);
+impl<'a> ReferenceRun<'a> {
+    fn run(proxy: &'a Proxy, initial: InitialState) -> Self {
+        let namespaces = TestNamespaces::new(proxy);
+        initial.prepare(&namespaces);
+        let earlier = writes(&namespaces).len();
+        namespaces.deploy().run().exits(0);
         let mut points = BTreeSet::new();
-        for write in writes(&place).split_off(earlier) {
-            let nth = 1 + points.iter().filter(|point: &&Point| point.write == write).count();
-            points.insert(Point { write, nth });
+        for write in writes(&namespaces).split_off(earlier) {
+            let nth = 1 + points.iter().filter(|point: &&WritePoint| point.write == write).count();
+            points.insert(WritePoint { write, nth });
         }
-        let count = writes(&place).len();
-        place.deploy().run().exits(0);
-        assert_eq!(writes(&place).split_off(count), Vec::<String>::new(), "it has done everything");
-        Self { before, place, points }
+        let count = writes(&namespaces).len();
+        namespaces.deploy().run().exits(0);
+        assert_eq!(
+            writes(&namespaces).split_off(count),
+            Vec::<String>::new(),
+            "the second deploy writes nothing"
+        );
+        Self { initial, namespaces, points }
     }
 
-    /// At which points it is killed, and when. Requests for members are alike, so each of them is held at one of its
-    /// two moments, in turn; all others at both.
-    fn cases(&self) -> Vec<(&Point, Moment)> {
-        let (members, others): (Vec<&Point>, Vec<&Point>) =
-            self.points.iter().partition(|point| point.is_about_a_member());
-        let in_turn = members.into_iter().zip([Moment::Unsent, Moment::Unanswered].into_iter().cycle());
-        let both = others.into_iter().flat_map(|it| [(it, Moment::Unsent), (it, Moment::Unanswered)]);
+    /// The points with their kill times. Writes of members are alike, so that each has one of the two kill times,
+    /// alternately; all other writes have both.
+    fn cases(&self) -> Vec<(&WritePoint, KillTime)> {
+        let (members, others): (Vec<&WritePoint>, Vec<&WritePoint>) =
+            self.points.iter().partition(|point| point.is_member_write());
+        let in_turn =
+            members.into_iter().zip([KillTime::BeforeRequest, KillTime::BeforeResponse].into_iter().cycle());
+        let both =
+            others.into_iter().flat_map(|it| [(it, KillTime::BeforeRequest), (it, KillTime::BeforeResponse)]);
         in_turn.chain(both).collect()
     }
 
-    /// Kills a deploy here and looks at whether the next one comes to this state.
-    fn kill(&self, state: &State, point: &Point, moment: Moment) {
-        let place = Place::new(self.place.proxy);
-        self.before.prepare(&place);
-        place.plant(match self.before {
-            Before::Nothing => &self.place,
-            Before::AnotherSet => &place,
+    /// Kills a deploy at this point and checks that the next one reaches this state.
+    fn kill(&self, state: &ClusterState, point: &WritePoint, moment: KillTime) {
+        let namespaces = TestNamespaces::new(self.namespaces.proxy);
+        self.initial.prepare(&namespaces);
+        namespaces.create_foreign_objects(match self.initial {
+            InitialState::Nothing => &self.namespaces,
+            InitialState::AnotherSet => &namespaces,
         });
-        let (foreign, claim) = (place.foreign(), place.claim());
-        let held = moment.hold(point, &place);
-        let mut child = place.deploy().spawn();
-        held.wait_for_request(LONG);
+        let (foreign, claim) = (namespaces.foreign_objects(), namespaces.claim());
+        let held = moment.hold(point, &namespaces);
+        let mut child = namespaces.deploy().spawn();
+        held.wait_for_request(WAIT_LIMIT);
         child.kill().unwrap();
         child.wait().unwrap();
-        // What is held stays held: nobody hears its answer any more, and the next run's requests are other ones.
+        // The request stays held: its process is dead, and the rule does not apply to the next run's requests.
         let what = format!("killed at {point:?}, {moment:?}");
-        let earlier = writes(&place).len();
-        place.deploy().run().exits(0);
-        if place.is_locked() {
-            // Nothing but the lock was left, and a run that writes nothing asks for none. One that writes takes it over.
-            assert_eq!(writes(&place).split_off(earlier), Vec::<String>::new(), "{what}");
-            place.namespace.bed.kubectl(&["delete", "service", "oh", "-n", &place.namespace.name]);
-            place.deploy().run().exits(0).says("taken over from");
+        let earlier = writes(&namespaces).len();
+        namespaces.deploy().run().exits(0);
+        if namespaces.is_locked() {
+            // Only the lock is left. A run without writes does not request it; a run with writes takes it over.
+            assert_eq!(writes(&namespaces).split_off(earlier), Vec::<String>::new(), "{what}");
+            namespaces.namespace.bed.kubectl(&["delete", "service", "oh", "-n", &namespaces.namespace.name]);
+            namespaces.deploy().run().exits(0).says("taken over from");
         }
-        place.comes_to(|| state.clone(), &what);
-        assert_eq!(place.foreign(), foreign, "{what}: somebody else's objects were touched");
-        assert!(claim.is_none() || place.claim() == claim, "{what}: the claim is another one");
+        namespaces.wait_for_state(|| state.clone(), &what);
+        assert_eq!(namespaces.foreign_objects(), foreign, "{what}: objects of another owner changed");
+        assert!(claim.is_none() || namespaces.claim() == claim, "{what}: the claim was replaced");
         held.release();
     }
 }
 
-impl Point {
-    fn is_about_a_member(&self) -> bool {
+impl WritePoint {
+    fn is_member_write(&self) -> bool {
         !self.write.contains("/handsctl-oh") && !self.write.contains(" namespaces/")
     }
 }
 
-/// Walks over every write of a deploy that begins with this; the points.
-fn walk(before: Before) -> BTreeSet<Point> {
+/// Kills a deploy at each of its writes, and returns these.
+fn kill_at_every_write(initial: InitialState) -> BTreeSet<WritePoint> {
     let proxy = Proxy::for_cluster(Bed::shared());
-    let undisturbed = Undisturbed::run(&proxy, before);
-    let twin = Undisturbed::run(&proxy, before);
-    assert_eq!(undisturbed.points, twin.points, "two undisturbed runs write the same");
-    let state = undisturbed.place.comes_to(|| twin.place.state(), "two undisturbed runs in two places");
-    let begun = Instant::now();
-    let cases = undisturbed.cases();
+    let reference = ReferenceRun::run(&proxy, initial);
+    let second_reference = ReferenceRun::run(&proxy, initial);
+    assert_eq!(reference.points, second_reference.points, "two uninterrupted runs write the same objects");
+    let state =
+        reference.namespaces.wait_for_state(|| second_reference.namespaces.state(), "two uninterrupted runs");
+    let begin = Instant::now();
+    let cases = reference.cases();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..CONCURRENCY {
             scope.spawn(|| {
                 while let Some((point, moment)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    undisturbed.kill(&state, point, *moment);
+                    reference.kill(&state, point, *moment);
                 }
             });
         }
     });
-    eprintln!("{before:?}: killed {} times in {:?}", cases.len(), begun.elapsed());
-    undisturbed.points.clone()
+    eprintln!("{initial:?}: killed {} times in {:?}", cases.len(), begin.elapsed());
+    reference.points.clone()
 }
 
-/// Panics where the walk did not come by one of these.
-fn came_by(points: &BTreeSet<Point>, wanted: &[(&str, usize)]) {
-    for (write, nth) in wanted {
-        let point = Point { write: (*write).to_owned(), nth: *nth };
-        assert!(points.contains(&point), "{point:?} is none of {points:#?}");
+/// Panics if one of these writes is missing.
+fn assert_points(points: &BTreeSet<WritePoint>, expected: &[(&str, usize)]) {
+    for (write, nth) in expected {
+        let point = WritePoint { write: (*write).to_owned(), nth: *nth };
+        assert!(points.contains(&point), "{point:?} is not among {points:#?}");
     }
 }
 
 #[test]
 fn first_deploy_killed_at_any_write_is_completed() {
-    let points = walk(Before::Nothing);
-    let wanted = [
+    let points = kill_at_every_write(InitialState::Nothing);
+    let expected = [
         "POST namespaces/ for sandboxes",
         "POST leases/handsctl-oh",
         "POST secrets/handsctl-oh",
@@ -494,13 +508,13 @@ fn first_deploy_killed_at_any_write_is_completed() {
         "PATCH secrets/handsctl-oh-r1",
         "DELETE leases/handsctl-oh",
     ];
-    came_by(&points, &wanted.map(|write| (write, 1)));
+    assert_points(&points, &expected.map(|write| (write, 1)));
 }
 
 #[test]
 fn changing_deploy_killed_at_any_write_is_completed() {
-    let points = walk(Before::AnotherSet);
-    let wanted = [
+    let points = kill_at_every_write(InitialState::AnotherSet);
+    let expected = [
         ("POST leases/handsctl-oh", 1),
         ("PATCH configmaps/handsctl-oh", 1),
         ("POST secrets/handsctl-oh-r2", 1),
@@ -513,5 +527,5 @@ fn changing_deploy_killed_at_any_write_is_completed() {
         ("PATCH secrets/handsctl-oh-r2", 1),
         ("DELETE leases/handsctl-oh", 1),
     ];
-    came_by(&points, &wanted);
+    assert_points(&points, &expected);
 }

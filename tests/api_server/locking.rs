@@ -30,8 +30,8 @@ fn plant(namespace: &Namespace, identity: &str, age: i64, duration: u32) {
     namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &lease.to_string());
 }
 
-fn wait(child: Child, begun: Instant) -> Run {
-    run_from_output(&child.wait_with_output().unwrap(), begun.elapsed())
+fn wait(child: Child, begin: Instant) -> Run {
+    run_from_output(&child.wait_with_output().unwrap(), begin.elapsed())
 }
 
 /// Starts it with its own process, as a pipeline would.
@@ -52,7 +52,7 @@ fn second_concurrent_deploy_exits_13_and_names_holder() {
         model(&namespace, round);
         let proxy = Proxy::for_cluster(namespace.bed);
         let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
-        let begun = Instant::now();
+        let begin = Instant::now();
         let first = start(proxy.command(&namespace, &["deploy"]).env("USER", "ana"));
         held.wait_for_request(LONG);
         let host = host();
@@ -64,7 +64,7 @@ fn second_concurrent_deploy_exits_13_and_names_holder() {
             .says("expires   ")
             .says("nothing was changed");
         held.release();
-        wait(first, begun).exits(0).says("1 created, 1 configured");
+        wait(first, begin).exits(0).says("1 created, 1 configured");
         assert_eq!(lease(&namespace), None, "it was given back");
     }
 }
@@ -74,9 +74,9 @@ fn of_two_racing_deploys_exactly_one_changes() {
     let namespace = Bed::shared().namespace("race");
     for round in 0..20 {
         model(&namespace, round);
-        let begun = Instant::now();
+        let begin = Instant::now();
         let children = [0, 1].map(|_| start(namespace.command(&["deploy"])));
-        let runs = children.map(|child| wait(child, begun));
+        let runs = children.map(|child| wait(child, begin));
         let codes = runs.each_ref().map(|run| run.code.unwrap());
         let texts = || runs.each_ref().map(|run| run.stderr.clone()).join("\n---\n");
         assert!(codes.contains(&0), "round {round}: {codes:?}\n{}", texts());
@@ -116,7 +116,7 @@ fn lock_of_remote_holder_is_taken_after_expiry() {
         .exits(13)
         .says("holder    bob@elsewhere, process 42, for ")
         .says(" UTC unless it is renewed (in ");
-    let begun = Instant::now();
+    let begin = Instant::now();
     loop {
         let run = namespace.handsctl(&["deploy"]);
         if run.code == Some(0) {
@@ -124,9 +124,9 @@ fn lock_of_remote_holder_is_taken_after_expiry() {
             break;
         }
         run.exits(13);
-        assert!(begun.elapsed() < LONG, "it never expires");
+        assert!(begin.elapsed() < LONG, "it never expires");
     }
-    assert!(begun.elapsed() > Duration::from_secs(2), "it was taken too early");
+    assert!(begin.elapsed() > Duration::from_secs(2), "it was taken too early");
 }
 
 #[test]
@@ -170,17 +170,17 @@ fn lock_is_renewed_during_the_run() {
     let namespace = Bed::shared().namespace("renewed");
     let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
-    let begun = Instant::now();
+    let begin = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "12"));
     held.wait_for_request(LONG);
     let renewals = || proxy.requests_that(|request| request.is("PUT", "/leases/handsctl-oh")).len();
     while renewals() < 2 {
-        assert!(begun.elapsed() < LONG, "it is not renewed");
+        assert!(begin.elapsed() < LONG, "it is not renewed");
         std::thread::sleep(Duration::from_millis(100));
     }
     namespace.handsctl(&["deploy"]).exits(13);
     held.release();
-    wait(first, begun).exits(0);
+    wait(first, begin).exits(0);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
     let namespace = Bed::shared().namespace("lost");
     let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_response();
-    let begun = Instant::now();
+    let begin = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "15"));
     held.wait_for_request(LONG);
     let patch = json!({ "spec": { "holderIdentity": "bob@elsewhere/boot.1/42/1" } }).to_string();
@@ -202,7 +202,7 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
         "-p",
         &patch,
     ]);
-    wait(first, begun)
+    wait(first, begin)
         .exits(13)
         .says(
             "error[HC3005]: lost the lock lease.coordination.k8s.io/handsctl-oh; no further changes are sent",
@@ -224,10 +224,10 @@ fn holder_that_cannot_renew_exits_13_before_expiry() {
     proxy
         .on(|request| request.is("PUT", "/leases/handsctl-oh"))
         .inject(Fault::Respond(ErrorResponse::Unavailable));
-    let begun = Instant::now();
+    let begin = Instant::now();
     let first = start(proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "9"));
     held.wait_for_request(LONG);
-    let run = wait(first, begun).exits(13).says("error[HC3005]").says("it could not be renewed for ");
+    let run = wait(first, begin).exits(13).says("error[HC3005]").says("it could not be renewed for ");
     assert!(run.took > Duration::from_secs(5), "{:?}", run.took);
     held.release();
 }

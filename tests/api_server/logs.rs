@@ -91,12 +91,12 @@ impl Followed {
 
 /// Waits for the end of a child, which is killed where it takes too long.
 fn ended(child: &mut Child) -> (Option<i32>, Duration) {
-    let begun = Instant::now();
+    let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return (status.code(), begun.elapsed());
+            return (status.code(), begin.elapsed());
         }
-        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        assert!(begin.elapsed() < PATIENCE, "it does not end");
         // There is no portable wait with a deadline for a child.
         std::thread::sleep(Duration::from_millis(10));
     }

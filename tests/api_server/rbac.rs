@@ -29,7 +29,7 @@ impl Drop for ClusterRoles<'_> {
     fn drop(&mut self) {
         let name = format!("{}-oh-deployer", self.0.name);
         for kind in ["clusterrolebinding", "clusterrole"] {
-            let _gone = self.0.bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+            let _already_deleted = self.0.bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn complete(namespace: &Namespace) {
     namespace.create(&[]);
     for (object, name) in [("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")] {
         let get = ["get", object, "-n", &namespace.name, "-o", "name"];
-        super::refusals::until(namespace.bed, &get, |text| text.contains(name));
+        super::refusals::wait_for_output(namespace.bed, &get, |text| text.contains(name));
     }
 }
 
@@ -60,7 +60,11 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     run(&namespace, &admin, &["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     run(&namespace, &admin, &["teardown", "--delete-data", "--yes"]).exits(0);
     let until = |text: &str| !text.contains("persistentvolumeclaim");
-    super::refusals::until(namespace.bed, &["get", "pvc", "-n", &namespace.name, "-o", "name"], until);
+    super::refusals::wait_for_output(
+        namespace.bed,
+        &["get", "pvc", "-n", &namespace.name, "-o", "name"],
+        until,
+    );
     assert_eq!(objects(&namespace), before);
 }
 

@@ -286,7 +286,8 @@ impl<'a> Policy<'a> {
 impl Drop for Policy<'_> {
     fn drop(&mut self) {
         let kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding";
-        let _gone = self.0.bed.try_kubectl(&["delete", "--ignore-not-found", kinds, &self.0.name], "");
+        let _already_deleted =
+            self.0.bed.try_kubectl(&["delete", "--ignore-not-found", kinds, &self.0.name], "");
     }
 }
 
@@ -442,8 +443,9 @@ impl Drop for BareNode {
         // No kubelet confirms that its pods are gone.
         let on_it = format!("spec.nodeName={}", self.name);
         let pods = ["delete", "pods", "-A", "--force", "--grace-period=0", "--field-selector", &on_it];
-        let _gone = self.bed.try_kubectl(&pods, "");
-        let _gone = self.bed.try_kubectl(&["delete", "node", "--ignore-not-found", &self.name], "");
+        let _already_deleted = self.bed.try_kubectl(&pods, "");
+        let _already_deleted =
+            self.bed.try_kubectl(&["delete", "node", "--ignore-not-found", &self.name], "");
     }
 }
 
@@ -457,14 +459,14 @@ impl Going {
 
     /// What it came to, timed from now.
     fn end(mut self) -> Run {
-        let begun = Instant::now();
+        let begin = Instant::now();
         let output = self.0.take().unwrap().wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Run {
             code: output.status.code(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
-            took: begun.elapsed(),
+            took: begin.elapsed(),
         }
     }
 }

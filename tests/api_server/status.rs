@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::refusals::{account, until, with};
+use super::refusals::{account, run_with_kubeconfig, wait_for_output};
 use crate::bed::{Bed, Namespace, Run};
 
 /// A verdict comes within this time.
@@ -28,13 +28,17 @@ fn kubectl(namespace: &Namespace, arguments: &[&str]) -> String {
 /// The Deployment's ready replicas, waited for.
 fn wait_for_ready(namespace: &Namespace, ready: &str) {
     let path = "jsonpath={.status.readyReplicas}";
-    until(namespace.bed, &["get", "deployment/oh", "-n", &namespace.name, "-o", path], |text| text == ready);
+    wait_for_output(namespace.bed, &["get", "deployment/oh", "-n", &namespace.name, "-o", path], |text| {
+        text == ready
+    });
 }
 
 /// Waits until a pod's container waits for this reason.
 fn wait_for_reason(namespace: &Namespace, reason: &str) {
     let path = "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}";
-    until(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", path], |text| text.contains(reason));
+    wait_for_output(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", path], |text| {
+        text.contains(reason)
+    });
 }
 
 fn first_line(run: &Run) -> &str {
@@ -146,7 +150,7 @@ fn crashing_container_is_down_with_restart_count() {
     kubectl(&namespace, &["patch", "deployment/oh", "-p", patch]);
     kubectl(&namespace, &["set", "image", "deployment/oh", CRASHES]);
     let counts = "jsonpath={.items[*].status.containerStatuses[*].restartCount}";
-    until(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", counts], |text| {
+    wait_for_output(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", counts], |text| {
         text.split(' ').any(|count| count.parse::<u32>().is_ok_and(|count| count > 2))
     });
     wait_for_reason(&namespace, "CrashLoopBackOff");
@@ -184,14 +188,14 @@ fn unreadable_kinds_are_listed_as_unknown() {
         { "apiGroups": [""], "resources": ["pods"], "verbs": read },
     ]);
     let kubeconfig = account(&namespace, &some);
-    let run = with(&namespace, &kubeconfig, &["status"]).exits(0).within(SOON);
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(0).within(SOON);
     let unknown =
         run.stdout.lines().find(|line| line.trim_start().starts_with("unknown")).unwrap_or_default();
     for kind in ["persistentvolumeclaims", "ingresses", "replicasets", "endpointslices"] {
         assert!(unknown.contains(kind), "{kind} in {}", run.stdout);
     }
     assert!(!unknown.contains("deployments") && !unknown.contains("pods"), "{unknown}");
-    let seen = with(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(0).json();
+    let seen = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(0).json();
     assert_eq!(seen["unknown"].as_array().unwrap().len(), 4, "{seen}");
     assert_eq!(seen["alive"]["answers"], Value::Null, "it may not be asked: {seen}");
 }
@@ -201,7 +205,7 @@ fn unreadable_deployment_exits_6_without_verdict() {
     let namespace = deployed("status-blind");
     let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
     let kubeconfig = account(&namespace, &pods);
-    let run = with(&namespace, &kubeconfig, &["status"]).exits(6).within(SOON);
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(6).within(SOON);
     assert!(!run.stdout.contains("not deployed"), "nobody knows that: {}", run.stdout);
     run.says("deployments");
 }
@@ -220,9 +224,12 @@ fn unreachable_server_exits_4() {
         "contexts": [{"name": namespace.bed.context, "context": {"cluster": "gone", "user": "gone"}}],
     });
     std::fs::write(&kubeconfig, config.to_string()).unwrap();
-    let run = with(&namespace, &kubeconfig, &["status"]).exits(4).within(SOON).says(&address.to_string());
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"])
+        .exits(4)
+        .within(SOON)
+        .says(&address.to_string());
     assert_eq!(run.stdout, "");
-    let run = with(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
     let error: Value = serde_json::from_str(run.stderr.trim()).unwrap();
     assert_eq!(error["exit"], 4);
 }
@@ -236,7 +243,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     kubectl(&namespace, &["patch", "deployment/oh", "-p", &patch]);
     let there = format!("--field-selector=spec.nodeName={}", node.0);
     let here = &["get", "pods", "-n", &namespace.name, &there, "-o", "name"][..];
-    until(namespace.bed, here, |text| text.starts_with("pod/"));
+    wait_for_output(namespace.bed, here, |text| text.starts_with("pod/"));
     let pod = namespace.bed.kubectl(here);
     // The test itself is the pod: the API server proxies to this computer's own address, never to loopback.
     let address = own_address();
@@ -286,7 +293,7 @@ fn serve_at(namespace: &Namespace, address: SocketAddr) {
     kubectl(namespace, &["patch", "service/oh", "--type=json", "-p", &ports]);
     let path = "jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}";
     let wanted = address.to_string();
-    until(namespace.bed, &["get", "endpointslices", "-n", &namespace.name, "-o", path], |text| {
+    wait_for_output(namespace.bed, &["get", "endpointslices", "-n", &namespace.name, "-o", path], |text| {
         text == wanted
     });
 }
@@ -315,6 +322,6 @@ impl NodeOfOurs {
 
 impl Drop for NodeOfOurs {
     fn drop(&mut self) {
-        let _gone = self.1.try_kubectl(&["delete", "node", &self.0, "--wait=false"], "");
+        let _already_deleted = self.1.try_kubectl(&["delete", "node", &self.0, "--wait=false"], "");
     }
 }

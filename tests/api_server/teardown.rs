@@ -314,7 +314,8 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let patch = "{\"metadata\":{\"finalizers\":null}}";
-        let _gone = self.0.bed.try_kubectl(&["patch", self.1, "-n", &self.0.name, "-p", patch], "");
+        let _already_deleted =
+            self.0.bed.try_kubectl(&["patch", self.1, "-n", &self.0.name, "-p", patch], "");
     }
 }
 

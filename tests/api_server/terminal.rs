@@ -99,9 +99,9 @@ impl Terminal {
 
     /// Reads until nobody writes any more, and waits for the exit code.
     fn ends(mut self) -> Ended {
-        let begun = Instant::now();
+        let begin = Instant::now();
         loop {
-            let left = PATIENCE.saturating_sub(begun.elapsed());
+            let left = PATIENCE.saturating_sub(begin.elapsed());
             match self.written.recv_timeout(left) {
                 Ok(bytes) => self.take(&bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -122,7 +122,7 @@ impl Terminal {
             raw: std::mem::take(&mut self.raw),
             cursor_is_hidden: screen.hide_cursor(),
             cursor: screen.cursor_position(),
-            took: begun.elapsed(),
+            took: begin.elapsed(),
         }
     }
 }
@@ -382,10 +382,10 @@ fn sigterm_exits_143_and_sighup_exits_129() {
 
     let mut terminal = Terminal::start(namespace.command(&arguments), 120);
     terminal.shows("0/1");
-    let begun = Instant::now();
+    let begin = Instant::now();
     terminal.signal(Signal::HUP);
     let ended = terminal.ends().exits(129);
-    assert!(begun.elapsed() < OUT, "{:?}", ended.took);
+    assert!(begin.elapsed() < OUT, "{:?}", ended.took);
     assert_eq!(last_event(&events)["exit"], 129);
 }
 
@@ -409,15 +409,15 @@ fn on_a_terminal_that_is_closed(typed: CommandLine, when: impl FnOnce()) -> (u32
     closing.store(true, Ordering::Relaxed);
     reading.join().unwrap();
     drop(pair.master);
-    let begun = Instant::now();
+    let begin = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > PATIENCE {
+        if begin.elapsed() > PATIENCE {
             child.kill().unwrap();
             panic!("it does not end");
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    (child.wait().unwrap().exit_code(), begun.elapsed())
+    (child.wait().unwrap().exit_code(), begin.elapsed())
 }
 
 #[test]

@@ -333,14 +333,14 @@ fn shell(home: &Path, line: &str) -> Run {
             None => command.env_remove(name),
         };
     }
-    let begun = Instant::now();
+    let begin = Instant::now();
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Run {
         code: output.status.code(),
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
-        took: begun.elapsed(),
+        took: begin.elapsed(),
     }
 }
 

@@ -371,11 +371,11 @@ async fn missing_programs_exit_14_with_attempted_sources() {
     ] {
         assert!(tried.contains(part), "{tried}");
     }
-    let begun = seen.try_recv().unwrap();
+    let started = seen.try_recv().unwrap();
     let expected = "downloading etcd v3.6.16 (1 of 7)";
     assert!(
-        matches!(&begun, Event::Step { progress: Progress::Started, message, .. } if message == expected),
-        "{begun:?}"
+        matches!(&started, Event::Step { progress: Progress::Started, message, .. } if message == expected),
+        "{started:?}"
     );
     assert!(!bed.environment.state.join("clusters/none").exists());
 }

@@ -199,9 +199,9 @@ fn ask(url: &str) -> (u16, String) {
 }
 
 fn until(what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let begin = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < limit, "{what}: not within {limit:?}");
+        assert!(begin.elapsed() < limit, "{what}: not within {limit:?}");
         std::thread::sleep(Duration::from_millis(300));
     }
 }
@@ -655,7 +655,7 @@ impl Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         let delete = ["delete", "cluster", "--name", &self.0, "--kubeconfig", "/dev/null"];
-        let _gone = Command::new("kind").args(delete).output();
+        let _already_deleted = Command::new("kind").args(delete).output();
     }
 }
 
