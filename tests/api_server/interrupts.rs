@@ -1,20 +1,21 @@
-//! Signals at every stage: what was and was not done is said, the lock is given back, the process is out soon, and
-//! running the command again completes the work.
+//! Signals at every stage: the command reports its changes, releases the lock and ends, and the next run completes the
+//! work.
 
 use std::io::Read as _;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::bed::{Bed, Namespace, Run, run_from_output};
-use crate::fault::{Fault, HeldRequests, Proxy, Request};
+use crate::bed::{Bed, Namespace, Run, finish};
+use crate::fault::{HeldRequests, Proxy, Request};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A CI service kills soon after its first signal.
-const OUT: Duration = Duration::from_secs(5);
+/// Time limit of each wait.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+/// Time limit from the signal to the end of the process: far below the default `--timeout`.
+const EXIT_LIMIT: Duration = Duration::from_secs(30);
 const SIGNALS: [(Signal, i32, &str); 3] = [
     (Signal::INT, 130, "interrupted"),
     (Signal::TERM, 143, "terminated"),
@@ -31,14 +32,13 @@ fn lease_exists(namespace: &Namespace) -> bool {
     namespace.bed.try_kubectl(&get, "").status.success()
 }
 
-/// Signals the command, and gives what it came to; the time counts from the signal.
+/// Signals the command and waits for its end. The run's time counts from the signal.
 fn stop(child: Child, with: Signal) -> Run {
-    let begin = Instant::now();
     signal(&child, with);
-    run_from_output(&child.wait_with_output().unwrap(), begin.elapsed())
+    finish(child)
 }
 
-/// Starts a command and stops it while a request is held; then runs it again.
+/// A command that a signal stops while the proxy holds one of its requests.
 struct Stage<'a> {
     namespace: &'a Namespace,
     proxy: Proxy,
@@ -46,17 +46,15 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn stopped_at(&self, held: &HeldRequests, with: (Signal, i32, &str)) -> Run {
+    fn stop_at(&self, held: &HeldRequests, with: (Signal, i32, &str)) -> Run {
         let (kind, code, word) = with;
         let events = self.namespace.folder.path().join("events");
         let arguments = [self.command, &["--events", "events"]].concat();
-        let mut command = self.proxy.command(self.namespace, &arguments).into_command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        held.wait_for_request(PATIENCE);
-        let run = stop(child, kind).exits(code).within(OUT).says(&format!("error[HC9002]: {word}"));
+        let child = self.proxy.command(self.namespace, &arguments).spawn();
+        held.wait_for_request(WAIT_LIMIT);
+        let run = stop(child, kind).exits(code).within(EXIT_LIMIT).says(&format!("error[HC9002]: {word}"));
         let run = run.says("hint: running the command again continues from here");
-        assert!(!lease_exists(self.namespace), "the lock was not given back:\n{}", run.stderr);
+        assert!(!lease_exists(self.namespace), "the lock was not released:\n{}", run.stderr);
         let written = std::fs::read_to_string(events).unwrap();
         let last: Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();
         assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &code.into()));
@@ -64,8 +62,8 @@ impl Stage<'_> {
     }
 }
 
-/// Every signal while a deploy's request is held that matches; `says` is what the message has to tell.
-fn in_a_deploy(
+/// Stops a deploy with each signal while the proxy holds this request. `says` are parts of the message.
+fn stop_deploy(
     name: &str,
     prepare: impl Fn(&Namespace, &Proxy),
     held: impl Fn(&Proxy) -> HeldRequests,
@@ -77,7 +75,7 @@ fn in_a_deploy(
         prepare(&namespace, &proxy);
         let held = held(&proxy);
         let stage = Stage { namespace: &namespace, proxy, command: &["deploy"] };
-        let mut run = stage.stopped_at(&held, with);
+        let mut run = stage.stop_at(&held, with);
         for text in says {
             run = run.says(text);
         }
@@ -87,56 +85,57 @@ fn in_a_deploy(
     }
 }
 
+/// No preparation: the set does not exist.
 fn nothing(_: &Namespace, _: &Proxy) {}
 
 fn is(method: &'static str, path: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + Clone {
     move |request: &Request| request.is(method, path)
 }
 
-/// A set that is there, and a configuration without its Ingress.
-fn smaller(namespace: &Namespace, proxy: &Proxy) {
+/// Deploys the set, then writes a configuration without its Ingress.
+fn remove_ingress(namespace: &Namespace, proxy: &Proxy) {
     proxy.command(namespace, &["deploy"]).run().exits(0);
     namespace.config("[deploy]\nexpose = \"none\"\n");
 }
 
 #[test]
 fn signal_before_lock_changes_nothing() {
-    in_a_deploy("int-first", nothing, |proxy| proxy.on(is("GET", "/version")).nth(1).hold(), &[]);
+    stop_deploy("int-first", nothing, |proxy| proxy.on(is("GET", "/version")).nth(1).hold(), &[]);
     let watch = |proxy: &Proxy| proxy.on(|request| request.watches("services")).nth(1).hold();
-    in_a_deploy("int-look", nothing, watch, &[]);
+    stop_deploy("int-look", nothing, watch, &[]);
 }
 
 #[test]
 fn signal_during_lock_request_leaves_no_lease() {
-    in_a_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
-    in_a_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_response(), &[]);
+    stop_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
+    stop_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_response(), &[]);
 }
 
 #[test]
 fn signal_during_apply_lists_applied_and_missing_members() {
     let held = |proxy: &Proxy| proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
-    in_a_deploy("int-apply", nothing, held, &["done ", " created", "not done", "deployment.apps/oh"]);
+    stop_deploy("int-apply", nothing, held, &["done ", " created", "not done", "deployment.apps/oh"]);
 }
 
 #[test]
 fn signal_during_rollout_reports_everything_applied() {
     for with in SIGNALS {
         let namespace = Bed::shared().namespace("int-roll");
-        let hopeless = [
+        let unschedulable = [
             "--set",
             "deploy.resources.requests.cpu=\"4000\"",
             "--set",
             "deploy.tolerate.unschedulable=\"10m\"",
         ];
         let events = namespace.folder.path().join("events");
-        let arguments = [&["deploy", "--events", "events"][..], &hopeless].concat();
+        let arguments = [&["deploy", "--events", "events"][..], &unschedulable].concat();
         let child = namespace.command(&arguments).spawn();
         let begin = Instant::now();
         while !std::fs::read_to_string(&events).unwrap_or_default().contains("0/1") {
-            assert!(begin.elapsed() < PATIENCE, "the rollout does not begin");
+            assert!(begin.elapsed() < WAIT_LIMIT, "the rollout does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        stop(child, with.0).exits(with.1).within(OUT).says("9 created").never_says("not done");
+        stop(child, with.0).exits(with.1).within(EXIT_LIMIT).says("9 created").never_says("not done");
         assert!(!lease_exists(&namespace));
         namespace.handsctl(&["deploy"]).exits(0);
     }
@@ -146,9 +145,9 @@ fn signal_during_rollout_reports_everything_applied() {
 fn signal_during_prune_lists_undeleted_objects() {
     let held = |proxy: &Proxy| proxy.on(is("DELETE", "/ingresses/oh")).nth(1).hold();
     let says = ["done ", "not deleted", "ingress.networking.k8s.io/oh"];
-    in_a_deploy("int-prune", smaller, held, &says);
+    stop_deploy("int-prune", remove_ingress, held, &says);
     let held = |proxy: &Proxy| proxy.on(is("PATCH", "/configmaps/handsctl-oh")).nth(1).hold();
-    in_a_deploy("int-exact", smaller, held, &["done "]);
+    stop_deploy("int-exact", remove_ingress, held, &["done "]);
 }
 
 #[test]
@@ -170,11 +169,11 @@ fn signal_during_rollback_restart_and_teardown_releases_lock() {
         let proxy = Proxy::for_cluster(namespace.bed);
         let held = proxy.on(is(method, path)).nth(1).hold();
         let stage = Stage { namespace: &namespace, proxy, command };
-        stage.stopped_at(&held, with);
+        stage.stop_at(&held, with);
         held.release();
         let run = stage.proxy.command(&namespace, command).run().exits(0);
         if command == ["rollback"] {
-            // It goes on to where it went, not to before what it was about to leave.
+            // The second rollback continues to the same revision, not to an older one.
             run.says("rollback to 1");
         }
         assert!(!lease_exists(&namespace));
@@ -195,7 +194,7 @@ fn signal_ends_teardown_that_waits_for_finalizer() {
     let deleted =
         ["get", "ingress", "oh", "-n", &namespace.name, "-o", "jsonpath={.metadata.deletionTimestamp}"];
     super::refusals::wait_for_output(namespace.bed, &deleted, |text| !text.is_empty());
-    stop(child, Signal::INT).exits(130).within(OUT);
+    stop(child, Signal::INT).exits(130).within(EXIT_LIMIT);
     assert!(!lease_exists(&namespace));
     patch("[]");
     namespace.handsctl(&["teardown"]).exits(0);
@@ -206,32 +205,32 @@ fn hanging_lock_release_is_abandoned_after_3s() {
     let namespace = Bed::shared().namespace("int-silent");
     let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
-    proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).inject(Fault::Hang);
+    let release = proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).hold();
     let child = proxy.command(&namespace, &["deploy"]).spawn();
-    held.wait_for_request(PATIENCE);
-    let begin = Instant::now();
+    held.wait_for_request(WAIT_LIMIT);
     signal(&child, Signal::INT);
-    // Whoever is impatient makes it no worse.
-    std::thread::sleep(Duration::from_millis(500));
-    signal(&child, Signal::INT);
-    let run = run_from_output(&child.wait_with_output().unwrap(), begin.elapsed());
-    run.exits(130).within(OUT).says("the lock was not released").says("it expires by itself");
+    release.wait_for_request(WAIT_LIMIT);
+    // A second signal changes nothing.
+    stop(child, Signal::INT)
+        .exits(130)
+        .within(EXIT_LIMIT)
+        .says("the lock was not released (no answer within 3 s); it expires by itself");
     held.release();
-    // The process is gone, so its lock keeps nobody of this computer away.
+    // The process is dead, so the next run on this computer takes its lock over.
     proxy.command(&namespace, &["deploy"]).run().exits(0);
 }
 
 #[test]
 fn closed_terminal_ends_deploy_and_releases_lock() {
     let namespace = Bed::shared().namespace("int-closed");
-    let hopeless =
+    let unschedulable =
         ["--set", "deploy.resources.requests.cpu=\"4000\"", "--set", "deploy.tolerate.unschedulable=\"10m\""];
-    let arguments = [&["deploy", "--events", "events"][..], &hopeless].concat();
-    let typed = namespace.command(&arguments).into_command();
-    let mut command = CommandBuilder::new(typed.get_program());
-    command.args(typed.get_args());
+    let arguments = [&["deploy", "--events", "events"][..], &unschedulable].concat();
+    let deploy = namespace.command(&arguments).into_command();
+    let mut command = CommandBuilder::new(deploy.get_program());
+    command.args(deploy.get_args());
     command.cwd(namespace.folder.path());
-    for (name, value) in typed.get_envs() {
+    for (name, value) in deploy.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -245,14 +244,12 @@ fn closed_terminal_ends_deploy_and_releases_lock() {
     let mut buffer = [0; 4096];
     while !shown.contains("0/1") {
         let read = screen.read(&mut buffer).unwrap();
-        assert!(read > 0, "it ended: {shown}");
+        assert!(read > 0, "the deploy ended: {shown}");
         shown += &String::from_utf8_lossy(&buffer[..read]);
     }
-    let begin = Instant::now();
     drop(screen);
     drop(pair.master);
     let status = child.wait().unwrap();
-    assert!(begin.elapsed() < OUT, "{:?}", begin.elapsed());
     assert_eq!(status.exit_code(), 129, "{status:?}");
     assert!(!lease_exists(&namespace));
     let events = std::fs::read_to_string(namespace.folder.path().join("events")).unwrap();

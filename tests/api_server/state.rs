@@ -61,7 +61,7 @@ fn shared_state_needs_no_volume_and_supports_autoscaling() {
     assert_eq!(scaler["spec"]["scaleTargetRef"]["name"], "oh");
     assert_eq!((&scaler["spec"]["minReplicas"], &scaler["spec"]["maxReplicas"]), (&json!(2), &json!(4)));
 
-    // The autoscaler's number is left in_home, also where something else changes.
+    // The number of replicas stays the autoscaler's, also when another field changes.
     bed.kubectl(&["scale", "deployment", "oh", "--replicas=4", "-n", &namespace.name]);
     deploy(&namespace).exits(0).says("unchanged");
     namespace.config(&format!("{SHARED}[deploy.autoscaling]\nmin = 2\nmax = 4\n[deploy.env]\nA = \"b\"\n"));
