@@ -1,4 +1,4 @@
-//! Fields and objects of others on a real API server: the table of a conflict, what each rule does, what is taken over.
+//! Fields and objects of other managers on a real API server: the conflict table, ownership rules, and adoption.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,13 @@ impl Namespace {
         self.bed.kubectl(&[arguments, &["-n", &self.name]].concat())
     }
 
-    /// An object of the set, by its kind.
+    /// The set's object of this kind.
     fn object(&self, kind: &str) -> Value {
         self.bed.get(&[kind, "oh", "-n", &self.name])
     }
 
-    /// A deployed set whose Deployment others then scaled and gave another image, and whose Ingress somebody edited.
-    fn taken(test: &str) -> Self {
+    /// A deployed set. Then other managers change the replicas, the image and the Ingress.
+    fn with_foreign_fields(test: &str) -> Self {
         let namespace = Bed::shared().namespace(test);
         namespace.handsctl(&["deploy"]).exits(0);
         namespace.kubectl(&["scale", "deployment", "oh", "--replicas=3"]);
@@ -49,18 +49,18 @@ impl Namespace {
         self.object("deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone()
     }
 
-    /// One of the objects that a deploy would make, as JSON.
+    /// The object of this kind that `render` prints, as JSON.
     fn rendered(&self, kind: &str) -> Value {
         let text = self.handsctl(&["render"]).exits(0).stdout;
         let line = format!("kind: {kind}");
         let document =
-            text.split("---\n").find(|document| document.lines().any(|found| found == line)).unwrap();
+            text.split("---\n").find(|document| document.lines().any(|text| text == line)).unwrap();
         let json = self.bed.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-f", "-"], document);
         serde_json::from_str(&json).unwrap()
     }
 }
 
-/// `manager operation` of everybody who manages something of the object itself.
+/// `manager operation` of every field manager of the object, without subresources.
 fn managers(object: &Value) -> BTreeSet<String> {
     let entries = object["metadata"]["managedFields"].as_array().unwrap().iter();
     let own = entries.filter(|entry| entry["subresource"].is_null());
@@ -70,12 +70,13 @@ fn managers(object: &Value) -> BTreeSet<String> {
     .collect()
 }
 
-/// Everything of an object that no controller writes.
+/// The parts of an object that no controller writes.
 fn untouched(object: &Value) -> (Value, Value, BTreeSet<String>) {
     (object["spec"].clone(), object["metadata"]["labels"].clone(), managers(object))
 }
 
-/// Deploys twice through a recorder: which cluster it is decides some settings, and it is another one by its name.
+/// Deploys twice through a proxy and returns the PATCH requests of the second run. The first run may send some, because
+/// the settings of a context that is not a local cluster differ.
 fn patches_of_a_second_deploy(namespace: &Namespace) -> Vec<String> {
     let proxy = Proxy::for_cluster(namespace.bed);
     let arguments = ["deploy", "--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
@@ -86,12 +87,12 @@ fn patches_of_a_second_deploy(namespace: &Namespace) -> Vec<String> {
     };
     deploy().says("1 configured");
     let first: Vec<String> = patches().collect();
-    assert!(!first.is_empty(), "the proxy sees them");
+    assert!(!first.is_empty(), "the proxy records PATCH requests");
     deploy().says("9 unchanged");
     patches().skip(first.len()).collect()
 }
 
-/// The words of the line of the table that begins with this field.
+/// The cells of the table row that contains this cell.
 fn row<'a>(stderr: &'a str, field: &str) -> Vec<&'a str> {
     let mut rows =
         stderr.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect());
@@ -99,7 +100,7 @@ fn row<'a>(stderr: &'a str, field: &str) -> Vec<&'a str> {
         .unwrap_or_else(|| panic!("no row {field}:\n{stderr}"))
 }
 
-/// `3 s`, `2 m`: it was just now, on however busy a computer.
+/// Whether an age is in seconds or minutes, as `3 s`.
 fn is_recent(age: &str) -> bool {
     let (number, unit) = age.split_once(' ').unwrap();
     number.parse::<u32>().is_ok() && ["s", "m"].contains(&unit)
@@ -107,7 +108,7 @@ fn is_recent(age: &str) -> bool {
 
 #[test]
 fn conflicting_fields_are_listed_and_stay_unchanged() {
-    let namespace = Namespace::taken("table");
+    let namespace = Namespace::with_foreign_fields("table");
     let before = [namespace.object("deployment"), namespace.object("ingress")];
     let run = namespace
         .handsctl(&["deploy"])
@@ -123,7 +124,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
         .says("      \"ingress/oh:spec.rules\" = \"yield\"\n")
         .says(&format!("also      ingress.networking.k8s.io/oh in namespace {} has fields", namespace.name));
     assert_eq!(row(&run.stderr, "manager"), ["fields", "field", "manager", "since", "live", "planned"]);
-    // The server keeps no time for what is changed through a subresource.
+    // The server records no time for changes through a subresource.
     assert_eq!(row(&run.stderr, ".spec.replicas"), [".spec.replicas", "kubectl (scale)", "-", "3", "1"]);
     let image = format!(".{IMAGE}");
     let cells = row(&run.stderr, &image);
@@ -138,7 +139,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
         assert_eq!(before["spec"], after["spec"]);
         assert_eq!(managers(before), managers(after));
     }
-    // For programs the table is a fact like every other.
+    // The JSON summary has the same id.
     let file = namespace.folder.path().join("events");
     let summary =
         namespace.handsctl(&["deploy", "-o", "json", "--events", file.to_str().unwrap()]).exits(7).json();
@@ -147,7 +148,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
 
 #[test]
 fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
-    let namespace = Namespace::taken("rules");
+    let namespace = Namespace::with_foreign_fields("rules");
     let take = format!(
         "[deploy.ownership]\n\"ingress/oh:spec\" = \"take\"\n'deployment.apps/oh:{IMAGE}' = \"take\"\n"
     );
@@ -155,13 +156,13 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
     let run = namespace.handsctl(&["deploy"]).exits(7).says("HC3007").says(".spec.replicas");
     assert!(
         !run.stderr.contains("ingress/oh:spec.rules"),
-        "the Ingress has no conflict left: {}",
+        "the Ingress still has a conflict: {}",
         run.stderr
     );
     assert_eq!(
         (namespace.replicas(), namespace.image()),
         (json!(3), json!(THEIRS)),
-        "nothing is taken by halves"
+        "the Deployment was changed although one of its conflicts is left"
     );
     let ingress = namespace.object("ingress");
     assert_eq!(ingress["spec"]["rules"][0]["host"], "localhost");
@@ -174,7 +175,7 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
     assert_eq!(patches_of_a_second_deploy(&namespace), Vec::<String>::new());
     namespace.handsctl(&["deploy"]).exits(0);
 
-    // Another scaling is no difference either, and a change of ours leaves it alone.
+    // Another scaling is not a change, and a changed deploy keeps it.
     namespace.kubectl(&["scale", "deployment", "oh", "--replicas=2"]);
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
     namespace.config(&format!(
@@ -188,14 +189,14 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
 
 #[test]
 fn force_conflicts_takes_all_fields_without_fail_or_yield() {
-    let namespace = Namespace::taken("force");
+    let namespace = Namespace::with_foreign_fields("force");
     namespace.config("[deploy.ownership]\n\"deployment/oh:spec.replicas\" = \"fail\"\n");
     let run = namespace
         .handsctl(&["deploy", "--force-conflicts"])
         .exits(7)
         .says("hint: [deploy.ownership] sets \"fail\" for .spec.replicas")
         .never_says("handsctl deploy --force-conflicts");
-    assert!(!run.stderr.contains("also"), "the Ingress was taken: {}", run.stderr);
+    assert!(!run.stderr.contains("also"), "the Ingress still has a conflict: {}", run.stderr);
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(THEIRS)));
     assert_eq!(namespace.object("ingress")["spec"]["rules"][0]["host"], "localhost");
 
@@ -204,7 +205,7 @@ fn force_conflicts_takes_all_fields_without_fail_or_yield() {
         .handsctl(&["deploy", "--force-conflicts", "--dry-run=server"])
         .exits(0)
         .says("1 configured, 8 unchanged");
-    assert_eq!(namespace.image(), THEIRS, "a dry run");
+    assert_eq!(namespace.image(), THEIRS, "the dry run changed the image");
     namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 8 unchanged");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
 
@@ -221,7 +222,7 @@ fn yielded_field_of_ours_is_not_reset() {
     namespace.handsctl(&["deploy"]).exits(0);
     let deadline = || namespace.object("deployment")["spec"]["progressDeadlineSeconds"].clone();
     assert_eq!(deadline(), 300);
-    // The configuration says 10 minutes now, which is also what the server would reset it to.
+    // The configuration now has the default of 10 minutes, to which the server would also reset the field.
     namespace.config("[deploy.ownership]\n\"deployment/oh:spec.progressDeadlineSeconds\" = \"yield\"\n");
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
     namespace.config(
@@ -285,9 +286,9 @@ fn adopt_takes_over_objects_of_helm_and_kubectl() {
     namespace.kubectl(&["annotate", "service", "oh", "example.io/somebodys=1"]);
     let before = [namespace.object("deployment"), namespace.object("service")];
 
-    let refused = namespace.handsctl(&["deploy"]).exits(7);
-    let refused = refused.says("HC3006").says("hint: handsctl deploy --adopt takes it over");
-    refused.never_says("adopted");
+    let rejected = namespace.handsctl(&["deploy"]).exits(7);
+    let rejected = rejected.says("HC3006").says("hint: handsctl deploy --adopt takes it over");
+    rejected.never_says("adopted");
     namespace
         .handsctl(&["deploy", "--adopt", "--dry-run=server"])
         .exits(0)
@@ -345,7 +346,7 @@ fn object_that_cannot_be_adopted_is_unchanged() {
         object["metadata"]["namespace"] = json!(namespace.name);
         bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
     };
-    let refuses = |code: i32, kind: &str, words: &str| {
+    let assert_rejected = |code: i32, kind: &str, words: &str| {
         let before = namespace.object(kind);
         let run = namespace.handsctl(&["deploy", "--adopt"]).exits(code).says(words).never_says("HC3020");
         let after = namespace.object(kind);
@@ -356,27 +357,31 @@ fn object_that_cannot_be_adopted_is_unchanged() {
         json!({ "ownerReferences": [{ "apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt",
         "uid": bed.get(&["configmap", "kube-root-ca.crt", "-n", &namespace.name])["metadata"]["uid"] }] }),
     );
-    refuses(7, "serviceaccount", "configmap/kube-root-ca.crt owns it");
+    assert_rejected(7, "serviceaccount", "configmap/kube-root-ca.crt owns it");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "labels": { "applyset.kubernetes.io/part-of": "applyset-x-v1" } }));
-    refuses(7, "serviceaccount", "it is part of another set, applyset-x-v1");
+    assert_rejected(7, "serviceaccount", "it is part of another set, applyset-x-v1");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "finalizers": ["example.io/hold"] }));
     namespace.kubectl(&["delete", "serviceaccount", "oh", "--wait=false"]);
-    refuses(7, "serviceaccount", "it has been terminating since");
+    assert_rejected(7, "serviceaccount", "it has been terminating since");
     namespace.edit("serviceaccount", &json!([{ "op": "remove", "path": "/metadata/finalizers" }]));
 
-    // What the server would refuse, and what somebody else than a tool manages, is found before anything changes.
+    // A rejection by the server and fields of a manager that cannot be adopted are found before any change.
     let mut deployment = namespace.rendered("Deployment");
     deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] = json!("theirs");
     deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = json!("theirs");
     bed.kubectl_with(&["apply", "-f", "-"], &deployment.to_string());
-    refuses(8, "deployment", "field is immutable");
+    assert_rejected(8, "deployment", "field is immutable");
     namespace.kubectl(&["delete", "deployment", "oh", "--cascade=foreground"]);
     bed.kubectl_with(&["apply", "-f", "-"], &namespace.rendered("Deployment").to_string());
     namespace.kubectl(&["label", "deployment", "oh", "app.kubernetes.io/name=theirs", "--overwrite"]);
-    let run = refuses(7, "deployment", ".metadata.labels.app.kubernetes.io/name  kubectl-label");
-    assert!(!run.stderr.contains("kubectl-client-side-apply"), "its fields are ours to take: {}", run.stderr);
+    let run = assert_rejected(7, "deployment", ".metadata.labels.app.kubernetes.io/name  kubectl-label");
+    assert!(
+        !run.stderr.contains("kubectl-client-side-apply"),
+        "the fields of this manager can be adopted: {}",
+        run.stderr
+    );
     namespace.handsctl(&["deploy", "--adopt", "--force-conflicts"]).exits(0);
     assert_eq!(namespace.object("deployment")["metadata"]["labels"]["app.kubernetes.io/name"], "openhands");
 }
@@ -403,7 +408,7 @@ fn secret_data_is_hidden_in_conflict_table() {
     }
 }
 
-/// A set that is deployed and good, whose parent has an annotation that somebody else changed.
+/// A deployed, good set whose parent has an annotation that another manager changed.
 fn with_changed_parent(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.handsctl(&["deploy"]).exits(0);

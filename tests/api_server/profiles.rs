@@ -1,18 +1,18 @@
-//! The profiles: what each renders is taken by a real API server without a warning, and the second run sends nothing.
+//! The profiles: a real API server accepts their objects without a warning, and the second run sends nothing.
 
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Definition, Namespace, Run};
 
-/// A namespace that warns of everything that Pod Security *restricted* refuses.
-fn strict(test: &str) -> Namespace {
+/// A namespace that warns of violations of Pod Security *restricted*.
+fn restricted(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.create(&[("pod-security.kubernetes.io/warn", "restricted")]);
     namespace
 }
 
-/// Deploys twice: without a word of the server's, and the second time without a PATCH.
-fn twice(namespace: &Namespace) -> Run {
+/// Deploys twice: without a warning of the server, and the second time without a PATCH.
+fn deploy_twice(namespace: &Namespace) -> Run {
     let first = namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010").says("deployment.apps/oh 1/1");
     namespace.handsctl(&["deploy"]).exits(0).never_says("HC3010").says(" 0 to send");
     first
@@ -24,7 +24,7 @@ fn get(namespace: &Namespace, object: &str) -> Value {
 
 #[test]
 fn openshift_profile_creates_route_where_api_has_it() {
-    let namespace = strict("openshift");
+    let namespace = restricted("openshift");
     namespace.config("[deploy]\nprofile = \"openshift\"\nhost = \"hands.apps.example.com\"\n");
     namespace
         .handsctl(&["deploy"])
@@ -35,7 +35,7 @@ fn openshift_profile_creates_route_where_api_has_it() {
     namespace.handsctl(&["deploy", "--set", "deploy.expose=nodeport", "--dry-run=server"]).exits(0);
 
     let _routes = Definition::create(namespace.bed, "route.openshift.io", "v1", "Route");
-    twice(&namespace)
+    deploy_twice(&namespace)
         .says("oc adm policy add-scc-to-user nonroot-v2 -z oh")
         .says("route.route.openshift.io/oh created");
     let route = get(&namespace, "route/oh");
@@ -50,20 +50,20 @@ fn openshift_profile_creates_route_where_api_has_it() {
             .lines()
             .any(|line| line.contains("deploy.expose") && line.ends_with("profile openshift"))
     );
-    // What is switched off is pruned, also of a kind that not every set has.
+    // An unconfigured Route is pruned, although its kind is not in every set.
     namespace.config("[deploy]\nprofile = \"openshift\"\nexpose = \"none\"\n");
     namespace.handsctl(&["deploy"]).exits(0).says("route.route.openshift.io/oh pruned");
 }
 
 #[test]
 fn gke_profile_has_load_balancer_and_key_volume() {
-    let namespace = strict("gke");
+    let namespace = restricted("gke");
     namespace.config("[deploy]\nprofile = \"gke\"\n");
     let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0);
     assert!(missing.stderr.contains("secret/google-cloud-key in namespace"), "{}", missing.stderr);
     let key = "--from-literal=key.json={}";
     namespace.bed.kubectl(&["create", "secret", "generic", "google-cloud-key", key, "-n", &namespace.name]);
-    let run = twice(&namespace);
+    let run = deploy_twice(&namespace);
     assert!(!run.stderr.contains("HC4203"), "{}", run.stderr);
 
     assert_eq!(get(&namespace, "service/oh")["spec"]["type"], "LoadBalancer");
@@ -85,8 +85,8 @@ fn gke_profile_has_load_balancer_and_key_volume() {
 
 #[test]
 fn app_profile_deploys_without_warning() {
-    let namespace = strict("app-profile");
+    let namespace = restricted("app-profile");
     namespace.config("[deploy]\nprofile = \"app\"\n");
-    twice(&namespace);
+    deploy_twice(&namespace);
     assert!(namespace.has("ingress/oh"));
 }

@@ -1,4 +1,4 @@
-//! What is no longer in the set goes, and nothing else does.
+//! `deploy` deletes members that are no longer in the set, and no other objects.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ fn get(namespace: &Namespace, arguments: &[&str]) -> Value {
     namespace.bed.get(&[arguments, &["-n", &namespace.name]].concat())
 }
 
-fn contains(namespace: &Namespace) -> BTreeSet<String> {
+/// The kinds that the parent lists.
+fn parent_kinds(namespace: &Namespace) -> BTreeSet<String> {
     let parent = get(namespace, &["configmap", "handsctl-oh"]);
     let kinds = &parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     kinds.as_str().unwrap().split(',').map(str::to_owned).collect()
@@ -22,24 +23,24 @@ fn contains(namespace: &Namespace) -> BTreeSet<String> {
 fn unconfigured_member_is_pruned_and_look_alikes_stay() {
     let namespace = Bed::shared().namespace("prune");
     namespace.handsctl(&["deploy"]).exits(0);
-    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"));
+    assert!(parent_kinds(&namespace).contains("Ingress.networking.k8s.io"));
     let ingress = get(&namespace, &["ingress", "oh"]);
 
-    // Somebody's object with every label of ours.
+    // An object of another owner with all labels of a member.
     let look_alike = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "look-alike", "labels": ingress["metadata"]["labels"] },
         "data": { "precious": "yes" },
     });
-    // A copy as people make them.
+    // A copy of a member, made with kubectl.
     let text = namespace.bed.kubectl(&["get", "ingress", "oh", "-n", &namespace.name, "-o", "yaml"]);
     let copy = text.replace("\n  name: oh\n", "\n  name: copy\n");
     assert_ne!(copy, text);
     for manifest in [look_alike.to_string(), copy] {
         namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &manifest);
     }
-    let planted = || [get(&namespace, &["configmap", "look-alike"]), get(&namespace, &["ingress", "copy"])];
-    let before = planted();
+    let foreign = || [get(&namespace, &["configmap", "look-alike"]), get(&namespace, &["ingress", "copy"])];
+    let before = foreign();
     for object in &before {
         assert!(object["metadata"]["labels"]["applyset.kubernetes.io/part-of"].is_string(), "{object}");
     }
@@ -51,14 +52,17 @@ fn unconfigured_member_is_pruned_and_look_alikes_stay() {
     }
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     assert!(!namespace.has("ingress/oh"));
-    assert_eq!(planted(), before);
-    assert!(!contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent names what is left");
-    // Endpoint slices carry the Service's labels, and the Service's controller owns them.
+    assert_eq!(foreign(), before);
+    assert!(
+        !parent_kinds(&namespace).contains("Ingress.networking.k8s.io"),
+        "the parent lists only the remaining kinds"
+    );
+    // EndpointSlices have the Service's labels, but their controller owns them.
     let slices = get(&namespace, &["endpointslices", "-l", "kubernetes.io/service-name=oh"]);
     assert!(!slices["items"].as_array().unwrap().is_empty());
 
     namespace.handsctl(&["deploy"]).exits(0).says("8 unchanged").never_says("pruned");
-    assert_eq!(planted(), before);
+    assert_eq!(foreign(), before);
 }
 
 #[test]
@@ -71,9 +75,9 @@ fn kubectl_rejects_the_set_as_another_tools() {
     let arguments = ["apply", "--prune", "--applyset=configmap/handsctl-oh", "-n", &namespace.name, "-f"];
     let mut kubectl = namespace.bed.kubectl_command(&arguments);
     let output = kubectl.arg(&manifest).env("KUBECTL_APPLYSET", "true").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{said}");
-    assert!(said.contains("handsctl") && said.contains("kubectl"), "it names both tools: {said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{message}");
+    assert!(message.contains("handsctl") && message.contains("kubectl"), "it names both tools: {message}");
     assert!(!namespace.has("configmap/theirs"));
     assert_eq!(get(&namespace, &["configmap", "handsctl-oh"]), before);
 }
@@ -88,7 +92,10 @@ fn object_with_prune_disabled_is_kept_and_named() {
     let why = "ingress.networking.k8s.io/oh kept: its annotation handsctl.dev/prune is \"disabled\"";
     namespace.handsctl(&["deploy"]).exits(0).says(why);
     assert!(namespace.has("ingress/oh"));
-    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "it is found again");
+    assert!(
+        parent_kinds(&namespace).contains("Ingress.networking.k8s.io"),
+        "the parent still lists its kind"
+    );
     namespace.bed.kubectl(&[&annotate[..], &["handsctl.dev/prune-"]].concat());
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     assert!(!namespace.has("ingress/oh"));
@@ -121,7 +128,7 @@ fn claim_is_pruned_only_with_delete_data() {
         &["get", "pvc", "oh-state", "-n", &namespace.name, "-o", "jsonpath={.metadata.deletionTimestamp}"],
         "",
     );
-    assert!(!claim.status.success() || !claim.stdout.is_empty(), "it is gone, or on its way");
+    assert!(!claim.status.success() || !claim.stdout.is_empty(), "the claim is not deleted");
     assert!(namespace.has("pvc/other"));
 }
 
@@ -132,7 +139,10 @@ fn failed_rollout_prunes_nothing() {
     namespace.config(&format!("{NO_INGRESS}image = \"example.com/simulate-image-pull-backoff:1.6\"\n"));
     namespace.handsctl(&["deploy", "--set", "sandbox.runtime_container_image=\"example.com/r:1\""]).exits(9);
     assert!(namespace.has("ingress/oh"));
-    assert!(contains(&namespace).contains("Ingress.networking.k8s.io"), "the parent still names it");
+    assert!(
+        parent_kinds(&namespace).contains("Ingress.networking.k8s.io"),
+        "the parent still lists its kind"
+    );
     namespace.config(NO_INGRESS);
     namespace.handsctl(&["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     assert!(!namespace.has("ingress/oh"));
@@ -164,6 +174,6 @@ fn former_sandbox_namespace_is_pruned() {
     assert!(!boxes.has("role/oh") && !boxes.has("rolebinding/oh") && !boxes.has("networkpolicy/oh"));
     assert!(namespace.has("role/oh"));
     let parent = get(&namespace, &["configmap", "handsctl-oh"]);
-    let named = &parent["metadata"]["annotations"]["applyset.kubernetes.io/additional-namespaces"];
-    assert!(named.is_null(), "{named}");
+    let namespaces = &parent["metadata"]["annotations"]["applyset.kubernetes.io/additional-namespaces"];
+    assert!(namespaces.is_null(), "{namespaces}");
 }

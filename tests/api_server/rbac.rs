@@ -1,20 +1,23 @@
-//! `rbac`: its roles are enough for the account that deploys, and not one rule of them is too much.
+//! `rbac`: the printed roles suffice for an account that deploys, and every rule is needed or its loss is reported.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::refusals::with_token;
-use super::roles::complete;
+use super::roles::create_with_defaults;
 use crate::bed::{Bed, Namespace, Run};
 
+/// Time limit until the server enforces a changed role.
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const CONFIG: &str = "[llm]\napi_key = { env = \"KEY\" }\n[deploy.quota]\npods = \"20\"\n\
     [deploy.env]\nA = { secret = \"somebodys\", key = \"a\" }\n";
 
-/// A namespace by somebody else's hand, and the account with the roles that `rbac` prints; its kubeconfig.
+/// Creates the namespace and an account with the roles that `rbac` prints; returns its kubeconfig.
 fn account(namespace: &Namespace) -> PathBuf {
     let bed = namespace.bed;
-    complete(namespace);
+    create_with_defaults(namespace);
     bed.kubectl(&["create", "secret", "generic", "somebodys", "--from-literal=a=b", "-n", &namespace.name]);
     let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
     bed.kubectl_with(&["apply", "-f", "-"], &manifests);
@@ -22,7 +25,7 @@ fn account(namespace: &Namespace) -> PathBuf {
     with_token(namespace, token.trim())
 }
 
-/// What the cluster's own roles are cleaned up with: they are in no namespace.
+/// The account's ClusterRole and its binding. Dropping the value deletes them, because they are in no namespace.
 struct ClusterRoles<'a>(&'a Namespace);
 
 impl Drop for ClusterRoles<'_> {
@@ -38,12 +41,12 @@ fn run(namespace: &Namespace, kubeconfig: &PathBuf, arguments: &[&str]) -> Run {
     namespace.command(arguments).env("KUBECONFIG", kubeconfig).env("KEY", "k").run()
 }
 
-/// A role with one verb of one resource taken away.
+/// The role without one verb of one resource.
 fn without(role: &Value, group: &str, resource: &str, verb: &str) -> Value {
     let mut role = role.clone();
-    let is = |list: &Value, wanted: &str| list.as_array().unwrap().iter().any(|item| item == wanted);
+    let contains = |list: &Value, text: &str| list.as_array().unwrap().iter().any(|item| item == text);
     for rule in role["rules"].as_array_mut().unwrap() {
-        if is(&rule["apiGroups"], group) && is(&rule["resources"], resource) {
+        if contains(&rule["apiGroups"], group) && contains(&rule["resources"], resource) {
             rule["verbs"].as_array_mut().unwrap().retain(|one| one != verb);
         }
     }
@@ -51,8 +54,8 @@ fn without(role: &Value, group: &str, resource: &str, verb: &str) -> Value {
     role
 }
 
-/// Runs `then` with the role without that verb, once the server's authorizer has seen it.
-fn taken_away(namespace: &Namespace, role: &Value, right: &Value, verb: &str, then: impl FnOnce()) {
+/// Runs `then` while the role lacks this verb and the server enforces it.
+fn with_role_without(namespace: &Namespace, role: &Value, right: &Value, verb: &str, then: impl FnOnce()) {
     let bed = namespace.bed;
     let (group, resource) = (right["apiGroup"].as_str().unwrap(), right["resource"].as_str().unwrap());
     let account = format!("system:serviceaccount:{}:oh-deployer", namespace.name);
@@ -60,33 +63,27 @@ fn taken_away(namespace: &Namespace, role: &Value, right: &Value, verb: &str, th
     let (whole, part) =
         name.split_once('/').map_or((name.as_str(), None), |(whole, part)| (whole, Some(part)));
     let part = part.map(|part| format!("--subresource={part}"));
-    let mut ask = vec!["auth", "can-i", verb, whole, "--as", &account];
-    ask.extend(part.as_deref());
+    let mut can_i = vec!["auth", "can-i", verb, whole, "--as", &account];
+    can_i.extend(part.as_deref());
     if role["metadata"]["namespace"].is_string() {
-        ask.extend(["-n", &namespace.name]);
+        can_i.extend(["-n", &namespace.name]);
     }
-    let until = |answer: &str| {
-        let answered = || {
-            let output = bed.try_kubectl(&ask, "");
-            String::from_utf8_lossy(&output.stdout).trim() == answer
-        };
-        let seen = (0..200).any(|_| {
-            let seen = answered();
-            if !seen {
-                std::thread::sleep(std::time::Duration::from_millis(25));
-            }
-            seen
-        });
-        assert!(seen, "{ask:?} is never {answer}");
+    let wait_for = |answer: &str| {
+        let deadline = Instant::now() + WAIT_LIMIT;
+        // `can-i` exits with 1 for "no", so this compares the output only.
+        while String::from_utf8_lossy(&bed.try_kubectl(&can_i, "").stdout).trim() != answer {
+            assert!(Instant::now() < deadline, "{can_i:?} is never {answer}");
+            std::thread::sleep(Duration::from_millis(25));
+        }
     };
     bed.kubectl_with(&["apply", "-f", "-"], &without(role, group, resource, verb).to_string());
-    until("no");
+    wait_for("no");
     then();
     bed.kubectl_with(&["apply", "-f", "-"], &role.to_string());
-    until("yes");
+    wait_for("yes");
 }
 
-/// The rights of the table: needed ones, and those that can be left out.
+/// The rights that `rbac` lists: needed and optional ones.
 fn rights(namespace: &Namespace) -> (Vec<Value>, Vec<Value>) {
     let list = namespace.handsctl(&["rbac", "-o", "json"]).exits(0).json();
     list.as_array().unwrap().iter().cloned().partition(|right| right["needed"] == true)
@@ -115,7 +112,7 @@ fn needed_rights_suffice_and_each_missing_one_exits_6() {
     let _cluster_roles = ClusterRoles(&namespace);
     namespace.config(CONFIG);
     let kubeconfig = account(&namespace);
-    // What is granted for the whole cluster would be granted here, too.
+    // A ClusterRole would grant its rights in this namespace, too.
     drop(ClusterRoles(&namespace));
     let (needed, _) = rights(&namespace);
     let own = role(&namespace, "role");
@@ -127,7 +124,7 @@ fn needed_rights_suffice_and_each_missing_one_exits_6() {
     for right in &needed {
         for verb in right["verbs"].as_array().unwrap() {
             let verb = verb.as_str().unwrap();
-            taken_away(&namespace, &own, right, verb, || {
+            with_role_without(&namespace, &own, right, verb, || {
                 let run = run(&namespace, &kubeconfig, &["deploy"]);
                 let (code, rule) = (run.code, rule(right, verb));
                 assert!(
@@ -135,7 +132,7 @@ fn needed_rights_suffice_and_each_missing_one_exits_6() {
                     "{rule}: exit {code:?}\n{}",
                     run.stderr
                 );
-                assert_eq!(objects(), before, "{rule}: something was changed");
+                assert_eq!(objects(), before, "{rule}: an object was changed");
             });
             tried += 1;
         }
@@ -172,7 +169,7 @@ fn missing_optional_right_is_reported() {
         for verb in right["verbs"].as_array().unwrap() {
             let verb = verb.as_str().unwrap();
             let whole = if right["namespace"].is_null() { &cluster } else { &own };
-            taken_away(&namespace, whole, right, verb, || {
+            with_role_without(&namespace, whole, right, verb, || {
                 let deploy = || run(&namespace, &kubeconfig, &["deploy"]).exits(0);
                 match (resource, verb) {
                     ("events", "list") | ("endpointslices", "watch") => {
@@ -187,9 +184,8 @@ fn missing_optional_right_is_reported() {
                     (_, "delete") if resource != "pods" => {
                         run(&namespace, &kubeconfig, &["teardown"]).exits(6).says(&rule(right, verb));
                     }
-                    // Simulated nodes run no container: nothing is asked, pulled or logged, no node is looked at; the
-                    // namespace is there; what is streamed needs no list, and a watch that was allowed is believed in
-                    // for a while.
+                    // These have no effect here: simulated nodes run no container to probe, pull or log; the namespace
+                    // exists; a streamed watch needs no list, and a watch that was allowed once is retried for a while.
                     _ => {
                         deploy();
                         return;

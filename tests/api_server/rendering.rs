@@ -1,4 +1,4 @@
-//! `render`: kubectl reads from its output exactly what `deploy` sends to the API server.
+//! `render`: kubectl parses its output to exactly the objects that `deploy` sends to the API server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,8 @@ fn name(object: &Value) -> String {
     format!("{}/{}/{}", text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
 }
 
-/// What kubectl reads: manifests on stdin, or a folder of them.
-fn kubectl_reads(bed: &Bed, file: &str, manifests: &str) -> BTreeMap<String, Value> {
+/// The objects that kubectl parses from manifests on stdin or from a folder.
+fn parse_with_kubectl(bed: &Bed, file: &str, manifests: &str) -> BTreeMap<String, Value> {
     let text = bed.kubectl_with(
         &["create", "--dry-run=client", "--validate=false", "-o", "json", "-f", file],
         manifests,
@@ -27,8 +27,8 @@ fn kubectl_reads(bed: &Bed, file: &str, manifests: &str) -> BTreeMap<String, Val
     objects.map(|object| (name(&object), object)).collect()
 }
 
-/// The members among what was sent, without what `render` cannot know: whether the object is there, the set's label,
-/// the versions of referenced Secrets, the name of our own Secret.
+/// The sent members, without the fields that `render` cannot know: whether the object exists, the set's label, the
+/// versions of referenced Secrets, and the name of the set's own Secret.
 fn members(requests: &[Request]) -> BTreeMap<String, Value> {
     let sent: Vec<Value> = requests
         .iter()
@@ -44,13 +44,13 @@ fn members(requests: &[Request]) -> BTreeMap<String, Value> {
     let members = sent.iter().filter(|object| object["kind"] != "Secret").map(|object| {
         let mut object = object.clone();
         let metadata = object["metadata"].as_object_mut().unwrap();
-        assert_eq!(metadata.remove("resourceVersion"), Some(Value::from("1")), "create-only");
+        assert_eq!(metadata.remove("resourceVersion"), Some(Value::from("1")), "a create-only apply");
         metadata["labels"].as_object_mut().unwrap().remove(PART_OF);
         if let Some(template) = object.pointer_mut("/spec/template/metadata").and_then(Value::as_object_mut)
             && let Some(mut annotations) = template.remove("annotations")
         {
             annotations.as_object_mut().unwrap().retain(|key, _| !key.starts_with("handsctl.dev/secret-"));
-            assert_eq!(annotations, serde_json::json!({}), "the only annotations of pods");
+            assert_eq!(annotations, serde_json::json!({}), "pods have other annotations");
         }
         let variables =
             object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut);
@@ -67,14 +67,14 @@ fn members(requests: &[Request]) -> BTreeMap<String, Value> {
     members.collect()
 }
 
-fn assert_same(read: &BTreeMap<String, Value>, sent: &BTreeMap<String, Value>) {
-    assert_eq!(read.keys().collect::<Vec<_>>(), sent.keys().collect::<Vec<_>>());
+fn assert_same(parsed: &BTreeMap<String, Value>, sent: &BTreeMap<String, Value>) {
+    assert_eq!(parsed.keys().collect::<Vec<_>>(), sent.keys().collect::<Vec<_>>());
     for (name, sent) in sent {
-        assert_eq!(read[name], *sent, "{name}");
+        assert_eq!(parsed[name], *sent, "{name}");
     }
 }
 
-/// Deploys the folder's `config.toml` through a proxy.
+/// Deploys the folder's `config.toml` through a proxy, which it returns.
 fn deploy_recorded(namespace: &Namespace) -> Proxy {
     let proxy = Proxy::for_cluster(namespace.bed);
     let arguments = ["deploy", "--no-wait", "--context", Proxy::CONTEXT, "-n", &namespace.name];
@@ -95,15 +95,15 @@ fn render_equals_deployed_objects_for_yaml_traps() {
     let rendered = render(namespace.folder.path(), &["-n", &namespace.name]).exits(0).stdout;
     let sent = members(&proxy.requests());
     assert_eq!(sent.len(), 9);
-    assert_same(&kubectl_reads(bed, "-", &rendered), &sent);
+    assert_same(&parse_with_kubectl(bed, "-", &rendered), &sent);
     let folder = namespace.folder.path().join("split");
     let path = folder.to_str().unwrap();
     let split = render(namespace.folder.path(), &["-n", &namespace.name, "--split", path]).exits(0);
     assert_eq!(split.stdout, "");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 9);
-    assert_same(&kubectl_reads(bed, path, ""), &sent);
+    assert_same(&parse_with_kubectl(bed, path, ""), &sent);
 
-    // Not only the same: right. What the server keeps is what the user wrote.
+    // The server stores the values that the user wrote.
     let deployment = bed.get(&["deployment", "on", "-n", &namespace.name]);
     let pod = &deployment["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -114,8 +114,8 @@ fn render_equals_deployed_objects_for_yaml_traps() {
         .map(|item| (item["name"].as_str().unwrap(), item["value"].as_str().unwrap_or_default()))
         .collect();
     variables.retain(|name, _| name.starts_with('N'));
-    let wanted = environment();
-    assert_eq!(variables, wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect());
+    let expected = environment();
+    assert_eq!(variables, expected.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect());
     assert_eq!(pod["nodeSelector"], serde_json::to_value(selector()).unwrap());
     assert_eq!(container["image"], "no:5000/on/1_000:0.59");
     let configuration =
@@ -152,11 +152,11 @@ fn render_equals_deployed_objects_for_each_configuration() {
         namespace.config(&config);
         let sent = members(&deploy_recorded(&namespace).requests());
         let rendered = render(namespace.folder.path(), &["-n", &namespace.name]).exits(0).stdout;
-        assert_same(&kubectl_reads(bed, "-", &rendered), &sent);
+        assert_same(&parse_with_kubectl(bed, "-", &rendered), &sent);
         let folder = namespace.folder.path().join("split");
         render(namespace.folder.path(), &["-n", &namespace.name, "--split", folder.to_str().unwrap()])
             .exits(0);
-        assert_same(&kubectl_reads(bed, folder.to_str().unwrap(), ""), &sent);
+        assert_same(&parse_with_kubectl(bed, folder.to_str().unwrap(), ""), &sent);
     }
 }
 
@@ -167,16 +167,16 @@ fn render_equals_local_deploy_except_cpu_request() {
     namespace.config("[kubernetes]\nresource_cpu_request = \"1\"\n");
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
     let rendered = render(namespace.folder.path(), &["-n", &namespace.name, "--name", "oh"]).exits(0).stdout;
-    let read = kubectl_reads(bed, "-", &rendered);
+    let parsed = parse_with_kubectl(bed, "-", &rendered);
     let configurations = |names: BTreeSet<String>| {
         names.into_iter().filter(|name| name.starts_with("ConfigMap/")).collect::<BTreeSet<_>>()
     };
     let live = bed.get(&["configmaps", "-n", &namespace.name, "-l", PART_OF]);
     let live = live["items"].as_array().unwrap().iter().map(name).collect();
-    assert_eq!(configurations(read.keys().cloned().collect()), live);
+    assert_eq!(configurations(parsed.keys().cloned().collect()), live);
     let cpu = |object: &Value| {
         object["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"].clone()
     };
-    assert_eq!(cpu(&read[&format!("Deployment/{}/oh", namespace.name)]), "500m");
+    assert_eq!(cpu(&parsed[&format!("Deployment/{}/oh", namespace.name)]), "500m");
     assert_eq!(cpu(&bed.get(&["deployment", "oh", "-n", &namespace.name])), "250m");
 }

@@ -1,4 +1,4 @@
-//! `history`, `rollback`, `restart`, and which configuration is kept for them.
+//! `history`, `rollback`, `restart`, and the configuration that is kept for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ fn names(namespace: &Namespace, kind: &str) -> BTreeSet<String> {
     items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn starting(names: &BTreeSet<String>, prefix: &str) -> BTreeSet<String> {
+fn with_prefix(names: &BTreeSet<String>, prefix: &str) -> BTreeSet<String> {
     names.iter().filter(|name| name.starts_with(prefix)).cloned().collect()
 }
 
-/// What our apply says of each member: the manifest's fields over the live object.
+/// The live members without the fields that the server and its controllers write.
 fn members(namespace: &Namespace) -> BTreeMap<String, Value> {
     let list = get(namespace, &[MEMBERS, "-l", "applyset.kubernetes.io/part-of"]);
     let members = list["items"].as_array().unwrap().iter().map(|item| {
@@ -39,8 +39,8 @@ fn members(namespace: &Namespace) -> BTreeMap<String, Value> {
     members.collect()
 }
 
-/// Members that the Deployment's pods need; those of other revisions are kept beside them.
-fn in_force(namespace: &Namespace) -> BTreeMap<String, Value> {
+/// The members without the configuration of other revisions.
+fn current_members(namespace: &Namespace) -> BTreeMap<String, Value> {
     let all = members(namespace);
     let template = all["Deployment/oh"]["spec"]["template"].to_string();
     all.into_iter()
@@ -72,8 +72,8 @@ fn good(numbers: &[u64]) -> Vec<(u64, String)> {
     numbers.iter().map(|number| (*number, "good".to_owned())).collect()
 }
 
-/// The configuration that the running pod has mounted, and the one that its Secret holds.
-fn running(namespace: &Namespace) -> (String, Value) {
+/// The configuration that the running pod mounts, and the API key in its Secret.
+fn running_configuration(namespace: &Namespace) -> (String, Value) {
     let pods = get(namespace, &["pods", "-l", "app.kubernetes.io/instance=oh"]);
     let alive: Vec<&Value> = pods["items"]
         .as_array()
@@ -105,28 +105,32 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
         std::fs::write(namespace.folder.path().join("key"), format!("secret-{number}")).unwrap();
         config(&namespace, &format!("openai/gpt-{number}"), &rest);
         namespace.handsctl(&["deploy"]).exits(0).says(&format!("revision {number}"));
-        sets.push(in_force(&namespace));
+        sets.push(current_members(&namespace));
         if number == 3 {
             assert_eq!(outcomes(&namespace), good(&[3, 2, 1]));
-            assert_eq!(starting(&names(&namespace, "configmaps"), "oh-config-").len(), 3);
+            assert_eq!(with_prefix(&names(&namespace, "configmaps"), "oh-config-").len(), 3);
         }
     }
     assert_eq!(outcomes(&namespace), good(&[4, 3, 2]));
     let secrets = names(&namespace, "secrets");
     let kept = ["handsctl-oh-r2", "handsctl-oh-r3", "handsctl-oh-r4"].map(str::to_owned);
-    assert_eq!(starting(&secrets, "handsctl-oh-r"), kept.into());
+    assert_eq!(with_prefix(&secrets, "handsctl-oh-r"), kept.into());
     let configured = |number: usize, kind: &str| -> String {
         let prefix = format!("{kind}/oh-");
         let mut ids =
             sets[number].keys().filter(|id| id.starts_with(&prefix) && **id != "ConfigMap/oh-state");
         ids.next().unwrap().split_once('/').unwrap().1.to_owned()
     };
-    let configs = starting(&names(&namespace, "configmaps"), "oh-config-");
-    assert_eq!(configs, [2, 3, 4].map(|number| configured(number, "ConfigMap")).into(), "the first is gone");
-    let envs = starting(&secrets, "oh-env-");
+    let configs = with_prefix(&names(&namespace, "configmaps"), "oh-config-");
+    assert_eq!(
+        configs,
+        [2, 3, 4].map(|number| configured(number, "ConfigMap")).into(),
+        "the first revision's configuration is deleted"
+    );
+    let envs = with_prefix(&secrets, "oh-env-");
     assert_eq!(envs, [2, 3, 4].map(|number| configured(number, "Secret")).into());
 
-    // Neither the secret's file nor a correct configuration is needed to go back.
+    // A rollback needs neither the secret's file nor the configuration.
     std::fs::remove_file(namespace.folder.path().join("key")).unwrap();
     namespace
         .handsctl(&["rollback", "--to", "2"])
@@ -135,16 +139,16 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
         .says("rollback to 2")
         .says("undo: handsctl rollback --to 4")
         .says("config.toml was not changed");
-    assert_eq!(in_force(&namespace), sets[2]);
-    let (text, key) = running(&namespace);
+    assert_eq!(current_members(&namespace), sets[2]);
+    let (text, key) = running_configuration(&namespace);
     assert!(text.contains("openai/gpt-2"), "{text}");
     assert_eq!(key, json!("c2VjcmV0LTI="));
     assert_eq!(outcomes(&namespace), good(&[5, 4, 3]));
     assert_eq!(history(&namespace)[0]["note"], "rollback to 2");
 
-    // Its content stays although its first number is gone.
+    // The content of revision 2 is kept as revision 5, although its first number is not.
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4").says("revision 6");
-    assert_eq!(in_force(&namespace), sets[4]);
+    assert_eq!(current_members(&namespace), sets[4]);
     namespace.handsctl(&["rollback", "--to", "2"]).exits(2).says("revision 2 is not kept").says("4, 5, 6");
 }
 
@@ -165,12 +169,12 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
         .exits(9)
         .says("the applied objects are kept; no pod is serving");
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
-    // The same again is no new one.
+    // An unchanged deploy is not a new revision.
     namespace.handsctl(&["deploy", "--no-rollback"]).exits(9);
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says("revision 3");
     assert_eq!(outcomes(&namespace)[0], (3, "good".to_owned()));
-    // Not waiting says nothing of how it went; a run that waits does.
+    // Without waiting the result is unknown; the next run that waits records it.
     namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
     assert_eq!(outcomes(&namespace)[0], (4, "applying".to_owned()));
@@ -182,7 +186,7 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
 fn failed_rollout_restores_good_revision_and_keeps_evidence() {
     let namespace = Bed::shared().namespace("recovers");
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";
-    // There is nothing to go back to.
+    // There is no good revision to roll back to.
     namespace.config(bad);
     namespace.handsctl(&["deploy"]).exits(9).says("the applied objects are kept").never_says("rolled back");
     namespace.config("");
@@ -212,7 +216,7 @@ fn failed_rollout_restores_good_revision_and_keeps_evidence() {
     let whole = namespace.handsctl(&["history", "3"]).exits(0).stdout;
     assert!(whole.contains("why it failed\n  HC4103: "), "{whole}");
 
-    // Whoever wants to look at what failed has it left.
+    // rollback_on_failure = "never" keeps the failed objects.
     namespace.config(&format!("{bad}rollback_on_failure = \"never\"\n"));
     namespace.handsctl(&["deploy"]).exits(9).says("the applied objects are kept; no pod is serving");
     assert_eq!(outcomes(&namespace)[0], (5, failed));
@@ -246,8 +250,8 @@ fn rollback_without_its_secret_is_rejected_before_changes() {
         config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n");
         namespace.command(&["deploy"]).env("KEY", key).run().exits(0);
     }
-    let (_, present) = running(&namespace);
-    for name in starting(&names(&namespace, "secrets"), "oh-env-") {
+    let (_, present) = running_configuration(&namespace);
+    for name in with_prefix(&names(&namespace, "secrets"), "oh-env-") {
         if get(&namespace, &["secret", &name])["data"]["LLM_API_KEY"] != present {
             namespace.bed.kubectl(&["delete", "secret", &name, "-n", &namespace.name]);
         }
@@ -276,7 +280,7 @@ fn restart_replaces_pod_and_next_deploy_keeps_it() {
     namespace.handsctl(&["restart"]).exits(0).says("1 restarted").says("deployment.apps/oh 1/1");
     let after = (pod(), get(&namespace, &["pvc", "oh-state"])["metadata"]["uid"].clone());
     assert_ne!(before.0, after.0);
-    assert_eq!(before.1, after.1, "the volume stays");
+    assert_eq!(before.1, after.1, "the volume is kept");
     let deployment = get(&namespace, &["deployment", "oh"]);
     let managers: Vec<&str> = deployment["metadata"]["managedFields"]
         .as_array()
@@ -289,11 +293,11 @@ fn restart_replaces_pod_and_next_deploy_keeps_it() {
 
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
     assert_eq!(pod(), after.0);
-    // It stays through a change, too.
+    // The annotation of the restart is kept by a changed deploy.
     config(&namespace, "openai/gpt-5", "");
     namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured");
     let deployment = get(&namespace, &["deployment", "oh"]);
     let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
     assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "{annotations}");
-    assert_eq!(outcomes(&namespace), good(&[2, 1]), "a restart is no revision");
+    assert_eq!(outcomes(&namespace), good(&[2, 1]), "a restart is not a revision");
 }

@@ -1,4 +1,4 @@
-//! Accounts with the roles that every cluster has: what `admin` of a namespace can do, and what `edit` is told.
+//! Accounts with the cluster's default roles: `admin` of a namespace can run every command, `edit` gets the missing rights.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::refusals::with_token;
 use crate::bed::{Bed, Namespace, Run};
 
-/// An account with this role in its namespace and nothing else; its kubeconfig.
+/// Creates an account with only this role in its namespace; returns its kubeconfig.
 fn account(namespace: &Namespace, role: &str) -> PathBuf {
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "person" } },
@@ -26,8 +26,8 @@ fn run(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
     namespace.command(arguments).env("KUBECONFIG", kubeconfig).run()
 }
 
-/// A namespace by somebody else's hand, once its controllers have put into it what every namespace has.
-pub(crate) fn complete(namespace: &Namespace) {
+/// Creates the namespace and waits until controllers have created its default objects.
+pub(crate) fn create_with_defaults(namespace: &Namespace) {
     namespace.create(&[]);
     for (object, name) in [("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")] {
         let get = ["get", object, "-n", &namespace.name, "-o", "name"];
@@ -43,7 +43,7 @@ fn objects(namespace: &Namespace) -> String {
 #[test]
 fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     let namespace = Bed::shared().namespace("admin");
-    complete(&namespace);
+    create_with_defaults(&namespace);
     let admin = account(&namespace, "admin");
     let before = objects(&namespace);
     namespace.config("[llm]\napi_key = { env = \"KEY\" }\n");
@@ -59,11 +59,11 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     namespace.config("[deploy]\nexpose = \"none\"\n");
     run(&namespace, &admin, &["deploy"]).exits(0).says("ingress.networking.k8s.io/oh pruned");
     run(&namespace, &admin, &["teardown", "--delete-data", "--yes"]).exits(0);
-    let until = |text: &str| !text.contains("persistentvolumeclaim");
+    let is_deleted = |text: &str| !text.contains("persistentvolumeclaim");
     super::refusals::wait_for_output(
         namespace.bed,
         &["get", "pvc", "-n", &namespace.name, "-o", "name"],
-        until,
+        is_deleted,
     );
     assert_eq!(objects(&namespace), before);
 }
@@ -71,7 +71,7 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
 #[test]
 fn edit_role_exits_6_with_missing_rights_before_changes() {
     let namespace = Bed::shared().namespace("edit");
-    complete(&namespace);
+    create_with_defaults(&namespace);
     let edit = account(&namespace, "edit");
     let before = objects(&namespace);
     run(&namespace, &edit, &["deploy"])
@@ -81,7 +81,7 @@ fn edit_role_exits_6_with_missing_rights_before_changes() {
         .says(r#"{apiGroups: ["rbac.authorization.k8s.io"], resources: ["rolebindings"], verbs: ["patch"]}"#);
     assert_eq!(objects(&namespace), before);
 
-    // What an administrator has deployed.
+    // A set that an administrator deployed.
     namespace.handsctl(&["deploy"]).exits(0);
     let before = objects(&namespace);
     for command in [&["deploy"][..], &["rollback", "--to", "1"]] {
@@ -94,7 +94,7 @@ fn edit_role_exits_6_with_missing_rights_before_changes() {
         .says(r#"resources: ["roles"], verbs: ["delete"]}"#)
         .says(r#"resources: ["rolebindings"], verbs: ["delete"]}"#);
     assert_eq!(objects(&namespace), before);
-    // What it can do works.
+    // Commands within its rights work.
     run(&namespace, &edit, &["restart"]).exits(0).says("1 restarted");
     run(&namespace, &edit, &["status"]).exits(0);
     run(&namespace, &edit, &["history"]).exits(0);

@@ -1,4 +1,4 @@
-//! Secrets of somebody else's that the configuration names, and one that comes through standard input.
+//! Existing Secrets that the configuration references, and a secret from standard input.
 
 use base64::Engine as _;
 

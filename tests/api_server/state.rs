@@ -1,4 +1,4 @@
-//! State that is kept elsewhere than on the application's volume, and the pods that share it.
+//! State outside of the application's volume, and pods that share it.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ fn deployment(namespace: &Namespace) -> Value {
 
 fn variable(deployment: &Value, name: &str) -> Value {
     let variables = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
-    let found = variables.as_array().unwrap().iter().find(|variable| variable["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} in {variables}")).clone()
+    let entry = variables.as_array().unwrap().iter().find(|variable| variable["name"] == name);
+    entry.unwrap_or_else(|| panic!("no {name} in {variables}")).clone()
 }
 
 fn deploy(namespace: &Namespace) -> crate::bed::Run {
@@ -28,14 +28,14 @@ fn deploy(namespace: &Namespace) -> crate::bed::Run {
 fn shared_state_needs_no_volume_and_supports_autoscaling() {
     let namespace = Bed::shared().namespace("shared-state");
     let bed = namespace.bed;
-    // First with a volume: what is on it is kept.
+    // The first deploy has a volume, which is kept.
     namespace.config("[deploy]\nimage = \"acme/openhands:1.6\"\n");
     deploy(&namespace).exits(0);
     namespace.config(&format!("{SHARED}[deploy.autoscaling]\nmin = 2\nmax = 4\n"));
     deploy(&namespace)
         .exits(0)
         .says("HC0226")
-        // The autoscaler itself makes it two.
+        // The autoscaler scales to two later.
         .says("deployment.apps/oh 1/1")
         .says("--delete-data deletes it")
         .never_says("planted-");
@@ -68,7 +68,7 @@ fn shared_state_needs_no_volume_and_supports_autoscaling() {
     deploy(&namespace).exits(0).says("deployment.apps/oh 4/4");
     assert_eq!(deployment(&namespace)["spec"]["replicas"], 4);
 
-    // Without one the number is the configuration's again, and the autoscaler is pruned.
+    // Without an autoscaler the configured number of replicas applies again, and the autoscaler is pruned.
     namespace.config(SHARED);
     namespace
         .command(&["deploy", "--force-conflicts"])
@@ -77,8 +77,8 @@ fn shared_state_needs_no_volume_and_supports_autoscaling() {
         .run()
         .exits(0)
         .says("deployment.apps/oh 1/1");
-    let gone = bed.try_kubectl(&["get", "hpa", "oh", "-n", &namespace.name], "");
-    assert!(String::from_utf8_lossy(&gone.stderr).contains("NotFound"), "{gone:?}");
+    let get = bed.try_kubectl(&["get", "hpa", "oh", "-n", &namespace.name], "");
+    assert!(String::from_utf8_lossy(&get.stderr).contains("NotFound"), "{get:?}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn claim_binds_to_configured_volume() {
     assert_eq!(claim["spec"]["storageClassName"], "", "not the default class");
     namespace.handsctl(&["deploy"]).exits(0).says(" 0 to send");
     namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
-    // It is the administrator's.
+    // The volume belongs to the administrator.
     assert_eq!(bed.get(&["pv", &name])["metadata"]["name"], name.as_str());
     bed.kubectl(&["delete", "pv", &name, "--wait=false"]);
 }

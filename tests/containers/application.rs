@@ -1,6 +1,7 @@
-//! The real application's own loader beside what handsctl says about a config.toml: OpenHands 0.59 in its image.
+//! The real application's configuration loader, compared with handsctl's reports on a config.toml: OpenHands 0.59 in its
+//! image.
 //!
-//! They need the engine and the image, and no cluster.
+//! The tests need the engine and the image, and no cluster.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,8 +15,8 @@ use crate::bed::run_in_home;
 
 const IMAGE: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
 
-/// Runs a script with the application's Python, as the Deployment runs the application; lines behind `mark` are JSON.
-fn ask(script: &str, mark: &str, mount: &str, environment: &BTreeMap<String, String>) -> Vec<Value> {
+/// Runs a script with the application's Python in the environment of the Deployment. Returns the JSON after each `mark`.
+fn run_python(script: &str, mark: &str, mount: &str, environment: &BTreeMap<String, String>) -> Vec<Value> {
     let mut command = Command::new("docker");
     command.args([
         "run",
@@ -32,22 +33,23 @@ fn ask(script: &str, mark: &str, mount: &str, environment: &BTreeMap<String, Str
     for (name, value) in environment {
         command.arg("-e").arg(format!("{name}={value}"));
     }
-    // Nothing is to be kept.
+    // The script stores no files.
     command.args(["-e", "FILE_STORE=memory", "--entrypoint", "python", IMAGE, "-"]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("docker");
     child.stdin.take().expect("stdin").write_all(script.as_bytes()).expect("the script");
-    let output = child.wait_with_output().expect("an end");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    said.lines()
+    let output = child.wait_with_output().expect("the output");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    stdout
+        .lines()
         .filter_map(|line| line.strip_prefix(mark))
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
 }
 
-/// What the application believes of a config.toml of the user's: tables by name, and what it warns of.
-fn believed(home: &Path) -> (Value, String) {
+/// The configuration that the application loads from the user's config.toml, by table, and its warnings.
+fn loaded(home: &Path) -> (Value, String) {
     let split = home.join("manifests");
     run_in_home(home, &["render", "--split", "manifests"]).exits(0);
     let mut configuration = None;
@@ -74,9 +76,9 @@ fn believed(home: &Path) -> (Value, String) {
     let path = home.join("application.toml");
     std::fs::write(&path, configuration.expect("a ConfigMap")).unwrap();
     let mount = format!("{}:/app/config.toml:ro", path.display());
-    let mut answers = ask(include_str!("application/believes.py"), "BELIEVED ", &mount, &environment);
-    let answer = answers.pop().expect("an answer");
-    (answer["tables"].clone(), answer["warnings"].as_str().unwrap().to_owned())
+    let mut reports = run_python(include_str!("application/believes.py"), "BELIEVED ", &mount, &environment);
+    let report = reports.pop().expect("a report");
+    (report["tables"].clone(), report["warnings"].as_str().unwrap().to_owned())
 }
 
 /// A value as `config show` prints it, as JSON.
@@ -86,23 +88,24 @@ fn value_of(toml: &str) -> Value {
     serde_json::to_value(&document["v"]).unwrap()
 }
 
-/// Whether everything that was shown is there; what is there beside it are defaults.
-fn agrees(shown: &Value, believed: &Value) -> bool {
-    match (shown, believed) {
+/// Whether the loaded value contains the shown one. Additional entries are defaults.
+fn agrees(shown: &Value, loaded: &Value) -> bool {
+    match (shown, loaded) {
         (Value::Object(shown), Value::Object(_)) => {
-            shown.iter().all(|(name, value)| agrees(value, &believed[name]))
+            shown.iter().all(|(name, value)| agrees(value, &loaded[name]))
         }
-        (Value::Array(shown), Value::Array(there)) => {
-            shown.len() == there.len() && shown.iter().zip(there).all(|(shown, there)| agrees(shown, there))
+        (Value::Array(shown), Value::Array(loaded)) => {
+            shown.len() == loaded.len()
+                && shown.iter().zip(loaded).all(|(shown, loaded)| agrees(shown, loaded))
         }
-        (Value::Number(shown), Value::Number(there)) => shown.as_f64() == there.as_f64(),
-        // An address alone is a server with that address.
+        (Value::Number(shown), Value::Number(loaded)) => shown.as_f64() == loaded.as_f64(),
+        // A string is the URL of a server.
         (Value::String(_), Value::Object(server)) => server.get("url") == Some(shown),
-        (shown, there) => shown == there,
+        (shown, loaded) => shown == loaded,
     }
 }
 
-/// Every table, its own kinds of values, and variables that win over keys.
+/// Every table with its kinds of values, and environment variables that override keys.
 const RICH: &str = r#"
 [core]
 max_iterations = 42
@@ -172,36 +175,36 @@ AGENT_ENABLE_JUPYTER = "0"
 fn application_loads_what_config_show_prints() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("config.toml"), RICH).unwrap();
-    let (believed, warnings) = believed(home.path());
-    // Of a variable that is not set: the image is run as the Deployment runs it.
+    let (loaded, warnings) = loaded(home.path());
+    // An unset variable would cause a warning.
     assert_eq!(warnings, "");
     let shown = run_in_home(home.path(), &["config", "show", "-o", "json"]).exits(0).json();
     let mut compared = 0;
     for setting in shown.as_array().unwrap() {
         let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());
         let table = key.split('.').next().unwrap();
-        // Only the test keeps nothing.
+        // The script overrides the file store.
         if matches!(table, "cluster" | "deploy") || value.contains("(redacted)") || key == "core.file_store" {
             continue;
         }
-        let there = key.split('.').fold(&believed, |value, name| &value[name.trim_matches('"')]);
-        if there == "(redacted)" {
+        let loaded_value = key.split('.').fold(&loaded, |value, name| &value[name.trim_matches('"')]);
+        if loaded_value == "(redacted)" {
             continue;
         }
         let value = value_of(value);
-        assert!(agrees(&value, there), "{key}: shown {value}, believed {there}");
+        assert!(agrees(&value, loaded_value), "{key}: shown {value}, loaded {loaded_value}");
         compared += 1;
     }
     assert!(compared >= 45, "only {compared} keys");
-    assert_eq!(believed["core"]["max_iterations"], 43);
-    assert_eq!(believed["condenser"]["max_size"], 60);
+    assert_eq!(loaded["core"]["max_iterations"], 43);
+    assert_eq!(loaded["condenser"]["max_size"], 60);
 }
 
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn manual_defaults_equal_application_defaults() {
     let home = tempfile::tempdir().unwrap();
-    let (believed, _) = believed(home.path());
+    let (loaded, _) = loaded(home.path());
     let manual = KeyReference::default();
     let mut compared = 0;
     for key in manual.keys() {
@@ -209,52 +212,53 @@ fn manual_defaults_equal_application_defaults() {
         let [table, name] = path[..] else { continue };
         let article = manual.doc(&path).unwrap();
         let later = article.since.as_deref().is_some_and(|since| since.starts_with("1.") || since >= "0.60");
-        // handsctl's own tables; what handsctl or this test sets; and what is a table of its own.
-        let apart = matches!(table, "cluster" | "deploy")
+        // handsctl's own tables, keys that handsctl or this test sets, and nested tables.
+        let excluded = matches!(table, "cluster" | "deploy")
             || matches!(key.as_str(), "core.file_store" | "kubernetes.namespace")
             || matches!(article.value, ValueForm::Table(_));
         let used = article.ignored.is_none();
-        let Some(default) = article.default.filter(|_| used && !later && !apart) else { continue };
-        let there = &believed[table][name];
+        let Some(default) = article.default.filter(|_| used && !later && !excluded) else { continue };
+        let loaded_value = &loaded[table][name];
         assert!(
-            agrees(&value_of(&default), there),
-            "{key}: the manual says {default}, the application {there}"
+            agrees(&value_of(&default), loaded_value),
+            "{key}: the manual says {default}, the application {loaded_value}"
         );
         compared += 1;
     }
     assert!(compared > 60, "only {compared} defaults");
 }
 
-/// A file that is said to stop the application does; one that is said to be ignored does not.
+/// The application fails on each file that handsctl reports as crashing, and on no other one.
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn application_fails_on_files_reported_as_crashing() {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
     let mount = format!("{}:/configs:ro", fixtures.display());
-    let loaded = ask(include_str!("application/loads.py"), "LOADED ", &mount, &BTreeMap::new());
+    let loaded = run_python(include_str!("application/loads.py"), "LOADED ", &mount, &BTreeMap::new());
     assert!(loaded.len() >= 120, "only {} files", loaded.len());
-    let mut wrong = Vec::new();
+    let mut mismatches = Vec::new();
     let mut crashes = 0;
     for file in &loaded {
         let name = file["file"].as_str().unwrap();
         let text = std::fs::read_to_string(fixtures.join(name)).unwrap();
-        let said = std::fs::read_to_string(fixtures.join(name).with_extension("txt")).unwrap();
-        // Another release; references to secrets, which only handsctl understands; a file that the old reader gives up.
-        if text.contains("image = ") || said.contains("HC0140") || said.contains("all defaults") {
+        let diagnostics = std::fs::read_to_string(fixtures.join(name).with_extension("txt")).unwrap();
+        // Another app version, references to secrets (only handsctl resolves them), and files that the old loader rejects.
+        if text.contains("image = ") || diagnostics.contains("HC0140") || diagnostics.contains("all defaults")
+        {
             continue;
         }
-        let said_to_crash = said.contains("would crash at start");
+        let reported_as_crash = diagnostics.contains("would crash at start");
         let crashed = !file["crash"].is_null();
         crashes += usize::from(crashed);
-        if said_to_crash != crashed {
-            wrong.push(format!("{name}: said to crash: {said_to_crash}; {}", file["crash"]));
+        if reported_as_crash != crashed {
+            mismatches.push(format!("{name}: reported as crash: {reported_as_crash}; {}", file["crash"]));
         }
-        let said_to_be_ignored =
-            said.contains("would ignore the whole section") || said.contains("not shorten conv");
-        if said_to_be_ignored && file["warnings"].as_str().unwrap().is_empty() && !crashed {
-            wrong.push(format!("{name}: said to be ignored, and nothing was warned of"));
+        let reported_as_ignored = diagnostics.contains("would ignore the whole section")
+            || diagnostics.contains("not shorten conv");
+        if reported_as_ignored && file["warnings"].as_str().unwrap().is_empty() && !crashed {
+            mismatches.push(format!("{name}: reported as ignored, but the application does not warn"));
         }
     }
     assert!(crashes >= 15, "only {crashes} crashed");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(mismatches.is_empty(), "{}", mismatches.join("\n"));
 }

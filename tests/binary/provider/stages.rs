@@ -1,4 +1,4 @@
-//! What the simulated kubelets report.
+//! The reports of simulated kubelets.
 
 use std::fmt::Debug;
 use std::io::Write as _;
@@ -17,10 +17,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Bed, client, kill, wanted};
+use super::{Fixture, client, kill, spec};
 
-/// Long enough for a busy computer.
-const SOON: Duration = Duration::from_secs(60);
+/// Time limit of each wait, on a busy computer.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 async fn create<K>(api: &Api<K>, object: Value)
 where
@@ -29,17 +29,17 @@ where
     api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
 }
 
-/// Watches an object until it is as it should be, and returns it; null when it does not exist.
-async fn until<K>(api: &Api<K>, name: &str, good: impl Fn(&Value) -> bool) -> Value
+/// Watches an object until the condition holds, and returns it; null if it does not exist.
+async fn wait_for<K>(api: &Api<K>, name: &str, holds: impl Fn(&Value) -> bool) -> Value
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static,
 {
-    let condition = |object: Option<&K>| good(&serde_json::to_value(object).unwrap());
-    let seen = Box::pin(await_condition(api.clone(), name, condition));
-    if let Ok(object) = tokio::time::timeout(SOON, seen).await {
+    let condition = |object: Option<&K>| holds(&serde_json::to_value(object).unwrap());
+    let waiting = Box::pin(await_condition(api.clone(), name, condition));
+    if let Ok(object) = tokio::time::timeout(WAIT_LIMIT, waiting).await {
         return serde_json::to_value(object.unwrap()).unwrap();
     }
-    panic!("{name} is not as it should be: {:#?}", api.get_opt(name).await)
+    panic!("{name} does not reach the expected state: {:#?}", api.get_opt(name).await)
 }
 
 fn condition<'a>(object: &'a Value, name: &str) -> &'a str {
@@ -55,7 +55,7 @@ fn ready(object: &Value) -> bool {
     condition(object, "Ready") == "True"
 }
 
-/// A namespaced API in `default`.
+/// The API of a namespaced kind in `default`.
 fn api<K>(client: &Client) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -63,9 +63,9 @@ where
     Api::namespaced(client.clone(), "default")
 }
 
-/// A running cluster with its nodes.
-async fn cluster(bed: &Bed, name: &str) -> Client {
-    let client = client(&bed.up(&wanted(name)).await.unwrap()).await;
+/// Creates a cluster and waits for its nodes.
+async fn cluster(fixture: &Fixture, name: &str) -> Client {
+    let client = client(&fixture.up(&spec(name)).await.unwrap()).await;
     let nodes = Api::<Node>::all(client.clone());
     for object in objects(name, 1) {
         match object["kind"].as_str().unwrap() {
@@ -74,9 +74,9 @@ async fn cluster(bed: &Bed, name: &str) -> Client {
         }
     }
     for node in [format!("{name}-node"), format!("{name}-worker-1")] {
-        until(&nodes, &node, ready).await;
+        wait_for(&nodes, &node, ready).await;
     }
-    until(&api::<ServiceAccount>(&client), "default", |account| !account.is_null()).await;
+    wait_for(&api::<ServiceAccount>(&client), "default", |account| !account.is_null()).await;
     client
 }
 
@@ -93,19 +93,19 @@ async fn events_of(client: &Client, name: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn simulated_kubelet_runs_pods_volumes_and_jobs() {
-    let bed = Bed::new(&["stages"]);
-    let client = cluster(&bed, "stages").await;
+    let fixture = Fixture::new(&["stages"]);
+    let client = cluster(&fixture, "stages").await;
     tokio::join!(
-        a_pod_with_everything_becomes_ready_and_shows_its_log(&bed, &client),
-        a_claim_gets_a_volume_that_goes_with_it(&client),
-        a_job_succeeds(&client),
-        an_image_that_cannot_be_pulled(&client),
-        a_container_that_crashes(&client),
+        pod_with_sidecar_becomes_ready_and_has_logs(&fixture, &client),
+        claim_gets_a_volume_and_both_are_deleted(&client),
+        job_succeeds(&client),
+        missing_image_is_not_pulled(&client),
+        crashing_container_restarts(&client),
     );
-    after_a_restart_pods_start_again(&bed, &client).await;
+    pods_start_after_a_restart(&fixture, &client).await;
 }
 
-async fn a_pod_with_everything_becomes_ready_and_shows_its_log(bed: &Bed, client: &Client) {
+async fn pod_with_sidecar_becomes_ready_and_has_logs(fixture: &Fixture, client: &Client) {
     let pods = api::<Pod>(client);
     let spec = json!({
         "initContainers": [
@@ -119,11 +119,11 @@ async fn a_pod_with_everything_becomes_ready_and_shows_its_log(bed: &Bed, client
         "readinessGates": [{"conditionType": "example.com/gate"}],
     });
     pod(client, "whole", json!({}), spec).await;
-    let seen = until(&pods, "whole", ready).await;
+    let live = wait_for(&pods, "whole", ready).await;
     for name in ["PodReadyToStartContainers", "Initialized", "ContainersReady", "example.com/gate"] {
-        assert_eq!(condition(&seen, name), "True", "{name}");
+        assert_eq!(condition(&live, name), "True", "{name}");
     }
-    let status = &seen["status"];
+    let status = &live["status"];
     assert_eq!(status["phase"], "Running");
     assert!(status["podIP"].as_str().unwrap().starts_with("198.18."), "{status}");
     assert_eq!(status["hostIP"], "127.0.0.1");
@@ -132,17 +132,17 @@ async fn a_pod_with_everything_becomes_ready_and_shows_its_log(bed: &Bed, client
     assert_eq!(status["containerStatuses"].as_array().unwrap().len(), 2);
     assert!(status["containerStatuses"][0]["imageID"].as_str().unwrap().starts_with("host:5000/app@sha256:"));
 
-    let log = super::look(&bed.environment, "stages").1.pod_log;
+    let log = super::inspect(&fixture.environment, "stages").1.pod_log;
     let mut log = std::fs::OpenOptions::new().append(true).open(log).unwrap();
     writeln!(log, "2026-01-02T03:04:05.0Z stdout F hello").unwrap();
     let params = LogParams { container: Some("app".into()), ..LogParams::default() };
     assert_eq!(pods.logs("whole", &params).await.unwrap(), "hello\n");
 
     pods.delete("whole", &DeleteParams::default()).await.unwrap();
-    until(&pods, "whole", Value::is_null).await;
+    wait_for(&pods, "whole", Value::is_null).await;
 }
 
-async fn a_claim_gets_a_volume_that_goes_with_it(client: &Client) {
+async fn claim_gets_a_volume_and_both_are_deleted(client: &Client) {
     let claims = api::<PersistentVolumeClaim>(client);
     let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     create(&claims, json!({"metadata": {"name": "data"}, "spec": spec})).await;
@@ -151,30 +151,30 @@ async fn a_claim_gets_a_volume_that_goes_with_it(client: &Client) {
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
     });
     pod(client, "with-data", json!({}), spec).await;
-    until(&api::<Pod>(client), "with-data", ready).await;
-    let bound = until(&claims, "data", |claim| claim["status"]["phase"] == "Bound").await;
+    wait_for(&api::<Pod>(client), "with-data", ready).await;
+    let bound = wait_for(&claims, "data", |claim| claim["status"]["phase"] == "Bound").await;
     let volume = bound["spec"]["volumeName"].as_str().unwrap();
     api::<Pod>(client).delete("with-data", &DeleteParams::default()).await.unwrap();
     claims.delete("data", &DeleteParams::default()).await.unwrap();
-    until(&Api::<PersistentVolume>::all(client.clone()), volume, Value::is_null).await;
+    wait_for(&Api::<PersistentVolume>::all(client.clone()), volume, Value::is_null).await;
 }
 
-async fn a_job_succeeds(client: &Client) {
+async fn job_succeeds(client: &Client) {
     let template =
         json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "work", "image": "busybox:1"}]}});
     let jobs = api::<Job>(client);
     create(&jobs, json!({"metadata": {"name": "work"}, "spec": {"template": template}})).await;
-    until(&jobs, "work", |job| condition(job, "Complete") == "True").await;
+    wait_for(&jobs, "work", |job| condition(job, "Complete") == "True").await;
 }
 
-async fn an_image_that_cannot_be_pulled(client: &Client) {
+async fn missing_image_is_not_pulled(client: &Client) {
     let chosen = json!({"handsctl.dev/simulate": "image-pull-backoff"});
     pod(client, "unpullable", chosen, json!({"containers": [{"name": "app", "image": "app:9"}]})).await;
     let reason = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].clone();
     let pods = api::<Pod>(client);
-    until(&pods, "unpullable", |pod| reason(pod) == "ErrImagePull").await;
-    let seen = until(&pods, "unpullable", |pod| reason(pod) == "ImagePullBackOff").await;
-    let message = seen["status"]["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap();
+    wait_for(&pods, "unpullable", |pod| reason(pod) == "ErrImagePull").await;
+    let live = wait_for(&pods, "unpullable", |pod| reason(pod) == "ImagePullBackOff").await;
+    let message = live["status"]["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap();
     assert!(
         message.starts_with("Back-off pulling image \"app:9\": ErrImagePull: rpc error: code = NotFound"),
         "{message}"
@@ -186,19 +186,19 @@ async fn an_image_that_cannot_be_pulled(client: &Client) {
     );
 }
 
-async fn a_container_that_crashes(client: &Client) {
+async fn crashing_container_restarts(client: &Client) {
     let image = "registry.example:5000/team/simulate-crash-loop-backoff:1";
     let fast = json!({"handsctl.dev/backoff": "300ms"});
     pod(client, "crashing", fast, json!({"containers": [{"name": "app", "image": image}]})).await;
-    let seen = until(&api::<Pod>(client), "crashing", |pod| {
+    let live = wait_for(&api::<Pod>(client), "crashing", |pod| {
         let container = &pod["status"]["containerStatuses"][0];
         container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
             && container["restartCount"].as_i64() >= Some(3)
     })
     .await;
-    let last = &seen["status"]["containerStatuses"][0]["lastState"]["terminated"];
+    let last = &live["status"]["containerStatuses"][0]["lastState"]["terminated"];
     assert_eq!((&last["exitCode"], &last["reason"]), (&json!(1), &json!("Error")));
-    assert_eq!(condition(&seen, "Ready"), "False");
+    assert_eq!(condition(&live, "Ready"), "False");
     let events = events_of(client, "crashing").await;
     assert!(
         events.iter().any(|(reason, text)| reason == "BackOff" && text.contains("container app")),
@@ -206,16 +206,22 @@ async fn a_container_that_crashes(client: &Client) {
     );
 }
 
-async fn after_a_restart_pods_start_again(bed: &Bed, client: &Client) {
-    for component in ControlPlaneComponent::ALL {
-        kill(bed.pid("stages", component).unwrap());
+/// Less than kwok waits for the node leases of its predecessor: 40 s since their last renewal, at most 10 s ago.
+const PREDECESSOR_LEASE: Duration = Duration::from_secs(30);
+
+async fn pods_start_after_a_restart(fixture: &Fixture, client: &Client) {
+    for component in Component::ALL {
+        kill(fixture.pid("stages", component).unwrap());
     }
-    while super::look(&bed.environment, "stages").1.processes.iter().any(|process| process.pid.is_some()) {}
+    super::wait_until("the killed processes are gone", || {
+        let (_, details) = super::inspect(&fixture.environment, "stages");
+        details.processes.iter().all(|process| process.pid.is_none())
+    })
+    .await;
     let begin = Instant::now();
-    assert_eq!(bed.up(&wanted("stages")).await.unwrap().outcome, StartOutcome::Restarted);
+    assert_eq!(fixture.up(&spec("stages")).await.unwrap().outcome, StartOutcome::Restarted);
     pod(client, "after", json!({}), json!({"containers": [{"name": "app", "image": "busybox:1"}]})).await;
-    until(&api::<Pod>(client), "after", ready).await;
+    wait_for(&api::<Pod>(client), "after", ready).await;
     let took = begin.elapsed();
-    eprintln!("a pod is ready {took:?} after a restart began");
-    assert!(took < Duration::from_secs(10), "kwok waited for the leases of its predecessor: {took:?}");
+    assert!(took < PREDECESSOR_LEASE, "kwok waited for the leases of its predecessor: {took:?}");
 }
