@@ -1,4 +1,5 @@
-//! A real control plane for the tests. The product itself creates it, all tests of the run share it, and it is deleted at the end.
+//! A real control plane for the tests. The product itself creates it, all tests of the run share it, and a cleanup
+//! process deletes it at the end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -363,7 +364,7 @@ impl CommandLine {
         run_from_output(&output, begin.elapsed())
     }
 
-    /// Runs the command to its end with a stdout that nobody reads: the pipe is closed before the process starts.
+    /// Runs the command to its end with a stdout whose reader is closed before the process starts.
     pub(crate) fn run_with_closed_stdout(mut self) -> Run {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -485,7 +486,7 @@ pub(crate) fn run_from_output(output: &Output, took: Duration) -> Run {
     Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), took }
 }
 
-/// Starts a process that deletes the cluster when its stdin closes: at the latest when the test process ends, even by a kill.
+/// Starts a process that deletes the cluster when its stdin closes. That is when the test process ends, even by a kill.
 fn spawn_cleanup_process(home: &Path, name: &str) {
     let script = format!(
         "cat >/dev/null; '{HANDSCTL}' cluster down --yes --set 'cluster.name=\"{name}\"' >'{0}/down.log' 2>&1 && rm -rf '{0}'",

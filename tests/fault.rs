@@ -387,10 +387,10 @@ async fn handle(
     sleep(round_trip).await;
     let forwarded = forward(server, head, body);
     let response = match fault {
-        None => forwarded.await?.map(whole),
+        None => forwarded.await?.map(unchanged),
         Some(Fault::Delay(time)) => {
             sleep(time).await;
-            forwarded.await?.map(whole)
+            forwarded.await?.map(unchanged)
         }
         Some(Fault::Respond(error)) => error.to_response(),
         Some(Fault::Drop) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -404,12 +404,12 @@ async fn handle(
         Some(Fault::Expire(lines)) => forwarded.await?.map(|body| streamed(expire(chunks(body), lines))),
         Some(Fault::Hold(gate)) => {
             gate.pass(recorded).await;
-            forwarded.await?.map(whole)
+            forwarded.await?.map(unchanged)
         }
         Some(Fault::HoldResponse(gate)) => {
             let response = forwarded.await?;
             gate.pass(recorded).await;
-            response.map(whole)
+            response.map(unchanged)
         }
     };
     exchange.record_response(position, &response);
@@ -444,7 +444,7 @@ async fn connect_streams(client: OnUpgrade, upstream: OnUpgrade) {
     }
 }
 
-fn whole(body: Incoming) -> Body {
+fn unchanged(body: Incoming) -> Body {
     body.map_err(io::Error::other).boxed_unsync()
 }
 
@@ -463,12 +463,12 @@ fn trickle(
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let mut left = count;
     let pieces = move |mut chunk: Bytes| {
-        let whole = chunk.split_to(lines_end(&chunk, &mut left));
+        let unchanged = chunk.split_to(lines_end(&chunk, &mut left));
         let slow = stream::iter(chunk).then(|byte| async move {
             sleep(Duration::from_secs(1)).await;
             Ok(Bytes::from(vec![byte]))
         });
-        stream::once(async move { Ok(whole) }).chain(slow)
+        stream::once(async move { Ok(unchanged) }).chain(slow)
     };
     chunks.map_ok(pieces).try_flatten()
 }

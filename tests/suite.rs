@@ -4,7 +4,7 @@
 //! - `api_server`: the binary against a real Kubernetes API server, which `bed` creates with the product itself and
 //!   deletes at the end of the process. `cargo test -- --skip api_server` skips these tests.
 //! - `containers`: the binary with a container engine, kind and the real application. The runner reports these tests as
-//!   ignored unless `-- --ignored` or `-- --include-ignored` asks for them.
+//!   ignored without `-- --ignored` or `-- --include-ignored`.
 //!
 //! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `fault` (a proxy that records
 //! requests and injects faults), `planted` (secrets that no output may show), `yaml_traps` (texts that YAML changes).

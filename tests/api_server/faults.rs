@@ -354,7 +354,7 @@ fn crash(own: &OwnCluster, component: &str) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// Creates an administrator with a ClusterRole, unlike the admin certificate, which needs none; returns its kubeconfig.
+/// Creates an administrator by a `ClusterRole`, which the admin certificate does not need; returns its kubeconfig.
 fn administrator(own: &OwnCluster, bed: &Bed) -> PathBuf {
     bed.kubectl(&["create", "namespace", "openhands"]);
     bed.kubectl(&["create", "serviceaccount", "tester", "-n", "openhands"]);

@@ -109,8 +109,8 @@ fn traefik_is_created_once_and_foreign_controller_is_kept() {
     let bed = own.bed();
     let class = bed.get(&["ingressclass", "traefik"]);
     assert_eq!(class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"], "true");
-    let again = own.handsctl(&["cluster", "up"]).exits(0);
-    again.never_says("created").never_says("configured");
+    let second_run = own.handsctl(&["cluster", "up"]).exits(0);
+    second_run.never_says("created").never_says("configured");
 
     // A foreign namespace of the other controller stays unchanged, and Traefik is not deleted.
     bed.kubectl(&["create", "namespace", NAMESPACE]);

@@ -425,7 +425,7 @@ impl<'a> ReferenceRun<'a> {
     }
 
     /// Kills a deploy at this point and checks that the next one reaches this state.
-    fn kill(&self, state: &ClusterState, point: &WritePoint, moment: KillTime) {
+    fn kill(&self, state: &ClusterState, point: &WritePoint, time: KillTime) {
         let namespaces = TestNamespaces::new(self.namespaces.proxy);
         self.initial.prepare(&namespaces);
         namespaces.create_foreign_objects(match self.initial {
@@ -433,13 +433,13 @@ impl<'a> ReferenceRun<'a> {
             InitialState::AnotherSet => &namespaces,
         });
         let (foreign, claim) = (namespaces.foreign_objects(), namespaces.claim());
-        let held = moment.hold(point, &namespaces);
+        let held = time.hold(point, &namespaces);
         let mut child = namespaces.deploy().spawn();
         held.wait_for_request(WAIT_LIMIT);
         child.kill().unwrap();
         child.wait().unwrap();
         // The request stays held: its process is dead, and the rule does not apply to the next run's requests.
-        let what = format!("killed at {point:?}, {moment:?}");
+        let what = format!("killed at {point:?}, {time:?}");
         let earlier = writes(&namespaces).len();
         namespaces.deploy().run().exits(0);
         if namespaces.is_locked() {
@@ -475,8 +475,8 @@ fn kill_at_every_write(initial: InitialState) -> BTreeSet<WritePoint> {
     std::thread::scope(|scope| {
         for _ in 0..CONCURRENCY {
             scope.spawn(|| {
-                while let Some((point, moment)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    reference.kill(&state, point, *moment);
+                while let Some((point, time)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    reference.kill(&state, point, *time);
                 }
             });
         }

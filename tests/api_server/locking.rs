@@ -1,5 +1,5 @@
-//! The set's lock on a real API server: concurrent runs, dead holders, expiry and loss. The times of the renewal are tested
-//! with a paused clock in `src/cluster/apply/lock.rs`.
+//! The set's lock on a real API server: concurrent runs, dead holders, expiry and loss. Tests with a paused clock in
+//! `src/cluster/apply/lock.rs` check the times of the renewal.
 
 use std::time::{Duration, Instant};
 

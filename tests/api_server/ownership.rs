@@ -236,15 +236,15 @@ fn yielded_field_of_ours_is_not_reset() {
 fn yielded_label_with_two_managers_is_kept() {
     let namespace = Bed::shared().namespace("shared");
     namespace.handsctl(&["deploy"]).exits(0);
-    let theirs = json!({ "apiVersion": "v1", "kind": "Service", "metadata": {
+    let foreign = json!({ "apiVersion": "v1", "kind": "Service", "metadata": {
         "name": "oh", "namespace": namespace.name, "labels": { "app.kubernetes.io/part-of": "openhands" } } });
     let apply = ["apply", "--server-side", "--field-manager=them", "-f", "-"];
-    namespace.bed.kubectl_with(&apply, &theirs.to_string());
+    namespace.bed.kubectl_with(&apply, &foreign.to_string());
     namespace
         .config("[deploy.ownership]\n\"service/oh:metadata.labels.app.kubernetes.io/part-of\" = \"yield\"\n");
     namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").never_says("HC0230");
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
-    let mut changed = theirs;
+    let mut changed = foreign;
     changed["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("theirs");
     namespace.bed.kubectl_with(&apply, &changed.to_string());
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");

@@ -25,7 +25,7 @@ fn account(namespace: &Namespace) -> PathBuf {
     with_token(namespace, token.trim())
 }
 
-/// The account's ClusterRole and its binding. Dropping the value deletes them, because they are in no namespace.
+/// The account's `ClusterRole` and its binding. Dropping the value deletes them, because they are in no namespace.
 struct ClusterRoles<'a>(&'a Namespace);
 
 impl Drop for ClusterRoles<'_> {
@@ -60,11 +60,12 @@ fn with_role_without(namespace: &Namespace, role: &Value, right: &Value, verb: &
     let (group, resource) = (right["apiGroup"].as_str().unwrap(), right["resource"].as_str().unwrap());
     let account = format!("system:serviceaccount:{}:oh-deployer", namespace.name);
     let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    let (whole, part) =
-        name.split_once('/').map_or((name.as_str(), None), |(whole, part)| (whole, Some(part)));
-    let part = part.map(|part| format!("--subresource={part}"));
-    let mut can_i = vec!["auth", "can-i", verb, whole, "--as", &account];
-    can_i.extend(part.as_deref());
+    let (parent, subresource) = match name.split_once('/') {
+        Some((parent, subresource)) => (parent, Some(format!("--subresource={subresource}"))),
+        None => (name.as_str(), None),
+    };
+    let mut can_i = vec!["auth", "can-i", verb, parent, "--as", &account];
+    can_i.extend(subresource.as_deref());
     if role["metadata"]["namespace"].is_string() {
         can_i.extend(["-n", &namespace.name]);
     }
@@ -139,13 +140,13 @@ fn needed_rights_suffice_and_each_missing_one_exits_6() {
     }
     assert!(tried > 40, "only {tried} rights");
 
-    let all = run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("deployment.apps/oh 1/1");
+    let deploy = run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("deployment.apps/oh 1/1");
     assert!(
-        !all.stderr.contains("forbidden")
-            && !all.stderr.contains("may not be")
-            && !all.stderr.contains("cannot be watched"),
+        !deploy.stderr.contains("forbidden")
+            && !deploy.stderr.contains("may not be")
+            && !deploy.stderr.contains("cannot be watched"),
         "{}",
-        all.stderr
+        deploy.stderr
     );
     run(&namespace, &kubeconfig, &["deploy"]).exits(0).says("unchanged");
     namespace.config("[deploy]\nexpose = \"none\"\n");
@@ -168,8 +169,8 @@ fn missing_optional_right_is_reported() {
         let resource = right["resource"].as_str().unwrap();
         for verb in right["verbs"].as_array().unwrap() {
             let verb = verb.as_str().unwrap();
-            let whole = if right["namespace"].is_null() { &cluster } else { &own };
-            with_role_without(&namespace, whole, right, verb, || {
+            let granting_role = if right["namespace"].is_null() { &cluster } else { &own };
+            with_role_without(&namespace, granting_role, right, verb, || {
                 let deploy = || run(&namespace, &kubeconfig, &["deploy"]).exits(0);
                 match (resource, verb) {
                     ("events", "list") | ("endpointslices", "watch") => {

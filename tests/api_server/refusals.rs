@@ -25,9 +25,9 @@ fn everything(namespace: &Namespace) -> BTreeMap<String, Value> {
         all.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",")
     });
     let list = namespace.bed.get(&[kinds, "-n", &namespace.name]);
-    let itself = namespace.bed.get(&["namespace", &namespace.name]);
+    let namespace_object = namespace.bed.get(&["namespace", &namespace.name]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let all = list["items"].as_array().unwrap().iter().chain([&itself]);
+    let all = list["items"].as_array().unwrap().iter().chain([&namespace_object]);
     all.map(|object| {
         let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
         (key, object.clone())
@@ -52,9 +52,9 @@ pub(crate) fn with_token(namespace: &Namespace, token: &str) -> PathBuf {
 
 /// Runs the binary with another kubeconfig on this namespace's set.
 pub(crate) fn run_with_kubeconfig(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
-    let mut all = arguments.to_vec();
-    all.extend(["--kubeconfig", kubeconfig.to_str().unwrap()]);
-    namespace.handsctl(&all)
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--kubeconfig", kubeconfig.to_str().unwrap()]);
+    namespace.handsctl(&arguments)
 }
 
 /// Waits until kubectl with these arguments prints the expected output.
@@ -544,7 +544,7 @@ fn terminating_namespace_exits_8_before_changes() {
 fn foreign_deployment_exits_7_and_is_unchanged() {
     let namespace = Bed::shared().namespace("foreign");
     namespace.create(&[]);
-    let theirs = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" }, "spec": {
+    let foreign = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" }, "spec": {
         "selector": { "matchLabels": { "app": "theirs" } },
         "template": {
             "metadata": { "labels": { "app": "theirs" } },
@@ -553,7 +553,7 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
     } });
     namespace.bed.kubectl_with(
         &["create", "-n", &namespace.name, "--field-manager=them", "-f", "-"],
-        &theirs.to_string(),
+        &foreign.to_string(),
     );
     let wait = ["wait", "deployment/oh", "-n", &namespace.name, "--for=condition=Available", "--timeout=30s"];
     namespace.bed.kubectl(&wait);

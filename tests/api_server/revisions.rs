@@ -75,18 +75,18 @@ fn good(numbers: &[u64]) -> Vec<(u64, String)> {
 /// The configuration that the running pod mounts, and the API key in its Secret.
 fn running_configuration(namespace: &Namespace) -> (String, Value) {
     let pods = get(namespace, &["pods", "-l", "app.kubernetes.io/instance=oh"]);
-    let alive: Vec<&Value> = pods["items"]
+    let running: Vec<&Value> = pods["items"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
         .collect();
-    assert_eq!(alive.len(), 1, "{pods}");
-    let volumes = alive[0]["spec"]["volumes"].as_array().unwrap();
+    assert_eq!(running.len(), 1, "{pods}");
+    let volumes = running[0]["spec"]["volumes"].as_array().unwrap();
     let volume = volumes.iter().find(|volume| volume["name"] == "config").unwrap();
     let mounted = volume["configMap"]["name"].as_str().unwrap();
     let text = get(namespace, &["configmap", mounted])["data"]["config.toml"].as_str().unwrap().to_owned();
-    let env = alive[0]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let env = running[0]["spec"]["containers"][0]["env"].as_array().unwrap();
     let key = env.iter().find(|entry| entry["name"] == "LLM_API_KEY").map(|entry| {
         let name = entry["valueFrom"]["secretKeyRef"]["name"].as_str().unwrap();
         get(namespace, &["secret", name])["data"]["LLM_API_KEY"].clone()
@@ -213,8 +213,8 @@ fn failed_rollout_restores_good_revision_and_keeps_evidence() {
     let evidence = history(&namespace)[1]["evidence"].as_str().unwrap().to_owned();
     assert!(evidence.starts_with("HC4103: ") && evidence.contains("not found"), "{evidence}");
     assert!(!evidence.contains("state:"), "{evidence}");
-    let whole = namespace.handsctl(&["history", "3"]).exits(0).stdout;
-    assert!(whole.contains("why it failed\n  HC4103: "), "{whole}");
+    let content = namespace.handsctl(&["history", "3"]).exits(0).stdout;
+    assert!(content.contains("why it failed\n  HC4103: "), "{content}");
 
     // rollback_on_failure = "never" keeps the failed objects.
     namespace.config(&format!("{bad}rollback_on_failure = \"never\"\n"));
@@ -231,10 +231,10 @@ fn revision_names_author_and_image_without_secrets() {
     let revision = &history(&namespace)[0];
     assert!(revision["by"].as_str().unwrap().starts_with("ana@"), "{revision}");
     assert!(revision["image"].as_str().unwrap().ends_with("openhands:0.59"), "{revision}");
-    let whole = namespace.handsctl(&["history", "1", "-o", "yaml"]).exits(0).stdout;
-    assert!(whole.contains("kind: Deployment") && whole.contains("oh-env-"), "{whole}");
+    let content = namespace.handsctl(&["history", "1", "-o", "yaml"]).exits(0).stdout;
+    assert!(content.contains("kind: Deployment") && content.contains("oh-env-"), "{content}");
     for form in [secret, "c2stcGxhbnRlZC0wMTIzNDU2Nzg5"] {
-        assert!(!whole.contains(form), "{whole}");
+        assert!(!content.contains(form), "{content}");
     }
     let stored = get(&namespace, &["secret", "handsctl-oh-r1"]);
     assert_eq!((&stored["type"], &stored["immutable"]), (&json!("handsctl.dev/revision"), &json!(true)));
@@ -272,9 +272,9 @@ fn restart_replaces_pod_and_next_deploy_keeps_it() {
     namespace.handsctl(&["deploy"]).exits(0);
     let pod = || {
         let pods = get(&namespace, &["pods", "-l", "app.kubernetes.io/instance=oh"]);
-        let alive = pods["items"].as_array().unwrap().iter();
-        let mut alive = alive.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        alive.next().unwrap()["metadata"]["uid"].clone()
+        let running = pods["items"].as_array().unwrap().iter();
+        let mut running = running.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        running.next().unwrap()["metadata"]["uid"].clone()
     };
     let before = (pod(), get(&namespace, &["pvc", "oh-state"])["metadata"]["uid"].clone());
     namespace.handsctl(&["restart"]).exits(0).says("1 restarted").says("deployment.apps/oh 1/1");

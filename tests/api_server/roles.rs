@@ -1,4 +1,5 @@
-//! Accounts with the cluster's default roles: `admin` of a namespace can run every command, `edit` gets the missing rights.
+//! Accounts with the cluster's default roles: `admin` of a namespace can run every command, and `edit` gets an error with
+//! the missing rights.
 
 use std::path::{Path, PathBuf};
 

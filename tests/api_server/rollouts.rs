@@ -73,8 +73,11 @@ fn wait_for_pod(namespace: &Namespace) {
 
 /// The object's condition of this type.
 fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let all = object["status"]["conditions"].as_array().unwrap();
-    all.iter().find(|one| one["type"] == kind).unwrap_or_else(|| panic!("no condition {kind}: {object}"))
+    let conditions = object["status"]["conditions"].as_array().unwrap();
+    conditions
+        .iter()
+        .find(|condition| condition["type"] == kind)
+        .unwrap_or_else(|| panic!("no condition {kind}: {object}"))
 }
 
 /// The first event with this reason.
@@ -469,10 +472,10 @@ fn report(namespace: &Namespace, pod: &str, container: &Value) {
 /// Deploys with this configuration to a node that reports this container status. Returns this run, timed from the
 /// report, and an unchanged second one.
 fn deploy_with_report(namespace: &Namespace, config: &str, container: &Value) -> [Run; 2] {
-    let all = format!(
+    let config = format!(
         "[deploy]\nnode_selector = {{ \"example.io/bare\" = \"yes\" }}\ntolerate = {{ unschedulable = \"10m\" }}\n{config}"
     );
-    namespace.config(&all);
+    namespace.config(&config);
     let node = BareNode::new(namespace);
     let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
     let pod = node.bind_pod(namespace);

@@ -124,8 +124,8 @@ fn teardown_restores_the_cluster_before_deploy() {
     let run = own.handsctl(&["teardown"]).exits(0);
     run.says("persistentvolumeclaim/openhands-state kept").says("5Gi").says("--delete-data");
     wait_for_difference(&bed, &before, &kept);
-    let again = own.handsctl(&["teardown"]).exits(0);
-    again.says("nothing to delete").says("persistentvolumeclaim/openhands-state kept");
+    let second_run = own.handsctl(&["teardown"]).exits(0);
+    second_run.says("nothing to delete").says("persistentvolumeclaim/openhands-state kept");
     wait_for_difference(&bed, &before, &kept);
 
     // The next deploy uses the kept claim.
@@ -202,8 +202,8 @@ fn only_own_namespace_is_deleted_with_its_data() {
     let run = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
     run.says(&format!("namespace/{} deleted", own.name)).never_says(" kept");
     assert!(!own.bed.try_kubectl(&["get", "namespace", &own.name], "").status.success());
-    let again = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
-    again.says("nothing to delete");
+    let second_run = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    second_run.says("nothing to delete");
 }
 
 #[test]
@@ -295,8 +295,8 @@ fn conversations_and_protected_objects_are_kept_and_named() {
         .map(|object| object["object"]["name"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
-    let left = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
-    wait_for_remaining(&namespace, &[&DEFAULTS[..], &left[..]].concat());
+    let kept = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
+    wait_for_remaining(&namespace, &[&DEFAULTS[..], &kept[..]].concat());
 }
 
 /// Time limit of a run with `--timeout 2s`.
@@ -357,9 +357,9 @@ fn terminating_pod_is_waited_for_and_explained() {
     assert_eq!(waiting.unwrap()["message"], why);
     run.says(&format!("{pod}  {why}"));
     // The pod still uses its account, its claim and its configuration, so none of them is deleted.
-    let left = names(&namespace, KINDS);
+    let remaining = names(&namespace, KINDS);
     for name in ["serviceaccount/oh", "persistentvolumeclaim/oh-state", "configmap/handsctl-oh"] {
-        assert!(left.contains(name), "{name}: {left:?}");
+        assert!(remaining.contains(name), "{name}: {remaining:?}");
     }
     drop(finalizer);
     namespace.handsctl(&["teardown"]).exits(0);

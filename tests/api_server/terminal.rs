@@ -160,13 +160,13 @@ impl Ended {
 
     /// Panics if the output lacks this text, which may be wrapped at the edge of the screen.
     fn says(&self, text: &str) {
-        let whole: String = self
+        let unwrapped: String = self
             .lines
             .iter()
             .zip(&self.wrapped)
             .map(|(line, on)| line.clone() + if *on { "" } else { "\n" })
             .collect();
-        assert!(whole.contains(text), "no {text:?} in:\n{whole}");
+        assert!(unwrapped.contains(text), "no {text:?} in:\n{unwrapped}");
     }
 }
 
@@ -220,20 +220,20 @@ fn deploy_collapses_bars_to_final_lines() {
         assert!(!line.is_empty() || !next.is_empty(), "two empty lines:\n{}", ended.text());
     }
 
-    let again = Terminal::start(namespace.command(&["deploy"]), 120).ends().exits(0);
-    again.assert_restored();
-    again.says("✓ apply                9 unchanged");
+    let second_run = Terminal::start(namespace.command(&["deploy"]), 120).ends().exits(0);
+    second_run.assert_restored();
+    second_run.says("✓ apply                9 unchanged");
     assert_eq!(
-        again.count("handsctl teardown"),
+        second_run.count("handsctl teardown"),
         0,
         "an unchanged deploy has no undo hint:\n{}",
-        again.text()
+        second_run.text()
     );
 
-    let gone = Terminal::start(namespace.command(&["teardown"]), 120).ends().exits(0);
-    gone.assert_restored();
-    gone.says("✓ objects              10 deleted");
-    gone.says("kept       persistentvolumeclaim/oh-state");
+    let teardown = Terminal::start(namespace.command(&["teardown"]), 120).ends().exits(0);
+    teardown.assert_restored();
+    teardown.says("✓ objects              10 deleted");
+    teardown.says("kept       persistentvolumeclaim/oh-state");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! kind clusters with scripts as engine and kind: preflight, and the evidence of a failed creation. `containers/kind.rs`
-//! creates real clusters.
+//! kind clusters with scripts as engine and kind: preflight, and the evidence of a failed creation. The tests in
+//! `containers/kind.rs` create real clusters.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! The real application's configuration loader, compared with handsctl's reports on a config.toml: OpenHands 0.59 in its
-//! image.
+//! The configuration loader of the real application, compared with handsctl's reports on a config.toml: OpenHands 0.59
+//! in its image.
 //!
 //! The tests need the engine and the image, and no cluster.
 
@@ -15,7 +15,7 @@ use crate::bed::run_in_home;
 
 const IMAGE: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
 
-/// Runs a script with the application's Python in the environment of the Deployment. Returns the JSON after each `mark`.
+/// Runs a script with the application's Python in the Deployment's environment. Returns the JSON after each `mark`.
 fn run_python(script: &str, mark: &str, mount: &str, environment: &BTreeMap<String, String>) -> Vec<Value> {
     let mut command = Command::new("docker");
     command.args([
@@ -242,7 +242,7 @@ fn application_fails_on_files_reported_as_crashing() {
         let name = file["file"].as_str().unwrap();
         let text = std::fs::read_to_string(fixtures.join(name)).unwrap();
         let diagnostics = std::fs::read_to_string(fixtures.join(name).with_extension("txt")).unwrap();
-        // Another app version, references to secrets (only handsctl resolves them), and files that the old loader rejects.
+        // Another app version, references to secrets (only handsctl resolves them), and files that the loader rejects.
         if text.contains("image = ") || diagnostics.contains("HC0140") || diagnostics.contains("all defaults")
         {
             continue;

@@ -1,8 +1,8 @@
 //! Real containers: kind clusters that handsctl creates, a real ingress controller, the real application.
 //!
 //! The tests need a container engine with the images of OpenHands 0.59 (and 1.6, for the test that changes the app
-//! version), its sandboxes and busybox; `KIND_NODE_IMAGE` is the nodes' image. They run one at a time, because they share
-//! a cluster.
+//! version), its sandboxes and busybox; `KIND_NODE_IMAGE` is the nodes' image. They run one at a time, because they
+//! share a cluster.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -244,7 +244,7 @@ impl LivenessProbe {
 struct Registry {
     /// The address for the nodes, as `172.18.0.1:41234`.
     address: String,
-    asked: Arc<AtomicUsize>,
+    manifest_requests: Arc<AtomicUsize>,
 }
 
 impl Registry {
@@ -254,8 +254,8 @@ impl Registry {
         let gateway = gateways.split_whitespace().find(|address| address.contains('.')).unwrap();
         let listener = TcpListener::bind((gateway, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let manifest_requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&manifest_requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 answer_404(stream, &counter);
@@ -268,11 +268,11 @@ impl Registry {
         );
         let script = format!("mkdir -p '{folder}' && printf '%s' '{text}' > '{folder}/hosts.toml'");
         docker(&["exec", &site.node(), "sh", "-c", &script]);
-        Self { address, asked }
+        Self { address, manifest_requests }
     }
 }
 
-fn answer_404(mut stream: TcpStream, asked: &AtomicUsize) {
+fn answer_404(mut stream: TcpStream, manifest_requests: &AtomicUsize) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut first = String::new();
     let mut line = String::new();
@@ -281,7 +281,7 @@ fn answer_404(mut stream: TcpStream, asked: &AtomicUsize) {
         line.clear();
     }
     let is_manifest = first.contains("/manifests/");
-    asked.fetch_add(usize::from(is_manifest), Ordering::Relaxed);
+    manifest_requests.fetch_add(usize::from(is_manifest), Ordering::Relaxed);
     let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
     let body = if first.starts_with("HEAD") { "" } else { body };
     let status = if is_manifest { "404 Not Found" } else { "200 OK" };
@@ -292,8 +292,8 @@ fn answer_404(mut stream: TcpStream, asked: &AtomicUsize) {
     let _closed = stream.write_all(answer.as_bytes());
 }
 
-/// Panics if handsctl's first event of this type and id came long after the kubelet's first report about a pod with this
-/// prefix.
+/// Panics if handsctl's first event of this type and id came long after the kubelet's first report about a pod with
+/// this prefix.
 fn assert_reported_in_time(site: &Site, events: &str, kind: &str, id: &str, pod: &str) {
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reported = events.iter().find(|event| event["type"] == kind && event["id"] == id).unwrap();
@@ -416,7 +416,7 @@ fn missing_tag_exits_9_and_old_pod_keeps_serving() {
         .says("object    pod/openhands-prepull-")
         .says("nothing was changed: the new image is pulled before the old pod is stopped; revision ")
         .says(" is serving");
-    assert!(registry.asked.load(Ordering::Relaxed) > 0, "the node did not use this registry");
+    assert!(registry.manifest_requests.load(Ordering::Relaxed) > 0, "the node did not use this registry");
     assert_reported_in_time(
         site,
         &std::fs::read_to_string(events).unwrap(),
@@ -724,6 +724,7 @@ fn upgrade_and_downgrade_report_changes_and_serve() {
     assert_eq!(site.settings()["llm_model"], settings["llm_model"]);
     let (status, body) = site.post("/api/v1/app-conversations");
     assert_eq!(status, 405, "{body}");
+    // No event marks the absence of an agent server, so the test gives OpenHands time to start one.
     std::thread::sleep(Duration::from_secs(5));
     let (succeeded, processes) = site.run_in_container("cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
     assert!(succeeded && processes.contains("uvicorn"), "{processes}");
