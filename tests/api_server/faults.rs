@@ -345,7 +345,7 @@ fn first_403_is_final_and_later_403_is_retried() {
 }
 
 /// Kills a component of the test's own cluster.
-fn crash(own: &OwnCluster, component: &str) {
+fn kill_component(own: &OwnCluster, component: &str) {
     let status = own.handsctl(&["cluster", "status", "-o", "json"]).json();
     let mut processes = status["processes"].as_array().unwrap().iter();
     let process = processes.find(|process| process["component"] == component);
@@ -373,13 +373,13 @@ fn administrator(own: &OwnCluster, bed: &Bed) -> PathBuf {
 const GRACE: Duration = Duration::from_secs(8);
 
 /// A `deploy` whose pod is unschedulable.
-struct Unplaced<'a> {
+struct UnschedulableDeploy<'a> {
     own: &'a OwnCluster,
     child: Child,
     stream: PathBuf,
 }
 
-impl<'a> Unplaced<'a> {
+impl<'a> UnschedulableDeploy<'a> {
     fn deploy(own: &'a OwnCluster, bed: &Bed, kubeconfig: &Path, name: &str) -> Self {
         let stream = own.home.join(name);
         let arguments = ["deploy", "--name", name, "--events", stream.to_str().unwrap()];
@@ -404,7 +404,7 @@ impl<'a> Unplaced<'a> {
 
     /// Kills the API server and waits until the deploy reports the outage.
     fn kill_api_server(&self) {
-        crash(self.own, "kube-apiserver");
+        kill_component(self.own, "kube-apiserver");
         let deadline = Instant::now() + REQUEST_LIMIT;
         while self.outages() == 0 {
             assert!(Instant::now() < deadline, "{:?}", self.events());
@@ -429,7 +429,7 @@ fn api_server_crash_during_rollout_is_waited_for() {
     let bed = own.bed();
     let kubeconfig = administrator(&own, &bed);
 
-    let deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "patient");
+    let deploy = UnschedulableDeploy::deploy(&own, &bed, &kubeconfig, "patient");
     deploy.kill_api_server();
     own.handsctl(&["cluster", "up"]).exits(0);
     bed.kubectl(&["label", "node", "--all", "disk=gold"]);
@@ -444,7 +444,7 @@ fn api_server_crash_during_rollout_is_waited_for() {
     // The grace ends during the outage: handsctl must read the pod again before its verdict.
     own.config(&config(&format!("{}s", GRACE.as_secs())));
     bed.kubectl(&["label", "node", "--all", "disk-"]);
-    let mut deploy = Unplaced::deploy(&own, &bed, &kubeconfig, "blind");
+    let mut deploy = UnschedulableDeploy::deploy(&own, &bed, &kubeconfig, "blind");
     deploy.kill_api_server();
     std::thread::sleep(GRACE + Duration::from_secs(1));
     assert!(deploy.child.try_wait().unwrap().is_none(), "{:?}", deploy.events());

@@ -13,12 +13,12 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 const MISSING: &str = "rpc error: code = NotFound desc = failed to pull and unpack image \"x\": x: not found";
 
 /// A node with free resources and a taint that only the pods of one test tolerate.
-struct PlayedNode<'a> {
+struct NodeWithoutKubelet<'a> {
     namespace: &'a Namespace,
     name: String,
 }
 
-impl<'a> PlayedNode<'a> {
+impl<'a> NodeWithoutKubelet<'a> {
     fn new(namespace: &'a Namespace) -> Self {
         let node = Self { namespace, name: format!("played-{}", namespace.name) };
         let object = json!({ "apiVersion": "v1", "kind": "Node",
@@ -54,7 +54,7 @@ impl<'a> PlayedNode<'a> {
     /// Binds the application's unschedulable pod to this node and reports it as ready; returns its name.
     fn run_application(&self) -> String {
         let namespace = &self.namespace.name;
-        let pod = await_pod(self.namespace, "app.kubernetes.io/component=app");
+        let pod = wait_for_pod(self.namespace, "app.kubernetes.io/component=app");
         let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": pod },
             "target": { "apiVersion": "v1", "kind": "Node", "name": self.name } });
         self.namespace.bed.kubectl_with(&["create", "-n", namespace, "-f", "-"], &binding.to_string());
@@ -70,7 +70,7 @@ impl<'a> PlayedNode<'a> {
     }
 }
 
-impl Drop for PlayedNode<'_> {
+impl Drop for NodeWithoutKubelet<'_> {
     fn drop(&mut self) {
         // No kubelet confirms the deletion of the pods.
         let on_node = format!("spec.nodeName={}", self.name);
@@ -108,7 +108,7 @@ fn pods(namespace: &Namespace, labels: &str) -> Vec<Value> {
 }
 
 /// Waits for a pod with these labels; returns its name.
-fn await_pod(namespace: &Namespace, labels: &str) -> String {
+fn wait_for_pod(namespace: &Namespace, labels: &str) -> String {
     let begin = Instant::now();
     loop {
         if let Some(pod) = pods(namespace, labels).first() {
@@ -120,8 +120,8 @@ fn await_pod(namespace: &Namespace, labels: &str) -> String {
 }
 
 /// Waits until the pod that pulls is scheduled.
-fn await_puller(namespace: &Namespace, labels: &str) -> Value {
-    let name = await_pod(namespace, labels);
+fn wait_for_puller(namespace: &Namespace, labels: &str) -> Value {
+    let name = wait_for_pod(namespace, labels);
     let begin = Instant::now();
     loop {
         let pod = namespace.bed.get(&["pod", "-n", &namespace.name, &name]);
@@ -151,7 +151,7 @@ fn configure(namespace: &Namespace, version: &str) {
 fn changed_image_is_pulled_before_old_pod_stops() {
     let namespace = Bed::shared().namespace("prepull");
     configure(&namespace, "0.59");
-    let node = PlayedNode::new(&namespace);
+    let node = NodeWithoutKubelet::new(&namespace);
     let deploy = namespace.command(&DEPLOY).spawn_in_background();
     let old = node.run_application();
     deploy.finish().exits(0).never_says("preflight prepull");
@@ -165,7 +165,7 @@ fn changed_image_is_pulled_before_old_pod_stops() {
     // The first deploy pulled nothing beforehand. A missing image changes nothing.
     configure(&namespace, "0.58");
     let deploy = namespace.command(&DEPLOY).spawn_in_background();
-    let puller = await_puller(&namespace, PULLER);
+    let puller = wait_for_puller(&namespace, PULLER);
     assert_eq!(puller["spec"]["containers"][0]["image"], "docker.all-hands.dev/all-hands-ai/openhands:0.58");
     assert_eq!(puller["spec"]["nodeName"], node.name.as_str());
     let waiting = json!({ "name": "pull", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
@@ -185,7 +185,7 @@ fn changed_image_is_pulled_before_old_pod_stops() {
 
     // The rollout starts only after the pull of an existing image.
     let deploy = namespace.command(&DEPLOY).spawn_in_background();
-    let puller = await_puller(&namespace, PULLER);
+    let puller = wait_for_puller(&namespace, PULLER);
     assert!(!is_stopping());
     report(&namespace, name(&puller), &json!({ "phase": "Succeeded" }));
     let begin = Instant::now();
@@ -200,7 +200,7 @@ fn changed_image_is_pulled_before_old_pod_stops() {
 fn rejected_pull_pod_only_warns_and_rollout_continues() {
     let namespace = Bed::shared().namespace("no-prepull");
     configure(&namespace, "0.59");
-    let node = PlayedNode::new(&namespace);
+    let node = NodeWithoutKubelet::new(&namespace);
     let deploy = namespace.command(&DEPLOY).spawn_in_background();
     node.run_application();
     deploy.finish().exits(0);
@@ -231,7 +231,7 @@ fn image_pull_pulls_missing_image_on_each_sandbox_node() {
     // Simulated nodes pull nothing.
     namespace.handsctl(&["image", "pull", image]).exits(0).says("the node is simulated").says(": 0 pulled");
 
-    let node = PlayedNode::new(&namespace);
+    let node = NodeWithoutKubelet::new(&namespace);
     let skipped =
         format!("runtime:1 on {}: skipped: {image}: the node is tainted {}", node.name, node.taint());
     namespace.handsctl(&["image", "pull", image]).exits(0).says(&skipped);
@@ -246,7 +246,7 @@ fn image_pull_pulls_missing_image_on_each_sandbox_node() {
         (not_started("ErrImagePull", MISSING), 9, "error[HC4103]"),
     ] {
         let pull = namespace.command(&["image", "pull", image, "--timeout", "60s"]).spawn_in_background();
-        let puller = await_puller(&namespace, PULLER);
+        let puller = wait_for_puller(&namespace, PULLER);
         assert_eq!(puller["spec"]["nodeName"], node.name.as_str());
         assert_eq!(puller["spec"]["imagePullSecrets"], json!([{ "name": "mine" }]));
         report(&namespace, name(&puller), &status);
@@ -284,7 +284,7 @@ fn image_load_needs_kind_and_image_pull_a_namespace() {
         .says("error[HC2013]")
         .says("is not a kind cluster on this computer")
         .says("handsctl image pull");
-    let node = PlayedNode::new(&namespace);
+    let node = NodeWithoutKubelet::new(&namespace);
     let tolerations = format!("- key: {}\\n  operator: Exists\\n", node.taint());
     namespace.config(&format!("[kubernetes]\ntolerations_yaml = \"{tolerations}\"\n"));
     let run = namespace.handsctl(&["image", "pull", "acme/x:1"]);

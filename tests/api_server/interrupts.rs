@@ -39,13 +39,13 @@ fn stop(child: Child, with: Signal) -> Run {
 }
 
 /// A command that a signal stops while the proxy holds one of its requests.
-struct Stage<'a> {
+struct StoppableCommand<'a> {
     namespace: &'a Namespace,
     proxy: Proxy,
     command: &'a [&'a str],
 }
 
-impl Stage<'_> {
+impl StoppableCommand<'_> {
     fn stop_at(&self, held: &HeldRequests, with: (Signal, i32, &str)) -> Run {
         let (kind, code, word) = with;
         let events = self.namespace.folder.path().join("events");
@@ -74,7 +74,7 @@ fn stop_deploy(
         let proxy = Proxy::for_cluster(namespace.bed);
         prepare(&namespace, &proxy);
         let held = held(&proxy);
-        let stage = Stage { namespace: &namespace, proxy, command: &["deploy"] };
+        let stage = StoppableCommand { namespace: &namespace, proxy, command: &["deploy"] };
         let mut run = stage.stop_at(&held, with);
         for text in says {
             run = run.says(text);
@@ -86,9 +86,9 @@ fn stop_deploy(
 }
 
 /// No preparation: the set does not exist.
-fn nothing(_: &Namespace, _: &Proxy) {}
+fn no_preparation(_: &Namespace, _: &Proxy) {}
 
-fn is(method: &'static str, path: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + Clone {
+fn matches(method: &'static str, path: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + Clone {
     move |request: &Request| request.is(method, path)
 }
 
@@ -100,21 +100,26 @@ fn remove_ingress(namespace: &Namespace, proxy: &Proxy) {
 
 #[test]
 fn signal_before_lock_changes_nothing() {
-    stop_deploy("int-first", nothing, |proxy| proxy.on(is("GET", "/version")).nth(1).hold(), &[]);
+    stop_deploy("int-first", no_preparation, |proxy| proxy.on(matches("GET", "/version")).nth(1).hold(), &[]);
     let watch = |proxy: &Proxy| proxy.on(|request| request.watches("services")).nth(1).hold();
-    stop_deploy("int-look", nothing, watch, &[]);
+    stop_deploy("int-look", no_preparation, watch, &[]);
 }
 
 #[test]
 fn signal_during_lock_request_leaves_no_lease() {
-    stop_deploy("int-ask", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold(), &[]);
-    stop_deploy("int-asked", nothing, |proxy| proxy.on(is("POST", "/leases")).nth(1).hold_response(), &[]);
+    stop_deploy("int-ask", no_preparation, |proxy| proxy.on(matches("POST", "/leases")).nth(1).hold(), &[]);
+    stop_deploy(
+        "int-asked",
+        no_preparation,
+        |proxy| proxy.on(matches("POST", "/leases")).nth(1).hold_response(),
+        &[],
+    );
 }
 
 #[test]
 fn signal_during_apply_lists_applied_and_missing_members() {
-    let held = |proxy: &Proxy| proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
-    stop_deploy("int-apply", nothing, held, &["done ", " created", "not done", "deployment.apps/oh"]);
+    let held = |proxy: &Proxy| proxy.on(matches("PATCH", "/deployments/oh")).nth(1).hold();
+    stop_deploy("int-apply", no_preparation, held, &["done ", " created", "not done", "deployment.apps/oh"]);
 }
 
 #[test]
@@ -143,10 +148,10 @@ fn signal_during_rollout_reports_everything_applied() {
 
 #[test]
 fn signal_during_prune_lists_undeleted_objects() {
-    let held = |proxy: &Proxy| proxy.on(is("DELETE", "/ingresses/oh")).nth(1).hold();
+    let held = |proxy: &Proxy| proxy.on(matches("DELETE", "/ingresses/oh")).nth(1).hold();
     let says = ["done ", "not deleted", "ingress.networking.k8s.io/oh"];
     stop_deploy("int-prune", remove_ingress, held, &says);
-    let held = |proxy: &Proxy| proxy.on(is("PATCH", "/configmaps/handsctl-oh")).nth(1).hold();
+    let held = |proxy: &Proxy| proxy.on(matches("PATCH", "/configmaps/handsctl-oh")).nth(1).hold();
     stop_deploy("int-exact", remove_ingress, held, &["done "]);
 }
 
@@ -167,8 +172,8 @@ fn signal_during_rollback_restart_and_teardown_releases_lock() {
     ];
     for ((command, method, path), with) in commands.into_iter().zip(SIGNALS) {
         let proxy = Proxy::for_cluster(namespace.bed);
-        let held = proxy.on(is(method, path)).nth(1).hold();
-        let stage = Stage { namespace: &namespace, proxy, command };
+        let held = proxy.on(matches(method, path)).nth(1).hold();
+        let stage = StoppableCommand { namespace: &namespace, proxy, command };
         stage.stop_at(&held, with);
         held.release();
         let run = stage.proxy.command(&namespace, command).run().exits(0);
@@ -204,8 +209,8 @@ fn signal_ends_teardown_that_waits_for_finalizer() {
 fn hanging_lock_release_is_abandoned_after_3s() {
     let namespace = Bed::shared().namespace("int-silent");
     let proxy = Proxy::for_cluster(namespace.bed);
-    let held = proxy.on(is("PATCH", "/deployments/oh")).nth(1).hold();
-    let release = proxy.on(is("DELETE", "/leases/handsctl-oh")).nth(1).hold();
+    let held = proxy.on(matches("PATCH", "/deployments/oh")).nth(1).hold();
+    let release = proxy.on(matches("DELETE", "/leases/handsctl-oh")).nth(1).hold();
     let child = proxy.command(&namespace, &["deploy"]).spawn();
     held.wait_for_request(WAIT_LIMIT);
     signal(&child, Signal::INT);

@@ -47,12 +47,12 @@ fn pods(namespace: &Namespace) -> Vec<String> {
 }
 
 /// A running `logs -f`. Dropping the value kills it.
-struct Followed {
+struct FollowedLogs {
     child: Child,
     lines: Receiver<String>,
 }
 
-impl Followed {
+impl FollowedLogs {
     fn start(command: CommandLine) -> Self {
         let mut child = command.spawn();
         let stdout = child.stdout.take().unwrap();
@@ -94,7 +94,7 @@ fn exit_code(child: &mut Child) -> Option<i32> {
     }
 }
 
-impl Drop for Followed {
+impl Drop for FollowedLogs {
     fn drop(&mut self) {
         let _ended_already = self.child.kill();
         let _ended_already = self.child.wait();
@@ -201,7 +201,7 @@ fn follow_shows_next_pod_and_interrupt_exits_130() {
     let mark = &namespace.name;
     let first = pods(&namespace).remove(0);
     append_now(namespace.bed, &format!("{mark} before"));
-    let mut followed = Followed::start(namespace.command(&["logs", "-f", "--since", "1m"]));
+    let mut followed = FollowedLogs::start(namespace.command(&["logs", "-f", "--since", "1m"]));
     assert_eq!(followed.line(mark), format!("{first} openhands {mark} before"));
     append_now(namespace.bed, &format!("{mark} after"));
     assert_eq!(followed.line(mark), format!("{first} openhands {mark} after"), "no line is repeated");

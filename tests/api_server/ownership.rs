@@ -71,13 +71,13 @@ fn managers(object: &Value) -> BTreeSet<String> {
 }
 
 /// The parts of an object that no controller writes.
-fn untouched(object: &Value) -> (Value, Value, BTreeSet<String>) {
+fn stable_fields(object: &Value) -> (Value, Value, BTreeSet<String>) {
     (object["spec"].clone(), object["metadata"]["labels"].clone(), managers(object))
 }
 
 /// Deploys twice through a proxy and returns the PATCH requests of the second run. The first run may send some, because
 /// the settings of a context that is not a local cluster differ.
-fn patches_of_a_second_deploy(namespace: &Namespace) -> Vec<String> {
+fn patches_of_second_deploy(namespace: &Namespace) -> Vec<String> {
     let proxy = Proxy::for_cluster(namespace.bed);
     let arguments = ["deploy", "--context", Proxy::CONTEXT, "-n", &namespace.name, "--name", "oh"];
     let deploy =
@@ -172,7 +172,7 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
     namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").says("deployment.apps/oh 3/3");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
-    assert_eq!(patches_of_a_second_deploy(&namespace), Vec::<String>::new());
+    assert_eq!(patches_of_second_deploy(&namespace), Vec::<String>::new());
     namespace.handsctl(&["deploy"]).exits(0);
 
     // Another scaling is not a change, and a changed deploy keeps it.
@@ -350,7 +350,7 @@ fn object_that_cannot_be_adopted_is_unchanged() {
         let before = namespace.object(kind);
         let run = namespace.handsctl(&["deploy", "--adopt"]).exits(code).says(words).never_says("HC3020");
         let after = namespace.object(kind);
-        assert_eq!(untouched(&after), untouched(&before), "{words}");
+        assert_eq!(stable_fields(&after), stable_fields(&before), "{words}");
         run
     };
     account(

@@ -18,7 +18,7 @@ use crate::bed::{Bed, Namespace, Run, run_in_home};
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// All objects of the namespace except Events, and the namespace itself, with all fields.
-fn everything(namespace: &Namespace) -> BTreeMap<String, Value> {
+fn all_objects(namespace: &Namespace) -> BTreeMap<String, Value> {
     static KINDS: OnceLock<String> = OnceLock::new();
     let kinds = KINDS.get_or_init(|| {
         let all = namespace.bed.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]);
@@ -351,7 +351,7 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
     let namespace = Bed::shared().namespace("rights");
     namespace.create(&[]);
     let config = account(&namespace, &rules(&["get", "list", "watch", "create"]));
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     run_with_kubeconfig(&namespace, &config, &["deploy"])
         .exits(6)
         .says(&format!(
@@ -360,17 +360,17 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
         ))
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["patch"]}"#)
         .says("hint: an administrator can add these rules to a Role");
-    assert_eq!(everything(&namespace), before);
+    assert_eq!(all_objects(&namespace), before);
 
     let config = account(&namespace, &rules(&["get", "create", "patch"]));
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     run_with_kubeconfig(&namespace, &config, &["deploy"])
         .exits(6)
         .says("error[HC1030]: this account is not allowed to list networkpolicies in namespace")
         .says("and 1 more; nothing was changed")
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list"]}"#)
         .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["watch"]}"#);
-    assert_eq!(everything(&namespace), before);
+    assert_eq!(all_objects(&namespace), before);
 
     // The listed rules suffice, although the account sees neither namespaces nor nodes. The right to proxy is not used:
     // the pod is marked as simulated.
@@ -451,13 +451,13 @@ fn quota_rejects_first_object_exit_8() {
     let roots = ["get", "configmaps", "-n", &namespace.name, "-o", "name"];
     wait_for_output(namespace.bed, &roots, |text| text.contains("kube-root-ca.crt"));
     quota(&namespace, "count/configmaps=1");
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     namespace
         .handsctl(&["deploy"])
         .exits(8)
         .says("error[HC4502]: cannot apply configmap/handsctl-oh")
         .says("the set was not changed");
-    assert_eq!(everything(&namespace), before);
+    assert_eq!(all_objects(&namespace), before);
 }
 
 /// How long the product tolerates a quota that rejects pods.
@@ -526,7 +526,7 @@ fn terminating_namespace_exits_8_before_changes() {
     let remaining = "jsonpath={.status.conditions[?(@.type==\"NamespaceFinalizersRemaining\")].status}";
     let read = ["get", "namespace", &namespace.name, "-o", remaining];
     wait_for_output(namespace.bed, &read, |text| text == "True");
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     namespace
         .handsctl(&["deploy"])
         .exits(8)
@@ -534,7 +534,7 @@ fn terminating_namespace_exits_8_before_changes() {
         .says("nothing was changed")
         .says("example.io/hold in 1 resource instances")
         .says("hint: wait until it is gone, then run the command again, or choose another with -n");
-    let after = everything(&namespace);
+    let after = all_objects(&namespace);
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&after), names(&before));
     assert_eq!(after["ConfigMap/held"], before["ConfigMap/held"]);
@@ -557,7 +557,7 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
     );
     let wait = ["wait", "deployment/oh", "-n", &namespace.name, "--for=condition=Available", "--timeout=30s"];
     namespace.bed.kubectl(&wait);
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     let rejected_deploy = || {
         namespace.handsctl(&["deploy"]).exits(7).says(&format!(
             "error[HC3006]: deployment.apps/oh in namespace {} exists and belongs to another owner; it was not \
@@ -569,20 +569,20 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
         .says("managers  kube-controller-manager, them")
         .says("persistentvolumeclaim/oh-state created")
         .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
-    let after = everything(&namespace);
+    let after = all_objects(&namespace);
     for (name, object) in &before {
         assert_eq!(&after[name], object, "{name} was changed");
     }
     // The second run has nothing left to change.
     rejected_deploy().says("the set was not changed");
-    assert_eq!(everything(&namespace)["Deployment/oh"], before["Deployment/oh"]);
+    assert_eq!(all_objects(&namespace)["Deployment/oh"], before["Deployment/oh"]);
 }
 
 #[test]
 fn namespace_that_rejects_sandboxes_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("strict");
     namespace.create(&[("pod-security.kubernetes.io/enforce", "restricted")]);
-    let before = everything(&namespace);
+    let before = all_objects(&namespace);
     namespace
         .handsctl(&["deploy"])
         .exits(14)
@@ -590,7 +590,7 @@ fn namespace_that_rejects_sandboxes_exits_14_before_changes() {
         .says("enforces Pod Security `restricted`, which rejects sandbox pods")
         .says("nothing was changed")
         .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace");
-    assert_eq!(everything(&namespace), before);
+    assert_eq!(all_objects(&namespace), before);
 }
 
 #[test]

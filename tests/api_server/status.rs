@@ -243,7 +243,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     wait_for_output(namespace.bed, get_pod, |text| text.starts_with("pod/"));
     let pod = namespace.bed.kubectl(get_pod);
     // The test plays the pod. The API server does not proxy to loopback, so the test listens on another address.
-    let address = own_address();
+    let address = local_address();
     let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
     let state = json!({"status": {
         "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions,
@@ -252,7 +252,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     kubectl(&namespace, &["patch", pod.trim(), "--subresource=status", "--type=strategic", "-p", &state]);
     wait_for_ready(&namespace, "1");
     let listener = TcpListener::bind((address, 0)).unwrap();
-    serve_at(&namespace, listener.local_addr().unwrap());
+    point_service_to(&namespace, listener.local_addr().unwrap());
 
     let responder = std::thread::spawn({
         let listener = listener.try_clone().unwrap();
@@ -288,7 +288,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
 }
 
 /// Points the Service to this port.
-fn serve_at(namespace: &Namespace, address: SocketAddr) {
+fn point_service_to(namespace: &Namespace, address: SocketAddr) {
     let ports =
         json!([{"op": "replace", "path": "/spec/ports/0/targetPort", "value": address.port()}]).to_string();
     kubectl(namespace, &["patch", "service/oh", "--type=json", "-p", &ports]);
@@ -300,7 +300,7 @@ fn serve_at(namespace: &Namespace, address: SocketAddr) {
 }
 
 /// The source address of this computer for other networks. Nothing is sent.
-fn own_address() -> IpAddr {
+fn local_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("198.18.0.1:9").expect("this test needs an address that is not loopback");
     socket.local_addr().unwrap().ip()

@@ -9,7 +9,7 @@ use crate::bed::{Bed, Namespace, OwnCluster};
 
 /// All objects of the cluster except Events: `Kind/namespace/name` → object, without the fields that the server and its
 /// controllers write constantly (versions, leases, the status of nodes).
-fn everything(bed: &Bed) -> BTreeMap<String, Value> {
+fn all_objects(bed: &Bed) -> BTreeMap<String, Value> {
     let kinds = bed.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
     let kinds: Vec<&str> = kinds
         .lines()
@@ -47,7 +47,7 @@ fn wait_for_difference(bed: &Bed, before: &BTreeMap<String, Value>, expected: &[
     let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let changed = changed_objects(before, &everything(bed));
+        let changed = changed_objects(before, &all_objects(bed));
         if changed == expected {
             return;
         }
@@ -112,10 +112,10 @@ fn teardown_restores_the_cluster_before_deploy() {
         );
     }
     wait_until_stable(&bed);
-    let before = everything(&bed);
+    let before = all_objects(&bed);
 
     own.handsctl(&["deploy"]).exits(0);
-    let created = changed_objects(&before, &everything(&bed));
+    let created = changed_objects(&before, &all_objects(&bed));
     assert!(created.len() > 12, "{created:#?}");
     let claim = bed.get(&["pvc", "openhands-state", "-n", "team"]);
     let volume = format!("PersistentVolume//{}", claim["spec"]["volumeName"].as_str().unwrap());
@@ -141,9 +141,9 @@ fn teardown_restores_the_cluster_before_deploy() {
 /// Waits until controllers have created the dependents of the new namespaces and nothing changes any more.
 fn wait_until_stable(bed: &Bed) {
     let end = Instant::now() + Duration::from_secs(30);
-    let mut before = everything(bed);
+    let mut before = all_objects(bed);
     loop {
-        let now = everything(bed);
+        let now = all_objects(bed);
         let changing = changed_objects(&before, &now);
         let complete = ["team", "boxes"].iter().all(|name| {
             now.contains_key(&format!("ServiceAccount/{name}/default"))

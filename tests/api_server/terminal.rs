@@ -30,7 +30,7 @@ struct Terminal {
 }
 
 /// A command on a terminal that has ended.
-struct Ended {
+struct EndedCommand {
     code: u32,
     /// The lines of the screen, without empty ones at the end.
     lines: Vec<String>,
@@ -66,7 +66,7 @@ impl Terminal {
     }
 
     /// Waits until the screen shows this text.
-    fn shows(&mut self, text: &str) {
+    fn wait_for_text(&mut self, text: &str) {
         let until = Instant::now() + WAIT_LIMIT;
         while !self.screen.screen().contents().contains(text) {
             let left = until.saturating_duration_since(Instant::now());
@@ -84,7 +84,7 @@ impl Terminal {
         self.raw += &String::from_utf8_lossy(bytes);
     }
 
-    fn types(&mut self, keys: &str) {
+    fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
@@ -95,7 +95,7 @@ impl Terminal {
     }
 
     /// Reads the terminal to its end and waits for the exit code.
-    fn ends(mut self) -> Ended {
+    fn wait_for_end(mut self) -> EndedCommand {
         let begin = Instant::now();
         loop {
             let left = WAIT_LIMIT.saturating_sub(begin.elapsed());
@@ -112,7 +112,7 @@ impl Terminal {
         let columns = screen.size().1;
         let lines: Vec<String> = screen.rows(0, columns.get()).map(|row| row.trim_end().to_owned()).collect();
         let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-        Ended {
+        EndedCommand {
             code,
             wrapped: (0..used).map(|row| screen.row_wrapped(u16::try_from(row).unwrap())).collect(),
             lines: lines[..used].to_vec(),
@@ -131,7 +131,7 @@ impl Drop for Terminal {
     }
 }
 
-impl Ended {
+impl EndedCommand {
     fn exits(self, code: u32) -> Self {
         assert_eq!(self.code, code, "the screen:\n{}", self.text());
         self
@@ -205,7 +205,8 @@ fn last_event(path: &Path) -> Value {
 #[test]
 fn deploy_collapses_bars_to_final_lines() {
     let namespace = Bed::shared().namespace("terminal-deploy");
-    let ended = Terminal::start(namespace.command(&["deploy"]).without("NO_COLOR"), 120).ends().exits(0);
+    let ended =
+        Terminal::start(namespace.command(&["deploy"]).without("NO_COLOR"), 120).wait_for_end().exits(0);
     assert!(ended.raw.contains(is_spinner), "no spinner was drawn");
     assert!(ended.raw.contains("\u{1b}[1m"), "no color was used");
     ended.assert_restored();
@@ -220,7 +221,7 @@ fn deploy_collapses_bars_to_final_lines() {
         assert!(!line.is_empty() || !next.is_empty(), "two empty lines:\n{}", ended.text());
     }
 
-    let second_run = Terminal::start(namespace.command(&["deploy"]), 120).ends().exits(0);
+    let second_run = Terminal::start(namespace.command(&["deploy"]), 120).wait_for_end().exits(0);
     second_run.assert_restored();
     second_run.says("✓ apply                9 unchanged");
     assert_eq!(
@@ -230,7 +231,7 @@ fn deploy_collapses_bars_to_final_lines() {
         second_run.text()
     );
 
-    let teardown = Terminal::start(namespace.command(&["teardown"]), 120).ends().exits(0);
+    let teardown = Terminal::start(namespace.command(&["teardown"]), 120).wait_for_end().exits(0);
     teardown.assert_restored();
     teardown.says("✓ objects              10 deleted");
     teardown.says("kept       persistentvolumeclaim/oh-state");
@@ -240,7 +241,7 @@ fn deploy_collapses_bars_to_final_lines() {
 fn terminal_in_ci_gets_plain_lines() {
     let namespace = Bed::shared().namespace("terminal-ci");
     let deploy = namespace.command(&["deploy"]).env("CI", "1").env("NO_COLOR", "1");
-    let ended = Terminal::start(deploy, 120).ends().exits(0);
+    let ended = Terminal::start(deploy, 120).wait_for_end().exits(0);
     assert!(!ended.raw.contains('\u{1b}'), "an escape sequence: {:?}", ended.raw);
     assert!(ended.lines[0].starts_with("00:00.0"), "{}", ended.text());
     ended.says("apply     9 created");
@@ -251,7 +252,7 @@ fn terminal_in_ci_gets_plain_lines() {
 fn narrow_terminal_keeps_each_row_on_one_line() {
     let namespace = Bed::shared().namespace("terminal-narrow");
     for columns in [60, 80] {
-        let ended = Terminal::start(namespace.command(&["deploy"]), columns).ends().exits(0);
+        let ended = Terminal::start(namespace.command(&["deploy"]), columns).wait_for_end().exits(0);
         ended.assert_restored();
         let title = ended.lines.iter().position(|line| line.starts_with("deploy")).unwrap();
         let last = ended.lines.iter().position(|line| line.contains("- probe")).unwrap();
@@ -271,7 +272,7 @@ fn narrow_terminal_keeps_each_row_on_one_line() {
 fn failing_deploy_shows_error_once_below_block() {
     let namespace = Bed::shared().namespace("terminal-failing");
     let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
-    let ended = Terminal::start(namespace.command(&["deploy", "--set", image]), 120).ends().exits(9);
+    let ended = Terminal::start(namespace.command(&["deploy", "--set", image]), 120).wait_for_end().exits(9);
     ended.assert_restored();
     let position = |text: &str| ended.lines.iter().position(|line| line.contains(text));
     assert!(position("✗ rollout") < position("error[HC4103]"), "{}", ended.text());
@@ -284,24 +285,25 @@ fn current_context_is_used_only_after_yes() {
     let question = format!("Use the current context `{}`", namespace.bed.context);
     for answer in ["n\r", "\r", "\u{4}"] {
         let mut terminal = Terminal::start(without_context(&namespace, &["deploy"]), 120);
-        terminal.shows(&question);
-        terminal.types(answer);
-        let ended = terminal.ends().exits(3);
+        terminal.wait_for_text(&question);
+        terminal.type_keys(answer);
+        let ended = terminal.wait_for_end().exits(3);
         ended.says("error[HC0152]");
         ended.assert_restored();
         let get = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
         assert!(!get.status.success(), "the namespace was created");
     }
     let mut terminal = Terminal::start(without_context(&namespace, &["deploy"]), 120);
-    terminal.shows(&question);
-    terminal.types("y\r");
-    let ended = terminal.ends().exits(0);
+    terminal.wait_for_text(&question);
+    terminal.type_keys("y\r");
+    let ended = terminal.wait_for_end().exits(0);
     ended.says("✓ apply                9 created");
     assert_eq!(ended.count("[y/N] y"), 1, "progress was drawn over the question:\n{}", ended.text());
     ended.assert_restored();
     // A CI job may have a terminal, but no user.
-    let ended =
-        Terminal::start(without_context(&namespace, &["deploy"]).env("CI", "true"), 120).ends().exits(3);
+    let ended = Terminal::start(without_context(&namespace, &["deploy"]).env("CI", "true"), 120)
+        .wait_for_end()
+        .exits(3);
     assert_eq!(ended.count("[y/N]"), 0, "{}", ended.text());
 }
 
@@ -311,14 +313,14 @@ fn delete_data_asks_once_and_no_deletes_nothing() {
     namespace.handsctl(&["deploy"]).exits(0);
     let teardown = || Terminal::start(namespace.command(&["teardown", "--delete-data"]), 160);
     let mut terminal = teardown();
-    terminal.shows("Delete the volume of oh");
-    terminal.types("n\r");
-    terminal.ends().exits(2).says("not confirmed; nothing was deleted");
+    terminal.wait_for_text("Delete the volume of oh");
+    terminal.type_keys("n\r");
+    terminal.wait_for_end().exits(2).says("not confirmed; nothing was deleted");
     assert!(namespace.has("pvc/oh-state") && namespace.has("deployment/oh"));
     let mut terminal = teardown();
-    terminal.shows("Delete the volume of oh");
-    terminal.types("yes\r");
-    let ended = terminal.ends().exits(0);
+    terminal.wait_for_text("Delete the volume of oh");
+    terminal.type_keys("yes\r");
+    let ended = terminal.wait_for_end().exits(0);
     assert_eq!(ended.count("[y/N] yes"), 1, "progress was drawn over the question:\n{}", ended.text());
     ended.assert_restored();
     assert!(!namespace.has("pvc/oh-state"));
@@ -328,9 +330,9 @@ fn delete_data_asks_once_and_no_deletes_nothing() {
 fn ctrl_c_at_question_exits_130() {
     let namespace = Bed::shared().namespace("terminal-unanswered");
     let mut terminal = Terminal::start(without_context(&namespace, &["deploy"]), 120);
-    terminal.shows("[y/N]");
-    terminal.types("\u{3}");
-    let ended = terminal.ends().exits(130);
+    terminal.wait_for_text("[y/N]");
+    terminal.type_keys("\u{3}");
+    let ended = terminal.wait_for_end().exits(130);
     assert!(
         ended.lines.iter().any(|line| line.starts_with("error[HC9002]: interrupted")),
         "{}",
@@ -346,9 +348,9 @@ fn ctrl_c_during_rollout_exits_130_and_restores_terminal() {
     let events = namespace.folder.path().join("events");
     let arguments = [&["deploy", "--events", "events"], UNSCHEDULABLE].concat();
     let mut terminal = Terminal::start(namespace.command(&arguments), 120);
-    terminal.shows("0/1");
-    terminal.types("\u{3}");
-    let ended = terminal.ends().exits(130);
+    terminal.wait_for_text("0/1");
+    terminal.type_keys("\u{3}");
+    let ended = terminal.wait_for_end().exits(130);
     ended.says("✗ rollout");
     ended.says("error[HC9002]: interrupted\n");
     ended.says("9 created");
@@ -369,16 +371,16 @@ fn sigterm_exits_143_and_sighup_exits_129() {
     let events = namespace.folder.path().join("events");
     let arguments = [&["deploy", "--events", "events"], UNSCHEDULABLE].concat();
     let mut terminal = Terminal::start(namespace.command(&arguments), 120);
-    terminal.shows("0/1");
+    terminal.wait_for_text("0/1");
     terminal.signal(Signal::TERM);
-    let ended = terminal.ends().exits(143);
+    let ended = terminal.wait_for_end().exits(143);
     ended.assert_restored();
     assert_eq!(last_event(&events)["exit"], 143);
 
     let mut terminal = Terminal::start(namespace.command(&arguments), 120);
-    terminal.shows("0/1");
+    terminal.wait_for_text("0/1");
     terminal.signal(Signal::HUP);
-    terminal.ends().exits(129);
+    terminal.wait_for_end().exits(129);
     assert_eq!(last_event(&events)["exit"], 129);
 }
 
@@ -440,7 +442,7 @@ fn control_characters_of_logs_are_removed() {
     let line = format!("{} before\u{1b}[2J\u{1b}]0;title\u{7}after\u{202e}", namespace.name);
     let mut log = std::fs::File::options().append(true).open(&namespace.bed.pod_log).unwrap();
     log.write_all(format!("{:.9} stdout F {line}\n", jiff::Timestamp::now()).as_bytes()).unwrap();
-    let ended = Terminal::start(namespace.command(&["logs", "--since", "1m"]), 120).ends().exits(0);
+    let ended = Terminal::start(namespace.command(&["logs", "--since", "1m"]), 120).wait_for_end().exits(0);
     ended.says(&format!("{} beforeafter", namespace.name));
     assert!(!ended.raw.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{:?}", ended.raw);
 }

@@ -36,15 +36,15 @@ fn with_config(text: &str) -> TempDir {
 
 /// Every command path, as `["cluster", "up"]`, and whether it has subcommands.
 fn commands() -> Vec<(Vec<String>, bool)> {
-    fn below(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, bool)>) {
+    fn collect(command: &clap::Command, path: &[String], all: &mut Vec<(Vec<String>, bool)>) {
         all.push((path.to_vec(), command.has_subcommands()));
         for inner in command.get_subcommands() {
             let path: Vec<String> = path.iter().cloned().chain([inner.get_name().to_owned()]).collect();
-            below(inner, &path, all);
+            collect(inner, &path, all);
         }
     }
     let mut all = Vec::new();
-    below(&handsctl::cli::Cli::command(), &[], &mut all);
+    collect(&handsctl::cli::Cli::command(), &[], &mut all);
     all
 }
 

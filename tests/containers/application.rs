@@ -89,14 +89,14 @@ fn value_of(toml: &str) -> Value {
 }
 
 /// Whether the loaded value contains the shown one. Additional entries are defaults.
-fn agrees(shown: &Value, loaded: &Value) -> bool {
+fn contains_value(shown: &Value, loaded: &Value) -> bool {
     match (shown, loaded) {
         (Value::Object(shown), Value::Object(_)) => {
-            shown.iter().all(|(name, value)| agrees(value, &loaded[name]))
+            shown.iter().all(|(name, value)| contains_value(value, &loaded[name]))
         }
         (Value::Array(shown), Value::Array(loaded)) => {
             shown.len() == loaded.len()
-                && shown.iter().zip(loaded).all(|(shown, loaded)| agrees(shown, loaded))
+                && shown.iter().zip(loaded).all(|(shown, loaded)| contains_value(shown, loaded))
         }
         (Value::Number(shown), Value::Number(loaded)) => shown.as_f64() == loaded.as_f64(),
         // A string is the URL of a server.
@@ -106,7 +106,7 @@ fn agrees(shown: &Value, loaded: &Value) -> bool {
 }
 
 /// Every table with its kinds of values, and environment variables that override keys.
-const RICH: &str = r#"
+const FULL_CONFIG: &str = r#"
 [core]
 max_iterations = 42
 init_git_in_empty_workspace = false
@@ -174,7 +174,7 @@ AGENT_ENABLE_JUPYTER = "0"
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn application_loads_what_config_show_prints() {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("config.toml"), RICH).unwrap();
+    std::fs::write(home.path().join("config.toml"), FULL_CONFIG).unwrap();
     let (loaded, warnings) = loaded(home.path());
     // An unset variable would cause a warning.
     assert_eq!(warnings, "");
@@ -192,7 +192,7 @@ fn application_loads_what_config_show_prints() {
             continue;
         }
         let value = value_of(value);
-        assert!(agrees(&value, loaded_value), "{key}: shown {value}, loaded {loaded_value}");
+        assert!(contains_value(&value, loaded_value), "{key}: shown {value}, loaded {loaded_value}");
         compared += 1;
     }
     assert!(compared >= 45, "only {compared} keys");
@@ -220,7 +220,7 @@ fn manual_defaults_equal_application_defaults() {
         let Some(default) = article.default.filter(|_| used && !later && !excluded) else { continue };
         let loaded_value = &loaded[table][name];
         assert!(
-            agrees(&value_of(&default), loaded_value),
+            contains_value(&value_of(&default), loaded_value),
             "{key}: the manual says {default}, the application {loaded_value}"
         );
         compared += 1;

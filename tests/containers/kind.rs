@@ -150,7 +150,7 @@ impl Site {
     }
 
     /// Starts a conversation and waits until its sandbox is ready.
-    fn converse(&self) -> Conversation {
+    fn start_conversation(&self) -> Conversation {
         let (status, body) = self.post("/api/conversations");
         assert_eq!(status, 200, "{body}");
         let id = body["conversation_id"].as_str().unwrap().to_owned();
@@ -361,7 +361,7 @@ fn sandbox_survives_change_restart_and_teardown() {
     let (site, _, _guard) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
-    let conversation = site.converse();
+    let conversation = site.start_conversation();
     let (uids, settings) = (site.uids(&conversation), site.settings());
 
     let may = |account: &str| -> BTreeSet<String> {
@@ -729,7 +729,7 @@ fn upgrade_and_downgrade_report_changes_and_serve() {
     let (succeeded, processes) = site.run_in_container("cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
     assert!(succeeded && processes.contains("uvicorn"), "{processes}");
     assert!(!processes.contains("agent_server"), "{processes}");
-    site.converse();
+    site.start_conversation();
 
     site.deploy_image("docker.openhands.dev/openhands/openhands:1.7", &[])
         .exits(3)
