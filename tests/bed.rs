@@ -16,9 +16,9 @@ pub(crate) const HANDSCTL: &str = env!("CARGO_BIN_EXE_handsctl");
 /// The shared cluster.
 pub(crate) struct Bed {
     home: PathBuf,
-    /// Its own kubeconfig.
+    /// The cluster's kubeconfig.
     pub(crate) kubeconfig: PathBuf,
-    /// Its context.
+    /// The cluster's context.
     pub(crate) context: String,
     /// The file that `logs` shows for every pod, in the CRI format.
     pub(crate) pod_log: PathBuf,

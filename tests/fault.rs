@@ -211,17 +211,17 @@ impl Proxy {
         *self.exchange.round_trip.lock().unwrap() = time;
     }
 
-    /// All requests so upstream, in the order of their arrival.
+    /// All requests so far, in the order of their arrival.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.exchange.requests.lock().unwrap().clone()
     }
 
-    /// The matching requests so upstream, in the order of their arrival.
+    /// The matching requests so far, in the order of their arrival.
     pub(crate) fn requests_that(&self, matches: impl Fn(&Request) -> bool) -> Vec<Request> {
         self.requests().into_iter().filter(matches).collect()
     }
 
-    /// The texts of all `Warning` headers so upstream.
+    /// The texts of all `Warning` headers so far.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.exchange.warnings.lock().unwrap().clone()
     }

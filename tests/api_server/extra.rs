@@ -97,14 +97,14 @@ fn invalid_extra_manifest_is_rejected_before_changes() {
     deploy(&format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n{metadata}"))
         .exits(3)
         .says("error[HC0112]")
-        .says("is in no namespace")
+        .says("which is cluster-scoped")
         .says("config.toml:2:20");
     deploy("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, namespace: kube-system }\n")
         .exits(3)
         .says("is for namespace kube-system");
     deploy("apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: oh }\n")
         .exits(3)
-        .says("the set has already");
+        .says("which the set already has");
     deploy("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { a: planted }\n")
         .exits(3)
         .says("is a Secret, which is not allowed")

@@ -37,7 +37,7 @@ case "$*" in
     export*logs*)
         for folder in "$@"; do :; done
         /bin/mkdir -p "$folder/trial-control-plane"
-        echo 'kubelet: out of disk' > "$folder/trial-control-plane/kubelet.log" ;;
+        echo 'kubelet: started' > "$folder/trial-control-plane/kubelet.log" ;;
     delete*) /bin/rm made; echo "$*" > deleted ;;
 esac
 exit 0
@@ -196,7 +196,7 @@ fn failed_creation_keeps_evidence_and_cleans_up() {
         "==> kind create cluster <==",
         "no space left on device",
         "==> docker inspect <==",
-        "kubelet: out of disk",
+        "kubelet: started",
     ] {
         assert!(evidence.contains(text), "lacks {text}:\n{evidence}");
     }
