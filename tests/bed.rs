@@ -13,6 +13,10 @@ use tempfile::TempDir;
 /// The binary under test.
 pub(crate) const HANDSCTL: &str = env!("CARGO_BIN_EXE_handsctl");
 
+const WORKERS: usize = 3;
+/// The number of simulated nodes of the shared cluster.
+pub(crate) const NODES: usize = 1 + WORKERS;
+
 /// The shared cluster.
 pub(crate) struct Bed {
     home: PathBuf,
@@ -91,7 +95,7 @@ impl Bed {
                 "--set",
                 "cluster.provider=\"kwok\"",
                 "--set",
-                "cluster.workers=3",
+                &format!("cluster.workers={WORKERS}"),
             ];
             let run = cluster_command(&home, &arguments).run();
             assert_eq!(

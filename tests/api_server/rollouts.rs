@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, Run};
+use crate::bed::{Bed, NODES, Namespace, Run};
 
 /// Time limit from the cluster's report of a cause (or the end of its grace) to the verdict: far below the default
 /// `--timeout`.
@@ -159,7 +159,7 @@ fn unmatched_node_selector_exits_9_after_grace() {
     let check = |run: Run| {
         run.exits(9)
             .says("error[HC4301]: the pod fits on no node")
-            .says("nodes are available: 2 node(s) didn't match Pod's node affinity/selector")
+            .says(&format!("nodes are available: {NODES} node(s) didn't match Pod's node affinity/selector"))
             .says("hint: handsctl explain HC4301")
     };
     check(deploy_run.run);
@@ -176,7 +176,11 @@ fn oversized_pod_exits_9_after_15s_grace() {
     let deploy_run = deploy(&namespace, &[]);
     let since = timestamp(&condition(&pod(&namespace), "PodScheduled")["lastTransitionTime"]);
     deploy_run.assert_verdict_after(plus_seconds(since, 15));
-    deploy_run.run.exits(9).says("error[HC4301]: the pod fits on no node").says("2 Insufficient cpu");
+    deploy_run
+        .run
+        .exits(9)
+        .says("error[HC4301]: the pod fits on no node")
+        .says(&format!("{NODES} Insufficient cpu"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn invalid_secret_references_warn_before_apply() {
     for text in [
         format!("secret/keys in namespace {own} has no key absent; it has present; the pod will wait for it"),
         format!(
-            "secret/opaque in namespace {own} is of type Opaque, and only kubernetes.io/dockerconfigjson"
+            "secret/opaque in namespace {own} is of type Opaque, not kubernetes.io/dockerconfigjson: the kubelet ignores it"
         ),
         format!("secret/nowhere in namespace {own} does not exist; images are pulled without it"),
         format!("secret/opaque in namespace {own} is of type Opaque, and an Ingress needs kubernetes.io/tls"),
