@@ -209,19 +209,19 @@ impl InitialState {
 impl KillTime {
     fn hold(self, point: &WritePoint, namespaces: &TestNamespaces<'_>) -> HeldRequests {
         let (name, write) = (namespaces.namespace.name.clone(), point.write.clone());
-        let when = namespaces
+        let rule = namespaces
             .proxy
             .on(move |request| write_in(request, &name).as_ref() == Some(&write))
             .nth(point.nth);
         match self {
-            KillTime::BeforeRequest => when.hold(),
-            KillTime::BeforeResponse => when.hold_response(),
+            KillTime::BeforeRequest => rule.hold(),
+            KillTime::BeforeResponse => rule.hold_response(),
         }
     }
 }
 
 /// The name of a write, as `PATCH configmaps/oh-config-*`; None for reads and for other namespaces.
-fn write_in(request: &Request, namespaces: &str) -> Option<String> {
+fn write_in(request: &Request, app_namespace: &str) -> Option<String> {
     let path = request.path.split('?').next()?;
     if request.method == "GET" || path.contains("selfsubject") {
         return None;
@@ -234,7 +234,7 @@ fn write_in(request: &Request, namespaces: &str) -> Option<String> {
         [.., "namespaces", namespace, plural, name] => ((*namespace).to_owned(), *plural, (*name).to_owned()),
         _ => return None,
     };
-    let suffix = match namespace.strip_prefix(namespaces)? {
+    let suffix = match namespace.strip_prefix(app_namespace)? {
         "" => "",
         "-sandboxes" => " for sandboxes",
         _ => return None,
@@ -297,7 +297,7 @@ fn unpack(object: &mut Value) {
 }
 
 /// The object's random names and the names that depend on its namespace, each with its replacement.
-fn names_of(object: &Value, namespaces: &str) -> Vec<(String, String)> {
+fn names_of(object: &Value, app_namespace: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
     let (name, uid) = (text(&metadata["name"]), text(&metadata["uid"]));
@@ -305,7 +305,7 @@ fn names_of(object: &Value, namespaces: &str) -> Vec<(String, String)> {
     match kind.as_str() {
         "configmaps" | "secrets" if without_hash(&name) != name => {
             let mut hasher = DefaultHasher::new();
-            object["data"].to_string().replace(namespaces, "").hash(&mut hasher);
+            object["data"].to_string().replace(app_namespace, "").hash(&mut hasher);
             names.push((name.clone(), format!("{} {:x}", without_hash(&name), hasher.finish())));
         }
         "replicasets" => {
