@@ -32,7 +32,7 @@
 //! data passes through them.
 //!
 //! `object`, `plan`, `status` and `settings` (except `settings/load/read.rs`) are pure: no clock, no environment, no
-//! stream, no network. Only `report` writes to a stream. `tests/tidy.rs` reads this folder and names each line that
+//! stream, no network. Only `report` writes to a stream. `tests/binary/tidy.rs` reads this folder and names each line that
 //! breaks a rule.
 
 pub mod catalogue;

@@ -49,7 +49,7 @@ impl Fixture {
         down(&self.environment, Provider::Kwok, name, None, &unread_events()).await.unwrap()
     }
 
-    fn pid(&self, name: &str, component: Component) -> Option<i32> {
+    fn pid(&self, name: &str, component: ControlPlaneComponent) -> Option<i32> {
         let (_, details) = inspect(&self.environment, name);
         details.processes.iter().find(|process| process.component == component)?.pid
     }
@@ -149,14 +149,14 @@ async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     let config = "# mine\napiVersion: v1\nkind: Config\nclusters:\n  - name: prod\n    cluster: {server: 'https://prod'}\ncontexts: []\nusers: []\ncurrent-context: \"\"\n";
     std::fs::write(fixture.kubeconfig(), config).unwrap();
     assert_eq!(inspect(&fixture.environment, name).0, Condition::Absent);
-    assert_eq!(made_context(&fixture.environment, name).unwrap(), None);
+    assert_eq!(recorded_context(&fixture.environment, name).unwrap(), None);
 
     let created = fixture.up(&spec(name)).await.unwrap();
     assert_eq!(
         (created.outcome, created.context.as_str(), created.simulated),
         (StartOutcome::Created, "kwok-life", true)
     );
-    assert_eq!(made_context(&fixture.environment, name).unwrap().as_deref(), Some("kwok-life"));
+    assert_eq!(recorded_context(&fixture.environment, name).unwrap().as_deref(), Some("kwok-life"));
     assert_responds(&created).await;
     let merged = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
     assert!(merged.starts_with("# mine\n") && merged.contains("current-context: kwok-life"), "{merged}");
@@ -166,7 +166,11 @@ async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     assert_eq!(fixture.up(&spec(name)).await.unwrap().outcome, StartOutcome::Running);
     assert_eq!(std::fs::read_to_string(fixture.kubeconfig()).unwrap(), merged);
 
-    for killed in [&[Component::KubeScheduler][..], &[Component::KubeApiserver], &Component::ALL] {
+    for killed in [
+        &[ControlPlaneComponent::KubeScheduler][..],
+        &[ControlPlaneComponent::KubeApiserver],
+        &ControlPlaneComponent::ALL,
+    ] {
         for component in killed {
             kill(fixture.pid(name, *component).unwrap());
         }
@@ -184,12 +188,12 @@ async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     let differs = fixture.up(&other).await.unwrap_err();
     assert_eq!((differs.id(), differs.kind().exit_code()), (Id::ClusterDiffers, 1));
     assert_eq!(differs.facts()[0].text, "workers: 0, configured 2");
-    let etcd = fixture.pid(name, Component::Etcd);
+    let etcd = fixture.pid(name, ControlPlaneComponent::Etcd);
     let recreate = UpOptions { recreate: true, ..UpOptions::default() };
     let recreated =
         up(&fixture.environment, LocalProvider::Kwok, &other, &recreate, &unread_events()).await.unwrap();
     assert_eq!(recreated.outcome, StartOutcome::Created);
-    assert_ne!(fixture.pid(name, Component::Etcd), etcd);
+    assert_ne!(fixture.pid(name, ControlPlaneComponent::Etcd), etcd);
     assert_eq!(inspect(&fixture.environment, name).1.spec.unwrap().workers, 2);
     assert_responds(&recreated).await;
 
@@ -242,7 +246,8 @@ async fn interrupted_creation_ends_processes_and_is_repeated() {
 }
 
 async fn wait_for_apiserver_process(fixture: &Fixture, name: &str) {
-    wait_until("an API server runs", || fixture.pid(name, Component::KubeApiserver).is_some()).await;
+    wait_until("an API server runs", || fixture.pid(name, ControlPlaneComponent::KubeApiserver).is_some())
+        .await;
 }
 
 /// Waits until the condition holds.
@@ -332,9 +337,9 @@ async fn foreign_context_is_neither_replaced_nor_deleted() {
     let foreign = "clusters:\n- name: kwok-mine\n  cluster: {server: https://127.0.0.1:1}\ncontexts:\n- name: kwok-mine\n  context: {cluster: kwok-mine, user: kwok-mine}\n";
     std::fs::write(fixture.kubeconfig(), foreign).unwrap();
     let error = fixture.up(&spec("mine")).await.unwrap_err();
-    assert_eq!((error.id(), error.kind().exit_code()), (Id::ClusterNotOurs, 14));
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::ClusterNotManaged, 14));
     let error = down(&fixture.environment, Provider::Kwok, "mine", None, &unread_events()).await.unwrap_err();
-    assert_eq!(error.id(), Id::ClusterDownRefused);
+    assert_eq!(error.id(), Id::ClusterDownRejected);
     assert_eq!(std::fs::read_to_string(fixture.kubeconfig()).unwrap(), foreign);
     assert_eq!(fixture.remains(), Vec::<String>::new());
 }
@@ -348,7 +353,7 @@ async fn auto_provider_explains_simulated_nodes() {
         choose(&environment, Provider::Auto, "x").await.unwrap(),
         ProviderChoice::Local { provider: LocalProvider::Kwok, reason: Some(reason) }
     );
-    let kind = ProviderChoice::Local { maker: LocalProvider::Kind, reason: None };
+    let kind = ProviderChoice::Local { provider: LocalProvider::Kind, reason: None };
     assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap(), kind);
 }
 

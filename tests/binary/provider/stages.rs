@@ -210,7 +210,7 @@ async fn crashing_container_restarts(client: &Client) {
 const PREDECESSOR_LEASE: Duration = Duration::from_secs(30);
 
 async fn pods_start_after_a_restart(fixture: &Fixture, client: &Client) {
-    for component in Component::ALL {
+    for component in ControlPlaneComponent::ALL {
         kill(fixture.pid("stages", component).unwrap());
     }
     super::wait_until("the killed processes are gone", || {
