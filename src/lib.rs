@@ -2,38 +2,44 @@
 //!
 //! # Layout
 //!
-//! The folders follow the data flow. An arrow names the data that one folder passes on to the next.
+//! Listed from caller to callee; a file uses only what is listed below it. Where a line has an arrow, it names input and
+//! output.
 //!
 //! ```text
 //! main.rs, cli.rs   parse the command line, run the command, exit with its code; the list of commands
-//! flags.rs          flags that several commands share
 //! commands/         one file per command: its arguments, its help, its steps
 //! deploy/           the steps that deploy, rollback, restart and up share
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
+//! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
-//! settings/         config.toml, environment, flags → Settings
-//! plan/             Settings and live objects → the planned objects and their changes
-//! object/           kinds, ids, labels and YAML of Kubernetes objects
-//! cluster/          effects on the API server: apply, watch, follow, probe, delete
-//! status/           live objects → verdict and findings
-//! provider/         effects on this computer: local clusters, programs, kubeconfig
 //! report/           events, errors and results → streams
-//!
+//! provider/         effects on this computer: local clusters, programs, kubeconfig
+//! cluster/          all traffic with the API server: apply, watch, follow, probe, delete
 //! event.rs          the events of a run, as one enum, and their channel
-//! error.rs          the error type: what could not be done, its cause, and hints
+//! status/           observed objects → verdict and findings
+//! plan/             settings and live objects → planned objects, their changes, and the set's record in the cluster
+//! settings/         config.toml, environment, flags → Settings
+//! object/           kinds, ids, labels and YAML of Kubernetes objects
+//!
+//! error.rs          the error type: what could not be done, its cause, hints, and its exit code
 //! diagnostic.rs     a mistake in config.toml with its position
-//! catalogue.rs      every id of an error, a warning or a finding, with its explanation
+//! catalogue.rs      every id of an error, a warning or a finding, with its explanation; a new one needs an entry here
 //! phrase.rs         counts, durations and ages as text
 //! ```
 //!
-//! Calls go down this list and never back up: `commands` connects the parts, `settings` and `plan` compute the desired
-//! state, `cluster` and `provider` change the cluster and this computer and send events, `status` evaluates the watched
-//! objects, `report` writes. Each folder's `mod.rs` introduces its files in one sentence each, in the order in which
-//! data passes through them.
+//! A run goes through them like this: `settings` and `plan` compute the desired state, `cluster` and `provider` read and
+//! change the cluster and this computer and send events, `status` evaluates the watched objects, `report` writes. A name
+//! that appears in several folders is one subject at several stages: `plan` decides, `cluster` does, `deploy` and
+//! `commands` connect, `report` shows.
 //!
-//! `object`, `plan`, `status` and `settings` (except `settings/load/read.rs`) are pure: no clock, no environment, no
-//! stream, no network. Only `report` writes to a stream. `tests/binary/tidy.rs` reads this folder and names each line that
-//! breaks a rule.
+//! Words: the *set* is everything that one configuration deploys; a *member* is an object of it; the *inventory* is the
+//! list of its members in the cluster, on the set's *parent* (an ApplySet); a *revision* is one recorded deploy. A *fault*
+//! is a state that may heal; a *finding* is a fault that is final, with the *evidence* that proves it.
+//!
+//! Each folder's `mod.rs` introduces its files. `object`, `plan`, `status` and `settings` (except
+//! `settings/load/read.rs`) are pure: no clock, no environment, no stream, no network. Only `report` writes to a stream.
+//! `tests/binary/tidy.rs` names each line that breaks a rule. For tests only: `golden.rs` (expected texts in files),
+//! `cluster/scripted.rs`, `status/fixtures.rs`, `report/scenario.rs`.
 
 pub mod catalogue;
 pub mod cli;

@@ -1,8 +1,9 @@
 //! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run.
 //!
 //! - `request`: the parameters of `deploy` and `rollback`. `recipe`: their steps.
-//! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before.
-//!   `check`: checks the changes and the account's rights. `conversation_guard`: refuses to stop a pod that would delete
+//! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before
+//!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
+//!   preflight checks there. `conversation_guard`: refuses to stop a pod that would delete
 //!   a conversation's volume.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
@@ -11,7 +12,7 @@
 //! - `rollout`: follows the rollout and turns its findings into an error.
 //! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
 //!   model and its key to the application.
-//! - `auto_rollback`: rolls back to the last good revision.
+//! - `auto_rollback`: rolls back to the last revision whose rollout succeeded.
 //! - `summary`: builds the last line and the next commands.
 
 pub(crate) mod app_settings;

@@ -1,6 +1,6 @@
 //! Output for people, programs and CI services. The only code that writes to a stream.
 //!
-//! - `streams`: stdout and stderr: terminal, colour and width, and the writes.
+//! - `streams`: stdout and stderr: what they are (terminal, width), and the writes.
 //! - `reporter`: runs concurrently with the command and writes its events.
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
 //! - `summary`: the result of a command, as one object.

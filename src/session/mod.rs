@@ -4,7 +4,7 @@
 //! - `confirm`: asks before data is deleted.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
 //! - `step`: runs one named part of a command. `output`: the output format of its result.
-//! - `set_lock`: holds the set's lock and releases it however the command ends.
+//! - `set_lock`: takes the set's lock for a command and releases it however the command ends.
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;

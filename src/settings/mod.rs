@@ -11,7 +11,7 @@
 //! - `openhands`: OpenHands' own tables.
 //! - `handsctl`: `[cluster]` and `[deploy]`.
 //! - `format`: strings with a syntax of their own: names, images, quantities.
-//! - `profile`: the presets of each profile.
+//! - `profile`: the values that `[deploy] profile` sets instead of the defaults of the types.
 //! - `extra_manifests`: the user's own objects.
 //! - `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
 //!

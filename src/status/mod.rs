@@ -2,7 +2,7 @@
 //!
 //! Input:
 //! - `observed`: the objects that the watches have received, with their Events.
-//! - `grace`: how long each kind of fault may take to heal.
+//! - `grace`: how long, or for how many restarts, each kind of fault may heal before it is final.
 //!
 //! Evaluation:
 //! - `evaluate`: the health of each object → the verdict: ready, waiting, or failed.

@@ -1,8 +1,8 @@
 //! Which RBAC rules a command needs, and whether the account has them.
 //!
-//! - `rules`: the permissions that each command needs. Pure.
-//! - `access_review`: reviews with the server which of them the account has.
-//! - `deployer_role`: the smallest roles for an account that deploys a configuration. Pure.
+//! - `rules`: the RBAC rules that each command needs. Pure.
+//! - `access_review`: asks the server which of them the account has.
+//! - `deployer_role`: those rules as the roles that `handsctl rbac` prints. Pure.
 
 pub mod access_review;
 pub mod deployer_role;

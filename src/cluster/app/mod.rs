@@ -1,7 +1,8 @@
 //! The application in its pod.
 //!
 //! - `client`: sends requests to it through the API server.
-//! - `probe`: checks that it responds. `url_probe`: checks that it responds at its URL, with the request of `http_get`.
+//! - `probe`: checks through the API server that it responds.
+//! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
 //! - `port_forward`: forwards a local port to it.
 //! - `logs`: reads the logs of its containers and sandboxes.
 //! - `metrics`: reads its resource usage.

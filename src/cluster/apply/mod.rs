@@ -1,12 +1,12 @@
 //! Writes to a set, in the order of a deploy.
 //!
 //! - `namespaces`: reads namespaces, creates the missing ones.
-//! - `lock`: the set's Lease: taken, renewed, released.
+//! - `lock`: sends the writes of the set's Lease: takes, renews and releases it.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
-//! - `revisions`: records a revision and its result.
+//! - `revisions`: writes a revision and its result, and deletes surplus revisions.
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
-//!   `field_conflict`: the error for fields that other managers own.
-//! - `prune`: deletes members that are no longer planned. `delete_object`: deletes one object.
+//!   `field_conflict`: the error (exit 7) for fields that other managers own.
+//! - `prune`: deletes the members that `plan::inventory::prune` chose. `delete_object`: deletes one object.
 //! - `restart`: replaces the pods without another change.
 
 pub mod applied;

@@ -4,8 +4,8 @@
 //! - `connect`: kubeconfig → connection. `token`: when a token expires.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
-//! - `status_error`: a `Status` of the server → error. Pure.
-//! - `transport_error`: a missing response → error. Pure.
+//! - `status_error`: an error response (a `Status` with a code such as 401 or 409) → error. Pure.
+//! - `transport_error`: no response → error. Pure.
 //! - `lost_response`: recognizes our own write whose response was lost. Pure.
 //! - `traffic`: counts requests and bytes, and tracks outages. `server_clock`: the server's time.
 //! - `discovery`: looks up kinds that are not built in.

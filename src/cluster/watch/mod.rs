@@ -1,7 +1,7 @@
 //! The objects of a set, kept up to date by watches.
 //!
-//! - `watcher`: one watch per scope, across as many connections as necessary.
-//! - `outage`: tracks outages of the API server, during which the watched state is stale.
+//! - `watcher`: one watch per kind and namespace; reopens it after each disconnection, with backoff.
+//! - `outage`: marks the watched state as stale while the API server does not respond.
 //! - `store`: the watched objects, for waits on any condition. `wait_clock`: deadline and heartbeat of a wait.
 //! - `observe`: watched changes → the state that `status` evaluates.
 //! - `observed_set`: the members of a set and the objects that belong to them.

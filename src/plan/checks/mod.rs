@@ -1,4 +1,4 @@
-//! Checks that run before a deploy sends anything.
+//! What the checks before a deploy decide. The files of the same name in `deploy/` read the input and report the result.
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.

@@ -4,10 +4,10 @@
 //! - `predict`: predicts the result of server-side apply if there is no server-side dry run.
 //! - `noise`: removes the fields that the API server and its controllers maintain.
 //! - `field_change`: compares two versions of an object → the fields that differ, and their cause.
-//! - `field_owners`: the managers of fields.
+//! - `field_owners`: the manager that a difference is attributed to.
 //! - `list_keys`: lists whose items are identified by keys.
 //! - `pointer`: paths of fields, and their notation.
-//! - `mask`: masks secret values.
+//! - `mask`: hides the values of Secrets.
 //! - `effect`: consequences of a change, such as a restart.
 //! - `difference`: the result, and the API server's rejection if there was one.
 

@@ -3,8 +3,9 @@
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
 //! - `members`: the set's live members.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
-//! - `snapshot`: the members of a revision. `revision`: the history of deploys, kept as immutable Secrets.
-//! - `lease`: the lock of the set, a Lease that expires.
+//! - `snapshot`: the members of a revision. `revision`: the history of deploys, stored as immutable
+//!   Secrets, and which revisions are surplus.
+//! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod apply_set;
 pub mod lease;

@@ -1,7 +1,7 @@
 //! Fields and objects that others manage.
 //!
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
-//! - `conflict`: server-side apply conflicts, and the table that shows them.
+//! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
 //! - `adoption`: whether an object of another tool can be adopted, and the migration of that tool's fields.
 
 pub mod adoption;

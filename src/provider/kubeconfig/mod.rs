@@ -1,9 +1,9 @@
 //! Edits the user's kubeconfig. Lines that handsctl did not write stay unchanged, comments included.
 //!
-//! - `edit`: edits the text. Pure.
+//! - `edit`: inserts, replaces and removes entries in the text. Pure.
 //! - `file`: reads, locks and replaces the file.
-//! - `merge`: adds a cluster's entry to a file or removes it.
-//! - `contexts`: does both for a cluster and records the files that have its entry.
+//! - `merge`: chooses the entries (cluster, user, context) that are added to a file or removed from it.
+//! - `contexts`: merges a cluster into every file concerned and records those files.
 
 pub(super) mod contexts;
 mod edit;

@@ -1,6 +1,6 @@
 //! The output while a command runs.
 //!
-//! - `terminal`: steps and objects as rows of text for a terminal. `bars`: draws the rows.
+//! - `terminal`: which rows a terminal shows, and their text. `bars`: draws them, with spinners.
 //! - `lines`: a line for each change, for streams that are not a terminal.
 //! - `heartbeat`: repeats what the command waits for when no other event arrives.
 //! - `events_json`: the machine-readable stream.

@@ -8,7 +8,7 @@
 //!
 //! Form:
 //! - `format`: numbers, durations, labels.
-//! - `color`: whether to use colour. `style`: the meaning of each colour.
+//! - `color`: whether to use colour (`NO_COLOR`, `CLICOLOR`, a terminal). `style`: the meaning of each colour.
 //! - `sanitize`: removes control characters from untrusted text.
 
 pub(super) mod color;

@@ -3,7 +3,8 @@
 //!
 //! - `cluster`: `[cluster]`.
 //! - `deploy`: `[deploy]`. Its inner tables: `resources`; `scheduling`: tolerations, spreading, quota and limit range;
-//!   `state`: storage, database, autoscaling; `limits`: grace periods and thresholds.
+//!   `state`: storage, database, autoscaling; `limits`: grace periods, restarts and thresholds,
+//!   with their defaults.
 
 mod cluster;
 mod deploy;

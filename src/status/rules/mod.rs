@@ -1,10 +1,11 @@
 //! The health of one object, and its faults.
 //!
-//! One rule for each level. Each level uses the ones below it:
+//! One rule for each level:
 //! - `deployment`, `workload`: a Deployment; a StatefulSet, Job, ReplicaSet or bare pod.
 //! - `claim`: a volume claim.
 //! - `pod`: its containers, its node, its volumes. `scheduling`: why it has no node.
-//! - `container`: one container. `image`, `crash`, `readiness`: why it does not start, crashes, or is not ready.
+//! - `container`: one container. `image`: why its image is not pulled. `crash`: why it crashes. `readiness`: why it is
+//!   not ready.
 //! - `admission`: why the server rejects a workload's pods.
 //!
 //! Input and result of the rules:
