@@ -442,8 +442,9 @@ const INHERITED: &[&str] = &["PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// the tester's Go settings, proxies, container engine and node image.
 const INHERITED_BY_CLUSTERS: &[&str] =
     &["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS", "DOCKER_HOST", "CONTAINER_HOST", "KIND_NODE_IMAGE"];
-const INHERITED_BY_CLUSTERS_PREFIXES: &[&str] =
-    &["GO", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http", "no_proxy"];
+const GO_SETTINGS: &[&str] =
+    &["GOPROXY", "GOFLAGS", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN", "GOCACHE", "GOMODCACHE"];
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// The binary with this home and otherwise only the variables of `INHERITED`.
 fn command(home: &Path, arguments: &[&str]) -> Command {
@@ -463,7 +464,8 @@ fn cluster_command(home: &Path, arguments: &[&str]) -> CommandLine {
     }
     let inherited = |name: &str| {
         INHERITED_BY_CLUSTERS.contains(&name)
-            || INHERITED_BY_CLUSTERS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || GO_SETTINGS.contains(&name)
+            || PROXIES.contains(&name.to_uppercase().as_str())
     };
     command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(inherited)));
     command.current_dir(home);

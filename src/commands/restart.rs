@@ -57,7 +57,8 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
     if observed.members.values().any(stop_signal::deletes_conversation_on_stop) {
-        let hint = "handsctl deploy --delete-data with it stops this pod one last time";
+        let hint =
+            "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     run.under_lock(&set, async {

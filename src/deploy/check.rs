@@ -40,7 +40,7 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
     if !request.policy.delete_data && deletes_conversation_on_stop(prepared) {
         conversation_guard::ensure_no_conversations(
             run,
-            "--delete-data continues, and lets the application delete it",
+            "handsctl deploy --delete-data continues, and lets the application delete it",
         )
         .await?;
     }

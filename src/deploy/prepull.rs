@@ -15,6 +15,10 @@ use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner};
 use crate::session::runner::Run;
 use crate::status::Finding;
 
+/// The state that a failed pull leaves.
+const UNCHANGED: &str =
+    "nothing was changed: the new image is pulled before the old pod is stopped; the old pod is serving";
+
 /// Name of the step.
 const STEP: &str = "prepull";
 
@@ -58,11 +62,11 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
         }
         Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
-            Err(pull_failed(run, prepared, &findings))
+            Err(pull_failed(run, &findings))
         }
         Err(error) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, "").await;
-            Err(error.state(unchanged(prepared)))
+            Err(error.state(UNCHANGED))
         }
     }
 }
@@ -87,21 +91,12 @@ fn needed_pull(prepared: &Preparation, node: Option<&str>) -> Option<ImagePull> 
     Some(ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull })
 }
 
-fn pull_failed(run: &Run<'_>, prepared: &Preparation, findings: &[Finding]) -> Error {
+fn pull_failed(run: &Run<'_>, findings: &[Finding]) -> Error {
     let error = finding_error(findings);
     let id = error.id();
     error
         .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
-        .state(unchanged(prepared))
-        .hint("fix it and run handsctl deploy again")
+        .state(UNCHANGED)
+        .hint("fix it and run the command again")
         .hint(format!("handsctl explain {id}"))
-}
-
-/// Returns the state of the error: nothing was changed, and what is serving.
-fn unchanged(prepared: &Preparation) -> String {
-    let serving = match prepared.state.history.latest_good() {
-        Some(revision) => format!("revision {} is serving", revision.number),
-        None => "the old pod is serving".to_owned(),
-    };
-    format!("nothing was changed: the new image is pulled before the old pod is stopped; {serving}")
 }

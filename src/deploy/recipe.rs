@@ -17,7 +17,7 @@ use crate::session::step::step;
 /// Applies the requested state and waits until the application works.
 ///
 /// # Errors
-/// The first error of a step, with the finished and the unfinished changes.
+/// The first error of a step.
 pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Finished> {
     run.events().target(request.title(), run.session.target()).await;
     let mut prepared = step(run.events(), Phase::Preflight, "preflight", preflight(run, request)).await?;

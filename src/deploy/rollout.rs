@@ -64,6 +64,6 @@ fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet) -
     error
         .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
         .state(serving)
-        .hint("fix it and run handsctl deploy again")
+        .hint("fix it and run the command again")
         .hint(format!("handsctl explain {id}"))
 }

@@ -243,6 +243,6 @@ fn deadline_error(total: Duration) -> Error {
         Kind::Deadline,
         format!("the command timed out after {}", phrase::span(total)),
     )
-    .hint("applied objects are kept and the rollout continues; handsctl status shows its progress")
+    .hint("running the command again continues from here")
     .hint("--timeout DURATION sets a longer limit")
 }

@@ -176,7 +176,7 @@ fn changed_image_is_pulled_before_old_pod_stops() {
         .exits(9)
         .says("error[HC4103]: the image does not exist")
         .says(&format!("object    pod/{}", name(&puller)))
-        .says("state     nothing was changed: the new image is pulled before the old pod is stopped; revision 1 is serving")
+        .says("state     nothing was changed: the new image is pulled before the old pod is stopped; the old pod is serving")
         .says("--> config.toml:2:9");
     assert!(!is_stopping());
     assert_eq!(pods(&namespace, PULLER).len(), 0, "the pod that pulls is deleted");

@@ -625,7 +625,7 @@ fn volume_deleting_pod_is_not_stopped_without_delete_data() {
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config("[deploy]\non_stop = \"clean\"\n[llm]\nmodel = \"openai/gpt-5\"\n");
     assert_rejected(namespace.handsctl(&["deploy"]))
-        .says("--delete-data continues, and lets the application delete it");
+        .says("handsctl deploy --delete-data continues, and lets the application delete it");
     assert_eq!(generation(), before, "the Deployment was changed");
     namespace.handsctl(&["deploy", "--delete-data"]).exits(2).says("--yes");
     namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);

@@ -236,7 +236,7 @@ impl Lock {
         async move {
             let reason = match lost.wait_for(Option::is_some).await {
                 Ok(reason) => reason.clone().unwrap_or_default(),
-                Err(_renewal_ended) => std::future::pending().await,
+                Err(_renewal_ended) => "the renewal ended".to_owned(),
             };
             Error::new(Id::LockLost, Kind::Locked, format!("lost the lock {id}; no further changes are sent"))
                 .fact("evidence", reason)
@@ -266,7 +266,11 @@ impl Lock {
                 Err(error) => return Err(error.into_error(&format!("cannot read {id}"))),
             }
         }
-        Ok(())
+        Err(Error::new(
+            Id::LockLost,
+            Kind::Locked,
+            format!("cannot delete {id}: it changed at every attempt"),
+        ))
     }
 }
 

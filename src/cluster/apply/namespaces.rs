@@ -52,11 +52,13 @@ pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceStat
 }
 
 fn terminating(name: &str, namespace: &Value) -> Error {
-    let since = namespace["metadata"]["deletionTimestamp"].as_str().unwrap_or("some time");
+    let since = namespace["metadata"]["deletionTimestamp"]
+        .as_str()
+        .map_or_else(String::new, |since| format!(" since {since}"));
     let mut error = Error::new(
         Id::NamespaceTerminating,
         Kind::Rejected,
-        format!("namespace {name} has been terminating since {since}; nothing was changed"),
+        format!("namespace {name} has been terminating{since}; nothing was changed"),
     );
     let conditions = namespace["status"]["conditions"].as_array();
     for condition in conditions.into_iter().flatten().filter(|condition| condition["status"] == "True") {

@@ -60,12 +60,15 @@ pub async fn apply(
 /// the verb `bind` may only bind roles that the server can already look up.
 fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Change)>) -> Vec<Vec<(&'a Member, &'a Change)>> {
     let mut chains: Vec<Vec<(&Member, &Change)>> = Vec::new();
-    let mut roles: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut roles: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
     for (member, change) in members {
         let namespace = member.id.namespace.as_deref();
         if member.kind == ROLE {
-            roles.insert(namespace, chains.len());
-        } else if let Some(chain) = roles.get(&namespace).filter(|_| member.kind == ROLE_BINDING) {
+            roles.insert((namespace, &member.id.name), chains.len());
+        } else if member.kind == ROLE_BINDING
+            && let Some(role) = member.manifest["roleRef"]["name"].as_str()
+            && let Some(chain) = roles.get(&(namespace, role))
+        {
             chains[*chain].push((member, change));
             continue;
         }
@@ -203,8 +206,10 @@ mod tests {
 
     #[test]
     fn role_binding_is_chained_after_its_role() {
-        let members = [member(ROLE, "a"), member(CONFIG_MAP, "c"), member(ROLE_BINDING, "a")];
-        let changes = [Change::Unchanged, Change::Unchanged, Change::Unchanged];
+        let mut binding = member(ROLE_BINDING, "a");
+        binding.manifest = json!({ "roleRef": { "kind": "Role", "name": "a" } });
+        let members = [member(ROLE, "a"), member(ROLE, "b"), member(CONFIG_MAP, "c"), binding];
+        let changes = [Change::Unchanged, Change::Unchanged, Change::Unchanged, Change::Unchanged];
         let chains = chains(members.iter().zip(&changes));
         let names: Vec<Vec<String>> = chains
             .iter()
@@ -217,6 +222,7 @@ mod tests {
                     "role.rbac.authorization.k8s.io/a".to_owned(),
                     "rolebinding.rbac.authorization.k8s.io/a".to_owned()
                 ],
+                vec!["role.rbac.authorization.k8s.io/b".to_owned()],
                 vec!["configmap/c".to_owned()],
             ]
         );

@@ -290,6 +290,9 @@ impl Api {
                 }
                 Err(error) => error,
             };
+            if matches!(error, ApiError::Transport(_) | ApiError::Timeout(_)) {
+                self.traffic.on_lost();
+            }
             let wait = self.retry_after(&error).map(|requested| requested.max(backoff));
             match wait.filter(|wait| attempt < ATTEMPTS && started.elapsed() + *wait < limit) {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -301,7 +304,7 @@ impl Api {
     }
 
     /// Returns the wait that the server requests before a retry; None if a retry is useless. Every call of handsctl may
-    /// be sent twice: applies carry a UID or are create-only, deletes carry a UID.
+    /// be sent twice: writes carry a UID or a resourceVersion, are create-only, or are idempotent.
     fn retry_after(&self, error: &ApiError) -> Option<Duration> {
         match error {
             ApiError::Status(status) if matches!(status.code, 429 | 500..) => {
@@ -315,7 +318,6 @@ impl Api {
             ApiError::Status(_) | ApiError::Timeout(_) => None,
             ApiError::Transport(error) => {
                 let is_retryable = transport_error::is_retryable(error) && self.traffic.has_responded();
-                self.traffic.on_lost();
                 is_retryable.then_some(Duration::ZERO)
             }
         }
