@@ -17,7 +17,7 @@ test FILTER:
 test-all:
     cargo test --locked
 
-# Write recorded expectations and snapshots anew; review the difference before you commit it
+# Update recorded expectations and snapshots; review the difference before you commit it
 bless FILTER="":
     INSTA_UPDATE=always cargo test --locked --lib {{FILTER}}
 

@@ -1,10 +1,10 @@
-//! Files that hold what a test expects. `INSTA_UPDATE=always` writes them anew, as it does insta's own snapshots.
+//! Files that hold what a test expects. `INSTA_UPDATE=always` updates them, as it does insta's own snapshots.
 
 use std::env;
 use std::fs;
 use std::path::Path;
 
-/// Panics where the file's text differs from `actual`.
+/// Panics if the file's text differs from `actual`.
 pub(crate) fn assert_matches(file: &Path, actual: &str) {
     if env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         fs::write(file, actual).unwrap();
@@ -12,7 +12,7 @@ pub(crate) fn assert_matches(file: &Path, actual: &str) {
     let expected = fs::read_to_string(file).unwrap_or_default();
     assert!(
         actual == expected,
-        "{} differs (INSTA_UPDATE=always writes it anew)\n--- expected\n{expected}--- actual\n{actual}",
+        "{} differs (INSTA_UPDATE=always updates it)\n--- expected\n{expected}--- actual\n{actual}",
         file.display()
     );
 }

@@ -71,9 +71,9 @@ impl Situation {
 
     fn observed(&self) -> ObservedState {
         let mut observed = ObservedState::default();
-        let seen = self.judged.get("seen").map_or_else(|| self.time("now"), |_| self.time("seen"));
+        let first_seen = self.judged.get("seen").map_or_else(|| self.time("now"), |_| self.time("seen"));
         for (kind, object) in &self.objects {
-            observed.apply(0, *kind, object, seen).unwrap();
+            observed.apply(0, *kind, object, first_seen).unwrap();
         }
         observed
     }
@@ -85,7 +85,7 @@ impl Situation {
 }
 
 /// Renders the health that `handsctl status` would report.
-fn summary(health: &Health) -> String {
+fn render_health(health: &Health) -> String {
     let mut text = match &health.verdict {
         HealthVerdict::Healthy => "\nhealthy\n".to_owned(),
         HealthVerdict::Absent => "\nabsent\n".to_owned(),
@@ -110,7 +110,7 @@ fn summary(health: &Health) -> String {
     text
 }
 
-fn text(evaluation: &Evaluation) -> String {
+fn render_evaluation(evaluation: &Evaluation) -> String {
     let mut text = String::new();
     match evaluation.verdict {
         Verdict::Ready => text.push_str("ready\n"),
@@ -161,7 +161,7 @@ fn assert_evaluated(name: &str) {
     let health = health(&situation.observed(), &situation.expected());
     golden::assert_matches(
         &situation.folder.join("expected.txt"),
-        &(text(&situation.evaluate()) + &summary(&health)),
+        &(render_evaluation(&situation.evaluate()) + &render_health(&health)),
     );
 }
 
@@ -220,7 +220,7 @@ situations! {
     job_failed: "JobFailed",
     job_running: "JobRunning",
     key_missing: "KeyMissing",
-    killed_without_the_word: "KilledWithoutTheWord",
+    killed_without_reason: "KilledWithoutTheWord",
     liveness_kills: "LivenessKills",
     mount_fails: "MountFails",
     mount_fails_too_long: "MountFailsTooLong",
@@ -235,13 +235,13 @@ situations! {
     old_pod_on_lost_node: "OldPodOnLostNode",
     out_of_memory: "OutOfMemory",
     out_of_memory_once: "OutOfMemoryOnce",
-    pod_security_refuses: "PodSecurityRefuses",
-    policy_denies: "PolicyDenies",
+    pod_security_rejects: "PodSecurityRefuses",
+    policy_rejects: "PolicyDenies",
     priority_class_missing: "PriorityClassMissing",
     progress_deadline: "ProgressDeadline",
     provisioning_fails: "ProvisioningFails",
     provisioning_fails_yet: "ProvisioningFailsYet",
-    quota_refuses_pods: "QuotaRefusesPods",
+    quota_rejects_pods: "QuotaRefusesPods",
     readiness_after_startup: "ReadinessAfterStartup",
     readiness_after_startup_over: "ReadinessAfterStartupOver",
     readiness_first_seen_late: "ReadinessFirstSeenLate",
@@ -254,7 +254,7 @@ situations! {
     scale_up_triggered: "ScaleUpTriggered",
     secret_missing: "SecretMissing",
     secret_missing_beside_crash: "SecretMissingBesideCrash",
-    secret_missing_maybe_mended: "SecretMissingMaybeMended",
+    secret_missing_maybe_fixed: "SecretMissingMaybeMended",
     secret_not_mounted: "SecretNotMounted",
     service_account_missing: "ServiceAccountMissing",
     sidecar_crash_loop: "SidecarCrashLoop",
@@ -264,7 +264,7 @@ situations! {
     startup_window: "StartupWindow",
     startup_window_over: "StartupWindowOver",
     stateful_set_crash_loop: "StatefulSetCrashLoop",
-    stateful_set_old_refusal: "StatefulSetOldRefusal",
+    stateful_set_old_rejection: "StatefulSetOldRefusal",
     stateful_set_quota: "StatefulSetQuota",
     stateful_set_quota_healed: "StatefulSetQuotaHealed",
     stateful_set_ready: "StatefulSetReady",

@@ -412,7 +412,7 @@ impl<'a> ReferenceRun<'a> {
         Self { initial, namespaces, points }
     }
 
-    /// The points with their kill times. Writes of members are alike, so that each has one of the two kill times,
+    /// The points with their kill times. Writes of members are equivalent, so each has one of the two kill times,
     /// alternately; all other writes have both.
     fn cases(&self) -> Vec<(&WritePoint, KillTime)> {
         let (members, others): (Vec<&WritePoint>, Vec<&WritePoint>) =
@@ -438,19 +438,19 @@ impl<'a> ReferenceRun<'a> {
         held.wait_for_request(WAIT_LIMIT);
         child.kill().unwrap();
         child.wait().unwrap();
-        // The request stays held: its process is dead, and the rule does not apply to the next run's requests.
-        let what = format!("killed at {point:?}, {time:?}");
+        // The request stays held: its process has exited, and the rule does not apply to the next run's requests.
+        let context = format!("killed at {point:?}, {time:?}");
         let earlier = writes(&namespaces).len();
         namespaces.deploy().run().exits(0);
         if namespaces.is_locked() {
-            // Only the lock is left. A run without writes does not request it; a run with writes takes it over.
-            assert_eq!(writes(&namespaces).split_off(earlier), Vec::<String>::new(), "{what}");
+            // Only the lock is left. A run without writes does not request it; a run with writes acquires it.
+            assert_eq!(writes(&namespaces).split_off(earlier), Vec::<String>::new(), "{context}");
             namespaces.namespace.bed.kubectl(&["delete", "service", "oh", "-n", &namespaces.namespace.name]);
             namespaces.deploy().run().exits(0).says("taken over from");
         }
-        namespaces.wait_for_state(|| state.clone(), &what);
-        assert_eq!(namespaces.foreign_objects(), foreign, "{what}: objects of another owner changed");
-        assert!(claim.is_none() || namespaces.claim() == claim, "{what}: the claim was replaced");
+        namespaces.wait_for_state(|| state.clone(), &context);
+        assert_eq!(namespaces.foreign_objects(), foreign, "{context}: objects of another owner changed");
+        assert!(claim.is_none() || namespaces.claim() == claim, "{context}: the claim was replaced");
         held.release();
     }
 }

@@ -1,4 +1,4 @@
-//! The set's lock on a real API server: concurrent runs, dead holders, expiry and loss. Tests with a paused clock in
+//! The set's lock on a real API server: concurrent runs, exited holders, expiry and loss. Tests with a paused clock in
 //! `src/cluster/apply/lock.rs` check the times of the renewal.
 
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ fn of_two_racing_deploys_exactly_one_changes() {
 #[test]
 fn lock_of_killed_local_holder_is_taken_at_once() {
     let namespace = Bed::shared().namespace("killed");
-    // Longer than the test: only the dead process ends this lock.
+    // Longer than the test: only the exited process ends this lock.
     let killed = kill_deploy_with_lock(&namespace, "3600");
     namespace
         .handsctl(&["deploy"])

@@ -1,5 +1,5 @@
-//! The rules of the layout, read off the source: who may import whom, what pure modules never touch, and names that
-//! say what is in them. Each rule is shown to catch the lines that break it.
+//! The rules of the layout: allowed imports, effects in pure modules, and descriptive names. Each rule is shown to
+//! catch the lines that break it.
 
 mod source;
 
@@ -11,7 +11,7 @@ use handsctl::cli::Cli;
 
 use source::{File, Source};
 
-/// What each module may import of ours; see the table in DESIGN and the layout in `src/lib.rs`.
+/// What each module may import of ours; see the layout in `src/lib.rs`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
     ("diagnostic", &["catalogue"]),
@@ -74,7 +74,7 @@ const EVERYWHERE: &[&str] = &["phrase"];
 const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error", "phrase"];
 /// The one file of the pure modules that reads.
 const READS: &str = "settings/load/read.rs";
-/// Paths that pure code never names.
+/// Paths that pure code does not name.
 const EFFECTS: &[&str] = &[
     "tokio",
     "hyper",
@@ -94,16 +94,14 @@ const EFFECTS: &[&str] = &[
 ];
 /// Files that read the process's environment.
 const READ_ENVIRONMENT: &[&str] = &["session/", "provider/environment.rs", "report/streams.rs"];
-/// What only `cluster/client` and `object/kind.rs` write down: the forms of API requests.
+/// What only `cluster/client` and `object/kind.rs` contain: the forms of API requests.
 const REQUEST_TEXTS: &[&str] =
     &["\"/apis/", "\"/api/v1/namespaces", "labelSelector=", "%3D", "\"preconditions\"", "fieldManager="];
-/// Names of folders, files and types that say nothing.
+/// Names of folders, files and types that are meaningless.
 const EMPTY_NAMES: &[&str] = &[
     "utils", "util", "helpers", "helper", "common", "misc", "manager", "types", "thing", "look", "place",
     "seen", "found", "wanted", "held", "known", "asked",
 ];
-/// Type names that two rooms define on purpose; at most five.
-const SHARED_TYPE_NAMES: &[&str] = &[];
 /// Lines of a `mod.rs`: it introduces its files and defines nothing.
 const MOD_RS_LINES: usize = 60;
 
@@ -128,12 +126,12 @@ fn contains(segments: &[String], sequence: &str) -> bool {
 fn forbidden_imports(source: &Source) -> Vec<String> {
     let mut offenders = Vec::new();
     for file in &source.files {
-        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == file.room()) else {
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == file.top_module()) else {
             if !matches!(file.path.as_str(), "lib.rs" | "main.rs") {
                 offenders.push(format!(
                     "src/{}: `{}` is not in the table of the layout",
                     file.path,
-                    file.room()
+                    file.top_module()
                 ));
             }
             continue;
@@ -142,7 +140,10 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
             file.paths.iter().filter(|path| path.segments.first().is_some_and(|first| first == "crate"))
         {
             let Some(imported) = path.segments.get(1).map(String::as_str) else { continue };
-            if imported != file.room() && !allowed.contains(&imported) && !EVERYWHERE.contains(&imported) {
+            if imported != file.top_module()
+                && !allowed.contains(&imported)
+                && !EVERYWHERE.contains(&imported)
+            {
                 offenders.push(format!("{}: {}", file.at(path.line), path.segments.join("::")));
             }
         }
@@ -167,10 +168,12 @@ fn modules_import_only_what_the_layout_allows() {
     );
 }
 
-/// Only the printer of differences knows the plan.
+/// Only the printer of differences imports the plan.
 fn plan_in_the_report(source: &Source) -> Vec<String> {
-    let files =
-        source.files.iter().filter(|file| file.room() == "report" && file.path != "report/text/diff.rs");
+    let files = source
+        .files
+        .iter()
+        .filter(|file| file.top_module() == "report" && file.path != "report/text/diff.rs");
     files
         .flat_map(|file| {
             let paths = file.paths.iter().filter(|path| contains(&path.segments, "crate::plan"));
@@ -186,7 +189,7 @@ fn report_imports_the_plan_only_for_differences() {
 }
 
 fn effects_in_pure_modules(source: &Source) -> Vec<String> {
-    let files = source.files.iter().filter(|file| PURE.contains(&file.room()) && file.path != READS);
+    let files = source.files.iter().filter(|file| PURE.contains(&file.top_module()) && file.path != READS);
     files
         .flat_map(|file| {
             let effect = |segments: &[String]| EFFECTS.iter().any(|effect| contains(segments, effect));
@@ -213,7 +216,7 @@ fn pure_modules_have_no_effects() {
 
 fn streams_outside_the_report(source: &Source) -> Vec<String> {
     let mut offenders = Vec::new();
-    for file in source.files.iter().filter(|file| file.room() != "report") {
+    for file in source.files.iter().filter(|file| file.top_module() != "report") {
         let printed = file
             .macros
             .iter()
@@ -268,7 +271,7 @@ fn nothing_exits_allows_a_lint_or_is_a_stub() {
 }
 
 /// Groups of files that import each other, each as one line.
-fn circles(source: &Source) -> Vec<String> {
+fn import_cycles(source: &Source) -> Vec<String> {
     let graph = source.graph();
     let reaches = |from: usize| {
         let mut reached = BTreeSet::new();
@@ -281,33 +284,33 @@ fn circles(source: &Source) -> Vec<String> {
         reached
     };
     let reached: Vec<BTreeSet<usize>> = (0..graph.len()).map(reaches).collect();
-    let mut circles = BTreeSet::new();
+    let mut cycles = BTreeSet::new();
     for from in (0..graph.len()).filter(|from| reached[*from].contains(from)) {
         let members = reached[from].iter().filter(|to| reached[**to].contains(&from));
         let names: Vec<&str> = members.map(|file| source.files[*file].path.as_str()).collect();
-        circles.insert(names.join(" ↔ "));
+        cycles.insert(names.join(" ↔ "));
     }
-    circles.into_iter().collect()
+    cycles.into_iter().collect()
 }
 
 #[test]
 fn no_circle_of_files() {
-    assert_none("files that import each other", &circles(Source::shared()));
+    assert_none("files that import each other", &import_cycles(Source::shared()));
     let lib = ("lib.rs", "mod a;");
-    let caught = |files: &[(&str, &str)]| circles(&Source::parse(&[&[lib], files].concat()));
+    let cycles_of = |files: &[(&str, &str)]| import_cycles(&Source::parse(&[&[lib], files].concat()));
     let direct =
         [("a/mod.rs", "mod b;\nmod c;"), ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use crate::a::b::B;")];
-    assert_eq!(caught(&direct), ["a/b.rs ↔ a/c.rs"]);
+    assert_eq!(cycles_of(&direct), ["a/b.rs ↔ a/c.rs"]);
     let through_an_export = [
         ("a/mod.rs", "mod b;\nmod c;\npub use c::C;"),
         ("a/b.rs", "use crate::a::C;"),
         ("a/c.rs", "use super::b;"),
     ];
-    assert_eq!(caught(&through_an_export), ["a/b.rs ↔ a/c.rs"]);
+    assert_eq!(cycles_of(&through_an_export), ["a/b.rs ↔ a/c.rs"]);
     let parent = [("a/mod.rs", "mod b;\nuse b::B;\npub struct A(B);"), ("a/b.rs", "use super::A;")];
-    assert_eq!(caught(&parent), ["a/mod.rs ↔ a/b.rs"]);
+    assert_eq!(cycles_of(&parent), ["a/mod.rs ↔ a/b.rs"]);
     let none = [("a/mod.rs", "mod b;\nmod c;\npub use b::B;"), ("a/b.rs", ""), ("a/c.rs", "use super::B;")];
-    assert_eq!(caught(&none), Vec::<String>::new());
+    assert_eq!(cycles_of(&none), Vec::<String>::new());
 }
 
 fn definitions_in_mod_rs(source: &Source) -> Vec<String> {
@@ -337,7 +340,7 @@ fn mod_rs_introduces_and_defines_nothing() {
 
 /// The files and folders of `commands/`, without the `mod.rs`.
 fn files_of_commands(source: &Source) -> BTreeSet<String> {
-    let commands = source.files.iter().filter(|file| file.room() == "commands");
+    let commands = source.files.iter().filter(|file| file.top_module() == "commands");
     commands.filter_map(|file| file.module.get(1).cloned()).collect()
 }
 
@@ -357,13 +360,12 @@ fn types_of_the_same_name(source: &Source) -> Vec<String> {
             places.entry(name).or_default().push(file.at(*line));
         }
     }
-    let doubled = places.into_iter().filter(|(name, at)| at.len() > 1 && !SHARED_TYPE_NAMES.contains(name));
+    let doubled = places.into_iter().filter(|(_, at)| at.len() > 1);
     doubled.map(|(name, at)| format!("{name}: {}", at.join(", "))).collect()
 }
 
 #[test]
 fn a_public_type_name_is_defined_once() {
-    assert!(SHARED_TYPE_NAMES.len() <= 5);
     assert_none("one name for two things", &types_of_the_same_name(Source::shared()));
     let twice = [("plan/a.rs", "pub struct Change;"), ("status/b.rs", "pub(crate) enum Change {}")];
     assert_eq!(types_of_the_same_name(&Source::parse(&twice)).len(), 1);
@@ -421,13 +423,13 @@ fn the_environment_is_read_in_three_places() {
 }
 
 fn empty_names(source: &Source) -> Vec<String> {
-    let says_nothing = |name: &str| EMPTY_NAMES.contains(&name.to_ascii_lowercase().as_str());
+    let is_meaningless = |name: &str| EMPTY_NAMES.contains(&name.to_ascii_lowercase().as_str());
     let mut offenders = Vec::new();
     for file in &source.files {
-        if file.module.iter().any(|name| says_nothing(name)) {
+        if file.module.iter().any(|name| is_meaningless(name)) {
             offenders.push(format!("src/{}", file.path));
         }
-        let types = file.public_types.iter().filter(|(_, name)| says_nothing(name));
+        let types = file.public_types.iter().filter(|(_, name)| is_meaningless(name));
         offenders.extend(types.map(|(line, name)| format!("{}: {name}", file.at(*line))));
     }
     offenders
@@ -435,7 +437,7 @@ fn empty_names(source: &Source) -> Vec<String> {
 
 #[test]
 fn names_say_what_is_in_them() {
-    assert_none("a name for not having found the name", &empty_names(Source::shared()));
+    assert_none("a meaningless name", &empty_names(Source::shared()));
     assert_catches(
         empty_names,
         &[

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_of_the_applications_role_are_required_in_sandbox_namespace() {
+    fn permissions_of_applications_role_are_required_in_sandbox_namespace() {
         let permissions = permissions("[kubernetes]\nnamespace = \"boxes\"\n");
         for (resource, verb) in
             [("pods", "create"), ("services", "delete"), ("persistentvolumeclaims", "get")]

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parent_of_another_tool_is_refused() {
+    async fn parent_of_another_tool_is_rejected() {
         let (api, mut server) = scripted();
         let set = set();
         let (parent, ()) = tokio::join!(get_parent(&api, &set), async {
@@ -327,8 +327,8 @@ mod tests {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let set = set();
-        let stranger = json!({ "metadata": { "name": "handsctl-oh" }, "data": { "key": "c2hvcnQ=" } });
-        assert_eq!(read_key(&set, &[stranger]).err().map(|error| error.id()), Some(Id::ForeignObject));
+        let foreign_secret = json!({ "metadata": { "name": "handsctl-oh" }, "data": { "key": "c2hvcnQ=" } });
+        assert_eq!(read_key(&set, &[foreign_secret]).err().map(|error| error.id()), Some(Id::ForeignObject));
         let key = SecretKey(vec![1; 32]);
         let (created, ()) = tokio::join!(create_key(&api, &set, &key, &events), async {
             let secrets = COLLECTION.replace("configmaps", "secrets");

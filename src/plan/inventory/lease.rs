@@ -79,8 +79,8 @@ impl LeaseDuration {
         self.0 / 3
     }
 
-    /// Returns the time without a renewal after which the holder gives up, well before another process may take the
-    /// lock.
+    /// Returns the time without a renewal after which the holder gives up, well before another process may acquire
+    /// the lock.
     #[must_use]
     pub fn renew_deadline(self) -> Duration {
         self.0 / 3 * 2
@@ -202,6 +202,7 @@ mod tests {
     #[test]
     fn renew_deadline_precedes_expiry() {
         let duration = LeaseDuration::default();
+        assert!(duration.renew_deadline() < duration.0);
         assert_eq!(
             (duration.renew_interval(), duration.renew_deadline()),
             (Duration::from_secs(20), Duration::from_secs(40))

@@ -320,11 +320,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::kind::CONFIG_MAP;
-    use crate::object::kind::{CLAIM, SECRET};
+    use crate::object::kind::{CONFIG_MAP, SECRET};
     use crate::plan::desired::Member;
-    use crate::plan::inventory::members::Members;
-    use crate::plan::inventory::snapshot::{MissingObjects, rollback_to};
+    use crate::plan::inventory::snapshot::rollback_to;
 
     fn set() -> ApplySet {
         ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
@@ -369,50 +367,6 @@ mod tests {
         );
         assert!(snapshot.matches(&plan("a")) && !snapshot.matches(&plan("b")));
         assert!(!format!("{snapshot:?}").contains("c2VjcmV0"));
-    }
-
-    #[test]
-    fn plan_takes_secret_data_from_live_secrets() {
-        let snapshot = Snapshot::from_plan(&plan("a"));
-        let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
-        let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
-        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
-    }
-
-    #[test]
-    fn has_claims_of_compares_identities() {
-        let with_claims = |names: &[&str]| {
-            let claim = |name: &&str| Member {
-                id: CLAIM.id("n", name),
-                kind: CLAIM,
-                manifest: json!({
-                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name, "namespace": "n" },
-                }),
-            };
-            Plan { members: names.iter().map(claim).collect(), ..plan("a") }
-        };
-        let snapshot = Snapshot::from_plan(&with_claims(&["one", "two"]));
-        for (planned, has) in
-            [(&[][..], true), (&["one"], true), (&["one", "two"], true), (&["one", "three"], false)]
-        {
-            assert_eq!(snapshot.has_claims_of(&with_claims(planned)), has, "{planned:?}");
-        }
-    }
-
-    #[test]
-    fn plan_keeps_the_live_claim_size() {
-        let claim = |size: &str| {
-            json!({
-                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                "metadata": { "name": "oh-state", "namespace": "n" },
-                "spec": { "resources": { "requests": { "storage": size } } },
-            })
-        };
-        let snapshot = Snapshot { members: vec![claim("5Gi")], note: String::new() };
-        let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
-        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
-        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
     }
 
     #[test]

@@ -147,3 +147,75 @@ fn is_stored_as(member: &Member, stored: &Value) -> bool {
     manifest.len() == stored.len() + data
         && stored.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::kind::{CONFIG_MAP, KindInfo};
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    fn plan() -> Plan {
+        let member = |kind: KindInfo, name: &str, data: Value| Member {
+            id: kind.id("n", name),
+            kind,
+            manifest: json!({ "apiVersion": "v1", "kind": kind.kind, "metadata": { "name": name, "namespace": "n" }, "data": data }),
+        };
+        Plan {
+            set: set(),
+            members: vec![
+                member(SECRET, "oh-env-1", json!({ "KEY": "c2VjcmV0" })),
+                member(CONFIG_MAP, "oh-config-a", json!({ "config.toml": "a" })),
+            ],
+            ..Plan::default()
+        }
+    }
+
+    #[test]
+    fn plan_takes_secret_data_from_live_secrets() {
+        let snapshot = Snapshot::from_plan(&plan());
+        let id = SECRET.id("n", "oh-env-1");
+        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
+        let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
+        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan().members);
+    }
+
+    #[test]
+    fn has_claims_of_compares_identities() {
+        let with_claims = |names: &[&str]| {
+            let claim = |name: &&str| Member {
+                id: CLAIM.id("n", name),
+                kind: CLAIM,
+                manifest: json!({
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name, "namespace": "n" },
+                }),
+            };
+            Plan { members: names.iter().map(claim).collect(), ..plan() }
+        };
+        let snapshot = Snapshot::from_plan(&with_claims(&["one", "two"]));
+        for (planned, has) in
+            [(&[][..], true), (&["one"], true), (&["one", "two"], true), (&["one", "three"], false)]
+        {
+            assert_eq!(snapshot.has_claims_of(&with_claims(planned)), has, "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn plan_keeps_the_live_claim_size() {
+        let claim = |size: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": { "name": "oh-state", "namespace": "n" },
+                "spec": { "resources": { "requests": { "storage": size } } },
+            })
+        };
+        let snapshot = Snapshot { members: vec![claim("5Gi")], note: String::new() };
+        let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
+        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
+        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
+    }
+}

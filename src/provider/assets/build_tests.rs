@@ -43,7 +43,7 @@ fn fact(error: &Error, label: &str) -> String {
 }
 
 #[tokio::test]
-async fn program_without_download_is_built_once_from_the_pinned_module() {
+async fn program_without_download_is_built_once_from_pinned_module() {
     let folder = tempfile::tempdir().unwrap();
     let environment = fake_environment(folder.path());
     let dir = locate(&environment, ProgramSet::Kwok, None).await.unwrap();

@@ -136,7 +136,7 @@ async fn checksum_mismatch_is_an_error_and_removes_the_file() {
 }
 
 #[tokio::test]
-async fn missing_or_truncated_download_is_unavailable_and_leaves_no_file() {
+async fn failed_download_is_unavailable_and_leaves_no_file() {
     let content = vec![7; 300_000];
     for (base, reason) in [
         (serve(BTreeMap::new()), "404"),

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reason_is_found_in_output_of_kind_engine_and_node() {
+    fn reason_is_found_in_kind_engine_and_node_output() {
         for (output, reason) in [
             (
                 "ERROR: failed to create cluster: command \"docker run …\" failed with error: exit status 125\nCommand Output: docker: Error response from daemon: driver failed programming external connectivity on endpoint x-control-plane: Bind for 127.0.0.1:80 failed: port is already allocated.",

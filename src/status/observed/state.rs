@@ -292,7 +292,7 @@ mod tests {
                 && observed.has_observed_owners("set")
                 && observed.has_observed_owners("deploy")
         );
-        assert!(!observed.has_observed_owners("stranger"));
+        assert!(!observed.has_observed_owners("unknown-uid"));
         observed.remove(0, TrackedKind::ReplicaSet, "set");
         assert!(!observed.has_observed_owners("pod"));
     }

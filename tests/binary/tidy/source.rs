@@ -1,4 +1,4 @@
-//! The product's source as the rules see it: what each file imports, names, defines and quotes, without its tests.
+//! The product's source: what each file imports, names, defines and quotes, without its tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -53,7 +53,7 @@ impl File {
     }
 
     /// The folder or file below `src`: `cluster`.
-    pub(super) fn room(&self) -> &str {
+    pub(super) fn top_module(&self) -> &str {
         self.module.first().map_or("", String::as_str)
     }
 
@@ -83,7 +83,7 @@ impl File {
         file
     }
 
-    /// Replaces `crate`, `self` and `super` by the way from the crate's root.
+    /// Replaces `crate`, `self` and `super` by the path from the crate's root.
     fn absolute(&self, segments: &[String]) -> Vec<String> {
         let mut base = match segments.first().map(String::as_str) {
             Some("self") => self.module.clone(),
@@ -251,7 +251,7 @@ impl<'ast> Visit<'ast> for File {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        // A doc comment is an attribute, too; its text breaks no rule.
+        // A doc comment is an attribute, too; it is not checked.
         if let Some(name) = attribute.path().get_ident().filter(|name| *name != "doc") {
             self.attributes.push((attribute.span().start().line, name.to_string()));
         }
@@ -344,7 +344,7 @@ impl Source {
     }
 }
 
-/// The path below the crate's root; None where it leads out of the crate.
+/// The path below the crate's root; None if it is external.
 fn from_root(source: &Source, file: &File, segments: &[String]) -> Option<Vec<String>> {
     let (first, rest) = segments.split_first()?;
     if first == "crate" {
