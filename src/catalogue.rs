@@ -201,7 +201,7 @@ catalogue! {
     LockLost "HC3005" "the lock was lost"
         "The Lease could not be renewed in time, or another run acquired it, or it was deleted. handsctl sends no more changes, because another run may be changing the set."
     ForeignObject "HC3006" "an object of that name belongs to someone else"
-        "An object of the same kind and name exists and is not a member of this set. It was not changed. `handsctl deploy --adopt` takes it over, unless it has an owner, is a member of another set, or is being deleted."
+        "An object of the same kind and name exists and is not a member of this set. It was not changed. `handsctl deploy --adopt` adopts it, unless it has an owner, is a member of another set, or is being deleted."
     FieldConflict "HC3007" "another manager owns fields of an object" key "deploy.ownership"
         "Server-side apply reported a conflict: another manager owns fields that this set sets. --force-conflicts takes them over. [deploy.ownership] decides for single fields whether they are taken over, left to the other manager, or an error."
     ForeignSet "HC3008" "the set's parent belongs to another tool"
@@ -217,7 +217,7 @@ catalogue! {
     ServerWarning "HC3010" "the API server warns"
         "The object was accepted, but the response has a Warning header: about a deprecated version, or a Pod Security level that its pods would violate."
 
-    Adopted "HC3020" "an object of someone else was taken over"
+    Adopted "HC3020" "an object of someone else was adopted"
         "With --adopt the object becomes a member of this set. Fields that helm or kubectl's client-side apply had set, and that the set's manifest does not have, are removed."
 
     // 40: rollout

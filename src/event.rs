@@ -75,7 +75,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Returns the word for the event stream.
+    /// Returns the name in the event stream.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,7 +114,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the word for the event stream and the terminal.
+    /// Returns the name in the event stream and the terminal.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Returns the word for the event stream.
+    /// Returns the name in the event stream.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -283,7 +283,7 @@ pub struct Finished {
 }
 
 impl Event {
-    /// Returns the word for the event stream.
+    /// Returns the name in the event stream.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -103,7 +103,7 @@ pub struct OwnershipArgs {
     /// Take over fields that other managers own, except those that [deploy.ownership] sets to "yield" or "fail"
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Take over existing objects with the names of the set's members, and the fields that helm or kubectl manage
+    /// Adopt existing objects with the names of the set's members, and take over the fields that helm or kubectl manage
     #[arg(long)]
     pub adopt: bool,
 }

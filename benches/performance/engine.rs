@@ -322,6 +322,6 @@ async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     access_review::check(api, &rules::for_teardown(&set)).await?;
     let options = TeardownOptions { delete_data: false, deadline: Instant::now() + TIMEOUT };
     under_lock(api, &set, events, teardown::teardown(api, &set, deployed, options, events)).await?;
-    teardown::sandboxes(api, namespace).await?;
+    teardown::list_sandboxes(api, namespace).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! A Kubernetes API server in the process of a test: the test reads each request and writes its response, so rare
-//! answers (a lost response, a conflict between two requests, an hour of silence) take milliseconds.
+//! answers (a lost response, a conflict between two requests, an hour without a response) take milliseconds.
 //!
 //! With `#[tokio::test(start_paused = true)]` waits take no time either.
 
@@ -33,7 +33,7 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// The server's side.
 pub(crate) struct ScriptedServer {
     requests: Handle<Request<Body>, Response<ResponseBody>>,
-    began: (Timestamp, Instant),
+    start: (Timestamp, Instant),
 }
 
 /// A request that waits for its response.
@@ -48,30 +48,30 @@ pub(crate) struct Exchange {
     response: SendResponse<Response<ResponseBody>>,
 }
 
-/// A response that goes on: a watch. Dropping it ends the connection.
+/// An open watch response. Dropping it ends the connection.
 pub(crate) struct WatchStream(mpsc::UnboundedSender<Bytes>);
 
-/// A connection, and the server behind it, which has answered once already.
+/// Returns a connection and its server, which has already responded once.
 pub(crate) fn scripted() -> (Api, ScriptedServer) {
     let (service, requests) = mock::pair();
     let traffic = Arc::new(Traffic::default());
     traffic.on_completed(Duration::ZERO, String::new);
     let api = Api::new(Client::new(service, "default"), traffic);
-    let began = ("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now());
-    api.clock().on_date(began.0);
-    (api, ScriptedServer { requests, began })
+    let start = ("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now());
+    api.clock().on_date(start.0);
+    (api, ScriptedServer { requests, start })
 }
 
 impl ScriptedServer {
-    /// The server's time: it is sent as the `Date` of each response.
+    /// Returns the server's time, which each response has as its `Date`.
     pub(crate) fn now(&self) -> Timestamp {
-        self.began.0 + SignedDuration::try_from(self.began.1.elapsed()).unwrap()
+        self.start.0 + SignedDuration::try_from(self.start.1.elapsed()).unwrap()
     }
 
-    /// The next request. Panics where none comes.
+    /// Returns the next request. Panics if no request arrives.
     pub(crate) async fn next(&mut self) -> Exchange {
         let request = timeout(NEVER, self.requests.next_request()).await.expect("no request within a day");
-        let (request, response) = request.expect("the client is gone");
+        let (request, response) = request.expect("the client is dropped");
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Exchange {
@@ -83,15 +83,15 @@ impl ScriptedServer {
         }
     }
 
-    /// The next request, which must be this one: `GET /api/v1/namespaces/n/pods`.
+    /// Returns the next request, which must be this one: `GET /api/v1/namespaces/n/pods`.
     pub(crate) async fn expect(&mut self, call: &str) -> Exchange {
         let exchange = self.next().await;
         assert_eq!(exchange.call, call, "body {}", exchange.body);
         exchange
     }
 
-    /// Answers so many requests as watches with initial lists: each shows the objects of its path. Returns the streams
-    /// by path: `/api/v1/namespaces/n/pods`.
+    /// Answers the next `count` requests as watches with initial lists: each shows the objects of its path. Returns the
+    /// streams by path: `/api/v1/namespaces/n/pods`.
     pub(crate) async fn open_watches(
         &mut self,
         count: usize,
@@ -117,8 +117,8 @@ impl ScriptedServer {
         streams
     }
 
-    /// Answers every request with this `Status` until the client is gone.
-    pub(crate) async fn refuse_all(&mut self, code: u16, reason: &str) {
+    /// Answers every request with this `Status` until the client is dropped.
+    pub(crate) async fn reject_all(&mut self, code: u16, reason: &str) {
         while let Some((_, response)) = self.requests.next_request().await {
             respond(
                 response,
@@ -129,7 +129,7 @@ impl ScriptedServer {
         }
     }
 
-    /// Panics where a request comes within this time.
+    /// Panics if a request arrives within this time.
     pub(crate) async fn expect_none_for(&mut self, time: Duration) {
         if let Ok(Some((request, _))) = timeout(time, self.requests.next_request()).await {
             panic!("unexpected {} {}", request.method(), request.uri());
@@ -138,43 +138,43 @@ impl ScriptedServer {
 }
 
 impl Exchange {
-    /// 200 with this object.
+    /// Responds 200 with this object.
     pub(crate) fn ok(self, object: &Value) {
         self.respond(StatusCode::OK, object);
     }
 
-    /// 201 with this object.
+    /// Responds 201 with this object.
     pub(crate) fn created(self, object: &Value) {
         self.respond(StatusCode::CREATED, object);
     }
 
-    /// A `Status` as the API server sends it.
+    /// Responds with a `Status`, as the API server sends it.
     pub(crate) fn status(self, code: u16, reason: &str, message: &str) {
         self.status_with(code, reason, message, &json!({}));
     }
 
-    /// A `Status` with details: the causes of a conflict, the seconds to wait.
+    /// Responds with a `Status` and its details: the causes of a conflict, the seconds to wait.
     pub(crate) fn status_with(self, code: u16, reason: &str, message: &str, details: &Value) {
         let status = status(code, reason, message, details);
         self.respond(StatusCode::from_u16(code).unwrap(), &status);
     }
 
-    /// The object does not exist.
+    /// Responds 404: the object does not exist.
     pub(crate) fn not_found(self) {
         self.status(404, "NotFound", "not found");
     }
 
-    /// The connection is lost: whether the request was carried out, nobody knows.
+    /// Drops the connection; the client cannot tell whether the request was executed.
     pub(crate) fn lost(self) {
         self.response.send_error(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
     }
 
-    /// 200 with a list of these objects.
+    /// Responds 200 with a list of these objects.
     pub(crate) fn list(self, resource_version: &str, items: &[Value]) {
         self.ok(&json!({ "metadata": { "resourceVersion": resource_version }, "items": items }));
     }
 
-    /// 200 with a body that goes on.
+    /// Responds 200 with an open body.
     pub(crate) fn watch(self) -> WatchStream {
         let (sender, receiver) = mpsc::unbounded();
         let frames = receiver.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes)));
@@ -207,13 +207,13 @@ fn respond(
 }
 
 impl WatchStream {
-    /// `ADDED`, `MODIFIED`, `DELETED` with an object, or `ERROR` with a Status.
+    /// Sends `ADDED`, `MODIFIED` or `DELETED` with an object, or `ERROR` with a Status.
     pub(crate) fn send(&self, event: &str, object: &Value) {
         let line = format!("{}\n", json!({ "type": event, "object": object }));
         self.0.unbounded_send(Bytes::from(line)).expect("the client reads no more");
     }
 
-    /// The bookmark after the initial events of a streaming list.
+    /// Sends the bookmark after the initial events of a streaming list.
     pub(crate) fn initial_events_end(&self, resource_version: &str) {
         let metadata = json!({
             "resourceVersion": resource_version, "annotations": { "k8s.io/initial-events-end": "true" },

@@ -140,7 +140,7 @@ pub async fn teardown(
 ///
 /// # Errors
 /// Fails if they cannot be listed.
-pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
+pub async fn list_sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
     let mut sandboxes = Vec::new();
     for kind in [POD, CLAIM] {
         let list = api.list(&kind.in_namespace(namespace), &ListParams::default()).await;
@@ -159,13 +159,18 @@ pub async fn sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
 ///
 /// # Errors
 /// Exit 7 if handsctl did not create it.
-pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: &Events) -> Result<bool> {
+pub async fn delete_namespace(
+    api: &Api,
+    name: &str,
+    options: TeardownOptions,
+    events: &Events,
+) -> Result<()> {
     let namespaces = NAMESPACE.collection(None);
     let live = api
         .get_opt(&namespaces, name)
         .await
         .map_err(|error| error.into_error(&format!("cannot read namespace {name}")))?;
-    let Some(live) = live else { return Ok(false) };
+    let Some(live) = live else { return Ok(()) };
     if !live["metadata"]["annotations"][labels::CREATED_BY].is_string() {
         return Err(Error::new(
             Id::ForeignObject,
@@ -185,12 +190,12 @@ pub async fn namespace(api: &Api, name: &str, options: TeardownOptions, events: 
     let uid = live["metadata"]["uid"].clone();
     match api.delete(&namespaces, name, &if_same_object(&live)).await {
         Ok(_) => {}
-        Err(error) if error.code() == Some(404) => return Ok(false),
+        Err(error) if error.code() == Some(404) => return Ok(()),
         Err(error) => return Err(error.into_error(&format!("cannot delete namespace {name}"))),
     }
     wait_gone(&mut store, vec![(id.clone(), uid)], options, events).await?;
     events.object(Phase::Prune, id, Action::Deleted, None).await;
-    Ok(true)
+    Ok(())
 }
 
 /// Scopes for all members, of every kind and in every namespace of the set, and for the application's pods.
@@ -365,9 +370,9 @@ mod tests {
         };
         let count = scopes(&set).len();
         let work = async {
-            let found = list(&api, &set, Some(parent), true).await?;
+            let deployed = list(&api, &set, Some(parent), true).await?;
             let options = TeardownOptions { delete_data: false, deadline: Instant::now() + time };
-            teardown(&api, &set, found, options, &events).await
+            teardown(&api, &set, deployed, options, &events).await
         };
         let (result, ()) = tokio::join!(work, async {
             let streams = server.open_watches(count, objects).await;
@@ -378,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ingress_goes_before_pods_and_the_parent_last() {
+    async fn ingress_is_deleted_first_and_parent_last() {
         let result = delete(
             &[INGRESS, DEPLOYMENT, SERVICE, CLAIM],
             Duration::from_secs(60),
@@ -414,9 +419,9 @@ mod tests {
     async fn object_that_keeps_existing_is_explained_at_the_deadline() {
         let error = delete(&[SERVICE], Duration::from_secs(30), async |server, streams| {
             server.expect(&format!("DELETE {SERVICES}/oh")).await.ok(&json!({}));
-            let mut held = member(SERVICE, "services");
-            held["metadata"]["finalizers"] = json!(["example.io/hold"]);
-            streams[SERVICES].send("MODIFIED", &held);
+            let mut with_finalizer = member(SERVICE, "services");
+            with_finalizer["metadata"]["finalizers"] = json!(["example.io/hold"]);
+            streams[SERVICES].send("MODIFIED", &with_finalizer);
             server.expect_none_for(Duration::from_secs(29)).await;
         })
         .await
@@ -446,9 +451,9 @@ mod tests {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let options = TeardownOptions { delete_data: true, deadline: Instant::now() + EXPLAIN_INTERVAL };
-        let (result, ()) = tokio::join!(namespace(&api, "n", options, &events), async {
-            let found = json!({ "metadata": { "name": "n", "uid": "u", "annotations": {} } });
-            server.expect("GET /api/v1/namespaces/n").await.ok(&found);
+        let (result, ()) = tokio::join!(delete_namespace(&api, "n", options, &events), async {
+            let namespace = json!({ "metadata": { "name": "n", "uid": "u", "annotations": {} } });
+            server.expect("GET /api/v1/namespaces/n").await.ok(&namespace);
         });
         assert_eq!(result.err().map(|error| error.id()), Some(Id::ForeignObject));
         server.expect_none_for(Duration::from_secs(60)).await;

@@ -94,7 +94,7 @@ async fn follow(
     let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;
     let message = match &endpoint {
         Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
-        endpoint => format!("restarted; {}", endpoint.words()),
+        endpoint => format!("restarted; {}", endpoint.describe()),
     };
     let finished = summary::finished(&[], message, UndoHint::nothing());
     Ok(Finished { url: endpoint.into_url(), ..finished })

@@ -107,21 +107,21 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         )
         .await?;
     }
-    let removed = if deployed.is_empty() {
+    let result = if deployed.is_empty() {
         TeardownResult::default()
     } else {
         access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
-            let removed = teardown::teardown(api, &set, deployed, options, events).await?;
-            let message = format!("{} deleted", removed.deleted.len());
-            Ok((removed, message))
+            let result = teardown::teardown(api, &set, deployed, options, events).await?;
+            let message = format!("{} deleted", result.deleted.len());
+            Ok((result, message))
         });
         // Without the namespace of the lock, no other run can hold the lock or deploy.
         let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
     finish_namespaces(run, arguments, &namespaces, options).await?;
-    let message = match removed.deleted.len() {
+    let message = match result.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
         0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
         1 => "1 object deleted".to_owned(),
@@ -142,7 +142,7 @@ async fn finish_namespaces(
     for (name, state) in namespaces {
         let confirmed = arguments.delete_namespace && configured.namespaces().contains(&name.as_str());
         if confirmed && is_ours(state) {
-            teardown::namespace(run.api(), name, options, run.events()).await?;
+            teardown::delete_namespace(run.api(), name, options, run.events()).await?;
             continue;
         }
         report_kept(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
@@ -153,7 +153,7 @@ async fn finish_namespaces(
 
 /// Reports the sandboxes that stay. A missing right is only a warning, because the set is already deleted.
 async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
-    match teardown::sandboxes(run.api(), namespace).await {
+    match teardown::list_sandboxes(run.api(), namespace).await {
         Ok(sandboxes) => {
             for sandbox in sandboxes {
                 report_kept(run.events(), sandbox, "a conversation of the application").await;

@@ -6,13 +6,13 @@ use crate::error::{Error, Kind, Result};
 use crate::object::kind::CLAIM;
 use crate::session::runner::Run;
 
-/// Checks that there is no volume of a conversation. `hint` tells how to continue anyway.
+/// Checks that there is no volume of a conversation. `hint` is the command that continues anyway.
 ///
 /// # Errors
 /// Exit 2 with the volumes' names.
 pub(crate) async fn ensure_no_conversations(run: &Run<'_>, hint: &str) -> Result<()> {
     let settings = run.settings();
-    let mut claims = teardown::sandboxes(run.api(), settings.runtime_namespace()).await?;
+    let mut claims = teardown::list_sandboxes(run.api(), settings.runtime_namespace()).await?;
     claims.retain(|id| id.kind == CLAIM.kind);
     if claims.is_empty() {
         return Ok(());

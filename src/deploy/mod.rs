@@ -3,7 +3,7 @@
 //! - `request`: the parameters of `deploy` and `rollback`. `recipe`: their steps.
 //! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
-//!   preflight checks there. `conversation_guard`: refuses to stop a pod that would delete
+//!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.

@@ -40,7 +40,7 @@ async fn local_nodes_with_image(session: &Session, image: &str) -> Vec<String> {
 }
 
 /// Returns the estimate as text: `room for 4 sandboxes of 250m cpu, 1Gi`.
-pub(crate) fn words(capacity: Option<&SandboxCapacity>) -> String {
+pub(crate) fn describe(capacity: Option<&SandboxCapacity>) -> String {
     let Some(capacity) = capacity else {
         return "the room for sandboxes is unknown: cannot list all nodes and pods of the cluster".to_owned();
     };

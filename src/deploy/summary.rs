@@ -70,16 +70,17 @@ pub(crate) fn verified(
     let Verification { endpoint, app_settings, capacity } = verification;
     let AppSettingsResult { model, note } = app_settings;
     let message = match origin {
-        PlanOrigin::Configuration => endpoint.words(),
+        PlanOrigin::Configuration => endpoint.describe(),
         PlanOrigin::Revision(number) => format!(
             "{}; {}; config.toml was not changed, and the next deploy applies it again",
             rollback_to(number),
-            endpoint.words()
+            endpoint.describe()
         ),
     };
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
-    let notes = starts_sandboxes.then(|| sandbox_capacity::words(capacity.as_ref())).into_iter().chain(note);
+    let notes =
+        starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref())).into_iter().chain(note);
     let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
     Finished {
         notes: notes.collect(),

@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     /// Returns the text of the summary's last line.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Endpoint::DevTarget => {
                 "ubuntu-dev is ready; handsctl dev -- COMMAND runs a command on this computer as if in the pod"

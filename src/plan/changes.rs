@@ -16,7 +16,7 @@ use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, managed_fields};
 
-/// The change to one member. The manifest is sent as it is here: it has the set's label, and lacks the fields that are
+/// The change to one member. The manifest is sent unmodified: it has the set's label, and lacks the fields that are
 /// yielded to other managers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {

@@ -11,7 +11,7 @@ use super::inventory::snapshot::{MissingObjects, Snapshot};
 use crate::object::ObjectId;
 use crate::object::kind::{self, KindInfo};
 
-/// The state that a command was asked to deploy.
+/// The state that a command deploys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
     /// The configuration.

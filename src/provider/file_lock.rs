@@ -11,7 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use crate::error::{Error, Result};
 use crate::phrase;
 
-/// Interval between two attempts to take the lock.
+/// Interval between two attempts to acquire the lock.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// A held lock, released on drop.
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lock_has_one_holder_even_if_its_folder_is_deleted() {
+    async fn lock_has_one_holder_after_its_folder_is_deleted() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cluster");
         let first = folder(&path, Duration::ZERO, async || {}).await.unwrap();

@@ -3,8 +3,9 @@
 //! - `cluster_session`: reads the configuration, chooses the cluster and connects to it.
 //! - `confirm`: asks before data is deleted.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
-//! - `step`: runs one named part of a command. `output`: the output format of its result.
-//! - `set_lock`: takes the set's lock for a command and releases it however the command ends.
+//! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
+//!   result; also converts foreign errors.
+//! - `set_lock`: acquires the set's lock for a command and releases it however the command ends.
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;

@@ -1,7 +1,7 @@
 //! The set's lock as commands hold it: acquired by this process and released however the command ends.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::catalogue::Id;
@@ -19,9 +19,9 @@ const RELEASE: Duration = Duration::from_secs(3);
 /// Environment variable with the lease duration in seconds, for tests.
 const TEST_LEASE: &str = "HANDSCTL_TEST_LEASE";
 
-/// The lock that must be released when the command ends.
-#[derive(Clone, Default)]
-pub(crate) struct LockSlot(Arc<Mutex<LockState>>);
+/// The set's lock of a command: released at every exit.
+#[derive(Default)]
+pub(crate) struct LockSlot(Mutex<LockState>);
 
 /// The state of the command's lock.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl LockSlot {
         self.0.lock().map(|mut state| std::mem::replace(&mut *state, new)).unwrap_or_default()
     }
 
-    /// Releases the lock. Gives up after three seconds without an answer, because the Lease expires by itself.
+    /// Releases the lock. Gives up after three seconds without a response, because the Lease expires by itself.
     pub(crate) async fn release(&self, events: &Events) {
         let release = async {
             match self.replace(LockState::Free) {
@@ -54,7 +54,7 @@ impl LockSlot {
         let reason = match tokio::time::timeout(RELEASE, release).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
-            Err(_elapsed) => format!("no answer within {}", phrase::span(RELEASE)),
+            Err(_elapsed) => format!("no response within {}", phrase::span(RELEASE)),
         };
         let message = format!("the lock was not released ({reason}); it expires by itself");
         events.warn(Id::LockLost, message).await;
@@ -65,7 +65,7 @@ impl LockSlot {
 /// requests.
 ///
 /// # Errors
-/// Exit 13 if another run holds the lock or takes it over meanwhile; otherwise those of the work.
+/// Exit 13 if another run holds the lock or acquires it meanwhile; otherwise those of the work.
 pub(crate) async fn under_lock<T>(
     api: &Api,
     set: &ApplySet,

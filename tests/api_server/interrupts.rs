@@ -219,9 +219,9 @@ fn hanging_lock_release_is_abandoned_after_3s() {
     stop(child, Signal::INT)
         .exits(130)
         .within(EXIT_LIMIT)
-        .says("the lock was not released (no answer within 3 s); it expires by itself");
+        .says("the lock was not released (no response within 3 s); it expires by itself");
     held.release();
-    // The process is dead, so the next run on this computer takes its lock over.
+    // The process has exited, so the next run on this computer acquires its lock.
     proxy.command(&namespace, &["deploy"]).run().exits(0);
 }
 

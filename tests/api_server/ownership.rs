@@ -269,7 +269,7 @@ fn ownership_rule_without_matching_field_warns() {
 }
 
 #[test]
-fn adopt_takes_over_objects_of_helm_and_kubectl() {
+fn objects_of_helm_and_kubectl_are_adopted() {
     let namespace = Bed::shared().namespace("adopt");
     namespace.create(&[]);
     let bed = namespace.bed;
@@ -287,13 +287,13 @@ fn adopt_takes_over_objects_of_helm_and_kubectl() {
     let before = [namespace.object("deployment"), namespace.object("service")];
 
     let rejected = namespace.handsctl(&["deploy"]).exits(7);
-    let rejected = rejected.says("HC3006").says("hint: handsctl deploy --adopt takes it over");
+    let rejected = rejected.says("HC3006").says("hint: handsctl deploy --adopt adopts it");
     rejected.never_says("adopted");
     namespace
         .handsctl(&["deploy", "--adopt", "--dry-run=server"])
         .exits(0)
-        .says("would be taken over from helm")
-        .says("would be taken over from kubectl-client-side-apply");
+        .says("would be adopted from helm")
+        .says("would be adopted from kubectl-client-side-apply");
     for (kind, before) in ["deployment", "service"].iter().zip(&before) {
         let after = namespace.object(kind);
         assert_eq!(after["spec"], before["spec"], "{kind}");
@@ -307,10 +307,10 @@ fn adopt_takes_over_objects_of_helm_and_kubectl() {
         .handsctl(&["deploy", "--adopt", "-v"])
         .exits(0)
         .says(&format!(
-            "HC3020 deployment.apps/oh in namespace {} was taken over from kubectl-client-side-apply",
+            "HC3020 deployment.apps/oh in namespace {} was adopted from kubectl-client-side-apply",
             namespace.name
         ))
-        .says(&format!("HC3020 service/oh in namespace {} was taken over from helm", namespace.name))
+        .says(&format!("HC3020 service/oh in namespace {} was adopted from helm", namespace.name))
         .says("deployment.apps/oh configured: adopted from kubectl-client-side-apply");
     assert_eq!(run.stderr.matches("HC3020").count(), 2, "{}", run.stderr);
     for (kind, before) in ["deployment", "service"].iter().zip(&before) {

@@ -1,7 +1,7 @@
 //! Which RBAC rules a command needs, and whether the account has them.
 //!
 //! - `rules`: the RBAC rules that each command needs. Pure.
-//! - `access_review`: asks the server which of them the account has.
+//! - `access_review`: queries which of them the account has.
 //! - `deployer_role`: those rules as the roles that `handsctl rbac` prints. Pure.
 
 pub mod access_review;

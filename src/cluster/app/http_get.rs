@@ -24,16 +24,16 @@ use tower::{Service, ServiceExt as _, service_fn};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How the server of a URL is reached.
-pub(super) enum Route {
-    /// At this address, whatever the URL's name resolves to, and through no proxy.
+/// The way to reach the server of a URL.
+pub(super) enum Destination {
+    /// At this address, without DNS and without a proxy.
     Address(SocketAddr),
     /// By name, through the proxy that applies to the URL.
     Name(Box<Matcher>),
 }
 
-impl Route {
-    /// By name, with `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of this process.
+impl Destination {
+    /// Returns the destination by name, with `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of this process.
     pub(super) fn by_name() -> Self {
         Self::Name(Box::new(Matcher::from_env()))
     }
@@ -42,17 +42,17 @@ impl Route {
 /// Requests the URL and returns the status of the response. Follows no redirect.
 ///
 /// # Errors
-/// Where no response comes: resolution, connection, proxy, TLS or HTTP.
-pub(super) async fn get_status(url: &Uri, route: &Route) -> Result<StatusCode, BoxError> {
-    match route {
-        Route::Address(address) => {
+/// Fails if there is no response: resolution, connection, proxy, TLS or HTTP.
+pub(super) async fn get_status(url: &Uri, destination: &Destination) -> Result<StatusCode, BoxError> {
+    match destination {
+        Destination::Address(address) => {
             let address = *address;
             let resolver = service_fn(move |_: Name| ready(Ok::<_, Infallible>(iter::once(address))));
             let mut connector = HttpConnector::new_with_resolver(resolver);
             connector.enforce_http(false);
             send(connect(with_tls(connector)?, url).await?, origin_form(url)?).await
         }
-        Route::Name(proxies) => match proxies.intercept(url) {
+        Destination::Name(proxies) => match proxies.intercept(url) {
             None => send(connect(with_tls(tcp())?, url).await?, origin_form(url)?).await,
             Some(proxy) => get_status_through(&proxy, url).await,
         },
@@ -83,7 +83,7 @@ fn tcp() -> HttpConnector<GaiResolver> {
     connector
 }
 
-/// Speaks TLS where the URL is `https`, with the certificate authorities of this computer.
+/// Uses TLS if the URL is `https`, with the certificate authorities of this computer.
 fn with_tls<C>(connector: C) -> std::io::Result<HttpsConnector<C>> {
     let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider())?;
     Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
@@ -102,12 +102,12 @@ where
     connector.oneshot(url.clone()).await
 }
 
-/// For a connection to the server itself, RFC 9112 section 3.2.1.
+/// Builds the request for a connection to the server itself, RFC 9112 section 3.2.1.
 fn origin_form(url: &Uri) -> http::Result<Request<Empty<Bytes>>> {
     request(url, url.path_and_query().map_or("/", |path| path.as_str()), None)
 }
 
-/// For a connection to a proxy that requests the URL, RFC 9112 section 3.2.2.
+/// Builds the request for a connection to a proxy that requests the URL, RFC 9112 section 3.2.2.
 fn absolute_form(url: &Uri, credentials: Option<&HeaderValue>) -> http::Result<Request<Empty<Bytes>>> {
     request(url, &url.to_string(), credentials)
 }
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers one request with 204; returns its address and what it then was sent.
+    /// A server that answers one request with 204; returns its address and the received request.
     fn server() -> (SocketAddr, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -168,7 +168,7 @@ mod tests {
     async fn address_is_requested_under_the_urls_name() {
         let (address, received) = server();
         let url = url(&format!("http://hands.test:{}/alive?x=1", address.port()));
-        assert_eq!(get_status(&url, &Route::Address(address)).await.unwrap(), 204);
+        assert_eq!(get_status(&url, &Destination::Address(address)).await.unwrap(), 204);
         let received = received.join().unwrap();
         assert!(received.starts_with("get /alive?x=1 http/1.1\r\n"), "{received}");
         assert!(received.contains(&format!("host: hands.test:{}\r\n", address.port())), "{received}");
@@ -179,7 +179,7 @@ mod tests {
         let (address, received) = server();
         let proxies = Matcher::builder().http(format!("http://ana:pw@{address}")).build();
         let url = url("http://hands.test/alive");
-        assert_eq!(get_status(&url, &Route::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
         let received = received.join().unwrap();
         assert!(received.starts_with("get http://hands.test/alive http/1.1\r\n"), "{received}");
         assert!(received.contains("proxy-authorization: basic yw5honb3\r\n"), "{received}");
@@ -189,8 +189,8 @@ mod tests {
     async fn https_url_is_tunnelled_through_the_proxy() {
         let (address, received) = server();
         let proxies = Matcher::builder().https(format!("http://{address}")).build();
-        let refused = get_status(&url("https://hands.test/"), &Route::Name(Box::new(proxies))).await;
-        assert!(refused.is_err(), "a 204 without TLS behind it is no tunnel: {refused:?}");
+        let refused = get_status(&url("https://hands.test/"), &Destination::Name(Box::new(proxies))).await;
+        assert!(refused.is_err(), "a 204 without TLS behind it is not a tunnel: {refused:?}");
         assert!(received.join().unwrap().starts_with("connect hands.test:443 http/1.1\r\n"));
     }
 
@@ -199,7 +199,7 @@ mod tests {
         let (address, received) = server();
         let proxies = Matcher::builder().all("http://127.0.0.1:9").no("127.0.0.1").build();
         let url = url(&format!("http://{address}/alive"));
-        assert_eq!(get_status(&url, &Route::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
         assert!(received.join().unwrap().starts_with("get /alive "));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::http_get::{self, Route};
+use super::http_get::{self, Destination};
 use crate::phrase;
 
 /// The limit of one request.
@@ -15,12 +15,12 @@ const RESPONSE: Duration = Duration::from_secs(5);
 /// The pause between two requests of one probe.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The URL of the application and the way to it.
+/// The URL of the application and the address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// `http://localhost:8080/`.
     pub url: String,
-    /// Address of a local cluster's ingress, whatever the URL's name resolves to on this computer: `127.0.0.1:8080`.
+    /// Address of a local cluster's ingress, used without DNS and without a proxy: `127.0.0.1:8080`.
     pub local: Option<SocketAddr>,
 }
 
@@ -34,12 +34,12 @@ pub enum ProbeResponse {
         /// Time from the request to the response.
         duration: Duration,
     },
-    /// It does not, because of this.
+    /// No usable response; the reason.
     Unreachable(String),
 }
 
-/// Requests the URL until the application answers or the time is over: an ingress controller takes a second to notice
-/// a new Ingress.
+/// Requests the URL until the application answers or the timeout passes: an ingress controller needs about a second to
+/// load a new Ingress.
 pub async fn probe_url(target: &ProbeTarget, within: Duration) -> ProbeResponse {
     let begin = Instant::now();
     loop {
@@ -56,9 +56,9 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
         Ok(url) => url,
         Err(error) => return ProbeResponse::Unreachable(error.to_string()),
     };
-    let route = target.local.map_or_else(Route::by_name, Route::Address);
+    let destination = target.local.map_or_else(Destination::by_name, Destination::Address);
     let begin = Instant::now();
-    match timeout(RESPONSE, http_get::get_status(&url, &route)).await {
+    match timeout(RESPONSE, http_get::get_status(&url, &destination)).await {
         Ok(Ok(status)) => judged(status, begin.elapsed()),
         Ok(Err(error)) => ProbeResponse::Unreachable(root_cause(error.as_ref())),
         Err(_elapsed) => ProbeResponse::Unreachable(format!("no response within {}", phrase::span(RESPONSE))),
@@ -73,7 +73,7 @@ fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
 /// An ingress controller answers 404 for a host that it does not know, and 5xx for a backend that it cannot reach.
 fn judged(status: StatusCode, took: Duration) -> ProbeResponse {
     match status.as_u16() {
-        404 => ProbeResponse::Unreachable("404: the ingress controller does not know this host".to_owned()),
+        404 => ProbeResponse::Unreachable("404: the ingress controller has no rule for this host".to_owned()),
         status @ 500.. => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn probe_repeats_until_the_ingress_knows_the_host() {
+    async fn probe_repeats_until_the_host_is_routed() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = server.local_addr().unwrap();
         let requests = thread::spawn(move || {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_server_is_unreachable_after_5s() {
+    async fn unresponsive_server_is_unreachable_after_5s() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = server.local_addr().unwrap();
         let target = ProbeTarget { url: format!("http://{local}/"), local: Some(local) };

@@ -53,7 +53,7 @@ struct ApplyTarget<'a> {
     adopting: bool,
 }
 
-/// What to do about the conflicts of a response.
+/// The resolution of the conflicts of a response.
 enum ConflictResolution {
     /// Take over all conflicting fields.
     Take,
@@ -98,13 +98,13 @@ impl ObjectApplier<'_> {
         Ok(self.outcome(member, response, Some(before), None).await)
     }
 
-    /// The member's manifest for this live object.
+    /// Returns the member's manifest for this live object.
     fn manifest(&self, member: &Member, live: &Value) -> Value {
         manifest_for(member, live, self.set, self.ownership)
     }
 
-    /// The manifest for an object that is being adopted. The fields of its deploy tools count as ours, so leaving one
-    /// out of the manifest removes it.
+    /// Returns the manifest for an object that is being adopted. The fields of its deploy tools count as ours, so
+    /// leaving one out of the manifest removes it.
     fn adopting_manifest(&self, member: &Member, live: &Value) -> Value {
         let Some(migration) = adoption::migration(live, &member.manifest["apiVersion"]) else {
             return self.manifest(member, live);
@@ -135,7 +135,8 @@ impl ObjectApplier<'_> {
                 // Without permission to read the object, report the conflicts from the server's message.
                 Err(read_error) => {
                     let conflicts = self.conflicts(member, &manifest, &status, None, target.adopting);
-                    let error = self.conflict_error(member, &conflicts).fact("there", read_error.message());
+                    let error =
+                        self.conflict_error(member, &conflicts).fact("live object", read_error.message());
                     return Err(read_error.hints().iter().fold(error, Error::hint));
                 }
             };
@@ -162,7 +163,7 @@ impl ObjectApplier<'_> {
         Err(kept_changing_error(&member.id))
     }
 
-    /// The conflicts of a response. Adopting an object, fields of its deploy tools are not conflicts.
+    /// Returns the conflicts of a response. Adopting an object, fields of its deploy tools are not conflicts.
     fn conflicts(
         &self,
         member: &Member,
@@ -190,7 +191,7 @@ impl ObjectApplier<'_> {
         })
     }
 
-    /// Adopts an object of another tool. A dry run goes first, so that a rejected member leaves the object
+    /// Adopts an object of another tool. Sends a dry run first, so that a rejected member leaves the object
     /// unchanged.
     async fn adopt(&self, member: &Member, live: Value) -> Result<ApplyOutcome> {
         if let Some(blocker) = adoption::blocker(&live, self.set) {
@@ -215,9 +216,7 @@ impl ObjectApplier<'_> {
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
         let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
-        self.events
-            .warn(Id::Adopted, format!("{} {verb} taken over{from}", with_namespace(&member.id)))
-            .await;
+        self.events.warn(Id::Adopted, format!("{} {verb} adopted{from}", with_namespace(&member.id))).await;
         let message = Some(format!("adopted{from}"));
         Ok(self.outcome(member, response, Some(&live), message).await)
     }
@@ -342,11 +341,11 @@ fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
     let message = format!("{} exists and belongs to another owner; it was not changed", with_namespace(id));
     with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
-        .hint("handsctl deploy --adopt takes it over")
+        .hint("handsctl deploy --adopt adopts it")
 }
 
 fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {
-    let message = format!("cannot take over {}: {blocker}; it was not changed", with_namespace(id));
+    let message = format!("cannot adopt {}: {blocker}; it was not changed", with_namespace(id));
     with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
 }
@@ -445,9 +444,9 @@ mod tests {
         ownership: Ownership,
         script: impl AsyncFnOnce(&mut ScriptedServer),
     ) -> Result<ApplyOutcome> {
-        let (member, known) = (member(), live("u-1", "7"));
+        let (member, listed) = (member(), live("u-1", "7"));
         let manifest = member.manifest.clone();
-        run(ownership, async |applier| applier.update(&member, &manifest, &known).await, script).await
+        run(ownership, async |applier| applier.update(&member, &manifest, &listed).await, script).await
     }
 
     async fn create(
@@ -533,7 +532,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn conflict_on_an_unreadable_object_uses_the_servers_words() {
+    async fn conflict_on_an_unreadable_object_quotes_the_server() {
         let outcome = update(Ownership::default(), async |server| {
             field_conflict(server.expect(&format!("PATCH {PATH}")).await);
             server.expect(&format!("GET {PATH}")).await.status(403, "Forbidden", "may not get");
@@ -580,9 +579,9 @@ mod tests {
         let outcome = create(adopting, async |server| {
             server.expect(&format!("PATCH {PATH}")).await.status(409, "Conflict", "exists");
             server.expect(&format!("GET {PATH}")).await.ok(&foreign);
-            let trial = server.expect(&format!("PATCH {PATH}")).await;
-            assert!(trial.query.contains("dryRun=All"), "{}", trial.query);
-            trial.status(422, "Invalid", "spec.selector: field is immutable");
+            let dry_run = server.expect(&format!("PATCH {PATH}")).await;
+            assert!(dry_run.query.contains("dryRun=All"), "{}", dry_run.query);
+            dry_run.status(422, "Invalid", "spec.selector: field is immutable");
         })
         .await;
         assert!(outcome.is_err());

@@ -1,4 +1,4 @@
-//! The lock of a set: a Lease, taken before the first write, renewed while the command runs, released when it ends.
+//! The lock of a set: a Lease, acquired before the first write, renewed while the command runs, released when it ends.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 5;
 /// The pause before retrying a renewal that got no response.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The parameters for taking the lock.
+/// The parameters for acquiring the lock.
 pub struct LockRequest<'a> {
     /// This process.
     pub holder: Holder,
@@ -54,7 +54,7 @@ struct LeaseHandle {
     last: Arc<Mutex<Value>>,
 }
 
-/// Takes the lock.
+/// Acquires the lock.
 ///
 /// # Errors
 /// Exit 13 if another run holds the lock; the error names the holder and the time at which the lock expires.
@@ -97,11 +97,15 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
             Err(error) => return Err(write_error(error, &id, set)),
         }
     }
-    Err(Error::new(Id::Locked, Kind::Locked, format!("cannot take the lock {id}: the Lease kept changing"))
-        .hint("run the command again"))
+    Err(Error::new(
+        Id::Locked,
+        Kind::Locked,
+        format!("cannot acquire the lock {id}: the Lease kept changing"),
+    )
+    .hint("run the command again"))
 }
 
-/// Releases a lock that may or may not have been taken: the command was interrupted while it was taking it.
+/// Releases a lock that may or may not have been acquired: the command was interrupted while it was acquiring it.
 ///
 /// # Errors
 /// Fails if the server is unreachable; the Lease then expires by itself.
@@ -124,8 +128,8 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
 
 /// Returns why the lock may be taken over; None while its holder must be respected.
 fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
-    let process_is_gone = Holder::parse(&info.identity).is_some_and(|holder| (request.has_exited)(&holder));
-    if process_is_gone {
+    let has_exited = Holder::parse(&info.identity).is_some_and(|holder| (request.has_exited)(&holder));
+    if has_exited {
         Some("which has exited")
     } else if info.is_expired(now) {
         Some("which did not renew it in time")
@@ -168,20 +172,20 @@ impl LeaseHandle {
 }
 
 /// Renews the Lease until it is lost, then sends the reason once and ends.
-async fn renew(api: Api, lease: LeaseHandle, terms: LeaseDuration, lost: watch::Sender<Option<String>>) {
+async fn renew(api: Api, lease: LeaseHandle, duration: LeaseDuration, lost: watch::Sender<Option<String>>) {
     let mut renewed = Instant::now();
-    let mut wait = terms.renew_interval();
+    let mut wait = duration.renew_interval();
     loop {
-        let deadline = renewed + terms.renew_deadline();
+        let deadline = renewed + duration.renew_deadline();
         tokio::time::sleep_until((Instant::now() + wait).min(deadline)).await;
         let outcome = tokio::time::timeout_at(deadline, renew_once(&api, &lease)).await;
         match outcome {
             Ok(Ok(())) => {
                 renewed = Instant::now();
-                wait = terms.renew_interval();
+                wait = duration.renew_interval();
             }
             Ok(Err(Renewal::Unanswered)) if Instant::now() < deadline => {
-                wait = RETRY_PAUSE.min(terms.renew_interval());
+                wait = RETRY_PAUSE.min(duration.renew_interval());
             }
             Ok(Err(Renewal::Lost(reason))) => {
                 let _receiver_dropped = lost.send(Some(reason));
@@ -199,9 +203,9 @@ async fn renew(api: Api, lease: LeaseHandle, terms: LeaseDuration, lost: watch::
 
 /// Why a renewal failed.
 enum Renewal {
-    /// Another process holds the Lease, or it was deleted; the text says which.
+    /// Another process holds the Lease, or it was deleted; with the reason.
     Lost(String),
-    /// No response, or an error that says nothing about the Lease.
+    /// No response, or an error unrelated to the Lease.
     Unanswered,
 }
 
@@ -244,7 +248,7 @@ impl Lock {
         }
     }
 
-    /// Releases the lock by deleting the Lease, unless another process has taken it meanwhile.
+    /// Releases the lock by deleting the Lease, unless another process has acquired it meanwhile.
     ///
     /// # Errors
     /// Fails if the server is unreachable; the Lease then expires by itself.
@@ -259,7 +263,7 @@ impl Lock {
                 Err(error) if error.code() == Some(409) => {}
                 Err(error) => return Err(error.into_error(&format!("cannot delete {id}"))),
             }
-            // A renewal was in flight, or another process took the Lease.
+            // A renewal was in flight, or another process acquired the lock.
             match self.api.get_opt(&self.lease.leases, &id.name).await {
                 Ok(Some(live)) if self.lease.is_ours(&live) => self.lease.keep(live),
                 Ok(_) => return Ok(()),
@@ -287,7 +291,7 @@ fn write_error(error: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
         {
             namespaces::missing_namespace(&set.namespace)
         }
-        error => error.into_error(&format!("cannot take the lock {id} in namespace {}", set.namespace)),
+        error => error.into_error(&format!("cannot acquire the lock {id} in namespace {}", set.namespace)),
     };
     error.state("the set was not changed")
 }
@@ -350,15 +354,11 @@ mod tests {
         Holder { user: user.into(), host: "laptop".into(), boot: "b".into(), pid, start: "1".into() }
     }
 
-    fn request(is_gone: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
-        LockRequest {
-            holder: holder("ana", 1),
-            has_exited: is_gone,
-            lease_duration: LeaseDuration::default(),
-        }
+    fn request(has_exited: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
+        LockRequest { holder: holder("ana", 1), has_exited, lease_duration: LeaseDuration::default() }
     }
 
-    fn is_running(_: &Holder) -> bool {
+    fn never_exited(_: &Holder) -> bool {
         false
     }
 
@@ -371,10 +371,10 @@ mod tests {
         lease
     }
 
-    /// Takes the free lock.
+    /// Acquires the free lock.
     async fn held(api: &Api, server: &mut ScriptedServer) -> Lock {
         let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&is_running));
+        let (set, request) = (set(), request(&never_exited));
         let (lock, ()) = tokio::join!(acquire(api, &set, &request, &events), async {
             let exchange = server.expect(&format!("POST {LEASES}")).await;
             let lease = stored(server, &holder("ana", 1), 0);
@@ -383,11 +383,11 @@ mod tests {
         lock.unwrap()
     }
 
-    /// The outcome of taking a lock whose Lease is this old and bob's.
-    async fn acquire_from_bob(age: u64, is_gone: &(dyn Fn(&Holder) -> bool + Sync)) -> Result<Lock> {
+    /// The outcome of acquiring a lock whose Lease is this old and bob's.
+    async fn acquire_from_bob(age: u64, has_exited: &(dyn Fn(&Holder) -> bool + Sync)) -> Result<Lock> {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(is_gone));
+        let (set, request) = (set(), request(has_exited));
         let server = async {
             server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
             let exchange = server.expect(&format!("GET {LEASE_PATH}")).await;
@@ -402,26 +402,26 @@ mod tests {
         };
         tokio::select! {
             lock = acquire(&api, &set, &request, &events) => lock,
-            () = server => unreachable!("the server goes on"),
+            () = server => unreachable!("the script does not end"),
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn lease_of_another_holder_is_respected_for_60s() {
         for age in [0, 1, 30, 59] {
-            let Err(error) = acquire_from_bob(age, &is_running).await else {
+            let Err(error) = acquire_from_bob(age, &never_exited).await else {
                 panic!("taken after {age} s");
             };
             assert_eq!(error.id(), Id::Locked);
             assert!(error.message().contains("another run is changing the set `oh`"), "{}", error.message());
         }
         for age in [61, 3600] {
-            assert!(acquire_from_bob(age, &is_running).await.is_ok(), "not taken after {age} s");
+            assert!(acquire_from_bob(age, &never_exited).await.is_ok(), "not taken after {age} s");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lease_of_a_dead_process_is_taken_at_once() {
+    async fn lease_of_an_exited_process_is_taken_at_once() {
         assert!(acquire_from_bob(1, &|holder| holder.pid == 2).await.is_ok());
         assert!(acquire_from_bob(1, &|holder| holder.pid == 1).await.is_err());
     }
@@ -430,7 +430,7 @@ mod tests {
     async fn lease_without_times_belongs_to_another_tool() {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&is_running));
+        let (set, request) = (set(), request(&never_exited));
         let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
             server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
             let lease = json!({ "spec": { "holderIdentity": "controller-1" } });
@@ -443,7 +443,7 @@ mod tests {
     async fn lease_that_changes_at_every_attempt_is_locked() {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&is_running));
+        let (set, request) = (set(), request(&never_exited));
         let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
             for _ in 0..ATTEMPTS {
                 server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
@@ -459,7 +459,7 @@ mod tests {
     async fn lost_response_to_the_creation_is_recognized() {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&is_running));
+        let (set, request) = (set(), request(&never_exited));
         let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
             let exchange = server.expect(&format!("POST {LEASES}")).await;
             let mut created = exchange.body.clone();
@@ -497,14 +497,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lock_is_lost_after_40s_without_an_answer() {
+    async fn lock_is_lost_after_40s_without_a_response() {
         let (api, mut server) = scripted();
         let lock = held(&api, &mut server).await;
         let lost = lock.lost();
         let begin = Instant::now();
         let error = tokio::select! {
             error = lost => error,
-            () = server.refuse_all(503, "ServiceUnavailable") => unreachable!("the lock has a client"),
+            () = server.reject_all(503, "ServiceUnavailable") => unreachable!("the lock has a client"),
         };
         assert_eq!(begin.elapsed().as_secs(), 40);
         assert_eq!(error.id(), Id::LockLost);

@@ -1,7 +1,7 @@
 //! Writes to a set, in the order of a deploy.
 //!
 //! - `namespaces`: reads namespaces, creates the missing ones.
-//! - `lock`: sends the writes of the set's Lease: takes, renews and releases it.
+//! - `lock`: sends the writes of the set's Lease: acquires, renews and releases it.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
 //! - `revisions`: writes a revision and its result, and deletes surplus revisions.
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.

@@ -145,7 +145,7 @@ fn combined_failure(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option
     }))
 }
 
-/// Adds the applied and the skipped members to the error, so that a partial apply is never silent.
+/// Adds the applied and the skipped members to the error, so that a partial apply is always reported.
 fn with_state(error: Error, applied: &[Applied]) -> Error {
     let with_action = |action: Action| applied.iter().filter(move |applied| applied.action == action);
     let changed: Vec<String> = with_action(Action::Created)

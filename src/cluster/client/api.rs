@@ -53,8 +53,6 @@ pub struct ObjectList {
     pub items: Vec<Value>,
     /// Whether the list has no further page.
     pub is_complete: bool,
-    /// The version from which a watch continues.
-    pub resource_version: String,
 }
 
 /// Why there is no response in the 2xx range.
@@ -135,14 +133,13 @@ impl Api {
     /// GET of a list.
     pub async fn list(&self, collection: &Collection, params: &ListParams) -> Result<ObjectList, ApiError> {
         let mut list = self.send(request::list(collection, params)).await.0?.body;
-        let metadata_field = |name: &str| list["metadata"][name].as_str().unwrap_or_default().to_owned();
-        let (resource_version, next) = (metadata_field("resourceVersion"), metadata_field("continue"));
+        let is_complete = list["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
         let items = match list["items"].take() {
             Value::Array(items) => items,
             // Go encodes an empty list as null.
             _ => Vec::new(),
         };
-        Ok(ObjectList { items, is_complete: next.is_empty(), resource_version })
+        Ok(ObjectList { items, is_complete })
     }
 
     /// POST of a review, which the server evaluates and does not store.

@@ -67,8 +67,8 @@ impl Traffic {
         });
     }
 
-    /// Records a response status. Anything below 500 ends an outage; a 5xx may come from a load balancer in front of a
-    /// dead API server.
+    /// Records a response status. Anything below 500 ends an outage; a 5xx may come from a load balancer in front of an
+    /// unreachable API server.
     pub(crate) fn on_response(&self, status: StatusCode) {
         if !status.is_server_error() {
             self.outage.send_if_modified(|since| since.take().is_some());

@@ -1,6 +1,6 @@
 //! Follows the rollout of a set until it is ready or has failed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ pub async fn follow(
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
     let mut reported: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
-    let mut warned: BTreeSet<Id> = BTreeSet::new();
+    let mut warned = false;
     let mut outage = OutageTracker::new(api.traffic());
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
     loop {
@@ -130,16 +130,15 @@ async fn report_changes(
 async fn warn_of_unreachable_registries(
     evaluation: &Evaluation,
     grace: &GracePeriods,
-    warned: &mut BTreeSet<Id>,
+    warned: &mut bool,
     events: &Events,
 ) {
-    for finding in evaluation.pending.iter().filter(|finding| finding.id == Id::ImageUnavailable) {
-        if warned.insert(finding.id) {
-            let grace = phrase::span(grace.image_pull);
-            let message = format!("{}: {}; retrying for {grace}", finding.object, finding.message);
-            events.warn(finding.id, message).await;
-        }
-    }
+    let unavailable = evaluation.pending.iter().find(|finding| finding.id == Id::ImageUnavailable);
+    let Some(finding) = unavailable.filter(|_| !*warned) else { return };
+    *warned = true;
+    let grace = phrase::span(grace.image_pull);
+    let message = format!("{}: {}; retrying for {grace}", finding.object, finding.message);
+    events.warn(finding.id, message).await;
 }
 
 /// Describes the ready objects, without claims: a bound claim has no status worth reporting.
@@ -195,7 +194,7 @@ mod tests {
 
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
 
-    /// The Deployment with so many of one replica ready.
+    /// The Deployment with `ready` of one replica.
     fn deployment(ready: i32, conditions: &Value) -> Value {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -218,7 +217,7 @@ mod tests {
         }])
     }
 
-    /// Follows the Deployment, applied by this run, while `script` plays the server.
+    /// Follows the Deployment, applied by this run, while `script` answers the requests.
     async fn run(
         time: Duration,
         script: impl AsyncFnOnce(&mut ScriptedServer, WatchStream),
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn deadline_lists_what_is_not_ready() {
+    async fn deadline_lists_unready_objects() {
         let begin = Instant::now();
         let (result, _) = run(Duration::from_secs(45), async |_, stream| {
             tokio::time::sleep(Duration::from_secs(50)).await;
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failure_is_not_concluded_while_the_server_is_away() {
+    async fn failure_is_not_concluded_during_an_outage() {
         let (result, mut receiver) = run(Duration::from_secs(300), async |server, stream| {
             stream.send("MODIFIED", &deployment(0, &quota(server)));
             tokio::time::sleep(Duration::from_secs(1)).await;

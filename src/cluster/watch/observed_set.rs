@@ -59,7 +59,7 @@ pub async fn open(
 
 impl ObservedSet {
     /// Lists the members again, because the watches may not have reported the changes that another run made before
-    /// this one took the lock. That run may also have added kinds and namespaces; `set` has them from the parent.
+    /// this one acquired the lock. That run may also have added kinds and namespaces; `set` has them from the parent.
     ///
     /// # Errors
     /// Fails if a required kind cannot be listed.

@@ -20,7 +20,7 @@ use crate::object::kind::{Collection, EVENT, KindInfo};
 
 /// The server ends a watch after this many seconds, and it is restarted.
 const WATCH_SECONDS: u32 = 120;
-/// A watch without any event for this long is a dead connection: the server would have ended it.
+/// A watch without any event for this long has lost its connection: the server would have ended it.
 const IDLE_LIMIT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 /// The first pause before an ended watch is restarted; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ pub enum WatchedChange {
     Changed(usize, Value),
     /// An object was deleted.
     Deleted(usize, Value),
-    /// The watch failed for good.
+    /// The watch failed permanently.
     Failed(usize, ApiError),
 }
 
@@ -97,9 +97,7 @@ impl Watches {
             let watcher = Watcher {
                 index,
                 client: api.client().clone(),
-                kind: scope.kind,
-                collection: scope.collection(),
-                labels: scope.labels.clone(),
+                scope: scope.clone(),
                 initial_events,
                 traffic: api.traffic().clone(),
                 sender: sender.clone(),
@@ -116,9 +114,9 @@ impl Watches {
 
     /// Stops the watches that were only needed for their initial list, to spare the server.
     pub fn stop_all_but(&mut self, is_needed: impl Fn(&WatchScope) -> bool) {
-        for (scope, end) in self.scopes.iter().zip(&self.abort_handles) {
+        for (scope, abort_handle) in self.scopes.iter().zip(&self.abort_handles) {
             if !is_needed(scope) {
-                end.abort();
+                abort_handle.abort();
             }
         }
         while self.tasks.try_join_next().is_some() {}
@@ -197,9 +195,7 @@ enum InitialEvents {
 struct Watcher {
     index: usize,
     client: Client,
-    kind: KindInfo,
-    collection: Collection,
-    labels: String,
+    scope: WatchScope,
     initial_events: InitialEvents,
     traffic: Arc<Traffic>,
     sender: mpsc::UnboundedSender<WatchedChange>,
@@ -243,7 +239,7 @@ impl Watcher {
 
     /// Continues from the last version until the connection ends.
     async fn follow(&mut self) -> Result<(), ApiError> {
-        let mut parameters = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
+        let mut parameters = WatchParams::default().labels(&self.scope.labels).timeout(WATCH_SECONDS);
         // Collects the initial events until their end.
         let mut listing = None;
         let from = match &self.version {
@@ -255,7 +251,7 @@ impl Watcher {
             }
             None => self.list().await?,
         };
-        let request = request::watch(&self.collection, &parameters, &from).map_err(api::not_built)?;
+        let request = request::watch(&self.scope.collection(), &parameters, &from).map_err(api::not_built)?;
         let stream = within(RESPONSE_LIMIT, self.client.request_events::<Value>(request)).await?;
         let mut stream = pin!(stream);
         self.forbidden_since = None;
@@ -303,9 +299,9 @@ impl Watcher {
     /// Reports the existing objects, and returns the version to watch from.
     async fn list(&mut self) -> Result<String, ApiError> {
         let from_now = self.initial_events == InitialEvents::FromNow;
-        let parameters = ListParams::default().labels(&self.labels);
+        let parameters = ListParams::default().labels(&self.scope.labels);
         let parameters = if from_now { parameters.limit(1) } else { parameters };
-        let request = request::list(&self.collection, &parameters).map_err(api::not_built)?;
+        let request = request::list(&self.scope.collection(), &parameters).map_err(api::not_built)?;
         let mut list = within(RESPONSE_LIMIT, self.client.request::<Value>(request)).await?;
         self.version = version_of(&list);
         if !from_now {
@@ -313,7 +309,7 @@ impl Watcher {
                 Value::Array(items) => items,
                 _ => Vec::new(),
             };
-            self.report_list(items.into_iter().map(|item| with_type_meta(self.kind, item)).collect());
+            self.report_list(items.into_iter().map(|item| with_type_meta(self.scope.kind, item)).collect());
         } else if !self.has_listed {
             self.report_list(Vec::new());
         }
@@ -474,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn expired_version_is_listed_anew() {
+    async fn expired_version_is_relisted() {
         let (mut watches, mut server) = open(false);
         server.expect(PODS).await.list("9", &[pod("a", "3")]);
         assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
@@ -486,7 +482,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_watch_is_reopened_where_it_was() {
+    async fn idle_watch_resumes_at_last_version() {
         let (mut watches, mut server) = open(false);
         server.expect(PODS).await.list("9", &[]);
         watches.next().await;
@@ -516,7 +512,7 @@ mod tests {
     async fn first_list_fails_after_ten_seconds_of_503() {
         let (mut watches, mut server) = open(false);
         let begin = Instant::now();
-        let (lists, ()) = tokio::join!(watches.initial_lists(), server.refuse_all(503, "ServiceUnavailable"));
+        let (lists, ()) = tokio::join!(watches.initial_lists(), server.reject_all(503, "ServiceUnavailable"));
         let error = lists.err().unwrap();
         assert!((10..13).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
         assert!(error.message().contains("cannot watch pods in namespace n"), "{}", error.message());

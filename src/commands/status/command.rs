@@ -157,7 +157,7 @@ fn exit_code(verdict: &HealthVerdict) -> u8 {
     }
 }
 
-fn verdict_words(verdict: &HealthVerdict) -> (&'static str, &[String]) {
+fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
         HealthVerdict::Healthy => ("healthy", &[]),
         HealthVerdict::Degraded(reasons) => ("degraded", reasons),
@@ -168,7 +168,7 @@ fn verdict_words(verdict: &HealthVerdict) -> (&'static str, &[String]) {
 
 fn text(session: &Session, report: &StatusReport, streams: &Streams) -> String {
     let deploy = &session.settings.deploy;
-    let (word, reasons) = verdict_words(&report.health.verdict);
+    let (word, reasons) = describe_verdict(&report.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
@@ -274,7 +274,7 @@ fn metric_value(metric: &Metric) -> Value {
 
 fn value(session: &Session, report: &StatusReport) -> Value {
     let deploy = &session.settings.deploy;
-    let (word, reasons) = verdict_words(&report.health.verdict);
+    let (word, reasons) = describe_verdict(&report.health.verdict);
     let components: Vec<Value> = report
         .health
         .components

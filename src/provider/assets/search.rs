@@ -22,11 +22,11 @@ pub(super) struct ProgramDir {
     pub(super) version: String,
 }
 
-/// Looks into the folders that the user named. What is there is used in whatever version it is, unless one was asked for.
+/// Searches the folders that the user named. Accepts any version, unless the configuration names one.
 pub(super) async fn explicit(
     environment: &Environment,
     set: ProgramSet,
-    asked: Option<&str>,
+    required_version: Option<&str>,
     tried: &mut Vec<String>,
 ) -> Result<Option<ProgramDir>> {
     for ExplicitFolder { variable, folder } in &environment.assets {
@@ -35,8 +35,8 @@ pub(super) async fn explicit(
             continue;
         }
         let version = common_version(folder, set).await?;
-        if let Some(asked) = asked.filter(|asked| *asked != version) {
-            let message = format!("{variable} has {set} {version}, not {asked}");
+        if let Some(required_version) = required_version.filter(|required| *required != version) {
+            let message = format!("{variable} has {set} {version}, not {required_version}");
             return Err(Error::new(Id::AssetMissing, Kind::Prerequisite, message)
                 .fact("folder", folder.display().to_string())
                 .hint(format!("[cluster] kubernetes_version = \"{version}\""))
@@ -47,38 +47,39 @@ pub(super) async fn explicit(
     Ok(None)
 }
 
-/// Looks into PATH. Nobody put these there for handsctl, so only the wanted version will do, or what is new enough where
-/// that is all that matters.
+/// Searches PATH. Accepts the pinned version, or for programs with a minimum version anything newer.
 pub(super) async fn path(
     environment: &Environment,
     set: ProgramSet,
-    wanted: &str,
+    required_version: &str,
     tried: &mut Vec<String>,
 ) -> Option<ProgramDir> {
     let complete = std::env::split_paths(&environment.path)
         .filter(|folder| folder.is_absolute() && missing(folder, set).is_none());
-    let mut found = false;
+    let mut has_candidate = false;
     for folder in complete {
-        found = true;
+        has_candidate = true;
         match common_version(&folder, set).await {
-            Ok(version) if is_accepted(set, &version, wanted) => return Some(ProgramDir { folder, version }),
+            Ok(version) if is_accepted(set, &version, required_version) => {
+                return Some(ProgramDir { folder, version });
+            }
             Ok(version) => {
                 let instead = set
                     .minimum_version()
-                    .map_or_else(|| wanted.to_owned(), |least| format!("{least} or newer"));
+                    .map_or_else(|| required_version.to_owned(), |least| format!("{least} or newer"));
                 tried.push(format!("PATH: {} has {set} {version}, not {instead}", folder.display()));
             }
             Err(error) => tried.push(format!("PATH: {error}")),
         }
     }
-    if !found {
+    if !has_candidate {
         tried.push(format!("PATH: no folder with {}", names(set)));
     }
     None
 }
 
-fn is_accepted(set: ProgramSet, version: &str, wanted: &str) -> bool {
-    version == wanted || set.minimum_version().is_some_and(|least| is_at_least(version, least))
+fn is_accepted(set: ProgramSet, version: &str, required_version: &str) -> bool {
+    version == required_version || set.minimum_version().is_some_and(|least| is_at_least(version, least))
 }
 
 /// `kwok, kwokctl`.
@@ -88,16 +89,16 @@ pub(super) fn names(set: ProgramSet) -> String {
 
 /// The first program of the set that the folder does not have.
 pub(super) fn missing(folder: &Path, set: ProgramSet) -> Option<Program> {
-    let is_there = |program: &Program| {
+    let is_installed = |program: &Program| {
         which::which_in_global(program.name(), Some(folder)).is_ok_and(|mut found| found.next().is_some())
     };
-    set.programs().iter().copied().find(|program| !is_there(program))
+    set.programs().iter().copied().find(|program| !is_installed(program))
 }
 
 /// The version of all programs of the set; different ones are an error: they may not work together.
 async fn common_version(folder: &Path, set: ProgramSet) -> Result<String> {
-    let asked = set.programs().iter().map(|program| version(folder, *program));
-    let versions = join_all(asked).await.into_iter().collect::<Result<Vec<String>>>()?;
+    let versions = set.programs().iter().map(|program| version(folder, *program));
+    let versions = join_all(versions).await.into_iter().collect::<Result<Vec<String>>>()?;
     match versions.split_first() {
         Some((first, others)) if others.iter().all(|other| other == first) => Ok(first.clone()),
         _ => {
@@ -112,7 +113,7 @@ async fn common_version(folder: &Path, set: ProgramSet) -> Result<String> {
 
 async fn version(folder: &Path, program: Program) -> Result<String> {
     let path = folder.join(program.name());
-    let message = format!("cannot ask {} for its version", path.display());
+    let message = format!("cannot read the version of {}", path.display());
     let output =
         ChildCommand::new(&path, VERSION).arguments(program.version_arguments().iter().copied()).run().await;
     let stdout = match output {

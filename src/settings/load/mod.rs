@@ -5,7 +5,7 @@
 //! - `layer`: one source → its tree, or its syntax errors.
 //! - `tree`: keys and values, each with its position.
 //! - `schema`: the JSON Schema of config.toml, and the form in which `check` walks it.
-//! - `check`: checks a tree against the schema. `suggest`: finds the key that was probably meant.
+//! - `check`: checks a tree against the schema. `suggest`: finds the closest known key.
 //! - `redaction`: masks secrets in the text that diagnostics show.
 //! - `diagnose`: all diagnostics → one error, or warnings.
 //!

@@ -1,4 +1,4 @@
-//! "Did you mean": the known word that is closest to a misspelt one.
+//! "Did you mean": the closest known key to a misspelt one.
 
 /// Returns the closest candidate, if it is close enough to be meant.
 pub(crate) fn closest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
