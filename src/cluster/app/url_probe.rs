@@ -59,7 +59,7 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
     let destination = target.local.map_or_else(Destination::by_name, Destination::Address);
     let begin = Instant::now();
     match timeout(RESPONSE, http_get::get_status(&url, &destination)).await {
-        Ok(Ok(status)) => judged(status, begin.elapsed()),
+        Ok(Ok(status)) => classify(status, begin.elapsed()),
         Ok(Err(error)) => ProbeResponse::Unreachable(root_cause(error.as_ref())),
         Err(_elapsed) => ProbeResponse::Unreachable(format!("no response within {}", phrase::span(RESPONSE))),
     }
@@ -70,14 +70,16 @@ fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
     format!("{}alive", target.url).parse()
 }
 
-/// An ingress controller answers 404 for a host that it does not know, and 5xx for a backend that it cannot reach.
-fn judged(status: StatusCode, took: Duration) -> ProbeResponse {
+/// An ingress controller responds with 404 for a host without a rule, and with 502, 503 or 504 for a backend that it
+/// cannot reach. Any other 5xx is the application's.
+fn classify(status: StatusCode, duration: Duration) -> ProbeResponse {
     match status.as_u16() {
         404 => ProbeResponse::Unreachable("404: the ingress controller has no rule for this host".to_owned()),
-        status @ 500.. => ProbeResponse::Unreachable(format!(
+        status @ 502..=504 => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
-        status => ProbeResponse::Answers { status, duration: took },
+        status @ 500.. => ProbeResponse::Unreachable(format!("{status}: the application fails")),
+        status => ProbeResponse::Answers { status, duration },
     }
 }
 

@@ -219,7 +219,7 @@ pub async fn await_webhook(
                 );
                 return Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
                     .fact("evidence", reason)
-                    .hint("--timeout gives more time"));
+                    .hint("--timeout DURATION sets a longer limit"));
             }
         }
         clock.sleep_until(Some(Instant::now() + POLL_INTERVAL)).await;

@@ -105,7 +105,7 @@ impl ClusterReadiness {
                     );
                     return Err(error
                         .fact("waiting", format!("{prefix}{message}"))
-                        .hint("--timeout gives more time"));
+                        .hint("--timeout DURATION sets a longer limit"));
                 }
             }
         }

@@ -176,8 +176,8 @@ fn deadline_error(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
         error = error.fact("waiting", outage_message(outage));
     }
     error
-        .hint("the applied objects stay and the rollout continues; handsctl status shows its progress")
-        .hint("--timeout gives more time")
+        .hint("the applied objects are kept and the rollout continues; handsctl status shows its progress")
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 #[cfg(test)]
