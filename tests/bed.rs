@@ -106,12 +106,12 @@ impl Bed {
                 run.stderr
             );
             eprintln!("bed: cluster {name} is ready after {:?}", begin.elapsed());
-            Self::of(home, &name)
+            Self::of_cluster(home, &name)
         })
     }
 
     /// Reads the paths of the running cluster with this name from this home.
-    fn of(home: PathBuf, name: &str) -> Self {
+    fn of_cluster(home: PathBuf, name: &str) -> Self {
         let set = format!("cluster.name=\"{name}\"");
         let status = run_in_home(&home, &["cluster", "status", "--set", &set, "-o", "json"]).exits(0).json();
         let path = |key: &str| PathBuf::from(status[key].as_str().unwrap());
@@ -223,7 +223,7 @@ impl OwnCluster {
 
     /// The cluster; it must be running.
     pub(crate) fn bed(&self) -> Bed {
-        Bed::of(self.home.clone(), &self.cluster)
+        Bed::of_cluster(self.home.clone(), &self.cluster)
     }
 }
 

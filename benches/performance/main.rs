@@ -97,7 +97,7 @@ fn report(text: &str) {
 /// Measures everything and prints the table.
 fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find()?;
-    for tool in Tool::PEERS.into_iter().filter(|tool| programs.of(*tool).is_none()) {
+    for tool in Tool::PEERS.into_iter().filter(|tool| programs.path(*tool).is_none()) {
         report(&format!(
             "{} was not found: its figures will be missing (set {} to its folder)",
             tool.word(),
@@ -161,7 +161,7 @@ impl<'a> Bench<'a> {
     fn measure(&self, quick: bool) -> anyhow::Result<Measured> {
         let mut measured = Measured { own_objects: self.own_objects()?, ..Measured::default() };
         for tool in Tool::ALL {
-            if let Some(program) = self.programs.of(tool) {
+            if let Some(program) = self.programs.path(tool) {
                 measured.sizes.insert(tool, std::fs::metadata(program)?.len());
             }
         }

@@ -108,13 +108,13 @@ impl Programs {
     }
 
     /// Returns the program of a tool; None if it was not found.
-    pub(crate) fn of(&self, tool: Tool) -> Option<&Path> {
+    pub(crate) fn path(&self, tool: Tool) -> Option<&Path> {
         self.paths.iter().find(|(owner, _)| *owner == tool).map(|(_, path)| path.as_path())
     }
 
     /// Returns the command that prints the tool's version without contacting a server.
     pub(crate) fn version(&self, tool: Tool) -> Option<Call> {
-        let program = self.of(tool)?;
+        let program = self.path(tool)?;
         Some(match tool {
             Tool::Handsctl | Tool::Kubectl => Call::new(program, ["version", "--client"]),
             Tool::Helm | Tool::Kapp => Call::new(program, ["version"]),
@@ -132,9 +132,9 @@ impl Programs {
     ) -> Option<Vec<Call>> {
         match tool {
             Tool::Handsctl => self.handsctl(set, step, target),
-            Tool::Kubectl => Some(kubectl(self.of(tool)?, set, step, target)),
-            Tool::Helm => helm(self.of(tool)?, set, step, target),
-            Tool::Kapp => Some(vec![kapp(self.of(tool)?, set, step, target)]),
+            Tool::Kubectl => Some(kubectl(self.path(tool)?, set, step, target)),
+            Tool::Helm => helm(self.path(tool)?, set, step, target),
+            Tool::Kapp => Some(vec![kapp(self.path(tool)?, set, step, target)]),
             Tool::Bare => self.bare(set, step, target),
         }
     }
@@ -148,7 +148,7 @@ impl Programs {
                 Step::Remove => "teardown",
             };
             let flags = ["--name", NAME, "--context", paths::CONTEXT, "-n", target.namespace];
-            return Some(vec![Call::new(self.of(Tool::Handsctl)?, [&[command], &flags[..]].concat())]);
+            return Some(vec![Call::new(self.path(Tool::Handsctl)?, [&[command], &flags[..]].concat())]);
         };
         let work = match step {
             Step::First => "apply",

@@ -81,7 +81,7 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     };
     let now = api.clock().now();
     for (scope, list) in scopes.iter().zip(lists) {
-        listed_set.take(scope, list, set, now)?;
+        listed_set.add_list(scope, list, set, now)?;
     }
     Ok(listed_set)
 }
@@ -104,7 +104,7 @@ async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Sta
 }
 
 impl ListedSet {
-    fn take(
+    fn add_list(
         &mut self,
         scope: &ListScope<'_>,
         list: Result<Vec<Value>, Status>,
@@ -159,7 +159,7 @@ impl ListedSet {
 
     /// Collects the values of all planned and live Secrets, to hide them in the output.
     fn mask(&self, plan: &Plan) -> Mask {
-        Mask::of(plan.members.iter().map(|member| &member.manifest).chain(self.live.values()))
+        Mask::from_objects(plan.members.iter().map(|member| &member.manifest).chain(self.live.values()))
     }
 }
 

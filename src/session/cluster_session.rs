@@ -192,7 +192,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
 async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<()> {
     let context = &connection.choice.context;
     let question = format!("Use the current context `{context}` at {}?", connection.server);
-    match streams.ask(&question).await? {
+    match streams.prompt(&question).await? {
         Answer::Yes => Ok(()),
         Answer::No | Answer::NotAsked => Err(Error::new(
             Id::ContextNotChosen,

@@ -21,7 +21,7 @@ pub(crate) async fn question(global: &Global, streams: &Streams, question: &str,
     if global.yes {
         return Ok(());
     }
-    match streams.ask(question).await? {
+    match streams.prompt(question).await? {
         Answer::Yes => Ok(()),
         Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
         Answer::NotAsked => {

@@ -71,7 +71,7 @@ impl Terminal {
         while !self.screen.screen().contents().contains(text) {
             let left = until.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
-                Ok(bytes) => self.take(&bytes),
+                Ok(bytes) => self.on_bytes(&bytes),
                 Err(error) => {
                     panic!("no {text:?}: {error}; the screen:\n{}", self.screen.screen().contents())
                 }
@@ -79,7 +79,7 @@ impl Terminal {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn on_bytes(&mut self, bytes: &[u8]) {
         self.screen.process(bytes);
         self.raw += &String::from_utf8_lossy(bytes);
     }
@@ -100,7 +100,7 @@ impl Terminal {
         loop {
             let left = WAIT_LIMIT.saturating_sub(begin.elapsed());
             match self.output.recv_timeout(left) {
-                Ok(bytes) => self.take(&bytes),
+                Ok(bytes) => self.on_bytes(&bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("the command does not end; the screen:\n{}", self.screen.screen().contents())

@@ -213,7 +213,7 @@ struct LivenessProbe {
 }
 
 impl LivenessProbe {
-    fn of(site: &Site) -> Self {
+    fn for_site(site: &Site) -> Self {
         let (stop, url) = (Arc::new(AtomicBool::new(false)), site.url("/alive"));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -407,7 +407,7 @@ fn missing_tag_exits_9_and_old_pod_keeps_serving() {
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
     let registry = Registry::for_site(site);
-    let (before, probe) = (site.pod()["metadata"]["uid"].clone(), LivenessProbe::of(site));
+    let (before, probe) = (site.pod()["metadata"]["uid"].clone(), LivenessProbe::for_site(site));
     let image = format!("{}/acme/openhands:0.59", registry.address);
     let events = site.own.home.join("missing.ndjson");
     let run = site.deploy_image(&image, &["--events", events.to_str().unwrap()]);
@@ -443,7 +443,7 @@ fn unresolvable_registry_warns_and_exits_9_after_grace() {
     let (site, _, _guard) = shared();
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
-    let (before, probe) = (site.pod()["metadata"]["uid"].clone(), LivenessProbe::of(site));
+    let (before, probe) = (site.pod()["metadata"]["uid"].clone(), LivenessProbe::for_site(site));
     let events = site.own.home.join("unresolved.ndjson");
     let grace = "deploy.tolerate.image_pull=\"12s\"";
     let image = "registry.handsctl.invalid/acme/openhands:0.59";

@@ -231,7 +231,7 @@ impl Stream {
                 None => Bytes::new(),
             };
             let lines =
-                if self.query.follow { resume.take(&complete, self.query.timestamps) } else { complete };
+                if self.query.follow { resume.new_lines(&complete, self.query.timestamps) } else { complete };
             let part = LogPart::Lines { source: self.source.clone(), lines };
             let empty = matches!(&part, LogPart::Lines { lines, .. } if lines.is_empty());
             if !empty && self.sender.send(part).await.is_err() {
@@ -270,7 +270,7 @@ struct Resume {
 
 impl Resume {
     /// Removes lines that were read before from timestamped lines, and strips the timestamps unless they are requested.
-    fn take(&mut self, complete: &Bytes, keep_stamps: bool) -> Bytes {
+    fn new_lines(&mut self, complete: &Bytes, keep_stamps: bool) -> Bytes {
         let mut kept = BytesMut::with_capacity(complete.len());
         for line in complete.split_inclusive(|byte| *byte == b'\n') {
             let space = line.iter().position(|byte| *byte == b' ');
@@ -300,13 +300,13 @@ mod tests {
     fn resumed_log_repeats_no_line() {
         let mut resume = Resume::default();
         let first_lines = Bytes::from_static(b"2026-01-01T00:00:01Z one\n2026-01-01T00:00:02Z two\n");
-        assert_eq!(resume.take(&first_lines, false), "one\ntwo\n");
+        assert_eq!(resume.new_lines(&first_lines, false), "one\ntwo\n");
         let same_time = Bytes::from_static(b"2026-01-01T00:00:02Z twin\n");
-        assert_eq!(resume.take(&same_time, false), "twin\n");
+        assert_eq!(resume.new_lines(&same_time, false), "twin\n");
         resume.before = resume.last;
         let again = Bytes::from_static(b"2026-01-01T00:00:02Z two\n2026-01-01T00:00:03.5Z three\n");
-        assert_eq!(resume.take(&again, true), "2026-01-01T00:00:03.5Z three\n");
-        assert_eq!(resume.take(&Bytes::from_static(b"no stamp\n"), false), "no stamp\n");
+        assert_eq!(resume.new_lines(&again, true), "2026-01-01T00:00:03.5Z three\n");
+        assert_eq!(resume.new_lines(&Bytes::from_static(b"no stamp\n"), false), "no stamp\n");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl ObservedSet {
         let mut members = Members::new();
         for (scope, items) in futures::future::try_join_all(lists).await? {
             let items = items.into_iter().map(|item| with_type_meta(scope.kind, item));
-            take_members(&mut members, scope, items, set);
+            collect_members(&mut members, scope, items, set);
         }
         self.members = members;
         Ok(())
@@ -128,7 +128,7 @@ impl ObservedSet {
     }
 }
 
-fn take_members(
+fn collect_members(
     members: &mut Members,
     scope: &WatchScope,
     objects: impl Iterator<Item = Value>,
@@ -187,7 +187,7 @@ async fn watch(
         if !scope.labels.starts_with(PART_OF) {
             continue;
         }
-        take_members(&mut members, scope, list.into_iter(), set);
+        collect_members(&mut members, scope, list.into_iter(), set);
     }
     Ok((ObservedSet { watches, members, state }, forbidden))
 }

@@ -259,11 +259,15 @@ impl Watcher {
             let limit = if listing.is_some() { RESPONSE_LIMIT } else { IDLE_LIMIT };
             let Some(event) = within(limit, stream.try_next()).await? else { return Ok(()) };
             self.backoff = MIN_BACKOFF;
-            self.take(event, &mut listing)?;
+            self.on_event(event, &mut listing)?;
         }
     }
 
-    fn take(&mut self, event: WatchEvent<Value>, listing: &mut Option<Vec<Value>>) -> Result<(), ApiError> {
+    fn on_event(
+        &mut self,
+        event: WatchEvent<Value>,
+        listing: &mut Option<Vec<Value>>,
+    ) -> Result<(), ApiError> {
         match (event, listing) {
             (WatchEvent::Error(status), _) => return Err(ApiError::Status(status)),
             (WatchEvent::Added(object), Some(listing)) => listing.push(object),

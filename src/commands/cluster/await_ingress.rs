@@ -60,7 +60,7 @@ fn configured_controller(settings: &Settings, provider: LocalProvider) -> Option
         LocalProvider::Kind => Ingress::Traefik,
         LocalProvider::Kwok => Ingress::None,
     };
-    Controller::of(settings.cluster.ingress.unwrap_or(default))
+    Controller::for_setting(settings.cluster.ingress.unwrap_or(default))
 }
 
 /// Returns the controller's resource requests, for the capacity check before the cluster is created.

@@ -29,7 +29,7 @@ impl fmt::Debug for Mask {
 impl Mask {
     /// Collects the values of the Secrets among these objects.
     #[must_use]
-    pub fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
+    pub fn from_objects<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
         let mut values = BTreeSet::new();
         for secret in objects.into_iter().filter(|object| object["kind"] == "Secret") {
             for encoded in secret["data"].as_object().into_iter().flat_map(|data| data.values()) {
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn copies_of_a_secret_are_masked() {
         let secret = json!({ "kind": "Secret", "data": { "A": STANDARD.encode("sk-12345"), "B": "MQ==" } });
-        let mask = Mask::of([&secret, &json!({ "kind": "ConfigMap", "data": { "A": "openly" } })]);
+        let mask = Mask::from_objects([&secret, &json!({ "kind": "ConfigMap", "data": { "A": "openly" } })]);
         let encoded = STANDARD.encode("sk-12345");
         assert_eq!(mask.text(&format!("a sk-12345 b {encoded} openly 1")), "a (hidden) b (hidden) openly 1");
         assert_eq!(mask.value(&json!([{ "a": "sk-12345" }, 1])), json!([{ "a": "(hidden)" }, 1]));

@@ -243,7 +243,7 @@ fn secret_values_are_never_shown() {
     let old = secret("b3RoZXItc2VjcmV0"); // other-secret
     let id = SECRET.id("n", "oh-env-0000000001");
     let new = secret(encoded);
-    let mask = Mask::of([&new, &old]);
+    let mask = Mask::from_objects([&new, &old]);
     let difference = created(&id, &new, Some(&new), Some(&old), &mask);
     assert_eq!(lines(&difference), ["data.KEY: Changed (you)", "data.OLD: Same (you)"]);
     assert_eq!(lines(&created(&id, &new, None, None, &mask))[0], "data.KEY: New (you)");

@@ -34,7 +34,7 @@ impl Controller {
 
     /// Returns the controller that the configuration names.
     #[must_use]
-    pub const fn of(ingress: Ingress) -> Option<Self> {
+    pub const fn for_setting(ingress: Ingress) -> Option<Self> {
         match ingress {
             Ingress::Traefik => Some(Self::Traefik),
             Ingress::Nginx => Some(Self::IngressNginx),

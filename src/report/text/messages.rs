@@ -84,7 +84,7 @@ impl Streams {
     ///
     /// # Errors
     /// stdin cannot be read.
-    pub async fn ask(&self, question: &str) -> Result<Answer> {
+    pub async fn prompt(&self, question: &str) -> Result<Answer> {
         if !self.can_ask() {
             return Ok(Answer::NotAsked);
         }
@@ -187,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn question_without_terminal_is_not_asked() {
         let (streams, _, err) = captured(settings());
-        assert_eq!(streams.ask("really?").await.unwrap(), Answer::NotAsked);
+        assert_eq!(streams.prompt("really?").await.unwrap(), Answer::NotAsked);
         assert_eq!(err.text(), "");
     }
 }

@@ -94,7 +94,7 @@ fn load(
     }
     loader.add(&schema, flags(&request.flags));
 
-    let mut extracted = extract::take(&schema, &mut loader.tree);
+    let mut extracted = extract::extract(&schema, &mut loader.tree);
     loader.diagnostics.append(&mut extracted.diagnostics);
     let secrets = match mode {
         SecretMode::Resolve => loader.resolve(extracted.secrets, environment, directory),

@@ -49,7 +49,7 @@ pub(crate) struct Extracted {
 }
 
 /// Moves every secret out of `tree`; `Data::Secret` replaces a literal.
-pub(crate) fn take(schema: &TableShape, tree: &mut Table) -> Extracted {
+pub(crate) fn extract(schema: &TableShape, tree: &mut Table) -> Extracted {
     let mut extractor = SecretExtractor::default();
     for (name, entry) in tree.iter_mut() {
         if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {

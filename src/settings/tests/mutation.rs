@@ -133,7 +133,7 @@ fn run_all_steps(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnos
             |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
         assert!(diagnostics.iter().any(is_at_span), "no diagnostic for the key at {span:?}\n{text}");
     }
-    let extracted = extract::take(schema, &mut parsed.table);
+    let extracted = extract::extract(schema, &mut parsed.table);
     diagnostics.extend(extracted.diagnostics);
     let settings = Settings::assemble(schema, parsed.table, ResolvedSecrets::default(), extracted.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
