@@ -152,7 +152,7 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     let plan = set::plan(objects, namespace, Edition::First);
     let mut prepared = Preparation::new(api, plan, waits, events).await?;
     if !prepared.changes.is_empty() {
-        let creates = |change: &Change| matches!(change, Change::Create(_));
+        let creates = |change: &Change| matches!(change, Change::Create);
         let to_send = prepared.changes.to_send().map(|(member, change)| (member, creates(change)));
         access_review::check(api, &rules::for_apply(&prepared.changes.plan, to_send)).await?;
     }

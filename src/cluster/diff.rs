@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, labels};
-use crate::plan::changes::{Change, Changes};
+use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
@@ -223,11 +223,9 @@ impl DiffRun<'_> {
         }
         match (change, listed.live.get(&member.id)) {
             (Change::Unchanged, _) => Ok(Difference::new(member.id.clone(), DiffOutcome::Unchanged).into()),
-            (Change::Create(manifest) | Change::Update(manifest), Some(live)) => {
-                self.change(member, manifest, live).await
-            }
-            (Change::Create(manifest) | Change::Update(manifest), None) => {
-                self.create(member, manifest).await
+            (Change::Update(manifest), Some(live)) => self.change(member, manifest, live).await,
+            (Change::Create | Change::Update(_), _) => {
+                self.create(member, &new_manifest(member, &self.input.changes.plan.set)).await
             }
         }
     }

@@ -52,7 +52,7 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
 }
 
 async fn check_rights(run: &Run<'_>, prepared: &Preparation, changes: &Changes) -> Result<()> {
-    let creates = |change: &Change| matches!(change, Change::Create(_));
+    let creates = |change: &Change| matches!(change, Change::Create);
     let to_send = changes.to_send().map(|(member, change)| (member, creates(change)));
     let mut required = rules::for_apply(&changes.plan, to_send);
     let cleanup = changes.cleanup(RevisionResult::Good);

@@ -16,15 +16,16 @@ use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, managed_fields};
 
-/// The change to one member. The manifest is sent unmodified: it has the set's label, and lacks the fields that are
-/// yielded to other managers.
+/// The change to one member.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// Our fields of the live object equal the manifest: nothing is sent.
     Unchanged,
-    /// The object does not exist, or is not a member of the set: it is created and never overwritten.
-    Create(Value),
-    /// The object is a member and differs.
+    /// The object does not exist, or is not a member of the set: it is created and never overwritten. Its manifest is
+    /// built when it is sent, because a first deploy would keep every manifest twice.
+    Create,
+    /// The object is a member and differs. The manifest is sent unmodified: it has the set's label, and lacks the fields
+    /// that are yielded to other managers.
     Update(Value),
 }
 
@@ -254,7 +255,7 @@ fn unplanned<'a>(plan: &Plan, live: &'a Members) -> Vec<(&'a ObjectId, &'a Value
 
 fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Change> {
     let change = |member: &Member| match live.get(&member.id) {
-        None => Change::Create(with_set_label(member.manifest.clone(), &plan.set)),
+        None => Change::Create,
         Some(object) => {
             let manifest = manifest_for(member, object, &plan.set, ownership);
             if managed_fields::is_unchanged(&manifest, object) {
@@ -271,6 +272,12 @@ fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Cha
 #[must_use]
 pub fn manifest_for(member: &Member, live: &Value, set: &ApplySet, ownership: &Ownership) -> Value {
     with_set_label(ownership.without_yielded_fields(member, live), set)
+}
+
+/// Returns the manifest that is sent for a member that does not exist.
+#[must_use]
+pub fn new_manifest(member: &Member, set: &ApplySet) -> Value {
+    with_set_label(member.manifest.clone(), set)
 }
 
 /// Adds the set's label to a manifest.
@@ -372,7 +379,7 @@ mod tests {
     /// Lists the changes that are sent: `create a, update b`.
     fn sent(changes: &Changes) -> String {
         let words = changes.to_send().map(|(member, change)| match change {
-            Change::Create(_) => format!("create {}", member.id.name),
+            Change::Create => format!("create {}", member.id.name),
             Change::Update(_) => format!("update {}", member.id.name),
             Change::Unchanged => unreachable!("to_send leaves these out"),
         });

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
-use crate::plan::changes::{Change, Changes};
+use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
@@ -108,10 +108,10 @@ impl ApplyRun<'_> {
         };
         let outcome = match change {
             Change::Unchanged => not_sent(Action::Unchanged),
-            Change::Create(_) | Change::Update(_) if self.has_failed.load(Ordering::Relaxed) => {
+            Change::Create | Change::Update(_) if self.has_failed.load(Ordering::Relaxed) => {
                 not_sent(Action::Skipped)
             }
-            Change::Create(manifest) => self.applier.create(member, manifest).await,
+            Change::Create => self.applier.create(member, &new_manifest(member, self.applier.set)).await,
             Change::Update(manifest) => match live {
                 Some(live) => self.applier.update(member, manifest, live).await,
                 None => self.applier.create(member, manifest).await,
