@@ -479,11 +479,13 @@ fn concurrent_status_writes_leave_members_unchanged() {
         let _stop = Stop(&done);
         wait_for("status writes", || writes.load(Ordering::Relaxed) > 2);
         let before = writes.load(Ordering::Relaxed);
-        namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+        // Deploys until a status was written meanwhile: on a busy computer one deploy is faster than one kubectl.
+        while writes.load(Ordering::Relaxed) <= before + 1 {
+            namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+        }
         // A change of one member does not make the others configured.
         namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
         namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 7 unchanged");
-        assert!(writes.load(Ordering::Relaxed) > before + 1, "no status was written during the deploys");
     });
 }
 
