@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
@@ -50,10 +50,10 @@ pub(super) async fn get_status(url: &Uri, destination: &Destination) -> Result<S
             let resolver = service_fn(move |_: Name| ready(Ok::<_, Infallible>(iter::once(address))));
             let mut connector = HttpConnector::new_with_resolver(resolver);
             connector.enforce_http(false);
-            send(connect(with_tls(connector)?, url).await?, origin_form(url)?).await
+            send(connect(connector, url).await?, origin_form(url)?).await
         }
         Destination::Name(proxies) => match proxies.intercept(url) {
-            None => send(connect(with_tls(tcp())?, url).await?, origin_form(url)?).await,
+            None => send(connect(tcp(), url).await?, origin_form(url)?).await,
             Some(proxy) => get_status_through(&proxy, url).await,
         },
     }
@@ -65,16 +65,16 @@ async fn get_status_through(proxy: &Intercept, url: &Uri) -> Result<StatusCode, 
         if let Some((user, password)) = proxy.raw_auth() {
             socks = socks.with_auth(user.to_owned(), password.to_owned());
         }
-        return send(connect(with_tls(socks)?, url).await?, origin_form(url)?).await;
+        return send(connect(socks, url).await?, origin_form(url)?).await;
     }
     if url.scheme() == Some(&Scheme::HTTPS) {
         let mut tunnel = Tunnel::new(proxy.uri().clone(), with_tls(tcp())?);
         if let Some(credentials) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(credentials.clone());
         }
-        return send(connect(with_tls(tunnel)?, url).await?, origin_form(url)?).await;
+        return send(connect(tunnel, url).await?, origin_form(url)?).await;
     }
-    send(connect(with_tls(tcp())?, proxy.uri()).await?, absolute_form(url, proxy.basic_auth())?).await
+    send(connect(tcp(), proxy.uri()).await?, absolute_form(url, proxy.basic_auth())?).await
 }
 
 fn tcp() -> HttpConnector<GaiResolver> {
@@ -83,23 +83,25 @@ fn tcp() -> HttpConnector<GaiResolver> {
     connector
 }
 
-/// Uses TLS if the URL is `https`, with the certificate authorities of this computer.
-fn with_tls<C>(connector: C) -> std::io::Result<HttpsConnector<C>> {
-    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider())?;
-    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
-}
-
-async fn connect<C>(
-    connector: HttpsConnector<C>,
-    url: &Uri,
-) -> Result<<HttpsConnector<C> as Service<Uri>>::Response, BoxError>
+/// Connects to the server of the URL; uses TLS if it is `https`.
+async fn connect<C>(connector: C, url: &Uri) -> Result<MaybeHttpsStream<C::Response>, BoxError>
 where
     C: Service<Uri> + Send,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    connector.oneshot(url.clone()).await
+    if url.scheme() == Some(&Scheme::HTTPS) {
+        return with_tls(connector)?.oneshot(url.clone()).await;
+    }
+    Ok(MaybeHttpsStream::Http(connector.oneshot(url.clone()).await.map_err(Into::into)?))
+}
+
+/// Adds TLS for `https` URLs. Reads the certificate authorities of this computer, which takes longer than a request to
+/// it: only for connections that need them.
+fn with_tls<C>(connector: C) -> std::io::Result<HttpsConnector<C>> {
+    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider())?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
 }
 
 /// Builds the request for a connection to the server itself, RFC 9112 section 3.2.1.
