@@ -14,6 +14,7 @@ use super::client::api::{Api, ApiError};
 use super::client::request::ApplyOptions;
 use super::client::status_error;
 use super::watch::observe::{self, UNWATCHED};
+use super::watch::watcher::with_type_meta;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -118,10 +119,8 @@ impl ListedSet {
                     observe::show_list(state, UNWATCHED, scope.kind, &objects, now)?;
                 }
             }
-            Ok(objects) => self.live.extend(objects.into_iter().filter_map(|mut object| {
-                // The items of a list have no `apiVersion` and `kind`.
-                object["apiVersion"] = json!(scope.kind.api_version());
-                object["kind"] = json!(scope.kind.kind);
+            Ok(objects) => self.live.extend(objects.into_iter().filter_map(|object| {
+                let object = with_type_meta(scope.kind, object);
                 let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
                 members::is_member(&object, set).then_some((id, object))
             })),

@@ -134,12 +134,7 @@ impl Api {
     pub async fn list(&self, collection: &Collection, params: &ListParams) -> Result<ObjectList, ApiError> {
         let mut list = self.send(request::list(collection, params)).await.0?.body;
         let is_complete = list["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
-        let items = match list["items"].take() {
-            Value::Array(items) => items,
-            // Go encodes an empty list as null.
-            _ => Vec::new(),
-        };
-        Ok(ObjectList { items, is_complete })
+        Ok(ObjectList { items: take_items(&mut list), is_complete })
     }
 
     /// POST of a review, which the server evaluates and does not store.
@@ -361,6 +356,15 @@ impl Api {
 /// Returns the error for a request that kube could not build, because of an invalid name or parameter.
 pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
     ApiError::Transport(kube::Error::BuildRequest(error))
+}
+
+/// Takes the objects out of a list.
+pub(crate) fn take_items(list: &mut Value) -> Vec<Value> {
+    match list["items"].take() {
+        Value::Array(items) => items,
+        // Go encodes an empty list as null.
+        _ => Vec::new(),
+    }
 }
 
 fn unless_not_found(result: Result<Response, ApiError>) -> Result<Option<Value>, ApiError> {

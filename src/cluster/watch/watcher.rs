@@ -309,10 +309,7 @@ impl Watcher {
         let mut list = within(RESPONSE_LIMIT, self.client.request::<Value>(request)).await?;
         self.version = version_of(&list);
         if !from_now {
-            let items = match list["items"].take() {
-                Value::Array(items) => items,
-                _ => Vec::new(),
-            };
+            let items = api::take_items(&mut list);
             self.report_list(items.into_iter().map(|item| with_type_meta(self.scope.kind, item)).collect());
         } else if !self.has_listed {
             self.report_list(Vec::new());
