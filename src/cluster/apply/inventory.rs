@@ -206,7 +206,7 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::scripted;
+    use crate::cluster::scripted::{Exchange, scripted};
     use crate::object::ObjectId;
 
     const COLLECTION: &str = "/api/v1/namespaces/n/configmaps";
@@ -220,6 +220,22 @@ mod tests {
     fn live(members: &[&ObjectId]) -> Value {
         let mut parent = set().parent_manifest(InventoryScope::Exact(members), None);
         parent["metadata"]["resourceVersion"] = json!("7");
+        parent
+    }
+
+    /// The outcome of applying the parent with these members while `script` answers its PATCH.
+    async fn apply(
+        members: &[&ObjectId],
+        live: Option<Value>,
+        script: impl AsyncFnOnce(Exchange),
+    ) -> Result<Value> {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let scope = InventoryScope::Superset(members);
+        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, live, false, &events), async {
+            script(server.expect(&format!("PATCH {PATH}")).await).await;
+        });
         parent
     }
 
@@ -238,18 +254,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn missing_parent_is_created_and_only_created() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let set = set();
         let secret = SECRET.id("n", "a");
-        let members = [&secret];
-        let scope = InventoryScope::Superset(&members);
-        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, None, false, &events), async {
-            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+        let parent = apply(&[&secret], None, async |exchange| {
             assert_eq!(exchange.body["metadata"]["resourceVersion"], "1");
             let parent = exchange.body.clone();
             exchange.created(&parent);
-        });
+        })
+        .await;
         assert_eq!(parent.unwrap()["metadata"]["annotations"][apply_set::CONTAINS], "Secret");
     }
 
@@ -267,42 +278,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn parent_changed_by_another_run_stops_before_members() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let set = set();
         let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
-        let members = [&secret, &map];
-        let scope = InventoryScope::Superset(&members);
-        let live = Some(live(&[&secret]));
-        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, live, false, &events), async {
-            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+        let parent = apply(&[&secret, &map], Some(live(&[&secret])), async |exchange| {
             assert_eq!(exchange.body["metadata"]["resourceVersion"], "7");
             exchange.status(409, "Conflict", "the object has been modified");
-        });
+        })
+        .await;
         assert_eq!(parent.err().map(|error| error.id()), Some(Id::ForeignSet));
     }
 
     #[tokio::test(start_paused = true)]
     async fn parent_field_of_another_manager_is_a_field_conflict() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let set = set();
         let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
-        let members = [&secret, &map];
-        let scope = InventoryScope::Superset(&members);
         let mut live = live(&[&secret]);
         live["metadata"]["managedFields"] = json!([{
             "manager": "kubectl-annotate", "operation": "Update", "apiVersion": "v1",
             "fieldsV1": { "f:metadata": { "f:annotations": { format!("f:{}", apply_set::CONTAINS): {} } } },
         }]);
-        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, Some(live), false, &events), async {
+        let parent = apply(&[&secret, &map], Some(live), async |exchange| {
             let field = format!(".metadata.annotations.{}", apply_set::CONTAINS);
             let cause = json!({
                 "reason": "FieldManagerConflict", "field": field, "message": "conflict with \"kubectl-annotate\"",
             });
-            let exchange = server.expect(&format!("PATCH {PATH}")).await;
             exchange.status_with(409, "Conflict", "1 conflict", &json!({ "causes": [cause] }));
-        });
+        })
+        .await;
         let error = parent.err().unwrap();
         assert_eq!(error.id(), Id::FieldConflict);
         assert!(format!("{error:?}").contains("kubectl-annotate"), "{error:?}");
@@ -310,14 +310,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn namespace_deleted_before_the_parent_is_named() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let set = set();
-        let scope = InventoryScope::Superset(&[]);
-        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, None, false, &events), async {
-            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+        let parent = apply(&[], None, async |exchange| {
             exchange.status(404, "NotFound", "namespaces \"n\" not found");
-        });
+        })
+        .await;
         let text = format!("{:?}", parent.err().unwrap());
         assert!(text.contains("namespace n") && text.contains("the set was not changed"), "{text}");
     }

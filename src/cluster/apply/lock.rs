@@ -383,6 +383,15 @@ mod tests {
         lock.unwrap()
     }
 
+    /// The outcome of acquiring the lock while `script` answers.
+    async fn acquire_against(script: impl AsyncFnOnce(&mut ScriptedServer)) -> Result<Lock> {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&never_exited));
+        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), script(&mut server));
+        lock
+    }
+
     /// The outcome of acquiring a lock whose Lease is this old and bob's.
     async fn acquire_from_bob(age: u64, has_exited: &(dyn Fn(&Holder) -> bool + Sync)) -> Result<Lock> {
         let (api, mut server) = scripted();
@@ -428,46 +437,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn lease_without_times_belongs_to_another_tool() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&never_exited));
-        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+        let lock = acquire_against(async |server| {
             server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
             let lease = json!({ "spec": { "holderIdentity": "controller-1" } });
             server.expect(&format!("GET {LEASE_PATH}")).await.ok(&lease);
-        });
+        })
+        .await;
         assert_eq!(lock.err().map(|error| error.id()), Some(Id::ForeignObject));
     }
 
     #[tokio::test(start_paused = true)]
     async fn lease_that_changes_at_every_attempt_is_locked() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&never_exited));
-        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+        let lock = acquire_against(async |server| {
             for _ in 0..ATTEMPTS {
                 server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
                 let exchange = server.expect(&format!("GET {LEASE_PATH}")).await;
-                exchange.ok(&stored(&server, &holder("bob", 2), 61));
+                exchange.ok(&stored(server, &holder("bob", 2), 61));
                 server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
             }
-        });
+        })
+        .await;
         assert_eq!(lock.err().map(|error| error.id()), Some(Id::Locked));
     }
 
     #[tokio::test(start_paused = true)]
     async fn lost_response_to_the_creation_is_recognized() {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let (set, request) = (set(), request(&never_exited));
-        let (lock, ()) = tokio::join!(acquire(&api, &set, &request, &events), async {
+        let lock = acquire_against(async |server| {
             let exchange = server.expect(&format!("POST {LEASES}")).await;
             let mut created = exchange.body.clone();
             created["metadata"]["managedFields"] = json!([{ "manager": labels::MANAGER }]);
             exchange.lost();
             server.expect(&format!("POST {LEASES}")).await.status(409, "AlreadyExists", "exists");
             server.expect(&format!("GET {LEASE_PATH}")).await.ok(&created);
-        });
+        })
+        .await;
         lock.unwrap();
     }
 

@@ -320,29 +320,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::kind::{CONFIG_MAP, SECRET};
-    use crate::plan::desired::Member;
+
     use crate::plan::inventory::snapshot::rollback_to;
-
-    fn set() -> ApplySet {
-        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
-    }
-
-    fn plan(text: &str) -> Plan {
-        let member = |kind: KindInfo, name: &str, data: Value| Member {
-            id: kind.id("n", name),
-            kind,
-            manifest: json!({ "apiVersion": "v1", "kind": kind.kind, "metadata": { "name": name, "namespace": "n" }, "data": data }),
-        };
-        Plan {
-            set: set(),
-            members: vec![
-                member(SECRET, "oh-env-1", json!({ "KEY": "c2VjcmV0" })),
-                member(CONFIG_MAP, &format!("oh-config-{text}"), json!({ "config.toml": text })),
-            ],
-            ..Plan::default()
-        }
-    }
+    use crate::plan::inventory::snapshot::tests::{plan, set};
 
     fn revision(number: u64, outcome: RevisionResult, text: &str) -> Revision {
         let snapshot = Snapshot::from_plan(&plan(text));

@@ -149,17 +149,18 @@ fn is_stored_as(member: &Member, stored: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::object::kind::{CONFIG_MAP, KindInfo};
 
-    fn set() -> ApplySet {
+    pub(in crate::plan::inventory) fn set() -> ApplySet {
         ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
     }
 
-    fn plan() -> Plan {
+    /// A set of a Secret and a ConfigMap with this text.
+    pub(in crate::plan::inventory) fn plan(text: &str) -> Plan {
         let member = |kind: KindInfo, name: &str, data: Value| Member {
             id: kind.id("n", name),
             kind,
@@ -169,7 +170,7 @@ mod tests {
             set: set(),
             members: vec![
                 member(SECRET, "oh-env-1", json!({ "KEY": "c2VjcmV0" })),
-                member(CONFIG_MAP, "oh-config-a", json!({ "config.toml": "a" })),
+                member(CONFIG_MAP, &format!("oh-config-{text}"), json!({ "config.toml": text })),
             ],
             ..Plan::default()
         }
@@ -177,11 +178,11 @@ mod tests {
 
     #[test]
     fn plan_takes_secret_data_from_live_secrets() {
-        let snapshot = Snapshot::from_plan(&plan());
+        let snapshot = Snapshot::from_plan(&plan("a"));
         let id = SECRET.id("n", "oh-env-1");
         assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
-        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan().members);
+        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
     }
 
     #[test]
@@ -194,7 +195,7 @@ mod tests {
                     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": name, "namespace": "n" },
                 }),
             };
-            Plan { members: names.iter().map(claim).collect(), ..plan() }
+            Plan { members: names.iter().map(claim).collect(), ..plan("a") }
         };
         let snapshot = Snapshot::from_plan(&with_claims(&["one", "two"]));
         for (planned, has) in
