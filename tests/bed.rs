@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use portable_pty::CommandBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -349,6 +350,22 @@ impl CommandLine {
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.0.env_remove(name);
         self
+    }
+
+    /// The command for a terminal of its own. Nothing else of the tester's environment reaches it, in which `CI` may be
+    /// set.
+    pub(crate) fn into_terminal_command(self) -> CommandBuilder {
+        let mut builder = CommandBuilder::new(self.0.get_program());
+        builder.args(self.0.get_args());
+        builder.cwd(self.0.get_current_dir().unwrap_or(Path::new("/")));
+        builder.env_clear();
+        builder.env("TERM", "xterm-256color");
+        for (name, value) in self.0.get_envs() {
+            if let Some(value) = value {
+                builder.env(name, value);
+            }
+        }
+        builder
     }
 
     /// The command, for tests that set its streams themselves.

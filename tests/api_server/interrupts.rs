@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use portable_pty::{PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -231,16 +231,7 @@ fn closed_terminal_ends_deploy_and_releases_lock() {
     let unschedulable =
         ["--set", "deploy.resources.requests.cpu=\"4000\"", "--set", "deploy.tolerate.unschedulable=\"10m\""];
     let arguments = [&["deploy", "--events", "events"][..], &unschedulable].concat();
-    let deploy = namespace.command(&arguments).into_command();
-    let mut command = CommandBuilder::new(deploy.get_program());
-    command.args(deploy.get_args());
-    command.cwd(namespace.folder.path());
-    for (name, value) in deploy.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        }
-    }
+    let command = namespace.command(&arguments).into_terminal_command();
     let pair = native_pty_system().openpty(PtySize::default()).unwrap();
     let mut child = pair.slave.spawn_command(command).unwrap();
     drop(pair.slave);

@@ -55,10 +55,11 @@ fn wait_for_difference(bed: &Bed, before: &BTreeMap<String, Value>, expected: &[
     }
 }
 
-/// Names of the namespace's objects of these kinds, as `configmap/oh`.
+/// Names of the namespace's objects of these kinds, as `configmap/oh`, without those that controllers create in every
+/// namespace some time after it.
 fn names(namespace: &Namespace, kinds: &str) -> BTreeSet<String> {
     let text = namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"]);
-    text.lines().map(str::to_owned).collect()
+    text.lines().filter(|name| !DEFAULTS.contains(name)).map(str::to_owned).collect()
 }
 
 const KINDS: &str = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,replicasets,pods,services,ingresses,networkpolicies";
@@ -168,7 +169,7 @@ fn delete_data_without_terminal_needs_yes() {
     namespace.handsctl(&["teardown", "--delete-data", "--delete-namespace"]).exits(2).says("--yes");
     assert_eq!(names(&namespace, members), before);
     namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
-    wait_for_remaining(&namespace, &DEFAULTS);
+    wait_for_remaining(&namespace, &[]);
 }
 
 /// Waits until only these objects remain in the namespace. Controllers delete dependents a little later.
@@ -257,7 +258,6 @@ fn copy_with_our_labels_survives_teardown() {
             "deployment.apps/copy",
             "service/copy",
             "serviceaccount/copy",
-            "serviceaccount/default",
             "role.rbac.authorization.k8s.io/copy",
             "networkpolicy.networking.k8s.io/copy",
             "persistentvolumeclaim/copy-state",
@@ -296,7 +296,7 @@ fn conversations_and_protected_objects_are_kept_and_named() {
         .collect();
     assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
     let kept = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
-    wait_for_remaining(&namespace, &[&DEFAULTS[..], &kept[..]].concat());
+    wait_for_remaining(&namespace, &kept);
 }
 
 /// Time limit of a run with `--timeout 2s`.
@@ -337,7 +337,7 @@ fn object_held_by_finalizer_exits_10_naming_manager() {
         drop(finalizer);
     }
     namespace.handsctl(&["teardown"]).exits(0);
-    wait_for_remaining(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+    wait_for_remaining(&namespace, &["persistentvolumeclaim/oh-state"]);
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn terminating_pod_is_waited_for_and_explained() {
     }
     drop(finalizer);
     namespace.handsctl(&["teardown"]).exits(0);
-    wait_for_remaining(&namespace, &[&DEFAULTS[..], &["persistentvolumeclaim/oh-state"]].concat());
+    wait_for_remaining(&namespace, &["persistentvolumeclaim/oh-state"]);
 }
 
 #[test]
@@ -377,14 +377,14 @@ fn teardown_finds_members_in_namespaces_of_parent() {
     // The configuration no longer names the sandboxes' namespace.
     namespace.config("");
     namespace.handsctl(&["teardown"]).exits(0);
-    wait_for_remaining(&boxes, &DEFAULTS);
+    wait_for_remaining(&boxes, &[]);
 
     // The application's namespace was deleted with kubectl.
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0);
     bed.kubectl(&["delete", "namespace", &namespace.name, "--timeout=60s"]);
     namespace.handsctl(&["teardown"]).exits(0).says("3 objects deleted");
-    wait_for_remaining(&boxes, &DEFAULTS);
+    wait_for_remaining(&boxes, &[]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ impl Terminal {
         let rows = 60;
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let child = pair.slave.spawn_command(terminal_command(command)).unwrap();
+        let child = pair.slave.spawn_command(command.into_terminal_command()).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let keyboard = pair.master.take_writer().unwrap();
@@ -175,22 +175,6 @@ fn is_spinner(character: char) -> bool {
 }
 
 /// Converts a command line for a terminal with colors and cursor movement.
-fn terminal_command(command: CommandLine) -> CommandBuilder {
-    let command = command.into_command();
-    let mut builder = CommandBuilder::new(command.get_program());
-    builder.args(command.get_args());
-    builder.cwd(command.get_current_dir().unwrap_or(Path::new("/")));
-    builder.env("TERM", "xterm-256color");
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => builder.env(name, value),
-            None if name == "TERM" => {}
-            None => builder.env_remove(name),
-        }
-    }
-    builder
-}
-
 /// The command line without `--context`, so that only the kubeconfig's current context is left.
 fn without_context(namespace: &Namespace, arguments: &[&str]) -> CommandLine {
     let all = [arguments, &["-n", &namespace.name, "--name", "oh"]].concat();
@@ -388,7 +372,7 @@ fn sigterm_exits_143_and_sighup_exits_129() {
 fn run_on_closing_terminal(command: CommandLine, when: impl FnOnce()) -> u32 {
     let size = PtySize { rows: 60, cols: 120, pixel_width: 0, pixel_height: 0 };
     let pair = native_pty_system().openpty(size).unwrap();
-    let mut child = pair.slave.spawn_command(terminal_command(command)).unwrap();
+    let mut child = pair.slave.spawn_command(command.into_terminal_command()).unwrap();
     drop(pair.slave);
     let mut reader = pair.master.try_clone_reader().unwrap();
     let closing = Arc::new(AtomicBool::new(false));

@@ -325,13 +325,8 @@ fn version_without_server_exits_0_with_reason() {
 fn shell(home: &Path, line: &str) -> Run {
     let binary = in_home(home, &[]).into_command();
     let mut command = Command::new("bash");
-    command.args(["-c", line]).arg(binary.get_program()).current_dir(home);
-    for (name, value) in binary.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    command.args(["-c", line]).arg(binary.get_program()).current_dir(home).env_clear();
+    command.envs(binary.get_envs().filter_map(|(name, value)| Some((name, value?))));
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
