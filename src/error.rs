@@ -285,6 +285,16 @@ impl Error {
         self.0.location.as_ref()
     }
 
+    /// Returns the message with its causes on one line, for a warning.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes = self.causes();
+        std::iter::once(self.message())
+            .chain(causes.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+
     /// Returns the causes, outermost first. Libraries often append the text of their source to their own, so the text
     /// of a later cause is cut off from the end of the earlier one.
     #[must_use]

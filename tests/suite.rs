@@ -31,6 +31,7 @@ mod api_server {
     mod differences;
     mod extra;
     mod faults;
+    mod history;
     mod images;
     mod ingress;
     mod interrupts;

@@ -196,19 +196,17 @@ async fn under_lock<T>(
 async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<()> {
     let started = api.clock().floor();
     let mut revision = record(api, prepared, events).await?;
-    if prepared.changes.sends() {
-        revisions::set_result(api, &mut revision, RevisionResult::Applying).await?;
-    }
     let applied = apply(api, prepared, events).await?;
     if !prepared.policy.waits {
+        revisions::set_result(api, &mut revision, RevisionResult::NotWatched).await?;
         return clean_up(api, prepared, prepared.changes.revision.result(), events).await;
     }
     follow(api, prepared, &applied, started, events).await?;
+    revisions::set_result(api, &mut revision, RevisionResult::Good).await?;
     let referenced = status::referenced_names(&prepared.observed.state, HISTORY);
     let live = live(&prepared.state, &prepared.observed, &referenced);
     prepared.changes.update_cleanup(live, &prepared.policy);
-    clean_up(api, prepared, RevisionResult::Good, events).await?;
-    revisions::set_result(api, &mut revision, RevisionResult::Good).await
+    clean_up(api, prepared, RevisionResult::Good, events).await
 }
 
 async fn record(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<RevisionRef> {
@@ -220,16 +218,17 @@ async fn record(api: &Api, prepared: &mut Preparation, events: &Events) -> Resul
     state.parent = Some(parent);
     match changes.revision {
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
-        RevisionChange::New(_) => {
+        RevisionChange::New(number) => {
             let snapshot = Snapshot::from_plan(&changes.plan);
-            revisions::record(api, set, &state.history, &snapshot, "bench", events).await
+            revisions::record(api, set, number, &snapshot, "bench", events).await
         }
     }
 }
 
 async fn apply(api: &Api, prepared: &Preparation, events: &Events) -> Result<Vec<Applied>> {
     let (live, ownership) = (&prepared.observed.members, &prepared.policy.ownership);
-    waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events).await
+    let applied = waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events).await;
+    applied.map_err(|failure| failure.error)
 }
 
 async fn follow(

@@ -71,7 +71,7 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
         .await?;
         if arguments.no_wait {
             let message = "restarted, without waiting for the rollout".to_owned();
-            return Ok(summary::finished(&[], message, UndoHint::nothing()));
+            return Ok(summary::finished(message, UndoHint::Nothing));
         }
         follow(run, arguments, &mut observed, &restarted, started).await
     })
@@ -96,7 +96,7 @@ async fn follow(
         Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
         endpoint => format!("restarted; {}", endpoint.describe()),
     };
-    let finished = summary::finished(&[], message, UndoHint::nothing());
+    let finished = summary::finished(message, UndoHint::Nothing);
     Ok(Finished { url: endpoint.into_url(), ..finished })
 }
 

@@ -1,5 +1,5 @@
-//! Rolls back to the last good revision after a failed rollout, because strategy `Recreate` has already deleted the old
-//! pod.
+//! Rolls back to the last good revision whose content differs after a failed rollout, because strategy `Recreate` has
+//! already deleted the old pod.
 
 use super::execute::execute;
 use super::prepare::Preparation;
@@ -59,9 +59,12 @@ fn rollback_target(
     let deploy = &run.settings().deploy;
     let changes = &prepared.changes;
     let enabled = request.auto_rollback && deploy.rollback_on_failure == RollbackOnFailure::Auto;
-    let changed = changes.sends() && changes.plan.origin == PlanOrigin::Configuration;
+    let changed = changes.judges_revision() && changes.plan.origin == PlanOrigin::Configuration;
     let replaced = deploy.strategy == Strategy::Recreate && failure.kind() == Kind::Rollout;
-    let revision = prepared.state.history.latest_good().filter(|_| enabled && changed && replaced)?;
+    if !(enabled && changed && changes.sends() && replaced) {
+        return None;
+    }
+    let revision = prepared.state.history.last_good_other_than(&changes.plan)?;
     can_help(failure, revision, prepared).then_some(revision.number)
 }
 

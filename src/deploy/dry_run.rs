@@ -38,13 +38,15 @@ pub(crate) async fn dry_run(
         DryRun::Client => (on_client(&prepared.changes, run.events()).await, "dry run".to_owned()),
     };
     applied.extend(report_unplanned(&prepared.changes, run.events()).await);
-    Ok(finished(&applied, format!("{label}: {}", counts(&applied)), UndoHint::nothing()))
+    Ok(finished(format!("{label}: {}", counts(&applied)), UndoHint::Nothing))
 }
 
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
-    waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, run.events()).await
+    let applied =
+        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, run.events()).await;
+    applied.map_err(|failure| failure.error)
 }
 
 async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {

@@ -4,45 +4,45 @@ use jiff::Timestamp;
 
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use super::rollout;
 use super::summary::{self, UndoHint};
 use super::verify::{Verification, verify};
+use super::{rejected_pods, rollout};
+use crate::catalogue::Id;
 use crate::cluster::apply::applied::{Applied, ApplyMode};
 use crate::cluster::apply::revisions::{self, RevisionRef};
-use crate::cluster::apply::{inventory, prune, waves};
+use crate::cluster::apply::waves::{self, ApplyFailure};
+use crate::cluster::apply::{inventory, prune};
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Finished, Phase};
+use crate::event::{Action, Finished, Phase};
 use crate::object::ObjectId;
-use crate::plan::changes::RevisionChange;
+use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::inventory::apply_set::InventoryScope;
 use crate::plan::inventory::prune::PruneCandidate;
-use crate::plan::inventory::revision::RevisionResult;
+use crate::plan::inventory::revision::{LatestDecision, RevisionResult};
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::set_lock;
 use crate::session::step::step;
+use crate::status::GracePeriods;
 
 /// Executes the planned changes. The caller holds the lock.
 ///
 /// # Errors
-/// The first error of a step. If this run wrote the revision and the revision caused the error, it is marked as failed
-/// first.
+/// The first error of a step. If the revision caused it, the revision is marked as failed first.
 pub(crate) async fn execute(
     run: &Run<'_>,
     request: &DeployRequest,
     prepared: &mut Preparation,
 ) -> Result<Finished> {
-    let mut revision = None;
-    let outcome = apply_and_follow(run, request, prepared, &mut revision).await;
-    if let (Err(error), Some(revision)) = (&outcome, &mut revision)
-        && prepared.changes.touches_revision()
+    let mut recorded = None;
+    let outcome = apply_and_follow(run, request, prepared, &mut recorded).await;
+    if let (Err(error), Some(revision)) = (&outcome, &mut recorded)
+        && prepared.changes.judges_revision()
         && fails_revision(error)
     {
-        // The rollout's error is more important than an error of the mark, which leaves the revision `applying`.
-        let evidence = run.settings().redacted(&error.evidence_text());
-        let _not_marked = revisions::set_failed(run.api(), revision, &evidence).await;
+        mark_failed(run, revision, error).await;
     }
     outcome
 }
@@ -56,24 +56,68 @@ async fn apply_and_follow(
     let started = run.api().clock().floor();
     let applied = step(run.events(), Phase::Apply, "apply", async {
         let revision = recorded.insert(record(run, request, prepared).await?);
-        if prepared.changes.sends() {
-            revisions::set_result(run.api(), revision, RevisionResult::Applying).await?;
+        if prepared.changes.judges_revision() {
+            run.revision().open(run.api(), revision);
         }
-        apply(run, request, prepared).await
+        match apply(run, request, prepared).await {
+            Ok(applied) => Ok(applied),
+            Err(failure) => {
+                if failure.changed_nothing {
+                    withdraw(run, &prepared.changes, recorded).await;
+                }
+                Err(failure.error)
+            }
+        }
     })
     .await?;
-    let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
+    let number = prepared.changes.revision.number();
+    let undo = UndoHint::new(&prepared.state.history, &prepared.changes, &applied);
     if !request.policy.waits {
-        clean_up(run, request, prepared, prepared.changes.revision.result()).await?;
-        return Ok(summary::applied_only(&applied, undo));
+        if prepared.changes.judges_revision() {
+            record_result(run, recorded, RevisionResult::NotWatched).await?;
+        }
+        clean_up_or_warn(run, request, prepared, prepared.changes.revision.result()).await?;
+        return Ok(summary::applied_only(number, undo));
     }
-    let verification = follow_and_verify(run, request, prepared, &applied, started).await?;
+    let mut rollout = rollout_of(run, &applied, started);
+    rejected_pods::recheck(run, &prepared.observed, &mut rollout).await?;
+    let verification = follow_and_verify(run, request, prepared, &rollout).await?;
+    record_result(run, recorded, RevisionResult::Good).await?;
     prepared.update_cleanup(&request.policy);
-    clean_up(run, request, prepared, RevisionResult::Good).await?;
-    if let Some(revision) = recorded {
-        revisions::set_result(run.api(), revision, RevisionResult::Good).await?;
+    clean_up_or_warn(run, request, prepared, RevisionResult::Good).await?;
+    Ok(summary::verified(number, undo, verification, prepared.changes.plan.origin))
+}
+
+/// Deletes a new revision if the server has rejected every change. Otherwise it would push a revision that ran out of
+/// the history.
+async fn withdraw(run: &Run<'_>, changes: &Changes, recorded: &mut Option<RevisionRef>) {
+    let RevisionChange::New(_) = changes.revision else { return };
+    let Some(revision) = recorded.take() else { return };
+    run.revision().close();
+    if let Err(error) = revisions::withdraw(run.api(), &revision).await {
+        run.events().warn(Id::CleanupFailed, error.with_causes()).await;
     }
-    Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
+}
+
+async fn record_result(
+    run: &Run<'_>,
+    recorded: &mut Option<RevisionRef>,
+    result: RevisionResult,
+) -> Result<()> {
+    if let Some(revision) = recorded {
+        revisions::set_result(run.api(), revision, result).await?;
+        run.revision().close();
+    }
+    Ok(())
+}
+
+/// Marks the revision as failed. The rollout's error is more important than an error of the mark.
+async fn mark_failed(run: &Run<'_>, revision: &mut RevisionRef, error: &Error) {
+    let evidence = run.settings().redacted(&error.evidence_text());
+    match revisions::set_failed(run.api(), revision, &evidence).await {
+        Ok(()) => run.revision().close(),
+        Err(error) => run.events().warn(Id::ResultNotRecorded, error.with_causes()).await,
+    }
 }
 
 /// Verifies a set that needs no change. Without the lock it records, deletes and marks nothing.
@@ -86,22 +130,24 @@ pub(crate) async fn verify_unchanged(
     prepared: &mut Preparation,
 ) -> Result<Finished> {
     let started = run.api().clock().floor();
-    let applied = step(run.events(), Phase::Apply, "apply", apply(run, request, prepared)).await?;
-    let undo = UndoHint::new(&prepared.state.history, prepared.changes.revision.number());
+    let apply = async { apply(run, request, prepared).await.map_err(|failure| failure.error) };
+    let applied = step(run.events(), Phase::Apply, "apply", apply).await?;
+    let number = prepared.changes.revision.number();
     if !request.policy.waits {
-        return Ok(summary::applied_only(&applied, undo));
+        return Ok(summary::applied_only(number, UndoHint::Nothing));
     }
-    let verification = follow_and_verify(run, request, prepared, &applied, started).await?;
+    let rollout = rollout_of(run, &applied, started);
+    let verification = follow_and_verify(run, request, prepared, &rollout).await?;
     let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
     let kept: Vec<PruneCandidate> =
         candidates.iter().filter(|candidate| !candidate.decision().deletes()).cloned().collect();
     prune::prune(run.api(), &prepared.state.set, &kept, run.events()).await?;
-    Ok(summary::verified(&applied, undo, verification, prepared.changes.plan.origin))
+    Ok(summary::verified(number, UndoHint::Nothing, verification, prepared.changes.plan.origin))
 }
 
 /// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the
-/// members; the key, from which Secret names are derived; the revision, which stores the plan. The parent comes first:
-/// if it is rejected, nothing is left behind.
+/// members; the key, from which Secret names are derived; the result of an earlier run's revision; the revision, which
+/// stores the plan. The parent comes first: if it is rejected, nothing is left behind.
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;
@@ -115,11 +161,15 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
         inventory::create_key(api, set, &state.key.key, events).await?;
         state.key.stored = true;
     }
+    if let Some(LatestDecision { number, recorded, result }) = changes.decision {
+        let mut decided = RevisionRef::existing(set, number, recorded);
+        revisions::set_result(api, &mut decided, result).await?;
+    }
     match changes.revision {
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
-        RevisionChange::New(_) => {
+        RevisionChange::New(number) => {
             let snapshot = Snapshot::from_plan(&changes.plan);
-            revisions::record(api, set, &state.history, &snapshot, &set_lock::user_host(), events).await
+            revisions::record(api, set, number, &snapshot, &set_lock::user_host(), events).await
         }
     }
 }
@@ -128,7 +178,7 @@ async fn apply(
     run: &Run<'_>,
     request: &DeployRequest,
     prepared: &Preparation,
-) -> Result<(Vec<Applied>, String)> {
+) -> Result<(Vec<Applied>, String), ApplyFailure> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
     let applied =
@@ -137,21 +187,45 @@ async fn apply(
     Ok((applied, counts))
 }
 
+fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
+    let members_changed =
+        applied.iter().any(|applied| matches!(applied.action, Action::Created | Action::Configured));
+    let grace = rollout::grace_periods(run.settings(), started);
+    RolloutWatch {
+        expected: observed_set::expected(applied),
+        grace: GracePeriods { members_changed, ..grace },
+        deadline: run.deadline().at,
+    }
+}
+
 /// Waits until the set is ready, and probes the application.
 async fn follow_and_verify(
     run: &Run<'_>,
     request: &DeployRequest,
     prepared: &mut Preparation,
-    applied: &[Applied],
-    started: Timestamp,
+    rollout: &RolloutWatch,
 ) -> Result<Verification> {
-    let rollout = RolloutWatch {
-        expected: observed_set::expected(applied),
-        grace: rollout::grace_periods(run.settings(), started),
-        deadline: run.deadline().at,
-    };
-    rollout::follow(run, &mut prepared.observed, &rollout).await?;
+    rollout::follow(run, &mut prepared.observed, rollout).await?;
     verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
+}
+
+/// Cleans up after a run whose result is recorded. The set works, so what is left is a warning; the next run deletes it.
+///
+/// # Errors
+/// The lock is lost, or the deadline has passed.
+async fn clean_up_or_warn(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &mut Preparation,
+    result: RevisionResult,
+) -> Result<()> {
+    match clean_up(run, request, prepared, result).await {
+        Err(error) if !matches!(error.kind(), Kind::Locked | Kind::Deadline) => {
+            run.events().warn(Id::CleanupFailed, error.with_causes()).await;
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// Deletes members that are no longer planned and revisions that are no longer kept, given the result of the current

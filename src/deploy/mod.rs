@@ -9,10 +9,11 @@
 //! - `dry_run`: reports the planned changes.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
+//! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
 //! - `rollout`: follows the rollout and turns its findings into an error.
 //! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
 //!   model and its key to the application.
-//! - `auto_rollback`: rolls back to the last revision whose rollout succeeded.
+//! - `auto_rollback`: rolls back to the last good revision with another content.
 //! - `summary`: builds the last line and the next commands.
 
 pub(crate) mod app_settings;
@@ -25,6 +26,7 @@ mod pod_security;
 mod prepare;
 mod prepull;
 pub(crate) mod recipe;
+mod rejected_pods;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;

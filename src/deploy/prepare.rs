@@ -2,21 +2,28 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::pod_security;
 use super::request::DeployRequest;
 use crate::catalogue::Id;
 use crate::cluster::inspect::{self, ClusterState};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Error, Kind, Result};
-use crate::plan::changes::{ChangePolicy, Changes, Live};
+use crate::object::ObjectId;
+use crate::object::kind::Wave;
+use crate::plan::changes::{self, ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::goal::{Desired, Goal};
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::revision::{History, Revision};
+use crate::plan::inventory::snapshot::Snapshot;
 use crate::plan::manifests::extra_manifests;
-use crate::plan::{self, SecretNaming};
+use crate::plan::ownership::policy::Ownership;
+use crate::plan::{self, Member, SecretNaming};
 use crate::session::runner::Run;
 use crate::settings::Settings;
-use crate::status;
+use crate::status::{self, Expected, GracePeriods, Verdict, evaluate};
 
 /// The facts and the planned changes before the first write.
 pub(crate) struct Preparation {
@@ -47,6 +54,7 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     let streaming = version.streams_lists();
     let observed =
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
+    decide_latest(&mut state, &observed, &request.policy, run.api().clock().now());
     let changes = compare(desired, &state, &observed, &request.policy)?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
@@ -62,6 +70,7 @@ impl Preparation {
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;
+        decide_latest(&mut self.state, &self.observed, &request.policy, run.api().clock().now());
         self.changes = compare(desired, &self.state, &self.observed, &request.policy)?;
         Ok(())
     }
@@ -95,6 +104,35 @@ fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desi
     }
 }
 
+/// Decides about a latest revision whose run has recorded no result: the live set shows whether it works.
+fn decide_latest(state: &mut ClusterState, observed: &ObservedSet, policy: &ChangePolicy, now: Timestamp) {
+    let Some(snapshot) = state.history.undecided().map(|latest| latest.snapshot.as_ref()) else { return };
+    let is_ready =
+        snapshot.is_some_and(|snapshot| is_ready(snapshot, &state.set, observed, &policy.ownership, now));
+    state.history.decide(is_ready);
+}
+
+/// Returns whether the workloads of a snapshot run unchanged and are ready.
+fn is_ready(
+    snapshot: &Snapshot,
+    set: &ApplySet,
+    observed: &ObservedSet,
+    ownership: &Ownership,
+    now: Timestamp,
+) -> bool {
+    let Ok(plan) = snapshot.plan(0, set, &observed.members) else { return false };
+    let is_workload = |member: &&Member| member.kind.wave == Wave::Workload;
+    let workloads = plan.members.iter().filter(is_workload);
+    if !changes::are_unchanged(workloads.clone(), set, &observed.members, ownership) {
+        return false;
+    }
+    let names: BTreeSet<&ObjectId> = workloads.map(|member| &member.id).collect();
+    let expected = observed_set::expected_unchanged(&observed.members);
+    let expected: Vec<Expected> = expected.into_iter().filter(|object| names.contains(&object.id)).collect();
+    let grace = GracePeriods::starting_at(now);
+    !expected.is_empty() && evaluate(&observed.state, &expected, &grace, now).verdict == Verdict::Ready
+}
+
 fn compare(
     desired: Desired,
     state: &ClusterState,
@@ -124,7 +162,7 @@ fn live<'a>(
     }
 }
 
-/// Returns the revision that a rollback restores. Without a number, an interrupted rollback continues to its revision.
+/// Returns the revision that a rollback restores.
 fn chosen_revision<'a>(
     history: &'a History,
     number: Option<u64>,
@@ -137,14 +175,12 @@ fn chosen_revision<'a>(
         );
         return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
     };
-    let (revision, message) = match number.or_else(|| latest.unfinished_rollback()) {
-        Some(number) => (history.get(number), format!("revision {number} is not kept")),
-        None => (
-            history.last_good_before(latest.number),
-            format!("no good revision is kept before revision {}", latest.number),
-        ),
-    };
+    let revision = number.map_or_else(|| history.rollback_target(), |number| history.get(number));
     revision.ok_or_else(|| {
+        let message = match number.or_else(|| latest.unfinished_rollback()) {
+            Some(number) => format!("revision {number} is not kept"),
+            None => format!("no good revision is kept whose content differs from revision {}", latest.number),
+        };
         let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
         Error::new(Id::NoSuchRevision, Kind::Usage, message)
             .fact("kept", kept.join(", "))

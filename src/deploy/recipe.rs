@@ -6,11 +6,14 @@ use super::dry_run::dry_run;
 use super::execute::{execute, verify_unchanged};
 use super::prepare::{Preparation, prepare};
 use super::prepull::prepull;
+use super::rejected_pods;
 use super::request::DeployRequest;
 use super::version_change;
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
+use crate::phrase;
+use crate::plan::desired::PlanOrigin;
 use crate::session::runner::Run;
 use crate::session::step::step;
 
@@ -21,12 +24,16 @@ use crate::session::step::step;
 pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Finished> {
     run.events().target(request.title(), run.session.target()).await;
     let mut prepared = step(run.events(), Phase::Preflight, "preflight", preflight(run, request)).await?;
+    if let PlanOrigin::Revision(number) = prepared.changes.plan.origin {
+        report_restored(run, &prepared, number).await;
+    }
     version_change::report(&prepared, run.events()).await;
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
         return dry_run(run, request, &prepared, mode).await;
     }
-    if prepared.changes.is_empty() {
+    // A rejected pod may need a restart, which needs the lock.
+    if prepared.changes.is_empty() && !rejected_pods::exist(run, &prepared.observed) {
         return verify_unchanged(run, request, &mut prepared).await;
     }
     // The lock is a Lease in the application's namespace, which must exist first.
@@ -52,6 +59,26 @@ async fn preflight(run: &Run<'_>, request: &DeployRequest) -> Result<(Preparatio
     let (all, sent) = (prepared.changes.members.len(), prepared.changes.to_send().count());
     let message = format!("api {}, {all} objects, {sent} to send", prepared.server_version);
     Ok((prepared, message))
+}
+
+/// Reports which revision is restored, its age, and the objects in which it differs from the latest one.
+async fn report_restored(run: &Run<'_>, prepared: &Preparation, number: u64) {
+    let history = &prepared.state.history;
+    let (Some(target), Some(latest)) = (history.get(number), history.latest()) else { return };
+    let now = run.api().clock().now();
+    let age =
+        target.created.map_or_else(String::new, |created| format!(", {} old", phrase::age(created, now)));
+    let changes = match (&latest.snapshot, &target.snapshot) {
+        (Some(latest), Some(target)) => latest.changes_to(target),
+        _ => Vec::new(),
+    };
+    let changes = if changes.is_empty() {
+        format!("its content equals that of revision {}", latest.number)
+    } else {
+        format!("from revision {}: {}", latest.number, changes.join(", "))
+    };
+    let message = format!("to revision {number}{age} by {}; {changes}", target.by);
+    run.events().done(Phase::Preflight, "rollback", message).await;
 }
 
 async fn report_planned(run: &Run<'_>, prepared: &Preparation) {

@@ -5,35 +5,53 @@ use super::sandbox_capacity;
 use super::verify::{Endpoint, Verification};
 use crate::cluster::apply::applied::Applied;
 use crate::event::{Action, Finished};
+use crate::object::kind::KindInfo;
+use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
-use crate::plan::inventory::revision::History;
+use crate::plan::inventory::revision::{History, Revision, RevisionResult};
 use crate::plan::inventory::snapshot::rollback_to;
 
-/// The deployed revision and the last good one before it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UndoHint {
-    revision: Option<u64>,
-    last_good_before: Option<u64>,
+/// The command that restores the state before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UndoHint {
+    /// None: the run changed nothing that a command restores.
+    Nothing,
+    /// Nothing existed before the run.
+    Teardown,
+    /// This good revision was deployed before the run, and is kept.
+    Rollback(u64),
 }
 
 impl UndoHint {
-    /// Returns the hint for a run that deployed the revision of this number.
-    pub(crate) fn new(history: &History, number: u64) -> Self {
-        let last_good_before = history.last_good_before(number).map(|revision| revision.number);
-        Self { revision: Some(number), last_good_before }
-    }
-
-    /// Returns the hint for a run without a revision to undo.
-    pub(crate) const fn nothing() -> Self {
-        Self { revision: None, last_good_before: None }
-    }
-
-    fn command(&self) -> String {
-        match self.last_good_before {
-            Some(number) => format!("handsctl rollback --to {number}"),
-            None => "handsctl teardown            (keeps the volume)".to_owned(),
+    /// Returns the hint for a run that has made these changes to a set that had this history before.
+    pub(crate) fn new(history: &History, changes: &Changes, applied: &[Applied]) -> Self {
+        let RevisionChange::New(_) = changes.revision else { return Self::Nothing };
+        let surplus = &changes.cleanup(RevisionResult::Good).revisions;
+        match history.latest() {
+            None if applied.iter().all(is_removed_by_teardown) => Self::Teardown,
+            Some(Revision { number, result: RevisionResult::Good, snapshot: Some(snapshot), .. })
+                if !snapshot.matches(&changes.plan)
+                    && !surplus.iter().any(|revision| revision.number == *number) =>
+            {
+                Self::Rollback(*number)
+            }
+            _ => Self::Nothing,
         }
     }
+
+    fn command(self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Teardown => Some("handsctl teardown            (keeps the volume)".to_owned()),
+            Self::Rollback(number) => Some(format!("handsctl rollback --to {number}")),
+        }
+    }
+}
+
+/// Returns whether a teardown restores the state before the run. It keeps claims, and would delete what was adopted.
+fn is_removed_by_teardown(applied: &Applied) -> bool {
+    let holds_data = KindInfo::for_id(&applied.id).is_some_and(|kind| kind.holds_data);
+    applied.action == Action::Created || holds_data
 }
 
 /// Returns the counts as text: `1 created, 1 configured, 9 unchanged`.
@@ -46,23 +64,21 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
 }
 
 /// Builds a result with the commands to type next.
-pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> Finished {
-    let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
+pub(crate) fn finished(message: String, undo: UndoHint) -> Finished {
     let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
-    if changed {
-        next.push(("undo".to_owned(), undo.command()));
-    }
-    Finished { revision: undo.revision, message, next, ..Finished::default() }
+    next.extend(undo.command().map(|command| ("undo".to_owned(), command)));
+    Finished { message, next, ..Finished::default() }
 }
 
 /// Builds the result of `--no-wait`.
-pub(crate) fn applied_only(applied: &[Applied], undo: UndoHint) -> Finished {
-    finished(applied, "applied, without waiting for the rollout".to_owned(), undo)
+pub(crate) fn applied_only(revision: u64, undo: UndoHint) -> Finished {
+    let finished = finished("applied, without waiting for the rollout".to_owned(), undo);
+    Finished { revision: Some(revision), ..finished }
 }
 
 /// Builds the result of a verified rollout.
 pub(crate) fn verified(
-    applied: &[Applied],
+    revision: u64,
     undo: UndoHint,
     verification: Verification,
     origin: PlanOrigin,
@@ -87,6 +103,7 @@ pub(crate) fn verified(
         url: endpoint.into_url(),
         sandboxes,
         model,
-        ..finished(applied, message, undo)
+        revision: Some(revision),
+        ..finished(message, undo)
     }
 }

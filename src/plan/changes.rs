@@ -11,7 +11,9 @@ use super::desired::{Member, Plan};
 use super::inventory::apply_set::{ApplySet, InventoryScope, PART_OF, parent_matches};
 use super::inventory::members::Members;
 use super::inventory::prune::{PruneCandidate, is_configuration, prune_candidates};
-use super::inventory::revision::{Current, History, Revision, RevisionResult, SurplusRevision};
+use super::inventory::revision::{
+    Current, History, LatestDecision, Revision, RevisionResult, SurplusRevision,
+};
 use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, managed_fields};
@@ -49,7 +51,7 @@ pub struct Live<'a> {
 pub struct ChangePolicy {
     /// The treatment of fields and objects that others manage.
     pub ownership: Ownership,
-    /// `[deploy].revision_history`: the number of revisions that are kept beside the deployed one.
+    /// `[deploy].revision_history`: the number of good revisions that are kept beside the deployed one.
     pub revision_history: usize,
     /// `--delete-data`.
     pub delete_data: bool,
@@ -91,6 +93,8 @@ pub struct Changes {
     pub members: Vec<Change>,
     /// The revision that the plan equals or becomes.
     pub revision: RevisionChange,
+    /// The result of an earlier run's revision that this run records.
+    pub decision: Option<LatestDecision>,
     /// Whether the run has to store the key, because the name of a planned Secret is derived from it.
     pub stores_key: bool,
     if_good: Cleanup,
@@ -106,6 +110,11 @@ impl Changes {
         let members = member_changes(&plan, live.members, &policy.ownership);
         let sends = members.iter().any(|change| *change != Change::Unchanged);
         let revision = RevisionChange::between(&plan, live.history, sends);
+        let decision = live.history.decision().filter(|decision| match revision {
+            RevisionChange::New(_) => true,
+            // This run decides about the revision itself, unless it is ready already.
+            RevisionChange::Existing { .. } => decision.result == RevisionResult::Good,
+        });
         let has_secret = plan.members.iter().any(|member| member.kind == SECRET);
         let (if_good, if_result_unchanged) = cleanups(&plan, revision, live, policy);
         Self {
@@ -113,6 +122,7 @@ impl Changes {
             if_result_unchanged,
             stores_key: has_secret && !live.key_is_stored,
             waits: policy.waits,
+            decision,
             revision,
             members,
             plan,
@@ -132,7 +142,7 @@ impl Changes {
             RevisionChange::New(_) => true,
             RevisionChange::Existing { result, .. } => self.waits && result != RevisionResult::Good,
         };
-        !(self.sends() || self.stores_key || result_is_open)
+        !(self.sends() || self.stores_key || result_is_open || self.decision.is_some())
             && self.cleanup(self.revision.result()).is_empty()
     }
 
@@ -147,11 +157,14 @@ impl Changes {
         self.to_send().next().is_some()
     }
 
-    /// Returns whether this run records a new revision or sends members of an existing one. Only such a run may mark
-    /// the revision as failed.
+    /// Returns whether a failure of this run is the revision's: it records the revision, or sends members of one that
+    /// is not good. A good revision stays good: another failure of the same content has another cause.
     #[must_use]
-    pub fn touches_revision(&self) -> bool {
-        matches!(self.revision, RevisionChange::New(_)) || self.sends()
+    pub fn judges_revision(&self) -> bool {
+        match self.revision {
+            RevisionChange::New(_) => true,
+            RevisionChange::Existing { result, .. } => result != RevisionResult::Good && self.sends(),
+        }
     }
 
     /// Returns the deletions for a result of the revision: good, or the result that it had before this run.
@@ -205,7 +218,7 @@ impl Cleanup {
         policy: &ChangePolicy,
     ) -> Self {
         let current = Current { number: revision.number(), result };
-        let revisions = live.history.to_prune(current, policy.revision_history);
+        let revisions = live.history.to_prune(current, plan, policy.revision_history);
         let configuration = unplanned.iter().map(|(id, _)| *id).filter(|id| is_configuration(id));
         let names: BTreeSet<&str> = configuration.map(|id| id.name.as_str()).collect();
         let mut referenced = live.history.referenced_names(&revisions, &names);
@@ -266,6 +279,21 @@ fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Cha
         }
     };
     plan.members.iter().map(change).collect()
+}
+
+/// Returns whether the live objects equal these members of the plan.
+pub fn are_unchanged<'a>(
+    members: impl Iterator<Item = &'a Member>,
+    set: &ApplySet,
+    live: &Members,
+    ownership: &Ownership,
+) -> bool {
+    let mut members = members;
+    members.all(|member| {
+        live.get(&member.id).is_some_and(|object| {
+            managed_fields::is_unchanged(&manifest_for(member, object, set, ownership), object)
+        })
+    })
 }
 
 /// Returns the manifest that is sent for a member that exists as `live`.
@@ -392,13 +420,14 @@ mod tests {
 
     #[test]
     fn changes_sent_and_revision_by_plan() {
-        use RevisionResult::{Applying, Failed, Good};
+        use RevisionResult::{Applying, Failed, Good, NotWatched};
         let existing = |result| RevisionChange::Existing { number: 1, result };
         // live members, the result of their revision, planned members → changes sent, revision, is_empty
         let rows = [
             (&["a=1", "b=1"][..], Good, &["a=1", "b=1"][..], "", existing(Good), true),
             (&["a=1", "b=1"], Failed, &["a=1", "b=1"], "", existing(Failed), false),
             (&["a=1", "b=1"], Applying, &["a=1", "b=1"], "", existing(Applying), false),
+            (&["a=1", "b=1"], NotWatched, &["a=1", "b=1"], "", existing(NotWatched), false),
             (&["a=1", "b=1"], Good, &["a=1", "b=2"], "update b", RevisionChange::New(2), false),
             (&["a=1"], Good, &["a=1", "c=1"], "create c", RevisionChange::New(2), false),
             (&["a=1", "b=1"], Good, &["a=1"], "", RevisionChange::New(2), false),
@@ -421,19 +450,63 @@ mod tests {
         let changes = case.changes_to(&["a=1", "b=1"]);
         let good = RevisionChange::Existing { number: 1, result: RevisionResult::Good };
         assert_eq!((sent(&changes).as_str(), changes.revision), ("update b", good));
-        assert!(changes.touches_revision() && !changes.is_empty());
+        assert!(!changes.judges_revision() && !changes.is_empty());
         case.members.remove(&id("b"));
         assert_eq!(sent(&case.changes_to(&["a=1", "b=1"])), "create b");
     }
 
-    /// Only a run that records the revision or sends some of its members may mark it as failed.
     #[test]
-    fn cleanup_only_run_does_not_touch_revision() {
+    fn failure_is_the_revisions_if_it_is_new_or_was_not_good() {
+        use RevisionResult::{Failed, Good, NotWatched};
+        let judges = |result, planned: &[&str]| {
+            let mut case = deployed(&["a=1"], result);
+            let unchanged = case.changes_to(planned).judges_revision();
+            case.members.get_mut(&id("a")).unwrap()["data"]["datum"] = json!("theirs");
+            (unchanged, case.changes_to(planned).judges_revision())
+        };
+        // unchanged members, drifted members
+        assert_eq!(judges(Good, &["a=1"]), (false, false));
+        assert_eq!(judges(Failed, &["a=1"]), (false, true));
+        assert_eq!(judges(NotWatched, &["a=1"]), (false, true));
+        assert_eq!(judges(Good, &["a=2"]), (true, true));
+    }
+
+    #[test]
+    fn decision_about_earlier_revision_is_recorded() {
+        use RevisionResult::{Applying, Good, Interrupted, NotWatched};
+        let decision = |result, is_ready, planned: &[&str], waits| {
+            let mut case = deployed(&["a=1"], result);
+            case.policy.waits = waits;
+            let mut history = History::new(case.revisions.clone());
+            history.decide(is_ready);
+            let live = Live {
+                members: &case.members,
+                parent: case.parent.as_ref(),
+                history: &history,
+                key_is_stored: true,
+                referenced: &case.referenced,
+            };
+            let changes = Changes::between(plan(planned), live, &case.policy);
+            (changes.decision.map(|decision| decision.result), changes.is_empty())
+        };
+        assert_eq!(decision(NotWatched, true, &["a=2"], true), (Some(Good), false));
+        assert_eq!(decision(NotWatched, true, &["a=2"], false), (Some(Good), false));
+        assert_eq!(decision(Applying, false, &["a=2"], true), (Some(Interrupted), false));
+        assert_eq!(decision(NotWatched, false, &["a=2"], true), (None, false));
+        // The same content again: a ready revision is good at once, and this run decides about another one.
+        assert_eq!(decision(NotWatched, true, &["a=1"], true), (Some(Good), false));
+        assert_eq!(decision(Applying, false, &["a=1"], true), (None, false));
+        assert_eq!(decision(NotWatched, true, &["a=1"], false), (Some(Good), false));
+        assert_eq!(decision(NotWatched, false, &["a=1"], false), (None, true));
+    }
+
+    #[test]
+    fn cleanup_only_run_does_not_judge_revision() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
         case.members.extend([live(&member("old=1"))]);
         let changes = case.changes_to(&["a=1"]);
         assert_eq!(deleted(&changes, RevisionResult::Good), ["old"]);
-        assert!(!changes.is_empty() && !changes.touches_revision());
+        assert!(!changes.is_empty() && !changes.judges_revision());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Goal {
     /// The configuration.
     Configuration,
     /// The revision of this number. Without a number: the target of an unfinished rollback, else the last good revision
-    /// before the latest.
+    /// whose content differs from the latest one's.
     Revision(Option<u64>),
 }
 

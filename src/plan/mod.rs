@@ -20,6 +20,8 @@ pub mod checks;
 pub mod desired;
 pub mod diff;
 pub mod goal;
+#[cfg(test)]
+mod history_model;
 pub mod inventory;
 pub mod manifests;
 pub mod ownership;

@@ -5,13 +5,15 @@
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
-//! - `set_lock`: acquires the set's lock for a command and releases it however the command ends.
+//! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
+//!   an unfinished revision as interrupted before that.
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;
 pub(crate) mod confirm;
 pub(crate) mod exposure;
 pub(crate) mod output;
+pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;
 pub(crate) mod step;

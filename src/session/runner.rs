@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cluster_session::{self, Secrets, Session};
 use super::output::output_form;
+use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
 use super::step::Deadline;
 use crate::catalogue::Id;
@@ -44,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) deadline: Deadline,
     /// The set's lock, after the command has requested it.
     lock: LockSlot,
+    /// The revision whose result is not recorded yet.
+    revision: RevisionSlot,
 }
 
 /// The context of a command after its cluster is chosen.
@@ -98,15 +101,19 @@ impl Invocation<'_> {
         events.send(Event::Started { command: command.to_owned() }).await;
         let outcome = match cluster_session::read_environment() {
             Ok(environment) => {
-                let context =
-                    Context { environment, events: events.clone(), deadline, lock: LockSlot::default() };
+                let (lock, revision) = (LockSlot::default(), RevisionSlot::default());
+                let context = Context { environment, events: events.clone(), deadline, lock, revision };
                 let outcome = tokio::select! {
                     outcome = work(&context) => outcome,
                     error = signals.interrupted() => Err(error),
                     () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
                 };
+                if outcome.as_ref().is_err_and(|error| error.kind() == Kind::Locked) {
+                    // Another run may be changing the set and its history.
+                    context.revision.close();
+                }
                 // The work has ended or was dropped, so it sends no more requests.
-                context.lock.release(&events).await;
+                context.lock.release(&context.revision, &events).await;
                 outcome
             }
             Err(error) => Err(error),
@@ -151,6 +158,10 @@ impl<'a> Run<'a> {
 
     pub(crate) fn events(&self) -> &'a Events {
         &self.context.events
+    }
+
+    pub(crate) fn revision(&self) -> &'a RevisionSlot {
+        &self.context.revision
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::revision_slot::RevisionSlot;
 use crate::catalogue::Id;
 use crate::cluster::apply::lock::{self, Lock, LockRequest};
 use crate::cluster::client::api::Api;
@@ -40,9 +41,13 @@ impl LockSlot {
         self.0.lock().map(|mut state| std::mem::replace(&mut *state, new)).unwrap_or_default()
     }
 
-    /// Releases the lock. Gives up after three seconds without a response, because the Lease expires by itself.
-    pub(crate) async fn release(&self, events: &Events) {
+    /// Marks an unfinished revision as interrupted and releases the lock. Gives up after three seconds without a
+    /// response, because the Lease expires by itself, and the next run decides about the revision.
+    pub(crate) async fn release(&self, revision: &RevisionSlot, events: &Events) {
         let release = async {
+            if let Err(error) = revision.mark_interrupted().await {
+                events.warn(Id::ResultNotRecorded, error.with_causes()).await;
+            }
             match self.replace(LockState::Free) {
                 LockState::Free => Ok(()),
                 LockState::Requested { api, set, holder } => {

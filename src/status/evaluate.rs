@@ -25,7 +25,7 @@ pub fn evaluate(
     grace: &GracePeriods,
     now: Timestamp,
 ) -> Evaluation {
-    let changed = expected.iter().any(|expected| expected.changed);
+    let changed = grace.members_changed || expected.iter().any(|expected| expected.changed);
     let mut objects = Vec::with_capacity(expected.len());
     let mut faults = Vec::new();
     let mut pending = Vec::new();
@@ -120,6 +120,7 @@ fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<Obje
 mod tests {
     use super::*;
     use crate::object::ObjectId;
+    use crate::status::rejected::rejected_deployments;
     use serde_json::{Value, json};
 
     fn at(second: i64) -> Timestamp {
@@ -208,6 +209,43 @@ mod tests {
         };
         assert_eq!(verdict_of(false), Verdict::Failed);
         assert_eq!(verdict_of(true), Verdict::Waiting { until: Some(at(1030)) }, "the run may have fixed it");
+    }
+
+    #[test]
+    fn change_of_unwatched_member_gives_time_to_heal() {
+        let mut observed = observed();
+        let missing = waiting("CreateContainerConfigError", "secret \"x\" not found");
+        observed.apply(0, TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
+        let grace = GracePeriods { members_changed: true, ..GracePeriods::starting_at(at(1000)) };
+        let evaluation = evaluate(&observed, &expected(false), &grace, at(1000));
+        assert_eq!(evaluation.verdict, Verdict::Waiting { until: Some(at(1030)) });
+    }
+
+    /// A ReplicaSet whose pods a webhook has denied since second 2.
+    fn denied() -> ObservedState {
+        let mut observed = observed();
+        let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "admission webhook \"x\" denied the request: no", "lastTransitionTime": at(2).to_string()}]);
+        observed.apply(0, TrackedKind::ReplicaSet, &replica_set(&failure), at(2)).unwrap();
+        observed
+    }
+
+    #[test]
+    fn rejection_before_the_run_is_void_if_pods_are_admitted_now() {
+        let verdict = |started, admits_rejected_pods| {
+            let grace = GracePeriods { admits_rejected_pods, ..GracePeriods::starting_at(at(started)) };
+            evaluate(&denied(), &expected(false), &grace, at(100)).verdict
+        };
+        assert_eq!(verdict(90, false), Verdict::Failed);
+        assert_eq!(verdict(90, true), Verdict::Waiting { until: None });
+        assert_eq!(verdict(1, true), Verdict::Failed, "the rejection is newer than the run's start");
+    }
+
+    #[test]
+    fn deployments_with_pods_rejected_before_the_run_are_found() {
+        let found = |before| rejected_deployments(&denied(), &expected(false), at(before)).len();
+        assert_eq!((found(2), found(3)), (0, 1));
+        assert!(rejected_deployments(&observed(), &expected(false), at(9)).is_empty());
     }
 
     #[test]

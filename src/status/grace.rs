@@ -23,6 +23,10 @@ pub struct GracePeriods {
     /// The time when this run began to apply objects, truncated to the second. Kubernetes truncates objects' times as
     /// well, and an object created in the same second must not count as older than the run.
     pub started: Timestamp,
+    /// Whether this run changed a member of the set, watched or not. It may have fixed older faults.
+    pub members_changed: bool,
+    /// Whether the API server admits the pods that it rejected before `started`. Those rejections prove nothing then.
+    pub admits_rejected_pods: bool,
 }
 
 impl GracePeriods {
@@ -36,6 +40,8 @@ impl GracePeriods {
             quota: Duration::from_secs(5),
             crash_restarts: 2,
             started,
+            members_changed: false,
+            admits_rejected_pods: false,
         }
     }
 

@@ -13,6 +13,7 @@
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod evaluate;
@@ -23,6 +24,7 @@ mod grace;
 mod health;
 mod in_use;
 mod observed;
+mod rejected;
 mod rules;
 mod threshold;
 mod verdict;
@@ -33,5 +35,6 @@ pub use grace::GracePeriods;
 pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
 pub use in_use::referenced_names;
 pub use observed::state::{ObservedState, TrackedKind};
+pub use rejected::rejected_deployments;
 pub use threshold::{Metric, Reading, Threshold};
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

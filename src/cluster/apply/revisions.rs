@@ -1,5 +1,6 @@
 //! Revisions of the set in the cluster: records, marks and deletes them.
 
+use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::catalogue::Id;
@@ -9,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, SECRET};
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::revision::{self, EVIDENCE, History, RESULT, RevisionResult, SurplusRevision};
+use crate::plan::inventory::revision::{self, EVIDENCE, RESULT, RevisionResult, SurplusRevision};
 use crate::plan::inventory::snapshot::Snapshot;
 
 /// A reference to a recorded revision, with its last written result.
@@ -37,27 +38,18 @@ impl RevisionRef {
     }
 }
 
-/// Records a new revision as being applied. Marks the latest revision as failed if its run did not finish.
+/// Records a new revision under this number as being applied.
 ///
 /// # Errors
 /// Fails if the server rejects it, or another Secret of that name exists.
 pub async fn record(
     api: &Api,
     set: &ApplySet,
-    history: &History,
+    number: u64,
     snapshot: &Snapshot,
     by: &str,
     events: &Events,
 ) -> Result<RevisionRef> {
-    if let Some(latest) = history.latest().filter(|latest| latest.result == RevisionResult::Applying) {
-        set_result(
-            api,
-            &mut RevisionRef::existing(set, latest.number, latest.result),
-            RevisionResult::Failed,
-        )
-        .await?;
-    }
-    let number = history.next_number();
     let (manifest, too_large) = revision::manifest(set, number, by, snapshot)?;
     if too_large {
         let message = format!("revision {number} is too large to be stored: no rollback to it is possible");
@@ -78,7 +70,7 @@ pub async fn record(
     }
 }
 
-/// Marks a revision with a result. Sends no request if it has this result already.
+/// Records the result of a revision that has no evidence. Sends no request if it has this result already.
 ///
 /// # Errors
 /// Fails if the server rejects the change.
@@ -86,7 +78,26 @@ pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionR
     if revision.result == result {
         return Ok(());
     }
-    let fields = json!({ "metadata": { "annotations": { RESULT: result.as_str() } } });
+    write_result(api, revision, result, None).await
+}
+
+/// Records a revision as failed, with the evidence.
+///
+/// # Errors
+/// Fails if the server rejects the change.
+pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
+    write_result(api, revision, RevisionResult::Failed, Some(evidence)).await
+}
+
+/// Writes the result and the evidence; without evidence removes that of an earlier run.
+async fn write_result(
+    api: &Api,
+    revision: &mut RevisionRef,
+    result: RevisionResult,
+    evidence: Option<&str>,
+) -> Result<()> {
+    let evidence = evidence.map(revision::kept_evidence);
+    let fields = json!({ "metadata": { "annotations": { RESULT: result.as_str(), EVIDENCE: evidence } } });
     match api.merge_patch(&revision.secrets, &revision.name, &fields).await {
         Ok(_) => {
             revision.result = result;
@@ -98,28 +109,15 @@ pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionR
     }
 }
 
-/// Marks a revision as failed, with the evidence.
+/// Deletes the revision of a run that changed nothing.
 ///
 /// # Errors
-/// Fails if the server rejects the change.
-pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
-    let annotations = json!({
-        RESULT: RevisionResult::Failed.as_str(),
-        EVIDENCE: revision::kept_evidence(evidence),
-    });
-    match api
-        .merge_patch(
-            &revision.secrets,
-            &revision.name,
-            &json!({ "metadata": { "annotations": annotations } }),
-        )
-        .await
-    {
-        Ok(_) => {
-            revision.result = RevisionResult::Failed;
-            Ok(())
-        }
-        Err(error) => Err(error.into_error(&format!("cannot mark revision {} as failed", revision.number))),
+/// Fails if the server rejects the deletion.
+pub async fn withdraw(api: &Api, revision: &RevisionRef) -> Result<()> {
+    match api.delete(&revision.secrets, &revision.name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(404) => Ok(()),
+        Err(error) => Err(error.into_error(&format!("cannot delete revision {}", revision.number))),
     }
 }
 

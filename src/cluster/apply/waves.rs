@@ -9,7 +9,7 @@ use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
@@ -33,7 +33,7 @@ pub async fn apply(
     ownership: &Ownership,
     mode: ApplyMode,
     events: &Events,
-) -> Result<Vec<Applied>> {
+) -> Result<Vec<Applied>, ApplyFailure> {
     let plan = &changes.plan;
     let applier = ObjectApplier { api, set: &plan.set, ownership, mode, events };
     let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
@@ -49,11 +49,32 @@ pub async fn apply(
             failures.extend(failure);
         }
     }
+    let changed_nothing =
+        !applied.iter().any(is_changed) && failures.iter().all(|(_, error)| is_rejected(error));
     match combined_failure(failures, plan) {
         None => Ok(applied),
-        Some(error) if mode == ApplyMode::DryRun => Err(error),
-        Some(error) => Err(with_state(error, &applied)),
+        Some(error) if mode == ApplyMode::DryRun => Err(ApplyFailure { error, changed_nothing: true }),
+        Some(error) => Err(ApplyFailure { error: with_state(error, &applied), changed_nothing }),
     }
+}
+
+/// The failure of an apply.
+#[derive(Debug)]
+pub struct ApplyFailure {
+    /// The first failure in the order of the plan.
+    pub error: Error,
+    /// Whether the server has rejected every request, so that no member was changed.
+    pub changed_nothing: bool,
+}
+
+fn is_changed(applied: &Applied) -> bool {
+    matches!(applied.action, Action::Created | Action::Configured)
+}
+
+/// Returns whether the server has answered that it does not execute the request. After a lost response the object may
+/// have been changed.
+fn is_rejected(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite)
 }
 
 /// Groups the members of a wave that must be applied in order: a binding after its role, because an account without
@@ -166,7 +187,6 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
 mod tests {
     use super::*;
     use crate::catalogue::Id;
-    use crate::error::Kind;
     use crate::object::kind::{CONFIG_MAP, KindInfo};
     use crate::plan::inventory::apply_set::ApplySet;
     use serde_json::json;

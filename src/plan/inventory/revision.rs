@@ -50,41 +50,56 @@ pub fn kept_evidence(text: &str) -> String {
     format!("{begin}\n…\n{end}")
 }
 
+/// The number of the newest revisions without a good rollout that are kept for their evidence, where at least as many
+/// good ones are.
+const NOT_GOOD_KEPT: usize = 2;
+
 /// The result of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionResult {
-    /// Its run is in progress, was interrupted, or did not wait for the rollout.
+    /// Its run is in progress, or was killed.
     Applying,
+    /// Its run ended without a result: a signal, the deadline or a lost connection.
+    Interrupted,
+    /// Its run did not wait for the rollout: `--no-wait`.
+    NotWatched,
     /// Its rollout succeeded.
     Good,
-    /// The API server rejected it, or its rollout failed.
+    /// Its rollout failed.
     Failed,
 }
 
 impl RevisionResult {
+    const ALL: [Self; 5] = [Self::Applying, Self::Interrupted, Self::NotWatched, Self::Good, Self::Failed];
+
     /// Returns the annotation's value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             RevisionResult::Applying => "applying",
+            RevisionResult::Interrupted => "interrupted",
+            RevisionResult::NotWatched => "not watched",
             RevisionResult::Good => "good",
             RevisionResult::Failed => "failed",
         }
     }
 
+    /// Returns whether no run has seen the end of the rollout.
+    #[must_use]
+    pub const fn is_undecided(self) -> bool {
+        matches!(self, Self::Applying | Self::Interrupted | Self::NotWatched)
+    }
+
+    /// An unknown value is the result of a newer version, which has decided nothing that this one understands.
     fn parse(word: &str) -> Self {
-        match word {
-            "good" => RevisionResult::Good,
-            "failed" => RevisionResult::Failed,
-            _ => RevisionResult::Applying,
-        }
+        Self::ALL.into_iter().find(|result| result.as_str() == word).unwrap_or(Self::Interrupted)
     }
 }
 
 /// A revision as read from its Secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
-    /// Its number: 1, 2, 3 …, never reused.
+    /// Its number: 1, 2, 3 …
     pub number: u64,
     /// Its result.
     pub result: RevisionResult,
@@ -104,8 +119,20 @@ impl Revision {
     /// Returns the number of the revision that this one restores, if that rollback is unfinished.
     #[must_use]
     pub fn unfinished_rollback(&self) -> Option<u64> {
-        let snapshot = self.snapshot.as_ref().filter(|_| self.result == RevisionResult::Applying)?;
-        snapshot.restored_revision()
+        let is_unfinished = matches!(self.result, RevisionResult::Applying | RevisionResult::Interrupted);
+        self.snapshot.as_ref().filter(|_| is_unfinished)?.restored_revision()
+    }
+
+    fn is_good(&self) -> bool {
+        self.result == RevisionResult::Good
+    }
+
+    fn has_content_of(&self, other: &Snapshot) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.has_content_of(other))
+    }
+
+    fn has_plan(&self, plan: &Plan) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.matches(plan))
     }
 }
 
@@ -205,17 +232,60 @@ pub struct SurplusRevision {
     pub uid: String,
 }
 
+/// The result that the live set proves for the latest revision, whose run has not recorded one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatestDecision {
+    /// The revision's number.
+    pub number: u64,
+    /// Its recorded result.
+    pub recorded: RevisionResult,
+    /// Its result according to the live set.
+    pub result: RevisionResult,
+}
+
 /// The recorded revisions of a set.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     revisions: Vec<Revision>,
+    decision: Option<LatestDecision>,
 }
 
 impl History {
     /// Creates a history from revisions, oldest first.
     #[must_use]
     pub fn new(revisions: Vec<Revision>) -> Self {
-        Self { revisions }
+        Self { revisions, decision: None }
+    }
+
+    /// Returns the latest revision if no run has seen the end of its rollout.
+    #[must_use]
+    pub fn undecided(&self) -> Option<&Revision> {
+        self.latest().filter(|latest| latest.result.is_undecided())
+    }
+
+    /// Decides about the undecided latest revision: good if the live set is ready with its workloads, otherwise
+    /// interrupted if its run has not recorded a result. The caller holds the lock before it records the decision, so no
+    /// other run is applying the revision.
+    pub fn decide(&mut self, is_ready: bool) {
+        let Some(latest) = self.revisions.last_mut().filter(|latest| latest.result.is_undecided()) else {
+            return;
+        };
+        let recorded = latest.result;
+        let result = match recorded {
+            _ if is_ready => RevisionResult::Good,
+            RevisionResult::Applying => RevisionResult::Interrupted,
+            other => other,
+        };
+        if result != recorded {
+            latest.result = result;
+            self.decision = Some(LatestDecision { number: latest.number, recorded, result });
+        }
+    }
+
+    /// Returns the decision about the latest revision that is not recorded yet.
+    #[must_use]
+    pub const fn decision(&self) -> Option<LatestDecision> {
+        self.decision
     }
 
     /// Returns the kinds of the revisions' members that are neither built in nor among `known`.
@@ -257,46 +327,66 @@ impl History {
         self.latest().map_or(1, |latest| latest.number + 1)
     }
 
-    /// Returns the newest good revision.
+    /// Returns the target of a rollback without a number: that of an unfinished rollback, otherwise the last good
+    /// revision whose content differs from the latest one's.
     #[must_use]
-    pub fn latest_good(&self) -> Option<&Revision> {
-        self.last_good_before(u64::MAX)
+    pub fn rollback_target(&self) -> Option<&Revision> {
+        let latest = self.latest()?;
+        if let Some(number) = latest.unfinished_rollback() {
+            return self.get(number);
+        }
+        let content = latest.snapshot.as_ref();
+        let differs = |revision: &&Revision| {
+            revision.number < latest.number && content.is_none_or(|content| !revision.has_content_of(content))
+        };
+        self.restorable().find(differs)
     }
 
-    /// Returns the newest good revision before this number, the target of a rollback.
+    /// Returns the last good revision whose content differs from a plan that has failed, the target of an automatic
+    /// rollback.
     #[must_use]
-    pub fn last_good_before(&self, number: u64) -> Option<&Revision> {
-        self.revisions
-            .iter()
-            .rev()
-            .find(|revision| revision.number < number && revision.result == RevisionResult::Good)
+    pub fn last_good_other_than(&self, plan: &Plan) -> Option<&Revision> {
+        self.restorable().find(|revision| !revision.has_plan(plan))
+    }
+
+    /// Returns the good revisions that can be restored, newest first.
+    fn restorable(&self) -> impl Iterator<Item = &Revision> {
+        self.revisions.iter().rev().filter(|revision| revision.is_good() && revision.snapshot.is_some())
     }
 
     /// Returns the revision that equals the plan: the newest one, or the newest good one if nothing has to be sent,
     /// because the attempts after it changed nothing.
     #[must_use]
     pub fn deployed_revision(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
-        let is_plan =
-            |revision: &&Revision| revision.snapshot.as_ref().is_some_and(|snapshot| snapshot.matches(plan));
-        self.latest().filter(is_plan).or_else(|| {
-            let good = self.revisions.iter().rev().filter(|revision| revision.result == RevisionResult::Good);
-            good.take(1).find(is_plan).filter(|_| nothing_to_send)
+        self.latest().filter(|latest| latest.has_plan(plan)).or_else(|| {
+            let newest_good = self.revisions.iter().rev().find(|revision| revision.is_good());
+            newest_good.filter(|good| nothing_to_send && good.has_plan(plan))
         })
     }
 
-    /// Returns the revisions to delete. Kept are the current one, the `history` newest others, and the latest good one.
-    /// Once the current revision is good it is the latest good one, so older ones are deleted in the same run.
+    /// Returns the revisions to delete. Kept are the current one; the `keep` newest good ones with different content,
+    /// of equal ones the newest; and the two newest that did not become good. Until the current revision is good, at
+    /// least one good one is kept.
     #[must_use]
-    pub fn to_prune(&self, current: Current, history: usize) -> Vec<SurplusRevision> {
-        let newest_good = match current.result {
-            RevisionResult::Good => Some(current.number),
-            RevisionResult::Applying | RevisionResult::Failed => self.latest_good().map(|good| good.number),
-        };
-        let others = self.revisions.iter().rev().filter(|revision| revision.number != current.number);
-        let surplus = others.skip(history).filter(|revision| Some(revision.number) != newest_good);
+    pub fn to_prune(&self, current: Current, plan: &Plan, keep: usize) -> Vec<SurplusRevision> {
+        let current_is_good = current.result == RevisionResult::Good;
+        let mut good_left = if current_is_good { keep } else { keep.max(1) };
+        let mut not_good_left = keep.min(NOT_GOOD_KEPT);
+        let mut kept: Vec<&Snapshot> = Vec::new();
+        let mut surplus = Vec::new();
+        for revision in self.revisions.iter().rev().filter(|revision| revision.number != current.number) {
+            let left = if revision.is_good() { &mut good_left } else { &mut not_good_left };
+            let is_repeated = revision.is_good()
+                && (current_is_good && revision.has_plan(plan)
+                    || kept.iter().any(|snapshot| revision.has_content_of(snapshot)));
+            if *left == 0 || is_repeated {
+                surplus.push(SurplusRevision { number: revision.number, uid: revision.uid.clone() });
+                continue;
+            }
+            *left -= 1;
+            kept.extend(revision.snapshot.as_ref().filter(|_| revision.is_good()));
+        }
         surplus
-            .map(|revision| SurplusRevision { number: revision.number, uid: revision.uid.clone() })
-            .collect()
     }
 
     /// Returns those of `names` that the revisions refer to, except the `pruned` revisions.
@@ -376,32 +466,126 @@ mod tests {
         assert_eq!(number("b", false), None);
         assert_eq!(number("a", true), None);
         assert_eq!(history.next_number(), 4);
-        assert_eq!(history.last_good_before(3).map(|revision| revision.number), Some(2));
-        assert_eq!(history.last_good_before(2).map(|revision| revision.number), Some(1));
+    }
+
+    /// Builds a history from `1 good a, 2 failed b`.
+    fn history(text: &str) -> History {
+        let read = |text: &str| {
+            let mut words = text.split(' ');
+            let number = words.next().unwrap().parse().unwrap();
+            let result = RevisionResult::parse(&words.next().unwrap().replace('-', " "));
+            revision(number, result, words.next().unwrap())
+        };
+        History::new(text.split(", ").map(read).collect())
     }
 
     #[test]
-    fn to_prune_keeps_the_newest_good_revision() {
-        use RevisionResult::{Failed, Good};
-        let history = History::new(
-            (1..=6).map(|n| revision(n, if n <= 2 { Good } else { Failed }, &n.to_string())).collect(),
+    fn rollback_target_is_last_good_with_other_content() {
+        for (recorded, expected) in [
+            ("1 good a", None),
+            ("1 good a, 2 good b", Some(1)),
+            ("1 good a, 2 failed b", Some(1)),
+            // An automatic rollback has restored a.
+            ("1 good c, 2 good a, 3 failed b, 4 good a", Some(1)),
+            ("1 good a, 2 failed b, 3 good a", None),
+            ("1 good a, 2 not-watched b", Some(1)),
+            ("1 not-watched a, 2 good b", None),
+        ] {
+            let target = history(recorded).rollback_target().map(|revision| revision.number);
+            assert_eq!(target, expected, "{recorded}");
+        }
+    }
+
+    #[test]
+    fn interrupted_rollback_is_continued_by_the_next() {
+        let rollback = |result| {
+            let snapshot = Snapshot { note: rollback_to(1), ..Snapshot::from_plan(&plan("a")) };
+            let interrupted = Revision { snapshot: Some(snapshot), ..revision(4, result, "a") };
+            let before = history("1 good a, 2 good b, 3 good c").revisions;
+            let history = History::new(before.into_iter().chain([interrupted]).collect());
+            history.rollback_target().map(|revision| revision.number)
+        };
+        assert_eq!(rollback(RevisionResult::Applying), Some(1));
+        assert_eq!(rollback(RevisionResult::Interrupted), Some(1));
+        assert_eq!(rollback(RevisionResult::NotWatched), Some(3));
+        assert_eq!(rollback(RevisionResult::Good), Some(3));
+    }
+
+    #[test]
+    fn automatic_rollback_never_restores_what_failed() {
+        let target = |recorded: &str, failed: &str| {
+            history(recorded).last_good_other_than(&plan(failed)).map(|revision| revision.number)
+        };
+        assert_eq!(target("1 good a, 2 good b", "b"), Some(1));
+        assert_eq!(target("1 good a, 2 good b", "c"), Some(2));
+        assert_eq!(target("1 good a", "a"), None);
+        assert_eq!(target("1 not-watched a", "b"), None);
+    }
+
+    #[test]
+    fn revision_without_snapshot_is_no_target() {
+        let mut history = history("1 good a, 2 good b, 3 good c");
+        history.revisions[1].snapshot = None;
+        assert_eq!(history.rollback_target().map(|revision| revision.number), Some(1));
+        assert_eq!(history.last_good_other_than(&plan("c")).map(|revision| revision.number), Some(1));
+    }
+
+    #[test]
+    fn live_set_decides_about_undecided_latest_revision() {
+        use RevisionResult::{Applying, Good, Interrupted, NotWatched};
+        for (recorded, is_ready, expected) in [
+            ("1 applying a", true, Some((Applying, Good))),
+            ("1 applying a", false, Some((Applying, Interrupted))),
+            ("1 interrupted a", true, Some((Interrupted, Good))),
+            ("1 interrupted a", false, None),
+            ("1 not-watched a", true, Some((NotWatched, Good))),
+            ("1 not-watched a", false, None),
+            ("1 failed a", true, None),
+            ("1 good a", false, None),
+            ("1 not-watched a, 2 good b", true, None),
+        ] {
+            let mut history = history(recorded);
+            history.decide(is_ready);
+            let decision = history.decision().map(|decision| (decision.recorded, decision.result));
+            assert_eq!(decision, expected, "{recorded} {is_ready}");
+        }
+    }
+
+    #[test]
+    fn to_prune_keeps_distinct_good_and_two_failed_revisions() {
+        let surplus = |recorded: &str, current: &str, keep| {
+            let history = history(recorded);
+            let mut words = current.split(' ');
+            let number = words.next().unwrap().parse().unwrap();
+            let result = RevisionResult::parse(words.next().unwrap());
+            let plan = plan(words.next().unwrap());
+            numbers(&history.to_prune(Current { number, result }, &plan, keep))
+        };
+        // Failed attempts do not displace good revisions.
+        let failures = "1 good a, 2 good b, 3 failed c, 4 failed d, 5 failed e, 6 good f";
+        assert_eq!(surplus(failures, "7 good g", 3), [3]);
+        assert_eq!(surplus(failures, "7 good g", 2), [3, 1]);
+        assert_eq!(surplus(failures, "7 good g", 1), [4, 3, 2, 1]);
+        assert_eq!(surplus(failures, "7 good g", 0), [6, 5, 4, 3, 2, 1]);
+        assert_eq!(
+            surplus(failures, "7 applying g", 0),
+            [5, 4, 3, 2, 1],
+            "the last good one is kept until then"
         );
-        let current = Current { number: 6, result: Failed };
-        assert_eq!(numbers(&history.to_prune(current, 3)), [1]);
-        assert_eq!(numbers(&history.to_prune(current, 0)), [5, 4, 3, 1]);
-        assert!(history.to_prune(current, 9).is_empty());
-        let all = BTreeSet::from(["oh-config-1", "oh-config-2", "oh-config-3"]);
-        let names = history.referenced_names(&history.to_prune(current, 3), &all);
-        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["oh-config-2", "oh-config-3"]);
+        // Of revisions with equal content the newest is kept.
+        let repeated = "1 good a, 2 good b, 3 good a, 4 good b";
+        assert_eq!(surplus(repeated, "5 good c", 3), [2, 1]);
+        assert_eq!(surplus(repeated, "5 good b", 3), [4, 2, 1]);
+        assert_eq!(surplus(repeated, "5 applying b", 3), [2, 1], "4 is the last good revision if 5 fails");
     }
 
     #[test]
-    fn good_current_revision_makes_older_good_ones_surplus() {
-        use RevisionResult::{Applying, Good};
-        let history = History::new(vec![revision(1, Good, "a"), revision(2, Applying, "b")]);
-        let surplus = |outcome| numbers(&history.to_prune(Current { number: 2, result: outcome }, 0));
-        assert_eq!(surplus(Applying), Vec::<u64>::new(), "its result is not known yet");
-        assert_eq!(surplus(Good), [1]);
+    fn names_of_kept_revisions_are_referenced() {
+        let history = history("1 good 1, 2 good 2, 3 failed 3");
+        let current = Current { number: 4, result: RevisionResult::Good };
+        let all = BTreeSet::from(["oh-config-1", "oh-config-2", "oh-config-3"]);
+        let names = history.referenced_names(&history.to_prune(current, &plan("4"), 1), &all);
+        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["oh-config-2", "oh-config-3"]);
     }
 
     #[test]
@@ -412,6 +596,8 @@ mod tests {
             Revision { snapshot: Some(snapshot), ..revision(3, outcome, "a") }
         };
         assert_eq!(revision(Applying, &rollback_to(12)).unfinished_rollback(), Some(12));
+        assert_eq!(revision(RevisionResult::Interrupted, &rollback_to(12)).unfinished_rollback(), Some(12));
+        assert_eq!(revision(RevisionResult::NotWatched, &rollback_to(12)).unfinished_rollback(), None);
         assert_eq!(revision(Good, &rollback_to(12)).unfinished_rollback(), None);
         assert_eq!(revision(Applying, "").unfinished_rollback(), None);
     }

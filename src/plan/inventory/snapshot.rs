@@ -1,5 +1,7 @@
 //! The members of a revision, as they are stored and restored.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -53,6 +55,30 @@ impl Snapshot {
     pub fn matches(&self, plan: &Plan) -> bool {
         self.members.len() == plan.members.len()
             && self.members.iter().zip(&plan.members).all(|(stored, member)| is_stored_as(member, stored))
+    }
+
+    /// Returns whether both snapshots restore the same members.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        self.members == other.members
+    }
+
+    /// Describes the changes from this snapshot to another: `deployment.apps/oh changed, configmap/oh-b added`.
+    #[must_use]
+    pub fn changes_to(&self, other: &Self) -> Vec<String> {
+        let (before, after) = (self.by_id(), other.by_id());
+        let ids: BTreeSet<&ObjectId> = before.keys().chain(after.keys()).collect();
+        let describe = |id: &ObjectId| match (before.get(id), after.get(id)) {
+            (Some(_), None) => Some(format!("{id} removed")),
+            (None, Some(_)) => Some(format!("{id} added")),
+            (old, new) => (old != new).then(|| format!("{id} changed")),
+        };
+        ids.into_iter().filter_map(describe).collect()
+    }
+
+    fn by_id(&self) -> BTreeMap<ObjectId, &Value> {
+        let members = self.members.iter();
+        members.filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
     }
 
     /// Returns the application's image, for display.
@@ -183,6 +209,19 @@ pub(super) mod tests {
         assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
         assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
+    }
+
+    #[test]
+    fn changes_to_lists_removed_added_and_changed_members() {
+        let object = |name: &str, datum: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "n" }, "data": { "a": datum } });
+        let snapshot = |members: Vec<Value>| Snapshot { members, note: String::new() };
+        let before = snapshot(vec![object("a", "1"), object("b", "1"), object("c", "1")]);
+        let after = snapshot(vec![object("b", "1"), object("c", "2"), object("d", "1")]);
+        assert_eq!(
+            before.changes_to(&after),
+            ["configmap/a removed", "configmap/c changed", "configmap/d added"]
+        );
+        assert!(before.changes_to(&before).is_empty());
     }
 
     #[test]

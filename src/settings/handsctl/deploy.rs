@@ -117,7 +117,8 @@ pub struct Deploy {
     /// Seconds that a new pod must be ready before it counts as available.
     #[schemars(extend("x-fields" = ["deployment spec.minReadySeconds"]))]
     pub min_ready_seconds: u32,
-    /// Number of earlier revisions that are kept with their configuration, as targets of a rollback.
+    /// Number of earlier good revisions with different content that are kept with their configuration, as targets of a
+    /// rollback.
     #[schemars(range(min = 0, max = 100))]
     #[schemars(extend("x-fields" = ["deployment spec.revisionHistoryLimit"]))]
     pub revision_history: u32,

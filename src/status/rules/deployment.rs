@@ -92,6 +92,15 @@ fn is_same_template(own: &PodTemplateSpec, template: &PodTemplateSpec) -> bool {
     comparable(own) == comparable(template)
 }
 
+/// Returns the time of the last rejection of a pod of the current template. The `ReplicaSet` removes the condition once
+/// it has created its pods.
+pub(crate) fn rejected_since(observed: &ObservedState, deployment: &Deployment) -> Option<Timestamp> {
+    let set = new_replica_set(observed, deployment)?;
+    let conditions = set.status.as_ref()?.conditions.as_ref()?;
+    let failure = conditions.iter().find(|it| it.type_ == "ReplicaFailure" && it.status == "True")?;
+    failure.last_transition_time.as_ref().map(|time| time.0)
+}
+
 impl ReplicaCounts {
     fn from_status(deployment: &Deployment) -> Self {
         let status = deployment.status.as_ref();
@@ -199,7 +208,11 @@ impl<'a> DeploymentView<'a> {
         } else if self.is_recreate() && !self.old_pods.is_empty() && updated == 0 {
             "the old pod is stopping".to_owned()
         } else if updated < desired && pods.live.is_empty() {
-            "waiting for its pod".to_owned()
+            if self.grace.admits_rejected_pods && rejected_since(self.observed, self.deployment).is_some() {
+                "its controller tries again after a pause; handsctl restart shortens it".to_owned()
+            } else {
+                "waiting for its pod".to_owned()
+            }
         } else if updated < desired {
             format!("{updated} of {desired} pods are new")
         } else if total > updated {
@@ -231,6 +244,9 @@ impl<'a> DeploymentView<'a> {
             None => return None,
         };
         let since = since.as_ref().map(|time| time.0);
+        if self.grace.admits_rejected_pods && since.is_none_or(|since| since < self.grace.started) {
+            return None;
+        }
         let created = created.as_ref().map(|time| time.0);
         let message = message.unwrap_or_default();
         Some(admission::rejection_fault(self.expected.id.clone(), message, since, created, self.grace))
