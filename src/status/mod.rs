@@ -13,6 +13,7 @@
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `sandbox`: sandbox pods that have ended and block their conversation.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod evaluate;
@@ -24,6 +25,7 @@ mod health;
 mod in_use;
 mod observed;
 mod rules;
+pub mod sandbox;
 mod threshold;
 mod verdict;
 
