@@ -11,6 +11,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::settings::handsctl::Provider;
+use crate::status::RunningImage;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
 /// engine is usable, else kwok.
@@ -153,6 +154,15 @@ pub async fn load_images(
 /// respond. Queries the runtimes because a kubelet reports a new image up to a minute later.
 pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &str) -> Vec<String> {
     kind::nodes_with(environment, cluster, image).await
+}
+
+/// Returns the running images of a kind cluster's pods that were replaced on their node by another image of the same
+/// name, as after `image load` of a rebuilt image; empty if the engine does not respond.
+pub async fn replaced_images<'a>(
+    environment: &Environment,
+    running: &'a [RunningImage],
+) -> Vec<&'a RunningImage> {
+    kind::replaced(environment, running).await
 }
 
 /// Returns the provider of the cluster with this name; None: handsctl created none.
