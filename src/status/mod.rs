@@ -13,7 +13,7 @@
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
-//! - `sandbox`: sandbox pods that have ended and block their conversation.
+//! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 

@@ -4,7 +4,7 @@
 //! - `kwok_nodes`: creates the simulated nodes of a kwok cluster.
 //! - `ingress_controller`: applies, replaces and removes an ingress controller.
 //! - `image_pull`: has a node pull an image.
-//! - `ended_sandboxes`: deletes sandbox pods that ended when their node stopped.
+//! - `ended_sandboxes`: deletes what is left of sandboxes that ended with their node.
 //! - `capacity`: lists the nodes and pods from which `plan` computes how many sandboxes fit.
 
 pub mod capacity;

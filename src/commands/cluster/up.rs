@@ -13,7 +13,6 @@ use crate::cluster::nodes::ended_sandboxes;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
-use crate::phrase;
 use crate::provider::{
     self, ClusterSpec, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
 };
@@ -27,7 +26,7 @@ use crate::settings::{Settings, handsctl};
 /// Create the local cluster, start it, or reuse the running one
 ///
 /// In order: choose the provider, check this computer, create or start the cluster, wait until its nodes and services
-/// are ready, delete sandbox pods that ended with their node (never their volumes), install the ingress controller. A
+/// are ready, delete sandboxes that ended with their node (never their volumes), install the ingress controller. A
 /// running cluster that matches config.toml is not changed.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
@@ -117,15 +116,17 @@ pub(in crate::commands) async fn bring_up(
     Ok(Some(ready.connection))
 }
 
-/// Deletes the sandbox pods that ended when a node stopped, also if the node was started by someone else.
+/// Deletes the sandboxes that ended when a node stopped, also if someone else started the node again.
 async fn delete_ended_sandboxes(ready: &ReadyCluster<'_>) -> Result<()> {
     let ReadyCluster { settings, connection, events, .. } = ready;
-    let deleted = ended_sandboxes::delete_ended(&connection.api, settings.runtime_namespace(), events).await?;
-    if !deleted.is_empty() {
-        let message = format!(
-            "{} deleted: the conversations start again when they are opened; their volumes are kept",
-            phrase::count(deleted.len(), "ended pod")
-        );
+    let deleted =
+        ended_sandboxes::delete_ended(&connection.api, settings.runtime_namespace(), events).await?;
+    if deleted > 0 {
+        let kept = "conversations start again when they are opened; their volumes are kept";
+        let message = match deleted {
+            1 => format!("1 ended sandbox deleted: {kept}"),
+            _ => format!("{deleted} ended sandboxes deleted: {kept}"),
+        };
         events.done(Phase::Cluster, "sandboxes", message).await;
     }
     Ok(())
