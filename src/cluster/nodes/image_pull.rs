@@ -138,6 +138,7 @@ pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use serde_json::json;
@@ -167,7 +168,19 @@ mod tests {
             streaming: true,
         };
         let (result, ()) = tokio::join!(pull(&api, &image_pull, limits, &events), async {
-            let streams = server.open_watches(2, |_| Vec::new()).await;
+            let mut streams = BTreeMap::new();
+            while streams.len() < 2 {
+                let exchange = server.next().await;
+                if exchange.query.contains("limit=1") {
+                    // Events may be forbidden, so they are listed first.
+                    exchange.list("9", &[]);
+                    continue;
+                }
+                let path = exchange.call.trim_start_matches("GET ").to_owned();
+                let stream = exchange.watch();
+                stream.initial_events_end("100");
+                streams.insert(path, stream);
+            }
             let mut pod = image_pull.manifest();
             pod["metadata"]["name"] = json!("oh-pull-1");
             pod["metadata"]["uid"] = json!("u");
