@@ -10,8 +10,8 @@ use super::{engine, kind, kwok, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::object::running_image::RunningImage;
 use crate::settings::handsctl::Provider;
-use crate::status::RunningImage;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
 /// engine is usable, else kwok.

@@ -14,7 +14,6 @@
 //! - `health`: the health of a set for `handsctl status`.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
-//! - `running_image`: the images that pods run, with their digests.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod evaluate;
@@ -26,7 +25,6 @@ mod health;
 mod in_use;
 mod observed;
 mod rules;
-mod running_image;
 pub mod sandbox;
 mod threshold;
 mod verdict;
@@ -37,6 +35,5 @@ pub use grace::GracePeriods;
 pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
 pub use in_use::referenced_names;
 pub use observed::state::{ObservedState, TrackedKind};
-pub use running_image::{RunningImage, running_images};
 pub use threshold::{Metric, Reading, Threshold};
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

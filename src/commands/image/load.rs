@@ -10,6 +10,7 @@ use crate::cluster::nodes::capacity;
 use crate::error::{Error, Kind};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, ImageArgs};
+use crate::object::running_image::RunningImage;
 use crate::phrase;
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
@@ -20,7 +21,6 @@ use crate::session::cluster_session::{Secrets, Session};
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 use crate::settings::handsctl::ImagePullPolicy;
-use crate::status::RunningImage;
 
 /// Load images from this computer's container engine onto every node of a kind cluster
 ///

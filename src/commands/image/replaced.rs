@@ -9,10 +9,10 @@ use crate::event::{Finished, Phase};
 use crate::flags::RolloutArgs;
 use crate::object::kind::POD;
 use crate::object::labels;
+use crate::object::running_image::{RunningImage, running_images};
 use crate::provider;
 use crate::session::cluster_session::Session;
 use crate::session::runner::Run;
-use crate::status::{RunningImage, running_images};
 
 /// Returns the running images of the set's pods that were replaced on their node. Empty outside of kind clusters, whose
 /// nodes' images this computer cannot read, and if the pods cannot be listed.

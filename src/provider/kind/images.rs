@@ -9,11 +9,11 @@ use super::host_checks;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
+use crate::object::running_image::RunningImage;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{self, Client, Container, Image};
 use crate::provider::environment::Environment;
 use crate::provider::{assets, file_lock};
-use crate::status::RunningImage;
 
 /// Timeout of `kind load`: an image may have several gigabytes.
 const LOAD: Duration = Duration::from_secs(1800);
@@ -194,13 +194,7 @@ impl LoadContext<'_> {
         }
     }
 
-    async fn load_onto(
-        &self,
-        missing: &[&str],
-        image: &Image,
-        step: &str,
-        events: &Events,
-    ) -> Result<Nodes> {
+    async fn load_onto(&self, missing: &[&str], image: &Image, step: &str, events: &Events) -> Result<Nodes> {
         let nodes = Nodes { loaded: missing.len(), present: self.nodes.len() - missing.len() };
         if missing.is_empty() {
             return Ok(nodes);

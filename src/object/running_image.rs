@@ -58,7 +58,10 @@ mod tests {
             running_images(std::slice::from_ref(pod)).into_iter().map(|it| it.digest).collect()
         };
         let image = running_images(std::slice::from_ref(&pod)).remove(0);
-        assert_eq!((image.pod.as_str(), image.node.as_str(), image.image.as_str()), ("oh-1", "n", "acme/oh:dev"));
+        assert_eq!(
+            (image.pod.as_str(), image.node.as_str(), image.image.as_str()),
+            ("oh-1", "n", "acme/oh:dev")
+        );
         pod["status"]["containerStatuses"][0]["imageID"] = json!("docker.io/acme/oh@sha256:bb");
         assert_eq!(digests(&pod), ["bb"]);
         pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
