@@ -169,11 +169,7 @@ pub(crate) async fn probe_application(
 }
 
 /// Probes the application through the API server. None if the account may not.
-async fn probe_inside(
-    run: &Run<'_>,
-    client: &AppClient,
-    version: AppVersion,
-) -> Result<Option<Vec<String>>> {
+async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) -> Result<Option<Vec<String>>> {
     let events = run.events();
     let mut answers = Vec::new();
     for path in ["/alive", config_endpoint(version)] {
@@ -287,8 +283,7 @@ mod tests {
         };
         let image = ImageRef::from_static("a/openhands:1.6");
         let configured = AppVersion::from_image(&image);
-        let endpoint =
-            |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &image, configured));
+        let endpoint = |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &image, configured));
         assert_eq!(endpoint(Some(pod("b/openhands:0.59"))), "/api/options/config");
         assert_eq!(endpoint(Some(pod("b/openhands:1.5"))), "/api/v1/web-client/config");
         assert_eq!(endpoint(None), "/api/v1/web-client/config", "the configured version");

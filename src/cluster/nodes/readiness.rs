@@ -166,8 +166,8 @@ fn stale_object(objects: &BTreeMap<ObjectId, Value>, restart: &NodeStart) -> Opt
     }
     let is_on_started_node =
         |pod: &Value| pod["spec"]["nodeName"].as_str().is_some_and(|node| restart.nodes.contains(node));
-    let (pod, _) = of_kind(objects, POD)
-        .find(|(_, pod)| is_on_started_node(pod) && runs_since_before(pod, since))?;
+    let (pod, _) =
+        of_kind(objects, POD).find(|(_, pod)| is_on_started_node(pod) && runs_since_before(pod, since))?;
     Some((Some(pod.clone()), "it has not been restarted yet".to_owned()))
 }
 

@@ -24,7 +24,8 @@ pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) ->
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
     let nodes = ready.cluster.started_nodes.iter().cloned().collect();
-    let restart = (ready.cluster.outcome == StartOutcome::Restarted).then_some(NodeStart { at: started, nodes });
+    let restart =
+        (ready.cluster.outcome == StartOutcome::Restarted).then_some(NodeStart { at: started, nodes });
     let mut readiness = step(events, Phase::Cluster, "nodes ready", async {
         let limits = WaitLimits { restart, deadline: deadline.at };
         let mut readiness = ClusterReadiness::open(api, version.streams_lists(), limits).await?;

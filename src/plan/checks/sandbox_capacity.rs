@@ -100,16 +100,11 @@ impl SandboxPod {
     fn fit(&self, node: &Value, requested: NodeRequests) -> u64 {
         let total = |name: &str| quantity(&node["status"]["allocatable"][name]);
         let pods = total("pods").saturating_sub(requested.pods * NANOS).max(0) / NANOS;
-        self.fit_in(total("cpu"), total("memory"), requested)
-            .min(u64::try_from(pods).unwrap_or(u64::MAX))
+        self.fit_in(total("cpu"), total("memory"), requested).min(u64::try_from(pods).unwrap_or(u64::MAX))
     }
 
     /// Returns how many more sandboxes the computer has room for that all nodes share: each of them reports all of it.
-    fn fit_on_computer<'a>(
-        &self,
-        nodes: &[Value],
-        requests: impl Iterator<Item = &'a NodeRequests>,
-    ) -> u64 {
+    fn fit_on_computer<'a>(&self, nodes: &[Value], requests: impl Iterator<Item = &'a NodeRequests>) -> u64 {
         let total = |name: &str| {
             let amounts = nodes.iter().map(|node| quantity(&node["status"]["allocatable"][name]));
             amounts.max().unwrap_or_default()
@@ -141,11 +136,7 @@ struct NodeRequests {
 
 impl NodeRequests {
     fn plus(self, other: Self) -> Self {
-        Self {
-            cpu: self.cpu + other.cpu,
-            memory: self.memory + other.memory,
-            pods: self.pods + other.pods,
-        }
+        Self { cpu: self.cpu + other.cpu, memory: self.memory + other.memory, pods: self.pods + other.pods }
     }
 
     fn add(&mut self, pod: &Value) {
@@ -237,7 +228,11 @@ mod tests {
         assert_eq!(sandbox().estimate(&nodes, &pods, NodeHosts::Separate).sandboxes, 3);
         assert_eq!(sandbox().estimate(&nodes, &[], NodeHosts::Separate).each, "250m cpu, 1Gi");
         let small = SandboxPod { cpu: Quantity::from_static("1m"), ..sandbox() };
-        assert_eq!(small.estimate(&[node("a", "2")], &[], NodeHosts::Separate).sandboxes, 8, "memory limits the number");
+        assert_eq!(
+            small.estimate(&[node("a", "2")], &[], NodeHosts::Separate).sandboxes,
+            8,
+            "memory limits the number"
+        );
     }
 
     #[test]
