@@ -51,8 +51,13 @@ fn name(object: &Value) -> Option<&str> {
     object["metadata"]["name"].as_str().filter(|name| name.starts_with(NAME_PREFIX))
 }
 
+/// Returns whether no container of the pod will run again. A kubelet reports the end of the containers before the phase.
 fn has_ended(pod: &Value) -> bool {
-    matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
+    let is_terminal = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    let containers = pod["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+    let is_terminated = |status: &Value| status["state"]["terminated"].is_object();
+    let never_restarts = pod["spec"]["restartPolicy"] == "Never";
+    is_terminal || (never_restarts && !containers.is_empty() && containers.iter().all(is_terminated))
 }
 
 #[cfg(test)]
@@ -82,6 +87,19 @@ mod tests {
         for phase in ["Pending", "Running", "Unknown"] {
             assert!(names(&[pod("openhands-runtime-1", phase)], &[]).is_empty(), "{phase}");
         }
+    }
+
+    #[test]
+    fn sandbox_has_ended_before_its_phase_says_so() {
+        let mut pod = pod("openhands-runtime-1", "Running");
+        pod["spec"] = json!({ "restartPolicy": "Never" });
+        pod["status"]["containerStatuses"] = json!([{ "state": { "terminated": { "exitCode": 255 } } }]);
+        assert_eq!(names(std::slice::from_ref(&pod), &[]).len(), 1);
+        pod["spec"]["restartPolicy"] = json!("Always");
+        assert!(names(std::slice::from_ref(&pod), &[]).is_empty());
+        pod["spec"]["restartPolicy"] = json!("Never");
+        pod["status"]["containerStatuses"] = json!([]);
+        assert!(names(std::slice::from_ref(&pod), &[]).is_empty());
     }
 
     #[test]
