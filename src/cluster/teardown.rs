@@ -22,6 +22,7 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
 use crate::plan::manifests::stop_signal;
+use crate::status::sandbox;
 
 /// How often to report why an object is still not deleted.
 const EXPLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -149,7 +150,7 @@ pub async fn list_sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>>
         })?;
         let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
         sandboxes.extend(
-            names.filter(|name| name.starts_with("openhands-runtime-")).map(|name| kind.id(namespace, name)),
+            names.filter(|name| name.starts_with(sandbox::NAME_PREFIX)).map(|name| kind.id(namespace, name)),
         );
     }
     Ok(sandboxes)

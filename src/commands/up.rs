@@ -16,8 +16,8 @@ use crate::session::runner::{Invocation, Run};
 
 /// Create the local cluster, deploy, print the URL
 ///
-/// In order: `cluster up`; load images of this computer's container engine that the nodes of a kind cluster lack;
-/// `deploy`; print the URL. A second run changes only differences. With provider = "existing" it creates no cluster and
+/// In order: `cluster up`; load images of this computer's container engine that the nodes of a kind cluster lack or have
+/// an older build of; `deploy`; restart pods whose image was rebuilt under the same name; print the URL. A second run changes only differences. With provider = "existing" it creates no cluster and
 /// needs --context or cluster.context.
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -53,7 +53,8 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             probe: rollout.probe,
             auto_rollback: !arguments.no_rollback,
         };
-        deploy(run, &request).await
+        let deployed = deploy(run, &request).await?;
+        image::replaced::restart_outdated(run, rollout, deployed).await
     };
     invocation
         .run(async |context| {

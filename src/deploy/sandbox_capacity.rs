@@ -2,7 +2,7 @@
 
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity::{self, ClusterListing};
-use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod};
+use crate::plan::checks::sandbox_capacity::{NodeHosts, SandboxCapacity, SandboxPod};
 use crate::provider::{self};
 use crate::session::cluster_session::Session;
 use crate::session::runner::Run;
@@ -28,7 +28,11 @@ pub(crate) async fn estimate(run: &Run<'_>) -> Option<SandboxCapacity> {
         );
         run.events().warn(Id::SandboxImageAbsent, message).await;
     }
-    Some(sandbox.estimate(&nodes, &pods?))
+    let hosts = match provider::kind_cluster(&run.session.connection.choice.context) {
+        Some(_) => NodeHosts::OneComputer,
+        None => NodeHosts::Separate,
+    };
+    Some(sandbox.estimate(&nodes, &pods?, hosts))
 }
 
 /// Returns the kind nodes on this computer that have the image. A node's status lists a new image only after some time.

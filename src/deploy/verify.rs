@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::app_settings::{self, AppSettingsResult};
 use super::sandbox_capacity;
 use crate::catalogue::Id;
@@ -17,6 +19,7 @@ use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
 use crate::session::runner::Run;
 use crate::settings::AppVersion;
+use crate::settings::format::ImageRef;
 use crate::settings::handsctl::Profile;
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
@@ -148,13 +151,14 @@ pub(crate) async fn probe_application(
         events.step(Phase::Probe, "probe", Progress::Skipped, "--probe never").await;
         return not_probed(None);
     }
+    let version = running_version(ready.as_ref(), &deploy.image, run.settings().app_version());
     let client = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: ready.and_then(|pod| pod.metadata.name),
     };
     events.begin(Phase::Probe, "probe", "").await;
-    let Some(mut answers) = probe_inside(run, &client).await? else { return not_probed(None) };
+    let Some(mut answers) = probe_inside(run, &client, version).await? else { return not_probed(None) };
     let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
@@ -165,10 +169,10 @@ pub(crate) async fn probe_application(
 }
 
 /// Probes the application through the API server. None if the account may not.
-async fn probe_inside(run: &Run<'_>, client: &AppClient) -> Result<Option<Vec<String>>> {
+async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) -> Result<Option<Vec<String>>> {
     let events = run.events();
     let mut answers = Vec::new();
-    for path in ["/alive", config_endpoint(run.settings().app_version())] {
+    for path in ["/alive", config_endpoint(version)] {
         match probe::probe(run.api(), client, path).await {
             ProbeResult::Alive { status, duration: took } => {
                 let message = format!("{status} in {} ms", took.as_millis());
@@ -244,6 +248,17 @@ async fn report_failure(target: &str, why: &str, events: &Events) {
     events.step(Phase::Probe, "probe", Progress::Failed, "").await;
 }
 
+/// Returns the app version of a pod. After a rollback or a restart it may differ from the configured one, and a wrong
+/// version's path proves nothing: the application answers unknown paths with its page and 200.
+fn running_version(pod: Option<&Pod>, configured_image: &ImageRef, configured: AppVersion) -> AppVersion {
+    let containers = pod.and_then(|pod| pod.spec.as_ref()).map(|spec| spec.containers.as_slice());
+    let image = containers.and_then(|containers| containers.first()?.image.as_deref());
+    match image.and_then(|image| ImageRef::parse(image).ok()) {
+        Some(image) if image != *configured_image => AppVersion::from_image(&image),
+        _ => configured,
+    }
+}
+
 /// Returns the configuration path of the app version. `/ready` proves nothing in app versions below 1.5.
 fn config_endpoint(version: AppVersion) -> &'static str {
     if version.is_at_least(1, 3) { "/api/v1/web-client/config" } else { "/api/options/config" }
@@ -254,4 +269,23 @@ fn no_answer(path: &str, why: &str, service: &str) -> Error {
         .fact("object", format!("service/{service}"))
         .fact("evidence", why)
         .hint("handsctl logs --tail 50")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probe_uses_the_version_of_the_running_pod() {
+        let pod = |image: &str| -> Pod {
+            let spec = serde_json::json!({ "containers": [{ "name": "openhands", "image": image }] });
+            serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap()
+        };
+        let image = ImageRef::from_static("a/openhands:1.6");
+        let configured = AppVersion::from_image(&image);
+        let endpoint = |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &image, configured));
+        assert_eq!(endpoint(Some(pod("b/openhands:0.59"))), "/api/options/config");
+        assert_eq!(endpoint(Some(pod("b/openhands:1.5"))), "/api/v1/web-client/config");
+        assert_eq!(endpoint(None), "/api/v1/web-client/config", "the configured version");
+    }
 }

@@ -32,7 +32,7 @@ pub enum Component {
 }
 
 impl Component {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Component::App => "app",
             Component::Sandbox => "sandbox",

@@ -10,6 +10,7 @@
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
+//! - `running_image`: the images that pods run, with their digests.
 //! - `yaml`: reads and writes objects as YAML.
 
 pub mod field_path;
@@ -19,6 +20,7 @@ pub mod kind;
 pub mod labels;
 pub mod managed_fields;
 pub mod references;
+pub mod running_image;
 pub mod yaml;
 
 pub use id::ObjectId;

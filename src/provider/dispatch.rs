@@ -10,6 +10,7 @@ use super::{engine, kind, kwok, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::object::running_image::RunningImage;
 use crate::settings::handsctl::Provider;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
@@ -153,6 +154,15 @@ pub async fn load_images(
 /// respond. Queries the runtimes because a kubelet reports a new image up to a minute later.
 pub async fn nodes_with_image(environment: &Environment, cluster: &str, image: &str) -> Vec<String> {
     kind::nodes_with(environment, cluster, image).await
+}
+
+/// Returns the running images of a kind cluster's pods that were replaced on their node by another image of the same
+/// name, as after `image load` of a rebuilt image; empty if the engine does not respond.
+pub async fn replaced_images<'a>(
+    environment: &Environment,
+    running: &'a [RunningImage],
+) -> Vec<&'a RunningImage> {
+    kind::replaced(environment, running).await
 }
 
 /// Returns the provider of the cluster with this name; None: handsctl created none.

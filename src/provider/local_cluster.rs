@@ -65,6 +65,8 @@ pub struct LocalCluster {
     pub simulated: bool,
     /// The action that `up` took.
     pub outcome: StartOutcome,
+    /// Names of the nodes that `up` started. Simulated nodes are not started.
+    pub started_nodes: Vec<String>,
 }
 
 /// The action that `up` took to get the cluster running.

@@ -14,6 +14,7 @@
 //! - `health`: the health of a set for `handsctl status`.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
+//! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod evaluate;
@@ -26,6 +27,7 @@ mod in_use;
 mod observed;
 mod rejected;
 mod rules;
+pub mod sandbox;
 mod threshold;
 mod verdict;
 

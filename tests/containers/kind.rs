@@ -38,13 +38,18 @@ struct Shared {
 struct Site {
     own: OwnCluster,
     port: u16,
+    workers: u32,
+}
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The shared cluster, the run that created it, and a guard: the tests run one after the other.
 fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
     static SHARED: OnceLock<Shared> = OnceLock::new();
-    static LOCK: Mutex<()> = Mutex::new(());
-    let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = one_at_a_time();
     let shared = SHARED.get_or_init(|| {
         let site = Site::new("kind");
         let up = site.command(&["up", "--timeout", "12m"]).run().exits(0);
@@ -56,8 +61,13 @@ fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
 
 impl Site {
     fn new(test: &str) -> Self {
+        Self::with_workers(test, 0)
+    }
+
+    /// With workers, no pod of the application or a sandbox runs on the control plane.
+    fn with_workers(test: &str, workers: u32) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let site = Self { own: OwnCluster::for_provider("kind", test, ""), port };
+        let site = Self { own: OwnCluster::for_provider("kind", test, ""), port, workers };
         site.configure("openai/gpt-4o", "");
         site
     }
@@ -65,7 +75,8 @@ impl Site {
     /// Writes `config.toml` with this model and these further lines.
     fn configure(&self, model: &str, more: &str) {
         let llm = format!("[llm]\nmodel = \"{model}\"\napi_key = {{ env = \"LLM_API_KEY\" }}\n");
-        self.own.config(&format!("http_port = {}\n{llm}{more}", self.port));
+        let (port, workers) = (self.port, self.workers);
+        self.own.config(&format!("http_port = {port}\nworkers = {workers}\n{llm}{more}"));
     }
 
     fn command(&self, arguments: &[&str]) -> CommandLine {
@@ -155,12 +166,29 @@ impl Site {
         assert_eq!(status, 200, "{body}");
         let id = body["conversation_id"].as_str().unwrap().to_owned();
         let conversation = Conversation { pod: format!("openhands-runtime-{id}"), id };
+        self.await_sandbox(&conversation);
+        conversation
+    }
+
+    /// Waits until a conversation's sandbox is ready.
+    fn await_sandbox(&self, conversation: &Conversation) {
         wait_until("the sandbox is ready", READY, || {
             let pods = self.get(&["pods", "--ignore-not-found", "-l", "app=openhands-runtime"]);
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
             pods.iter().any(|pod| pod["metadata"]["name"] == conversation.pod.as_str() && is_ready(pod))
         });
-        conversation
+    }
+
+    /// Runs a script in a conversation's sandbox.
+    fn run_in_sandbox(&self, conversation: &Conversation, script: &str) -> String {
+        self.kubectl(&["exec", &conversation.pod, "--", "sh", "-c", script])
+    }
+
+    /// UID of a conversation's claim. Panics if the claim is being deleted.
+    fn claim(&self, conversation: &Conversation) -> String {
+        let claim = self.get(&["pvc", &format!("{}-pvc", conversation.pod)]);
+        assert!(claim["metadata"]["deletionTimestamp"].is_null(), "the claim is being deleted: {claim}");
+        claim["metadata"]["uid"].as_str().unwrap().to_owned()
     }
 
     /// UIDs of a conversation's pod and claim.
@@ -737,4 +765,86 @@ fn upgrade_and_downgrade_report_changes_and_serve() {
         .says("removed in 1.7");
     site.handsctl(&["deploy"]).exits(0).says("HC2044 OpenHands 1.6 → 0.59, a downgrade");
     site.assert_responds();
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn stopped_node_costs_no_conversation_its_files() {
+    let _guard = one_at_a_time();
+    let site = Site::with_workers("halves", 1);
+    site.handsctl(&["up", "--timeout", "12m"]).exits(0);
+    let worker = format!("{}-worker", site.own.cluster);
+    let app = site.pod();
+    assert_eq!(app["spec"]["nodeName"], worker.as_str(), "the API server outlives the application");
+
+    // OpenHands would delete the first conversation of its process. systemd sends SIGTERM to every process.
+    let first = site.start_conversation();
+    let claim = site.claim(&first);
+    site.run_in_sandbox(&first, "echo precious > /workspace/p.txt");
+    let container = app["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
+    let scope = format!("cri-containerd-{}.scope", container.trim_start_matches("containerd://"));
+    docker(&["exec", &worker, "systemctl", "stop", &scope]);
+    wait_until("the container is restarted", READY, || {
+        let app = site.pod();
+        app["status"]["containerStatuses"][0]["restartCount"] == 1 && is_ready(&app)
+    });
+    assert_eq!(site.claim(&first), claim);
+
+    let second = site.start_conversation();
+    let claims = [&first, &second].map(|conversation| site.claim(conversation));
+    site.run_in_sandbox(&second, "echo precious too > /workspace/p.txt");
+    docker(&["stop", &worker]);
+    assert_eq!([&first, &second].map(|conversation| site.claim(conversation)), claims);
+    let up = site.handsctl(&["up"]).exits(0).says("nodes: 1 started").says("2 ended sandboxes deleted");
+    up.within(Duration::from_secs(300));
+    assert_eq!([&first, &second].map(|conversation| site.claim(conversation)), claims);
+    for (conversation, text) in [(&first, "precious"), (&second, "precious too")] {
+        let (status, body) = site.post(&format!("/api/conversations/{}/start", conversation.id));
+        assert_eq!(status, 200, "{body}");
+        site.await_sandbox(conversation);
+        assert_eq!(site.run_in_sandbox(conversation, "cat /workspace/p.txt").trim(), text);
+    }
+    assert_eq!([&first, &second].map(|conversation| site.claim(conversation)), claims);
+    site.handsctl(&["cluster", "down", "--yes"]).exits(0);
+}
+
+/// Builds an image of the application with this value of the variable `MINE`.
+fn build_variant(name: &str, mine: &str) {
+    let base = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
+    let container = docker(&["create", base]);
+    docker(&["commit", "--change", &format!("ENV MINE={mine}"), container.trim(), name]);
+    docker(&["rm", container.trim()]);
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn rebuilt_image_of_the_same_tag_is_rolled_out() {
+    let (site, _, _guard) = shared();
+    let image = format!("acme/{}:0.59-dev", site.own.cluster);
+    site.configure("openai/gpt-4o", &format!("[deploy]\nimage = \"{image}\"\n"));
+    let assert_runs = |mine: &str| {
+        let (succeeded, value) = site.run_in_container("printenv MINE");
+        assert!(succeeded && value.trim() == mine, "{value}");
+    };
+    build_variant(&image, "one");
+    site.handsctl(&["up"]).exits(0).never_says("HC0223").never_says("runs the previous");
+    assert_runs("one");
+    site.handsctl(&["up"]).exits(0).never_says("runs the previous");
+
+    build_variant(&image, "two");
+    site.handsctl(&["image", "load"])
+        .exits(0)
+        .says("1 image loaded")
+        .says(&format!("still runs the previous {image}"))
+        .says("handsctl restart");
+    assert_runs("one");
+    site.handsctl(&["up"]).exits(0).says(&format!("runs the previous {image}")).says("restarted");
+    assert_runs("two");
+
+    build_variant(&image, "three");
+    site.handsctl(&["up"]).exits(0).says(&format!("{image} loaded onto 1 node"));
+    assert_runs("three");
+    docker(&["rmi", &image]);
+    site.configure("openai/gpt-4o", "");
+    site.handsctl(&["deploy"]).exits(0);
 }

@@ -133,11 +133,11 @@ fn start_streams(
     let (Some(name), Some(uid)) = (pod["metadata"]["name"].as_str(), pod["metadata"]["uid"].as_str()) else {
         return;
     };
-    for container in started_containers(pod) {
+    for StartedContainer { container, restarts } in started_containers(pod) {
         if query.container.as_ref().is_some_and(|requested| *requested != container) {
             continue;
         }
-        if !started.insert(format!("{uid}/{container}")) {
+        if !started.insert(format!("{uid}/{container}/{restarts}")) {
             continue;
         }
         let stream = Stream {
@@ -145,6 +145,7 @@ fn start_streams(
             pod: name.to_owned(),
             source: Arc::from(format!("{name} {container}")),
             container,
+            restarts,
             query: query.clone(),
             sender: sender.clone(),
         };
@@ -158,13 +159,24 @@ pub fn has_log(pod: &Value) -> bool {
     !started_containers(pod).is_empty()
 }
 
+/// A container that may have a log. Each restart begins a new log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct StartedContainer {
+    container: String,
+    restarts: u64,
+}
+
 /// Returns the containers that may have a log: those that have started at least once.
-fn started_containers(pod: &Value) -> Vec<String> {
+fn started_containers(pod: &Value) -> Vec<StartedContainer> {
+    let restarts = |status: &Value| status["restartCount"].as_u64().unwrap_or_default();
     ["initContainerStatuses", "containerStatuses"]
         .into_iter()
         .flat_map(|list| pod["status"][list].as_array().into_iter().flatten())
-        .filter(|status| status["state"]["waiting"].is_null() || status["restartCount"].as_u64() > Some(0))
-        .filter_map(|status| Some(status["name"].as_str()?.to_owned()))
+        .filter(|status| status["state"]["waiting"].is_null() || restarts(status) > 0)
+        .filter_map(|status| {
+            let container = status["name"].as_str()?.to_owned();
+            Some(StartedContainer { container, restarts: restarts(status) })
+        })
         .collect()
 }
 
@@ -172,6 +184,7 @@ struct Stream {
     pods: kube::Api<Pod>,
     pod: String,
     container: String,
+    restarts: u64,
     source: Arc<str>,
     query: LogQuery,
     sender: mpsc::Sender<LogPart>,
@@ -204,12 +217,14 @@ impl Stream {
     }
 
     /// Whether the container still runs: a stream also ends when the kubelet rotates the file or the connection breaks.
+    /// A restarted container has another log, and another stream.
     async fn still_runs(&self) -> bool {
         let Ok(pod) = self.pods.get(&self.pod).await else { return false };
         let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
         let status_of_container = statuses.iter().find(|status| status.name == self.container);
         status_of_container.is_some_and(|status| {
-            status.state.as_ref().is_some_and(|state| state.running.is_some() || state.waiting.is_some())
+            u64::try_from(status.restart_count) == Ok(self.restarts)
+                && status.state.as_ref().is_some_and(|state| state.running.is_some())
         })
     }
 
@@ -294,7 +309,10 @@ impl Resume {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::cluster::scripted::scripted;
 
     #[test]
     fn resumed_log_repeats_no_line() {
@@ -316,6 +334,53 @@ mod tests {
             {"name": "b", "state": {"waiting": {}}, "restartCount": 1},
             {"name": "c", "state": {"running": {}}, "restartCount": 0},
         ]}});
-        assert_eq!(started_containers(&pod), ["b", "c"]);
+        let names: Vec<(String, u64)> =
+            started_containers(&pod).into_iter().map(|it| (it.container, it.restarts)).collect();
+        assert_eq!(names, [("b".to_owned(), 1), ("c".to_owned(), 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followed_log_continues_after_the_container_crashed() {
+        const LOG: &str = "GET /api/v1/namespaces/n/pods/oh-1/log";
+        let pod = |restarts: u32, state: &str| {
+            json!({
+                "metadata": { "name": "oh-1", "namespace": "n", "uid": "u", "resourceVersion": "5" },
+                "status": { "containerStatuses": [{
+                    "name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts,
+                    "state": { state: { "exitCode": 1 } },
+                }] },
+            })
+        };
+        let query = LogQuery {
+            namespace: "n".to_owned(),
+            labels: String::new(),
+            container: None,
+            follow: true,
+            tail: Some(10),
+            since_seconds: None,
+            previous: false,
+            timestamps: false,
+        };
+        let (api, mut server) = scripted();
+        let (sender, mut receiver) = mpsc::channel(8);
+        let script = async move {
+            let mut watches = server.open_watches(1, |_| vec![pod(0, "running")]).await;
+            let watch = watches.remove("/api/v1/namespaces/n/pods").unwrap();
+            let log = server.expect(LOG).await.watch();
+            log.send("before", &Value::Null);
+            assert!(matches!(receiver.recv().await, Some(LogPart::Lines { .. })));
+            drop(log);
+            server.expect("GET /api/v1/namespaces/n/pods/oh-1").await.ok(&pod(0, "terminated"));
+            watch.send("MODIFIED", &pod(1, "running"));
+            let exchange = server.expect(LOG).await;
+            assert!(!exchange.query.contains("tailLines"), "all lines are new: {}", exchange.query);
+            let log = exchange.watch();
+            log.send("after", &Value::Null);
+            let Some(LogPart::Lines { lines, .. }) = receiver.recv().await else { panic!("no line") };
+            assert!(String::from_utf8_lossy(&lines).contains("after"));
+            drop(receiver);
+        };
+        let (result, ()) = tokio::join!(read(&api, &query, Vec::new(), sender), script);
+        result.unwrap();
     }
 }

@@ -11,7 +11,7 @@ use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::store::all_of;
 use crate::cluster::watch::watcher::{WatchScope, Watches};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, EVENT, POD};
 use crate::plan::inventory::members::Members;
@@ -73,7 +73,7 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
     let result = follow::follow(api, &mut observed, &rollout, events).await;
     delete(api, &pods, &pod).await;
-    Ok(match result? {
+    Ok(match result.map_err(|error| timed_out(pull, error))? {
         RolloutResult::Ready(_) => PullResult::Pulled,
         RolloutResult::Failed(findings) => pull_result(findings),
     })
@@ -81,6 +81,19 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
 
 fn pull_action(pull: &ImagePull) -> String {
     format!("cannot create a pod in namespace {} that pulls {}", pull.namespace, pull.image)
+}
+
+/// Replaces the error of a rollout's deadline: the pod that pulls is deleted, so nothing continues.
+fn timed_out(pull: &ImagePull, error: Error) -> Error {
+    if error.kind() != Kind::Deadline {
+        return error;
+    }
+    let message = format!("timed out before {} was pulled", pull.image);
+    let timed_out = Error::new(error.id(), Kind::Deadline, message);
+    let facts = error.facts().iter();
+    facts
+        .fold(timed_out, |timed_out, fact| timed_out.fact(fact.label, fact.text.clone()))
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 /// Maps the root cause to a result: a container that failed later proves that the image was pulled.
@@ -121,4 +134,72 @@ pub async fn delete_leftover_pods(api: &Api, namespace: &str, set: &str) -> Resu
         delete(api, &pods, pod).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::scripted;
+
+    const PODS: &str = "/api/v1/namespaces/n/pods";
+
+    #[tokio::test(start_paused = true)]
+    async fn timed_out_pull_reports_the_registrys_error() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let image_pull = ImagePull {
+            set: "oh".to_owned(),
+            namespace: "n".to_owned(),
+            prefix: "oh-pull".to_owned(),
+            image: "nope.example.org/nope:1".to_owned(),
+            node: None,
+            secrets: Value::Null,
+            command: vec!["true".to_owned()],
+            owner: None,
+        };
+        let limits = PullLimits {
+            grace: GracePeriods::starting_at(server.now()),
+            deadline: Instant::now() + Duration::from_secs(40),
+            streaming: true,
+        };
+        let (result, ()) = tokio::join!(pull(&api, &image_pull, limits, &events), async {
+            let mut streams = BTreeMap::new();
+            while streams.len() < 2 {
+                let exchange = server.next().await;
+                if exchange.query.contains("limit=1") {
+                    // Events may be forbidden, so they are listed first.
+                    exchange.list("9", &[]);
+                    continue;
+                }
+                let path = exchange.call.trim_start_matches("GET ").to_owned();
+                let stream = exchange.watch();
+                stream.initial_events_end("100");
+                streams.insert(path, stream);
+            }
+            let mut pod = image_pull.manifest();
+            pod["metadata"]["name"] = json!("oh-pull-1");
+            pod["metadata"]["uid"] = json!("u");
+            pod["metadata"]["creationTimestamp"] = json!(server.now().to_string());
+            server.expect(&format!("POST {PODS}")).await.created(&pod);
+            let waiting = json!({
+                "reason": "ErrImagePull",
+                "message": "failed to resolve reference: dial tcp: lookup nope.example.org: no such host",
+            });
+            pod["status"] = json!({ "phase": "Pending", "containerStatuses": [{
+                "name": "pull", "image": image_pull.image, "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "waiting": waiting },
+            }] });
+            streams[PODS].send("ADDED", &pod);
+            server.expect(&format!("DELETE {PODS}/oh-pull-1")).await.ok(&json!({}));
+        });
+        let error = result.unwrap_err();
+        assert_eq!(error.message(), "timed out before nope.example.org/nope:1 was pulled");
+        assert!(error.facts().iter().any(|fact| fact.text.contains("no such host")), "{error:?}");
+        assert_eq!(error.hints(), ["--timeout DURATION sets a longer limit"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Waits until a local cluster of containers is ready for a deploy: ready nodes and a default storage class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -34,13 +34,25 @@ const SYSTEM: &str = "kube-system";
 const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// The limits of the wait.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WaitLimits {
-    /// When the nodes were started, because older statuses are stale; None if they were not restarted.
-    pub since: Option<Timestamp>,
+    /// The start of stopped nodes; None if no node was started.
+    pub restart: Option<NodeStart>,
     /// The command's deadline.
     pub deadline: Instant,
 }
+
+/// The start of stopped nodes. Older statuses of these nodes are stale; the other nodes went on running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStart {
+    /// A time before the first of them was started.
+    pub at: Timestamp,
+    /// Their names.
+    pub nodes: BTreeSet<String>,
+}
+
+/// The label of a node on which controllers run.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 impl ClusterReadiness {
     /// Opens the watches.
@@ -49,7 +61,7 @@ impl ClusterReadiness {
     /// Fails if the server is unreachable.
     pub async fn open(api: &Api, streaming: bool, limits: WaitLimits) -> Result<Self> {
         let mut scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None)];
-        if limits.since.is_some() {
+        if limits.restart.is_some() {
             scopes.extend([all_of(LEASE, None), all_of(POD, None)]);
         }
         Ok(Self { store: Store::open(api, scopes, streaming).await?, limits })
@@ -61,9 +73,9 @@ impl ClusterReadiness {
     /// # Errors
     /// Exit 10 if a node is not ready before the deadline; the error has the node's message.
     pub async fn await_nodes(&mut self, events: &Events) -> Result<usize> {
-        let since = self.limits.since;
+        let restart = self.limits.restart.clone();
         let pending = |store: &Store| {
-            let stale_object = || since.and_then(|since| stale_object(store.objects(), since));
+            let stale_object = || restart.as_ref().and_then(|restart| stale_object(store.objects(), restart));
             pending_node(store.objects()).or_else(stale_object)
         };
         self.wait(pending, events).await?;
@@ -135,21 +147,27 @@ fn pending_node(objects: &BTreeMap<ObjectId, Value>) -> Option<Pending> {
     Some((Some(id.clone()), not_ready_message(node)))
 }
 
-/// Returns the first object whose status is older than the start of the nodes.
-fn stale_object(objects: &BTreeMap<ObjectId, Value>, since: Timestamp) -> Option<Pending> {
-    let not_renewed =
-        of_kind(objects, NODE).find(|(id, _)| !is_renewed(objects, NODE_LEASES, &id.name, since));
+/// Returns the first object of a started node whose status is older than the start.
+fn stale_object(objects: &BTreeMap<ObjectId, Value>, restart: &NodeStart) -> Option<Pending> {
+    let since = restart.at;
+    let started = || of_kind(objects, NODE).filter(|(id, _)| restart.nodes.contains(&id.name));
+    let not_renewed = started().find(|(id, _)| !is_renewed(objects, NODE_LEASES, &id.name, since));
     if let Some((node, _)) = not_renewed {
         return Some((Some(node.clone()), "its kubelet has not reported yet".to_owned()));
     }
-    // A controller without a Lease does not use leader election.
-    let is_election_pending = |name: &&&str| {
-        objects.contains_key(&LEASE.id(SYSTEM, name)) && !is_renewed(objects, SYSTEM, name, since)
-    };
-    if let Some(name) = CONTROLLERS.iter().find(is_election_pending) {
-        return Some((None, format!("{name} has not become leader yet")));
+    if started().any(|(_, node)| node["metadata"]["labels"].get(CONTROL_PLANE).is_some()) {
+        // A controller without a Lease does not use leader election.
+        let is_election_pending = |name: &&&str| {
+            objects.contains_key(&LEASE.id(SYSTEM, name)) && !is_renewed(objects, SYSTEM, name, since)
+        };
+        if let Some(name) = CONTROLLERS.iter().find(is_election_pending) {
+            return Some((None, format!("{name} has not become leader yet")));
+        }
     }
-    let (pod, _) = of_kind(objects, POD).find(|(_, pod)| runs_since_before(pod, since))?;
+    let is_on_started_node =
+        |pod: &Value| pod["spec"]["nodeName"].as_str().is_some_and(|node| restart.nodes.contains(node));
+    let (pod, _) =
+        of_kind(objects, POD).find(|(_, pod)| is_on_started_node(pod) && runs_since_before(pod, since))?;
     Some((Some(pod.clone()), "it has not been restarted yet".to_owned()))
 }
 
@@ -206,16 +224,28 @@ mod tests {
         assert_eq!(pending(&BTreeMap::new()).unwrap(), "there is no node yet");
     }
 
+    fn lease(at: Timestamp) -> Value {
+        json!({ "spec": { "renewTime": at.to_string() } })
+    }
+
+    fn pod(node: &str, started_at: Timestamp) -> Value {
+        let state = json!({ "running": { "startedAt": started_at.to_string() } });
+        json!({
+            "metadata": {}, "spec": { "nodeName": node },
+            "status": { "containerStatuses": [{ "state": state }] },
+        })
+    }
+
+    fn stale_reason(objects: &BTreeMap<ObjectId, Value>, started: &[&str]) -> Option<String> {
+        let nodes = started.iter().map(|name| (*name).to_owned()).collect();
+        stale_object(objects, &NodeStart { at: at(5), nodes }).map(|(_, reason)| reason)
+    }
+
     #[test]
     fn statuses_older_than_the_node_start_are_stale() {
-        let lease = |at: Timestamp| json!({ "spec": { "renewTime": at.to_string() } });
-        let pod = |started_at: Timestamp| {
-            let state = json!({ "running": { "startedAt": started_at.to_string() } });
-            json!({ "metadata": {}, "status": { "containerStatuses": [{ "state": state }] } })
-        };
         let mut objects = node("True");
-        let reason =
-            |objects: &BTreeMap<ObjectId, Value>| stale_object(objects, at(5)).map(|(_, reason)| reason);
+        let reason = |objects: &BTreeMap<ObjectId, Value>| stale_reason(objects, &["n"]);
+        objects.get_mut(&NODE.id("", "n")).unwrap()["metadata"] = json!({ "labels": { CONTROL_PLANE: "" } });
         objects.insert(LEASE.id(NODE_LEASES, "n"), lease(at(0)));
         assert_eq!(reason(&objects).unwrap(), "its kubelet has not reported yet");
         objects.insert(LEASE.id(NODE_LEASES, "n"), lease(at(9)));
@@ -223,9 +253,24 @@ mod tests {
         objects.extend(CONTROLLERS.map(|name| (LEASE.id(SYSTEM, name), lease(at(0)))));
         assert_eq!(reason(&objects).unwrap(), "kube-controller-manager has not become leader yet");
         objects.extend(CONTROLLERS.map(|name| (LEASE.id(SYSTEM, name), lease(at(9)))));
-        objects.insert(POD.id("a", "p"), pod(at(0)));
+        objects.insert(POD.id("a", "p"), pod("n", at(0)));
         assert_eq!(reason(&objects).unwrap(), "it has not been restarted yet");
-        objects.insert(POD.id("a", "p"), pod(at(9)));
+        objects.insert(POD.id("a", "p"), pod("n", at(9)));
         assert_eq!(reason(&objects), None);
+    }
+
+    #[test]
+    fn node_that_went_on_running_is_not_stale() {
+        let mut objects = node("True");
+        objects.extend(node("True").into_values().map(|node| (NODE.id("", "other"), node)));
+        objects.get_mut(&NODE.id("", "other")).unwrap()["metadata"] =
+            json!({ "labels": { CONTROL_PLANE: "" } });
+        objects.extend(CONTROLLERS.map(|name| (LEASE.id(SYSTEM, name), lease(at(0)))));
+        objects.insert(LEASE.id(NODE_LEASES, "n"), lease(at(9)));
+        objects.insert(LEASE.id(NODE_LEASES, "other"), lease(at(0)));
+        objects.insert(POD.id("a", "p"), pod("n", at(9)));
+        objects.insert(POD.id("a", "q"), pod("other", at(0)));
+        assert_eq!(stale_reason(&objects, &["n"]), None);
+        assert_eq!(stale_reason(&objects, &["other"]).unwrap(), "its kubelet has not reported yet");
     }
 }

@@ -172,6 +172,9 @@ fn deadline_error(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
     for state in evaluation.objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
     }
+    for finding in &evaluation.pending {
+        error = error.fact("cause", format!("{}  {}", finding.object, finding.message));
+    }
     if let Some(outage) = outage {
         error = error.fact("waiting", outage_message(outage));
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::ready_cluster::ReadyCluster;
-use crate::cluster::nodes::readiness::{ClusterReadiness, WaitLimits};
+use crate::cluster::nodes::readiness::{ClusterReadiness, NodeStart, WaitLimits};
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow::RolloutResult;
 use crate::cluster::rollout::workloads::{self, WorkloadWait};
@@ -23,9 +23,11 @@ const DNS: &str = "coredns";
 pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) -> Result<()> {
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
-    let since = (ready.cluster.outcome == StartOutcome::Restarted).then_some(started);
+    let nodes = ready.cluster.started_nodes.iter().cloned().collect();
+    let restart =
+        (ready.cluster.outcome == StartOutcome::Restarted).then_some(NodeStart { at: started, nodes });
     let mut readiness = step(events, Phase::Cluster, "nodes ready", async {
-        let limits = WaitLimits { since, deadline: deadline.at };
+        let limits = WaitLimits { restart, deadline: deadline.at };
         let mut readiness = ClusterReadiness::open(api, version.streams_lists(), limits).await?;
         let nodes = readiness.await_nodes(events).await?;
         Ok((readiness, format!("{nodes}/{nodes} ready, {}", version.text)))

@@ -9,8 +9,9 @@ use super::{await_ingress, await_kind, await_kwok};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection};
 use crate::cluster::client::version;
+use crate::cluster::nodes::ended_sandboxes;
 use crate::error::{Error, Kind, Result};
-use crate::event::Finished;
+use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
 use crate::provider::{
     self, ClusterSpec, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
@@ -25,7 +26,8 @@ use crate::settings::{Settings, handsctl};
 /// Create the local cluster, start it, or reuse the running one
 ///
 /// In order: choose the provider, check this computer, create or start the cluster, wait until its nodes and services
-/// are ready, install the ingress controller. A running cluster that matches config.toml is not changed.
+/// are ready, delete sandboxes that ended with their node (never their volumes), install the ingress controller. A
+/// running cluster that matches config.toml is not changed.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
 pub struct ClusterUpArgs {
@@ -109,8 +111,25 @@ pub(in crate::commands) async fn bring_up(
         LocalProvider::Kind => await_kind::await_ready(&ready, started).await?,
         LocalProvider::Kwok => await_kwok::await_ready(&ready).await?,
     }
+    delete_ended_sandboxes(&ready).await?;
     await_ingress::ensure(&ready, provider).await?;
     Ok(Some(ready.connection))
+}
+
+/// Deletes the sandboxes that ended when a node stopped, also if someone else started the node again.
+async fn delete_ended_sandboxes(ready: &ReadyCluster<'_>) -> Result<()> {
+    let ReadyCluster { settings, connection, events, .. } = ready;
+    let deleted =
+        ended_sandboxes::delete_ended(&connection.api, settings.runtime_namespace(), events).await?;
+    if deleted > 0 {
+        let kept = "conversations start again when they are opened; their volumes are kept";
+        let message = match deleted {
+            1 => format!("1 ended sandbox deleted: {kept}"),
+            _ => format!("{deleted} ended sandboxes deleted: {kept}"),
+        };
+        events.done(Phase::Cluster, "sandboxes", message).await;
+    }
+    Ok(())
 }
 
 /// Returns the configured cluster.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::replaced;
 use crate::catalogue::Id;
 use crate::cluster::nodes::capacity;
 use crate::error::{Error, Kind};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, ImageArgs};
+use crate::object::running_image::RunningImage;
 use crate::phrase;
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::manifests::image_pull_pod;
@@ -18,6 +20,7 @@ use crate::report::Streams;
 use crate::session::cluster_session::{Secrets, Session};
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
+use crate::settings::handsctl::ImagePullPolicy;
 
 /// Load images from this computer's container engine onto every node of a kind cluster
 ///
@@ -51,7 +54,15 @@ pub(crate) async fn run(global: &Global, arguments: &ImageLoadArgs, streams: &St
         let (images, require) = images_to_load(&arguments.images, run.settings());
         let environment = &run.session.environment;
         let loaded = provider::load_images(environment, cluster, &images, require, run.events()).await?;
-        Ok(Finished { message: message(&loaded), ..Finished::default() })
+        let outdated = replaced::outdated(run.session).await;
+        let mut finished = Finished { message: message(&loaded), ..Finished::default() };
+        for RunningImage { pod, image, .. } in &outdated {
+            finished.notes.push(format!("pod/{pod} still runs the previous {image}"));
+        }
+        if !outdated.is_empty() {
+            finished.next.push(("restart".to_owned(), "handsctl restart".to_owned()));
+        }
+        Ok(finished)
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
@@ -66,15 +77,17 @@ fn images_to_load(named: &[String], settings: &Settings) -> (Vec<String>, Requir
     }
 }
 
-/// The part of `up` that loads images which this computer's engine has and a node of the kind cluster does not list: a
-/// locally built image is in no registry, and a pulled image need not be pulled again. A failure is only a warning,
+/// The part of `up` that loads images which this computer's engine has and a node of the kind cluster lacks, or has with
+/// another digest: a locally built image is in no registry, and a pulled image need not be pulled again. With pull policy
+/// `Always` the registry decides, so only images that a node does not list are loaded. A failure is only a warning,
 /// because the nodes can still pull the image.
 pub(in crate::commands) async fn load_missing(session: &Session, events: &Events) {
     let Some(cluster) = provider::kind_cluster(&session.connection.choice.context) else { return };
     let Ok(nodes) = capacity::nodes(&session.connection.api).await else { return };
+    let registry_decides = session.settings.deploy.image_pull_policy == ImagePullPolicy::Always;
     let is_missing = |image: &String| !nodes.iter().all(|node| names_image(node, &canonical(image)));
     let images = image_pull_pod::sources(&session.settings).into_iter().map(|source| source.image);
-    let images: Vec<String> = images.filter(is_missing).collect();
+    let images: Vec<String> = images.filter(|image| !registry_decides || is_missing(image)).collect();
     if images.is_empty() {
         return;
     }

@@ -30,6 +30,15 @@ pub struct SandboxCapacity {
     pub each: String,
 }
 
+/// Whose cpus and memory the nodes report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeHosts {
+    /// Each node reports its own.
+    Separate,
+    /// The nodes are containers of one computer, and each reports all of it, as kind's nodes do.
+    OneComputer,
+}
+
 impl SandboxPod {
     /// Reads the requirements from `[kubernetes]` and `[sandbox]`.
     #[must_use]
@@ -46,7 +55,7 @@ impl SandboxPod {
 
     /// Estimates how many more sandboxes the scheduler would place. `pods` are the unfinished pods of all namespaces.
     #[must_use]
-    pub fn estimate(&self, nodes: &[Value], pods: &[Value]) -> SandboxCapacity {
+    pub fn estimate(&self, nodes: &[Value], pods: &[Value], hosts: NodeHosts) -> SandboxCapacity {
         let mut requests: BTreeMap<&str, NodeRequests> = BTreeMap::new();
         for pod in pods {
             if let Some(node) = pod["spec"]["nodeName"].as_str() {
@@ -57,9 +66,14 @@ impl SandboxPod {
             let name = node["metadata"]["name"].as_str().unwrap_or_default();
             self.fit(node, requests.get(name).copied().unwrap_or_default())
         };
-        let sandboxes = nodes.iter().filter(|node| self.placement.mismatch(node).is_none()).map(fit_on).sum();
+        let scheduled: u64 =
+            nodes.iter().filter(|node| self.placement.mismatch(node).is_none()).map(fit_on).sum();
+        let limit = match hosts {
+            NodeHosts::Separate => u64::MAX,
+            NodeHosts::OneComputer => self.fit_on_computer(nodes, requests.values()),
+        };
         SandboxCapacity {
-            sandboxes,
+            sandboxes: scheduled.min(limit),
             each: format!("{} cpu, {}", self.cpu.canonical(), self.memory.canonical()),
         }
     }
@@ -84,13 +98,28 @@ impl SandboxPod {
     }
 
     fn fit(&self, node: &Value, requested: NodeRequests) -> u64 {
-        let allocatable = &node["status"]["allocatable"];
-        let free = |name: &str, used: i128| quantity(&allocatable[name]).saturating_sub(used).max(0);
-        let count = |free: i128, one: i128| if one > 0 { free / one } else { i128::MAX };
-        let cpu = count(free("cpu", requested.cpu), self.cpu.nanos());
-        let memory = count(free("memory", requested.memory), self.memory.nanos());
-        let pods = free("pods", requested.pods * NANOS) / NANOS;
-        u64::try_from(cpu.min(memory).min(pods)).unwrap_or(u64::MAX)
+        let total = |name: &str| quantity(&node["status"]["allocatable"][name]);
+        let pods = total("pods").saturating_sub(requested.pods * NANOS).max(0) / NANOS;
+        self.fit_in(total("cpu"), total("memory"), requested).min(u64::try_from(pods).unwrap_or(u64::MAX))
+    }
+
+    /// Returns how many more sandboxes the computer has room for that all nodes share: each of them reports all of it.
+    fn fit_on_computer<'a>(&self, nodes: &[Value], requests: impl Iterator<Item = &'a NodeRequests>) -> u64 {
+        let total = |name: &str| {
+            let amounts = nodes.iter().map(|node| quantity(&node["status"]["allocatable"][name]));
+            amounts.max().unwrap_or_default()
+        };
+        let requested = requests.fold(NodeRequests::default(), |sum, node| sum.plus(*node));
+        self.fit_in(total("cpu"), total("memory"), requested)
+    }
+
+    fn fit_in(&self, cpu: i128, memory: i128, requested: NodeRequests) -> u64 {
+        let count = |total: i128, used: i128, one: i128| {
+            if one > 0 { total.saturating_sub(used).max(0) / one } else { i128::MAX }
+        };
+        let cpu = count(cpu, requested.cpu, self.cpu.nanos());
+        let memory = count(memory, requested.memory, self.memory.nanos());
+        u64::try_from(cpu.min(memory)).unwrap_or(u64::MAX)
     }
 }
 
@@ -106,6 +135,10 @@ struct NodeRequests {
 }
 
 impl NodeRequests {
+    fn plus(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, memory: self.memory + other.memory, pods: self.pods + other.pods }
+    }
+
     fn add(&mut self, pod: &Value) {
         self.cpu += requested(pod, "cpu");
         self.memory += requested(pod, "memory");
@@ -190,18 +223,36 @@ mod tests {
     #[test]
     fn estimate_counts_free_resources_per_node() {
         let nodes = [node("a", "2"), node("b", "1")];
-        assert_eq!(sandbox().estimate(&nodes, &[]).sandboxes, 8 + 4);
-        assert_eq!(sandbox().estimate(&nodes, &[pod("a", "1100m", "0"), pod("b", "0", "900m")]).sandboxes, 3);
-        assert_eq!(sandbox().estimate(&nodes, &[]).each, "250m cpu, 1Gi");
+        let pods = [pod("a", "1100m", "0"), pod("b", "0", "900m")];
+        assert_eq!(sandbox().estimate(&nodes, &[], NodeHosts::Separate).sandboxes, 8 + 4);
+        assert_eq!(sandbox().estimate(&nodes, &pods, NodeHosts::Separate).sandboxes, 3);
+        assert_eq!(sandbox().estimate(&nodes, &[], NodeHosts::Separate).each, "250m cpu, 1Gi");
         let small = SandboxPod { cpu: Quantity::from_static("1m"), ..sandbox() };
-        assert_eq!(small.estimate(&[node("a", "2")], &[]).sandboxes, 8, "memory limits the number");
+        assert_eq!(
+            small.estimate(&[node("a", "2")], &[], NodeHosts::Separate).sandboxes,
+            8,
+            "memory limits the number"
+        );
+    }
+
+    #[test]
+    fn nodes_of_one_computer_share_its_cpus() {
+        let nodes = [node("a", "2"), node("b", "2")];
+        let room = |pods: &[Value]| sandbox().estimate(&nodes, pods, NodeHosts::OneComputer).sandboxes;
+        assert_eq!(room(&[]), 8);
+        assert_eq!(room(&[pod("a", "1", "0"), pod("b", "500m", "0")]), 2, "the pods of both nodes count");
+        let mut cordoned = node("b", "2");
+        cordoned["spec"]["unschedulable"] = json!(true);
+        let used = [pod("a", "1500m", "0")];
+        let only_one = sandbox().estimate(&[node("a", "2"), cordoned], &used, NodeHosts::OneComputer);
+        assert_eq!(only_one.sandboxes, 2, "the eligible node has room for no more");
     }
 
     #[test]
     fn estimate_ignores_nodes_that_refuse_sandboxes() {
         let mut cordoned = node("a", "2");
         cordoned["spec"]["unschedulable"] = json!(true);
-        assert_eq!(sandbox().estimate(&[cordoned], &[]).sandboxes, 0);
+        assert_eq!(sandbox().estimate(&[cordoned], &[], NodeHosts::Separate).sandboxes, 0);
     }
 
     #[test]

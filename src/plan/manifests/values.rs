@@ -62,8 +62,7 @@ pub(crate) fn values(
         "revision_history": deploy.revision_history,
         "strategy": strategy(settings),
         "pod_annotations": pod_annotations(deploy.on_stop, names),
-        "start": stop_signal::start(deploy.on_stop),
-        "grace": stop_signal::grace(deploy.on_stop),
+        "stop": stop(settings),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
         "node_selector": deploy.node_selector,
         "tolerations": scheduling::tolerations(&deploy.tolerations),
@@ -112,12 +111,28 @@ fn mounted_claim<'a>(settings: &'a Settings, claim: &'a str) -> Option<&'a str> 
     existing.or_else(|| settings.needs_volume().then_some(claim))
 }
 
+/// Returns how the container starts and stops.
+fn stop(settings: &Settings) -> Value {
+    let on_stop = settings.deploy.on_stop;
+    let drain = stop_signal::drain_seconds(on_stop, starts_beside_old_pod(settings));
+    json!({
+        "start": stop_signal::start(on_stop),
+        "grace": stop_signal::grace(on_stop),
+        "drain_seconds": drain.map(|seconds| seconds.to_string()),
+    })
+}
+
+/// Returns whether a new pod starts before the old one stops.
+fn starts_beside_old_pod(settings: &Settings) -> bool {
+    settings.deploy.strategy == Strategy::RollingUpdate && settings.shares_state()
+}
+
 /// Returns the update strategy. Only one pod can mount the volume, so a new pod starts beside the old one only if the
 /// state is not on that volume.
 fn strategy(settings: &Settings) -> Value {
     match settings.deploy.strategy {
         Strategy::Recreate => json!({ "type": "Recreate" }),
-        Strategy::RollingUpdate if settings.shares_state() => {
+        Strategy::RollingUpdate if starts_beside_old_pod(settings) => {
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
         }
         Strategy::RollingUpdate => {

@@ -49,6 +49,13 @@ impl Client {
         self.node_image(node, &image.name).await.is_some_and(|output| has_digest(&output, &image.digest))
     }
 
+    /// Whether the image of this name on a node has another digest than this one. False if the node does not have the
+    /// image or its runtime does not respond.
+    pub(in crate::provider) async fn node_image_differs(&self, node: &str, name: &str, digest: &str) -> bool {
+        let output = self.node_image(node, name).await;
+        output.is_some_and(|output| is_readable(&output) && !has_digest(&output, digest))
+    }
+
     /// Returns the output of `crictl inspecti` on a node for an image of this name; None: the node does not have it.
     pub(in crate::provider) async fn node_image(&self, node: &str, name: &str) -> Option<String> {
         let arguments = ["exec", node, "crictl", "inspecti", name];
@@ -80,6 +87,11 @@ fn has_digest(output: &str, digest: &str) -> bool {
     digests.into_iter().any(|it| bare(it) == digest)
 }
 
+/// Whether the output of `crictl inspecti` names a digest.
+fn is_readable(output: &str) -> bool {
+    serde_json::from_str::<Value>(output).is_ok_and(|output| output["status"]["id"].is_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +104,7 @@ mod tests {
         assert!(has_digest(output, "bb"), "the manifest's");
         assert!(!has_digest(output, "cc"));
         assert!(!has_digest("", "aa"));
+        assert!(is_readable(output) && !is_readable("") && !is_readable("{}"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::host_checks;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
+use crate::object::running_image::RunningImage;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{self, Client, Container, Image};
 use crate::provider::environment::Environment;
@@ -24,7 +25,7 @@ pub enum Require {
     Each,
     /// At least one of them.
     One,
-    /// None of them; missing images are not reported.
+    /// None of them; neither missing images nor those that every node has are reported.
     None,
 }
 
@@ -62,7 +63,7 @@ pub(in crate::provider) async fn load(
     let mut loaded = Vec::new();
     for (name, image) in images {
         let nodes = if let Some(image) = image {
-            Some(context.load(&image, events).await?)
+            Some(context.load(&image, require, events).await?)
         } else {
             if require != Require::None {
                 let message = format!("{} does not have {name}", client.engine);
@@ -91,6 +92,19 @@ pub(in crate::provider) async fn nodes_with(
         .filter(|(_, response)| response.is_some())
         .map(|(node, _)| node.name)
         .collect()
+}
+
+/// Returns the running images that were replaced on their node by another image of the same name.
+pub(in crate::provider) async fn replaced<'a>(
+    environment: &Environment,
+    running: &'a [RunningImage],
+) -> Vec<&'a RunningImage> {
+    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let differs = running
+        .iter()
+        .map(|image| server.client.node_image_differs(&image.node, &image.image, &image.digest));
+    let differs = join_all(differs).await;
+    running.iter().zip(differs).filter(|(_, differs)| *differs).map(|(image, _)| image).collect()
 }
 
 /// Returns the name of an image's step. It omits the registry, which the step's message has.
@@ -161,10 +175,14 @@ struct LoadContext<'a> {
 }
 
 impl LoadContext<'_> {
-    async fn load(&self, image: &Image, events: &Events) -> Result<Nodes> {
+    async fn load(&self, image: &Image, require: Require, events: &Events) -> Result<Nodes> {
         let name = step(&image.name);
+        let missing = self.nodes_without(image).await;
+        if missing.is_empty() && require == Require::None {
+            return Ok(Nodes { loaded: 0, present: self.nodes.len() });
+        }
         events.begin(Part::Cluster, &name, "").await;
-        match self.load_where_missing(image, &name, events).await {
+        match self.load_onto(&missing, image, &name, events).await {
             Ok(nodes) => {
                 events.done(Part::Cluster, &name, format!("{} {}", image.name, summary(nodes))).await;
                 Ok(nodes)
@@ -176,13 +194,12 @@ impl LoadContext<'_> {
         }
     }
 
-    async fn load_where_missing(&self, image: &Image, step: &str, events: &Events) -> Result<Nodes> {
-        let missing = self.nodes_without(image).await;
+    async fn load_onto(&self, missing: &[&str], image: &Image, step: &str, events: &Events) -> Result<Nodes> {
         let nodes = Nodes { loaded: missing.len(), present: self.nodes.len() - missing.len() };
         if missing.is_empty() {
             return Ok(nodes);
         }
-        self.transfer(image, &missing, step, events).await?;
+        self.transfer(image, missing, step, events).await?;
         let still_missing = self.nodes_without(image).await;
         if still_missing.is_empty() {
             return Ok(nodes);

@@ -34,7 +34,7 @@ mod up;
 
 pub(super) use delete::down;
 pub use images::{LoadedImage, Nodes, Require};
-pub(super) use images::{load, nodes_with};
+pub(super) use images::{load, nodes_with, replaced};
 pub use spec::KindSpec;
 pub use status::{KindDetails, NodeStatus};
 pub(super) use status::{recorded_ports, status};

@@ -36,10 +36,13 @@ pub(crate) async fn up(
         // Preflight reports the missing engine together with its other findings.
         Err(_) => KindCluster { owner: ClusterOwner::Nobody, record: None, nodes: Vec::new() },
     };
+    let mut started_nodes = Vec::new();
     let (mut record, outcome) = match (&engine, cluster.owner) {
         (Ok(server), ClusterOwner::Ours)
             if !cluster.is_incomplete() && matches_spec(&cluster, desired, environment, options)? =>
         {
+            let stopped = cluster.nodes.iter().filter(|node| !node.is_running);
+            started_nodes = stopped.map(|node| node.name.clone()).collect();
             reuse(environment, &folder, server, &cluster, events).await?
         }
         (_, ClusterOwner::Foreign) => {
@@ -59,6 +62,7 @@ pub(crate) async fn up(
         kubeconfig: folder.kubeconfig(),
         simulated: false,
         outcome,
+        started_nodes,
     })
 }
 

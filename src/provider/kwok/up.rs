@@ -49,6 +49,7 @@ pub(crate) async fn up(
         kubeconfig: folder.kubeconfig(),
         simulated: true,
         outcome,
+        started_nodes: Vec::new(),
     })
 }
 

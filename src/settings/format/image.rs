@@ -71,12 +71,16 @@ impl ImageRef {
         self.tag.map(|(start, end)| &self.text[start..end])
     }
 
-    /// The version in the tag, if the tag is exactly `x.y` or `x.y.z`.
+    /// The version in the tag, if the tag is `x.y` or `x.y.z`, also after a `v` and before a suffix: `v0.59-dev`.
     #[must_use]
     pub fn version(&self) -> Option<(u32, u32)> {
-        let parts: Vec<u32> = self.tag()?.split('.').map(number).collect::<Option<_>>()?;
+        let tag = self.tag()?;
+        let tag = tag.strip_prefix('v').unwrap_or(tag);
+        let (version, suffix) = tag.split_at(tag.find(['-', '_']).unwrap_or(tag.len()));
+        let parts: Vec<u32> = version.split('.').map(number).collect::<Option<_>>()?;
         match parts[..] {
-            [major, minor] | [major, minor, _] => Some((major, minor)),
+            // Tags with a suffix are often other versions: `3.12-slim`, `2026.11-7`.
+            [major, minor] | [major, minor, _] if suffix.is_empty() || major <= 1 => Some((major, minor)),
             _ => None,
         }
     }
@@ -170,8 +174,14 @@ mod tests {
         assert_eq!(image.version(), Some((0, 59)));
         assert_eq!(parse("localhost:5000/hands").tag(), None);
         assert_eq!(parse("localhost:5000/hands:1.6.0").version(), Some((1, 6)));
-        for unversioned in ["a:latest", "a:0.59-nikolaik", "a:1", "a", "a:v0.59", "a:0.59.0.1"] {
-            assert_eq!(parse(unversioned).version(), None, "{unversioned}");
+        for version in ["a:v0.59", "a:0.59-dev", "a:v0.59.1-nikolaik", "a:0.59_3"] {
+            assert_eq!(parse(version).version(), Some((0, 59)), "{version}");
+        }
+        for unversioned in
+            ["a:latest", "a:1", "a", "a:0.59.0.1", "a:1.6rc1", "a:dev-0.59", "a:3.12-slim", "a:v", "a:-"]
+        {
+            let version = ImageRef::parse(unversioned).ok().and_then(|image| image.version());
+            assert_eq!(version, None, "{unversioned}");
         }
         let pinned = parse(&format!("a/b:0.59@sha256:{}", "0".repeat(64)));
         assert_eq!((pinned.repository(), pinned.tag()), ("a/b", Some("0.59")));

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
+use crate::object::labels::{self, Component};
 use crate::phrase;
 use crate::status::finding::Lookup;
 use crate::status::grace::FinalAt;
@@ -27,6 +28,8 @@ const BACK_OFF_RESET: SignedDuration = SignedDuration::from_mins(10);
 
 /// The exit code of a container that was killed with SIGKILL, by the OOM killer or otherwise.
 const KILLED: i32 = 137;
+/// The fault of such a container if its status does not name the OOM killer.
+const KILLED_REASON: &str = "killed (exit code 137), by the kernel for memory or by someone";
 
 /// Errors of a container runtime that a retry does not fix.
 const PERMANENT_START_ERRORS: &[&str] =
@@ -65,8 +68,11 @@ pub(crate) fn exit_fault(
             facts.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
         }
         Some(probe) => facts.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
-        None if is_out_of_memory(end) => {
-            facts.container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
+        None if is_out_of_memory(end) => facts
+            .container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
+            .hints(raise_limit(facts)),
+        None if was_killed(end) => {
+            facts.container_fault(Id::CrashLoop, spec, text::exit_code_text(end), KILLED_REASON)
         }
         None => {
             let exit_code = text::exit_code_text(end);
@@ -92,15 +98,23 @@ pub(crate) fn exit_fault(
         })
 }
 
-/// Returns whether the container was killed for using too much memory. On cgroup v1 the runtime sometimes does not
-/// detect it and reports only the exit code. `ContainerStatusUnknown` (after a reboot) is excluded: the kubelet sets
-/// the same exit code for a container that it lost.
+/// Returns whether the kernel killed the container for using too much memory.
 fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
-    match end.reason.as_deref() {
-        Some("OOMKilled") => true,
-        Some("Error") | None => end.exit_code == KILLED,
-        Some(_) => false,
-    }
+    end.reason.as_deref() == Some("OOMKilled")
+}
+
+/// Returns whether the container was killed for an unknown cause: a runtime on cgroup v1 sometimes misses that the kernel
+/// did it for memory, and anybody on the node can do it. `ContainerStatusUnknown` (after a reboot) is excluded: the
+/// kubelet sets the same exit code for a container that it lost.
+fn was_killed(end: &ContainerStateTerminated) -> bool {
+    matches!(end.reason.as_deref(), Some("Error") | None) && end.exit_code == KILLED
+}
+
+/// Returns the key that raises the memory limit, for a pod of the application.
+fn raise_limit(facts: &PodFacts) -> Option<String> {
+    let labels = facts.pod.metadata.labels.as_ref()?;
+    let is_app = labels.get(labels::COMPONENT).is_some_and(|component| component == Component::App.as_str());
+    is_app.then(|| "[deploy.resources] limits = { memory = \"QUANTITY\" } sets the limit".to_owned())
 }
 
 /// Returns the Event of the failed probe, if the kubelet killed the container because of a probe.
@@ -137,13 +151,13 @@ fn is_crash_loop(end: &ContainerStateTerminated, source: ContainerEnd) -> bool {
     }
 }
 
-/// Returns the memory limit of a container that ran out of memory.
+/// Returns the memory limit of a container that ran out of memory, or may have.
 fn memory_limit(
     spec: &Container,
     failed_probe: Option<&KubeEvent>,
     end: &ContainerStateTerminated,
 ) -> Option<String> {
-    if failed_probe.is_some() || !is_out_of_memory(end) {
+    if failed_probe.is_some() || !(is_out_of_memory(end) || was_killed(end)) {
         return None;
     }
     let limit = spec.resources.as_ref()?.limits.as_ref()?.get("memory")?;

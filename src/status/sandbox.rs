@@ -1,0 +1,126 @@
+//! Sandboxes that have ended, and what is left of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::object::kind::{INGRESS, KindInfo, SERVICE};
+
+/// The prefix of the names of all objects of a conversation (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
+pub const NAME_PREFIX: &str = "openhands-runtime-";
+/// The suffixes of a sandbox's Services after its name.
+const SERVICE_SUFFIXES: [&str; 2] = ["-svc-code", "-svc"];
+
+/// A sandbox that has ended. Its conversation cannot start again until the rest of it is deleted: the application finds
+/// the pod by its name and waits for it, or it fails to create the Services again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedSandbox<'a> {
+    /// The pod's name, from which the names of its other objects follow.
+    pub name: &'a str,
+    /// The ended pod; None if only its Services are left.
+    pub pod: Option<&'a Value>,
+}
+
+impl EndedSandbox<'_> {
+    /// Returns kind and name of the Ingress and the Services. The claim is not among them: it has the files.
+    #[must_use]
+    pub fn entry_points(&self) -> [(KindInfo, String); 3] {
+        let [code, main] = SERVICE_SUFFIXES.map(|suffix| format!("{}{suffix}", self.name));
+        [(INGRESS, format!("{}-ingress-code", self.name)), (SERVICE, code), (SERVICE, main)]
+    }
+}
+
+/// Returns the ended sandboxes. A sandbox ends when its node stops, because its pod's restart policy is `Never`; a node
+/// that is drained or lost deletes the pod and leaves its Services.
+#[must_use]
+pub fn ended<'a>(pods: &'a [Value], services: &'a [Value]) -> Vec<EndedSandbox<'a>> {
+    let live: BTreeMap<&str, &Value> = pods.iter().filter_map(|pod| Some((name(pod)?, pod))).collect();
+    let mut ended: BTreeMap<&str, Option<&Value>> = services
+        .iter()
+        .filter_map(name)
+        .filter_map(|service| SERVICE_SUFFIXES.iter().find_map(|suffix| service.strip_suffix(suffix)))
+        .filter(|sandbox| !live.contains_key(sandbox))
+        .map(|sandbox| (sandbox, None))
+        .collect();
+    ended.extend(live.into_iter().filter(|(_, pod)| has_ended(pod)).map(|(name, pod)| (name, Some(pod))));
+    ended.into_iter().map(|(name, pod)| EndedSandbox { name, pod }).collect()
+}
+
+/// Returns the name of an object of a conversation.
+fn name(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str().filter(|name| name.starts_with(NAME_PREFIX))
+}
+
+/// Returns whether no container of the pod will run again. A kubelet reports the end of the containers before the phase.
+fn has_ended(pod: &Value) -> bool {
+    let is_terminal = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    let containers = pod["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+    let is_terminated = |status: &Value| status["state"]["terminated"].is_object();
+    let never_restarts = pod["spec"]["restartPolicy"] == "Never";
+    is_terminal || (never_restarts && !containers.is_empty() && containers.iter().all(is_terminated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(name: &str, phase: &str) -> Value {
+        json!({ "metadata": { "name": name }, "status": { "phase": phase } })
+    }
+
+    fn service(name: &str) -> Value {
+        json!({ "metadata": { "name": name } })
+    }
+
+    fn names(pods: &[Value], services: &[Value]) -> Vec<(String, bool)> {
+        let ended = ended(pods, services);
+        ended.into_iter().map(|it| (it.name.to_owned(), it.pod.is_some())).collect()
+    }
+
+    #[test]
+    fn only_sandbox_pods_that_ended_are_found() {
+        for phase in ["Failed", "Succeeded"] {
+            let pods = [pod("openhands-runtime-1", phase), pod("openhands-5f9", phase)];
+            assert_eq!(names(&pods, &[]), [("openhands-runtime-1".to_owned(), true)]);
+        }
+        for phase in ["Pending", "Running", "Unknown"] {
+            assert!(names(&[pod("openhands-runtime-1", phase)], &[]).is_empty(), "{phase}");
+        }
+    }
+
+    #[test]
+    fn sandbox_has_ended_before_its_phase_says_so() {
+        let mut pod = pod("openhands-runtime-1", "Running");
+        pod["spec"] = json!({ "restartPolicy": "Never" });
+        pod["status"]["containerStatuses"] = json!([{ "state": { "terminated": { "exitCode": 255 } } }]);
+        assert_eq!(names(std::slice::from_ref(&pod), &[]).len(), 1);
+        pod["spec"]["restartPolicy"] = json!("Always");
+        assert!(names(std::slice::from_ref(&pod), &[]).is_empty());
+        pod["spec"]["restartPolicy"] = json!("Never");
+        pod["status"]["containerStatuses"] = json!([]);
+        assert!(names(std::slice::from_ref(&pod), &[]).is_empty());
+    }
+
+    #[test]
+    fn services_without_their_pod_are_an_ended_sandbox() {
+        let services = [
+            service("openhands"),
+            service("openhands-runtime-1-svc"),
+            service("openhands-runtime-1-svc-code"),
+            service("openhands-runtime-2-svc"),
+        ];
+        let pods = [pod("openhands-runtime-2", "Running")];
+        assert_eq!(names(&pods, &services), [("openhands-runtime-1".to_owned(), false)]);
+        let objects =
+            ended(&pods, &services)[0].entry_points().map(|(kind, name)| format!("{} {name}", kind.kind));
+        assert_eq!(
+            objects,
+            [
+                "Ingress openhands-runtime-1-ingress-code",
+                "Service openhands-runtime-1-svc-code",
+                "Service openhands-runtime-1-svc",
+            ]
+        );
+    }
+}
