@@ -40,8 +40,23 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
 }
 
 /// Returns the extra manifests as members. `kinds` are the kinds that API discovery found.
+///
+/// # Errors
+/// Exit 3 with every manifest that cannot be a member of the set.
 pub(crate) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
-    settings.extra_objects.iter().map(|extra| member(settings, extra, kinds)).collect()
+    let mut members = Vec::new();
+    let mut errors = Vec::new();
+    for extra in &settings.extra_objects {
+        match member(settings, extra, kinds) {
+            Ok(member) => members.push(member),
+            Err(error) => errors.push(error),
+        }
+    }
+    let all = errors.into_iter().reduce(|first, other| {
+        let first = first.fact("also", other.message());
+        other.hints().iter().fold(first, Error::hint)
+    });
+    all.map_or(Ok(members), Err)
 }
 
 fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Result<Member> {
