@@ -188,10 +188,14 @@ catalogue! {
         "The message names the changes other than the code: the registry, the sandboxes' image, the location of the application's database. Versions 0.60 to 1.6 have a second interface, which is switched off (HC0225)."
     VersionDowngrade "HC2044" "the application's version is downgraded" key "deploy.image"
         "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. Restore a copy of the volume to downgrade safely."
+    ClaimDeleted "HC2045" "the volume claim is being deleted"
+        "Somebody deleted a volume claim of the set. It exists, with its data, only as long as a pod uses it, and the deletion cannot be taken back. handsctl does not stop that pod without --delete-data. Copy the data out of the pod first; `handsctl deploy --delete-data` then stops the pod and creates a new, empty volume."
+    NewVolume "HC2046" "the volume is new"
+        "An earlier revision of the set had a volume claim that no longer exists, and this run creates it anew. The new volume is empty: the settings and conversations of the earlier one are gone, or are in a volume that the storage class retained. Sandboxes of earlier conversations still exist and belong to no conversation any more."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
-        "Nothing can be created in a namespace that is terminating. Wait until it is deleted, or choose another one."
+        "Nothing can be created in a namespace that is terminating. `deploy` and `up` wait until it is gone and create it again, for as long as --timeout allows. Its volumes are deleted with it."
     NamespaceMissing "HC3002" "the namespace does not exist and cannot be created" key "deploy.namespace"
         "The account has no permission to read or create namespaces, and the server reports that this one does not exist. An administrator must create it."
     Rejected "HC3003" "the server rejected an object"
@@ -214,6 +218,8 @@ catalogue! {
         "A Secret has a limit of 1 MiB. The set is deployed, but its history has this revision without content, and a rollback to it is not possible."
     UnknownKind "HC3014" "the cluster does not serve a kind" key "deploy.extra_manifests"
         "An object of [deploy].extra_manifests is of a kind that the API server does not serve in that version."
+    MemberDeleted "HC3015" "an object of the set is being deleted"
+        "Somebody deleted the object, and a finalizer holds it. `deploy` waits until it is gone and creates it anew, for as long as --timeout allows. The message names the finalizer and the manager that set it: usually a controller that has to release something outside of the cluster first."
     ServerWarning "HC3010" "the API server warns"
         "The object was accepted, but the response has a Warning header: about a deprecated version, or a Pod Security level that its pods would violate."
 

@@ -13,7 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{conversation_guard, rollout};
+use crate::deploy::{claim_guard, conversation_guard, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -55,6 +55,7 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     run.events().target("restart", run.session.target()).await;
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
+    claim_guard::ensure_no_deletion(run, &observed).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
     if observed.members.values().any(stop_signal::deletes_conversation_on_stop) {
         let hint =

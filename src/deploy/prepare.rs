@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::claim_guard;
 use super::pod_security;
 use super::request::DeployRequest;
 use crate::catalogue::Id;
@@ -48,6 +49,7 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     let observed =
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
     let changes = compare(desired, &state, &observed, &request.policy)?;
+    claim_guard::ensure_kept(run, request, &changes, &observed).await?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
@@ -56,14 +58,15 @@ impl Preparation {
     /// rollback, which has another goal.
     ///
     /// # Errors
-    /// The server returns an error, or a revision cannot be restored.
+    /// The server returns an error, or a revision cannot be restored. Exit 2 if the changes would stop a pod and lose
+    /// the data of a claim that is being deleted.
     pub(crate) async fn refresh(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
         self.state.refresh(run.api()).await?;
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;
         self.changes = compare(desired, &self.state, &self.observed, &request.policy)?;
-        Ok(())
+        claim_guard::ensure_kept(run, request, &self.changes, &self.observed).await
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

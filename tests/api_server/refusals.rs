@@ -498,10 +498,10 @@ fn quota_rejects_pods_exit_9_after_grace() {
 }
 
 /// An object whose finalizer keeps its namespace terminating. Dropping the value removes the finalizer.
-struct FinalizedObject<'a>(&'a Namespace);
+pub(crate) struct FinalizedObject<'a>(&'a Namespace);
 
 impl<'a> FinalizedObject<'a> {
-    fn new(namespace: &'a Namespace) -> Self {
+    pub(crate) fn new(namespace: &'a Namespace) -> Self {
         let object = json!({ "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": { "name": "held", "finalizers": ["example.io/hold"] } });
         namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &object.to_string());
@@ -528,12 +528,17 @@ fn terminating_namespace_exits_8_before_changes() {
     wait_for_output(namespace.bed, &read, |text| text == "True");
     let before = all_objects(&namespace);
     namespace
-        .handsctl(&["deploy"])
+        .handsctl(&["deploy", "--timeout", "3s"])
         .exits(8)
         .says(&format!("error[HC3001]: namespace {} has been terminating since", namespace.name))
         .says("nothing was changed")
         .says("example.io/hold in 1 resource instances")
         .says("hint: wait until it is gone, then run the command again, or choose another with -n");
+    namespace
+        .handsctl(&["teardown"])
+        .exits(8)
+        .says("there is nothing left to delete")
+        .says("example.io/hold in 1 resource instances");
     let after = all_objects(&namespace);
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&after), names(&before));

@@ -5,6 +5,7 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::applied::{Applied, ApplyMode};
+use super::deletion_wait;
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces;
 use crate::catalogue::Id;
@@ -15,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
 use crate::object::field_path::FieldOwner;
 use crate::object::kind::Collection;
-use crate::object::{ObjectId, managed_fields};
+use crate::object::{ObjectId, deletion, managed_fields};
 use crate::plan::Member;
 use crate::plan::changes::manifest_for;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -74,6 +75,9 @@ impl ObjectApplier<'_> {
                 Err(error) => return Err(apply_error(error, &member.id)),
             }
             let Some(live) = self.get(member).await? else { continue };
+            if members::is_member(&live, self.set) && deletion::deleted_since(&live).is_some() {
+                return Err(deletion_wait::still_deleted_error(&[(member.id.clone(), live)]));
+            }
             if members::is_member(&live, self.set) {
                 let manifest = self.manifest(member, &live);
                 return self.update(member, &manifest, &live).await;

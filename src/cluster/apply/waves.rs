@@ -11,8 +11,8 @@ use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
-use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
+use crate::object::{ObjectId, deletion};
 use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
@@ -102,16 +102,20 @@ impl ApplyRun<'_> {
     async fn apply_member(&self, member: &Member, change: &Change) -> Result<Applied> {
         let live = self.live.get(&member.id);
         let not_sent = |action| {
-            let tracked = live.filter(|_| observe::tracked_kind(member.kind).is_some());
+            // A claim that is being deleted is never ready again, so its readiness is not expected.
+            let tracked = live.filter(|object| {
+                observe::tracked_kind(member.kind).is_some() && deletion::deleted_since(object).is_none()
+            });
             let applied = Applied::new(member, action, tracked.cloned());
             Ok(ApplyOutcome { applied, message: None })
         };
         let outcome = match change {
             Change::Unchanged => not_sent(Action::Unchanged),
-            Change::Create | Change::Update(_) if self.has_failed.load(Ordering::Relaxed) => {
-                not_sent(Action::Skipped)
+            Change::Recreate if self.applier.mode == ApplyMode::DryRun => recreated_later(member),
+            _ if self.has_failed.load(Ordering::Relaxed) => not_sent(Action::Skipped),
+            Change::Create | Change::Recreate => {
+                self.applier.create(member, &new_manifest(member, self.applier.set)).await
             }
-            Change::Create => self.applier.create(member, &new_manifest(member, self.applier.set)).await,
             Change::Update(manifest) => match live {
                 Some(live) => self.applier.update(member, manifest, live).await,
                 None => self.applier.create(member, manifest).await,
@@ -126,6 +130,12 @@ impl ApplyRun<'_> {
         self.events.object(Phase::Apply, object, action, message).await;
         outcome.map(|outcome| outcome.applied)
     }
+}
+
+/// Returns the result of the dry run of a member that is being deleted: no dry run can create it yet.
+fn recreated_later(member: &Member) -> Result<ApplyOutcome> {
+    let applied = Applied::new(member, Action::Created, None);
+    Ok(ApplyOutcome { applied, message: Some("once the object that is being deleted is gone".to_owned()) })
 }
 
 /// Returns the first failure in the order of the plan, with the concurrent failures as facts.
