@@ -13,7 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{claim_guard, conversation_guard, rollout};
+use crate::deploy::{claim_guard, conversation_guard, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -63,6 +63,7 @@ async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     run.under_lock(&set, async {
+        refusals::check_restart(run, &observed).await?;
         let started = run.api().clock().floor();
         let restarted = step(run.events(), Phase::Apply, "apply", async {
             let restarted = restart::restart(run.api(), &observed.members, started, run.events()).await?;

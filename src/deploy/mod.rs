@@ -8,6 +8,7 @@
 //!   `new_volume`: warns about a volume that is created anew.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
+//! - `refusals`: lets the API server check every change and the new pod, before the first write.
 //! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
@@ -29,6 +30,7 @@ mod pod_security;
 mod prepare;
 mod prepull;
 pub(crate) mod recipe;
+pub(crate) mod refusals;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;

@@ -7,7 +7,7 @@ use super::execute::{execute, verify_unchanged};
 use super::prepare::Preparation;
 use super::prepull::prepull;
 use super::request::DeployRequest;
-use super::{terminating, version_change};
+use super::{refusals, terminating, version_change};
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
@@ -36,6 +36,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     run.under_lock(&set, async {
         // Another run may have changed the set since.
         prepared.refresh(run, request).await?;
+        refusals::check(run, request, &prepared).await?;
         terminating::wait_for_members(run, request, &mut prepared).await?;
         prepull(run, &prepared).await?;
         match execute(run, request, &mut prepared).await {

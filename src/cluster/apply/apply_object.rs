@@ -272,7 +272,14 @@ impl ObjectApplier<'_> {
         force: bool,
     ) -> Result<Response, ApiError> {
         let options = ApplyOptions { dry_run: mode == ApplyMode::DryRun, force };
-        self.api.apply(&collection(member), manifest, options).await
+        match self.api.apply(&collection(member), manifest, options).await {
+            Err(ApiError::Status(status)) if options.dry_run && is_uncheckable(&status) => {
+                let created = manifest["metadata"]["uid"].is_null();
+                let warnings = vec![format!("not checked by a dry run: {}", status.message)];
+                Ok(Response { status: if created { 201 } else { 200 }, warnings, body: manifest.clone() })
+            }
+            result => result,
+        }
     }
 
     async fn get(&self, member: &Member) -> Result<Option<Value>> {
@@ -295,6 +302,14 @@ fn create_only(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     manifest["metadata"]["resourceVersion"] = json!("1");
     manifest
+}
+
+/// Returns whether a dry run fails although the apply may succeed: an object that this one refers to does not exist until
+/// it is applied, or a webhook does not support dry runs (k8s.io/apiserver/pkg/admission/plugin/webhook/errors).
+fn is_uncheckable(status: &Status) -> bool {
+    let is_of_other_object = !status_error::is_missing_namespace(&status.message)
+        && !status.message.contains("could not find the requested resource");
+    status.code == 404 && is_of_other_object || status_error::is_dry_run_unsupported(status)
 }
 
 fn collection(member: &Member) -> Collection {

@@ -22,10 +22,10 @@ use crate::plan::{Member, Plan};
 pub(crate) const IN_FLIGHT: usize = 16;
 
 /// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
-/// is sent. Every member is reported as an event.
+/// is sent. A dry run sends all of them at once, also after a failure. Every member is reported as an event.
 ///
 /// # Errors
-/// Returns the first failure, with the members that were and were not applied.
+/// Returns the first failure, with the others of the same run, and with the members that were and were not applied.
 pub async fn apply(
     api: &Api,
     changes: &Changes,
@@ -39,9 +39,9 @@ pub async fn apply(
     let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
-    for wave in [Wave::Configuration, Wave::Workload] {
+    for waves in stages(mode) {
         let members = plan.members.iter().zip(&changes.members);
-        let chains = chains(members.filter(|(member, _)| member.kind.wave == wave));
+        let chains = chains(members.filter(|(member, _)| waves.contains(&member.kind.wave)));
         let mut running =
             stream::iter(chains).map(|chain| run.apply_chain(chain)).buffer_unordered(IN_FLIGHT);
         while let Some((members, failure)) = running.next().await {
@@ -53,6 +53,14 @@ pub async fn apply(
         None => Ok(applied),
         Some(error) if mode == ApplyMode::DryRun => Err(error),
         Some(error) => Err(with_state(error, &applied)),
+    }
+}
+
+/// Returns the waves that are sent one after the other. A dry run stores nothing, so that nothing waits for another.
+fn stages(mode: ApplyMode) -> Vec<Vec<Wave>> {
+    match mode {
+        ApplyMode::Apply => vec![vec![Wave::Configuration], vec![Wave::Workload]],
+        ApplyMode::DryRun => vec![vec![Wave::Configuration, Wave::Workload]],
     }
 }
 
@@ -112,7 +120,7 @@ impl ApplyRun<'_> {
         let outcome = match change {
             Change::Unchanged => not_sent(Action::Unchanged),
             Change::Recreate if self.applier.mode == ApplyMode::DryRun => recreated_later(member),
-            _ if self.has_failed.load(Ordering::Relaxed) => not_sent(Action::Skipped),
+            _ if self.stops() => not_sent(Action::Skipped),
             Change::Create | Change::Recreate => {
                 self.applier.create(member, &new_manifest(member, self.applier.set)).await
             }
@@ -129,6 +137,11 @@ impl ApplyRun<'_> {
         let object = member.id.clone();
         self.events.object(Phase::Apply, object, action, message).await;
         outcome.map(|outcome| outcome.applied)
+    }
+
+    /// Returns whether an apply sends no further member. A dry run reports every failure.
+    fn stops(&self) -> bool {
+        self.applier.mode == ApplyMode::Apply && self.has_failed.load(Ordering::Relaxed)
     }
 }
 
