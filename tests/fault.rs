@@ -307,9 +307,14 @@ impl Request {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Whether the request has this method and this end of its path, without the query.
+    /// Whether the request has this method and this end of its path, without the query, and is no dry run.
     pub(crate) fn is(&self, method: &str, path: &str) -> bool {
-        self.method == method && self.path.split('?').next().unwrap().ends_with(path)
+        self.method == method && self.path.split('?').next().unwrap().ends_with(path) && !self.is_dry_run()
+    }
+
+    /// Whether the server only checks the request.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.path.contains("dryRun=All")
     }
 
     /// Whether the request watches this kind.

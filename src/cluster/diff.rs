@@ -19,7 +19,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
-use crate::object::{ObjectId, labels};
+use crate::object::{ObjectId, deletion, labels};
 use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -220,13 +220,35 @@ impl DiffRun<'_> {
             let error = self.rejection(&action, forbidden.status.clone());
             return Ok(Compared::unknown(member.id.clone(), error));
         }
+        if let Some(difference) = self.deleted(member, change) {
+            return Ok(difference.into());
+        }
         match (change, listed.live.get(&member.id)) {
             (Change::Unchanged, _) => Ok(Difference::new(member.id.clone(), DiffOutcome::Unchanged).into()),
             (Change::Update(manifest), Some(live)) => self.change(member, manifest, live).await,
-            (Change::Create | Change::Update(_), _) => {
+            (Change::Create | Change::Update(_) | Change::Recreate, _) => {
                 self.create(member, &new_manifest(member, &self.input.changes.plan.set)).await
             }
         }
+    }
+
+    /// Returns the difference of a member that is being deleted. No dry run is sent: the server accepts an apply to it,
+    /// and deletes it nevertheless.
+    fn deleted(&self, member: &Member, change: &Change) -> Option<Difference> {
+        let since = deletion::deleted_since(self.input.listed.live.get(&member.id)?)?;
+        let terminating = Effect::Terminating(since.to_owned());
+        let held = self.input.changes.held_claims.iter().find(|claim| claim.id == member.id);
+        let difference = |outcome| Difference::new(member.id.clone(), outcome).with_effect(terminating);
+        Some(match (change, held) {
+            (Change::Recreate, _) => {
+                difference(DiffOutcome::Created).unverified("deploy creates it anew once it is gone")
+            }
+            (_, Some(claim)) => {
+                let is_at_risk = claim.is_at_risk;
+                difference(DiffOutcome::Changed).with_effect(Effect::Held { is_at_risk })
+            }
+            (_, None) => return None,
+        })
     }
 
     async fn create(&self, member: &Member, manifest: &Value) -> Result<Compared> {

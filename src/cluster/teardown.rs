@@ -17,7 +17,8 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
-use crate::object::{ObjectId, labels};
+use crate::object::{ObjectId, deletion, labels};
+use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
@@ -58,6 +59,12 @@ impl DeployedSet {
     #[must_use]
     pub fn deletes_conversation_on_stop(&self) -> bool {
         self.members.values().any(stop_signal::deletes_conversation_on_stop)
+    }
+
+    /// Returns the claims that are being deleted and that a workload of the set still holds.
+    #[must_use]
+    pub fn held_claims(&self) -> Vec<HeldClaim> {
+        deletions::held_claims(self.members.iter())
     }
 
     /// Whether the set has no object at all.
@@ -260,26 +267,7 @@ fn remaining_objects(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectI
     let with_pods = batch.iter().any(|(id, _)| id.kind == DEPLOYMENT.kind);
     let pods =
         store.of_kind(POD).filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
-    members.chain(pods).map(|(id, object)| (id.clone(), deletion_blocker(object))).collect()
-}
-
-/// Returns why a deleted object still exists: a finalizer and its manager, or a terminating pod.
-fn deletion_blocker(object: &Value) -> String {
-    let finalizers = object["metadata"]["finalizers"].as_array();
-    let finalizer =
-        finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
-    let Some(finalizer) = finalizer else { return "is terminating".to_owned() };
-    let field = format!("v:\"{finalizer}\"");
-    let entries = object["metadata"]["managedFields"].as_array();
-    let manager = entries
-        .into_iter()
-        .flatten()
-        .find(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null())
-        .and_then(|entry| entry["manager"].as_str());
-    match manager {
-        Some(manager) => format!("waits for finalizer \"{finalizer}\", set by manager \"{manager}\""),
-        None => format!("waits for finalizer \"{finalizer}\""),
-    }
+    members.chain(pods).map(|(id, object)| (id.clone(), deletion::blocker(object))).collect()
 }
 
 /// Returns why a member is kept; None if it is deleted.
@@ -301,7 +289,7 @@ async fn delete_all(
         let object = members.get(id)?;
         let is_deletable =
             |live: &Value| members::is_member(live, set) && keep_reason(live, id, options).is_none();
-        object["metadata"]["deletionTimestamp"].is_null().then_some(async move {
+        deletion::deleted_since(object).is_none().then_some(async move {
             delete_object::delete_unchanged(api, set, id, object, is_deletable).await
         })
     });
@@ -458,19 +446,5 @@ mod tests {
         });
         assert_eq!(result.err().map(|error| error.id()), Some(Id::ForeignObject));
         server.expect_none_for(Duration::from_secs(60)).await;
-    }
-
-    #[test]
-    fn deletion_blocker_names_finalizer_and_its_manager() {
-        let object = json!({ "metadata": {
-            "finalizers": ["foregroundDeletion", "example.io/hold"],
-            "managedFields": [{ "manager": "other", "fieldsV1": { "f:metadata": { "f:finalizers": {
-                ".": {}, "v:\"example.io/hold\"": {} } } } }],
-        } });
-        assert_eq!(
-            deletion_blocker(&object),
-            "waits for finalizer \"example.io/hold\", set by manager \"other\""
-        );
-        assert_eq!(deletion_blocker(&json!({})), "is terminating");
     }
 }

@@ -13,7 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{conversation_guard, rollout};
+use crate::deploy::{claim_guard, conversation_guard, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -59,6 +59,7 @@ pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Fi
     run.events().target("restart", run.session.target()).await;
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
+    claim_guard::ensure_no_deletion(run, &observed).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
     if observed.members.values().any(stop_signal::deletes_conversation_on_stop) {
         let hint =
@@ -66,6 +67,7 @@ pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Fi
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     run.under_lock(&set, async {
+        refusals::check_restart(run, &observed).await?;
         let started = run.api().clock().floor();
         let restarted = step(run.events(), Phase::Apply, "apply", async {
             let restarted = restart::restart(run.api(), &observed.members, started, run.events()).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
@@ -11,11 +12,11 @@ use crate::cluster::apply::namespaces::{self, NamespaceState};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
 use crate::cluster::teardown::{self, TeardownOptions, TeardownResult};
-use crate::deploy::conversation_guard;
+use crate::deploy::{claim_guard, conversation_guard};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
-use crate::object::{ObjectId, labels};
+use crate::object::{ObjectId, deletion, labels};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
@@ -92,6 +93,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
     if arguments.delete_namespace {
         ensure_own_namespace(&set, &namespaces)?;
     }
+    if let Some(namespace) = terminating(&set, &namespaces) {
+        return in_terminating_namespace(run, arguments, &namespaces, namespace, options).await;
+    }
     let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server's error names one missing right; the review names all of them.
         Err(error) if error.kind() == Kind::Forbidden => {
@@ -100,6 +104,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         }
         deployed => deployed?,
     };
+    if !arguments.delete_data {
+        claim_guard::ensure_teardown_keeps(&deployed.held_claims())?;
+    }
     if deployed.deletes_conversation_on_stop() && !arguments.delete_data {
         conversation_guard::ensure_no_conversations(
             run,
@@ -128,6 +135,36 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         count => format!("{count} objects deleted"),
     };
     Ok(Finished { message, ..Finished::default() })
+}
+
+/// Returns the namespace of the set's lock if it is being deleted.
+fn terminating<'a>(set: &ApplySet, namespaces: &'a [(String, NamespaceState)]) -> Option<&'a Value> {
+    namespaces.iter().find_map(|(name, state)| match state {
+        NamespaceState::Present(object) if *name == set.namespace => {
+            deletion::deleted_since(object).map(|_| object)
+        }
+        _ => None,
+    })
+}
+
+/// Ends a teardown whose namespace is being deleted: the server deletes every object in it, and accepts no lock. With
+/// `--delete-namespace` it waits until the namespace is gone.
+async fn in_terminating_namespace(
+    run: &Run<'_>,
+    arguments: &TeardownArgs,
+    namespaces: &[(String, NamespaceState)],
+    namespace: &Value,
+    options: TeardownOptions,
+) -> Result<Finished> {
+    let name = run.session.set().namespace;
+    if !arguments.delete_namespace {
+        return Err(namespaces::terminating(&name, namespace).fact(
+            "note",
+            "everything in it is deleted with it, also its volumes; there is nothing left to delete",
+        ));
+    }
+    finish_namespaces(run, arguments, namespaces, options).await?;
+    Ok(Finished { message: format!("namespace {name} is gone with everything in it"), ..Finished::default() })
 }
 
 /// Deletes the requested namespaces, and reports the others with the sandboxes in them.

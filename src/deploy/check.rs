@@ -1,9 +1,9 @@
 //! Checks before the first write: Pod Security, the account's rights, conversations that a stop would delete.
 //! Add new preflight checks here.
 
-use super::conversation_guard;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
+use super::{claim_guard, conversation_guard, new_volume, terminating};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::error::{Kind, Result};
@@ -44,6 +44,8 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
         )
         .await?;
     }
+    claim_guard::warn_of_deletion(&changes.held_claims, run.events()).await;
+    new_volume::report(run, prepared).await?;
     for rule in request.policy.ownership.rules_without_field(&changes.plan) {
         let message = format!("[deploy.ownership] `{rule}` matches no field of the set");
         run.events().warn(Id::RuleWithoutField, message).await;
@@ -52,12 +54,12 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
 }
 
 async fn check_rights(run: &Run<'_>, prepared: &Preparation, changes: &Changes) -> Result<()> {
-    let creates = |change: &Change| matches!(change, Change::Create);
+    let creates = |change: &Change| matches!(change, Change::Create | Change::Recreate);
     let to_send = changes.to_send().map(|(member, change)| (member, creates(change)));
     let mut required = rules::for_apply(&changes.plan, to_send);
     let cleanup = changes.cleanup(RevisionResult::Good);
-    required
-        .extend(rules::for_prune(&prepared.state.set, cleanup.to_delete().map(|candidate| &candidate.id)));
+    let deleted = cleanup.to_delete().map(|candidate| &candidate.id);
+    required.extend(rules::for_prune(&prepared.state.set, deleted.chain(terminating::stopped(changes))));
     let granted = rules::granted_by_roles(changes.to_send().map(|(member, _)| member));
     access_review::check_with_grants(run.api(), &required, &granted).await
 }

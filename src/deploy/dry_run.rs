@@ -54,7 +54,7 @@ async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {
     for (member, change) in changes.plan.members.iter().zip(&changes.members) {
         let action = match change {
             Change::Unchanged => Action::Unchanged,
-            Change::Create => Action::Created,
+            Change::Create | Change::Recreate => Action::Created,
             Change::Update(_) => Action::Configured,
         };
         events.object(Phase::Apply, member.id.clone(), action, None).await;

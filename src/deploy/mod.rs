@@ -4,9 +4,12 @@
 //! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
-//!   a conversation's volume.
+//!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
+//!   `new_volume`: warns about a volume that is created anew.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
+//! - `refusals`: lets the API server check every change and the new pod, before the first write.
+//! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
 //! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
@@ -19,17 +22,21 @@
 pub(crate) mod app_settings;
 mod auto_rollback;
 mod check;
+pub(crate) mod claim_guard;
 pub(crate) mod conversation_guard;
 mod dry_run;
 mod execute;
+mod new_volume;
 mod pod_security;
 mod prepare;
 mod prepull;
 pub(crate) mod recipe;
+pub(crate) mod refusals;
 mod rejected_pods;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;
 pub(crate) mod summary;
+mod terminating;
 pub(crate) mod verify;
 mod version_change;

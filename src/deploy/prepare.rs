@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::claim_guard;
 use super::pod_security;
 use super::request::DeployRequest;
 use crate::catalogue::Id;
@@ -56,6 +57,7 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
     decide_latest(&mut state, &observed, &request.policy, run.api().clock().now());
     let changes = compare(desired, &state, &observed, &request.policy)?;
+    claim_guard::ensure_kept(run, request, &changes, &observed).await?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
@@ -64,7 +66,8 @@ impl Preparation {
     /// rollback, which has another goal.
     ///
     /// # Errors
-    /// The server returns an error, or a revision cannot be restored.
+    /// The server returns an error, or a revision cannot be restored. Exit 2 if the changes would stop a pod and lose
+    /// the data of a claim that is being deleted.
     pub(crate) async fn refresh(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
         self.state.refresh(run.api()).await?;
         let desired = desired(run.settings(), request.goal, &self.state)?;
@@ -72,7 +75,7 @@ impl Preparation {
         self.observed.relist(run.api(), &self.state.set).await?;
         decide_latest(&mut self.state, &self.observed, &request.policy, run.api().clock().now());
         self.changes = compare(desired, &self.state, &self.observed, &request.policy)?;
-        Ok(())
+        claim_guard::ensure_kept(run, request, &self.changes, &self.observed).await
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

@@ -4,11 +4,11 @@ use super::auto_rollback::auto_rollback;
 use super::check;
 use super::dry_run::dry_run;
 use super::execute::{execute, verify_unchanged};
-use super::prepare::{Preparation, prepare};
+use super::prepare::Preparation;
 use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
-use super::version_change;
+use super::{refusals, terminating, version_change};
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
@@ -43,6 +43,8 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     run.under_lock(&set, async {
         // Another run may have changed the set since.
         prepared.refresh(run, request).await?;
+        refusals::check(run, request, &prepared).await?;
+        terminating::wait_for_members(run, request, &mut prepared).await?;
         prepull(run, &prepared).await?;
         match execute(run, request, &mut prepared).await {
             Ok(finished) => Ok(finished),
@@ -54,7 +56,8 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
 
 /// Prepares the changes and checks them. The second value is the message of the step.
 async fn preflight(run: &Run<'_>, request: &DeployRequest) -> Result<(Preparation, String)> {
-    let prepared = check::explaining_forbidden(run, prepare(run, request).await).await?;
+    let prepared = terminating::prepare_after_deletion(run, request).await;
+    let prepared = check::explaining_forbidden(run, prepared).await?;
     check::changes(run, request, &prepared).await?;
     let (all, sent) = (prepared.changes.members.len(), prepared.changes.to_send().count());
     let message = format!("api {}, {all} objects, {sent} to send", prepared.server_version);

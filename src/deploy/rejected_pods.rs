@@ -1,9 +1,10 @@
 //! Asks anew about pods that the API server rejected before this run. Their controller tries again only after a pause of
 //! up to 16 minutes, so its old message does not show whether the cause is fixed.
 
+use super::refusals;
+use crate::cluster::apply::pod_admission::PodAdmission;
 use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
-use crate::cluster::rollout::pod_admission::{self, PodAdmission};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Kind, Result};
 use crate::object::ObjectId;
@@ -26,7 +27,8 @@ pub(super) async fn recheck(run: &Run<'_>, observed: &ObservedSet, rollout: &mut
     let rejected = rejected_deployments(&observed.state, &rollout.expected, rollout.grace.started);
     let mut without_pods: Vec<ObjectId> = Vec::new();
     for (id, deployment) in rejected {
-        match pod_admission::check(run.api(), deployment).await {
+        let Some(object) = observed.members.get(id) else { continue };
+        match refusals::admission(run.api(), id, object, observed).await {
             PodAdmission::Admitted => {
                 rollout.grace.admits_rejected_pods = true;
                 let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas);
@@ -48,6 +50,9 @@ async fn restart_all(
     rollout: &mut RolloutWatch,
     deployments: &[ObjectId],
 ) -> Result<()> {
+    if deployments.is_empty() {
+        return Ok(());
+    }
     let live = deployments.iter().filter_map(|id| Some((id.clone(), observed.members.get(id)?.clone())));
     let members: Members = live.collect();
     let restarted = match restart::restart(run.api(), &members, run.api().clock().floor(), run.events()).await

@@ -6,6 +6,7 @@
 //! - `labels`: the labels and annotations that mark our objects.
 //!
 //! Content:
+//! - `deletion`: since when an object is being deleted, and what holds it.
 //! - `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
@@ -13,6 +14,7 @@
 //! - `running_image`: the images that pods run, with their digests.
 //! - `yaml`: reads and writes objects as YAML.
 
+pub mod deletion;
 pub mod field_path;
 pub mod id;
 pub mod item_selector;

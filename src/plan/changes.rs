@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::deletions::{self, HeldClaim};
 use super::desired::{Member, Plan};
 use super::inventory::apply_set::{ApplySet, InventoryScope, PART_OF, parent_matches};
 use super::inventory::members::Members;
@@ -16,7 +17,7 @@ use super::inventory::revision::{
 };
 use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
-use crate::object::{ObjectId, managed_fields};
+use crate::object::{ObjectId, deletion, managed_fields};
 
 /// The change to one member.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub enum Change {
     /// The object is a member and differs. The manifest is sent unmodified: it has the set's label, and lacks the fields
     /// that are yielded to other managers.
     Update(Value),
+    /// The object is a member and is being deleted: the run waits until it is gone, and creates it anew.
+    Recreate,
 }
 
 /// The state of the cluster that determines the changes.
@@ -97,6 +100,10 @@ pub struct Changes {
     pub decision: Option<LatestDecision>,
     /// Whether the run has to store the key, because the name of a planned Secret is derived from it.
     pub stores_key: bool,
+    /// The set's claims that are being deleted and exist only as long as the pod of a workload.
+    pub held_claims: Vec<HeldClaim>,
+    /// The live workloads whose pods the run stops: it changes the workload, or deletes it at the end.
+    pub stopping: BTreeSet<ObjectId>,
     if_good: Cleanup,
     /// The cleanup if the revision keeps its result; `None` if it was good before this run.
     if_result_unchanged: Option<Cleanup>,
@@ -107,7 +114,8 @@ impl Changes {
     /// Compares the plan with the cluster.
     #[must_use]
     pub fn between(plan: Plan, live: Live<'_>, policy: &ChangePolicy) -> Self {
-        let members = member_changes(&plan, live.members, &policy.ownership);
+        let mut held_claims = deletions::held_claims(live.members.iter());
+        let members = member_changes(&plan, live.members, policy, &held_claims);
         let sends = members.iter().any(|change| *change != Change::Unchanged);
         let revision = RevisionChange::between(&plan, live.history, sends);
         let decision = live.history.decision().filter(|decision| match revision {
@@ -117,7 +125,13 @@ impl Changes {
         });
         let has_secret = plan.members.iter().any(|member| member.kind == SECRET);
         let (if_good, if_result_unchanged) = cleanups(&plan, revision, live, policy);
+        let stopping = stopping(&plan, &members, live.members, &if_good);
+        for claim in &mut held_claims {
+            claim.is_at_risk = claim.is_held_by(&stopping);
+        }
         Self {
+            held_claims,
+            stopping,
             if_good,
             if_result_unchanged,
             stores_key: has_secret && !live.key_is_stored,
@@ -174,6 +188,11 @@ impl Changes {
             Some(cleanup) if result != RevisionResult::Good => cleanup,
             _ => &self.if_good,
         }
+    }
+
+    /// Returns the members that are being deleted and are created anew.
+    pub fn recreated(&self) -> impl Iterator<Item = &Member> {
+        self.to_send().filter(|(_, change)| **change == Change::Recreate).map(|(member, _)| member)
     }
 
     /// Returns the planned members.
@@ -266,11 +285,20 @@ fn unplanned<'a>(plan: &Plan, live: &'a Members) -> Vec<(&'a ObjectId, &'a Value
     unplanned
 }
 
-fn member_changes(plan: &Plan, live: &Members, ownership: &Ownership) -> Vec<Change> {
+fn member_changes(
+    plan: &Plan,
+    live: &Members,
+    policy: &ChangePolicy,
+    held_claims: &[HeldClaim],
+) -> Vec<Change> {
+    // With `--delete-data` the deletion is completed, and the claim is created anew.
+    let is_kept = |id: &ObjectId| !policy.delete_data && held_claims.iter().any(|claim| claim.id == *id);
     let change = |member: &Member| match live.get(&member.id) {
         None => Change::Create,
+        Some(_) if is_kept(&member.id) => Change::Unchanged,
+        Some(object) if deletion::deleted_since(object).is_some() => Change::Recreate,
         Some(object) => {
-            let manifest = manifest_for(member, object, &plan.set, ownership);
+            let manifest = manifest_for(member, object, &plan.set, &policy.ownership);
             if managed_fields::is_unchanged(&manifest, object) {
                 Change::Unchanged
             } else {
@@ -296,6 +324,17 @@ pub fn are_unchanged<'a>(
     })
 }
 
+fn stopping(plan: &Plan, changes: &[Change], live: &Members, if_good: &Cleanup) -> BTreeSet<ObjectId> {
+    let updated = plan.members.iter().zip(changes).filter(|(member, change)| match change {
+        Change::Update(manifest) => {
+            live.get(&member.id).is_some_and(|object| deletions::stops_pods(&member.id, object, manifest))
+        }
+        Change::Unchanged | Change::Create | Change::Recreate => false,
+    });
+    let deleted = if_good.to_delete().map(|candidate| candidate.id.clone());
+    updated.map(|(member, _)| member.id.clone()).chain(deleted).collect()
+}
+
 /// Returns the manifest that is sent for a member that exists as `live`.
 #[must_use]
 pub fn manifest_for(member: &Member, live: &Value, set: &ApplySet, ownership: &Ownership) -> Value {
@@ -317,7 +356,7 @@ fn with_set_label(mut manifest: Value, set: &ApplySet) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::kind::CONFIG_MAP;
+    use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, KindInfo};
     use crate::object::labels::MANAGER;
     use crate::plan::inventory::revision::{self, read_all};
     use crate::plan::inventory::snapshot::Snapshot;
@@ -409,6 +448,7 @@ mod tests {
         let words = changes.to_send().map(|(member, change)| match change {
             Change::Create => format!("create {}", member.id.name),
             Change::Update(_) => format!("update {}", member.id.name),
+            Change::Recreate => format!("recreate {}", member.id.name),
             Change::Unchanged => unreachable!("to_send leaves these out"),
         });
         words.collect::<Vec<_>>().join(", ")
@@ -570,5 +610,110 @@ mod tests {
             [1],
             "the last good revision is kept until this one is good"
         );
+    }
+
+    /// A set with a claim and a Deployment that mounts it, after a deploy of revision 1.
+    fn with_claim(image: &str) -> (Case, Plan) {
+        let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "data", "namespace": "n" } });
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh", "namespace": "n" },
+            "spec": { "template": { "spec": {
+                "containers": [{ "name": "a", "image": image }],
+                "volumes": [{ "name": "state", "persistentVolumeClaim": { "claimName": "data" } }],
+            } } },
+        });
+        let member = |kind: KindInfo, manifest: Value| Member {
+            id: kind.id("n", manifest["metadata"]["name"].as_str().unwrap()),
+            kind,
+            manifest,
+        };
+        let members = vec![member(CLAIM, claim), member(DEPLOYMENT, deployment)];
+        let plan = Plan { set: set(), members, ..Plan::default() };
+        let mut case = deployed(&[], RevisionResult::Good);
+        case.revisions = vec![revision(1, RevisionResult::Good, &plan)];
+        let labels = json!({ "f:labels": { format!("f:{PART_OF}"): {} } });
+        let template = json!({ "f:spec": { "f:template": { "f:spec": {
+            "f:volumes": {}, "f:containers": { "k:{\"name\":\"a\"}": { ".": {}, "f:name": {}, "f:image": {} } },
+        } } } });
+        for (member, fields) in plan.members.iter().zip([json!({}), template]) {
+            let mut object = with_set_label(member.manifest.clone(), &set());
+            let mut fields = fields;
+            fields["f:metadata"] = labels.clone();
+            object["metadata"]["managedFields"] = json!([{
+                "manager": MANAGER, "operation": "Apply", "apiVersion": member.manifest["apiVersion"], "fieldsV1": fields,
+            }]);
+            case.members.insert(member.id.clone(), object);
+        }
+        (case, plan)
+    }
+
+    impl Case {
+        fn changes_to_plan(&self, plan: Plan) -> Changes {
+            let history = History::new(self.revisions.clone());
+            let live = Live {
+                members: &self.members,
+                parent: self.parent.as_ref(),
+                history: &history,
+                key_is_stored: self.key_is_stored,
+                referenced: &self.referenced,
+            };
+            Changes::between(plan, live, &self.policy)
+        }
+
+        fn delete(&mut self, id: &ObjectId) {
+            self.members.get_mut(id).unwrap()["metadata"]["deletionTimestamp"] =
+                json!("2026-01-01T00:00:00Z");
+        }
+    }
+
+    fn with_image(mut plan: Plan, image: &str) -> Plan {
+        plan.members[1].manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        plan
+    }
+
+    /// Returns the changes that are sent, and the claims at risk.
+    fn risk(changes: &Changes) -> (String, Vec<&str>) {
+        let at_risk = changes.held_claims.iter().filter(|claim| claim.is_at_risk);
+        (sent(changes), at_risk.map(|claim| claim.id.name.as_str()).collect())
+    }
+
+    #[test]
+    fn deleted_claim_is_at_risk_if_its_pod_stops() {
+        let (mut case, plan) = with_claim("a:1");
+        assert_eq!(
+            risk(&case.changes_to_plan(with_image(plan.clone(), "a:2"))),
+            ("update oh".into(), vec![])
+        );
+        case.delete(&CLAIM.id("n", "data"));
+        let unchanged = case.changes_to_plan(plan.clone());
+        assert_eq!((risk(&unchanged), unchanged.held_claims.len()), ((String::new(), vec![]), 1));
+        let changed = case.changes_to_plan(with_image(plan.clone(), "a:2"));
+        assert_eq!(risk(&changed), ("update oh".into(), vec!["data"]));
+        let without_deployment = Plan { members: plan.members[..1].to_vec(), ..plan.clone() };
+        assert_eq!(risk(&case.changes_to_plan(without_deployment)), (String::new(), vec!["data"]));
+        case.policy.delete_data = true;
+        assert_eq!(risk(&case.changes_to_plan(plan)), ("recreate data".into(), vec![]));
+    }
+
+    #[test]
+    fn claim_at_risk_counts_even_if_no_longer_planned() {
+        let (mut case, plan) = with_claim("a:1");
+        case.delete(&CLAIM.id("n", "data"));
+        let mut without_claim = with_image(plan, "a:2");
+        without_claim.members.remove(0);
+        assert_eq!(risk(&case.changes_to_plan(without_claim)), ("update oh".into(), vec!["data"]));
+    }
+
+    #[test]
+    fn deleted_member_without_pod_is_recreated() {
+        let mut case = deployed(&["a=1", "b=1"], RevisionResult::Good);
+        case.delete(&id("b"));
+        let changes = case.changes_to(&["a=1", "b=1"]);
+        assert_eq!(sent(&changes), "recreate b");
+        assert!(!changes.is_empty());
+        let (mut case, plan) = with_claim("a:1");
+        case.delete(&CLAIM.id("n", "data"));
+        case.delete(&DEPLOYMENT.id("n", "oh"));
+        assert_eq!(risk(&case.changes_to_plan(plan)), ("recreate data, recreate oh".into(), vec![]));
     }
 }

@@ -9,7 +9,8 @@
 //! - `inventory`: the ApplySet and its members, revisions, the lock's Lease, and prune decisions.
 //!
 //! Its comparison with the cluster:
-//! - `changes`: the plan and the live objects → the changes that a run has to make.
+//! - `changes`: the plan and the live objects → the changes that a run has to make. `deletions`: claims that are being
+//!   deleted while a workload holds them.
 //! - `ownership`: fields and objects that others manage.
 //! - `checks`: facts and warnings that are determined before anything is sent.
 //! - `diff`: the changes of a deploy, field by field.
@@ -17,6 +18,7 @@
 pub mod build;
 pub mod changes;
 pub mod checks;
+pub mod deletions;
 pub mod desired;
 pub mod diff;
 pub mod goal;

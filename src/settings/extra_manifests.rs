@@ -28,34 +28,50 @@ const REJECTED: &[(&str, &str, &str)] = &[
     ("v1", "Secret", "its data would be readable in a file: create it by other means and refer to it"),
 ];
 
-/// Returns the objects of a file; a `List` is replaced by its items. `name` is the file as written in config.toml.
-pub(super) fn objects(name: &str, text: &str) -> Result<Vec<(String, Value)>, ManifestMistake> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(
+/// The objects of a file, each with its source, and the mistakes of its other documents.
+#[derive(Debug, Default)]
+pub(super) struct FileObjects {
+    pub(super) objects: Vec<(String, Value)>,
+    pub(super) mistakes: Vec<ManifestMistake>,
+}
+
+impl FileObjects {
+    fn add(&mut self, source: String, object: Value) {
+        match check(&source, &object) {
+            Ok(()) => self.objects.push((source, object)),
+            Err(mistake) => self.mistakes.push(mistake),
+        }
+    }
+}
+
+/// Reads the objects of a file; a `List` is replaced by its items. `name` is the file as written in config.toml.
+pub(super) fn objects(name: &str, text: &str) -> FileObjects {
+    let documents: Result<Vec<Value>, _> = serde_saphyr::from_multiple_with_options(
         text,
         serde_saphyr::options! { strict_booleans: true, merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary },
-    )
-    .map_err(|error| {
-        let text = error.to_string();
-        format!("{name} is not YAML: {}", text.lines().next().unwrap_or_default())
-    })?;
-    let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    );
+    let mut file = FileObjects::default();
+    let documents = match documents {
+        Ok(documents) => documents.into_iter().filter(|document| !document.is_null()).collect::<Vec<_>>(),
+        Err(error) => {
+            let text = error.to_string();
+            file.mistakes.push(format!("{name} is not YAML: {}", text.lines().next().unwrap_or_default()));
+            return file;
+        }
+    };
     let several = documents.len() > 1;
-    let mut objects = Vec::new();
     for (at, document) in documents.into_iter().enumerate() {
         let source = if several { format!("{name}#{}", at + 1) } else { name.to_owned() };
         let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
         if let Some(items) = document["items"].as_array().filter(|_| is_list) {
             for (at, item) in items.iter().enumerate() {
-                let source = format!("{source}, item {}", at + 1);
-                check(&source, item)?;
-                objects.push((source, item.clone()));
+                file.add(format!("{source}, item {}", at + 1), item.clone());
             }
         } else {
-            check(&source, &document)?;
-            objects.push((source, document));
+            file.add(source, document);
         }
     }
-    Ok(objects)
+    file
 }
 
 fn check(source: &str, object: &Value) -> Result<(), ManifestMistake> {
@@ -88,7 +104,7 @@ mod tests {
     fn documents_and_lists_become_objects() {
         let text = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n# nothing\n---\n\
                     apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
-        let objects = objects("x.yaml", text).unwrap();
+        let objects = objects("x.yaml", text).objects;
         let sources: Vec<(&str, &str)> = objects
             .iter()
             .map(|(source, object)| (source.as_str(), object["kind"].as_str().unwrap()))
@@ -107,8 +123,21 @@ mod tests {
             ("apiVersion: v1\nkind: Secret\nmetadata: {name: a}", "not allowed"),
             ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}", "not allowed"),
         ] {
-            let error = objects("x.yaml", text).expect_err(text);
-            assert!(error.contains(reason), "{error}");
+            let mistakes = objects("x.yaml", text).mistakes;
+            assert!(mistakes.len() == 1 && mistakes[0].contains(reason), "{mistakes:?}");
         }
+    }
+
+    #[test]
+    fn every_faulty_document_is_reported() {
+        let text = "kind: Service\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: b}\n---\n\
+                    apiVersion: v1\nkind: Secret\nmetadata: {name: c}\n---\napiVersion: v1\nkind: Pod\n";
+        let file = objects("x.yaml", text);
+        assert_eq!(file.objects.len(), 1);
+        let expected = ["x.yaml#1 has no `apiVersion`", "x.yaml#3 is a Secret", "x.yaml#4 (Pod) has no"];
+        for (mistake, expected) in file.mistakes.iter().zip(expected) {
+            assert!(mistake.starts_with(expected), "{mistake}");
+        }
+        assert_eq!(file.mistakes.len(), expected.len());
     }
 }

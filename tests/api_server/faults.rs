@@ -35,7 +35,7 @@ fn is_deployment(request: &Request) -> bool {
 }
 
 fn is_write(request: &Request) -> bool {
-    request.method != "GET" && !request.path.contains("/selfsubject")
+    request.method != "GET" && !request.path.contains("/selfsubject") && !request.is_dry_run()
 }
 
 fn is_watch(request: &Request) -> bool {

@@ -220,10 +220,10 @@ impl KillTime {
     }
 }
 
-/// The name of a write, as `PATCH configmaps/oh-config-*`; None for reads and for other namespaces.
+/// The name of a write, as `PATCH configmaps/oh-config-*`; None for reads, dry runs and other namespaces.
 fn write_in(request: &Request, app_namespace: &str) -> Option<String> {
     let path = request.path.split('?').next()?;
-    if request.method == "GET" || path.contains("selfsubject") {
+    if request.method == "GET" || path.contains("selfsubject") || request.is_dry_run() {
         return None;
     }
     let name_in_body = || request.json()["metadata"]["name"].as_str().map(str::to_owned);

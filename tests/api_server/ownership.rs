@@ -164,12 +164,14 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
         (json!(3), json!(THEIRS)),
         "the Deployment was changed although one of its conflicts is left"
     );
-    let ingress = namespace.object("ingress");
-    assert_eq!(ingress["spec"]["rules"][0]["host"], "localhost");
-    assert!(!managers(&ingress).contains("kubectl-edit Update"), "{:?}", managers(&ingress));
+    let host = || namespace.object("ingress")["spec"]["rules"][0]["host"].clone();
+    assert_eq!(host(), "theirs.example", "the Ingress was changed although the Deployment cannot be");
 
     namespace.config(&format!("{take}\"deployment/oh:spec.replicas\" = \"yield\"\n"));
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").says("deployment.apps/oh 3/3");
+    namespace.handsctl(&["deploy"]).exits(0).says("2 configured, 7 unchanged").says("deployment.apps/oh 3/3");
+    assert_eq!(host(), "localhost");
+    let managers = managers(&namespace.object("ingress"));
+    assert!(!managers.contains("kubectl-edit Update"), "{managers:?}");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
     namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
     assert_eq!(patches_of_second_deploy(&namespace), Vec::<String>::new());
@@ -198,15 +200,15 @@ fn force_conflicts_takes_all_fields_without_fail_or_yield() {
         .never_says("handsctl deploy --force-conflicts");
     assert!(!run.stderr.contains("also"), "the Ingress still has a conflict: {}", run.stderr);
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(THEIRS)));
-    assert_eq!(namespace.object("ingress")["spec"]["rules"][0]["host"], "localhost");
+    assert_eq!(namespace.object("ingress")["spec"]["rules"][0]["host"], "theirs.example");
 
     namespace.config("[deploy.ownership]\n\"deployment/oh:spec.replicas\" = \"yield\"\n");
     namespace
         .handsctl(&["deploy", "--force-conflicts", "--dry-run=server"])
         .exits(0)
-        .says("1 configured, 8 unchanged");
+        .says("2 configured, 7 unchanged");
     assert_eq!(namespace.image(), THEIRS, "the dry run changed the image");
-    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("2 configured, 7 unchanged");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
 
     namespace.config("");

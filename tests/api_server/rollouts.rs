@@ -316,6 +316,28 @@ fn admission_policy_rejects_pods_exit_9() {
 }
 
 #[test]
+fn policy_that_rejects_new_pods_leaves_old_pod_serving() {
+    let namespace = Bed::shared().namespace("guarded");
+    deploy(&namespace, &[]).run.exits(0);
+    let before = pod(&namespace)["metadata"]["uid"].clone();
+    let policy = Policy::new(&namespace);
+    for command in [&["deploy", "--set", "deploy.env={A=\"1\"}"][..], &["restart"]] {
+        namespace
+            .handsctl(command)
+            .exits(8)
+            .says("error[HC4503]: the server would reject the new pods of deployment.apps/oh")
+            .says("this namespace accepts no pods")
+            .says("the previous pod was not stopped");
+        let pod = pod(&namespace);
+        assert_eq!(pod["metadata"]["uid"], before, "{command:?}");
+        assert!(pod["metadata"]["deletionTimestamp"].is_null(), "{command:?}");
+    }
+    drop(policy);
+    // Only the revision that was applied is kept.
+    namespace.handsctl(&["history"]).exits(0).prints("1").never_says("failed");
+}
+
+#[test]
 fn progress_deadline_without_progress_exits_9() {
     let namespace = Bed::shared().namespace("progress");
     namespace.config(

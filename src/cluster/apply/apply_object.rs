@@ -5,6 +5,7 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::applied::{Applied, ApplyMode};
+use super::deletion_wait;
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces;
 use crate::catalogue::Id;
@@ -15,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events};
 use crate::object::field_path::FieldOwner;
 use crate::object::kind::Collection;
-use crate::object::{ObjectId, managed_fields};
+use crate::object::{ObjectId, deletion, managed_fields};
 use crate::plan::Member;
 use crate::plan::changes::manifest_for;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -74,6 +75,9 @@ impl ObjectApplier<'_> {
                 Err(error) => return Err(apply_error(error, &member.id)),
             }
             let Some(live) = self.get(member).await? else { continue };
+            if members::is_member(&live, self.set) && deletion::deleted_since(&live).is_some() {
+                return Err(deletion_wait::still_deleted_error(&[(member.id.clone(), live)]));
+            }
             if members::is_member(&live, self.set) {
                 let manifest = self.manifest(member, &live);
                 return self.update(member, &manifest, &live).await;
@@ -216,7 +220,11 @@ impl ObjectApplier<'_> {
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
         let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
-        self.events.warn(Id::Adopted, format!("{} {verb} adopted{from}", with_namespace(&member.id))).await;
+        let tracker = adoption::tracker(&live).map_or_else(String::new, |(tool, mark)| {
+            format!("; {tool} still tracks it ({mark}) and undoes changes or deletes it: remove it there")
+        });
+        let message = format!("{} {verb} adopted{from}{tracker}", with_namespace(&member.id));
+        self.events.warn(Id::Adopted, message).await;
         let message = Some(format!("adopted{from}"));
         Ok(self.outcome(member, response, Some(&live), message).await)
     }
@@ -268,7 +276,14 @@ impl ObjectApplier<'_> {
         force: bool,
     ) -> Result<Response, ApiError> {
         let options = ApplyOptions { dry_run: mode == ApplyMode::DryRun, force };
-        self.api.apply(&collection(member), manifest, options).await
+        match self.api.apply(&collection(member), manifest, options).await {
+            Err(ApiError::Status(status)) if options.dry_run && is_uncheckable(&status) => {
+                let created = manifest["metadata"]["uid"].is_null();
+                let warnings = vec![format!("not checked by a dry run: {}", status.message)];
+                Ok(Response { status: if created { 201 } else { 200 }, warnings, body: manifest.clone() })
+            }
+            result => result,
+        }
     }
 
     async fn get(&self, member: &Member) -> Result<Option<Value>> {
@@ -291,6 +306,14 @@ fn create_only(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     manifest["metadata"]["resourceVersion"] = json!("1");
     manifest
+}
+
+/// Returns whether a dry run fails although the apply may succeed: an object that this one refers to does not exist until
+/// it is applied, or a webhook does not support dry runs (k8s.io/apiserver/pkg/admission/plugin/webhook/errors).
+fn is_uncheckable(status: &Status) -> bool {
+    let is_of_other_object = !status_error::is_missing_namespace(&status.message)
+        && !status.message.contains("could not find the requested resource");
+    status.code == 404 && is_of_other_object || status_error::is_dry_run_unsupported(status)
 }
 
 fn collection(member: &Member) -> Collection {

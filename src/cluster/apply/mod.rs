@@ -7,15 +7,19 @@
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
 //!   `field_conflict`: the error (exit 7) for fields that other managers own.
 //! - `prune`: deletes the members that `plan::inventory::prune` chose. `delete_object`: deletes one object.
+//! - `pod_admission`: asks whether the server would create the pods of a Deployment.
+//! - `deletion_wait`: waits until objects that are being deleted are gone.
 //! - `restart`: replaces the pods without another change.
 
 pub mod applied;
 mod apply_object;
-pub(super) mod delete_object;
+pub(crate) mod delete_object;
+pub mod deletion_wait;
 pub(super) mod field_conflict;
 pub mod inventory;
 pub mod lock;
 pub mod namespaces;
+pub mod pod_admission;
 pub mod prune;
 pub mod restart;
 pub mod revisions;

@@ -6,8 +6,8 @@ use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
-use crate::object::ObjectId;
 use crate::object::kind::NAMESPACE;
+use crate::object::{ObjectId, deletion};
 use crate::plan::Plan;
 
 /// The state of a namespace.
@@ -51,7 +51,8 @@ pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceStat
     }
 }
 
-fn terminating(name: &str, namespace: &Value) -> Error {
+/// Returns the error for a namespace that is being deleted, with what holds it.
+pub(crate) fn terminating(name: &str, namespace: &Value) -> Error {
     let since = namespace["metadata"]["deletionTimestamp"]
         .as_str()
         .map_or_else(String::new, |since| format!(" since {since}"));
@@ -60,11 +61,8 @@ fn terminating(name: &str, namespace: &Value) -> Error {
         Kind::Rejected,
         format!("namespace {name} has been terminating{since}; nothing was changed"),
     );
-    let conditions = namespace["status"]["conditions"].as_array();
-    for condition in conditions.into_iter().flatten().filter(|condition| condition["status"] == "True") {
-        if let Some(message) = condition["message"].as_str() {
-            error = error.fact("evidence", message);
-        }
+    for blocker in deletion::namespace_blockers(namespace) {
+        error = error.fact("evidence", blocker);
     }
     error.hint("wait until it is gone, then run the command again, or choose another with -n")
 }

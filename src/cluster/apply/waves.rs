@@ -11,8 +11,8 @@ use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
-use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
+use crate::object::{ObjectId, deletion};
 use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
@@ -22,10 +22,10 @@ use crate::plan::{Member, Plan};
 pub(crate) const IN_FLIGHT: usize = 16;
 
 /// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
-/// is sent. Every member is reported as an event.
+/// is sent. A dry run sends all of them at once, also after a failure. Every member is reported as an event.
 ///
 /// # Errors
-/// Returns the first failure, with the members that were and were not applied.
+/// Returns the first failure, with the others of the same run, and with the members that were and were not applied.
 pub async fn apply(
     api: &Api,
     changes: &Changes,
@@ -39,9 +39,9 @@ pub async fn apply(
     let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
-    for wave in [Wave::Configuration, Wave::Workload] {
+    for waves in stages(mode) {
         let members = plan.members.iter().zip(&changes.members);
-        let chains = chains(members.filter(|(member, _)| member.kind.wave == wave));
+        let chains = chains(members.filter(|(member, _)| waves.contains(&member.kind.wave)));
         let mut running =
             stream::iter(chains).map(|chain| run.apply_chain(chain)).buffer_unordered(IN_FLIGHT);
         while let Some((members, failure)) = running.next().await {
@@ -75,6 +75,14 @@ fn is_changed(applied: &Applied) -> bool {
 /// have been changed.
 fn is_rejected(error: &Error) -> bool {
     matches!(error.kind(), Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite)
+}
+
+/// Returns the waves that are sent one after the other. A dry run stores nothing, so that nothing waits for another.
+fn stages(mode: ApplyMode) -> Vec<Vec<Wave>> {
+    match mode {
+        ApplyMode::Apply => vec![vec![Wave::Configuration], vec![Wave::Workload]],
+        ApplyMode::DryRun => vec![vec![Wave::Configuration, Wave::Workload]],
+    }
 }
 
 /// Groups the members of a wave that must be applied in order: a binding after its role, because an account without
@@ -123,16 +131,20 @@ impl ApplyRun<'_> {
     async fn apply_member(&self, member: &Member, change: &Change) -> Result<Applied> {
         let live = self.live.get(&member.id);
         let not_sent = |action| {
-            let tracked = live.filter(|_| observe::tracked_kind(member.kind).is_some());
+            // A claim that is being deleted is never ready again, so its readiness is not expected.
+            let tracked = live.filter(|object| {
+                observe::tracked_kind(member.kind).is_some() && deletion::deleted_since(object).is_none()
+            });
             let applied = Applied::new(member, action, tracked.cloned());
             Ok(ApplyOutcome { applied, message: None })
         };
         let outcome = match change {
             Change::Unchanged => not_sent(Action::Unchanged),
-            Change::Create | Change::Update(_) if self.has_failed.load(Ordering::Relaxed) => {
-                not_sent(Action::Skipped)
+            Change::Recreate if self.applier.mode == ApplyMode::DryRun => recreated_later(member),
+            _ if self.stops() => not_sent(Action::Skipped),
+            Change::Create | Change::Recreate => {
+                self.applier.create(member, &new_manifest(member, self.applier.set)).await
             }
-            Change::Create => self.applier.create(member, &new_manifest(member, self.applier.set)).await,
             Change::Update(manifest) => match live {
                 Some(live) => self.applier.update(member, manifest, live).await,
                 None => self.applier.create(member, manifest).await,
@@ -147,6 +159,17 @@ impl ApplyRun<'_> {
         self.events.object(Phase::Apply, object, action, message).await;
         outcome.map(|outcome| outcome.applied)
     }
+
+    /// Returns whether an apply sends no further member. A dry run reports every failure.
+    fn stops(&self) -> bool {
+        self.applier.mode == ApplyMode::Apply && self.has_failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns the result of the dry run of a member that is being deleted: no dry run can create it yet.
+fn recreated_later(member: &Member) -> Result<ApplyOutcome> {
+    let applied = Applied::new(member, Action::Created, None);
+    Ok(ApplyOutcome { applied, message: Some("once the object that is being deleted is gone".to_owned()) })
 }
 
 /// Returns the first failure in the order of the plan, with the concurrent failures as facts.

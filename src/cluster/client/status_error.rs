@@ -45,6 +45,13 @@ pub fn is_missing_namespace(message: &str) -> bool {
     message.starts_with("namespaces \"") && message.contains("not found")
 }
 
+/// Whether a webhook of the object does not support dry runs, so that the server does not call it and rejects the
+/// request (k8s.io/apiserver/pkg/admission/plugin/webhook/errors, `NewDryRunUnsupportedErr`).
+#[must_use]
+pub fn is_dry_run_unsupported(status: &Status) -> bool {
+    status.code == 400 && status.message.contains("does not support dry run")
+}
+
 /// Whether this cause of a 409 is a field of another manager.
 #[must_use]
 pub fn is_field_conflict(cause: &kube::core::response::StatusCause) -> bool {

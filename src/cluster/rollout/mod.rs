@@ -3,11 +3,9 @@
 //! - `follow`: follows the members of a set.
 //! - `workloads`: follows workloads outside of a set: cluster DNS, an ingress controller.
 //! - `evidence`: collects evidence that is not part of the watched objects: container logs, taints.
-//! - `pod_admission`: asks the API server whether it admits a workload's pod.
 //! - `finding_error`: findings → the error that reports them.
 
 mod evidence;
 pub mod finding_error;
 pub mod follow;
-pub mod pod_admission;
 pub mod workloads;

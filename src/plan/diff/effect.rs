@@ -52,6 +52,11 @@ pub enum Effect {
     Rejected(String),
     /// The object has been terminating since this time.
     Terminating(String),
+    /// The claim is being deleted and exists only as long as a pod uses it.
+    Held {
+        /// Whether the deploy would stop that pod.
+        is_at_risk: bool,
+    },
     /// The suffix of the object's name is not final. It depends on the set's key, which the first deploy creates.
     NameNotFinal,
 }
@@ -71,6 +76,7 @@ impl Effect {
             Effect::Stops { .. } => "stops",
             Effect::Rejected(_) => "refused",
             Effect::Terminating(_) => "dying",
+            Effect::Held { .. } => "held",
             Effect::NameNotFinal => "name-not-final",
         }
     }
@@ -93,6 +99,12 @@ impl fmt::Display for Effect {
             }
             Effect::Rejected(message) => write!(f, "the API server rejects it: {message}"),
             Effect::Terminating(since) => write!(f, "it has been terminating since {since}"),
+            Effect::Held { is_at_risk: false } => {
+                f.write_str("its data exists only as long as its pod runs: copy it first")
+            }
+            Effect::Held { is_at_risk: true } => f.write_str(
+                "deploy would stop here: its data is gone when its pod stops; --delete-data continues",
+            ),
             Effect::NameNotFinal => f.write_str("the first deploy chooses the suffix of its name"),
         }
     }

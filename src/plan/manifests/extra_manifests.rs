@@ -40,8 +40,23 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
 }
 
 /// Returns the extra manifests as members. `kinds` are the kinds that API discovery found.
+///
+/// # Errors
+/// Exit 3 with every manifest that cannot be a member of the set.
 pub(crate) fn members(settings: &Settings, kinds: &[KindInfo]) -> Result<Vec<Member>> {
-    settings.extra_objects.iter().map(|extra| member(settings, extra, kinds)).collect()
+    let mut members = Vec::new();
+    let mut errors = Vec::new();
+    for extra in &settings.extra_objects {
+        match member(settings, extra, kinds) {
+            Ok(member) => members.push(member),
+            Err(error) => errors.push(error),
+        }
+    }
+    let all = errors.into_iter().reduce(|first, other| {
+        let first = first.fact("also", other.message());
+        other.hints().iter().fold(first, Error::hint)
+    });
+    all.map_or(Ok(members), Err)
 }
 
 fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Result<Member> {
@@ -100,4 +115,29 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
     Err(Error::extra_manifest(message)
         .at_config(extra.and_then(|extra| extra.listed_at.clone()))
         .hint("give it another name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Request, read};
+
+    #[test]
+    fn every_extra_manifest_outside_the_set_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), "[deploy]\nextra_manifests = [\"x.yaml\"]\n")
+            .unwrap();
+        let text = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: elsewhere}\n";
+        std::fs::write(folder.path().join("x.yaml"), text).unwrap();
+        let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+        let kinds = [KindInfo {
+            namespaced: false,
+            ..KindInfo::guessed("rbac.authorization.k8s.io/v1", "ClusterRole")
+        }];
+        let error = members(&settings, &kinds).unwrap_err();
+        assert_eq!(error.message(), "x.yaml#1 is a ClusterRole, which is cluster-scoped");
+        assert_eq!(error.facts()[0].text, "x.yaml#3 is for namespace elsewhere");
+    }
 }

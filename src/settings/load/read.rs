@@ -10,7 +10,7 @@ use super::{check, diagnose};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
-use crate::settings::extra_manifests::{self, ExtraObject};
+use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
 use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::checker;
 use crate::settings::secrets::extract::{self, FoundSecret, FoundValue};
@@ -219,25 +219,23 @@ impl Loader {
         for node in files {
             let Some(written) = node.data.as_text() else { continue };
             let at = base(&node.position.layer, &node.position.location.source.name, directory).join(written);
-            let documents = manifests(&at, written).and_then(|files| {
-                let objects = files.iter().map(|(name, text)| extra_manifests::objects(name, text));
-                objects.collect::<Result<Vec<_>, _>>()
-            });
             let named_at = Some(node.position.location.clone());
-            match documents {
-                Ok(documents) => {
-                    let object =
-                        |(source, manifest)| ExtraObject { source, manifest, listed_at: named_at.clone() };
-                    objects.extend(documents.into_iter().flatten().map(object));
-                }
-                Err(message) => self.diagnostics.push(Diagnostic {
+            let files = match manifests(&at, written) {
+                Ok(files) => files.iter().map(|(name, text)| extra_manifests::objects(name, text)).collect(),
+                Err(mistake) => vec![FileObjects { mistakes: vec![mistake], ..FileObjects::default() }],
+            };
+            for FileObjects { objects: read, mistakes } in files {
+                let object =
+                    |(source, manifest)| ExtraObject { source, manifest, listed_at: named_at.clone() };
+                objects.extend(read.into_iter().map(object));
+                self.diagnostics.extend(mistakes.into_iter().map(|message| Diagnostic {
                     id: Id::ExtraManifest,
                     severity: Severity::Error,
                     message,
-                    location: named_at,
+                    location: named_at.clone(),
                     label: String::new(),
                     masked: false,
-                }),
+                }));
             }
         }
         objects

@@ -276,6 +276,11 @@ impl RuleChecker<'_> {
             let label = format!("at most {LONGEST_NAME}: the names of other objects are derived from it");
             self.contradiction(&["deploy", "name"], message, &label);
         }
+        if name.as_str().starts_with(|first: char| first.is_ascii_digit()) {
+            let message = format!("`deploy.name` begins with a digit: {name}");
+            let label = "the Service has this name, and a Service's name begins with a letter (RFC 1035)";
+            self.contradiction(&["deploy", "name"], message, label);
+        }
     }
 
     fn resources(&mut self) {
@@ -386,6 +391,12 @@ impl RuleChecker<'_> {
                     label,
                 );
             }
+        }
+        let settings = self.settings;
+        for name in settings.env.iter().filter(|(_, value)| value.contains('\0')).map(|(name, _)| name) {
+            let message = format!("`deploy.env.{name}` has a NUL character");
+            let label = "no container starts with it: a process cannot have such a variable";
+            self.report(Id::BadValue, Severity::Error, &["deploy", "env", name], message, label);
         }
     }
 }

@@ -1,0 +1,132 @@
+//! Lets the API server check every planned change, and the pod that follows from it, before the first write. Stores
+//! nothing.
+
+use serde_json::Value;
+
+use super::prepare::Preparation;
+use super::request::DeployRequest;
+use crate::catalogue::Id;
+use crate::cluster::apply::applied::{Applied, ApplyMode};
+use crate::cluster::apply::pod_admission::{self, PodAdmission};
+use crate::cluster::apply::waves;
+use crate::cluster::client::api::Api;
+use crate::cluster::watch::observed_set::ObservedSet;
+use crate::error::{Error, Result};
+use crate::event::{Action, Events};
+use crate::object::kind::{DEPLOYMENT, SERVICE_ACCOUNT};
+use crate::object::{ObjectId, deletion};
+use crate::plan::changes::{Change, Changes};
+use crate::session::runner::Run;
+
+/// The state that a rejected change leaves.
+const UNCHANGED: &str = "the set was not changed: the server rejected a dry run, before the first write";
+
+/// Sends every planned change as a dry run, then a pod of each changed Deployment.
+///
+/// # Errors
+/// The first rejection with all others: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod
+/// Security and invalid objects, exit 6 for a missing right.
+pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
+    if !prepared.changes.sends() {
+        return Ok(());
+    }
+    // The apply reports each object; its dry run would report it twice.
+    let (silent, _) = Events::channel();
+    let (live, ownership) = (&prepared.observed.members, &request.policy.ownership);
+    let applied =
+        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, &silent).await;
+    let applied = applied.map_err(|failure| failure.error.state(UNCHANGED))?;
+    for deployment in applied.iter().filter(|applied| replaces_pods(applied, prepared)) {
+        let Some(object) = &deployment.object else { continue };
+        let is_old_pod_gone = !has_pods(&deployment.id, prepared);
+        check_pod(run.api(), &deployment.id, object, &prepared.observed, is_old_pod_gone)
+            .await
+            .map_err(|error| located(error, run))?;
+    }
+    Ok(())
+}
+
+/// Checks that the server would create the pods of these Deployments anew, before they are stopped.
+///
+/// # Errors
+/// Exit 8 if it rejects them.
+pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Result<()> {
+    let has_pods =
+        |(id, object): &(&ObjectId, &Value)| id.kind == DEPLOYMENT.kind && object["spec"]["replicas"] != 0;
+    for (id, object) in observed.members.iter().filter(has_pods) {
+        check_pod(run.api(), id, object, observed, false).await.map_err(|error| located(error, run))?;
+    }
+    Ok(())
+}
+
+fn located(error: Error, run: &Run<'_>) -> Error {
+    let key = error.id().entry().key;
+    let location = key.and_then(|key| run.settings().locate(key));
+    error.at_config(location)
+}
+
+/// Returns whether the dry run changed the pods of a Deployment, and whether the server can check such a pod already.
+fn replaces_pods(applied: &Applied, prepared: &Preparation) -> bool {
+    let changed = matches!(applied.action, Action::Created | Action::Configured);
+    let Some(object) = applied.object.as_ref().filter(|_| changed && applied.id.kind == DEPLOYMENT.kind)
+    else {
+        return false;
+    };
+    let template = &object["spec"]["template"];
+    let live = prepared.observed.members.get(&applied.id);
+    let is_same = live.is_some_and(|live| live["spec"]["template"] == *template);
+    !is_same && object["spec"]["replicas"] != 0 && !creates_account(&applied.id, template, &prepared.changes)
+}
+
+/// Returns whether this run creates the ServiceAccount of the pods. The server rejects a pod without it.
+fn creates_account(deployment: &ObjectId, template: &Value, changes: &Changes) -> bool {
+    let account = template["spec"]["serviceAccountName"].as_str().unwrap_or("default");
+    changes.to_send().any(|(member, change)| {
+        member.kind == SERVICE_ACCOUNT
+            && matches!(change, Change::Create | Change::Recreate)
+            && member.id.namespace == deployment.namespace
+            && member.id.name == account
+    })
+}
+
+/// Returns whether the Deployment has pods, which use a part of the quota until they have stopped.
+fn has_pods(id: &ObjectId, prepared: &Preparation) -> bool {
+    let observed = &prepared.observed;
+    observed.state.pods().next().is_some()
+        || observed.members.get(id).is_some_and(|live| {
+            deletion::deleted_since(live).is_some() || live["status"]["replicas"].as_u64().unwrap_or(0) > 0
+        })
+}
+
+/// Sends a pod of the Deployment as a dry run. A quota only counts if no old pod uses a part of it.
+async fn check_pod(
+    api: &Api,
+    id: &ObjectId,
+    deployment: &Value,
+    observed: &ObservedSet,
+    is_old_pod_gone: bool,
+) -> Result<()> {
+    match admission(api, id, deployment, observed).await {
+        PodAdmission::Rejected(error) if error.id() == Id::QuotaRejected && !is_old_pod_gone => Ok(()),
+        PodAdmission::Rejected(error) if observed.state.pods().next().is_some() => {
+            Err(error.state("nothing was changed; the previous pod was not stopped"))
+        }
+        PodAdmission::Rejected(error) => Err(error.state(UNCHANGED)),
+        PodAdmission::Admitted | PodAdmission::Unknown => Ok(()),
+    }
+}
+
+/// Asks the API server whether it admits a pod of the Deployment.
+pub(super) async fn admission(
+    api: &Api,
+    id: &ObjectId,
+    deployment: &Value,
+    observed: &ObservedSet,
+) -> PodAdmission {
+    let owner = observed.state.replica_sets.values().find(|replica_set| {
+        let owners = replica_set.metadata.owner_references.as_deref().unwrap_or_default();
+        owners.iter().any(|owner| deployment["metadata"]["uid"] == owner.uid.as_str())
+    });
+    let owner = owner.and_then(|it| Some((it.metadata.name.as_deref()?, it.metadata.uid.as_deref()?)));
+    pod_admission::check(api, id, deployment, owner).await
+}

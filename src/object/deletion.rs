@@ -1,0 +1,54 @@
+//! Objects that are being deleted: since when, and what holds them.
+
+use serde_json::Value;
+
+/// Returns since when an object is being deleted; None if it is not.
+#[must_use]
+pub fn deleted_since(object: &Value) -> Option<&str> {
+    object["metadata"]["deletionTimestamp"].as_str()
+}
+
+/// Returns why a deleted object still exists: a finalizer and its manager, or a terminating pod.
+#[must_use]
+pub fn blocker(object: &Value) -> String {
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    let finalizer =
+        finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
+    let Some(finalizer) = finalizer else { return "is terminating".to_owned() };
+    let field = format!("v:\"{finalizer}\"");
+    let entries = object["metadata"]["managedFields"].as_array();
+    let manager = entries
+        .into_iter()
+        .flatten()
+        .find(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null())
+        .and_then(|entry| entry["manager"].as_str());
+    match manager {
+        Some(manager) => format!("waits for finalizer \"{finalizer}\", set by manager \"{manager}\""),
+        None => format!("waits for finalizer \"{finalizer}\""),
+    }
+}
+
+/// Returns what keeps a namespace from being gone, as the namespace controller reports it in the conditions.
+#[must_use]
+pub fn namespace_blockers(namespace: &Value) -> Vec<&str> {
+    let conditions = namespace["status"]["conditions"].as_array();
+    let holding = conditions.into_iter().flatten().filter(|condition| condition["status"] == "True");
+    holding.filter_map(|condition| condition["message"].as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn deletion_blocker_names_finalizer_and_its_manager() {
+        let object = json!({ "metadata": {
+            "finalizers": ["foregroundDeletion", "example.io/hold"],
+            "managedFields": [{ "manager": "other", "fieldsV1": { "f:metadata": { "f:finalizers": {
+                ".": {}, "v:\"example.io/hold\"": {} } } } }],
+        } });
+        assert_eq!(blocker(&object), "waits for finalizer \"example.io/hold\", set by manager \"other\"");
+        assert_eq!(blocker(&json!({})), "is terminating");
+    }
+}
