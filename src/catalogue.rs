@@ -103,7 +103,7 @@ catalogue! {
     UnknownVariable "HC0221" "unknown environment variable"
         "The variable begins with HANDSCTL_ but names no key of [cluster], [deploy] or OpenHands' tables. It has no effect."
     VersionAssumed "HC0223" "the application's version is unknown" key "deploy.image"
-        "The image's tag is not of the form x.y or x.y.z, so the version cannot be read from it. It is treated as 1.6, and [sandbox].runtime_container_image must be set."
+        "The image's tag does not begin with x.y or x.y.z, as 0.59, v0.59 and 0.59-dev do, so the version cannot be read from it. It is treated as 1.6, and [sandbox].runtime_container_image must be set."
     VolatileState "HC0224" "state is kept in memory" key "core.file_store"
         "With the memory file store, settings, conversations and sign-in secrets are lost whenever the pod is replaced."
     RuleWithoutField "HC0230" "a rule of [deploy.ownership] matches no field" key "deploy.ownership"

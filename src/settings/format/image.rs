@@ -71,10 +71,13 @@ impl ImageRef {
         self.tag.map(|(start, end)| &self.text[start..end])
     }
 
-    /// The version in the tag, if the tag is exactly `x.y` or `x.y.z`.
+    /// The version at the beginning of the tag: `x.y` or `x.y.z`, perhaps after a `v` and before a suffix such as
+    /// `-dev`.
     #[must_use]
     pub fn version(&self) -> Option<(u32, u32)> {
-        let parts: Vec<u32> = self.tag()?.split('.').map(number).collect::<Option<_>>()?;
+        let tag = self.tag()?;
+        let release = tag.strip_prefix('v').unwrap_or(tag).split(['-', '_']).next()?;
+        let parts: Vec<u32> = release.split('.').map(number).collect::<Option<_>>()?;
         match parts[..] {
             [major, minor] | [major, minor, _] => Some((major, minor)),
             _ => None,
@@ -170,7 +173,12 @@ mod tests {
         assert_eq!(image.version(), Some((0, 59)));
         assert_eq!(parse("localhost:5000/hands").tag(), None);
         assert_eq!(parse("localhost:5000/hands:1.6.0").version(), Some((1, 6)));
-        for unversioned in ["a:latest", "a:0.59-nikolaik", "a:1", "a", "a:v0.59", "a:0.59.0.1"] {
+        for own in ["a:v0.59", "a:0.59-dev", "a:v0.59.1_build.7", "a:0.59-nikolaik"] {
+            assert_eq!(parse(own).version(), Some((0, 59)), "{own}");
+        }
+        for unversioned in
+            ["a:latest", "a:main-0.59", "a:1", "a", "a:v", "a:vv0.59", "a:0.59.0.1", "a:0.59dev", "a:1-2"]
+        {
             assert_eq!(parse(unversioned).version(), None, "{unversioned}");
         }
         let pinned = parse(&format!("a/b:0.59@sha256:{}", "0".repeat(64)));
