@@ -2,7 +2,7 @@
 //! in a separate process. It repeats the steps of `src/deploy/{recipe,prepare,execute}.rs` and
 //! `src/commands/{diff,teardown}.rs` without settings. Change it together with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -295,6 +295,7 @@ async fn diff(
         listed: &listed,
         missing_namespaces: &state.missing_namespaces(),
         ownership: &policy.ownership,
+        not_compared: &BTreeMap::new(),
     };
     let compared = diff::compare(api, input, events).await?;
     let name = &changes.plan.set.name;

@@ -1,7 +1,7 @@
 //! Computes the changes of a deploy without making them: one list request per kind, and a dry run for each member that
 //! differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -21,11 +21,12 @@ use crate::event::Events;
 use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::changes::{Change, Changes, new_manifest};
-use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, compare};
+use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, additions, compare};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
+use crate::plan::ownership::other_set;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 use crate::settings::handsctl::OwnershipRule;
@@ -50,7 +51,6 @@ pub struct ListedSet {
 struct ForbiddenList {
     kind: KindInfo,
     namespace: String,
-    status: Status,
 }
 
 /// The scope of a list request.
@@ -73,7 +73,7 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     }
     let followers = [POD, REPLICA_SET];
     scopes.extend(followers.map(|kind| ListScope { kind, namespace: &set.namespace, labels: &instance }));
-    let lists: Vec<Result<Vec<Value>, Status>> =
+    let lists: Vec<Option<Vec<Value>>> =
         stream::iter(&scopes).map(|scope| list(api, scope)).buffered(IN_FLIGHT).try_collect().await?;
     let mut listed_set = ListedSet {
         live: Members::new(),
@@ -87,15 +87,15 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     Ok(listed_set)
 }
 
-/// Lists a scope; the inner error means that listing is forbidden.
-async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Result<Vec<Value>, Status>> {
+/// Lists a scope; `None` means that listing is forbidden.
+async fn list(api: &Api, scope: &ListScope<'_>) -> Result<Option<Vec<Value>>> {
     let params = ListParams::default().labels(scope.labels);
     match api.list(&scope.kind.in_namespace(scope.namespace), &params).await {
-        Ok(list) => Ok(Ok(list.items)),
+        Ok(list) => Ok(Some(list.items)),
         Err(ApiError::Status(status))
             if status.code == 403 && !status.message.contains("system:anonymous") =>
         {
-            Ok(Err(*status))
+            Ok(None)
         }
         Err(error) => {
             Err(error
@@ -108,26 +108,26 @@ impl ListedSet {
     fn add_list(
         &mut self,
         scope: &ListScope<'_>,
-        list: Result<Vec<Value>, Status>,
+        list: Option<Vec<Value>>,
         set: &ApplySet,
         now: Timestamp,
     ) -> Result<()> {
         let is_follower = scope.kind == POD || scope.kind == REPLICA_SET;
         match list {
-            Ok(objects) if is_follower => {
+            Some(objects) if is_follower => {
                 if let Some(state) = &mut self.followers {
                     observe::show_list(state, UNWATCHED, scope.kind, &objects, now)?;
                 }
             }
-            Ok(objects) => self.live.extend(objects.into_iter().filter_map(|object| {
+            Some(objects) => self.live.extend(objects.into_iter().filter_map(|object| {
                 let object = with_type_meta(scope.kind, object);
                 let id = scope.kind.id(scope.namespace, object["metadata"]["name"].as_str()?);
                 members::is_member(&object, set).then_some((id, object))
             })),
-            Err(_) if is_follower => self.followers = None,
-            Err(status) => {
+            None if is_follower => self.followers = None,
+            None => {
                 let namespace = scope.namespace.to_owned();
-                self.forbidden_lists.push(ForbiddenList { kind: scope.kind, namespace, status });
+                self.forbidden_lists.push(ForbiddenList { kind: scope.kind, namespace });
             }
         }
         Ok(())
@@ -145,8 +145,14 @@ impl ListedSet {
     pub fn referenced_names(&self, history: usize) -> BTreeSet<String> {
         match &self.followers {
             Some(state) => status::referenced_names(state, history),
-            None => self.live.keys().map(|id| id.name.clone()).collect(),
+            None => self.member_names(),
         }
+    }
+
+    /// Returns the names of all members.
+    #[must_use]
+    pub fn member_names(&self) -> BTreeSet<String> {
+        self.live.keys().map(|id| id.name.clone()).collect()
     }
 
     /// Returns the forbidden kinds without planned members: their objects of an earlier configuration are not found.
@@ -179,6 +185,8 @@ pub struct DiffInput<'a> {
     pub listed: &'a ListedSet,
     /// Namespaces that a deploy would create.
     pub missing_namespaces: &'a [String],
+    /// The members that are not compared, with the reasons.
+    pub not_compared: &'a BTreeMap<ObjectId, String>,
     /// The rules for fields of other managers.
     pub ownership: &'a Ownership,
 }
@@ -214,19 +222,47 @@ struct DiffRun<'a> {
 
 impl DiffRun<'_> {
     async fn member(&self, member: &Member, change: &Change) -> Result<Compared> {
-        let listed = self.input.listed;
-        if let Some(forbidden) = listed.forbidden_lists.iter().find(|list| list.holds(&member.id)) {
-            let action = format!("cannot list {} in namespace {}", member.kind.plural, forbidden.namespace);
-            let error = self.rejection(&action, forbidden.status.clone());
-            return Ok(Compared::unknown(member.id.clone(), error));
+        if let Some(reason) = self.reason_not_to_compare(member) {
+            let outcome = DiffOutcome::NotCompared(reason);
+            return Ok(Difference::new(member.id.clone(), outcome).into());
         }
         if let Some(difference) = self.deleted(member, change) {
             return Ok(difference.into());
         }
-        match (change, listed.live.get(&member.id)) {
-            (Change::Unchanged, _) => Ok(Difference::new(member.id.clone(), DiffOutcome::Unchanged).into()),
-            (Change::Update(manifest), Some(live)) => self.change(member, manifest, live).await,
-            (Change::Create | Change::Update(_) | Change::Recreate, _) => {
+        let Some(live) = self.input.listed.live.get(&member.id) else {
+            return self.create(member, &new_manifest(member, &self.input.changes.plan.set)).await;
+        };
+        let mut compared = self.existing(member, change, live).await?;
+        compared.difference.additions = additions(&member.id, &member.manifest, live, &self.mask);
+        Ok(compared)
+    }
+
+    fn reason_not_to_compare(&self, member: &Member) -> Option<String> {
+        if let Some(reason) = self.input.not_compared.get(&member.id) {
+            return Some(reason.clone());
+        }
+        let is_forbidden = self.input.listed.forbidden_lists.iter().any(|list| list.holds(&member.id));
+        is_forbidden.then(|| format!("no right to list {}", member.kind.plural))
+    }
+
+    /// Compares a live member. The pod may get its content instead of the content of another object.
+    async fn existing(&self, member: &Member, change: &Change, live: &Value) -> Result<Compared> {
+        let (id, manifest) = (&member.id, &member.manifest);
+        let predecessor = compare::predecessor(id, &self.input.listed.live);
+        match (change, predecessor) {
+            (Change::Unchanged, Some(predecessor)) => {
+                Ok(compare::reused(id, manifest, predecessor, &self.mask).into())
+            }
+            (Change::Unchanged, None) => Ok(Difference::new(id.clone(), DiffOutcome::Unchanged).into()),
+            (Change::Update(sent), predecessor) => {
+                let mut compared = self.change(member, sent, live).await?;
+                let content = predecessor.map(|predecessor| {
+                    compare::replaced_content(id, manifest, Some(predecessor), &self.mask)
+                });
+                compared.difference.fields.extend(content.into_iter().flatten());
+                Ok(compared)
+            }
+            (Change::Create | Change::Recreate, _) => {
                 self.create(member, &new_manifest(member, &self.input.changes.plan.set)).await
             }
         }
@@ -269,6 +305,9 @@ impl DiffRun<'_> {
             // A dependency does not exist until the deploy creates it.
             Err(status) if status.code == 404 => {
                 Ok(created(None).unverified(self.missing_dependency(member, &status)).into())
+            }
+            Err(status) if is_missing_right(&status) => {
+                Ok(created(None).unverified(missing_right(member)).into())
             }
             Err(status) => {
                 let difference = created(None).unverified("the server rejects it");
@@ -326,6 +365,9 @@ impl DiffRun<'_> {
             difference.effects.extend(conflicts);
             return Ok(difference.into());
         }
+        if is_missing_right(&status) {
+            return Ok(difference.unverified(missing_right(member)).into());
+        }
         let message = self.mask.text(&status.message);
         let difference = difference.unverified("the server rejects it");
         if is_immutable(&status) {
@@ -373,6 +415,19 @@ impl DiffRun<'_> {
         status.message = self.mask.text(&status.message);
         status_error::status_error(action, &status)
     }
+}
+
+/// Whether the account has no right to send the dry run. The comparison on this computer does not need it.
+fn is_missing_right(status: &Status) -> bool {
+    // The authorizer's message; those of admission have another form.
+    status.code == 403
+        && status.message.contains("forbidden: User \"")
+        && status.message.contains(" cannot ")
+        && !status.message.contains("system:anonymous")
+}
+
+fn missing_right(member: &Member) -> String {
+    format!("no right to patch {}, so that it was compared on this computer", member.kind.plural)
 }
 
 /// Whether the error is not about the object: authentication failed, or the server is not able to respond now.
@@ -424,12 +479,15 @@ fn is_immutable(status: &Status) -> bool {
 }
 
 fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
-    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
-    let managers: Vec<&str> = managers.into_iter().collect();
-    let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
+    let owner = other_set::other_set(live).unwrap_or_else(|| {
+        let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+        let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
+        let managers: Vec<&str> = managers.into_iter().collect();
+        let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
+        format!("another owner (managers: {managers})")
+    });
     Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", with_namespace(id)))
-        .caused_by(format!("it exists and belongs to another owner (managers: {managers})"))
+        .caused_by(format!("it exists and belongs to {owner}"))
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
 }
 
@@ -445,6 +503,19 @@ mod tests {
             }] },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn missing_right_is_told_from_rejection() {
+        let cannot = r#"ingresses.networking.k8s.io "oh" is forbidden: User "a" cannot patch resource "ingresses" in API group "networking.k8s.io" in the namespace "n""#;
+        assert!(is_missing_right(&status(403, cannot)));
+        for message in [
+            r#"pods "a" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"#,
+            r#"admission webhook "w" denied the request: you cannot use resource "a" here"#,
+            r#"roles "oh" is forbidden: user "a" is attempting to grant RBAC permissions not currently held"#,
+        ] {
+            assert!(!is_missing_right(&status(403, message)), "{message}");
+        }
     }
 
     #[test]

@@ -33,8 +33,12 @@ pub struct ClusterState {
     pub key: SetKey,
     /// The kept revisions.
     pub history: History,
+    /// Whether the set's Secrets were listed. If not, its key and its revisions are unknown.
+    pub secrets_listed: bool,
     /// The resourceVersion of each readable Secret that the pod reads keys from.
     pub secret_versions: BTreeMap<String, String>,
+    /// The names of the Secrets that the pod reads keys from and that this account has no right to get.
+    pub unreadable_secrets: BTreeSet<String>,
     /// The discovered kinds of the user's own objects, beyond the built-in kinds.
     pub kinds: Vec<KindInfo>,
 }
@@ -48,6 +52,15 @@ pub struct SetKey {
     pub stored: bool,
 }
 
+/// Whether a command can do without the right to list the set's Secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretRights {
+    /// It fails without the right.
+    Needed,
+    /// It does without the key and the revisions.
+    Optional,
+}
+
 /// Reads everything that does not depend on the plan, concurrently.
 ///
 /// # Errors
@@ -59,28 +72,62 @@ pub async fn inspect(
     kinds: &BTreeSet<ManifestKind>,
     events: &Events,
 ) -> Result<ClusterState> {
+    inspect_with(api, set, secret_refs, kinds, SecretRights::Needed, events).await
+}
+
+/// As [`inspect`], with these rights.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn inspect_with(
+    api: &Api,
+    set: &ApplySet,
+    secret_refs: &[SecretRef],
+    kinds: &BTreeSet<ManifestKind>,
+    rights: SecretRights,
+    events: &Events,
+) -> Result<ClusterState> {
     let namespaces = async {
         let reads = set.namespaces().into_iter().map(|name| async move {
             namespaces::get(api, name).await.map(|state| (name.to_owned(), state))
         });
         Ok(try_join_all(reads).await?.into_iter().collect())
     };
-    let (namespaces, parent, own_secrets, secret_versions, kinds) = tokio::join!(
+    let (namespaces, parent, own_secrets, referenced, kinds) = tokio::join!(
         namespaces,
         inventory::get_parent(api, set),
-        inventory::list_own_secrets(api, set),
-        secret_versions(api, secret_refs, events),
+        list_own_secrets(api, set, rights),
+        referenced_secrets(api, secret_refs, events),
         discovery::discover(api, kinds)
     );
-    let (namespaces, parent, own_secrets, secret_versions) =
-        (namespaces?, parent?, own_secrets?, secret_versions?);
+    let (namespaces, parent, own_secrets, referenced) = (namespaces?, parent?, own_secrets?, referenced?);
+    let secrets_listed = own_secrets.is_some();
+    let own_secrets = own_secrets.unwrap_or_default();
     let history = History::new(revision::read_all(&own_secrets)?);
     let mut kinds = kinds?;
     // A rollback may restore objects of kinds that the configuration no longer has.
     kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
     let (key, stored) = inventory::read_key(set, &own_secrets)?;
     let set = with_inventory(api, set, parent.as_ref(), &kinds).await?;
-    Ok(ClusterState { set, namespaces, parent, key: SetKey { key, stored }, history, secret_versions, kinds })
+    Ok(ClusterState {
+        set,
+        namespaces,
+        parent,
+        key: SetKey { key, stored },
+        history,
+        secrets_listed,
+        secret_versions: referenced.versions,
+        unreadable_secrets: referenced.unreadable,
+        kinds,
+    })
+}
+
+/// Lists the set's Secrets; `None` if this is forbidden and the rights are optional.
+async fn list_own_secrets(api: &Api, set: &ApplySet, rights: SecretRights) -> Result<Option<Vec<Value>>> {
+    match inventory::list_own_secrets(api, set).await {
+        Err(error) if rights == SecretRights::Optional && error.id() == Id::Forbidden => Ok(None),
+        secrets => secrets.map(Some),
+    }
 }
 
 impl ClusterState {
@@ -123,23 +170,49 @@ async fn with_inventory(
     discovery::including_inventory_of(api, &set, parent).await
 }
 
-/// Reads every Secret that the configuration references, warns about mistakes, and returns the resourceVersions of
-/// those that the application reads.
-async fn secret_versions(
+/// The Secrets of others that the application reads.
+#[derive(Debug, Default)]
+struct ReferencedSecrets {
+    /// The resourceVersion of each Secret by name.
+    versions: BTreeMap<String, String>,
+    /// The names of those that this account has no right to get.
+    unreadable: BTreeSet<String>,
+}
+
+/// A referenced Secret as far as the plan depends on it.
+enum SecretState {
+    /// The application reads it, and this is its resourceVersion.
+    Version(String),
+    /// The application reads it, and this account has no right to get it.
+    Unreadable,
+    /// It is missing, or the application does not read it.
+    Irrelevant,
+}
+
+/// Reads every Secret that the configuration references, and warns about mistakes.
+async fn referenced_secrets(
     api: &Api,
     secret_refs: &[SecretRef],
     events: &Events,
-) -> Result<BTreeMap<String, String>> {
-    let reads = secret_refs.iter().map(|secret_ref| secret_version(api, secret_ref, events));
-    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+) -> Result<ReferencedSecrets> {
+    let reads = secret_refs.iter().map(|secret_ref| secret_state(api, secret_ref, events));
+    let states = try_join_all(reads).await?;
+    let mut referenced = ReferencedSecrets::default();
+    for (SecretRef { name, .. }, state) in secret_refs.iter().zip(states) {
+        match state {
+            SecretState::Version(version) => {
+                referenced.versions.insert(name.clone(), version);
+            }
+            SecretState::Unreadable => {
+                referenced.unreadable.insert(name.clone());
+            }
+            SecretState::Irrelevant => {}
+        }
+    }
+    Ok(referenced)
 }
 
-/// Returns name and resourceVersion; None if the Secret is missing, unreadable, or not read by the pod.
-async fn secret_version(
-    api: &Api,
-    secret_ref: &SecretRef,
-    events: &Events,
-) -> Result<Option<(String, String)>> {
+async fn secret_state(api: &Api, secret_ref: &SecretRef, events: &Events) -> Result<SecretState> {
     let SecretRef { namespace, name, used_for } = secret_ref;
     match api.get_opt(&SECRET.in_namespace(namespace), name).await {
         Ok(secret) => {
@@ -147,8 +220,8 @@ async fn secret_version(
                 events.warn(Id::MissingReference, mistake).await;
             }
             let version = secret.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
-            let is_read = matches!(used_for, SecretUse::Keys(_));
-            Ok(version.filter(|_| is_read).map(|version| (name.clone(), version.to_owned())))
+            let version = version.filter(|_| matches!(used_for, SecretUse::Keys(_)));
+            Ok(version.map_or(SecretState::Irrelevant, |version| SecretState::Version(version.to_owned())))
         }
         Err(ApiError::Status(status))
             if status.code == 403 && !status.message.contains("system:anonymous") =>
@@ -161,7 +234,10 @@ async fn secret_version(
             };
             let message = format!("secret/{name} cannot be read ({}): {consequence}", status.message);
             events.warn(Id::Forbidden, message).await;
-            Ok(None)
+            Ok(match used_for {
+                SecretUse::Keys(_) => SecretState::Unreadable,
+                SecretUse::Pull | SecretUse::Certificate => SecretState::Irrelevant,
+            })
         }
         Err(error) => Err(error.into_error(&format!("cannot read secret/{name} in namespace {namespace}"))),
     }

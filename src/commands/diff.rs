@@ -1,17 +1,21 @@
 //! `diff`: shows the changes that a deploy would make, object by object, and who caused each. Changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clap::Args;
 
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
-use crate::cluster::inspect;
+use crate::cluster::inspect::{self, ClusterState, SecretRights};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::{Format, Global};
+use crate::object::ObjectId;
+use crate::object::kind::SECRET;
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
-use crate::plan::diff::Compared;
+use crate::plan::diff::{self as plan_diff, Compared};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
@@ -19,13 +23,15 @@ use crate::report::{DiffReport, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::settings::Settings;
+use crate::settings::secrets::value::SecretSource;
 
 /// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
 ///
 /// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
-/// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Secret
-/// values are never shown. A new object takes one line, except the application's configuration; `render` prints it in
-/// full.
+/// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Fields
+/// that others added are listed, and are not a difference: deploy keeps them. Secret values are never shown. A new
+/// object takes one line, except the application's configuration; `render` prints it in full. With read-only rights, or
+/// without the value of a secret, the rest is compared, and the output lists what was not.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
@@ -44,7 +50,7 @@ pub struct DiffArgs {
 
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Needed)?;
+    let loaded = cluster_session::load(global, Secrets::IfAvailable)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
@@ -100,28 +106,80 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     session.server_version().await?;
     let secrets = secret_refs::secret_refs(settings);
     let kinds = extra_manifests::unknown_kinds(settings);
-    let mut state = inspect::inspect(api, &session.set(), &secrets, &kinds, events).await?;
+    let rights = SecretRights::Optional;
+    let mut state = inspect::inspect_with(api, &session.set(), &secrets, &kinds, rights, events).await?;
     let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
     let plan = plan::build(settings, naming, &state.kinds)?;
     state.set.extra_kinds.extend(&plan.set.extra_kinds);
     let listed = diff::list_set(api, &state.set).await?;
+    let (plan, not_compared) = without_unknown_secrets(plan, settings, &state, &listed)?;
     warn_of_unlisted(&listed, &plan, events).await;
     let policy = change_policy(settings, arguments);
+    let referenced = if state.secrets_listed {
+        listed.referenced_names(policy.revision_history)
+    } else {
+        events
+            .warn(Id::Forbidden, "no right to list secrets: unused ConfigMaps and Secrets are not shown")
+            .await;
+        listed.member_names()
+    };
     let live = Live {
         members: &listed.live,
         parent: state.parent.as_ref(),
         history: &state.history,
         key_is_stored: state.key.stored,
-        referenced: &listed.referenced_names(policy.revision_history),
+        referenced: &referenced,
     };
     let changes = Changes::between(plan, live, &policy);
     let input = DiffInput {
         changes: &changes,
         listed: &listed,
         missing_namespaces: &state.missing_namespaces(),
+        not_compared: &not_compared,
         ownership: &policy.ownership,
     };
     diff::compare(api, input, events).await
+}
+
+/// Returns the plan with the names and versions of the live Deployment in place of those that depend on unknown
+/// Secrets, and the members that cannot be compared, with the reasons.
+fn without_unknown_secrets(
+    plan: Plan,
+    settings: &Settings,
+    state: &ClusterState,
+    listed: &ListedSet,
+) -> Result<(Plan, BTreeMap<ObjectId, String>)> {
+    let reason = reason_not_to_compare_secret(settings, state);
+    if reason.is_none() && state.unreadable_secrets.is_empty() {
+        return Ok((plan, BTreeMap::new()));
+    }
+    let mut versions = state.secret_versions.clone();
+    versions.extend(plan_diff::recorded_versions(&state.unreadable_secrets, &listed.live));
+    let stem = format!("{}-env", state.set.name);
+    let name = plan_diff::referenced_name(&stem, &listed.live).unwrap_or_else(|| format!("{stem}-unknown"));
+    let naming = match reason {
+        Some(_) => SecretNaming::Assumed { name: &name, versions: &versions },
+        None => SecretNaming::Keyed { key: &state.key.key, versions: &versions },
+    };
+    let plan = plan::build(settings, naming, &state.kinds)?;
+    let secret = SECRET.id(&state.set.namespace, &name);
+    let not_compared = reason.into_iter().map(|reason| (secret.clone(), reason)).collect();
+    Ok((plan, not_compared))
+}
+
+/// Returns the reason why the set's own Secret cannot be compared; `None` if it can, or if the set has none.
+fn reason_not_to_compare_secret(settings: &Settings, state: &ClusterState) -> Option<String> {
+    let has_own = |(_, source): (&str, &SecretSource)| !matches!(source, SecretSource::Reference { .. });
+    if !state.secrets_listed && settings.sources().any(has_own) {
+        return Some("no right to list secrets".to_owned());
+    }
+    let unread = settings.sources().filter_map(|(_, source)| match source {
+        SecretSource::NotRead(_) => Some(source.to_string()),
+        SecretSource::Value(_) | SecretSource::Reference { .. } => None,
+    });
+    let unread: BTreeSet<String> = unread.collect();
+    let unread: Vec<&str> = unread.iter().map(String::as_str).collect();
+    (!unread.is_empty()).then(|| format!("no value for {}", unread.join(", ")))
 }
 
 /// Returns the policy of a deploy with the same flags.

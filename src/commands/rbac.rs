@@ -22,7 +22,8 @@ use crate::session::output::output_form;
 
 /// Print the smallest roles for an account that deploys this configuration
 ///
-/// A rule that can be left out has a comment that names the consequence. The cluster is not contacted.
+/// The namespaces come first, because roles need them. A rule that can be left out has a comment that names the
+/// consequence. The cluster is not contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
@@ -126,6 +127,14 @@ fn documents(
         let (name, version) = (&kind.kind, &kind.api_version);
         let _infallible =
             writeln!(out, "# The plural of {name} in {version} is guessed: the cluster is not contacted.");
+    }
+    // Without labels: the namespace may exist and belong to somebody else.
+    for namespace in rows.iter().map(|row| row.namespace.as_str()).collect::<BTreeSet<_>>() {
+        if !namespace.is_empty() {
+            let manifest =
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+            document(&mut out, &yaml::write(&manifest)?);
+        }
     }
     if subject["name"] == name && subject["namespace"] == set_namespace {
         let account = json!({

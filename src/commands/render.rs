@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::flags::Global;
-use crate::object::{ObjectId, yaml};
+use crate::object::kind::Wave;
+use crate::object::{ObjectId, labels, yaml};
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
@@ -19,7 +21,7 @@ use crate::session::cluster_session::{self, Secrets};
     after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
 )]
 pub struct RenderArgs {
-    /// Write one file per object into this folder instead of stdout
+    /// Write one file per object into this folder instead of stdout; the names sort in the order of applying
     #[arg(long, value_name = "DIR")]
     pub split: Option<PathBuf>,
     /// Also print the namespaces that deploy would create
@@ -44,39 +46,68 @@ pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) ->
     Ok(0)
 }
 
-fn documents(plan: &Plan, with_namespaces: bool) -> Result<Vec<(ObjectId, String)>> {
-    let namespaces = plan
-        .namespaces
-        .iter()
-        .filter(|_| with_namespaces)
-        .map(|(name, manifest)| Ok((ObjectId::cluster("", "Namespace", name), yaml::write(manifest)?)));
-    let members = plan.members.iter().map(|member| Ok((member.id.clone(), yaml::write(&member.manifest)?)));
+/// One object as text.
+struct Document {
+    id: ObjectId,
+    wave: Wave,
+    text: String,
+}
+
+fn documents(plan: &Plan, with_namespaces: bool) -> Result<Vec<Document>> {
+    let namespaces = plan.namespaces.iter().filter(|_| with_namespaces).map(|(name, manifest)| {
+        let text = yaml::write(&without_creator(manifest))?;
+        Ok(Document { id: ObjectId::cluster("", "Namespace", name), wave: Wave::Foundation, text })
+    });
+    let members = plan.members.iter().map(|member| {
+        let text = yaml::write(&member.manifest)?;
+        Ok(Document { id: member.id.clone(), wave: member.kind.wave, text })
+    });
     namespaces.chain(members).collect()
 }
 
-fn joined(plan: &Plan, documents: &[(ObjectId, String)]) -> String {
+/// Removes the annotation with the creator: whoever applies the printed namespace creates it, and `teardown` must not
+/// delete it.
+fn without_creator(namespace: &Value) -> Value {
+    let mut namespace = namespace.clone();
+    if let Some(metadata) = namespace.get_mut("metadata").and_then(Value::as_object_mut) {
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(labels::CREATED_BY);
+        }
+        metadata
+            .retain(|key, value| key != "annotations" || value.as_object().is_none_or(|map| !map.is_empty()));
+    }
+    namespace
+}
+
+fn joined(plan: &Plan, documents: &[Document]) -> String {
     let mut text = String::new();
     for (name, source) in &plan.secret_sources {
         let _infallible = writeln!(text, "# not shown: {name}, from {source}");
     }
-    for (_, document) in documents {
-        let _infallible = writeln!(text, "---\n{}", document.trim_end_matches('\n'));
+    for document in documents {
+        let _infallible = writeln!(text, "---\n{}", document.text.trim_end_matches('\n'));
     }
     text
 }
 
-/// Writes one file per object: `deployment.apps-openhands.yaml`. Files of another namespace than the first object's
-/// start with the namespace.
-fn write_files(folder: &Path, documents: &[(ObjectId, String)]) -> Result<()> {
+/// Writes one file per object: `20-deployment.apps-openhands.yaml`. `kubectl apply -f DIR` reads the files in the order
+/// of their names, so each begins with the number of its wave. Names of another namespace than the first object's
+/// have the namespace next.
+fn write_files(folder: &Path, documents: &[Document]) -> Result<()> {
     let message = |path: &Path| format!("cannot write {}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| Error::io(message(folder), error))?;
-    let first_namespace = documents.iter().find_map(|(id, _)| id.namespace.clone());
-    for (id, document) in documents {
+    let first_namespace = documents.iter().find_map(|document| document.id.namespace.clone());
+    for Document { id, wave, text } in documents {
+        let number = match wave {
+            Wave::Foundation => "00",
+            Wave::Configuration => "10",
+            Wave::Workload => "20",
+        };
         let other_namespace =
             id.namespace.iter().filter(|namespace| Some(*namespace) != first_namespace.as_ref());
         let prefix = other_namespace.map(|namespace| namespace.clone() + ".").collect::<String>();
-        let path = folder.join(format!("{prefix}{}.yaml", id.to_string().replace('/', "-")));
-        std::fs::write(&path, document).map_err(|error| Error::io(message(&path), error))?;
+        let path = folder.join(format!("{number}-{prefix}{}.yaml", id.to_string().replace('/', "-")));
+        std::fs::write(&path, text).map_err(|error| Error::io(message(&path), error))?;
     }
     Ok(())
 }

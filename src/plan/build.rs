@@ -30,16 +30,22 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
         config: format!("{}-config-{}", set.name, content_hash::of_config(&config)?),
         secret: secret_name(&set.name, &secret, naming)?,
         versions: match naming {
-            SecretNaming::Keyed { versions, .. } => versions.clone(),
+            SecretNaming::Keyed { versions, .. } | SecretNaming::Assumed { versions, .. } => versions.clone(),
             SecretNaming::Placeholder => BTreeMap::new(),
         },
     };
     let values = values::values(settings, &names, &config, &secret);
-    let mut members =
-        template_names(settings, matches!(naming, SecretNaming::Keyed { .. }) && !secret.is_empty())
-            .into_iter()
-            .map(|name| member(&templates, name, &values))
-            .collect::<Result<Vec<_>>>()?;
+    let with_secret = match naming {
+        SecretNaming::Keyed { .. } => !secret.is_empty(),
+        SecretNaming::Assumed { .. } => {
+            settings.sources().any(|(_, source)| !matches!(source, SecretSource::Reference { .. }))
+        }
+        SecretNaming::Placeholder => false,
+    };
+    let mut members = template_names(settings, with_secret)
+        .into_iter()
+        .map(|name| member(&templates, name, &values))
+        .collect::<Result<Vec<_>>>()?;
     members.extend(extra_manifests::members(settings, kinds)?);
     extra_manifests::reject_duplicates(&members, settings)?;
     set.extra_kinds = extra_kinds(&members);
@@ -83,6 +89,7 @@ fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
 fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<'_>) -> Result<String> {
     Ok(match naming {
         SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", content_hash::of_secret(data, key)?),
+        SecretNaming::Assumed { name, .. } => name.to_owned(),
         SecretNaming::Placeholder => format!("{set}-env-rendered"),
     })
 }

@@ -56,6 +56,14 @@ pub enum SecretNaming<'a> {
         /// restarts the pods.
         versions: &'a BTreeMap<String, String>,
     },
+    /// This name, which the live Deployment refers to, because the key or a value is unknown. The member has only the
+    /// known values, so its content must not be compared or sent. For `diff`.
+    Assumed {
+        /// The name.
+        name: &'a str,
+        /// As in `Keyed`.
+        versions: &'a BTreeMap<String, String>,
+    },
     /// `<name>-env-rendered`, without a Secret among the members. For `render`, which prints no secrets.
     Placeholder,
 }

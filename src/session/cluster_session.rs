@@ -21,6 +21,8 @@ use crate::settings::{Flags, Loaded, Request, Settings};
 pub(crate) enum Secrets {
     /// The command sends the values, so they must be available.
     Needed,
+    /// The command uses the values that are available.
+    IfAvailable,
     /// The configuration only names the set.
     Unneeded,
 }
@@ -32,6 +34,9 @@ pub(crate) enum Secrets {
 pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
     match secrets {
         Secrets::Needed => crate::settings::read(&request(global), &variables(), Path::new(".")),
+        Secrets::IfAvailable => {
+            crate::settings::read_with_available_secrets(&request(global), &variables(), Path::new("."))
+        }
         Secrets::Unneeded => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }

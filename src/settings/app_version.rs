@@ -73,6 +73,8 @@ mod tests {
         assert!(!version("a:0.44").is_supported() && !version("a:1.7").is_supported());
         assert!(version("a:1.0").is_at_least(0, 60) && !version("a:0.59.0").is_at_least(0, 60));
         assert!(version("a:latest").assumed && version("a:latest").is_supported());
+        let own = version("acme/openhands:v0.59-dev");
+        assert_eq!((own.major, own.minor, own.assumed), (0, 59, false));
     }
 
     #[test]
@@ -86,6 +88,7 @@ mod tests {
             image("a:0.60.1").as_deref(),
             Some("docker.openhands.dev/openhands/runtime:0.60-nikolaik")
         );
+        assert_eq!(image("a:0.59-dev"), image("a:0.59"));
         assert_eq!(image("a:main"), None);
     }
 }

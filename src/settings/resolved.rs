@@ -202,6 +202,7 @@ impl Settings {
         let mut tables = self.tree.clone();
         tables.retain(|name, _| name != "cluster" && name != "deploy");
         remove_secrets(&self.schema, &mut tables);
+        tables.retain(|name, entry| !is_without_effect(name, &entry.node.data));
         toml_writer::document(&tables)
     }
 
@@ -455,6 +456,13 @@ fn remove_secrets(shape: &TableShape, table: &mut Table) {
         }
         true
     });
+}
+
+/// Returns whether one of the application's own tables is empty and equals an absent one. `config init` writes such
+/// tables; if they were part of the file, its name would change and the pod would restart. An empty `[condenser]` means
+/// type `noop`, whereas an absent one means the default type.
+fn is_without_effect(name: &str, data: &Data) -> bool {
+    name != "condenser" && matches!(data, Data::Table(table) if table.is_empty())
 }
 
 /// Converts typed values to a tree, for display.

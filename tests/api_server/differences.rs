@@ -1,6 +1,6 @@
 //! `diff` on a real API server: its output in each situation, its requests, and that it changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +38,13 @@ fn diff(namespace: &Namespace, arguments: &[&str]) -> Run {
     let before = versions(namespace);
     let run = namespace.handsctl(&[&["diff"], arguments].concat());
     assert_eq!(versions(namespace), before, "diff {arguments:?} changed something: {}", run.stdout);
+    let with_sign = |sign: &str| {
+        let lines =
+            run.stdout.lines().filter_map(move |line| line.strip_prefix(sign)).collect::<BTreeSet<_>>();
+        lines
+    };
+    let (removed, added) = (with_sign("-   "), with_sign("+   "));
+    assert_eq!(removed.intersection(&added).next(), None, "equal lines removed and added: {}", run.stdout);
     run
 }
 
@@ -140,7 +147,7 @@ fn diff_of_image_shows_restart_and_both_values() {
         deployment["hunks"],
         json!([{
             "path": "spec.template.spec.containers[name=\"openhands\"].image", "before": image,
-            "after": "a.example/openhands:0.58", "hidden": null, "cause": "you", "manager": null, "since": null,
+            "after": "a.example/openhands:0.58", "order": false, "hidden": null, "cause": "you", "manager": null, "since": null,
         }])
     );
 }
@@ -169,7 +176,7 @@ fn diff_shows_drift_with_manager_and_deploy_conflict() {
     let in_namespace = |arguments: &[&str]| bed.kubectl(&[arguments, &["-n", &namespace.name]].concat());
     in_namespace(&["label", "service", "oh", "app.kubernetes.io/part-of=else", "--overwrite"]);
     in_namespace(&["scale", "deployment", "oh", "--replicas=2"]);
-    // A field that only another manager sets is not a difference.
+    // A field that only another manager sets is no drift: deploy keeps it.
     in_namespace(&["annotate", "ingress", "oh", "example.io/theirs=1"]);
     let run = diff(&namespace, &[]).exits(1);
     assert_lines(
@@ -179,6 +186,7 @@ fn diff_shows_drift_with_manager_and_deploy_conflict() {
             "deployment.apps/oh   scales from 2 to 1   drift: kubectl",
             "  deploy would stop here: kubectl manages .spec.replicas",
             "  spec.replicas   2 → 1",
+            "ingress.networking.k8s.io/oh   fields of others, which deploy keeps",
             "2 to change, 0 to create, 0 to delete",
         ],
     );
@@ -383,30 +391,155 @@ fn diff_with_foreign_object_exits_7_after_the_rest() {
     );
 }
 
+/// Binds an account of the namespace to one of Kubernetes' own roles, and waits until it may list pods.
+fn account_with_role(namespace: &Namespace, role: &str) -> std::path::PathBuf {
+    let kubeconfig = refusals::account(namespace, &json!([]));
+    let account = format!("{}:tester", namespace.name);
+    let (role, subject) = (format!("--clusterrole={role}"), format!("--serviceaccount={account}"));
+    namespace.bed.kubectl(&["create", "rolebinding", "theirs", &role, &subject, "-n", &namespace.name]);
+    let impersonate = format!("--as=system:serviceaccount:{account}");
+    refusals::wait_for_output(
+        namespace.bed,
+        &["auth", "can-i", "list", "pods", &impersonate, "-n", &namespace.name],
+        |output| output.trim() == "yes",
+    );
+    kubeconfig
+}
+
 #[test]
-fn diff_without_patch_right_is_unverified_and_exits_6() {
+fn diff_without_patch_right_compares_locally() {
     let namespace = deployed("diff-reader", "[deploy]\nhost = \"a.example\"\n");
     let readable = |resources: &[&str]| json!([{ "apiGroups": ["*"], "resources": resources, "verbs": ["get", "list"] }]);
     let reader = refusals::account(&namespace, &readable(&["*"]));
     refusals::run_with_kubeconfig(&namespace, &reader, &["diff"]).exits(0).says("no differences");
     namespace.config("[deploy]\nhost = \"b.example\"\n");
-    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"])
-        .exits(6)
-        .says("error[HC1030]: cannot dry-run ingress.networking.k8s.io/oh in namespace")
-        .says("verbs: [\"patch\"]");
+    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"]).exits(1);
     assert_lines(
         &run,
-        &["  spec.rules[0].host   a.example → b.example", "1 to change, 0 to create, 0 to delete"],
+        &[
+            "  spec.rules[0].host   a.example → b.example",
+            "not verified by the server: ingress.networking.k8s.io/oh: no right to patch ingresses, so that it was compared on this computer",
+            "1 to change, 0 to create, 0 to delete",
+        ],
     );
 
     // Without the right to list services, the other kinds are still compared.
     let kinds = KINDS.replace("services,", "");
     let kinds: Vec<&str> = kinds.split(',').chain(["pods", "replicasets"]).collect();
     let reader = refusals::account(&namespace, &readable(&kinds));
-    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"])
-        .exits(6)
-        .says("error[HC1030]: cannot list services in namespace");
-    assert_lines(&run, &["service/oh   unknown", "  spec.rules[0].host   a.example → b.example"]);
+    let run = refusals::run_with_kubeconfig(&namespace, &reader, &["diff"]).exits(1);
+    assert_lines(
+        &run,
+        &[
+            "  spec.rules[0].host   a.example → b.example",
+            "not compared: service/oh: no right to list services",
+        ],
+    );
+}
+
+#[test]
+fn diff_as_view_without_key_finds_drift() {
+    let namespace = Bed::shared().namespace("diff-view");
+    namespace.create(&[]);
+    namespace.bed.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "theirs",
+        "--from-literal=k=v",
+        "-n",
+        &namespace.name,
+    ]);
+    namespace.config(
+        "[llm]\napi_key = { env = \"KEY_OF_TEST\" }\n[deploy.env]\nA = { secret = \"theirs\", key = \"k\" }\n",
+    );
+    namespace.command(&["deploy"]).env("KEY_OF_TEST", "sk-of-view").run().exits(0);
+    let view = account_with_role(&namespace, "view");
+    let as_view = || refusals::run_with_kubeconfig(&namespace, &view, &["diff"]);
+    let run = as_view().exits(0).says("no differences: ").says("3 were not compared");
+    assert_lines(
+        &run,
+        &[
+            "not compared: role.rbac.authorization.k8s.io/oh: no right to list roles",
+            "not compared: rolebinding.rbac.authorization.k8s.io/oh: no right to list rolebindings",
+        ],
+    );
+    let secret = run.stdout.lines().find(|line| line.starts_with("not compared: secret/oh-env-"));
+    assert!(secret.is_some_and(|line| line.ends_with(": no right to list secrets")), "{}", run.stdout);
+    namespace.bed.kubectl(&["scale", "deployment", "oh", "--replicas=2", "-n", &namespace.name]);
+    assert_lines(&as_view().exits(1), &["  spec.replicas   2 → 1", "1 to change, 0 to create, 0 to delete"]);
+
+    // With all rights, but without the key, only the Secret is not compared.
+    let run = diff(&namespace, &[]).exits(1);
+    let secret = run.stdout.lines().find(|line| line.starts_with("not compared: secret/oh-env-"));
+    let reason = ": no value for environment variable KEY_OF_TEST";
+    assert!(secret.is_some_and(|line| line.ends_with(reason)), "{}", run.stdout);
+    assert_lines(&run, &["1 to change, 0 to create, 0 to delete"]);
+}
+
+#[test]
+fn earlier_configuration_is_compared_line_by_line() {
+    let (first, second) = ("[llm]\nmodel = \"first\"\n", "[llm]\nmodel = \"second\"\n");
+    let namespace = deployed("diff-earlier", first);
+    namespace.config(second);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config(first);
+    let run = diff(&namespace, &[]).exits(1);
+    assert_lines(
+        &run,
+        &[
+            "  data[\"config.toml\"]",
+            "-   model = \"second\"",
+            "+   model = \"first\"",
+            "deployment.apps/oh   restarts the pod: configuration   you",
+            "1 to change, 0 to create, 0 to delete",
+        ],
+    );
+    let reused = object(&diff(&namespace, &["-o", "json"]).exits(1).json(), "ConfigMap").clone();
+    assert_eq!(reused["action"], "reused");
+}
+
+#[test]
+fn unedited_config_init_is_no_difference() {
+    let namespace = deployed("diff-init", "");
+    std::fs::remove_file(namespace.folder.path().join("config.toml")).unwrap();
+    namespace.handsctl(&["config", "init"]).exits(0);
+    assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
+}
+
+#[test]
+fn additions_of_others_are_listed_and_exit_0() {
+    let namespace = deployed("diff-others", "");
+    let patch = json!({
+        "metadata": { "annotations": { "team": "a" } },
+        "spec": { "paused": true, "template": { "spec": { "containers": [
+            { "name": "openhands", "env": [{ "name": "A_OF_THEIRS", "value": "1" }] },
+            { "name": "sidecar", "image": "a.example/sidecar:1" },
+        ] } } },
+    });
+    let arguments = ["patch", "deployment", "oh", "--field-manager=colleague", "-n", &namespace.name, "-p"];
+    namespace.bed.kubectl(&[&arguments[..], &[&patch.to_string()]].concat());
+    let run = diff(&namespace, &[]).exits(0).says("up to date; others added 4 fields");
+    assert_lines(&run, &["deployment.apps/oh   fields of others, which deploy keeps"]);
+    let paths = [
+        "  metadata.annotations.team   a   colleague, ",
+        "  spec.paused   true   colleague, ",
+        "  spec.template.spec.containers[name=\"openhands\"].env[name=\"A_OF_THEIRS\"]   colleague, ",
+        "  spec.template.spec.containers[name=\"sidecar\"]   colleague, ",
+    ];
+    for path in paths {
+        assert!(run.stdout.lines().any(|line| line.starts_with(path)), "{path}: {}", run.stdout);
+    }
+
+    // Beside a change of ours, the colleague's variable is not attributed to us.
+    let json = ["-o", "json", "--set", "deploy.env.OURS=\"1\""];
+    let report = diff(&namespace, &json).exits(1).json();
+    let deployment = object(&report, "Deployment");
+    let hunks = deployment["hunks"].as_array().unwrap().iter();
+    let yours: Vec<&Value> = hunks.filter(|hunk| hunk["cause"] == "you").map(|hunk| &hunk["path"]).collect();
+    assert_eq!(yours, ["spec.template.spec.containers[name=\"openhands\"].env[name=\"OURS\"]"]);
+    assert_eq!(deployment["additions"].as_array().unwrap().len(), 4, "{deployment}");
+    diff(&namespace, &json[2..]).exits(1);
 }
 
 #[test]

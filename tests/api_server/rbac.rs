@@ -108,6 +108,15 @@ fn rule(right: &Value, verb: &str) -> String {
 }
 
 #[test]
+fn roles_are_applied_to_a_cluster_without_the_namespace() {
+    let namespace = Bed::shared().namespace("rbac-new");
+    let _cluster_roles = ClusterRoles(&namespace);
+    let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
+    namespace.bed.kubectl_with(&["apply", "-f", "-"], &manifests);
+    assert!(namespace.has("rolebinding/oh-deployer") && namespace.has("serviceaccount/oh-deployer"));
+}
+
+#[test]
 fn needed_rights_suffice_and_each_missing_one_exits_6() {
     let namespace = Bed::shared().namespace("rbac");
     let _cluster_roles = ClusterRoles(&namespace);

@@ -25,6 +25,23 @@ fn render_is_deterministic_without_a_cluster() {
 }
 
 #[test]
+fn split_files_sort_with_the_namespace_first() {
+    let folder = TempDir::new().unwrap();
+    let split = folder.path().join("split");
+    render(folder.path(), &["--split", split.to_str().unwrap(), "--include-namespace"]).exits(0);
+    let names =
+        std::fs::read_dir(&split).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    assert_eq!(names[0], "00-namespace-openhands.yaml", "{names:?}");
+    let position = |part: &str| names.iter().position(|name| name.contains(part)).unwrap();
+    assert!(position("10-configmap-") < position("20-deployment.apps-openhands.yaml"), "{names:?}");
+    // Whoever applies the namespace creates it: teardown must not delete it.
+    let namespace = std::fs::read_to_string(split.join(&names[0])).unwrap();
+    assert!(namespace.contains("kind: Namespace") && !namespace.contains("created-by"), "{namespace}");
+}
+
+#[test]
 fn render_shows_no_secret_but_its_source() {
     let folder = TempDir::new().unwrap();
     let [literal, variable, file, token, header] = ["a1", "b2", "c3", "d4", "e5"].map(planted::secret);

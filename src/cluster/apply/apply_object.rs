@@ -23,6 +23,7 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members;
 use crate::plan::ownership::adoption;
 use crate::plan::ownership::conflict::{self, Conflict};
+use crate::plan::ownership::other_set;
 use crate::plan::ownership::policy::Ownership;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -361,10 +362,13 @@ fn kept_changing_error(id: &ObjectId) -> Error {
 }
 
 fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
-    let message = format!("{} exists and belongs to another owner; it was not changed", with_namespace(id));
-    with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
-        .hint("choose another name with --name or [deploy].name, or another namespace with -n")
-        .hint("handsctl deploy --adopt adopts it")
+    let set = other_set::other_set(live);
+    let owner = set.as_deref().unwrap_or("another owner");
+    let message = format!("{} exists and belongs to {owner}; it was not changed", with_namespace(id));
+    let error = with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
+        .hint("choose another name with --name or [deploy].name, or another namespace with -n");
+    // A member of another set is never adopted.
+    if set.is_some() { error } else { error.hint("handsctl deploy --adopt adopts it") }
 }
 
 fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {

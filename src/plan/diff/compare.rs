@@ -1,13 +1,16 @@
 //! Compares a live object with the object after a deploy.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::difference::{DiffOutcome, Difference};
-use super::field_change::Comparison;
+use super::field_change::{ChangeCause, Comparison, FieldChange, ValueChange};
 use super::field_owners::Owners;
 use super::mask::Mask;
 use super::noise::without_noise;
 use super::{effect, predict};
+use crate::object::labels::SECRET_VERSION_PREFIX;
 use crate::object::{ObjectId, references};
 use crate::plan::inventory::members::Members;
 use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
@@ -23,11 +26,33 @@ pub fn created(
     mask: &Mask,
 ) -> Difference {
     let mut difference = Difference::new(id.clone(), DiffOutcome::Created);
+    difference.fields = replaced_content(id, manifest, predecessor, mask);
     let comparison = Comparison { kind: &id.kind, manifest, owners: Owners::none(), mask };
-    if matches!(id.kind.as_str(), "Secret" | "ConfigMap") {
-        difference.fields = comparison.content(predecessor);
-    }
     difference.fields.extend(response.map_or_else(Vec::new, |response| comparison.set_by_server(response)));
+    difference
+}
+
+/// Returns the content of a ConfigMap or Secret that differs from the one that the pod uses now, which it replaces.
+#[must_use]
+pub fn replaced_content(
+    id: &ObjectId,
+    manifest: &Value,
+    predecessor: Option<&Value>,
+    mask: &Mask,
+) -> Vec<FieldChange> {
+    if !matches!(id.kind.as_str(), "Secret" | "ConfigMap") {
+        return Vec::new();
+    }
+    Comparison { kind: &id.kind, manifest, owners: Owners::none(), mask }.content(predecessor)
+}
+
+/// Returns the difference of a ConfigMap or Secret that exists from an earlier revision and that the pod would use
+/// instead of its predecessor.
+#[must_use]
+pub fn reused(id: &ObjectId, manifest: &Value, predecessor: &Value, mask: &Mask) -> Difference {
+    let name = predecessor["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let mut difference = Difference::new(id.clone(), DiffOutcome::Reused(name));
+    difference.fields = replaced_content(id, manifest, Some(predecessor), mask);
     difference
 }
 
@@ -48,20 +73,26 @@ pub fn changed(
         None => without_noise(&predict::predicted(None, &desired, &before, &owners)),
     };
     let comparison = Comparison { kind: &id.kind, manifest: &desired, owners, mask };
-    let hunks = comparison.between(&before, &after);
+    let mut hunks = comparison.between(&before, &after);
+    if response.is_none() {
+        // The positions of other managers' items are not predicted.
+        hunks.retain(|hunk| {
+            !(matches!(hunk.change, ValueChange::Order { .. }) && hunk.cause == ChangeCause::Server)
+        });
+    }
     let effects = effect::effects_of(id, live, &after, &hunks);
     let outcome = if hunks.is_empty() { DiffOutcome::Unchanged } else { DiffOutcome::Changed };
-    Difference { id: id.clone(), outcome, fields: hunks, effects, unverified: None }
+    Difference { fields: hunks, effects, ..Difference::new(id.clone(), outcome) }
 }
 
 /// Finds the ConfigMap or Secret that a live Deployment refers to and that this one replaces. Their names differ only
-/// in the hash at the end.
+/// in the hash at the end. `None` if the Deployment refers to this one already.
 #[must_use]
 pub fn predecessor<'a>(id: &ObjectId, live: &'a Members) -> Option<&'a Value> {
     let stem = stem(&id.name)?;
-    let mut referenced = std::collections::BTreeSet::new();
-    for (_, deployment) in live.iter().filter(|(id, _)| id.kind == "Deployment") {
-        references::collect_strings(&deployment["spec"]["template"], &mut referenced);
+    let referenced = names_in_pods(live);
+    if referenced.contains(&id.name) {
+        return None;
     }
     let is_predecessor = |other: &ObjectId| {
         (&other.kind, &other.group, &other.namespace) == (&id.kind, &id.group, &id.namespace)
@@ -69,6 +100,36 @@ pub fn predecessor<'a>(id: &ObjectId, live: &'a Members) -> Option<&'a Value> {
             && referenced.contains(&other.name)
     };
     live.iter().find(|(other, _)| is_predecessor(other)).map(|(_, object)| object)
+}
+
+/// Returns the name with this stem and the hash of a content that a live Deployment refers to.
+#[must_use]
+pub fn referenced_name(wanted: &str, live: &Members) -> Option<String> {
+    names_in_pods(live).into_iter().find(|name| stem(name) == Some(wanted))
+}
+
+/// Returns the resourceVersions of these Secrets that the live Deployments recorded for their pods.
+#[must_use]
+pub fn recorded_versions(names: &BTreeSet<String>, live: &Members) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    for (_, deployment) in live.iter().filter(|(id, _)| id.kind == "Deployment") {
+        let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
+        for name in names {
+            if let Some(version) = annotations[format!("{SECRET_VERSION_PREFIX}{name}")].as_str() {
+                versions.insert(name.clone(), version.to_owned());
+            }
+        }
+    }
+    versions
+}
+
+/// Collects the strings of the live Deployments' pod templates, which include the names of ConfigMaps and Secrets.
+fn names_in_pods(live: &Members) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, deployment) in live.iter().filter(|(id, _)| id.kind == "Deployment") {
+        references::collect_strings(&deployment["spec"]["template"], &mut names);
+    }
+    names
 }
 
 /// Returns a name without the ten hex digits at its end; `None` if it has none.

@@ -1,5 +1,6 @@
 //! The result of the comparison of one object.
 
+use super::addition::Addition;
 use super::effect::Effect;
 use super::field_change::FieldChange;
 use crate::error::Error;
@@ -16,6 +17,8 @@ pub struct Difference {
     pub fields: Vec<FieldChange>,
     /// The consequences.
     pub effects: Vec<Effect>,
+    /// The fields that others added and a deploy keeps. They are not a difference.
+    pub additions: Vec<Addition>,
     /// The reason why no server-side dry run confirmed the difference; `None` if one did, or none is needed.
     pub unverified: Option<String>,
 }
@@ -24,7 +27,7 @@ impl Difference {
     /// Creates a difference without fields and effects.
     #[must_use]
     pub fn new(id: ObjectId, outcome: DiffOutcome) -> Self {
-        Self { id, outcome, fields: Vec::new(), effects: Vec::new(), unverified: None }
+        Self { id, outcome, fields: Vec::new(), effects: Vec::new(), additions: Vec::new(), unverified: None }
     }
 
     /// Marks the difference as not confirmed by a server-side dry run.
@@ -79,8 +82,13 @@ pub enum DiffOutcome {
     },
     /// It is no longer planned but kept, for this reason.
     Kept(String),
+    /// It exists from an earlier revision and would not change, but the pod would use it instead of the object of this
+    /// name.
+    Reused(String),
     /// It would not change.
     Unchanged,
+    /// It was not compared, for this reason: a right or a value is missing.
+    NotCompared(String),
     /// The comparison failed; the rejection beside it has the reason.
     Unknown,
 }
@@ -94,7 +102,9 @@ impl DiffOutcome {
             DiffOutcome::Changed => "changed",
             DiffOutcome::Deleted { .. } => "deleted",
             DiffOutcome::Kept(_) => "kept",
+            DiffOutcome::Reused(_) => "reused",
             DiffOutcome::Unchanged => "unchanged",
+            DiffOutcome::NotCompared(_) => "not-compared",
             DiffOutcome::Unknown => "unknown",
         }
     }

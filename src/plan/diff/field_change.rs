@@ -28,6 +28,13 @@ pub enum ValueChange {
         /// The value after a deploy; `None` if the field would be removed.
         after: Option<Value>,
     },
+    /// The order of a list's items, by their keys.
+    Order {
+        /// The live order.
+        before: Vec<String>,
+        /// The order after a deploy.
+        after: Vec<String>,
+    },
     /// Values of a Secret, which are not shown.
     Hidden(Hidden),
 }
@@ -189,10 +196,10 @@ impl Comparison<'_> {
     fn lists(&self, field: &Field<'_>, before: &[Value], after: &[Value], hunks: &mut Vec<FieldChange>) {
         if let Some(keys) = list_keys::keys_of(field.path.last_key(), [before, after], &field.owners) {
             self.items(field, before, after, &keys, hunks);
-            if !is_reordered(before, after, &keys) {
-                return;
-            }
-        } else if before.len() == after.len() && before.iter().chain(after).all(Value::is_object) {
+            hunks.extend(order_change(field, before, after, &keys));
+            return;
+        }
+        if before.len() == after.len() && before.iter().chain(after).all(Value::is_object) {
             for (index, (before, after)) in before.iter().zip(after).enumerate() {
                 let desired = field.desired.and_then(|desired| desired.get(index));
                 self.walk(&field.at(&PointerStep::Index(index), desired), Some(before), Some(after), hunks);
@@ -259,20 +266,41 @@ impl Comparison<'_> {
 }
 
 /// Returns whether a map is compared key by key even if one side lacks it.
-fn is_compared_by_key(path: &FieldPointer) -> bool {
+pub(super) fn is_compared_by_key(path: &FieldPointer) -> bool {
     matches!(path.last_key(), Some("labels" | "annotations" | "data" | "stringData" | "binaryData"))
 }
 
-/// Returns whether the lists have the same items in another order, which is significant for some lists.
-fn is_reordered(before: &[Value], after: &[Value], keys: &[String]) -> bool {
-    let order = |list: &[Value]| list.iter().map(|item| list_keys::key_of(item, keys)).collect::<Vec<_>>();
+/// Returns the change of the order of the items that both versions have; the order is significant for some lists. The
+/// API server moves the items of other managers when it merges ours.
+fn order_change(
+    field: &Field<'_>,
+    before: &[Value],
+    after: &[Value],
+    keys: &[String],
+) -> Option<FieldChange> {
+    let order =
+        |list: &[Value]| list.iter().filter_map(|item| list_keys::key_of(item, keys)).collect::<Vec<_>>();
     let (before, after) = (order(before), order(after));
-    before.len() == after.len() && before != after && before.iter().all(|key| after.contains(key))
+    let only = |list: &[Map<String, Value>], others: &[Map<String, Value>]| {
+        list.iter().filter(|key| others.contains(key)).cloned().collect::<Vec<_>>()
+    };
+    let (before, after) = (only(&before, &after), only(&after, &before));
+    if before == after {
+        return None;
+    }
+    let desired = field.desired.and_then(Value::as_array).map_or_else(Vec::new, |desired| order(desired));
+    let is_ours_moved = only(&before, &desired) != only(&after, &desired);
+    let cause = if is_ours_moved { ChangeCause::You } else { ChangeCause::Server };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let name = |key: &Map<String, Value>| key.values().map(text).collect::<Vec<_>>().join("/");
+    let names = |list: &[Map<String, Value>]| list.iter().map(name).collect();
+    let change = ValueChange::Order { before: names(&before), after: names(&after) };
+    Some(FieldChange { path: field.path.clone(), change, cause })
 }
 
 /// Removes defaults from a value: parts that no manager set. Without information about managers it returns the whole
 /// value.
-fn without_defaults(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Value {
+pub(super) fn without_defaults(value: &Value, name: Option<&str>, owners: &Owners<'_>) -> Value {
     if owners.is_empty() || owners.is_whole() {
         return value.clone();
     }

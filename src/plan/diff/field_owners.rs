@@ -6,6 +6,17 @@ use serde_json::{Map, Value};
 
 use super::pointer::PointerStep;
 use crate::object::labels::MANAGER;
+use crate::object::managed_fields::{entries_of_others, is_leaf, our_entries};
+
+/// The field managers of Kubernetes' and OpenShift's own components, which complete every object.
+const CONTROL_PLANE: &[&str] = &[
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "cloud-controller-manager",
+    "openshift-controller-manager",
+];
 
 /// The managers of one field of a live object.
 #[derive(Debug, Clone)]
@@ -46,6 +57,24 @@ impl<'a> Owners<'a> {
         )
     }
 
+    /// Reads the managers that may have added fields to a live member: all but handsctl, the control plane, writers of
+    /// subresources, and the creator of the object.
+    pub(super) fn of_additions(live: &'a Value) -> Self {
+        let is_other = |entry: &&Value| {
+            let manager = entry["manager"].as_str().unwrap_or_default();
+            manager != MANAGER
+                && !CONTROL_PLANE.contains(&manager)
+                && entry["subresource"].is_null()
+                && !is_creator(entry, live)
+        };
+        let entries = entries_of_others(live).filter(is_other);
+        Self(
+            entries
+                .filter_map(|entry| Some(DiffOwner { entry, extent: extent(entry.get("fieldsV1")?) }))
+                .collect(),
+        )
+    }
+
     /// Returns no managers, for an object that does not exist.
     pub(super) const fn none() -> Self {
         Self(Vec::new())
@@ -54,6 +83,12 @@ impl<'a> Owners<'a> {
     /// Returns the managers of a child.
     pub(super) fn at(&self, step: &PointerStep) -> Self {
         Self(self.0.iter().filter_map(|owner| owner.at(step)).collect())
+    }
+
+    /// Returns the managers that own parts of the field, without those that own it as a whole.
+    pub(super) fn of_parts(&self) -> Self {
+        let owns_parts = |owner: &&DiffOwner<'_>| matches!(owner.extent, Extent::Children(_));
+        Self(self.0.iter().filter(owns_parts).copied().collect())
     }
 
     /// Returns whether our last apply set the field or a part of it.
@@ -110,6 +145,25 @@ impl DiffOwner<'_> {
     }
 }
 
+/// Returns whether another tool created the object with this request, for example a restore from a backup. Its entry
+/// has the defaults of the API server too, which nobody added.
+fn is_creator(entry: &Value, live: &Value) -> bool {
+    let created = &live["metadata"]["creationTimestamp"];
+    entry["operation"] == "Update"
+        && created.is_string()
+        && entry["time"] == *created
+        && our_entries(live).any(|ours| overlap(&entry["fieldsV1"], &ours["fieldsV1"]))
+}
+
+/// Returns whether two field sets have a field in common.
+fn overlap(one: &Value, other: &Value) -> bool {
+    let (Some(children), Some(others)) = (one.as_object(), other.as_object()) else { return false };
+    children.iter().filter(|(name, _)| *name != ".").any(|(name, child)| match others.get(name) {
+        Some(other) => is_leaf(child) || is_leaf(other) || overlap(child, other),
+        None => false,
+    })
+}
+
 fn extent(fields: &Value) -> Extent<'_> {
     match fields.as_object() {
         Some(parts) if !parts.is_empty() => Extent::Children(parts),
@@ -159,6 +213,29 @@ mod tests {
         assert!(!type_owners.ours(), "an update by handsctl is not an apply");
         assert_eq!(type_owners.other().unwrap().since, Some("2026-01-03T00:00:00Z".parse().unwrap()));
         assert!(!spec.at(&key("clusterIP")).ours() && spec.at(&key("clusterIP")).other().is_none());
+    }
+
+    #[test]
+    fn creator_and_control_plane_added_nothing() {
+        let entry = |manager: &str, time: &str| {
+            json!({ "manager": manager, "operation": "Update", "time": time, "fieldsV1": {
+                "f:spec": { "f:selector": {}, "f:sessionAffinity": {} },
+            } })
+        };
+        let of_additions = |entry: Value| {
+            let mut live = live();
+            live["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+            live["metadata"]["managedFields"].as_array_mut().unwrap().truncate(1);
+            live["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+            Owners::of_additions(&live).other().map(|manager| manager.name)
+        };
+        assert_eq!(of_additions(entry("velero-server", "2026-01-01T00:00:00Z")), None);
+        assert_eq!(of_additions(entry("kube-controller-manager", "2026-01-02T00:00:00Z")), None);
+        let edited = of_additions(entry("kubectl-edit", "2026-01-02T00:00:00Z"));
+        assert_eq!(edited.as_deref(), Some("kubectl-edit"));
+        let mut annotated = entry("annotator", "2026-01-01T00:00:00Z");
+        annotated["fieldsV1"] = json!({ "f:metadata": { "f:annotations": { ".": {}, "f:a": {} } } });
+        assert_eq!(of_additions(annotated).as_deref(), Some("annotator"), "it reacts in the same second");
     }
 
     #[test]

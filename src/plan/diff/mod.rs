@@ -4,6 +4,7 @@
 //! - `predict`: predicts the result of server-side apply if there is no server-side dry run.
 //! - `noise`: removes the fields that the API server and its controllers maintain.
 //! - `field_change`: compares two versions of an object → the fields that differ, and their cause.
+//! - `addition`: fields that other managers added and a deploy keeps.
 //! - `field_owners`: the manager that a difference is attributed to.
 //! - `list_keys`: lists whose items are identified by keys.
 //! - `pointer`: paths of fields, and their notation.
@@ -11,6 +12,7 @@
 //! - `effect`: consequences of a change, such as a restart.
 //! - `difference`: the result, and the API server's rejection if there was one.
 
+mod addition;
 pub mod compare;
 pub mod difference;
 mod effect;
@@ -22,7 +24,10 @@ mod noise;
 mod pointer;
 mod predict;
 
-pub use compare::{changed, created, predecessor, unplanned};
+pub use addition::{Addition, additions};
+pub use compare::{
+    changed, created, predecessor, recorded_versions, referenced_name, replaced_content, reused, unplanned,
+};
 pub use difference::{Compared, DiffOutcome, Difference};
 pub use effect::Effect;
 pub use field_change::{ChangeCause, FieldChange, Hidden, ValueChange};

@@ -85,6 +85,9 @@ fn lines(difference: &Difference) -> Vec<String> {
             ValueChange::Values { before, after } => {
                 format!("{}: {} → {} ({cause})", hunk.path, side(before), side(after))
             }
+            ValueChange::Order { before, after } => {
+                format!("{}: {} → {} ({cause})", hunk.path, before.join(" "), after.join(" "))
+            }
             ValueChange::Hidden(hidden) => format!("{}: {hidden:?} ({cause})", hunk.path),
         }
     };
@@ -141,8 +144,115 @@ fn reordered_items_are_one_difference() {
     let manifest = with(manifest(), &format!("{CONTAINER}/env"), env);
     let difference =
         changed(&DEPLOYMENT.id("n", "oh"), &manifest, &deployment(), Some(&response), &Mask::default());
-    assert_eq!(difference.fields.len(), 1);
-    assert_eq!(difference.fields[0].path.to_string(), r#"spec.template.spec.containers[name="oh"].env"#);
+    assert_eq!(lines(&difference), [r#"spec.template.spec.containers[name="oh"].env: A B → B A (you)"#]);
+    assert_eq!(effects(&difference)[0], "restarts the pod: env");
+}
+
+/// A live Deployment to which a colleague added a variable before ours, a sidecar, a pause and an annotation.
+fn deployment_with_additions() -> Value {
+    let mut live = deployment();
+    live["metadata"]["annotations"]["team"] = json!("a");
+    live["spec"]["paused"] = json!(true);
+    let containers = live["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
+    let sidecar =
+        json!({ "name": "sidecar", "image": "s:1", "terminationMessagePath": "/dev/termination-log" });
+    containers.push(sidecar);
+    let variables =
+        json!([{ "name": "X", "value": "3" }, { "name": "A", "value": "1" }, { "name": "B", "value": "2" }]);
+    containers[0]["env"] = variables;
+    live["metadata"]["managedFields"].as_array_mut().unwrap().push(json!({
+        "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-02T00:00:00Z", "fieldsV1": {
+            "f:metadata": { "f:annotations": { "f:team": {} } },
+            "f:spec": { "f:paused": {}, "f:template": { "f:spec": { "f:containers": {
+                "k:{\"name\":\"oh\"}": { "f:env": { "k:{\"name\":\"X\"}": { ".": {}, "f:name": {}, "f:value": {} } } },
+                "k:{\"name\":\"sidecar\"}": { ".": {}, "f:name": {}, "f:image": {} },
+            } } } },
+        },
+    }));
+    // Kubernetes' own writers add nothing that a person has to know.
+    live["metadata"]["managedFields"].as_array_mut().unwrap().push(json!({
+        "manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-01-02T00:00:00Z",
+        "fieldsV1": { "f:metadata": { "f:annotations": { "f:deployment.kubernetes.io/revision": {} } } },
+    }));
+    live
+}
+
+#[test]
+fn fields_of_others_are_additions_and_no_differences() {
+    let live = deployment_with_additions();
+    let id = DEPLOYMENT.id("n", "oh");
+    let additions = additions(&id, &manifest(), &live, &Mask::default());
+    let line = |addition: &Addition| {
+        let value = addition.value.clone().unwrap_or_default();
+        format!("{}: {value} ({})", addition.path, addition.manager.name)
+    };
+    assert_eq!(
+        additions.iter().map(line).collect::<Vec<_>>(),
+        [
+            r#"metadata.annotations.team: "a" (kubectl-edit)"#,
+            r"spec.paused: true (kubectl-edit)",
+            r#"spec.template.spec.containers[name="oh"].env[name="X"]: {"name":"X","value":"3"} (kubectl-edit)"#,
+            r#"spec.template.spec.containers[name="sidecar"]: {"image":"s:1","name":"sidecar"} (kubectl-edit)"#,
+        ]
+    );
+    assert_eq!(difference_of(DEPLOYMENT, &manifest(), &live).outcome, DiffOutcome::Unchanged);
+}
+
+#[test]
+fn changed_field_of_others_is_drift_and_no_addition() {
+    let mut live = with(deployment(), &format!("{CONTAINER}/image"), json!("a:2"));
+    live["spec"]["selector"] = json!({ "matchLabels": { "app": "oh" }, "theirs": "1" });
+    live["metadata"]["managedFields"].as_array_mut().unwrap().push(json!({
+        "manager": "kubectl-set", "operation": "Update", "time": "2026-01-02T00:00:00Z", "fieldsV1": { "f:spec": {
+            "f:selector": {},
+            "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"oh\"}": { "f:image": {} } } } },
+        } },
+    }));
+    assert_eq!(additions(&DEPLOYMENT.id("n", "oh"), &manifest(), &live, &Mask::default()), []);
+    assert_ne!(difference_of(DEPLOYMENT, &manifest(), &live).outcome, DiffOutcome::Unchanged);
+}
+
+#[test]
+fn added_secret_values_are_hidden() {
+    let live = json!({ "kind": "Secret", "data": { "OURS": "b3Vycw==", "THEIRS": "dGhlaXJz" }, "metadata": {
+        "annotations": { "copy": "theirs" },
+        "managedFields": [{
+            "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-02T00:00:00Z",
+            "fieldsV1": { "f:data": { "f:THEIRS": {} }, "f:metadata": { "f:annotations": { ".": {}, "f:copy": {} } } },
+        }],
+    } });
+    let manifest = json!({ "kind": "Secret", "data": { "OURS": "b3Vycw==" } });
+    let additions = additions(&SECRET.id("n", "oh"), &manifest, &live, &Mask::from_objects([&live]));
+    let values: Vec<_> =
+        additions.iter().map(|addition| (addition.path.to_string(), &addition.value)).collect();
+    assert_eq!(
+        values,
+        [
+            ("data.THEIRS".to_owned(), &None),
+            ("metadata.annotations.copy".to_owned(), &Some(json!("(hidden)"))),
+        ]
+    );
+}
+
+#[test]
+fn moved_item_of_another_manager_is_not_yours() {
+    let live = deployment_with_additions();
+    let mut response = live.clone();
+    let container = &mut response["spec"]["template"]["spec"]["containers"][0];
+    container["image"] = json!("a:2");
+    container["env"].as_array_mut().unwrap().rotate_left(1);
+    let manifest = with(manifest(), &format!("{CONTAINER}/image"), json!("a:2"));
+    let id = DEPLOYMENT.id("n", "oh");
+    let difference = changed(&id, &manifest, &live, Some(&response), &Mask::default());
+    assert_eq!(
+        lines(&difference),
+        [
+            r#"spec.template.spec.containers[name="oh"].env: X A B → A B X (server)"#,
+            r#"spec.template.spec.containers[name="oh"].image: "a:1" → "a:2" (you)"#,
+        ]
+    );
+    let predicted = changed(&id, &manifest, &live, None, &Mask::default());
+    assert_eq!(lines(&predicted), [r#"spec.template.spec.containers[name="oh"].image: "a:1" → "a:2" (you)"#]);
 }
 
 #[test]
@@ -282,4 +392,12 @@ fn new_configuration_is_compared_with_the_referenced_one() {
     let difference = created(&id, &new, None, Some(before), &Mask::default());
     assert_eq!(lines(&difference), [r#"data["config.toml"]: "old" → "new" (you)"#]);
     assert_eq!(predecessor(&CONFIG_MAP.id("n", "oh"), &live), None);
+
+    // An earlier configuration, whose ConfigMap still exists, is compared in the same way.
+    let (earlier, manifest) = config("oh-config-00000000a0", "older");
+    let before = predecessor(&earlier, &live).unwrap();
+    let difference = reused(&earlier, &manifest, before, &Mask::default());
+    assert_eq!(lines(&difference), [r#"data["config.toml"]: "old" → "older" (you)"#]);
+    assert_eq!(difference.outcome, DiffOutcome::Reused("oh-config-00000000a1".into()));
+    assert_eq!(predecessor(&CONFIG_MAP.id("n", "oh-config-00000000a1"), &live), None, "the pod has it");
 }

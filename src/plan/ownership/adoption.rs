@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::other_set::other_set;
 use crate::object::labels::MANAGER;
 use crate::object::managed_fields;
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
@@ -29,7 +30,8 @@ pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
         ));
     }
     if let Some(other) = metadata["labels"][PART_OF].as_str().filter(|id| *id != set.id()) {
-        return Some(format!("it is part of another set, {other}"));
+        let set = other_set(object).unwrap_or_else(|| format!("another set, {other}"));
+        return Some(format!("it is part of {set}"));
     }
     let since = metadata["deletionTimestamp"].as_str()?;
     Some(format!("it has been terminating since {since}"))

@@ -3,7 +3,9 @@
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
 //! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
 //! - `adoption`: whether an object of another tool can be adopted, and the migration of that tool's fields.
+//! - `other_set`: the handsctl set that a foreign object belongs to.
 
 pub mod adoption;
 pub mod conflict;
+pub mod other_set;
 pub mod policy;

@@ -10,21 +10,25 @@
 //! namespace  the application's namespace
 //! name       the set's name
 //! different  whether a deploy would change something
-//! counts     { created, changed, deleted, kept, unchanged, unknown }
-//! objects    all objects except unchanged ones, in the order of applying:
+//! counts     { created, changed, deleted, kept, reused, unchanged, not_compared, unknown }
+//! objects    all objects except unchanged ones to which nobody added a field, in the order of applying:
 //!   object     { group, kind, namespace, name }
-//!   action     created | changed | deleted | kept | unknown
+//!   action     created | changed | deleted | kept | reused | unchanged | not-compared | unknown
 //!   data_loss  whether data would be deleted
-//!   why        the reason why an object is kept; else null
+//!   why        the reason why an object is kept or was not compared; for a reused object, the name of the object that
+//!              the pod uses now; else null
 //!   verified   whether the API server accepted a dry run
 //!   unverified the reason why not; null if it did, or if there is nothing to verify
 //!   effects    consequences of the change: { type, message }; type is restarts | nothing-serves | scales | recreate |
 //!              claim-grows | claim-shrinks | clients | stops | refused | dying | name-not-final
-//!   hunks      { path, before, after, hidden, cause, manager, since }
+//!   hunks      { path, before, after, order, hidden, cause, manager, since }
 //!     before, after  the values; null without a value, or if they are hidden
+//!     order          whether only the order of a list changes; before and after are then the keys of its items
 //!     hidden         for a secret: new | changed | same | removed; else null
 //!     cause          you | drift | server
 //!     manager, since for drift: the field manager, and its time (RFC 3339); else null
+//!   additions  the fields that others added and a deploy keeps: { path, value, manager, since }; value is null if it is
+//!              hidden. They are not a difference
 //!   refused    { id, exit, message, causes } if a deploy would fail at this object; else null
 //! ```
 
@@ -41,7 +45,8 @@ use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::phrase;
 use crate::plan::diff::{
-    ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, Hidden, ValueChange,
+    Addition, ChangeCause, Compared, DiffOutcome, Difference, Effect, FieldChange, FieldManager, Hidden,
+    ValueChange,
 };
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
@@ -81,11 +86,7 @@ impl Streams {
         };
         let is_equal = report.compared.iter().all(|it| it.deploy_error.is_none() && !is_different(it));
         if is_equal && !self.settings.quiet {
-            let summary = match counts(report).unchanged {
-                1 => "1 object is up to date".to_owned(),
-                count => format!("{count} objects are up to date"),
-            };
-            self.err(&format!("no differences: {summary}\n"));
+            self.err(&format!("no differences: {}\n", equal_summary(report)));
         }
         Ok(written)
     }
@@ -95,6 +96,22 @@ fn is_different(compared: &Compared) -> bool {
     compared.difference.outcome.is_difference()
 }
 
+/// Summarizes a comparison without differences.
+fn equal_summary(report: &DiffReport<'_>) -> String {
+    let counts = counts(report);
+    let verb =
+        |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let mut text = verb(counts.unchanged, "object is up to date", "objects are up to date");
+    if counts.not_compared > 0 {
+        text += &format!(", {}", verb(counts.not_compared, "was not compared", "were not compared"));
+    }
+    let additions: usize = report.compared.iter().map(|it| it.difference.additions.len()).sum();
+    if additions > 0 {
+        text += &format!("; others added {}", phrase::count(additions, "field"));
+    }
+    text
+}
+
 /// The number of objects of each outcome.
 #[derive(Debug, Default, Serialize)]
 struct DiffCounts {
@@ -102,7 +119,9 @@ struct DiffCounts {
     changed: usize,
     deleted: usize,
     kept: usize,
+    reused: usize,
     unchanged: usize,
+    not_compared: usize,
     unknown: usize,
 }
 
@@ -114,7 +133,9 @@ fn counts(report: &DiffReport<'_>) -> DiffCounts {
             DiffOutcome::Changed => &mut counts.changed,
             DiffOutcome::Deleted { .. } => &mut counts.deleted,
             DiffOutcome::Kept(_) => &mut counts.kept,
+            DiffOutcome::Reused(_) => &mut counts.reused,
             DiffOutcome::Unchanged => &mut counts.unchanged,
+            DiffOutcome::NotCompared(_) => &mut counts.not_compared,
             DiffOutcome::Unknown => &mut counts.unknown,
         } += 1;
     }
@@ -122,12 +143,16 @@ fn counts(report: &DiffReport<'_>) -> DiffCounts {
 }
 
 fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
-    let differing = report.compared.iter().filter(|it| it.difference.outcome != DiffOutcome::Unchanged);
+    let is_listed = |it: &&Compared| {
+        !matches!(it.difference.outcome, DiffOutcome::Unchanged | DiffOutcome::NotCompared(_))
+    };
     let mut text = String::new();
-    for compared in differing {
+    for compared in report.compared.iter().filter(is_listed) {
         text += &object(report, compared, style)?;
     }
+    text += &additions(report, style)?;
     text += &unverified(report);
+    text += &not_compared(report);
     let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
     if created + changed + deleted + unknown > 0 {
         let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
@@ -138,17 +163,36 @@ fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
 
 /// Lists the reasons why objects were not verified by the server, each reason once.
 fn unverified(report: &DiffReport<'_>) -> String {
-    let mut reasons: Vec<(&str, Vec<&ObjectId>)> = Vec::new();
     // An object that the server rejected has the reason in its own line.
     let is_not_rejected = |compared: &&Compared| {
         compared.deploy_error.is_none()
             && !compared.difference.effects.iter().any(|it| matches!(it, Effect::Rejected(_)))
     };
-    for difference in report.compared.iter().filter(is_not_rejected).map(|compared| &compared.difference) {
-        let Some(why) = difference.unverified.as_deref() else { continue };
+    let differences = report.compared.iter().filter(is_not_rejected).map(|compared| &compared.difference);
+    let reasons = differences.filter_map(|it| Some((&it.id, it.unverified.as_deref()?)));
+    by_reason("not verified by the server", reasons, report)
+}
+
+/// Lists the reasons why objects were not compared, each reason once.
+fn not_compared(report: &DiffReport<'_>) -> String {
+    let reasons = report.compared.iter().filter_map(|compared| match &compared.difference.outcome {
+        DiffOutcome::NotCompared(why) => Some((&compared.difference.id, why.as_str())),
+        _ => None,
+    });
+    by_reason("not compared", reasons, report)
+}
+
+/// Writes one line for each reason, with the object or the number of objects.
+fn by_reason<'a>(
+    what: &str,
+    objects: impl Iterator<Item = (&'a ObjectId, &'a str)>,
+    report: &DiffReport<'_>,
+) -> String {
+    let mut reasons: Vec<(&str, Vec<&ObjectId>)> = Vec::new();
+    for (id, why) in objects {
         match reasons.iter_mut().find(|(other, _)| *other == why) {
-            Some((_, ids)) => ids.push(&difference.id),
-            None => reasons.push((why, vec![&difference.id])),
+            Some((_, ids)) => ids.push(id),
+            None => reasons.push((why, vec![id])),
         }
     }
     format::lines(reasons.into_iter().map(|(why, ids)| {
@@ -156,8 +200,37 @@ fn unverified(report: &DiffReport<'_>) -> String {
             [id] => display_name(id, report.namespace),
             ids => format!("{} objects", ids.len()),
         };
-        format!("not verified by the server: {}: {}", one_line(&objects), one_line(why))
+        format!("{what}: {}: {}", one_line(&objects), one_line(why))
     }))
+}
+
+/// Lists the fields that others added, by object.
+fn additions(report: &DiffReport<'_>, style: Style) -> Result<String> {
+    let mut text = String::new();
+    for Difference { id, additions, .. } in report.compared.iter().map(|compared| &compared.difference) {
+        if additions.is_empty() {
+            continue;
+        }
+        let name = style.palette.bold(&one_line(&display_name(id, report.namespace)));
+        text += &line(&[name, "fields of others, which deploy keeps".to_owned()]);
+        for one in additions {
+            text += &addition(one, report.now, style)?;
+        }
+    }
+    Ok(text)
+}
+
+fn addition(addition: &Addition, now: Timestamp, style: Style) -> Result<String> {
+    let path = format!("  {}", one_line(&addition.path.to_string()));
+    let manager = style.palette.dim(&manager_text(&addition.manager, now));
+    let Some(value) = &addition.value else {
+        return Ok(line(&[path, "(hidden)".to_owned(), manager]));
+    };
+    if let Some(value) = single_line(value).filter(|value| value.len() <= MAX_LINE_WIDTH.min(style.width)) {
+        return Ok(line(&[path, value, manager]));
+    }
+    let lines = multi_line(value)?;
+    Ok(line(&[path, manager]) + &format::lines(lines.lines().map(|line| format!("    {line}"))))
 }
 
 fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<String> {
@@ -175,7 +248,12 @@ fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<
         DiffOutcome::Deleted { data_loss: false } => style.palette.failure("deleted, no longer configured"),
         DiffOutcome::Deleted { data_loss: true } => style.palette.failure("deleted, including its data"),
         DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
-        DiffOutcome::Unchanged | DiffOutcome::Unknown => difference.outcome.as_str().to_owned(),
+        DiffOutcome::Reused(predecessor) => {
+            style.palette.warning(&format!("exists already, replaces {}", one_line(predecessor)))
+        }
+        DiffOutcome::Unchanged | DiffOutcome::NotCompared(_) | DiffOutcome::Unknown => {
+            difference.outcome.as_str().to_owned()
+        }
     };
     let name = style.palette.bold(&one_line(&display_name(&difference.id, report.namespace)));
     let mut text = line(&[name, action, style.palette.dim(&causes_text(&causes, difference, report.now))]);
@@ -242,12 +320,15 @@ fn cause_text(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> S
         ChangeCause::You => "you".to_owned(),
         ChangeCause::Server => "the server".to_owned(),
         ChangeCause::Drift(manager) => {
-            let since =
-                manager.since.map_or_else(String::new, |since| format!(", {} ago", phrase::age(since, now)));
             let consequence = if is_blocked(difference) { "" } else { ", will be reverted" };
-            format!("drift: {}{since}{consequence}", one_line(&manager.name))
+            format!("drift: {}{consequence}", manager_text(manager, now))
         }
     }
+}
+
+fn manager_text(manager: &FieldManager, now: Timestamp) -> String {
+    let since = manager.since.map_or_else(String::new, |since| format!(", {} ago", phrase::age(since, now)));
+    format!("{}{since}", one_line(&manager.name))
 }
 
 fn is_blocked(difference: &Difference) -> bool {
@@ -261,23 +342,32 @@ fn hunk(hunk: &FieldChange, cause: Option<&str>, style: Style) -> Result<String>
         ValueChange::Hidden(hidden) => {
             Ok(line(&[format!("  {path}"), hidden_text(*hidden).to_owned(), cause]))
         }
+        ValueChange::Order { before, after } => {
+            let names = |names: &[String]| one_line(&names.join(", "));
+            Ok(both_values(&format!("{path} (order)"), &names(before), &names(after), cause, style))
+        }
         ValueChange::Values { before: Some(before), after: Some(after) } => {
-            let (Some(before), Some(after)) = (single_line(before), single_line(after)) else {
-                return Ok(line(&[format!("  {path}"), cause])
-                    + &line_diff(&multi_line(before)?, &multi_line(after)?, style));
-            };
-            let width = path.len() + before.len() + after.len() + 8;
-            if width <= MAX_LINE_WIDTH.min(style.width) {
-                let change = format!("{} → {}", style.palette.removed(&before), style.palette.added(&after));
-                return Ok(line(&[format!("  {path}"), change, cause]));
+            match (single_line(before), single_line(after)) {
+                (Some(before), Some(after)) => Ok(both_values(&path, &before, &after, cause, style)),
+                _ => Ok(line(&[format!("  {path}"), cause])
+                    + &line_diff(&multi_line(before)?, &multi_line(after)?, style)),
             }
-            Ok(line(&[format!("  {path}"), cause]) + &line_diff(&before, &after, style))
         }
         ValueChange::Values { before, after } => {
             let text = |value: &Option<Value>| value.as_ref().map_or(Ok(String::new()), multi_line);
             Ok(line(&[format!("  {path}"), cause]) + &line_diff(&text(before)?, &text(after)?, style))
         }
     }
+}
+
+/// Formats two values of one line each: side by side if they fit, else one below the other.
+fn both_values(path: &str, before: &str, after: &str, cause: String, style: Style) -> String {
+    let width = path.len() + before.len() + after.len() + 8;
+    if width <= MAX_LINE_WIDTH.min(style.width) {
+        let change = format!("{} → {}", style.palette.removed(before), style.palette.added(after));
+        return line(&[format!("  {path}"), change, cause]);
+    }
+    line(&[format!("  {path}"), cause]) + &line_diff(before, after, style)
 }
 
 const fn hidden_text(hidden: Hidden) -> &'static str {
@@ -305,19 +395,24 @@ fn multi_line(value: &Value) -> Result<String> {
         Value::String(text) => text.clone(),
         value => single_line(value).map_or_else(|| yaml::write(value), Ok)?,
     };
-    Ok(sanitize(&text).trim_end_matches('\n').to_owned())
+    Ok(sanitize(&text).into_owned())
 }
 
 /// Compares two texts line by line, with lines of context around each change.
 fn line_diff(before: &str, after: &str, style: Style) -> String {
-    let diff = TextDiff::from_lines(before, after);
+    // Without their line breaks: the last line may have none, and is the same line all the same.
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    if old == new {
+        return "    (only the line break at the end)\n".to_owned();
+    }
+    let diff = TextDiff::from_slices(&old, &new);
     let mut text = String::new();
     for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if number > 0 {
             text += "    ⋮\n";
         }
         for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
-            let line = change.value().trim_end_matches('\n');
+            let line = change.value();
             text += &match change.tag() {
                 ChangeTag::Delete => style.palette.removed(format!("-   {line}").trim_end()),
                 ChangeTag::Insert => style.palette.added(format!("+   {line}").trim_end()),
@@ -330,7 +425,10 @@ fn line_diff(before: &str, after: &str, style: Style) -> String {
 }
 
 fn value(report: &DiffReport<'_>) -> Value {
-    let differing = report.compared.iter().filter(|it| it.difference.outcome != DiffOutcome::Unchanged);
+    let is_listed = |it: &&Compared| {
+        it.difference.outcome != DiffOutcome::Unchanged || !it.difference.additions.is_empty()
+    };
+    let listed = report.compared.iter().filter(is_listed);
     json!({
         "v": 1,
         "context": report.context,
@@ -338,7 +436,7 @@ fn value(report: &DiffReport<'_>) -> Value {
         "name": report.name,
         "different": report.compared.iter().any(is_different),
         "counts": counts(report),
-        "objects": differing.map(object_value).collect::<Vec<_>>(),
+        "objects": listed.map(object_value).collect::<Vec<_>>(),
     })
 }
 
@@ -350,21 +448,37 @@ fn object_value(compared: &Compared) -> Value {
         "object": ObjectRef::new(&difference.id),
         "action": difference.outcome.as_str(),
         "data_loss": difference.outcome == DiffOutcome::Deleted { data_loss: true },
-        "why": match &difference.outcome { DiffOutcome::Kept(why) => Some(why), _ => None },
+        "why": why(&difference.outcome),
         "verified": is_sent && is_accepted,
         "unverified": difference.unverified,
         "effects": difference.effects.iter()
             .map(|effect| json!({ "type": effect.as_str(), "message": effect.to_string() })).collect::<Vec<_>>(),
         "hunks": difference.fields.iter().map(hunk_value).collect::<Vec<_>>(),
+        "additions": difference.additions.iter().map(addition_value).collect::<Vec<_>>(),
         "refused": refused.as_ref().map(|error| json!({
             "id": error.id().code(), "exit": error.kind().exit_code(), "message": error.message(), "causes": error.causes(),
         })),
     })
 }
 
+fn why(outcome: &DiffOutcome) -> Option<&str> {
+    match outcome {
+        DiffOutcome::Kept(why) | DiffOutcome::NotCompared(why) | DiffOutcome::Reused(why) => Some(why),
+        _ => None,
+    }
+}
+
+fn addition_value(addition: &Addition) -> Value {
+    json!({
+        "path": addition.path.to_string(), "value": addition.value, "manager": addition.manager.name,
+        "since": addition.manager.since.map(|since| since.to_string()),
+    })
+}
+
 fn hunk_value(hunk: &FieldChange) -> Value {
     let (before, after, hidden) = match &hunk.change {
         ValueChange::Values { before, after } => (before.clone(), after.clone(), None),
+        ValueChange::Order { before, after } => (Some(json!(before)), Some(json!(after)), None),
         ValueChange::Hidden(hidden) => (None, None, Some(hidden.as_str())),
     };
     let (cause, manager) = match &hunk.cause {
@@ -373,7 +487,8 @@ fn hunk_value(hunk: &FieldChange) -> Value {
         ChangeCause::Server => ("server", None),
     };
     json!({
-        "path": hunk.path.to_string(), "before": before, "after": after, "hidden": hidden, "cause": cause,
+        "path": hunk.path.to_string(), "before": before, "after": after,
+        "order": matches!(hunk.change, ValueChange::Order { .. }), "hidden": hidden, "cause": cause,
         "manager": manager.map(|manager| &manager.name),
         "since": manager.and_then(|manager| manager.since).map(|since| since.to_string()),
     })
@@ -385,9 +500,9 @@ mod tests {
     use crate::catalogue::Id;
     use crate::error::Kind;
     use crate::object::kind::{
-        CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, SECRET, SERVICE,
+        CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, ROLE, SECRET, SERVICE,
     };
-    use crate::plan::diff::{Mask, compare};
+    use crate::plan::diff::{FieldPointer, Mask, additions, compare};
     use crate::report::scenario::assert_recorded;
     use crate::report::streams::tests::{captured, settings};
     use crate::report::text::style::Palette;
@@ -447,8 +562,59 @@ mod tests {
             Difference::new(SERVICE.id("hands", "old"), DiffOutcome::Deleted { data_loss: false }).into(),
             Difference::new(CLAIM.id("hands", "older"), DiffOutcome::Deleted { data_loss: true }).into(),
             Difference::new(CLAIM.id("hands", "oldest"), DiffOutcome::Kept("5Gi of data".into())).into(),
-            Difference::new(SERVICE.id("hands", "oh"), DiffOutcome::Unchanged).into(),
+            reused().into(),
+            Difference::new(
+                ROLE.id("hands", "oh"),
+                DiffOutcome::NotCompared("no right to list roles".into()),
+            )
+            .into(),
+            with_additions(SERVICE.id("hands", "oh")).into(),
         ]
+    }
+
+    /// Returns a ConfigMap of an earlier revision, which differs in one line before the last one.
+    fn reused() -> Difference {
+        let config = |name: &str, text: &str| json!({ "kind": "ConfigMap", "metadata": { "name": name }, "data": { "config.toml": text } });
+        let before = config("oh-config-3", "confirmation_mode = true\nimage = \"a\"\nmode = 1\n");
+        let after = config("oh-config-2", "image = \"a\"\n");
+        compare::reused(&CONFIG_MAP.id("hands", "oh-config-2"), &after, &before, &Mask::default())
+    }
+
+    /// Returns an unchanged Service to which others added fields.
+    fn with_additions(id: ObjectId) -> Difference {
+        let live = json!({
+            "metadata": { "annotations": { "team": "a" }, "managedFields": [{
+                "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {
+                    "f:metadata": { "f:annotations": { "f:team": {} } },
+                    "f:spec": { "f:ports": { "k:{\"port\":81,\"protocol\":\"TCP\"}": { ".": {}, "f:port": {} } } },
+                },
+            }] },
+            "spec": { "ports": [{ "port": 80, "protocol": "TCP" }, { "port": 81, "protocol": "TCP" }] },
+        });
+        let manifest = json!({ "spec": { "ports": [{ "port": 80 }] } });
+        let additions = additions(&id, &manifest, &live, &Mask::default());
+        Difference { additions, ..Difference::new(id, DiffOutcome::Unchanged) }
+    }
+
+    #[test]
+    fn equal_last_line_is_no_change() {
+        let style = Style { palette: Palette::NONE, width: 140 };
+        assert_eq!(
+            line_diff("a = 1\nlast = 1", "b = 1\nlast = 1\n", style),
+            "-   a = 1\n+   b = 1\n    last = 1\n"
+        );
+        assert_eq!(line_diff("a\nb\nc\n", "a\nb\n", style), "    a\n    b\n-   c\n");
+        assert_eq!(line_diff("a\n", "a", style), "    (only the line break at the end)\n");
+    }
+
+    #[test]
+    fn changed_order_is_one_line_of_names() {
+        let order = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let change = ValueChange::Order { before: order(&["A", "B"]), after: order(&["B", "A"]) };
+        let change = FieldChange { path: FieldPointer::default(), change, cause: ChangeCause::Server };
+        let style = Style { palette: Palette::NONE, width: 140 };
+        assert_eq!(hunk(&change, None, style).unwrap(), "   (order)   A, B → B, A\n");
+        assert_eq!(hunk_value(&change)["order"], true);
     }
 
     fn report(compared: &[Compared]) -> DiffReport<'_> {
@@ -498,5 +664,20 @@ mod tests {
             captured(crate::report::streams::TerminalSettings { quiet: true, ..settings() });
         assert_eq!(streams.diff(&report(&unchanged), Output::Human).unwrap(), Written::Yes);
         assert_eq!(err.text(), "");
+    }
+
+    #[test]
+    fn summary_counts_what_was_not_compared_and_added() {
+        let compared = [
+            with_additions(SERVICE.id("hands", "oh")).into(),
+            Difference::new(ROLE.id("hands", "oh"), DiffOutcome::NotCompared("no right".into())).into(),
+        ];
+        let (streams, out, err) = captured(settings());
+        assert_eq!(streams.diff(&report(&compared), Output::Human).unwrap(), Written::Yes);
+        assert_eq!(
+            err.text(),
+            "no differences: 1 object is up to date, 1 was not compared; others added 2 fields\n"
+        );
+        assert!(out.text().contains("not compared: role.rbac.authorization.k8s.io/oh: no right\n"));
     }
 }

@@ -245,11 +245,12 @@ fn secrets_of_value(
     parsed: Option<&toml::Spanned<DeValue<'_>>>,
     whole: Range<usize>,
 ) -> Vec<Range<usize>> {
-    match (parsed.map(toml::Spanned::get_ref), shape) {
-        (Some(DeValue::Table(_)), Some(Shape::Reference { .. })) => Vec::new(),
-        (Some(DeValue::Table(inner)), Some(Shape::Table(shape))) => redaction::spans(shape, inner),
+    match parsed {
+        // A mistyped reference is a table too, and may contain the secret itself.
+        Some(value) if value.get_ref().is_table() => redaction::spans_of_value(shape, is_listed, name, value),
         _ if redaction::is_secret(shape, !is_listed, name) => vec![whole],
-        _ => Vec::new(),
+        Some(value) => redaction::spans_of_value(shape, is_listed, name, value),
+        None => Vec::new(),
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Loaded {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SecretMode {
     Resolve,
+    /// As `Resolve`, but a secret that is not available is no error.
+    ResolveIfAvailable,
     Skip,
 }
 
@@ -79,6 +81,18 @@ pub fn read_without_secrets(
     load(request, environment, directory, SecretMode::Skip)
 }
 
+/// Reads the secrets that are available. Any other is [`SecretSource::NotRead`], for `diff`, which compares the rest.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_available_secrets(
+    request: &Request,
+    environment: &[(String, String)],
+    directory: &Path,
+) -> Result<Loaded, Error> {
+    load(request, environment, directory, SecretMode::ResolveIfAvailable)
+}
+
 fn load(
     request: &Request,
     environment: &[(String, String)],
@@ -97,7 +111,10 @@ fn load(
     let mut extracted = extract::extract(&schema, &mut loader.tree);
     loader.diagnostics.append(&mut extracted.diagnostics);
     let secrets = match mode {
-        SecretMode::Resolve => loader.resolve(extracted.secrets, environment, directory),
+        SecretMode::Resolve | SecretMode::ResolveIfAvailable => {
+            let sources = SecretSources { environment, directory, standard_input: None };
+            loader.resolve(extracted.secrets, sources, mode)
+        }
         SecretMode::Skip => without_reading(extracted.secrets),
     };
     let tree = std::mem::take(&mut loader.tree);
@@ -256,12 +273,16 @@ impl Loader {
     fn resolve(
         &mut self,
         secrets: Vec<FoundSecret>,
-        environment: &[(String, String)],
-        directory: &Path,
+        mut sources: SecretSources<'_>,
+        mode: SecretMode,
     ) -> ResolvedSecrets {
         let mut resolved = ResolvedSecrets::default();
-        let mut sources = SecretSources { environment, directory, standard_input: None };
         for FoundSecret { variable, form, value, position } in secrets {
+            let references = match &value {
+                FoundValue::Literal(_) => Vec::new(),
+                FoundValue::Reference(reference) => vec![reference.clone()],
+                FoundValue::Composed(node) => extract::references(node),
+            };
             let source = match value {
                 FoundValue::Literal(literal) => Ok(SecretSource::Value(literal)),
                 FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -282,6 +303,9 @@ impl Loader {
             match source {
                 Ok(source) => {
                     resolved.by_name(form).insert(variable, source);
+                }
+                Err(_) if mode == SecretMode::ResolveIfAvailable => {
+                    resolved.by_name(form).insert(variable, SecretSource::NotRead(references));
                 }
                 Err(reason) => self.diagnostics.push(Diagnostic {
                     id: Id::SecretUnavailable,

@@ -59,6 +59,18 @@ pub(crate) fn spans(shape: &TableShape, table: &DeTable<'_>) -> Vec<Range<usize>
     spans
 }
 
+/// Returns the ranges of secrets in one value. `is_listed`: whether the schema lists its name as a key.
+pub(crate) fn spans_of_value(
+    shape: Option<&Shape>,
+    is_listed: bool,
+    name: &str,
+    value: &toml::Spanned<DeValue<'_>>,
+) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    in_value(shape, is_listed, name, value, &mut spans);
+    spans
+}
+
 fn in_table(shape: Option<&TableShape>, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
     for (name, value) in table {
         let name = name.get_ref();
@@ -83,6 +95,11 @@ fn in_value(
                     if !is_reference(table) {
                         spans.extend(table.values().map(toml::Spanned::span));
                     }
+                    return;
+                }
+                // The name is misspelt, and the table may be a misspelt reference.
+                None if resembles_sensitive(name) && !is_reference(table) => {
+                    spans.extend(table.values().map(toml::Spanned::span));
                     return;
                 }
                 shape => shape.and_then(Shape::as_table),

@@ -104,7 +104,8 @@ pub enum Secret {
 pub enum SecretSource {
     /// The value goes into a Secret of the set.
     Value(Redacted),
-    /// The same, but its variables and files were not read: `render` needs no secret.
+    /// The same, but its variables and files were not read: `render` needs no secret, and `diff` compares without those
+    /// that are not available.
     NotRead(Vec<Reference>),
     /// The container reads a Secret that already exists.
     Reference {

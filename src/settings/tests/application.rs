@@ -10,8 +10,6 @@ fn app_config_has_needed_keys_without_handsctl_and_secrets() {
                 [deploy.env]\nX = \"y\"\n[sandbox.runtime_startup_env_vars]\n\"A\" = \"quote \\\" tab \\t 😀 \\u0001\"\n";
     let settings = read_text(text).expect("settings").settings;
     let expected = "\
-[agent]
-
 [core]
 max_iterations = 16
 runtime = \"kubernetes\"
@@ -37,6 +35,19 @@ A = \"quote \\\" tab \\t 😀 \\u0001\"
     let again = read_text(&expected.replace("\nunknown = 1", "")).expect("settings").settings;
     assert_eq!(again.openhands.core.max_iterations, Some(16));
     assert_eq!(again.app_config_toml(), expected.replace("\nunknown = 1", ""));
+}
+
+#[test]
+fn unedited_file_of_config_init_changes_nothing() {
+    let written = |text: &str| read_text(text).expect("settings").settings.app_config_toml();
+    for name in ["", "[agent]\n[llm]\n[security]\n[mcp]\n[extended]\n"] {
+        assert_eq!(written(name), written(""));
+    }
+    let reference = crate::settings::KeyReference::default();
+    assert_eq!(written(&reference.file(None)), written(""));
+    // These empty tables have a meaning: another type, and a model with a name.
+    assert!(written("[condenser]\n").contains("[condenser]"));
+    assert!(written("[llm.fast]\n").contains("[llm.fast]"));
 }
 
 #[test]

@@ -267,6 +267,34 @@ fn secrets_are_never_printed() {
 }
 
 #[test]
+fn secret_in_mistyped_reference_is_never_printed() {
+    let values = [
+        "{ enw = \"sk-CANARY\" }",
+        "{ env = \"X\", v = \"sk-CANARY\" }",
+        "[\"sk-CANARY\"]",
+        "{ enw = \"sk-CANARY\"",
+    ];
+    let keys = ["llm.api_key", "deploy.env.X", "llm.api_kye"];
+    let assert_hidden = |result: &Result<_, crate::error::Error>, what: &str| {
+        let printed = format!("{} {result:?}", all_rendered(result));
+        assert!(!printed.contains("sk-CANARY"), "{what}: {printed}");
+    };
+    for (key, value) in keys.iter().flat_map(|key| values.iter().map(move |value| (key, value))) {
+        // A plain text under a name that is not sensitive is no secret.
+        if *key == "deploy.env.X" && !value.ends_with('}') {
+            continue;
+        }
+        let set = format!("{key}={value}");
+        assert_hidden(&read_set("", &[&set]), &set);
+        let name = format!("HANDSCTL_{}", key.replace('.', "__").to_ascii_uppercase());
+        let result = read(&Request::default(), &variables(&[(&name, value)]), folder("").path());
+        assert_hidden(&result, &name);
+    }
+    let set = "sandbox.env={X_API_KEY=\"sk-CANARY\"}";
+    assert_hidden(&read_set("", &[set]), set);
+}
+
+#[test]
 fn list_with_references_becomes_one_variable() {
     let text = "[mcp]\nsse_servers = [{ url = \"https://a\" }, { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
                 [[mcp.stdio_servers]]\nname = \"c\"\ncommand = \"d\"\nenv = { TOKEN = { file = \"token\" }, PLAIN = \"e\" }\n\
