@@ -167,6 +167,9 @@ async fn clean_up(
     let cleanup = changes.cleanup(result);
     let work = async {
         let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+        if request.policy.waits {
+            prune::wait_until_gone(api, &state.set, &cleanup.candidates, run.deadline().at, events).await;
+        }
         Ok((kept, String::new()))
     };
     let deletes = cleanup.to_delete().next().is_some();
