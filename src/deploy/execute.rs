@@ -150,6 +150,7 @@ async fn follow_and_verify(
         grace: rollout::grace_periods(run.settings(), started),
         deadline: run.deadline().at,
     };
+    rollout::warn_of_unwatched(run, applied).await;
     rollout::follow(run, &mut prepared.observed, &rollout).await?;
     verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
 }

@@ -9,7 +9,7 @@ use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, deployment, text, workload};
+use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 
@@ -83,6 +83,9 @@ pub(super) fn object_health(
         }
         TrackedKind::StatefulSet => {
             observed.stateful_sets.get(uid).map(|it| workload::stateful_set(observed, expected, it, grace))
+        }
+        TrackedKind::DaemonSet => {
+            observed.daemon_sets.get(uid).map(|it| daemon_set::evaluate(observed, expected, it, grace))
         }
         TrackedKind::Job => observed.jobs.get(uid).map(|it| workload::job(observed, expected, it, grace)),
         TrackedKind::ReplicaSet => {

@@ -498,10 +498,10 @@ fn quota_rejects_pods_exit_9_after_grace() {
 }
 
 /// An object whose finalizer keeps its namespace terminating. Dropping the value removes the finalizer.
-struct FinalizedObject<'a>(&'a Namespace);
+pub(crate) struct FinalizedObject<'a>(&'a Namespace);
 
 impl<'a> FinalizedObject<'a> {
-    fn new(namespace: &'a Namespace) -> Self {
+    pub(crate) fn new(namespace: &'a Namespace) -> Self {
         let object = json!({ "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": { "name": "held", "finalizers": ["example.io/hold"] } });
         namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &object.to_string());

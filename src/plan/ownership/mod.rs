@@ -2,8 +2,10 @@
 //!
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
 //! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
+//! - `foreign_change`: fields of a live member that another manager changed since the deploy.
 //! - `adoption`: whether an object of another tool can be adopted, and the migration of that tool's fields.
 
 pub mod adoption;
 pub mod conflict;
+pub mod foreign_change;
 pub mod policy;

@@ -74,7 +74,7 @@ fn is_ready(pod: &Pod) -> bool {
 
 /// Returns the fault of pods that the API server rejects. These controllers report it only with an Event, which
 /// outlives the fault. So the Event counts only while pods are missing and none was created after it.
-fn rejection_fault(
+pub(super) fn rejection_fault(
     observed: &ObservedState,
     expected: &Expected,
     uid: &str,
