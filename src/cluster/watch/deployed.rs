@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _};
 use kube::api::ListParams;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use super::observed_set::{self, ExtraWorkload, ObservedSet};
 use super::watcher::WatchScope;
 use crate::cluster::apply::inventory;
 use crate::cluster::apply::namespaces::{self, NamespaceState};
+use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::discovery;
 use crate::error::{Error, Kind, Result};
@@ -260,7 +262,8 @@ pub async fn read_by_name(
         })
     });
     let mut objects = BTreeMap::new();
-    for (id, object) in join_all(reads).await {
+    let mut results = stream::iter(reads).buffer_unordered(IN_FLIGHT);
+    while let Some((id, object)) = results.next().await {
         match object {
             Ok(Some(object)) => {
                 objects.insert(id.clone(), Some(object));
@@ -277,4 +280,84 @@ pub async fn read_by_name(
 
 fn read_error(error: ApiError, id: &ObjectId) -> Error {
     error.into_error(&format!("cannot read {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::scripted;
+
+    fn set() -> ApplySet {
+        ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    /// A Deployment with all labels of the application, which this manager applied.
+    fn application(name: &str, manager: &str) -> (ObjectId, Value) {
+        let fields = json!({
+            "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } }, "f:spec": { "f:template": {} } });
+        let object = json!({ "metadata": {
+            "name": name, "labels": { PART_OF: set().id(), labels::INSTANCE: "oh" },
+            "managedFields": [{ "manager": manager, "operation": "Apply", "fieldsV1": fields }],
+        } });
+        (DEPLOYMENT.id("n", name), object)
+    }
+
+    #[test]
+    fn installer_of_a_restored_set_is_named() {
+        let of = |members: &[(&str, &str)]| {
+            let members = members.iter().map(|(name, manager)| application(name, manager)).collect();
+            installer(&members, &set())
+        };
+        assert_eq!(of(&[("oh", "velero-server")]).as_deref(), Some("velero-server"));
+        assert_eq!(of(&[("oh", "handsctl")]), None);
+        assert_eq!(of(&[("oh", "handsctl"), ("a-copy", "kubectl")]), None, "a copy beside the set");
+        assert_eq!(of(&[]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forbidden_parts_of_the_record_are_unknown() {
+        let (api, mut server) = scripted();
+        let set = set();
+        let (record, ()) = tokio::join!(read_record(&api, &set), async {
+            for _ in 0..4 {
+                let exchange = server.next().await;
+                if exchange.call.ends_with("/secrets") || exchange.call.ends_with("/leases/handsctl-oh") {
+                    let message = "x is forbidden: User \"a\" cannot get resource \"x\" in API group \"\"";
+                    exchange.status(403, "Forbidden", message);
+                } else if exchange.call.ends_with("/configmaps/handsctl-oh") {
+                    exchange.not_found();
+                } else {
+                    exchange
+                        .ok(&json!({ "metadata": { "name": "n" }, "status": { "phase": "Terminating" } }));
+                }
+            }
+        });
+        let record = record.unwrap();
+        assert_eq!(record.forbidden, BTreeSet::from(["leases", "secrets"]));
+        assert!(record.revisions.is_none() && record.lease.is_none() && record.parent.is_none());
+        assert_eq!(record.namespace.unwrap()["status"]["phase"], "Terminating");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn object_read_by_name_exists_unless_not_found() {
+        let (api, mut server) = scripted();
+        let set = set();
+        let ids = ["a", "b", "c"].map(|name| CONFIG_MAP.id("n", name));
+        let (objects, ()) = tokio::join!(read_by_name(&api, &set, &ids), async {
+            for _ in 0..3 {
+                let exchange = server.next().await;
+                match exchange.call.rsplit('/').next() {
+                    Some("a") => exchange.ok(&json!({ "metadata": { "name": "a" } })),
+                    Some("b") => exchange.not_found(),
+                    _ => exchange.status(403, "Forbidden", "configmaps \"c\" is forbidden"),
+                }
+            }
+        });
+        let objects = objects.unwrap();
+        let names: Vec<(&str, bool)> =
+            objects.iter().map(|(id, object)| (id.name.as_str(), object.is_some())).collect();
+        assert_eq!(names, [("a", true), ("c", false)]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::cluster::watch::deployed::{DeployedSet, SetRecord};
 use crate::object::ObjectId;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
 use crate::object::labels;
+use crate::phrase;
 use crate::plan::Member;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::presence;
@@ -18,14 +19,19 @@ use crate::plan::ownership::foreign_change::{self, ForeignChange};
 use crate::plan::ownership::policy::Ownership;
 use crate::status::{self, Expected, Finding, TrackedKind};
 
+/// The maximum number of missing members with a finding of their own.
+const MAX_MISSING: usize = 10;
+
 /// The set as it was read.
 pub(super) struct SetView<'a> {
-    pub(super) record: &'a SetRecord,
-    pub(super) deployed: &'a DeployedSet,
+    record: &'a SetRecord,
+    deployed: &'a DeployedSet,
     /// The named members that no list had, by name: those that exist, without content if they may not be read.
-    pub(super) unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
-    pub(super) ownership: &'a Ownership,
-    pub(super) now: Timestamp,
+    unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
+    ownership: &'a Ownership,
+    now: Timestamp,
+    /// The members that must exist, with their manifests; None if no revision names them.
+    named: Option<BTreeMap<ObjectId, &'a Value>>,
 }
 
 /// What the comparison adds to the health of the observed objects.
@@ -47,6 +53,22 @@ impl Assessment {
 }
 
 impl<'a> SetView<'a> {
+    pub(super) fn new(
+        record: &'a SetRecord,
+        deployed: &'a DeployedSet,
+        unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
+        ownership: &'a Ownership,
+        now: Timestamp,
+    ) -> Self {
+        let named = named(record, now).map(|manifests| {
+            manifests
+                .into_iter()
+                .filter_map(|manifest| Some((ObjectId::from_object(manifest)?, manifest)))
+                .collect()
+        });
+        Self { record, deployed, unlabelled, ownership, now, named }
+    }
+
     fn set(&self) -> &'a ApplySet {
         &self.deployed.set
     }
@@ -56,16 +78,12 @@ impl<'a> SetView<'a> {
         is_running(self.record, self.now)
     }
 
-    /// Returns the manifests of the members that must exist.
-    pub(super) fn named(&self) -> Option<Vec<&'a Value>> {
-        named(self.record, self.now)
-    }
-
     /// Returns whether the set's record names an application, although none may exist.
     pub(super) fn names_application(&self) -> bool {
-        let named = self.named();
-        let is_first_deploy = named.is_none() && self.is_running();
+        let is_first_deploy = self.named.is_none() && self.is_running();
+        let named: Option<Vec<&Value>> = self.named.as_ref().map(|named| named.values().copied().collect());
         !is_first_deploy
+            && !self.is_namespace_terminating()
             && presence::names_application(self.set(), named.as_deref(), self.record.parent.as_ref())
     }
 
@@ -81,9 +99,13 @@ impl<'a> SetView<'a> {
     pub(super) fn assess(&self, expected: &[Expected]) -> Assessment {
         let mut assessment = Assessment::default();
         let state = &self.deployed.observed.state;
-        self.add_namespace(&mut assessment);
-        self.add_missing(&mut assessment);
-        self.add_terminating(&mut assessment);
+        if self.is_namespace_terminating() {
+            // Everything in it is being deleted.
+            self.add_namespace(&mut assessment);
+        } else {
+            self.add_missing(&mut assessment);
+            self.add_terminating(&mut assessment);
+        }
         for finding in status::unfit_replicas(state, expected) {
             assessment.add(format!("{}: {}", finding.object, finding.message), finding);
         }
@@ -98,12 +120,14 @@ impl<'a> SetView<'a> {
         assessment
     }
 
+    fn is_namespace_terminating(&self) -> bool {
+        let namespace = self.record.namespace.as_ref();
+        namespace.is_some_and(|namespace| namespace["status"]["phase"] == "Terminating")
+    }
+
     fn add_namespace(&self, assessment: &mut Assessment) {
         let Some(namespace) = &self.record.namespace else { return };
         let name = self.set().namespace.as_str();
-        if namespace["status"]["phase"] != "Terminating" {
-            return;
-        }
         let since = namespace["metadata"]["deletionTimestamp"].as_str().unwrap_or_default();
         let conditions = namespace["status"]["conditions"].as_array().into_iter().flatten();
         let blockers = conditions
@@ -120,7 +144,8 @@ impl<'a> SetView<'a> {
     }
 
     fn add_missing(&self, assessment: &mut Assessment) {
-        for id in missing(self.set(), self.record, self.deployed, self.now) {
+        let mut missing = Vec::new();
+        for id in self::missing(self.set(), self.record, self.deployed, self.now) {
             match self.unlabelled.get(&id) {
                 // It exists, but the account may not read it.
                 Some(None) => {}
@@ -130,11 +155,17 @@ impl<'a> SetView<'a> {
                         .hint("handsctl deploy --adopt makes it a member again");
                     assessment.add(format!("{id} is not a member"), finding);
                 }
-                None => {
-                    let message = self.missing_message();
-                    assessment.add(format!("{id} is missing"), Finding::new(Id::MemberMissing, id, message));
-                }
+                None => missing.push(id),
             }
+        }
+        let more = missing.len().saturating_sub(MAX_MISSING);
+        missing.truncate(MAX_MISSING);
+        for id in missing {
+            let finding = Finding::new(Id::MemberMissing, id.clone(), self.missing_message());
+            assessment.add(format!("{id} is missing"), finding);
+        }
+        if more > 0 {
+            assessment.reasons.push(format!("{} missing as well", phrase::count(more, "object")));
         }
     }
 
@@ -161,8 +192,7 @@ impl<'a> SetView<'a> {
     }
 
     fn is_named(&self, id: &ObjectId) -> bool {
-        self.named()
-            .is_none_or(|named| named.iter().any(|member| ObjectId::from_object(member).as_ref() == Some(id)))
+        self.named.as_ref().is_none_or(|named| named.contains_key(id))
     }
 
     /// Returns the finding of an application that somebody scaled to zero: who, when, and back to how many pods.
@@ -176,11 +206,8 @@ impl<'a> SetView<'a> {
         };
         let object = expected.iter().find(is_application)?;
         let live = members.get(&object.id)?;
-        let named = self.named().unwrap_or_default();
-        let deployed = named
-            .into_iter()
-            .find(|member| ObjectId::from_object(member).as_ref() == Some(&object.id))
-            .and_then(|member| member["spec"]["replicas"].as_i64());
+        let manifest = self.named.as_ref().and_then(|named| named.get(&object.id));
+        let deployed = manifest.and_then(|manifest| manifest["spec"]["replicas"].as_i64());
         if deployed == Some(0) {
             let finding = Finding::new(Id::ScaledToZero, object.id.clone(), "the revision has 0 replicas");
             return Some(finding.hint("[deploy].replicas = 1, then: handsctl deploy"));
@@ -199,12 +226,10 @@ impl<'a> SetView<'a> {
 
     /// Returns a note for each member of which another manager changed fields since the deploy.
     fn foreign_changes(&self, is_scaled_to_zero: bool) -> Vec<Finding> {
-        let members = self.named().unwrap_or_default();
-        let notes = members.into_iter().filter_map(|manifest| {
-            let id = ObjectId::from_object(manifest)?;
-            let live = self.deployed.observed.members.get(&id)?;
-            let kind = self.set().kind_of(&id)?;
-            let member = Member { id, kind, manifest: manifest.clone() };
+        let notes = self.named.iter().flatten().filter_map(|(id, manifest)| {
+            let live = self.deployed.observed.members.get(id)?;
+            let kind = self.set().kind_of(id)?;
+            let member = Member { id: id.clone(), kind, manifest: (*manifest).clone() };
             let mut changes = foreign_change::foreign_changes(&member, live, self.ownership);
             changes.retain(|change| !(is_scaled_to_zero && change.field == ".spec.replicas"));
             self.foreign_note(&member.id, &changes)

@@ -63,8 +63,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let missing = assess::missing(&deployed.set, &record, &deployed, now);
     let unlabelled = deployed::read_by_name(api, &deployed.set, &missing).await?;
     let ownership = Ownership::new(&session.settings.deploy.ownership, false, false);
-    let view =
-        SetView { record: &record, deployed: &deployed, unlabelled: &unlabelled, ownership: &ownership, now };
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
     let expected = view.without_pruned(observed_set::expected_unchanged(&deployed.observed.members));
     let extras = view.extras(&expected);
     let mut health = status::health(&deployed.observed.state, &expected, &extras);
@@ -75,8 +74,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
-    let view =
-        SetView { deployed: &deployed, record: &record, unlabelled: &unlabelled, ownership: &ownership, now };
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
     let assessment = view.assess(&expected);
     health.verdict = verdict(&view, health.verdict, &assessment);
     let running = record.lease.as_ref().filter(|_| view.is_running()).map(|lease| {

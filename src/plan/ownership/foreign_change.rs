@@ -78,7 +78,8 @@ pub fn owner_text(owner: &FieldOwner, now: Timestamp) -> String {
 /// controller's Event. The API server drops the manager of a field that becomes 0 through the subresource.
 #[must_use]
 pub fn scale_text(live: &Value, at: Option<Timestamp>, now: Timestamp) -> String {
-    let owner = FieldPath::find("spec.replicas", live).and_then(|path| path.owners(live).pop());
+    let owners = FieldPath::find("spec.replicas", live).map(|path| path.owners(live)).unwrap_or_default();
+    let owner = owners.into_iter().rfind(|owner| owner.subresource.as_deref() != Some("status"));
     let age = |since: Option<Timestamp>| {
         since.map_or_else(String::new, |since| format!(" {} ago", phrase::age(since, now)))
     };

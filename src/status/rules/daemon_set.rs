@@ -78,3 +78,77 @@ fn has_current_template(set: &DaemonSet, pod: &Pod) -> bool {
     let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get(POD_TEMPLATE_GENERATION));
     current.is_none() || own.is_none() || current == own
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::catalogue::Id;
+    use crate::object::ObjectId;
+    use crate::status::TrackedKind;
+
+    /// A `DaemonSet` of template 2 for two nodes, with these numbers in its status.
+    fn daemon_set(updated: i32, available: i32, strategy: &str) -> Value {
+        json!({
+            "metadata": { "name": "d", "namespace": "n", "uid": "d", "generation": 2,
+                "annotations": { TEMPLATE_GENERATION: "2" } },
+            "spec": { "selector": {}, "template": {}, "updateStrategy": { "type": strategy } },
+            "status": { "observedGeneration": 2, "currentNumberScheduled": 2, "numberMisscheduled": 0, "numberReady": available,
+                "desiredNumberScheduled": 2, "updatedNumberScheduled": updated, "numberAvailable": available },
+        })
+    }
+
+    /// A pod of this template whose image does not exist.
+    fn pod(name: &str, template: &str) -> Value {
+        let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "a:1: not found" } });
+        json!({
+            "metadata": { "name": name, "namespace": "n", "uid": name, "labels": { POD_TEMPLATE_GENERATION: template },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": true }] },
+            "spec": { "nodeName": "a", "containers": [{ "name": "a", "image": "a:1" }] },
+            "status": { "phase": "Pending", "containerStatuses": [{
+                "name": "a", "image": "a:1", "imageID": "", "ready": false, "restartCount": 0, "state": waiting }] },
+        })
+    }
+
+    fn health(set: &Value, generation: i64, pods: &[Value]) -> ObjectHealth {
+        let mut observed = ObservedState::default();
+        let now = Timestamp::UNIX_EPOCH;
+        observed.apply(0, TrackedKind::DaemonSet, set, now).unwrap();
+        for pod in pods {
+            observed.apply(1, TrackedKind::Pod, pod, now).unwrap();
+        }
+        let id = ObjectId::namespaced("apps", "DaemonSet", "n", "d");
+        let expected = Expected { id, uid: "d".into(), generation, changed: true };
+        evaluate(&observed, &expected, &observed.daemon_sets["d"], &GracePeriods::starting_at(now))
+    }
+
+    #[test]
+    fn daemon_set_is_ready_with_a_new_pod_on_each_node() {
+        for (updated, available, strategy, ready) in [
+            (2, 2, "RollingUpdate", true),
+            (1, 2, "RollingUpdate", false),
+            (2, 1, "RollingUpdate", false),
+            (0, 2, "OnDelete", true),
+        ] {
+            let health = health(&daemon_set(updated, available, strategy), 2, &[]);
+            assert_eq!(health.ready, ready, "{updated} {available} {strategy}");
+        }
+        let stale = health(&daemon_set(2, 2, "RollingUpdate"), 3, &[]);
+        assert!(!stale.ready && stale.message.contains("has not observed"), "{}", stale.message);
+    }
+
+    #[test]
+    fn faults_come_from_pods_of_the_current_template() {
+        let pods = [pod("new", "2"), pod("old", "1")];
+        let health = health(&daemon_set(1, 1, "RollingUpdate"), 2, &pods);
+        let objects: Vec<(Id, &str)> = health
+            .faults
+            .iter()
+            .map(|fault| (fault.finding.id, fault.finding.object.name.as_str()))
+            .collect();
+        assert_eq!(objects, [(Id::ImageNotFound, "new")]);
+        assert_eq!((health.message.split(':').next(), health.desired), (Some("1/2"), 2));
+    }
+}
