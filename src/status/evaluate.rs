@@ -254,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn count_of_ready_pods_older_than_a_crash_is_not_ready() {
+        let mut observed = observed();
+        observed.apply(0, TrackedKind::Deployment, &deployment(1), at(4)).unwrap();
+        let running = json!({"running": {"startedAt": at(2).to_string()}});
+        observed.apply(0, TrackedKind::Pod, &pod(&running, 0, true), at(4)).unwrap();
+        assert_eq!(verdict(&observed, 60), Verdict::Ready);
+        let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",
+            "startedAt": at(3).to_string(), "finishedAt": at(4).to_string()}});
+        observed.apply(0, TrackedKind::Pod, &pod(&crashed, 1, false), at(5)).unwrap();
+        assert_eq!(verdict(&observed, 60), Verdict::Waiting { until: None });
+    }
+
+    #[test]
     fn quota_fault_heals_within_grace() {
         let mut observed = observed();
         let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",

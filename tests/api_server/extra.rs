@@ -43,7 +43,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
         .exits(0)
         .says("13 created")
         .says(&format!("{gadget} created"))
-        .says(&format!("warning[HC4024]: applied, not watched: {gadget}"));
+        .says(&format!("HC4024 applied, not watched: {gadget}"));
     namespace.handsctl(&["status"]).exits(0).prints(&format!("{gadget}: applied, not watched"));
     let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];

@@ -1,5 +1,5 @@
-//! The deployed set as `status` reads it: its record, its members, the objects that belong to them, and what the account
-//! may not read.
+//! The deployed set as `status` reads it: its record, its members, the objects that belong to them, and what the
+//! account may not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub struct SetRecord {
 }
 
 /// The deployed set.
-pub struct DeployedSet {
+pub struct DeployedMembers {
     /// Its identity, with the namespaces and kinds of its parent.
     pub set: ApplySet,
     /// The watched objects. If handsctl applied no member, the members are the objects of another tool that carry the
@@ -109,12 +109,12 @@ fn unless_forbidden<T>(
     }
 }
 
-/// Reads the members and the objects that belong to them: of each kind of the parent, with one request for each kind and
-/// namespace, whatever the current configuration has.
+/// Reads the members and the objects that belong to them, whatever the current configuration has: one request for each
+/// kind of the parent and each namespace.
 ///
 /// # Errors
 /// Fails if the server is unreachable.
-pub async fn open(api: &Api, set: &ApplySet, record: &SetRecord, streaming: bool) -> Result<DeployedSet> {
+pub async fn open(api: &Api, set: &ApplySet, record: &SetRecord, streaming: bool) -> Result<DeployedMembers> {
     let set = discovery::including_inventory_of(api, set, record.parent.as_ref()).await?;
     let is_labelled = |object: &Value| has_set_label(object, &set);
     let (mut observed, forbidden) =
@@ -131,7 +131,7 @@ pub async fn open(api: &Api, set: &ApplySet, record: &SetRecord, streaming: bool
         observed.members.retain(|_, object| members::is_member(object, &set));
     }
     unknown.extend(add_extra_dependents(api, &set, &mut observed).await?);
-    Ok(DeployedSet { set, observed, installer, existing, unknown })
+    Ok(DeployedMembers { set, observed, installer, existing, unknown })
 }
 
 /// Returns whether an object has the label of the set's members and is not a controller's copy.
@@ -163,7 +163,7 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
 }
 
 /// Adds the Deployments and claims that carry the set's common labels without its ApplySet label: `handsctl render`
-/// prints them so, and a GitOps controller applies them.
+/// prints them so, and a continuous delivery tool applies them.
 async fn add_labelled(api: &Api, set: &ApplySet, observed: &mut ObservedSet) -> Result<()> {
     let labels = labels::managed_selector(&set.name);
     let scopes =

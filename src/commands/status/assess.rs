@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::catalogue::Id;
-use crate::cluster::watch::deployed::{DeployedSet, SetRecord};
+use crate::cluster::watch::deployed::{DeployedMembers, SetRecord};
 use crate::object::ObjectId;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
 use crate::object::labels;
@@ -25,7 +25,7 @@ const MAX_MISSING: usize = 10;
 /// The set as it was read.
 pub(super) struct SetView<'a> {
     record: &'a SetRecord,
-    deployed: &'a DeployedSet,
+    deployed: &'a DeployedMembers,
     /// The named members that no list had, by name: those that exist, without content if they may not be read.
     unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
     ownership: &'a Ownership,
@@ -55,7 +55,7 @@ impl Assessment {
 impl<'a> SetView<'a> {
     pub(super) fn new(
         record: &'a SetRecord,
-        deployed: &'a DeployedSet,
+        deployed: &'a DeployedMembers,
         unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
         ownership: &'a Ownership,
         now: Timestamp,
@@ -291,7 +291,7 @@ fn named(record: &SetRecord, now: Timestamp) -> Option<Vec<&Value>> {
 pub(super) fn missing(
     set: &ApplySet,
     record: &SetRecord,
-    deployed: &DeployedSet,
+    deployed: &DeployedMembers,
     now: Timestamp,
 ) -> Vec<ObjectId> {
     let is_readable =

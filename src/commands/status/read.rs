@@ -11,7 +11,7 @@ use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::rollout::follow;
-use crate::cluster::watch::deployed::{self, DeployedSet};
+use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::rollout;
 use crate::error::{Error, Kind, Result};
@@ -85,7 +85,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let (findings, notes) = with_commands(findings, assessment);
     let AppStatus { simulated, alive, metrics } = read_app_status(session, &deployed.observed, &health).await;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
-    let DeployedSet { installer, unknown, .. } = deployed;
+    let DeployedMembers { installer, unknown, .. } = deployed;
     Ok(StatusReport {
         health,
         findings,
@@ -104,7 +104,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
 /// Evaluates a set that is not healthy: with the Events of the past, and with evidence from logs and nodes.
 async fn find_causes(
     session: &Session,
-    deployed: &mut DeployedSet,
+    deployed: &mut DeployedMembers,
     expected: &[Expected],
     extras: &BTreeSet<ObjectId>,
 ) -> Result<(Health, Vec<Finding>)> {

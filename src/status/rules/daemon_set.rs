@@ -41,9 +41,10 @@ pub(crate) fn evaluate(
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
     let must_update = if updates_on_delete(set) { 0 } else { counts.desired };
     let pods: Vec<&Pod> = observed.pods_of(uid);
-    if counts.available >= counts.desired && counts.updated >= must_update {
-        let pods = WorkloadPods::new(observed, grace, pods, RunMode::LongRunning);
-        return ObjectHealth { stable_at: pods.up_since().map(stable_at), ..ObjectHealth::ready(state) };
+    let all = WorkloadPods::new(observed, grace, pods.clone(), RunMode::LongRunning);
+    let is_complete = counts.available >= counts.desired && counts.updated >= must_update;
+    if is_complete && all.are_ready(counts.desired) {
+        return ObjectHealth { stable_at: all.up_since().map(stable_at), ..ObjectHealth::ready(state) };
     }
     let desired = usize::try_from(counts.desired).unwrap_or_default();
     let current = pods.iter().filter(|pod| !pod_facts::has_failed(pod)).count();

@@ -172,6 +172,9 @@ impl<'a> DeploymentView<'a> {
 
     fn complete_health(&self) -> ObjectHealth {
         let pods = self.new_pods();
+        if !pods.are_ready(self.counts.desired) {
+            return self.incomplete_health();
+        }
         let stable_since = if pods.live.is_empty() { self.available_since() } else { pods.up_since() };
         ObjectHealth { stable_at: stable_since.map(stable_at), ..ObjectHealth::ready(self.counts.state()) }
     }
