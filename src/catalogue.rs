@@ -243,6 +243,21 @@ catalogue! {
         "A pod that should keep running has failed or was evicted."
     JobFailed "HC4006" "a job failed"
         "The Job reached its backoff limit or its deadline."
+    MemberMissing "HC4020" "an object of the set does not exist" rollback No
+        "The newest revision names the object, and somebody deleted it. `handsctl deploy` creates it again."
+    RolloutPaused "HC4021" "the rollout is paused" rollback No
+        "The Deployment has spec.paused: its controller replaces no pod until somebody resumes the rollout."
+    ScaledToZero "HC4022" "the application is scaled to zero"
+        "The Deployment has 0 replicas, so no pod serves. A scale through the API's scale subresource to 0 leaves no field manager, so the name of its caller may be unknown."
+    ChangedByOthers "HC4023" "another manager changed a field of the set"
+        "The field has another value than the newest revision, and the API server records who set it. `handsctl diff` shows every difference. `handsctl deploy --force-conflicts` takes the fields back; [deploy.ownership] leaves them to the other manager."
+    NotWatched "HC4024" "an object is applied, not watched" key "deploy.extra_manifests"
+        "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. It cannot tell whether an object of another controller's kind works, so it only applies it."
+    StillTerminating "HC4025" "a removed object still terminates"
+        "The object is no longer in the set and is being deleted. Its pods still stop, or a finalizer holds it. The deploy does not fail because of it."
+    ManagedByOthers "HC4026" "the set was not applied by handsctl"
+        "The objects have the set's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the set."
+
     Deleted "HC4007" "an object was deleted during the rollout" rollback No
         "A user or another tool deleted an object while handsctl waited for it."
 
@@ -288,6 +303,9 @@ catalogue! {
         "The provisioner reports an error, which the evidence has."
     ClaimLost "HC4404" "the claim lost its volume" rollback UnlessSameClaims
         "The PersistentVolume of the claim was deleted."
+
+    VolumeNotShared "HC4420" "more pods than the volume allows"
+        "The pods mount a claim whose volume only one node, or one pod, can use at a time (ReadWriteOnce, ReadWriteOncePod). Further pods wait for it, or write to the same files."
 
     // 45: quota, policy, admission
     QuotaExceeded "HC4501" "a quota rejects the pods" key "deploy.resources"

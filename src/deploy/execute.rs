@@ -79,6 +79,7 @@ async fn apply_and_follow(
         clean_up_or_warn(run, request, prepared, prepared.changes.revision.result()).await?;
         return Ok(summary::applied_only(number, undo));
     }
+    rollout::warn_of_unwatched(run, &applied).await;
     let mut rollout = rollout_of(run, &applied, started);
     rejected_pods::recheck(run, &prepared.observed, &mut rollout).await?;
     let verification = follow_and_verify(run, request, prepared, &rollout).await?;
@@ -136,6 +137,7 @@ pub(crate) async fn verify_unchanged(
     if !request.policy.waits {
         return Ok(summary::applied_only(number, UndoHint::Nothing));
     }
+    rollout::warn_of_unwatched(run, &applied).await;
     let rollout = rollout_of(run, &applied, started);
     let verification = follow_and_verify(run, request, prepared, &rollout).await?;
     let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
@@ -241,6 +243,9 @@ async fn clean_up(
     let cleanup = changes.cleanup(result);
     let work = async {
         let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+        if request.policy.waits {
+            prune::wait_until_gone(api, &state.set, &cleanup.candidates, run.deadline().at, events).await;
+        }
         Ok((kept, String::new()))
     };
     let deletes = cleanup.to_delete().next().is_some();

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
+use crate::catalogue::Id;
+use crate::cluster::apply::applied::Applied;
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow::{self, RolloutResult, RolloutWatch};
-use crate::cluster::watch::observed_set::ObservedSet;
+use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Error, Result};
 use crate::event::{Phase, Progress};
 use crate::session::runner::Run;
@@ -20,6 +22,14 @@ pub(crate) fn grace_periods(settings: &Settings, started: Timestamp) -> GracePer
         no_storage_class: tolerate.no_storage_class.as_std(),
         crash_restarts: tolerate.crash_restarts,
         ..GracePeriods::starting_at(started)
+    }
+}
+
+/// Warns about applied objects of which nothing tells whether they work.
+pub(crate) async fn warn_of_unwatched(run: &Run<'_>, applied: &[Applied]) {
+    let ids: Vec<String> = observed_set::unwatched(applied).iter().map(ToString::to_string).collect();
+    if !ids.is_empty() {
+        run.events().warn(Id::NotWatched, format!("applied, not watched: {}", ids.join(", "))).await;
     }
 }
 

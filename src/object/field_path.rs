@@ -5,6 +5,7 @@
 //! has the field.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -58,6 +59,14 @@ impl FieldPath {
         self.0.starts_with(&other.0)
     }
 
+    /// Returns the fields that a field set (`fieldsV1`) contains as a whole, in its order.
+    #[must_use]
+    pub fn leaves(fields: &Value) -> Vec<Self> {
+        let mut leaves = Vec::new();
+        collect_leaves(fields, &mut Vec::new(), &mut leaves);
+        leaves
+    }
+
     /// Returns the number of steps.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -93,8 +102,24 @@ impl FieldPath {
     }
 }
 
+/// Prints the path as the API server does: `.spec.template.spec.containers[name="openhands"].image`.
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            PathStep::Field(name) => write!(f, ".{name}"),
+            PathStep::Item(ItemSelector::Value(value)) => write!(f, "[={value}]"),
+            PathStep::Item(ItemSelector::Keys(keys)) => {
+                let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                write!(f, "[{}]", keys.join(","))
+            }
+        })
+    }
+}
+
 impl FieldOwner {
-    fn from_entry(entry: &Value) -> Self {
+    /// Reads the manager of an entry of `metadata.managedFields`.
+    #[must_use]
+    pub fn from_entry(entry: &Value) -> Self {
         let text = |key: &str| entry[key].as_str().map(str::to_owned);
         Self {
             manager: text("manager").unwrap_or_default(),
@@ -153,6 +178,26 @@ impl PathStep {
                     .map(|(_, node)| node)
             }
         }
+    }
+}
+
+fn collect_leaves(node: &Value, path: &mut Vec<PathStep>, leaves: &mut Vec<FieldPath>) {
+    for (name, child) in node.as_object().into_iter().flatten() {
+        let step = match name.strip_prefix("f:") {
+            Some(field) => PathStep::Field(field.to_owned()),
+            None => match selects(name) {
+                Some(selector) => PathStep::Item(selector),
+                // The item itself (`.`), whose fields follow.
+                None => continue,
+            },
+        };
+        path.push(step);
+        if managed_fields::is_leaf(child) {
+            leaves.push(FieldPath(path.clone()));
+        } else {
+            collect_leaves(child, path, leaves);
+        }
+        path.pop();
     }
 }
 
@@ -263,6 +308,22 @@ mod tests {
         ] {
             assert_eq!(FieldPath::find(name, &object), None, "{name}");
         }
+    }
+
+    #[test]
+    fn leaves_have_the_names_of_conflicts() {
+        let fields = json!({
+            "f:metadata": { "f:finalizers": { ".": {}, "v:\"x.io/hold\"": {} } },
+            "f:spec": { "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"main\"}": {
+                ".": {}, "f:image": {} } } } } },
+        });
+        let leaves = FieldPath::leaves(&fields);
+        let names: Vec<String> = leaves.iter().map(FieldPath::to_string).collect();
+        assert_eq!(
+            names,
+            [".metadata.finalizers[=\"x.io/hold\"]", ".spec.template.spec.containers[name=\"main\"].image"]
+        );
+        assert_eq!(FieldPath::find(&names[1], &object()), Some(leaves[1].clone()));
     }
 
     #[test]

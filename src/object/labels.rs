@@ -78,6 +78,12 @@ pub fn is_of_application(object: &Value) -> bool {
     object["metadata"]["labels"][COMPONENT] == Component::App.as_str()
 }
 
+/// Returns whether an object carries the name of this set.
+#[must_use]
+pub fn is_instance(object: &Value, set: &str) -> bool {
+    object["metadata"]["labels"][INSTANCE] == set
+}
+
 /// Returns the labels of a namespace that handsctl creates. Sandbox pods run as root, so `restricted` would reject
 /// them; the application meets `restricted`, so that level only warns.
 #[must_use]

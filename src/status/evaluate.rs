@@ -9,7 +9,7 @@ use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, deployment, text, workload};
+use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 
@@ -83,6 +83,9 @@ pub(super) fn object_health(
         }
         TrackedKind::StatefulSet => {
             observed.stateful_sets.get(uid).map(|it| workload::stateful_set(observed, expected, it, grace))
+        }
+        TrackedKind::DaemonSet => {
+            observed.daemon_sets.get(uid).map(|it| daemon_set::evaluate(observed, expected, it, grace))
         }
         TrackedKind::Job => observed.jobs.get(uid).map(|it| workload::job(observed, expected, it, grace)),
         TrackedKind::ReplicaSet => {
@@ -286,6 +289,19 @@ mod tests {
             observed.apply(0, TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
             assert_eq!(verdict(&observed, 5) == Verdict::Failed, expected, "{restarts} restarts");
         }
+    }
+
+    #[test]
+    fn count_of_ready_pods_older_than_a_crash_is_not_ready() {
+        let mut observed = observed();
+        observed.apply(0, TrackedKind::Deployment, &deployment(1), at(4)).unwrap();
+        let running = json!({"running": {"startedAt": at(2).to_string()}});
+        observed.apply(0, TrackedKind::Pod, &pod(&running, 0, true), at(4)).unwrap();
+        assert_eq!(verdict(&observed, 60), Verdict::Ready);
+        let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",
+            "startedAt": at(3).to_string(), "finishedAt": at(4).to_string()}});
+        observed.apply(0, TrackedKind::Pod, &pod(&crashed, 1, false), at(5)).unwrap();
+        assert_eq!(verdict(&observed, 60), Verdict::Waiting { until: None });
     }
 
     #[test]

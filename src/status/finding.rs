@@ -26,6 +26,38 @@ pub struct Finding {
     pub hints: Vec<String>,
 }
 
+impl Finding {
+    /// Builds a finding about an object; `message` is its cause.
+    #[must_use]
+    pub fn new(id: Id, object: ObjectId, message: impl Into<String>) -> Self {
+        Self {
+            id,
+            object,
+            container: None,
+            message: message.into(),
+            evidence: Vec::new(),
+            log: Vec::new(),
+            affected: None,
+            lookups: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a command to copy, or a fact.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds further evidence.
+    #[must_use]
+    pub fn evidence(mut self, evidence: impl IntoIterator<Item = String>) -> Self {
+        self.evidence.extend(evidence);
+        self
+    }
+}
+
 /// Evidence that the watched objects do not contain. It is read once per finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {

@@ -1,6 +1,7 @@
 //! Recorded cluster states → verdict and findings: one folder under `tests/fixtures/rollout` per situation, one test per
 //! folder.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -158,7 +159,7 @@ fn root() -> PathBuf {
 /// Evaluates the recorded objects and compares with `expected.txt`.
 fn assert_evaluated(name: &str) {
     let situation = Situation::read(name);
-    let health = health(&situation.observed(), &situation.expected());
+    let health = health(&situation.observed(), &situation.expected(), &BTreeSet::new());
     golden::assert_matches(
         &situation.folder.join("expected.txt"),
         &(render_evaluation(&situation.evaluate()) + &render_health(&health)),

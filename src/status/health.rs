@@ -1,6 +1,6 @@
 //! The health of a deployed set, outside of a rollout: `handsctl status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
@@ -20,7 +20,7 @@ use crate::object::ObjectId;
 pub struct Health {
     /// The verdict, with its reasons.
     pub verdict: HealthVerdict,
-    /// One for each Deployment and `StatefulSet`, in the order of the set.
+    /// One for each Deployment, `StatefulSet` and `DaemonSet`, in the order of the set.
     pub components: Vec<ComponentHealth>,
     /// One for each claim of the set.
     pub claims: Vec<ClaimHealth>,
@@ -35,9 +35,10 @@ pub enum HealthVerdict {
     Healthy,
     /// The set serves, but some objects are not ready: one reason for each.
     Degraded(Vec<String>),
-    /// A component has no ready pod: one reason for each component, then the reasons of degraded objects.
+    /// A component of the application has no ready pod: one reason for each component, then the reasons of degraded
+    /// objects.
     Down(Vec<String>),
-    /// The set has no workload.
+    /// The application has no workload.
     Absent,
 }
 
@@ -90,9 +91,30 @@ pub struct EndpointsHealth {
     pub all: usize,
 }
 
-/// Returns the health of the set from the observed objects.
+impl HealthVerdict {
+    /// Adds reasons for which a set that serves is degraded. A set that is down stays down.
+    #[must_use]
+    pub fn degraded_by(self, mut added: Vec<String>) -> Self {
+        match self {
+            _ if added.is_empty() => self,
+            Self::Healthy => Self::Degraded(added),
+            Self::Degraded(mut reasons) => {
+                reasons.append(&mut added);
+                Self::Degraded(reasons)
+            }
+            Self::Down(mut reasons) => {
+                reasons.append(&mut added);
+                Self::Down(reasons)
+            }
+            Self::Absent => Self::Absent,
+        }
+    }
+}
+
+/// Returns the health of the set from the observed objects. `extras` are the objects that the application does not
+/// consist of: the user's own workloads. They degrade the set, because the application serves without them.
 #[must_use]
-pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
+pub fn health(observed: &ObservedState, expected: &[Expected], extras: &BTreeSet<ObjectId>) -> Health {
     // Grace periods affect findings only. Health has no findings, so any start time will do.
     let grace = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
     let mut components = Vec::new();
@@ -103,12 +125,12 @@ pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
         let health = object_health(observed, object, &grace);
         let kind = TrackedKind::from_id(&object.id);
         match kind {
-            Some(TrackedKind::Deployment | TrackedKind::StatefulSet) => {
+            Some(TrackedKind::Deployment | TrackedKind::StatefulSet | TrackedKind::DaemonSet) => {
                 let component = component(observed, object, &health);
                 let all_ready = component.ready > 0 && component.ready >= component.desired;
                 let updates = if all_ready { "is being updated, " } else { "" };
                 let reason = format!("{} {updates}{}", component.name, component.message);
-                if component.ready == 0 {
+                if component.ready == 0 && !extras.contains(&object.id) {
                     let is_idle = component.desired == 0 && health.ready;
                     down.push(if is_idle { format!("{reason}, scaled to zero") } else { reason });
                 } else if !health.ready {
@@ -123,7 +145,9 @@ pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
             }
             _ => {}
         }
-        if !health.ready {
+        // A Job that runs, or waits for its pod, needs nobody.
+        let is_at_work = kind == Some(TrackedKind::Job) && health.faults.is_empty();
+        if !health.ready && !is_at_work {
             degraded.push(format!("{}: {}", object.id, health.message));
         }
     }
@@ -131,7 +155,7 @@ pub fn health(observed: &ObservedState, expected: &[Expected]) -> Health {
     for service in endpoints.iter().filter(|it| it.ready == 0 && is_expected(expected, &it.service)) {
         degraded.push(format!("service/{} has no ready endpoint", service.service));
     }
-    let verdict = if components.is_empty() {
+    let verdict = if components.iter().all(|component| extras.contains(&component.id)) {
         HealthVerdict::Absent
     } else if !down.is_empty() {
         down.append(&mut degraded);
@@ -163,6 +187,17 @@ fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealt
         let ready = it.status.as_ref().and_then(|status| status.ready_replicas);
         let desired = spec.map(|spec| spec.replicas.unwrap_or(1));
         (Some(&it.metadata), spec.map(|spec| &spec.template), desired, ready, observed.pods_of(uid))
+    } else if let Some(it) = observed.daemon_sets.get(uid) {
+        let status = it.status.as_ref();
+        let ready = status.map(|status| status.number_ready);
+        let desired = status.map(|status| status.desired_number_scheduled);
+        (
+            Some(&it.metadata),
+            it.spec.as_ref().map(|spec| &spec.template),
+            desired,
+            ready,
+            observed.pods_of(uid),
+        )
     } else {
         (None, None, None, None, Vec::new())
     };
@@ -286,7 +321,67 @@ mod tests {
 
     #[test]
     fn set_without_workload_is_absent() {
-        assert_eq!(health(&ObservedState::default(), &[]).verdict, HealthVerdict::Absent);
+        assert_eq!(health(&ObservedState::default(), &[], &BTreeSet::new()).verdict, HealthVerdict::Absent);
+    }
+
+    #[test]
+    fn unready_extra_workload_only_degrades() {
+        let mut observed = ObservedState::default();
+        let workload = |name: &str, ready: i32| {
+            json!({"metadata": {"name": name, "namespace": "hands", "uid": name, "generation": 1},
+                "spec": {"replicas": 1, "selector": {}, "template": {}},
+                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+                    "readyReplicas": ready, "availableReplicas": ready}})
+        };
+        for (name, ready) in [("openhands", 1), ("helper", 0)] {
+            observed
+                .apply(0, TrackedKind::Deployment, &workload(name, ready), Timestamp::UNIX_EPOCH)
+                .unwrap();
+        }
+        let id = |name: &str| ObjectId::namespaced("apps", "Deployment", "hands", name);
+        let expected = ["openhands", "helper"].map(|name| Expected {
+            id: id(name),
+            uid: name.into(),
+            generation: 1,
+            changed: false,
+        });
+        let verdict = |extras: &BTreeSet<ObjectId>| health(&observed, &expected, extras).verdict;
+        assert_eq!(
+            verdict(&BTreeSet::from([id("helper")])),
+            HealthVerdict::Degraded(vec!["helper 0/1: not available yet".into()])
+        );
+        assert!(matches!(verdict(&BTreeSet::new()), HealthVerdict::Down(_)), "a workload of the application");
+        let both = BTreeSet::from([id("helper"), id("openhands")]);
+        assert_eq!(verdict(&both), HealthVerdict::Absent, "the application has no workload");
+    }
+
+    #[test]
+    fn running_job_does_not_degrade_and_failed_job_does() {
+        let mut observed = ObservedState::default();
+        let job = |conditions: &serde_json::Value| {
+            json!({"metadata": {"name": "j", "namespace": "hands", "uid": "j"}, "spec": {"template": {}},
+                "status": {"active": 1, "conditions": conditions}})
+        };
+        let application = json!({"metadata": {"name": "a", "namespace": "hands", "uid": "a", "generation": 1},
+            "spec": {"replicas": 1, "selector": {}, "template": {}},
+            "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}});
+        observed.apply(0, TrackedKind::Deployment, &application, Timestamp::UNIX_EPOCH).unwrap();
+        let expected =
+            [("apps", "Deployment", "a"), ("batch", "Job", "j")].map(|(group, kind, name)| Expected {
+                id: ObjectId::namespaced(group, kind, "hands", name),
+                uid: name.into(),
+                generation: 0,
+                changed: false,
+            });
+        let extras = BTreeSet::from([expected[1].id.clone()]);
+        let mut verdict = |conditions: &serde_json::Value| {
+            observed.apply(0, TrackedKind::Job, &job(conditions), Timestamp::UNIX_EPOCH).unwrap();
+            health(&observed, &expected, &extras).verdict
+        };
+        assert_eq!(verdict(&json!([])), HealthVerdict::Healthy);
+        let failed = json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]);
+        let degraded = HealthVerdict::Degraded(vec!["job.batch/j: 0/1: it failed".into()]);
+        assert_eq!(verdict(&failed), degraded);
     }
 
     #[test]
@@ -298,6 +393,6 @@ mod tests {
             changed: false,
         };
         let down = HealthVerdict::Down(vec!["openhands not seen yet".into()]);
-        assert_eq!(health(&ObservedState::default(), &[expected]).verdict, down);
+        assert_eq!(health(&ObservedState::default(), &[expected], &BTreeSet::new()).verdict, down);
     }
 }

@@ -11,12 +11,15 @@
 //! - `finding`: one cause of failure, with its evidence.
 //!
 //! Outside of a rollout:
-//! - `health`: the health of a set for `handsctl status`.
+//! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
+//! - `next_command`: findings → commands that fix them.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
+//! - `unwatched`: kinds that no rule evaluates.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
+mod audit;
 mod evaluate;
 mod finding;
 #[cfg(test)]
@@ -24,19 +27,24 @@ mod fixtures;
 mod grace;
 mod health;
 mod in_use;
+mod next_command;
 mod observed;
 mod rejected;
 mod rules;
 pub mod sandbox;
 mod threshold;
+mod unwatched;
 mod verdict;
 
+pub use audit::{paused_rollouts, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
 pub use finding::{Finding, Lookup};
 pub use grace::GracePeriods;
 pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
 pub use in_use::referenced_names;
+pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use threshold::{Metric, Reading, Threshold};
+pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::refusals::wait_for_output;
 use crate::bed::{Bed, Definition, Namespace, finish};
 use crate::fault::Proxy;
 
@@ -37,7 +38,13 @@ fn extra_manifests_follow_the_set_lifecycle() {
     );
     let both = "[deploy]\nextra_manifests = [\"extra\", \"gadget.yaml\"]\n";
     namespace.config(both);
-    namespace.handsctl(&["deploy"]).exits(0).says("13 created").says(&format!("{gadget} created"));
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("13 created")
+        .says(&format!("{gadget} created"))
+        .says(&format!("HC4024 applied, not watched: {gadget}"));
+    namespace.handsctl(&["status"]).exits(0).prints(&format!("{gadget}: applied, not watched"));
     let set = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{group}")), "{kinds}");
@@ -80,6 +87,85 @@ fn kind_added_by_concurrent_run_is_pruned() {
     held.release();
     finish(first).exits(0).says("podtemplate/own pruned");
     assert!(!namespace.has("podtemplate/own"));
+}
+
+/// A workload whose pods have the label `app: x`, no probes, and one container of this image.
+fn workload(api_version: &str, kind: &str, name: &str, image: &str, more: &str) -> String {
+    let template = format!(
+        "  template:\n    metadata: {{ labels: {{ app: {name} }}{more} }}\n    spec:\n      \
+         containers: [{{ name: a, image: \"registry.example/{image}:1\" }}]\n"
+    );
+    let selector = format!("  selector: {{ matchLabels: {{ app: {name} }} }}\n");
+    let service = if kind == "StatefulSet" { "  serviceName: none\n" } else { "" };
+    format!(
+        "apiVersion: {api_version}\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n{service}{selector}{template}---\n"
+    )
+}
+
+#[test]
+fn broken_extra_workloads_fail_deploy_and_degrade_status() {
+    let namespace = Bed::shared().namespace("extra-broken");
+    let image = "simulate-image-pull-backoff";
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: bare }}\nspec:\n  \
+         containers: [{{ name: a, image: \"registry.example/{image}:1\" }}]\n"
+    );
+    let sets = workload("apps/v1", "StatefulSet", "state", image, "")
+        + &workload("apps/v1", "DaemonSet", "daemon", image, "");
+    write(&namespace, "extra.yaml", &(sets + &pod));
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    namespace.handsctl(&["deploy", "--no-rollback"]).exits(9).says("error[HC4103]: the image does not exist");
+    // The application serves without them.
+    let application = ["rollout", "status", "deployment/oh", "-n", &namespace.name, "--timeout=30s"];
+    namespace.bed.kubectl(&application);
+    let status = namespace.handsctl(&["status", "-o", "json"]).exits(11).json();
+    let reasons = status["reasons"].to_string();
+    for workload in ["state 0/1", "daemon 0/", "pod/bare: 0/1"] {
+        assert!(reasons.contains(workload), "{workload} in {reasons}");
+    }
+    assert_eq!(status["findings"][0]["id"], "HC4103", "{status}");
+}
+
+#[test]
+fn crash_looping_extra_deployment_fails_deploy() {
+    let namespace = Bed::shared().namespace("extra-crash");
+    let backoff = ", annotations: { handsctl.dev/backoff: 1s }";
+    let helper = workload("apps/v1", "Deployment", "helper", "simulate-crash-loop-backoff", backoff);
+    write(&namespace, "extra.yaml", &helper);
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    namespace
+        .handsctl(&["deploy", "--no-rollback"])
+        .exits(9)
+        .says("error[HC4201]: the container crashes in a loop")
+        .says("pod/helper-");
+    let status = namespace.handsctl(&["status", "-o", "json"]).json();
+    let components = status["components"].as_array().unwrap();
+    let helper = components.iter().find(|component| component["name"] == "helper").unwrap();
+    assert!(helper["restarts"].as_u64() >= Some(2), "{status}");
+}
+
+#[test]
+fn deploy_waits_for_pods_of_pruned_deployment() {
+    let namespace = Bed::shared().namespace("extra-pruned");
+    // The pods do not end before their finalizer is removed.
+    let hold = ", finalizers: [example.io/hold]";
+    let helper = workload("apps/v1", "Deployment", "helper", "fine", hold);
+    let probed = helper.replace("fine:1\"", "fine:1\", readinessProbe: { tcpSocket: { port: 1 } }");
+    write(&namespace, "extra.yaml", &probed);
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config("");
+    let deploy = namespace.command(&["deploy"]).spawn();
+    let deletion = "jsonpath={.metadata.deletionTimestamp}";
+    let read = ["get", "deployment/helper", "-n", &namespace.name, "-o", deletion];
+    wait_for_output(namespace.bed, &read, |text| !text.is_empty());
+    let pods = ["get", "pods", "-l", "app=helper", "-n", &namespace.name, "-o", "name"];
+    let pod = namespace.bed.kubectl(&pods);
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    namespace.bed.kubectl(&["patch", pod.trim(), "-n", &namespace.name, "--type=merge", "-p", patch]);
+    finish(deploy).exits(0).says("deployment.apps/helper pruned").never_says("still terminating");
+    assert!(!namespace.has("deployment/helper"), "the deploy has waited for it");
+    namespace.handsctl(&["status"]).exits(0);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use crate::cluster::client::api::Api;
 use crate::cluster::client::request::if_unchanged;
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
-use crate::object::kind::DEPLOYMENT;
 use crate::plan::inventory::apply_set::ApplySet;
 
 /// How many times to try an object that changes before its delete request arrives.
@@ -21,6 +20,14 @@ pub(crate) enum DeleteOutcome {
     Deleted,
     /// The object has changed and is no longer deletable.
     Kept,
+}
+
+/// Returns whether objects of this kind own pods. With foreground deletion they are gone only after their pods.
+pub(super) fn has_pods(id: &ObjectId) -> bool {
+    matches!(
+        (id.group.as_str(), id.kind.as_str()),
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
+    )
 }
 
 /// Deletes this object while `is_deletable` accepts it. The delete carries UID and resourceVersion, so an object that
@@ -39,9 +46,8 @@ pub(crate) async fn delete_unchanged(
         return Err(Error::internal(format!("{id} is of a kind that handsctl does not delete")));
     };
     let collection = kind.collection(id.namespace.as_deref());
-    // With foreground deletion a Deployment is gone only after its pods.
     let propagation =
-        if kind == DEPLOYMENT { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
+        if has_pods(id) { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
     let mut current = object.clone();
     for _ in 0..ATTEMPTS {
         let params = DeleteParams { propagation_policy: Some(propagation.clone()), ..if_unchanged(&current) };

@@ -1,11 +1,19 @@
 //! Prune: deletes members that are no longer planned, once the new set works.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::delete_object::{self, DeleteOutcome};
 use super::waves::IN_FLIGHT;
+use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::watch::store::Store;
+use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
+use crate::cluster::watch::watcher::WatchScope;
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::ObjectId;
@@ -32,6 +40,75 @@ pub async fn prune(
         .collect()
         .await;
     Ok(outcomes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// How long to wait for the pods of deleted workloads: longer than the grace period of most pods.
+const POD_STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often to report what the wait is for.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Waits until the deleted workloads are gone with their pods. One that still exists after a minute, or at the
+/// deadline, costs a warning: the new set works without it.
+pub async fn wait_until_gone(
+    api: &Api,
+    set: &ApplySet,
+    candidates: &[PruneCandidate],
+    deadline: Instant,
+    events: &Events,
+) {
+    let deleted = candidates.iter().filter(|candidate| candidate.decision().deletes());
+    let mut remaining: BTreeMap<ObjectId, &Value> = deleted
+        .filter(|candidate| delete_object::has_pods(&candidate.id))
+        .map(|candidate| (candidate.id.clone(), &candidate.object["metadata"]["uid"]))
+        .collect();
+    if remaining.is_empty() {
+        return;
+    }
+    // Without the right to watch them the deploy ends without the wait.
+    let Ok(mut store) = Store::open(api, scopes(set, remaining.keys()), true).await else { return };
+    let mut clock = WaitClock::new(deadline.min(Instant::now() + POD_STOP_LIMIT), HEARTBEAT);
+    loop {
+        remaining.retain(|id, uid| store.has(id, uid));
+        if remaining.is_empty() {
+            return;
+        }
+        tokio::select! {
+            changed = store.wait_for_change() => if changed.is_err() { return },
+            () = clock.sleep_until(None) => {}
+        }
+        match clock.state() {
+            WaitState::Waiting => {}
+            WaitState::HeartbeatDue(left) => {
+                let object = remaining.keys().next().cloned();
+                let message = "deleted; its pods still stop".to_owned();
+                events.send(Event::Waiting { object, message, left: Some(left) }).await;
+            }
+            WaitState::Expired => {
+                let ids: Vec<String> = remaining.keys().map(ToString::to_string).collect();
+                let message = format!("deleted, and still terminating: {}", ids.join(", "));
+                events.warn(Id::StillTerminating, message).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Returns the scopes of these members.
+fn scopes<'a>(set: &ApplySet, ids: impl Iterator<Item = &'a ObjectId>) -> Vec<WatchScope> {
+    let mut scopes: Vec<WatchScope> = Vec::new();
+    for id in ids {
+        let Some(kind) = set.kind_of(id) else { continue };
+        let scope = WatchScope {
+            kind,
+            namespace: id.namespace.clone(),
+            labels: set.member_selector(),
+            optional: false,
+        };
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    scopes
 }
 
 /// Prunes one candidate; returns None if it is no longer a member.
@@ -66,5 +143,71 @@ async fn prune_one(
             report(Action::Failed, None).await;
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::{WatchStream, scripted};
+    use crate::event::Receiver;
+    use crate::object::kind::DEPLOYMENT;
+
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
+
+    fn helper() -> Value {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "helper", "namespace": "n", "uid": "u", "resourceVersion": "5" } })
+    }
+
+    /// Waits for a deleted Deployment while `script` plays its deletion; returns the warnings.
+    async fn wait(script: impl AsyncFnOnce(WatchStream)) -> Vec<String> {
+        let (api, mut server) = scripted();
+        let (events, receiver) = Events::channel();
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let id = DEPLOYMENT.id("n", "helper");
+        let candidates = [PruneCandidate { id, object: helper(), is_referenced: false, delete_data: false }];
+        let deadline = Instant::now() + Duration::from_secs(900);
+        tokio::join!(wait_until_gone(&api, &set, &candidates, deadline, &events), async {
+            let mut streams = server.open_watches(1, |_| vec![helper()]).await;
+            script(streams.remove(DEPLOYMENTS).unwrap()).await;
+        });
+        drop(events);
+        warnings(receiver)
+    }
+
+    fn warnings(mut receiver: Receiver) -> Vec<String> {
+        let events = std::iter::from_fn(|| receiver.try_recv());
+        events
+            .filter_map(|event| match event {
+                Event::Warning { message, .. } => Some(message),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deploy_waits_until_pruned_workload_is_gone() {
+        let begin = Instant::now();
+        let warnings = wait(async |stream| {
+            tokio::time::sleep(Duration::from_secs(22)).await;
+            stream.send("DELETED", &helper());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        })
+        .await;
+        assert_eq!(warnings, Vec::<String>::new());
+        assert!(begin.elapsed() >= Duration::from_secs(22), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pruned_workload_that_does_not_end_is_a_warning() {
+        let warnings = wait(async |stream| {
+            tokio::time::sleep(Duration::from_secs(70)).await;
+            drop(stream);
+        })
+        .await;
+        assert_eq!(warnings, ["deleted, and still terminating: deployment.apps/helper"]);
     }
 }

@@ -32,7 +32,10 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                 }
             }
             Lookup::NodeTaints => match api.list(&NODE.collection(None), &ListParams::default()).await {
-                Ok(nodes) => finding.evidence.extend(taints(&nodes.items)),
+                Ok(nodes) => {
+                    finding.evidence.extend(taints(&nodes.items));
+                    finding.hints.extend(uncordon_command(&nodes.items));
+                }
                 Err(error) => {
                     finding.evidence.push(format!("cannot read the taints: {}", short_cause(error)));
                 }
@@ -44,6 +47,13 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
 fn short_cause(error: ApiError) -> String {
     let error = error.into_error("cannot read it");
     error.causes().pop().unwrap_or_else(|| error.message().to_owned())
+}
+
+/// Returns the command that makes cordoned nodes schedulable again; None if no node is cordoned.
+fn uncordon_command(nodes: &[Value]) -> Option<String> {
+    let cordoned = nodes.iter().filter(|node| node["spec"]["unschedulable"] == true);
+    let names: Vec<&str> = cordoned.filter_map(|node| node["metadata"]["name"].as_str()).collect();
+    (!names.is_empty()).then(|| format!("kubectl uncordon {}", names.join(" ")))
 }
 
 fn taints(nodes: &[Value]) -> Vec<String> {
@@ -61,4 +71,23 @@ fn taints(nodes: &[Value]) -> Vec<String> {
         }
     }
     taints
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cordoned_nodes_are_named_in_the_command() {
+        let node = |name: &str, spec: &Value| json!({ "metadata": { "name": name }, "spec": spec });
+        let nodes = [
+            node("a", &json!({ "unschedulable": true })),
+            node("b", &json!({})),
+            node("c", &json!({ "unschedulable": true })),
+        ];
+        assert_eq!(uncordon_command(&nodes).as_deref(), Some("kubectl uncordon a c"));
+        assert_eq!(uncordon_command(&nodes[1..2]), None);
+    }
 }

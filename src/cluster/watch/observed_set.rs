@@ -17,7 +17,7 @@ use crate::object::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, Kin
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::members::{self, Members};
-use crate::status::{Expected, ObservedState};
+use crate::status::{self, Expected, ObservedState, TrackedKind};
 
 /// The maximum number of past Events to read per namespace; a server keeps them for an hour by default.
 const MAX_EVENTS: u32 = 1000;
@@ -83,7 +83,7 @@ impl ObservedSet {
         let mut members = Members::new();
         for (scope, items) in futures::future::try_join_all(lists).await? {
             let items = items.into_iter().map(|item| with_type_meta(scope.kind, item));
-            collect_members(&mut members, scope, items, set);
+            collect_members(&mut members, scope, items, |object| members::is_member(object, set));
         }
         self.members = members;
         Ok(())
@@ -132,16 +132,16 @@ fn collect_members(
     members: &mut Members,
     scope: &WatchScope,
     objects: impl Iterator<Item = Value>,
-    set: &ApplySet,
+    is_member: impl Fn(&Value) -> bool,
 ) {
     for object in objects {
-        if let Some(id) = id_of(scope, &object).filter(|_| members::is_member(&object, set)) {
+        if let Some(id) = id_of(scope, &object).filter(|_| is_member(&object)) {
             members.insert(id, object);
         }
     }
 }
 
-/// Opens the watches for the health of the deployed set, independent of the current configuration. Returns the scopes
+/// Opens the watches for the workloads of the deployed set, independent of the current configuration. Returns the scopes
 /// that are forbidden as the second value.
 ///
 /// # Errors
@@ -176,6 +176,18 @@ async fn watch(
     scopes: Vec<WatchScope>,
     streaming: bool,
 ) -> Result<(ObservedSet, Vec<WatchScope>)> {
+    let is_member = |object: &Value| members::is_member(object, set);
+    watch_members(api, scopes, streaming, is_member).await
+}
+
+/// Opens the watches and waits for their initial lists. The objects of the scopes with the set's label are members if
+/// `is_member` accepts them. Returns the scopes that are forbidden as the second value.
+pub(super) async fn watch_members(
+    api: &Api,
+    scopes: Vec<WatchScope>,
+    streaming: bool,
+    is_member: impl Fn(&Value) -> bool,
+) -> Result<(ObservedSet, Vec<WatchScope>)> {
     let mut watches = Watches::open(api, scopes, streaming);
     let (lists, forbidden) = watches.initial_lists().await?;
     watches.stop_all_but(|scope| observe::tracked_kind(scope.kind).is_some());
@@ -184,10 +196,9 @@ async fn watch(
     let mut state = ObservedState::default();
     for (index, (scope, list)) in watches.scopes().iter().zip(lists).enumerate() {
         observe::show_list(&mut state, index, scope.kind, &list, api.clock().now())?;
-        if !scope.labels.starts_with(PART_OF) {
-            continue;
+        if scope.labels.starts_with(PART_OF) {
+            collect_members(&mut members, scope, list.into_iter(), &is_member);
         }
-        collect_members(&mut members, scope, list.into_iter(), set);
     }
     Ok((ObservedSet { watches, members, state }, forbidden))
 }
@@ -211,9 +222,16 @@ pub fn expected_unchanged(members: &Members) -> Vec<Expected> {
     expected
 }
 
-/// Returns None for kinds that are ready as soon as they exist.
+/// Returns the applied members of which nothing tells whether they work: those of other controllers.
+#[must_use]
+pub fn unwatched(applied: &[Applied]) -> Vec<ObjectId> {
+    let ids = applied.iter().map(|applied| &applied.id);
+    ids.filter(|id| status::is_unwatched(id)).cloned().collect()
+}
+
+/// Returns None for kinds that are ready as soon as they exist, and for those that no rule evaluates.
 fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected> {
-    KindInfo::for_id(id).and_then(observe::tracked_kind)?;
+    TrackedKind::from_id(id)?;
     let metadata = &object["metadata"];
     Some(Expected {
         id: id.clone(),
@@ -230,11 +248,14 @@ fn ready_pods<'a>(state: &'a ObservedState, set: &ApplySet) -> Vec<&'a Pod> {
             conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
         })
     };
+    // A terminating pod may still report that it is ready, but no Service sends requests to it.
+    let is_stopping = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
     let is_of_set = |pod: &&Pod| {
         let instance = pod.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE));
         instance == Some(&set.name)
     };
-    let mut pods: Vec<&Pod> = state.pods().filter(is_of_set).filter(is_ready).collect();
+    let mut pods: Vec<&Pod> =
+        state.pods().filter(is_of_set).filter(is_ready).filter(|pod| !is_stopping(pod)).collect();
     pods.sort_by_key(|pod| pod.metadata.name.clone());
     pods
 }
@@ -280,51 +301,68 @@ fn member_scopes(set: &ApplySet, planned: &BTreeSet<(Option<&str>, &str, &str)>)
     scopes
 }
 
-fn scope(kind: KindInfo, namespace: &str, labels: String, optional: bool) -> WatchScope {
+pub(super) fn scope(kind: KindInfo, namespace: &str, labels: String, optional: bool) -> WatchScope {
     WatchScope { kind, namespace: Some(namespace.to_owned()), labels, optional }
 }
 
 /// A workload from the user's extra manifests, whose pods do not have the set's labels.
-struct ExtraWorkload<'a> {
+pub(super) struct ExtraWorkload<'a> {
     namespace: &'a str,
-    labels: String,
+    pods: ExtraPods,
     has_replica_sets: bool,
 }
 
+/// How to find the pods of an extra workload. Its owner references tell which of them are its own.
+enum ExtraPods {
+    /// It is a pod itself.
+    Itself,
+    /// By this label selector; empty for all pods of the namespace.
+    Selected(String),
+}
+
 impl<'a> ExtraWorkload<'a> {
-    /// Returns None for other kinds, for the application itself, and for `apps` workloads without `matchLabels`.
-    fn new(set: &ApplySet, id: &'a ObjectId, manifest: &Value) -> Option<Self> {
+    /// Returns None for other kinds, and for the application itself.
+    pub(super) fn new(set: &ApplySet, id: &'a ObjectId, manifest: &Value) -> Option<Self> {
         let namespace = id.namespace.as_deref()?;
-        let selector = &manifest["spec"]["selector"]["matchLabels"];
-        let labels = match (id.group.as_str(), id.kind.as_str()) {
-            ("apps", "Deployment" | "StatefulSet" | "ReplicaSet") => selector_of(selector)?,
-            ("batch", "Job") => format!("batch.kubernetes.io/job-name={}", id.name),
+        let selector = &manifest["spec"]["selector"];
+        let pods = match (id.group.as_str(), id.kind.as_str()) {
+            ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
+                ExtraPods::Selected(selector_of(selector))
+            }
+            ("batch", "Job") => ExtraPods::Selected(format!("batch.kubernetes.io/job-name={}", id.name)),
+            ("", "Pod") => ExtraPods::Itself,
             _ => return None,
         };
-        let is_application = selector[labels::INSTANCE] == set.name.as_str();
+        let is_application =
+            namespace == set.namespace && selector["matchLabels"][labels::INSTANCE] == set.name.as_str();
         let has_replica_sets = id.kind == DEPLOYMENT.kind;
-        (!is_application).then_some(Self { namespace, labels, has_replica_sets })
+        (!is_application).then_some(Self { namespace, pods, has_replica_sets })
     }
 
     /// Scopes that explain its rollout. They are optional: without them the same verdict comes later.
     fn scopes(&self) -> Vec<WatchScope> {
-        let mut scopes = vec![
-            scope(POD, self.namespace, self.labels.clone(), true),
-            scope(EVENT, self.namespace, String::new(), true),
-        ];
+        let mut scopes = self.dependents();
+        scopes.push(scope(EVENT, self.namespace, String::new(), true));
+        scopes
+    }
+
+    /// Scopes of its pods and `ReplicaSet`s.
+    pub(super) fn dependents(&self) -> Vec<WatchScope> {
+        let ExtraPods::Selected(labels) = &self.pods else { return Vec::new() };
+        let mut scopes = vec![scope(POD, self.namespace, labels.clone(), true)];
         if self.has_replica_sets {
-            scopes.push(scope(REPLICA_SET, self.namespace, self.labels.clone(), true));
+            scopes.push(scope(REPLICA_SET, self.namespace, labels.clone(), true));
         }
         scopes
     }
 }
 
-/// `app=a,tier=b`.
-fn selector_of(match_labels: &Value) -> Option<String> {
-    let labels = match_labels.as_object().filter(|labels| !labels.is_empty())?;
-    let pairs: Option<Vec<String>> =
-        labels.iter().map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
-    pairs.map(|pairs| pairs.join(","))
+/// Returns the `matchLabels` of a selector: `app=a,tier=b`. `matchExpressions` only narrow the selection further. Empty,
+/// which selects everything, if there are no `matchLabels`.
+fn selector_of(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let pairs = labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -356,6 +394,55 @@ mod tests {
         for watch in ["pods in b app=worker", "replicasets in b app=worker", "events in b "] {
             assert!(scopes.iter().any(|scope| scope == watch), "{watch}: {scopes:#?}");
         }
+    }
+
+    #[test]
+    fn pods_of_every_workload_kind_are_watched() {
+        let labels = json!({ "spec": { "selector": { "matchLabels": { "app": "x" } } } });
+        let expressions = json!({ "spec": { "selector": { "matchExpressions": [
+            { "key": "app", "operator": "Exists" }] } } });
+        for (group, kind, manifest, watch) in [
+            ("apps", "StatefulSet", &labels, "pods in b app=x"),
+            ("apps", "DaemonSet", &labels, "pods in b app=x"),
+            ("apps", "DaemonSet", &expressions, "pods in b "),
+            ("batch", "Job", &json!({}), "pods in b batch.kubernetes.io/job-name=x"),
+            ("", "Pod", &json!({}), "events in b "),
+        ] {
+            let id = ObjectId::namespaced(group, kind, "b", "x");
+            let scopes = describe_all(&scopes(&set(), &[(id, manifest)]));
+            assert!(scopes.iter().any(|scope| scope == watch), "{kind}: {watch}: {scopes:#?}");
+        }
+    }
+
+    #[test]
+    fn extra_workloads_of_every_kind_are_expected() {
+        let object = json!({ "metadata": { "uid": "u", "generation": 1 } });
+        for (group, kind, is_expected) in [
+            ("apps", "StatefulSet", true),
+            ("apps", "DaemonSet", true),
+            ("batch", "Job", true),
+            ("", "Pod", true),
+            ("", "ConfigMap", false),
+            ("batch", "CronJob", false),
+        ] {
+            let id = ObjectId::namespaced(group, kind, "b", "x");
+            assert_eq!(expectation(&id, &object, true).is_some(), is_expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn terminating_pod_does_not_serve() {
+        let pod = |name: &str| {
+            json!({ "metadata": { "name": name, "namespace": "a", "uid": name, "labels": { labels::INSTANCE: "oh" } },
+                "status": { "conditions": [{ "type": "Ready", "status": "True" }] } })
+        };
+        let mut stopping = pod("old");
+        stopping["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let mut state = ObservedState::default();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        observe::show_list(&mut state, 0, POD, &[stopping, pod("new")], now).unwrap();
+        let names: Vec<_> = ready_pods(&state, &set()).iter().map(|pod| pod.metadata.name.clone()).collect();
+        assert_eq!(names, [Some("new".to_owned())]);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! The command `status`: one verdict with its reasons and its exit code.
 //!
-//! - `command`: reads the state of the set and prints it.
+//! - `command`: its arguments and its steps.
+//! - `read`: reads the cluster and probes the application. `assess`: compares the set with its record.
 //! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
+//! - `print`: the report as text and as a value.
 
+mod assess;
 mod command;
+mod print;
+mod read;
 mod thresholds;
 
 pub use command::StatusArgs;

@@ -2,6 +2,7 @@
 //!
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
 //! - `members`: the set's live members.
+//! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
 //! - `snapshot`: the members of a revision. `revision`: the history of deploys, stored as immutable
 //!   Secrets, and which revisions are surplus.
@@ -10,6 +11,7 @@
 pub mod apply_set;
 pub mod lease;
 pub mod members;
+pub mod presence;
 pub mod prune;
 pub mod revision;
 pub mod snapshot;

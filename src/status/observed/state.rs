@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::Metadata;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -23,6 +23,8 @@ pub enum TrackedKind {
     Deployment,
     /// `apps/v1`.
     StatefulSet,
+    /// `apps/v1`.
+    DaemonSet,
     /// `batch/v1`.
     Job,
     /// `apps/v1`.
@@ -44,6 +46,7 @@ impl TrackedKind {
         match (id.group.as_str(), id.kind.as_str()) {
             ("apps", "Deployment") => Some(Self::Deployment),
             ("apps", "StatefulSet") => Some(Self::StatefulSet),
+            ("apps", "DaemonSet") => Some(Self::DaemonSet),
             ("apps", "ReplicaSet") => Some(Self::ReplicaSet),
             ("batch", "Job") => Some(Self::Job),
             ("", "Pod") => Some(Self::Pod),
@@ -68,6 +71,7 @@ pub(crate) type ByUid<T> = BTreeMap<String, T>;
 pub struct ObservedState {
     pub(crate) deployments: ByUid<Deployment>,
     pub(crate) stateful_sets: ByUid<StatefulSet>,
+    pub(crate) daemon_sets: ByUid<DaemonSet>,
     pub(crate) jobs: ByUid<Job>,
     pub(crate) replica_sets: ByUid<ReplicaSet>,
     pub(crate) pods: ByUid<Pod>,
@@ -96,6 +100,7 @@ impl ObservedState {
         match kind {
             TrackedKind::Deployment => put(&mut self.deployments, object)?,
             TrackedKind::StatefulSet => put(&mut self.stateful_sets, object)?,
+            TrackedKind::DaemonSet => put(&mut self.daemon_sets, object)?,
             TrackedKind::Job => put(&mut self.jobs, object)?,
             TrackedKind::ReplicaSet => put(&mut self.replica_sets, object)?,
             TrackedKind::PersistentVolumeClaim => put(&mut self.claims, object)?,
@@ -126,6 +131,7 @@ impl ObservedState {
         let is_removed = match kind {
             TrackedKind::Deployment => self.deployments.remove(uid).is_some(),
             TrackedKind::StatefulSet => self.stateful_sets.remove(uid).is_some(),
+            TrackedKind::DaemonSet => self.daemon_sets.remove(uid).is_some(),
             TrackedKind::Job => self.jobs.remove(uid).is_some(),
             TrackedKind::ReplicaSet => self.replica_sets.remove(uid).is_some(),
             TrackedKind::PersistentVolumeClaim => self.claims.remove(uid).is_some(),
@@ -219,6 +225,7 @@ impl ObservedState {
     pub(crate) fn metadata(&self, uid: &str) -> Option<&ObjectMeta> {
         None.or_else(|| self.deployments.get(uid).map(|object| &object.metadata))
             .or_else(|| self.stateful_sets.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.daemon_sets.get(uid).map(|object| &object.metadata))
             .or_else(|| self.jobs.get(uid).map(|object| &object.metadata))
             .or_else(|| self.replica_sets.get(uid).map(|object| &object.metadata))
             .or_else(|| self.pods.get(uid).map(|object| &object.metadata))

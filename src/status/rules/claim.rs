@@ -118,10 +118,14 @@ fn has_consumer(observed: &ObservedState, claim: &PersistentVolumeClaim) -> bool
                 spec.replicas != Some(0) && mounts_claim(spec.template.spec.as_ref(), name)
             })
     });
-    used_by_pod || used_by_deployment || used_by_stateful_set
+    let used_by_daemon_set = observed.daemon_sets.values().any(|set| {
+        same_namespace(&set.metadata.namespace)
+            && set.spec.as_ref().is_some_and(|spec| mounts_claim(spec.template.spec.as_ref(), name))
+    });
+    used_by_pod || used_by_deployment || used_by_stateful_set || used_by_daemon_set
 }
 
-fn mounts_claim(spec: Option<&PodSpec>, claim: &str) -> bool {
+pub(crate) fn mounts_claim(spec: Option<&PodSpec>, claim: &str) -> bool {
     spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten()).any(|volume| {
         volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == claim)
     })

@@ -9,6 +9,7 @@ use super::object_status::{ObjectHealth, WorkloadPods, stable_at, with_reason};
 use super::pod_facts::{self, RunMode};
 use super::{admission, pod};
 use crate::catalogue::Id;
+use crate::object::ObjectId;
 use crate::phrase;
 use crate::status::grace::GracePeriods;
 use crate::status::observed::state::ObservedState;
@@ -54,6 +55,17 @@ pub(crate) fn evaluate(
         rollout.incomplete_health()
     };
     ObjectHealth { desired, ..health }
+}
+
+/// Returns whether the rollout of a Deployment is paused.
+pub(crate) fn is_paused(deployment: &Deployment) -> bool {
+    deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true))
+}
+
+/// Returns the command that resumes the rollout of a Deployment.
+pub(crate) fn resume_command(id: &ObjectId) -> String {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    format!("kubectl rollout resume deployment/{} -n {namespace}", id.name)
 }
 
 /// Returns the `ReplicaSet` of the current template, found as the controller does (`FindNewReplicaSet`). The revision
@@ -169,6 +181,9 @@ impl<'a> DeploymentView<'a> {
 
     fn complete_health(&self) -> ObjectHealth {
         let pods = self.new_pods();
+        if !pods.are_ready(self.counts.desired) {
+            return self.incomplete_health();
+        }
         let stable_since = if pods.live.is_empty() { self.available_since() } else { pods.up_since() };
         ObjectHealth { stable_at: stable_since.map(stable_at), ..ObjectHealth::ready(self.counts.state()) }
     }
@@ -188,7 +203,7 @@ impl<'a> DeploymentView<'a> {
 
     fn incomplete_health(&self) -> ObjectHealth {
         let pods = self.new_pods();
-        let mut faults: Vec<Fault> = self.rejection_fault().into_iter().collect();
+        let mut faults: Vec<Fault> = self.paused_fault().into_iter().chain(self.rejection_fault()).collect();
         faults.extend(pods.faults.iter().cloned());
         if self.is_recreate() {
             faults.extend(
@@ -203,9 +218,7 @@ impl<'a> DeploymentView<'a> {
     /// Returns what the rollout waits for, if no pod has a reason.
     fn reason(&self, pods: &WorkloadPods) -> String {
         let ReplicaCounts { desired, updated, total, .. } = self.counts;
-        if self.deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true)) {
-            "the rollout is paused".to_owned()
-        } else if self.is_recreate() && !self.old_pods.is_empty() && updated == 0 {
+        if self.is_recreate() && !self.old_pods.is_empty() && updated == 0 {
             "the old pod is stopping".to_owned()
         } else if updated < desired && pods.live.is_empty() {
             if self.grace.admits_rejected_pods && rejected_since(self.observed, self.deployment).is_some() {
@@ -225,6 +238,18 @@ impl<'a> DeploymentView<'a> {
     fn is_recreate(&self) -> bool {
         let strategy = self.deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
         strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate")
+    }
+
+    /// Returns the fault of a paused rollout that has no pod of the current template. It is final: the controller
+    /// creates none until somebody resumes the rollout.
+    fn paused_fault(&self) -> Option<Fault> {
+        let id = &self.expected.id;
+        let lacks_pods = self.new.is_none() && self.counts.updated < self.counts.desired;
+        (lacks_pods && is_paused(self.deployment)).then(|| {
+            let message = "spec.paused is true: its controller replaces no pod";
+            Fault::new(Id::RolloutPaused, id.clone(), message, "the rollout is paused")
+                .hint(resume_command(id))
+        })
     }
 
     /// Returns the fault of pods that the API server rejects. The `ReplicaSet` reports it first. The Deployment's

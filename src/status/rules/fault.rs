@@ -35,17 +35,7 @@ impl Fault {
             final_at: FinalAt::Now,
             reason: reason.into(),
             created: None,
-            finding: Finding {
-                id,
-                object,
-                container: None,
-                message,
-                evidence: Vec::new(),
-                log: Vec::new(),
-                affected: None,
-                lookups: Vec::new(),
-                hints: Vec::new(),
-            },
+            finding: Finding::new(id, object, message),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The health of one object, and its faults.
 //!
 //! One rule for each level:
-//! - `deployment`, `workload`: a Deployment; a StatefulSet, Job, ReplicaSet or bare pod.
+//! - `deployment`, `daemon_set`, `workload`: a Deployment; a `DaemonSet`; a StatefulSet, Job, ReplicaSet or bare pod.
 //! - `claim`: a volume claim.
 //! - `pod`: its containers, its node, its volumes. `scheduling`: why it has no node.
 //! - `container`: one container. `image`: why its image is not pulled. `crash`: why it crashes. `readiness`: why it is
@@ -20,6 +20,7 @@ pub(super) mod claim;
 mod container;
 mod container_status;
 mod crash;
+pub(super) mod daemon_set;
 pub(super) mod deployment;
 pub(super) mod fault;
 pub(super) mod image;

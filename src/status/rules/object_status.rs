@@ -103,6 +103,13 @@ impl<'a> WorkloadPods<'a> {
         }
     }
 
+    /// Returns whether this number of pods is ready, as far as the pods are observed. The workload and its pods have
+    /// separate watches: a status that counts a ready pod may be older than the pod's crash.
+    pub(crate) fn are_ready(&self, desired: i32) -> bool {
+        let ready = self.live.iter().filter(|(_, health)| health.ready).count();
+        self.live.is_empty() || i32::try_from(ready).is_ok_and(|ready| ready >= desired)
+    }
+
     /// Returns since when all containers without probes have been running.
     pub(crate) fn up_since(&self) -> Option<Timestamp> {
         self.live.iter().filter_map(|(_, health)| health.up_since).max()

@@ -19,7 +19,7 @@ pub(crate) struct ObjectFault {
 /// Ranks causes: a fault with a lower rank may cause a fault with a higher rank.
 pub(crate) fn cause_rank(id: Id) -> u8 {
     match id {
-        Id::Deleted => 0,
+        Id::Deleted | Id::RolloutPaused => 0,
         Id::MissingReference => 1,
         Id::StorageClassMissing | Id::NoStorageClass | Id::ProvisioningFailed | Id::ClaimLost => 2,
         Id::QuotaExceeded | Id::PodsRejected | Id::OldPodStuck => 3,

@@ -39,8 +39,8 @@ pub(crate) fn stateful_set(
         strategy.and_then(|it| it.rolling_update.as_ref()).and_then(|it| it.partition).unwrap_or_default();
     let must_update = if on_delete { 0 } else { (desired - partition).max(0) };
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
-    if ready >= desired && available >= desired && updated >= must_update {
-        let pods = WorkloadPods::new(observed, grace, observed.pods_of(uid), RunMode::LongRunning);
+    let pods = WorkloadPods::new(observed, grace, observed.pods_of(uid), RunMode::LongRunning);
+    if ready >= desired && available >= desired && updated >= must_update && pods.are_ready(desired) {
         return ObjectHealth { stable_at: pods.up_since().map(stable_at), ..ObjectHealth::ready(state) };
     }
     let revision = status.and_then(|status| status.update_revision.as_deref());
@@ -74,7 +74,7 @@ fn is_ready(pod: &Pod) -> bool {
 
 /// Returns the fault of pods that the API server rejects. These controllers report it only with an Event, which
 /// outlives the fault. So the Event counts only while pods are missing and none was created after it.
-fn rejection_fault(
+pub(super) fn rejection_fault(
     observed: &ObservedState,
     expected: &Expected,
     uid: &str,

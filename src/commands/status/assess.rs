@@ -1,0 +1,319 @@
+//! The deployed set, compared with its record → reasons, findings and notes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::catalogue::Id;
+use crate::cluster::watch::deployed::{DeployedMembers, SetRecord};
+use crate::object::ObjectId;
+use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
+use crate::object::labels;
+use crate::phrase;
+use crate::plan::Member;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::presence;
+use crate::plan::inventory::revision::RevisionResult;
+use crate::plan::ownership::foreign_change::{self, ForeignChange};
+use crate::plan::ownership::policy::Ownership;
+use crate::status::{self, Expected, Finding, TrackedKind};
+
+/// The maximum number of missing members with a finding of their own.
+const MAX_MISSING: usize = 10;
+
+/// The set as it was read.
+pub(super) struct SetView<'a> {
+    record: &'a SetRecord,
+    deployed: &'a DeployedMembers,
+    /// The named members that no list had, by name: those that exist, without content if they may not be read.
+    unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
+    ownership: &'a Ownership,
+    now: Timestamp,
+    /// The members that must exist, with their manifests; None if no revision names them.
+    named: Option<BTreeMap<ObjectId, &'a Value>>,
+}
+
+/// What the comparison adds to the health of the observed objects.
+#[derive(Debug, Default)]
+pub(super) struct Assessment {
+    /// Reasons for which the set is degraded, each with a finding.
+    pub(super) reasons: Vec<String>,
+    /// Findings of the reasons.
+    pub(super) findings: Vec<Finding>,
+    /// Facts that do not change the verdict.
+    pub(super) notes: Vec<Finding>,
+}
+
+impl Assessment {
+    fn add(&mut self, reason: impl Into<String>, finding: Finding) {
+        self.reasons.push(reason.into());
+        self.findings.push(finding);
+    }
+}
+
+impl<'a> SetView<'a> {
+    pub(super) fn new(
+        record: &'a SetRecord,
+        deployed: &'a DeployedMembers,
+        unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
+        ownership: &'a Ownership,
+        now: Timestamp,
+    ) -> Self {
+        let named = named(record, now).map(|manifests| {
+            manifests
+                .into_iter()
+                .filter_map(|manifest| Some((ObjectId::from_object(manifest)?, manifest)))
+                .collect()
+        });
+        Self { record, deployed, unlabelled, ownership, now, named }
+    }
+
+    fn set(&self) -> &'a ApplySet {
+        &self.deployed.set
+    }
+
+    /// Returns whether a run holds the set's lock.
+    pub(super) fn is_running(&self) -> bool {
+        is_running(self.record, self.now)
+    }
+
+    /// Returns whether the set's record names an application, although none may exist.
+    pub(super) fn names_application(&self) -> bool {
+        let is_first_deploy = self.named.is_none() && self.is_running();
+        let named: Option<Vec<&Value>> = self.named.as_ref().map(|named| named.values().copied().collect());
+        !is_first_deploy
+            && !self.is_namespace_terminating()
+            && presence::names_application(self.set(), named.as_deref(), self.record.parent.as_ref())
+    }
+
+    /// Returns why there is no application although the record names one.
+    pub(super) fn absence_reason(&self) -> &'static str {
+        let revisions = self.record.revisions.iter().flatten();
+        let was_good = self.record.revisions.is_none()
+            || revisions.into_iter().any(|revision| revision.result == RevisionResult::Good);
+        if was_good { "its Deployment was deleted" } else { "its Deployment does not exist" }
+    }
+
+    /// Compares the deployed set with its record. `expected` are the members with a health of their own.
+    pub(super) fn assess(&self, expected: &[Expected]) -> Assessment {
+        let mut assessment = Assessment::default();
+        let state = &self.deployed.observed.state;
+        if self.is_namespace_terminating() {
+            // Everything in it is being deleted.
+            self.add_namespace(&mut assessment);
+        } else {
+            self.add_missing(&mut assessment);
+            self.add_terminating(&mut assessment);
+        }
+        for finding in status::unfit_replicas(state, expected) {
+            assessment.add(format!("{}: {}", finding.object, finding.message), finding);
+        }
+        let zero = self.scaled_to_zero(expected);
+        let is_scaled_to_zero = zero.is_some();
+        assessment.findings.extend(zero);
+        assessment.notes.extend(status::paused_rollouts(state, expected));
+        match &self.deployed.installer {
+            Some(manager) => assessment.notes.push(self.managed_by_others(manager)),
+            None => assessment.notes.extend(self.foreign_changes(is_scaled_to_zero)),
+        }
+        assessment
+    }
+
+    fn is_namespace_terminating(&self) -> bool {
+        let namespace = self.record.namespace.as_ref();
+        namespace.is_some_and(|namespace| namespace["status"]["phase"] == "Terminating")
+    }
+
+    fn add_namespace(&self, assessment: &mut Assessment) {
+        let Some(namespace) = &self.record.namespace else { return };
+        let name = self.set().namespace.as_str();
+        let since = namespace["metadata"]["deletionTimestamp"].as_str().unwrap_or_default();
+        let conditions = namespace["status"]["conditions"].as_array().into_iter().flatten();
+        let blockers = conditions
+            .filter(|condition| condition["status"] == "True")
+            .filter_map(|condition| condition["message"].as_str())
+            .map(str::to_owned);
+        let message = format!("it has been terminating since {since}: everything in it is deleted");
+        let finding = Finding::new(Id::NamespaceTerminating, NAMESPACE.id("", name), message)
+            .evidence(blockers)
+            .hint(format!(
+                "kubectl wait --for=delete namespace/{name} --timeout=5m && handsctl deploy creates it anew"
+            ));
+        assessment.add(format!("namespace {name} is being deleted"), finding);
+    }
+
+    fn add_missing(&self, assessment: &mut Assessment) {
+        let mut missing = Vec::new();
+        for id in self::missing(self.set(), self.record, self.deployed, self.now) {
+            match self.unlabelled.get(&id) {
+                // It exists, but the account may not read it.
+                Some(None) => {}
+                Some(Some(_)) => {
+                    let message = "it exists, but it has lost the label of the set's members";
+                    let finding = Finding::new(Id::ForeignObject, id.clone(), message)
+                        .hint("handsctl deploy --adopt makes it a member again");
+                    assessment.add(format!("{id} is not a member"), finding);
+                }
+                None => missing.push(id),
+            }
+        }
+        let more = missing.len().saturating_sub(MAX_MISSING);
+        missing.truncate(MAX_MISSING);
+        for id in missing {
+            let finding = Finding::new(Id::MemberMissing, id.clone(), self.missing_message());
+            assessment.add(format!("{id} is missing"), finding);
+        }
+        if more > 0 {
+            assessment.reasons.push(format!("{} missing as well", phrase::count(more, "object")));
+        }
+    }
+
+    fn missing_message(&self) -> String {
+        let newest = self.record.revisions.as_ref().and_then(|revisions| revisions.last());
+        match newest {
+            Some(revision) => format!("revision {} has it, and it does not exist", revision.number),
+            None => "the set's parent lists its kind, and no object of it exists".to_owned(),
+        }
+    }
+
+    /// Adds the members that are being deleted, except those with a health of their own.
+    fn add_terminating(&self, assessment: &mut Assessment) {
+        let mut members: Vec<(&ObjectId, &Value)> = self.deployed.observed.members.iter().collect();
+        members.sort_by_key(|(id, _)| *id);
+        for (id, object) in members {
+            if TrackedKind::from_id(id).is_some() || !self.is_named(id) {
+                continue;
+            }
+            if let Some(finding) = status::terminating_finding(id, object) {
+                assessment.add(format!("{id} is being deleted"), finding);
+            }
+        }
+    }
+
+    fn is_named(&self, id: &ObjectId) -> bool {
+        self.named.as_ref().is_none_or(|named| named.contains_key(id))
+    }
+
+    /// Returns the finding of an application that somebody scaled to zero: who, when, and back to how many pods.
+    fn scaled_to_zero(&self, expected: &[Expected]) -> Option<Finding> {
+        let members = &self.deployed.observed.members;
+        let is_application = |object: &&Expected| {
+            object.id.kind == DEPLOYMENT.kind
+                && members.get(&object.id).is_some_and(|live| {
+                    labels::is_instance(live, &self.set().name) && live["spec"]["replicas"] == 0
+                })
+        };
+        let object = expected.iter().find(is_application)?;
+        let live = members.get(&object.id)?;
+        let manifest = self.named.as_ref().and_then(|named| named.get(&object.id));
+        let deployed = manifest.and_then(|manifest| manifest["spec"]["replicas"].as_i64());
+        if deployed == Some(0) {
+            let finding = Finding::new(Id::ScaledToZero, object.id.clone(), "the revision has 0 replicas");
+            return Some(finding.hint("[deploy].replicas = 1, then: handsctl deploy"));
+        }
+        let at = status::scaled_to_zero_at(&self.deployed.observed.state, &object.uid);
+        let message = foreign_change::scale_text(live, at, self.now);
+        let command = scale_command(&object.id, deployed.unwrap_or(1));
+        Some(Finding::new(Id::ScaledToZero, object.id.clone(), message).hint(command))
+    }
+
+    fn managed_by_others(&self, manager: &str) -> Finding {
+        let id = DEPLOYMENT.id(&self.set().namespace, &self.set().name);
+        let message = format!("installed by {manager}");
+        Finding::new(Id::ManagedByOthers, id, message)
+    }
+
+    /// Returns a note for each member of which another manager changed fields since the deploy.
+    fn foreign_changes(&self, is_scaled_to_zero: bool) -> Vec<Finding> {
+        let notes = self.named.iter().flatten().filter_map(|(id, manifest)| {
+            let live = self.deployed.observed.members.get(id)?;
+            let kind = self.set().kind_of(id)?;
+            let member = Member { id: id.clone(), kind, manifest: (*manifest).clone() };
+            let mut changes = foreign_change::foreign_changes(&member, live, self.ownership);
+            changes.retain(|change| !(is_scaled_to_zero && change.field == ".spec.replicas"));
+            self.foreign_note(&member.id, &changes)
+        });
+        notes.collect()
+    }
+
+    fn foreign_note(&self, id: &ObjectId, changes: &[ForeignChange]) -> Option<Finding> {
+        let (first, others) = changes.split_first()?;
+        let note = Finding::new(Id::ChangedByOthers, id.clone(), first.text(self.now));
+        Some(note.evidence(others.iter().map(|change| change.text(self.now))))
+    }
+
+    /// Returns the members of which nothing tells whether they work.
+    pub(super) fn unwatched(&self) -> Vec<ObjectId> {
+        let mut ids: Vec<ObjectId> = self
+            .deployed
+            .observed
+            .members
+            .keys()
+            .filter(|id| status::is_unwatched(id) && self.is_named(id))
+            .cloned()
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Returns the expected members that do not belong to the application: the user's own.
+    pub(super) fn extras(&self, expected: &[Expected]) -> BTreeSet<ObjectId> {
+        let members = &self.deployed.observed.members;
+        let is_extra = |object: &&Expected| {
+            members.get(&object.id).is_none_or(|live| !labels::is_instance(live, &self.set().name))
+        };
+        expected.iter().filter(is_extra).map(|object| object.id.clone()).collect()
+    }
+
+    /// Leaves out members that are no longer in the set and are being deleted.
+    pub(super) fn without_pruned(&self, expected: Vec<Expected>) -> Vec<Expected> {
+        let members = &self.deployed.observed.members;
+        let is_pruned = |object: &Expected| {
+            let is_terminating =
+                members.get(&object.id).is_some_and(|live| !live["metadata"]["deletionTimestamp"].is_null());
+            is_terminating && !self.is_named(&object.id)
+        };
+        expected.into_iter().filter(|object| !is_pruned(object)).collect()
+    }
+}
+
+/// Returns whether a run holds the set's lock.
+fn is_running(record: &SetRecord, now: Timestamp) -> bool {
+    record.lease.as_ref().is_some_and(|lease| !lease.is_expired(now))
+}
+
+fn named(record: &SetRecord, now: Timestamp) -> Option<Vec<&Value>> {
+    presence::named_members(record.revisions.as_deref()?, is_running(record, now))
+}
+
+/// Returns the members that the record names and that no list has. Kinds that may not be read are left out.
+pub(super) fn missing(
+    set: &ApplySet,
+    record: &SetRecord,
+    deployed: &DeployedMembers,
+    now: Timestamp,
+) -> Vec<ObjectId> {
+    let is_readable =
+        |id: &ObjectId| set.kind_of(id).is_some_and(|kind| !deployed.unknown.contains(kind.plural));
+    let mut missing = match named(record, now) {
+        Some(named) => presence::missing_members(&named, &deployed.existing),
+        None if record.revisions.is_some() => Vec::new(),
+        None => {
+            let kinds = presence::missing_kinds(record.parent.as_ref(), &deployed.existing);
+            kinds.into_iter().map(|kind| kind.id(&set.namespace, &set.name)).collect()
+        }
+    };
+    let is_recorded = record.revisions.as_ref().is_some_and(|revisions| !revisions.is_empty());
+    if is_recorded && record.parent.is_none() && !deployed.unknown.contains(CONFIG_MAP.plural) {
+        missing.push(set.parent());
+    }
+    missing.retain(is_readable);
+    missing
+}
+
+/// Returns the command that scales a workload back.
+fn scale_command(id: &ObjectId, replicas: i64) -> String {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    format!("kubectl scale deployment/{} -n {namespace} --replicas={replicas}", id.name)
+}

@@ -1,0 +1,228 @@
+//! The state of the set as text and as a value.
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::read::StatusReport;
+use crate::cluster::app::probe::ProbeResult;
+use crate::diagnostic::Severity;
+use crate::phrase;
+use crate::plan::inventory::revision::{Revision, RevisionResult};
+use crate::report::Streams;
+use crate::session::cluster_session::Session;
+use crate::status::{Finding, HealthVerdict, Metric, Reading};
+
+fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
+    match verdict {
+        HealthVerdict::Healthy => ("healthy", &[]),
+        HealthVerdict::Degraded(reasons) => ("degraded", reasons),
+        HealthVerdict::Down(reasons) => ("down", reasons),
+        HealthVerdict::Absent => ("not deployed", &[]),
+    }
+}
+
+/// Returns the report as text.
+pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) -> String {
+    let deploy = &session.settings.deploy;
+    let (word, reasons) = describe_verdict(&report.health.verdict);
+    let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+    let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
+    let now = session.connection.api.clock().now();
+    let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
+    let mut text = format!("{}  {word}{reasons}   {target}{revision}\n", deploy.name);
+    for line in lines(report) {
+        text += &format!("  {line}\n");
+    }
+    if let Some(command) = next_command(report) {
+        text += &format!("  {command}\n");
+    }
+    for finding in &report.findings {
+        text += &format!("\n{}", streams.finding(finding, Severity::Error));
+    }
+    for note in &report.notes {
+        text += &format!("\n{}", streams.finding(note, Severity::Warning));
+    }
+    streams.sanitized(&text).into_owned()
+}
+
+/// Returns the next command of a set without a finding, whose findings would have one.
+fn next_command(report: &StatusReport) -> Option<&'static str> {
+    match report.health.verdict {
+        HealthVerdict::Absent if report.running.is_some() => {
+            Some("handsctl status shows it once it is deployed")
+        }
+        HealthVerdict::Absent => Some("handsctl deploy creates it"),
+        HealthVerdict::Down(_) if report.findings.is_empty() => {
+            Some("handsctl restart creates new pods; handsctl logs shows what they say")
+        }
+        HealthVerdict::Degraded(_) if report.findings.is_empty() => Some("handsctl logs shows what it says"),
+        _ => None,
+    }
+}
+
+fn joined(items: impl IntoIterator<Item = impl Display>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns ` · revision 4, 2 h ago by ana@laptop`, with the revision's result unless it is good.
+fn revision_text(revision: &Revision, now: Timestamp) -> String {
+    let age =
+        revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
+    let result = match revision.result {
+        RevisionResult::Good => String::new(),
+        other => format!(" ({})", other.as_str()),
+    };
+    format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
+}
+
+fn lines(report: &StatusReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for component in &report.health.components {
+        let digest =
+            component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
+        lines.push(format!(
+            "{:<9}  {}/{}   {}{}   {}",
+            component.name,
+            component.ready,
+            component.desired,
+            component.image,
+            digest.unwrap_or_default(),
+            phrase::count(component.restarts, "restart")
+        ));
+    }
+    for claim in &report.health.claims {
+        let size = claim.capacity.as_deref().unwrap_or("size unknown");
+        let class = claim.class.as_deref().unwrap_or("no class");
+        lines.push(format!("{:<9}  {}  {size}  {class}  {}", "volume", claim.id.name, claim.message));
+    }
+    for endpoints in &report.health.endpoints {
+        lines.push(format!(
+            "{:<9}  service/{}  {}/{} pods{}",
+            "endpoint",
+            endpoints.service,
+            endpoints.ready,
+            endpoints.all,
+            alive_text(report)
+        ));
+    }
+    let (measured, unmeasured): (Vec<&Metric>, Vec<&Metric>) =
+        report.metrics.iter().partition(|metric| !matches!(metric.reading, Reading::Unknown(_)));
+    if !measured.is_empty() {
+        let value_text = |metric: &&Metric| format!("{} {}", metric.name, metric.value());
+        let list = measured.iter().map(value_text).collect::<Vec<_>>().join(", ");
+        lines.push(format!("{:<9}  {list}", "measured"));
+    }
+    if !unmeasured.is_empty() {
+        let reason_text = |metric: &&Metric| format!("{} ({})", metric.name, metric.value());
+        let list = unmeasured.iter().map(reason_text).collect::<Vec<_>>().join(", ");
+        lines.push(format!("{:<9}  {list}", "unmeasured"));
+    }
+    if report.simulated {
+        lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
+    }
+    if let Some(holder) = &report.running {
+        lines.push(format!("{:<9}  another run changes the set: {holder}", "running"));
+    }
+    if let Some(manager) = &report.installer {
+        lines
+            .push(format!("{:<9}  installed by {manager}; handsctl deploy --adopt takes it over", "manager"));
+    }
+    if !report.unwatched.is_empty() {
+        lines.push(format!("{:<9}  {}: applied, not watched", "unwatched", joined(&report.unwatched)));
+    }
+    if !report.unknown.is_empty() {
+        lines.push(format!(
+            "{:<9}  no right to read {}: the verdict does not include them",
+            "unknown",
+            joined(&report.unknown)
+        ));
+    }
+    lines
+}
+
+fn alive_text(report: &StatusReport) -> String {
+    match &report.alive {
+        Some(ProbeResult::Alive { status, duration: took }) => {
+            format!("   /alive {status} in {} ms", took.as_millis())
+        }
+        Some(ProbeResult::Unreachable(why)) => format!("   /alive does not answer: {why}"),
+        Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
+        None => String::new(),
+    }
+}
+
+fn metric_value(metric: &Metric) -> Value {
+    let (value, unit, why) = match &metric.reading {
+        Reading::Percent(percent) => (json!(percent), "percent", None),
+        Reading::Milliseconds(milliseconds) => (json!(milliseconds), "milliseconds", None),
+        Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
+    };
+    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_exceeded() })
+}
+
+fn finding_value(finding: &Finding) -> Value {
+    json!({
+        "id": finding.id.code(), "title": finding.id.title(), "object": finding.object.to_string(),
+        "container": finding.container, "message": finding.message, "evidence": finding.evidence, "log": finding.log,
+        "hints": finding.hints,
+    })
+}
+
+/// Returns the report as a value for JSON and YAML.
+pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
+    let deploy = &session.settings.deploy;
+    let (word, reasons) = describe_verdict(&report.health.verdict);
+    let components: Vec<Value> = report
+        .health
+        .components
+        .iter()
+        .map(|component| {
+            json!({
+                "name": component.name, "object": component.id.to_string(), "desired": component.desired,
+                "ready": component.ready, "image": component.image, "digest": component.digest,
+                "restarts": component.restarts, "message": component.message,
+            })
+        })
+        .collect();
+    let volumes: Vec<Value> = report
+        .health
+        .claims
+        .iter()
+        .map(|claim| {
+            json!({
+                "name": claim.id.name, "phase": claim.phase, "capacity": claim.capacity, "class": claim.class,
+                "message": claim.message,
+            })
+        })
+        .collect();
+    let endpoints: Vec<Value> = report
+        .health
+        .endpoints
+        .iter()
+        .map(|endpoints| json!({ "service": endpoints.service, "ready": endpoints.ready, "all": endpoints.all }))
+        .collect();
+    let alive = match &report.alive {
+        Some(ProbeResult::Alive { duration: took, .. }) => {
+            json!({ "answers": true, "milliseconds": took.as_millis() })
+        }
+        Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
+        Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
+        None => Value::Null,
+    };
+    json!({
+        "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
+        "context": session.connection.choice.context, "simulated": report.simulated, "components": components,
+        "revision": report.revision.as_ref().map(|revision| json!({
+            "number": revision.number, "result": revision.result.as_str(), "by": revision.by,
+            "created": revision.created.map(|created| created.to_string()),
+        })),
+        "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),
+        "volumes": volumes, "endpoints": endpoints, "alive": alive,
+        "findings": report.findings.iter().map(finding_value).collect::<Vec<_>>(),
+        "notes": report.notes.iter().map(finding_value).collect::<Vec<_>>(),
+        "installer": report.installer, "running": report.running, "next": next_command(report),
+        "unwatched": report.unwatched.iter().map(ToString::to_string).collect::<Vec<_>>(), "unknown": report.unknown,
+    })
+}

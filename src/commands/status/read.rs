@@ -1,0 +1,191 @@
+//! Reads the cluster, probes and measures the application, and compares the set with its record.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::assess::{self, Assessment, SetView};
+use super::thresholds;
+use crate::catalogue::Id;
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::probe::{self, ProbeResult};
+use crate::cluster::rollout::follow;
+use crate::cluster::watch::deployed::{self, DeployedMembers};
+use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::deploy::rollout;
+use crate::error::{Error, Kind, Result};
+use crate::object::ObjectId;
+use crate::object::kind::DEPLOYMENT;
+use crate::phrase;
+use crate::plan::inventory::revision::Revision;
+use crate::plan::ownership::policy::Ownership;
+use crate::session::cluster_session::Session;
+use crate::settings::handsctl::Profile;
+use crate::status::{self, Expected, Finding, Health, HealthVerdict, Metric, evaluate};
+
+/// The state of the set, as `status` prints it.
+pub(super) struct StatusReport {
+    pub(super) health: Health,
+    pub(super) findings: Vec<Finding>,
+    /// Facts that do not change the verdict.
+    pub(super) notes: Vec<Finding>,
+    /// The manager that applied the set, if it is not handsctl.
+    pub(super) installer: Option<String>,
+    /// The holder of the set's lock, with the time since when: `ana@laptop, process 12, for 3 s`.
+    pub(super) running: Option<String>,
+    /// The members of which nothing tells whether they work.
+    pub(super) unwatched: Vec<ObjectId>,
+    /// Plurals of the kinds that the account may not read.
+    pub(super) unknown: BTreeSet<&'static str>,
+    pub(super) simulated: bool,
+    /// The newest revision; None if there is none, or if the account may not read it.
+    pub(super) revision: Option<Revision>,
+    /// The result of probing `/alive`; None if it was not probed.
+    pub(super) alive: Option<ProbeResult>,
+    /// The metrics of a running application; empty if no container runs.
+    pub(super) metrics: Vec<Metric>,
+}
+
+/// Reads the state of the set.
+///
+/// # Errors
+/// Exit 6 if the account may not read Deployments and none is known; exit 4 if the server is unreachable.
+pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
+    let api = &session.connection.api;
+    let set = session.set();
+    let (version, record) = tokio::join!(session.server_version(), deployed::read_record(api, &set));
+    // The error of the version request comes first, because it explains a failed connection.
+    let streaming = version?.streams_lists();
+    let record = record?;
+    let mut deployed = deployed::open(api, &set, &record, streaming).await?;
+    let now = api.clock().now();
+    let missing = assess::missing(&deployed.set, &record, &deployed, now);
+    let unlabelled = deployed::read_by_name(api, &deployed.set, &missing).await?;
+    let ownership = Ownership::new(&session.settings.deploy.ownership, false, false);
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
+    let expected = view.without_pruned(observed_set::expected_unchanged(&deployed.observed.members));
+    let extras = view.extras(&expected);
+    let mut health = status::health(&deployed.observed.state, &expected, &extras);
+    if health.verdict == HealthVerdict::Absent && deployed.unknown.contains(DEPLOYMENT.plural) {
+        return Err(status_unknown(session));
+    }
+    let mut findings = Vec::new();
+    if health.verdict != HealthVerdict::Healthy {
+        (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
+    }
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
+    let assessment = view.assess(&expected);
+    health.verdict = verdict(&view, health.verdict, &assessment);
+    let running = record.lease.as_ref().filter(|_| view.is_running()).map(|lease| {
+        let since = lease.since.map(|since| format!(", for {}", phrase::age(since, now)));
+        format!("{}{}", lease.holder(), since.unwrap_or_default())
+    });
+    let unwatched = view.unwatched();
+    let (findings, notes) = with_commands(findings, assessment);
+    let AppStatus { simulated, alive, metrics } = read_app_status(session, &deployed.observed, &health).await;
+    let revision = record.revisions.and_then(|mut revisions| revisions.pop());
+    let DeployedMembers { installer, unknown, .. } = deployed;
+    Ok(StatusReport {
+        health,
+        findings,
+        notes,
+        installer,
+        running,
+        unwatched,
+        unknown,
+        simulated,
+        revision,
+        alive,
+        metrics,
+    })
+}
+
+/// Evaluates a set that is not healthy: with the Events of the past, and with evidence from logs and nodes.
+async fn find_causes(
+    session: &Session,
+    deployed: &mut DeployedMembers,
+    expected: &[Expected],
+    extras: &BTreeSet<ObjectId>,
+) -> Result<(Health, Vec<Finding>)> {
+    let api = &session.connection.api;
+    let observed = &mut deployed.observed;
+    observed.load_past_events(api, &deployed.set).await?;
+    let health = status::health(&observed.state, expected, extras);
+    let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
+    let mut findings = evaluate(&observed.state, expected, &grace, api.clock().now()).findings;
+    follow::collect_evidence(api, &mut findings).await;
+    Ok((health, findings))
+}
+
+/// Adds the reasons of the comparison to the verdict of the observed objects.
+fn verdict(view: &SetView<'_>, verdict: HealthVerdict, assessment: &Assessment) -> HealthVerdict {
+    let verdict = match verdict {
+        HealthVerdict::Absent if view.names_application() => {
+            HealthVerdict::Down(vec![view.absence_reason().to_owned()])
+        }
+        // The namespace may still exist when nothing else does.
+        HealthVerdict::Absent if !assessment.reasons.is_empty() => HealthVerdict::Down(Vec::new()),
+        verdict => verdict,
+    };
+    verdict.degraded_by(assessment.reasons.clone())
+}
+
+/// Adds the next commands. A note about an object that has the same finding already is left out.
+fn with_commands(findings: Vec<Finding>, assessment: Assessment) -> (Vec<Finding>, Vec<Finding>) {
+    let mut all = findings;
+    let is_new = |known: &[Finding], finding: &Finding| {
+        !known.iter().any(|other| other.id == finding.id && other.object == finding.object)
+    };
+    for finding in assessment.findings {
+        if is_new(&all, &finding) {
+            all.push(finding);
+        }
+    }
+    let notes = assessment.notes.into_iter().filter(|note| is_new(&all, note)).collect::<Vec<_>>();
+    let with_commands =
+        |findings: Vec<Finding>| findings.into_iter().map(status::with_next_command).collect();
+    (with_commands(all), with_commands(notes))
+}
+
+/// Returns the error for an account that may not read Deployments: the missing Deployment may exist.
+fn status_unknown(session: &Session) -> Error {
+    let deploy = &session.settings.deploy;
+    let message = format!(
+        "cannot determine the status of {}: no right to read deployments in namespace {}",
+        deploy.name, deploy.namespace
+    );
+    let command = format!("kubectl auth can-i watch deployments.apps -n {}", deploy.namespace);
+    Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{command}  checks the right"))
+}
+
+/// The answers of the running application.
+#[derive(Default)]
+struct AppStatus {
+    simulated: bool,
+    alive: Option<ProbeResult>,
+    metrics: Vec<Metric>,
+}
+
+async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Health) -> AppStatus {
+    let api = &session.connection.api;
+    let pods = observed.ready_pods(&session.set());
+    let Some(pod) = pods.first() else { return AppStatus::default() };
+    if probe::is_simulated(api, pod).await {
+        return AppStatus { simulated: true, ..AppStatus::default() };
+    }
+    if session.settings.deploy.profile == Profile::Dev {
+        return AppStatus::default();
+    }
+    let deploy = &session.settings.deploy;
+    let application = AppClient {
+        namespace: deploy.namespace.to_string(),
+        service: deploy.name.to_string(),
+        pod: pod.metadata.name.clone(),
+    };
+    // A slower answer would exceed the latency threshold anyway.
+    let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
+    let alive = probe::probe_within(api, &application, "/alive", timeout).await;
+    let metrics = thresholds::measure(session, health, &application, &alive).await;
+    AppStatus { simulated: false, alive: Some(alive), metrics }
+}
