@@ -68,7 +68,7 @@ fn write_requests(bed: &Bed) -> BTreeMap<String, u64> {
         };
         let is_set_kind = KINDS.split(',').chain(["namespaces"]).any(|kind| kind == label("resource"));
         let is_write = ["APPLY", "PATCH", "POST", "PUT", "DELETE"].contains(&label("verb"));
-        if is_set_kind && is_write && label("subresource").is_empty() {
+        if is_set_kind && is_write && label("subresource").is_empty() && label("dry_run").is_empty() {
             let count: u64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
             *counts.entry(format!("{} {}", label("verb"), label("resource"))).or_default() += count;
         }

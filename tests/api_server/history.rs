@@ -197,8 +197,8 @@ fn undeleted_old_revision_is_a_warning() {
     proxy.command(&namespace, &settings).run().exits(0).says("HC3016 cannot delete revision 1");
     assert_eq!(outcomes(&namespace)[0], (3, "good".to_owned()));
     // The next run deletes it.
-    deploy(&namespace, &["deploy.revision_history=1", &memory("4Gi")], &[]).exits(0);
-    assert_eq!(outcomes(&namespace), good(&[3, 2]));
+    deploy(&namespace, &["deploy.revision_history=1", &memory("5Gi")], &[]).exits(0);
+    assert_eq!(outcomes(&namespace), good(&[4, 3]));
 }
 
 #[test]

@@ -445,3 +445,25 @@ fn run_that_sends_nothing_leaves_revision_good() {
     let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();
     assert_eq!((history.as_array().unwrap().len(), &history[0]["result"]), (1, &json!("good")), "{history}");
 }
+
+#[test]
+fn parent_restored_by_another_manager_is_ours() {
+    let namespace = Bed::shared().namespace("restored");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let mut parent = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
+    for field in ["uid", "resourceVersion", "managedFields", "creationTimestamp"] {
+        parent["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    namespace.bed.kubectl(&["delete", "configmap", "handsctl-oh", "-n", &namespace.name]);
+    let create = ["create", "--field-manager=velero-server", "-f", "-"];
+    namespace.bed.kubectl_with(&create, &parent.to_string());
+    namespace.config("[deploy]\nexpose = \"none\"\n");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 pruned");
+    namespace.bed.kubectl(&["annotate", "configmap", "handsctl-oh", "-n", &namespace.name, "note=mine"]);
+    namespace.config("");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let parent = namespace.bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
+    assert_eq!(parent["metadata"]["annotations"]["note"], "mine");
+    let kinds = parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"].as_str();
+    assert!(kinds.unwrap().contains("Ingress"), "{parent}");
+}

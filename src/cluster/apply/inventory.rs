@@ -19,6 +19,9 @@ use crate::plan::ownership::conflict;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, SecretKey};
 
+/// How many times to send the parent when other tools change its annotations between reading and writing it.
+const ATTEMPTS: usize = 5;
+
 /// Returns the error for a failed write of one of these objects, before any member of the set was applied.
 fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
     let error = match error {
@@ -69,42 +72,61 @@ fn foreign_parent_error(set: &ApplySet, tooling: &str) -> Error {
 }
 
 /// Applies the parent and returns the applied object. Sends no request if the live parent has every field already.
-/// `force` takes over fields of other managers.
+///
+/// A parent with the set's id is ours, so its fields are taken over from other managers: from a tool that restored or
+/// annotated it. `force` takes them over also from a parent without the id.
 ///
 /// # Errors
-/// Fails if the server rejects it, another manager owns fields of it, or it was changed meanwhile.
+/// Fails if the server rejects it, another manager owns fields of a parent that is not ours, or the inventory was changed
+/// meanwhile.
 pub async fn apply_parent(
     api: &Api,
     set: &ApplySet,
     scope: InventoryScope<'_>,
-    live: Option<Value>,
+    mut live: Option<Value>,
     force: bool,
     events: &Events,
 ) -> Result<Value> {
-    let mut manifest = set.parent_manifest(scope, live.as_ref());
-    let version = match &live {
-        Some(live) if parent_matches(live, &manifest) => return Ok(live.clone()),
-        Some(live) => live["metadata"]["resourceVersion"].clone(),
-        None => json!("1"),
-    };
-    manifest["metadata"]["resourceVersion"] = version;
-    let options = ApplyOptions { dry_run: false, force };
-    let result = api.apply(&CONFIG_MAP.in_namespace(&set.namespace), &manifest, options).await;
-    let response = match result {
-        Ok(response) => response,
-        Err(ApiError::Status(status)) if is_field_conflict(&status) => {
-            return Err(parent_conflict_error(api, set, &manifest, live.as_ref(), &status));
-        }
-        Err(ApiError::Status(status)) if status.code == 409 => {
+    let collection = CONFIG_MAP.in_namespace(&set.namespace);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let mut manifest = set.parent_manifest(scope, live.as_ref());
+        let version = match &live {
+            Some(live) if parent_matches(live, &manifest) => return Ok(live.clone()),
+            Some(live) => live["metadata"]["resourceVersion"].clone(),
+            None => json!("1"),
+        };
+        manifest["metadata"]["resourceVersion"] = version;
+        let is_ours = live.as_ref().is_some_and(|live| has_id(live, set));
+        let options = ApplyOptions { dry_run: false, force: force || is_ours };
+        let status = match api.apply(&collection, &manifest, options).await {
+            Ok(response) => {
+                let action = if response.status == 201 { Action::Created } else { Action::Configured };
+                events.object(Phase::Apply, set.parent(), action, None).await;
+                return Ok(response.body);
+            }
+            Err(ApiError::Status(status)) if is_field_conflict(&status) => {
+                return Err(parent_conflict_error(api, set, &manifest, live.as_ref(), &status));
+            }
+            Err(ApiError::Status(status)) if status.code == 409 => status,
+            Err(error) => {
+                return Err(write_error(error, &format!("cannot apply {}", set.parent()), &set.namespace));
+            }
+        };
+        let Some(before) = live.take().filter(|_| is_ours && attempts < ATTEMPTS) else {
             return Err(parent_changed_error(set, &status));
+        };
+        match get_parent(api, set).await? {
+            Some(current) if apply_set::is_same_inventory(&before, &current) => live = Some(current),
+            _ => return Err(parent_changed_error(set, &status)),
         }
-        Err(error) => {
-            return Err(write_error(error, &format!("cannot apply {}", set.parent()), &set.namespace));
-        }
-    };
-    let action = if response.status == 201 { Action::Created } else { Action::Configured };
-    events.object(Phase::Apply, set.parent(), action, None).await;
-    Ok(response.body)
+    }
+}
+
+/// Whether the parent has the set's id.
+fn has_id(parent: &Value, set: &ApplySet) -> bool {
+    parent["metadata"]["labels"][apply_set::ID] == set.id()
 }
 
 fn parent_conflict_error(
@@ -206,8 +228,9 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::{Exchange, scripted};
+    use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
     use crate::object::ObjectId;
+    use crate::object::kind::SERVICE;
 
     const COLLECTION: &str = "/api/v1/namespaces/n/configmaps";
     const PATH: &str = "/api/v1/namespaces/n/configmaps/handsctl-oh";
@@ -223,20 +246,30 @@ mod tests {
         parent
     }
 
+    /// The outcome of applying the parent with these members while `script` answers.
+    async fn apply_against(
+        members: &[&ObjectId],
+        live: Option<Value>,
+        script: impl AsyncFnOnce(&mut ScriptedServer),
+    ) -> Result<Value> {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let scope = InventoryScope::Superset(members);
+        let applying = apply_parent(&api, &set, scope, live, false, &events);
+        tokio::join!(applying, script(&mut server)).0
+    }
+
     /// The outcome of applying the parent with these members while `script` answers its PATCH.
     async fn apply(
         members: &[&ObjectId],
         live: Option<Value>,
         script: impl AsyncFnOnce(Exchange),
     ) -> Result<Value> {
-        let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
-        let set = set();
-        let scope = InventoryScope::Superset(members);
-        let (parent, ()) = tokio::join!(apply_parent(&api, &set, scope, live, false, &events), async {
+        apply_against(members, live, async |server| {
             script(server.expect(&format!("PATCH {PATH}")).await).await;
-        });
-        parent
+        })
+        .await
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,24 +311,61 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn parent_changed_by_another_run_stops_before_members() {
-        let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
-        let parent = apply(&[&secret, &map], Some(live(&[&secret])), async |exchange| {
-            assert_eq!(exchange.body["metadata"]["resourceVersion"], "7");
-            exchange.status(409, "Conflict", "the object has been modified");
+        let (secret, map, service) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"), SERVICE.id("n", "c"));
+        let outcome = apply_against(&[&secret, &map], Some(live(&[&secret])), async |server| {
+            let sent = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(sent.body["metadata"]["resourceVersion"], "7");
+            sent.status(409, "Conflict", "the object has been modified");
+            server.expect(&format!("GET {PATH}")).await.ok(&live(&[&secret, &service]));
         })
         .await;
-        assert_eq!(parent.err().map(|error| error.id()), Some(Id::ForeignSet));
+        assert_eq!(outcome.err().map(|error| error.id()), Some(Id::ForeignSet));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parent_field_of_another_manager_is_a_field_conflict() {
+    async fn annotated_parent_is_read_and_sent_again() {
+        let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
+        let outcome = apply_against(&[&secret, &map], Some(live(&[&secret])), async |server| {
+            let sent = server.expect(&format!("PATCH {PATH}")).await;
+            sent.status(409, "Conflict", "the object has been modified");
+            let mut annotated = live(&[&secret]);
+            annotated["metadata"]["annotations"]["note"] = json!("by kubectl");
+            annotated["metadata"]["resourceVersion"] = json!("8");
+            server.expect(&format!("GET {PATH}")).await.ok(&annotated);
+            let again = server.expect(&format!("PATCH {PATH}")).await;
+            assert_eq!(again.body["metadata"]["resourceVersion"], "8");
+            assert!(again.body["metadata"]["annotations"]["note"].is_null(), "{}", again.body);
+            let parent = again.body.clone();
+            again.ok(&parent);
+        })
+        .await;
+        assert_eq!(outcome.unwrap()["metadata"]["annotations"][apply_set::CONTAINS], "ConfigMap,Secret");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fields_of_our_parent_are_taken_over() {
+        let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
+        let parent = apply(&[&secret, &map], Some(live(&[&secret])), async |exchange| {
+            assert!(exchange.query.contains("force=true"), "{}", exchange.query);
+            assert_eq!(exchange.body["metadata"]["resourceVersion"], "7", "only the version that was read");
+            let parent = exchange.body.clone();
+            exchange.ok(&parent);
+        })
+        .await;
+        parent.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parent_without_our_id_is_a_field_conflict() {
         let (secret, map) = (SECRET.id("n", "a"), CONFIG_MAP.id("n", "b"));
         let mut live = live(&[&secret]);
+        live["metadata"]["labels"] = json!({ apply_set::ID: "applyset-other-v1" });
         live["metadata"]["managedFields"] = json!([{
             "manager": "kubectl-annotate", "operation": "Update", "apiVersion": "v1",
             "fieldsV1": { "f:metadata": { "f:annotations": { format!("f:{}", apply_set::CONTAINS): {} } } },
         }]);
         let parent = apply(&[&secret, &map], Some(live), async |exchange| {
+            assert!(!exchange.query.contains("force=true"), "{}", exchange.query);
             let field = format!(".metadata.annotations.{}", apply_set::CONTAINS);
             let cause = json!({
                 "reason": "FieldManagerConflict", "field": field, "message": "conflict with \"kubectl-annotate\"",

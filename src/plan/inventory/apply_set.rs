@@ -185,6 +185,23 @@ pub fn parent_matches(live: &Value, manifest: &Value) -> bool {
         })
 }
 
+/// Returns whether two versions of a parent are the same object with the same inventory, so that only other tools'
+/// labels and annotations differ.
+#[must_use]
+pub fn is_same_inventory(one: &Value, other: &Value) -> bool {
+    let inventory = |parent: &Value| {
+        let metadata = &parent["metadata"];
+        let annotations = [TOOLING, CONTAINS, NAMESPACES].map(|name| metadata["annotations"][name].clone());
+        (
+            metadata["uid"].clone(),
+            metadata["labels"][ID].clone(),
+            annotations,
+            metadata["deletionTimestamp"].clone(),
+        )
+    };
+    inventory(one) == inventory(other)
+}
+
 /// Returns the value of the tooling annotation: `handsctl/v0.1.0`.
 #[must_use]
 pub fn tooling() -> String {
