@@ -11,6 +11,7 @@ use super::set_lock::{self, LockSlot};
 use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
@@ -42,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) events: Events,
     pub(crate) deadline: Deadline,
+    /// The words of the command line.
+    words: Vec<String>,
     /// The set's lock, after the command has requested it.
     lock: LockSlot,
 }
@@ -98,8 +101,8 @@ impl Invocation<'_> {
         events.send(Event::Started { command: command.to_owned() }).await;
         let outcome = match cluster_session::read_environment() {
             Ok(environment) => {
-                let context =
-                    Context { environment, events: events.clone(), deadline, lock: LockSlot::default() };
+                let (words, lock) = (global.words.clone(), LockSlot::default());
+                let context = Context { environment, events: events.clone(), deadline, words, lock };
                 let outcome = tokio::select! {
                     outcome = work(&context) => outcome,
                     error = signals.interrupted() => Err(error),
@@ -111,8 +114,10 @@ impl Invocation<'_> {
             }
             Err(error) => Err(error),
         };
+        let flags = RepeatedFlags::new(global);
+        let outcome = outcome.map_err(|error| error.map_hints(|hint| flags.insert_into(hint)));
         let finished = match &outcome {
-            Ok(finished) => finished.clone(),
+            Ok(finished) => with_flags(finished.clone(), &flags),
             Err(error) => Finished {
                 exit: error.kind().exit_code(),
                 id: Some(error.id()),
@@ -155,6 +160,11 @@ impl<'a> Run<'a> {
 
     pub(crate) fn deadline(&self) -> Deadline {
         self.context.deadline
+    }
+
+    /// Returns the words of the command line after the program.
+    pub(crate) fn words(&self) -> &'a [String] {
+        &self.context.words
     }
 
     /// Acquires the set's lock and runs `work` under it.
@@ -213,6 +223,14 @@ async fn received(signal: Option<Signal>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// Repeats the flags of the command line in the commands to run next.
+fn with_flags(mut finished: Finished, flags: &RepeatedFlags) -> Finished {
+    for (_, command) in &mut finished.next {
+        *command = flags.insert_into(command);
+    }
+    finished
 }
 
 /// Adds the finished and the unfinished changes to the error of an interrupted command.

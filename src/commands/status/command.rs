@@ -13,6 +13,7 @@ use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::apply::inventory;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::command_line::RepeatedFlags;
 use crate::deploy::rollout;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
@@ -66,7 +67,9 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         report.health.verdict = HealthVerdict::Degraded(reasons);
     }
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&text(&session, &report, streams))?,
+        Output::Human => {
+            streams.out(&RepeatedFlags::new(global).insert_into(&text(&session, &report, streams)))?
+        }
         output => streams.value(&value(&session, &report), output)?,
     };
     Ok(exit_code(&report.health.verdict))
