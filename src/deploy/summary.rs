@@ -45,10 +45,13 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// The label of the command that shows the logs.
+const LOGS: &str = "logs";
+
 /// Builds a result with the commands to type next.
 pub(crate) fn finished(applied: &[Applied], message: String, undo: UndoHint) -> Finished {
     let changed = applied.iter().any(|applied| applied.action != Action::Unchanged);
-    let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
+    let mut next = vec![(LOGS.to_owned(), "handsctl logs -f".to_owned())];
     if changed {
         next.push(("undo".to_owned(), undo.command()));
     }
@@ -79,14 +82,11 @@ pub(crate) fn verified(
     };
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
+    let has_logs = endpoint != Endpoint::Simulated;
     let notes =
         starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref())).into_iter().chain(note);
     let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
-    Finished {
-        notes: notes.collect(),
-        url: endpoint.into_url(),
-        sandboxes,
-        model,
-        ..finished(applied, message, undo)
-    }
+    let mut finished = finished(applied, message, undo);
+    finished.next.retain(|(label, _)| has_logs || label != LOGS);
+    Finished { notes: notes.collect(), url: endpoint.into_url(), sandboxes, model, ..finished }
 }
