@@ -1,10 +1,14 @@
 //! The list of commands and their dispatch. Each command's arguments are defined in its own file under `commands/`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::styling::Styles;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::catalogue::Id;
+use crate::command_line::{self, GlobalFlag, RepeatedFlags};
 use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
 use crate::commands::config::{check, explain as config_explain, init, schema, show};
 use crate::commands::image::{load, pull};
@@ -30,6 +34,16 @@ pub struct Cli {
     #[command(subcommand)]
     #[expect(missing_docs, reason = "each command has its own documentation")]
     pub command: Command,
+    /// The command in words, `cluster up`, and the typed global flags that it does not use.
+    #[arg(skip)]
+    unused: UnusedFlags,
+}
+
+/// The typed global flags that a command does not use.
+#[derive(Debug, Default)]
+struct UnusedFlags {
+    command: String,
+    flags: Vec<GlobalFlag>,
 }
 
 const TOP_EXAMPLES: &str = "\
@@ -102,6 +116,88 @@ pub enum ConfigCommand {
     Schema(schema::ConfigSchemaArgs),
 }
 
+/// Returns clap's definition of the command line. The help of a command hides the global flags that it does not use.
+#[must_use]
+pub fn definition() -> clap::Command {
+    let root = Cli::command();
+    let global: Vec<clap::Arg> = root.get_arguments().filter(|flag| flag.is_global_set()).cloned().collect();
+    with_hidden_flags(root, "", &global)
+}
+
+fn with_hidden_flags(mut command: clap::Command, path: &str, global: &[clap::Arg]) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|child| child.get_name().to_owned()).collect();
+    for name in names {
+        let path = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
+        command = command.mut_subcommand(name, |child| with_hidden_flags(child, &path, global));
+    }
+    let Some(used) = command_line::used_flags(path) else { return command };
+    let is_unused = |flag: &&clap::Arg| {
+        GlobalFlag::ALL.iter().any(|global| global.id() == flag.get_id() && !used.contains(global))
+    };
+    // clap propagates a global flag only to commands that do not define it themselves.
+    command.args(global.iter().filter(is_unused).map(|flag| flag.clone().hide(true)))
+}
+
+/// Parses a command line, with the program as its first word.
+///
+/// # Errors
+/// clap's usage errors, help and version.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let matches = definition().try_get_matches_from(&words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.unused = unused_flags(&matches);
+    cli.global.cluster = cluster_argument(&cli.command).cloned();
+    cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(cli)
+}
+
+/// Returns the cluster that the command line names, instead of `cluster.name`.
+fn cluster_argument(command: &Command) -> Option<&String> {
+    let Command::Cluster(command) = command else { return None };
+    let argument = match command {
+        ClusterCommand::Up(arguments) => &arguments.cluster,
+        ClusterCommand::Down(arguments) => &arguments.cluster,
+        ClusterCommand::Status(arguments) => &arguments.cluster,
+    };
+    argument.as_ref()
+}
+
+fn unused_flags(matches: &ArgMatches) -> UnusedFlags {
+    let (mut words, mut matches) = (Vec::new(), matches);
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
+    }
+    let command = words.join(" ");
+    let used = command_line::used_flags(&command).unwrap_or(GlobalFlag::ALL);
+    let is_typed = |flag: &GlobalFlag| matches.value_source(flag.id()) == Some(ValueSource::CommandLine);
+    let flags = GlobalFlag::ALL.iter().filter(|flag| !used.contains(flag) && is_typed(flag)).copied();
+    UnusedFlags { flags: flags.collect(), command }
+}
+
+/// Rejects global flags that the command would ignore: the user may rely on them.
+///
+/// # Errors
+/// Exit 2 with the flags.
+fn ensure_flags_are_used(unused: &UnusedFlags) -> crate::error::Result<()> {
+    let UnusedFlags { command, flags } = unused;
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> =
+        flags.iter().map(|flag| flag.forms().last().copied().unwrap_or_default()).collect();
+    let message = format!("handsctl {command} does not use {}", names.join(", "));
+    let mut error = Error::new(Id::Usage, Kind::Usage, message);
+    if command.starts_with("cluster ") {
+        if flags.contains(&GlobalFlag::Name) {
+            error = error.hint("[cluster].name is the cluster's name; --name is that of the application");
+        }
+        error = error.hint(format!("handsctl {command} NAME names a local cluster that handsctl created"));
+    }
+    Err(error)
+}
+
 /// Runs the command, prints its error and returns the exit code of the process.
 pub async fn main(cli: Cli) -> ExitCode {
     let color = match cli.global.color {
@@ -110,10 +206,15 @@ pub async fn main(cli: Cli) -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let streams = Streams::from_environment(color, cli.global.quiet, cli.global.verbose);
-    match dispatch(&cli, &streams).await {
+    let result = match ensure_flags_are_used(&cli.unused) {
+        Ok(()) => dispatch(&cli, &streams).await,
+        Err(error) => Err(error.into()),
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let error = into_error(error);
+            let flags = RepeatedFlags::new(&cli.global);
+            let error = into_error(error).map_hints(|hint| flags.insert_into(hint));
             streams.error(&error, error_output(&cli.command));
             ExitCode::from(error.kind().exit_code())
         }
@@ -154,7 +255,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         },
         Command::Explain(arguments) => explain::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
-        Command::Completion(arguments) => completion::run(arguments, Cli::command(), streams),
+        Command::Completion(arguments) => completion::run(arguments, definition(), streams),
     }
 }
 
@@ -220,6 +321,79 @@ mod tests {
     #[test]
     fn clap_accepts_the_command_definitions() {
         Cli::command().debug_assert();
+        definition().debug_assert();
+    }
+
+    /// The path of every command without subcommands: `["cluster", "up"]`.
+    fn leaves(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
+        for child in command.get_subcommands() {
+            let path = [path, &[child.get_name().to_owned()]].concat();
+            if child.has_subcommands() { leaves(child, &path, all) } else { all.push(path) }
+        }
+    }
+
+    /// A command line of the command with all arguments that it needs.
+    fn complete_words(path: &[String], flags: &[&str]) -> Vec<OsString> {
+        let needed: &[&str] = match path.last().map(String::as_str) {
+            Some("explain") if path.len() == 1 => &["HC9001"],
+            Some("completion") => &["bash"],
+            Some("dev") => &["--", "true"],
+            _ => &[],
+        };
+        let path = path.iter().map(String::as_str);
+        ["handsctl"]
+            .into_iter()
+            .chain(path)
+            .chain(flags.iter().copied())
+            .chain(needed.iter().copied())
+            .map(OsString::from)
+            .collect()
+    }
+
+    #[test]
+    fn every_command_accepts_or_rejects_every_global_flag() {
+        let mut all = Vec::new();
+        leaves(&Cli::command(), &[], &mut all);
+        assert!(all.len() >= 20, "{all:?}");
+        for path in all {
+            let command = path.join(" ");
+            let used =
+                command_line::used_flags(&command).unwrap_or_else(|| panic!("{command} is not listed"));
+            for flag in GlobalFlag::ALL {
+                let value =
+                    if matches!(flag, GlobalFlag::InCluster | GlobalFlag::Yes) { None } else { Some("a=b") };
+                for form in flag.forms() {
+                    let words: Vec<&str> = [*form].into_iter().chain(value).collect();
+                    let cli = parse(complete_words(&path, &words)).unwrap();
+                    let error = ensure_flags_are_used(&cli.unused).err();
+                    assert_eq!(error.is_none(), used.contains(flag), "{command} {form}: {error:?}");
+                    assert!(error.is_none_or(|error| error.kind() == Kind::Usage), "{command} {form}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flag_before_the_command_counts_like_one_behind_it() {
+        let words = ["handsctl", "--name", "foo", "-q", "cluster", "down"].map(OsString::from);
+        let error = ensure_flags_are_used(&parse(words).unwrap().unused).unwrap_err();
+        assert_eq!(error.message(), "handsctl cluster down does not use --name");
+        assert_eq!(
+            error.hints(),
+            [
+                "[cluster].name is the cluster's name; --name is that of the application",
+                "handsctl cluster down NAME names a local cluster that handsctl created"
+            ]
+        );
+    }
+
+    #[test]
+    fn help_of_a_command_hides_flags_that_it_rejects() {
+        let help = |words: &[&str]| parse(words.iter().map(OsString::from)).unwrap_err().render().to_string();
+        let down = help(&["handsctl", "cluster", "down", "--help"]);
+        assert!(down.contains("--kubeconfig <FILE>") && !down.contains("--context <CONTEXT>"), "{down}");
+        let deploy = help(&["handsctl", "deploy", "--help"]);
+        assert!(deploy.contains("--context <CONTEXT>") && deploy.contains("--namespace"), "{deploy}");
     }
 
     #[test]

@@ -199,6 +199,22 @@ impl Error {
         self
     }
 
+    /// Replaces all hints by one that is certain.
+    #[must_use]
+    pub fn replace_hints(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints = vec![hint.into()];
+        self
+    }
+
+    /// Changes each hint, such as to repeat flags in a suggested command.
+    #[must_use]
+    pub fn map_hints(mut self, change: impl Fn(&str) -> String) -> Self {
+        for hint in &mut self.0.hints {
+            *hint = change(hint);
+        }
+        self
+    }
+
     /// Adds a labelled line.
     #[must_use]
     pub fn fact(mut self, label: &'static str, text: impl Into<String>) -> Self {

@@ -129,6 +129,19 @@ impl Action {
             Action::Skipped => "skipped",
         }
     }
+
+    /// Returns the text of an action that a dry run did not take: `would be created`.
+    #[must_use]
+    pub const fn as_conditional(self) -> &'static str {
+        match self {
+            Action::Created => "would be created",
+            Action::Configured => "would be configured",
+            Action::Deleted => "would be deleted",
+            Action::Pruned => "would be pruned",
+            Action::Kept => "would be kept",
+            Action::Unchanged | Action::Failed | Action::Skipped => self.as_str(),
+        }
+    }
 }
 
 /// The progress of a step.
@@ -206,6 +219,8 @@ pub enum Event {
         action: Action,
         /// The reason, if it is not obvious: `5Gi (reclaim Delete)`.
         message: Option<String>,
+        /// Whether the action was not taken, because of a dry run.
+        dry_run: bool,
     },
     /// A tracked object's state changed.
     Rollout {
@@ -452,7 +467,18 @@ impl Events {
 
     /// Reports that one object was processed. `message` is the reason, if it is not obvious.
     pub async fn object(&self, phase: Phase, object: ObjectId, action: Action, message: Option<String>) {
-        self.send(Event::Object { phase, object, action, message }).await;
+        self.send(Event::Object { phase, object, action, message, dry_run: false }).await;
+    }
+
+    /// Reports the action on an object that a dry run does not take.
+    pub async fn dry_run_object(
+        &self,
+        phase: Phase,
+        object: ObjectId,
+        action: Action,
+        message: Option<String>,
+    ) {
+        self.send(Event::Object { phase, object, action, message, dry_run: true }).await;
     }
 
     /// Reports a problem that does not stop the command.

@@ -45,6 +45,12 @@ pub struct Global {
     /// Delete data without a question. It does not confirm the choice of the cluster; --context does
     #[arg(short, long, global = true)]
     pub yes: bool,
+    /// The local cluster that a command of the group `cluster` names, instead of `cluster.name`.
+    #[arg(skip)]
+    pub cluster: Option<String>,
+    /// The words of the command line after the program, for commands that messages suggest.
+    #[arg(skip)]
+    pub words: Vec<String>,
 }
 
 /// When to use colour.

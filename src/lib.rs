@@ -10,6 +10,7 @@
 //! commands/         one file per command: its arguments, its help, its steps
 //! deploy/           the steps that deploy, rollback, restart and up share
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
+//! command_line.rs   which command uses which global flag, and how a suggested command repeats them
 //! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
 //! report/           events, errors and results → streams
@@ -45,6 +46,7 @@
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
+mod command_line;
 pub mod commands;
 mod deploy;
 pub mod diagnostic;

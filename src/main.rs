@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use handsctl::cli::{Cli, Command};
+use handsctl::cli::Command;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match handsctl::cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return handsctl::cli::print_clap_error(&error),
     };

@@ -263,15 +263,19 @@ impl Namespace {
     /// The command line of the binary in the test's folder, for the set `oh` of this namespace of the shared cluster.
     pub(crate) fn command(&self, arguments: &[&str]) -> CommandLine {
         let mut command = command(&self.bed.home, arguments);
-        command.current_dir(self.folder.path()).env("KUBECONFIG", &self.bed.kubeconfig).args([
-            "--context",
-            &self.bed.context,
-            "-n",
-            &self.name,
-            "--name",
-            "oh",
-        ]);
+        command.current_dir(self.folder.path()).env("KUBECONFIG", &self.bed.kubeconfig);
+        command.args(["-n", &self.name, "--name", "oh"]);
+        // These commands use no cluster, and reject the choice of one.
+        if !matches!(arguments.first(), Some(&"config" | &"render" | &"rbac")) {
+            command.args(["--context", &self.bed.context]);
+        }
         CommandLine(command)
+    }
+
+    /// A command as messages suggest it: it repeats the flags of [`Self::command`].
+    pub(crate) fn suggested(&self, command: &str, rest: &str) -> String {
+        let (name, context) = (&self.name, &self.bed.context);
+        format!("handsctl {command} -n {name} --name oh --context {context} {rest}")
     }
 
     /// Writes `config.toml` into the test's folder.

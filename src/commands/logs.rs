@@ -23,6 +23,8 @@ use crate::session::long_calls::read_until;
 use crate::session::step::Deadline;
 
 /// Print the logs of the application's pods
+///
+/// Simulated nodes run no container: without a log the command ends with exit code 14, also with --follow.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
@@ -87,6 +89,9 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         streams.err(&format!("{name}: no container has started yet; handsctl status shows why\n"));
     }
+    if simulated && !has_lines(&session, &query, &pods).await? {
+        return Err(probe::simulated_error("there is no log").into());
+    }
     let prefixed = query.follow || container_count(&pods) > 1;
     // Before this handler is installed, the default action of SIGINT ends the process.
     let mut interrupt =
@@ -103,17 +108,18 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         if follow {
             std::future::pending::<()>().await;
         }
-        let no_work = std::future::pending::<crate::error::Result<usize>>();
+        let no_work = std::future::pending::<crate::error::Result<()>>();
         read_until(deadline, connection, streams, no_work).await
     };
-    let lines = tokio::select! {
-        lines = writing => lines??,
-        ended = timeout => ended?,
+    tokio::select! {
+        written = writing => {
+            written??;
+        }
+        ended = timeout => {
+            ended?;
+        }
         () = streams.out_closed() => return Ok(0),
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
-    };
-    if simulated && lines == 0 {
-        streams.err("simulated nodes: no container runs, so there are no logs\n");
     }
     reading.await??;
     Ok(0)
@@ -162,29 +168,43 @@ async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
     }
 }
 
-/// Writes the received lines to stdout and returns their number. Stops when stdout is closed.
+/// Whether a pod has a line in its log. The pods of simulated nodes have none, unless somebody appended lines to their
+/// common log file.
+async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> anyhow::Result<bool> {
+    let api = session.connection.api.clone();
+    let query = LogQuery { follow: false, tail: Some(1), since_seconds: None, ..query.clone() };
+    let pods = pods.to_vec();
+    let (sender, mut receiver) = mpsc::channel(CHUNKS);
+    let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
+    let mut has_lines = false;
+    while let Some(part) = receiver.recv().await {
+        has_lines |= matches!(part, LogPart::Lines { .. });
+    }
+    reading.await??;
+    Ok(has_lines)
+}
+
+/// Writes the received lines to stdout. Stops when stdout is closed.
 fn write(
     mut receiver: mpsc::Receiver<LogPart>,
     prefixed: bool,
     simulated: bool,
     streams: &Streams,
-) -> crate::error::Result<usize> {
-    let mut count = 0;
+) -> crate::error::Result<()> {
     while let Some(part) = receiver.blocking_recv() {
         match part {
             LogPart::Lines { source, lines } => {
                 let text = String::from_utf8_lossy(&lines);
-                count += text.lines().count();
                 let text = if prefixed { with_prefix(&source, &text) } else { text.into_owned() };
                 if streams.out(&streams.sanitized(&text))? == Written::Closed {
-                    return Ok(count);
+                    return Ok(());
                 }
             }
             LogPart::Unreadable { .. } if simulated => {}
             LogPart::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 fn with_prefix(source: &str, text: &str) -> String {

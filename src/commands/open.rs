@@ -161,9 +161,7 @@ async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName) -> Re
         && let Ok(pod) = serde_json::from_value(pod)
         && probe::is_simulated(api, &pod).await
     {
-        let message = "simulated nodes: no container runs, so there is nothing to open";
-        return Err(Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
-            .hint("[cluster] provider = \"kind\" runs containers"));
+        return Err(probe::simulated_error("there is nothing to open"));
     }
     match client::through_port_forward(api, namespace, &name, client::AppRequest::get("/alive")).await {
         Err(AppError::Forbidden(why)) => {

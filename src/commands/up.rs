@@ -6,13 +6,16 @@ use clap::Args;
 
 use super::deploy::change_policy;
 use super::{cluster, image};
+use crate::catalogue::Id;
 use crate::deploy::recipe::deploy;
 use crate::deploy::request::DeployRequest;
+use crate::error::{Error, Kind, Result};
 use crate::flags::{ApplyArgs, Global};
 use crate::plan::goal::Goal;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::runner::{Invocation, Run};
+use crate::settings::handsctl;
 
 /// Create the local cluster, deploy, print the URL
 ///
@@ -66,10 +69,29 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
                     image::load::load_missing(&session, &context.events).await;
                     session
                 }
-                None => Session::to_change(global, loaded, context.environment.clone(), streams).await?,
+                None => {
+                    ensure_context(global, &loaded.settings.cluster)?;
+                    Session::to_change(global, loaded, context.environment.clone(), streams).await?
+                }
             };
             context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await
         })
         .await
+}
+
+/// Checks that a context names the cluster, which provider = "existing" requires.
+///
+/// # Errors
+/// Exit 3 if neither a flag nor `cluster.context` chooses it.
+fn ensure_context(global: &Global, cluster: &handsctl::Cluster) -> Result<()> {
+    if global.context.is_some() || cluster.context.is_some() || global.in_cluster {
+        return Ok(());
+    }
+    Err(Error::new(
+        Id::ContextNotChosen,
+        Kind::Config,
+        "provider = \"existing\" creates no cluster, and no context is given",
+    )
+    .hint("--context NAME, or [cluster] context = \"NAME\""))
 }

@@ -5,6 +5,7 @@ use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
 use crate::cluster::apply::applied::{Applied, ApplyMode};
 use crate::cluster::apply::waves;
+use crate::command_line;
 use crate::error::Result;
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::DryRun;
@@ -12,6 +13,7 @@ use crate::plan::changes::{Change, Changes};
 use crate::plan::inventory::prune::PruneDecision;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::session::runner::Run;
+use crate::settings;
 
 /// Reports the planned change of every member.
 ///
@@ -38,7 +40,11 @@ pub(crate) async fn dry_run(
         DryRun::Client => (on_client(&prepared.changes, run.events()).await, "dry run".to_owned()),
     };
     applied.extend(report_unplanned(&prepared.changes, run.events()).await);
-    Ok(finished(format!("{label}: {}", counts(&applied)), UndoHint::Nothing))
+    let message = format!("{label}, nothing was changed; would be: {}", counts(&applied));
+    let mask = |text: &str| settings::masked_set(text).unwrap_or_default();
+    let command = command_line::without_dry_run(run.words(), mask);
+    let next = vec![("apply it".to_owned(), run.settings().redacted(&command))];
+    Ok(Finished { next, ..finished(message, UndoHint::Nothing) })
 }
 
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
@@ -57,7 +63,7 @@ async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {
             Change::Create | Change::Recreate => Action::Created,
             Change::Update(_) => Action::Configured,
         };
-        events.object(Phase::Apply, member.id.clone(), action, None).await;
+        events.dry_run_object(Phase::Apply, member.id.clone(), action, None).await;
         applied.push(Applied { id: member.id.clone(), action, object: None });
     }
     applied
@@ -73,7 +79,7 @@ async fn report_unplanned(changes: &Changes, events: &Events) -> Vec<Applied> {
             PruneDecision::Keep(reason) => (Action::Kept, Some(reason)),
             PruneDecision::InUse => continue,
         };
-        events.object(Phase::Prune, candidate.id.clone(), action, message).await;
+        events.dry_run_object(Phase::Prune, candidate.id.clone(), action, message).await;
         reported.push(Applied { id: candidate.id.clone(), action, object: None });
     }
     reported

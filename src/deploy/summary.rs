@@ -63,9 +63,12 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// The label of the command that shows the logs.
+const LOGS: &str = "logs";
+
 /// Builds a result with the commands to type next.
 pub(crate) fn finished(message: String, undo: UndoHint) -> Finished {
-    let mut next = vec![("logs".to_owned(), "handsctl logs -f".to_owned())];
+    let mut next = vec![(LOGS.to_owned(), "handsctl logs -f".to_owned())];
     next.extend(undo.command().map(|command| ("undo".to_owned(), command)));
     Finished { message, next, ..Finished::default() }
 }
@@ -95,15 +98,18 @@ pub(crate) fn verified(
     };
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
+    let has_logs = endpoint != Endpoint::Simulated;
     let notes =
         starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref())).into_iter().chain(note);
     let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
+    let mut finished = finished(message, undo);
+    finished.next.retain(|(label, _)| has_logs || label != LOGS);
     Finished {
         notes: notes.collect(),
         url: endpoint.into_url(),
         sandboxes,
         model,
         revision: Some(revision),
-        ..finished(message, undo)
+        ..finished
     }
 }

@@ -16,7 +16,7 @@ pub struct ClusterStatus {
     pub context: String,
     /// State of the cluster.
     pub condition: Condition,
-    /// Why the condition is unknown; None: it is known.
+    /// Why the condition is unknown, or why the API server is not ready; None: there is no reason to name.
     pub reason: Option<String>,
     /// Path of the cluster's own kubeconfig.
     pub kubeconfig: PathBuf,

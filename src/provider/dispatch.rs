@@ -1,11 +1,15 @@
 //! Selects the provider and forwards the calls to it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::cluster_spec::{ClusterSpec, Ports};
 use super::cluster_status::{ClusterStatus, Details};
 use super::environment::Environment;
-use super::local_cluster::{DownResult, LocalCluster, LocalProvider, ProviderChoice, UpOptions};
+use super::local_cluster::{
+    Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, RECREATE_HINT, UpOptions,
+};
+use super::readyz::{self, Readiness};
 use super::{engine, kind, kwok, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -66,7 +70,7 @@ fn provider_differs(name: &str, actual: LocalProvider, desired: LocalProvider) -
     let message = format!("the local cluster {name} differs from the configuration");
     Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", format!("provider: {}, configured {}", actual.name(), desired.name()))
-        .hint("handsctl cluster up --recreate")
+        .hint(RECREATE_HINT)
         .hint(format!("[cluster] provider = \"{}\", or another [cluster] name", actual.name()))
 }
 
@@ -116,6 +120,40 @@ pub async fn status(environment: &Environment, provider: Provider, name: &str) -
     };
     let (name, context) = (name.to_owned(), provider.context(name));
     Ok(ClusterStatus { name, context, condition, reason, kubeconfig, details })
+}
+
+/// How long `cluster status` waits for the API server.
+const STATUS_LIMIT: Duration = Duration::from_secs(4);
+
+/// Returns the status of the cluster. If its parts are running, requests `/readyz` of its API server once.
+///
+/// # Errors
+/// `HC9003` if the record or the kubeconfig of the cluster cannot be read.
+pub async fn live_status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
+    let mut status = status(environment, provider, name).await?;
+    if status.condition != Condition::Running {
+        return Ok(status);
+    }
+    let client = readyz::client(&status.kubeconfig).await?;
+    let (condition, reason) = match readyz::readiness(&client, STATUS_LIMIT).await {
+        Readiness::Ready => (Condition::Running, None),
+        Readiness::NotReady(checks) if checks.is_empty() => (Condition::Starting, None),
+        Readiness::NotReady(checks) => {
+            (Condition::Starting, Some(format!("{} not ready", checks.join(", "))))
+        }
+        Readiness::Silent(cause) => (Condition::Unresponsive, Some(innermost(cause.as_ref()))),
+    };
+    (status.condition, status.reason) = (condition, reason);
+    Ok(status)
+}
+
+/// Returns the innermost cause, which is the operating system's or the time limit's.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// Returns the context of the cluster that handsctl created with this name. Cheap: reads one file.

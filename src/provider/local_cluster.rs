@@ -101,8 +101,18 @@ pub enum Condition {
     Stopped,
     /// All of its parts are running.
     Running,
+    /// All of its parts are running, but its API server reports that it is not ready yet.
+    Starting,
+    /// All of its parts are running, but its API server does not respond.
+    Unresponsive,
     /// A cluster with this name exists, but handsctl did not create it.
     Foreign,
     /// The container engine is not usable, so the state cannot be read.
     Unknown,
 }
+
+/// The hint that recreates a cluster. It names what is lost.
+pub(super) const RECREATE_HINT: &str = "handsctl cluster up --recreate deletes everything in the cluster, also the application's data, and creates it again";
+/// The first hint after a failed start: a start continues where the last one ended.
+pub(super) const START_AGAIN_HINT: &str =
+    "handsctl cluster up starts what is not running, and deletes nothing";

@@ -37,7 +37,7 @@ pub use assets::component::ControlPlaneComponent;
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{
-    choose, down, kind_cluster, load_images, nodes_with_image, recorded_context, recorded_ports,
+    choose, down, kind_cluster, live_status, load_images, nodes_with_image, recorded_context, recorded_ports,
     replaced_images, status, up,
 };
 pub use environment::{Environment, ExplicitFolder};

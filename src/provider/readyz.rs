@@ -11,11 +11,11 @@ use crate::object::kind::LEASE;
 use crate::phrase;
 
 /// How long the API server may take to become ready after its cluster was created or started.
-const READY: Duration = Duration::from_secs(60);
+pub(super) const READY: Duration = Duration::from_secs(60);
 /// Interval between two readiness requests.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 /// Timeout of one request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns a client for the cluster's own kubeconfig.
 pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
@@ -32,14 +32,52 @@ async fn connect(kubeconfig: &Path) -> Result<kube::Client, Source> {
     Ok(kube::Client::try_from(config)?)
 }
 
-/// Checks that the API server reports ready.
-///
-/// # Errors
-/// The cause: no connection, no response within 2 s, or the checks that fail.
-pub(super) async fn ready(client: &kube::Client) -> Result<(), Source> {
+/// The response of an API server to `/readyz`.
+#[derive(Debug)]
+pub(super) enum Readiness {
+    /// It is ready.
+    Ready,
+    /// It responds that it is not ready: it is starting or ending. The checks that fail.
+    NotReady(Vec<String>),
+    /// No response: no connection, or none in time. The cause.
+    Silent(Source),
+}
+
+/// The check that fails while an API server shuts down.
+const SHUTDOWN: &str = "shutdown";
+
+impl Readiness {
+    /// Whether the API server reports that it shuts down.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self, Self::NotReady(checks) if checks.iter().any(|check| check == SHUTDOWN))
+    }
+}
+
+/// Requests `/readyz` once, and waits at most `limit` for the response.
+pub(super) async fn readiness(client: &kube::Client, limit: Duration) -> Readiness {
+    match request(client, limit).await {
+        Ok(()) => Readiness::Ready,
+        Err(cause) => match cause.downcast::<kube::Error>() {
+            Ok(error) => match *error {
+                kube::Error::Api(status) => Readiness::NotReady(failed_checks(&status.message)),
+                other => Readiness::Silent(other.into()),
+            },
+            Err(cause) => Readiness::Silent(cause),
+        },
+    }
+}
+
+async fn request(client: &kube::Client, limit: Duration) -> Result<(), Source> {
     let request = http::Request::get("/readyz").body(Vec::new())?;
-    tokio::time::timeout(REQUEST_TIMEOUT, client.request_text(request)).await??;
+    let response = tokio::time::timeout(limit, client.request_text(request)).await;
+    response.map_err(|_elapsed| format!("no response within {}", phrase::span(limit)))??;
     Ok(())
+}
+
+/// Returns the names of the failed checks. A response of `/readyz` has a line per check: `[-]etcd failed: reason withheld`.
+fn failed_checks(response: &str) -> Vec<String> {
+    let checks = response.split("[-]").skip(1);
+    checks.filter_map(|check| Some(check.split_whitespace().next()?.to_owned())).collect()
 }
 
 /// Deletes the leases of all nodes. A new kwok process ignores a node while its predecessor's lease is valid, and
@@ -64,11 +102,35 @@ pub(super) async fn wait_until_ready(kubeconfig: &Path, name: &str) -> Result<()
     let client = client(kubeconfig).await?;
     let started = Instant::now();
     loop {
-        let Err(cause) = ready(&client).await else { return Ok(()) };
-        if started.elapsed() > READY {
-            let message = format!("the local cluster {name} is not ready after {}", phrase::span(READY));
-            return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message).caused_by(cause));
+        match readiness(&client, REQUEST_TIMEOUT).await {
+            Readiness::Ready => return Ok(()),
+            not_ready if started.elapsed() > READY => return Err(not_ready_error(name, not_ready)),
+            _ => tokio::time::sleep(POLL).await,
         }
-        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Returns the error for an API server that is not ready in time.
+pub(super) fn not_ready_error(name: &str, readiness: Readiness) -> Error {
+    let message = format!("the local cluster {name} is not ready after {}", phrase::span(READY));
+    let error = Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message);
+    match readiness {
+        Readiness::Ready => error,
+        Readiness::NotReady(checks) => error.fact("not ready", checks.join(", ")),
+        Readiness::Silent(cause) => error.caused_by(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_checks_of_a_response_are_listed() {
+        let response = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]shutdown failed: reason withheld\nreadyz check failed";
+        assert_eq!(failed_checks(response), ["etcd", "shutdown"]);
+        assert_eq!(failed_checks(&format!("{response:?}")), ["etcd", "shutdown"]);
+        assert!(Readiness::NotReady(failed_checks(response)).is_ending());
+        assert!(!Readiness::NotReady(vec!["etcd".to_owned()]).is_ending());
     }
 }

@@ -128,7 +128,7 @@ fn malformed(path: &Path, cause: crate::error::Source) -> Error {
         format!("{} was not written by this version of handsctl", path.display()),
         io::Error::other(cause),
     )
-    .hint("`handsctl cluster down` deletes the cluster, `handsctl cluster up` creates it again")
+    .hint("handsctl cluster down deletes the cluster with everything in it; handsctl cluster up creates it again")
 }
 
 /// Replaces the record atomically, so that an interrupt leaves the old or the new one.

@@ -38,7 +38,7 @@ pub(super) fn step(phase: Phase, name: &str, progress: Progress, message: &str) 
 }
 
 pub(super) fn object(action: Action, object: ObjectId, message: Option<&str>) -> Event {
-    Event::Object { phase: Phase::Apply, object, action, message: message.map(Into::into) }
+    Event::Object { phase: Phase::Apply, object, action, message: message.map(Into::into), dry_run: false }
 }
 
 fn rollout(ready: bool, message: &str) -> Event {

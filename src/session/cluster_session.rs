@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::local_state;
 use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
@@ -49,7 +50,11 @@ fn request(global: &Global) -> Request {
     Request {
         files: global.config.clone(),
         set: global.set.clone(),
-        flags: Flags { name: global.name.clone(), namespace: global.namespace.clone() },
+        flags: Flags {
+            name: global.name.clone(),
+            namespace: global.namespace.clone(),
+            cluster: global.cluster.clone(),
+        },
     }
 }
 
@@ -95,7 +100,7 @@ impl Session {
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
         let environment = read_environment()?;
-        let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
+        let connection = open_connection(global, &loaded.settings, &environment).await?;
         Self::new(environment, loaded.settings, connection)
     }
 
@@ -117,7 +122,7 @@ impl Session {
         environment: Environment,
         streams: &Streams,
     ) -> Result<Self> {
-        let connection = connect::connect(&context_args(global, &loaded.settings, &environment)?).await?;
+        let connection = open_connection(global, &loaded.settings, &environment).await?;
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
@@ -164,24 +169,14 @@ impl Session {
 
     /// Gets the server's version. It is the first request of every command, so its error explains a failed connection.
     pub(crate) async fn server_version(&self) -> Result<ServerVersion> {
-        version::get_server_version(&self.connection.api).await.map_err(|error| {
-            let context = &self.connection.choice.context;
-            let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
-            let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
-            if self.may_be_started_by_up(&error) {
-                error.hint("handsctl up starts the local cluster")
-            } else {
-                error
-            }
-        })
-    }
-
-    /// Whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
-    fn may_be_started_by_up(&self, error: &Error) -> bool {
-        let Connection { choice, server, .. } = &self.connection;
-        error.id() == Id::Unreachable
-            && self.settings.cluster.provider != Provider::Existing
-            && context::is_local(&choice.context, server)
+        let error = match version::get_server_version(&self.connection.api).await {
+            Ok(version) => return Ok(version),
+            Err(error) => error,
+        };
+        let context = &self.connection.choice.context;
+        let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
+        let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
+        Err(local_state::explained(error, context, &self.settings.cluster, &self.environment).await)
     }
 
     /// Reports the HTTP statistics, for `-v`.
@@ -199,6 +194,25 @@ impl Session {
     }
 }
 
+/// Chooses the context and prepares the connection.
+///
+/// # Errors
+/// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
+async fn open_connection(
+    global: &Global,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Connection> {
+    let args = context_args(global, settings, environment)?;
+    match connect::connect(&args).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
+            let context = args.context.or(args.pin).or(args.local_cluster).unwrap_or_default();
+            Err(local_state::explained(error, &context, &settings.cluster, environment).await)
+        }
+    }
+}
+
 /// Collects the sources from which the context is chosen.
 ///
 /// # Errors
@@ -206,12 +220,18 @@ impl Session {
 fn context_args(global: &Global, settings: &Settings, environment: &Environment) -> Result<ContextArgs> {
     let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
     let is_named = global.context.is_some() || pin.is_some() || global.in_cluster;
+    let is_existing = settings.cluster.provider == Provider::Existing;
     let name = settings.cluster.name.as_str();
     Ok(ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         pin,
-        local_cluster: if is_named { None } else { provider::recorded_context(environment, name)? },
+        // With provider = "existing" a local cluster of the default name is another cluster.
+        local_cluster: if is_named || is_existing {
+            None
+        } else {
+            provider::recorded_context(environment, name)?
+        },
         in_cluster: global.in_cluster,
     })
 }

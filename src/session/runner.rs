@@ -14,6 +14,7 @@ use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::connect::Connection;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
@@ -40,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) events: Events,
     pub(crate) deadline: Deadline,
+    /// The words of the command line.
+    words: Vec<String>,
     /// The requests that wait for the API server.
     calls: LongCalls,
     /// The set's lock, after the command has requested it.
@@ -112,6 +115,7 @@ impl Invocation<'_> {
                     environment,
                     events: events.clone(),
                     deadline,
+                    words: global.words.clone(),
                     calls: LongCalls::default(),
                     lock: LockSlot::default(),
                     revision: RevisionSlot::default(),
@@ -136,8 +140,10 @@ impl Invocation<'_> {
         if outcome.is_err() {
             events.fail_open_steps().await;
         }
+        let flags = RepeatedFlags::new(global);
+        let outcome = outcome.map_err(|error| error.map_hints(|hint| flags.insert_into(hint)));
         let finished = match &outcome {
-            Ok(finished) => finished.clone(),
+            Ok(finished) => with_flags(finished.clone(), &flags),
             Err(error) => Finished {
                 exit: error.kind().exit_code(),
                 id: Some(error.id()),
@@ -184,6 +190,11 @@ impl<'a> Run<'a> {
 
     pub(crate) fn deadline(&self) -> Deadline {
         self.context.deadline
+    }
+
+    /// Returns the words of the command line after the program.
+    pub(crate) fn words(&self) -> &'a [String] {
+        &self.context.words
     }
 
     /// Acquires the set's lock and runs `work` under it.
@@ -250,6 +261,14 @@ fn with_step(error: Error, events: &Events) -> Error {
         Some(step) if error.kind() == Kind::Deadline => error.fact("step", step),
         _ => error,
     }
+}
+
+/// Repeats the flags of the command line in the commands to run next.
+fn with_flags(mut finished: Finished, flags: &RepeatedFlags) -> Finished {
+    for (_, command) in &mut finished.next {
+        *command = flags.insert_into(command);
+    }
+    finished
 }
 
 /// Adds the finished and the unfinished changes to the error of a command that was interrupted or timed out.

@@ -407,7 +407,14 @@ fn dry_run_changes_nothing() {
     let namespace = Bed::shared().namespace("dry");
     namespace.config("[llm]\napi_key = \"k\"\n");
     for flag in ["--dry-run=client", "--dry-run=server", "--dry-run"] {
-        namespace.handsctl(&["deploy", flag]).exits(0).says("10 created");
+        namespace
+            .handsctl(&["deploy", flag])
+            .exits(0)
+            .says("would be: 10 created")
+            .says("serviceaccount/oh would be created")
+            .says(&format!("apply it: handsctl deploy -n {} --name oh --context ", namespace.name))
+            .never_says("undo:")
+            .never_says("logs:");
         let get = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
         assert!(!get.status.success(), "{flag} created the namespace");
     }

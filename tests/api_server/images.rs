@@ -283,7 +283,7 @@ fn image_load_needs_kind_and_image_pull_a_namespace() {
         .exits(14)
         .says("error[HC2013]")
         .says("is not a kind cluster on this computer")
-        .says("handsctl image pull");
+        .says(&namespace.suggested("image pull", "makes the nodes pull"));
     let node = NodeWithoutKubelet::new(&namespace);
     let tolerations = format!("- key: {}\\n  operator: Exists\\n", node.taint());
     namespace.config(&format!("[kubernetes]\ntolerations_yaml = \"{tolerations}\"\n"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bed::{Bed, CommandLine, Namespace, Run};
+use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run};
 
 /// Time limit of each wait, on a busy computer.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
@@ -175,6 +175,17 @@ fn logs_without_pods_or_containers_exits_0() {
     let run = namespace.handsctl(&["logs"]).exits(0);
     assert_eq!(run.stdout, "");
     run.says("waits: no container has started yet").never_says("simulated");
+}
+
+#[test]
+fn simulated_pod_without_log_exits_14_everywhere() {
+    let own = OwnCluster::new("no-log", "");
+    own.handsctl(&["up"]).exits(0).says("deployed to simulated nodes").never_says("logs:");
+    for arguments in [&["logs"][..], &["logs", "-f"], &["open"]] {
+        own.handsctl(arguments)
+            .exits(14)
+            .says("error[HC2030]: simulated nodes: no container runs, so there is no");
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
             namespace.name
         ))
         .says("the set was not changed")
-        .says("hint: take them over: handsctl deploy --force-conflicts")
+        .says(&format!("hint: take them over: {}", namespace.suggested("deploy", "--force-conflicts")))
         .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
         .says("      \"ingress/oh:spec.rules\" = \"yield\"\n")
@@ -197,7 +197,7 @@ fn force_conflicts_takes_all_fields_without_fail_or_yield() {
         .handsctl(&["deploy", "--force-conflicts"])
         .exits(7)
         .says("hint: [deploy.ownership] sets \"fail\" for .spec.replicas")
-        .never_says("handsctl deploy --force-conflicts");
+        .never_says("--force-conflicts");
     assert!(!run.stderr.contains("also"), "the Ingress still has a conflict: {}", run.stderr);
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(THEIRS)));
     assert_eq!(namespace.object("ingress")["spec"]["rules"][0]["host"], "theirs.example");
@@ -289,7 +289,9 @@ fn objects_of_helm_and_kubectl_are_adopted() {
     let before = [namespace.object("deployment"), namespace.object("service")];
 
     let rejected = namespace.handsctl(&["deploy"]).exits(7);
-    let rejected = rejected.says("HC3006").says("hint: handsctl deploy --adopt adopts it");
+    let rejected = rejected
+        .says("HC3006")
+        .says(&format!("hint: {}", namespace.suggested("deploy", "--adopt adopts it")));
     rejected.never_says("adopted");
     namespace
         .handsctl(&["deploy", "--adopt", "--dry-run=server"])
@@ -426,7 +428,7 @@ fn parent_conflict_exits_7_and_can_be_forced() {
     let run =
         namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]: configmap/handsctl-oh in namespace ");
     let run = run
-        .says("hint: take them over: handsctl deploy --force-conflicts")
+        .says(&format!("hint: take them over: {}", namespace.suggested("deploy", "--force-conflicts")))
         .never_says("run the command again");
     let cells = row(&run.stderr, &format!(".metadata.annotations.{KINDS}"));
     assert_eq!(cells[1], "kubectl-annotate", "{cells:?}");

@@ -189,7 +189,7 @@ fn missing_kubeconfig_exits_4_and_hints_up() {
         run_in_home(namespace.folder.path(), &[command, "-n", "x", "--name", "oh"])
             .exits(4)
             .says("error[HC1001]: cannot choose a cluster")
-            .says("hint: handsctl up creates a local cluster");
+            .says("hint: handsctl up -n x --name oh creates a local cluster");
     }
     run_in_home(
         namespace.folder.path(),
@@ -641,7 +641,7 @@ fn volume_deleting_pod_is_not_stopped_without_delete_data() {
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config("[deploy]\non_stop = \"clean\"\n[llm]\nmodel = \"openai/gpt-5\"\n");
     assert_rejected(namespace.handsctl(&["deploy"]))
-        .says("handsctl deploy --delete-data continues, and lets the application delete it");
+        .says(&namespace.suggested("deploy", "--delete-data continues, and lets the application delete it"));
     assert_eq!(generation(), before, "the Deployment was changed");
     namespace.handsctl(&["deploy", "--delete-data"]).exits(2).says("--yes");
     namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);
@@ -652,7 +652,8 @@ fn volume_deleting_pod_is_not_stopped_without_delete_data() {
 fn open_without_set_exits_12_and_simulated_exits_14() {
     let namespace = Bed::shared().namespace("open");
     namespace.config("[deploy]\nexpose = \"none\"\n");
-    namespace.handsctl(&["open"]).exits(12).says("error[HC4008]").says("handsctl deploy creates it");
+    let run = namespace.handsctl(&["open"]).exits(12).says("error[HC4008]");
+    run.says(&namespace.suggested("deploy", "creates it"));
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.handsctl(&["open"]).exits(14).says("error[HC2030]: simulated nodes: no container runs");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -137,7 +137,7 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
         .exits(0)
         .says("revision 5")
         .says("rollback to 2")
-        .says("undo: handsctl rollback --to 4")
+        .says(&format!("undo: {}", namespace.suggested("rollback", "--to 4")))
         .says("config.toml was not changed");
     assert_eq!(current_members(&namespace), sets[2]);
     let (text, key) = running_configuration(&namespace);
@@ -156,8 +156,13 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
 fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     let namespace = Bed::shared().namespace("marks");
     namespace.handsctl(&["history"]).exits(0);
-    namespace.handsctl(&["rollback"]).exits(2).says("error[HC3011]").says("handsctl deploy creates it");
-    namespace.handsctl(&["deploy"]).exits(0).says("undo: handsctl teardown");
+    namespace
+        .handsctl(&["rollback"])
+        .exits(2)
+        .says("error[HC3011]")
+        .says(&namespace.suggested("deploy", "creates it"));
+    let undo = format!("undo: {}", namespace.suggested("teardown", "(keeps the volume)"));
+    namespace.handsctl(&["deploy"]).exits(0).says(&undo);
     namespace.handsctl(&["deploy"]).exits(0).says("revision 1").never_says("undo:");
     assert_eq!(outcomes(&namespace), good(&[1]));
     namespace
@@ -202,7 +207,7 @@ fn failed_rollout_restores_good_revision_and_keeps_evidence() {
         .says("rollback  to revision 2, because")
         .says("error[HC4103]")
         .says("state     rolled back to revision 2 in ")
-        .says("handsctl history 3 shows the evidence of the failed revision")
+        .says(&namespace.suggested("history", "3 shows the evidence of the failed revision"))
         .never_says("no pod is serving");
     let status = namespace.handsctl(&["status"]).exits(0).stdout;
     assert!(status.contains("revision 4"), "{status}");

@@ -368,7 +368,8 @@ fn command_timeout_exits_10_and_names_the_cause() {
         .within(VERDICT_LIMIT)
         .says("error[HC4002]: timed out before the rollout was complete")
         .says("deployment.apps/oh  0/1: no node matches its selector")
-        .says("hint: the applied objects are kept and the rollout continues; handsctl status shows its progress")
+        .says("hint: the applied objects are kept and the rollout continues; ")
+        .says(&namespace.suggested("status", "shows its progress"))
         .says("hint: --timeout DURATION sets a longer limit");
 }
 

@@ -101,7 +101,7 @@ fn missing_set_exits_12_with_deploy_hint() {
         }
         let run = namespace.handsctl(&["status"]).exits(12);
         assert!(first_line(&run).starts_with("oh  not deployed"), "{}", run.stdout);
-        assert!(run.stdout.contains("handsctl deploy creates it"), "{}", run.stdout);
+        assert!(run.stdout.contains(&namespace.suggested("deploy", "creates it")), "{}", run.stdout);
         let status = namespace.handsctl(&["status", "-o", "json"]).exits(12).json();
         assert_eq!((&status["verdict"], &status["components"]), (&json!("not deployed"), &json!([])));
     }

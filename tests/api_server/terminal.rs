@@ -194,9 +194,15 @@ fn deploy_collapses_bars_to_final_lines() {
     assert!(ended.raw.contains(is_spinner), "no spinner was drawn");
     assert!(ended.raw.contains("\u{1b}[1m"), "no color was used");
     ended.assert_restored();
-    for once in
-        ["config    ", "deploy    oh →", "✓ preflight", "✓ apply", "✓ rollout", "- probe", "handsctl logs -f"]
-    {
+    for once in [
+        "config    ",
+        "deploy    oh →",
+        "✓ preflight",
+        "✓ apply",
+        "✓ rollout",
+        "- probe",
+        "handsctl teardown",
+    ] {
         assert_eq!(ended.count(once), 1, "{once} in:\n{}", ended.text());
     }
     assert_eq!(ended.count("9 created"), 1, "{}", ended.text());

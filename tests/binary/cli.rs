@@ -466,6 +466,80 @@ fn changing_command_rejects_implicit_current_context() {
     assert!(listener.accept().is_err(), "handsctl connected to the server");
 }
 
+/// Writes the record of a stopped simulated cluster.
+fn record_stopped_cluster(home: &Path, name: &str) {
+    let state = home.join(".local/state/handsctl");
+    let record = serde_json::json!({
+        "schema": 2, "provider": "kwok", "phase": "ready",
+        "spec": {"workers": 0, "kubernetes": "v1.34.4"},
+        "ports": {
+            "etcd": 20001, "etcd_peer": 20002, "kube_apiserver": 20003, "kube_controller_manager": 20004,
+            "kube_scheduler": 20005, "kwok_controller": 20006,
+        },
+    });
+    for (folder, file, text) in [
+        (state.join("clusters").join(name), "handsctl.json", record.to_string()),
+        (state.join("kwok/clusters").join(name), "kubeconfig.yaml", "{}".to_owned()),
+    ] {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+}
+
+#[test]
+fn cluster_status_names_the_cluster_that_was_asked_for() {
+    let home = with_config("");
+    record_stopped_cluster(home.path(), "local-hands");
+    record_stopped_cluster(home.path(), "trial");
+    let run = run_in_home(home.path(), &["cluster", "status", "trial"]).exits(12);
+    assert!(
+        run.stdout.starts_with("trial  stopped; handsctl cluster up trial starts it\n"),
+        "{}",
+        run.stdout
+    );
+    let run = run_in_home(home.path(), &["cluster", "status", "--name", "foo", "-n", "bar"]).exits(2);
+    assert_eq!(run.stdout, "");
+    run.says("handsctl cluster status does not use --namespace, --name")
+        .says("[cluster].name is the cluster's name; --name is that of the application");
+    run_in_home(home.path(), &["cluster", "down", "trial"])
+        .exits(2)
+        .says("deleting cluster trial deletes data");
+}
+
+#[test]
+fn cluster_status_knows_nothing_of_an_existing_cluster() {
+    let home = with_config("[cluster]\nprovider = \"existing\"\n");
+    record_stopped_cluster(home.path(), "local-hands");
+    let run = run_in_home(home.path(), &["cluster", "status"]).exits(3);
+    assert_eq!(run.stdout, "");
+    run.says("error[HC2022]: provider = \"existing\": handsctl did not create this cluster");
+    // The other commands do not choose it, either.
+    run_in_home(home.path(), &["status"]).exits(4).says("error[HC1001]").never_says("local-hands");
+    let run = run_in_home(home.path(), &["cluster", "status", "local-hands"]).exits(12);
+    assert!(run.stdout.starts_with("local-hands  stopped"), "{}", run.stdout);
+}
+
+#[test]
+fn stopped_local_cluster_explains_the_failed_connection() {
+    let home = with_config("[cluster]\nname = \"lap\"\n");
+    record_stopped_cluster(home.path(), "lap");
+    let hint = "hint: handsctl cluster up --config config.toml starts it";
+    let status = &["status", "--config", "config.toml"];
+    run_in_home(home.path(), status).exits(3).says("the local cluster lap is stopped").says(hint);
+    let kubeconfig = serde_json::json!({
+        "clusters": [{"name": "kwok-lap", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "kwok-lap", "user": {}}],
+        "contexts": [{"name": "kwok-lap", "context": {"cluster": "kwok-lap", "user": "kwok-lap"}}],
+    });
+    std::fs::create_dir_all(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), kubeconfig.to_string()).unwrap();
+    run_in_home(home.path(), status)
+        .exits(4)
+        .says("the local cluster lap is stopped")
+        .says(hint)
+        .never_says("is the cluster running");
+}
+
 #[test]
 fn state_file_of_other_version_is_an_error() {
     let home = with_config("[cluster]\nname = \"newer\"\n");

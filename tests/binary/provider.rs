@@ -13,8 +13,8 @@ use handsctl::event::{Event, Events, Progress};
 use handsctl::provider::kwok::KwokDetails;
 use handsctl::provider::{
     ClusterSpec, Condition, ControlPlaneComponent, Details, DownResult, Environment, ExplicitFolder,
-    LocalCluster, LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, recorded_context,
-    status, up,
+    LocalCluster, LocalProvider, ProviderChoice, StartOutcome, UpOptions, choose, down, live_status,
+    recorded_context, status, up,
 };
 use handsctl::settings::handsctl::Provider;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -120,7 +120,11 @@ fn files(folder: &Path, paths: &mut Vec<String>) {
 }
 
 fn kill(pid: i32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    send("-KILL", pid);
+}
+
+fn send(signal: &str, pid: i32) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
 
 async fn client(cluster: &LocalCluster) -> kube::Client {
@@ -202,6 +206,30 @@ async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     let after = std::fs::read_to_string(fixture.kubeconfig()).unwrap();
     assert_eq!(after, config);
     assert_eq!(fixture.down(name).await, DownResult::Absent);
+}
+
+#[tokio::test]
+async fn hanging_or_ending_api_server_is_not_running() {
+    let fixture = Fixture::new(&["ends"]);
+    let created = fixture.up(&spec("ends")).await.unwrap();
+    let condition = async || {
+        let status = live_status(&fixture.environment, Provider::Kwok, "ends").await.unwrap();
+        (status.condition, status.reason.is_some())
+    };
+    assert_eq!(condition().await, (Condition::Running, false));
+    let api_server = fixture.pid("ends", ControlPlaneComponent::KubeApiserver).unwrap();
+    send("-STOP", api_server);
+    assert_eq!(condition().await, (Condition::Unresponsive, true));
+    send("-CONT", api_server);
+
+    // etcd is gone first, so the API server takes its time to exit; `up` begins while all of them are ending.
+    for component in ControlPlaneComponent::ALL {
+        send("-TERM", fixture.pid("ends", component).unwrap());
+    }
+    assert_eq!(fixture.up(&spec("ends")).await.unwrap().outcome, StartOutcome::Restarted);
+    assert_eq!(condition().await, (Condition::Running, false));
+    assert_responds(&created).await;
+    assert_ne!(fixture.pid("ends", ControlPlaneComponent::KubeApiserver), Some(api_server));
 }
 
 #[tokio::test]

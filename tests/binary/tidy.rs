@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &["catalogue", "diagnostic"]),
     ("phrase", &[]),
     ("flags", &[]),
+    ("command_line", &["flags"]),
     ("object", &["error"]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "error"]),
@@ -28,12 +29,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
     (
         "session",
-        &["flags", "settings", "plan", "cluster", "provider", "report", "event", "error", "catalogue"],
+        &[
+            "flags",
+            "command_line",
+            "settings",
+            "plan",
+            "cluster",
+            "provider",
+            "report",
+            "event",
+            "error",
+            "catalogue",
+        ],
     ),
     (
         "deploy",
         &[
             "flags",
+            "command_line",
             "session",
             "object",
             "settings",
@@ -51,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "commands",
         &[
             "flags",
+            "command_line",
             "session",
             "deploy",
             "object",
@@ -66,7 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "diagnostic",
         ],
     ),
-    ("cli", &["flags", "commands", "session", "report", "error"]),
+    ("cli", &["flags", "command_line", "commands", "session", "report", "error", "catalogue"]),
 ];
 /// What every module may import.
 const EVERYWHERE: &[&str] = &["phrase"];

@@ -5,7 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::client::{AppClient, AppError, AppRequest};
+use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind};
 use crate::object::kind::NODE;
 use crate::plan::checks::node_fit;
 
@@ -42,6 +44,14 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { return false };
     let live_node = api.get_opt(&NODE.collection(None), node).await;
     live_node.is_ok_and(|node| node.is_some_and(|node| node_fit::is_simulated(&node)))
+}
+
+/// Returns the error of a command that needs a container, on a simulated node. `consequence`: `there is no log`.
+#[must_use]
+pub fn simulated_error(consequence: &str) -> Error {
+    let message = format!("simulated nodes: no container runs, so {consequence}");
+    Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
+        .hint("[cluster] provider = \"kind\" runs containers")
 }
 
 /// Sends GET of `path`, with retries: the application may have just begun to listen.

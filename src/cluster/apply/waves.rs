@@ -156,7 +156,10 @@ impl ApplyRun<'_> {
         let action = outcome.as_ref().map_or(Action::Failed, |outcome| outcome.applied.action);
         let message = outcome.as_ref().ok().and_then(|outcome| outcome.message.clone());
         let object = member.id.clone();
-        self.events.object(Phase::Apply, object, action, message).await;
+        match self.applier.mode {
+            ApplyMode::Apply => self.events.object(Phase::Apply, object, action, message).await,
+            ApplyMode::DryRun => self.events.dry_run_object(Phase::Apply, object, action, message).await,
+        }
         outcome.map(|outcome| outcome.applied)
     }
 

@@ -50,7 +50,7 @@ pub async fn wait_for_workloads(
     if let Some(missing) = wait.workloads.iter().find(|id| !members.contains_key(id)) {
         let message = format!("{missing} in namespace {} does not exist", wait.namespace);
         return Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-            .hint("handsctl cluster up --recreate recreates the cluster"));
+            .hint("handsctl cluster up --recreate deletes everything in the cluster, and creates it again"));
     }
     let mut expected = observed_set::expected_unchanged(&members);
     for expectation in &mut expected {

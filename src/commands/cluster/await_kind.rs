@@ -38,7 +38,9 @@ pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) ->
         let wait = WorkloadWait { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
         let result = workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await?;
         if let RolloutResult::Failed(findings) = result {
-            return Err(finding_error(&findings).hint("handsctl cluster up --recreate recreates the cluster"));
+            return Err(finding_error(&findings).hint(
+                "handsctl cluster up --recreate deletes everything in the cluster, and creates it again",
+            ));
         }
         let class = readiness.await_storage_class(events).await?;
         Ok(((), format!("dns, default storage class `{class}`")))

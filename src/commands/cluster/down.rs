@@ -17,8 +17,11 @@ use crate::settings::handsctl::Provider;
 
 /// Delete the local cluster with everything in it
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl cluster down --yes")]
+#[command(after_help = "Examples:\n  handsctl cluster down --yes\n  handsctl cluster down trial")]
 pub struct ClusterDownArgs {
+    /// Name of the cluster [default: cluster.name, else local-hands]
+    #[arg(value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -48,10 +51,11 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
     cluster_session::report_config(&loaded, events).await;
     let cluster = &loaded.settings.cluster;
     let name = cluster.name.as_str();
-    if cluster.provider == Provider::Existing {
+    if cluster.provider == Provider::Existing && global.cluster.is_none() {
         let message = "provider = \"existing\": handsctl did not create this cluster and does not delete it";
         return Err(Error::new(Id::ClusterDownRejected, Kind::Config, message)
-            .hint("handsctl teardown deletes the set that was deployed to it"));
+            .hint("handsctl teardown deletes the set that was deployed to it")
+            .hint("handsctl cluster down NAME deletes a local cluster that handsctl created"));
     }
     let kubeconfig = global.kubeconfig.as_deref();
     let status = provider::status(environment, cluster.provider, name).await?;
@@ -61,7 +65,7 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
         return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
     }
     let question = format!("Delete cluster {name} with everything in it?");
-    confirm::question(global, streams, &question, "cluster down").await?;
+    confirm::question(global, streams, &question, &format!("deleting cluster {name}")).await?;
     let target = format!("{} · {name}", status.details.provider().name());
     events.target("cluster down", target).await;
     let message = match provider::down(environment, cluster.provider, name, kubeconfig, events).await? {

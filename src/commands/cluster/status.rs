@@ -1,8 +1,10 @@
-//! `cluster status`: reports whether the local cluster exists and runs.
+//! `cluster status`: reports whether the local cluster exists, and whether its API server is ready.
 
 use clap::Args;
 
-use crate::error::Kind;
+use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
+use crate::error::{Error, Kind};
 use crate::flags::{Format, Global};
 use crate::provider::kind::KindDetails;
 use crate::provider::kwok::KwokDetails;
@@ -10,13 +12,20 @@ use crate::provider::{self, ClusterStatus, Condition, Details, Ports};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
+use crate::settings::handsctl::Provider;
 
-/// Show whether the local cluster exists and runs: exit 0 running, 12 otherwise
+/// Show whether the local cluster is ready: exit 0 ready, 11 starting, 12 otherwise
+///
+/// In order: find the cluster and its processes or containers on this computer; if all run, request `/readyz` of its
+/// API server, and wait at most 4 s for the response.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status -o json | jq .condition"
+    after_help = "Examples:\n  handsctl cluster status\n  handsctl cluster status trial\n  handsctl cluster status -o json | jq .condition"
 )]
 pub struct ClusterStatusArgs {
+    /// Name of the cluster [default: cluster.name, else local-hands]
+    #[arg(value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -30,18 +39,44 @@ pub(crate) async fn run(
 ) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let cluster = &loaded.settings.cluster;
+    if cluster.provider == Provider::Existing && global.cluster.is_none() {
+        return Err(not_local().into());
+    }
     let environment = cluster_session::read_environment()?;
-    let status = provider::status(&environment, cluster.provider, cluster.name.as_str()).await?;
+    let status = provider::live_status(&environment, cluster.provider, cluster.name.as_str()).await?;
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&text(&status))?,
+        Output::Human => streams.out(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
         output => streams.value(&status, output)?,
     };
-    Ok(if status.condition == Condition::Running { 0 } else { Kind::Down.exit_code() })
+    Ok(exit_code(status.condition))
+}
+
+/// Returns the error for a configuration whose cluster handsctl did not create.
+fn not_local() -> Error {
+    let message = "provider = \"existing\": handsctl did not create this cluster and does not know its state";
+    Error::new(Id::ClusterNotManaged, Kind::Config, message)
+        .hint("handsctl status shows the application in it")
+        .hint("handsctl cluster status NAME shows a local cluster that handsctl created")
+}
+
+fn exit_code(condition: Condition) -> u8 {
+    match condition {
+        Condition::Running => 0,
+        Condition::Starting => Kind::Degraded.exit_code(),
+        Condition::Absent
+        | Condition::Incomplete
+        | Condition::Stopped
+        | Condition::Unresponsive
+        | Condition::Foreign
+        | Condition::Unknown => Kind::Down.exit_code(),
+    }
 }
 
 fn text(status: &ClusterStatus) -> String {
-    let mut text = format!("{}  {}", status.name, condition_text(status.condition));
+    let (word, next) = condition_text(status.condition);
+    let mut text = format!("{}  {word}", status.name);
     text += &status.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    text += &next.map_or_else(String::new, |next| format!("; {next}"));
     text += "\n";
     text += &match &status.details {
         Details::Kwok(details) => kwok_text(status, details),
@@ -50,14 +85,20 @@ fn text(status: &ClusterStatus) -> String {
     text
 }
 
-fn condition_text(condition: Condition) -> &'static str {
+/// Returns the condition in words, and the command to run next.
+fn condition_text(condition: Condition) -> (&'static str, Option<&'static str>) {
     match condition {
-        Condition::Absent => "does not exist; handsctl cluster up creates it",
-        Condition::Incomplete => "incomplete; handsctl cluster up recreates it",
-        Condition::Stopped => "stopped; handsctl cluster up starts it",
-        Condition::Running => "running",
-        Condition::Foreign => "not created by handsctl",
-        Condition::Unknown => "unknown",
+        Condition::Absent => ("does not exist", Some("handsctl cluster up creates it")),
+        Condition::Incomplete => ("incomplete", Some("handsctl cluster up recreates it")),
+        Condition::Stopped => ("stopped", Some("handsctl cluster up starts it")),
+        Condition::Running => ("running", None),
+        Condition::Starting => ("starting", Some("handsctl cluster up waits until it is ready")),
+        Condition::Unresponsive => (
+            "its API server does not respond",
+            Some("handsctl cluster up waits for it, and starts what is not running"),
+        ),
+        Condition::Foreign => ("not created by handsctl", None),
+        Condition::Unknown => ("unknown", None),
     }
 }
 

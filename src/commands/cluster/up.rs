@@ -29,8 +29,13 @@ use crate::settings::{Settings, handsctl};
 /// are ready, delete sandboxes that ended with their node (never their volumes), install the ingress controller. A
 /// running cluster that matches config.toml is not changed.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up --recreate --yes")]
+#[command(
+    after_help = "Examples:\n  handsctl cluster up\n  handsctl cluster up trial\n  handsctl cluster up --recreate --yes"
+)]
 pub struct ClusterUpArgs {
+    /// Name of the cluster [default: cluster.name, else local-hands]
+    #[arg(value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Delete and recreate the cluster if it differs from config.toml in settings that cannot be changed
     #[arg(long)]
     pub recreate: bool,
@@ -57,11 +62,11 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
         if arguments.recreate {
             let question =
                 format!("Delete cluster {name} with everything in it if it differs, and recreate it?");
-            confirm::question(global, streams, &question, "--recreate").await?;
+            confirm::question(global, streams, &question, &format!("recreating cluster {name}")).await?;
         }
         let message = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
             Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
-            None => "provider = \"existing\": no cluster is created".to_owned(),
+            None => "provider = \"existing\": handsctl creates no cluster".to_owned(),
         };
         Ok(Finished { message, ..Finished::default() })
     };
@@ -81,7 +86,7 @@ pub(in crate::commands) async fn bring_up(
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
     let (provider, reason) = match provider::choose(environment, cluster.provider, name).await? {
-        ProviderChoice::Existing => return ensure_context(global, cluster).map(|()| None),
+        ProviderChoice::Existing => return Ok(None),
         ProviderChoice::Local { provider: maker, reason } => (maker, reason),
     };
     refuse_other_context(global, cluster, &provider.context(name))?;
@@ -169,22 +174,6 @@ fn expected_load(settings: &Settings) -> Workload {
             memory: kubernetes.resource_memory_request.bytes(),
         },
     }
-}
-
-/// Checks that a context names the cluster, which provider = "existing" requires.
-///
-/// # Errors
-/// Exit 3 if neither a flag nor `cluster.context` chooses it.
-fn ensure_context(global: &Global, cluster: &handsctl::Cluster) -> Result<()> {
-    if global.context.is_some() || cluster.context.is_some() || global.in_cluster {
-        return Ok(());
-    }
-    Err(Error::new(
-        Id::ContextNotChosen,
-        Kind::Config,
-        "provider = \"existing\" creates no cluster, and no context is given",
-    )
-    .hint("--context NAME, or [cluster] context = \"NAME\""))
 }
 
 /// Refuses another context than the local cluster's: `up` and `cluster …` never change a cluster that handsctl did not

@@ -5,6 +5,7 @@ use clap::Args;
 use super::print::{text, value};
 use super::read::read_status;
 use crate::cluster::app::probe::ProbeResult;
+use crate::command_line::RepeatedFlags;
 use crate::error::Kind;
 use crate::flags::{Format, Global, ReadArgs};
 use crate::report::{Output, Streams};
@@ -44,7 +45,9 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         report.health.verdict = HealthVerdict::Degraded(reasons);
     }
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&text(&session, &report, streams))?,
+        Output::Human => {
+            streams.out(&RepeatedFlags::new(global).insert_into(&text(&session, &report, streams)))?
+        }
         output => streams.value(&value(&session, &report), output)?,
     };
     Ok(exit_code(&report.health.verdict))

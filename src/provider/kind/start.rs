@@ -13,7 +13,7 @@ use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{Client, Container, NoEngine, Server};
 use crate::provider::environment::Environment;
-use crate::provider::local_cluster::UpOptions;
+use crate::provider::local_cluster::{RECREATE_HINT, START_AGAIN_HINT, UpOptions};
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, file_lock, readyz};
 
@@ -182,10 +182,11 @@ pub(super) async fn restart(
         failure
             .into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
             .hint(reason.hint)
-            .hint("handsctl cluster up --recreate")
-            .hint("handsctl cluster down")
+            .hint(START_AGAIN_HINT)
+            .hint(RECREATE_HINT)
     })?;
-    readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await?;
+    let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
+    ready.map_err(|error| error.hint(START_AGAIN_HINT).hint(RECREATE_HINT))?;
     let count = names.len();
     events.done(Part::Cluster, NODES, format!("{count} started")).await;
     Ok(())

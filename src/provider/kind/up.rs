@@ -14,7 +14,9 @@ use crate::provider::command::ChildCommand;
 use crate::provider::engine::{self, Client, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{ContextEntry, contexts};
-use crate::provider::local_cluster::{LocalCluster, LocalProvider, StartOutcome, UpOptions};
+use crate::provider::local_cluster::{
+    LocalCluster, LocalProvider, RECREATE_HINT, START_AGAIN_HINT, StartOutcome, UpOptions,
+};
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, readyz};
 
@@ -78,7 +80,7 @@ async fn reuse(
     if cluster.is_running() {
         // The API server may hang although all nodes are running. Starting nodes would not fix that.
         let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
-        ready.map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))?;
+        ready.map_err(|error| error.hint(START_AGAIN_HINT).hint(RECREATE_HINT))?;
         return Ok((record, StartOutcome::Running));
     }
     start::restart(folder, server, &cluster.nodes, events).await?;
@@ -146,7 +148,7 @@ fn matches_spec(
     let message = format!("the local cluster {} differs from the configuration", desired.name);
     Err(Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", differences.join("\n"))
-        .hint("handsctl cluster up --recreate"))
+        .hint(RECREATE_HINT))
 }
 
 fn foreign(name: &str) -> Error {

@@ -105,7 +105,7 @@ fn exited_error(folder: &KwokFolder, component: ControlPlaneComponent) -> Error 
 }
 
 /// Waits until the API server is ready.
-pub(super) async fn wait_until_ready(folder: &KwokFolder) -> Result<()> {
+async fn wait_until_ready(folder: &KwokFolder) -> Result<()> {
     let ready = readyz::wait_until_ready(&folder.kubeconfig(), &folder.name).await;
     ready.map_err(|error| error.fact("logs", folder.logs().display().to_string()))
 }

@@ -1,6 +1,7 @@
 //! kwok: a real control plane runs as processes on loopback, nodes are simulated.
 //!
-//! - `up`: creates, starts or reuses a cluster. `start`: creates or starts one. `delete`: deletes it.
+//! - `up`: creates, starts or reuses a cluster. `start`: creates one. `restart`: starts what is not running. `delete`:
+//!   deletes it.
 //! - `status`: the status of a cluster.
 //! - `spec`: the spec of a cluster. `ports`: chooses free ports. `folder`: the cluster's files on disk.
 //! - `config`: kwokctl's configuration file. `kwokctl`: runs kwokctl. `processes`: finds and kills its processes.
@@ -14,6 +15,7 @@ mod kwokctl;
 mod objects;
 mod ports;
 mod processes;
+mod restart;
 mod spec;
 mod start;
 mod status;

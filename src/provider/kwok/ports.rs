@@ -1,6 +1,8 @@
 //! Chooses the ports of a new cluster and checks whether a port is free.
 
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use super::spec::KwokPorts;
 use crate::catalogue::Id;
@@ -39,9 +41,28 @@ pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+/// How long a server of this computer may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Whether a server listens on this port of 127.0.0.1. A server that is too busy to accept connections listens, too.
+pub(super) async fn is_open(port: u16) -> bool {
+    let connect = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    let connected = tokio::time::timeout(CONNECT, connect).await;
+    !matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn port_is_open_while_a_server_listens() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(is_open(port).await);
+        drop(listener);
+        assert!(!is_open(port).await);
+    }
 
     #[test]
     fn busy_and_reserved_ports_are_not_chosen() {

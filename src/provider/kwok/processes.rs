@@ -38,6 +38,11 @@ pub(super) fn pid(live: &[KwokProcess], component: ControlPlaneComponent) -> Opt
     live.iter().find(|process| process.role == ProcessRole::Component(component)).map(|process| process.pid)
 }
 
+/// Returns the components that are not running.
+pub(super) fn stopped(live: &[KwokProcess]) -> Vec<ControlPlaneComponent> {
+    ControlPlaneComponent::ALL.into_iter().filter(|component| pid(live, *component).is_none()).collect()
+}
+
 /// Lists the running processes of the cluster.
 pub(super) fn find(folder: &KwokFolder) -> Result<Vec<KwokProcess>> {
     let lines =

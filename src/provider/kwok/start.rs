@@ -1,29 +1,24 @@
-//! Creates a cluster, or starts a stopped one.
+//! Creates a cluster.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::folder::{CONTROL_PLANE, KwokFolder, context};
 use super::kwokctl::{self, Verb};
 use super::spec::{KwokSpec, KwokState, KwokStateFile};
-use super::status::KwokCluster;
 use super::{config, delete, evidence, ports, processes};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
-use crate::provider::assets::component::ControlPlaneComponent;
 use crate::provider::assets::{self, Programs};
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::environment::Environment;
+use crate::provider::file_lock;
 use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::UpOptions;
 use crate::provider::state_file::{self, StatePhase};
-use crate::provider::{file_lock, readyz};
 
 /// How long to wait for another handsctl that is choosing ports.
 const PORT_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How long the system may take to close the ports of an exited process.
-const PORT_CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn create(
     environment: &Environment,
@@ -55,7 +50,7 @@ pub(super) async fn create(
     Ok(record)
 }
 
-fn ready_text(record: &KwokStateFile) -> String {
+pub(super) fn ready_text(record: &KwokStateFile) -> String {
     let KwokState { spec, ports } = &record.state;
     format!("Kubernetes {} at https://127.0.0.1:{}", spec.kubernetes, ports.kube_apiserver)
 }
@@ -109,101 +104,7 @@ async fn reserve_ports(
     Ok(record)
 }
 
-pub(super) async fn restart(
-    environment: &Environment,
-    folder: &KwokFolder,
-    record: &KwokStateFile,
-    cluster: &KwokCluster,
-    events: &Events,
-) -> Result<()> {
-    let stopped = || {
-        ControlPlaneComponent::ALL
-            .into_iter()
-            .filter(|component| processes::pid(&cluster.live, *component).is_none())
-    };
-    let names: Vec<&str> = stopped().map(ControlPlaneComponent::name).collect();
-    let programs = assets::locate(environment, Some(&record.state.spec.kubernetes), events).await?;
-    events.begin(Part::Cluster, CONTROL_PLANE, format!("starting {}", names.join(", "))).await;
-    for component in stopped() {
-        wait_for_port(folder, record, component).await?;
-        link(folder, component, &programs)?;
-    }
-    processes::remove_stale_pid_files(folder, &cluster.live)?;
-    let start = async || start(environment, folder, &programs, cluster).await;
-    start().await?;
-    if stopped().any(|component| component == ControlPlaneComponent::KwokController) {
-        // The old kwok's node leases can be deleted only while the API server runs and kwok does not.
-        processes::kill_component(folder, ControlPlaneComponent::KwokController).await?;
-        readyz::delete_node_leases(&readyz::client(&folder.kubeconfig()).await?).await?;
-        start().await?;
-    }
-    events.done(Part::Cluster, CONTROL_PLANE, ready_text(record)).await;
-    Ok(())
-}
-
-/// Starts the stopped components. A component that was still running may exit meanwhile because the others were
-/// stopped; then starts it, too.
-async fn start(
-    environment: &Environment,
-    folder: &KwokFolder,
-    programs: &Programs,
-    cluster: &KwokCluster,
-) -> Result<()> {
-    let run = async || kwokctl::run(environment, folder, programs, Verb::Start).await;
-    let Err(mut error) = run().await else { return Ok(()) };
-    let live = processes::find(folder)?;
-    let is_running = |live: &[processes::KwokProcess], component| processes::pid(live, component).is_some();
-    if ControlPlaneComponent::ALL
-        .into_iter()
-        .any(|component| is_running(&cluster.live, component) && !is_running(&live, component))
-    {
-        processes::remove_stale_pid_files(folder, &live)?;
-        match run().await {
-            Ok(()) => return Ok(()),
-            Err(second_error) => error = second_error,
-        }
-    }
-    Err(with_evidence(folder, error).hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
-}
-
-/// Waits until a component's port is free: the system closes it shortly after the old process has exited.
-async fn wait_for_port(
-    folder: &KwokFolder,
-    record: &KwokStateFile,
-    component: ControlPlaneComponent,
-) -> Result<()> {
-    let port = record.state.ports.port(component);
-    let started = Instant::now();
-    while started.elapsed() < PORT_CLOSE {
-        if ports::is_free(port) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let message = format!("cannot start the local cluster {}: 127.0.0.1:{port} is in use", folder.name);
-    Err(Error::new(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-        .fact("needed by", component.name())
-        .hint(format!("ss -ltnp 'sport = :{port}'"))
-        .hint("handsctl cluster up --recreate"))
-}
-
-/// Replaces a broken link to a component's program: the cache may have been cleared, or the program moved.
-fn link(folder: &KwokFolder, component: ControlPlaneComponent, programs: &Programs) -> Result<()> {
-    let link = folder.binary(component);
-    if link.exists() {
-        return Ok(());
-    }
-    let replace = || -> io::Result<()> {
-        match std::fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        std::os::unix::fs::symlink(programs.program(component), &link)
-    };
-    replace().map_err(|error| Error::io(format!("cannot link {}", link.display()), error))
-}
-
-fn with_evidence(folder: &KwokFolder, error: Error) -> Error {
+pub(super) fn with_evidence(folder: &KwokFolder, error: Error) -> Error {
     match evidence::save(folder) {
         Ok(file) => error.fact("logs", file.display().to_string()),
         Err(not_saved) => error.fact("logs", format!("not saved: {not_saved}")),

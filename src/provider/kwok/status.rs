@@ -55,13 +55,7 @@ pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
         Some(record) if record.phase == StatePhase::Creating || !folder.kubeconfig().exists() => {
             Condition::Incomplete
         }
-        Some(_)
-            if ControlPlaneComponent::ALL
-                .iter()
-                .all(|component| processes::pid(&live, *component).is_some()) =>
-        {
-            Condition::Running
-        }
+        Some(_) if processes::stopped(&live).is_empty() => Condition::Running,
         Some(_) => Condition::Stopped,
     };
     Ok(KwokCluster { condition, record, live })

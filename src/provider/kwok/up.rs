@@ -1,15 +1,17 @@
 //! Creates, starts or reuses a kwok cluster.
 
-use super::folder::{CONTROL_PLANE, KwokFolder, context, lock_cluster};
+use super::folder::{KwokFolder, context, lock_cluster};
 use super::spec::{self, KwokStateFile};
-use super::{delete, kwokctl, start, status};
+use super::{delete, restart, start, status};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Phase as Part};
+use crate::event::Events;
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{ContextEntry, contexts};
-use crate::provider::local_cluster::{Condition, LocalCluster, LocalProvider, StartOutcome, UpOptions};
+use crate::provider::local_cluster::{
+    Condition, LocalCluster, LocalProvider, RECREATE_HINT, StartOutcome, UpOptions,
+};
 
 /// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
 pub(crate) async fn up(
@@ -22,16 +24,11 @@ pub(crate) async fn up(
     let _lock = lock_cluster(&folder, events).await?;
     let cluster = status::inspect(&folder)?;
     let (mut record, outcome) = match (&cluster.condition, cluster.record.clone()) {
-        (Condition::Running, Some(record)) if matches_spec(&record, desired, options)? => {
-            ensure_ready(&folder).await?;
-            events
-                .done(Part::Cluster, CONTROL_PLANE, format!("{} running", record.state.spec.kubernetes))
-                .await;
-            (record, StartOutcome::Running)
-        }
-        (Condition::Stopped, Some(record)) if matches_spec(&record, desired, options)? => {
-            start::restart(environment, &folder, &record, &cluster, events).await?;
-            (record, StartOutcome::Restarted)
+        (Condition::Running | Condition::Stopped, Some(record))
+            if matches_spec(&record, desired, options)? =>
+        {
+            let outcome = restart::ensure_running(environment, &folder, &record, events).await?;
+            (record, outcome)
         }
         (Condition::Absent, _) => {
             (start::create(environment, &folder, desired, options, events).await?, StartOutcome::Created)
@@ -62,13 +59,5 @@ fn matches_spec(record: &KwokStateFile, desired: &ClusterSpec, options: &UpOptio
     let message = format!("the local cluster {} differs from the configuration", desired.name);
     Err(Error::new(Id::ClusterDiffers, Kind::Differences, message)
         .fact("differs", differences.join("\n"))
-        .hint("handsctl cluster up --recreate"))
-}
-
-/// Waits until the API server is ready. The error suggests `--recreate`: all processes are running, so a start would
-/// not fix the cluster.
-async fn ensure_ready(folder: &KwokFolder) -> Result<()> {
-    kwokctl::wait_until_ready(folder)
-        .await
-        .map_err(|error| error.hint("handsctl cluster up --recreate").hint("handsctl cluster down"))
+        .hint(RECREATE_HINT))
 }

@@ -133,7 +133,7 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
         Event::Step { phase, name, progress, message } => {
             Body::Step { phase: phase.as_str(), name, action: progress.as_str(), message }
         }
-        Event::Object { phase, object, action, message } => Body::Object {
+        Event::Object { phase, object, action, message, .. } => Body::Object {
             phase: phase.as_str(),
             object: ObjectRef::new(object),
             action: action.as_str(),

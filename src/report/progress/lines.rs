@@ -89,10 +89,11 @@ impl LineProgress {
             Event::Target { command, target } => Some(line(command, target)),
             Event::Config { message } => Some(line("config", message)),
             Event::Step { phase, name, progress, message } => self.step(*phase, name, *progress, message),
-            Event::Object { phase, object, action, message } => {
+            Event::Object { phase, object, action, message, dry_run } => {
                 self.objects.push((object.clone(), *action, message.clone()));
                 let reason = message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-                let text = line(format::phase(*phase), &format!("{object} {}{reason}", action.as_str()));
+                let word = if *dry_run { action.as_conditional() } else { action.as_str() };
+                let text = line(format::phase(*phase), &format!("{object} {word}{reason}"));
                 (*action != Action::Unchanged || self.options.verbose).then_some(text)
             }
             Event::Rollout { object, message, .. } => {
@@ -242,6 +243,20 @@ mod tests {
         let text = lines(&scenario::up_with_a_bad_image(), false, true);
         assert_eq!(text.matches("::group::").count(), 2);
         assert_eq!(text.matches("::endgroup::").count(), 2);
+    }
+
+    #[test]
+    fn dry_run_lines_say_would_be() {
+        let object = scenario::deployment();
+        let event = Event::Object {
+            phase: Phase::Apply,
+            object,
+            action: Action::Created,
+            message: None,
+            dry_run: true,
+        };
+        let text = lines(&vec![(0, event)], false, false);
+        assert_eq!(text, "00:00.00 apply     deployment.apps/openhands would be created\n");
     }
 
     #[test]

@@ -142,15 +142,14 @@ impl TerminalProgress {
                         .map(|object| ProgressRow::Note(palette.dim(&format!("plan       {object}")))),
                 );
             }
-            Event::Object { object, action, message, .. } => {
+            Event::Object { object, action, message, dry_run, .. } => {
                 section.objects.push((object.clone(), *action, message.clone()));
                 let is_listed = matches!(action, Action::Failed | Action::Kept);
                 if is_listed || verbose {
                     let reason = message.as_ref().map_or_else(String::new, |message| format!("  {message}"));
-                    section.rows.push(ProgressRow::Note(one_line(&format!(
-                        "{:<10} {object}{reason}",
-                        action.as_str()
-                    ))));
+                    let word = if *dry_run { action.as_conditional() } else { action.as_str() };
+                    let note = one_line(&format!("{word:<10} {object}{reason}"));
+                    section.rows.push(ProgressRow::Note(note));
                 }
             }
             Event::Finding(finding) => {

@@ -176,18 +176,11 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let (inner, is_listed) = shape_at(shape, &path);
     let value = &text[value_at..];
-    // The value as the document `v = VALUE`, padded so that its positions are those of the whole text.
-    let padded = format!("v{}={value}", " ".repeat(value_at.saturating_sub(2)));
+    let padded = padded_value(text, value_at);
     let document = DeTable::parse(&padded).ok();
-    let parsed = document.as_ref().map(toml::Spanned::get_ref).filter(|document| document.len() == 1);
-    let parsed = parsed.and_then(|document| document.values().next());
-    let secrets = secrets_of_value(
-        inner,
-        is_listed,
-        path.last().copied().unwrap_or_default(),
-        parsed,
-        value_at..text.len(),
-    );
+    let parsed = document.as_ref().and_then(only_value);
+    let name = path.last().copied().unwrap_or_default();
+    let secrets = secrets_of_value(inner, is_listed, name, parsed, value_at..text.len());
     let source = source("--set", redaction::masked(text, &secrets));
     let any = Shape::Any;
     let node =
@@ -195,6 +188,31 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let mut table = Table::new();
     tree::put(&mut table, &path, KeyPosition::new(&SourceLayer::Set, &source, 0..value_at - 1), node);
     Parsed { table, ..Parsed::default() }
+}
+
+/// Returns the text of a `--set` with its secrets masked.
+pub(crate) fn masked_set(shape: &TableShape, text: &str) -> String {
+    let Some((path, value_at)) = set_key(text) else {
+        return redaction::masked(text, &redaction::guessed(text));
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let (inner, is_listed) = shape_at(shape, &path);
+    let padded = padded_value(text, value_at);
+    let document = DeTable::parse(&padded).ok();
+    let parsed = document.as_ref().and_then(only_value);
+    let name = path.last().copied().unwrap_or_default();
+    redaction::masked(text, &secrets_of_value(inner, is_listed, name, parsed, value_at..text.len()))
+}
+
+/// Returns the value as the document `v = VALUE`, padded so that its positions are those of the whole text.
+fn padded_value(text: &str, value_at: usize) -> String {
+    format!("v{}={}", " ".repeat(value_at.saturating_sub(2)), &text[value_at..])
+}
+
+/// Returns the value of a document with one key.
+fn only_value<'a, 'i>(document: &'a toml::Spanned<DeTable<'i>>) -> Option<&'a toml::Spanned<DeValue<'i>>> {
+    let table = document.get_ref();
+    if table.len() == 1 { table.values().next() } else { None }
 }
 
 /// Returns the path before the first `=` outside of quotes, and the offset of the value.

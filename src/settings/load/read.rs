@@ -29,13 +29,15 @@ pub struct Request {
     pub flags: Flags,
 }
 
-/// Flags that set a key of `[deploy]`.
+/// Flags and arguments that set a key.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--name`.
     pub name: Option<String>,
     /// `--namespace`.
     pub namespace: Option<String>,
+    /// The name of the local cluster in `cluster up NAME`.
+    pub cluster: Option<String>,
 }
 
 /// Settings without errors.
@@ -93,6 +95,14 @@ pub fn read_with_available_secrets(
     load(request, environment, directory, SecretMode::ResolveIfAvailable)
 }
 
+/// Returns the text of a `--set` with its secrets masked, for messages.
+///
+/// # Errors
+/// The schema of the settings cannot be read.
+pub fn masked_set(text: &str) -> Result<String, Error> {
+    Ok(layer::masked_set(schema_shape()?.as_ref(), text))
+}
+
 fn load(
     request: &Request,
     environment: &[(String, String)],
@@ -136,6 +146,9 @@ fn flags(flags: &Flags) -> Parsed {
     }
     if let Some(namespace) = &flags.namespace {
         layer::flag(&mut parsed.table, "--namespace", &["deploy", "namespace"], namespace);
+    }
+    if let Some(cluster) = &flags.cluster {
+        layer::flag(&mut parsed.table, "NAME", &["cluster", "name"], cluster);
     }
     parsed
 }

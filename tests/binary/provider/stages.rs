@@ -10,7 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -101,6 +101,7 @@ async fn simulated_kubelet_runs_pods_volumes_and_jobs() {
         job_succeeds(&client),
         missing_image_is_not_pulled(&client),
         crashing_container_restarts(&client),
+        pod_is_ready_again_after_its_node_was_not(&client),
     );
     pods_start_after_a_restart(&fixture, &client).await;
 }
@@ -204,6 +205,18 @@ async fn crashing_container_restarts(client: &Client) {
         events.iter().any(|(reason, text)| reason == "BackOff" && text.contains("container app")),
         "{events:?}"
     );
+}
+
+async fn pod_is_ready_again_after_its_node_was_not(client: &Client) {
+    let pods = api::<Pod>(client);
+    pod(client, "survivor", json!({}), json!({"containers": [{"name": "app", "image": "busybox:1"}]})).await;
+    wait_for(&pods, "survivor", ready).await;
+    // The only change that the node lifecycle controller makes to the pods of such a node.
+    let change = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    let patched = pods.patch_status("survivor", &PatchParams::default(), &Patch::Strategic(change)).await;
+    assert!(!ready(&serde_json::to_value(patched.unwrap()).unwrap()));
+    let live = wait_for(&pods, "survivor", ready).await;
+    assert_eq!(condition(&live, "ContainersReady"), "True");
 }
 
 /// Less than kwok waits for the node leases of its predecessor: 40 s since their last renewal, at most 10 s ago.

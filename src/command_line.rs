@@ -1,0 +1,338 @@
+//! The global flags of the command line: which command uses which, and how a suggested command repeats them. Pure.
+
+use crate::flags::Global;
+
+/// A global flag that only some commands use. The flags of the output (`--color`, `-q`, `-v`) fit every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GlobalFlag {
+    /// `--config`.
+    Config,
+    /// `--set`.
+    Set,
+    /// `--namespace`.
+    Namespace,
+    /// `--name`.
+    Name,
+    /// `--context`.
+    Context,
+    /// `--kubeconfig`.
+    Kubeconfig,
+    /// `--in-cluster`.
+    InCluster,
+    /// `--events`.
+    Events,
+    /// `--yes`.
+    Yes,
+}
+
+impl GlobalFlag {
+    /// All flags.
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Config,
+        Self::Set,
+        Self::Namespace,
+        Self::Name,
+        Self::Context,
+        Self::Kubeconfig,
+        Self::InCluster,
+        Self::Events,
+        Self::Yes,
+    ];
+
+    /// Returns clap's id of the flag.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Set => "set",
+            Self::Namespace => "namespace",
+            Self::Name => "name",
+            Self::Context => "context",
+            Self::Kubeconfig => "kubeconfig",
+            Self::InCluster => "in_cluster",
+            Self::Events => "events",
+            Self::Yes => "yes",
+        }
+    }
+
+    /// Returns the forms in which the flag is typed, the preferred one first.
+    pub(crate) const fn forms(self) -> &'static [&'static str] {
+        match self {
+            Self::Config => &["--config"],
+            Self::Set => &["--set"],
+            Self::Namespace => &["-n", "--namespace"],
+            Self::Name => &["--name"],
+            Self::Context => &["--context"],
+            Self::Kubeconfig => &["--kubeconfig"],
+            Self::InCluster => &["--in-cluster"],
+            Self::Events => &["--events"],
+            Self::Yes => &["-y", "--yes"],
+        }
+    }
+}
+
+impl GlobalFlag {
+    /// Whether a word is the flag, with or without its value: `-n`, `-ntwo`, `--namespace=two`.
+    fn is_typed_as(self, word: &str) -> bool {
+        let has_form = |form: &&str| match word.strip_prefix(*form) {
+            Some(rest) if form.starts_with("--") => rest.is_empty() || rest.starts_with('='),
+            Some(_) => true,
+            None => false,
+        };
+        self.forms().iter().any(has_form)
+    }
+}
+
+/// No global flag.
+const NONE: &[GlobalFlag] = &[];
+/// The flags of a command that reads the configuration only.
+const SETTINGS: &[GlobalFlag] =
+    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name];
+/// The flags of a command that reads from a cluster.
+const READ: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+];
+/// The flags of a command that changes a cluster.
+const CHANGE: &[GlobalFlag] = GlobalFlag::ALL;
+/// The flags of a command that changes the local cluster: its configuration names it.
+const LOCAL: &[GlobalFlag] =
+    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Kubeconfig, GlobalFlag::Events, GlobalFlag::Yes];
+
+/// The global flags that each command uses. The first word, or the first two, are the command.
+const USES: &[(&str, &[GlobalFlag])] = &[
+    ("up", CHANGE),
+    ("cluster up", LOCAL),
+    ("cluster down", LOCAL),
+    ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
+    ("deploy", CHANGE),
+    ("diff", READ),
+    ("status", READ),
+    ("logs", READ),
+    ("open", READ),
+    ("rollback", CHANGE),
+    ("history", READ),
+    ("restart", CHANGE),
+    ("image load", CHANGE),
+    ("image pull", CHANGE),
+    ("teardown", CHANGE),
+    ("render", SETTINGS),
+    ("rbac", SETTINGS),
+    ("dev", READ),
+    ("config init", NONE),
+    ("config check", SETTINGS),
+    ("config show", SETTINGS),
+    ("config explain", NONE),
+    ("config schema", NONE),
+    ("explain", NONE),
+    ("version", READ),
+    ("completion", NONE),
+];
+
+/// Returns the global flags that a command uses; None: there is no command of these words.
+pub(crate) fn used_flags(command: &str) -> Option<&'static [GlobalFlag]> {
+    USES.iter().find(|(name, _)| *name == command).map(|(_, flags)| *flags)
+}
+
+/// Keys whose `--set` a suggested command repeats: they choose the set and the cluster.
+const TARGET_KEYS: &[&str] = &["deploy.name", "deploy.namespace", "cluster."];
+
+/// The flags that suggested commands repeat, so that they work on the same set and cluster.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RepeatedFlags {
+    /// Each flag with its text: `-n two`.
+    flags: Vec<(GlobalFlag, String)>,
+    /// The name of the local cluster, which the commands of the group `cluster` take as an argument.
+    cluster: Option<String>,
+}
+
+impl RepeatedFlags {
+    /// Collects the flags of this command line that choose the set and the cluster.
+    pub(crate) fn new(global: &Global) -> Self {
+        let files = global.config.iter().map(|file| (GlobalFlag::Config, file.display().to_string()));
+        let is_target = |text: &&String| TARGET_KEYS.iter().any(|key| text.trim_start().starts_with(key));
+        let set = global.set.iter().filter(is_target).map(|text| (GlobalFlag::Set, text.clone()));
+        let one = |flag, value: &Option<String>| value.clone().map(|value| (flag, value));
+        let kubeconfig = global.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let with_value = files.chain(set).chain(one(GlobalFlag::Namespace, &global.namespace));
+        let with_value = with_value
+            .chain(one(GlobalFlag::Name, &global.name))
+            .chain(one(GlobalFlag::Context, &global.context))
+            .chain(one(GlobalFlag::Kubeconfig, &kubeconfig));
+        let with_value =
+            with_value.map(|(flag, value)| (flag, format!("{} {}", flag.forms()[0], quoted(&value))));
+        let in_cluster =
+            global.in_cluster.then(|| (GlobalFlag::InCluster, GlobalFlag::InCluster.forms()[0].to_owned()));
+        Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone() }
+    }
+
+    /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
+    /// A flag that the command does not use, or has already, is not added.
+    pub(crate) fn insert_into(&self, text: &str) -> String {
+        let mut result = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(PROGRAM) {
+            let (before, after) = rest.split_at(at + PROGRAM.len());
+            result.push_str(before);
+            rest = after;
+            if let Some((command, uses)) = command_at_start(after) {
+                let (words, following) = after.split_at(command.len());
+                result.push_str(words);
+                result.push_str(&self.for_command(command, uses, following));
+                rest = following;
+            }
+        }
+        result.push_str(rest);
+        result
+    }
+
+    /// Returns the flags of one suggested command, each after a space.
+    fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
+        let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
+        let cluster = self.cluster.iter().filter(|_| command.starts_with("cluster ")).map(String::as_str);
+        let flags = self.flags.iter().filter(|(flag, _)| uses.contains(flag) && !has(*flag));
+        cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
+    }
+}
+
+/// The program in a suggested command.
+const PROGRAM: &str = "handsctl ";
+
+/// Returns the command that a text begins with, and its flags. A longer word that begins like it is no command.
+fn command_at_start(text: &str) -> Option<(&'static str, &'static [GlobalFlag])> {
+    let ends_there = |rest: &str| {
+        !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '-' | '_' | '.'))
+    };
+    let matching = USES.iter().filter(|(command, _)| text.strip_prefix(command).is_some_and(ends_there));
+    matching.map(|(command, flags)| (*command, *flags)).next()
+}
+
+/// Returns the command line without `--dry-run`, as text to copy. `mask` hides secrets in the text of a `--set`.
+pub(crate) fn without_dry_run(words: &[String], mask: impl Fn(&str) -> String) -> String {
+    let mut line = PROGRAM.trim_end().to_owned();
+    let mut is_set = false;
+    for word in words {
+        if word == "--dry-run" || word.starts_with("--dry-run=") {
+            continue;
+        }
+        let word = match word.strip_prefix("--set=") {
+            Some(text) => format!("--set={}", mask(text)),
+            None if is_set => mask(word),
+            None => word.clone(),
+        };
+        is_set = word == "--set";
+        line = line + " " + &quoted(&word);
+    }
+    line
+}
+
+/// Quotes a word for a POSIX shell if it needs quotes.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        global: Global,
+    }
+
+    fn repeated(words: &[&str], cluster: Option<&str>) -> RepeatedFlags {
+        let mut global = Flags::parse_from(["handsctl"].iter().chain(words)).global;
+        global.cluster = cluster.map(str::to_owned);
+        RepeatedFlags::new(&global)
+    }
+
+    #[test]
+    fn suggested_commands_repeat_the_typed_target() {
+        let typed = ["-n", "two", "--name", "foo", "--context", "prod", "--config", "my files/base.toml"];
+        let flags = repeated(&typed, None);
+        let all = "--config 'my files/base.toml' -n two --name foo --context prod";
+        assert_eq!(flags.insert_into("handsctl logs -f"), format!("handsctl logs {all} -f"));
+        assert_eq!(
+            flags.insert_into("handsctl teardown            (keeps the volume)"),
+            format!("handsctl teardown {all}            (keeps the volume)")
+        );
+        assert_eq!(
+            flags.insert_into("`handsctl history` lists them; handsctl rollback --to 3 chooses one"),
+            format!("`handsctl history {all}` lists them; handsctl rollback {all} --to 3 chooses one")
+        );
+    }
+
+    #[test]
+    fn suggested_command_gets_only_flags_that_it_uses() {
+        let flags = repeated(&["-n", "two", "--context", "prod", "--in-cluster"], None);
+        for text in [
+            "handsctl explain HC4103",
+            "handsctl cluster up --recreate",
+            "handsctl did not create this cluster",
+            "handsctl deploys it as before",
+            "this handsctl",
+        ] {
+            assert_eq!(flags.insert_into(text), text);
+        }
+        assert_eq!(flags.insert_into("handsctl rbac"), "handsctl rbac -n two");
+        assert_eq!(
+            flags.insert_into("handsctl deploy --context other deploys there"),
+            "handsctl deploy -n two --in-cluster --context other deploys there"
+        );
+    }
+
+    #[test]
+    fn only_a_set_key_of_the_target_is_repeated() {
+        let typed = ["--set", "llm.api_key='sk-planted'", "--set", "deploy.namespace=\"two\""];
+        assert_eq!(
+            repeated(&typed, None).insert_into("handsctl status"),
+            "handsctl status --set 'deploy.namespace=\"two\"'"
+        );
+    }
+
+    #[test]
+    fn cluster_commands_repeat_the_cluster_name() {
+        let flags = repeated(&["--config", "a.toml"], Some("trial"));
+        assert_eq!(flags.insert_into("handsctl cluster up"), "handsctl cluster up trial --config a.toml");
+        assert_eq!(flags.insert_into("handsctl up"), "handsctl up --config a.toml");
+    }
+
+    #[test]
+    fn dry_run_is_applied_by_the_same_words() {
+        let words = ["--dry-run=server", "deploy", "-n", "two", "--set", "deploy.host=\"a b\"", "--dry-run"];
+        let words: Vec<String> = words.map(str::to_owned).to_vec();
+        let line = "handsctl deploy -n two --set 'deploy.host=\"a b\"'";
+        assert_eq!(without_dry_run(&words, str::to_owned), line);
+        assert_eq!(repeated(&["--namespace=two"], None).insert_into(line), line);
+    }
+
+    #[test]
+    fn secret_in_a_set_is_masked() {
+        let mask = |text: &str| text.replace("sk-planted", "**");
+        for words in
+            [&["deploy", "--set", "llm.api_key=sk-planted"][..], &["deploy", "--set=llm.api_key=sk-planted"]]
+        {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let line = without_dry_run(&words, mask);
+            assert!(line.ends_with("llm.api_key=**'"), "{line}");
+        }
+    }
+
+    #[test]
+    fn quotes_survive_a_shell() {
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a/b-c.toml"), "a/b-c.toml");
+    }
+}
