@@ -9,14 +9,14 @@ use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::ObjectId;
 use crate::object::kind::SECRET;
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
-use crate::plan::diff::{self as plan_diff, Compared};
+use crate::plan::diff::{self as plan_diff, Compared, DiffOutcome};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
@@ -79,6 +79,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     drop(events);
     reporting.await?;
     let compared = compared.map_err(|error| session.with_credentials_hint(error))?;
+    ensure_any_compared(&compared)?;
     let output = output_form(Some(arguments.output));
     let report = DiffReport {
         context: &session.connection.choice.context,
@@ -98,6 +99,25 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         None if differs => Kind::Differences.exit_code(),
         None => 0,
     })
+}
+
+/// Without a right to list anything, "no differences" would be no answer.
+///
+/// # Errors
+/// Exit 6 if no object was compared.
+fn ensure_any_compared(compared: &[Compared]) -> Result<()> {
+    let reason = |compared: &Compared| match &compared.difference.outcome {
+        DiffOutcome::NotCompared(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    let Some(mut reasons) = compared.iter().map(reason).collect::<Option<Vec<_>>>() else { return Ok(()) };
+    reasons.sort();
+    reasons.dedup();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(Id::Forbidden, Kind::Forbidden, "cannot compare any object of the set");
+    Err(error.caused_by(reasons.join(", ")).hint("the ClusterRole view has the rights for most objects"))
 }
 
 fn warning(id: Id, message: String) -> Diagnostic {
@@ -214,5 +234,25 @@ async fn warn_of_unlisted(listed: &ListedSet, plan: &Plan, events: &Events) {
     if !listed.followers_listed() {
         let message = "no right to list pods and replicasets: unused ConfigMaps and Secrets are not shown";
         events.warn(Id::Forbidden, message).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::kind::SERVICE;
+    use crate::plan::diff::Difference;
+
+    #[test]
+    fn nothing_compared_exits_6() {
+        let compared = |outcome| Compared::from(Difference::new(SERVICE.id("n", "oh"), outcome));
+        let not_compared = || compared(DiffOutcome::NotCompared("no right to list services".into()));
+        let error = ensure_any_compared(&[not_compared(), not_compared()]).err().unwrap();
+        assert_eq!(
+            (error.kind(), error.causes()),
+            (Kind::Forbidden, vec!["no right to list services".to_owned()])
+        );
+        ensure_any_compared(&[not_compared(), compared(DiffOutcome::Unchanged)]).unwrap();
+        ensure_any_compared(&[]).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use super::pointer::PointerStep;
 use crate::object::labels::MANAGER;
 use crate::object::managed_fields::{entries_of_others, is_leaf, our_entries};
 
-/// The field managers of Kubernetes' and OpenShift's own components, which complete every object.
+/// The field managers of the components of Kubernetes and `OpenShift`, which complete every object.
 const CONTROL_PLANE: &[&str] = &[
     "kube-apiserver",
     "kube-controller-manager",
