@@ -123,7 +123,7 @@ catalogue! {
     KubeconfigInvalid "HC1002" "the kubeconfig cannot be used"
         "The kubeconfig could not be read or a context, cluster or user in it is incomplete."
     Unreachable "HC1010" "the cluster is unreachable"
-        "The connection to the API server failed, or its response timed out. The server may be stopped, or a VPN or proxy may be missing."
+        "The connection to the API server failed, or its response timed out. The server may be stopped, or a VPN or proxy may be missing. A refused connection and an unknown host are reported at once while the server has not responded yet; dropped connections, 429, 503 and slow responses are repeated until the command's deadline."
     ConnectionLost "HC1012" "the connection to the API server was lost"
         "While the command waited, the API server stopped responding, or the network failed. handsctl reconnects, lists all objects again and continues from their current state; older observations do not count."
     Untrusted "HC1011" "the API server's certificate is not trusted"
@@ -199,7 +199,7 @@ catalogue! {
     Locked "HC3004" "another run changes the set"
         "A Lease named after the set is the lock. It expires if its holder does not renew it. A holder on this computer whose process has ended is replaced at once."
     LockLost "HC3005" "the lock was lost"
-        "The Lease could not be renewed in time, or another run acquired it, or it was deleted. handsctl sends no more changes, because another run may be changing the set."
+        "Another run acquired the Lease, or it was deleted. handsctl sends no more changes, because another run may be changing the set. An outage of the API server alone does not cost the lock."
     ForeignObject "HC3006" "an object of that name belongs to someone else"
         "An object of the same kind and name exists and is not a member of this set. It was not changed. `handsctl deploy --adopt` adopts it, unless it has an owner, is a member of another set, or is being deleted."
     FieldConflict "HC3007" "another manager owns fields of an object" key "deploy.ownership"
@@ -220,11 +220,16 @@ catalogue! {
     Adopted "HC3020" "an object of someone else was adopted"
         "With --adopt the object becomes a member of this set. Fields that helm or kubectl's client-side apply had set, and that the set's manifest does not have, are removed."
 
+    LockUnconfirmed "HC3021" "the lock could not be renewed in time"
+        "The API server did not answer the renewal of the Lease. Another run may acquire an expired lock, so handsctl holds back its writes. When the server responds again and nobody has acquired the lock, the command continues; otherwise it ends with exit code 13."
+    LockNotReleased "HC3022" "the lock was not released"
+        "The command has ended, but its Lease was not deleted: the API server did not respond, or the Lease kept changing. The lock expires by itself. The next command on the same computer acquires it at once."
+
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"
         "The Deployment controller reports ProgressDeadlineExceeded: no new pod became available in time."
     DeadlinePassed "HC4002" "the command timed out"
-        "--timeout limits the whole command. The message names the step that did not finish. Applied objects stay, and their rollout continues."
+        "--timeout limits the whole command. The error names the step that did not finish, and the request that waited for the API server. Applied objects stay, and their rollout continues."
     NotReady "HC4003" "a container runs but does not become ready"
         "The readiness or startup probe fails for longer than its thresholds allow. The evidence shows the probe's last result and the container's last log lines."
     OldPodStuck "HC4004" "an old pod does not terminate" rollback No

@@ -212,6 +212,12 @@ impl Error {
         self.fact(STATE, text)
     }
 
+    /// Whether the error describes the resulting state.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        self.0.facts.iter().any(|fact| fact.label == STATE)
+    }
+
     /// Replaces the state, after a later step has changed it.
     #[must_use]
     pub fn replace_state(mut self, text: impl Into<String>) -> Self {

@@ -42,6 +42,7 @@
 //! | `left` | seconds until the command's deadline |
 //! | `location` | `{file, line, column}`, counted from 1 |
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -331,7 +332,33 @@ impl Message {
 
 /// The sending end of the channel. Effects get it by reference.
 #[derive(Debug, Clone)]
-pub struct Events(mpsc::Sender<Message>);
+pub struct Events {
+    sender: mpsc::Sender<Message>,
+    steps: Arc<Mutex<Steps>>,
+}
+
+/// The steps that have begun, so that a command that is ended from outside can name and end them.
+#[derive(Debug, Default)]
+struct Steps {
+    open: Vec<(Phase, String)>,
+    /// The last step that failed.
+    failed: Option<String>,
+}
+
+impl Steps {
+    fn add(&mut self, phase: Phase, name: &str, progress: Progress) {
+        let is_same = |(other_phase, other): &(Phase, String)| *other_phase == phase && other == name;
+        match progress {
+            Progress::Started if self.open.iter().any(is_same) => {}
+            Progress::Started => self.open.push((phase, name.to_owned())),
+            Progress::Done | Progress::Skipped => self.open.retain(|step| !is_same(step)),
+            Progress::Failed => {
+                self.open.retain(|step| !is_same(step));
+                self.failed = Some(name.to_owned());
+            }
+        }
+    }
+}
 
 /// The receiving end of the channel, for the reporter or a test.
 #[derive(Debug)]
@@ -367,18 +394,18 @@ impl Events {
     #[must_use]
     pub fn channel() -> (Self, Receiver) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        (Self(sender), Receiver(receiver))
+        (Self { sender, steps: Arc::default() }, Receiver(receiver))
     }
 
     /// Sends an event. If the reporter has ended, the event is dropped and the command continues.
     pub async fn send(&self, event: Event) {
-        let _reporter_is_gone = self.0.send(Message::Event(event)).await;
+        let _reporter_is_gone = self.sender.send(Message::Event(event)).await;
     }
 
     /// Waits until all sent events are processed. Needed before a question, so that no output interrupts it.
     pub async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
-        if self.0.send(Message::Flush(sender)).await.is_ok() {
+        if self.sender.send(Message::Flush(sender)).await.is_ok() {
             let _reporter_is_gone = receiver.await;
         }
     }
@@ -400,7 +427,27 @@ impl Events {
 
     /// Reports the progress of a step.
     pub async fn step(&self, phase: Phase, name: &str, progress: Progress, message: impl Into<String>) {
+        self.steps().add(phase, name, progress);
         self.send(Event::Step { phase, name: name.to_owned(), progress, message: message.into() }).await;
+    }
+
+    /// Returns the step that has begun last and has not ended, or else the step that failed last.
+    #[must_use]
+    pub fn unfinished_step(&self) -> Option<String> {
+        let steps = self.steps();
+        steps.open.last().map(|(_, name)| name.clone()).or_else(|| steps.failed.clone())
+    }
+
+    /// Reports that all steps that have not ended failed: the command was ended from outside of them.
+    pub async fn fail_open_steps(&self) {
+        let open = self.steps().open.clone();
+        for (phase, name) in open.iter().rev() {
+            self.step(*phase, name, Progress::Failed, "").await;
+        }
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Steps> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports that one object was processed. `message` is the reason, if it is not obvious.
@@ -411,5 +458,32 @@ impl Events {
     /// Reports a problem that does not stop the command.
     pub async fn warn(&self, id: Id, message: impl Into<String>) {
         self.send(Event::Warning { id, message: message.into(), diagnostic: None }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn steps_without_an_end_are_named_and_ended() {
+        let (events, mut receiver) = Events::channel();
+        assert_eq!(events.unfinished_step(), None);
+        events.begin(Phase::Preflight, "preflight", "").await;
+        events.done(Phase::Preflight, "preflight", "").await;
+        events.begin(Phase::Apply, "apply", "").await;
+        events.begin(Phase::Apply, "apply", "continues").await;
+        events.begin(Phase::Lock, "lock", "").await;
+        assert_eq!(events.unfinished_step().as_deref(), Some("lock"));
+        events.fail_open_steps().await;
+        events.fail_open_steps().await;
+        let mut failed = Vec::new();
+        while let Some(event) = receiver.try_recv() {
+            if let Event::Step { name, progress: Progress::Failed, .. } = event {
+                failed.push(name);
+            }
+        }
+        assert_eq!(failed, ["lock", "apply"]);
+        assert_eq!(events.unfinished_step().as_deref(), Some("apply"));
     }
 }

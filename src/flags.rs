@@ -142,6 +142,22 @@ pub struct ImageArgs {
     pub output: Option<Format>,
 }
 
+/// The flag of every command that only reads from a cluster.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReadArgs {
+    /// Time limit of the whole command [default: 1m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+impl ReadArgs {
+    /// Returns the time limit of the command.
+    #[must_use]
+    pub fn limit(self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(60))
+    }
+}
+
 /// Parses `90` (seconds), `15s`, `10m` or `1h30m`.
 ///
 /// # Errors

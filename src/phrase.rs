@@ -25,6 +25,15 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
+/// Formats a duration with tenths of a second below a minute: `2.9 s`, `3 m 20 s`. The tenths are rounded down.
+#[must_use]
+pub fn precise_span(duration: Duration) -> String {
+    if duration.as_secs() >= 60 {
+        return span(duration);
+    }
+    format!("{}.{} s", duration.as_secs(), duration.subsec_millis() / 100)
+}
+
 /// Formats an age with one unit: `12 s`, `4 m`, `30 h`, `2 d`. It uses hours up to two days, as kubectl does.
 #[must_use]
 pub fn age(from: Timestamp, now: Timestamp) -> String {
@@ -68,6 +77,12 @@ mod tests {
         for (seconds, text) in rows {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn short_spans_can_have_tenths_of_a_second() {
+        let text = |milliseconds| precise_span(Duration::from_millis(milliseconds));
+        assert_eq!([text(40), text(2990), text(60_500)], ["0.0 s", "2.9 s", "1 m"]);
     }
 
     #[test]

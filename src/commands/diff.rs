@@ -1,5 +1,7 @@
 //! `diff`: shows the changes that a deploy would make, object by object, and who caused each. Changes nothing.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::catalogue::Id;
@@ -8,7 +10,7 @@ use crate::cluster::inspect;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Kind, Result};
 use crate::event::{Event, Events};
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, parse_duration};
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::Compared;
@@ -17,7 +19,9 @@ use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::{DiffReport, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 use crate::settings::Settings;
 
 /// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
@@ -37,10 +41,16 @@ pub struct DiffArgs {
     /// As with deploy: take over fields that other managers own
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Time limit of the whole command [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
+
+/// Longer than for other commands that read: a dry run of each changed object may wait for admission webhooks.
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
@@ -48,7 +58,8 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
-    let session = Session::to_read(global, loaded).await?;
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    let session = Session::to_read(global, loaded).await?.until(deadline);
     let (events, mut receiver) = Events::channel();
     let warning_streams = streams.clone();
     let reporting = tokio::spawn(async move {
@@ -58,7 +69,8 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
             }
         }
     });
-    let compared = compare(&session, arguments, &events).await;
+    let comparison = compare(&session, arguments, &events);
+    let compared = read_until(deadline, &session.connection, streams, comparison).await;
     drop(events);
     reporting.await?;
     let compared = compared.map_err(|error| session.with_credentials_hint(error))?;

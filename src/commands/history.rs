@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use crate::catalogue::Id;
 use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, ReadArgs};
 use crate::phrase;
 use crate::plan::inventory::revision::{self, History, Revision};
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::report::{Output, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 
 /// List the kept revisions of the set, newest first
 #[derive(Debug, Clone, Args)]
@@ -21,6 +23,9 @@ use crate::session::output::output_form;
 pub struct HistoryArgs {
     /// Number of one revision: list its objects, or print their manifests with -o yaml
     pub revision: Option<u64>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -32,8 +37,11 @@ pub struct HistoryArgs {
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let session = Session::to_read(global, loaded).await?;
-    let history = read_history(&session).await.map_err(|error| session.with_credentials_hint(error))?;
+    let deadline = Deadline::after(arguments.read.limit());
+    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let history = read_until(deadline, &session.connection, streams, read_history(&session))
+        .await
+        .map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
     let _written = match (arguments.revision, output) {
         (None, Output::Human) => streams.out(&history_table(&session, &history))?,

@@ -19,6 +19,8 @@ use crate::flags::{Global, parse_duration};
 use crate::object::labels;
 use crate::report::{Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
+use crate::session::step::Deadline;
 
 /// Print the logs of the application's pods
 #[derive(Debug, Clone, Args)]
@@ -44,19 +46,30 @@ pub struct LogsArgs {
     /// Start each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
+    /// Time limit of the whole command; with -f until the first log is followed [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
 }
 
 /// Chunks of lines that are buffered for a slow reader of stdout.
 const CHUNKS: usize = 64;
 
+/// A whole log may be long.
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let session = Session::to_read(global, loaded).await?;
-    session.server_version().await?;
-    let api = session.connection.api.clone();
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    let session = Session::to_read(global, loaded).await?.until(deadline);
     let query = query(&session, arguments);
-    let pods = logs::pods(&api, &query).await?;
+    let (pods, simulated) = read_until(deadline, &session.connection, streams, async {
+        session.server_version().await?;
+        let pods = logs::pods(&session.connection.api, &query).await?;
+        let simulated = is_simulated(&session, &pods).await;
+        Ok((pods, simulated))
+    })
+    .await?;
     if pods.is_empty() {
         let waiting = if arguments.follow { "; waiting for one" } else { "" };
         streams.err(&format!(
@@ -74,18 +87,28 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         streams.err(&format!("{name}: no container has started yet; handsctl status shows why\n"));
     }
-    let simulated = is_simulated(&session, &pods).await;
     let prefixed = query.follow || container_count(&pods) > 1;
     // Before this handler is installed, the default action of SIGINT ends the process.
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
+    let connection = &session.connection;
+    let api = connection.api.without_deadline();
+    let follow = query.follow;
     let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
     let out = streams.clone();
     // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
     let writing = tokio::task::spawn_blocking(move || write(receiver, prefixed, simulated, &out));
+    let timeout = async {
+        if follow {
+            std::future::pending::<()>().await;
+        }
+        let no_work = std::future::pending::<crate::error::Result<usize>>();
+        read_until(deadline, connection, streams, no_work).await
+    };
     let lines = tokio::select! {
         lines = writing => lines??,
+        ended = timeout => ended?,
         () = streams.out_closed() => return Ok(0),
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     };

@@ -15,13 +15,15 @@ use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, ProbeResponse};
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, parse_duration};
 use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
+use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 
 /// Open the application at its URL, else through a port-forward
 ///
@@ -30,7 +32,7 @@ use crate::session::output::output_form;
 /// replacement pod.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  curl \"$(handsctl open)alive\""
+    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  handsctl open -o json | jq -r .url"
 )]
 pub struct OpenArgs {
     /// Forward a port of this computer without probing the URL
@@ -42,24 +44,70 @@ pub struct OpenArgs {
     /// Print the URL without opening a browser
     #[arg(long)]
     pub no_browser: bool,
+    /// Time limit until the URL is printed [default: 1m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
+
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs `open`.
 ///
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let session = Session::to_read(global, loaded).await?;
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let start =
+        read_until(deadline, &session.connection, streams, start(&session, arguments, streams)).await?;
+    let (watcher, pod, listener) = match start {
+        Start::Url(url) => {
+            show_url(&url, "ingress", arguments, streams)?;
+            return Ok(0);
+        }
+        Start::Forward(forwarding) => (forwarding.watcher, forwarding.pod, forwarding.listener),
+    };
+    // From here on there is no deadline: it forwards until Ctrl-C.
+    let api = session.connection.api.without_deadline();
+    let namespace = session.settings.deploy.namespace.as_str();
+    let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
+    show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
+    tokio::select! {
+        outcome = watcher.follow() => outcome?,
+        outcome = port_forward::serve(&api, namespace, listener, pod.clone()) => outcome?,
+        () = report_pod(pod, streams) => {}
+        _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
+    }
+    Ok(0)
+}
+
+/// How the application is opened.
+enum Start {
+    /// At the URL that answers.
+    Url(String),
+    /// Through a port of this computer.
+    Forward(Box<Forwarding>),
+}
+
+/// A port of this computer, and the pod to forward it to.
+struct Forwarding {
+    watcher: ReadyPodWatcher,
+    pod: ReadyPodName,
+    listener: TcpListener,
+}
+
+async fn start(session: &Session, arguments: &OpenArgs, streams: &Streams) -> Result<Start> {
     let version = session.server_version().await?;
-    ensure_deployed(&session).await?;
+    ensure_deployed(session).await?;
     if !arguments.forward
-        && let Some(url) = answering_url(&session, streams).await
+        && let Some(url) = answering_url(session, streams).await
     {
-        show_url(&url, "ingress", arguments, streams)?;
-        return Ok(0);
+        return Ok(Start::Url(url));
     }
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
@@ -68,17 +116,7 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
     ensure_forwarding(api, deploy.namespace.as_str(), &pod).await?;
     let listener = listen(arguments.port).await?;
-    let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
-    show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
-    tokio::select! {
-        outcome = watcher.follow() => outcome?,
-        outcome = port_forward::serve(api, deploy.namespace.as_str(), listener, pod.clone()) => outcome?,
-        () = report_pod(pod, streams) => {}
-        _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
-    }
-    Ok(0)
+    Ok(Start::Forward(Box::new(Forwarding { watcher, pod, listener })))
 }
 
 /// Checks that the application's Deployment exists.

@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
         .run(async |context| {
             let loaded = cluster_session::load(global, Secrets::Needed)?;
             cluster_session::report_config(&loaded, &context.events).await;
-            let session = match cluster::up::bring_up(global, &loaded.settings, false, context).await? {
+            let mut session = match cluster::up::bring_up(global, &loaded.settings, false, context).await? {
                 Some(connection) => {
                     let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
                     image::load::load_missing(&session, &context.events).await;
@@ -67,6 +67,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
                 }
                 None => Session::to_change(global, loaded, context.environment.clone(), streams).await?,
             };
+            context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await
         })
         .await

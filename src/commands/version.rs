@@ -1,13 +1,17 @@
 //! `version`: prints the versions of handsctl and the cluster, and the tested Kubernetes version.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, parse_duration};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 
 /// Print the versions of handsctl and the cluster
 #[derive(Debug, Clone, Args)]
@@ -16,6 +20,9 @@ pub struct VersionArgs {
     /// Print only the version of handsctl
     #[arg(long)]
     pub client: bool,
+    /// Time limit of the whole command [default: 10s]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -23,6 +30,9 @@ pub struct VersionArgs {
 
 /// The Kubernetes minor version that the tests use.
 const TESTED_MINOR: u32 = 34;
+
+/// Short, because the versions of an unreachable cluster are only left out.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Serialize)]
 struct Versions {
@@ -40,7 +50,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
     let (server, server_unknown_because) = if arguments.client {
         (None, None)
     } else {
-        match server(global).await {
+        match server(global, arguments, streams).await {
             Ok(server) => (Some(server), None),
             Err(error) => (None, Some(error.to_string())),
         }
@@ -58,11 +68,13 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
     Ok(0)
 }
 
-async fn server(global: &Global) -> anyhow::Result<String> {
+async fn server(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<String> {
     let loaded = cluster_session::load(global, Secrets::Needed)
         .context("the configuration has errors: handsctl config check")?;
-    let session = Session::to_read(global, loaded).await?;
-    Ok(session.server_version().await?.text)
+    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
+    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let version = read_until(deadline, &session.connection, streams, session.server_version()).await?;
+    Ok(version.text)
 }
 
 fn text(versions: &Versions) -> String {

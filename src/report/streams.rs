@@ -119,6 +119,13 @@ impl Streams {
         let _cannot_be_reported = lock(&self.err).write(text);
     }
 
+    /// Writes a line about the progress of a command without a reporter to stderr, unless --quiet is set.
+    pub fn progress(&self, text: &str) {
+        if !self.settings.quiet {
+            self.err(&self.sanitized(text));
+        }
+    }
+
     /// Waits until the reader of stdout has closed it. A command that writes nothing would not notice it otherwise. For
     /// a file this never returns.
     pub async fn out_closed(&self) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
@@ -14,6 +15,7 @@ use crate::flags::Global;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
+use crate::settings::handsctl::Provider;
 use crate::settings::{Flags, Loaded, Request, Settings};
 
 /// A command's need for the values of the configuration's secrets.
@@ -92,6 +94,13 @@ impl Session {
         Self::new(environment, loaded.settings, connection)
     }
 
+    /// Limits the requests of the session to the command's deadline.
+    #[must_use]
+    pub(crate) fn until(mut self, deadline: Deadline) -> Self {
+        self.connection.api = self.connection.api.until(deadline.for_requests());
+        self
+    }
+
     /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
     /// explicit.
     ///
@@ -153,8 +162,21 @@ impl Session {
         version::get_server_version(&self.connection.api).await.map_err(|error| {
             let context = &self.connection.choice.context;
             let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
-            self.with_credentials_hint(error).fact("server", self.connection.server.clone())
+            let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
+            if self.may_be_started_by_up(&error) {
+                error.hint("handsctl up starts the local cluster")
+            } else {
+                error
+            }
         })
+    }
+
+    /// Whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
+    fn may_be_started_by_up(&self, error: &Error) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        error.id() == Id::Unreachable
+            && self.settings.cluster.provider != Provider::Existing
+            && context::is_local(&choice.context, server)
     }
 
     /// Reports the HTTP statistics, for `-v`.

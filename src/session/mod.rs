@@ -3,6 +3,7 @@
 //! - `cluster_session`: reads the configuration, chooses the cluster and connects to it.
 //! - `confirm`: asks before data is deleted.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
+//! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends.
@@ -11,6 +12,7 @@
 pub(crate) mod cluster_session;
 pub(crate) mod confirm;
 pub(crate) mod exposure;
+pub(crate) mod long_calls;
 pub(crate) mod output;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

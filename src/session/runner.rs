@@ -6,23 +6,20 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cluster_session::{self, Secrets, Session};
+use super::long_calls::LongCalls;
 use super::output::output_form;
 use super::set_lock::{self, LockSlot};
 use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::client::connect::Connection;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
-use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::Environment;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
-
-/// Grace after the deadline: waits that can explain themselves fail first, with a better error; after this the command
-/// is aborted.
-const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 /// A command with its global flags.
 #[derive(Clone, Copy)]
@@ -42,8 +39,17 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) events: Events,
     pub(crate) deadline: Deadline,
+    /// The requests that wait for the API server.
+    calls: LongCalls,
     /// The set's lock, after the command has requested it.
     lock: LockSlot,
+}
+
+impl Context {
+    /// Limits the requests of a connection to the command's deadline.
+    pub(crate) fn limit(&self, connection: &mut Connection) {
+        self.calls.limit(connection, self.deadline);
+    }
 }
 
 /// The context of a command after its cluster is chosen.
@@ -67,8 +73,9 @@ impl Invocation<'_> {
         self.run(async move |context| {
             let loaded = cluster_session::load(self.global, secrets)?;
             cluster_session::report_config(&loaded, &context.events).await;
-            let session =
+            let mut session =
                 Session::to_change(self.global, loaded, context.environment.clone(), self.streams).await?;
+            context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await
         })
         .await
@@ -98,12 +105,18 @@ impl Invocation<'_> {
         events.send(Event::Started { command: command.to_owned() }).await;
         let outcome = match cluster_session::read_environment() {
             Ok(environment) => {
-                let context =
-                    Context { environment, events: events.clone(), deadline, lock: LockSlot::default() };
+                let context = Context {
+                    environment,
+                    events: events.clone(),
+                    deadline,
+                    calls: LongCalls::default(),
+                    lock: LockSlot::default(),
+                };
                 let outcome = tokio::select! {
                     outcome = work(&context) => outcome,
                     error = signals.interrupted() => Err(error),
-                    () = tokio::time::sleep_until(deadline.at + ABORT_GRACE) => Err(deadline_error(deadline.total)),
+                    error = context.calls.time_out(deadline) => Err(error),
+                    never = context.calls.report(deadline, &events) => match never {},
                 };
                 // The work has ended or was dropped, so it sends no more requests.
                 context.lock.release(&events).await;
@@ -111,6 +124,10 @@ impl Invocation<'_> {
             }
             Err(error) => Err(error),
         };
+        let outcome = outcome.map_err(|error| with_step(error, &events));
+        if outcome.is_err() {
+            events.fail_open_steps().await;
+        }
         let finished = match &outcome {
             Ok(finished) => finished.clone(),
             Err(error) => Finished {
@@ -215,13 +232,28 @@ async fn received(signal: Option<Signal>) {
     }
 }
 
-/// Adds the finished and the unfinished changes to the error of an interrupted command.
+/// Adds the unfinished step to the error of a command that timed out.
+fn with_step(error: Error, events: &Events) -> Error {
+    match events.unfinished_step() {
+        Some(step) if error.kind() == Kind::Deadline => error.fact("step", step),
+        _ => error,
+    }
+}
+
+/// Adds the finished and the unfinished changes to the error of a command that was interrupted or timed out.
 fn with_progress(error: Error, summary: &RunSummary) -> Error {
     let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
-    if !stopped {
+    // A wait that ends by itself at the deadline has described the state.
+    let timed_out = error.kind() == Kind::Deadline && !error.has_state();
+    if !stopped && !timed_out {
         return error;
     }
     let done = match (summary.counts(), summary.planned.first()) {
+        (counts, None) if counts.is_empty() && timed_out => match summary.command.as_str() {
+            "deploy" | "rollback" | "restart" => "nothing was applied".to_owned(),
+            "teardown" => "nothing was deleted".to_owned(),
+            _ => return error,
+        },
         (counts, None) if counts.is_empty() => return error,
         (counts, Some((Phase::Prune, _))) if counts.is_empty() => "nothing was deleted yet".to_owned(),
         (counts, Some(_)) if counts.is_empty() => "nothing was changed".to_owned(),
@@ -234,15 +266,5 @@ fn with_progress(error: Error, summary: &RunSummary) -> Error {
             error = error.fact(label, format!("{}\n(or sent, but not answered yet)", names.join(", ")));
         }
     }
-    error
-}
-
-fn deadline_error(total: Duration) -> Error {
-    Error::new(
-        Id::DeadlinePassed,
-        Kind::Deadline,
-        format!("the command timed out after {}", phrase::span(total)),
-    )
-    .hint("running the command again continues from here")
-    .hint("--timeout DURATION sets a longer limit")
+    if timed_out { error.hint("running the command again continues from here") } else { error }
 }

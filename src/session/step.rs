@@ -37,8 +37,23 @@ pub(crate) struct Deadline {
     pub(crate) total: Duration,
 }
 
+/// After the deadline, waits that can explain themselves end first, with a better error.
+const REQUEST_GRACE: Duration = Duration::from_millis(250);
+/// Requests end then, and name themselves. What remains after this is aborted.
+const ABORT_GRACE: Duration = Duration::from_millis(500);
+
 impl Deadline {
     pub(crate) fn after(total: Duration) -> Self {
         Self { at: Instant::now() + total, total }
+    }
+
+    /// When requests to the API server end at the latest.
+    pub(crate) fn for_requests(self) -> Instant {
+        self.at + REQUEST_GRACE
+    }
+
+    /// When the command is aborted.
+    pub(crate) fn for_command(self) -> Instant {
+        self.at + ABORT_GRACE
     }
 }

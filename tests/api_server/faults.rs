@@ -16,7 +16,7 @@ use crate::fault::{ErrorResponse, Fault, Proxy, Request};
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// Time limit of the other work of a command that waits for one response.
 const OTHER_WORK: Duration = Duration::from_secs(30);
-/// The product's time limit of a call with its retries.
+/// The product's time limit of the first attempt to read.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A namespace, and a proxy to its cluster.
@@ -28,6 +28,10 @@ fn with_proxy(test: &str) -> (Namespace, Proxy) {
 
 fn deploy(proxy: &Proxy, namespace: &Namespace) -> Run {
     proxy.command(namespace, &["deploy"]).run()
+}
+
+fn deploy_within(proxy: &Proxy, namespace: &Namespace, timeout: &str) -> Run {
+    proxy.command(namespace, &["deploy", "--timeout", timeout]).run()
 }
 
 fn is_deployment(request: &Request) -> bool {
@@ -100,7 +104,7 @@ fn rate_limited_request_is_retried_after_retry_after() {
 }
 
 #[test]
-fn short_503_burst_is_retried_lasting_503_exits_4() {
+fn short_503_burst_is_retried_lasting_503_exits_10() {
     let (namespace, proxy) = with_proxy("burst");
     proxy.on(|_| true).first(3).inject(Fault::Respond(ErrorResponse::Unavailable));
     proxy.on(is_watch).first(20).inject(Fault::Respond(ErrorResponse::Unavailable));
@@ -110,10 +114,11 @@ fn short_503_burst_is_retried_lasting_503_exits_4() {
 
     let (namespace, proxy) = with_proxy("burst");
     proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Unavailable));
-    deploy(&proxy, &namespace)
-        .exits(4)
-        .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
-        .says("the API server responded 503: the server is currently unable to handle the request")
+    deploy_within(&proxy, &namespace, "12s")
+        .exits(10)
+        .says(&format!("error[HC4002]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
+        .says(&format!("apply deployments/oh in namespace {}, ", namespace.name))
+        .says("the API server responded 503")
         .says("applied before it stopped")
         .within(CALL_LIMIT + OTHER_WORK);
 }
@@ -155,29 +160,31 @@ fn writes_with_lost_responses_count_as_done() {
 }
 
 #[test]
-fn call_without_response_exits_4_and_is_named() {
+fn call_without_response_is_named_at_the_deadline() {
     let (namespace, proxy) = with_proxy("hanging");
     proxy.on(is_deployment).inject(Fault::Hang);
-    deploy(&proxy, &namespace)
-        .exits(4)
-        .says(&format!("error[HC1010]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
-        .says("the API server did not respond within 10 s")
+    deploy_within(&proxy, &namespace, "8s")
+        .exits(10)
+        .says(&format!("error[HC4002]: cannot apply deployment.apps/oh in namespace {}", namespace.name))
+        .says(&format!("apply deployments/oh in namespace {}, ", namespace.name))
+        .says(" s without a response")
+        .says("step      apply")
         .says("applied before it stopped")
         .within(CALL_LIMIT + OTHER_WORK);
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [None]);
 
     for fault in [Fault::Hang, Fault::Trickle(0)] {
         let (namespace, proxy) = with_proxy("hanging");
-        proxy.on(|request| request.is("GET", "/version")).inject(fault);
-        for command in ["deploy", "status", "teardown"] {
-            let run = proxy.command(&namespace, &[command]).run();
-            run.exits(4).says("the API server did not respond within 4 s").within(OTHER_WORK);
+        proxy.on(|_| true).inject(fault);
+        for command in ["deploy", "status", "teardown", "diff", "history", "open", "logs"] {
+            let run = proxy.command(&namespace, &[command, "--timeout", "3s"]).run();
+            run.exits(4).says("the API server did not respond within 3 s").within(OTHER_WORK);
         }
     }
 }
 
 #[test]
-fn first_list_without_response_exits_4_and_is_named() {
+fn first_list_without_response_is_named_at_the_deadline() {
     let faults = [
         ("deployments", Fault::Hang),
         ("pods", Fault::Trickle(0)),
@@ -188,13 +195,90 @@ fn first_list_without_response_exits_4_and_is_named() {
         let (namespace, proxy) = with_proxy("silent");
         let path = format!("/{kind}");
         proxy.on(move |request| request.is("GET", &path)).inject(fault);
-        deploy(&proxy, &namespace)
-            .exits(4)
-            .says(&format!("error[HC1010]: cannot watch {kind} in namespace {}", namespace.name))
-            .says("the API server did not respond within 10 s")
+        deploy_within(&proxy, &namespace, "6s")
+            .exits(10)
+            .says(&format!("error[HC4002]: cannot watch {kind} in namespace {}", namespace.name))
+            .says(&format!("watch {kind} in namespace {}, ", namespace.name))
+            .says("step      preflight")
+            .says("nothing was applied")
             .within(CALL_LIMIT + OTHER_WORK);
         assert_eq!(statuses(&proxy.requests_that(is_write)), []);
     }
+}
+
+#[test]
+fn timeout_names_step_and_request_and_what_was_done() {
+    for (command, done) in [("deploy", "nothing was applied"), ("teardown", "nothing was deleted")] {
+        let (namespace, proxy) = with_proxy("named");
+        namespace.handsctl(&["deploy"]).exits(0);
+        let kind = if command == "deploy" { "secrets" } else { "configmaps/handsctl-oh" };
+        let path = format!("/{kind}");
+        proxy.on(move |request| request.is("GET", &path)).inject(Fault::Hang);
+        let run = proxy.command(&namespace, &[command, "--timeout", "3s", "--events", "events"]).run();
+        run.exits(10)
+            .says("error[HC4002]: ")
+            .says(&format!("{kind} in namespace {}, ", namespace.name))
+            .says(" s without a response")
+            .says(done)
+            .says("--timeout DURATION sets a longer limit")
+            .never_says("the applied objects are kept");
+        let events = std::fs::read_to_string(namespace.folder.path().join("events")).unwrap();
+        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let actions = |action: &str| {
+            events.iter().filter(|event| event["type"] == "step" && event["action"] == action).count()
+        };
+        let ended = actions("done") + actions("failed") + actions("skipped");
+        assert_eq!(actions("begun"), ended, "{events:#?}");
+    }
+}
+
+#[test]
+fn log_without_response_ends_at_the_deadline() {
+    let (namespace, proxy) = with_proxy("mute-log");
+    namespace.handsctl(&["deploy"]).exits(0);
+    proxy.on(|request| request.is("GET", "/log")).inject(Fault::Hang);
+    proxy
+        .command(&namespace, &["logs", "--timeout", "3s"])
+        .run()
+        .exits(10)
+        .says("error[HC4002]: the command timed out after 3 s: read the log of oh-")
+        .within(OTHER_WORK);
+}
+
+#[test]
+fn first_requests_survive_drops_and_throttling() {
+    let (namespace, proxy) = with_proxy("first");
+    for path in ["/version", "/secrets", "/configmaps/handsctl-oh"] {
+        proxy.on(move |request| request.is("GET", path)).nth(1).inject(Fault::Drop);
+    }
+    deploy(&proxy, &namespace).exits(0).says("9 created");
+    // DNS, a VPN or a busy server delays the first response.
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.on(|_| true).nth(1).inject(Fault::Delay(Duration::from_secs(6)));
+    proxy.command(&namespace, &["history"]).run().exits(0);
+    assert_eq!(statuses(&proxy.requests_that(|request| request.path == "/version")), [Some(200)]);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.on(|_| true).nth(1).inject(Fault::Drop);
+    proxy.on(|_| true).first(8).inject(Fault::Respond(ErrorResponse::TooManyRequests(1)));
+    for command in ["status", "history"] {
+        proxy.command(&namespace, &[command]).run().exits(0);
+    }
+}
+
+#[test]
+fn throttled_apply_is_completed_with_fewer_requests() {
+    let (namespace, proxy) = with_proxy("throttled");
+    let throttled = |request: &Request| request.method == "PATCH";
+    proxy.on(throttled).first(25).inject(Fault::Respond(ErrorResponse::TooManyRequests(1)));
+    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+}
+
+#[test]
+fn write_that_takes_12s_succeeds_at_the_first_attempt() {
+    let (namespace, proxy) = with_proxy("webhook");
+    proxy.on(is_deployment).inject(Fault::Delay(Duration::from_secs(12)));
+    deploy(&proxy, &namespace).exits(0).says("9 created");
+    assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201)]);
 }
 
 #[test]

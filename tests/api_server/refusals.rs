@@ -171,6 +171,18 @@ fn refused_connection_exits_4_with_server_and_hint() {
 }
 
 #[test]
+fn unreachable_existing_cluster_does_not_hint_up() {
+    let namespace = Bed::shared().namespace("existing");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("https://127.0.0.1:{port}");
+    let config = kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
+    let hint = "handsctl up starts the local cluster";
+    run_with_kubeconfig(&namespace, &config, &["status"]).exits(4).says(hint);
+    namespace.config("[cluster]\nprovider = \"existing\"\n");
+    run_with_kubeconfig(&namespace, &config, &["status"]).exits(4).never_says(hint);
+}
+
+#[test]
 fn missing_kubeconfig_exits_4_and_hints_up() {
     let namespace = Bed::shared().namespace("nothing");
     for command in ["deploy", "diff", "status", "teardown"] {
@@ -326,7 +338,7 @@ fn unknown_certificate_authority_exits_4() {
 }
 
 #[test]
-fn unresponsive_server_exits_4_after_4s() {
+fn unresponsive_server_exits_4_at_the_deadline() {
     let namespace = Bed::shared().namespace("silent");
     // The kernel accepts the connections; no process reads them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -336,7 +348,7 @@ fn unresponsive_server_exits_4_after_4s() {
         let server = format!("{scheme}://{address}");
         let config =
             kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
-        run_with_kubeconfig(&namespace, &config, &[command])
+        run_with_kubeconfig(&namespace, &config, &[command, "--timeout", "4s"])
             .exits(4)
             .within(UNREACHABLE_LIMIT)
             .says("error[HC1010]: cannot reach the cluster of context")

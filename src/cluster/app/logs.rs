@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cluster::client::api::Api;
+use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
 use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::error::Result;
 use crate::object::kind::POD;
@@ -147,6 +148,7 @@ fn start_streams(
             container,
             query: query.clone(),
             sender: sender.clone(),
+            calls: api.traffic().calls().clone(),
         };
         streams.spawn(stream.run());
     }
@@ -175,13 +177,17 @@ struct Stream {
     source: Arc<str>,
     query: LogQuery,
     sender: mpsc::Sender<LogPart>,
+    calls: Arc<PendingCalls>,
 }
 
 impl Stream {
     async fn run(self) {
         let mut resume = Resume::default();
+        // A log that is followed may have no first line.
+        let mut reading =
+            (!self.query.follow).then(|| self.calls.begin(format!("read the log of {}", self.source)));
         loop {
-            match self.once(&mut resume).await {
+            match self.once(&mut resume, &mut reading).await {
                 Ok(()) if !self.query.follow || !self.still_runs().await => return,
                 Ok(()) => {}
                 Err(kube::Error::Api(status)) => {
@@ -213,7 +219,8 @@ impl Stream {
         })
     }
 
-    async fn once(&self, resume: &mut Resume) -> kube::Result<()> {
+    /// Reads the log until its connection ends; `reading` is pending until the first part arrives.
+    async fn once(&self, resume: &mut Resume, reading: &mut Option<CallEntry>) -> kube::Result<()> {
         resume.before = resume.last;
         let mut stream = Box::pin(self.pods.log_stream(&self.pod, &self.parameters(resume)).await?);
         let mut buffer = BytesMut::new();
@@ -221,6 +228,7 @@ impl Stream {
             let length = buffer.len();
             buffer.resize(length + BUFFER, 0);
             let read = stream.read(&mut buffer[length..]).await.map_err(kube::Error::ReadEvents)?;
+            *reading = None;
             buffer.truncate(length + read);
             let complete = match buffer.iter().rposition(|byte| *byte == b'\n') {
                 Some(end) => buffer.split_to(end + 1).freeze(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, LogParams};
@@ -13,19 +13,21 @@ use kube::core::response::StatusDetails;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::in_flight::InFlight;
+use super::pending_calls::{CallEntry, PendingCall};
 use super::request::{self, ApiRequest, ApplyOptions};
+use super::retry::{self, FailedAttempt, Pause};
 use super::server_clock::ServerClock;
 use super::traffic::Traffic;
+use super::write_gate::WriteGate;
 use super::{lost_response, status_error, transport_error};
-use crate::error::{Error, Result};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
 use crate::object::kind::Collection;
+use crate::phrase;
 
-/// The time limit of one unary call, including its retries.
-const CALL_DEADLINE: Duration = Duration::from_secs(10);
-/// The maximum number of attempts of a call.
-const ATTEMPTS: u32 = 6;
-/// The first pause between two attempts; it doubles each time.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The time limit of a request that is sent once.
+const SINGLE_REQUEST: Duration = Duration::from_secs(10);
 
 /// A connection to a cluster.
 #[derive(Clone)]
@@ -33,6 +35,20 @@ pub struct Api {
     client: Client,
     traffic: Arc<Traffic>,
     clock: Arc<ServerClock>,
+    in_flight: Arc<InFlight>,
+    writes: Arc<WriteGate>,
+    limits: CallLimits,
+}
+
+/// How long a call may take, and what it waits for.
+#[derive(Debug, Clone, Copy)]
+enum CallLimits {
+    /// The calls of a command without a deadline: each gets [`retry::CALL_LIMIT`].
+    PerCall,
+    /// All calls end at the command's deadline.
+    Until(Instant),
+    /// Calls about the lock. They do not wait for the lock or for other requests, and each has this time limit.
+    Lock(Duration),
 }
 
 /// A response in the 2xx range.
@@ -64,6 +80,8 @@ pub enum ApiError {
     Transport(kube::Error),
     /// There was no response in time.
     Timeout(Duration),
+    /// The command's deadline passed before a request succeeded.
+    Deadline(Box<PendingCall>),
 }
 
 impl ApiError {
@@ -72,7 +90,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             ApiError::Status(status) => Some(status.code),
-            ApiError::Transport(_) | ApiError::Timeout(_) => None,
+            ApiError::Transport(_) | ApiError::Timeout(_) | ApiError::Deadline(_) => None,
         }
     }
 
@@ -83,13 +101,70 @@ impl ApiError {
             ApiError::Status(status) => status_error::status_error(action, &status),
             ApiError::Transport(error) => transport_error::transport_error(action, error),
             ApiError::Timeout(limit) => transport_error::timeout_error(action, limit),
+            ApiError::Deadline(call) => deadline_error(action, &call),
+        }
+    }
+
+    /// Returns the reason of a failed attempt in one clause.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            ApiError::Status(status) => format!("the API server responded {}", status.code),
+            ApiError::Transport(error) => transport_error::root_cause(error),
+            ApiError::Timeout(limit) => format!("no response within {}", phrase::span(*limit)),
+            ApiError::Deadline(call) => call.describe(),
         }
     }
 }
 
+/// Returns the error for a call that the command's deadline ended.
+fn deadline_error(action: &str, call: &PendingCall) -> Error {
+    Error::new(Id::DeadlinePassed, Kind::Deadline, format!("{action}: the command timed out"))
+        .fact("request", call.describe())
+        .hint("--timeout DURATION sets a longer limit")
+}
+
 impl Api {
     pub(crate) fn new(client: Client, traffic: Arc<Traffic>) -> Self {
-        Self { client, traffic, clock: Arc::default() }
+        Self {
+            client,
+            traffic,
+            clock: Arc::default(),
+            in_flight: Arc::default(),
+            writes: Arc::default(),
+            limits: CallLimits::PerCall,
+        }
+    }
+
+    /// Returns the connection for a command with this deadline: until then, calls are repeated.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { limits: CallLimits::Until(deadline), ..self.clone() }
+    }
+
+    /// Returns the connection without a deadline, for a part of a command that ends with Ctrl-C.
+    #[must_use]
+    pub fn without_deadline(&self) -> Self {
+        Self { limits: CallLimits::PerCall, ..self.clone() }
+    }
+
+    /// Returns the connection for requests about the lock. Each call may take this long. They are sent at once, even
+    /// while writes are held back.
+    pub(crate) fn for_lock(&self, call_limit: Duration) -> Self {
+        Self { limits: CallLimits::Lock(call_limit), ..self.clone() }
+    }
+
+    /// The gate that every write passes.
+    pub(crate) fn writes(&self) -> &WriteGate {
+        &self.writes
+    }
+
+    /// Returns when a call that begins now ends at the latest.
+    pub(crate) fn end_of_call(&self) -> Instant {
+        match self.limits {
+            CallLimits::PerCall => Instant::now() + retry::CALL_LIMIT,
+            CallLimits::Until(deadline) => deadline,
+            CallLimits::Lock(limit) => Instant::now() + limit,
+        }
     }
 
     /// The client, for watches, logs and port-forwards.
@@ -149,7 +224,7 @@ impl Api {
         object: &Value,
     ) -> Result<Response, ApiError> {
         let request = request::create(collection, object, true).map_err(not_built)?;
-        with_timeout(CALL_DEADLINE, self.send_once(&request)).await
+        with_timeout(retry::attempt_limit(&Method::POST, 1), self.send_once(&request)).await
     }
 
     /// POST of an object: create-only.
@@ -235,8 +310,11 @@ impl Api {
         request: Request<Vec<u8>>,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let call = format!("{} {}", request.method(), request.uri().path());
+        if request::is_write(&request) {
+            self.writes.opened().await;
+        }
         let sent_at = Instant::now();
-        let response = with_timeout(CALL_DEADLINE, self.exchange(request)).await?;
+        let response = with_timeout(SINGLE_REQUEST, self.exchange(request)).await?;
         self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(response)
     }
@@ -251,7 +329,7 @@ impl Api {
         let request = request::log(pods, pod, params).map_err(not_built)?;
         let call = format!("GET {}", request.uri());
         let sent_at = Instant::now();
-        let (_, bytes) = with_timeout(CALL_DEADLINE, self.successful(request)).await?;
+        let (_, bytes) = with_timeout(SINGLE_REQUEST, self.successful(request)).await?;
         self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -265,54 +343,90 @@ impl Api {
             Ok(request) => request,
             Err(error) => return (Err(not_built(error)), 1),
         };
-        let started = Instant::now();
-        // A server that has never responded gets no more time than opening a connection does.
-        let limit = if self.traffic.has_responded() { CALL_DEADLINE } else { transport_error::CONNECT };
-        let mut backoff = FIRST_BACKOFF;
+        let (started, end) = (Instant::now(), self.end_of_call());
+        let entry = self.traffic.calls().begin(request::describe(&request));
         let mut attempt = 1;
         loop {
-            let remaining = limit.saturating_sub(started.elapsed());
             let sent_at = Instant::now();
-            let result = tokio::time::timeout(remaining, self.send_once(&request)).await;
-            let error = match result.unwrap_or(Err(ApiError::Timeout(limit))) {
-                Ok(response) => {
+            let result = tokio::time::timeout_at(end, self.attempt(&request, attempt, &entry)).await;
+            let error = match result {
+                Ok(Ok(response)) => {
                     let call = || format!("{} {}", request.method(), request.uri());
                     self.traffic.on_completed(sent_at.elapsed(), call);
                     return (Ok(response), attempt);
                 }
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(_elapsed) => {
+                    self.traffic.on_lost();
+                    return (Err(self.overdue(&entry, ApiError::Timeout(started.elapsed()))), attempt);
+                }
             };
             if matches!(error, ApiError::Transport(_) | ApiError::Timeout(_)) {
                 self.traffic.on_lost();
             }
-            let wait = self.retry_after(&error).map(|requested| requested.max(backoff));
-            match wait.filter(|wait| attempt < ATTEMPTS && started.elapsed() + *wait < limit) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return (Err(error), attempt),
+            entry.on_failure(error.reason());
+            let failed = FailedAttempt {
+                attempt,
+                elapsed: started.elapsed(),
+                has_responded: self.traffic.has_responded(),
+                rbac_may_be_loading: self.traffic.rbac_may_be_loading(),
+            };
+            match pause(failed, &error) {
+                Some(Pause::Backoff(pause) | Pause::Requested(pause)) if Instant::now() + pause < end => {
+                    tokio::time::sleep(pause).await;
+                }
+                Some(Pause::Backoff(_)) => {
+                    tokio::time::sleep_until(end).await;
+                    return (Err(self.overdue(&entry, error)), attempt);
+                }
+                // The server itself tells that waiting until the end is useless.
+                Some(Pause::Requested(_)) | None => return (Err(error), attempt),
             }
             attempt += 1;
-            backoff *= 2;
         }
     }
 
-    /// Returns the wait that the server requests before a retry; None if a retry is useless. Every call of handsctl may
-    /// be sent twice: writes carry a UID or a resourceVersion, are create-only, or are idempotent.
-    fn retry_after(&self, error: &ApiError) -> Option<Duration> {
-        match error {
-            ApiError::Status(status) if matches!(status.code, 429 | 500..) => {
-                let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                let is_transient = matches!(status.code, 429 | 503 | 504) || seconds > 0;
-                is_transient.then(|| Duration::from_secs(u64::from(seconds)))
+    /// Returns the error of a call that has not succeeded in time; `last` is its last error.
+    pub(crate) fn overdue(&self, entry: &CallEntry, last: ApiError) -> ApiError {
+        match (self.limits, entry.call()) {
+            // Before the first response the command has done nothing: the cluster is unreachable.
+            (CallLimits::Until(_), Some(call)) if self.traffic.has_responded() => {
+                ApiError::Deadline(Box::new(call))
             }
-            ApiError::Status(status) if status.code == 403 && self.traffic.rbac_may_be_loading() => {
-                Some(Duration::ZERO)
-            }
-            ApiError::Status(_) | ApiError::Timeout(_) => None,
-            ApiError::Transport(error) => {
-                let is_retryable = transport_error::is_retryable(error) && self.traffic.has_responded();
-                is_retryable.then_some(Duration::ZERO)
-            }
+            _ => last,
         }
+    }
+
+    /// Sends the request once, when the lock and the server's load allow it.
+    async fn attempt(
+        &self,
+        request: &ApiRequest,
+        attempt: u32,
+        entry: &CallEntry,
+    ) -> Result<Response, ApiError> {
+        let limit = retry::attempt_limit(request.method(), attempt);
+        let send = with_timeout(limit, self.send_once(request));
+        if matches!(self.limits, CallLimits::Lock(_)) {
+            return send.await;
+        }
+        let is_write = request::is_write(request);
+        if is_write && !self.writes.is_open() {
+            entry.on_failure("the lock must be renewed first".to_owned());
+            self.writes.opened().await;
+        }
+        let slot = self.in_flight.slot().await;
+        let sent_at = Instant::now();
+        let result = tokio::select! {
+            result = send => result,
+            // The server may have executed it: it is sent again when the lock is confirmed.
+            () = self.writes.closed(), if is_write => Err(ApiError::Timeout(sent_at.elapsed())),
+        };
+        match &result {
+            Ok(_) => slot.on_response(false),
+            Err(ApiError::Status(status)) => slot.on_response(status.code == 429),
+            Err(_) => {}
+        }
+        result
     }
 
     async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
@@ -350,6 +464,16 @@ impl Api {
         }
         let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
         Ok((head, bytes))
+    }
+}
+
+/// Returns the pause before the next attempt; None if a retry is useless.
+fn pause(failed: FailedAttempt, error: &ApiError) -> Option<Pause> {
+    match error {
+        ApiError::Status(status) => failed.after_status(status),
+        ApiError::Transport(error) => failed.after_transport_error(error),
+        ApiError::Timeout(_) => Some(failed.after_silence()),
+        ApiError::Deadline(_) => None,
     }
 }
 
@@ -416,6 +540,114 @@ fn warning_text(header: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::cluster::scripted::scripted;
+    use crate::object::kind::{CONFIG_MAP, SECRET};
+    use serde_json::json;
+
+    const MAPS: &str = "/api/v1/namespaces/n/configmaps";
+
+    fn map() -> Value {
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "namespace": "n" } })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn write_waits_longer_than_a_webhook() {
+        let (api, mut server) = scripted();
+        let (maps, sent) = (CONFIG_MAP.in_namespace("n"), map());
+        let (response, ()) = tokio::join!(api.create(&maps, &sent), async {
+            let exchange = server.expect(&format!("POST {MAPS}")).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            exchange.created(&map());
+        });
+        assert_eq!(response.unwrap().status, 201);
+        server.expect_none_for(Duration::from_secs(60)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unavailable_server_is_asked_until_the_deadline() {
+        let (api, mut server) = scripted();
+        let begin = Instant::now();
+        let api = api.until(begin + Duration::from_secs(300));
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let (list, ()) = tokio::join!(api.list(&secrets, &params), async {
+            while begin.elapsed() < Duration::from_secs(250) {
+                server.next().await.status(503, "ServiceUnavailable", "starting");
+            }
+            server.next().await.lost();
+            server.next().await.list("1", &[]);
+        });
+        assert!(list.unwrap().is_complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_that_ends_at_the_deadline_names_request_and_reason() {
+        let (api, mut server) = scripted();
+        let api = api.until(Instant::now() + Duration::from_secs(30));
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let result = tokio::select! {
+            result = api.list(&secrets, &params) => result,
+            () = server.reject_all(503, "ServiceUnavailable") => unreachable!("the client is not dropped"),
+        };
+        let error = result.unwrap_err().into_error("cannot list secrets");
+        assert_eq!((error.id(), error.kind()), (Id::DeadlinePassed, Kind::Deadline));
+        let text = format!("{error:?}");
+        assert!(text.contains("list secrets in namespace n, 30.0 s, "), "{text}");
+        assert!(text.contains("the API server responded 503"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_without_a_deadline_ends_after_a_minute() {
+        let (api, mut server) = scripted();
+        let begin = Instant::now();
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let result = tokio::select! {
+            result = api.list(&secrets, &params) => result,
+            () = server.reject_all(503, "ServiceUnavailable") => unreachable!("the client is not dropped"),
+        };
+        assert_eq!(result.unwrap_err().into_error("cannot list secrets").kind(), Kind::Unreachable);
+        assert_eq!(begin.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn longer_retry_after_than_the_deadline_fails_at_once() {
+        let (api, mut server) = scripted();
+        let begin = Instant::now();
+        let api = api.until(begin + Duration::from_secs(30));
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let (list, ()) = tokio::join!(api.list(&secrets, &params), async {
+            let exchange = server.next().await;
+            exchange.status_with(429, "TooManyRequests", "later", &json!({ "retryAfterSeconds": 600 }));
+        });
+        assert_eq!(list.unwrap_err().code(), Some(429));
+        assert_eq!(begin.elapsed().as_secs(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttled_requests_are_sent_a_few_at_a_time() {
+        let (api, mut server) = scripted();
+        let maps = CONFIG_MAP.in_namespace("n");
+        let requests = futures::future::join_all((0..16).map(|_| api.get(&maps, "a")));
+        let (responses, ()) = tokio::join!(requests, async {
+            let mut burst = Vec::new();
+            for _ in 0..16 {
+                burst.push(server.next().await);
+            }
+            for exchange in burst {
+                exchange.status_with(429, "TooManyRequests", "later", &json!({ "retryAfterSeconds": 1 }));
+            }
+            let mut retries = Vec::new();
+            for _ in 0..8 {
+                retries.push(server.next().await);
+            }
+            server.expect_none_for(Duration::from_secs(2)).await;
+            retries.into_iter().for_each(|exchange| exchange.ok(&map()));
+            for _ in 0..8 {
+                server.next().await.ok(&map());
+            }
+        });
+        assert!(responses.iter().all(Result::is_ok));
+    }
 
     #[test]
     fn warning_text_is_the_quoted_part() {

@@ -4,6 +4,8 @@
 //! - `connect`: kubeconfig → connection. `token`: when a token expires.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
+//! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
+//!   `write_gate`: no writes while the lock is unconfirmed. `pending_calls`: the calls that wait for a response.
 //! - `status_error`: an error response (a `Status` with a code such as 401 or 409) → error. Pure.
 //! - `transport_error`: no response → error. Pure.
 //! - `lost_response`: recognizes our own write whose response was lost. Pure.
@@ -14,11 +16,15 @@ pub mod api;
 pub mod connect;
 pub mod context;
 pub mod discovery;
+mod in_flight;
 mod lost_response;
+pub mod pending_calls;
 pub mod request;
+pub(crate) mod retry;
 pub mod server_clock;
 pub mod status_error;
 mod token;
 pub mod traffic;
 mod transport_error;
 pub mod version;
+mod write_gate;

@@ -1,6 +1,6 @@
 //! Requests to the API server, built with kube's own types. Pure.
 
-use http::Request;
+use http::{Method, Request};
 use kube::api::{
     DeleteParams, GetParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
     WatchParams,
@@ -21,6 +21,53 @@ pub struct ApplyOptions {
     pub dry_run: bool,
     /// Fields of other managers are taken over.
     pub force: bool,
+}
+
+/// Describes a request for people: `list secrets in namespace n`, `apply deployments/oh in namespace n`, `get /version`.
+pub(crate) fn describe(request: &ApiRequest) -> String {
+    let path = request.uri().path();
+    let query = request.uri().query().unwrap_or_default();
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let resource = match parts.as_slice() {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => &[],
+    };
+    let (namespace, resource) = match resource {
+        ["namespaces", namespace, resource @ ..] if !resource.is_empty() => (Some(*namespace), resource),
+        resource => (None, resource),
+    };
+    let is_collection = resource.len() == 1;
+    let verb = match *request.method() {
+        Method::GET if query.contains("watch=true") => "watch",
+        Method::GET if is_collection => "list",
+        Method::GET => "get",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH if request.headers().get(http::header::CONTENT_TYPE).is_some_and(is_apply) => "apply",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => request.method().as_str(),
+    };
+    let dry_run = if query.contains("dryRun=All") { " as a dry run" } else { "" };
+    match (resource, namespace) {
+        ([], _) => format!("{verb} {path}"),
+        (resource, None) => format!("{verb} {}{dry_run}", resource.join("/")),
+        (resource, Some(namespace)) => {
+            format!("{verb} {} in namespace {namespace}{dry_run}", resource.join("/"))
+        }
+    }
+}
+
+fn is_apply(content_type: &http::HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/apply-patch")
+}
+
+/// Whether the request changes something in the cluster: not a read, a review or a dry run.
+pub(crate) fn is_write(request: &ApiRequest) -> bool {
+    let uri = request.uri();
+    let stores_nothing = uri.query().is_some_and(|query| query.contains("dryRun=All"))
+        || uri.path().starts_with("/apis/authorization.k8s.io/");
+    request.method() != Method::GET && !stores_nothing
 }
 
 /// Deletes only this object, not one that was recreated with the same name.
@@ -210,6 +257,42 @@ mod tests {
         assert_eq!(body(&if_same_object(&object))["preconditions"], json!({ "uid": "u" }));
         let unchanged = body(&if_unchanged(&object));
         assert_eq!(unchanged["preconditions"], json!({ "uid": "u", "resourceVersion": "7" }));
+    }
+
+    #[test]
+    fn requests_are_described_with_verb_object_and_namespace() {
+        let maps = CONFIG_MAP.in_namespace("n");
+        let dry_run = ApplyOptions { dry_run: true, force: false };
+        let rows = [
+            (list(&maps, &ListParams::default()), "list configmaps in namespace n"),
+            (get(&maps, "a"), "get configmaps/a in namespace n"),
+            (get(&NODE.collection(None), "one"), "get nodes/one"),
+            (get_path("/version"), "get /version"),
+            (watch(&maps, &WatchParams::default(), "0"), "watch configmaps in namespace n"),
+            (create(&maps, &config_map(), false), "create configmaps in namespace n"),
+            (apply(&maps, &config_map(), dry_run), "apply configmaps/a in namespace n as a dry run"),
+            (merge_patch(&maps, "a", &json!({})), "patch configmaps/a in namespace n"),
+            (replace(&maps, &config_map()), "update configmaps/a in namespace n"),
+            (delete(&maps, "a", &DeleteParams::default()), "delete configmaps/a in namespace n"),
+            (log(&POD.in_namespace("n"), "p", &LogParams::default()), "get pods/p/log in namespace n"),
+        ];
+        for (request, text) in rows {
+            assert_eq!(describe(&request.unwrap()), text);
+        }
+        let namespaces = crate::object::kind::NAMESPACE.collection(None);
+        assert_eq!(describe(&get(&namespaces, "n").unwrap()), "get namespaces/n");
+    }
+
+    #[test]
+    fn dry_runs_and_reviews_are_no_writes() {
+        let maps = CONFIG_MAP.in_namespace("n");
+        let options = |dry_run| ApplyOptions { dry_run, force: false };
+        assert!(is_write(&apply(&maps, &config_map(), options(false)).unwrap()));
+        assert!(is_write(&delete(&maps, "a", &DeleteParams::default()).unwrap()));
+        assert!(!is_write(&apply(&maps, &config_map(), options(true)).unwrap()));
+        assert!(!is_write(&get(&maps, "a").unwrap()));
+        let reviews = crate::object::kind::SELF_RULES_REVIEW.collection(None);
+        assert!(!is_write(&review(&reviews, &json!({})).unwrap()));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Counts requests and bytes for `-v`, and records when the connection to the server was lost.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::pending_calls::PendingCalls;
 
 /// For this long after a lost connection, a restarted API server may respond 403 because RBAC is still loading.
 pub(crate) const ROLES_LOAD: Duration = Duration::from_secs(15);
@@ -17,10 +19,11 @@ pub struct Traffic {
     requests: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    completed: AtomicU64,
+    has_responded: AtomicBool,
     slowest: Mutex<Option<(Duration, String)>>,
     lost: Mutex<Option<Instant>>,
     outage: watch::Sender<Option<Instant>>,
+    calls: Arc<PendingCalls>,
 }
 
 /// The counters at one moment.
@@ -47,7 +50,7 @@ impl Traffic {
     }
 
     pub(crate) fn on_completed(&self, duration: Duration, call: impl FnOnce() -> String) {
-        self.completed.fetch_add(1, Ordering::Relaxed);
+        self.has_responded.store(true, Ordering::Relaxed);
         if let Ok(mut slowest) = self.slowest.lock()
             && slowest.as_ref().is_none_or(|(current, _)| duration > *current)
         {
@@ -71,8 +74,15 @@ impl Traffic {
     /// unreachable API server.
     pub(crate) fn on_response(&self, status: StatusCode) {
         if !status.is_server_error() {
+            self.has_responded.store(true, Ordering::Relaxed);
             self.outage.send_if_modified(|since| since.take().is_some());
         }
+    }
+
+    /// The calls that wait for a response.
+    #[must_use]
+    pub fn calls(&self) -> &Arc<PendingCalls> {
+        &self.calls
     }
 
     /// When the current outage of the server began; None while it responds.
@@ -81,9 +91,9 @@ impl Traffic {
         self.outage.subscribe()
     }
 
-    /// Whether the server has ever responded: before that, a failed connection is final.
+    /// Whether the server has ever responded: before that, a refused connection is final.
     pub(crate) fn has_responded(&self) -> bool {
-        self.completed.load(Ordering::Relaxed) > 0
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// Whether a 403 may come from a restarted server that is still loading RBAC.

@@ -1,16 +1,19 @@
 //! A request without a response → error, exit code and hint. Pure.
 
 use std::error::Error as StdError;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 
-/// The time limit for opening a connection.
-pub(crate) const CONNECT: Duration = Duration::from_secs(4);
+/// The time limit for opening a connection: resolving the name, TCP and TLS.
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// The message of tokio's timer when the time limit for a connection has passed.
 const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
+/// The message of hyper's resolver.
+const NAME_NOT_RESOLVED: &str = "dns error";
 
 /// Returns the error for a request that got no response.
 #[must_use]
@@ -32,7 +35,6 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     Error::new(Id::Unreachable, Kind::Unreachable, action)
         .caused_by(cause(error))
         .hint("is the cluster running, and is this the right context?")
-        .hint("handsctl up starts the local cluster")
 }
 
 /// Returns the error for a request that timed out.
@@ -51,6 +53,39 @@ pub(crate) fn is_retryable(error: &kube::Error) -> bool {
     transport && !is_untrusted(&chain(error))
 }
 
+/// Whether no connection can be opened to the server: nothing listens, there is no route, or the name does not resolve.
+#[must_use]
+pub(crate) fn is_unreachable(error: &kube::Error) -> bool {
+    let text = chain(error);
+    let is_definite = |error: &std::io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::AddrNotAvailable
+        )
+    };
+    text.contains(CONNECT_TIMED_OUT)
+        || text.contains(NAME_NOT_RESOLVED)
+        || sources(error).any(|source| source.downcast_ref().is_some_and(is_definite))
+}
+
+/// Returns the last cause of a request without a response, as text.
+#[must_use]
+pub(crate) fn root_cause(error: &kube::Error) -> String {
+    sources(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// Returns the error and its causes.
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    fn source<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+        let error: &'a (dyn StdError + 'static) = *error;
+        error.source()
+    }
+    std::iter::successors(Some(error), source)
+}
+
 /// Removes kube's wrapper, whose message is only `ServiceError`.
 fn cause(error: kube::Error) -> Box<dyn StdError + Send + Sync> {
     match error {
@@ -63,13 +98,6 @@ fn is_untrusted(text: &str) -> bool {
     ["certificate", "UnknownIssuer", "CertExpired", "NotValidForName"].iter().any(|word| text.contains(word))
 }
 
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

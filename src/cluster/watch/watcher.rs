@@ -1,11 +1,10 @@
 //! Watches: the existing objects, then every change, across lost connections.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use kube::Client;
+use http::Method;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -13,8 +12,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster::client::api::{self, Api, ApiError};
+use crate::cluster::client::pending_calls::CallEntry;
 use crate::cluster::client::request;
-use crate::cluster::client::traffic::{self, Traffic};
+use crate::cluster::client::retry::{self, FailedAttempt};
+use crate::cluster::client::traffic;
 use crate::error::Result;
 use crate::object::kind::{Collection, EVENT, KindInfo};
 
@@ -25,8 +26,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 /// The first pause before an ended watch is restarted; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// The time limit for the start of a response, and for the first list from a server that responds with errors.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+/// The time limit for the start of a response to a watch that continues.
+const RESUME_LIMIT: Duration = Duration::from_secs(10);
 /// The annotation of the bookmark that follows the initial events
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -96,13 +97,11 @@ impl Watches {
             };
             let watcher = Watcher {
                 index,
-                client: api.client().clone(),
+                api: api.clone(),
                 scope: scope.clone(),
                 initial_events,
-                traffic: api.traffic().clone(),
                 sender: sender.clone(),
-                started: Instant::now(),
-                has_listed: false,
+                first_list: Some(FirstList::begin(api, scope)),
                 version: None,
                 backoff: MIN_BACKOFF,
                 forbidden_since: None,
@@ -194,14 +193,12 @@ enum InitialEvents {
 /// One watch, across as many connections as necessary.
 struct Watcher {
     index: usize,
-    client: Client,
+    api: Api,
     scope: WatchScope,
     initial_events: InitialEvents,
-    traffic: Arc<Traffic>,
     sender: mpsc::UnboundedSender<WatchedChange>,
-    started: Instant,
-    /// Whether the initial list has been reported.
-    has_listed: bool,
+    /// The initial list; None after it has been reported.
+    first_list: Option<FirstList>,
     /// The resourceVersion to continue from; None if the objects must be listed first.
     version: Option<String>,
     backoff: Duration,
@@ -209,15 +206,36 @@ struct Watcher {
     forbidden_since: Option<Instant>,
 }
 
+/// The request for the initial list, with its retries.
+struct FirstList {
+    entry: CallEntry,
+    attempt: u32,
+    started: Instant,
+    /// When the list must have arrived.
+    end: Instant,
+}
+
+impl FirstList {
+    fn begin(api: &Api, scope: &WatchScope) -> Self {
+        let request = match &scope.namespace {
+            Some(namespace) => format!("watch {} in namespace {namespace}", scope.kind.plural),
+            None => format!("watch {}", scope.kind.plural),
+        };
+        let entry = api.traffic().calls().begin(request);
+        Self { entry, attempt: 1, started: Instant::now(), end: api.end_of_call() }
+    }
+
+    fn response_limit(&self) -> Duration {
+        let remaining = self.end.saturating_duration_since(Instant::now());
+        retry::attempt_limit(&Method::GET, self.attempt).min(remaining)
+    }
+}
+
 impl Watcher {
     async fn run(mut self) {
         loop {
-            match self.follow().await {
-                Ok(()) if self.is_start_overdue() => {
-                    self.report(WatchedChange::Failed(self.index, ApiError::Timeout(RESPONSE_LIMIT)));
-                    return;
-                }
-                Ok(()) => {}
+            let error = match self.follow().await {
+                Ok(()) => None,
                 Err(error) if self.initial_events == InitialEvents::Streamed && is_unknown_option(&error) => {
                     self.initial_events = InitialEvents::Listed;
                     continue;
@@ -226,8 +244,14 @@ impl Watcher {
                     self.report(WatchedChange::Failed(self.index, error));
                     return;
                 }
-                Err(error) if error.code() == Some(410) => self.version = None,
-                Err(_transient) => {}
+                Err(error) => Some(error),
+            };
+            if error.as_ref().and_then(ApiError::code) == Some(410) {
+                self.version = None;
+            }
+            if let Some(overdue) = self.overdue(error) {
+                self.report(WatchedChange::Failed(self.index, overdue));
+                return;
             }
             if self.sender.is_closed() {
                 return;
@@ -235,6 +259,19 @@ impl Watcher {
             tokio::time::sleep(self.backoff).await;
             self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         }
+    }
+
+    /// Returns the error if the initial list has not arrived in time; `error` ended the last attempt.
+    fn overdue(&mut self, error: Option<ApiError>) -> Option<ApiError> {
+        let first_list = self.first_list.as_mut()?;
+        first_list.attempt += 1;
+        let error = error.unwrap_or_else(|| ApiError::Timeout(first_list.started.elapsed()));
+        first_list.entry.on_failure(error.reason());
+        (Instant::now() >= first_list.end).then(|| self.api.overdue(&first_list.entry, error))
+    }
+
+    fn response_limit(&self) -> Duration {
+        self.first_list.as_ref().map_or(RESUME_LIMIT, FirstList::response_limit)
     }
 
     /// Continues from the last version until the connection ends.
@@ -252,11 +289,12 @@ impl Watcher {
             None => self.list().await?,
         };
         let request = request::watch(&self.scope.collection(), &parameters, &from).map_err(api::not_built)?;
-        let stream = within(RESPONSE_LIMIT, self.client.request_events::<Value>(request)).await?;
+        let stream =
+            within(self.response_limit(), self.api.client().request_events::<Value>(request)).await?;
         let mut stream = pin!(stream);
         self.forbidden_since = None;
         loop {
-            let limit = if listing.is_some() { RESPONSE_LIMIT } else { IDLE_LIMIT };
+            let limit = if listing.is_some() { self.response_limit() } else { IDLE_LIMIT };
             let Some(event) = within(limit, stream.try_next()).await? else { return Ok(()) };
             self.backoff = MIN_BACKOFF;
             self.on_event(event, &mut listing)?;
@@ -306,20 +344,20 @@ impl Watcher {
         let parameters = ListParams::default().labels(&self.scope.labels);
         let parameters = if from_now { parameters.limit(1) } else { parameters };
         let request = request::list(&self.scope.collection(), &parameters).map_err(api::not_built)?;
-        let mut list = within(RESPONSE_LIMIT, self.client.request::<Value>(request)).await?;
+        let mut list = within(self.response_limit(), self.api.client().request::<Value>(request)).await?;
         self.version = version_of(&list);
         if !from_now {
             let items = api::take_items(&mut list);
             self.report_list(items.into_iter().map(|item| with_type_meta(self.scope.kind, item)).collect());
-        } else if !self.has_listed {
+        } else if self.first_list.is_some() {
             self.report_list(Vec::new());
         }
         Ok(self.version.clone().unwrap_or_default())
     }
 
     fn report_list(&mut self, objects: Vec<Value>) {
-        self.has_listed = true;
-        self.traffic.on_completed(Duration::ZERO, String::new);
+        self.first_list = None;
+        self.api.traffic().on_completed(Duration::ZERO, String::new);
         self.report(WatchedChange::Listed(self.index, objects));
     }
 
@@ -327,31 +365,37 @@ impl Watcher {
         let _receiver_dropped = self.sender.send(change);
     }
 
-    /// Whether the initial list has not arrived in time.
-    fn is_start_overdue(&self) -> bool {
-        !self.has_listed && self.started.elapsed() > RESPONSE_LIMIT
-    }
-
-    /// Whether retrying is useless: the request is rejected, or the server never responded at the start.
+    /// Whether retrying is useless: the request is rejected, or the server is unreachable at the start.
     fn is_final(&mut self, error: &ApiError) -> bool {
-        let overdue = self.is_start_overdue();
+        let traffic = self.api.traffic();
         match error {
             ApiError::Status(status) => match status.code {
-                403 if self.has_listed => {
+                403 if self.first_list.is_none() => {
                     self.forbidden_since.get_or_insert_with(Instant::now).elapsed() > traffic::ROLES_LOAD
                 }
-                403 => !self.traffic.rbac_may_be_loading(),
+                403 => !traffic.rbac_may_be_loading(),
                 401 | 404 | 405 | 422 => true,
                 500.. => {
-                    self.traffic.on_lost();
-                    overdue
+                    traffic.on_lost();
+                    false
                 }
-                _ => overdue,
+                _ => false,
             },
-            ApiError::Transport(_) | ApiError::Timeout(_) => {
-                self.traffic.on_lost();
-                overdue || !self.has_listed && !self.traffic.has_responded()
+            ApiError::Transport(error) => {
+                traffic.on_lost();
+                let first_attempt = self.first_list.as_ref().map(|list| FailedAttempt {
+                    attempt: list.attempt,
+                    elapsed: list.started.elapsed(),
+                    has_responded: traffic.has_responded(),
+                    rbac_may_be_loading: false,
+                });
+                first_attempt.is_some_and(|attempt| attempt.after_transport_error(error).is_none())
             }
+            ApiError::Timeout(_) => {
+                traffic.on_lost();
+                false
+            }
+            ApiError::Deadline(_) => true,
         }
     }
 }
@@ -510,13 +554,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn first_list_fails_after_ten_seconds_of_503() {
+    async fn first_list_fails_after_a_minute_of_503() {
         let (mut watches, mut server) = open(false);
         let begin = Instant::now();
         let (lists, ()) = tokio::join!(watches.initial_lists(), server.reject_all(503, "ServiceUnavailable"));
         let error = lists.err().unwrap();
-        assert!((10..13).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+        assert!((60..63).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
         assert!(error.message().contains("cannot watch pods in namespace n"), "{}", error.message());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_list_without_response_ends_at_the_deadline() {
+        let (api, mut server) = scripted();
+        let begin = Instant::now();
+        let api = api.until(begin + Duration::from_secs(45));
+        let mut watches = Watches::open(&api, vec![scope(POD, false)], false);
+        let (lists, ()) = tokio::join!(watches.initial_lists(), async {
+            // The requests get no response within 10 s, 20 s and the rest.
+            let mut silent = Vec::new();
+            for _ in 0..3 {
+                silent.push(server.expect(PODS).await);
+            }
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        });
+        let error = lists.err().unwrap();
+        assert_eq!(error.kind(), crate::error::Kind::Deadline);
+        assert!((45..51).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+        let text = format!("{error:?}");
+        assert!(text.contains("watch pods in namespace n, 45.0 s, 3 failed attempts"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,8 +92,9 @@ pub(in crate::commands) async fn bring_up(
     let started = jiff::Timestamp::now();
     let local_cluster =
         provider::up(environment, provider, &cluster_spec(settings), &options, events).await?;
-    let connection =
+    let mut connection =
         connect::connect_to_local_cluster(&local_cluster.kubeconfig, &local_cluster.context).await?;
+    context.limit(&mut connection);
     let version = version::get_server_version(&connection.api)
         .await
         .map_err(|error| error.into_error(&format!("cannot reach cluster {name}")))?;

@@ -16,13 +16,15 @@ use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::rollout;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, ReadArgs};
 use crate::object::kind::DEPLOYMENT;
 use crate::phrase;
 use crate::plan::inventory::revision::{self, Revision, RevisionResult};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 use crate::settings::handsctl::Profile;
 use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evaluate};
 
@@ -33,6 +35,9 @@ use crate::status::{self, Finding, Health, HealthVerdict, Metric, Reading, evalu
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict")]
 pub struct StatusArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -56,8 +61,10 @@ struct StatusReport {
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let session = Session::to_read(global, loaded).await?;
-    let mut report = read_status(&session).await.map_err(|error| session.with_credentials_hint(error))?;
+    let deadline = Deadline::after(arguments.read.limit());
+    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let report = read_until(deadline, &session.connection, streams, read_status(&session)).await;
+    let mut report = report.map_err(|error| session.with_credentials_hint(error))?;
     let mut reasons: Vec<String> = report.metrics.iter().filter_map(Metric::reason).collect();
     if let Some(ProbeResult::Unreachable(why)) = &report.alive {
         reasons.insert(0, format!("/alive does not answer: {why}"));
