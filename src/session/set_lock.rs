@@ -1,11 +1,12 @@
 //! The set's lock as commands hold it: acquired by this process and released however the command ends.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::catalogue::Id;
-use crate::cluster::apply::lock::{self, Lock, LockRequest};
+use crate::cluster::apply::lock::{self, Lock, LockCondition, LockObserver, LockRequest};
 use crate::cluster::client::api::Api;
 use crate::error::{Kind, Result};
 use crate::event::Events;
@@ -57,12 +58,12 @@ impl LockSlot {
             Err(_elapsed) => format!("no response within {}", phrase::span(RELEASE)),
         };
         let message = format!("the lock was not released ({reason}); it expires by itself");
-        events.warn(Id::LockLost, message).await;
+        events.warn(Id::LockNotReleased, message).await;
     }
 }
 
-/// Acquires the set's lock and runs `work` under it. If the lock is lost, the work is dropped and sends no more
-/// requests.
+/// Acquires the set's lock and runs `work` under it. While the lock cannot be renewed, the work's writes wait. If the
+/// lock is lost, the work is dropped and sends no more requests.
 ///
 /// # Errors
 /// Exit 13 if another run holds the lock or acquires it meanwhile; otherwise those of the work.
@@ -86,12 +87,34 @@ pub(crate) async fn under_lock<T>(
             return Err(error);
         }
     };
-    let lost = lock.lost();
+    let observer = lock.observer();
     slot.replace(LockState::Held(lock));
-    tokio::select! {
-        biased;
-        error = lost => Err(error),
-        outcome = work => outcome,
+    while_held(observer, events, work).await
+}
+
+/// Runs `work` until the lock is lost, and warns when the work's writes have to wait.
+async fn while_held<T>(
+    mut observer: LockObserver,
+    events: &Events,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            condition = observer.changed() => match condition {
+                LockCondition::Held => {}
+                LockCondition::Unconfirmed(time) => {
+                    let message = format!(
+                        "the lock was not renewed for {}: no changes are sent until the API server confirms it",
+                        phrase::span(time)
+                    );
+                    events.warn(Id::LockUnconfirmed, message).await;
+                }
+                LockCondition::Lost(reason) => return Err(observer.lost_error(reason)),
+            },
+            outcome = &mut work => return outcome,
+        }
     }
 }
 

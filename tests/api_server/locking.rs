@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, finish};
-use crate::fault::{ErrorResponse, Fault, Proxy};
+use crate::fault::{Proxy, Request};
 
 /// Time limit of each wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -175,16 +175,41 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
 }
 
 #[test]
-fn holder_that_cannot_renew_exits_13() {
+fn outage_longer_than_the_lock_only_delays_the_run() {
     let namespace = Bed::shared().namespace("mute");
     let proxy = Proxy::for_cluster(namespace.bed);
-    let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
-    proxy
-        .on(|request| request.is("PUT", "/leases/handsctl-oh"))
-        .inject(Fault::Respond(ErrorResponse::Unavailable));
+    let is_patch = |request: &Request| request.is("PATCH", "/deployments/oh");
+    let held = proxy.on(is_patch).nth(1).hold();
+    let renewals = proxy.on(|request| request.is("PUT", "/leases/handsctl-oh")).hold();
     let first = proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "9").spawn();
     held.wait_for_request(WAIT_LIMIT);
-    finish(first).exits(13).says("error[HC3005]").says("it could not be renewed for ");
+    renewals.wait_for_request(WAIT_LIMIT);
+    // Longer than the lock is valid. Nobody acquires it.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(proxy.requests_that(is_patch).len(), 1, "a write was sent without the lock");
+    renewals.release();
+    finish(first)
+        .exits(0)
+        .says("HC3021 the lock was not renewed for 6 s: no changes are sent")
+        .says("9 created");
+    assert_eq!(proxy.requests_that(is_patch).len(), 2);
+    assert_eq!(lease(&namespace), None, "the lock was not released");
+    held.release();
+}
+
+#[test]
+fn lock_taken_during_an_outage_exits_13() {
+    let namespace = Bed::shared().namespace("taken");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).nth(1).hold();
+    let renewals = proxy.on(|request| request.is("PUT", "/leases/handsctl-oh")).hold();
+    let first = proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "9").spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    renewals.wait_for_request(WAIT_LIMIT);
+    std::thread::sleep(Duration::from_secs(8));
+    give_to_remote_holder(&namespace);
+    renewals.release();
+    finish(first).exits(13).says("error[HC3005]").says("bob@elsewhere, process 42 holds it now");
     held.release();
 }
 

@@ -1,5 +1,10 @@
 //! The lock of a set: a Lease, acquired before the first write, renewed while the command runs, released when it ends.
+//!
+//! An outage of the API server does not end the lock: while it cannot be renewed, writes are held back, because the Lease
+//! may expire and another run may acquire it. The renewal carries the Lease's resourceVersion, so it succeeds afterwards
+//! only if nobody did.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +31,8 @@ use crate::plan::inventory::lease::{self, Holder, LeaseDuration, LeaseInfo};
 const ATTEMPTS: usize = 5;
 /// The pause before retrying a renewal that got no response.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The time limit of one request to renew or to release the lock.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The parameters for acquiring the lock.
 pub struct LockRequest<'a> {
@@ -41,8 +48,25 @@ pub struct LockRequest<'a> {
 pub struct Lock {
     api: Api,
     lease: LeaseHandle,
-    lost: watch::Receiver<Option<String>>,
+    condition: watch::Receiver<LockCondition>,
     renewal: JoinHandle<()>,
+}
+
+/// Whether this run still has the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockCondition {
+    /// The Lease was renewed in time.
+    Held,
+    /// The Lease could not be renewed for this long: another run may have acquired it. Writes are held back.
+    Unconfirmed(Duration),
+    /// Another run holds the Lease, or it was deleted; with the reason.
+    Lost(String),
+}
+
+/// Observes the lock's condition.
+pub struct LockObserver {
+    id: ObjectId,
+    condition: watch::Receiver<LockCondition>,
 }
 
 /// The Lease as last read from or written to the server, shared with the renewal task.
@@ -62,11 +86,22 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
     events.begin(Phase::Lock, "lock", "").await;
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
+    let held = |lease: Value, sent_at: Instant| HeldLease {
+        handle: LeaseHandle {
+            id: id.clone(),
+            leases: leases.clone(),
+            holder: request.holder.clone(),
+            last: Arc::new(Mutex::new(lease)),
+        },
+        renewed_at: sent_at,
+    };
+    let began = Instant::now();
     for _ in 0..ATTEMPTS {
+        let sent_at = Instant::now();
         let now = api.clock().monotonic();
         let manifest = lease::manifest(set, &request.holder, request.lease_duration, now, now);
         match api.create(&leases, &manifest).await {
-            Ok(response) => return Ok(hold(api, id, leases, request, response.body, "", events).await),
+            Ok(response) => return Ok(hold(api, held(response.body, sent_at), request, "", events).await),
             Err(error) if error.code() == Some(409) => {}
             Err(error) => return Err(write_error(error, &id, set)),
         }
@@ -78,7 +113,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
         let info = LeaseInfo::read(&live);
         if info.identity == request.holder.identity() {
             // An earlier attempt created the Lease and its response was lost.
-            return Ok(hold(api, id, leases, request, live, "", events).await);
+            return Ok(hold(api, held(live, began), request, "", events).await);
         }
         let Some(until) = info.until else { return Err(foreign_lease_error(&id, set)) };
         let now = api.clock().monotonic();
@@ -91,7 +126,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
         match api.replace(&leases, &manifest).await {
             Ok(response) => {
                 let message = format!("taken over from {}, {why}", info.holder());
-                return Ok(hold(api, id, leases, request, response.body, &message, events).await);
+                return Ok(hold(api, held(response.body, sent_at), request, &message, events).await);
             }
             Err(error) if matches!(error.code(), Some(404 | 409)) => {}
             Err(error) => return Err(write_error(error, &id, set)),
@@ -112,6 +147,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
 pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> Result<()> {
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
+    let api = api.for_lock(CALL_LIMIT);
     let live = api
         .get_opt(&leases, &id.name)
         .await
@@ -138,20 +174,20 @@ fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) 
     }
 }
 
-async fn hold(
-    api: &Api,
-    id: ObjectId,
-    leases: Collection,
-    request: &LockRequest<'_>,
-    lease: Value,
-    message: &str,
-    events: &Events,
-) -> Lock {
+/// A Lease that this process has just acquired.
+struct HeldLease {
+    handle: LeaseHandle,
+    /// A time before its `renewTime`: its request was sent then.
+    renewed_at: Instant,
+}
+
+async fn hold(api: &Api, held: HeldLease, request: &LockRequest<'_>, message: &str, events: &Events) -> Lock {
     events.done(Phase::Lock, "lock", message).await;
-    let lease = LeaseHandle { id, leases, holder: request.holder.clone(), last: Arc::new(Mutex::new(lease)) };
-    let (sender, lost) = watch::channel(None);
-    let renewal = tokio::spawn(renew(api.clone(), lease.clone(), request.lease_duration, sender));
-    Lock { api: api.clone(), lease, lost, renewal }
+    let api = api.for_lock(CALL_LIMIT.min(request.lease_duration.renew_interval()));
+    let (sender, condition) = watch::channel(LockCondition::Held);
+    let lease = held.handle.clone();
+    let renewal = Renewals { api: api.clone(), lease: held.handle, duration: request.lease_duration, sender };
+    Lock { api, lease, condition, renewal: tokio::spawn(renewal.run(held.renewed_at)) }
 }
 
 impl LeaseHandle {
@@ -171,81 +207,129 @@ impl LeaseHandle {
     }
 }
 
-/// Renews the Lease until it is lost, then sends the reason once and ends.
-async fn renew(api: Api, lease: LeaseHandle, duration: LeaseDuration, lost: watch::Sender<Option<String>>) {
-    let mut renewed = Instant::now();
-    let mut wait = duration.renew_interval();
-    loop {
-        let deadline = renewed + duration.renew_deadline();
-        tokio::time::sleep_until((Instant::now() + wait).min(deadline)).await;
-        let outcome = tokio::time::timeout_at(deadline, renew_once(&api, &lease)).await;
-        match outcome {
-            Ok(Ok(())) => {
-                renewed = Instant::now();
-                wait = duration.renew_interval();
-            }
-            Ok(Err(Renewal::Unanswered)) if Instant::now() < deadline => {
-                wait = RETRY_PAUSE.min(duration.renew_interval());
-            }
-            Ok(Err(Renewal::Lost(reason))) => {
-                let _receiver_dropped = lost.send(Some(reason));
-                return;
-            }
-            Ok(Err(Renewal::Unanswered)) | Err(_) => {
-                let elapsed = phrase::span(renewed.elapsed());
-                let _receiver_dropped =
-                    lost.send(Some(format!("it could not be renewed for {elapsed}, so it will expire")));
-                return;
-            }
-        }
-    }
+/// The renewal of the held Lease.
+struct Renewals {
+    api: Api,
+    lease: LeaseHandle,
+    duration: LeaseDuration,
+    sender: watch::Sender<LockCondition>,
 }
 
 /// Why a renewal failed.
-enum Renewal {
+enum RenewalError {
     /// Another process holds the Lease, or it was deleted; with the reason.
     Lost(String),
     /// No response, or an error unrelated to the Lease.
     Unanswered,
 }
 
-async fn renew_once(api: &Api, lease: &LeaseHandle) -> Result<(), Renewal> {
-    let mut manifest = lease.read();
-    manifest["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
-    match api.replace(&lease.leases, &manifest).await {
-        Ok(response) => {
-            lease.keep(response.body);
-            return Ok(());
+impl Renewals {
+    /// Renews the Lease until it is lost. While it cannot be renewed in time, writes are held back.
+    async fn run(self, mut renewed_at: Instant) {
+        loop {
+            tokio::time::sleep_until(renewed_at + self.duration.renew_interval()).await;
+            let renewal = tokio::select! {
+                renewal = self.renew() => renewal,
+                never = self.hold_back_writes(renewed_at) => match never {},
+            };
+            match renewal {
+                Ok(sent_at) => {
+                    renewed_at = sent_at;
+                    self.api.writes().open();
+                    self.set(LockCondition::Held);
+                }
+                Err(reason) => {
+                    self.api.writes().close();
+                    self.set(LockCondition::Lost(reason));
+                    return;
+                }
+            }
         }
-        Err(error) if matches!(error.code(), Some(404 | 409)) => {}
-        Err(_) => return Err(Renewal::Unanswered),
     }
-    match api.get_opt(&lease.leases, &lease.id.name).await {
-        // An earlier renewal succeeded and its response was lost.
-        Ok(Some(live)) if lease.is_ours(&live) => {
-            lease.keep(live);
-            Ok(())
+
+    /// Holds back writes from the deadline of the renewal on.
+    async fn hold_back_writes(&self, renewed_at: Instant) -> Infallible {
+        tokio::time::sleep_until(renewed_at + self.duration.renew_deadline()).await;
+        self.api.writes().close();
+        self.set(LockCondition::Unconfirmed(renewed_at.elapsed()));
+        std::future::pending().await
+    }
+
+    /// Repeats the renewal until the server answers it. Returns a time before the new `renewTime`, or why the lock is
+    /// lost.
+    async fn renew(&self) -> Result<Instant, String> {
+        loop {
+            match self.renew_once().await {
+                Ok(sent_at) => return Ok(sent_at),
+                Err(RenewalError::Lost(reason)) => return Err(reason),
+                Err(RenewalError::Unanswered) => {
+                    tokio::time::sleep(RETRY_PAUSE.min(self.duration.renew_interval())).await;
+                }
+            }
         }
-        Ok(Some(live)) => Err(Renewal::Lost(format!("{} holds it now", LeaseInfo::read(&live).holder()))),
-        Ok(None) => Err(Renewal::Lost("the Lease was deleted".to_owned())),
-        Err(_) => Err(Renewal::Unanswered),
+    }
+
+    async fn renew_once(&self) -> Result<Instant, RenewalError> {
+        let Self { api, lease, .. } = self;
+        for _ in 0..ATTEMPTS {
+            let sent_at = Instant::now();
+            let mut manifest = lease.read();
+            manifest["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
+            match api.replace(&lease.leases, &manifest).await {
+                Ok(response) => {
+                    lease.keep(response.body);
+                    return Ok(sent_at);
+                }
+                Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+                Err(_) => return Err(RenewalError::Unanswered),
+            }
+            match api.get_opt(&lease.leases, &lease.id.name).await {
+                // An earlier renewal succeeded and its response was lost, or someone annotated the Lease.
+                Ok(Some(live)) if lease.is_ours(&live) => lease.keep(live),
+                Ok(Some(live)) => {
+                    let holder = LeaseInfo::read(&live).holder();
+                    return Err(RenewalError::Lost(format!("{holder} holds it now")));
+                }
+                Ok(None) => return Err(RenewalError::Lost("the Lease was deleted".to_owned())),
+                Err(_) => return Err(RenewalError::Unanswered),
+            }
+        }
+        Err(RenewalError::Unanswered)
+    }
+
+    fn set(&self, condition: LockCondition) {
+        self.sender.send_if_modified(|current| {
+            let is_new = *current != condition;
+            *current = condition;
+            is_new
+        });
+    }
+}
+
+impl LockObserver {
+    /// Waits for the next change of the condition.
+    pub async fn changed(&mut self) -> LockCondition {
+        match self.condition.changed().await {
+            Ok(()) => self.condition.borrow_and_update().clone(),
+            Err(_renewal_ended) => LockCondition::Lost("the renewal ended".to_owned()),
+        }
+    }
+
+    /// Returns the error of a lost lock, after which the command must not write any more.
+    #[must_use]
+    pub fn lost_error(&self, reason: String) -> Error {
+        let message = format!("lost the lock {}; no further changes are sent", self.id);
+        Error::new(Id::LockLost, Kind::Locked, message)
+            .fact("evidence", reason)
+            .hint("handsctl status shows the state of the set; running the command again continues from here")
     }
 }
 
 impl Lock {
-    /// Completes when the lock is lost, after which the command must not write any more. Pending while it is held.
-    pub fn lost(&self) -> impl Future<Output = Error> + use<> {
-        let mut lost = self.lost.clone();
-        let id = self.lease.id.clone();
-        async move {
-            let reason = match lost.wait_for(Option::is_some).await {
-                Ok(reason) => reason.clone().unwrap_or_default(),
-                Err(_renewal_ended) => "the renewal ended".to_owned(),
-            };
-            Error::new(Id::LockLost, Kind::Locked, format!("lost the lock {id}; no further changes are sent"))
-                .fact("evidence", reason)
-                .hint("handsctl status shows the state of the set; running the command again continues from here")
-        }
+    /// Returns an observer of the lock's condition.
+    #[must_use]
+    pub fn observer(&self) -> LockObserver {
+        LockObserver { id: self.lease.id.clone(), condition: self.condition.clone() }
     }
 
     /// Releases the lock by deleting the Lease, unless another process has acquired it meanwhile.
@@ -271,7 +355,7 @@ impl Lock {
             }
         }
         Err(Error::new(
-            Id::LockLost,
+            Id::LockNotReleased,
             Kind::Locked,
             format!("cannot delete {id}: it changed at every attempt"),
         ))
@@ -340,7 +424,8 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::cluster::scripted::{ScriptedServer, scripted};
+    use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
+    use crate::object::kind::CONFIG_MAP;
     use crate::object::labels;
 
     const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/n/leases";
@@ -499,19 +584,151 @@ mod tests {
         released.unwrap();
     }
 
+    /// The Lease after a renewal.
+    fn renewed(exchange: &Exchange, version: u64) -> Value {
+        let mut lease = exchange.body.clone();
+        lease["metadata"]["resourceVersion"] = json!(version.to_string());
+        lease
+    }
+
+    /// Loses every response for this long.
+    async fn outage(server: &mut ScriptedServer, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            server.expect(&format!("PUT {LEASE_PATH}")).await.lost();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn lock_is_lost_after_40s_without_a_response() {
+    async fn writes_wait_for_the_lock_through_an_outage() {
         let (api, mut server) = scripted();
         let lock = held(&api, &mut server).await;
-        let lost = lock.lost();
+        let mut observer = lock.observer();
         let begin = Instant::now();
-        let error = tokio::select! {
-            error = lost => error,
-            () = server.reject_all(503, "ServiceUnavailable") => unreachable!("the lock has a client"),
+        outage(&mut server, Duration::from_secs(600)).await;
+        assert!(matches!(observer.changed().await, LockCondition::Unconfirmed(_)));
+        let maps = CONFIG_MAP.in_namespace("n");
+        let map = json!({ "metadata": { "name": "a" } });
+        let write = api.create(&maps, &map);
+        let script = async {
+            // The write is not sent before the Lease is renewed.
+            let renewal = server.expect(&format!("PUT {LEASE_PATH}")).await;
+            let lease = renewed(&renewal, 8);
+            renewal.ok(&lease);
+            let write = server.expect("POST /api/v1/namespaces/n/configmaps").await;
+            let created = write.body.clone();
+            write.created(&created);
         };
+        let (written, ()) = tokio::join!(write, script);
+        written.unwrap();
+        assert_eq!(observer.changed().await, LockCondition::Held);
+        assert!(begin.elapsed() >= Duration::from_secs(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_are_held_back_40s_after_the_last_renewal() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let mut observer = lock.observer();
+        let begin = Instant::now();
+        tokio::select! {
+            condition = observer.changed() => {
+                let LockCondition::Unconfirmed(time) = condition else { panic!("{condition:?}") };
+                assert_eq!(time.as_secs(), 40);
+            }
+            () = outage(&mut server, Duration::from_secs(100)) => unreachable!("nobody reports the outage"),
+        }
         assert_eq!(begin.elapsed().as_secs(), 40);
-        assert_eq!(error.id(), Id::LockLost);
-        assert!(format!("{error:?}").contains("it could not be renewed for 40 s"), "{error:?}");
+        assert!(!api.writes().is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn write_in_flight_is_sent_again_after_the_outage() {
+        let (api, mut server) = scripted();
+        let _lock = held(&api, &mut server).await;
+        let (maps, map) = (CONFIG_MAP.in_namespace("n"), json!({ "metadata": { "name": "a" } }));
+        let script = async {
+            let mut silent = Vec::new();
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            let began = Instant::now();
+            // The write of a webhook that takes long, and every renewal, get no response until the writes are held back.
+            while began.elapsed() < Duration::from_secs(60) {
+                silent.push(server.next().await);
+            }
+            let writes = silent.iter().filter(|exchange| exchange.call.starts_with("POST")).count();
+            assert_eq!(writes, 1, "no write is sent while the lock is unconfirmed");
+            let renewal = server.expect(&format!("PUT {LEASE_PATH}")).await;
+            let lease = renewed(&renewal, 8);
+            renewal.ok(&lease);
+            let write = server.expect("POST /api/v1/namespaces/n/configmaps").await;
+            let created = write.body.clone();
+            write.created(&created);
+        };
+        let write = async {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            api.create(&maps, &map).await
+        };
+        let (written, ()) = tokio::join!(write, script);
+        written.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_taken_by_another_run_during_an_outage_is_lost() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let mut observer = lock.observer();
+        outage(&mut server, Duration::from_secs(120)).await;
+        assert!(matches!(observer.changed().await, LockCondition::Unconfirmed(_)));
+        server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+        let mut taken = stored(&server, &holder("bob", 2), 0);
+        taken["metadata"]["resourceVersion"] = json!("9");
+        server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+        let LockCondition::Lost(reason) = observer.changed().await else { panic!("not lost") };
+        assert_eq!(reason, "bob@laptop, process 2 holds it now");
+        assert!(!api.writes().is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_deleted_during_an_outage_is_lost() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let mut observer = lock.observer();
+        server.expect(&format!("PUT {LEASE_PATH}")).await.not_found();
+        server.expect(&format!("GET {LEASE_PATH}")).await.not_found();
+        assert_eq!(observer.changed().await, LockCondition::Lost("the Lease was deleted".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn annotated_lease_is_read_and_renewed_again() {
+        let (api, mut server) = scripted();
+        let _lock = held(&api, &mut server).await;
+        server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+        let mut annotated = stored(&server, &holder("ana", 1), 20);
+        annotated["metadata"]["resourceVersion"] = json!("8");
+        annotated["metadata"]["annotations"] = json!({ "velero.io/backup": "nightly" });
+        server.expect(&format!("GET {LEASE_PATH}")).await.ok(&annotated);
+        let renewal = server.expect(&format!("PUT {LEASE_PATH}")).await;
+        assert_eq!(renewal.body["metadata"]["resourceVersion"], "8");
+        assert_eq!(renewal.body["spec"]["renewTime"], json!(lease::micro(server.now())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_created_late_is_renewed_at_once() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let (set, request) = (set(), request(&never_exited));
+        let script = async {
+            let exchange = server.expect(&format!("POST {LEASES}")).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let lease = stored(&server, &holder("ana", 1), 30);
+            exchange.created(&lease);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            server.expect(&format!("PUT {LEASE_PATH}")).await
+        };
+        let began = Instant::now();
+        let (lock, _renewal) = tokio::join!(acquire(&api, &set, &request, &events), script);
+        lock.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(32), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -522,8 +739,10 @@ mod tests {
         let mut taken = stored(&server, &holder("bob", 2), 0);
         taken["metadata"]["uid"] = json!("u-2");
         server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
-        let error = lock.lost().await;
-        assert!(format!("{error:?}").contains("bob@laptop, process 2 holds it now"), "{error:?}");
+        let mut observer = lock.observer();
+        let LockCondition::Lost(reason) = observer.changed().await else { panic!("not lost") };
+        let error = format!("{:?}", observer.lost_error(reason));
+        assert!(error.contains("bob@laptop, process 2 holds it now"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
