@@ -190,6 +190,7 @@ mod tests {
                 "reason": "ErrImagePull",
                 "message": "failed to resolve reference: dial tcp: lookup nope.example.org: no such host",
             });
+            pod["spec"]["nodeName"] = json!("worker");
             pod["status"] = json!({ "phase": "Pending", "containerStatuses": [{
                 "name": "pull", "image": image_pull.image, "imageID": "", "ready": false, "restartCount": 0,
                 "state": { "waiting": waiting },
