@@ -190,8 +190,9 @@ mod tests {
                 "reason": "ErrImagePull",
                 "message": "failed to resolve reference: dial tcp: lookup nope.example.org: no such host",
             });
-            pod["spec"]["nodeName"] = json!("worker");
-            pod["status"] = json!({ "phase": "Pending", "containerStatuses": [{
+            pod["spec"]["nodeName"] = json!("node-1");
+            let scheduled = json!([{ "type": "PodScheduled", "status": "True" }]);
+            pod["status"] = json!({ "phase": "Pending", "conditions": scheduled, "containerStatuses": [{
                 "name": "pull", "image": image_pull.image, "imageID": "", "ready": false, "restartCount": 0,
                 "state": { "waiting": waiting },
             }] });

@@ -108,7 +108,7 @@ time.sleep(60)
     fn script(folder: &tempfile::TempDir, path: &str) -> Command {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", start(OnStop::Keep)]).current_dir(&folder).process_group(0);
+        command.args(["-c", start(OnStop::Keep)]).current_dir(folder).process_group(0);
         command.env("PATH", format!("{}:{path}", folder.path().display()));
         command
     }
