@@ -123,7 +123,43 @@ pub(super) fn not_ready_error(name: &str, readiness: Readiness) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A client of a server that sends this response to each request; None: it accepts and never responds.
+    async fn client_of(response: Option<&'static str>) -> kube::Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _request_is_not_parsed = stream.read(&mut [0; 1024]).await;
+                match response {
+                    Some(response) => stream.write_all(response.as_bytes()).await.unwrap(),
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        kube::Client::try_from(kube::Config::new(url)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn response_of_readyz_distinguishes_starting_from_silent() {
+        let starting = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain\r\nconnection: close\r\n\
+                        content-length: 60\r\n\r\n[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check fail";
+        let readiness_of =
+            async |response| readiness(&client_of(response).await, Duration::from_secs(1)).await;
+        let answer = readiness_of(Some(starting)).await;
+        assert!(matches!(&answer, Readiness::NotReady(checks) if checks == &["etcd"]), "{answer:?}");
+        let answer = readiness_of(None).await;
+        assert!(
+            matches!(&answer, Readiness::Silent(cause) if cause.to_string().contains("no response")),
+            "{answer:?}"
+        );
+        let ready = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        assert!(matches!(readiness_of(Some(ready)).await, Readiness::Ready));
+    }
 
     #[test]
     fn failed_checks_of_a_response_are_listed() {

@@ -156,3 +156,26 @@ fn ports_text(ports: Ports) -> String {
     let mapped: Vec<String> = mapped.collect();
     if mapped.is_empty() { "none".to_owned() } else { mapped.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_ready_cluster_exits_0_and_a_starting_one_11() {
+        for (condition, code) in [
+            (Condition::Running, 0),
+            (Condition::Starting, 11),
+            (Condition::Unresponsive, 12),
+            (Condition::Stopped, 12),
+            (Condition::Absent, 12),
+        ] {
+            assert_eq!(exit_code(condition), code, "{condition:?}");
+            assert_eq!(
+                condition_text(condition).1.is_none(),
+                condition == Condition::Running,
+                "{condition:?}"
+            );
+        }
+    }
+}

@@ -167,10 +167,10 @@ impl Restart<'_> {
         }
         processes::remove_stale_pid_files(self.folder, &live)?;
         self.has_old_leases |= stopped.contains(&ControlPlaneComponent::KwokController);
-        match kwokctl::run(self.environment, self.folder, &programs, Verb::Start).await {
-            Err(error) if !self.has_lost_one_of(&live, client).await? => Err(error),
-            _ => Ok(()),
-        }
+        let Err(error) = kwokctl::run(self.environment, self.folder, &programs, Verb::Start).await else {
+            return Ok(());
+        };
+        if self.has_lost_one_of(&live, client).await? { Ok(()) } else { Err(error) }
     }
 
     /// Whether a component that was running before has exited or accepts no connections any more.
