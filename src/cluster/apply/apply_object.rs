@@ -220,7 +220,11 @@ impl ObjectApplier<'_> {
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
         let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
-        self.events.warn(Id::Adopted, format!("{} {verb} adopted{from}", with_namespace(&member.id))).await;
+        let tracker = adoption::tracker(&live).map_or_else(String::new, |(tool, mark)| {
+            format!("; {tool} still tracks it ({mark}) and undoes changes or deletes it: remove it there")
+        });
+        let message = format!("{} {verb} adopted{from}{tracker}", with_namespace(&member.id));
+        self.events.warn(Id::Adopted, message).await;
         let message = Some(format!("adopted{from}"));
         Ok(self.outcome(member, response, Some(&live), message).await)
     }

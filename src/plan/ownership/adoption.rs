@@ -35,6 +35,23 @@ pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
     Some(format!("it has been terminating since {since}"))
 }
 
+/// The marks of tools that apply objects again and again: annotation or label → tool.
+const TRACKERS: &[(&str, &str)] = &[
+    ("argocd.argoproj.io/tracking-id", "Argo CD"),
+    ("argocd.argoproj.io/instance", "Argo CD"),
+    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
+    ("helm.toolkit.fluxcd.io/name", "Flux"),
+];
+
+/// Returns the tool that applies this object again and again, and its mark on the object. An adoption removes the mark of
+/// no such tool, so that the tool undoes later changes or deletes the object.
+#[must_use]
+pub fn tracker(object: &Value) -> Option<(&'static str, &'static str)> {
+    let has =
+        |key: &str| ["annotations", "labels"].iter().any(|field| object["metadata"][field][key].is_string());
+    TRACKERS.iter().find(|(key, _)| has(key)).map(|(key, tool)| (*tool, *key))
+}
+
 /// The migration of an object's fields to our manager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
@@ -113,6 +130,16 @@ mod tests {
 
     fn set() -> ApplySet {
         ApplySet { name: "a".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    #[test]
+    fn tracker_is_named_with_its_mark() {
+        let object = |field: &str, key: &str| json!({ "metadata": { field: { key: "x" } } });
+        let argo = object("annotations", "argocd.argoproj.io/tracking-id");
+        assert_eq!(tracker(&argo), Some(("Argo CD", "argocd.argoproj.io/tracking-id")));
+        let flux = object("labels", "kustomize.toolkit.fluxcd.io/name");
+        assert_eq!(tracker(&flux).map(|(tool, _)| tool), Some("Flux"));
+        assert_eq!(tracker(&object("labels", "app")), None);
     }
 
     #[test]
