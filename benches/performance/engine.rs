@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use handsctl::catalogue::Id;
 use handsctl::cluster::access::{access_review, rules};
 use handsctl::cluster::apply::applied::{Applied, ApplyMode};
-use handsctl::cluster::apply::lock::{self, LockCondition, LockRequest};
+use handsctl::cluster::apply::lock::{self, LockRequest};
 use handsctl::cluster::apply::revisions::{self, RevisionRef};
 use handsctl::cluster::apply::{inventory, namespaces, prune, waves};
 use handsctl::cluster::client::api::Api;
@@ -183,17 +183,9 @@ async fn under_lock<T>(
     let holder = Holder { user, host, boot, pid, start };
     let request = LockRequest { holder, has_exited: &|_| false, lease_duration: LeaseDuration::default() };
     let lock = lock::acquire(api, set, &request, events).await?;
-    let mut observer = lock.observer();
-    let lost = async {
-        loop {
-            if let LockCondition::Lost(reason) = observer.changed().await {
-                return observer.lost_error(reason);
-            }
-        }
-    };
     let outcome = tokio::select! {
         biased;
-        error = lost => Err(error),
+        error = lock.observer().lost() => Err(error),
         outcome = work => outcome,
     };
     lock.release().await?;

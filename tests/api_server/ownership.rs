@@ -423,29 +423,17 @@ fn with_changed_parent(test: &str) -> Namespace {
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 
 #[test]
-fn parent_conflict_exits_7_and_can_be_forced() {
+fn changed_parent_is_taken_over_and_revision_stays_good() {
     let namespace = with_changed_parent("parent");
-    let run =
-        namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]: configmap/handsctl-oh in namespace ");
-    let run = run
-        .says(&format!("hint: take them over: {}", namespace.suggested("deploy", "--force-conflicts")))
-        .never_says("run the command again");
-    let cells = row(&run.stderr, &format!(".metadata.annotations.{KINDS}"));
-    assert_eq!(cells[1], "kubectl-annotate", "{cells:?}");
-    let kinds =
+    let annotations =
         || namespace.kubectl(&["get", "configmap", "handsctl-oh", "-o", "jsonpath={.metadata.annotations}"]);
-    assert!(kinds().contains("theirs"));
-    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("9 unchanged");
-    assert!(!kinds().contains("theirs") && kinds().contains("Deployment.apps"), "{}", kinds());
-    namespace.handsctl(&["deploy"]).exits(0).says("0 to send");
-}
-
-#[test]
-fn run_that_sends_nothing_leaves_revision_good() {
-    let namespace = with_changed_parent("innocent");
-    namespace.handsctl(&["deploy"]).exits(7);
+    assert!(annotations().contains("theirs"));
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    let taken_over = annotations();
+    assert!(!taken_over.contains("theirs") && taken_over.contains("Deployment.apps"), "{taken_over}");
     let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();
     assert_eq!((history.as_array().unwrap().len(), &history[0]["result"]), (1, &json!("good")), "{history}");
+    namespace.handsctl(&["deploy"]).exits(0).says("0 to send");
 }
 
 #[test]

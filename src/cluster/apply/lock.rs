@@ -315,6 +315,15 @@ impl LockObserver {
         }
     }
 
+    /// Waits until the lock is lost. Pending while it is held, and during an outage.
+    pub async fn lost(mut self) -> Error {
+        loop {
+            if let LockCondition::Lost(reason) = self.changed().await {
+                return self.lost_error(reason);
+            }
+        }
+    }
+
     /// Returns the error of a lost lock, after which the command must not write any more.
     #[must_use]
     pub fn lost_error(&self, reason: String) -> Error {
@@ -647,6 +656,7 @@ mod tests {
         let (api, mut server) = scripted();
         let _lock = held(&api, &mut server).await;
         let (maps, map) = (CONFIG_MAP.in_namespace("n"), json!({ "metadata": { "name": "a" } }));
+        let command = api.until(Instant::now() + Duration::from_secs(600));
         let script = async {
             let mut silent = Vec::new();
             tokio::time::sleep(Duration::from_secs(15)).await;
@@ -666,7 +676,7 @@ mod tests {
         };
         let write = async {
             tokio::time::sleep(Duration::from_secs(15)).await;
-            api.create(&maps, &map).await
+            command.create(&maps, &map).await
         };
         let (written, ()) = tokio::join!(write, script);
         written.unwrap();

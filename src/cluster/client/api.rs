@@ -642,7 +642,9 @@ mod tests {
                 retries.push(server.next().await);
             }
             server.expect_none_for(Duration::from_secs(2)).await;
-            retries.into_iter().for_each(|exchange| exchange.ok(&map()));
+            for exchange in retries {
+                exchange.ok(&map());
+            }
             for _ in 0..8 {
                 server.next().await.ok(&map());
             }

@@ -118,7 +118,9 @@ mod tests {
         for _ in 0..16 {
             slots.push(in_flight.slot().await);
         }
-        slots.iter().for_each(|slot| slot.on_response(true));
+        for slot in &slots {
+            slot.on_response(true);
+        }
         assert_eq!(limit(&in_flight), Some(8));
         slots.clear();
         let later = in_flight.slot().await;

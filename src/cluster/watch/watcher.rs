@@ -256,7 +256,8 @@ impl Watcher {
             if self.sender.is_closed() {
                 return;
             }
-            tokio::time::sleep(self.backoff).await;
+            let next = Instant::now() + self.backoff;
+            tokio::time::sleep_until(self.first_list.as_ref().map_or(next, |list| next.min(list.end))).await;
             self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         }
     }
