@@ -64,7 +64,7 @@ impl DeployedSet {
     /// Returns the claims that are being deleted and that a workload of the set still holds.
     #[must_use]
     pub fn held_claims(&self) -> Vec<HeldClaim> {
-        deletions::held_claims(self.members.iter())
+        deletions::held_claims(&self.members)
     }
 
     /// Whether the set has no object at all.

@@ -63,16 +63,14 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
         .run(async |context| {
             let loaded = cluster_session::load(global, Secrets::Needed)?;
             cluster_session::report_config(&loaded, &context.events).await;
-            let mut session = match cluster::up::bring_up(global, &loaded.settings, false, context).await? {
-                Some(connection) => {
-                    let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
-                    image::load::load_missing(&session, &context.events).await;
-                    session
-                }
-                None => {
-                    ensure_context(global, &loaded.settings.cluster)?;
-                    Session::to_change(global, loaded, context.environment.clone(), streams).await?
-                }
+            let local = cluster::up::bring_up(global, &loaded.settings, false, context).await?;
+            let mut session = if let Some(connection) = local {
+                let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
+                image::load::load_missing(&session, &context.events).await;
+                session
+            } else {
+                ensure_context(global, &loaded.settings.cluster)?;
+                Session::to_change(global, loaded, context.environment.clone(), streams).await?
             };
             context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await

@@ -29,7 +29,10 @@ pub(super) async fn ensure_kept(
     }
     let mut held = changes.held_claims.clone();
     held.extend(held_claims_of_others(run, observed).await?);
-    refuse(held.iter().filter(|claim| claim.is_held_by(&changes.stopping)), pod_name(run, observed))
+    refuse(
+        held.iter().filter(|claim| claim.is_held_by(&changes.stopping)),
+        pod_name(run, observed).as_deref(),
+    )
 }
 
 /// Checks that no pod keeps the data of a claim that is being deleted, because every pod of the set is about to stop.
@@ -37,9 +40,9 @@ pub(super) async fn ensure_kept(
 /// # Errors
 /// Exit 2 with the command that saves the data.
 pub(crate) async fn ensure_no_deletion(run: &Run<'_>, observed: &ObservedSet) -> Result<()> {
-    let mut held = deletions::held_claims(observed.members.iter());
+    let mut held = deletions::held_claims(&observed.members);
     held.extend(held_claims_of_others(run, observed).await?);
-    refuse(held.iter(), pod_name(run, observed))
+    refuse(held.iter(), pod_name(run, observed).as_deref())
 }
 
 /// Reads the claims that the set mounts and did not create. An account that may not read them cannot check them.
@@ -52,7 +55,7 @@ async fn held_claims_of_others(run: &Run<'_>, observed: &ObservedSet) -> Result<
             Err(error) => return Err(error.into_error(&format!("cannot read {id}"))),
         }
     }
-    let held = deletions::held_claims(members.iter()).into_iter();
+    let held = deletions::held_claims(&members).into_iter();
     Ok(held.filter(|claim| !observed.members.contains_key(&claim.id)).collect())
 }
 
@@ -81,7 +84,7 @@ pub(crate) fn ensure_teardown_keeps(held: &[HeldClaim]) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 with the command that saves the data.
-fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<String>) -> Result<()> {
+fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<&str>) -> Result<()> {
     let held: Vec<&HeldClaim> = held.collect();
     let Some(first) = held.first() else { return Ok(()) };
     let message = format!(
@@ -92,7 +95,7 @@ fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<String>) ->
         .caused_by("the command would stop the pod, and the data of the volume would be gone");
     let others = held.iter().skip(1).map(|claim| claim.id.to_string());
     let error = others.fold(error, |error, other| error.fact("also", other));
-    let error = held.iter().fold(error, |error, claim| error.hint(save_command(claim, pod.as_deref())));
+    let error = held.iter().fold(error, |error, claim| error.hint(save_command(claim, pod)));
     Err(error.hint(GIVE_UP))
 }
 
@@ -134,7 +137,7 @@ mod tests {
             is_at_risk: true,
         };
         assert!(refuse(std::iter::empty(), None).is_ok());
-        let error = refuse([&claim].into_iter(), Some("oh-1".into())).unwrap_err();
+        let error = refuse([&claim].into_iter(), Some("oh-1")).unwrap_err();
         assert_eq!((error.id(), error.kind().exit_code()), (Id::ClaimDeleted, 2));
         assert_eq!(error.hints()[0], "save the data first: kubectl cp -n n oh-1:/.openhands ./oh-state");
         let error = refuse([&claim].into_iter(), None).unwrap_err();

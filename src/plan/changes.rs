@@ -114,7 +114,7 @@ impl Changes {
     /// Compares the plan with the cluster.
     #[must_use]
     pub fn between(plan: Plan, live: Live<'_>, policy: &ChangePolicy) -> Self {
-        let mut held_claims = deletions::held_claims(live.members.iter());
+        let mut held_claims = deletions::held_claims(live.members);
         let members = member_changes(&plan, live.members, policy, &held_claims);
         let sends = members.iter().any(|change| *change != Change::Unchanged);
         let revision = RevisionChange::between(&plan, live.history, sends);

@@ -39,8 +39,12 @@ impl HeldClaim {
 /// Returns the claims of these live members that a workload holds, sorted. None is at risk yet.
 ///
 /// A workload that is being deleted itself, or that has no pods on purpose, holds nothing.
-pub fn held_claims<'a>(members: impl Iterator<Item = (&'a ObjectId, &'a Value)> + Clone) -> Vec<HeldClaim> {
-    let deleted = members.clone().filter(|(id, _)| id.kind == CLAIM.kind);
+#[must_use]
+pub fn held_claims<'a, M>(members: M) -> Vec<HeldClaim>
+where
+    M: IntoIterator<Item = (&'a ObjectId, &'a Value)> + Copy,
+{
+    let deleted = members.into_iter().filter(|(id, _)| id.kind == CLAIM.kind);
     let deleted = deleted.filter_map(|(id, claim)| Some((id, deletion::deleted_since(claim)?)));
     let mut held: Vec<HeldClaim> = deleted
         .filter_map(|(id, since)| {
@@ -50,7 +54,7 @@ pub fn held_claims<'a>(members: impl Iterator<Item = (&'a ObjectId, &'a Value)> 
                     && object["spec"]["replicas"] != 0
                     && mounts(object, &id.name)
             };
-            let mut workloads: Vec<_> = members.clone().filter(is_holding).collect();
+            let mut workloads: Vec<_> = members.into_iter().filter(is_holding).collect();
             workloads.sort_by_key(|(workload, _)| *workload);
             let (_, first) = workloads.first()?;
             let path = mount_path(first, &id.name);
@@ -136,7 +140,7 @@ mod tests {
 
     fn held(members: &[(ObjectId, Value)]) -> Vec<HeldClaim> {
         let members: Members = members.iter().cloned().collect();
-        held_claims(members.iter())
+        held_claims(&members)
     }
 
     #[test]

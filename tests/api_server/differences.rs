@@ -39,9 +39,7 @@ fn diff(namespace: &Namespace, arguments: &[&str]) -> Run {
     let run = namespace.handsctl(&[&["diff"], arguments].concat());
     assert_eq!(versions(namespace), before, "diff {arguments:?} changed something: {}", run.stdout);
     let with_sign = |sign: &str| {
-        let lines =
-            run.stdout.lines().filter_map(move |line| line.strip_prefix(sign)).collect::<BTreeSet<_>>();
-        lines
+        run.stdout.lines().filter_map(move |line| line.strip_prefix(sign)).collect::<BTreeSet<_>>()
     };
     let (removed, added) = (with_sign("-   "), with_sign("+   "));
     assert_eq!(removed.intersection(&added).next(), None, "equal lines removed and added: {}", run.stdout);

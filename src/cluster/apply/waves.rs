@@ -140,7 +140,7 @@ impl ApplyRun<'_> {
         };
         let outcome = match change {
             Change::Unchanged => not_sent(Action::Unchanged),
-            Change::Recreate if self.applier.mode == ApplyMode::DryRun => recreated_later(member),
+            Change::Recreate if self.applier.mode == ApplyMode::DryRun => Ok(recreated_later(member)),
             _ if self.stops() => not_sent(Action::Skipped),
             Change::Create | Change::Recreate => {
                 self.applier.create(member, &new_manifest(member, self.applier.set)).await
@@ -170,9 +170,9 @@ impl ApplyRun<'_> {
 }
 
 /// Returns the result of the dry run of a member that is being deleted: no dry run can create it yet.
-fn recreated_later(member: &Member) -> Result<ApplyOutcome> {
+fn recreated_later(member: &Member) -> ApplyOutcome {
     let applied = Applied::new(member, Action::Created, None);
-    Ok(ApplyOutcome { applied, message: Some("once the object that is being deleted is gone".to_owned()) })
+    ApplyOutcome { applied, message: Some("once the object that is being deleted is gone".to_owned()) }
 }
 
 /// Returns the first failure in the order of the plan, with the concurrent failures as facts.

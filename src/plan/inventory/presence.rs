@@ -59,16 +59,14 @@ pub fn missing_kinds(parent: Option<&Value>, existing: &BTreeSet<ObjectId>) -> V
 #[must_use]
 pub fn names_application(set: &ApplySet, named: Option<&[&Value]>, parent: Option<&Value>) -> bool {
     let deployment = kind::DEPLOYMENT;
-    match named {
-        Some(named) => named.iter().any(|member| {
+    if let Some(named) = named {
+        return named.iter().any(|member| {
             member["kind"] == deployment.kind && crate::object::labels::is_instance(member, &set.name)
-        }),
-        None => {
-            let annotation =
-                parent.and_then(|parent| parent["metadata"]["annotations"][apply_set::CONTAINS].as_str());
-            apply_set::split(annotation.unwrap_or_default()).contains(&deployment.group_kind())
-        }
+        });
     }
+    let annotation =
+        parent.and_then(|parent| parent["metadata"]["annotations"][apply_set::CONTAINS].as_str());
+    apply_set::split(annotation.unwrap_or_default()).contains(&deployment.group_kind())
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn start(stop: OnStop) -> &'static str {
 }
 
 /// Returns the termination grace period in seconds. Without SIGTERM it is short, because there is no shutdown to wait
-/// for: it only covers [`drain_seconds`].
+/// for: it only covers the seconds in which a pod beside another one still serves.
 #[must_use]
 pub fn grace(stop: OnStop) -> u32 {
     match stop {
