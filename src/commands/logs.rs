@@ -65,11 +65,12 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
     let session = Session::to_read(global, loaded).await?.until(deadline);
     let query = query(&session, arguments);
-    let (pods, simulated) = read_until(deadline, &session.connection, streams, async {
+    let (pods, simulated, is_empty) = read_until(deadline, &session.connection, streams, async {
         session.server_version().await?;
         let pods = logs::pods(&session.connection.api, &query).await?;
         let simulated = is_simulated(&session, &pods).await;
-        Ok((pods, simulated))
+        let is_empty = simulated && !has_lines(&session, &query, &pods).await?;
+        Ok((pods, simulated, is_empty))
     })
     .await?;
     if pods.is_empty() {
@@ -89,7 +90,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         streams.err(&format!("{name}: no container has started yet; handsctl status shows why\n"));
     }
-    if simulated && !has_lines(&session, &query, &pods).await? {
+    if is_empty {
         return Err(probe::simulated_error("there is no log").into());
     }
     let prefixed = query.follow || container_count(&pods) > 1;
@@ -170,7 +171,7 @@ async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
 
 /// Whether a pod has a line in its log. The pods of simulated nodes have none, unless somebody appended lines to their
 /// common log file.
-async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> anyhow::Result<bool> {
+async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> crate::error::Result<bool> {
     let api = session.connection.api.clone();
     let query = LogQuery { follow: false, tail: Some(1), since_seconds: None, ..query.clone() };
     let pods = pods.to_vec();
@@ -180,7 +181,8 @@ async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> anyho
     while let Some(part) = receiver.recv().await {
         has_lines |= matches!(part, LogPart::Lines { .. });
     }
-    reading.await??;
+    let joined = reading.await;
+    joined.map_err(|error| Error::internal("the reader of the logs was aborted").caused_by(error))??;
     Ok(has_lines)
 }
 

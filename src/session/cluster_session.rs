@@ -176,7 +176,20 @@ impl Session {
         let context = &self.connection.choice.context;
         let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
         let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
+        let error = if self.may_be_started_by_up(&error) {
+            error.hint("handsctl up starts the local cluster")
+        } else {
+            error
+        };
         Err(local_state::explained(error, context, &self.settings.cluster, &self.environment).await)
+    }
+
+    /// Returns whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
+    fn may_be_started_by_up(&self, error: &Error) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        error.id() == Id::Unreachable
+            && self.settings.cluster.provider != Provider::Existing
+            && context::is_local(&choice.context, server)
     }
 
     /// Reports the HTTP statistics, for `-v`.

@@ -63,7 +63,7 @@ fn nothing_stops_the_pod_that_keeps_a_deleted_claim() {
         run.exits(2)
             .says("error[HC2045]: persistentvolumeclaim/oh-state has been terminating since ")
             .says("nothing was changed")
-            .says("handsctl deploy --delete-data gives the data up")
+            .says(&namespace.suggested("deploy", "--delete-data gives the data up"))
     };
     refused(namespace.handsctl(&["deploy", "--set", CHANGE])).says(&save);
     refused(namespace.handsctl(&["restart"])).says(&save);

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::refusals;
-use crate::bed::{Bed, Namespace, Run, in_home};
+use crate::bed::{Bed, Namespace, Run, in_home, run_in_home};
 use crate::fault::Proxy;
 use crate::planted;
 
@@ -501,7 +501,7 @@ fn earlier_configuration_is_compared_line_by_line() {
 fn unedited_config_init_is_no_difference() {
     let namespace = deployed("diff-init", "");
     std::fs::remove_file(namespace.folder.path().join("config.toml")).unwrap();
-    namespace.handsctl(&["config", "init"]).exits(0);
+    run_in_home(namespace.folder.path(), &["config", "init"]).exits(0);
     assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
 }
 

@@ -141,7 +141,9 @@ fn passed_deadline_is_an_interruption() {
 fn rollback_restores_last_good_revision_with_other_content() {
     let namespace = Bed::shared().namespace("other-content");
     deploy(&namespace, &[&memory("3Gi")], &[]).exits(0);
-    deploy(&namespace, &[&memory("4Gi")], &[]).exits(0).says("undo: handsctl rollback --to 1");
+    deploy(&namespace, &[&memory("4Gi")], &[])
+        .exits(0)
+        .says(&format!("undo: {}", namespace.suggested("rollback", "--to 1")));
     deploy(&namespace, &[&memory("4Gi"), BROKEN], &[]).exits(9).says("rolled back to revision 2");
     namespace
         .handsctl(&["rollback", "--dry-run"])
@@ -150,7 +152,11 @@ fn rollback_restores_last_good_revision_with_other_content() {
         .says("from revision 4: ")
         .says("deployment.apps/oh changed")
         .never_says("undo: ");
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says("undo: handsctl rollback --to 4");
+    namespace
+        .handsctl(&["rollback"])
+        .exits(0)
+        .says("rollback to 1")
+        .says(&format!("undo: {}", namespace.suggested("rollback", "--to 4")));
     assert!(memory_limit(&namespace).contains("3Gi"), "{}", memory_limit(&namespace));
     // Back again: the content of revision 4, which ran before.
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4");
@@ -223,4 +229,119 @@ fn deploy_after_deleted_quota_restarts_pods_at_once() {
     kubectl(&namespace, &["delete", "quota", "none"]);
     deploy(&namespace, &[], &[]).exits(0).says("restarted").says("deployment.apps/oh 1/1");
     assert_eq!(history(&namespace).len(), 1);
+}
+
+/// Contents that work, by the memory limit of sandboxes.
+const SIZES: [&str; 4] = ["2Gi", "3Gi", "4Gi", "5Gi"];
+
+/// What must be true of a set after random runs: what runs, and what worked, the newest last.
+#[derive(Debug, Default)]
+struct Model {
+    live: Option<&'static str>,
+    good: Vec<&'static str>,
+    /// The last run did not wait, and what it applied works.
+    is_undecided: bool,
+}
+
+impl Model {
+    fn became_good(&mut self, size: &'static str) {
+        self.good.retain(|good| *good != size);
+        self.good.push(size);
+    }
+
+    /// The next run sees that the content of a run that did not wait works.
+    fn look(&mut self) {
+        if std::mem::take(&mut self.is_undecided) {
+            self.became_good(self.live.unwrap());
+        }
+    }
+
+    fn deploy(&mut self, size: &'static str) {
+        self.look();
+        self.live = Some(size);
+        self.became_good(size);
+    }
+
+    /// What `rollback` restores: the last good content that does not run.
+    fn rollback_target(&self) -> Option<&'static str> {
+        self.good.iter().rev().find(|good| Some(**good) != self.live).copied()
+    }
+}
+
+/// One sequence of random runs of two users.
+fn random_sequence(namespace: &Namespace, seed: u64, runs: usize) {
+    let mut state = seed;
+    let mut below = |limit: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % limit
+    };
+    let mut model = Model::default();
+    let mut log = format!("seed {seed}");
+    for _ in 0..runs {
+        let user = ["ana", "ben"][usize::try_from(below(2)).unwrap()];
+        let size = SIZES[usize::try_from(below(4)).unwrap()];
+        let run = |arguments: &[&str]| namespace.command(arguments).env("USER", user).run();
+        let setting = memory(size);
+        let step = below(6);
+        log += &format!("\n{user} {step} {size}");
+        match step {
+            0 | 1 => {
+                run(&["deploy", "--set", &setting]).exits(0);
+                model.deploy(size);
+            }
+            2 => {
+                run(&["deploy", "--no-wait", "--set", &setting]).exits(0);
+                wait_until_available(namespace);
+                if model.live != Some(size) {
+                    model.look();
+                    model.live = Some(size);
+                    model.is_undecided = true;
+                }
+            }
+            3 => {
+                run(&["deploy", "--set", &setting, "--set", BROKEN]).exits(9);
+                model.look();
+                // Without another good content the broken one stays, so it is replaced.
+                let Some(restored) = model.good.last().copied() else {
+                    run(&["deploy", "--set", &setting]).exits(0);
+                    model.deploy(size);
+                    continue;
+                };
+                model.deploy(restored);
+            }
+            4 => {
+                let Some(target) = model.rollback_target() else {
+                    run(&["rollback"]).exits(2);
+                    continue;
+                };
+                run(&["rollback"]).exits(0);
+                model.deploy(target);
+            }
+            _ => {
+                let Some(live) = model.live else { continue };
+                kubectl(namespace, &["delete", "service", "oh"]);
+                run(&["deploy", "--set", &memory(live)]).exits(0).says("service/oh created");
+                model.look();
+                model.became_good(live);
+            }
+        }
+        if let Some(live) = model.live {
+            assert!(memory_limit(namespace).contains(live), "{live} does not run\n{log}\n{model:?}");
+        }
+    }
+}
+
+#[test]
+fn history_agrees_with_model_on_a_real_cluster() {
+    for seed in 0..2 {
+        random_sequence(&Bed::shared().namespace("sequence"), seed, 6);
+    }
+}
+
+#[test]
+#[ignore = "50 sequences take a quarter of an hour"]
+fn history_agrees_with_model_in_50_real_sequences() {
+    for seed in 100..150 {
+        random_sequence(&Bed::shared().namespace("sequences"), seed, 6);
+    }
 }

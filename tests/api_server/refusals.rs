@@ -176,7 +176,7 @@ fn unreachable_existing_cluster_does_not_hint_up() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = format!("https://127.0.0.1:{port}");
     let config = kubeconfig(&namespace, |config| config["clusters"][0]["cluster"]["server"] = json!(server));
-    let hint = "handsctl up starts the local cluster";
+    let hint = " starts the local cluster";
     run_with_kubeconfig(&namespace, &config, &["status"]).exits(4).says(hint);
     namespace.config("[cluster]\nprovider = \"existing\"\n");
     run_with_kubeconfig(&namespace, &config, &["status"]).exits(4).never_says(hint);

@@ -175,7 +175,8 @@ fn deleted_members_degrade_status_with_deploy_hint() {
     ] {
         assert!(first_line(&run).contains(object), "{object} in {}", run.stdout);
     }
-    let run = run.prints("error[HC4020]").prints("hint: handsctl deploy creates it");
+    let run =
+        run.prints("error[HC4020]").prints(&format!("hint: {}", namespace.suggested("deploy", "creates it")));
     assert!(!first_line(&run).contains("role.rbac"), "the Role exists: {}", run.stdout);
 
     // An account that may not read the revisions learns it from the parent, for the kinds that it may read.
@@ -198,7 +199,7 @@ fn set_with_deleted_deployment_is_down() {
         "{}",
         run.stdout
     );
-    run.prints("hint: handsctl deploy creates it");
+    run.prints(&format!("hint: {}", namespace.suggested("deploy", "creates it")));
 }
 
 #[test]
@@ -212,7 +213,8 @@ fn set_of_gitops_controller_is_judged_and_named() {
     wait_for_ready(&namespace, "1");
     let run = namespace.handsctl(&["status"]).exits(0);
     assert!(first_line(&run).starts_with("oh  healthy"), "{}", run.stdout);
-    run.prints("installed by argocd-controller; handsctl deploy --adopt takes it over");
+    run.prints("installed by argocd-controller; ")
+        .prints(&namespace.suggested("deploy", "--adopt takes it over"));
 }
 
 #[test]
@@ -301,8 +303,10 @@ fn one_unready_pod_of_two_is_degraded_exit_11() {
     let first = kubectl(&namespace, &["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=2"]);
     wait_for_ready(&namespace, "2");
-    let not_ready = r#"{"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}}"#;
-    kubectl(&namespace, &["patch", "pod", &first, "--subresource=status", "-p", not_ready]);
+    let condition = |name| json!({ "type": name, "status": "False", "reason": "ContainersNotReady" });
+    let conditions = [condition("Ready"), condition("ContainersReady")];
+    let not_ready = json!({ "status": { "conditions": conditions } }).to_string();
+    kubectl(&namespace, &["patch", "pod", &first, "--subresource=status", "-p", &not_ready]);
     wait_for_ready(&namespace, "1");
     let run = namespace.handsctl(&["status"]).exits(11);
     assert!(first_line(&run).starts_with("oh  degraded: app"), "{}", run.stdout);
