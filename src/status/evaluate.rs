@@ -1,7 +1,5 @@
 //! Live objects → verdict and findings.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::grace::{GracePeriods, later};
@@ -12,10 +10,6 @@ use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
-
-/// Extra time for faults of objects older than this run. The run may have fixed them, for example by creating a missing
-/// Secret, and the kubelet only notices at its next sync. A run that changed nothing grants no extra time.
-const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -61,7 +55,7 @@ pub fn evaluate(
 
 fn with_grace_for_fixed_objects(mut fault: Fault, grace: &GracePeriods) -> Fault {
     if fault.created.is_some_and(|created| created < grace.started) {
-        fault.final_at = fault.final_at.not_before(later(grace.started, FIX_GRACE));
+        fault.final_at = fault.final_at.not_before(later(grace.started, grace.fix));
     }
     fault
 }
@@ -222,6 +216,17 @@ mod tests {
         let grace = GracePeriods { members_changed: true, ..GracePeriods::starting_at(at(1000)) };
         let evaluation = evaluate(&observed, &expected(false), &grace, at(1000));
         assert_eq!(evaluation.verdict, Verdict::Waiting { until: Some(at(1030)) });
+    }
+
+    #[test]
+    fn pods_of_restarted_nodes_get_more_time() {
+        let mut observed = observed();
+        let missing = waiting("CreateContainerConfigError", "secret \"x\" not found");
+        observed.apply(0, TrackedKind::Pod, &pod(&missing, 0, false), at(1000)).unwrap();
+        let fix = std::time::Duration::from_secs(300);
+        let grace = GracePeriods { members_changed: true, fix, ..GracePeriods::starting_at(at(1000)) };
+        let evaluation = evaluate(&observed, &expected(false), &grace, at(1200));
+        assert_eq!(evaluation.verdict, Verdict::Waiting { until: Some(at(1300)) });
     }
 
     /// A ReplicaSet whose pods a webhook has denied since second 2.

@@ -23,6 +23,9 @@ pub struct GracePeriods {
     /// The time when this run began to apply objects, truncated to the second. Kubernetes truncates objects' times as
     /// well, and an object created in the same second must not count as older than the run.
     pub started: Timestamp,
+    /// Extra time for faults of objects older than this run, if the run may have fixed them, for example by creating a
+    /// missing Secret: the kubelet only notices at its next sync.
+    pub fix: Duration,
     /// Whether this run changed a member of the set, watched or not. It may have fixed older faults.
     pub members_changed: bool,
     /// Whether the API server admits the pods that it rejected before `started`. Those rejections prove nothing then.
@@ -40,6 +43,7 @@ impl GracePeriods {
             quota: Duration::from_secs(5),
             crash_restarts: 2,
             started,
+            fix: Duration::from_secs(30),
             members_changed: false,
             admits_rejected_pods: false,
         }

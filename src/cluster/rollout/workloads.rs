@@ -1,5 +1,7 @@
 //! Waits until workloads outside of a set are ready: cluster DNS, an ingress controller.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -26,9 +28,14 @@ pub struct WorkloadWait<'a> {
     pub workloads: &'a [ObjectId],
     /// The workloads that this run has just applied; the others are unchanged.
     pub changed: &'a [ObjectId],
+    /// Whether this run started the nodes. The pods are older, and some wait for the API server and the cluster's network.
+    pub restarted: bool,
     /// The command's deadline.
     pub deadline: Instant,
 }
+
+/// How long pods of started nodes may take to become ready again.
+const RESTART: Duration = Duration::from_secs(5 * 60);
 
 /// Waits until the workloads are ready, by watches, and fails as soon as they cannot become ready.
 ///
@@ -58,6 +65,8 @@ pub async fn wait_for_workloads(
     }
     let started = api.clock().floor();
     let grace = GracePeriods::starting_at(started);
+    let grace =
+        if wait.restarted { GracePeriods { members_changed: true, fix: RESTART, ..grace } } else { grace };
     let rollout = RolloutWatch { expected, grace, deadline: wait.deadline };
     let mut observed = ObservedSet { watches, members, state };
     follow::follow(api, &mut observed, &rollout, events).await

@@ -9,7 +9,7 @@ use crate::cluster::rollout::workloads::{self, WorkloadWait};
 use crate::error::Result;
 use crate::event::Phase;
 use crate::plan::manifests::ingress_controller::Controller;
-use crate::provider::{LocalProvider, ResourceAmount};
+use crate::provider::{LocalProvider, ResourceAmount, StartOutcome};
 use crate::session::step::step;
 use crate::settings::Settings;
 use crate::settings::handsctl::Ingress;
@@ -37,6 +37,7 @@ pub(super) async fn ensure(ready: &ReadyCluster<'_>, provider: LocalProvider) ->
             namespace: controller.name(),
             workloads: &ensured.workloads,
             changed: &ensured.changed,
+            restarted: ready.cluster.outcome == StartOutcome::Restarted,
             deadline: deadline.at,
         };
         let message = match workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await? {

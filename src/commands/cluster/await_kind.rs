@@ -35,7 +35,13 @@ pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) ->
     .await?;
     step(events, Phase::Cluster, "cluster services", async {
         let dns = [DEPLOYMENT.id(SYSTEM, DNS)];
-        let wait = WorkloadWait { namespace: SYSTEM, workloads: &dns, changed: &[], deadline: deadline.at };
+        let wait = WorkloadWait {
+            namespace: SYSTEM,
+            workloads: &dns,
+            changed: &[],
+            restarted: ready.cluster.outcome == StartOutcome::Restarted,
+            deadline: deadline.at,
+        };
         let result = workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await?;
         if let RolloutResult::Failed(findings) = result {
             return Err(finding_error(&findings).hint(
