@@ -1,17 +1,15 @@
 //! Teardown: deletes the set's objects, waits until they are gone, and reports the kept ones.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::{delete_object, inventory};
-use super::client::api::{Api, ApiError};
+use super::apply::{delete_object, deletion_wait, inventory};
+use super::client::api::Api;
 use super::client::request::if_same_object;
 use super::watch::store::Store;
-use super::watch::wait_clock::{WaitClock, WaitState};
 use super::watch::watcher::WatchScope;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -24,9 +22,6 @@ use crate::plan::inventory::prune::{self, PruneDecision};
 use crate::plan::inventory::{members, revision};
 use crate::plan::manifests::stop_signal;
 use crate::status::sandbox;
-
-/// How often to report why an object is still not deleted.
-const EXPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a teardown deletes, and its deadline.
 #[derive(Debug, Clone, Copy)]
@@ -227,30 +222,17 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
 /// the pods need no wait of their own; pods of a copy of the Deployment would match the same labels.
 async fn wait_gone(
     store: &mut Store,
-    mut batch: Vec<(ObjectId, Value)>,
+    batch: Vec<(ObjectId, Value)>,
     options: TeardownOptions,
     events: &Events,
 ) -> Result<()> {
-    let mut clock = WaitClock::new(options.deadline, EXPLAIN_INTERVAL);
-    loop {
-        batch.retain(|(id, uid)| store.has(id, uid));
-        if batch.is_empty() {
-            return Ok(());
+    let report = async |store: &Store, batch: &[(ObjectId, Value)], left| {
+        for (id, message) in remaining_objects(store, batch) {
+            events.send(Event::Waiting { object: Some(id), message, left: Some(left) }).await;
         }
-        tokio::select! {
-            changed = store.wait_for_change() => changed?,
-            () = clock.sleep_until(None) => {}
-        }
-        match clock.state() {
-            WaitState::Waiting => {}
-            WaitState::HeartbeatDue(left) => {
-                for (id, message) in remaining_objects(store, &batch) {
-                    events.send(Event::Waiting { object: Some(id), message, left: Some(left) }).await;
-                }
-            }
-            WaitState::Expired => return Err(stuck_error(store, &batch)),
-        }
-    }
+    };
+    let remaining = deletion_wait::until_gone_from(store, batch, options.deadline, report).await?;
+    if remaining.is_empty() { Ok(()) } else { Err(stuck_error(store, &remaining)) }
 }
 
 fn stuck_error(store: &Store, batch: &[(ObjectId, Value)]) -> Error {
@@ -301,17 +283,14 @@ async fn delete_all(
 async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
     let kind = if id.kind == SECRET.kind { SECRET } else { CONFIG_MAP };
     let collection = kind.collection(id.namespace.as_deref());
-    match api.delete(&collection, &id.name, &if_same_object(object)).await {
-        Ok(_) => Ok(()),
-        // Deleted already, or replaced by another object of the same name.
-        Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(error.into_error(&format!("cannot delete {id}"))),
-    }
+    let deleted = api.delete_same(&collection, &id.name, &if_same_object(object)).await;
+    deleted.map(drop).map_err(|error| error.into_error(&format!("cannot delete {id}")))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use serde_json::json;
 
@@ -439,7 +418,8 @@ mod tests {
     async fn namespace_of_someone_else_is_not_deleted() {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
-        let options = TeardownOptions { delete_data: true, deadline: Instant::now() + EXPLAIN_INTERVAL };
+        let options =
+            TeardownOptions { delete_data: true, deadline: Instant::now() + Duration::from_secs(10) };
         let (result, ()) = tokio::join!(delete_namespace(&api, "n", options, &events), async {
             let namespace = json!({ "metadata": { "name": "n", "uid": "u", "annotations": {} } });
             server.expect("GET /api/v1/namespaces/n").await.ok(&namespace);

@@ -1,4 +1,4 @@
-//! Waits until objects that are being deleted are gone.
+//! Waits until objects that are being deleted are gone: by reading them, or with a watch where the account may.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::watch::store::Store;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -53,6 +54,35 @@ pub async fn until_gone(
         match clock.state() {
             WaitState::Waiting => {}
             WaitState::HeartbeatDue(left) => report(&objects, left, events).await,
+            WaitState::Expired => return Ok(objects),
+        }
+    }
+}
+
+/// Waits until the objects with these UIDs are gone from a store. Calls `report` every ten seconds with the remaining
+/// ones and the time that is left. Returns those that still exist at the deadline.
+///
+/// # Errors
+/// Fails if a watch fails for good.
+pub(crate) async fn until_gone_from(
+    store: &mut Store,
+    mut objects: Vec<(ObjectId, Value)>,
+    deadline: Instant,
+    report: impl AsyncFn(&Store, &[(ObjectId, Value)], Duration),
+) -> Result<Vec<(ObjectId, Value)>> {
+    let mut clock = WaitClock::new(deadline, EXPLAIN_INTERVAL);
+    loop {
+        objects.retain(|(id, uid)| store.has(id, uid));
+        if objects.is_empty() {
+            return Ok(objects);
+        }
+        tokio::select! {
+            changed = store.wait_for_change() => changed?,
+            () = clock.sleep_until(None) => {}
+        }
+        match clock.state() {
+            WaitState::Waiting => {}
+            WaitState::HeartbeatDue(left) => report(store, &objects, left).await,
             WaitState::Expired => return Ok(objects),
         }
     }

@@ -1,6 +1,5 @@
 //! Prune: deletes members that are no longer planned, once the new set works.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
@@ -8,11 +7,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::delete_object::{self, DeleteOutcome};
+use super::deletion_wait;
 use super::waves::IN_FLIGHT;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::store::Store;
-use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::cluster::watch::watcher::WatchScope;
 use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
@@ -44,8 +43,6 @@ pub async fn prune(
 
 /// How long to wait for the pods of deleted workloads: longer than the grace period of most pods.
 const POD_STOP_LIMIT: Duration = Duration::from_secs(60);
-/// How often to report what the wait is for.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Waits until the deleted workloads are gone with their pods. One that still exists after a minute, or at the
 /// deadline, costs a warning: the new set works without it.
@@ -57,39 +54,30 @@ pub async fn wait_until_gone(
     events: &Events,
 ) {
     let deleted = candidates.iter().filter(|candidate| candidate.decision().deletes());
-    let mut remaining: BTreeMap<ObjectId, &Value> = deleted
+    let mut workloads: Vec<(ObjectId, Value)> = deleted
         .filter(|candidate| delete_object::has_pods(&candidate.id))
-        .map(|candidate| (candidate.id.clone(), &candidate.object["metadata"]["uid"]))
+        .map(|candidate| (candidate.id.clone(), candidate.object["metadata"]["uid"].clone()))
         .collect();
-    if remaining.is_empty() {
+    if workloads.is_empty() {
         return;
     }
+    workloads.sort_by(|(a, _), (b, _)| a.cmp(b));
     // Without the right to watch them the deploy ends without the wait.
-    let Ok(mut store) = Store::open(api, scopes(set, remaining.keys()), true).await else { return };
-    let mut clock = WaitClock::new(deadline.min(Instant::now() + POD_STOP_LIMIT), HEARTBEAT);
-    loop {
-        remaining.retain(|id, uid| store.has(id, uid));
-        if remaining.is_empty() {
-            return;
-        }
-        tokio::select! {
-            changed = store.wait_for_change() => if changed.is_err() { return },
-            () = clock.sleep_until(None) => {}
-        }
-        match clock.state() {
-            WaitState::Waiting => {}
-            WaitState::HeartbeatDue(left) => {
-                let object = remaining.keys().next().cloned();
-                let message = "deleted; its pods still stop".to_owned();
-                events.send(Event::Waiting { object, message, left: Some(left) }).await;
-            }
-            WaitState::Expired => {
-                let ids: Vec<String> = remaining.keys().map(ToString::to_string).collect();
-                let message = format!("deleted, and still terminating: {}", ids.join(", "));
-                events.warn(Id::StillTerminating, message).await;
-                return;
-            }
-        }
+    let scopes = scopes(set, workloads.iter().map(|(id, _)| id));
+    let Ok(mut store) = Store::open(api, scopes, true).await else { return };
+    let deadline = deadline.min(Instant::now() + POD_STOP_LIMIT);
+    let report = async |_: &Store, remaining: &[(ObjectId, Value)], left| {
+        let object = remaining.first().map(|(id, _)| id.clone());
+        let message = "deleted; its pods still stop".to_owned();
+        events.send(Event::Waiting { object, message, left: Some(left) }).await;
+    };
+    let Ok(remaining) = deletion_wait::until_gone_from(&mut store, workloads, deadline, report).await else {
+        return;
+    };
+    if !remaining.is_empty() {
+        let ids: Vec<String> = remaining.iter().map(|(id, _)| id.to_string()).collect();
+        let message = format!("deleted, and still terminating: {}", ids.join(", "));
+        events.warn(Id::StillTerminating, message).await;
     }
 }
 

@@ -4,7 +4,7 @@ use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::catalogue::Id;
-use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::api::Api;
 use crate::cluster::client::request::if_same_object;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -129,12 +129,8 @@ pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) ->
     let secrets = SECRET.in_namespace(&set.namespace);
     let deletes = revisions.iter().map(|revision| async {
         let params = if_same_object(&json!({ "metadata": { "uid": revision.uid } }));
-        match api.delete(&secrets, &revision::name(set, revision.number), &params).await {
-            Ok(_) => Ok(()),
-            // Deleted already, or replaced by another object of the same name.
-            Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(error.into_error(&format!("cannot delete revision {}", revision.number))),
-        }
+        let deleted = api.delete_same(&secrets, &revision::name(set, revision.number), &params).await;
+        deleted.map_err(|error| error.into_error(&format!("cannot delete revision {}", revision.number)))
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())

@@ -304,6 +304,20 @@ impl Api {
         self.send(request::delete(collection, name, params)).await.0
     }
 
+    /// DELETE of an object by its UID; false if it is gone, or if another object has its name now.
+    pub async fn delete_same(
+        &self,
+        collection: &Collection,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<bool, ApiError> {
+        match self.delete(collection, name, params).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends a request to a service behind the API server, and returns any response. Sent once.
     pub(crate) async fn proxy(
         &self,

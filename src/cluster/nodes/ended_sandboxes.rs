@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
-use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::api::Api;
 use crate::cluster::client::request::if_same_object;
 use crate::error::Result;
 use crate::event::{Action, Events, Phase};
@@ -49,11 +49,8 @@ async fn delete_one(api: &Api, namespace: &str, sandbox: &EndedSandbox<'_>, even
 
 /// Deletes an object; false if it does not exist, or if the application has created the next one.
 async fn delete(api: &Api, id: &ObjectId, kind: KindInfo, parameters: &DeleteParams) -> Result<bool> {
-    match api.delete(&kind.collection(id.namespace.as_deref()), &id.name, parameters).await {
-        Ok(_) => Ok(true),
-        Err(ApiError::Status(status)) if matches!(status.code, 404 | 409) => Ok(false),
-        Err(error) => Err(error.into_error(&format!("cannot delete {id}"))),
-    }
+    let deleted = api.delete_same(&kind.collection(id.namespace.as_deref()), &id.name, parameters).await;
+    deleted.map_err(|error| error.into_error(&format!("cannot delete {id}")))
 }
 
 #[cfg(test)]
