@@ -55,6 +55,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Returns whether the server has answered that it does not execute the request. After a lost response the object
+    /// may have been changed.
+    #[must_use]
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite)
+    }
+
     /// All kinds, in the order of their exit codes.
     pub const ALL: &'static [Kind] = &[
         Kind::Differences,

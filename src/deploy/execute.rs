@@ -15,7 +15,7 @@ use crate::cluster::apply::{inventory, prune};
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Action, Finished, Phase};
+use crate::event::{Finished, Phase};
 use crate::object::ObjectId;
 use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::inventory::apply_set::InventoryScope;
@@ -190,8 +190,7 @@ async fn apply(
 }
 
 fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
-    let members_changed =
-        applied.iter().any(|applied| matches!(applied.action, Action::Created | Action::Configured));
+    let members_changed = applied.iter().any(Applied::is_changed);
     let grace = rollout::grace_periods(run.settings(), started);
     RolloutWatch {
         expected: observed_set::expected(applied),
@@ -262,8 +261,5 @@ async fn clean_up(
 
 /// Returns true if the revision caused the error, and not the connection or the deadline.
 fn fails_revision(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::Rollout | Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite
-    )
+    error.kind() == Kind::Rollout || error.kind().is_rejection()
 }

@@ -12,7 +12,7 @@ use crate::cluster::apply::waves;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
-use crate::event::{Action, Events};
+use crate::event::Events;
 use crate::object::kind::{DEPLOYMENT, SERVICE_ACCOUNT};
 use crate::object::{ObjectId, deletion};
 use crate::plan::changes::{Change, Changes};
@@ -67,8 +67,8 @@ fn located(error: Error, run: &Run<'_>) -> Error {
 
 /// Returns whether the dry run changed the pods of a Deployment, and whether the server can check such a pod already.
 fn replaces_pods(applied: &Applied, prepared: &Preparation) -> bool {
-    let changed = matches!(applied.action, Action::Created | Action::Configured);
-    let Some(object) = applied.object.as_ref().filter(|_| changed && applied.id.kind == DEPLOYMENT.kind)
+    let Some(object) =
+        applied.object.as_ref().filter(|_| applied.is_changed() && applied.id.kind == DEPLOYMENT.kind)
     else {
         return false;
     };

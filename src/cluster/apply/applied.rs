@@ -19,6 +19,11 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Returns whether the object was created or changed.
+    pub(crate) fn is_changed(&self) -> bool {
+        matches!(self.action, Action::Created | Action::Configured)
+    }
+
     /// Keeps the object only if its rollout is followed, to save memory for the many others.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
         let object = object.filter(|_| observe::tracked_kind(member.kind).is_some());

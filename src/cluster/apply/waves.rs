@@ -9,7 +9,7 @@ use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
 use crate::object::{ObjectId, deletion};
@@ -49,8 +49,8 @@ pub async fn apply(
             failures.extend(failure);
         }
     }
-    let changed_nothing =
-        !applied.iter().any(is_changed) && failures.iter().all(|(_, error)| is_rejected(error));
+    let changed_nothing = !applied.iter().any(Applied::is_changed)
+        && failures.iter().all(|(_, error)| error.kind().is_rejection());
     match combined_failure(failures, plan) {
         None => Ok(applied),
         Some(error) if mode == ApplyMode::DryRun => Err(ApplyFailure { error, changed_nothing: true }),
@@ -65,16 +65,6 @@ pub struct ApplyFailure {
     pub error: Error,
     /// Whether the server has rejected every request, so that no member was changed.
     pub changed_nothing: bool,
-}
-
-fn is_changed(applied: &Applied) -> bool {
-    matches!(applied.action, Action::Created | Action::Configured)
-}
-
-/// Returns whether the server has answered that it does not execute the request. After a lost response the object may
-/// have been changed.
-fn is_rejected(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Rejected | Kind::Ownership | Kind::Forbidden | Kind::Prerequisite)
 }
 
 /// Returns the waves that are sent one after the other. A dry run stores nothing, so that nothing waits for another.
@@ -213,6 +203,7 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
 mod tests {
     use super::*;
     use crate::catalogue::Id;
+    use crate::error::Kind;
     use crate::object::kind::{CONFIG_MAP, KindInfo};
     use crate::plan::inventory::apply_set::ApplySet;
     use serde_json::json;

@@ -12,7 +12,7 @@ use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::client::api::Api;
 use crate::error::Result;
-use crate::event::{Action, Events};
+use crate::event::Events;
 use crate::object::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
 use crate::object::{ObjectId, labels};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
@@ -206,10 +206,8 @@ pub(super) async fn watch_members(
 /// Returns the evaluation's expectations of the applied members that have a rollout.
 #[must_use]
 pub fn expected(applied: &[Applied]) -> Vec<Expected> {
-    let as_expected = |applied: &Applied| {
-        let changed = matches!(applied.action, Action::Created | Action::Configured);
-        expectation(&applied.id, applied.object.as_ref()?, changed)
-    };
+    let as_expected =
+        |applied: &Applied| expectation(&applied.id, applied.object.as_ref()?, applied.is_changed());
     applied.iter().filter_map(as_expected).collect()
 }
 
