@@ -298,12 +298,8 @@ fn member_changes(
         Some(_) if is_kept(&member.id) => Change::Unchanged,
         Some(object) if deletion::deleted_since(object).is_some() => Change::Recreate,
         Some(object) => {
-            let manifest = manifest_for(member, object, &plan.set, &policy.ownership);
-            if managed_fields::is_unchanged(&manifest, object) {
-                Change::Unchanged
-            } else {
-                Change::Update(manifest)
-            }
+            let manifest = changed_manifest(member, object, &plan.set, &policy.ownership);
+            manifest.map_or(Change::Unchanged, Change::Update)
         }
     };
     plan.members.iter().map(change).collect()
@@ -318,10 +314,15 @@ pub fn are_unchanged<'a>(
 ) -> bool {
     let mut members = members;
     members.all(|member| {
-        live.get(&member.id).is_some_and(|object| {
-            managed_fields::is_unchanged(&manifest_for(member, object, set, ownership), object)
-        })
+        let object = live.get(&member.id);
+        object.is_some_and(|object| changed_manifest(member, object, set, ownership).is_none())
     })
+}
+
+/// Returns the manifest that is sent for a live member; None if our fields of it equal the manifest.
+fn changed_manifest(member: &Member, live: &Value, set: &ApplySet, ownership: &Ownership) -> Option<Value> {
+    Some(manifest_for(member, live, set, ownership))
+        .filter(|manifest| !managed_fields::is_unchanged(manifest, live))
 }
 
 fn stopping(plan: &Plan, changes: &[Change], live: &Members, if_good: &Cleanup) -> BTreeSet<ObjectId> {
@@ -431,15 +432,22 @@ mod tests {
 
     impl Case {
         fn changes_to(&self, members: &[&str]) -> Changes {
-            let history = History::new(self.revisions.clone());
+            self.changes_to_plan(plan(members))
+        }
+
+        fn changes_to_plan(&self, plan: Plan) -> Changes {
+            self.changes_with(plan, &History::new(self.revisions.clone()))
+        }
+
+        fn changes_with(&self, plan: Plan, history: &History) -> Changes {
             let live = Live {
                 members: &self.members,
                 parent: self.parent.as_ref(),
-                history: &history,
+                history,
                 key_is_stored: self.key_is_stored,
                 referenced: &self.referenced,
             };
-            Changes::between(plan(members), live, &self.policy)
+            Changes::between(plan, live, &self.policy)
         }
     }
 
@@ -519,14 +527,7 @@ mod tests {
             case.policy.waits = waits;
             let mut history = History::new(case.revisions.clone());
             history.decide(is_ready);
-            let live = Live {
-                members: &case.members,
-                parent: case.parent.as_ref(),
-                history: &history,
-                key_is_stored: true,
-                referenced: &case.referenced,
-            };
-            let changes = Changes::between(plan(planned), live, &case.policy);
+            let changes = case.changes_with(plan(planned), &history);
             (changes.decision.map(|decision| decision.result), changes.is_empty())
         };
         assert_eq!(decision(NotWatched, true, &["a=2"], true), (Some(Good), false));
@@ -648,18 +649,6 @@ mod tests {
     }
 
     impl Case {
-        fn changes_to_plan(&self, plan: Plan) -> Changes {
-            let history = History::new(self.revisions.clone());
-            let live = Live {
-                members: &self.members,
-                parent: self.parent.as_ref(),
-                history: &history,
-                key_is_stored: self.key_is_stored,
-                referenced: &self.referenced,
-            };
-            Changes::between(plan, live, &self.policy)
-        }
-
         fn delete(&mut self, id: &ObjectId) {
             self.members.get_mut(id).unwrap()["metadata"]["deletionTimestamp"] =
                 json!("2026-01-01T00:00:00Z");
