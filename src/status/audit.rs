@@ -60,7 +60,8 @@ fn unfit_replicas_of(observed: &ObservedState, id: &ObjectId, deployment: &Deplo
 }
 
 /// Returns the command that scales a workload.
-pub(super) fn scale_command(id: &ObjectId, replicas: i64) -> String {
+#[must_use]
+pub fn scale_command(id: &ObjectId, replicas: i64) -> String {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     format!("kubectl scale {}/{} -n {namespace} --replicas={replicas}", id.kind.to_ascii_lowercase(), id.name)
 }

@@ -36,7 +36,7 @@ mod threshold;
 mod unwatched;
 mod verdict;
 
-pub use audit::{paused_rollouts, scaled_to_zero_at, terminating_finding, unfit_replicas};
+pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
 pub use finding::{Finding, Lookup};
 pub use grace::GracePeriods;

@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::cluster::watch::deployed::{DeployedMembers, SetRecord};
-use crate::object::ObjectId;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
-use crate::object::labels;
+use crate::object::{ObjectId, deletion, labels};
 use crate::phrase;
 use crate::plan::Member;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -128,12 +127,8 @@ impl<'a> SetView<'a> {
     fn add_namespace(&self, assessment: &mut Assessment) {
         let Some(namespace) = &self.record.namespace else { return };
         let name = self.set().namespace.as_str();
-        let since = namespace["metadata"]["deletionTimestamp"].as_str().unwrap_or_default();
-        let conditions = namespace["status"]["conditions"].as_array().into_iter().flatten();
-        let blockers = conditions
-            .filter(|condition| condition["status"] == "True")
-            .filter_map(|condition| condition["message"].as_str())
-            .map(str::to_owned);
+        let since = deletion::deleted_since(namespace).unwrap_or_default();
+        let blockers = deletion::namespace_blockers(namespace).into_iter().map(str::to_owned);
         let message = format!("it has been terminating since {since}: everything in it is deleted");
         let finding = Finding::new(Id::NamespaceTerminating, NAMESPACE.id("", name), message)
             .evidence(blockers)
@@ -214,7 +209,7 @@ impl<'a> SetView<'a> {
         }
         let at = status::scaled_to_zero_at(&self.deployed.observed.state, &object.uid);
         let message = foreign_change::scale_text(live, at, self.now);
-        let command = scale_command(&object.id, deployed.unwrap_or(1));
+        let command = status::scale_command(&object.id, deployed.unwrap_or(1));
         Some(Finding::new(Id::ScaledToZero, object.id.clone(), message).hint(command))
     }
 
@@ -271,7 +266,7 @@ impl<'a> SetView<'a> {
         let members = &self.deployed.observed.members;
         let is_pruned = |object: &Expected| {
             let is_terminating =
-                members.get(&object.id).is_some_and(|live| !live["metadata"]["deletionTimestamp"].is_null());
+                members.get(&object.id).is_some_and(|live| deletion::deleted_since(live).is_some());
             is_terminating && !self.is_named(&object.id)
         };
         expected.into_iter().filter(|object| !is_pruned(object)).collect()
@@ -310,10 +305,4 @@ pub(super) fn missing(
     }
     missing.retain(is_readable);
     missing
-}
-
-/// Returns the command that scales a workload back.
-fn scale_command(id: &ObjectId, replicas: i64) -> String {
-    let namespace = id.namespace.as_deref().unwrap_or_default();
-    format!("kubectl scale deployment/{} -n {namespace} --replicas={replicas}", id.name)
 }
