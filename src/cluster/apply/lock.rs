@@ -477,6 +477,13 @@ mod tests {
         lock.unwrap()
     }
 
+    /// Answers a read of the Lease: bob holds one with this UID.
+    async fn expect_read_of_bobs_lease(server: &mut ScriptedServer, uid: &str) {
+        let mut taken = stored(server, &holder("bob", 2), 0);
+        taken["metadata"]["uid"] = json!(uid);
+        server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+    }
+
     /// The outcome of acquiring the lock while `script` answers.
     async fn acquire_against(script: impl AsyncFnOnce(&mut ScriptedServer)) -> Result<Lock> {
         let (api, mut server) = scripted();
@@ -746,9 +753,7 @@ mod tests {
         let (api, mut server) = scripted();
         let lock = held(&api, &mut server).await;
         server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
-        let mut taken = stored(&server, &holder("bob", 2), 0);
-        taken["metadata"]["uid"] = json!("u-2");
-        server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+        expect_read_of_bobs_lease(&mut server, "u-2").await;
         let mut observer = lock.observer();
         let LockCondition::Lost(reason) = observer.changed().await else { panic!("not lost") };
         let error = format!("{:?}", observer.lost_error(reason));
@@ -761,9 +766,7 @@ mod tests {
         let lock = held(&api, &mut server).await;
         let (released, ()) = tokio::join!(lock.release(), async {
             server.expect(&format!("DELETE {LEASE_PATH}")).await.status(409, "Conflict", "modified");
-            let mut taken = stored(&server, &holder("bob", 2), 0);
-            taken["metadata"]["uid"] = json!("u-2");
-            server.expect(&format!("GET {LEASE_PATH}")).await.ok(&taken);
+            expect_read_of_bobs_lease(&mut server, "u-2").await;
         });
         released.unwrap();
         server.expect_none_for(Duration::from_secs(120)).await;
