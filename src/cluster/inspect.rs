@@ -16,7 +16,8 @@ use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
 use crate::plan::checks::secret_refs::{SecretRef, SecretUse};
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::revision::{self, History};
+use crate::plan::inventory::history::History;
+use crate::plan::inventory::revision;
 use crate::plan::manifests::extra_manifests::ManifestKind;
 
 /// The state of a set in the cluster, without its members.

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, POD};
 use crate::plan::changes::Change;
-use crate::plan::inventory::revision::History;
+use crate::plan::inventory::history::History;
 use crate::session::runner::Run;
 
 /// Warns about each claim that is created anew, and names the sandboxes of earlier conversations.

@@ -8,7 +8,8 @@ use crate::event::{Action, Finished};
 use crate::object::kind::KindInfo;
 use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
-use crate::plan::inventory::revision::{History, Revision, RevisionResult};
+use crate::plan::inventory::history::History;
+use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::plan::inventory::snapshot::rollback_to;
 
 /// The command that restores the state before a run.

@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 use super::deletions::{self, HeldClaim};
 use super::desired::{Member, Plan};
 use super::inventory::apply_set::{ApplySet, InventoryScope, PART_OF, parent_matches};
+use super::inventory::history::{Current, History, LatestDecision, SurplusRevision};
 use super::inventory::members::Members;
 use super::inventory::prune::{PruneCandidate, is_configuration, prune_candidates};
-use super::inventory::revision::{
-    Current, History, LatestDecision, Revision, RevisionResult, SurplusRevision,
-};
+use super::inventory::revision::{Revision, RevisionResult};
 use super::ownership::policy::Ownership;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, deletion, managed_fields};

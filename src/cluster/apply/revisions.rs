@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, SECRET};
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::revision::{self, EVIDENCE, RESULT, RevisionResult, SurplusRevision};
+use crate::plan::inventory::history::SurplusRevision;
+use crate::plan::inventory::revision::{self, EVIDENCE, RESULT, RevisionResult};
 use crate::plan::inventory::snapshot::Snapshot;
 
 /// A reference to a recorded revision, with its last written result.

@@ -4,11 +4,12 @@
 //! - `members`: the set's live members.
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
-//! - `snapshot`: the members of a revision. `revision`: the history of deploys, stored as immutable
-//!   Secrets, and which revisions are surplus.
+//! - `snapshot`: the members of a revision. `revision`: one recorded deploy and its result, stored as an immutable Secret.
+//! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod apply_set;
+pub mod history;
 pub mod lease;
 pub mod members;
 pub mod presence;
