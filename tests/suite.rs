@@ -58,4 +58,5 @@ mod api_server {
 mod containers {
     mod application;
     mod kind;
+    mod volumes;
 }
