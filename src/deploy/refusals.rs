@@ -16,6 +16,7 @@ use crate::event::Events;
 use crate::object::kind::{DEPLOYMENT, SERVICE_ACCOUNT};
 use crate::object::{ObjectId, deletion};
 use crate::plan::changes::{Change, Changes};
+use crate::plan::checks::quota;
 use crate::session::runner::Run;
 
 /// The state that a rejected change leaves.
@@ -38,8 +39,7 @@ pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Pre
     let applied = applied.map_err(|failure| failure.error.state(UNCHANGED))?;
     for deployment in applied.iter().filter(|applied| replaces_pods(applied, prepared)) {
         let Some(object) = &deployment.object else { continue };
-        let is_old_pod_gone = !has_pods(&deployment.id, prepared);
-        check_pod(run.api(), &deployment.id, object, &prepared.observed, is_old_pod_gone)
+        check_pod(run.api(), &deployment.id, object, &prepared.observed)
             .await
             .map_err(|error| located(error, run))?;
     }
@@ -54,7 +54,7 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
     let has_pods =
         |(id, object): &(&ObjectId, &Value)| id.kind == DEPLOYMENT.kind && object["spec"]["replicas"] != 0;
     for (id, object) in observed.members.iter().filter(has_pods) {
-        check_pod(run.api(), id, object, observed, false).await.map_err(|error| located(error, run))?;
+        check_pod(run.api(), id, object, observed).await.map_err(|error| located(error, run))?;
     }
     Ok(())
 }
@@ -89,25 +89,48 @@ fn creates_account(deployment: &ObjectId, template: &Value, changes: &Changes) -
     })
 }
 
-/// Returns whether the Deployment has pods, which use a part of the quota until they have stopped.
-fn has_pods(id: &ObjectId, prepared: &Preparation) -> bool {
-    let observed = &prepared.observed;
-    observed.state.pods().next().is_some()
-        || observed.members.get(id).is_some_and(|live| {
-            deletion::deleted_since(live).is_some() || live["status"]["replicas"].as_u64().unwrap_or(0) > 0
-        })
+/// The pods that stop before the new pods of a Deployment are created.
+enum OldPods {
+    Listed(Vec<Value>),
+    /// The Deployment has pods, and the account may not list them.
+    Unlisted,
 }
 
-/// Sends a pod of the Deployment as a dry run. A quota only counts if no old pod uses a part of it.
-async fn check_pod(
-    api: &Api,
-    id: &ObjectId,
-    deployment: &Value,
-    observed: &ObservedSet,
-    is_old_pod_gone: bool,
-) -> Result<()> {
+impl OldPods {
+    fn of(deployment: &ObjectId, observed: &ObservedSet) -> Result<Self> {
+        let Some(live) = observed.members.get(deployment) else { return Ok(Self::Listed(Vec::new())) };
+        let owner = live["metadata"]["uid"].as_str().unwrap_or_default();
+        let sets = observed.state.replica_sets_of(owner).into_iter();
+        let pods =
+            sets.flat_map(|set| observed.state.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
+        let pods: Vec<Value> = pods
+            .map(serde_json::to_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let has_unlisted = pods.is_empty()
+            && (deletion::deleted_since(live).is_some()
+                || live["status"]["replicas"].as_u64().unwrap_or(0) > 0);
+        Ok(if has_unlisted { Self::Unlisted } else { Self::Listed(pods) })
+    }
+
+    /// Returns whether a quota that rejects a new pod beside the old ones still rejects it after they have stopped.
+    fn leave_no_room(&self, rejection: &Error) -> bool {
+        match self {
+            Self::Unlisted => false,
+            Self::Listed(pods) => pods.is_empty() || quota::rejects_without(pods, &rejection.evidence_text()),
+        }
+    }
+}
+
+/// Sends a pod of the Deployment as a dry run. The old pods free their part of a quota before the new one is created.
+async fn check_pod(api: &Api, id: &ObjectId, deployment: &Value, observed: &ObservedSet) -> Result<()> {
+    let old_pods = OldPods::of(id, observed)?;
     match admission(api, id, deployment, observed).await {
-        PodAdmission::Rejected(error) if error.id() == Id::QuotaRejected && !is_old_pod_gone => Ok(()),
+        PodAdmission::Rejected(error)
+            if error.id() == Id::QuotaRejected && !old_pods.leave_no_room(&error) =>
+        {
+            Ok(())
+        }
         PodAdmission::Rejected(error) if observed.state.pods().next().is_some() => {
             Err(error.state("nothing was changed; the previous pod was not stopped"))
         }

@@ -3,13 +3,17 @@
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
+//! - `pod_resources`: the amounts of a resource that a pod asks for.
+//! - `quota`: decides whether a quota rejects new pods even after the old ones have stopped.
 //! - `node_fit`: decides whether a node accepts a pod.
 //! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
 //! - `app_settings`: decides whether to post model and key to the application.
 
 pub mod app_settings;
 pub mod node_fit;
+mod pod_resources;
 pub mod pod_security;
+pub mod quota;
 pub mod sandbox_capacity;
 pub mod secret_refs;
 pub mod version_change;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::node_fit::{NodeFit, is_simulated};
+use super::pod_resources::{Bound, amount, effective};
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
@@ -98,7 +99,7 @@ impl SandboxPod {
     }
 
     fn fit(&self, node: &Value, requested: NodeRequests) -> u64 {
-        let total = |name: &str| quantity(&node["status"]["allocatable"][name]);
+        let total = |name: &str| amount(&node["status"]["allocatable"][name]);
         let pods = total("pods").saturating_sub(requested.pods * NANOS).max(0) / NANOS;
         self.fit_in(total("cpu"), total("memory"), requested).min(u64::try_from(pods).unwrap_or(u64::MAX))
     }
@@ -106,7 +107,7 @@ impl SandboxPod {
     /// Returns how many more sandboxes the computer has room for that all nodes share: each of them reports all of it.
     fn fit_on_computer<'a>(&self, nodes: &[Value], requests: impl Iterator<Item = &'a NodeRequests>) -> u64 {
         let total = |name: &str| {
-            let amounts = nodes.iter().map(|node| quantity(&node["status"]["allocatable"][name]));
+            let amounts = nodes.iter().map(|node| amount(&node["status"]["allocatable"][name]));
             amounts.max().unwrap_or_default()
         };
         let requested = requests.fold(NodeRequests::default(), |sum, node| sum.plus(*node));
@@ -140,26 +141,10 @@ impl NodeRequests {
     }
 
     fn add(&mut self, pod: &Value) {
-        self.cpu += requested(pod, "cpu");
-        self.memory += requested(pod, "memory");
+        self.cpu += effective(pod, Bound::Requests, "cpu");
+        self.memory += effective(pod, Bound::Requests, "memory");
         self.pods += 1;
     }
-}
-
-/// Returns a pod's effective request: the larger of the sum of its containers and its largest init container
-/// (<https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>).
-fn requested(pod: &Value, resource: &str) -> i128 {
-    let requests = |list: &str| -> Vec<i128> {
-        let containers = pod["spec"][list].as_array().into_iter().flatten();
-        containers.map(|container| quantity(&container["resources"]["requests"][resource])).collect()
-    };
-    let main: i128 = requests("containers").into_iter().sum();
-    let init = requests("initContainers").into_iter().max().unwrap_or_default();
-    main.max(init) + quantity(&pod["spec"]["overhead"][resource])
-}
-
-fn quantity(value: &Value) -> i128 {
-    value.as_str().and_then(|text| Quantity::parse(text).ok()).map_or(0, |quantity| quantity.nanos())
 }
 
 /// Returns whether a node surely lacks an image: it reports all its images, and this one is not among them.
