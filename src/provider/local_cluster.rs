@@ -1,7 +1,9 @@
 //! Providers and the local clusters that they create.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A tool that creates clusters on this computer.
@@ -65,8 +67,9 @@ pub struct LocalCluster {
     pub simulated: bool,
     /// The action that `up` took.
     pub outcome: StartOutcome,
-    /// Names of the nodes that `up` started. Simulated nodes are not started.
-    pub started_nodes: Vec<String>,
+    /// The nodes that `up` or somebody else started a short time ago, each with a time before which its statuses are
+    /// stale. Simulated nodes are not started.
+    pub started_nodes: BTreeMap<String, Timestamp>,
 }
 
 /// The action that `up` took to get the cluster running.

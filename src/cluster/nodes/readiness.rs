@@ -1,6 +1,6 @@
 //! Waits until a local cluster of containers is ready for a deploy: ready nodes and a default storage class.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -36,19 +36,11 @@ const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 /// The limits of the wait.
 #[derive(Debug, Clone)]
 pub struct WaitLimits {
-    /// The start of stopped nodes; None if no node was started.
-    pub restart: Option<NodeStart>,
+    /// The nodes that were started a short time ago, each with a time before its kubelet ran again. Older statuses of
+    /// these nodes are stale; the other nodes went on running.
+    pub started: BTreeMap<String, Timestamp>,
     /// The command's deadline.
     pub deadline: Instant,
-}
-
-/// The start of stopped nodes. Older statuses of these nodes are stale; the other nodes went on running.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeStart {
-    /// A time before the first of them was started.
-    pub at: Timestamp,
-    /// Their names.
-    pub nodes: BTreeSet<String>,
 }
 
 /// The label of a node on which controllers run.
@@ -61,7 +53,7 @@ impl ClusterReadiness {
     /// Fails if the server is unreachable.
     pub async fn open(api: &Api, streaming: bool, limits: WaitLimits) -> Result<Self> {
         let mut scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None)];
-        if limits.restart.is_some() {
+        if !limits.started.is_empty() {
             scopes.extend([all_of(LEASE, None), all_of(POD, None)]);
         }
         Ok(Self { store: Store::open(api, scopes, streaming).await?, limits })
@@ -73,11 +65,9 @@ impl ClusterReadiness {
     /// # Errors
     /// Exit 10 if a node is not ready before the deadline; the error has the node's message.
     pub async fn await_nodes(&mut self, events: &Events) -> Result<usize> {
-        let restart = self.limits.restart.clone();
-        let pending = |store: &Store| {
-            let stale_object = || restart.as_ref().and_then(|restart| stale_object(store.objects(), restart));
-            pending_node(store.objects()).or_else(stale_object)
-        };
+        let started = self.limits.started.clone();
+        let pending =
+            |store: &Store| pending_node(store.objects()).or_else(|| stale_object(store.objects(), &started));
         self.wait(pending, events).await?;
         Ok(self.store.of_kind(NODE).count())
     }
@@ -148,14 +138,19 @@ fn pending_node(objects: &BTreeMap<ObjectId, Value>) -> Option<Pending> {
 }
 
 /// Returns the first object of a started node whose status is older than the start.
-fn stale_object(objects: &BTreeMap<ObjectId, Value>, restart: &NodeStart) -> Option<Pending> {
-    let since = restart.at;
-    let started = || of_kind(objects, NODE).filter(|(id, _)| restart.nodes.contains(&id.name));
-    let not_renewed = started().find(|(id, _)| !is_renewed(objects, NODE_LEASES, &id.name, since));
-    if let Some((node, _)) = not_renewed {
+fn stale_object(
+    objects: &BTreeMap<ObjectId, Value>,
+    started: &BTreeMap<String, Timestamp>,
+) -> Option<Pending> {
+    let started_nodes =
+        || of_kind(objects, NODE).filter_map(|(id, node)| Some((id, node, *started.get(&id.name)?)));
+    let not_renewed =
+        started_nodes().find(|(id, _, since)| !is_renewed(objects, NODE_LEASES, &id.name, *since));
+    if let Some((node, ..)) = not_renewed {
         return Some((Some(node.clone()), "its kubelet has not reported yet".to_owned()));
     }
-    if started().any(|(_, node)| node["metadata"]["labels"].get(CONTROL_PLANE).is_some()) {
+    let is_control_plane = |node: &Value| node["metadata"]["labels"].get(CONTROL_PLANE).is_some();
+    if let Some((.., since)) = started_nodes().find(|(_, node, _)| is_control_plane(node)) {
         // A controller without a Lease does not use leader election.
         let is_election_pending = |name: &&&str| {
             objects.contains_key(&LEASE.id(SYSTEM, name)) && !is_renewed(objects, SYSTEM, name, since)
@@ -164,10 +159,11 @@ fn stale_object(objects: &BTreeMap<ObjectId, Value>, restart: &NodeStart) -> Opt
             return Some((None, format!("{name} has not become leader yet")));
         }
     }
-    let is_on_started_node =
-        |pod: &Value| pod["spec"]["nodeName"].as_str().is_some_and(|node| restart.nodes.contains(node));
-    let (pod, _) =
-        of_kind(objects, POD).find(|(_, pod)| is_on_started_node(pod) && runs_since_before(pod, since))?;
+    let is_stale = |pod: &Value| {
+        let since = pod["spec"]["nodeName"].as_str().and_then(|node| started.get(node));
+        since.is_some_and(|since| runs_since_before(pod, *since))
+    };
+    let (pod, _) = of_kind(objects, POD).find(|(_, pod)| is_stale(pod))?;
     Some((Some(pod.clone()), "it has not been restarted yet".to_owned()))
 }
 
@@ -237,8 +233,8 @@ mod tests {
     }
 
     fn stale_reason(objects: &BTreeMap<ObjectId, Value>, started: &[&str]) -> Option<String> {
-        let nodes = started.iter().map(|name| (*name).to_owned()).collect();
-        stale_object(objects, &NodeStart { at: at(5), nodes }).map(|(_, reason)| reason)
+        let started = started.iter().map(|name| ((*name).to_owned(), at(5))).collect();
+        stale_object(objects, &started).map(|(_, reason)| reason)
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! The part of `cluster up` that waits until a kind cluster can run pods: nodes, DNS, a default storage class.
 
-use jiff::Timestamp;
-
 use super::ready_cluster::ReadyCluster;
-use crate::cluster::nodes::readiness::{ClusterReadiness, NodeStart, WaitLimits};
+use crate::cluster::nodes::readiness::{ClusterReadiness, WaitLimits};
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow::RolloutResult;
 use crate::cluster::rollout::workloads::{self, WorkloadWait};
 use crate::error::Result;
 use crate::event::Phase;
 use crate::object::kind::DEPLOYMENT;
-use crate::provider::StartOutcome;
 use crate::session::step::step;
 
 /// The namespace of the cluster's own services.
@@ -18,16 +15,13 @@ const SYSTEM: &str = "kube-system";
 /// The DNS server that kubeadm installs.
 const DNS: &str = "coredns";
 
-/// Waits by watch until the cluster is ready. `started` is a time before this run started stopped nodes; statuses that
-/// are older are stale.
-pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) -> Result<()> {
+/// Waits by watch until the cluster is ready.
+pub(super) async fn await_ready(ready: &ReadyCluster<'_>) -> Result<()> {
     let ReadyCluster { connection, version, deadline, events, .. } = ready;
     let api = &connection.api;
-    let nodes = ready.cluster.started_nodes.iter().cloned().collect();
-    let restart =
-        (ready.cluster.outcome == StartOutcome::Restarted).then_some(NodeStart { at: started, nodes });
+    let started = &ready.cluster.started_nodes;
     let mut readiness = step(events, Phase::Cluster, "nodes ready", async {
-        let limits = WaitLimits { restart, deadline: deadline.at };
+        let limits = WaitLimits { started: started.clone(), deadline: deadline.at };
         let mut readiness = ClusterReadiness::open(api, version.streams_lists(), limits).await?;
         let nodes = readiness.await_nodes(events).await?;
         Ok((readiness, format!("{nodes}/{nodes} ready, {}", version.text)))
@@ -39,7 +33,7 @@ pub(super) async fn await_ready(ready: &ReadyCluster<'_>, started: Timestamp) ->
             namespace: SYSTEM,
             workloads: &dns,
             changed: &[],
-            restarted: ready.cluster.outcome == StartOutcome::Restarted,
+            restarted: !started.is_empty(),
             deadline: deadline.at,
         };
         let result = workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await?;

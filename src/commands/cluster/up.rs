@@ -96,7 +96,6 @@ pub(in crate::commands) async fn bring_up(
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
     }
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
-    let started = jiff::Timestamp::now();
     let local_cluster =
         provider::up(environment, provider, &cluster_spec(settings), &options, events).await?;
     let mut connection =
@@ -114,7 +113,7 @@ pub(in crate::commands) async fn bring_up(
         events,
     };
     match provider {
-        LocalProvider::Kind => await_kind::await_ready(&ready, started).await?,
+        LocalProvider::Kind => await_kind::await_ready(&ready).await?,
         LocalProvider::Kwok => await_kwok::await_ready(&ready).await?,
     }
     delete_ended_sandboxes(&ready).await?;

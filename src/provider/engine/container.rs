@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::client::Client;
@@ -29,6 +30,8 @@ pub(in crate::provider) struct Container {
     pub(in crate::provider) image: String,
     /// Whether it is running.
     pub(in crate::provider) is_running: bool,
+    /// When it was started last; None if it never was, or the engine does not say.
+    pub(in crate::provider) started_at: Option<Timestamp>,
     /// Published ports, as container port, host address and host port: `(80, "127.0.0.1", 8080)`.
     pub(in crate::provider) ports: Vec<(u16, String, u16)>,
 }
@@ -57,6 +60,8 @@ struct Inspected {
 struct State {
     #[serde(default)]
     running: bool,
+    #[serde(default)]
+    started_at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +152,7 @@ fn container(inspected: Inspected) -> Container {
         role: inspected.config.labels.get(ROLE).cloned().unwrap_or_default(),
         image: inspected.config.image,
         is_running: inspected.state.running,
+        started_at: inspected.state.started_at.parse().ok(),
         id: inspected.id,
     }
 }
@@ -159,7 +165,7 @@ mod tests {
     fn inspect_output_is_parsed_into_nodes() {
         let text = r#"[
             {"Id": "b", "Name": "/x-worker", "State": {"Running": false}, "Config": {"Image": "n:1", "Labels": {"io.x-k8s.kind.role": "worker"}}},
-            {"Id": "a", "Name": "x-control-plane", "State": {"Running": true},
+            {"Id": "a", "Name": "x-control-plane", "State": {"Running": true, "StartedAt": "2026-11-28T15:37:49.123456789Z"},
              "Config": {"Image": "n:1", "Labels": {"io.x-k8s.kind.role": "control-plane"}},
              "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "6443/tcp": null}}}
         ]"#;
@@ -168,6 +174,8 @@ mod tests {
             nodes.iter().map(|node| (node.name.as_str(), node.is_running)).collect();
         assert_eq!(names, [("x-control-plane", true), ("x-worker", false)]);
         assert!(nodes[0].is_control_plane());
+        let started_at = nodes[0].started_at.map(|it| it.as_second());
+        assert_eq!((started_at, nodes[1].started_at), (Some(1_795_880_269), None));
         assert_eq!(nodes[0].ports, [(80, "127.0.0.1".to_owned(), 8080)]);
         assert!(read("no json").is_err());
     }

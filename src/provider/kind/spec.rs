@@ -165,6 +165,7 @@ mod tests {
             role: role.into(),
             image: "n:1".into(),
             is_running: true,
+            started_at: None,
             ports: ports
                 .iter()
                 .map(|(container_port, address, port)| (*container_port, (*address).to_owned(), *port))

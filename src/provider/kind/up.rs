@@ -1,6 +1,9 @@
 //! Creates, starts or reuses a kind cluster.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::folder::{KindFolder, NODES, context};
 use super::inspect::{ClusterOwner, KindCluster, inspect};
@@ -11,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::command::ChildCommand;
-use crate::provider::engine::{self, Client, Server};
+use crate::provider::engine::{self, Client, Container, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{ContextEntry, contexts};
 use crate::provider::local_cluster::{
@@ -19,6 +22,9 @@ use crate::provider::local_cluster::{
 };
 use crate::provider::state_file::{self, StatePhase};
 use crate::provider::{assets, readyz};
+
+/// Kubelets have reported long before, so older starts are not waited for.
+const RECENT_START: SignedDuration = SignedDuration::from_mins(10);
 
 /// Timeout of `kind export kubeconfig`.
 const EXPORT: Duration = Duration::from_secs(20);
@@ -38,13 +44,12 @@ pub(crate) async fn up(
         // Preflight reports the missing engine together with its other findings.
         Err(_) => KindCluster { owner: ClusterOwner::Nobody, record: None, nodes: Vec::new() },
     };
-    let mut started_nodes = Vec::new();
+    let mut started_nodes = BTreeMap::new();
     let (mut record, outcome) = match (&engine, cluster.owner) {
         (Ok(server), ClusterOwner::Ours)
             if !cluster.is_incomplete() && matches_spec(&cluster, desired, environment, options)? =>
         {
-            let stopped = cluster.nodes.iter().filter(|node| !node.is_running);
-            started_nodes = stopped.map(|node| node.name.clone()).collect();
+            started_nodes = started_nodes_at(&cluster.nodes, Timestamp::now());
             reuse(environment, &folder, server, &cluster, events).await?
         }
         (_, ClusterOwner::Foreign) => {
@@ -66,6 +71,17 @@ pub(crate) async fn up(
         outcome,
         started_nodes,
     })
+}
+
+/// Returns the stopped nodes, which start now, and those that somebody else started so recently that their kubelets may
+/// not have reported since.
+fn started_nodes_at(nodes: &[Container], now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let is_recent = |started: &Timestamp| now.duration_since(*started) < RECENT_START;
+    let start = |node: &Container| match node.is_running {
+        true => node.started_at.filter(is_recent),
+        false => Some(now),
+    };
+    nodes.iter().filter_map(|node| Some((node.name.clone(), start(node)?))).collect()
 }
 
 /// Uses the existing cluster and starts its stopped nodes.
@@ -160,4 +176,27 @@ fn foreign(name: &str) -> Error {
     )
     .hint("another [cluster] name creates a second cluster")
     .hint(format!("to use that cluster:\n[cluster]\nprovider = \"existing\"\ncontext = \"{context}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stopped_and_recently_started_nodes_are_stale() {
+        let now = Timestamp::from_second(1_795_880_000).unwrap();
+        let node = |name: &str, is_running: bool, seconds_ago: i64| Container {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            role: "worker".to_owned(),
+            image: String::new(),
+            is_running,
+            started_at: Some(now - SignedDuration::from_secs(seconds_ago)),
+            ports: Vec::new(),
+        };
+        let nodes = [node("stopped", false, 7_200), node("recent", true, 20), node("old", true, 7_200)];
+        let started = started_nodes_at(&nodes, now);
+        let recent = now - SignedDuration::from_secs(20);
+        assert_eq!(started, BTreeMap::from([("stopped".to_owned(), now), ("recent".to_owned(), recent)]));
+    }
 }

@@ -1,5 +1,7 @@
 //! Creates, starts or reuses a kwok cluster.
 
+use std::collections::BTreeMap;
+
 use super::folder::{KwokFolder, context, lock_cluster};
 use super::spec::{self, KwokStateFile};
 use super::{delete, restart, start, status};
@@ -46,7 +48,7 @@ pub(crate) async fn up(
         kubeconfig: folder.kubeconfig(),
         simulated: true,
         outcome,
-        started_nodes: Vec::new(),
+        started_nodes: BTreeMap::new(),
     })
 }
 
