@@ -491,6 +491,41 @@ mod tests {
     }
 
     #[test]
+    fn members_are_unchanged_if_all_equal_the_plan() {
+        let case = deployed(&["a=1", "b=1"], RevisionResult::Good);
+        let are_unchanged = |planned: &[&str]| {
+            let plan = plan(planned);
+            are_unchanged(plan.members.iter(), &plan.set, &case.members, &case.policy.ownership)
+        };
+        assert!(are_unchanged(&["a=1", "b=1"]) && are_unchanged(&["b=1"]));
+        assert!(!are_unchanged(&["a=1", "b=2"]), "one differs");
+        assert!(!are_unchanged(&["a=1", "c=1"]), "one does not exist");
+    }
+
+    #[test]
+    fn only_deleted_members_are_recreated() {
+        let mut case = deployed(&["a=1", "b=1"], RevisionResult::Good);
+        case.delete(&id("b"));
+        let changes = case.changes_to(&["a=2", "b=1"]);
+        let recreated: Vec<&str> = changes.recreated().map(|member| member.id.name.as_str()).collect();
+        assert_eq!((sent(&changes).as_str(), recreated), ("update a, recreate b", vec!["b"]));
+        let all: Vec<&str> = changes.member_ids().map(|id| id.name.as_str()).collect();
+        assert_eq!(all, ["a", "b"]);
+    }
+
+    #[test]
+    fn key_is_stored_only_for_secrets_named_after_it() {
+        let mut plan = plan(&["a=1"]);
+        let mut case = deployed(&["a=1"], RevisionResult::Good);
+        case.key_is_stored = false;
+        assert!(!case.changes_to_plan(plan.clone()).stores_key);
+        plan.members[0].kind = SECRET;
+        assert!(case.changes_to_plan(plan.clone()).stores_key);
+        case.key_is_stored = true;
+        assert!(!case.changes_to_plan(plan).stores_key);
+    }
+
+    #[test]
     fn drifted_member_is_sent_without_new_revision() {
         let mut case = deployed(&["a=1", "b=1"], RevisionResult::Good);
         case.members.get_mut(&id("b")).unwrap()["data"]["datum"] = json!("theirs");

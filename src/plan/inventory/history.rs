@@ -137,9 +137,7 @@ impl History {
             return self.get(number);
         }
         let content = latest.snapshot.as_ref();
-        let differs = |revision: &&Revision| {
-            revision.number < latest.number && content.is_none_or(|content| !revision.has_content_of(content))
-        };
+        let differs = |revision: &&Revision| content.is_none_or(|content| !revision.has_content_of(content));
         self.restorable().find(differs)
     }
 
@@ -210,7 +208,10 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::object::kind::CONFIG_MAP;
     use crate::plan::inventory::revision::tests::revision;
     use crate::plan::inventory::snapshot::rollback_to;
     use crate::plan::inventory::snapshot::tests::plan;
@@ -343,6 +344,31 @@ mod tests {
         assert_eq!(surplus(repeated, "5 good c", 3), [2, 1]);
         assert_eq!(surplus(repeated, "5 good b", 3), [4, 2, 1]);
         assert_eq!(surplus(repeated, "5 applying b", 3), [2, 1], "4 is the last good revision if 5 fails");
+    }
+
+    #[test]
+    fn unknown_kinds_are_neither_built_in_nor_known() {
+        let manifest = |api_version: &str, kind: &str| {
+            let metadata = json!({ "name": "a", "namespace": "n" });
+            json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata })
+        };
+        let members = vec![
+            manifest("v1", "ConfigMap"),
+            manifest("acme.io/v1", "Known"),
+            // Equal in one half only to a known kind.
+            manifest("other.io/v1", "Known"),
+            manifest("acme.io/v1", "Unknown"),
+        ];
+        let snapshot = Snapshot { members, ..Snapshot::from_plan(&plan("a")) };
+        let recorded = Revision { snapshot: Some(snapshot), ..revision(1, RevisionResult::Good, "a") };
+        let history = History::new(vec![recorded]);
+        let known = KindInfo { kind: "Known", group: "acme.io", ..CONFIG_MAP };
+        let unknown = history.unknown_kinds(&[known]);
+        let names: Vec<String> = unknown.iter().map(|it| format!("{it:?}")).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        let has = |group: &str, kind: &str| names.iter().any(|it| it.contains(group) && it.contains(kind));
+        assert!(has("other.io", "Known") && has("acme.io", "Unknown"), "{names:?}");
+        assert_eq!(history.all().len(), 1);
     }
 
     #[test]

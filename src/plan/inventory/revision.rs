@@ -234,18 +234,55 @@ pub(super) mod tests {
         assert!(!format!("{snapshot:?}").contains("c2VjcmV0"));
     }
 
-    #[test]
-    fn too_large_snapshot_is_not_stored() {
+    /// Stores a snapshot with this text; returns whether it was too large, and whether it is read back.
+    fn stored(text: String) -> (bool, bool) {
+        let snapshot = Snapshot { members: vec![json!(text)], note: String::new() };
+        let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
+        let read = read_all(&[secret]).unwrap().remove(0).snapshot;
+        (too_large, read.is_some_and(|read| read.members == snapshot.members))
+    }
+
+    /// A text that is compressed by a quarter at most.
+    fn noise(bytes: usize) -> String {
         let mut state = 1_u64;
         let mut letter = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             char::from(b'!' + (state >> 58) as u8)
         };
-        let noise: String = (0..2_000_000).map(|_| letter()).collect();
-        let snapshot = Snapshot { members: vec![json!(noise)], note: String::new() };
-        let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
-        assert!(too_large);
-        assert_eq!(read_all(&[secret]).unwrap()[0].snapshot, None);
+        (0..bytes).map(|_| letter()).collect()
+    }
+
+    #[test]
+    fn too_large_snapshot_is_not_stored() {
+        assert_eq!(stored(noise(2_000_000)), (true, false));
+    }
+
+    #[test]
+    fn snapshots_below_the_limits_are_read_back() {
+        assert_eq!(stored(noise(1_000_000)), (false, true), "compressed");
+        assert_eq!(stored("a".repeat(2_000_000)), (false, true), "decompressed");
+    }
+
+    #[test]
+    fn revision_is_named_after_set_and_number() {
+        assert_eq!(name(&set(), 12), format!("{}-r12", set().parent_name()));
+        let (secret, _) = manifest(&set(), 12, "a@b", &Snapshot::from_plan(&plan("a"))).unwrap();
+        assert_eq!(secret["metadata"]["name"], name(&set(), 12));
+    }
+
+    #[test]
+    fn long_evidence_keeps_beginning_and_end() {
+        let fits = "é".repeat(MAX_EVIDENCE_BYTES / 2);
+        assert_eq!(kept_evidence(&fits), fits);
+        // An odd offset: both cuts would fall into a letter.
+        let long = format!("cause{fits}é{fits}end");
+        let kept = kept_evidence(&long);
+        let (begin, end) = kept.split_once("\n…\n").unwrap();
+        assert!(begin.starts_with("causeé") && end.ends_with("éend"), "{kept}");
+        for part in [begin, end] {
+            assert!((8 * 1024 - 1..=8 * 1024).contains(&part.len()), "{}", part.len());
+        }
+        assert_eq!(kept_evidence(&"a".repeat(2_000)).len(), 2_000);
     }
 
     #[test]
