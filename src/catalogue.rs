@@ -263,6 +263,9 @@ catalogue! {
     ManagedByOthers "HC4026" "the set was not applied by handsctl"
         "The objects have the set's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the set."
 
+    ConversationStuck "HC4030" "a conversation cannot start again"
+        "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
+
     Deleted "HC4007" "an object was deleted during the rollout" rollback No
         "A user or another tool deleted an object while handsctl waited for it."
 

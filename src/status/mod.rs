@@ -16,6 +16,7 @@
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
+//! - `stuck_conversations`: the finding about them.
 //! - `unwatched`: kinds that no rule evaluates.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
@@ -32,6 +33,7 @@ mod observed;
 mod rejected;
 mod rules;
 pub mod sandbox;
+mod stuck_conversations;
 mod threshold;
 mod unwatched;
 mod verdict;
@@ -45,6 +47,7 @@ pub use in_use::referenced_names;
 pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
+pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

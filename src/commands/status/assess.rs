@@ -16,7 +16,7 @@ use crate::plan::inventory::presence;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
 use crate::plan::ownership::policy::Ownership;
-use crate::status::{self, Expected, Finding, TrackedKind};
+use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
 /// The maximum number of missing members with a finding of their own.
 const MAX_MISSING: usize = 10;
@@ -48,6 +48,14 @@ impl Assessment {
     fn add(&mut self, reason: impl Into<String>, finding: Finding) {
         self.reasons.push(reason.into());
         self.findings.push(finding);
+    }
+
+    /// Adds the conversations whose sandboxes have ended.
+    pub(super) fn add_stuck_conversations(&mut self, sandboxes: Option<&SandboxHealth>) {
+        let Some(sandboxes) = sandboxes else { return };
+        if let Some(finding) = &sandboxes.finding {
+            self.add(status::stuck_reason(sandboxes.ended.len()), finding.clone());
+        }
     }
 }
 
