@@ -266,8 +266,8 @@ catalogue! {
     ConversationStuck "HC4030" "a conversation cannot start again"
         "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
 
-    Deleted "HC4007" "an object was deleted during the rollout" rollback No
-        "A user or another tool deleted an object while handsctl waited for it."
+    Deleted "HC4007" "an object was deleted or is being deleted" rollback No
+        "A user or another tool deleted an object of the set. In a rollout, handsctl waited for it."
 
     NothingDeployed "HC4008" "nothing is deployed"
         "There is no set of this name in this namespace. -n and --name select another set; `handsctl deploy` creates it."

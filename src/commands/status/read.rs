@@ -98,6 +98,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         format!("{}{}", lease.holder(), since.unwrap_or_default())
     });
     let unwatched = view.unwatched();
+    let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
     let AppStatus { simulated, alive, metrics } = read_app_status(session, &deployed.observed, &health).await;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
