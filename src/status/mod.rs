@@ -16,7 +16,8 @@
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
-//! - `stuck_conversations`: the finding about them.
+//! - `stuck_conversations`: the finding about them. `interrupted_conversations`: what a stop of the application means
+//!   for the running ones.
 //! - `unwatched`: kinds that no rule evaluates.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
@@ -28,6 +29,7 @@ mod fixtures;
 mod grace;
 mod health;
 mod in_use;
+mod interrupted_conversations;
 mod next_command;
 mod observed;
 mod rejected;
@@ -44,6 +46,7 @@ pub use finding::{Finding, Lookup};
 pub use grace::GracePeriods;
 pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
 pub use in_use::referenced_names;
+pub use interrupted_conversations::interrupted_conversations;
 pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;

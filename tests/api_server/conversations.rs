@@ -64,3 +64,30 @@ fn sandboxes_that_cannot_be_listed_are_unknown() {
     let json = [&elsewhere[..], &["-o", "json"]].concat();
     assert!(run_with_kubeconfig(&namespace, &kubeconfig, &json).exits(0).json()["sandboxes"].is_null());
 }
+
+#[test]
+fn running_conversations_are_named_before_their_application_stops() {
+    const INTERRUPTED: &str = "HC2047 1 conversation has a running sandbox and is interrupted";
+    const CHANGE: &str = "deploy.env={A=\"1\"}";
+    let namespace = deployed("conv-busy");
+    create_sandbox(&namespace, "busy", "Running");
+    create_sandbox(&namespace, "stuck", "Failed");
+    // The pod goes on running.
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC2047");
+    namespace.handsctl(&["deploy", "--set", "deploy.host=\"b.example\""]).exits(0).never_says("HC2047");
+    namespace.handsctl(&["deploy", "--dry-run", "--set", CHANGE]).exits(0).says(INTERRUPTED);
+    namespace.handsctl(&["deploy", "--set", CHANGE]).exits(0).says(INTERRUPTED);
+    namespace.handsctl(&["rollback"]).exits(0).says(INTERRUPTED);
+    namespace.handsctl(&["restart"]).exits(0).says(INTERRUPTED);
+}
+
+#[test]
+fn upgrade_names_sandboxes_that_keep_the_old_image() {
+    let namespace = deployed("conv-upgrade");
+    create_sandbox(&namespace, "old", "Running");
+    let upgrade = "deploy.image=\"docker.openhands.dev/openhands/openhands:1.6\"";
+    namespace
+        .handsctl(&["deploy", "--dry-run", "--set", upgrade])
+        .exits(0)
+        .says("1 sandbox keeps its image registry.example/runtime:1 also then, and only new sandboxes get ");
+}
