@@ -287,6 +287,8 @@ catalogue! {
         "The registry is unreachable or responds with an error, for longer than [deploy.tolerate].image_pull."
     NotPrepulled "HC4106" "the image was not pulled before the old pod stops" key "deploy.prepull"
         "A short-lived pod pulls a changed image while the old pod is still serving. The cluster rejected that pod, or it fits on no node. The rollout pulls the image itself, and the application is down meanwhile."
+    ImageReplaced "HC4107" "the pod runs an earlier build of its image" key "deploy.image"
+        "An image was rebuilt under the same name and loaded onto the node. A running pod keeps the image that it was started with, and a deploy changes nothing, because the name is the same. `handsctl restart` replaces the pod; `handsctl up` does so by itself."
 
     // 42: crash
     CrashLoop "HC4201" "the container crashes in a loop" key "deploy.tolerate.crash_restarts"

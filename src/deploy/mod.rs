@@ -7,7 +7,7 @@
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
-//!   that a stop of the application interrupts.
+//!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
 //! - `refusals`: lets the API server check every change and the new pod, before the first write.
 //! - `terminating`: waits for namespaces and members that are being deleted.
@@ -35,6 +35,7 @@ mod prepull;
 pub(crate) mod recipe;
 pub(crate) mod refusals;
 mod rejected_pods;
+pub(crate) mod replaced_images;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;

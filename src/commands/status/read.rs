@@ -14,7 +14,7 @@ use crate::cluster::app::sandbox_pods;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
-use crate::deploy::rollout;
+use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
@@ -88,7 +88,13 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
     let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
+    let (app, replaced) = tokio::join!(
+        read_app_status(session, &deployed.observed, &health),
+        replaced_images::observed(session, &deployed.observed.state)
+    );
     let mut assessment = view.assess(&expected);
+    let images = replaced.iter().map(|image| status::replaced_image_finding(image, &set.namespace));
+    assessment.notes.extend(images);
     if health.verdict != HealthVerdict::Absent {
         assessment.add_stuck_conversations(sandboxes.as_ref());
     }
@@ -100,7 +106,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let unwatched = view.unwatched();
     let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics } = read_app_status(session, &deployed.observed, &health).await;
+    let AppStatus { simulated, alive, metrics } = app;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
     let DeployedMembers { installer, unknown, .. } = deployed;
     Ok(StatusReport {
