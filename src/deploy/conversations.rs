@@ -26,14 +26,14 @@ pub(super) async fn report(run: &Run<'_>, prepared: &Preparation) -> Result<()> 
 /// does not count: it has an error of its own.
 pub(super) fn stops_application(prepared: &Preparation) -> bool {
     let set = &prepared.state.set;
-    let is_application = |id: &&ObjectId| {
+    let is_application = |id: &ObjectId| {
         prepared.observed.members.get(id).is_some_and(|live| {
             labels::is_instance(live, &set.name)
                 && live["spec"]["replicas"] != 0
                 && !stop_signal::deletes_conversation_on_stop(live)
         })
     };
-    prepared.changes.stopping.iter().filter(|id| id.kind == DEPLOYMENT.kind).any(|id| is_application(&id))
+    prepared.changes.stopping.iter().any(|id| id.kind == DEPLOYMENT.kind && is_application(id))
 }
 
 /// Warns about the conversations that a stop of the application interrupts. `new_image` is the image of future

@@ -69,8 +69,8 @@ fn pod_state(sandbox: &EndedSandbox<'_>) -> String {
     let status = sandbox.pod.map_or(&Value::Null, |pod| &pod["status"]);
     let phase = status["phase"].as_str().unwrap_or_default();
     let reason = status["reason"].as_str().map(|reason| format!(", {reason}"));
-    let containers = status["containerStatuses"].as_array().into_iter().flatten();
-    let code = containers.filter_map(|it| it["state"]["terminated"]["exitCode"].as_i64()).next();
+    let mut containers = status["containerStatuses"].as_array().into_iter().flatten();
+    let code = containers.find_map(|it| it["state"]["terminated"]["exitCode"].as_i64());
     let code = code.map(|code| format!(", exit code {code}"));
     format!("{}: {phase}{}{}", sandbox.name, reason.unwrap_or_default(), code.unwrap_or_default())
 }

@@ -33,7 +33,7 @@ mod tests {
         let (api, mut server) = scripted();
         let pod = json!({ "metadata": { "name": "openhands-runtime-a" } });
         let (pods, ()) = tokio::join!(list(&api, "boxes"), async {
-            server.expect("GET /api/v1/namespaces/boxes/pods").await.list("9", &[pod.clone()]);
+            server.expect("GET /api/v1/namespaces/boxes/pods").await.list("9", std::slice::from_ref(&pod));
         });
         assert_eq!(pods.unwrap().map(|pods| pods.len()), Some(1));
         let (pods, ()) = tokio::join!(list(&api, "boxes"), async {
