@@ -192,6 +192,8 @@ catalogue! {
         "Somebody deleted a volume claim of the set. It exists, with its data, only as long as a pod uses it, and the deletion cannot be taken back. handsctl does not stop that pod without --delete-data. Copy the data out of the pod first; `handsctl deploy --delete-data` then stops the pod and creates a new, empty volume."
     NewVolume "HC2046" "the volume is new"
         "An earlier revision of the set had a volume claim that no longer exists, and this run creates it anew. The new volume is empty: the settings and conversations of the earlier one are gone, or are in a volume that the storage class retained. Sandboxes of earlier conversations still exist and belong to no conversation any more."
+    ConversationInterrupted "HC2047" "conversations are interrupted"
+        "The run stops the application's pod. A conversation that is at work is interrupted, and its agent is stopped afterwards. Its sandbox keeps running, with its files and its image, and the conversation starts again when it is opened. Wait until the agents are done to interrupt nobody."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
@@ -263,8 +265,11 @@ catalogue! {
     ManagedByOthers "HC4026" "the set was not applied by handsctl"
         "The objects have the set's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the set."
 
-    Deleted "HC4007" "an object was deleted during the rollout" rollback No
-        "A user or another tool deleted an object while handsctl waited for it."
+    ConversationStuck "HC4030" "a conversation cannot start again"
+        "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
+
+    Deleted "HC4007" "an object was deleted or is being deleted" rollback No
+        "A user or another tool deleted an object of the set. In a rollout, handsctl waited for it."
 
     NothingDeployed "HC4008" "nothing is deployed"
         "There is no set of this name in this namespace. -n and --name select another set; `handsctl deploy` creates it."
@@ -282,6 +287,8 @@ catalogue! {
         "The registry is unreachable or responds with an error, for longer than [deploy.tolerate].image_pull."
     NotPrepulled "HC4106" "the image was not pulled before the old pod stops" key "deploy.prepull"
         "A short-lived pod pulls a changed image while the old pod is still serving. The cluster rejected that pod, or it fits on no node. The rollout pulls the image itself, and the application is down meanwhile."
+    ImageReplaced "HC4107" "the pod runs an earlier build of its image" key "deploy.image"
+        "An image was rebuilt under the same name and loaded onto the node. A running pod keeps the image that it was started with, and a deploy changes nothing, because the name is the same. `handsctl restart` replaces the pod; `handsctl up` does so by itself."
 
     // 42: crash
     CrashLoop "HC4201" "the container crashes in a loop" key "deploy.tolerate.crash_restarts"

@@ -26,6 +26,7 @@ mod binary {
 }
 
 mod api_server {
+    mod conversations;
     mod deletions;
     mod deploy;
     mod dev;

@@ -133,6 +133,12 @@ impl ListedSet {
         Ok(())
     }
 
+    /// Returns the state of the pods and `ReplicaSets`; None if listing them is forbidden.
+    #[must_use]
+    pub fn followers(&self) -> Option<&ObservedState> {
+        self.followers.as_ref()
+    }
+
     /// Whether the references of pods and `ReplicaSets` are known.
     #[must_use]
     pub fn followers_listed(&self) -> bool {

@@ -67,6 +67,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             policy,
             dry_run: arguments.dry_run,
             probe: rollout.probe,
+            restarts_replaced: false,
             auto_rollback: !arguments.no_rollback,
         };
         deploy(run, &request).await

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
+use crate::deploy::replaced_images;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -162,6 +163,9 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         referenced: &referenced,
     };
     let changes = Changes::between(plan, live, &policy);
+    if let Some(followers) = listed.followers().filter(|_| changes.stopping.is_empty()) {
+        replaced_images::warn(session, followers, events).await;
+    }
     let input = DiffInput {
         changes: &changes,
         listed: &listed,

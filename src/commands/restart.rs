@@ -13,7 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{claim_guard, conversation_guard, refusals, rollout};
+use crate::deploy::{claim_guard, conversation_guard, conversations, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -66,6 +66,7 @@ pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Fi
             "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
+    conversations::warn_of_interruption(run, None).await?;
     run.under_lock(&set, async {
         refusals::check_restart(run, &observed).await?;
         let started = run.api().clock().floor();

@@ -51,6 +51,7 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: arguments.dry_run,
             probe: rollout.probe,
+            restarts_replaced: false,
             auto_rollback: false,
         };
         deploy(run, &request).await

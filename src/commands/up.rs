@@ -54,6 +54,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: None,
             probe: rollout.probe,
+            restarts_replaced: !rollout.no_wait,
             auto_rollback: !arguments.no_rollback,
         };
         let deployed = deploy(run, &request).await?;

@@ -7,12 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::CLAIM;
 use crate::plan::changes::Changes;
-use crate::plan::deletions::{self, HeldClaim};
+use crate::plan::deletions::{self, GIVE_UP, HeldClaim};
 use crate::session::runner::Run;
-
-/// The command that gives the data up.
-const GIVE_UP: &str =
-    "handsctl deploy --delete-data gives the data up: it stops the pod and creates an empty volume";
 
 /// Checks that the planned changes stop no pod that keeps the data of a claim.
 ///
@@ -95,26 +91,8 @@ fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<&str>) -> R
         .caused_by("the command would stop the pod, and the data of the volume would be gone");
     let others = held.iter().skip(1).map(|claim| claim.id.to_string());
     let error = others.fold(error, |error, other| error.fact("also", other));
-    let error = held.iter().fold(error, |error, claim| error.hint(save_command(claim, pod)));
+    let error = held.iter().fold(error, |error, claim| error.hint(claim.save_command(pod)));
     Err(error.hint(GIVE_UP))
-}
-
-/// Returns the command that copies the data out of the running pod.
-fn save_command(claim: &HeldClaim, pod: Option<&str>) -> String {
-    let namespace = claim.id.namespace.as_deref().unwrap_or_default();
-    let path = claim.path.as_deref().unwrap_or("PATH");
-    let workload = claim.workloads.first();
-    let is_application = workload.is_some_and(|workload| workload.kind == "Deployment");
-    match pod.filter(|_| is_application) {
-        Some(pod) => {
-            format!("save the data first: kubectl cp -n {namespace} {pod}:{path} ./{}", claim.id.name)
-        }
-        None => format!(
-            "save the data first: kubectl exec -n {namespace} {} -- tar cf - {path} > {}.tar",
-            workload.map_or_else(|| "POD".to_owned(), ToString::to_string),
-            claim.id.name
-        ),
-    }
 }
 
 fn pod_name(run: &Run<'_>, observed: &ObservedSet) -> Option<String> {

@@ -6,7 +6,8 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew.
-//! - `version_change`: warns about the effects of another app version.
+//! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
+//!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
 //! - `refusals`: lets the API server check every change and the new pod, before the first write.
 //! - `terminating`: waits for namespaces and members that are being deleted.
@@ -24,6 +25,7 @@ mod auto_rollback;
 mod check;
 pub(crate) mod claim_guard;
 pub(crate) mod conversation_guard;
+pub(crate) mod conversations;
 mod dry_run;
 mod execute;
 mod new_volume;
@@ -33,6 +35,7 @@ mod prepull;
 pub(crate) mod recipe;
 pub(crate) mod refusals;
 mod rejected_pods;
+pub(crate) mod replaced_images;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;

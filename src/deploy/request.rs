@@ -17,6 +17,8 @@ pub(crate) struct DeployRequest {
     pub(crate) dry_run: Option<DryRun>,
     /// When the application is probed.
     pub(crate) probe: Probe,
+    /// True if the caller restarts pods whose image was rebuilt under the same name, so that none needs a warning.
+    pub(crate) restarts_replaced: bool,
     /// True if a failed rollout may be rolled back.
     pub(crate) auto_rollback: bool,
 }

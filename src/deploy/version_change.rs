@@ -14,7 +14,19 @@ pub(crate) async fn report(prepared: &Preparation, events: &Events) {
     events.warn(id, change.sentence()).await;
 }
 
+/// Returns the image of future sandboxes if the planned configuration has another one than the deployed one.
+pub(super) fn new_runtime_image(prepared: &Preparation) -> Option<String> {
+    let (live, planned) = compared(prepared)?;
+    version_change::new_runtime_image(live, planned)
+}
+
 fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
+    let (live, planned) = compared(prepared)?;
+    version_change::detect(live, planned)
+}
+
+/// Returns the application as it is deployed and as it is planned.
+fn compared(prepared: &Preparation) -> Option<(Deployed<'_>, Deployed<'_>)> {
     let members = &prepared.changes.plan.members;
     let planned = members
         .iter()
@@ -32,5 +44,5 @@ fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
         .iter()
         .find(|member| Some(&member.id) == planned_config.as_ref())
         .map(|member| &member.manifest);
-    version_change::detect(live, Deployed { deployment: &planned.manifest, configuration })
+    Some((live, Deployed { deployment: &planned.manifest, configuration }))
 }

@@ -13,6 +13,10 @@ use super::inventory::members::Members;
 use crate::object::kind::CLAIM;
 use crate::object::{ObjectId, deletion};
 
+/// The command that gives the data of held claims up.
+pub const GIVE_UP: &str =
+    "handsctl deploy --delete-data gives the data up: it stops the pod and creates an empty volume";
+
 /// A claim that is being deleted and exists only as long as the pod of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldClaim {
@@ -33,6 +37,31 @@ impl HeldClaim {
     #[must_use]
     pub fn is_held_by(&self, workloads: &BTreeSet<ObjectId>) -> bool {
         self.workloads.iter().any(|workload| workloads.contains(workload))
+    }
+
+    /// Says since when the claim is being deleted, and what keeps its data.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("it has been terminating since {}: its data exists only as long as its pod runs", self.since)
+    }
+
+    /// Returns the command that copies the data out of the running pod. `pod` is the application's pod, if it is known.
+    #[must_use]
+    pub fn save_command(&self, pod: Option<&str>) -> String {
+        let namespace = self.id.namespace.as_deref().unwrap_or_default();
+        let path = self.path.as_deref().unwrap_or("PATH");
+        let workload = self.workloads.first();
+        let is_application = workload.is_some_and(|workload| workload.kind == "Deployment");
+        match pod.filter(|_| is_application) {
+            Some(pod) => {
+                format!("save the data first: kubectl cp -n {namespace} {pod}:{path} ./{}", self.id.name)
+            }
+            None => format!(
+                "save the data first: kubectl exec -n {namespace} {} -- tar cf - {path} > {}.tar",
+                workload.map_or_else(|| "POD".to_owned(), ToString::to_string),
+                self.id.name
+            ),
+        }
     }
 }
 

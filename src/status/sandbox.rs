@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::object::deletion;
 use crate::object::kind::{INGRESS, KindInfo, SERVICE};
 
 /// The prefix of the names of all objects of a conversation (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
 pub const NAME_PREFIX: &str = "openhands-runtime-";
+/// Selects the pods of all sandboxes. The application labels no other object of a conversation (same file).
+pub const SELECTOR: &str = "app=openhands-runtime";
 /// The suffixes of a sandbox's Services after its name.
 const SERVICE_SUFFIXES: [&str; 2] = ["-svc-code", "-svc"];
 
@@ -44,6 +47,18 @@ pub fn ended<'a>(pods: &'a [Value], services: &'a [Value]) -> Vec<EndedSandbox<'
         .collect();
     ended.extend(live.into_iter().filter(|(_, pod)| has_ended(pod)).map(|(name, pod)| (name, Some(pod))));
     ended.into_iter().map(|(name, pod)| EndedSandbox { name, pod }).collect()
+}
+
+/// Returns the pods of sandboxes that run: their conversations may be at work.
+#[must_use]
+pub fn running(pods: &[Value]) -> Vec<&Value> {
+    let is_running = |pod: &&Value| {
+        pod["status"]["phase"] == "Running"
+            && deletion::deleted_since(pod).is_none()
+            && !has_ended(pod)
+            && name(pod).is_some()
+    };
+    pods.iter().filter(is_running).collect()
 }
 
 /// Returns the name of an object of a conversation.
@@ -100,6 +115,21 @@ mod tests {
         pod["spec"]["restartPolicy"] = json!("Never");
         pod["status"]["containerStatuses"] = json!([]);
         assert!(names(std::slice::from_ref(&pod), &[]).is_empty());
+    }
+
+    #[test]
+    fn only_live_sandbox_pods_run() {
+        let mut leaving = pod("openhands-runtime-2", "Running");
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let pods = [
+            pod("openhands-runtime-1", "Running"),
+            leaving,
+            pod("openhands-runtime-3", "Pending"),
+            pod("openhands-runtime-4", "Failed"),
+            pod("openhands-5f9", "Running"),
+        ];
+        let names: Vec<&str> = running(&pods).into_iter().filter_map(name).collect();
+        assert_eq!(names, ["openhands-runtime-1"]);
     }
 
     #[test]

@@ -68,6 +68,9 @@ fn nothing_stops_the_pod_that_keeps_a_deleted_claim() {
     refused(namespace.handsctl(&["deploy", "--set", CHANGE])).says(&save);
     refused(namespace.handsctl(&["restart"])).says(&save);
     refused(namespace.handsctl(&["teardown"])).says("save the data first: kubectl exec");
+    let status = namespace.handsctl(&["status"]).exits(11).prints("error[HC2045]").prints(&save);
+    let status = status.prints(&namespace.suggested("deploy", "--delete-data gives the data up"));
+    assert!(!status.stdout.contains("waits for the deletion"), "{}", status.stdout);
     // An unchanged deploy does no harm.
     namespace.handsctl(&["deploy"]).exits(0).says("HC2045").says("9 unchanged").never_says("HC4007");
     namespace

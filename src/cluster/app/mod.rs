@@ -5,6 +5,7 @@
 //! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
 //! - `port_forward`: forwards a local port to it.
 //! - `logs`: reads the logs of its containers and sandboxes.
+//! - `sandbox_pods`: lists the pods of its sandboxes.
 //! - `metrics`: reads its resource usage.
 
 pub mod client;
@@ -13,4 +14,5 @@ pub mod logs;
 pub mod metrics;
 pub mod port_forward;
 pub mod probe;
+pub mod sandbox_pods;
 pub mod url_probe;

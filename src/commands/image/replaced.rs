@@ -4,6 +4,7 @@
 use kube::api::ListParams;
 
 use crate::commands::restart;
+use crate::deploy::replaced_images;
 use crate::error::Result;
 use crate::event::{Finished, Phase};
 use crate::flags::RolloutArgs;
@@ -14,8 +15,8 @@ use crate::provider;
 use crate::session::cluster_session::Session;
 use crate::session::runner::Run;
 
-/// Returns the running images of the set's pods that were replaced on their node. Empty outside of kind clusters, whose
-/// nodes' images this computer cannot read, and if the pods cannot be listed.
+/// Returns the running images of the set's pods that were replaced on their node. Empty outside of kind clusters, and if
+/// the pods cannot be listed.
 pub(super) async fn outdated(session: &Session) -> Vec<RunningImage> {
     let connection = &session.connection;
     if provider::kind_cluster(&connection.choice.context).is_none() {
@@ -25,11 +26,7 @@ pub(super) async fn outdated(session: &Session) -> Vec<RunningImage> {
     let pods = POD.in_namespace(&set.namespace);
     let of_set = ListParams::default().labels(&labels::instance_selector(&set.name));
     let Ok(list) = connection.api.list(&pods, &of_set).await else { return Vec::new() };
-    let running = running_images(&list.items);
-    if running.is_empty() {
-        return Vec::new();
-    }
-    provider::replaced_images(&session.environment, &running).await.into_iter().cloned().collect()
+    replaced_images::among(session, &running_images(&list.items)).await
 }
 
 /// The part of `up` that replaces pods whose image was rebuilt: the deploy changes nothing, because the image's name is

@@ -11,12 +11,13 @@ use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
 use crate::object::{ObjectId, deletion, labels};
 use crate::phrase;
 use crate::plan::Member;
+use crate::plan::deletions::{self, GIVE_UP};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::presence;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
 use crate::plan::ownership::policy::Ownership;
-use crate::status::{self, Expected, Finding, TrackedKind};
+use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
 /// The maximum number of missing members with a finding of their own.
 const MAX_MISSING: usize = 10;
@@ -48,6 +49,14 @@ impl Assessment {
     fn add(&mut self, reason: impl Into<String>, finding: Finding) {
         self.reasons.push(reason.into());
         self.findings.push(finding);
+    }
+
+    /// Adds the conversations whose sandboxes have ended.
+    pub(super) fn add_stuck_conversations(&mut self, sandboxes: Option<&SandboxHealth>) {
+        let Some(sandboxes) = sandboxes else { return };
+        if let Some(finding) = &sandboxes.finding {
+            self.add(status::stuck_reason(sandboxes.ended.len()), finding.clone());
+        }
     }
 }
 
@@ -188,6 +197,24 @@ impl<'a> SetView<'a> {
 
     fn is_named(&self, id: &ObjectId) -> bool {
         self.named.as_ref().is_none_or(|named| named.contains_key(id))
+    }
+
+    /// Replaces the finding of a deleted claim whose data a pod still keeps: no deploy saves it.
+    pub(super) fn with_held_claims(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        let observed = &self.deployed.observed;
+        let ready = observed.ready_pods(self.set());
+        let pod = ready.first().and_then(|pod| pod.metadata.name.as_deref());
+        for claim in deletions::held_claims(&observed.members) {
+            let is_of_claim =
+                |finding: &&mut Finding| finding.id == Id::Deleted && finding.object == claim.id;
+            if let Some(finding) = findings.iter_mut().find(is_of_claim) {
+                *finding = Finding::new(Id::ClaimDeleted, claim.id.clone(), claim.sentence())
+                    .evidence(std::mem::take(&mut finding.evidence))
+                    .hint(claim.save_command(pod))
+                    .hint(GIVE_UP);
+            }
+        }
+        findings
     }
 
     /// Returns the finding of an application that somebody scaled to zero: who, when, and back to how many pods.

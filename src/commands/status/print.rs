@@ -12,7 +12,7 @@ use crate::phrase;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
-use crate::status::{Finding, HealthVerdict, Metric, Reading};
+use crate::status::{Finding, HealthVerdict, Metric, Reading, SandboxHealth};
 
 fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
@@ -32,7 +32,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
     let mut text = format!("{}  {word}{reasons}   {target}{revision}\n", deploy.name);
-    for line in lines(report) {
+    for line in lines(session, report) {
         text += &format!("  {line}\n");
     }
     if let Some(command) = next_command(report) {
@@ -77,7 +77,21 @@ fn revision_text(revision: &Revision, now: Timestamp) -> String {
     format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
 }
 
-fn lines(report: &StatusReport) -> Vec<String> {
+/// Returns the line about the sandboxes; None if there is none.
+fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Option<String> {
+    let Some(sandboxes) = sandboxes else {
+        let namespace = session.settings.runtime_namespace();
+        return Some(format!(
+            "{:<9}  no right to list pods in namespace {namespace}: conversations whose sandbox ended are not found",
+            "unknown"
+        ));
+    };
+    let (running, ended) = (sandboxes.running, sandboxes.ended.len());
+    let ended_text = if ended == 0 { String::new() } else { format!(", {ended} ended") };
+    (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}", "sandboxes"))
+}
+
+fn lines(session: &Session, report: &StatusReport) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &report.health.components {
         let digest =
@@ -119,6 +133,7 @@ fn lines(report: &StatusReport) -> Vec<String> {
         let list = unmeasured.iter().map(reason_text).collect::<Vec<_>>().join(", ");
         lines.push(format!("{:<9}  {list}", "unmeasured"));
     }
+    lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
     if report.simulated {
         lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
     }
@@ -222,6 +237,9 @@ pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
         "volumes": volumes, "endpoints": endpoints, "alive": alive,
         "findings": report.findings.iter().map(finding_value).collect::<Vec<_>>(),
         "notes": report.notes.iter().map(finding_value).collect::<Vec<_>>(),
+        "sandboxes": report.sandboxes.as_ref().map(|sandboxes| json!({
+            "running": sandboxes.running, "ended": sandboxes.ended,
+        })),
         "installer": report.installer, "running": report.running, "next": next_command(report),
         "unwatched": report.unwatched.iter().map(ToString::to_string).collect::<Vec<_>>(), "unknown": report.unknown,
     })

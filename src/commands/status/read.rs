@@ -10,19 +10,23 @@ use super::thresholds;
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
+use crate::cluster::app::sandbox_pods;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
-use crate::deploy::rollout;
+use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
 use crate::phrase;
 use crate::plan::inventory::revision::Revision;
 use crate::plan::ownership::policy::Ownership;
+use crate::provider;
 use crate::session::cluster_session::Session;
-use crate::settings::handsctl::Profile;
-use crate::status::{self, Expected, Finding, Health, HealthVerdict, Metric, evaluate};
+use crate::settings::handsctl::{Profile, Provider};
+use crate::status::{
+    self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, evaluate,
+};
 
 /// The state of the set, as `status` prints it.
 pub(super) struct StatusReport {
@@ -39,6 +43,8 @@ pub(super) struct StatusReport {
     /// Plurals of the kinds that the account may not read.
     pub(super) unknown: BTreeSet<&'static str>,
     pub(super) simulated: bool,
+    /// The sandboxes of conversations; None if the account may not list their pods.
+    pub(super) sandboxes: Option<SandboxHealth>,
     /// The newest revision; None if there is none, or if the account may not read it.
     pub(super) revision: Option<Revision>,
     /// The result of probing `/alive`; None if it was not probed.
@@ -54,10 +60,17 @@ pub(super) struct StatusReport {
 pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let api = &session.connection.api;
     let set = session.set();
-    let (version, record) = tokio::join!(session.server_version(), deployed::read_record(api, &set));
+    let runtime_namespace = session.settings.runtime_namespace();
+    let (version, record, sandbox_pods) = tokio::join!(
+        session.server_version(),
+        deployed::read_record(api, &set),
+        sandbox_pods::list(api, runtime_namespace)
+    );
     // The error of the version request comes first, because it explains a failed connection.
     let streaming = version?.streams_lists();
     let record = record?;
+    let sandboxes =
+        sandbox_pods?.map(|pods| status::sandbox_health(&pods, runtime_namespace, sandbox_cleanup(session)));
     let mut deployed = deployed::open(api, &set, &record, streaming).await?;
     let now = api.clock().now();
     let missing = assess::missing(&deployed.set, &record, &deployed, now);
@@ -75,15 +88,25 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
     let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
-    let assessment = view.assess(&expected);
+    let (app, replaced) = tokio::join!(
+        read_app_status(session, &deployed.observed, &health),
+        replaced_images::observed(session, &deployed.observed.state)
+    );
+    let mut assessment = view.assess(&expected);
+    let images = replaced.iter().map(|image| status::replaced_image_finding(image, &set.namespace));
+    assessment.notes.extend(images);
+    if health.verdict != HealthVerdict::Absent {
+        assessment.add_stuck_conversations(sandboxes.as_ref());
+    }
     health.verdict = verdict(&view, health.verdict, &assessment);
     let running = record.lease.as_ref().filter(|_| view.is_running()).map(|lease| {
         let since = lease.since.map(|since| format!(", for {}", phrase::age(since, now)));
         format!("{}{}", lease.holder(), since.unwrap_or_default())
     });
     let unwatched = view.unwatched();
+    let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics } = read_app_status(session, &deployed.observed, &health).await;
+    let AppStatus { simulated, alive, metrics } = app;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
     let DeployedMembers { installer, unknown, .. } = deployed;
     Ok(StatusReport {
@@ -95,10 +118,23 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         unwatched,
         unknown,
         simulated,
+        sandboxes,
         revision,
         alive,
         metrics,
     })
+}
+
+/// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names.
+fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
+    let cluster = &session.settings.cluster;
+    let recorded = provider::recorded_context(&session.environment, cluster.name.as_str());
+    let is_own = matches!(recorded, Ok(Some(context)) if context == session.connection.choice.context);
+    if is_own && cluster.provider != Provider::Existing {
+        SandboxCleanup::Up
+    } else {
+        SandboxCleanup::Kubectl
+    }
 }
 
 /// Evaluates a set that is not healthy: with the Events of the past, and with evidence from logs and nodes.

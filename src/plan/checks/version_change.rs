@@ -39,6 +39,13 @@ pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange
     Some(VersionChange { from, to, details: details.into_iter().flatten().collect() })
 }
 
+/// Returns the planned image of the sandboxes if it differs from the deployed one.
+#[must_use]
+pub fn new_runtime_image(live: Deployed<'_>, planned: Deployed<'_>) -> Option<String> {
+    let (before, after) = (runtime_image(live)?, runtime_image(planned)?);
+    (before != after).then_some(after)
+}
+
 impl VersionChange {
     /// Returns whether the planned version is the older one.
     #[must_use]
@@ -139,6 +146,17 @@ mod tests {
         assert!(text.ends_with("OH_PERSISTENCE_DIR /.openhands is new"), "{text}");
         let (downgrade, text) = describe(&new, &old).unwrap();
         assert!(downgrade && text.contains("0.59 may not be able to read the data that 1.6 wrote"), "{text}");
+    }
+
+    #[test]
+    fn changed_runtime_image_is_that_of_new_sandboxes() {
+        let (old, new) =
+            (objects("a/openhands:0.59", "r:0.59", None), objects("a/openhands:1.6", "r:1.6", None));
+        let image = |before: &(Value, Value), after: &(Value, Value)| {
+            new_runtime_image(deployed(&before.0, &before.1), deployed(&after.0, &after.1))
+        };
+        assert_eq!(image(&old, &new).as_deref(), Some("r:1.6"));
+        assert_eq!(image(&old, &old), None);
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! Lists the pods of the conversations' sandboxes.
+
+use kube::api::ListParams;
+use serde_json::Value;
+
+use crate::cluster::client::api::Api;
+use crate::error::Result;
+use crate::object::kind::POD;
+use crate::status::sandbox;
+
+/// Lists the pods of the sandboxes in a namespace with one request. None if the account may not list pods there.
+///
+/// # Errors
+/// Fails if the server is unreachable.
+pub async fn list(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
+    let params = ListParams::default().labels(sandbox::SELECTOR);
+    match api.list(&POD.in_namespace(namespace), &params).await {
+        Ok(list) => Ok(Some(list.items)),
+        Err(error) if error.code() == Some(403) => Ok(None),
+        Err(error) => Err(error.into_error(&format!("cannot list pods in namespace {namespace}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::scripted;
+
+    #[tokio::test(start_paused = true)]
+    async fn forbidden_sandbox_pods_are_unknown() {
+        let (api, mut server) = scripted();
+        let pod = json!({ "metadata": { "name": "openhands-runtime-a" } });
+        let (pods, ()) = tokio::join!(list(&api, "boxes"), async {
+            server.expect("GET /api/v1/namespaces/boxes/pods").await.list("9", std::slice::from_ref(&pod));
+        });
+        assert_eq!(pods.unwrap().map(|pods| pods.len()), Some(1));
+        let (pods, ()) = tokio::join!(list(&api, "boxes"), async {
+            let message = "pods is forbidden: User \"a\" cannot list resource \"pods\" in API group \"\"";
+            server.expect("GET /api/v1/namespaces/boxes/pods").await.status(403, "Forbidden", message);
+        });
+        assert_eq!(pods.unwrap(), None);
+    }
+}

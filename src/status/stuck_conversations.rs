@@ -1,0 +1,139 @@
+//! Conversations that cannot start again, because the pods of their sandboxes have ended.
+
+use serde_json::Value;
+
+use super::finding::Finding;
+use super::sandbox::{self, EndedSandbox};
+use crate::catalogue::Id;
+use crate::object::deletion;
+use crate::object::kind::POD;
+use crate::phrase;
+
+/// What deletes the ended sandboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxCleanup {
+    /// `handsctl up`, because the cluster is the configuration's local one.
+    Up,
+    /// `kubectl delete`.
+    Kubectl,
+}
+
+/// The sandboxes of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxHealth {
+    /// The number of running sandboxes.
+    pub running: usize,
+    /// The names of the pods that have ended and that nobody deletes, sorted.
+    pub ended: Vec<String>,
+    /// The finding about the ended ones.
+    pub finding: Option<Finding>,
+}
+
+/// Evaluates the pods of the sandboxes of a namespace.
+#[must_use]
+pub fn sandbox_health(pods: &[Value], namespace: &str, cleanup: SandboxCleanup) -> SandboxHealth {
+    let mut ended = sandbox::ended(pods, &[]);
+    ended.retain(|sandbox| sandbox.pod.is_some_and(|pod| deletion::deleted_since(pod).is_none()));
+    SandboxHealth {
+        running: sandbox::running(pods).len(),
+        ended: ended.iter().map(|sandbox| sandbox.name.to_owned()).collect(),
+        finding: stuck_finding(&ended, namespace, cleanup),
+    }
+}
+
+/// Returns the reason for the verdict: `2 conversations are stuck`.
+#[must_use]
+pub fn stuck_reason(count: usize) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{} {verb} stuck", phrase::count(count, "conversation"))
+}
+
+fn stuck_finding(ended: &[EndedSandbox<'_>], namespace: &str, cleanup: SandboxCleanup) -> Option<Finding> {
+    let first = ended.first()?;
+    let cause =
+        if ended.len() == 1 { "the pod of its sandbox has" } else { "the pods of their sandboxes have" };
+    let message = format!("{}: {cause} ended and will not run again", stuck_reason(ended.len()));
+    let finding = Finding::new(Id::ConversationStuck, POD.id(namespace, first.name), message)
+        .evidence(ended.iter().map(pod_state));
+    let finding = match cleanup {
+        SandboxCleanup::Up => finding.hint("handsctl up deletes the ended pods"),
+        SandboxCleanup::Kubectl => {
+            ended.iter().fold(finding, |finding, sandbox| finding.hint(delete_command(sandbox, namespace)))
+        }
+    };
+    Some(finding.hint("the claims with the files are kept: a conversation starts again when it is opened"))
+}
+
+/// Returns the state of the pod: `openhands-runtime-a: Failed, exit code 255`.
+fn pod_state(sandbox: &EndedSandbox<'_>) -> String {
+    let status = sandbox.pod.map_or(&Value::Null, |pod| &pod["status"]);
+    let phase = status["phase"].as_str().unwrap_or_default();
+    let reason = status["reason"].as_str().map(|reason| format!(", {reason}"));
+    let mut containers = status["containerStatuses"].as_array().into_iter().flatten();
+    let code = containers.find_map(|it| it["state"]["terminated"]["exitCode"].as_i64());
+    let code = code.map(|code| format!(", exit code {code}"));
+    format!("{}: {phase}{}{}", sandbox.name, reason.unwrap_or_default(), code.unwrap_or_default())
+}
+
+/// Returns the command that deletes the pod, and the Ingress and Services that the application fails to create again.
+fn delete_command(sandbox: &EndedSandbox<'_>, namespace: &str) -> String {
+    let entry_points = sandbox.entry_points();
+    let objects =
+        entry_points.iter().map(|(kind, name)| format!("{}/{name}", kind.kind.to_ascii_lowercase()));
+    let objects: Vec<String> = objects.chain([format!("pod/{}", sandbox.name)]).collect();
+    format!("kubectl delete -n {namespace} --ignore-not-found {}", objects.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A pod of a node that was stopped, as its kubelet reported it after the start (kind, OpenHands 0.59).
+    fn pod(name: &str, phase: &str) -> Value {
+        let state = match phase {
+            "Failed" => json!({ "terminated": { "exitCode": 255, "reason": "Unknown" } }),
+            _ => json!({ "running": {} }),
+        };
+        json!({
+            "metadata": { "name": format!("openhands-runtime-{name}"), "namespace": "boxes" },
+            "spec": { "restartPolicy": "Never" },
+            "status": { "phase": phase, "containerStatuses": [{ "name": "runtime", "state": state }] },
+        })
+    }
+
+    #[test]
+    fn ended_sandboxes_are_one_finding_with_their_commands() {
+        let pods = [pod("b", "Failed"), pod("a", "Failed"), pod("c", "Running")];
+        let health = sandbox_health(&pods, "boxes", SandboxCleanup::Kubectl);
+        assert_eq!((health.running, health.ended.len()), (1, 2));
+        let finding = health.finding.unwrap();
+        assert_eq!(finding.id, Id::ConversationStuck);
+        let message =
+            "2 conversations are stuck: the pods of their sandboxes have ended and will not run again";
+        assert_eq!(finding.message, message);
+        assert_eq!(finding.evidence[0], "openhands-runtime-a: Failed, exit code 255");
+        assert_eq!(
+            finding.hints[0],
+            "kubectl delete -n boxes --ignore-not-found ingress/openhands-runtime-a-ingress-code \
+             service/openhands-runtime-a-svc-code service/openhands-runtime-a-svc pod/openhands-runtime-a"
+        );
+        assert_eq!(finding.hints.len(), 3, "{:?}", finding.hints);
+    }
+
+    #[test]
+    fn local_cluster_clears_ended_sandboxes_by_up() {
+        let health = sandbox_health(&[pod("a", "Failed")], "boxes", SandboxCleanup::Up);
+        let hints = health.finding.unwrap().hints;
+        assert_eq!(hints[0], "handsctl up deletes the ended pods");
+        assert_eq!(hints.len(), 2, "{hints:?}");
+    }
+
+    #[test]
+    fn deleted_or_running_sandbox_is_no_finding() {
+        let mut deleted = pod("a", "Failed");
+        deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let health = sandbox_health(&[deleted, pod("b", "Running")], "boxes", SandboxCleanup::Kubectl);
+        assert_eq!(health, SandboxHealth { running: 1, ended: Vec::new(), finding: None });
+    }
+}
