@@ -26,6 +26,8 @@ pub(crate) mod claim_guard;
 pub(crate) mod conversation_guard;
 mod dry_run;
 mod execute;
+#[cfg(test)]
+mod history_tests;
 mod new_volume;
 mod pod_security;
 mod prepare;
