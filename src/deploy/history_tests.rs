@@ -89,6 +89,7 @@ impl Random {
             3 => End::Killed,
             4 => End::Refused,
             5 => End::Rejected,
+            6 => End::CannotDelete,
             _ => End::Waits,
         }
     }
@@ -219,6 +220,7 @@ impl<'a> Cluster<'a> {
             End::Interrupted | End::Killed => Disturbance::Stalls,
             End::Refused => Disturbance::DeniesDryRuns,
             End::Rejected => Disturbance::DeniesApplies,
+            End::CannotDelete => Disturbance::DeniesDeletions,
         });
         let finished = tokio::select! {
             finished = Box::pin(self.process(goal, content, end, user, auto_rollback)) => finished.map(Some),

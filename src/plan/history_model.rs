@@ -7,6 +7,8 @@
 pub(crate) enum End {
     /// It waits for the rollout.
     Waits,
+    /// It waits for the rollout, and the server rejects every deletion.
+    CannotDelete,
     /// `--no-wait`.
     NoWait,
     /// A signal while it waits for the rollout.

@@ -21,11 +21,11 @@ use super::store::{Store, has_labels, is_in};
 use super::workloads::{self, WorkingPods, Works};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::traffic::Traffic;
-use crate::object::kind::{CLAIM, DEPLOYMENT, KindInfo};
+use crate::object::kind::{CLAIM, DEPLOYMENT, KindInfo, LEASE};
 
 type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// A disturbance of the requests that change members of a set.
+/// A disturbance of the requests that change a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disturbance {
     /// None.
@@ -34,6 +34,8 @@ pub(crate) enum Disturbance {
     DeniesDryRuns,
     /// A webhook denies every member, but admits dry runs.
     DeniesApplies,
+    /// A webhook denies every deletion, except that of the lock.
+    DeniesDeletions,
     /// As soon as a member is applied, requests other than those that apply members get no response, and no rollout
     /// makes progress.
     Stalls,
@@ -193,12 +195,15 @@ impl State {
     }
 
     fn answer(&mut self, call: &Call) -> Answer {
-        let denies = match self.disturbance {
-            Disturbance::DeniesDryRuns => true,
-            Disturbance::DeniesApplies => !call.is_dry_run(),
+        let is_denied = match self.disturbance {
+            Disturbance::DeniesDryRuns => call.applies_member(),
+            Disturbance::DeniesApplies => call.applies_member() && !call.is_dry_run(),
+            Disturbance::DeniesDeletions => {
+                call.verb == Verb::Delete && !call.collection.ends_with(LEASE.plural)
+            }
             Disturbance::None | Disturbance::Stalls => false,
         };
-        if denies && call.applies_member() {
+        if is_denied {
             let message = "admission webhook \"policy.example.com\" denied the request: not now";
             return status(403, "Forbidden", message);
         }
