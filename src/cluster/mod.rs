@@ -10,13 +10,15 @@
 //! - `diff`: what a deploy would change, by dry run.
 //! - `teardown`: deletes a set.
 //! - `nodes`: prepares the nodes of local clusters, and reads the capacity of nodes.
-//! - `scripted`: an API server for tests, in process.
+//! - `scripted`: an API server for tests, in process: the test writes each response. `in_memory`: one that stores objects.
 
 pub mod access;
 pub mod app;
 pub mod apply;
 pub mod client;
 pub mod diff;
+#[cfg(test)]
+pub(crate) mod in_memory;
 pub mod inspect;
 pub mod nodes;
 pub mod rollout;

@@ -24,7 +24,6 @@ use crate::plan::inventory::prune::PruneCandidate;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
-use crate::session::set_lock;
 use crate::session::step::step;
 use crate::status::GracePeriods;
 
@@ -172,7 +171,7 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
         RevisionChange::New(number) => {
             let snapshot = Snapshot::from_plan(&changes.plan);
-            revisions::record(api, set, number, &snapshot, &set_lock::user_host(), events).await
+            revisions::record(api, set, number, &snapshot, &run.user_host(), events).await
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) mod conversation_guard;
 pub(crate) mod conversations;
 mod dry_run;
 mod execute;
+#[cfg(test)]
+mod history_tests;
 mod new_volume;
 mod pod_security;
 mod prepare;

@@ -23,7 +23,7 @@ pub mod desired;
 pub mod diff;
 pub mod goal;
 #[cfg(test)]
-mod history_model;
+pub(crate) mod history_model;
 pub mod inventory;
 pub mod manifests;
 pub mod ownership;

@@ -69,7 +69,7 @@ impl Environment {
 
     /// Returns an environment below one folder, which is also the only entry of `PATH`.
     #[cfg(test)]
-    pub(super) fn for_tests(folder: &Path) -> Self {
+    pub(crate) fn for_tests(folder: &Path) -> Self {
         Self {
             state: folder.join("state"),
             cache: folder.join("cache"),

@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::lease::Holder;
 use crate::provider::Environment;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
@@ -43,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) deadline: Deadline,
     /// The words of the command line.
     words: Vec<String>,
+    /// This process, as it holds the lock and creates revisions.
+    process: Holder,
     /// The requests that wait for the API server.
     calls: LongCalls,
     /// The set's lock, after the command has requested it.
@@ -52,6 +55,51 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Creates the context of a command of this process.
+    pub(crate) fn new(
+        environment: Environment,
+        events: Events,
+        deadline: Deadline,
+        words: Vec<String>,
+        process: Holder,
+    ) -> Self {
+        Self {
+            environment,
+            events,
+            deadline,
+            words,
+            process,
+            calls: LongCalls::default(),
+            lock: LockSlot::default(),
+            revision: RevisionSlot::default(),
+        }
+    }
+
+    /// Runs the work until it ends, is interrupted or times out. Then marks a revision without a result as interrupted,
+    /// and releases the lock.
+    ///
+    /// # Errors
+    /// Those of the work, the interruption, or exit 10 at the deadline.
+    pub(crate) async fn finish(
+        &self,
+        work: impl Future<Output = Result<Finished>>,
+        interruption: impl Future<Output = Error>,
+    ) -> Result<Finished> {
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            error = interruption => Err(error),
+            error = self.calls.time_out(self.deadline) => Err(error),
+            never = self.calls.report(self.deadline, &self.events) => match never {},
+        };
+        if outcome.as_ref().is_err_and(|error| error.kind() == Kind::Locked) {
+            // Another run may be changing the set and its history.
+            self.revision.close();
+        }
+        // The work has ended or was dropped, so it sends no more requests.
+        self.lock.release(&self.revision, &self.events).await;
+        outcome
+    }
+
     /// Limits the requests of a connection to the command's deadline.
     pub(crate) fn limit(&self, connection: &mut Connection) {
         self.calls.limit(connection, self.deadline);
@@ -111,28 +159,10 @@ impl Invocation<'_> {
         events.send(Event::Started { command: command.to_owned() }).await;
         let outcome = match cluster_session::read_environment() {
             Ok(environment) => {
-                let context = Context {
-                    environment,
-                    events: events.clone(),
-                    deadline,
-                    words: global.words.clone(),
-                    calls: LongCalls::default(),
-                    lock: LockSlot::default(),
-                    revision: RevisionSlot::default(),
-                };
-                let outcome = tokio::select! {
-                    outcome = work(&context) => outcome,
-                    error = signals.interrupted() => Err(error),
-                    error = context.calls.time_out(deadline) => Err(error),
-                    never = context.calls.report(deadline, &events) => match never {},
-                };
-                if outcome.as_ref().is_err_and(|error| error.kind() == Kind::Locked) {
-                    // Another run may be changing the set and its history.
-                    context.revision.close();
-                }
-                // The work has ended or was dropped, so it sends no more requests.
-                context.lock.release(&context.revision, &events).await;
-                outcome
+                let process = set_lock::this_process();
+                let context =
+                    Context::new(environment, events.clone(), deadline, global.words.clone(), process);
+                context.finish(work(&context), signals.interrupted()).await
             }
             Err(error) => Err(error),
         };
@@ -197,6 +227,11 @@ impl<'a> Run<'a> {
         &self.context.words
     }
 
+    /// Returns `ana@laptop`, the creator of this run's revisions.
+    pub(crate) fn user_host(&self) -> String {
+        self.context.process.user_host()
+    }
+
     /// Acquires the set's lock and runs `work` under it.
     ///
     /// # Errors
@@ -206,7 +241,8 @@ impl<'a> Run<'a> {
         set: &ApplySet,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        set_lock::under_lock(self.api(), set, &self.context.lock, self.events(), work).await
+        let Context { process, lock, events, .. } = self.context;
+        set_lock::under_lock(self.api(), set, process, lock, events, work).await
     }
 
     /// Runs the work, reports its HTTP statistics, and adds the expiry of the credentials to an authentication error.

@@ -75,14 +75,14 @@ impl LockSlot {
 pub(crate) async fn under_lock<T>(
     api: &Api,
     set: &ApplySet,
+    process: &Holder,
     slot: &LockSlot,
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let request =
-        LockRequest { holder: this_process(), has_exited: &has_exited, lease_duration: lease_duration() };
-    let holder = request.holder.clone();
-    slot.replace(LockState::Requested { api: api.clone(), set: set.clone(), holder });
+        LockRequest { holder: process.clone(), has_exited: &has_exited, lease_duration: lease_duration() };
+    slot.replace(LockState::Requested { api: api.clone(), set: set.clone(), holder: process.clone() });
     let lock = match lock::acquire(api, set, &request, events).await {
         Ok(lock) => lock,
         Err(error) => {
@@ -123,12 +123,8 @@ async fn while_held<T>(
     }
 }
 
-/// Returns `ana@laptop`, the name of the creator in a revision.
-pub(crate) fn user_host() -> String {
-    this_process().user_host()
-}
-
-fn this_process() -> Holder {
+/// Returns this process as the holder of a lock.
+pub(super) fn this_process() -> Holder {
     let Process { user, host, boot, pid, start } = Process::current();
     Holder { user, host, boot, pid, start }
 }

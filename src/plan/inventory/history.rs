@@ -165,19 +165,25 @@ impl History {
 
     /// Returns the revisions to delete. Kept are the current one; the `keep` newest good ones with different content,
     /// of equal ones the newest; and the two newest that did not become good. Until the current revision is good, at
-    /// least one good one is kept.
+    /// least one good one is kept, and one with the current content in addition: it becomes superfluous then.
     #[must_use]
     pub fn to_prune(&self, current: Current, plan: &Plan, keep: usize) -> Vec<SurplusRevision> {
         let current_is_good = current.result == RevisionResult::Good;
         let mut good_left = if current_is_good { keep } else { keep.max(1) };
         let mut not_good_left = keep.min(NOT_GOOD_KEPT);
+        let mut equal_left = usize::from(!current_is_good);
         let mut kept: Vec<&Snapshot> = Vec::new();
         let mut surplus = Vec::new();
         for revision in self.revisions.iter().rev().filter(|revision| revision.number != current.number) {
-            let left = if revision.is_good() { &mut good_left } else { &mut not_good_left };
-            let is_repeated = revision.is_good()
-                && (current_is_good && revision.has_plan(plan)
-                    || kept.iter().any(|snapshot| revision.has_content_of(snapshot)));
+            let left = if !revision.is_good() {
+                &mut not_good_left
+            } else if revision.has_plan(plan) {
+                &mut equal_left
+            } else {
+                &mut good_left
+            };
+            let is_repeated =
+                revision.is_good() && kept.iter().any(|snapshot| revision.has_content_of(snapshot));
             if *left == 0 || is_repeated {
                 surplus.push(SurplusRevision { number: revision.number, uid: revision.uid.clone() });
                 continue;
@@ -344,6 +350,13 @@ mod tests {
         assert_eq!(surplus(repeated, "5 good c", 3), [2, 1]);
         assert_eq!(surplus(repeated, "5 good b", 3), [4, 2, 1]);
         assert_eq!(surplus(repeated, "5 applying b", 3), [2, 1], "4 is the last good revision if 5 fails");
+        let distinct = "1 good a, 2 good b, 3 good c, 4 good d";
+        assert_eq!(
+            surplus(distinct, "5 applying c", 2),
+            [1],
+            "3 does not displace 2, and goes when 5 is good"
+        );
+        assert_eq!(surplus(distinct, "5 good c", 2), [3, 1]);
     }
 
     #[test]
