@@ -87,7 +87,7 @@ async fn roll_back(
     prepared: &mut Preparation,
 ) -> Result<(Option<u64>, Finished)> {
     prepared.refresh(run, request).await?;
-    version_change::report(prepared, run.events()).await;
+    version_change::report(run, prepared).await;
     let failed = prepared.state.history.latest().map(|revision| revision.number);
     let finished = execute(run, request, prepared).await?;
     Ok((failed, finished))

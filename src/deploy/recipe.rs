@@ -27,7 +27,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     if let PlanOrigin::Revision(number) = prepared.changes.plan.origin {
         report_restored(run, &prepared, number).await;
     }
-    version_change::report(&prepared, run.events()).await;
+    version_change::report(run, &prepared).await;
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
         return dry_run(run, request, &prepared, mode).await;

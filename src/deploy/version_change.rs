@@ -2,19 +2,20 @@
 
 use super::prepare::Preparation;
 use crate::catalogue::Id;
-use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
 use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Deployed};
+use crate::session::runner::Run;
+use crate::settings::Settings;
 
 /// Reports the version change, before anything is changed.
-pub(crate) async fn report(prepared: &Preparation, events: &Events) {
-    let Some(change) = change(prepared) else { return };
+pub(crate) async fn report(run: &Run<'_>, prepared: &Preparation) {
+    let Some(change) = change(run.settings(), prepared) else { return };
     let id = if change.is_downgrade() { Id::VersionDowngrade } else { Id::VersionChanges };
-    events.warn(id, change.sentence()).await;
+    run.events().warn(id, change.sentence()).await;
 }
 
-fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
+fn change(settings: &Settings, prepared: &Preparation) -> Option<version_change::VersionChange> {
     let members = &prepared.changes.plan.members;
     let planned = members
         .iter()
@@ -32,5 +33,6 @@ fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
         .iter()
         .find(|member| Some(&member.id) == planned_config.as_ref())
         .map(|member| &member.manifest);
-    version_change::detect(live, Deployed { deployment: &planned.manifest, configuration })
+    let planned = Deployed { deployment: &planned.manifest, configuration };
+    version_change::detect(live, planned, |image| settings.version_of(image))
 }
