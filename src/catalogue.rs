@@ -192,6 +192,8 @@ catalogue! {
         "Somebody deleted a volume claim of the set. It exists, with its data, only as long as a pod uses it, and the deletion cannot be taken back. handsctl does not stop that pod without --delete-data. Copy the data out of the pod first; `handsctl deploy --delete-data` then stops the pod and creates a new, empty volume."
     NewVolume "HC2046" "the volume is new"
         "An earlier revision of the set had a volume claim that no longer exists, and this run creates it anew. The new volume is empty: the settings and conversations of the earlier one are gone, or are in a volume that the storage class retained. Sandboxes of earlier conversations still exist and belong to no conversation any more."
+    NodeStopAtRisk "HC2049" "a node that stops deletes a conversation's volume"
+        "The revision was recorded by an earlier version of handsctl. Its container blocks no SIGTERM that its node sends when it shuts down, reboots or is `docker stop`ped, and on SIGTERM the application deletes the pod, the services and the volume of the first conversation that it started. `handsctl deploy` applies config.toml with a container that blocks the signal."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"

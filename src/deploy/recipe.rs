@@ -8,7 +8,7 @@ use super::prepare::Preparation;
 use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
-use super::{refusals, terminating, version_change};
+use super::{conversation_guard, refusals, terminating, version_change};
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
@@ -28,6 +28,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
         report_restored(run, &prepared, number).await;
     }
     version_change::report(run, &prepared).await;
+    conversation_guard::warn_of_node_stop(run, &prepared).await;
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
         return dry_run(run, request, &prepared, mode).await;
