@@ -102,8 +102,8 @@ catalogue! {
         "OpenHands' Kubernetes runtime does not use this key, or ignores the whole section because of it. The key has no effect."
     UnknownVariable "HC0221" "unknown environment variable"
         "The variable begins with HANDSCTL_ but names no key of [cluster], [deploy] or OpenHands' tables. It has no effect."
-    VersionAssumed "HC0223" "the application's version is unknown" key "deploy.image"
-        "The image's tag does not begin with a version (x.y or x.y.z, as in 0.59, v0.59 or 0.59-dev). It is treated as 1.6, and [sandbox].runtime_container_image must be set."
+    VersionAssumed "HC0223" "the application's version is unknown" key "deploy.version"
+        "The image's tag does not begin with a version (x.y or x.y.z, as in 0.59, v0.59 or 0.59-dev). It is treated as 1.6, and [sandbox].runtime_container_image must be set. [deploy].version names the version in an image with another tag."
     VolatileState "HC0224" "state is kept in memory" key "core.file_store"
         "With the memory file store, settings, conversations and sign-in secrets are lost whenever the pod is replaced."
     RuleWithoutField "HC0230" "a rule of [deploy.ownership] matches no field" key "deploy.ownership"
@@ -194,6 +194,8 @@ catalogue! {
         "An earlier revision of the set had a volume claim that no longer exists, and this run creates it anew. The new volume is empty: the settings and conversations of the earlier one are gone, or are in a volume that the storage class retained. Sandboxes of earlier conversations still exist and belong to no conversation any more."
     ConversationInterrupted "HC2047" "conversations are interrupted"
         "The run stops the application's pod. A conversation that is at work is interrupted, and its agent is stopped afterwards. Its sandbox keeps running, with its files and its image, and the conversation starts again when it is opened. Wait until the agents are done to interrupt nobody."
+    NodeStopAtRisk "HC2049" "a node that stops deletes a conversation's volume"
+        "The revision was recorded by an earlier version of handsctl. Its container blocks no SIGTERM that its node sends when it shuts down, reboots or is `docker stop`ped, and on SIGTERM the application deletes the pod, the services and the volume of the first conversation that it started. `handsctl deploy` applies config.toml with a container that blocks the signal."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"

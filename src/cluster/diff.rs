@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use kube::core::Status;
 use serde_json::{Value, json};
 
+use super::apply::apply_object::not_adopted_error;
 use super::apply::field_conflict;
 use super::client::api::{Api, ApiError};
 use super::client::request::ApplyOptions;
@@ -20,11 +21,12 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
 use crate::object::{ObjectId, deletion, labels};
-use crate::plan::changes::{Change, Changes, new_manifest};
+use crate::plan::changes::{Change, Changes, manifest_for, new_manifest};
 use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, additions, compare};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::revision::RevisionResult;
+use crate::plan::ownership::adoption;
 use crate::plan::ownership::conflict::{self, Conflict, ConflictCause};
 use crate::plan::ownership::other_set;
 use crate::plan::ownership::policy::Ownership;
@@ -344,10 +346,48 @@ impl DiffRun<'_> {
             Some(live) if members::is_member(&live, &self.input.changes.plan.set) => {
                 self.change(member, manifest, &live).await
             }
+            Some(live) if self.input.ownership.adopts() => self.adopt(member, live).await,
             Some(live) => Ok(Compared::unknown(member.id.clone(), foreign_object_error(&member.id, &live))),
             None => Ok(Difference::new(member.id.clone(), DiffOutcome::Created)
                 .unverified("an object of that name has just been deleted")
                 .into()),
+        }
+    }
+
+    /// Compares an object of another tool that a deploy adopts. The server can only check the apply; the fields that
+    /// the adoption moves to our manager first, and thereby removes if the manifest lacks them, are predicted.
+    async fn adopt(&self, member: &Member, mut live: Value) -> Result<Compared> {
+        let set = &self.input.changes.plan.set;
+        if let Some(blocker) = adoption::blocker(&live, set) {
+            return Ok(Compared::unknown(member.id.clone(), not_adopted_error(&member.id, &live, &blocker)));
+        }
+        let mut managers = Vec::new();
+        if let Some(migration) = adoption::migration(&live, &member.manifest["apiVersion"]) {
+            live["metadata"]["managedFields"] = migration.managed_fields;
+            managers = migration.managers;
+        }
+        let warning = adoption::tracker(&live).map(|(tool, mark)| adoption::still_tracked(tool, mark));
+        let manifest = manifest_for(member, &live, set, self.input.ownership);
+        let difference = compare::changed(&member.id, &manifest, &live, None, &self.mask);
+        let mut difference = Difference { outcome: DiffOutcome::Changed, ..difference };
+        difference.effects.insert(0, Effect::Adopted { managers, warning });
+        match self.dry_run(member, &manifest, "uid", &live["metadata"]["uid"], false).await? {
+            Ok(_) => Ok(difference.into()),
+            Err(status) if !conflicts(&status).is_empty() => {
+                if !self.takes_over_all(member, &manifest, &live, &status) {
+                    let stops = conflicts(&status).into_iter().filter(|effect| !is_moved(effect));
+                    difference.effects.extend(stops);
+                }
+                Ok(difference.into())
+            }
+            Err(status) if is_missing_right(&status) => {
+                Ok(difference.unverified(missing_right(member)).into())
+            }
+            Err(status) => {
+                let difference = difference.unverified("the server rejects it");
+                let rejection = self.rejection(&dry_run_action(&member.id), status);
+                Ok(Compared { difference, deploy_error: Some(rejection) })
+            }
         }
     }
 
@@ -471,6 +511,11 @@ fn conflicts(status: &Status) -> Vec<Effect> {
     conflicts
 }
 
+/// Whether the field of a conflict belongs to a manager whose fields an adoption moves to ours.
+fn is_moved(conflict: &Effect) -> bool {
+    matches!(conflict, Effect::Stops { manager, .. } if adoption::is_migrated(manager, None))
+}
+
 /// Messages of API servers about changes of immutable fields (kubernetes/pkg/apis/*/validation).
 const IMMUTABLE_MESSAGES: &[&str] = &[
     "immutable",
@@ -495,6 +540,7 @@ fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
     Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", with_namespace(id)))
         .caused_by(format!("it exists and belongs to {owner}"))
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
+        .hint("handsctl diff --adopt compares with it, as deploy --adopt would adopt it")
 }
 
 #[cfg(test)]
@@ -522,6 +568,13 @@ mod tests {
         ] {
             assert!(!is_missing_right(&status(403, message)), "{message}");
         }
+    }
+
+    #[test]
+    fn fields_of_an_adopted_tool_do_not_stop() {
+        let stops = |manager: &str| Effect::Stops { manager: manager.into(), field: ".spec.type".into() };
+        assert!(is_moved(&stops("helm")));
+        assert!(!is_moved(&stops("argocd-controller")));
     }
 
     #[test]

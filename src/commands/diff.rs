@@ -47,6 +47,9 @@ pub struct DiffArgs {
     /// As with deploy: take over fields that other managers own
     #[arg(long)]
     pub force_conflicts: bool,
+    /// As with deploy: adopt existing objects with the names of the set's members
+    #[arg(long)]
+    pub adopt: bool,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -221,7 +224,7 @@ fn reason_not_to_compare_secret(settings: &Settings, state: &ClusterState) -> Op
 fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
     let deploy = &settings.deploy;
     ChangePolicy {
-        ownership: Ownership::new(&deploy.ownership, arguments.force_conflicts, false),
+        ownership: Ownership::new(&deploy.ownership, arguments.force_conflicts, arguments.adopt),
         revision_history: deploy.revision_history as usize,
         delete_data: arguments.delete_data,
         waits: true,

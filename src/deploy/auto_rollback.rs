@@ -4,7 +4,7 @@
 use super::execute::execute;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use super::version_change;
+use super::{conversation_guard, version_change};
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
@@ -87,7 +87,8 @@ async fn roll_back(
     prepared: &mut Preparation,
 ) -> Result<(Option<u64>, Finished)> {
     prepared.refresh(run, request).await?;
-    version_change::report(prepared, run.events()).await;
+    version_change::report(run, prepared).await;
+    conversation_guard::warn_of_node_stop(run, prepared).await;
     let failed = prepared.state.history.latest().map(|revision| revision.number);
     let finished = execute(run, request, prepared).await?;
     Ok((failed, finished))

@@ -256,6 +256,7 @@ impl<'a> Cluster<'a> {
             waits: end != End::NoWait,
         };
         let request = DeployRequest {
+            restarts_replaced: false,
             command: "deploy",
             goal,
             policy,

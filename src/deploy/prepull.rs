@@ -2,16 +2,19 @@
 //! pull.
 
 use super::prepare::Preparation;
-use super::rollout;
+use super::{rollout, sandbox_capacity};
 use crate::catalogue::Id;
 use crate::cluster::app::probe;
+use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
+use crate::phrase;
+use crate::plan::Member;
 use crate::plan::changes::Change;
-use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner};
+use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner, present_on};
 use crate::session::runner::Run;
 use crate::status::Finding;
 
@@ -33,10 +36,15 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
     let serving = prepared.observed.ready_pods(&run.session.set());
     let Some(old_pod) = serving.first() else { return Ok(()) };
     let node = old_pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let Some(pull) = needed_pull(prepared, node) else { return Ok(()) };
+    let Some((member, pull)) = needed_pull(prepared, node) else { return Ok(()) };
     let (api, events) = (run.api(), run.events());
     if probe::is_simulated(api, old_pod).await {
         events.step(Phase::Preflight, STEP, Progress::Skipped, "simulated nodes: no image is pulled").await;
+        return Ok(());
+    }
+    if let Some(count) = nodes_with_image(run, member, &pull.image).await {
+        let message = format!("{}: present on {}", pull.image, phrase::count(count, "node"));
+        events.step(Phase::Preflight, STEP, Progress::Skipped, message).await;
         return Ok(());
     }
     events.begin(Phase::Preflight, STEP, pull.image.clone()).await;
@@ -80,15 +88,28 @@ async fn warn_not_prepulled(pull: &ImagePull, reason: &str, events: &Events) {
     events.warn(Id::NotPrepulled, message).await;
 }
 
-/// Returns the pull of the Deployment's new image; None if its image does not change.
-fn needed_pull(prepared: &Preparation, node: Option<&str>) -> Option<ImagePull> {
+/// Returns the number of nodes that can run the new pod, if every one of them has its image; None if one lacks it, or
+/// the nodes cannot be listed.
+async fn nodes_with_image(run: &Run<'_>, member: &Member, image: &str) -> Option<usize> {
+    let nodes = capacity::try_nodes(run.api()).await?;
+    let listed = present_on(&member.manifest, &nodes, &[]);
+    if listed.is_some() {
+        return listed;
+    }
+    // `up` may just have loaded it, and the nodes' status does not list it yet.
+    let loaded = sandbox_capacity::local_nodes_with_image(run.session, image).await;
+    present_on(&member.manifest, &nodes, &loaded)
+}
+
+/// Returns the changed Deployment and the pull of its new image; None if its image does not change.
+fn needed_pull<'a>(prepared: &'a Preparation, node: Option<&str>) -> Option<(&'a Member, ImagePull)> {
     let changes = &prepared.changes;
     let is_update = |change: &Change| matches!(change, Change::Update(_));
     let mut updates = changes.to_send().filter(|(_, change)| is_update(change));
     let (member, _) = updates.find(|(member, _)| member.kind == DEPLOYMENT)?;
     let live = prepared.observed.members.get(&member.id)?;
     let pull = before_change(member, live, &changes.plan.set.name, node)?;
-    Some(ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull })
+    Some((member, ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull }))
 }
 
 fn pull_failed(run: &Run<'_>, findings: &[Finding]) -> Error {

@@ -8,7 +8,7 @@ use super::prepare::Preparation;
 use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
-use super::{conversations, refusals, replaced_images, terminating, version_change};
+use super::{conversation_guard, conversations, refusals, replaced_images, terminating, version_change};
 use crate::cluster::apply::namespaces;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
@@ -27,7 +27,8 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     if let PlanOrigin::Revision(number) = prepared.changes.plan.origin {
         report_restored(run, &prepared, number).await;
     }
-    version_change::report(&prepared, run.events()).await;
+    version_change::report(run, &prepared).await;
+    conversation_guard::warn_of_node_stop(run, &prepared).await;
     conversations::report(run, &prepared).await?;
     if !request.restarts_replaced && !conversations::stops_application(&prepared) {
         replaced_images::warn(run.session, &prepared.observed.state, run.events()).await;

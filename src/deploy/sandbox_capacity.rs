@@ -36,7 +36,7 @@ pub(crate) async fn estimate(run: &Run<'_>) -> Option<SandboxCapacity> {
 }
 
 /// Returns the kind nodes on this computer that have the image. A node's status lists a new image only after some time.
-async fn local_nodes_with_image(session: &Session, image: &str) -> Vec<String> {
+pub(super) async fn local_nodes_with_image(session: &Session, image: &str) -> Vec<String> {
     match provider::kind_cluster(&session.connection.choice.context) {
         Some(cluster) => provider::nodes_with_image(&session.environment, cluster, image).await,
         None => Vec::new(),

@@ -18,9 +18,9 @@ use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
 use crate::session::runner::Run;
-use crate::settings::AppVersion;
 use crate::settings::format::ImageRef;
 use crate::settings::handsctl::Profile;
+use crate::settings::{AppVersion, Settings};
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
 const INGRESS_STARTUP: Duration = Duration::from_secs(20);
@@ -151,7 +151,7 @@ pub(crate) async fn probe_application(
         events.step(Phase::Probe, "probe", Progress::Skipped, "--probe never").await;
         return not_probed(None);
     }
-    let version = running_version(ready.as_ref(), &deploy.image, run.settings().app_version());
+    let version = running_version(ready.as_ref(), run.settings());
     let client = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
@@ -250,13 +250,11 @@ async fn report_failure(target: &str, why: &str, events: &Events) {
 
 /// Returns the app version of a pod. After a rollback or a restart it may differ from the configured one, and a wrong
 /// version's path proves nothing: the application answers unknown paths with its page and 200.
-fn running_version(pod: Option<&Pod>, configured_image: &ImageRef, configured: AppVersion) -> AppVersion {
+fn running_version(pod: Option<&Pod>, settings: &Settings) -> AppVersion {
     let containers = pod.and_then(|pod| pod.spec.as_ref()).map(|spec| spec.containers.as_slice());
     let image = containers.and_then(|containers| containers.first()?.image.as_deref());
-    match image.and_then(|image| ImageRef::parse(image).ok()) {
-        Some(image) if image != *configured_image => AppVersion::from_image(&image),
-        _ => configured,
-    }
+    let image = image.and_then(|image| ImageRef::parse(image).ok());
+    image.map_or_else(|| settings.app_version(), |image| settings.version_of(&image))
 }
 
 /// Returns the configuration path of the app version. `/ready` proves nothing in app versions below 1.5.
@@ -274,6 +272,7 @@ fn no_answer(path: &str, why: &str, service: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Request, read_without_secrets};
 
     #[test]
     fn probe_uses_the_version_of_the_running_pod() {
@@ -281,9 +280,10 @@ mod tests {
             let spec = serde_json::json!({ "containers": [{ "name": "openhands", "image": image }] });
             serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap()
         };
-        let image = ImageRef::from_static("a/openhands:1.6");
-        let configured = AppVersion::from_image(&image);
-        let endpoint = |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &image, configured));
+        let request = Request { set: vec!["deploy.image=a/openhands:1.6".into()], ..Request::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let settings = read_without_secrets(&request, &[], folder.path()).unwrap().settings;
+        let endpoint = |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &settings));
         assert_eq!(endpoint(Some(pod("b/openhands:0.59"))), "/api/options/config");
         assert_eq!(endpoint(Some(pod("b/openhands:1.5"))), "/api/v1/web-client/config");
         assert_eq!(endpoint(None), "/api/v1/web-client/config", "the configured version");

@@ -2,16 +2,17 @@
 
 use super::prepare::Preparation;
 use crate::catalogue::Id;
-use crate::event::Events;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT};
 use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Deployed};
+use crate::session::runner::Run;
+use crate::settings::Settings;
 
 /// Reports the version change, before anything is changed.
-pub(crate) async fn report(prepared: &Preparation, events: &Events) {
-    let Some(change) = change(prepared) else { return };
+pub(crate) async fn report(run: &Run<'_>, prepared: &Preparation) {
+    let Some(change) = change(run.settings(), prepared) else { return };
     let id = if change.is_downgrade() { Id::VersionDowngrade } else { Id::VersionChanges };
-    events.warn(id, change.sentence()).await;
+    run.events().warn(id, change.sentence()).await;
 }
 
 /// Returns the image of future sandboxes if the planned configuration has another one than the deployed one.
@@ -20,9 +21,9 @@ pub(super) fn new_runtime_image(prepared: &Preparation) -> Option<String> {
     version_change::new_runtime_image(live, planned)
 }
 
-fn change(prepared: &Preparation) -> Option<version_change::VersionChange> {
+fn change(settings: &Settings, prepared: &Preparation) -> Option<version_change::VersionChange> {
     let (live, planned) = compared(prepared)?;
-    version_change::detect(live, planned)
+    version_change::detect(live, planned, |image| settings.version_of(image))
 }
 
 /// Returns the application as it is deployed and as it is planned.

@@ -72,15 +72,21 @@ fn variables() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Reports the configuration files and their warnings.
-pub(crate) async fn report_config(loaded: &Loaded, events: &Events) {
+/// Reports the configuration files and their warnings. A configuration that only names the set, as in a rollback, is not
+/// applied: what its app version means for its keys is not reported.
+pub(crate) async fn report_config(loaded: &Loaded, secrets: Secrets, events: &Events) {
     events.send(Event::Config { message: loaded.summary.clone() }).await;
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().filter(|warning| is_relevant(warning.id, secrets)) {
         let (id, message) = (warning.id, warning.message.clone());
         events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning.clone())) }).await;
     }
     // A question on the terminal may follow; it must not mix with pending output.
     events.flush().await;
+}
+
+fn is_relevant(warning: Id, secrets: Secrets) -> bool {
+    let is_of_version = matches!(warning, Id::VersionAssumed | Id::WithoutV1 | Id::IgnoredByApp);
+    secrets != Secrets::Unneeded || !is_of_version
 }
 
 /// A connection to the chosen cluster, and the settings that fit it.

@@ -126,7 +126,7 @@ impl Invocation<'_> {
     ) -> anyhow::Result<u8> {
         self.run(async move |context| {
             let loaded = cluster_session::load(self.global, secrets)?;
-            cluster_session::report_config(&loaded, &context.events).await;
+            cluster_session::report_config(&loaded, secrets, &context.events).await;
             let mut session =
                 Session::to_change(self.global, loaded, context.environment.clone(), self.streams).await?;
             context.limit(&mut session.connection);

@@ -1,8 +1,9 @@
-//! The application's version, from the tag of its image.
+//! The application's version, from `[deploy].version` or the tag of its image.
 
 use std::fmt;
 
 use super::format::ImageRef;
+use super::handsctl::Deploy;
 
 /// A version of OpenHands: the first two numbers determine its features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,14 @@ impl AppVersion {
     pub fn from_image(image: &ImageRef) -> Self {
         let (major, minor) = image.version().unwrap_or(Self::NEWEST);
         Self { major, minor, assumed: image.version().is_none() }
+    }
+
+    /// Returns the configured version: that of the key, otherwise that of the image's tag.
+    #[must_use]
+    pub fn of(deploy: &Deploy) -> Self {
+        let Some(version) = &deploy.version else { return Self::from_image(&deploy.image) };
+        let (major, minor) = version.numbers();
+        Self { major, minor, assumed: false }
     }
 
     /// Whether this is `major.minor` or later.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::app_version::AppVersion;
 use super::extra_manifests::ExtraObject;
-use super::format::{OwnedField, Quantity};
+use super::format::{ImageRef, OwnedField, Quantity};
 use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
 use super::load::schema::{Shape, TableShape};
 use super::load::tree::{self, Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
@@ -122,7 +122,7 @@ impl Settings {
     ) -> Result<Self> {
         apply_profile(&mut tree, &mut secrets);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
-        let version = AppVersion::from_image(&deploy.image);
+        let version = AppVersion::of(&deploy);
         add_required_keys(&mut tree, &deploy, version);
         let mut settings = Self {
             cluster: typed(schema, &tree, "cluster")?,
@@ -190,10 +190,17 @@ impl Settings {
             .map_or_else(Vec::new, sandbox_tolerations::entries)
     }
 
-    /// The application's version, from its image's tag; 1.6 if the tag is not a version.
+    /// The application's version: `[deploy].version`, otherwise that of the image's tag; 1.6 if the tag is not a version.
     #[must_use]
     pub fn app_version(&self) -> AppVersion {
         self.version
+    }
+
+    /// Returns the application's version in an image, such as that of a running pod. `[deploy].version` describes only
+    /// the configured image.
+    #[must_use]
+    pub fn version_of(&self, image: &ImageRef) -> AppVersion {
+        if *image == self.deploy.image { self.version } else { AppVersion::from_image(image) }
     }
 
     /// Returns the application's config.toml: the configured keys and those that it needs, sorted, without secrets.

@@ -95,7 +95,11 @@ fn render_health(health: &Health) -> String {
     };
     for it in &health.components {
         let digest = it.digest.as_deref().map_or("no digest", |digest| &digest[..15]);
-        let last = it.last_restart.map(|time| format!(", last at {time}")).unwrap_or_default();
+        let last = it
+            .last_exit
+            .as_ref()
+            .map(|end| format!(", last at {}: {}", end.time, end.cause))
+            .unwrap_or_default();
         writeln!(
             text,
             "  {}  {}/{}  {} ({digest})  {} restarts{last}",

@@ -11,7 +11,7 @@ use super::grace::GracePeriods;
 use super::observed::first_seen::statuses;
 use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::object_status::ObjectHealth;
-use super::rules::pod_facts;
+use super::rules::{pod_facts, text};
 use super::verdict::Expected;
 use crate::object::ObjectId;
 
@@ -59,10 +59,19 @@ pub struct ComponentHealth {
     pub digest: Option<String>,
     /// Restarts of all containers of its current pods.
     pub restarts: u32,
-    /// The time when a container last ended before a restart.
-    pub last_restart: Option<Timestamp>,
+    /// How a container last ended before a restart.
+    pub last_exit: Option<ContainerExit>,
     /// Its state and what it waits for: `1/1`, `0/1: crashed with exit code 1`.
     pub message: String,
+}
+
+/// The end of a container before a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// When it ended.
+    pub time: Timestamp,
+    /// Its exit code with the meaning: `exit code 137 (out of memory)`.
+    pub cause: String,
 }
 
 /// A volume claim of the set.
@@ -212,7 +221,7 @@ fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealt
         image: image.to_owned(),
         digest: pods.iter().find_map(|pod| digest(pod, image)),
         restarts: pods.iter().flat_map(|pod| statuses(pod)).map(|it| number(Some(it.restart_count))).sum(),
-        last_restart: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_finished).max(),
+        last_exit: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_exit).max_by_key(|end| end.time),
         message: health.message.clone(),
     }
 }
@@ -234,11 +243,13 @@ fn digest(pod: &Pod, image: &str) -> Option<String> {
     id.starts_with("sha256:").then(|| id.to_owned())
 }
 
-fn last_finished(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<Timestamp> {
+fn last_exit(status: &k8s_openapi::api::core::v1::ContainerStatus) -> Option<ContainerExit> {
     if status.restart_count == 0 {
         return None;
     }
-    status.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0)
+    let terminated = status.last_state.as_ref()?.terminated.as_ref()?;
+    let time = terminated.finished_at.as_ref()?.0;
+    Some(ContainerExit { time, cause: text::exit_code_text(terminated) })
 }
 
 fn claim_health(expected: &Expected, claim: &PersistentVolumeClaim, health: &ObjectHealth) -> ClaimHealth {

@@ -13,6 +13,7 @@
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
+//! - `log_lines`: the end of a log, without its repetitions.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
@@ -31,6 +32,7 @@ mod grace;
 mod health;
 mod in_use;
 mod interrupted_conversations;
+mod log_lines;
 mod next_command;
 mod observed;
 mod rejected;
@@ -46,9 +48,12 @@ pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_f
 pub use evaluate::evaluate;
 pub use finding::{Finding, Lookup};
 pub use grace::GracePeriods;
-pub use health::{ClaimHealth, ComponentHealth, EndpointsHealth, Health, HealthVerdict, health};
+pub use health::{
+    ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,
+};
 pub use in_use::referenced_names;
 pub use interrupted_conversations::interrupted_conversations;
+pub use log_lines::fold_similar;
 pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;

@@ -345,3 +345,16 @@ fn history_agrees_with_model_in_50_real_sequences() {
         random_sequence(&Bed::shared().namespace("sequences"), seed, 6);
     }
 }
+
+#[test]
+fn rollback_does_not_warn_about_the_configured_version() {
+    let namespace = Bed::shared().namespace("back");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config("[deploy]\nimage = \"docker.openhands.dev/openhands/openhands:1.6\"\n");
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0).says("HC0225");
+    namespace
+        .handsctl(&["rollback", "--to", "1", "--dry-run"])
+        .exits(0)
+        .says("OpenHands 1.6 → 0.59, a downgrade")
+        .never_says("HC0225");
+}

@@ -197,6 +197,33 @@ fn changed_image_is_pulled_before_old_pod_stops() {
 }
 
 #[test]
+fn image_that_every_node_has_is_not_pulled() {
+    let namespace = Bed::shared().namespace("present-image");
+    let node = NodeWithoutKubelet::new(&namespace);
+    let configure = |version: &str| {
+        let key = node.taint();
+        namespace.config(&format!(
+            "[deploy]\nimage = \"docker.all-hands.dev/all-hands-ai/openhands:{version}\"\n\
+             node_selector = {{ \"{key}\" = \"yes\" }}\ntolerations = [{{ key = \"{key}\", operator = \"Exists\" }}]\n\
+             tolerate = {{ unschedulable = \"10m\" }}\n"
+        ));
+    };
+    configure("0.59");
+    let deploy = namespace.command(&DEPLOY).spawn_in_background();
+    node.run_application();
+    deploy.finish().exits(0);
+    namespace.bed.kubectl(&["label", "node", &node.name, &format!("{}=yes", node.taint())]);
+    let images = ["docker.all-hands.dev/all-hands-ai/openhands:0.58"];
+    node.set_status(&json!({ "images": [{ "names": images, "sizeBytes": 1 }] }));
+    configure("0.58");
+    namespace
+        .handsctl(&["deploy", "--no-wait"])
+        .exits(0)
+        .says("openhands:0.58: present on 1 node")
+        .says("deployment.apps/oh configured");
+}
+
+#[test]
 fn rejected_pull_pod_only_warns_and_rollout_continues() {
     let namespace = Bed::shared().namespace("no-prepull");
     configure(&namespace, "0.59");

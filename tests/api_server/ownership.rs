@@ -340,6 +340,27 @@ fn objects_of_helm_and_kubectl_are_adopted() {
 }
 
 #[test]
+fn diff_adopt_shows_moved_fields_and_the_tracking_tool() {
+    let namespace = Bed::shared().namespace("adopt-diff");
+    namespace.create(&[]);
+    let mut service = namespace.rendered("Service");
+    service["metadata"]["annotations"] = json!({ "argocd.argoproj.io/tracking-id": "x:/Service:n/oh" });
+    service["spec"]["ports"] = json!([{ "name": "old", "port": 80, "protocol": "TCP" }]);
+    let apply = ["apply", "--server-side", "--field-manager=helm", "-f", "-"];
+    namespace.bed.kubectl_with(&apply, &service.to_string());
+    let before = namespace.object("service");
+    namespace.handsctl(&["diff"]).exits(7).says("HC3006").says("diff --adopt");
+    namespace
+        .handsctl(&["diff", "--adopt"])
+        .exits(1)
+        .never_says("HC3006")
+        .prints("adopted from helm; Argo CD still tracks it (argocd.argoproj.io/tracking-id)")
+        .prints("remove its application there")
+        .prints("spec.ports");
+    assert_eq!(namespace.object("service"), before);
+}
+
+#[test]
 fn object_that_cannot_be_adopted_is_unchanged() {
     let namespace = Bed::shared().namespace("unadoptable");
     namespace.create(&[]);

@@ -221,9 +221,8 @@ impl ObjectApplier<'_> {
         };
         let from = if managers.is_empty() { String::new() } else { format!(" from {}", managers.join(", ")) };
         let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
-        let tracker = adoption::tracker(&live).map_or_else(String::new, |(tool, mark)| {
-            format!("; {tool} still tracks it ({mark}) and undoes changes or deletes it: remove it there")
-        });
+        let tracker = adoption::tracker(&live)
+            .map_or_else(String::new, |(tool, mark)| format!("; {}", adoption::still_tracked(tool, mark)));
         let message = format!("{} {verb} adopted{from}{tracker}", with_namespace(&member.id));
         self.events.warn(Id::Adopted, message).await;
         let message = Some(format!("adopted{from}"));
@@ -371,7 +370,8 @@ fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
     if set.is_some() { error } else { error.hint("handsctl deploy --adopt adopts it") }
 }
 
-fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {
+/// Returns the error for an object that cannot be adopted.
+pub(crate) fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {
     let message = format!("cannot adopt {}: {blocker}; it was not changed", with_namespace(id));
     with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")

@@ -12,7 +12,7 @@
 //! - `restart`: replaces the pods without another change.
 
 pub mod applied;
-mod apply_object;
+pub(super) mod apply_object;
 pub(crate) mod delete_object;
 pub mod deletion_wait;
 pub(super) mod field_conflict;

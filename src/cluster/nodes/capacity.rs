@@ -27,6 +27,11 @@ pub async fn list_nodes_and_pods(api: &Api) -> ClusterListing {
     ClusterListing { nodes, pods }
 }
 
+/// Lists all nodes; None if listing is forbidden or there are too many.
+pub async fn try_nodes(api: &Api) -> Option<Vec<Value>> {
+    list(api, NODE, &ListParams::default().limit(MAX_OBJECTS)).await
+}
+
 /// Lists all nodes.
 ///
 /// # Errors

@@ -148,8 +148,8 @@ mod tests {
 
     const PODS: &str = "/api/v1/namespaces/n/pods";
 
-    #[tokio::test(start_paused = true)]
-    async fn timed_out_pull_reports_the_registrys_error() {
+    /// Pulls from a registry whose name does not resolve, with a deadline of 40 s.
+    async fn pull_from_unreachable_registry(image_pull_grace: Duration) -> Result<PullResult> {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let image_pull = ImagePull {
@@ -163,7 +163,7 @@ mod tests {
             owner: None,
         };
         let limits = PullLimits {
-            grace: GracePeriods::starting_at(server.now()),
+            grace: GracePeriods { image_pull: image_pull_grace, ..GracePeriods::starting_at(server.now()) },
             deadline: Instant::now() + Duration::from_secs(40),
             streaming: true,
         };
@@ -199,7 +199,20 @@ mod tests {
             streams[PODS].send("ADDED", &pod);
             server.expect(&format!("DELETE {PODS}/oh-pull-1")).await.ok(&json!({}));
         });
-        let error = result.unwrap_err();
+        result
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unreachable_registry_fails_before_the_deadline() {
+        let result = pull_from_unreachable_registry(Duration::from_secs(15)).await.unwrap();
+        let PullResult::Failed(findings) = result else { panic!("{result:?}") };
+        assert_eq!(findings[0].id, Id::ImageUnavailable);
+        assert!(findings[0].message.contains("no such host"), "{findings:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timed_out_pull_reports_the_registrys_error() {
+        let error = pull_from_unreachable_registry(Duration::from_secs(60)).await.unwrap_err();
         assert_eq!(error.message(), "timed out before nope.example.org/nope:1 was pulled");
         assert!(error.facts().iter().any(|fact| fact.text.contains("no such host")), "{error:?}");
         assert_eq!(error.hints(), ["--timeout DURATION sets a longer limit"]);

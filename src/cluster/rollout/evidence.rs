@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{NODE, POD};
-use crate::status::{Finding, Lookup};
+use crate::status::{Finding, Lookup, fold_similar};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
@@ -23,7 +23,7 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                 };
                 match api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await {
                     Ok(text) if finding.log.is_empty() => {
-                        finding.log = text.lines().map(str::to_owned).collect();
+                        finding.log = fold_similar(&text.lines().collect::<Vec<_>>());
                     }
                     Ok(_) => {}
                     Err(error) => {

@@ -19,6 +19,7 @@ use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
+use crate::status::GracePeriods;
 
 /// Pull images on every node that does not have them
 ///
@@ -35,6 +36,9 @@ pub struct ImagePullArgs {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How long the kubelet retries a registry that it cannot reach. Shorter than in a rollout: nothing waits for the image,
+/// and the command can be repeated.
+const REGISTRY_GRACE: Duration = Duration::from_secs(15);
 /// The number of simultaneous pulls, limited because all nodes share the connection to the registry.
 const AT_ONCE: usize = 8;
 
@@ -135,14 +139,16 @@ fn step_name(node: &str, image: &str) -> String {
     format!("{} on {node}", image.rsplit('/').next().unwrap_or(image))
 }
 
+/// Returns the grace periods of a rollout, but the shorter one of an unreachable registry.
+fn grace_periods(run: &Run<'_>) -> GracePeriods {
+    let grace = rollout::grace_periods(run.settings(), run.api().clock().floor());
+    GracePeriods { image_pull: grace.image_pull.min(REGISTRY_GRACE), ..grace }
+}
+
 async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
     let (api, events) = (run.api(), run.events());
     let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
-    let limits = PullLimits {
-        grace: rollout::grace_periods(run.settings(), api.clock().floor()),
-        deadline: run.deadline().at,
-        streaming,
-    };
+    let limits = PullLimits { grace: grace_periods(run), deadline: run.deadline().at, streaming };
     step(events, Phase::Apply, &name, async {
         match image_pull::pull(api, pull, limits, events).await? {
             PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),

@@ -12,7 +12,7 @@ use crate::phrase;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
-use crate::status::{Finding, HealthVerdict, Metric, Reading, SandboxHealth};
+use crate::status::{ComponentHealth, Finding, HealthVerdict, Metric, Reading, SandboxHealth};
 
 fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
@@ -32,7 +32,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
     let mut text = format!("{}  {word}{reasons}   {target}{revision}\n", deploy.name);
-    for line in lines(session, report) {
+    for line in lines(session, report, now) {
         text += &format!("  {line}\n");
     }
     if let Some(command) = next_command(report) {
@@ -91,7 +91,16 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
     (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}", "sandboxes"))
 }
 
-fn lines(session: &Session, report: &StatusReport) -> Vec<String> {
+/// Returns `2 restarts, last 3 m ago: exit code 1`.
+fn restarts_text(component: &ComponentHealth, now: Timestamp) -> String {
+    let count = phrase::count(component.restarts, "restart");
+    match &component.last_exit {
+        Some(end) => format!("{count}, last {} ago: {}", phrase::age(end.time, now), end.cause),
+        None => count,
+    }
+}
+
+fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &report.health.components {
         let digest =
@@ -103,7 +112,7 @@ fn lines(session: &Session, report: &StatusReport) -> Vec<String> {
             component.desired,
             component.image,
             digest.unwrap_or_default(),
-            phrase::count(component.restarts, "restart")
+            restarts_text(component, now)
         ));
     }
     for claim in &report.health.claims {
@@ -185,6 +194,14 @@ fn finding_value(finding: &Finding) -> Value {
     })
 }
 
+/// Returns the time and the cause of the last restart; null without one.
+fn last_exit(component: &ComponentHealth) -> Value {
+    component
+        .last_exit
+        .as_ref()
+        .map_or(Value::Null, |end| json!({ "time": end.time.to_string(), "cause": end.cause }))
+}
+
 /// Returns the report as a value for JSON and YAML.
 pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
     let deploy = &session.settings.deploy;
@@ -197,7 +214,7 @@ pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
             json!({
                 "name": component.name, "object": component.id.to_string(), "desired": component.desired,
                 "ready": component.ready, "image": component.image, "digest": component.digest,
-                "restarts": component.restarts, "message": component.message,
+                "restarts": component.restarts, "last_exit": last_exit(component), "message": component.message,
             })
         })
         .collect();

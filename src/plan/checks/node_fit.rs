@@ -30,6 +30,15 @@ impl NodeFit {
         Self { selector, tolerations: scheduling::tolerations(&settings.deploy.tolerations) }
     }
 
+    /// Returns the constraints of the pods of a template, from its `spec`.
+    #[must_use]
+    pub fn of_template(spec: &Value) -> Self {
+        let selector = spec["nodeSelector"].as_object().into_iter().flatten();
+        let selector = selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
+        Self { selector: selector.collect(), tolerations }
+    }
+
     /// Returns the reason why a node does not accept the pod; `None` if it does. Free resources are not considered.
     #[must_use]
     pub fn mismatch(&self, node: &Value) -> Option<String> {

@@ -23,11 +23,19 @@ pub struct Deployed<'a> {
     pub configuration: Option<&'a Value>,
 }
 
-/// Compares the app versions. Returns `None` if they are equal, or if a tag does not name a version.
+/// Compares the app versions. Returns `None` if the image or its version is the same, or if a version is not known.
+/// `version_of` returns the version of an image.
 #[must_use]
-pub fn detect(live: Deployed<'_>, planned: Deployed<'_>) -> Option<VersionChange> {
+pub fn detect(
+    live: Deployed<'_>,
+    planned: Deployed<'_>,
+    version_of: impl Fn(&ImageRef) -> AppVersion,
+) -> Option<VersionChange> {
     let (before, after) = (image(live.deployment)?, image(planned.deployment)?);
-    let (from, to) = (AppVersion::from_image(&before), AppVersion::from_image(&after));
+    if before == after {
+        return None;
+    }
+    let (from, to) = (version_of(&before), version_of(&after));
     if from.assumed || to.assumed || (from.major, from.minor) == (to.major, to.minor) {
         return None;
     }
@@ -123,7 +131,8 @@ mod tests {
             let (deployment, configuration): &(Value, Value) = pair;
             deployed(deployment, configuration)
         };
-        detect(of_pair(before), of_pair(after)).map(|change| (change.is_downgrade(), change.sentence()))
+        detect(of_pair(before), of_pair(after), AppVersion::from_image)
+            .map(|change| (change.is_downgrade(), change.sentence()))
     }
 
     fn deployed<'a>(deployment: &'a Value, configuration: &'a Value) -> Deployed<'a> {
@@ -164,5 +173,18 @@ mod tests {
         let image = |image: &str| objects(image, "r", None);
         assert_eq!(describe(&image("a/openhands:0.59"), &image("b/openhands:0.59.1")), None);
         assert_eq!(describe(&image("a/openhands:main"), &image("a/openhands:0.59")), None);
+    }
+
+    #[test]
+    fn configured_version_overrides_tag_of_own_image() {
+        let (old, own) = (objects("a/openhands:1.6", "r", None), objects("a/openhands:main", "r", None));
+        let version_of = |image: &ImageRef| match image.tag() {
+            Some("main") => AppVersion { major: 0, minor: 59, assumed: false },
+            _ => AppVersion::from_image(image),
+        };
+        let change =
+            |live: &(Value, Value)| detect(deployed(&live.0, &live.1), deployed(&own.0, &own.1), version_of);
+        assert!(change(&old).unwrap().is_downgrade());
+        assert_eq!(change(&own), None, "the same image has the same version");
     }
 }

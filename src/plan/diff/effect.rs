@@ -12,6 +12,14 @@ use crate::settings::format::Quantity;
 /// A consequence of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
+    /// The object of another tool becomes a member: the managers whose fields are taken over, and what the tool still
+    /// does to it.
+    Adopted {
+        /// The managers.
+        managers: Vec<String>,
+        /// What a tool that tracks the object will do.
+        warning: Option<String>,
+    },
     /// The pods are replaced, because these parts of their template change.
     Restarts(Vec<String>),
     /// The old pods stop before the new ones start.
@@ -66,6 +74,7 @@ impl Effect {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Effect::Adopted { .. } => "adopted",
             Effect::Restarts(_) => "restarts",
             Effect::Downtime => "nothing-serves",
             Effect::Scales { .. } => "scales",
@@ -85,6 +94,15 @@ impl Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Effect::Adopted { managers, warning } => {
+                let from = if managers.is_empty() {
+                    String::new()
+                } else {
+                    format!(" from {}", managers.join(", "))
+                };
+                let warning = warning.as_ref().map_or_else(String::new, |warning| format!("; {warning}"));
+                write!(f, "adopted{from}{warning}")
+            }
             Effect::Restarts(parts) => write!(f, "restarts the pod: {}", parts.join(", ")),
             Effect::Downtime => f.write_str("downtime until the new pod is ready"),
             Effect::Scales { from, to } => write!(f, "scales from {from} to {to}"),

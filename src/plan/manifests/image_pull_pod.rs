@@ -214,6 +214,23 @@ pub fn before_change(member: &Member, live: &Value, set: &str, node: Option<&str
     })
 }
 
+/// Returns the number of nodes that can run the pods of a planned Deployment, if every one of them has its image and
+/// the kubelets pull only a missing one. `nodes_with` are nodes that have it although their status does not list it yet.
+#[must_use]
+pub fn present_on(deployment: &Value, nodes: &[Value], nodes_with: &[String]) -> Option<usize> {
+    let spec = &deployment["spec"]["template"]["spec"];
+    if spec["containers"][0]["imagePullPolicy"] == "Always" {
+        return None;
+    }
+    let image = canonical(image_of(deployment)?);
+    let fit = NodeFit::of_template(spec);
+    let eligible: Vec<&Value> = nodes.iter().filter(|node| fit.mismatch(node).is_none()).collect();
+    let has_image = |node: &&Value| {
+        names_image(node, &image) || nodes_with.iter().any(|name| node["metadata"]["name"] == name.as_str())
+    };
+    (!eligible.is_empty() && eligible.iter().all(has_image)).then_some(eligible.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +287,27 @@ mod tests {
         assert_eq!(source.on_node(&node, "oh"), PullDecision::NotEligible("cordoned".into()));
         node["metadata"]["annotations"] = json!({ "kwok.x-k8s.io/node": "fake" });
         assert_eq!(source.on_node(&node, "oh"), PullDecision::NotEligible("simulated".into()));
+    }
+
+    #[test]
+    fn image_is_present_if_every_eligible_node_has_it() {
+        let node = |name: &str, images: Value| {
+            json!({ "metadata": { "name": name }, "spec": {}, "status": {
+                "conditions": [{ "type": "Ready", "status": "True" }], "images": images } })
+        };
+        let with = node("a", json!([{ "names": ["docker.io/acme/x:2"] }]));
+        let without = node("b", json!([]));
+        let mut cordoned = without.clone();
+        cordoned["spec"]["unschedulable"] = json!(true);
+        let planned = deployment("acme/x:2", "IfNotPresent");
+        let present = |nodes: &[&Value], nodes_with: &[String]| {
+            present_on(&planned, &nodes.iter().copied().cloned().collect::<Vec<_>>(), nodes_with)
+        };
+        assert_eq!(present(&[&with, &cordoned], &[]), Some(1));
+        assert_eq!(present(&[&with, &without], &[]), None);
+        assert_eq!(present(&[&with, &without], &["b".to_owned()]), Some(2), "it was just loaded there");
+        assert_eq!(present(&[&cordoned], &[]), None, "no node can run the pod");
+        assert_eq!(present_on(&deployment("acme/x:2", "Always"), &[with], &[]), None);
     }
 
     #[test]

@@ -76,8 +76,20 @@ pub fn deletes_conversation_on_stop(deployment: &Value) -> bool {
     deployment["spec"]["template"]["metadata"]["annotations"][ANNOTATION] == CLEAN
 }
 
+/// Returns whether the application of a live or planned Deployment receives SIGTERM when its node stops: its container
+/// starts uvicorn as earlier versions of handsctl did, without the launcher that blocks the signal.
+#[must_use]
+pub fn receives_sigterm_of_node(deployment: &Value) -> bool {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let words = ["command", "args"].into_iter().filter_map(|field| container[field].as_array()).flatten();
+    let start: Vec<&str> = words.filter_map(Value::as_str).collect();
+    let has = |text: &str| start.iter().any(|word| word.contains(text));
+    has("uvicorn") && !has("SIG_BLOCK") && !deletes_conversation_on_stop(deployment)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use std::process::Command;
     use std::time::{Duration, Instant};
 
@@ -149,6 +161,21 @@ time.sleep(60)
         assert_eq!(output.status.code(), Some(127));
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(log.contains("no python3") && log.contains("uvicorn: not found"), "{log}");
+    }
+
+    #[test]
+    fn start_without_the_launcher_receives_sigterm_of_node() {
+        let deployment = |script: &str| {
+            let container = json!({ "command": ["/bin/sh", "-c"], "args": [script] });
+            json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+        };
+        let earlier = "trap 'exit 143' TERM\nuvicorn openhands.server.listen:app --port 3000 &\nwait $!\n";
+        assert!(receives_sigterm_of_node(&deployment(earlier)));
+        assert!(!receives_sigterm_of_node(&deployment(start(OnStop::Keep))));
+        assert!(!receives_sigterm_of_node(&deployment("sleep infinity")), "it is not the application");
+        let mut clean = deployment(start(OnStop::Clean));
+        clean["spec"]["template"]["metadata"] = json!({ "annotations": { ANNOTATION: CLEAN } });
+        assert!(!receives_sigterm_of_node(&clean), "the configuration wants the signal");
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub fn tracker(object: &Value) -> Option<(&'static str, &'static str)> {
     TRACKERS.iter().find(|(key, _)| has(key)).map(|(key, tool)| (*tool, *key))
 }
 
+/// Says what a tracking tool will do to an adopted object, and what prevents it.
+#[must_use]
+pub fn still_tracked(tool: &str, mark: &str) -> String {
+    format!(
+        "{tool} still tracks it ({mark}) and undoes changes or deletes it: remove its application there, or this mark \
+         from the object"
+    )
+}
+
 /// The migration of an object's fields to our manager.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
@@ -142,6 +151,8 @@ mod tests {
         let flux = object("labels", "kustomize.toolkit.fluxcd.io/name");
         assert_eq!(tracker(&flux).map(|(tool, _)| tool), Some("Flux"));
         assert_eq!(tracker(&object("labels", "app")), None);
+        let text = still_tracked("Flux", "kustomize.toolkit.fluxcd.io/name");
+        assert!(text.contains("deletes it: remove its application there"), "{text}");
     }
 
     #[test]

@@ -19,8 +19,8 @@
 //!              the pod uses now; else null
 //!   verified   whether the API server accepted a dry run
 //!   unverified the reason why not; null if it did, or if there is nothing to verify
-//!   effects    consequences of the change: { type, message }; type is restarts | nothing-serves | scales | recreate |
-//!              claim-grows | claim-shrinks | clients | stops | refused | dying | name-not-final
+//!   effects    consequences of the change: { type, message }; type is adopted | restarts | nothing-serves | scales |
+//!              recreate | claim-grows | claim-shrinks | clients | stops | refused | dying | name-not-final
 //!   hunks      { path, before, after, order, hidden, cause, manager, since }
 //!     before, after  the values; null without a value, or if they are hidden
 //!     order          whether only the order of a list changes; before and after are then the keys of its items

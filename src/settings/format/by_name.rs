@@ -8,7 +8,7 @@ use super::image::ImageRef;
 use super::name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 use super::quantity::Quantity;
 use super::server::{HttpUrl, Program, ServerName, ServerUrl};
-use super::version::KubernetesVersion;
+use super::version::{AppRelease, KubernetesVersion};
 
 type Check = fn(&str) -> Result<(), FormatError>;
 
@@ -24,6 +24,7 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (Quantity::FORMAT, "a quantity", Quantity::check),
     (Duration::FORMAT, "a duration", Duration::check),
     (KubernetesVersion::FORMAT, "a Kubernetes version", KubernetesVersion::check),
+    (AppRelease::FORMAT, "a version of OpenHands", AppRelease::check),
     (OwnedField::FORMAT, "a field of an object", OwnedField::check),
     (Address::FORMAT, "an IP address", Address::check),
     (HttpUrl::FORMAT, "a URL", HttpUrl::check),

@@ -4,7 +4,7 @@
 //! - `image`: image references.
 //! - `quantity`: quantities of CPU and memory.
 //! - `duration`: durations.
-//! - `version`: versions of Kubernetes.
+//! - `version`: versions of Kubernetes and of the application.
 //! - `address`: IP addresses.
 //! - `server`: URLs, programs and names of MCP servers.
 //! - `field`: a field of an object of the set, as in `[deploy.ownership]`.
@@ -33,4 +33,4 @@ pub use image::ImageRef;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 pub use quantity::Quantity;
 pub use server::{HttpUrl, Program, ServerName, ServerUrl};
-pub use version::KubernetesVersion;
+pub use version::{AppRelease, KubernetesVersion};

@@ -10,7 +10,8 @@ use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
 use crate::settings::format::{
-    DnsLabel, DnsName, Duration, ImageRef, LabelKey, LabelValue, OwnedField, Quantity, VariableName,
+    AppRelease, DnsLabel, DnsName, Duration, ImageRef, LabelKey, LabelValue, OwnedField, Quantity,
+    VariableName,
 };
 use crate::settings::openhands::FreeTable;
 use crate::settings::secrets::value::Value;
@@ -28,6 +29,8 @@ pub struct Deploy {
     /// Image of the application. OpenHands 0.45 to 1.6 have the Kubernetes runtime.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].image"]))]
     pub image: ImageRef,
+    /// Version of OpenHands in `image`, as in "0.59". Empty: the version in the image's tag (`0.59`, `v0.59`, `0.59-dev`).
+    pub version: Option<AppRelease>,
     /// When the kubelet pulls the application's image.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].imagePullPolicy"]))]
     pub image_pull_policy: ImagePullPolicy,
@@ -162,6 +165,7 @@ impl Default for Deploy {
             namespace: DnsLabel::from_static("openhands"),
             profile: Profile::App,
             image: ImageRef::from_static("docker.all-hands.dev/all-hands-ai/openhands:0.59"),
+            version: None,
             image_pull_policy: ImagePullPolicy::IfNotPresent,
             image_pull_secrets: Vec::new(),
             replicas: 1,

@@ -94,34 +94,46 @@ impl RuleChecker<'_> {
         });
     }
 
+    /// Whether the app version is not known, because the key that determines it has an invalid value.
+    pub(super) fn is_version_wrong(&self) -> bool {
+        self.is_wrong("deploy.image") || self.is_wrong("deploy.version")
+    }
+
+    /// The key of `[deploy]` that determines the app version.
+    pub(super) fn version_key(&self) -> &'static str {
+        if self.settings.deploy.version.is_some() { "version" } else { "image" }
+    }
+
     fn version(&mut self) {
-        if self.is_wrong("deploy.image") || self.settings.deploy.profile == Profile::Dev {
+        if self.is_version_wrong() || self.settings.deploy.profile == Profile::Dev {
             return;
         }
         let version = self.settings.app_version();
-        let image = &["deploy", "image"];
+        let source = &["deploy", self.version_key()];
         if version.assumed {
             let message = format!(
                 "the tag of the application's image is not a version: {}.{} is assumed",
                 AppVersion::NEWEST.0,
                 AppVersion::NEWEST.1
             );
-            self.report(Id::VersionAssumed, Severity::Warning, image, message, "use a tag such as 0.59");
+            let label = "set [deploy].version, as in \"0.59\", or use a tag such as 0.59-dev";
+            self.report(Id::VersionAssumed, Severity::Warning, source, message, label);
             if !self.settings.is_set(&["sandbox", "runtime_container_image"])
                 && !self.is_wrong("sandbox.runtime_container_image")
                 && !self.settings.env.contains_key("SANDBOX_RUNTIME_CONTAINER_IMAGE")
             {
                 let message = "the image of the sandboxes cannot be derived from this tag";
-                self.contradiction(image, message, "set [sandbox].runtime_container_image");
+                let label = "set [deploy].version or [sandbox].runtime_container_image";
+                self.contradiction(source, message, label);
             }
         } else if !version.is_supported() {
             let message = format!("OpenHands {version} has no Kubernetes runtime: 0.45 to 1.6 have one");
             let label = if version.is_at_least(1, 7) { "removed in 1.7" } else { "added in 0.45" };
-            self.report(Id::UnsupportedVersion, Severity::Error, image, message, label);
+            self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
         } else if version.is_at_least(0, 60) {
             let message = format!("OpenHands {version} runs without its V1 interface");
             let label = "V1 conversations would run in the application's own container; 0.59 has no V1";
-            self.report(Id::WithoutV1, Severity::Warning, image, message, label);
+            self.report(Id::WithoutV1, Severity::Warning, source, message, label);
         }
     }
 
@@ -176,7 +188,7 @@ impl RuleChecker<'_> {
 
     fn key_by_version(&mut self, since: &str, consequence: UnknownKeyEffect, path: &[String], at: &Location) {
         let version = self.settings.app_version();
-        if self.is_wrong("deploy.image") {
+        if self.is_version_wrong() {
             return;
         }
         let needed: Vec<u32> = since.split('.').filter_map(|part| part.parse().ok()).collect();
@@ -198,7 +210,7 @@ impl RuleChecker<'_> {
             severity,
             message: format!("OpenHands {version} does not support `{}`{effect}", dotted(path)),
             location: Some(at.clone()),
-            label: format!("supported since {since}; the version comes from [deploy].image"),
+            label: format!("supported since {since}; the version comes from [deploy].{}", self.version_key()),
             masked: false,
         });
     }

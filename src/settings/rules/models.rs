@@ -67,10 +67,11 @@ impl RuleChecker<'_> {
         if condenser_type == CondenserType::ConversationWindow {
             let version = self.settings.app_version();
             let (major, minor) = CONVERSATION_WINDOW;
-            if !version.is_at_least(major, minor) && !self.is_wrong("deploy.image") {
+            if !version.is_at_least(major, minor) && !self.is_version_wrong() {
                 let message =
                     format!("OpenHands {version} does not support the type {}", text(condenser_type));
-                let label = format!("supported since {major}.{minor}; the version comes from [deploy].image");
+                let key = self.version_key();
+                let label = format!("supported since {major}.{minor}; the version comes from [deploy].{key}");
                 self.contradiction(&at("type"), message, &label);
             }
         }

@@ -75,7 +75,7 @@ impl RuleChecker<'_> {
 
     fn database(&mut self) {
         let has_host = self.settings.deploy.database.host.is_some();
-        if self.is_wrong("deploy.database") || self.is_wrong("deploy.image") {
+        if self.is_wrong("deploy.database") || self.is_version_wrong() {
             return;
         }
         let version = self.settings.app_version();

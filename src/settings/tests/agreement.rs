@@ -24,6 +24,7 @@ fn sample(shape: &Shape) -> String {
             Some("quantity") => "\"1Gi\"".to_owned(),
             Some("duration") => "\"15m\"".to_owned(),
             Some("image") => "\"example.com/openhands:1.6\"".to_owned(),
+            Some("app-version") => "\"1.6\"".to_owned(),
             Some("kubernetes-version") => "\"v1.34.4\"".to_owned(),
             Some("ip-address") => "\"127.0.0.1\"".to_owned(),
             Some("http-url" | "server-url") => "\"https://example.com\"".to_owned(),

@@ -1,6 +1,7 @@
 //! The config.toml of the application, and the origins of its values.
 
 use super::{read_set, read_text};
+use crate::settings::format::ImageRef;
 use crate::settings::resolved::KeyOrigin;
 
 #[test]
@@ -159,4 +160,18 @@ F = \"g\"
     assert!(written.contains(expected), "{written}");
     let again = read_text(&written).expect("settings").settings.app_config_toml();
     assert_eq!(again, written);
+}
+
+#[test]
+fn version_key_overrides_the_images_tag() {
+    let text = "[deploy]\nimage = \"acme/openhands:1.6-dev\"\nversion = \"0.59.1\"\n";
+    let loaded = read_text(text).expect("settings");
+    assert_eq!(loaded.warnings.len(), 0, "1.6 would run without V1");
+    let settings = loaded.settings;
+    assert_eq!(settings.app_version().to_string(), "0.59");
+    let sandboxes = settings.openhands.sandbox.runtime_container_image.as_ref().expect("an image");
+    assert_eq!(sandboxes.as_str(), "docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik");
+    let version = |image: &str| settings.version_of(&ImageRef::parse(image).expect(image)).to_string();
+    assert_eq!(version("acme/openhands:1.6-dev"), "0.59");
+    assert_eq!(version("acme/openhands:1.5"), "1.5", "the key describes only the configured image");
 }

@@ -89,7 +89,7 @@ pub(crate) fn exit_fault(
     fault
         .final_at(final_at)
         .evidence(failed_probe.map(|_| text::exit_code_text(end)))
-        .evidence(memory_limit(spec, failed_probe, end))
+        .evidence(memory_limit(facts, spec, failed_probe, end))
         .evidence([restarts_text(facts, restarts, end)])
         .lookup(Lookup::Log {
             pod: facts.id.clone(),
@@ -112,9 +112,13 @@ fn was_killed(end: &ContainerStateTerminated) -> bool {
 
 /// Returns the key that raises the memory limit, for a pod of the application.
 fn raise_limit(facts: &PodFacts) -> Option<String> {
-    let labels = facts.pod.metadata.labels.as_ref()?;
-    let is_app = labels.get(labels::COMPONENT).is_some_and(|component| component == Component::App.as_str());
-    is_app.then(|| "[deploy.resources] limits = { memory = \"QUANTITY\" } sets the limit".to_owned())
+    is_application(facts).then(|| "deploy.resources.limits.memory = \"QUANTITY\" sets the limit".to_owned())
+}
+
+fn is_application(facts: &PodFacts) -> bool {
+    let labels = facts.pod.metadata.labels.as_ref();
+    let component = labels.and_then(|labels| labels.get(labels::COMPONENT));
+    component.is_some_and(|component| component == Component::App.as_str())
 }
 
 /// Returns the Event of the failed probe, if the kubelet killed the container because of a probe.
@@ -153,6 +157,7 @@ fn is_crash_loop(end: &ContainerStateTerminated, source: ContainerEnd) -> bool {
 
 /// Returns the memory limit of a container that ran out of memory, or may have.
 fn memory_limit(
+    facts: &PodFacts,
     spec: &Container,
     failed_probe: Option<&KubeEvent>,
     end: &ContainerStateTerminated,
@@ -161,7 +166,8 @@ fn memory_limit(
         return None;
     }
     let limit = spec.resources.as_ref()?.limits.as_ref()?.get("memory")?;
-    Some(format!("memory limit {}", limit.0))
+    let key = if is_application(facts) { " (deploy.resources.limits.memory)" } else { "" };
+    Some(format!("memory limit {}{key}", limit.0))
 }
 
 /// Describes the restarts: `2 restarts in 14 s, last end at 07:07:05Z`.

@@ -1,0 +1,56 @@
+//! Shortens a container's log for a finding. Pure.
+
+/// Replaces the middle of each run of similar lines by their number, so that three lines remain. Lines are similar if they
+/// differ only in numbers: a progress report repeats until the container ends, and hides what came before it.
+#[must_use]
+pub fn fold_similar(lines: &[&str]) -> Vec<String> {
+    let mut folded = Vec::new();
+    for run in lines.chunk_by(|one, other| without_numbers(one) == without_numbers(other)) {
+        match run {
+            [first, middle @ .., last] if middle.len() > 1 => {
+                folded.push((*first).to_owned());
+                folded.push(format!("… {} similar lines …", middle.len()));
+                folded.push((*last).to_owned());
+            }
+            short => folded.extend(short.iter().map(|line| (*line).to_owned())),
+        }
+    }
+    folded
+}
+
+/// Returns the line with `0` for each number.
+fn without_numbers(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '0'..='9' if text.ends_with('0') => {}
+            '0'..='9' => text.push('0'),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_differ_in_numbers_become_three() {
+        let held: Vec<String> =
+            (1..=19).map(|count| format!("12:00:{count:02} {} MiB held", count * 200)).collect();
+        let mut lines = vec!["loading"];
+        lines.extend(held.iter().map(String::as_str));
+        lines.push("Killed");
+        let expected =
+            ["loading", "12:00:01 200 MiB held", "… 17 similar lines …", "12:00:19 3800 MiB held", "Killed"];
+        assert_eq!(fold_similar(&lines), expected);
+    }
+
+    #[test]
+    fn short_runs_and_other_lines_are_kept() {
+        let lines = ["try 1", "try 2", "try 3", "  File \"a.py\", line 3, in run", "    run()", "error 5: x"];
+        assert_eq!(fold_similar(&lines), lines);
+        assert_eq!(fold_similar(&[]), Vec::<String>::new());
+    }
+}
