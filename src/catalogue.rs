@@ -182,6 +182,8 @@ catalogue! {
         "OpenHands' sandbox pods run as root and do not meet the restricted profile: the application would start, but no conversation would."
     SandboxImageAbsent "HC2041" "the sandboxes' image is not on every node yet" key "sandbox.runtime_container_image"
         "The application waits 300 s for a sandbox to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node; `handsctl image load` loads it from this computer's container engine."
+    ServiceAccountMissing "HC2050" "the ServiceAccount does not exist" key "deploy.service_account"
+        "With [deploy].service_account, the application's pod uses a ServiceAccount that an administrator created, with the rights of the Role that handsctl would create in the sandboxes' namespace. The server rejects a pod whose ServiceAccount does not exist."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is notified before it stops, and deletes the pod, the services and the volume of the first conversation that it started. While such a volume exists, handsctl does not stop the application's pod without --delete-data."
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"

@@ -69,7 +69,7 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     let instance = labels::instance_selector(&set.name);
     let mut scopes: Vec<ListScope<'_>> = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(set.kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
+        scopes.extend(set.used_kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
     }
     let followers = [POD, REPLICA_SET];
     scopes.extend(followers.map(|kind| ListScope { kind, namespace: &set.namespace, labels: &instance }));

@@ -212,7 +212,7 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
     let member = set.member_selector();
     let mut scopes = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(set.kinds().map(|kind| scope(kind, namespace, member.clone())));
+        scopes.extend(set.used_kinds().map(|kind| scope(kind, namespace, member.clone())));
     }
     scopes.push(scope(POD, &set.namespace, labels::instance_selector(&set.name)));
     scopes

@@ -5,7 +5,8 @@
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
-//!   `new_volume`: warns about a volume that is created anew.
+//!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
+//!   exists.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
 //! - `refusals`: lets the API server check every change and the new pod, before the first write.
@@ -36,6 +37,7 @@ mod rejected_pods;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;
+mod service_account;
 pub(crate) mod summary;
 mod terminating;
 pub(crate) mod verify;

@@ -2,6 +2,7 @@
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
+//! - `service_account`: the fault of the ServiceAccount that the configuration names.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
 //! - `node_fit`: decides whether a node accepts a pod.
 //! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
@@ -12,4 +13,5 @@ pub mod node_fit;
 pub mod pod_security;
 pub mod sandbox_capacity;
 pub mod secret_refs;
+pub mod service_account;
 pub mod version_change;
