@@ -184,6 +184,8 @@ catalogue! {
         "The application waits 300 s for a sandbox to become ready. The image has several gigabytes, and the first conversation on a node waits until it is pulled. `handsctl image pull` pulls it on every node; `handsctl image load` loads it from this computer's container engine."
     ServiceAccountMissing "HC2050" "the ServiceAccount does not exist" key "deploy.service_account"
         "With [deploy].service_account, the application's pod uses a ServiceAccount that an administrator created, with the rights of the Role that handsctl would create in the sandboxes' namespace. The server rejects a pod whose ServiceAccount does not exist."
+    HostShared "HC2051" "another Ingress has the same host" key "deploy.host"
+        "Two Ingresses of one class claim the same host and path. The controller sends the requests to one of them, often the older one, so one of the two applications is unreachable. Choose another [deploy].host, or another class."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is notified before it stops, and deletes the pod, the services and the volume of the first conversation that it started. While such a volume exists, handsctl does not stop the application's pod without --delete-data."
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"

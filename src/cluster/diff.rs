@@ -479,7 +479,7 @@ fn is_immutable(status: &Status) -> bool {
 }
 
 fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
-    let owner = other_set::other_set(live).unwrap_or_else(|| {
+    let owner = other_set::other_set(live, &[]).unwrap_or_else(|| {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
         let managers: Vec<&str> = managers.into_iter().collect();

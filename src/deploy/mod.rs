@@ -6,7 +6,7 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
-//!   exists.
+//!   exists. `shared_host`: warns about another Ingress with the same host.
 //! - `version_change`: warns about the effects of another app version.
 //! - `dry_run`: reports the planned changes.
 //! - `refusals`: lets the API server check every change and the new pod, before the first write.
@@ -38,6 +38,7 @@ pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;
 mod service_account;
+mod shared_host;
 pub(crate) mod summary;
 mod terminating;
 pub(crate) mod verify;

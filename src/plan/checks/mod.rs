@@ -2,6 +2,7 @@
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
+//! - `shared_host`: the Ingresses of others that claim the host of an Ingress.
 //! - `service_account`: the fault of the ServiceAccount that the configuration names.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
 //! - `node_fit`: decides whether a node accepts a pod.
@@ -14,4 +15,5 @@ pub mod pod_security;
 pub mod sandbox_capacity;
 pub mod secret_refs;
 pub mod service_account;
+pub mod shared_host;
 pub mod version_change;
