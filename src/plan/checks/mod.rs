@@ -3,7 +3,7 @@
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
 //! - `shared_host`: the Ingresses of others that claim the host of an Ingress.
-//! - `service_account`: the fault of the ServiceAccount that the configuration names.
+//! - `service_account`: the ServiceAccount that the configuration names, and the commands that create it.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
 //! - `node_fit`: decides whether a node accepts a pod.
 //! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
