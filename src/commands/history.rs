@@ -38,9 +38,9 @@ pub struct HistoryArgs {
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let deadline = Deadline::after(arguments.read.limit());
-    let session = Session::to_read(global, loaded).await?.until(deadline);
-    let history = read_until(deadline, &session.connection, streams, read_history(&session))
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let history = read_until(deadline, &session, streams, read_history(&session))
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));

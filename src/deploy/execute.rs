@@ -78,7 +78,7 @@ async fn apply_and_follow(
             record_result(run, recorded, RevisionResult::NotWatched).await?;
         }
         clean_up_or_warn(run, request, prepared, prepared.changes.revision.result()).await?;
-        return Ok(summary::applied_only(number, undo));
+        return Ok(summary::applied_only(number, undo, !run.session.has_simulated_nodes()));
     }
     rollout::warn_of_unwatched(run, &applied).await;
     let mut rollout = rollout_of(run, &applied, started);
@@ -136,7 +136,7 @@ pub(crate) async fn verify_unchanged(
     let applied = step(run.events(), Phase::Apply, "apply", apply).await?;
     let number = prepared.changes.revision.number();
     if !request.policy.waits {
-        return Ok(summary::applied_only(number, UndoHint::Nothing));
+        return Ok(summary::applied_only(number, UndoHint::Nothing, !run.session.has_simulated_nodes()));
     }
     rollout::warn_of_unwatched(run, &applied).await;
     let rollout = rollout_of(run, &applied, started);
