@@ -218,6 +218,8 @@ catalogue! {
         "`handsctl history` lists the stored revisions. Without a number, `handsctl rollback` restores the last good one whose content differs from the deployed one. [deploy].revision_history sets how many good ones are kept beside the deployed one."
     RevisionIncomplete "HC3012" "a revision cannot be restored"
         "A revision stores manifests without the data of Secrets. The Secrets themselves are kept in the cluster, under names derived from their content. One of them was deleted, or the revision was too large to store."
+    RevisionUnreadable "HC3024" "a revision cannot be read"
+        "The Secret of the revision was changed, or a newer version of handsctl wrote it. `history` lists it, and no rollback restores it. The other revisions are not affected."
     RevisionTooLarge "HC3013" "the revision is too large to store"
         "A Secret has a limit of 1 MiB. The set is deployed, but its history has this revision without content, and a rollback to it is not possible."
     UnknownKind "HC3014" "the cluster does not serve a kind" key "deploy.extra_manifests"

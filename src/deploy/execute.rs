@@ -244,7 +244,8 @@ async fn clean_up(
     let work = async {
         let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
         if request.policy.waits {
-            prune::wait_until_gone(api, &state.set, &cleanup.candidates, run.deadline().at, events).await;
+            let deadline = run.deadline().at;
+            prune::wait_until_gone(api, &state.set, &cleanup.candidates, &kept, deadline, events).await;
         }
         Ok((kept, String::new()))
     };
