@@ -243,7 +243,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
-        Command::Dev(arguments) => dev::run(global, arguments).await,
+        Command::Dev(arguments) => dev::run(global, arguments, streams).await,
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => match command {

@@ -206,6 +206,13 @@ impl Error {
         self
     }
 
+    /// Replaces id and exit code, after a later step has found the cause.
+    #[must_use]
+    pub fn replace_kind(mut self, id: Id, kind: Kind) -> Self {
+        (self.0.id, self.0.kind) = (id, kind);
+        self
+    }
+
     /// Replaces all hints by one that is certain.
     #[must_use]
     pub fn replace_hints(mut self, hint: impl Into<String>) -> Self {

@@ -157,11 +157,8 @@ pub struct ReadArgs {
 }
 
 impl ReadArgs {
-    /// Returns the time limit of the command.
-    #[must_use]
-    pub fn limit(self) -> Duration {
-        self.timeout.unwrap_or(Duration::from_secs(60))
-    }
+    /// The time limit without `--timeout`.
+    pub const DEFAULT: Duration = Duration::from_secs(60);
 }
 
 /// Parses `90` (seconds), `15s`, `10m` or `1h30m`.

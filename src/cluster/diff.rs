@@ -71,7 +71,7 @@ pub async fn list_set(api: &Api, set: &ApplySet) -> Result<ListedSet> {
     let instance = labels::instance_selector(&set.name);
     let mut scopes: Vec<ListScope<'_>> = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(set.kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
+        scopes.extend(set.used_kinds().map(|kind| ListScope { kind, namespace, labels: &member }));
     }
     let followers = [POD, REPLICA_SET];
     scopes.extend(followers.map(|kind| ListScope { kind, namespace: &set.namespace, labels: &instance }));
@@ -530,7 +530,7 @@ fn is_immutable(status: &Status) -> bool {
 }
 
 fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
-    let owner = other_set::other_set(live).unwrap_or_else(|| {
+    let owner = other_set::other_set(live, &[]).unwrap_or_else(|| {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         let managers: BTreeSet<&str> = entries.filter_map(|entry| entry["manager"].as_str()).collect();
         let managers: Vec<&str> = managers.into_iter().collect();

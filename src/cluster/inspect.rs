@@ -104,7 +104,8 @@ pub async fn inspect_with(
     let (namespaces, parent, own_secrets, referenced) = (namespaces?, parent?, own_secrets?, referenced?);
     let secrets_listed = own_secrets.is_some();
     let own_secrets = own_secrets.unwrap_or_default();
-    let history = History::new(revision::read_all(&own_secrets)?);
+    let history = History::new(revision::read_all(&own_secrets));
+    warn_of_unreadable(set, &history, events).await;
     let mut kinds = kinds?;
     // A rollback may restore objects of kinds that the configuration no longer has.
     kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
@@ -121,6 +122,17 @@ pub async fn inspect_with(
         unreadable_secrets: referenced.unreadable,
         kinds,
     })
+}
+
+async fn warn_of_unreadable(set: &ApplySet, history: &History, events: &Events) {
+    for revision in history.all().iter().filter(|revision| revision.is_unreadable) {
+        let (name, number) = (revision::name(set, revision.number), revision.number);
+        let message = format!(
+            "secret/{name} cannot be read as revision {number}, which cannot be restored; to delete it: kubectl delete secret {name} -n {}",
+            set.namespace
+        );
+        events.warn(Id::RevisionUnreadable, message).await;
+    }
 }
 
 /// Lists the set's Secrets; `None` if this is forbidden and the rights are optional.
@@ -149,7 +161,7 @@ impl ClusterState {
             tokio::join!(inventory::get_parent(api, &self.set), inventory::list_own_secrets(api, &self.set));
         let own_secrets = own_secrets?;
         self.parent = parent?;
-        self.history = History::new(revision::read_all(&own_secrets)?);
+        self.history = History::new(revision::read_all(&own_secrets));
         self.set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
         let (key, stored) = inventory::read_key(&self.set, &own_secrets)?;
         // Keep the key generated earlier in this run: it is not stored yet, and Secret names already depend on it.

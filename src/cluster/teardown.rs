@@ -1,12 +1,13 @@
 //! Teardown: deletes the set's objects, waits until they are gone, and reports the kept ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::{delete_object, deletion_wait, inventory};
+use super::apply::delete_object::{self, DeleteOutcome};
+use super::apply::{deletion_wait, inventory};
 use super::client::api::Api;
 use super::client::request::if_same_object;
 use super::watch::store::Store;
@@ -120,7 +121,9 @@ pub async fn teardown(
     let objects = batches.iter().flatten().chain(non_members.iter().map(|(id, _)| id)).cloned().collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     for batch in batches {
-        delete_all(api, set, &members, &batch, options).await?;
+        let kept = delete_all(api, set, &members, &batch, options).await?;
+        let batch: Vec<ObjectId> = batch.into_iter().filter(|id| !kept.contains(id)).collect();
+        result.kept.extend(kept.into_iter().map(|id| (id, delete_object::CHANGED.to_owned())));
         let uids = batch.iter().map(|id| (id.clone(), members[id]["metadata"]["uid"].clone())).collect();
         wait_gone(&mut store, uids, options, events).await?;
         for id in batch {
@@ -212,7 +215,7 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
     let member = set.member_selector();
     let mut scopes = Vec::new();
     for namespace in set.namespaces() {
-        scopes.extend(set.kinds().map(|kind| scope(kind, namespace, member.clone())));
+        scopes.extend(set.used_kinds().map(|kind| scope(kind, namespace, member.clone())));
     }
     scopes.push(scope(POD, &set.namespace, labels::instance_selector(&set.name)));
     scopes
@@ -260,23 +263,24 @@ fn keep_reason(object: &Value, id: &ObjectId, options: TeardownOptions) -> Optio
     }
 }
 
+/// Deletes members; returns those that changed meanwhile and are kept.
 async fn delete_all(
     api: &Api,
     set: &ApplySet,
     members: &BTreeMap<ObjectId, Value>,
     batch: &[ObjectId],
     options: TeardownOptions,
-) -> Result<()> {
+) -> Result<BTreeSet<ObjectId>> {
     let deletes = batch.iter().filter_map(|id| {
         let object = members.get(id)?;
         let is_deletable =
             |live: &Value| members::is_member(live, set) && keep_reason(live, id, options).is_none();
         deletion::deleted_since(object).is_none().then_some(async move {
-            delete_object::delete_unchanged(api, set, id, object, is_deletable).await
+            let outcome = delete_object::delete_unchanged(api, set, id, object, is_deletable).await?;
+            Ok::<_, Error>(matches!(outcome, DeleteOutcome::Kept(_)).then(|| id.clone()))
         })
     });
-    futures::future::try_join_all(deletes).await?;
-    Ok(())
+    Ok(futures::future::try_join_all(deletes).await?.into_iter().flatten().collect())
 }
 
 /// Deletes an object of the set that is not a member.
@@ -411,7 +415,12 @@ mod tests {
             server.expect(&format!("DELETE {PARENT}")).await.not_found();
         })
         .await;
-        assert!(result.is_ok(), "{:?}", result.err());
+        let result = result.unwrap();
+        assert_eq!(
+            result.deleted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["configmap/handsctl-oh"]
+        );
+        assert_eq!(result.kept, [(SERVICE.id("n", "oh"), delete_object::CHANGED.to_owned())]);
     }
 
     #[tokio::test(start_paused = true)]

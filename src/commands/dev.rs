@@ -1,14 +1,19 @@
 //! `dev`: runs a command on this computer as if it ran in the pod of profile `dev`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::flags::Global;
+use crate::flags::{Global, ReadArgs, parse_duration};
 use crate::object::kind::DEPLOYMENT;
 use crate::plan::manifests::values::DEV_TARGET;
 use crate::provider::mirrord::{self, MirrordTarget};
+use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
+use crate::session::step::Deadline;
 
 /// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
 ///
@@ -20,14 +25,21 @@ pub struct DevArgs {
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
+    /// Time limit until the command starts [default: 1m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
 }
 
 /// Runs `dev`.
-pub(crate) async fn run(global: &Global, arguments: &DevArgs) -> anyhow::Result<u8> {
+pub(crate) async fn run(global: &Global, arguments: &DevArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let session = Session::to_read(global, loaded).await?;
-    session.server_version().await?;
-    ensure_deployed(&session).await?;
+    let deadline = Deadline::of(arguments.timeout, ReadArgs::DEFAULT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    read_until(deadline, &session, streams, async {
+        session.server_version().await?;
+        ensure_deployed(&session).await
+    })
+    .await?;
     let target = MirrordTarget {
         workload: format!("deployment/{DEV_TARGET}"),
         namespace: session.settings.deploy.namespace.to_string(),

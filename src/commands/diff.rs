@@ -67,8 +67,8 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let session = Session::to_read(global, loaded, deadline).await?;
     let (events, mut receiver) = Events::channel();
     let warning_streams = streams.clone();
     let reporting = tokio::spawn(async move {
@@ -79,7 +79,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         }
     });
     let comparison = compare(&session, arguments, &events);
-    let compared = read_until(deadline, &session.connection, streams, comparison).await;
+    let compared = read_until(deadline, &session, streams, comparison).await;
     drop(events);
     reporting.await?;
     let compared = compared.map_err(|error| session.with_credentials_hint(error))?;

@@ -38,9 +38,9 @@ pub struct HistoryArgs {
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let deadline = Deadline::after(arguments.read.limit());
-    let session = Session::to_read(global, loaded).await?.until(deadline);
-    let history = read_until(deadline, &session.connection, streams, read_history(&session))
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let history = read_until(deadline, &session, streams, read_history(&session))
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
@@ -65,7 +65,7 @@ async fn read_history(session: &Session) -> Result<History> {
     let api = &session.connection.api;
     session.server_version().await?;
     let secrets = inventory::list_own_secrets(api, &session.set()).await?;
-    Ok(History::new(revision::read_all(&secrets)?))
+    Ok(History::new(revision::read_all(&secrets)))
 }
 
 fn no_such_revision(number: u64, history: &History) -> Error {
@@ -92,8 +92,13 @@ fn row(revision: &Revision, now: Timestamp) -> Vec<String> {
         revision.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
         revision.by.clone(),
         content.and_then(|content| content.image()).unwrap_or_default().to_owned(),
-        content.map_or_else(|| "too large to keep".to_owned(), |content| content.note.clone()),
+        content.map_or_else(|| without_content(revision).to_owned(), |content| content.note.clone()),
     ]
+}
+
+/// Returns why a revision has no content.
+const fn without_content(revision: &Revision) -> &'static str {
+    if revision.is_unreadable { "unreadable" } else { "too large to keep" }
 }
 
 fn details(revision: &Revision) -> String {
@@ -102,6 +107,9 @@ fn details(revision: &Revision) -> String {
     let objects = revision.snapshot.iter().flat_map(Snapshot::objects);
     for object in objects {
         text += &format!("  {object}\n");
+    }
+    if revision.snapshot.is_none() {
+        text += &format!("  {}\n", without_content(revision));
     }
     if let Some(evidence) = &revision.evidence {
         text += &format!("\nwhy it failed\n  {}\n", evidence.replace('\n', "\n  "));
@@ -117,7 +125,7 @@ fn value(revision: &Revision) -> Value {
         "created": revision.created.map(|created| created.to_string()),
         "by": revision.by,
         "evidence": revision.evidence,
-        "note": content.map(|content| content.note.as_str()),
+        "note": content.map_or_else(|| without_content(revision), |content| content.note.as_str()),
         "image": content.and_then(|content| content.image()),
         "objects": content.map(|content| content.objects().iter().map(ToString::to_string).collect::<Vec<_>>()),
     })

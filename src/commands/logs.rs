@@ -62,10 +62,10 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    let session = Session::to_read(global, loaded).await?.until(deadline);
+    let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let session = Session::to_read(global, loaded, deadline).await?;
     let query = query(&session, arguments);
-    let (pods, simulated, is_empty) = read_until(deadline, &session.connection, streams, async {
+    let (pods, simulated, is_empty) = read_until(deadline, &session, streams, async {
         session.server_version().await?;
         let pods = logs::pods(&session.connection.api, &query).await?;
         let simulated = is_simulated(&session, &pods).await;
@@ -98,9 +98,9 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let connection = &session.connection;
-    let api = connection.api.without_deadline();
+    let api = session.connection.api.without_deadline();
     let follow = query.follow;
+    let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
     let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
     let out = streams.clone();
     // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
@@ -110,7 +110,14 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
             std::future::pending::<()>().await;
         }
         let no_work = std::future::pending::<crate::error::Result<()>>();
-        read_until(deadline, connection, streams, no_work).await
+        read_until(deadline, &session, streams, no_work).await
+    };
+    let only_simulated = async {
+        if starts_without_pods {
+            first_pods_are_simulated(&session, &first_query).await
+        } else {
+            std::future::pending().await
+        }
     };
     tokio::select! {
         written = writing => {
@@ -119,6 +126,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         ended = timeout => {
             ended?;
         }
+        error = only_simulated => return Err(error.into()),
         () = streams.out_closed() => return Ok(0),
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     }
@@ -166,6 +174,26 @@ async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
     match pods.first().and_then(|pod| Pod::deserialize(pod).ok()) {
         Some(pod) => probe::is_simulated(&session.connection.api, &pod).await,
         None => false,
+    }
+}
+
+/// The pause between two looks for the first pods.
+const FIRST_PODS: Duration = Duration::from_secs(1);
+
+/// Waits for the first pods of a followed set; returns the error if they are simulated and have no log, which no later
+/// pod of this cluster has. Pending forever if they have one, or if they cannot be read: the reader reports that.
+async fn first_pods_are_simulated(session: &Session, query: &LogQuery) -> Error {
+    let api = session.connection.api.without_deadline();
+    loop {
+        tokio::time::sleep(FIRST_PODS).await;
+        let Ok(pods) = logs::pods(&api, query).await else { continue };
+        if !pods.iter().any(logs::has_log) {
+            continue;
+        }
+        if is_simulated(session, &pods).await && matches!(has_lines(session, query, &pods).await, Ok(false)) {
+            return probe::simulated_error("there is no log");
+        }
+        return std::future::pending().await;
     }
 }
 

@@ -59,10 +59,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    let session = Session::to_read(global, loaded).await?.until(deadline);
-    let start =
-        read_until(deadline, &session.connection, streams, start(&session, arguments, streams)).await?;
+    let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
     let (watcher, pod, listener) = match start {
         Start::Url(url) => {
             show_url(&url, "ingress", arguments, streams)?;

@@ -71,7 +71,8 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
                 session
             } else {
                 ensure_context(global, &loaded.settings.cluster)?;
-                Session::to_change(global, loaded, context.environment.clone(), streams).await?
+                Session::to_change(global, loaded, context.environment.clone(), streams, context.deadline)
+                    .await?
             };
             context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await

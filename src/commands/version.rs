@@ -71,9 +71,9 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
 async fn server(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<String> {
     let loaded = cluster_session::load(global, Secrets::Needed)
         .context("the configuration has errors: handsctl config check")?;
-    let deadline = Deadline::after(arguments.timeout.unwrap_or(TIMEOUT));
-    let session = Session::to_read(global, loaded).await?.until(deadline);
-    let version = read_until(deadline, &session.connection, streams, session.server_version()).await?;
+    let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let version = read_until(deadline, &session, streams, session.server_version()).await?;
     Ok(version.text)
 }
 

@@ -3,7 +3,7 @@
 
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use super::{claim_guard, conversation_guard, new_volume, terminating};
+use super::{claim_guard, conversation_guard, new_volume, service_account, shared_host, terminating};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::error::{Kind, Result};
@@ -34,9 +34,11 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
 /// Checks the planned changes.
 ///
 /// # Errors
-/// Exit 6 with every right that the account lacks; exit 2 if a conversation would lose its volume.
+/// Exit 6 with every right that the account lacks; exit 2 if a conversation would lose its volume; exit 14 if the named
+/// ServiceAccount does not exist.
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
+    service_account::ensure_usable(run, prepared).await?;
     if !request.policy.delete_data && deletes_conversation_on_stop(prepared) {
         conversation_guard::ensure_no_conversations(
             run,
@@ -46,6 +48,7 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
     }
     claim_guard::warn_of_deletion(&changes.held_claims, run.events()).await;
     new_volume::report(run, prepared).await?;
+    shared_host::report(run, prepared).await;
     for rule in request.policy.ownership.rules_without_field(&changes.plan) {
         let message = format!("[deploy.ownership] `{rule}` matches no field of the set");
         run.events().warn(Id::RuleWithoutField, message).await;

@@ -77,7 +77,7 @@ async fn apply_and_follow(
             record_result(run, recorded, RevisionResult::NotWatched).await?;
         }
         clean_up_or_warn(run, request, prepared, prepared.changes.revision.result()).await?;
-        return Ok(summary::applied_only(number, undo));
+        return Ok(summary::applied_only(number, undo, !run.session.has_simulated_nodes()));
     }
     rollout::warn_of_unwatched(run, &applied).await;
     let mut rollout = rollout_of(run, &applied, started);
@@ -135,7 +135,7 @@ pub(crate) async fn verify_unchanged(
     let applied = step(run.events(), Phase::Apply, "apply", apply).await?;
     let number = prepared.changes.revision.number();
     if !request.policy.waits {
-        return Ok(summary::applied_only(number, UndoHint::Nothing));
+        return Ok(summary::applied_only(number, UndoHint::Nothing, !run.session.has_simulated_nodes()));
     }
     rollout::warn_of_unwatched(run, &applied).await;
     let rollout = rollout_of(run, &applied, started);
@@ -243,7 +243,8 @@ async fn clean_up(
     let work = async {
         let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
         if request.policy.waits {
-            prune::wait_until_gone(api, &state.set, &cleanup.candidates, run.deadline().at, events).await;
+            let deadline = run.deadline().at;
+            prune::wait_until_gone(api, &state.set, &cleanup.candidates, &kept, deadline, events).await;
         }
         Ok((kept, String::new()))
     };

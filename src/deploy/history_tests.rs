@@ -160,7 +160,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn revisions(&self) -> Vec<Revision> {
-        read_all(&self.server.list(SECRET)).unwrap()
+        read_all(&self.server.list(SECRET))
     }
 
     /// Returns the content that the Deployment mounts; None if there is no Deployment, or its ConfigMap is missing.

@@ -5,7 +5,8 @@
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
-//!   `new_volume`: warns about a volume that is created anew.
+//!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
+//!   exists. `shared_host`: warns about another Ingress with the same host.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
@@ -41,6 +42,8 @@ pub(crate) mod replaced_images;
 pub(crate) mod request;
 pub(crate) mod rollout;
 mod sandbox_capacity;
+mod service_account;
+mod shared_host;
 pub(crate) mod summary;
 mod terminating;
 pub(crate) mod verify;

@@ -74,9 +74,10 @@ pub(crate) fn finished(message: String, undo: UndoHint) -> Finished {
     Finished { message, next, ..Finished::default() }
 }
 
-/// Builds the result of `--no-wait`.
-pub(crate) fn applied_only(revision: u64, undo: UndoHint) -> Finished {
-    let finished = finished("applied, without waiting for the rollout".to_owned(), undo);
+/// Builds the result of `--no-wait`. Simulated nodes run no container, which would have a log.
+pub(crate) fn applied_only(revision: u64, undo: UndoHint, has_logs: bool) -> Finished {
+    let mut finished = finished("applied, without waiting for the rollout".to_owned(), undo);
+    finished.next.retain(|(label, _)| has_logs || label != LOGS);
     Finished { revision: Some(revision), ..finished }
 }
 

@@ -10,7 +10,7 @@ use super::manifests::template::{self, Templates};
 use super::manifests::values::{self, GeneratedNames};
 use super::manifests::{content_hash, extra_manifests};
 use crate::error::{Error, Result};
-use crate::object::kind::KindInfo;
+use crate::object::kind::{KindInfo, ROLE, ROLE_BINDING, SERVICE_ACCOUNT};
 use crate::object::{ObjectId, labels};
 use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, LimitRange, Profile};
@@ -49,6 +49,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     members.extend(extra_manifests::members(settings, kinds)?);
     extra_manifests::reject_duplicates(&members, settings)?;
     set.extra_kinds = extra_kinds(&members);
+    set.unused_kinds.retain(|kind| members.iter().all(|member| member.kind != *kind));
     members.sort_by_cached_key(|member| (member.kind.wave, position(member.kind), member.id.clone()));
     Ok(Plan {
         origin: PlanOrigin::Configuration,
@@ -71,8 +72,17 @@ pub fn apply_set_for(settings: &Settings) -> ApplySet {
         name: settings.deploy.name.to_string(),
         additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
         extra_kinds: BTreeSet::new(),
+        unused_kinds: unused_kinds(settings),
         namespace,
     }
+}
+
+/// Returns the kinds of which the set has no member of its own. An account that deploys it needs no rights on them.
+fn unused_kinds(settings: &Settings) -> BTreeSet<KindInfo> {
+    if settings.deploy.service_account.is_none() {
+        return BTreeSet::new();
+    }
+    [SERVICE_ACCOUNT, ROLE, ROLE_BINDING].into()
 }
 
 /// Returns the data of the set's own Secret. References to the user's Secrets stay references.
@@ -104,14 +114,10 @@ fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     if deploy.profile == Profile::Dev {
         return template::DEV.iter().map(|(name, _)| *name).chain(limits).collect();
     }
-    let mut names = vec![
-        "app/service-account.yaml",
-        "app/role.yaml",
-        "app/role-binding.yaml",
-        "app/config-map.yaml",
-        "app/deployment.yaml",
-        "app/service.yaml",
-    ];
+    let mut names = vec!["app/config-map.yaml", "app/deployment.yaml", "app/service.yaml"];
+    if deploy.service_account.is_none() {
+        names.extend(["app/service-account.yaml", "app/role.yaml", "app/role-binding.yaml"]);
+    }
     let optional = [
         (with_secret, "app/secret.yaml"),
         (deploy.existing_claim.is_none() && settings.needs_volume(), "app/persistent-volume-claim.yaml"),

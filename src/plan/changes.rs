@@ -407,7 +407,7 @@ mod tests {
             revision::manifest(&set(), number, "ana@laptop", &Snapshot::from_plan(plan)).unwrap();
         secret["metadata"]["annotations"][revision::RESULT] = json!(result.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        read_all(&[secret]).unwrap().remove(0)
+        read_all(&[secret]).remove(0)
     }
 
     /// Returns the cluster after a deploy of these members that recorded revision 1.

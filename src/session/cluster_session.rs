@@ -13,6 +13,7 @@ use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::Global;
+use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports};
 use crate::report::{Answer, Streams};
@@ -103,32 +104,29 @@ impl Session {
     /// Connects to the cluster for a command that only reads.
     ///
     /// # Errors
-    /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
-    pub(crate) async fn to_read(global: &Global, loaded: Loaded) -> Result<Self> {
+    /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid; exit 10 if a credential plugin has not ended at
+    /// the deadline.
+    pub(crate) async fn to_read(global: &Global, loaded: Loaded, deadline: Deadline) -> Result<Self> {
         let environment = read_environment()?;
-        let connection = open_connection(global, &loaded.settings, &environment).await?;
+        let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
+        connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
-    }
-
-    /// Limits the requests of the session to the command's deadline.
-    #[must_use]
-    pub(crate) fn until(mut self, deadline: Deadline) -> Self {
-        self.connection.api = self.connection.api.until(deadline.for_requests());
-        self
     }
 
     /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
     /// explicit.
     ///
     /// # Errors
-    /// Exit 3 if no cluster can be chosen, or the choice is not confirmed.
+    /// Exit 3 if no cluster can be chosen, or the choice is not confirmed; exit 10 if a credential plugin has not ended
+    /// at the deadline.
     pub(crate) async fn to_change(
         global: &Global,
         loaded: Loaded,
         environment: Environment,
         streams: &Streams,
+        deadline: Deadline,
     ) -> Result<Self> {
-        let connection = open_connection(global, &loaded.settings, &environment).await?;
+        let connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
@@ -187,7 +185,29 @@ impl Session {
         } else {
             error
         };
-        Err(local_state::explained(error, context, &self.settings.cluster, &self.environment).await)
+        Err(self.with_local_state(error).await)
+    }
+
+    /// Adds the state of the local cluster to the error of an unreachable one, if handsctl created it.
+    pub(super) async fn with_local_state(&self, error: Error) -> Error {
+        let context = &self.connection.choice.context;
+        local_state::explained(error, context, &self.settings.cluster, &self.environment).await
+    }
+
+    /// Waits until the API server has not responded for a while and its local cluster is stopped; pending for other
+    /// clusters. Then repeated requests are useless.
+    pub(super) async fn local_cluster_stopped(&self) -> Error {
+        let Connection { choice, server, api, .. } = &self.connection;
+        let outage = api.traffic().outage();
+        local_state::stopped(&choice.context, &self.settings.cluster, &self.environment, outage).await;
+        let message = format!("cannot reach the cluster of context `{}`", choice.context);
+        Error::new(Id::Unreachable, Kind::Unreachable, message).fact("server", server.clone())
+    }
+
+    /// Returns whether the nodes of the cluster are simulated, as far as its context tells without a request.
+    pub(crate) fn has_simulated_nodes(&self) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        choice.context.starts_with("kwok-") && context::is_local(&choice.context, server)
     }
 
     /// Returns whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
@@ -221,15 +241,29 @@ async fn open_connection(
     global: &Global,
     settings: &Settings,
     environment: &Environment,
+    deadline: Deadline,
 ) -> Result<Connection> {
     let args = context_args(global, settings, environment)?;
-    match connect::connect(&args).await {
-        Ok(connection) => Ok(connection),
-        Err(error) => {
+    let connecting = tokio::time::timeout_at(deadline.for_requests(), connect::connect(&args));
+    match connecting.await {
+        Err(_elapsed) => Err(no_credentials(deadline)),
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
             let context = args.context.or(args.pin).or(args.local_cluster).unwrap_or_default();
             Err(local_state::explained(error, &context, &settings.cluster, environment).await)
         }
     }
+}
+
+/// Returns the error for a credential plugin that has not ended at the deadline. Nothing else waits before the first
+/// request.
+fn no_credentials(deadline: Deadline) -> Error {
+    let limit = phrase::span(deadline.total);
+    let message =
+        format!("the command timed out after {limit}: the kubeconfig's credential plugin has not ended");
+    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+        .hint("the plugin is the program under users[].user.exec: it may wait for a login")
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 /// Collects the sources from which the context is chosen.

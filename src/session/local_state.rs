@@ -1,5 +1,10 @@
 //! Explains a failed connection by the state of the local cluster that it was made to.
 
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
 use crate::catalogue::Id;
 use crate::error::Error;
 use crate::provider::{self, Condition, Environment};
@@ -15,17 +20,66 @@ pub(super) async fn explained(
 ) -> Error {
     let is_explained = matches!(error.id(), Id::ContextMissing | Id::Unreachable);
     let name = cluster.name.as_str();
-    let recorded = provider::recorded_context(environment, name).ok().flatten();
-    if !is_explained || recorded.as_deref() != Some(context) {
+    let is_explained = is_explained && error.facts().iter().all(|fact| fact.label != CLUSTER);
+    if !is_explained || !is_own(context, cluster, environment) {
         return error;
     }
     let Ok(status) = provider::status(environment, cluster.provider, name).await else { return error };
     match explanation(status.condition, error.id()) {
         Some((state, hint)) => {
-            error.fact("cluster", format!("the local cluster {name} {state}")).replace_hints(hint)
+            error.fact(CLUSTER, format!("the local cluster {name} {state}")).replace_hints(hint)
         }
         None => error,
     }
+}
+
+/// The label of the line with the state of the local cluster.
+const CLUSTER: &str = "cluster";
+/// The state of the local cluster is read after an outage of this length: a restart of its API server is shorter.
+const OUTAGE: Duration = Duration::from_secs(5);
+
+/// Waits until an outage has lasted for [`OUTAGE`] and the local cluster which handsctl created for the context does not
+/// run. Pending forever for another context.
+pub(super) async fn stopped(
+    context: &str,
+    cluster: &Cluster,
+    environment: &Environment,
+    outage: watch::Receiver<Option<Instant>>,
+) {
+    if !is_own(context, cluster, environment) {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        long_outage(&outage).await;
+        let status = provider::status(environment, cluster.provider, cluster.name.as_str()).await;
+        if status.is_ok_and(|status| is_stopped(status.condition)) {
+            return;
+        }
+        sleep(OUTAGE).await;
+    }
+}
+
+/// Waits for an outage of [`OUTAGE`].
+async fn long_outage(outage: &watch::Receiver<Option<Instant>>) {
+    loop {
+        let since = *outage.borrow();
+        match since.map(|since| OUTAGE.saturating_sub(since.elapsed())) {
+            Some(Duration::ZERO) => return,
+            Some(left) => sleep(left).await,
+            None => sleep(OUTAGE).await,
+        }
+    }
+}
+
+/// Returns whether only a command starts the cluster again.
+const fn is_stopped(condition: Condition) -> bool {
+    matches!(condition, Condition::Absent | Condition::Incomplete | Condition::Stopped)
+}
+
+/// Returns whether handsctl created the cluster of the context.
+fn is_own(context: &str, cluster: &Cluster, environment: &Environment) -> bool {
+    let recorded = provider::recorded_context(environment, cluster.name.as_str()).ok().flatten();
+    recorded.as_deref() == Some(context)
 }
 
 /// Returns the state of the cluster and the hint; None: the state does not explain the error.
@@ -50,6 +104,35 @@ fn explanation(condition: Condition, id: Id) -> Option<(&'static str, &'static s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_lasting_outage_reads_the_local_state() {
+        let (sender, outage) = watch::channel(None);
+        let begin = Instant::now();
+        let restart = async {
+            sleep(Duration::from_secs(7)).await;
+            sender.send_replace(Some(Instant::now()));
+            sleep(Duration::from_secs(2)).await;
+            sender.send_replace(None);
+            sleep(Duration::from_secs(20)).await;
+            sender.send_replace(Some(Instant::now()));
+        };
+        tokio::join!(long_outage(&outage), restart);
+        let waited = begin.elapsed();
+        assert!(waited >= Duration::from_secs(34) && waited < Duration::from_secs(45), "{waited:?}");
+    }
+
+    #[test]
+    fn only_a_stopped_cluster_ends_the_repeats() {
+        for condition in [Condition::Absent, Condition::Incomplete, Condition::Stopped] {
+            assert!(is_stopped(condition), "{condition:?}");
+        }
+        for condition in
+            [Condition::Running, Condition::Starting, Condition::Unresponsive, Condition::Unknown]
+        {
+            assert!(!is_stopped(condition), "{condition:?}");
+        }
+    }
 
     #[test]
     fn each_known_state_names_the_command_that_mends_it() {

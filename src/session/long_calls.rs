@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::step::Deadline;
+use super::cluster_session::Session;
+use super::step::{Deadline, LimitOrigin};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::Connection;
 use crate::cluster::client::pending_calls::PendingCalls;
+use crate::cluster::client::traffic::Traffic;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::phrase;
@@ -71,17 +73,66 @@ impl LongCalls {
 /// Runs the work of a command that only reads, until its deadline. Prints a line for each long wait.
 ///
 /// # Errors
-/// Exit 10 at the deadline; otherwise those of the work.
+/// Exit 10 at the deadline, but exit 4 if the server is unreachable then and `--timeout` was not typed, or if it has
+/// never responded. Exit 4 as soon as its local cluster is stopped. Otherwise those of the work.
 pub(crate) async fn read_until<T>(
     deadline: Deadline,
-    connection: &Connection,
+    session: &Session,
     streams: &Streams,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let calls = LongCalls(OnceLock::from(connection.api.traffic().calls().clone()));
-    tokio::select! {
+    let traffic = session.connection.api.traffic();
+    let calls = LongCalls(OnceLock::from(traffic.calls().clone()));
+    let outcome = tokio::select! {
         outcome = work => outcome,
         error = calls.time_out(deadline) => Err(error),
+        error = session.local_cluster_stopped() => Err(error),
         never = calls.print(streams) => match never {},
+    };
+    match outcome {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            Err(session.with_local_state(unless_unreachable(error, deadline.origin, traffic)).await)
+        }
+    }
+}
+
+/// Returns the error of a command that only reads: at the deadline an unreachable server is the cause, unless the user
+/// typed the limit.
+fn unless_unreachable(error: Error, limit: LimitOrigin, traffic: &Traffic) -> Error {
+    let is_out = traffic.outage().borrow().is_some();
+    let is_cause = !traffic.has_responded() || is_out && limit == LimitOrigin::Default;
+    if error.kind() != Kind::Deadline || !is_cause {
+        return error;
+    }
+    error
+        .replace_kind(Id::Unreachable, Kind::Unreachable)
+        .replace_hints("is the cluster running, and is this the right context?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_at_deadline(limit: LimitOrigin, traffic: &Traffic) -> Kind {
+        let error = Error::new(Id::DeadlinePassed, Kind::Deadline, "the command timed out after 1 m");
+        let error = unless_unreachable(error.fact("request", "GET /version"), limit, traffic);
+        assert_eq!(error.facts().len(), 1, "the request is still named");
+        error.kind()
+    }
+
+    #[test]
+    fn server_unreachable_at_the_default_deadline_exits_4() {
+        use LimitOrigin::{Default, Typed};
+        let traffic = Traffic::default();
+        assert_eq!(kind_at_deadline(Default, &traffic), Kind::Unreachable);
+        assert_eq!(kind_at_deadline(Typed, &traffic), Kind::Unreachable, "it has never responded");
+        traffic.on_response(http::StatusCode::OK);
+        assert_eq!(kind_at_deadline(Default, &traffic), Kind::Deadline, "it responds, but slowly");
+        traffic.on_lost();
+        assert_eq!(kind_at_deadline(Default, &traffic), Kind::Unreachable);
+        assert_eq!(kind_at_deadline(Typed, &traffic), Kind::Deadline);
+        traffic.on_response(http::StatusCode::OK);
+        assert_eq!(kind_at_deadline(Default, &traffic), Kind::Deadline);
     }
 }

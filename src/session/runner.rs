@@ -127,8 +127,9 @@ impl Invocation<'_> {
         self.run(async move |context| {
             let loaded = cluster_session::load(self.global, secrets)?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
+            let environment = context.environment.clone();
             let mut session =
-                Session::to_change(self.global, loaded, context.environment.clone(), self.streams).await?;
+                Session::to_change(self.global, loaded, environment, self.streams, context.deadline).await?;
             context.limit(&mut session.connection);
             Run::new(&session, context).conclude(work).await
         })

@@ -35,6 +35,16 @@ pub(crate) async fn step<T>(
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
     pub(crate) total: Duration,
+    pub(crate) origin: LimitOrigin,
+}
+
+/// The origin of a command's time limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LimitOrigin {
+    /// `--timeout`.
+    Typed,
+    /// The command's default.
+    Default,
 }
 
 /// After the deadline, waits that can explain themselves end first, with a better error.
@@ -44,7 +54,13 @@ const ABORT_GRACE: Duration = Duration::from_millis(500);
 
 impl Deadline {
     pub(crate) fn after(total: Duration) -> Self {
-        Self { at: Instant::now() + total, total }
+        Self { at: Instant::now() + total, total, origin: LimitOrigin::Default }
+    }
+
+    /// The deadline of a command with `--timeout`, or with its default limit.
+    pub(crate) fn of(typed: Option<Duration>, default: Duration) -> Self {
+        let origin = if typed.is_some() { LimitOrigin::Typed } else { LimitOrigin::Default };
+        Self { origin, ..Self::after(typed.unwrap_or(default)) }
     }
 
     /// When requests to the API server end at the latest.

@@ -580,7 +580,8 @@ fn event_stream_ends_with_finished_for_every_exit_code() {
     let file = namespace.folder.path().join("events.ndjson");
     let path = file.to_str().unwrap();
     let read = || events(&std::fs::read_to_string(&file).unwrap());
-    namespace.config("[llm]\napi_key = \"k\"\n");
+    // Other tests use the default host, which would be a second warning.
+    namespace.config("[llm]\napi_key = \"k\"\n[deploy]\nhost = \"stream.example.org\"\n");
     namespace.handsctl(&["deploy", "--events", path]).exits(0);
     let done = read();
     let count = |kind: &str| done.iter().filter(|event| event["type"] == kind).count();

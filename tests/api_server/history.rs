@@ -358,3 +358,26 @@ fn rollback_does_not_warn_about_the_configured_version() {
         .says("OpenHands 1.6 → 0.59, a downgrade")
         .never_says("HC0225");
 }
+
+#[test]
+fn unreadable_revision_costs_only_the_rollback_to_it() {
+    let namespace = Bed::shared().namespace("unreadable");
+    for size in ["2Gi", "3Gi", "4Gi"] {
+        deploy(&namespace, &[&memory(size)], &[]).exits(0);
+    }
+    let mut secret = namespace.bed.get(&["secret", "handsctl-oh-r2", "-n", &namespace.name]);
+    // base64 of `no`, which is not compressed.
+    secret["data"]["plan"] = "bm8=".into();
+    secret["metadata"]["managedFields"] = serde_json::Value::Null;
+    namespace.bed.kubectl(&["delete", "secret", "handsctl-oh-r2", "-n", &namespace.name]);
+    for field in ["uid", "resourceVersion", "creationTimestamp"] {
+        secret["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &secret.to_string());
+    assert_eq!(history(&namespace)[1]["note"], "unreadable");
+    let named = "HC3024 secret/handsctl-oh-r2 cannot be read as revision 2";
+    deploy(&namespace, &[&memory("4Gi")], &[]).exits(0).says(named).says("unchanged");
+    namespace.handsctl(&["status"]).exits(0);
+    namespace.handsctl(&["rollback", "--to", "2"]).exits(14).says("revision 2 cannot be restored");
+    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says(named);
+}

@@ -269,3 +269,21 @@ async fn allow(request: Request<Incoming>, calls: &AtomicUsize) -> Result<Respon
     let response = Response::builder().header("content-type", "application/json");
     Ok(response.body(Full::new(review.to_string().into())).unwrap())
 }
+
+#[test]
+fn second_set_with_the_same_host_is_warned_about() {
+    let bed = Bed::shared();
+    let (first, second) = (bed.namespace("host-one"), bed.namespace("host-two"));
+    let config = format!("[deploy]\nhost = \"{}.example.org\"\n", first.name);
+    first.config(&config);
+    second.config(&config);
+    first.handsctl(&["deploy"]).exits(0).never_says("HC2051");
+    let rival = format!("ingress/oh in namespace {0} of the handsctl set oh of namespace {0}", first.name);
+    second
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("HC2051")
+        .says(&rival)
+        .says(&format!("{}.example.org/", first.name));
+    second.handsctl(&["deploy"]).exits(0).says("unchanged").never_says("HC2051");
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run};
+use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run, finish};
 
 /// Time limit of each wait, on a busy computer.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
@@ -186,6 +186,11 @@ fn simulated_pod_without_log_exits_14_everywhere() {
             .exits(14)
             .says("error[HC2030]: simulated nodes: no container runs, so there is no");
     }
+    // A set without pods yet: the first ones end the wait.
+    let set = ["-n", "late", "--name", "late"];
+    let follow = own.command(&[&["logs", "-f", "--timeout", "1m"], &set[..]].concat()).spawn();
+    own.handsctl(&[&["deploy", "--no-wait"], &set[..]].concat()).exits(0).says("applied").never_says("logs:");
+    finish(follow).exits(14).says("so there is no log").within(WAIT_LIMIT);
 }
 
 #[test]

@@ -478,3 +478,19 @@ fn parent_restored_by_another_manager_is_ours() {
     let kinds = parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"].as_str();
     assert!(kinds.unwrap().contains("Ingress"), "{parent}");
 }
+
+#[test]
+fn runtime_namespace_of_another_set_names_that_set() {
+    let bed = Bed::shared();
+    let (first, second, boxes) =
+        (bed.namespace("home-one"), bed.namespace("home-two"), bed.namespace("shared-boxes"));
+    let config = format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name);
+    first.config(&config);
+    second.config(&config);
+    first.handsctl(&["deploy"]).exits(0);
+    second
+        .handsctl(&["deploy"])
+        .exits(7)
+        .says(&format!("belongs to the handsctl set oh of namespace {}", first.name))
+        .never_says("another owner");
+}

@@ -69,6 +69,85 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     assert_eq!(objects(&namespace), before);
 }
 
+/// Creates what an administrator prepares for `[deploy].service_account = "app"`.
+fn create_application_account(namespace: &Namespace) {
+    let name = namespace.name.as_str();
+    let bed = namespace.bed;
+    bed.kubectl(&["create", "serviceaccount", "app", "-n", name]);
+    bed.kubectl(&[
+        "create",
+        "role",
+        "app",
+        "-n",
+        name,
+        "--verb=get,create,delete",
+        "--resource=pods,services,persistentvolumeclaims,ingresses.networking.k8s.io",
+    ]);
+    let account = format!("--serviceaccount={name}:app");
+    bed.kubectl(&["create", "rolebinding", "app", "-n", name, "--role=app", &account]);
+}
+
+#[test]
+fn edit_role_deploys_with_a_prepared_service_account() {
+    let namespace = Bed::shared().namespace("edit-account");
+    create_with_defaults(&namespace);
+    let edit = account(&namespace, "edit");
+    namespace.config("[deploy]\nservice_account = \"app\"\n");
+    let before = objects(&namespace);
+    let name = &namespace.name;
+    run(&namespace, &edit, &["deploy"])
+        .exits(14)
+        .says("serviceaccount/app does not exist")
+        .says(&format!("kubectl create serviceaccount app -n {name}"))
+        .says(&format!("--serviceaccount={name}:app"));
+    assert_eq!(objects(&namespace), before);
+
+    create_application_account(&namespace);
+    run(&namespace, &edit, &["deploy"]).exits(0).says("revision 1").never_says("cannot be watched");
+    let pod = namespace.bed.kubectl(&[
+        "get",
+        "pods",
+        "-n",
+        name,
+        "-o",
+        "jsonpath={.items[*].spec.serviceAccountName}",
+    ]);
+    assert_eq!(pod, "app");
+    assert!(
+        !namespace.has("serviceaccount/oh") && !namespace.has("role/oh") && !namespace.has("rolebinding/oh")
+    );
+    run(&namespace, &edit, &["deploy"]).exits(0).says("unchanged").never_says("cannot be watched");
+    let status = run(&namespace, &edit, &["status"]).exits(0);
+    assert!(!status.stdout.contains("roles"), "{}", status.stdout);
+    run(&namespace, &edit, &["diff"]).exits(0).never_says("no right");
+    run(&namespace, &edit, &["teardown", "--delete-data", "--yes"]).exits(0);
+    assert!(namespace.has("serviceaccount/app"), "it belongs to the administrator");
+}
+
+#[test]
+fn own_account_is_pruned_once_another_is_named() {
+    let namespace = Bed::shared().namespace("own-account");
+    create_with_defaults(&namespace);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.config("[deploy]\nservice_account = \"oh\"\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(14)
+        .says("serviceaccount/oh is the set's own")
+        .says("nothing was changed");
+    create_application_account(&namespace);
+    namespace.config("[deploy]\nservice_account = \"app\"\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("serviceaccount/oh pruned")
+        .says("role.rbac.authorization.k8s.io/oh pruned");
+    namespace.handsctl(&["rollback"]).exits(0);
+    assert!(namespace.has("serviceaccount/oh") && namespace.has("rolebinding/oh"));
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    assert!(!namespace.has("role/oh"));
+}
+
 #[test]
 fn edit_role_exits_6_with_missing_rights_before_changes() {
     let namespace = Bed::shared().namespace("edit");

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use clap::CommandFactory as _;
@@ -668,4 +669,53 @@ fn configured_secret_appears_in_no_output() {
         );
     }
     assert!(leaks.is_empty(), "{} leaks, the first:\n{}", leaks.len(), leaks[0]);
+}
+
+/// A home whose kubeconfig gets its credentials from a program that does not end for a minute.
+fn with_hanging_plugin() -> TempDir {
+    let home = with_config("[cluster]\ncontext = \"slow\"\n[deploy]\nname = \"oh\"\nnamespace = \"n\"\n");
+    let plugin = serde_json::json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh",
+        "args": ["-c", "exec sleep 60 2>&-"], "interactiveMode": "Never",
+    });
+    let kubeconfig = serde_json::json!({
+        "clusters": [{"name": "slow", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "slow", "user": {"exec": plugin}}],
+        "contexts": [{"name": "slow", "context": {"cluster": "slow", "user": "slow"}}],
+    });
+    std::fs::create_dir_all(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), kubeconfig.to_string()).unwrap();
+    home
+}
+
+/// Less than the plugin takes.
+const PLUGIN_LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn hanging_credential_plugin_exits_10_at_the_deadline() {
+    let home = with_hanging_plugin();
+    for command in ["status", "diff", "history", "logs", "open", "version", "deploy", "restart", "teardown"] {
+        let run = run_in_home(home.path(), &[command, "--timeout", "1s"]);
+        // `version` prints the client's version even without a server.
+        let code = if command == "version" { 0 } else { 10 };
+        let run = run.exits(code).within(PLUGIN_LIMIT);
+        let text = format!("{}{}", run.stdout, run.stderr);
+        assert!(text.contains("credential plugin has not ended"), "{command}: {text}");
+    }
+    run_in_home(home.path(), &["dev", "--timeout", "1s", "--", "true"]).exits(10).within(PLUGIN_LIMIT);
+}
+
+#[test]
+fn interrupt_ends_a_command_during_a_hanging_plugin() {
+    let home = with_hanging_plugin();
+    let file = home.path().join("events");
+    let child = in_home(home.path(), &["deploy", "--events", file.to_str().unwrap()]).spawn();
+    let deadline = std::time::Instant::now() + PLUGIN_LIMIT;
+    while std::fs::read_to_string(&file).is_ok_and(|text| text.contains("config")) == false {
+        assert!(std::time::Instant::now() < deadline, "deploy never reads the configuration");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    finish(child).exits(130).within(PLUGIN_LIMIT);
 }

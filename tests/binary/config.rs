@@ -89,6 +89,7 @@ fn key_changes_the_fields_that_explain_names() {
         ("host", "", "host = \"hands.example.org\""),
         ("ingress_class", "", "ingress_class = \"nginx\""),
         ("ingress_namespace", "", "ingress_namespace = \"traefik\""),
+        ("service_account", "", "service_account = \"hands\""),
         ("node_port", "expose = \"nodeport\"\n", "node_port = 30100"),
         ("tls_secret", "", "tls_secret = \"tls\""),
         ("storage_size", "", "storage_size = \"9Gi\""),

@@ -204,3 +204,11 @@ fn failed_creation_keeps_evidence_and_cleans_up() {
     assert!(deleted.starts_with("delete cluster --name trial"), "{deleted}");
     assert_eq!(computer.state(), Vec::<String>::new());
 }
+
+#[test]
+fn cluster_status_with_hanging_engine_exits_10() {
+    let computer = Computer::new(&[("docker", "exec /bin/sleep 60 2>&-")]);
+    let status = ["cluster", "status", "--set", "cluster.provider=\"kind\"", "--timeout", "1s"];
+    let run = in_home(computer.path(), &status).env("PATH", computer.path()).without("DOCKER_HOST").run();
+    run.exits(10).says("the state of cluster local-hands was not read").within(HANGING_ENGINE_LIMIT);
+}

@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn named_service_account_needs_no_right_on_roles() {
+        let needed = |text: &str, resource: &str| {
+            permissions(text).keys().any(|permission| permission.resource == resource)
+        };
+        let named = "[deploy]\nservice_account = \"app\"\n[kubernetes]\nnamespace = \"boxes\"\n";
+        for resource in ["serviceaccounts", "roles", "rolebindings"] {
+            assert!(needed("", resource) && !needed(named, resource), "{resource}");
+        }
+        let sandbox_pod = permission("boxes", "", "pods", "create");
+        assert_eq!(permissions(named).get(&sandbox_pod), None, "the account grants nothing");
+    }
+
+    #[test]
     fn unconfigured_kind_needs_only_list_permission() {
         let with = permissions("");
         let without = permissions("[deploy]\nexpose = \"none\"\n");

@@ -86,7 +86,7 @@ impl ObjectApplier<'_> {
             if self.ownership.adopts() {
                 return self.adopt(member, live).await;
             }
-            return Err(foreign_object_error(&member.id, &live));
+            return Err(foreign_object_error(self.api, &member.id, &live).await);
         }
         Err(kept_changing_error(&member.id))
     }
@@ -360,8 +360,10 @@ fn kept_changing_error(id: &ObjectId) -> Error {
     Error::new(Id::FieldConflict, Kind::Ownership, message).hint("run the command again")
 }
 
-fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
-    let set = other_set::other_set(live);
+/// Returns the error for an object of someone else. The names of the namespaces tell the home of another handsctl set.
+async fn foreign_object_error(api: &Api, id: &ObjectId, live: &Value) -> Error {
+    let namespaces = if other_set::has_hidden_home(live) { namespaces::names(api).await } else { Vec::new() };
+    let set = other_set::other_set(live, &namespaces);
     let owner = set.as_deref().unwrap_or("another owner");
     let message = format!("{} exists and belongs to {owner}; it was not changed", with_namespace(id));
     let error = with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)

@@ -13,13 +13,16 @@ use crate::plan::inventory::apply_set::ApplySet;
 /// How many times to try an object that changes before its delete request arrives.
 const ATTEMPTS: usize = 5;
 
+/// Why an object is kept that was to be deleted.
+pub(crate) const CHANGED: &str = "it was changed meanwhile";
+
 /// The result of a delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DeleteOutcome {
     /// The server accepted the delete, or the object was already gone.
     Deleted,
-    /// The object has changed and is no longer deletable.
-    Kept,
+    /// The object has changed to this and is no longer deletable.
+    Kept(Value),
 }
 
 /// Returns whether objects of this kind own pods. With foreground deletion they are gone only after their pods.
@@ -61,7 +64,7 @@ pub(crate) async fn delete_unchanged(
         match live.map_err(|error| error.into_error(&format!("cannot read {id}")))? {
             None => return Ok(DeleteOutcome::Deleted),
             Some(live) if is_deletable(&live) => current = live,
-            Some(_) => return Ok(DeleteOutcome::Kept),
+            Some(live) => return Ok(DeleteOutcome::Kept(live)),
         }
     }
     Err(Error::new(Id::TeardownStuck, Kind::Rejected, format!("cannot delete {id}: it kept changing"))

@@ -1,5 +1,6 @@
 //! Namespaces: read before the first write, created if they are missing, never changed.
 
+use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::catalogue::Id;
@@ -49,6 +50,15 @@ pub async fn get_even_terminating(api: &Api, name: &str) -> Result<NamespaceStat
         }
         Err(error) => Err(error.into_error(&format!("cannot read namespace {name}"))),
     }
+}
+
+/// Returns the names of all namespaces; none if the account may not list them. For an explanation only.
+pub(crate) async fn names(api: &Api) -> Vec<String> {
+    let Ok(list) = api.list(&NAMESPACE.collection(None), &ListParams::default()).await else {
+        return Vec::new();
+    };
+    let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
+    names.map(str::to_owned).collect()
 }
 
 /// Returns the error for a namespace that is being deleted, with what holds it.

@@ -44,18 +44,19 @@ pub async fn prune(
 /// How long to wait for the pods of deleted workloads: longer than the grace period of most pods.
 const POD_STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until the deleted workloads are gone with their pods. One that still exists after a minute, or at the
+/// Waits until the deleted workloads are gone with their pods; `kept` are the candidates that still exist. One that still exists after a minute, or at the
 /// deadline, costs a warning: the new set works without it.
 pub async fn wait_until_gone(
     api: &Api,
     set: &ApplySet,
     candidates: &[PruneCandidate],
+    kept: &[ObjectId],
     deadline: Instant,
     events: &Events,
 ) {
     let deleted = candidates.iter().filter(|candidate| candidate.decision().deletes());
     let mut workloads: Vec<(ObjectId, Value)> = deleted
-        .filter(|candidate| delete_object::has_pods(&candidate.id))
+        .filter(|candidate| delete_object::has_pods(&candidate.id) && !kept.contains(&candidate.id))
         .map(|candidate| (candidate.id.clone(), candidate.object["metadata"]["uid"].clone()))
         .collect();
     if workloads.is_empty() {
@@ -123,9 +124,9 @@ async fn prune_one(
             Ok(None)
         }
         // It changed since it was listed, and is no longer a member or is annotated to be kept.
-        Ok(DeleteOutcome::Kept) => {
-            report(Action::Kept, Some("it was changed meanwhile".to_owned())).await;
-            Ok(None)
+        Ok(DeleteOutcome::Kept(live)) => {
+            report(Action::Kept, Some(delete_object::CHANGED.to_owned())).await;
+            Ok(members::is_member(&live, set).then(|| id.clone()))
         }
         Err(error) => {
             report(Action::Failed, None).await;
@@ -142,6 +143,7 @@ mod tests {
     use crate::cluster::scripted::{WatchStream, scripted};
     use crate::event::Receiver;
     use crate::object::kind::DEPLOYMENT;
+    use crate::plan::inventory::apply_set::PART_OF;
 
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
 
@@ -158,7 +160,7 @@ mod tests {
         let id = DEPLOYMENT.id("n", "helper");
         let candidates = [PruneCandidate { id, object: helper(), is_referenced: false, delete_data: false }];
         let deadline = Instant::now() + Duration::from_secs(900);
-        tokio::join!(wait_until_gone(&api, &set, &candidates, deadline, &events), async {
+        tokio::join!(wait_until_gone(&api, &set, &candidates, &[], deadline, &events), async {
             let mut streams = server.open_watches(1, |_| vec![helper()]).await;
             script(streams.remove(DEPLOYMENTS).unwrap()).await;
         });
@@ -174,6 +176,40 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn member_annotated_meanwhile_stays_in_the_inventory() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let labelled = |annotations: Value, labels: Value| {
+            let mut object = helper();
+            object["metadata"]["labels"] = labels;
+            object["metadata"]["annotations"] = annotations;
+            object["metadata"]["managedFields"] = json!([{
+                "manager": "handsctl", "operation": "Apply",
+                "fieldsV1": { "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } } },
+            }]);
+            object
+        };
+        let member = || json!({ PART_OF: set.id() });
+        let id = DEPLOYMENT.id("n", "helper");
+        let object = labelled(json!({}), member());
+        let candidates =
+            [PruneCandidate { id: id.clone(), object, is_referenced: false, delete_data: false }];
+        for (live, is_kept) in [
+            (labelled(json!({ "handsctl.dev/prune": "disabled" }), member()), true),
+            (labelled(json!({}), json!({})), false),
+        ] {
+            let (kept, ()) = tokio::join!(prune(&api, &set, &candidates, &events), async {
+                let delete = server.expect(&format!("DELETE {DEPLOYMENTS}/helper")).await;
+                delete.status(409, "Conflict", "the object has been modified");
+                server.expect(&format!("GET {DEPLOYMENTS}/helper")).await.ok(&live);
+            });
+            let expected: &[ObjectId] = if is_kept { std::slice::from_ref(&id) } else { &[] };
+            assert_eq!(kept.unwrap(), expected, "{live}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! Revisions of the set in the cluster: records, marks and deletes them.
 
-use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::catalogue::Id;
@@ -24,6 +23,8 @@ pub struct RevisionRef {
     /// The name of the revision's Secret.
     name: String,
     result: RevisionResult,
+    /// The UID of the Secret, if this run created it.
+    uid: Option<String>,
 }
 
 impl RevisionRef {
@@ -35,6 +36,7 @@ impl RevisionRef {
             secrets: SECRET.in_namespace(&set.namespace),
             name: revision::name(set, number),
             result,
+            uid: None,
         }
     }
 }
@@ -58,7 +60,10 @@ pub async fn record(
     }
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
-        Ok(_) => Ok(RevisionRef::existing(set, number, RevisionResult::Applying)),
+        Ok(created) => Ok(RevisionRef {
+            uid: created.body["metadata"]["uid"].as_str().map(str::to_owned),
+            ..RevisionRef::existing(set, number, RevisionResult::Applying)
+        }),
         Err(error) if error.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
@@ -110,16 +115,18 @@ async fn write_result(
     }
 }
 
-/// Deletes the revision of a run that changed nothing.
+/// Deletes the revision of a run that changed nothing, by its UID: another run may have recorded one under the same
+/// number. A revision that this run did not create is kept.
 ///
 /// # Errors
 /// Fails if the server rejects the deletion.
 pub async fn withdraw(api: &Api, revision: &RevisionRef) -> Result<()> {
-    match api.delete(&revision.secrets, &revision.name, &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some(404) => Ok(()),
-        Err(error) => Err(error.into_error(&format!("cannot delete revision {}", revision.number))),
-    }
+    let Some(uid) = &revision.uid else { return Ok(()) };
+    let params = if_same_object(&json!({ "metadata": { "uid": uid } }));
+    let deleted = api.delete_same(&revision.secrets, &revision.name, &params).await;
+    deleted
+        .map(drop)
+        .map_err(|error| error.into_error(&format!("cannot delete revision {}", revision.number)))
 }
 
 /// Deletes revisions.
@@ -135,4 +142,29 @@ pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) ->
     });
     futures::future::try_join_all(deletes).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::scripted::scripted;
+
+    #[tokio::test(start_paused = true)]
+    async fn withdraw_keeps_the_revision_of_another_run() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let snapshot = Snapshot { members: Vec::new(), note: String::new() };
+        let work = async {
+            let revision = record(&api, &set, 3, &snapshot, "ana@laptop", &events).await.unwrap();
+            withdraw(&api, &revision).await.unwrap();
+        };
+        tokio::join!(work, async {
+            let created = json!({ "metadata": { "name": "handsctl-oh-r3", "uid": "u3" } });
+            server.expect("POST /api/v1/namespaces/n/secrets").await.ok(&created);
+            let delete = server.expect("DELETE /api/v1/namespaces/n/secrets/handsctl-oh-r3").await;
+            assert_eq!(delete.body["preconditions"], json!({ "uid": "u3" }));
+            delete.status(409, "Conflict", "the UID in the precondition does not match");
+        });
+    }
 }

@@ -78,7 +78,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
                 .caused_by(error)
         })?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
-        return open(config, choice, None);
+        return open(config, choice, None).await;
     }
     let kubeconfig = read(args.kubeconfig.as_deref())?;
     let choice = context::choose_context(&ContextSources {
@@ -93,7 +93,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
         invalid_kubeconfig(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
     })?;
-    open(config, choice, token_expiry)
+    open(config, choice, token_expiry).await
 }
 
 /// Connects with the kubeconfig of a cluster that handsctl created.
@@ -145,7 +145,11 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
-fn open(mut config: Config, choice: ChosenContext, token_expiry: Option<Timestamp>) -> Result<Connection> {
+async fn open(
+    mut config: Config,
+    choice: ChosenContext,
+    token_expiry: Option<Timestamp>,
+) -> Result<Connection> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     let agent = format!(
@@ -159,7 +163,12 @@ fn open(mut config: Config, choice: ChosenContext, token_expiry: Option<Timestam
     }
     let server = config.cluster_url.to_string();
     let traffic = Arc::new(Traffic::default());
-    let client = client(config, &traffic).map_err(|error| {
+    let counted = traffic.clone();
+    // Runs the kubeconfig's credential plugin and waits for it without yielding: on a thread of its own it delays
+    // neither the deadline nor a signal.
+    let built = tokio::task::spawn_blocking(move || client(config, &counted)).await;
+    let built = built.map_err(|error| Error::internal("the connection was aborted").caused_by(error))?;
+    let client = built.map_err(|error| {
         Error::new(
             Id::KubeconfigInvalid,
             Kind::Unreachable,

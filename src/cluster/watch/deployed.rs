@@ -79,7 +79,7 @@ pub async fn read_record(api: &Api, set: &ApplySet) -> Result<SetRecord> {
     let lease = unless_forbidden(lease, LEASE, &mut record.forbidden)?.flatten();
     record.lease = lease.map(|lease| LeaseInfo::read(&lease));
     if let Some(secrets) = unless_forbidden(secrets, SECRET, &mut record.forbidden)? {
-        record.revisions = Some(revision::read_all(&secrets)?);
+        record.revisions = Some(revision::read_all(&secrets));
         let names = secrets.iter().filter_map(|secret| secret["metadata"]["name"].as_str());
         record.secrets = names.map(|name| SECRET.id(&set.namespace, name)).collect();
     }

@@ -288,6 +288,7 @@ fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
 fn member_scopes(set: &ApplySet, planned: &BTreeSet<(Option<&str>, &str, &str)>) -> Vec<WatchScope> {
     let labels = set.member_selector();
     let mut scopes = Vec::new();
+    // A revision to restore may have members of kinds that the set does not use now.
     for kind in set.kinds() {
         for namespace in set.namespaces() {
             let is_planned = planned.contains(&(Some(namespace), kind.kind, kind.group));

@@ -5,13 +5,15 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
-use crate::flags::{Format, Global};
+use crate::flags::{Format, Global, ReadArgs};
+use crate::phrase;
 use crate::provider::kind::KindDetails;
 use crate::provider::kwok::KwokDetails;
 use crate::provider::{self, ClusterStatus, Condition, Details, Ports};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
+use crate::session::step::Deadline;
 use crate::settings::handsctl::Provider;
 
 /// Show whether the local cluster is ready: exit 0 ready, 11 starting, 12 otherwise
@@ -26,6 +28,9 @@ pub struct ClusterStatusArgs {
     /// Name of the cluster [default: cluster.name, else local-hands]
     #[arg(value_name = "NAME")]
     pub cluster: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -43,7 +48,13 @@ pub(crate) async fn run(
         return Err(not_local().into());
     }
     let environment = cluster_session::read_environment()?;
-    let status = provider::live_status(&environment, cluster.provider, cluster.name.as_str()).await?;
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let name = cluster.name.as_str();
+    let reading = provider::live_status(&environment, cluster.provider, name);
+    let status = match tokio::time::timeout_at(deadline.at, reading).await {
+        Ok(status) => status?,
+        Err(_elapsed) => return Err(timed_out(name, deadline).into()),
+    };
     let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.out(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
         output => streams.value(&status, output)?,
@@ -57,6 +68,15 @@ fn not_local() -> Error {
     Error::new(Id::ClusterNotManaged, Kind::Config, message)
         .hint("handsctl status shows the application in it")
         .hint("handsctl cluster status NAME shows a local cluster that handsctl created")
+}
+
+/// Returns the error for a state that is unknown at the deadline. Only a container engine is waited for that long.
+fn timed_out(name: &str, deadline: Deadline) -> Error {
+    let limit = phrase::span(deadline.total);
+    let message = format!("the command timed out after {limit}: the state of cluster {name} was not read");
+    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+        .hint("does the container engine respond?")
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 fn exit_code(condition: Condition) -> u8 {

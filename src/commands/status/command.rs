@@ -33,9 +33,9 @@ pub struct StatusArgs {
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
-    let deadline = Deadline::after(arguments.read.limit());
-    let session = Session::to_read(global, loaded).await?.until(deadline);
-    let report = read_until(deadline, &session.connection, streams, read_status(&session)).await;
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let report = read_until(deadline, &session, streams, read_status(&session)).await;
     let mut report = report.map_err(|error| session.with_credentials_hint(error))?;
     let mut reasons: Vec<String> = report.metrics.iter().filter_map(Metric::reason).collect();
     if let Some(ProbeResult::Unreachable(why)) = &report.alive {

@@ -2,6 +2,8 @@
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
+//! - `shared_host`: the Ingresses of others that claim the host of an Ingress.
+//! - `service_account`: the ServiceAccount that the configuration names, and the commands that create it.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
 //! - `pod_resources`: the amounts of a resource that a pod asks for.
 //! - `quota`: decides whether a quota rejects new pods even after the old ones have stopped.
@@ -16,4 +18,6 @@ pub mod pod_security;
 pub mod quota;
 pub mod sandbox_capacity;
 pub mod secret_refs;
+pub mod service_account;
+pub mod shared_host;
 pub mod version_change;

@@ -34,6 +34,8 @@ pub struct ApplySet {
     pub additional_namespaces: BTreeSet<String>,
     /// The members' kinds, except those that every set can have.
     pub extra_kinds: BTreeSet<KindInfo>,
+    /// The kinds that every other set has members of, and this one has not, now or in its inventory.
+    pub unused_kinds: BTreeSet<KindInfo>,
 }
 
 impl ApplySet {
@@ -74,6 +76,7 @@ impl ApplySet {
         let mut set = self.clone();
         set.additional_namespaces.extend(listed(NAMESPACES));
         let kinds = listed(CONTAINS);
+        set.unused_kinds.retain(|kind| !kinds.contains(&kind.group_kind()));
         set.extra_kinds
             .extend(kind::OPTIONAL_MEMBERS.iter().filter(|kind| kinds.contains(&kind.group_kind())));
         set
@@ -107,10 +110,15 @@ impl ApplySet {
         kind::MEMBERS.iter().chain(&self.extra_kinds).copied()
     }
 
-    /// Returns all kinds that a member in a namespace can have.
+    /// Returns the kinds whose members are listed: all but the unused ones.
+    pub fn used_kinds(&self) -> impl Iterator<Item = KindInfo> {
+        self.kinds().filter(|kind| !self.unused_kinds.contains(kind))
+    }
+
+    /// Returns all kinds that a member in a namespace can have, except the unused ones.
     pub fn kinds_in(&self, namespace: &str) -> impl Iterator<Item = KindInfo> {
         let is_own = namespace == self.namespace;
-        self.kinds().filter(move |kind| {
+        self.used_kinds().filter(move |kind| {
             is_own || kind::SANDBOX_NAMESPACE_MEMBERS.contains(kind) || !kind::MEMBERS.contains(kind)
         })
     }
@@ -240,6 +248,7 @@ mod tests {
             namespace: "hands".into(),
             additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
             extra_kinds: BTreeSet::new(),
+            unused_kinds: BTreeSet::new(),
         }
     }
 
@@ -269,6 +278,20 @@ mod tests {
         assert!(extended.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
         assert!(!extended.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
         assert!(extended.kinds_in("hands").any(|kind| kind == kind::DEPLOYMENT));
+    }
+
+    #[test]
+    fn unused_kind_is_listed_while_the_inventory_has_it() {
+        let own = ApplySet { unused_kinds: BTreeSet::from([kind::ROLE]), ..set() };
+        let lists_roles = |set: &ApplySet| {
+            (
+                set.kinds_in("hands").any(|kind| kind == kind::ROLE),
+                set.used_kinds().any(|kind| kind == kind::ROLE),
+            )
+        };
+        assert_eq!(lists_roles(&own), (false, false));
+        let parent = set().manifest(&BTreeSet::from(["Role.rbac.authorization.k8s.io".to_owned()]));
+        assert_eq!(lists_roles(&own.including_inventory_of(Some(&parent))), (true, true));
     }
 
     #[test]

@@ -84,6 +84,7 @@ mod tests {
             result,
             by: String::new(),
             created: None,
+            is_unreadable: false,
             snapshot: Some(Snapshot { members: names.iter().map(member).collect(), note: String::new() }),
             evidence: None,
             uid: String::new(),

@@ -99,8 +99,10 @@ pub struct Revision {
     pub by: String,
     /// The time at which its Secret was created.
     pub created: Option<Timestamp>,
-    /// Its members; `None` if they were too large to be stored.
+    /// Its members; `None` if they were too large to be stored, or are unreadable.
     pub snapshot: Option<Snapshot>,
+    /// Whether its content is stored but cannot be read: somebody has replaced the Secret, or a newer version wrote it.
+    pub is_unreadable: bool,
     /// The evidence of its failure.
     pub evidence: Option<String>,
     /// The Secret's UID.
@@ -168,31 +170,28 @@ fn compress(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Reads the revisions among the Secrets of a set, oldest first.
-///
-/// # Errors
-/// If a Secret of the revision type cannot be read.
-pub fn read_all(secrets: &[Value]) -> Result<Vec<Revision>> {
-    let mut revisions =
-        secrets.iter().filter(|secret| secret["type"] == TYPE).map(read).collect::<Result<Vec<_>>>()?;
+/// Reads the revisions among the Secrets of a set, oldest first. One with unreadable content is a revision without
+/// members. A Secret that has a revision's number neither in its annotation nor in its name is none.
+#[must_use]
+pub fn read_all(secrets: &[Value]) -> Vec<Revision> {
+    let mut revisions: Vec<Revision> =
+        secrets.iter().filter(|secret| secret["type"] == TYPE).filter_map(read).collect();
     revisions.sort_by_key(|revision| revision.number);
-    Ok(revisions)
+    revisions
 }
 
-fn read(secret: &Value) -> Result<Revision> {
+fn read(secret: &Value) -> Option<Revision> {
     let metadata = &secret["metadata"];
     let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
-    let name = metadata["name"].as_str().unwrap_or_default();
-    let unreadable = || Error::internal(format!("cannot read secret/{name} as a revision"));
-    let snapshot = match secret["data"]["plan"].as_str() {
-        Some(text) => Some(decompress(text).ok_or_else(unreadable)?),
-        None => None,
-    };
-    Ok(Revision {
-        number: annotation(NUMBER).parse().map_err(|_| unreadable())?,
+    let number_in_name = || metadata["name"].as_str()?.rsplit_once("-r")?.1.parse().ok();
+    let plan = secret["data"]["plan"].as_str();
+    let snapshot = plan.and_then(decompress);
+    Some(Revision {
+        number: annotation(NUMBER).parse().ok().or_else(number_in_name)?,
         result: RevisionResult::parse(annotation(RESULT)),
         by: annotation(labels::CREATED_BY).to_owned(),
         created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
+        is_unreadable: plan.is_some() && snapshot.is_none(),
         snapshot,
         evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
@@ -219,7 +218,7 @@ pub(super) mod tests {
         assert!(!too_large);
         secret["metadata"]["annotations"][RESULT] = json!(outcome.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        read_all(&[secret]).unwrap().remove(0)
+        read_all(&[secret]).remove(0)
     }
 
     #[test]
@@ -238,8 +237,9 @@ pub(super) mod tests {
     fn stored(text: String) -> (bool, bool) {
         let snapshot = Snapshot { members: vec![json!(text)], note: String::new() };
         let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
-        let read = read_all(&[secret]).unwrap().remove(0).snapshot;
-        (too_large, read.is_some_and(|read| read.members == snapshot.members))
+        let read = read_all(&[secret]).remove(0);
+        assert!(!read.is_unreadable);
+        (too_large, read.snapshot.is_some_and(|read| read.members == snapshot.members))
     }
 
     /// A text that is compressed by a quarter at most.
@@ -283,6 +283,22 @@ pub(super) mod tests {
             assert!((8 * 1024 - 1..=8 * 1024).contains(&part.len()), "{}", part.len());
         }
         assert_eq!(kept_evidence(&"a".repeat(2_000)).len(), 2_000);
+    }
+
+    #[test]
+    fn unreadable_revision_leaves_the_others_readable() {
+        let secret = |number| manifest(&set(), number, "a@b", &Snapshot::from_plan(&plan("a"))).unwrap().0;
+        let mut broken = secret(2);
+        broken["data"]["plan"] = json!(STANDARD.encode("not compressed"));
+        broken["metadata"]["annotations"] = json!({});
+        let mut foreign = secret(9);
+        foreign["metadata"] = json!({ "name": "x" });
+        let revisions = read_all(&[secret(3), broken, foreign, secret(1)]);
+        let read: Vec<_> = revisions
+            .iter()
+            .map(|revision| (revision.number, revision.snapshot.is_some(), revision.is_unreadable))
+            .collect();
+        assert_eq!(read, [(1, true, false), (2, false, true), (3, true, false)]);
     }
 
     #[test]

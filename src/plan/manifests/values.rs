@@ -64,6 +64,7 @@ pub(crate) fn values(
         "pod_annotations": pod_annotations(deploy.on_stop, names),
         "stop": stop(settings),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
+        "service_account": deploy.service_account.as_ref().map_or(set, DnsLabel::as_str),
         "node_selector": deploy.node_selector,
         "tolerations": scheduling::tolerations(&deploy.tolerations),
         "affinity": deploy.affinity,

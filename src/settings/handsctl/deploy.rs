@@ -88,6 +88,10 @@ pub struct Deploy {
     /// Requests and limits of the application's container.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].resources"]))]
     pub resources: Resources,
+    /// Name of an existing ServiceAccount in the application's namespace, used instead of one that handsctl creates with
+    /// its Role and RoleBinding. It needs the rights of that Role in the sandboxes' namespace.
+    #[schemars(extend("x-fields" = ["deployment spec.template.spec.serviceAccountName"]))]
+    pub service_account: Option<DnsLabel>,
     /// Labels that a node must have to run the application.
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key"}))]
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.nodeSelector"]))]
@@ -183,6 +187,7 @@ impl Default for Deploy {
             database: Database::default(),
             autoscaling: None,
             resources: Resources::default(),
+            service_account: None,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             affinity: FreeTable::default(),

@@ -250,7 +250,8 @@ impl RuleChecker<'_> {
             return;
         }
         if deploy.profile == Profile::OpenShift {
-            let (name, namespace) = (deploy.name.clone(), deploy.namespace.clone());
+            let name = deploy.service_account.as_ref().unwrap_or(&deploy.name).clone();
+            let namespace = deploy.namespace.clone();
             let message = "OpenShift's default SCC rejects the application's user 42420".to_owned();
             let label =
                 format!("run once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
@@ -260,6 +261,13 @@ impl RuleChecker<'_> {
                 &["deploy", "profile"],
                 message,
                 &label,
+            );
+        }
+        if self.settings.deploy.profile == Profile::Dev && self.settings.deploy.service_account.is_some() {
+            self.contradiction(
+                &["deploy", "service_account"],
+                "`deploy.service_account` does not apply to profile `dev`",
+                "its pod runs no OpenHands, and uses the ServiceAccount `default`",
             );
         }
         let deploy = &self.settings.deploy;
