@@ -279,6 +279,11 @@ impl HeldRequests {
         waiting.first().unwrap_or_else(|| panic!("no matching request within {limit:?}")).clone()
     }
 
+    /// Returns whether a request is held.
+    pub(crate) fn has_request(&self) -> bool {
+        !self.0.waiting.0.lock().unwrap().is_empty()
+    }
+
     /// Releases the held requests and all later ones.
     pub(crate) fn release(self) {
         drop(self);

@@ -26,6 +26,7 @@ mod binary {
 }
 
 mod api_server {
+    mod claims;
     mod conversations;
     mod deletions;
     mod deploy;

@@ -1,13 +1,13 @@
 //! Teardown: deletes the set's objects, waits until they are gone, and reports the kept ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::apply::delete_object::{self, DeleteOutcome};
-use super::apply::{deletion_wait, inventory};
+use super::apply::{deletion_wait, held_claims, inventory};
 use super::client::api::Api;
 use super::client::request::if_same_object;
 use super::watch::store::Store;
@@ -19,8 +19,9 @@ use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAME
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::prune::{self, PruneDecision};
-use crate::plan::inventory::{members, revision};
+use crate::plan::inventory::revision;
 use crate::plan::manifests::stop_signal;
 use crate::status::sandbox;
 
@@ -45,7 +46,7 @@ pub struct TeardownResult {
 /// The existing objects of a set.
 pub struct DeployedSet {
     store: Store,
-    members: BTreeMap<ObjectId, Value>,
+    members: Members,
     /// Objects that are not members: revisions, the key, and last the parent, because it locates all others.
     non_members: Vec<(ObjectId, Value)>,
 }
@@ -92,7 +93,10 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
 
 /// Deletes the set: the Ingress first, then the Deployment with its pods, then the rest, and the parent last.
 ///
+/// `ensure_kept` gets the claims that are being deleted and that a pod still keeps, read right before the pods stop.
+///
 /// # Errors
+/// Those of `ensure_kept`.
 /// Exit 10 if an object is not gone in time; the error names what blocks its deletion.
 pub async fn teardown(
     api: &Api,
@@ -100,11 +104,14 @@ pub async fn teardown(
     deployed: DeployedSet,
     options: TeardownOptions,
     events: &Events,
+    ensure_kept: impl Fn(&[HeldClaim]) -> Result<()>,
 ) -> Result<TeardownResult> {
     let DeployedSet { mut store, members, non_members } = deployed;
     let mut result = TeardownResult::default();
     let mut to_delete = Vec::new();
-    for (id, object) in &members {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_by_key(|(id, _)| *id);
+    for (id, object) in sorted {
         match keep_reason(object, id, options) {
             Some(why) => result.kept.push((id.clone(), why)),
             None => to_delete.push(id.clone()),
@@ -121,6 +128,9 @@ pub async fn teardown(
     let objects = batches.iter().flatten().chain(non_members.iter().map(|(id, _)| id)).cloned().collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
     for batch in batches {
+        if !options.delete_data {
+            ensure_kept(&held_claims::read(api, &members, &batch.iter().cloned().collect()).await?)?;
+        }
         let kept = delete_all(api, set, &members, &batch, options).await?;
         let batch: Vec<ObjectId> = batch.into_iter().filter(|id| !kept.contains(id)).collect();
         result.kept.extend(kept.into_iter().map(|id| (id, delete_object::CHANGED.to_owned())));
@@ -267,7 +277,7 @@ fn keep_reason(object: &Value, id: &ObjectId, options: TeardownOptions) -> Optio
 async fn delete_all(
     api: &Api,
     set: &ApplySet,
-    members: &BTreeMap<ObjectId, Value>,
+    members: &Members,
     batch: &[ObjectId],
     options: TeardownOptions,
 ) -> Result<BTreeSet<ObjectId>> {
@@ -344,7 +354,7 @@ mod tests {
         let work = async {
             let deployed = list(&api, &set, Some(parent), true).await?;
             let options = TeardownOptions { delete_data: false, deadline: Instant::now() + time };
-            teardown(&api, &set, deployed, options, &events).await
+            teardown(&api, &set, deployed, options, &events, |_| Ok(())).await
         };
         let (result, ()) = tokio::join!(work, async {
             let streams = server.open_watches(count, objects).await;

@@ -59,7 +59,6 @@ pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Fi
     run.events().target("restart", run.session.target()).await;
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
-    claim_guard::ensure_no_deletion(run, &observed).await?;
     access_review::check(run.api(), &rules::for_restart(&set)).await?;
     if observed.members.values().any(stop_signal::deletes_conversation_on_stop) {
         let hint =
@@ -69,6 +68,7 @@ pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Fi
     conversations::warn_of_interruption(run, None).await?;
     run.under_lock(&set, async {
         refusals::check_restart(run, &observed).await?;
+        claim_guard::ensure_restart_keeps(run, &observed).await?;
         let started = run.api().clock().floor();
         let restarted = step(run.events(), Phase::Apply, "apply", async {
             let restarted = restart::restart(run.api(), &observed.members, started, run.events()).await?;

@@ -12,11 +12,13 @@ use crate::cluster::apply::namespaces::{self, NamespaceState};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
 use crate::cluster::teardown::{self, TeardownOptions, TeardownResult};
-use crate::deploy::{claim_guard, conversation_guard};
+use crate::deploy::claim_guard::{self, CheckTime};
+use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::{ObjectId, deletion, labels};
+use crate::plan::deletions::HeldClaim;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
@@ -105,7 +107,7 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         deployed => deployed?,
     };
     if !arguments.delete_data {
-        claim_guard::ensure_teardown_keeps(&deployed.held_claims())?;
+        claim_guard::ensure_teardown_keeps(&deployed.held_claims(), CheckTime::BeforeFirstWrite)?;
     }
     if deployed.deletes_conversation_on_stop() && !arguments.delete_data {
         conversation_guard::ensure_no_conversations(
@@ -119,7 +121,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
     } else {
         access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
-            let result = teardown::teardown(api, &set, deployed, options, events).await?;
+            let ensure_kept =
+                |held: &[HeldClaim]| claim_guard::ensure_teardown_keeps(held, CheckTime::BeforeStop);
+            let result = teardown::teardown(api, &set, deployed, options, events, ensure_kept).await?;
             let message = format!("{} deleted", result.deleted.len());
             Ok((result, message))
         });

@@ -1,58 +1,60 @@
 //! Refuses to stop a pod that alone keeps the data of a claim that is being deleted.
 
+use std::collections::BTreeSet;
+
 use super::request::DeployRequest;
 use crate::catalogue::Id;
+use crate::cluster::apply::held_claims;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::object::kind::CLAIM;
+use crate::object::ObjectId;
+use crate::object::kind::DEPLOYMENT;
 use crate::plan::changes::Changes;
-use crate::plan::deletions::{self, GIVE_UP, HeldClaim};
+use crate::plan::deletions::{GIVE_UP, HeldClaim};
 use crate::session::runner::Run;
 
-/// Checks that the planned changes stop no pod that keeps the data of a claim.
+/// Checks that the planned changes stop no pod that keeps the data of a claim of the set, as it was listed.
 ///
 /// # Errors
 /// Exit 2 with the command that saves the data.
-pub(super) async fn ensure_kept(
+pub(super) fn ensure_kept(
     run: &Run<'_>,
     request: &DeployRequest,
     changes: &Changes,
     observed: &ObservedSet,
 ) -> Result<()> {
-    if request.policy.delete_data || changes.stopping.is_empty() {
-        return Ok(());
-    }
-    let mut held = changes.held_claims.clone();
-    held.extend(held_claims_of_others(run, observed).await?);
-    refuse(
-        held.iter().filter(|claim| claim.is_held_by(&changes.stopping)),
-        pod_name(run, observed).as_deref(),
-    )
+    let at_risk = changes.held_claims.iter().filter(|claim| claim.is_at_risk && !request.policy.delete_data);
+    refuse(at_risk, pod_name(run, observed).as_deref(), CheckTime::BeforeFirstWrite)
 }
 
-/// Checks that no pod keeps the data of a claim that is being deleted, because every pod of the set is about to stop.
+/// Checks the same for every claim that the workloads mount, as it is now: the set did not list a claim that it did not
+/// create, and the pull of an image takes minutes.
 ///
 /// # Errors
 /// Exit 2 with the command that saves the data.
-pub(crate) async fn ensure_no_deletion(run: &Run<'_>, observed: &ObservedSet) -> Result<()> {
-    let mut held = deletions::held_claims(&observed.members);
-    held.extend(held_claims_of_others(run, observed).await?);
-    refuse(held.iter(), pod_name(run, observed).as_deref())
+pub(super) async fn ensure_still_kept(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    stopping: &BTreeSet<ObjectId>,
+    observed: &ObservedSet,
+    time: CheckTime,
+) -> Result<()> {
+    if request.policy.delete_data || stopping.is_empty() {
+        return Ok(());
+    }
+    let held = held_claims::read(run.api(), &observed.members, stopping).await?;
+    refuse(held.iter(), pod_name(run, observed).as_deref(), time)
 }
 
-/// Reads the claims that the set mounts and did not create. An account that may not read them cannot check them.
-async fn held_claims_of_others(run: &Run<'_>, observed: &ObservedSet) -> Result<Vec<HeldClaim>> {
-    let mut members = observed.members.clone();
-    for id in deletions::claims_of_others(&observed.members) {
-        match run.api().get_opt(&CLAIM.collection(id.namespace.as_deref()), &id.name).await {
-            Ok(claim) => members.extend(claim.map(|claim| (id, claim))),
-            Err(error) if error.code() == Some(403) => {}
-            Err(error) => return Err(error.into_error(&format!("cannot read {id}"))),
-        }
-    }
-    let held = deletions::held_claims(&members).into_iter();
-    Ok(held.filter(|claim| !observed.members.contains_key(&claim.id)).collect())
+/// Checks that no pod of the Deployments keeps the data of a claim that is being deleted, right before their restart.
+///
+/// # Errors
+/// Exit 2 with the command that saves the data.
+pub(crate) async fn ensure_restart_keeps(run: &Run<'_>, observed: &ObservedSet) -> Result<()> {
+    let deployments = observed.members.keys().filter(|id| id.kind == DEPLOYMENT.kind).cloned().collect();
+    let held = held_claims::read(run.api(), &observed.members, &deployments).await?;
+    refuse(held.iter(), pod_name(run, observed).as_deref(), CheckTime::BeforeFirstWrite)
 }
 
 /// Warns about claims that are being deleted and whose pod this run does not stop.
@@ -71,21 +73,42 @@ pub(super) async fn warn_of_deletion(held: &[HeldClaim], events: &Events) {
 ///
 /// # Errors
 /// Exit 2 with the command that saves the data.
-pub(crate) fn ensure_teardown_keeps(held: &[HeldClaim]) -> Result<()> {
-    let outcome = refuse(held.iter(), None);
+pub(crate) fn ensure_teardown_keeps(held: &[HeldClaim], time: CheckTime) -> Result<()> {
+    let outcome = refuse(held.iter(), None, time);
     outcome.map_err(|error| error.hint("handsctl teardown --delete-data deletes the set with its data"))
+}
+
+/// When a command checks the claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckTime {
+    /// Before the first write.
+    BeforeFirstWrite,
+    /// Right before the request that stops the pods; other objects may be written already.
+    BeforeStop,
+}
+
+impl CheckTime {
+    /// Returns what the command has left as it was.
+    const fn unchanged(self) -> &'static str {
+        match self {
+            Self::BeforeFirstWrite => "nothing was changed",
+            Self::BeforeStop => "its pod was not stopped",
+        }
+    }
 }
 
 /// Returns an error if there is such a claim. `pod` is the application's pod, if it is known.
 ///
 /// # Errors
 /// Exit 2 with the command that saves the data.
-fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<&str>) -> Result<()> {
+fn refuse<'a>(held: impl Iterator<Item = &'a HeldClaim>, pod: Option<&str>, time: CheckTime) -> Result<()> {
     let held: Vec<&HeldClaim> = held.collect();
     let Some(first) = held.first() else { return Ok(()) };
     let message = format!(
-        "{} has been terminating since {} and exists only as long as its pod runs; nothing was changed",
-        first.id, first.since
+        "{} has been terminating since {} and exists only as long as its pod runs; {}",
+        first.id,
+        first.since,
+        time.unchanged()
     );
     let error = Error::new(Id::ClaimDeleted, Kind::Usage, message)
         .caused_by("the command would stop the pod, and the data of the volume would be gone");
@@ -103,7 +126,7 @@ fn pod_name(run: &Run<'_>, observed: &ObservedSet) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::kind::DEPLOYMENT;
+    use crate::object::kind::CLAIM;
 
     #[test]
     fn refusal_says_how_to_save_the_data() {
@@ -114,11 +137,12 @@ mod tests {
             path: Some("/.openhands".into()),
             is_at_risk: true,
         };
-        assert!(refuse(std::iter::empty(), None).is_ok());
-        let error = refuse([&claim].into_iter(), Some("oh-1")).unwrap_err();
+        assert!(refuse(std::iter::empty(), None, CheckTime::BeforeFirstWrite).is_ok());
+        let error = refuse([&claim].into_iter(), Some("oh-1"), CheckTime::BeforeFirstWrite).unwrap_err();
         assert_eq!((error.id(), error.kind().exit_code()), (Id::ClaimDeleted, 2));
         assert_eq!(error.hints()[0], "save the data first: kubectl cp -n n oh-1:/.openhands ./oh-state");
-        let error = refuse([&claim].into_iter(), None).unwrap_err();
+        let error = refuse([&claim].into_iter(), None, CheckTime::BeforeStop).unwrap_err();
+        assert!(error.message().ends_with("its pod was not stopped"), "{}", error.message());
         let without_pod = "save the data first: kubectl exec -n n deployment.apps/oh -- tar cf - /.openhands > oh-state.tar";
         assert_eq!(error.hints(), [without_pod, GIVE_UP]);
     }

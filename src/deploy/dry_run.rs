@@ -50,8 +50,16 @@ pub(crate) async fn dry_run(
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
-    let applied =
-        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, run.events()).await;
+    let applied = waves::apply(
+        run.api(),
+        &prepared.changes,
+        live,
+        ownership,
+        ApplyMode::DryRun,
+        run.events(),
+        async || Ok(()),
+    )
+    .await;
     applied.map_err(|failure| failure.error)
 }
 

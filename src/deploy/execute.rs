@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::claim_guard::{self, CheckTime};
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{self, UndoHint};
@@ -183,10 +184,22 @@ async fn apply(
 ) -> Result<(Vec<Applied>, String), ApplyFailure> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
+    let check = async || ensure_stopped_pods_keep_no_claim(run, request, prepared).await;
+    let changes = &prepared.changes;
     let applied =
-        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::Apply, run.events()).await?;
+        waves::apply(run.api(), changes, live, ownership, ApplyMode::Apply, run.events(), check).await?;
     let counts = summary::counts(&applied);
     Ok((applied, counts))
+}
+
+/// Checks right before the workloads are applied that the pods to stop keep no claim that is being deleted.
+async fn ensure_stopped_pods_keep_no_claim(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &Preparation,
+) -> Result<()> {
+    let stopping = &prepared.changes.stopping;
+    claim_guard::ensure_still_kept(run, request, stopping, &prepared.observed, CheckTime::BeforeStop).await
 }
 
 fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
@@ -238,8 +251,10 @@ async fn clean_up(
     result: RevisionResult,
 ) -> Result<()> {
     let (api, events) = (run.api(), run.events());
-    let Preparation { state, changes, .. } = prepared;
+    let Preparation { state, changes, observed, .. } = prepared;
     let cleanup = changes.cleanup(result);
+    let deleted = cleanup.to_delete().map(|candidate| candidate.id.clone()).collect();
+    claim_guard::ensure_still_kept(run, request, &deleted, observed, CheckTime::BeforeStop).await?;
     let work = async {
         let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
         if request.policy.waits {

@@ -58,7 +58,7 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
     decide_latest(&mut state, &observed, &request.policy, run.api().clock().now());
     let changes = compare(desired, &state, &observed, &request.policy)?;
-    claim_guard::ensure_kept(run, request, &changes, &observed).await?;
+    claim_guard::ensure_kept(run, request, &changes, &observed)?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
@@ -76,7 +76,7 @@ impl Preparation {
         self.observed.relist(run.api(), &self.state.set).await?;
         decide_latest(&mut self.state, &self.observed, &request.policy, run.api().clock().now());
         self.changes = compare(desired, &self.state, &self.observed, &request.policy)?;
-        claim_guard::ensure_kept(run, request, &self.changes, &self.observed).await
+        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

@@ -2,6 +2,7 @@
 
 use super::auto_rollback::auto_rollback;
 use super::check;
+use super::claim_guard::{self, CheckTime};
 use super::dry_run::dry_run;
 use super::execute::{execute, verify_unchanged};
 use super::prepare::Preparation;
@@ -51,6 +52,9 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
         refusals::check(run, request, &prepared).await?;
         terminating::wait_for_members(run, request, &mut prepared).await?;
         prepull(run, &prepared).await?;
+        let (stopping, observed) = (&prepared.changes.stopping, &prepared.observed);
+        let time = CheckTime::BeforeFirstWrite;
+        claim_guard::ensure_still_kept(run, request, stopping, observed, time).await?;
         match execute(run, request, &mut prepared).await {
             Ok(finished) => Ok(finished),
             Err(error) => Err(auto_rollback(run, request, &mut prepared, error).await),

@@ -35,7 +35,10 @@ pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Pre
     let (silent, _) = Events::channel();
     let (live, ownership) = (&prepared.observed.members, &request.policy.ownership);
     let applied =
-        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, &silent).await;
+        waves::apply(run.api(), &prepared.changes, live, ownership, ApplyMode::DryRun, &silent, async || {
+            Ok(())
+        })
+        .await;
     let applied = applied.map_err(|failure| failure.error.state(UNCHANGED))?;
     for deployment in applied.iter().filter(|applied| replaces_pods(applied, prepared)) {
         let Some(object) = &deployment.object else { continue };

@@ -1,7 +1,10 @@
 //! Asks anew about pods that the API server rejected before this run. Their controller tries again only after a pause of
 //! up to 16 minutes, so its old message does not show whether the cause is fixed.
 
-use super::refusals;
+use std::collections::BTreeSet;
+
+use super::{claim_guard, refusals};
+use crate::cluster::apply::held_claims;
 use crate::cluster::apply::pod_admission::PodAdmission;
 use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
@@ -19,13 +22,14 @@ pub(super) fn exist(run: &Run<'_>, observed: &ObservedSet) -> bool {
 }
 
 /// Asks the server about each Deployment whose pods it rejected before the run. A Deployment that is admitted now and
-/// has no ready pod is restarted, because a new `ReplicaSet` creates its pods at once. The caller holds the lock.
+/// has no ready pod is restarted, because a new `ReplicaSet` creates its pods at once, unless one of its pods keeps a
+/// claim that is being deleted. The caller holds the lock.
 ///
 /// # Errors
 /// The server does not accept the restart.
 pub(super) async fn recheck(run: &Run<'_>, observed: &ObservedSet, rollout: &mut RolloutWatch) -> Result<()> {
     let rejected = rejected_deployments(&observed.state, &rollout.expected, rollout.grace.started);
-    let mut without_pods: Vec<ObjectId> = Vec::new();
+    let mut without_pods = BTreeSet::new();
     for (id, deployment) in rejected {
         let Some(object) = observed.members.get(id) else { continue };
         match refusals::admission(run.api(), id, object, observed).await {
@@ -33,7 +37,7 @@ pub(super) async fn recheck(run: &Run<'_>, observed: &ObservedSet, rollout: &mut
                 rollout.grace.admits_rejected_pods = true;
                 let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas);
                 if ready.unwrap_or_default() == 0 {
-                    without_pods.push(id.clone());
+                    without_pods.insert(id.clone());
                 }
             }
             PodAdmission::Rejected(_) => {}
@@ -48,9 +52,11 @@ async fn restart_all(
     run: &Run<'_>,
     observed: &ObservedSet,
     rollout: &mut RolloutWatch,
-    deployments: &[ObjectId],
+    deployments: &BTreeSet<ObjectId>,
 ) -> Result<()> {
-    if deployments.is_empty() {
+    let held = held_claims::read(run.api(), &observed.members, deployments).await?;
+    if deployments.is_empty() || !held.is_empty() {
+        claim_guard::warn_of_deletion(&held, run.events()).await;
         return Ok(());
     }
     let live = deployments.iter().filter_map(|id| Some((id.clone(), observed.members.get(id)?.clone())));

@@ -95,15 +95,15 @@ where
     held
 }
 
-/// Returns the claims that live workloads mount and that are no members: `[deploy].existing_claim`. Sorted.
+/// Returns the claims that live workloads mount, also those that are no members: `[deploy].existing_claim`. Sorted.
 #[must_use]
-pub fn claims_of_others(members: &Members) -> BTreeSet<ObjectId> {
+pub fn mounted_claims(members: &Members) -> BTreeSet<ObjectId> {
     let mounted = members.iter().flat_map(|(workload, object)| {
         let volumes = pod_spec(object)["volumes"].as_array().into_iter().flatten();
         let names = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
         names.filter_map(|name| Some(CLAIM.id(workload.namespace.as_deref()?, name)))
     });
-    mounted.filter(|id| !members.contains_key(id)).collect()
+    mounted.collect()
 }
 
 /// Returns whether applying this manifest to the live workload stops some of its pods: their template changes, or there
@@ -202,10 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn mounted_claim_that_is_no_member_is_of_others() {
-        let claims = |members: &[(ObjectId, Value)]| claims_of_others(&members.iter().cloned().collect());
+    fn mounted_claim_counts_even_if_it_is_no_member() {
+        let claims = |members: &[(ObjectId, Value)]| mounted_claims(&members.iter().cloned().collect());
         assert_eq!(claims(&[deployment("a", 1)]), BTreeSet::from([CLAIM.id("n", "data")]));
-        assert!(claims(&[deployment("a", 1), claim(false)]).is_empty());
+        assert!(claims(&[claim(false)]).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::refusals::{FinalizedObject, wait_for_output};
 use crate::bed::{Bed, Namespace, Run, finish};
+use crate::fault::{Proxy, Request};
 
 const CHANGE: &str = "deploy.env={A=\"1\"}";
 
@@ -91,6 +92,60 @@ fn rollback_does_not_stop_the_pod_that_keeps_a_deleted_claim() {
     let before = claim_and_pods(&namespace);
     namespace.handsctl(&["rollback"]).exits(2).says("error[HC2045]");
     assert_eq!(claim_and_pods(&namespace), before);
+}
+
+#[test]
+fn claim_deleted_after_the_comparison_is_noticed() {
+    let namespace = Bed::shared().namespace("late");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+    let before = uid(&namespace, "pvc/oh-state");
+    let held = proxy.on(Request::is_dry_run).nth(1).hold();
+    let child = proxy.command(&namespace, &["deploy", "--set", CHANGE]).spawn();
+    held.wait_for_request(Duration::from_secs(60));
+    namespace.bed.kubectl(&["delete", "pvc", "oh-state", "-n", &namespace.name, "--wait=false"]);
+    held.release();
+    finish(child).exits(2).says("error[HC2045]").says("nothing was changed");
+    assert_eq!(uid(&namespace, "pvc/oh-state"), before);
+}
+
+#[test]
+fn claim_deleted_after_teardown_has_listed_it_is_noticed() {
+    let namespace = Bed::shared().namespace("listed");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+    let earlier = proxy.requests().len();
+    proxy.command(&namespace, &["deploy"]).run().exits(0).says("9 unchanged");
+    let reads_claim = |request: &Request| request.is("GET", "/persistentvolumeclaims/oh-state");
+    assert!(!proxy.requests()[earlier..].iter().any(reads_claim), "an unchanged deploy stops no pod");
+    let before = claim_and_pods(&namespace);
+    let held = proxy.on(|request| request.is("DELETE", "/ingresses/oh")).nth(1).hold();
+    let child = proxy.command(&namespace, &["teardown"]).spawn();
+    held.wait_for_request(Duration::from_secs(60));
+    namespace.bed.kubectl(&["delete", "pvc", "oh-state", "-n", &namespace.name, "--wait=false"]);
+    held.release();
+    finish(child).exits(2).says("error[HC2045]").says("its pod was not stopped");
+    assert_eq!(claim_and_pods(&namespace), before);
+    let is_deletion = |request: &Request| request.is("DELETE", "/deployments/oh");
+    assert!(proxy.requests_that(is_deletion).is_empty());
+}
+
+#[test]
+fn deleted_claim_that_the_set_did_not_create_is_kept_too() {
+    let namespace = Bed::shared().namespace("others");
+    namespace.create(&[]);
+    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "mine" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &claim.to_string());
+    namespace.config("[deploy]\nexisting_claim = \"mine\"\n");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let before = uid(&namespace, "pvc/mine");
+    namespace.bed.kubectl(&["delete", "pvc", "mine", "-n", &namespace.name, "--wait=false"]);
+    for command in [&["deploy", "--set", CHANGE][..], &["restart"]] {
+        let run = namespace.handsctl(command).exits(2);
+        run.says("error[HC2045]: persistentvolumeclaim/mine has been terminating since ");
+    }
+    assert_eq!(uid(&namespace, "pvc/mine"), before);
 }
 
 #[test]

@@ -19,7 +19,9 @@ const NO_SECRET_CHECK: Impact =
 const LESS_EVIDENCE: Impact = Some("a failure is explained with less evidence");
 const NO_SERVICE_PROXY: Impact =
     Some("the application is probed through a port-forward or its URL, or not at all");
-const NO_PREPULL: Impact = Some("a changed image is pulled only after the old pod has stopped");
+const NO_PREPULL: Impact = Some(
+    "a changed image is pulled, and a rejection of the new pod is noticed, only after the old pod has stopped",
+);
 const NO_CAPACITY: Impact =
     Some("the number of sandboxes that fit is not reported, and taints are not explained");
 const NO_NAMESPACE_CREATION: Impact = Some("namespaces must exist before the deploy");

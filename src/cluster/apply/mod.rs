@@ -8,6 +8,7 @@
 //!   `field_conflict`: the error (exit 7) for fields that other managers own.
 //! - `prune`: deletes the members that `plan::inventory::prune` chose. `delete_object`: deletes one object.
 //! - `pod_admission`: asks whether the server would create the pods of a Deployment.
+//! - `held_claims`: reads the claims that are being deleted and that the pods to stop still keep.
 //! - `deletion_wait`: waits until objects that are being deleted are gone.
 //! - `restart`: replaces the pods without another change.
 
@@ -16,6 +17,7 @@ pub(super) mod apply_object;
 pub(crate) mod delete_object;
 pub mod deletion_wait;
 pub(super) mod field_conflict;
+pub(crate) mod held_claims;
 pub mod inventory;
 pub mod lock;
 pub mod namespaces;

@@ -23,6 +23,8 @@ pub(crate) const IN_FLIGHT: usize = 16;
 
 /// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
 /// is sent. A dry run sends all of them at once, also after a failure. Every member is reported as an event.
+/// `before_workloads` is the last request before the first workload; if it fails, no workload is sent. A dry run does
+/// not use it.
 ///
 /// # Errors
 /// Returns the first failure, with the others of the same run, and with the members that were and were not applied.
@@ -33,13 +35,24 @@ pub async fn apply(
     ownership: &Ownership,
     mode: ApplyMode,
     events: &Events,
+    before_workloads: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<Vec<Applied>, ApplyFailure> {
     let plan = &changes.plan;
     let applier = ObjectApplier { api, set: &plan.set, ownership, mode, events };
     let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
     let mut applied = Vec::with_capacity(plan.members.len());
     let mut failures = Vec::new();
+    let mut before_workloads = Some(before_workloads).filter(|_| mode == ApplyMode::Apply);
+    let mut refusal = None;
     for waves in stages(mode) {
+        if waves.contains(&Wave::Workload)
+            && !run.stops()
+            && let Some(check) = before_workloads.take()
+            && let Err(error) = check().await
+        {
+            run.has_failed.store(true, Ordering::Relaxed);
+            refusal = Some(error);
+        }
         let members = plan.members.iter().zip(&changes.members);
         let chains = chains(members.filter(|(member, _)| waves.contains(&member.kind.wave)));
         let mut running =
@@ -51,7 +64,7 @@ pub async fn apply(
     }
     let changed_nothing = !applied.iter().any(Applied::is_changed)
         && failures.iter().all(|(_, error)| error.kind().is_rejection());
-    match combined_failure(failures, plan) {
+    match refusal.or_else(|| combined_failure(failures, plan)) {
         None => Ok(applied),
         Some(error) if mode == ApplyMode::DryRun => Err(ApplyFailure { error, changed_nothing: true }),
         Some(error) => Err(ApplyFailure { error: with_state(error, &applied), changed_nothing }),
