@@ -711,7 +711,7 @@ fn interrupt_ends_a_command_during_a_hanging_plugin() {
     let file = home.path().join("events");
     let child = in_home(home.path(), &["deploy", "--events", file.to_str().unwrap()]).spawn();
     let deadline = std::time::Instant::now() + PLUGIN_LIMIT;
-    while std::fs::read_to_string(&file).is_ok_and(|text| text.contains("config")) == false {
+    while !std::fs::read_to_string(&file).is_ok_and(|text| text.contains("config")) {
         assert!(std::time::Instant::now() < deadline, "deploy never reads the configuration");
         std::thread::sleep(Duration::from_millis(20));
     }
