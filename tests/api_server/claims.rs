@@ -466,16 +466,13 @@ fn sequences(seeds: std::ops::Range<u64>, parallel: usize) -> u64 {
         }
         let begin = Instant::now();
         let log = Mutex::new(String::new());
-        match catch_unwind(AssertUnwindSafe(|| sequence(seed, &log))) {
-            Ok(is_kept) => {
-                kept.fetch_add(u64::from(is_kept), Ordering::Relaxed);
-                eprintln!("seed {seed}: kept {is_kept}, {:?}", begin.elapsed());
-            }
-            Err(_) => {
-                let text = format!("seed {seed} failed:\n{}", log.into_inner().unwrap());
-                eprintln!("{text}");
-                failures.lock().unwrap().push(text);
-            }
+        if let Ok(is_kept) = catch_unwind(AssertUnwindSafe(|| sequence(seed, &log))) {
+            kept.fetch_add(u64::from(is_kept), Ordering::Relaxed);
+            eprintln!("seed {seed}: kept {is_kept}, {:?}", begin.elapsed());
+        } else {
+            let text = format!("seed {seed} failed:\n{}", log.into_inner().unwrap());
+            eprintln!("{text}");
+            failures.lock().unwrap().push(text);
         }
     };
     std::thread::scope(|scope| {
