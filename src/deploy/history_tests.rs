@@ -134,8 +134,8 @@ fn settings_of(content: char, folder: &TempDir) -> Settings {
 
 /// Returns the content of a ConfigMap of the application: the memory limit of its sandboxes.
 fn content_of(config_map: &Value) -> Option<char> {
-    let lines = config_map["data"]["config.toml"].as_str()?.lines();
-    let limit = lines.filter_map(|line| line.strip_prefix("resource_memory_limit = \"")).next()?;
+    let mut lines = config_map["data"]["config.toml"].as_str()?.lines();
+    let limit = lines.find_map(|line| line.strip_prefix("resource_memory_limit = \""))?;
     limit.chars().next()
 }
 
@@ -313,6 +313,9 @@ fn check(before: &[Revision], after: &[Revision], step: Step, user: &str) {
     let newest_before = before.last().map_or(0, |revision| revision.number);
     for new in after.iter().filter(|revision| revision.number > newest_before) {
         assert_eq!(new.by, format!("{user}@laptop"), "revision {} was recorded by this user", new.number);
+        if let Step::Deploy(_, End::Interrupted) | Step::Rollback(End::Interrupted) = step {
+            assert_ne!(new.result, RevisionResult::Applying, "no run is applying revision {}", new.number);
+        }
     }
 }
 
@@ -382,7 +385,7 @@ impl<'a> Beginning<'a> {
         write!(log.0, "  → {outcome:?} {:?}", numbers_and_results(&revisions)).unwrap();
         assert_eq!(outcome, expected, "{model:?}");
         check(&self.revisions, &revisions, step, user);
-        if !model.workload_is_missing {
+        if !model.workload_is_missing() {
             assert_eq!(cluster.live(), model.live, "what runs, by {model:?}");
         }
         check_history(&revisions, &model);

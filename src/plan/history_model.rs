@@ -67,8 +67,8 @@ pub(crate) struct Model {
     pub(crate) good: Vec<char>,
     /// Whether a rollback has applied the content.
     by_rollback: bool,
-    pub(crate) workload_is_missing: bool,
-    other_is_missing: bool,
+    /// What is deleted behind the set's back and not yet created anew.
+    missing: Vec<Drift>,
 }
 
 impl Model {
@@ -79,11 +79,13 @@ impl Model {
 
     /// Somebody deletes an object.
     pub(crate) fn drift(&mut self, drift: Drift) {
-        match drift {
-            _ if self.live.is_none() => {}
-            Drift::Workload => self.workload_is_missing = true,
-            Drift::Other => self.other_is_missing = true,
+        if self.live.is_some() {
+            self.missing.push(drift);
         }
+    }
+
+    pub(crate) fn workload_is_missing(&self) -> bool {
+        self.missing.contains(&Drift::Workload)
     }
 
     /// A deploy of this content, with an automatic rollback if that is enabled.
@@ -124,7 +126,7 @@ impl Model {
     /// Applies a content. The second value is whether its rollout failed because of it.
     fn run(&mut self, content: char, end: End, is_rollback: bool) -> (Outcome, bool) {
         let is_same = self.live == Some(content);
-        let sends = !is_same || self.workload_is_missing || self.other_is_missing;
+        let sends = !is_same || !self.missing.is_empty();
         if end == End::Refused && sends {
             return (Outcome::IsRejected, false);
         }
@@ -137,7 +139,7 @@ impl Model {
             self.by_rollback = is_rollback;
             self.live = Some(content);
         }
-        (self.workload_is_missing, self.other_is_missing) = (false, false);
+        self.missing.clear();
         match end {
             End::NoWait => {
                 if judges {
@@ -170,7 +172,7 @@ impl Model {
         let is_undecided = matches!(self.knowledge, Knowledge::NotWatched | Knowledge::Unfinished);
         if let Some(live) = self.live
             && is_undecided
-            && !self.workload_is_missing
+            && !self.workload_is_missing()
             && self.works(live)
         {
             self.became_good(live);

@@ -74,7 +74,7 @@ impl Rollout<'_> {
         let uid = &self.deployment["metadata"]["uid"];
         let mut sets = store.list(REPLICA_SET.in_namespace(self.namespace).path(), "");
         sets.retain(|set| set["metadata"]["ownerReferences"][0]["uid"] == *uid);
-        sets.sort_by_key(|set| revision_of(set));
+        sets.sort_by_key(revision_of);
         sets
     }
 
