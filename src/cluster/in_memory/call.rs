@@ -4,6 +4,8 @@ use http::Method;
 use http::request::Parts;
 use serde_json::Value;
 
+use crate::object::kind::CLAIM;
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -70,6 +72,11 @@ impl Call {
     /// Returns whether it is the apply of an object other than a set's parent.
     pub(super) fn applies_member(&self) -> bool {
         self.verb == Verb::Apply && !self.name.starts_with("handsctl-")
+    }
+
+    /// Returns whether it reads one claim, as a run does right before it applies the workloads that mount it.
+    pub(super) fn reads_claim(&self) -> bool {
+        self.verb == Verb::Get && self.collection.ends_with(CLAIM.plural) && !self.name.is_empty()
     }
 }
 

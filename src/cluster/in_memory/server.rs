@@ -36,8 +36,8 @@ pub(crate) enum Disturbance {
     DeniesApplies,
     /// A webhook denies every deletion, except that of the lock.
     DeniesDeletions,
-    /// As soon as a member is applied, requests other than those that apply members get no response, and no rollout
-    /// makes progress.
+    /// As soon as a member is applied, requests other than those that apply members or read their claim get no response,
+    /// and no rollout makes progress.
     Stalls,
 }
 
@@ -162,7 +162,7 @@ impl InMemoryServer {
     async fn respond(&self, request: Request<Body>) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         let call = Call::new(&head, &body.collect().await.unwrap().to_bytes());
-        if !call.applies_member() {
+        if !(call.applies_member() || call.reads_claim()) {
             self.wait_until_stalled(false).await;
         }
         let mut state = self.state();
