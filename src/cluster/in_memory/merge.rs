@@ -117,7 +117,8 @@ mod tests {
     use crate::object::managed_fields;
 
     fn manifest(data: &Value) -> Value {
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "uid": "u" }, "data": data })
+        let metadata = json!({ "name": "a", "uid": "u", "labels": { "app": "a" } });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
     }
 
     #[test]
