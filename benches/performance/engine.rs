@@ -227,7 +227,10 @@ async fn record(api: &Api, prepared: &mut Preparation, events: &Events) -> Resul
 
 async fn apply(api: &Api, prepared: &Preparation, events: &Events) -> Result<Vec<Applied>> {
     let (live, ownership) = (&prepared.observed.members, &prepared.policy.ownership);
-    let applied = waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events).await;
+    // The bench's sets mount no claim.
+    let no_claim = async || Ok(());
+    let applied =
+        waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events, no_claim).await;
     applied.map_err(|failure| failure.error)
 }
 
@@ -321,7 +324,8 @@ async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     let deployed = teardown::list(api, &set, parent, version.streams_lists()).await?;
     access_review::check(api, &rules::for_teardown(&set)).await?;
     let options = TeardownOptions { delete_data: false, deadline: Instant::now() + TIMEOUT };
-    under_lock(api, &set, events, teardown::teardown(api, &set, deployed, options, events)).await?;
+    under_lock(api, &set, events, teardown::teardown(api, &set, deployed, options, events, |_| Ok(())))
+        .await?;
     teardown::list_sandboxes(api, namespace).await?;
     Ok(())
 }

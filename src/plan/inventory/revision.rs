@@ -234,7 +234,7 @@ pub(super) mod tests {
     }
 
     /// Stores a snapshot with this text; returns whether it was too large, and whether it is read back.
-    fn stored(text: String) -> (bool, bool) {
+    fn stored(text: &str) -> (bool, bool) {
         let snapshot = Snapshot { members: vec![json!(text)], note: String::new() };
         let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
         let read = read_all(&[secret]).remove(0);
@@ -254,13 +254,13 @@ pub(super) mod tests {
 
     #[test]
     fn too_large_snapshot_is_not_stored() {
-        assert_eq!(stored(noise(2_000_000)), (true, false));
+        assert_eq!(stored(&noise(2_000_000)), (true, false));
     }
 
     #[test]
     fn snapshots_below_the_limits_are_read_back() {
-        assert_eq!(stored(noise(1_000_000)), (false, true), "compressed");
-        assert_eq!(stored("a".repeat(2_000_000)), (false, true), "decompressed");
+        assert_eq!(stored(&noise(1_000_000)), (false, true), "compressed");
+        assert_eq!(stored(&"a".repeat(2_000_000)), (false, true), "decompressed");
     }
 
     #[test]

@@ -174,7 +174,7 @@ mod tests {
             nodes.iter().map(|node| (node.name.as_str(), node.is_running)).collect();
         assert_eq!(names, [("x-control-plane", true), ("x-worker", false)]);
         assert!(nodes[0].is_control_plane());
-        let started_at = nodes[0].started_at.map(|it| it.as_second());
+        let started_at = nodes[0].started_at.map(Timestamp::as_second);
         assert_eq!((started_at, nodes[1].started_at), (Some(1_795_880_269), None));
         assert_eq!(nodes[0].ports, [(80, "127.0.0.1".to_owned(), 8080)]);
         assert!(read("no json").is_err());

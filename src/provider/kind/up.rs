@@ -77,9 +77,8 @@ pub(crate) async fn up(
 /// not have reported since.
 fn started_nodes_at(nodes: &[Container], now: Timestamp) -> BTreeMap<String, Timestamp> {
     let is_recent = |started: &Timestamp| now.duration_since(*started) < RECENT_START;
-    let start = |node: &Container| match node.is_running {
-        true => node.started_at.filter(is_recent),
-        false => Some(now),
+    let start = |node: &Container| {
+        if node.is_running { node.started_at.filter(is_recent) } else { Some(now) }
     };
     nodes.iter().filter_map(|node| Some((node.name.clone(), start(node)?))).collect()
 }
