@@ -152,24 +152,34 @@ impl ClusterState {
     }
 
     /// Reads the parent and the revisions again, because another run may have changed them before this one took the
-    /// lock. The parent also lists kinds that the other run added.
+    /// lock. The parent also lists kinds that the other run added. Returns whether another run has changed them.
     ///
     /// # Errors
     /// As [`inspect`].
-    pub async fn refresh(&mut self, api: &Api) -> Result<()> {
+    pub async fn refresh(&mut self, api: &Api) -> Result<bool> {
         let (parent, own_secrets) =
             tokio::join!(inventory::get_parent(api, &self.set), inventory::list_own_secrets(api, &self.set));
-        let own_secrets = own_secrets?;
-        self.parent = parent?;
-        self.history = History::new(revision::read_all(&own_secrets));
-        self.set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
+        let (parent, own_secrets) = (parent?, own_secrets?);
+        let revisions = revision::read_all(&own_secrets);
+        let has_changed = version_of(parent.as_ref()) != version_of(self.parent.as_ref())
+            || revisions != self.history.all();
+        if has_changed {
+            self.parent = parent;
+            self.history = History::new(revisions);
+            self.set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
+        }
         let (key, stored) = inventory::read_key(&self.set, &own_secrets)?;
         // Keep the key generated earlier in this run: it is not stored yet, and Secret names already depend on it.
         if stored {
             self.key = SetKey { key, stored };
         }
-        Ok(())
+        Ok(has_changed)
     }
+}
+
+/// Returns the `uid` and `resourceVersion` of the parent.
+fn version_of(parent: Option<&Value>) -> Option<(&Value, &Value)> {
+    parent.map(|parent| (&parent["metadata"]["uid"], &parent["metadata"]["resourceVersion"]))
 }
 
 async fn with_inventory(

@@ -75,7 +75,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
                     .await?
             };
             context.limit(&mut session.connection);
-            Run::new(&session, context).conclude(work).await
+            Box::pin(Run::new(&session, context).conclude(work)).await
         })
         .await
 }

@@ -63,14 +63,30 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
 }
 
 impl Preparation {
-    /// Reads and compares again: under the lock, because another run may have changed the set since, and before a
-    /// rollback, which has another goal.
+    /// Reads and compares again if another run has changed the set before this one acquired the lock: it has then
+    /// recorded a revision or a result, or changed the parent. One that only repaired members has applied the recorded
+    /// revision, and the server compares the fields of each apply anyway.
+    ///
+    /// # Errors
+    /// As [`Self::refresh`].
+    pub(crate) async fn refresh_under_lock(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
+        if self.state.refresh(run.api()).await? {
+            return self.compare_again(run, request).await;
+        }
+        Ok(())
+    }
+
+    /// Reads and compares again: after a wait, in which the set changes, and before a rollback, which has another goal.
     ///
     /// # Errors
     /// The server returns an error, or a revision cannot be restored. Exit 2 if the changes would stop a pod and lose
     /// the data of a claim that is being deleted.
     pub(crate) async fn refresh(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
         self.state.refresh(run.api()).await?;
+        self.compare_again(run, request).await
+    }
+
+    async fn compare_again(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;

@@ -47,17 +47,16 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     namespaces::create_missing(run.api(), &prepared.changes.plan, &missing, run.events()).await?;
     let set = prepared.state.set.clone();
     run.under_lock(&set, async {
-        // Another run may have changed the set since.
-        prepared.refresh(run, request).await?;
+        prepared.refresh_under_lock(run, request).await?;
         refusals::check(run, request, &prepared).await?;
         terminating::wait_for_members(run, request, &mut prepared).await?;
         prepull(run, &prepared).await?;
         let (stopping, observed) = (&prepared.changes.stopping, &prepared.observed);
         let time = CheckTime::BeforeFirstWrite;
         claim_guard::ensure_still_kept(run, request, stopping, observed, time).await?;
-        match execute(run, request, &mut prepared).await {
+        match Box::pin(execute(run, request, &mut prepared)).await {
             Ok(finished) => Ok(finished),
-            Err(error) => Err(auto_rollback(run, request, &mut prepared, error).await),
+            Err(error) => Err(Box::pin(auto_rollback(run, request, &mut prepared, error)).await),
         }
     })
     .await

@@ -131,7 +131,7 @@ impl Invocation<'_> {
             let mut session =
                 Session::to_change(self.global, loaded, environment, self.streams, context.deadline).await?;
             context.limit(&mut session.connection);
-            Run::new(&session, context).conclude(work).await
+            Box::pin(Run::new(&session, context).conclude(work)).await
         })
         .await
     }
@@ -163,7 +163,7 @@ impl Invocation<'_> {
                 let process = set_lock::this_process();
                 let context =
                     Context::new(environment, events.clone(), deadline, global.words.clone(), process);
-                context.finish(work(&context), signals.interrupted()).await
+                context.finish(Box::pin(work(&context)), signals.interrupted()).await
             }
             Err(error) => Err(error),
         };
@@ -243,7 +243,8 @@ impl<'a> Run<'a> {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let Context { process, lock, events, .. } = self.context;
-        set_lock::under_lock(self.api(), set, process, lock, events, work).await
+        // Each layer copies its future: on the heap, they do not add up on the stack of the main thread.
+        set_lock::under_lock(self.api(), set, process, lock, events, Box::pin(work)).await
     }
 
     /// Runs the work, reports its HTTP statistics, and adds the expiry of the credentials to an authentication error.

@@ -16,9 +16,7 @@
 //! - `log_lines`: the end of a log, without its repetitions.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
-//! - `sandbox`: sandboxes that have ended, whose rest blocks their conversation.
-//! - `stuck_conversations`: the finding about them. `interrupted_conversations`: what a stop of the application means
-//!   for the running ones.
+//! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
 //! - `replaced_images`: pods that run an earlier build of their image.
 //! - `unwatched`: kinds that no rule evaluates.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
@@ -31,7 +29,6 @@ mod fixtures;
 mod grace;
 mod health;
 mod in_use;
-mod interrupted_conversations;
 mod log_lines;
 mod next_command;
 mod observed;
@@ -39,7 +36,6 @@ mod rejected;
 mod replaced_images;
 mod rules;
 pub mod sandbox;
-mod stuck_conversations;
 mod threshold;
 mod unwatched;
 mod verdict;
@@ -52,13 +48,12 @@ pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,
 };
 pub use in_use::referenced_names;
-pub use interrupted_conversations::interrupted_conversations;
 pub use log_lines::fold_similar;
 pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
-pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};
+pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

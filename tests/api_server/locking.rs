@@ -237,6 +237,28 @@ fn unchanged_deploy_requests_no_lock() {
 }
 
 #[test]
+fn members_are_listed_again_only_after_another_run() {
+    let namespace = Bed::shared().namespace("listed");
+    let lists = |proxy: &Proxy| {
+        let requests = proxy.requests();
+        requests.iter().filter(|request| request.is("GET", "/services")).count()
+    };
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+    assert_eq!(lists(&proxy), 1, "nothing changed before the lock was acquired");
+
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("POST", "/leases")).hold();
+    change_model(&namespace);
+    let waiting = proxy.command(&namespace, &["deploy"]).spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    namespace.handsctl(&["deploy", "--set", "deploy.env={ A = \"1\" }"]).exits(0);
+    held.release();
+    finish(waiting).exits(0);
+    assert_eq!(lists(&proxy), 2, "another run has recorded a revision");
+}
+
+#[test]
 fn foreign_lease_exits_7_and_is_kept() {
     let namespace = Bed::shared().namespace("foreignlease");
     namespace.create(&[]);

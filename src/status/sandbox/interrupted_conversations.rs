@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::sandbox;
+use super::ended::running;
 
 /// Describes what a stop of the application means for the conversations whose sandboxes run; None if there is none.
 /// `new_image` is the image of future sandboxes, if the run changes it: a sandbox keeps its image as long as its pod
 /// exists, because the application finds it by its name.
 #[must_use]
 pub fn interrupted_conversations(pods: &[Value], new_image: Option<&str>) -> Option<String> {
-    let running = sandbox::running(pods);
+    let running = running(pods);
     let text = match running.len() {
         0 => return None,
         1 => "1 conversation has a running sandbox and is interrupted if it is at work; it starts again when it is \

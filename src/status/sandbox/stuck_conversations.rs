@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::finding::Finding;
-use super::sandbox::{self, EndedSandbox};
+use super::ended::{self, EndedSandbox};
 use crate::catalogue::Id;
 use crate::object::deletion;
 use crate::object::kind::POD;
 use crate::phrase;
+use crate::status::finding::Finding;
 
 /// What deletes the ended sandboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub struct SandboxHealth {
 /// Evaluates the pods of the sandboxes of a namespace.
 #[must_use]
 pub fn sandbox_health(pods: &[Value], namespace: &str, cleanup: SandboxCleanup) -> SandboxHealth {
-    let mut ended = sandbox::ended(pods, &[]);
+    let mut ended = ended::ended(pods, &[]);
     ended.retain(|sandbox| sandbox.pod.is_some_and(|pod| deletion::deleted_since(pod).is_none()));
     SandboxHealth {
-        running: sandbox::running(pods).len(),
+        running: ended::running(pods).len(),
         ended: ended.iter().map(|sandbox| sandbox.name.to_owned()).collect(),
         finding: stuck_finding(&ended, namespace, cleanup),
     }
