@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use handsctl::catalogue::Id;
 use handsctl::cluster::access::{access_review, rules};
-use handsctl::cluster::apply::applied::{Applied, ApplyMode};
+use handsctl::cluster::apply::applied::Applied;
 use handsctl::cluster::apply::lock::{self, LockRequest};
 use handsctl::cluster::apply::revisions::{self, RevisionRef};
 use handsctl::cluster::apply::{inventory, namespaces, prune, waves};
@@ -229,8 +229,7 @@ async fn apply(api: &Api, prepared: &Preparation, events: &Events) -> Result<Vec
     let (live, ownership) = (&prepared.observed.members, &prepared.policy.ownership);
     // The bench's sets mount no claim.
     let no_claim = async || Ok(());
-    let applied =
-        waves::apply(api, &prepared.changes, live, ownership, ApplyMode::Apply, events, no_claim).await;
+    let applied = waves::apply(api, &prepared.changes, live, ownership, events, no_claim).await;
     applied.map_err(|failure| failure.error)
 }
 

@@ -1,9 +1,11 @@
 //! `--dry-run`: reports the planned changes; with `=server` the API server checks them. Changes nothing.
 
+use std::collections::BTreeSet;
+
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
-use crate::cluster::apply::applied::{Applied, ApplyMode};
+use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::waves;
 use crate::command_line;
 use crate::error::Result;
@@ -50,17 +52,7 @@ pub(crate) async fn dry_run(
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
-    let applied = waves::apply(
-        run.api(),
-        &prepared.changes,
-        live,
-        ownership,
-        ApplyMode::DryRun,
-        run.events(),
-        async || Ok(()),
-    )
-    .await;
-    applied.map_err(|failure| failure.error)
+    waves::dry_run(run.api(), &prepared.changes, live, ownership, run.events(), &BTreeSet::new()).await
 }
 
 async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {

@@ -9,7 +9,7 @@ use super::summary::{self, UndoHint};
 use super::verify::{Verification, verify};
 use super::{rejected_pods, rollout};
 use crate::catalogue::Id;
-use crate::cluster::apply::applied::{Applied, ApplyMode};
+use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::revisions::{self, RevisionRef};
 use crate::cluster::apply::waves::{self, ApplyFailure};
 use crate::cluster::apply::{inventory, prune};
@@ -186,8 +186,7 @@ async fn apply(
     let ownership = &request.policy.ownership;
     let check = async || ensure_stopped_pods_keep_no_claim(run, request, prepared).await;
     let changes = &prepared.changes;
-    let applied =
-        waves::apply(run.api(), changes, live, ownership, ApplyMode::Apply, run.events(), check).await?;
+    let applied = waves::apply(run.api(), changes, live, ownership, run.events(), check).await?;
     let counts = summary::counts(&applied);
     Ok((applied, counts))
 }

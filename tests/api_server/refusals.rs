@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, Run, run_in_home};
+use crate::fault::Proxy;
 
 /// Time limit of a command whose server never responds: far below the default `--timeout`.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
@@ -592,6 +593,48 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
         .says("the set was not changed: the server rejected a dry run, before the first write")
         .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
     assert_eq!(all_objects(&namespace), before, "no Secret, no parent, no revision");
+}
+
+/// The requests of a first deploy of the set alone, measured before changes were checked by dry run.
+const FIRST_DEPLOY_REQUESTS: usize = 48;
+
+#[test]
+fn foreign_object_among_many_new_ones_exits_7_before_changes() {
+    let namespace = Bed::shared().namespace("many");
+    namespace.create(&[]);
+    let document = |index: usize| {
+        let metadata = json!({ "name": format!("m{index:02}") });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": { "a": "1" } })
+    };
+    let documents: Vec<String> = (0..60).map(|index| document(index).to_string()).collect();
+    std::fs::write(namespace.folder.path().join("many.yaml"), documents.join("\n---\n")).unwrap();
+    namespace.config("[deploy]\nextra_manifests = [\"many.yaml\"]\n");
+    let create = ["create", "-n", &namespace.name, "--field-manager=them", "-f", "-"];
+    namespace.bed.kubectl_with(&create, &document(55).to_string());
+    let before = all_objects(&namespace);
+    namespace.handsctl(&["deploy"]).exits(7).says("configmap/m55").says("before the first write");
+    assert_eq!(all_objects(&namespace), before);
+
+    namespace.bed.kubectl(&["delete", "configmap", "m55", "-n", &namespace.name]);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+    let mut requests = proxy.requests();
+    requests.retain(|request| !request.is("PUT", "/leases/handsctl-oh"));
+    // Ten of the sixty are checked, and one list tells that no other object has the names of the others.
+    let limit = FIRST_DEPLOY_REQUESTS + 60 + 11;
+    assert!(requests.len() <= limit, "{} requests, not {limit}", requests.len());
+}
+
+#[test]
+fn first_deploy_needs_no_more_requests_than_without_dry_runs() {
+    let namespace = Bed::shared().namespace("counted");
+    namespace.create(&[]);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    proxy.command(&namespace, &["deploy"]).run().exits(0);
+    let requests = proxy.requests();
+    let lines =
+        || requests.iter().map(|it| format!("{} {}", it.method, it.path)).collect::<Vec<_>>().join("\n");
+    assert!(requests.len() <= FIRST_DEPLOY_REQUESTS, "{} requests:\n{}", requests.len(), lines());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Server-side apply of the set: in waves, sixteen requests at a time, without the unchanged members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt as _};
@@ -22,9 +22,8 @@ use crate::plan::{Member, Plan};
 pub(crate) const IN_FLIGHT: usize = 16;
 
 /// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
-/// is sent. A dry run sends all of them at once, also after a failure. Every member is reported as an event.
-/// `before_workloads` is the last request before the first workload; if it fails, no workload is sent. A dry run does
-/// not use it.
+/// is sent. Every member is reported as an event. `before_workloads` is the last request before the first workload; if it
+/// fails, no workload is sent.
 ///
 /// # Errors
 /// Returns the first failure, with the others of the same run, and with the members that were and were not applied.
@@ -33,41 +32,55 @@ pub async fn apply(
     changes: &Changes,
     live: &Members,
     ownership: &Ownership,
-    mode: ApplyMode,
     events: &Events,
     before_workloads: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<Vec<Applied>, ApplyFailure> {
-    let plan = &changes.plan;
-    let applier = ObjectApplier { api, set: &plan.set, ownership, mode, events };
-    let run = ApplyRun { applier, live, events, has_failed: AtomicBool::new(false) };
-    let mut applied = Vec::with_capacity(plan.members.len());
-    let mut failures = Vec::new();
-    let mut before_workloads = Some(before_workloads).filter(|_| mode == ApplyMode::Apply);
-    let mut refusal = None;
-    for waves in stages(mode) {
-        if waves.contains(&Wave::Workload)
-            && !run.stops()
-            && let Some(check) = before_workloads.take()
-            && let Err(error) = check().await
-        {
-            run.has_failed.store(true, Ordering::Relaxed);
-            refusal = Some(error);
-        }
-        let members = plan.members.iter().zip(&changes.members);
-        let chains = chains(members.filter(|(member, _)| waves.contains(&member.kind.wave)));
-        let mut running =
-            stream::iter(chains).map(|chain| run.apply_chain(chain)).buffer_unordered(IN_FLIGHT);
-        while let Some((members, failure)) = running.next().await {
-            applied.extend(members);
-            failures.extend(failure);
-        }
+    let run = ApplyRun::new(api, changes, live, ownership, ApplyMode::Apply, events);
+    let mut sent = Sent::default();
+    run.send(changes, |member| member.kind.wave == Wave::Configuration, &mut sent).await;
+    let refusal = if run.stops() { None } else { before_workloads().await.err() };
+    if refusal.is_some() {
+        run.has_failed.store(true, Ordering::Relaxed);
     }
-    let changed_nothing = !applied.iter().any(Applied::is_changed)
-        && failures.iter().all(|(_, error)| error.kind().is_rejection());
-    match refusal.or_else(|| combined_failure(failures, plan)) {
-        None => Ok(applied),
-        Some(error) if mode == ApplyMode::DryRun => Err(ApplyFailure { error, changed_nothing: true }),
-        Some(error) => Err(ApplyFailure { error: with_state(error, &applied), changed_nothing }),
+    run.send(changes, |member| member.kind.wave == Wave::Workload, &mut sent).await;
+    let changed_nothing = sent.changed_nothing();
+    match refusal.or_else(|| combined_failure(sent.failures, &changes.plan)) {
+        None => Ok(sent.applied),
+        Some(error) => Err(ApplyFailure { error: with_state(error, &sent.applied), changed_nothing }),
+    }
+}
+
+/// Sends the changes of all members but these as a dry run, all at once, also after a failure. Every member is reported
+/// as an event.
+///
+/// # Errors
+/// Returns the first failure, with all others.
+pub async fn dry_run(
+    api: &Api,
+    changes: &Changes,
+    live: &Members,
+    ownership: &Ownership,
+    events: &Events,
+    unasked: &BTreeSet<&ObjectId>,
+) -> Result<Vec<Applied>> {
+    let run = ApplyRun::new(api, changes, live, ownership, ApplyMode::DryRun, events);
+    let mut sent = Sent::default();
+    run.send(changes, |member| !unasked.contains(&member.id), &mut sent).await;
+    combined_failure(sent.failures, &changes.plan).map_or(Ok(sent.applied), Err)
+}
+
+/// The results of the members that were sent.
+#[derive(Default)]
+struct Sent {
+    applied: Vec<Applied>,
+    failures: Vec<(ObjectId, Error)>,
+}
+
+impl Sent {
+    /// Returns whether the server has rejected every request.
+    fn changed_nothing(&self) -> bool {
+        !self.applied.iter().any(Applied::is_changed)
+            && self.failures.iter().all(|(_, error)| error.kind().is_rejection())
     }
 }
 
@@ -78,14 +91,6 @@ pub struct ApplyFailure {
     pub error: Error,
     /// Whether the server has rejected every request, so that no member was changed.
     pub changed_nothing: bool,
-}
-
-/// Returns the waves that are sent one after the other. A dry run stores nothing, so that nothing waits for another.
-fn stages(mode: ApplyMode) -> Vec<Vec<Wave>> {
-    match mode {
-        ApplyMode::Apply => vec![vec![Wave::Configuration], vec![Wave::Workload]],
-        ApplyMode::DryRun => vec![vec![Wave::Configuration, Wave::Workload]],
-    }
 }
 
 /// Groups the members of a wave that must be applied in order: a binding after its role, because an account without
@@ -118,7 +123,31 @@ struct ApplyRun<'a> {
     has_failed: AtomicBool,
 }
 
-impl ApplyRun<'_> {
+impl<'a> ApplyRun<'a> {
+    fn new(
+        api: &'a Api,
+        changes: &'a Changes,
+        live: &'a Members,
+        ownership: &'a Ownership,
+        mode: ApplyMode,
+        events: &'a Events,
+    ) -> Self {
+        let applier = ObjectApplier { api, set: &changes.plan.set, ownership, mode, events };
+        Self { applier, live, events, has_failed: AtomicBool::new(false) }
+    }
+
+    /// Sends the changes of the members that are included.
+    async fn send(&self, changes: &Changes, includes: impl Fn(&Member) -> bool, sent: &mut Sent) {
+        let members = changes.plan.members.iter().zip(&changes.members);
+        let chains = chains(members.filter(|(member, _)| includes(member)));
+        let mut running =
+            stream::iter(chains).map(|chain| self.apply_chain(chain)).buffer_unordered(IN_FLIGHT);
+        while let Some((members, failure)) = running.next().await {
+            sent.applied.extend(members);
+            sent.failures.extend(failure);
+        }
+    }
+
     async fn apply_chain(&self, chain: Vec<(&Member, &Change)>) -> (Vec<Applied>, Option<(ObjectId, Error)>) {
         let mut results = Vec::new();
         let mut failure = None;

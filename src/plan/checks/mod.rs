@@ -5,6 +5,7 @@
 //! - `shared_host`: the Ingresses of others that claim the host of an Ingress.
 //! - `service_account`: the ServiceAccount that the configuration names, and the commands that create it.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
+//! - `dry_run_sample`: chooses the changes that the API server checks before the first write.
 //! - `pod_resources`: the amounts of a resource that a pod asks for.
 //! - `quota`: decides whether a quota rejects new pods even after the old ones have stopped.
 //! - `node_fit`: decides whether a node accepts a pod.
@@ -12,6 +13,7 @@
 //! - `app_settings`: decides whether to post model and key to the application.
 
 pub mod app_settings;
+pub mod dry_run_sample;
 pub mod node_fit;
 mod pod_resources;
 pub mod pod_security;

@@ -65,6 +65,12 @@ impl ApplySet {
         format!("{PART_OF}={}", self.id())
     }
 
+    /// The label selector of the objects that are not members.
+    #[must_use]
+    pub fn foreign_selector(&self) -> String {
+        format!("{PART_OF}!={}", self.id())
+    }
+
     /// Adds the namespaces and optional kinds that the live parent lists, because members that are no longer configured
     /// may be there.
     #[must_use]
