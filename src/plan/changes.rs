@@ -491,6 +491,16 @@ mod tests {
     }
 
     #[test]
+    fn rejected_attempt_leaves_the_good_revision_deployed() {
+        let mut case = deployed(&["a=1"], RevisionResult::Good);
+        case.revisions.push(revision(2, RevisionResult::Failed, &plan(&["a=2"])));
+        let good = RevisionChange::Existing { number: 1, result: RevisionResult::Good };
+        assert_eq!(case.changes_to(&["a=1"]).revision, good, "nothing has to be sent");
+        case.members.get_mut(&id("a")).unwrap()["data"]["datum"] = json!("2");
+        assert_eq!(case.changes_to(&["a=1"]).revision, RevisionChange::New(3), "the attempt changed a");
+    }
+
+    #[test]
     fn members_are_unchanged_if_all_equal_the_plan() {
         let case = deployed(&["a=1", "b=1"], RevisionResult::Good);
         let are_unchanged = |planned: &[&str]| {
