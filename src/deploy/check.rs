@@ -63,6 +63,8 @@ async fn check_rights(run: &Run<'_>, prepared: &Preparation, changes: &Changes) 
     let cleanup = changes.cleanup(RevisionResult::Good);
     let deleted = cleanup.to_delete().map(|candidate| &candidate.id);
     required.extend(rules::for_prune(&prepared.state.set, deleted.chain(terminating::stopped(changes))));
+    // A server that streams lists lets the watches do without `list`, but another run makes this one list again.
+    required.extend(rules::for_watch(&changes.plan));
     let granted = rules::granted_by_roles(changes.to_send().map(|(member, _)| member));
     access_review::check_with_grants(run.api(), &required, &granted).await
 }
