@@ -172,7 +172,7 @@ impl<'a> Precious<'a> {
     }
 }
 
-/// `HANDSCTL_TEST_ROUNDS=20` runs twenty rounds: an hour and a half.
+/// `HANDSCTL_TEST_ROUNDS=20` runs twenty rounds: 40 minutes.
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn every_round_of_disruptions_keeps_the_conversations_file() {
