@@ -611,6 +611,12 @@ fn foreign_object_among_many_new_ones_exits_7_before_changes() {
     namespace.config("[deploy]\nextra_manifests = [\"many.yaml\"]\n");
     let create = ["create", "-n", &namespace.name, "--field-manager=them", "-f", "-"];
     namespace.bed.kubectl_with(&create, &document(55).to_string());
+    // Controllers create these two a moment after the namespace.
+    let of_controllers = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
+    for object in of_controllers {
+        let wait = ["wait", object, "-n", &namespace.name, "--for=create", "--timeout=30s"];
+        namespace.bed.kubectl(&wait);
+    }
     let before = all_objects(&namespace);
     namespace.handsctl(&["deploy"]).exits(7).says("configmap/m55").says("before the first write");
     assert_eq!(all_objects(&namespace), before);
