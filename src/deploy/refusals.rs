@@ -146,19 +146,16 @@ impl OldPods {
 
 /// Sends a pod of the Deployment as a dry run. The old pods free their part of a quota before the new one is created.
 async fn check_pod(api: &Api, id: &ObjectId, deployment: &Value, observed: &ObservedSet) -> Result<()> {
-    let old_pods = OldPods::of(id, observed)?;
-    match admission(api, id, deployment, observed).await {
-        PodAdmission::Rejected(error)
-            if error.id() == Id::QuotaRejected && !old_pods.leave_no_room(&error) =>
-        {
-            Ok(())
-        }
-        PodAdmission::Rejected(error) if observed.state.pods().next().is_some() => {
-            Err(error.state("nothing was changed; the previous pod was not stopped"))
-        }
-        PodAdmission::Rejected(error) => Err(error.state(UNCHANGED)),
-        PodAdmission::Admitted | PodAdmission::Unknown => Ok(()),
+    let PodAdmission::Rejected(error) = admission(api, id, deployment, observed).await else { return Ok(()) };
+    if error.id() == Id::QuotaRejected && !OldPods::of(id, observed)?.leave_no_room(&error) {
+        return Ok(());
     }
+    let has_pods = observed.state.pods().next().is_some();
+    Err(error.state(if has_pods {
+        "nothing was changed; the previous pod was not stopped"
+    } else {
+        UNCHANGED
+    }))
 }
 
 /// Asks the API server whether it admits a pod of the Deployment.

@@ -44,8 +44,8 @@ pub async fn prune(
 /// How long to wait for the pods of deleted workloads: longer than the grace period of most pods.
 const POD_STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until the deleted workloads are gone with their pods; `kept` are the candidates that still exist. One that still exists after a minute, or at the
-/// deadline, costs a warning: the new set works without it.
+/// Waits until the deleted workloads are gone with their pods; `kept` are the candidates that were not deleted. One that
+/// still exists after a minute, or at the deadline, costs a warning: the new set works without it.
 pub async fn wait_until_gone(
     api: &Api,
     set: &ApplySet,
