@@ -231,6 +231,8 @@ fn write(
                 }
             }
             LogPart::Unreadable { .. } if simulated => {}
+            LogPart::Began { source } => streams.err(&format!("--- {source} begins\n")),
+            LogPart::Ended { source } => streams.err(&format!("--- {source} ended\n")),
             LogPart::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
         }
     }

@@ -1,7 +1,7 @@
 //! `logs` on a real API server. All simulated pods share one log file, so each test marks its own lines.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdout};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::Child;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -50,20 +50,31 @@ fn pods(namespace: &Namespace) -> Vec<String> {
 struct FollowedLogs {
     child: Child,
     lines: Receiver<String>,
+    messages: Receiver<String>,
 }
 
 impl FollowedLogs {
     fn start(command: CommandLine) -> Self {
         let mut child = command.spawn();
         let stdout = child.stdout.take().unwrap();
-        Self { lines: read_lines(stdout), child }
+        let messages = read_lines(child.stderr.take().unwrap());
+        Self { lines: read_lines(stdout), messages, child }
     }
 
-    /// Waits for a line with this mark.
+    /// Waits for a line of a log with this mark.
     fn line(&self, mark: &str) -> String {
+        Self::wait_for(&self.lines, mark)
+    }
+
+    /// Waits for a line on stderr with this text.
+    fn message(&self, text: &str) -> String {
+        Self::wait_for(&self.messages, text)
+    }
+
+    fn wait_for(lines: &Receiver<String>, mark: &str) -> String {
         let until = Instant::now() + WAIT_LIMIT;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains(mark) => return line,
                 Ok(_) => {}
                 Err(error) => panic!("no line with {mark}: {error}"),
@@ -101,10 +112,10 @@ impl Drop for FollowedLogs {
     }
 }
 
-fn read_lines(stdout: ChildStdout) -> Receiver<String> {
+fn read_lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
                 return;
             }
@@ -212,7 +223,7 @@ fn several_pods_are_distinguished_by_prefix() {
 }
 
 #[test]
-fn follow_shows_next_pod_and_interrupt_exits_130() {
+fn follow_names_next_pod_and_interrupt_exits_130() {
     let namespace = deployed("logs-follow");
     let mark = &namespace.name;
     let first = pods(&namespace).remove(0);
@@ -228,6 +239,7 @@ fn follow_shows_next_pod_and_interrupt_exits_130() {
     assert_ne!(first, second);
     append_now(namespace.bed, &format!("{mark} of the next pod"));
     followed.line(&format!("{second} openhands {mark} of the next pod"));
+    followed.message(&format!("--- {second} openhands begins"));
 
     kill_process(followed.pid(), Signal::INT).unwrap();
     assert_eq!(followed.exit_code(), Some(130));

@@ -53,6 +53,16 @@ pub enum LogPart {
         /// One or more complete lines.
         lines: Bytes,
     },
+    /// The log of a container begins that started after the first list of pods.
+    Began {
+        /// `pod container`.
+        source: Arc<str>,
+    },
+    /// A followed log is complete: its container ended.
+    Ended {
+        /// `pod container`.
+        source: Arc<str>,
+    },
     /// The log of a container cannot be read.
     Unreadable {
         /// `pod container`.
@@ -89,7 +99,7 @@ pub async fn read(
     let mut started: HashSet<String> = HashSet::new();
     if !query.follow {
         for pod in &pods {
-            start_streams(api, query, pod, &sender, &mut started, &mut streams);
+            start_streams(api, query, Start::First, pod, &sender, &mut started, &mut streams);
         }
         while streams.join_next().await.is_some() {}
         return Ok(());
@@ -103,18 +113,20 @@ pub async fn read(
     let mut watches = Watches::open(api, vec![scope], true);
     // All lines of a later pod are new, so `tail` does not apply.
     let later_query = LogQuery { tail: None, ..query.clone() };
-    let mut current_query = query;
+    let (mut current_query, mut start) = (query, Start::First);
     loop {
         tokio::select! {
             () = sender.closed() => return Ok(()),
             change = watches.next() => match change {
                 Some(WatchedChange::Listed(_, pods)) => {
                     for pod in &pods {
-                        start_streams(api, current_query, pod, &sender, &mut started, &mut streams);
+                        start_streams(api, current_query, start, pod, &sender, &mut started, &mut streams);
                     }
-                    current_query = &later_query;
+                    (current_query, start) = (&later_query, Start::Later);
                 }
-                Some(WatchedChange::Changed(_, pod)) => start_streams(api, current_query, &pod, &sender, &mut started, &mut streams),
+                Some(WatchedChange::Changed(_, pod)) => {
+                    start_streams(api, current_query, start, &pod, &sender, &mut started, &mut streams);
+                }
                 Some(WatchedChange::Deleted(..)) => {}
                 Some(WatchedChange::Failed(_, error)) => return Err(error.into_error("cannot continue watching pods")),
                 None => return Ok(()),
@@ -123,9 +135,19 @@ pub async fn read(
     }
 }
 
+/// When a container was seen for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// In the first list of pods.
+    First,
+    /// After it, so that the reader of the logs is told where its log begins.
+    Later,
+}
+
 fn start_streams(
     api: &Api,
     query: &LogQuery,
+    start: Start,
     pod: &Value,
     sender: &mpsc::Sender<LogPart>,
     started: &mut HashSet<String>,
@@ -134,7 +156,7 @@ fn start_streams(
     let (Some(name), Some(uid)) = (pod["metadata"]["name"].as_str(), pod["metadata"]["uid"].as_str()) else {
         return;
     };
-    for StartedContainer { container, restarts } in started_containers(pod) {
+    for StartedContainer { container, restarts, is_init } in started_containers(pod) {
         if query.container.as_ref().is_some_and(|requested| *requested != container) {
             continue;
         }
@@ -147,6 +169,8 @@ fn start_streams(
             source: Arc::from(format!("{name} {container}")),
             container,
             restarts,
+            // The end of an init container is part of each start.
+            marks: if is_init { None } else { Some(start) },
             query: query.clone(),
             sender: sender.clone(),
             calls: api.traffic().calls().clone(),
@@ -166,18 +190,21 @@ pub fn has_log(pod: &Value) -> bool {
 struct StartedContainer {
     container: String,
     restarts: u64,
+    is_init: bool,
 }
 
 /// Returns the containers that may have a log: those that have started at least once.
 fn started_containers(pod: &Value) -> Vec<StartedContainer> {
     let restarts = |status: &Value| status["restartCount"].as_u64().unwrap_or_default();
-    ["initContainerStatuses", "containerStatuses"]
+    [("initContainerStatuses", true), ("containerStatuses", false)]
         .into_iter()
-        .flat_map(|list| pod["status"][list].as_array().into_iter().flatten())
-        .filter(|status| status["state"]["waiting"].is_null() || restarts(status) > 0)
-        .filter_map(|status| {
+        .flat_map(|(list, is_init)| {
+            pod["status"][list].as_array().into_iter().flatten().map(move |status| (status, is_init))
+        })
+        .filter(|(status, _)| status["state"]["waiting"].is_null() || restarts(status) > 0)
+        .filter_map(|(status, is_init)| {
             let container = status["name"].as_str()?.to_owned();
-            Some(StartedContainer { container, restarts: restarts(status) })
+            Some(StartedContainer { container, restarts: restarts(status), is_init })
         })
         .collect()
 }
@@ -187,6 +214,8 @@ struct Stream {
     pod: String,
     container: String,
     restarts: u64,
+    /// Whether the beginning and the end of the log are sent; None for neither.
+    marks: Option<Start>,
     source: Arc<str>,
     query: LogQuery,
     sender: mpsc::Sender<LogPart>,
@@ -199,9 +228,13 @@ impl Stream {
         // A log that is followed may have no first line.
         let mut reading =
             (!self.query.follow).then(|| self.calls.begin(format!("read the log of {}", self.source)));
+        if self.marks == Some(Start::Later) {
+            let _receiver_dropped = self.sender.send(LogPart::Began { source: self.source.clone() }).await;
+        }
         loop {
             match self.once(&mut resume, &mut reading).await {
-                Ok(()) if !self.query.follow || !self.still_runs().await => return,
+                Ok(()) if !self.query.follow => return,
+                Ok(()) if !self.still_runs().await => return self.send_end().await,
                 Ok(()) => {}
                 Err(kube::Error::Api(status)) => {
                     let (source, why) = (self.source.clone(), status.message.clone());
@@ -219,6 +252,12 @@ impl Stream {
                 return;
             }
             tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn send_end(&self) {
+        if self.marks.is_some() {
+            let _receiver_dropped = self.sender.send(LogPart::Ended { source: self.source.clone() }).await;
         }
     }
 
@@ -348,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn followed_log_continues_after_the_container_crashed() {
+    async fn followed_log_tells_its_end_and_continues_after_a_crash() {
         const LOG: &str = "GET /api/v1/namespaces/n/pods/oh-1/log";
         let pod = |restarts: u32, state: &str| {
             json!({
@@ -379,9 +418,15 @@ mod tests {
             assert!(matches!(receiver.recv().await, Some(LogPart::Lines { .. })));
             drop(log);
             server.expect("GET /api/v1/namespaces/n/pods/oh-1").await.ok(&pod(0, "terminated"));
+            assert!(
+                matches!(receiver.recv().await, Some(LogPart::Ended { source }) if &*source == "oh-1 app")
+            );
             watch.send("MODIFIED", &pod(1, "running"));
             let exchange = server.expect(LOG).await;
             assert!(!exchange.query.contains("tailLines"), "all lines are new: {}", exchange.query);
+            assert!(
+                matches!(receiver.recv().await, Some(LogPart::Began { source }) if &*source == "oh-1 app")
+            );
             let log = exchange.watch();
             log.send("after", &Value::Null);
             let Some(LogPart::Lines { lines, .. }) = receiver.recv().await else { panic!("no line") };
