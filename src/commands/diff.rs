@@ -139,6 +139,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
+    session.warn_of_cluster_differences(events).await?;
     let secrets = secret_refs::secret_refs(settings);
     let kinds = extra_manifests::unknown_kinds(settings);
     let rights = SecretRights::Optional;

@@ -34,6 +34,9 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     if !request.restarts_replaced && !conversations::stops_application(&prepared) {
         replaced_images::warn(run.session, &prepared.observed.state, run.events()).await;
     }
+    if prepared.changes.plan.origin == PlanOrigin::Configuration {
+        run.session.warn_of_cluster_differences(run.events()).await?;
+    }
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
         return dry_run(run, request, &prepared, mode).await;

@@ -161,6 +161,19 @@ pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<
     Ok(recorded_provider(environment, name)?.map(|provider| provider.context(name)))
 }
 
+/// Lists the differences of the cluster that handsctl created with this name from its desired state, each as
+/// `workers: 0, configured 2`; empty if there is no record. Cheap: reads one file.
+///
+/// # Errors
+/// `HC9003` if the record cannot be read.
+pub fn recorded_differences(environment: &Environment, desired: &ClusterSpec) -> Result<Vec<String>> {
+    match recorded_provider(environment, &desired.name)? {
+        Some(LocalProvider::Kind) => kind::recorded_differences(environment, desired),
+        Some(LocalProvider::Kwok) => kwok::recorded_differences(environment, desired),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Returns the ports that forward to the ingress controller, if handsctl created a kind cluster with this name.
 #[must_use]
 pub fn recorded_ports(environment: &Environment, name: &str) -> Option<Ports> {

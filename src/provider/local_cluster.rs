@@ -115,7 +115,7 @@ pub enum Condition {
 }
 
 /// The hint that recreates a cluster. It names what is lost.
-pub(super) const RECREATE_HINT: &str = "handsctl cluster up --recreate deletes everything in the cluster, also the application's data, and creates it again";
+pub const RECREATE_HINT: &str = "handsctl cluster up --recreate deletes everything in the cluster, also the application's data, and creates it again";
 /// The first hint after a failed start: a start continues where the last one ended.
 pub(super) const START_AGAIN_HINT: &str =
     "handsctl cluster up starts what is not running, and deletes nothing";

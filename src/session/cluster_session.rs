@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::desired_cluster::desired_cluster;
 use super::local_state;
 use super::step::Deadline;
 use crate::catalogue::Id;
@@ -15,7 +16,7 @@ use crate::event::{Event, Events};
 use crate::flags::Global;
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::provider::{self, Environment, Ports};
+use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
 use crate::settings::handsctl::Provider;
 use crate::settings::{Flags, Loaded, Request, Settings};
@@ -96,6 +97,8 @@ pub(crate) struct Session {
     pub(crate) connection: Connection,
     /// The host ports of the ingress, if handsctl created the cluster with kind.
     pub(crate) local: Option<Ports>,
+    /// Whether handsctl created the cluster, and the configuration names it.
+    is_own: bool,
     /// The folders, programs and container engine of this computer.
     pub(crate) environment: Environment,
 }
@@ -150,7 +153,7 @@ impl Session {
         let own_context = if is_local { provider::recorded_context(&environment, name)? } else { None };
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
-        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local, environment })
+        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local, is_own, environment })
     }
 
     /// Returns the set that the settings name.
@@ -216,6 +219,27 @@ impl Session {
         error.id() == Id::Unreachable
             && self.settings.cluster.provider != Provider::Existing
             && context::is_local(&choice.context, server)
+    }
+
+    /// Warns of differences of the local cluster from the configuration: no other command than `up` shows them.
+    ///
+    /// # Errors
+    /// The record of the local cluster cannot be read.
+    pub(crate) async fn warn_of_cluster_differences(&self, events: &Events) -> Result<()> {
+        if !self.is_own {
+            return Ok(());
+        }
+        let desired = desired_cluster(&self.settings);
+        let differences = provider::recorded_differences(&self.environment, &desired)?;
+        if !differences.is_empty() {
+            let message = format!(
+                "the local cluster {} differs from the configuration ({}): {RECREATE_HINT}",
+                desired.name,
+                differences.join(", ")
+            );
+            events.warn(Id::ClusterDiffers, message).await;
+        }
+        Ok(())
     }
 
     /// Reports the HTTP statistics, for `-v`.

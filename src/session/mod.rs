@@ -1,7 +1,8 @@
 //! Shared parts of all commands that use a cluster.
 //!
 //! - `cluster_session`: reads the configuration, chooses the cluster and connects to it.
-//! - `local_state`: explains a failed connection by the state of the local cluster.
+//! - `local_state`: explains a failed connection by the state of the local cluster. `desired_cluster`: the local cluster
+//!   of the configuration.
 //! - `confirm`: asks before data is deleted.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
@@ -13,6 +14,7 @@
 
 pub(crate) mod cluster_session;
 pub(crate) mod confirm;
+pub(crate) mod desired_cluster;
 pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;

@@ -179,6 +179,19 @@ fn up_creates_all_then_nothing_then_two_changed_objects() {
 }
 
 #[test]
+fn diff_and_dry_run_name_a_differing_local_cluster() {
+    let own = OwnCluster::new("differs", "");
+    own.handsctl(&["cluster", "up"]).exits(0);
+    own.handsctl(&["diff"]).exits(1).never_says("HC2021");
+    let set = ["--set", "cluster.workers=2"];
+    for command in [&["diff"][..], &["deploy", "--dry-run"]] {
+        let run = own.command(&[command, &set].concat()).run();
+        let run = run.says("HC2021").says("differs from the configuration (workers: 0, configured 2)");
+        run.says("handsctl cluster up --recreate deletes everything in the cluster");
+    }
+}
+
+#[test]
 fn second_deploy_changes_nothing() {
     let namespace = Bed::shared().namespace("twice");
     namespace.handsctl(&["deploy"]).exits(0).says("9 created").says("deployment.apps/oh 1/1");

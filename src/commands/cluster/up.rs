@@ -14,11 +14,12 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
 use crate::provider::{
-    self, ClusterSpec, LocalProvider, Ports, ProviderChoice, ResourceAmount, UpOptions, Workload,
+    self, ClusterSpec, LocalProvider, ProviderChoice, ResourceAmount, UpOptions, Workload,
 };
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::confirm;
+use crate::session::desired_cluster::desired_cluster;
 use crate::session::runner::{Context, Invocation};
 use crate::settings::format::Quantity;
 use crate::settings::{Settings, handsctl};
@@ -96,8 +97,8 @@ pub(in crate::commands) async fn bring_up(
         events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
     }
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
-    let local_cluster =
-        provider::up(environment, provider, &cluster_spec(settings), &options, events).await?;
+    let desired = ClusterSpec { load: expected_load(settings), ..desired_cluster(settings) };
+    let local_cluster = provider::up(environment, provider, &desired, &options, events).await?;
     let mut connection =
         connect::connect_to_local_cluster(&local_cluster.kubeconfig, &local_cluster.context).await?;
     context.limit(&mut connection);
@@ -135,25 +136,6 @@ async fn delete_ended_sandboxes(ready: &ReadyCluster<'_>) -> Result<()> {
         events.done(Phase::Cluster, "sandboxes", message).await;
     }
     Ok(())
-}
-
-/// Returns the configured cluster.
-fn cluster_spec(settings: &Settings) -> ClusterSpec {
-    let cluster = &settings.cluster;
-    let text = |text: &dyn ToString| Some(text.to_string());
-    let port = |port: u16| Some(port).filter(|port| *port > 0);
-    ClusterSpec {
-        name: cluster.name.to_string(),
-        workers: cluster.workers,
-        kubernetes: cluster.kubernetes_version.as_ref().and_then(|version| text(version)),
-        node_image: cluster.node_image.as_ref().and_then(|image| text(image)),
-        ports: Ports {
-            address: cluster.http_address.ip(),
-            http: port(cluster.http_port),
-            https: port(cluster.https_port),
-        },
-        load: expected_load(settings),
-    }
 }
 
 /// Returns the resource requests that must fit: the application as deployed to a local cluster, its ingress controller,

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::folder::KindFolder;
 use super::inspect::{ClusterOwner, inspect};
-use super::spec::{KindSpec, KindStateFile};
+use super::spec::{self, KindSpec, KindStateFile};
 use crate::error::Result;
-use crate::provider::cluster_spec::Ports;
+use crate::provider::cluster_spec::{ClusterSpec, Ports};
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::{engine, state_file};
@@ -76,6 +76,13 @@ pub(crate) async fn status(environment: &Environment, name: &str) -> Result<Stat
     });
     let details = KindDetails { engine: Some(server.name()), spec, nodes: nodes.collect() };
     Ok(Status { condition, reason: None, kubeconfig, details })
+}
+
+/// Lists the differences of the recorded cluster from the desired state. Cheap: reads one file.
+pub(crate) fn recorded_differences(environment: &Environment, desired: &ClusterSpec) -> Result<Vec<String>> {
+    let record: Option<KindStateFile> =
+        state_file::read(&KindFolder::new(&environment.state, &desired.name).own)?;
+    Ok(record.map(|record| spec::differences(&record.state.spec, desired, environment)).unwrap_or_default())
 }
 
 /// Returns the ports that forward to the cluster's ingress controller. Cheap: reads one file.

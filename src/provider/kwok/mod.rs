@@ -24,6 +24,6 @@ mod up;
 pub(super) use delete::down;
 pub use objects::objects;
 pub use spec::KwokSpec;
-pub(super) use status::status;
 pub use status::{KwokDetails, ProcessStatus};
+pub(super) use status::{recorded_differences, status};
 pub(super) use up::up;

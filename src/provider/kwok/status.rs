@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::folder::KwokFolder;
 use super::processes::{self, KwokProcess};
-use super::spec::{KwokSpec, KwokStateFile};
+use super::spec::{self, KwokSpec, KwokStateFile};
 use crate::error::Result;
 use crate::provider::assets::component::ControlPlaneComponent;
+use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::state_file::{self, StatePhase};
@@ -43,6 +44,13 @@ pub(super) struct KwokCluster {
     pub(super) condition: Condition,
     pub(super) record: Option<KwokStateFile>,
     pub(super) live: Vec<KwokProcess>,
+}
+
+/// Lists the differences of the recorded cluster from the desired state. Cheap: reads one file.
+pub(crate) fn recorded_differences(environment: &Environment, desired: &ClusterSpec) -> Result<Vec<String>> {
+    let record: Option<KwokStateFile> =
+        state_file::read(&KwokFolder::new(&environment.state, &desired.name).own)?;
+    Ok(record.map(|record| spec::differences(&record.state.spec, desired)).unwrap_or_default())
 }
 
 /// Reads the record and lists the processes.
