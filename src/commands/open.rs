@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::catalogue::Id;
 use crate::cluster::app::client::{self, AppError};
+use crate::cluster::app::node_port;
 use crate::cluster::app::port_forward::{self, ReadyPodName, ReadyPodWatcher};
 use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, ProbeResponse};
@@ -24,20 +25,24 @@ use crate::session::exposure::{self, Exposure};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
+use crate::settings::handsctl::Expose;
 
 /// Open the application at its URL, else through a port-forward
 ///
-/// In order: probe the application's URL; if it answers, print the URL and open a browser. Otherwise forward a port of
-/// this computer to a ready pod, print that URL, open a browser, and keep forwarding until Ctrl-C, also to a
-/// replacement pod.
+/// In order: probe the application's URL (with expose = "nodeport", the port at the addresses of the nodes); if it
+/// answers, print the URL and open a browser. Otherwise forward a port of this computer to a ready pod, print that URL,
+/// open a browser, and keep forwarding until Ctrl-C, also to a replacement pod.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  handsctl open -o json | jq -r .url"
+    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  handsctl open --no-forward --no-browser"
 )]
 pub struct OpenArgs {
     /// Forward a port of this computer without probing the URL
     #[arg(long)]
     pub forward: bool,
+    /// Exit with 12 if no URL answers from this computer, without forwarding a port: for scripts
+    #[arg(long, conflicts_with_all = ["forward", "port"])]
+    pub no_forward: bool,
     /// Port of this computer to forward [default: 3000, or a free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
@@ -56,15 +61,15 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs `open`.
 ///
-/// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
+/// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress`, `nodeport` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
     let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
     let session = Session::to_read(global, loaded, deadline).await?;
     let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
     let (watcher, pod, listener) = match start {
-        Start::Url(url) => {
-            show_url(&url, "ingress", arguments, streams)?;
+        Start::Url { url, via } => {
+            show_url(&url, via, arguments, streams)?;
             return Ok(0);
         }
         Start::Forward(forwarding) => (forwarding.watcher, forwarding.pod, forwarding.listener),
@@ -87,8 +92,8 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
 
 /// How the application is opened.
 enum Start {
-    /// At the URL that answers.
-    Url(String),
+    /// At the URL that answers, by an ingress or a node port.
+    Url { url: String, via: &'static str },
     /// Through a port of this computer.
     Forward(Box<Forwarding>),
 }
@@ -104,9 +109,12 @@ async fn start(session: &Session, arguments: &OpenArgs, streams: &Streams) -> Re
     let version = session.server_version().await?;
     ensure_deployed(session).await?;
     if !arguments.forward
-        && let Some(url) = answering_url(session, streams).await
+        && let Some(start) = answering_url(session, streams).await
     {
-        return Ok(Start::Url(url));
+        return Ok(start);
+    }
+    if arguments.no_forward {
+        return Err(no_url());
     }
     let api = &session.connection.api;
     let deploy = &session.settings.deploy;
@@ -136,13 +144,26 @@ async fn ensure_deployed(session: &Session) -> Result<()> {
     Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
 }
 
+fn no_url() -> Error {
+    let message = "the application answers at no URL from this computer";
+    Error::new(Id::UrlUnreachable, Kind::Down, message)
+        .hint("handsctl open, without --no-forward, forwards a port of this computer to it")
+        .hint("handsctl status shows whether it runs")
+}
+
 /// Returns the application's URL if it answers from this computer.
-async fn answering_url(session: &Session, streams: &Streams) -> Option<String> {
+async fn answering_url(session: &Session, streams: &Streams) -> Option<Start> {
+    let deploy = &session.settings.deploy;
+    if deploy.expose == Expose::NodePort {
+        let (namespace, service) = (deploy.namespace.as_str(), deploy.name.as_str());
+        let url = node_port::answering_url(&session.connection.api, namespace, service).await;
+        return url.map(|url| Start::Url { url, via: "nodeport" });
+    }
     let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {
         return None;
     };
     match url_probe::probe_url(&target, Duration::ZERO).await {
-        ProbeResponse::Answers { .. } => Some(target.url),
+        ProbeResponse::Answers { .. } => Some(Start::Url { url: target.url, via: "ingress" }),
         ProbeResponse::Unreachable(why) => {
             streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
             None

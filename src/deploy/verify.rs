@@ -8,6 +8,7 @@ use super::app_settings::{self, AppSettingsResult};
 use super::sandbox_capacity;
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
+use crate::cluster::app::node_port;
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::cluster::watch::observed_set::ObservedSet;
@@ -19,7 +20,7 @@ use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
 use crate::session::runner::Run;
 use crate::settings::format::ImageRef;
-use crate::settings::handsctl::Profile;
+use crate::settings::handsctl::{Expose, Profile};
 use crate::settings::{AppVersion, Settings};
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
@@ -161,6 +162,11 @@ pub(crate) async fn probe_application(
     let Some(mut answers) = probe_inside(run, &client, version).await? else { return not_probed(None) };
     let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
+        Exposure::ClusterOnly if deploy.expose == Expose::NodePort => {
+            let (namespace, service) = (client.namespace.as_str(), client.service.as_str());
+            let url = node_port::answering_url(api, namespace, service).await;
+            url.map_or(Endpoint::ClusterOnly, Endpoint::Answers)
+        }
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
         Exposure::Url { target, managed } => probe_outside(run, target, *managed, &mut answers).await?,
     };

@@ -705,6 +705,8 @@ fn open_without_set_exits_12_and_simulated_exits_14() {
     run.says(&namespace.suggested("deploy", "creates it"));
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.handsctl(&["open"]).exits(14).says("error[HC2030]: simulated nodes: no container runs");
+    let no_forward = &["open", "--no-forward", "--set", "deploy.expose=nodeport"];
+    namespace.handsctl(no_forward).exits(12).says("error[HC4602]: the application answers at no URL");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     namespace.bed.kubectl(&["delete", "pod", "-n", &namespace.name, "--all", "--wait=false"]);

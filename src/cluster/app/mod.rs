@@ -3,6 +3,7 @@
 //! - `client`: sends requests to it through the API server.
 //! - `probe`: checks through the API server that it responds.
 //! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
+//! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
 //! - `logs`: reads the logs of its containers and sandboxes.
 //! - `sandbox_pods`: lists the pods of its sandboxes.
@@ -12,6 +13,7 @@ pub mod client;
 mod http_get;
 pub mod logs;
 pub mod metrics;
+pub mod node_port;
 pub mod port_forward;
 pub mod probe;
 pub mod sandbox_pods;
