@@ -12,7 +12,7 @@ use handsctl::cluster::access::{access_review, rules};
 use handsctl::cluster::apply::applied::Applied;
 use handsctl::cluster::apply::lock::{self, LockRequest};
 use handsctl::cluster::apply::revisions::{self, RevisionRef};
-use handsctl::cluster::apply::{inventory, namespaces, prune, waves};
+use handsctl::cluster::apply::{inventory, namespaces, prune, refusals, waves};
 use handsctl::cluster::client::api::Api;
 use handsctl::cluster::client::connect::{self, ContextArgs};
 use handsctl::cluster::client::version::{self, ServerVersion};
@@ -114,8 +114,10 @@ impl Preparation {
         Ok(Self { state, observed, changes, policy })
     }
 
-    async fn refresh(&mut self, api: &Api) -> Result<()> {
-        self.state.refresh(api).await?;
+    async fn refresh_under_lock(&mut self, api: &Api) -> Result<()> {
+        if !self.state.refresh(api).await? {
+            return Ok(());
+        }
         self.observed.relist(api, &self.state.set).await?;
         let plan = self.changes.plan.clone();
         self.changes = compare(plan, &self.state, &self.observed, &self.policy);
@@ -167,7 +169,9 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     namespaces::create_missing(api, &prepared.changes.plan, &missing, events).await?;
     let set = prepared.state.set.clone();
     let work = async {
-        prepared.refresh(api).await?;
+        prepared.refresh_under_lock(api).await?;
+        let Preparation { changes, policy, observed, .. } = &prepared;
+        refusals::check(api, changes, &policy.ownership, observed).await?;
         execute(api, &mut prepared, events).await
     };
     under_lock(api, &set, events, work).await

@@ -10,7 +10,7 @@
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
-//! - `refusals`: lets the API server check every change and the new pod, before the first write.
+//! - `refusals`: adds the line of config.toml to what the API server rejects before the first write.
 //! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.

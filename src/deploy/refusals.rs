@@ -1,174 +1,33 @@
-//! Lets the API server check the planned changes, and the pod that follows from them, before the first write. Stores
-//! nothing.
-
-use std::collections::BTreeSet;
-
-use kube::api::ListParams;
-use serde_json::Value;
+//! Adds the line of config.toml to what the API server rejects before the first write.
 
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use crate::catalogue::Id;
-use crate::cluster::apply::applied::Applied;
-use crate::cluster::apply::pod_admission::{self, PodAdmission};
-use crate::cluster::apply::waves;
-use crate::cluster::client::api::Api;
+use crate::cluster::apply::refusals;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
-use crate::event::Events;
-use crate::object::kind::{DEPLOYMENT, SERVICE_ACCOUNT};
-use crate::object::{ObjectId, deletion};
-use crate::plan::changes::{Change, Changes};
-use crate::plan::checks::{dry_run_sample, quota};
 use crate::session::runner::Run;
 
-/// The state that a rejected change leaves.
-const UNCHANGED: &str = "the set was not changed: the server rejected a dry run, before the first write";
-
-/// Sends the planned changes as a dry run, then a pod of each changed Deployment.
+/// Checks the planned changes as in [`refusals::check`].
 ///
 /// # Errors
-/// The first rejection with all others: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod
-/// Security and invalid objects, exit 6 for a missing right.
+/// As [`refusals::check`].
 pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
-    if !prepared.changes.sends() {
-        return Ok(());
-    }
-    // The apply reports each object; its dry run would report it twice.
-    let (silent, _) = Events::channel();
-    let (live, ownership) = (&prepared.observed.members, &request.policy.ownership);
-    let unasked = unasked(run.api(), &prepared.changes).await?;
-    let applied = waves::dry_run(run.api(), &prepared.changes, live, ownership, &silent, &unasked).await;
-    let applied = applied.map_err(|error| error.state(UNCHANGED))?;
-    for deployment in applied.iter().filter(|applied| replaces_pods(applied, prepared)) {
-        let Some(object) = &deployment.object else { continue };
-        check_pod(run.api(), &deployment.id, object, &prepared.observed)
-            .await
-            .map_err(|error| located(error, run))?;
-    }
-    Ok(())
+    let (changes, observed) = (&prepared.changes, &prepared.observed);
+    let checked = refusals::check(run.api(), changes, &request.policy.ownership, observed).await;
+    checked.map_err(|error| located(error, run))
 }
 
-/// Returns the new members that no dry run checks: of many of one kind those whose names no other object has. One list
-/// tells what a thousand dry runs would.
-async fn unasked<'a>(api: &Api, changes: &'a Changes) -> Result<BTreeSet<&'a ObjectId>> {
-    let mut unasked = BTreeSet::new();
-    for group in dry_run_sample::beyond_sample(changes.to_send()) {
-        let foreign = ListParams::default().labels(&changes.plan.set.foreign_selector());
-        let taken = match api.list(&group.kind.collection(group.namespace), &foreign).await {
-            Err(error) if error.code() == Some(403) => continue,
-            list => {
-                list.map_err(|error| error.into_error(&format!("cannot list {}", group.kind.plural)))?.items
-            }
-        };
-        let is_taken =
-            |id: &ObjectId| taken.iter().any(|object| object["metadata"]["name"] == id.name.as_str());
-        unasked.extend(group.members.into_iter().filter(|id| !is_taken(id)));
-    }
-    Ok(unasked)
-}
-
-/// Checks that the server would create the pods of these Deployments anew, before they are stopped.
+/// Checks the pods of a restart as in [`refusals::check_restart`].
 ///
 /// # Errors
-/// Exit 8 if it rejects them.
+/// As [`refusals::check_restart`].
 pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Result<()> {
-    let has_pods =
-        |(id, object): &(&ObjectId, &Value)| id.kind == DEPLOYMENT.kind && object["spec"]["replicas"] != 0;
-    for (id, object) in observed.members.iter().filter(has_pods) {
-        check_pod(run.api(), id, object, observed).await.map_err(|error| located(error, run))?;
-    }
-    Ok(())
+    refusals::check_restart(run.api(), observed).await.map_err(|error| located(error, run))
 }
 
 fn located(error: Error, run: &Run<'_>) -> Error {
-    let key = error.id().entry().key;
-    let location = key.and_then(|key| run.settings().locate(key));
-    error.at_config(location)
-}
-
-/// Returns whether the dry run changed the pods of a Deployment, and whether the server can check such a pod already.
-fn replaces_pods(applied: &Applied, prepared: &Preparation) -> bool {
-    let Some(object) =
-        applied.object.as_ref().filter(|_| applied.is_changed() && applied.id.kind == DEPLOYMENT.kind)
-    else {
-        return false;
-    };
-    let template = &object["spec"]["template"];
-    let live = prepared.observed.members.get(&applied.id);
-    let is_same = live.is_some_and(|live| live["spec"]["template"] == *template);
-    !is_same && object["spec"]["replicas"] != 0 && !creates_account(&applied.id, template, &prepared.changes)
-}
-
-/// Returns whether this run creates the ServiceAccount of the pods. The server rejects a pod without it.
-fn creates_account(deployment: &ObjectId, template: &Value, changes: &Changes) -> bool {
-    let account = template["spec"]["serviceAccountName"].as_str().unwrap_or("default");
-    changes.to_send().any(|(member, change)| {
-        member.kind == SERVICE_ACCOUNT
-            && matches!(change, Change::Create | Change::Recreate)
-            && member.id.namespace == deployment.namespace
-            && member.id.name == account
-    })
-}
-
-/// The pods that stop before the new pods of a Deployment are created.
-enum OldPods {
-    Listed(Vec<Value>),
-    /// The Deployment has pods, and the account may not list them.
-    Unlisted,
-}
-
-impl OldPods {
-    fn of(deployment: &ObjectId, observed: &ObservedSet) -> Result<Self> {
-        let Some(live) = observed.members.get(deployment) else { return Ok(Self::Listed(Vec::new())) };
-        let owner = live["metadata"]["uid"].as_str().unwrap_or_default();
-        let sets = observed.state.replica_sets_of(owner).into_iter();
-        let pods =
-            sets.flat_map(|set| observed.state.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
-        let pods: Vec<Value> = pods
-            .map(serde_json::to_value)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::internal(error.to_string()))?;
-        let has_unlisted = pods.is_empty()
-            && (deletion::deleted_since(live).is_some()
-                || live["status"]["replicas"].as_u64().unwrap_or(0) > 0);
-        Ok(if has_unlisted { Self::Unlisted } else { Self::Listed(pods) })
+    match error.id().entry().key.and_then(|key| run.settings().locate(key)) {
+        Some(location) => error.at_config(Some(location)),
+        None => error,
     }
-
-    /// Returns whether a quota that rejects a new pod beside the old ones still rejects it after they have stopped.
-    fn leave_no_room(&self, rejection: &Error) -> bool {
-        match self {
-            Self::Unlisted => false,
-            Self::Listed(pods) => pods.is_empty() || quota::rejects_without(pods, &rejection.evidence_text()),
-        }
-    }
-}
-
-/// Sends a pod of the Deployment as a dry run. The old pods free their part of a quota before the new one is created.
-async fn check_pod(api: &Api, id: &ObjectId, deployment: &Value, observed: &ObservedSet) -> Result<()> {
-    let PodAdmission::Rejected(error) = admission(api, id, deployment, observed).await else { return Ok(()) };
-    if error.id() == Id::QuotaRejected && !OldPods::of(id, observed)?.leave_no_room(&error) {
-        return Ok(());
-    }
-    let has_pods = observed.state.pods().next().is_some();
-    Err(error.state(if has_pods {
-        "nothing was changed; the previous pod was not stopped"
-    } else {
-        UNCHANGED
-    }))
-}
-
-/// Asks the API server whether it admits a pod of the Deployment.
-pub(super) async fn admission(
-    api: &Api,
-    id: &ObjectId,
-    deployment: &Value,
-    observed: &ObservedSet,
-) -> PodAdmission {
-    let owner = observed.state.replica_sets.values().find(|replica_set| {
-        let owners = replica_set.metadata.owner_references.as_deref().unwrap_or_default();
-        owners.iter().any(|owner| deployment["metadata"]["uid"] == owner.uid.as_str())
-    });
-    let owner = owner.and_then(|it| Some((it.metadata.name.as_deref()?, it.metadata.uid.as_deref()?)));
-    pod_admission::check(api, id, deployment, owner).await
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{claim_guard, refusals};
+use super::claim_guard;
 use crate::cluster::apply::held_claims;
 use crate::cluster::apply::pod_admission::PodAdmission;
+use crate::cluster::apply::refusals;
 use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};

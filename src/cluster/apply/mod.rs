@@ -7,6 +7,7 @@
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
 //!   `field_conflict`: the error (exit 7) for fields that other managers own.
 //! - `prune`: deletes the members that `plan::inventory::prune` chose. `delete_object`: deletes one object.
+//! - `refusals`: lets the server check every change and the new pod, before the first write.
 //! - `pod_admission`: asks whether the server would create the pods of a Deployment.
 //! - `held_claims`: reads the claims that are being deleted and that the pods to stop still keep.
 //! - `deletion_wait`: waits until objects that are being deleted are gone.
@@ -23,6 +24,7 @@ pub mod lock;
 pub mod namespaces;
 pub mod pod_admission;
 pub mod prune;
+pub mod refusals;
 pub mod restart;
 pub mod revisions;
 pub mod waves;
