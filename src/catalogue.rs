@@ -274,7 +274,7 @@ catalogue! {
         "The objects have the set's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the set."
 
     ConversationStuck "HC4030" "a conversation cannot start again"
-        "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
+        "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. Or a drain deleted the pod, and the application fails to create the Services that are left. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
 
     Deleted "HC4007" "an object was deleted or is being deleted" rollback No
         "A user or another tool deleted an object of the set. In a rollout, handsctl waited for it."

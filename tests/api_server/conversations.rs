@@ -43,7 +43,7 @@ fn ended_sandboxes_degrade_status_until_they_are_deleted() {
     let own = namespace.handsctl(&["status", "--set", &format!("cluster.name=\"{cluster}\"")]).exits(11);
     assert!(own.stdout.contains("hint: handsctl up --set "), "{}", own.stdout);
     own.prints(&format!(
-        " -n {} --name oh --context {} deletes the ended pods",
+        " -n {} --name oh --context {} deletes what is left of them",
         namespace.name, namespace.bed.context
     ));
 

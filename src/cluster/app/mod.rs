@@ -6,7 +6,7 @@
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
 //! - `logs`: reads the logs of its containers and sandboxes.
-//! - `sandbox_pods`: lists the pods of its sandboxes.
+//! - `sandbox_pods`: lists the pods and Services of its sandboxes.
 //! - `metrics`: reads its resource usage.
 
 pub mod client;

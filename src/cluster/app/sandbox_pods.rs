@@ -1,11 +1,11 @@
-//! Lists the pods of the conversations' sandboxes.
+//! Lists the pods and Services of the conversations' sandboxes.
 
 use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::cluster::client::api::Api;
 use crate::error::Result;
-use crate::object::kind::POD;
+use crate::object::kind::{POD, SERVICE};
 use crate::status::sandbox;
 
 /// Lists the pods of the sandboxes in a namespace with one request. None if the account may not list pods there.
@@ -18,6 +18,19 @@ pub async fn list(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if error.code() == Some(403) => Ok(None),
         Err(error) => Err(error.into_error(&format!("cannot list pods in namespace {namespace}"))),
+    }
+}
+
+/// Lists the Services of a namespace, among them those of the sandboxes, which no label tells apart. None if the account
+/// may not list Services there.
+///
+/// # Errors
+/// Fails if the server is unreachable.
+pub async fn list_services(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
+    match api.list(&SERVICE.in_namespace(namespace), &ListParams::default()).await {
+        Ok(list) => Ok(Some(list.items)),
+        Err(error) if error.code() == Some(403) => Ok(None),
+        Err(error) => Err(error.into_error(&format!("cannot list services in namespace {namespace}"))),
     }
 }
 

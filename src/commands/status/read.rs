@@ -60,17 +60,12 @@ pub(super) struct StatusReport {
 pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let api = &session.connection.api;
     let set = session.set();
-    let runtime_namespace = session.settings.runtime_namespace();
-    let (version, record, sandbox_pods) = tokio::join!(
-        session.server_version(),
-        deployed::read_record(api, &set),
-        sandbox_pods::list(api, runtime_namespace)
-    );
+    let (version, record, sandboxes) =
+        tokio::join!(session.server_version(), deployed::read_record(api, &set), read_sandboxes(session));
     // The error of the version request comes first, because it explains a failed connection.
     let streaming = version?.streams_lists();
     let record = record?;
-    let sandboxes =
-        sandbox_pods?.map(|pods| status::sandbox_health(&pods, runtime_namespace, sandbox_cleanup(session)));
+    let sandboxes = sandboxes?;
     let mut deployed = deployed::open(api, &set, &record, streaming).await?;
     let now = api.clock().now();
     let missing = assess::missing(&deployed.set, &record, &deployed, now);
@@ -123,6 +118,17 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         alive,
         metrics,
     })
+}
+
+/// Reads the sandboxes; None if the account may not list their pods.
+async fn read_sandboxes(session: &Session) -> Result<Option<SandboxHealth>> {
+    let api = &session.connection.api;
+    let namespace = session.settings.runtime_namespace();
+    // The pods are listed last: the application creates a sandbox's pod before its Services.
+    let services = sandbox_pods::list_services(api, namespace).await?.unwrap_or_default();
+    let pods = sandbox_pods::list(api, namespace).await?;
+    let cleanup = sandbox_cleanup(session);
+    Ok(pods.map(|pods| status::sandbox_health(&pods, &services, namespace, cleanup)))
 }
 
 /// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names.

@@ -23,17 +23,22 @@ pub enum SandboxCleanup {
 pub struct SandboxHealth {
     /// The number of running sandboxes.
     pub running: usize,
-    /// The names of the pods that have ended and that nobody deletes, sorted.
+    /// The names of the sandboxes that have ended and whose rest nobody deletes, sorted.
     pub ended: Vec<String>,
     /// The finding about the ended ones.
     pub finding: Option<Finding>,
 }
 
-/// Evaluates the pods of the sandboxes of a namespace.
+/// Evaluates the sandboxes of a namespace by their pods and the namespace's Services, which were listed before the pods.
 #[must_use]
-pub fn sandbox_health(pods: &[Value], namespace: &str, cleanup: SandboxCleanup) -> SandboxHealth {
-    let mut ended = ended::ended(pods, &[]);
-    ended.retain(|sandbox| sandbox.pod.is_some_and(|pod| deletion::deleted_since(pod).is_none()));
+pub fn sandbox_health(
+    pods: &[Value],
+    services: &[Value],
+    namespace: &str,
+    cleanup: SandboxCleanup,
+) -> SandboxHealth {
+    let mut ended = ended::ended(pods, services);
+    ended.retain(|sandbox| sandbox.pod.is_none_or(|pod| deletion::deleted_since(pod).is_none()));
     SandboxHealth {
         running: ended::running(pods).len(),
         ended: ended.iter().map(|sandbox| sandbox.name.to_owned()).collect(),
@@ -56,7 +61,7 @@ fn stuck_finding(ended: &[EndedSandbox<'_>], namespace: &str, cleanup: SandboxCl
     let finding = Finding::new(Id::ConversationStuck, POD.id(namespace, first.name), message)
         .evidence(ended.iter().map(pod_state));
     let finding = match cleanup {
-        SandboxCleanup::Up => finding.hint("handsctl up deletes the ended pods"),
+        SandboxCleanup::Up => finding.hint("handsctl up deletes what is left of them"),
         SandboxCleanup::Kubectl => {
             ended.iter().fold(finding, |finding, sandbox| finding.hint(delete_command(sandbox, namespace)))
         }
@@ -66,7 +71,10 @@ fn stuck_finding(ended: &[EndedSandbox<'_>], namespace: &str, cleanup: SandboxCl
 
 /// Returns the state of the pod: `openhands-runtime-a: Failed, exit code 255`.
 fn pod_state(sandbox: &EndedSandbox<'_>) -> String {
-    let status = sandbox.pod.map_or(&Value::Null, |pod| &pod["status"]);
+    let Some(pod) = sandbox.pod else {
+        return format!("{}: its pod was deleted, its Services are left", sandbox.name);
+    };
+    let status = &pod["status"];
     let phase = status["phase"].as_str().unwrap_or_default();
     let reason = status["reason"].as_str().map(|reason| format!(", {reason}"));
     let mut containers = status["containerStatuses"].as_array().into_iter().flatten();
@@ -105,7 +113,7 @@ mod tests {
     #[test]
     fn ended_sandboxes_are_one_finding_with_their_commands() {
         let pods = [pod("b", "Failed"), pod("a", "Failed"), pod("c", "Running")];
-        let health = sandbox_health(&pods, "boxes", SandboxCleanup::Kubectl);
+        let health = sandbox_health(&pods, &[], "boxes", SandboxCleanup::Kubectl);
         assert_eq!((health.running, health.ended.len()), (1, 2));
         let finding = health.finding.unwrap();
         assert_eq!(finding.id, Id::ConversationStuck);
@@ -123,17 +131,28 @@ mod tests {
 
     #[test]
     fn local_cluster_clears_ended_sandboxes_by_up() {
-        let health = sandbox_health(&[pod("a", "Failed")], "boxes", SandboxCleanup::Up);
+        let health = sandbox_health(&[pod("a", "Failed")], &[], "boxes", SandboxCleanup::Up);
         let hints = health.finding.unwrap().hints;
-        assert_eq!(hints[0], "handsctl up deletes the ended pods");
+        assert_eq!(hints[0], "handsctl up deletes what is left of them");
         assert_eq!(hints.len(), 2, "{hints:?}");
+    }
+
+    #[test]
+    fn sandbox_of_which_only_services_are_left_is_stuck() {
+        let service = |name: &str| json!({ "metadata": { "name": format!("openhands-runtime-{name}-svc") } });
+        let services = [service("a"), service("b")];
+        let health = sandbox_health(&[pod("b", "Running")], &services, "boxes", SandboxCleanup::Kubectl);
+        assert_eq!((health.running, health.ended), (1, vec!["openhands-runtime-a".to_owned()]));
+        let finding = health.finding.unwrap();
+        assert_eq!(finding.evidence, ["openhands-runtime-a: its pod was deleted, its Services are left"]);
+        assert!(finding.hints[0].contains("service/openhands-runtime-a-svc"), "{:?}", finding.hints);
     }
 
     #[test]
     fn deleted_or_running_sandbox_is_no_finding() {
         let mut deleted = pod("a", "Failed");
         deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let health = sandbox_health(&[deleted, pod("b", "Running")], "boxes", SandboxCleanup::Kubectl);
+        let health = sandbox_health(&[deleted, pod("b", "Running")], &[], "boxes", SandboxCleanup::Kubectl);
         assert_eq!(health, SandboxHealth { running: 1, ended: Vec::new(), finding: None });
     }
 }
