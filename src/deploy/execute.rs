@@ -90,12 +90,12 @@ async fn apply_and_follow(
     Ok(summary::verified(number, undo, verification, prepared.changes.plan.origin))
 }
 
-/// Deletes a new revision if the server has rejected every change. Otherwise it would push a revision that ran out of
-/// the history.
+/// Leaves the history as it was, because the server has rejected every change: an existing revision keeps its result,
+/// and a new one is deleted. Otherwise it would push a revision that ran out of the history.
 async fn withdraw(run: &Run<'_>, changes: &Changes, recorded: &mut Option<RevisionRef>) {
-    let RevisionChange::New(_) = changes.revision else { return };
     let Some(revision) = recorded.take() else { return };
     run.revision().close();
+    let RevisionChange::New(_) = changes.revision else { return };
     if let Err(error) = revisions::withdraw(run.api(), &revision).await {
         run.events().warn(Id::CleanupFailed, error.with_causes()).await;
     }
