@@ -767,12 +767,13 @@ fn upgrade_and_downgrade_report_changes_and_serve() {
     site.assert_responds();
 }
 
-/// Builds an image of the application with this value of the variable `MINE`.
-fn build_variant(name: &str, mine: &str) {
+/// Builds an image of the application with this value of the variable `MINE`. Returns its id.
+fn build_variant(name: &str, mine: &str) -> String {
     let base = "docker.all-hands.dev/all-hands-ai/openhands:0.59";
     let container = docker(&["create", base]);
-    docker(&["commit", "--change", &format!("ENV MINE={mine}"), container.trim(), name]);
+    let id = docker(&["commit", "--change", &format!("ENV MINE={mine}"), container.trim(), name]);
     docker(&["rm", container.trim()]);
+    id.trim().to_owned()
 }
 
 #[test]
@@ -785,17 +786,21 @@ fn rebuilt_image_of_the_same_tag_is_rolled_out() {
         let (succeeded, value) = site.run_in_container("printenv MINE");
         assert!(succeeded && value.trim() == mine, "{value}");
     };
-    build_variant(&image, "one");
+    let first = build_variant(&image, "one");
     site.handsctl(&["up"]).exits(0).never_says("HC0223").never_says("runs the previous");
     assert_runs("one");
     site.handsctl(&["up"]).exits(0).never_says("runs the previous");
 
-    build_variant(&image, "two");
+    let second = build_variant(&image, "two");
     site.handsctl(&["image", "load"])
         .exits(0)
         .says("1 image loaded")
         .says(&format!("still runs the previous {image}"))
         .says("handsctl restart");
+    for command in [&["diff"][..], &["deploy", "--dry-run"], &["deploy"]] {
+        site.handsctl(command).exits(0).says("HC4107").says("earlier build");
+    }
+    site.handsctl(&["status"]).exits(0).prints("HC4107");
     assert_runs("one");
     site.handsctl(&["up"]).exits(0).says(&format!("runs the previous {image}")).says("restarted");
     assert_runs("two");
@@ -803,7 +808,7 @@ fn rebuilt_image_of_the_same_tag_is_rolled_out() {
     build_variant(&image, "three");
     site.handsctl(&["up"]).exits(0).says(&format!("{image} loaded onto 1 node"));
     assert_runs("three");
-    docker(&["rmi", &image]);
+    docker(&["rmi", &image, &first, &second]);
     site.configure("openai/gpt-4o", "");
     site.handsctl(&["deploy"]).exits(0);
 }
