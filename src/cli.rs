@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::styling::Styles;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -18,6 +19,7 @@ use crate::commands::{
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
+use crate::foreign_commands;
 use crate::report::{ColorChoice, Output, Streams};
 use crate::session::output::{into_error, output_form};
 
@@ -264,6 +266,10 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
 pub fn print_clap_error(error: &clap::Error) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
     let text = error.render().to_string();
+    if let Some(error) = foreign_command_error(error) {
+        streams.error(&error, Output::Human);
+        return ExitCode::from(error.kind().exit_code());
+    }
     if error.use_stderr() {
         streams.err(&text);
         return ExitCode::from(Kind::Usage.exit_code());
@@ -272,6 +278,13 @@ pub fn print_clap_error(error: &clap::Error) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(error.kind().exit_code()),
     }
+}
+
+/// Returns the error for a command of another tool, with the one of handsctl that does the same.
+fn foreign_command_error(error: &clap::Error) -> Option<Error> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let counterpart = foreign_commands::counterpart(word)?;
+    Some(Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{word}`")).hint(counterpart))
 }
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.

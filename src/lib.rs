@@ -11,6 +11,7 @@
 //! deploy/           the steps that deploy, rollback, restart and up share
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //! command_line.rs   which command uses which global flag, and how a suggested command repeats them
+//! foreign_commands.rs  commands of other tools, and ours that do the same
 //! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
 //! report/           events, errors and results → streams
@@ -53,6 +54,7 @@ pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod flags;
+mod foreign_commands;
 #[cfg(test)]
 mod golden;
 pub mod object;

@@ -1,5 +1,7 @@
 //! `explain`: prints the meaning of an id or an exit code, offline.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use crate::catalogue::Id;
@@ -7,22 +9,30 @@ use crate::error::{Error, Kind};
 use crate::report::Streams;
 
 /// Explain an id (HC4103) or an exit code
+///
+/// Without an argument: list all ids and exit codes.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9")]
+#[command(
+    after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9\n  handsctl explain"
+)]
 pub struct ExplainArgs {
-    /// An id, as printed in brackets, or `exit-code`
-    pub subject: String,
+    /// An id as printed in brackets, with or without its letters; `exit-code`; or the number of an exit code
+    pub subject: Option<String>,
     /// The number after `exit-code`
     pub number: Option<u8>,
 }
 
 /// Runs `explain`.
 pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let text = match (arguments.subject.as_str(), arguments.number) {
-        ("exit-code", Some(number)) => exit_code(number)?,
-        ("exit-code", None) => exit_codes(),
-        (code, None) => id(code)?,
-        (subject, Some(_)) => {
+    let text = match (arguments.subject.as_deref(), arguments.number) {
+        (None, _) => everything(),
+        (Some("exit-code"), Some(number)) => exit_code(number)?,
+        (Some("exit-code"), None) => exit_codes(),
+        (Some(subject), None) => match subject.parse() {
+            Ok(number) => exit_code(number)?,
+            Err(_not_a_small_number) => id(subject)?,
+        },
+        (Some(subject), Some(_)) => {
             return Err(Error::new(
                 Id::Usage,
                 Kind::Usage,
@@ -36,10 +46,21 @@ pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<
     Ok(0)
 }
 
-fn id(code: &str) -> Result<String, Error> {
-    let Some(id) = Id::from_code(code) else {
-        return Err(Error::new(Id::Usage, Kind::Usage, format!("there is no id `{code}`"))
-            .hint("ids are printed in brackets: error[HC4103]"));
+/// Lists all ids with their titles, then the exit codes.
+fn everything() -> String {
+    let ids = Id::ALL.iter().map(|id| id.entry()).fold(String::new(), |mut text, entry| {
+        let _infallible = writeln!(text, "{}  {}", entry.code, entry.title);
+        text
+    });
+    format!("{ids}\nExit codes:\n{}", exit_codes())
+}
+
+fn id(typed: &str) -> Result<String, Error> {
+    let letters = typed.trim_matches(['[', ']']).to_ascii_uppercase();
+    let code = if letters.starts_with("HC") { letters } else { format!("HC{letters}") };
+    let Some(id) = Id::from_code(&code) else {
+        return Err(Error::new(Id::Usage, Kind::Usage, format!("there is no id `{typed}`"))
+            .hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
     };
     let entry = id.entry();
     let key = entry.key.map_or_else(String::new, |key| format!("\nconfig key: {key}\n"));

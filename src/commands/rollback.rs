@@ -15,14 +15,17 @@ use crate::session::runner::{Invocation, Run};
 
 /// Restore an earlier revision of the whole set, with its configuration
 ///
-/// Takes the same steps as deploy, with the objects of that revision. Without --to: the last good revision before the
+/// Takes the same steps as deploy, with the objects of that revision. Without a number: the last good revision before the
 /// current one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
 /// again.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback --to 3")]
+#[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback 3")]
 pub struct RollbackArgs {
-    /// Number of the revision, see `history` [default: the last good one before the current one]
-    #[arg(long, value_name = "N")]
+    /// Number of the revision, see `history` [default: the last good one that differs from the deployed one]
+    #[arg(value_name = "REVISION")]
+    pub revision: Option<u64>,
+    /// The same as REVISION
+    #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
     pub to: Option<u64>,
     /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
@@ -47,7 +50,7 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
     let work = async |run: &Run<'_>| {
         let request = DeployRequest {
             command: "rollback",
-            goal: Goal::Revision(arguments.to),
+            goal: Goal::Revision(arguments.revision.or(arguments.to)),
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: arguments.dry_run,
             probe: rollout.probe,

@@ -149,7 +149,7 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
     // The content of revision 2 is kept as revision 5, although its first number is not.
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4").says("revision 6");
     assert_eq!(current_members(&namespace), sets[4]);
-    namespace.handsctl(&["rollback", "--to", "2"]).exits(2).says("revision 2 is not kept").says("3, 5, 6");
+    namespace.handsctl(&["rollback", "2"]).exits(2).says("revision 2 is not kept").says("3, 5, 6");
 }
 
 #[test]

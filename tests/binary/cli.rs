@@ -291,6 +291,42 @@ fn every_id_and_exit_code_is_explained() {
 }
 
 #[test]
+fn explain_takes_bare_numbers_and_lists_everything() {
+    let home = home();
+    let whole = run_in_home(home.path(), &["explain", "HC4103"]).exits(0).stdout;
+    for typed in ["4103", "hc4103", "[HC4103]"] {
+        assert_eq!(run_in_home(home.path(), &["explain", typed]).exits(0).stdout, whole, "{typed}");
+    }
+    assert!(run_in_home(home.path(), &["explain", "9"]).exits(0).stdout.starts_with("9: "));
+    let list = run_in_home(home.path(), &["explain"]).exits(0).stdout;
+    for id in Id::ALL {
+        assert!(list.contains(&format!("{}  {}\n", id.code(), id.entry().title)), "{}", id.code());
+    }
+    assert!(list.contains("Exit codes:\n  0  done"), "{list}");
+}
+
+#[test]
+fn commands_of_other_tools_lead_to_ours() {
+    let home = home();
+    for (word, ours) in [
+        ("ps", "handsctl status"),
+        ("apply", "handsctl deploy"),
+        ("destroy", "handsctl teardown"),
+        ("down", "handsctl cluster down"),
+        ("undo", "handsctl rollback"),
+        ("template", "handsctl render"),
+        ("lint", "handsctl config check"),
+        ("exec", "kubectl exec"),
+        ("top", "handsctl status"),
+        ("upgrade", "handsctl deploy"),
+    ] {
+        let run = run_in_home(home.path(), &[word]).exits(2);
+        assert!(run.stderr.contains(&format!("handsctl has no command `{word}`")), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("hint: {ours}")), "{word}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn every_shell_has_a_completion_script() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

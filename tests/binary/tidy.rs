@@ -80,7 +80,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "diagnostic",
         ],
     ),
-    ("cli", &["flags", "command_line", "commands", "session", "report", "error", "catalogue"]),
+    ("foreign_commands", &[]),
+    (
+        "cli",
+        &["flags", "command_line", "foreign_commands", "commands", "session", "report", "error", "catalogue"],
+    ),
 ];
 /// What every module may import.
 const EVERYWHERE: &[&str] = &["phrase"];
