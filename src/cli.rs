@@ -14,8 +14,8 @@ use crate::commands::cluster::{down, status as cluster_status, up as cluster_up}
 use crate::commands::config::{check, explain as config_explain, init, schema, show};
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, explain, history, logs, open, rbac, render, restart, rollback, status,
-    teardown, up, version,
+    completion, deploy, dev, diff, explain, history, list, logs, open, rbac, render, restart, rollback,
+    status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
@@ -74,6 +74,7 @@ pub enum Command {
     Open(open::OpenArgs),
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
+    List(list::ListArgs),
     Restart(restart::RestartArgs),
     /// Put images on the nodes before pods need them: load, pull
     #[command(subcommand)]
@@ -243,6 +244,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Open(arguments) => open::run(global, arguments, streams).await,
         Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
         Command::History(arguments) => history::run(global, arguments, streams).await,
+        Command::List(arguments) => list::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
         Command::Dev(arguments) => dev::run(global, arguments, streams).await,
@@ -308,6 +310,7 @@ fn error_output(command: &Command) -> Output {
         Command::Open(arguments) => arguments.output,
         Command::Rbac(arguments) => arguments.output,
         Command::History(arguments) => Some(arguments.output),
+        Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
         Command::Diff(arguments) => Some(arguments.output),

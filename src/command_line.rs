@@ -116,6 +116,17 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("open", READ),
     ("rollback", CHANGE),
     ("history", READ),
+    (
+        "list",
+        &[
+            GlobalFlag::Config,
+            GlobalFlag::Set,
+            GlobalFlag::Namespace,
+            GlobalFlag::Context,
+            GlobalFlag::Kubeconfig,
+            GlobalFlag::InCluster,
+        ],
+    ),
     ("restart", CHANGE),
     ("image load", CHANGE),
     ("image pull", CHANGE),

@@ -3,10 +3,8 @@
 /// The commands of kubectl, Helm, docker and systemctl that people type first, each with the command of handsctl and
 /// what it does.
 const FOREIGN: &[(&[&str], &str)] = &[
-    (
-        &["ps", "ls", "list", "get", "info", "describe", "health"],
-        "handsctl status shows what runs and whether it works",
-    ),
+    (&["ps", "get", "info", "describe", "health"], "handsctl status shows what runs and whether it works"),
+    (&["ls", "installations"], "handsctl list lists the installations of the cluster"),
     (
         &["events", "watch"],
         "handsctl status shows the state with its evidence; handsctl logs -f follows the logs",

@@ -1,6 +1,6 @@
 //! The commands: one file per command, with its arguments, its help and its steps.
 //!
-//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `teardown`.
+//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `completion`.
 //! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
@@ -14,6 +14,7 @@ pub mod diff;
 pub mod explain;
 pub mod history;
 pub mod image;
+pub mod list;
 pub mod logs;
 pub mod open;
 pub mod rbac;

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with the component that an object belongs to.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The label selector of the objects that handsctl manages.
+pub const MANAGED_BY_HANDSCTL: &str = "app.kubernetes.io/managed-by=handsctl";
 /// The label with the tool that manages an object.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation with an object's creator: `handsctl/v0.1.0` on namespaces and the set's key, `ana@laptop` on

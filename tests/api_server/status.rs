@@ -2,12 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::refusals::{FinalizedObject, account, run_with_kubeconfig, wait_for_output};
-use crate::bed::{Bed, Namespace, Run, render};
+use crate::bed::{Bed, Namespace, Run, in_home, render};
 
 /// Time limit of a command whose server or pod does not respond.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
@@ -464,4 +465,30 @@ impl Drop for BareNode {
     fn drop(&mut self) {
         let _already_deleted = self.1.try_kubectl(&["delete", "node", &self.0, "--wait=false"], "");
     }
+}
+
+#[test]
+fn list_shows_all_namespaces_or_says_which_one() {
+    let namespace = deployed("list");
+    let list = |kubeconfig: &Path, arguments: &[&str]| {
+        let words = [&["list", "--context", &namespace.bed.context], arguments].concat();
+        in_home(namespace.folder.path(), &words).env("KUBECONFIG", kubeconfig).run()
+    };
+    let admin = &namespace.bed.kubeconfig;
+    let table = list(admin, &[]).exits(0).stdout;
+    let row = table.lines().find(|line| line.starts_with(&format!("{} ", namespace.name))).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!((cells[1], cells[2]), ("oh", "1/1"), "{row}");
+    assert!(row.ends_with("openhands:0.59"), "{row}");
+    let one = list(admin, &["-n", &namespace.name, "-o", "json"]).exits(0).json();
+    assert_eq!((&one[0]["name"], &one[0]["ready"]), (&json!("oh"), &json!(1)), "{one}");
+    assert_eq!(one.as_array().unwrap().len(), 1);
+    list(admin, &["-n", "nowhere-at-all"]).exits(0).says("no installations");
+
+    let read = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"] }]);
+    let theirs = account(&namespace, &read);
+    let set = format!("deploy.namespace=\"{}\"", namespace.name);
+    let text = format!("no right to list all namespaces: only namespace {} was listed", namespace.name);
+    list(&theirs, &["--set", &set]).exits(0).says(&text).prints("oh ");
+    list(&theirs, &["-A"]).exits(6).says("cannot list configmaps in all namespaces");
 }

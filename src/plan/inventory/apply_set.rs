@@ -23,6 +23,9 @@ pub const CONTAINS: &str = "applyset.kubernetes.io/contains-group-kinds";
 /// The parent's annotation with the members' namespaces, except its own.
 pub const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 
+/// The parent's name, before the set's name.
+const PARENT_PREFIX: &str = "handsctl-";
+
 /// A set, identified by the name and namespace of its parent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplySet {
@@ -42,7 +45,7 @@ impl ApplySet {
     /// Returns the name of the parent ConfigMap, of the Secret with the set's key, and of the lock's Lease.
     #[must_use]
     pub fn parent_name(&self) -> String {
-        format!("handsctl-{}", self.name)
+        format!("{PARENT_PREFIX}{}", self.name)
     }
 
     /// Returns the parent's identity.
@@ -220,6 +223,12 @@ pub fn is_same_inventory(one: &Value, other: &Value) -> bool {
 #[must_use]
 pub fn tooling() -> String {
     format!("{MANAGER}/v{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Returns the name of the set whose parent has this name; None if no set's parent has it.
+#[must_use]
+pub fn name_of_parent(parent: &str) -> Option<&str> {
+    parent.strip_prefix(PARENT_PREFIX).filter(|name| !name.is_empty())
 }
 
 /// Returns whether a tooling annotation names handsctl, in any version.

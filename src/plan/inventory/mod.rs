@@ -1,6 +1,7 @@
 //! The record of a set in the cluster, by which later runs find its members.
 //!
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
+//! - `installation`: the sets of a cluster, as their parents describe them.
 //! - `members`: the set's live members.
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
@@ -10,6 +11,7 @@
 
 pub mod apply_set;
 pub mod history;
+pub mod installation;
 pub mod lease;
 pub mod members;
 pub mod presence;

@@ -1,0 +1,103 @@
+//! `list`: lists what handsctl has deployed to a cluster.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cluster::installations;
+use crate::error::{Kind, Result};
+use crate::flags::{Format, Global, ReadArgs};
+use crate::phrase;
+use crate::plan::inventory::installation::Installation;
+use crate::report::{Output, Streams, table};
+use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
+use crate::session::output::output_form;
+use crate::session::step::Deadline;
+
+/// List the installations of OpenHands that handsctl has deployed to the cluster
+///
+/// Lists all namespaces; with -n, one. Without the right to list all namespaces: the namespace of the configuration,
+/// unless -A is given.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl list\n  handsctl list -n team-a -o json")]
+pub struct ListArgs {
+    /// Fail if the account may not list all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
+    /// Output format of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// Runs `list`.
+///
+/// With `-o json` or `-o yaml`: `[{namespace, name, ready, desired, image, created, tooling}]`.
+pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let session = Session::to_read(global, loaded, deadline).await?;
+    let reading = read(&session, global.namespace.as_deref(), arguments.all_namespaces, streams);
+    let found = read_until(deadline, &session, streams, reading)
+        .await
+        .map_err(|error| session.with_credentials_hint(error))?;
+    let now = session.connection.api.clock().now();
+    let _written = match output_form(Some(arguments.output)) {
+        Output::Human if found.is_empty() => {
+            streams.err(&format!("no installations; context {}\n", session.connection.choice.context));
+            return Ok(0);
+        }
+        Output::Human => {
+            let rows: Vec<Vec<String>> = found.iter().map(|installation| row(installation, now)).collect();
+            streams.out(&table(&["namespace", "name", "ready", "age", "image"], &rows))?
+        }
+        output => streams.value(&Value::Array(found.iter().map(value).collect()), output)?,
+    };
+    Ok(0)
+}
+
+async fn read(
+    session: &Session,
+    namespace: Option<&str>,
+    all: bool,
+    streams: &Streams,
+) -> Result<Vec<Installation>> {
+    let api = &session.connection.api;
+    session.server_version().await?;
+    let configured = session.settings.deploy.namespace.as_str();
+    match installations::list(api, namespace).await {
+        Err(error) if error.kind() == Kind::Forbidden && namespace.is_none() && !all => {
+            streams
+                .err(&format!("no right to list all namespaces: only namespace {configured} was listed\n"));
+            installations::list(api, Some(configured)).await
+        }
+        found => found,
+    }
+}
+
+fn row(installation: &Installation, now: Timestamp) -> Vec<String> {
+    let workload = installation.workload.as_ref();
+    vec![
+        installation.namespace.clone(),
+        installation.name.clone(),
+        workload.map(|workload| format!("{}/{}", workload.ready, workload.desired)).unwrap_or_default(),
+        installation.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
+        workload.map(|workload| workload.image.clone()).unwrap_or_default(),
+    ]
+}
+
+fn value(installation: &Installation) -> Value {
+    let workload = installation.workload.as_ref();
+    json!({
+        "namespace": installation.namespace,
+        "name": installation.name,
+        "ready": workload.map(|workload| workload.ready),
+        "desired": workload.map(|workload| workload.desired),
+        "image": workload.map(|workload| workload.image.as_str()),
+        "created": installation.created.map(|created| created.to_string()),
+        "tooling": installation.tooling,
+    })
+}
