@@ -445,7 +445,8 @@ mod tests {
     }
 
     fn holder(user: &str, pid: u32) -> Holder {
-        Holder { user: user.into(), host: "laptop".into(), boot: "b".into(), pid, start: "1".into() }
+        let (host, computer) = ("laptop".into(), "m.b.1".into());
+        Holder { user: user.into(), host, computer, pid, start: "1".into(), nonce: "5eed".into() }
     }
 
     fn request(has_exited: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
