@@ -284,6 +284,33 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
 }
 
 #[test]
+fn stopped_process_sends_nothing_under_an_expired_lock() {
+    let namespace = Bed::shared().namespace("stopped");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_response();
+    let first = proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "6").spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    let signal = |name: &str| {
+        let kill = std::process::Command::new("kill").args([name, &first.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    };
+    signal("-STOP");
+    let begin = Instant::now();
+    while namespace.handsctl(&["deploy"]).code != Some(0) {
+        assert!(begin.elapsed() < WAIT_LIMIT, "the lock does not expire");
+    }
+    held.release();
+    signal("-CONT");
+    finish(first).exits(13).says("error[HC3005]: lost the lock");
+    let members = proxy.requests_that(|request| {
+        request.method == "PATCH"
+            && !request.is_dry_run()
+            && !request.path.contains("/configmaps/handsctl-oh")
+    });
+    assert!(members.is_empty(), "{members:?}");
+}
+
+#[test]
 fn outage_longer_than_the_lock_only_delays_the_run() {
     let namespace = Bed::shared().namespace("mute");
     let proxy = Proxy::for_cluster(namespace.bed);
