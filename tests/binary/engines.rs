@@ -185,6 +185,21 @@ fn foreign_kind_cluster_is_kept() {
 }
 
 #[test]
+fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    std::fs::create_dir(computer.path().join(".kube")).unwrap();
+    let lock = computer.path().join(".kube/config.lock");
+    std::fs::write(&lock, "").unwrap();
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says(".kube/config has been locked for more than 10 s")
+        .says(&format!("rm {}", lock.display()));
+    assert!(!computer.path().join("made").exists(), "the cluster was created");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
 fn failed_creation_keeps_evidence_and_cleans_up() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     let run = computer.cluster_up(&[]).exits(14);
