@@ -277,6 +277,46 @@ fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
 }
 
 #[test]
+fn newer_record_of_a_kind_cluster_is_deleted_by_kind_only() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    let record = folder.join("handsctl.json");
+    std::fs::write(&record, r#"{"schema": 99, "provider": "kind"}"#).unwrap();
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    // Nothing proves that the nodes are ours, so the files are kept, too.
+    computer.cluster_down(&[]).exits(14).says("error[HC2023]").says("written by a newer version of handsctl");
+    std::fs::write(&record, "{").unwrap();
+    computer.cluster_down(&[]).exits(70).says("error[HC9003]").says("provider of the cluster");
+    assert!(record.exists() && !computer.has_deleted());
+    let labelled = DOCKER.replace("exec*) exit 1", "exec*) echo handsctl");
+    let computer = Computer::new(&[("docker", &labelled), ("kind", KIND)]);
+    let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("handsctl.json"), r#"{"schema": 99, "provider": "kind"}"#).unwrap();
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.cluster_down(&[]).exits(0).says("cluster local-hands is deleted");
+    assert!(computer.has_deleted() && !folder.exists());
+}
+
+#[test]
+fn unreadable_state_file_never_leads_to_the_current_context() {
+    let home = TempDir::new().unwrap();
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: prod\nclusters: [{name: prod, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: []\ncontexts: [{name: prod, context: {cluster: prod, user: a}}]\n";
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), kubeconfig).unwrap();
+    let folder = home.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(home.path().join("config.toml"), "").unwrap();
+    for record in ["", "{", r#"{"schema": 99, "provider": "vm"}"#, r#"{"schema": 2, "provider": "vm"}"#] {
+        std::fs::write(folder.join("handsctl.json"), record).unwrap();
+        for command in [&["deploy", "--yes"][..], &["teardown", "--yes"], &["status"]] {
+            in_home(home.path(), command).run().exits(70).says("error[HC9003]").never_says("prod");
+        }
+    }
+}
+
+#[test]
 fn failed_creation_keeps_evidence_and_cleans_up() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     let run = computer.cluster_up(&[]).exits(14);
