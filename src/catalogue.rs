@@ -174,6 +174,8 @@ catalogue! {
         "`cluster down` only deletes clusters that `cluster up` created."
     StaleContext "HC2024" "the kubeconfig has a context of a cluster that does not exist" key "cluster.name"
         "Another tool wrote a context of that name, and its cluster no longer exists. handsctl does not overwrite contexts of other tools."
+    ForeignContext "HC2065" "the kubeconfig has a context of that name that handsctl did not write" key "cluster.name"
+        "The context, the cluster or the user of that name belongs to another cluster. handsctl does not overwrite it. Rename it, delete it, or choose another [cluster].name."
     IngressRetired "HC2025" "ingress-nginx is retired" key "cluster.ingress"
         "The project ended in March 2026 and does not fix vulnerabilities any more. handsctl deploys it as OpenHands' own kind/ directory does; the default is traefik."
     SimulatedNodes "HC2030" "simulated nodes" key "cluster.provider"

@@ -183,8 +183,8 @@ async fn under_lock<T>(
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let Process { user, host, boot, pid, start } = Process::current();
-    let holder = Holder { user, host, boot, pid, start };
+    let Process { user, host, computer, pid, start, nonce } = Process::current();
+    let holder = Holder { user, host, computer, pid, start, nonce };
     let request = LockRequest { holder, has_exited: &|_| false, lease_duration: LeaseDuration::default() };
     let lock = lock::acquire(api, set, &request, events).await?;
     let outcome = tokio::select! {

@@ -19,10 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tower_test::mock::{self, Handle, SendResponse};
 
 use super::client::api::Api;
+use super::client::boot_instant::BootInstant;
 use super::client::traffic::Traffic;
 
 type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -33,7 +34,7 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// The server's side.
 pub(crate) struct ScriptedServer {
     requests: Handle<Request<Body>, Response<ResponseBody>>,
-    start: (Timestamp, Instant),
+    start: (Timestamp, BootInstant),
 }
 
 /// A request that waits for its response.
@@ -57,7 +58,7 @@ pub(crate) fn scripted() -> (Api, ScriptedServer) {
     let traffic = Arc::new(Traffic::default());
     traffic.on_completed(Duration::ZERO, String::new);
     let api = Api::new(Client::new(service, "default"), traffic);
-    let start = ("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now());
+    let start = ("2026-01-01T00:00:00Z".parse().unwrap(), BootInstant::now());
     api.clock().on_date(start.0);
     (api, ScriptedServer { requests, start })
 }
@@ -138,6 +139,11 @@ impl ScriptedServer {
 }
 
 impl Exchange {
+    /// Changes the `Date` of the response, which another computer's clock may have set.
+    pub(crate) fn at(self, date: Timestamp) -> Self {
+        Self { date, ..self }
+    }
+
     /// Responds 200 with this object.
     pub(crate) fn ok(self, object: &Value) {
         self.respond(StatusCode::OK, object);

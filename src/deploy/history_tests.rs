@@ -267,9 +267,10 @@ impl<'a> Cluster<'a> {
         let holder = Holder {
             user: user.to_owned(),
             host: "laptop".to_owned(),
-            boot: "boot".to_owned(),
+            computer: "computer".to_owned(),
             pid: 1,
-            start: format!("{:?}", tokio::time::Instant::now()),
+            start: "1".to_owned(),
+            nonce: format!("{:?}", tokio::time::Instant::now()),
         };
         let (events, _) = Events::channel();
         let deadline = Deadline::after(Duration::from_secs(900));

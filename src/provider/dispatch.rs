@@ -86,7 +86,7 @@ pub async fn down(
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
-    delete(environment, provider_for(environment, provider, name), name, kubeconfig, events).await
+    delete(environment, provider_for(environment, provider, name)?, name, kubeconfig, events).await
 }
 
 async fn delete(
@@ -107,7 +107,7 @@ async fn delete(
 /// # Errors
 /// `HC9003` if the record of the cluster cannot be read.
 pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
-    let provider = provider_for(environment, provider, name);
+    let provider = provider_for(environment, provider, name)?;
     let (condition, reason, kubeconfig, details) = match provider {
         LocalProvider::Kind => {
             let status = kind::status(environment, name).await?;
@@ -221,11 +221,25 @@ fn recorded_provider(environment: &Environment, name: &str) -> Result<Option<Loc
     state_file::provider(&state_file::clusters(&environment.state).join(name))
 }
 
-/// Returns the recorded provider of the cluster, else the configured one, also if the record is unreadable.
-fn provider_for(environment: &Environment, provider: Provider, name: &str) -> LocalProvider {
-    match (recorded_provider(environment, name), provider) {
-        (Ok(Some(recorded)), _) => recorded,
-        (_, Provider::Kind) => LocalProvider::Kind,
-        _ => LocalProvider::Kwok,
+/// Returns the recorded provider of the cluster, else the configured one. A record of another version of handsctl names
+/// its provider, too.
+///
+/// # Errors
+/// `HC9003` if the record is unreadable and neither it nor the configuration names the provider: the files of a cluster
+/// must not be deleted while its nodes run.
+fn provider_for(environment: &Environment, provider: Provider, name: &str) -> Result<LocalProvider> {
+    let own = state_file::clusters(&environment.state).join(name);
+    match (state_file::provider(&own), provider) {
+        (Ok(Some(recorded)), _) => Ok(recorded),
+        (Ok(None), Provider::Kind) => Ok(LocalProvider::Kind),
+        (Ok(None), _) => Ok(LocalProvider::Kwok),
+        (Err(error), configured) => match (state_file::provider_of_any_version(&own), configured) {
+            (Some(recorded), _) => Ok(recorded),
+            (None, Provider::Kind) => Ok(LocalProvider::Kind),
+            (None, Provider::Kwok) => Ok(LocalProvider::Kwok),
+            (None, Provider::Auto | Provider::Existing) => {
+                Err(error.hint("[cluster] provider = \"kind\" or \"kwok\" names the provider of the cluster"))
+            }
+        },
     }
 }

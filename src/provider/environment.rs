@@ -102,6 +102,11 @@ pub(super) fn user_name() -> String {
         .replace(['/', '@'], "_")
 }
 
+/// Returns the name that makes this computer another one for tests of the lock: `HANDSCTL_TEST_COMPUTER`.
+pub(super) fn test_computer() -> Option<String> {
+    variable("HANDSCTL_TEST_COMPUTER")
+}
+
 /// Returns the names of all variables of the process.
 pub(super) fn variable_names() -> impl Iterator<Item = String> {
     env::vars_os().filter_map(|(name, _)| name.into_string().ok())

@@ -66,10 +66,15 @@ impl<S: ProviderState> StateFile<S> {
     }
 }
 
-/// The part that all records have.
+/// The part that records of all versions have.
+#[derive(Debug, Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+/// The part that all records of this version have.
 #[derive(Debug, Deserialize)]
 struct Head {
-    schema: u32,
     provider: LocalProvider,
     #[serde(default)]
     merged: Vec<KubeconfigEntry>,
@@ -116,11 +121,26 @@ fn text(path: &Path) -> Result<Option<String>> {
 }
 
 fn head(path: &Path, text: &str) -> Result<Head> {
-    let head: Head = serde_json::from_str(text).map_err(|error| malformed(path, error.into()))?;
-    if head.schema != SCHEMA {
-        return Err(malformed(path, format!("schema {}, not {SCHEMA}", head.schema).into()));
+    let version: Version = serde_json::from_str(text).map_err(|error| malformed(path, error.into()))?;
+    match version.schema {
+        SCHEMA => serde_json::from_str(text).map_err(|error| malformed(path, error.into())),
+        newer if newer > SCHEMA => {
+            let message = format!("{} was written by a newer version of handsctl", path.display());
+            let cause = format!("schema {newer}; this version reads {SCHEMA}");
+            Err(Error::io(message, io::Error::other(cause)).hint("use that version"))
+        }
+        older => Err(malformed(path, format!("schema {older}, not {SCHEMA}").into())),
     }
-    Ok(head)
+}
+
+/// Returns the provider that a record of any version names, as far as it can be read.
+pub(super) fn provider_of_any_version(own: &Path) -> Option<LocalProvider> {
+    #[derive(Deserialize)]
+    struct AnyVersion {
+        provider: LocalProvider,
+    }
+    let text = text(&own.join(RECORD)).ok()??;
+    serde_json::from_str::<AnyVersion>(&text).ok().map(|record| record.provider)
 }
 
 fn malformed(path: &Path, cause: crate::error::Source) -> Error {
@@ -214,5 +234,28 @@ mod tests {
         std::fs::write(own.path().join(RECORD), r#"{"schema": 1, "provider": "kwok", "ports": 7}"#).unwrap();
         assert!(read::<KwokLike>(own.path()).is_err());
         assert!(provider(own.path()).is_err() && exists(own.path()));
+        assert_eq!(provider_of_any_version(own.path()), Some(LocalProvider::Kwok));
+    }
+
+    #[test]
+    fn newer_record_is_an_error_even_with_unknown_fields() {
+        let own = tempfile::tempdir().unwrap();
+        std::fs::write(own.path().join(RECORD), r#"{"schema": 99, "provider": "vm", "merged": {"a": 1}}"#)
+            .unwrap();
+        let error = provider(own.path()).unwrap_err();
+        assert!(error.to_string().ends_with("was written by a newer version of handsctl"), "{error}");
+        assert_eq!(provider_of_any_version(own.path()), None);
+    }
+
+    #[test]
+    fn unreadable_record_is_an_error() {
+        let own = tempfile::tempdir().unwrap();
+        for text in ["", "{", "null", r#"{"provider": "kwok"}"#] {
+            std::fs::write(own.path().join(RECORD), text).unwrap();
+            assert!(provider(own.path()).is_err(), "{text}");
+        }
+        std::fs::remove_file(own.path().join(RECORD)).unwrap();
+        std::fs::create_dir(own.path().join(RECORD)).unwrap();
+        assert!(provider(own.path()).is_err());
     }
 }

@@ -125,13 +125,13 @@ async fn while_held<T>(
 
 /// Returns this process as the holder of a lock.
 pub(super) fn this_process() -> Holder {
-    let Process { user, host, boot, pid, start } = Process::current();
-    Holder { user, host, boot, pid, start }
+    let Process { user, host, computer, pid, start, nonce } = Process::current();
+    Holder { user, host, computer, pid, start, nonce }
 }
 
 fn has_exited(holder: &Holder) -> bool {
-    let Holder { user, host, boot, pid, start } = holder.clone();
-    provider::has_exited(&Process { user, host, boot, pid, start })
+    let Holder { user, host, computer, pid, start, nonce } = holder.clone();
+    provider::has_exited(&Process { user, host, computer, pid, start, nonce })
 }
 
 fn lease_duration() -> LeaseDuration {

@@ -3,6 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use handsctl::cluster::apply::lock::{self, Lock, LockRequest};
+use handsctl::cluster::client::api::Api;
+use handsctl::cluster::client::connect::connect_to_local_cluster;
+use handsctl::error::{Kind, Result};
+use handsctl::event::Events;
+use handsctl::plan::inventory::apply_set::ApplySet;
+use handsctl::plan::inventory::lease::{Holder, LeaseDuration};
+use handsctl::provider::Process;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, finish};
@@ -12,6 +20,39 @@ use crate::fault::{Proxy, Request};
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 /// The identity of a holder on another computer.
 const REMOTE_HOLDER: &str = "bob@elsewhere/boot.1/42/1";
+
+/// The variable that gives a process other machine and boot ids, as on another computer of the same host name.
+const COMPUTER: &str = "HANDSCTL_TEST_COMPUTER";
+
+/// A process on a computer of the same host name as every other one: the lock's view of it, without a run of the binary.
+#[derive(Clone)]
+struct Twin(Process);
+
+impl Twin {
+    /// A process on this computer that runs no more. Nothing but the computer's ids distinguishes it from its twins.
+    fn new(computer: &str) -> Self {
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = ended.id();
+        ended.wait().unwrap();
+        Self(Process { computer: computer.to_owned(), pid, ..Process::current() })
+    }
+
+    fn holder(&self) -> Holder {
+        let Process { user, host, computer, pid, start, nonce } = self.0.clone();
+        Holder { user, host, nonce: format!("{nonce}-{computer}"), computer, pid, start }
+    }
+
+    /// Tries once to acquire the set's lock.
+    async fn acquire(&self, api: &Api, set: &ApplySet) -> Result<Lock> {
+        let has_exited = |other: &Holder| {
+            let Holder { user, host, computer, pid, start, nonce } = other.clone();
+            self.0.sees_exit_of(&Process { user, host, computer, pid, start, nonce })
+        };
+        let lease_duration = LeaseDuration::default();
+        let request = LockRequest { holder: self.holder(), has_exited: &has_exited, lease_duration };
+        lock::acquire(api, set, &request, &Events::channel().0).await
+    }
+}
 
 /// The set's Lease, if it exists.
 fn lease(namespace: &Namespace) -> Option<Value> {
@@ -42,10 +83,15 @@ fn give_to_remote_holder(namespace: &Namespace) {
 
 /// Starts a deploy, kills it before its Deployment is sent, and returns its process id. Its lock stays.
 fn kill_deploy_with_lock(namespace: &Namespace, lease_seconds: &str) -> u32 {
+    kill_deploy_on("", namespace, lease_seconds)
+}
+
+/// Kills a deploy on the computer with this test identity, see [`COMPUTER`]; empty: on this computer.
+fn kill_deploy_on(computer: &str, namespace: &Namespace, lease_seconds: &str) -> u32 {
     let proxy = Proxy::for_cluster(namespace.bed);
     let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
     let deploy = proxy.command(namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", lease_seconds);
-    let mut child = deploy.spawn();
+    let mut child = deploy.env(COMPUTER, computer).spawn();
     held.wait_for_request(WAIT_LIMIT);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -106,6 +152,67 @@ fn lock_of_killed_local_holder_is_taken_at_once() {
         .says(&format!("process {killed}, which has exited"))
         .says("lock      taken over from ");
     assert_eq!(lease(&namespace), None);
+}
+
+#[tokio::test]
+async fn two_computers_of_one_name_never_hold_the_lock_at_once() {
+    let namespace = Bed::shared().namespace("twins");
+    namespace.create(&[]);
+    let set = ApplySet { name: "oh".into(), namespace: namespace.name.clone(), ..ApplySet::default() };
+    let connect = || connect_to_local_cluster(&namespace.bed.kubeconfig, &namespace.bed.context);
+    let apis = [connect().await.unwrap().api, connect().await.unwrap().api];
+    // Every computer's first PID namespace has the same number. Machine ids are equal after a copy of a disk.
+    let pairs = [
+        ["machine1.boot1.4026531836", "machine2.boot2.4026531836"],
+        ["machine1.boot1.4026531836", "machine1.boot2.4026531836"],
+        ["", "machine1.boot1.4026531836"],
+        ["boot1.4026531836", "boot2.4026531836"],
+    ];
+    for round in 0..20 {
+        let [one, two] = pairs[round % pairs.len()].map(Twin::new);
+        let (first, second) =
+            tokio::join!(one.acquire(&apis[0], &set), async { two.acquire(&apis[1], &set).await });
+        let (held, loser, api, rejected) = match (first, second) {
+            (Ok(held), Err(rejected)) => (held, two, &apis[1], rejected),
+            (Err(rejected), Ok(held)) => (held, one, &apis[0], rejected),
+            (Ok(_), Ok(_)) => panic!("round {round}: both hold the lock"),
+            (Err(one), Err(two)) => panic!("round {round}: {one:?} {two:?}"),
+        };
+        assert_eq!(rejected.kind(), Kind::Locked, "round {round}: {rejected:?}");
+        let again = loser.acquire(api, &set).await.err().map(|error| error.kind());
+        assert_eq!(again, Some(Kind::Locked), "round {round}: taken from the living");
+        held.release().await.unwrap();
+        loser.acquire(api, &set).await.unwrap().release().await.unwrap();
+    }
+}
+
+#[test]
+fn process_of_another_computer_waits_for_the_lock() {
+    let namespace = Bed::shared().namespace("namesake");
+    namespace.handsctl(&["deploy"]).exits(0);
+    change_model(&namespace);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
+    let first = proxy.command(&namespace, &["deploy"]).env(COMPUTER, "one").spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    for _round in 0..5 {
+        let runs = [0; 4].map(|_| namespace.command(&["deploy"]).env(COMPUTER, "two").spawn());
+        for run in runs.map(finish) {
+            run.exits(13).says(&format!("@{}, process {}, for ", host(), first.id()));
+        }
+    }
+    held.release();
+    finish(first).exits(0).says("1 created, 1 configured");
+}
+
+#[test]
+fn lock_of_a_process_killed_on_another_computer_is_kept() {
+    let namespace = Bed::shared().namespace("elsewhere-killed");
+    let killed = kill_deploy_on("one", &namespace, "3600");
+    let holder = format!("@{}, process {killed}", host());
+    namespace.command(&["deploy"]).env(COMPUTER, "two").run().exits(13).says(&holder);
+    namespace.handsctl(&["deploy"]).exits(13).says(&holder);
+    namespace.command(&["deploy"]).env(COMPUTER, "one").run().exits(0).says("which has exited");
 }
 
 #[test]
@@ -174,6 +281,33 @@ fn holder_that_loses_its_lock_sends_nothing_more() {
     });
     assert!(members.is_empty(), "{members:?}");
     assert_eq!(lease(&namespace).unwrap()["spec"]["holderIdentity"], REMOTE_HOLDER);
+}
+
+#[test]
+fn stopped_process_sends_nothing_under_an_expired_lock() {
+    let namespace = Bed::shared().namespace("stopped");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold_response();
+    let first = proxy.command(&namespace, &["deploy"]).env("HANDSCTL_TEST_LEASE", "6").spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    let signal = |name: &str| {
+        let kill = std::process::Command::new("kill").args([name, &first.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    };
+    signal("-STOP");
+    let begin = Instant::now();
+    while namespace.handsctl(&["deploy"]).code != Some(0) {
+        assert!(begin.elapsed() < WAIT_LIMIT, "the lock does not expire");
+    }
+    held.release();
+    signal("-CONT");
+    finish(first).exits(13).says("error[HC3005]: lost the lock");
+    let members = proxy.requests_that(|request| {
+        request.method == "PATCH"
+            && !request.is_dry_run()
+            && !request.path.contains("/configmaps/handsctl-oh")
+    });
+    assert!(members.is_empty(), "{members:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::bed::{CommandLine, Run, in_home};
@@ -18,7 +19,10 @@ case "$*" in
     info*) echo '{"ServerVersion":"28.2.2","NCPU":8,"MemTotal":33000000000}' ;;
     ps*publish*) ;;
     ps*) [ -e made ] && echo abc ;;
-    inspect*) echo '[{"Id":"abc","Name":"/trial-control-plane","State":{"Running":true},"Config":{"Image":"n:1","Labels":{"io.x-k8s.kind.role":"control-plane"}}}]' ;;
+    inspect*)
+        read -r port < made
+        echo '[{"Id":"abc","Name":"/trial-control-plane","State":{"Running":true},"Config":{"Image":"n:1","Labels":{"io.x-k8s.kind.role":"control-plane"}},'
+        echo '"HostConfig":{"PortBindings":{"6443/tcp":[{"HostIp":"127.0.0.1","HostPort":"'"$port"'"}]}}}]' ;;
     exec*) exit 1 ;;
 esac
 exit 0
@@ -28,7 +32,8 @@ const KIND: &str = r#"
 case "$*" in
     version*) echo 'kind v0.33.0 go1.26.0 linux/amd64' ;;
     create*)
-        echo made > made
+        while [ "$1" != --config ]; do shift; done
+        /bin/sed -n 's/.*"apiServerPort": *\([0-9]*\).*/\1/p' "$2" > made
         echo 'Creating cluster "trial" ...' >&2
         echo ' • Preparing nodes 📦  ...' >&2
         echo 'ERROR: failed to create cluster: command "docker run" failed with error: exit status 125' >&2
@@ -73,6 +78,31 @@ impl Computer {
         ["DOCKER_HOST", "CONTAINER_HOST", "KIND_EXPERIMENTAL_PROVIDER", "KIND_NODE_IMAGE"]
             .into_iter()
             .fold(command, CommandLine::without)
+    }
+
+    /// Writes the record of the cluster, as an interrupted creation leaves it.
+    fn write_unfinished_record(&self, api_port: u16) {
+        let folder = self.path().join(".local/state/handsctl/clusters/trial");
+        std::fs::create_dir_all(&folder).unwrap();
+        let spec = json!({
+            "image": "n:1", "workers": 0, "http_address": "127.0.0.1", "http_port": null, "https_port": null,
+        });
+        let record = json!({
+            "schema": 2, "provider": "kind", "phase": "creating", "engine": "docker", "nodes": [],
+            "api_port": api_port, "spec": spec,
+        });
+        std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    }
+
+    /// Runs `cluster down --yes`.
+    fn cluster_down(&self, more: &[&str]) -> Run {
+        let arguments = [&["cluster", "down", "--yes"], more].concat();
+        in_home(self.path(), &arguments).env("PATH", self.path()).without("DOCKER_HOST").run()
+    }
+
+    /// Whether `kind delete cluster` was run.
+    fn has_deleted(&self) -> bool {
+        self.path().join("deleted").exists()
     }
 
     /// The state files of clusters.
@@ -182,6 +212,108 @@ fn foreign_kind_cluster_is_kept() {
         .says("context = \"kind-trial\"");
     computer.cluster_up(&["--recreate", "--yes"]).exits(14).says("error[HC2022]");
     assert!(!computer.path().join("deleted").exists());
+}
+
+#[test]
+fn cluster_made_after_an_interrupted_creation_is_kept() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    computer.write_unfinished_record(20_001);
+    // Somebody creates a cluster of this name with kind, which chooses another port.
+    std::fs::write(computer.path().join("made"), "20002\n").unwrap();
+    for more in [&[][..], &["--recreate", "--yes"]] {
+        computer.cluster_up(more).exits(14).says("error[HC2022]: a kind cluster trial exists");
+    }
+    computer.cluster_down(&[]).exits(14).says("error[HC2023]");
+    assert!(!computer.has_deleted());
+}
+
+#[test]
+fn interrupted_creation_of_this_computer_is_deleted_and_repeated() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    computer.write_unfinished_record(20_001);
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.cluster_up(&[]).exits(14).says("the disk is full");
+    assert!(computer.has_deleted());
+}
+
+#[test]
+fn nodes_that_another_program_created_meanwhile_are_kept() {
+    let conflict = r#"
+    case "$*" in
+        version*) echo 'kind v0.33.0 go1.26.0 linux/amd64' ;;
+        create*)
+            echo 1 > made
+            echo 'ERROR: failed to create cluster: node(s) already exist for a cluster with the name "trial"' >&2
+            exit 1 ;;
+        export*) echo exported > exported ;;
+        delete*) echo "$*" > deleted ;;
+    esac
+    "#;
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", conflict)]);
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says(
+            "error[HC2020]: cannot create the local cluster trial: containers with these names already exist",
+        )
+        .says("kept      trial-control-plane: this run did not create them");
+    assert!(!computer.has_deleted() && !computer.path().join("exported").exists());
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
+fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    std::fs::create_dir(computer.path().join(".kube")).unwrap();
+    let lock = computer.path().join(".kube/config.lock");
+    std::fs::write(&lock, "").unwrap();
+    computer
+        .cluster_up(&[])
+        .exits(14)
+        .says(".kube/config has been locked for more than 10 s")
+        .says(&format!("rm {}", lock.display()));
+    assert!(!computer.path().join("made").exists(), "the cluster was created");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
+fn newer_record_of_a_kind_cluster_is_deleted_by_kind_only() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    let record = folder.join("handsctl.json");
+    std::fs::write(&record, r#"{"schema": 99, "provider": "kind"}"#).unwrap();
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    // Nothing proves that the nodes are ours, so the files are kept, too.
+    computer.cluster_down(&[]).exits(14).says("error[HC2023]").says("written by a newer version of handsctl");
+    std::fs::write(&record, "{").unwrap();
+    computer.cluster_down(&[]).exits(70).says("error[HC9003]").says("provider of the cluster");
+    assert!(record.exists() && !computer.has_deleted());
+    let labelled = DOCKER.replace("exec*) exit 1", "exec*) echo handsctl");
+    let computer = Computer::new(&[("docker", &labelled), ("kind", KIND)]);
+    let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("handsctl.json"), r#"{"schema": 99, "provider": "kind"}"#).unwrap();
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.cluster_down(&[]).exits(0).says("cluster local-hands is deleted");
+    assert!(computer.has_deleted() && !folder.exists());
+}
+
+#[test]
+fn unreadable_state_file_never_leads_to_the_current_context() {
+    let home = TempDir::new().unwrap();
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: prod\nclusters: [{name: prod, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: []\ncontexts: [{name: prod, context: {cluster: prod, user: a}}]\n";
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), kubeconfig).unwrap();
+    let folder = home.path().join(".local/state/handsctl/clusters/local-hands");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(home.path().join("config.toml"), "").unwrap();
+    for record in ["", "{", r#"{"schema": 99, "provider": "vm"}"#, r#"{"schema": 2, "provider": "vm"}"#] {
+        std::fs::write(folder.join("handsctl.json"), record).unwrap();
+        for command in [&["deploy", "--yes"][..], &["teardown", "--yes"], &["status"]] {
+            in_home(home.path(), command).run().exits(70).says("error[HC9003]").never_says("prod");
+        }
+    }
 }
 
 #[test]

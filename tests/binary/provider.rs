@@ -373,6 +373,21 @@ async fn foreign_context_is_neither_replaced_nor_deleted() {
 }
 
 #[tokio::test]
+async fn unusable_kubeconfig_is_found_before_a_cluster_is_created() {
+    let fixture = Fixture::new(&[]);
+    let foreign = "contexts:\n- name: kwok-mine\n  context: {cluster: a, user: a}\n";
+    std::fs::write(fixture.folder.path().join("second"), foreign).unwrap();
+    // kubectl reads the files of KUBECONFIG together: a context in the first one would hide theirs.
+    let kubeconfigs = vec![fixture.kubeconfig(), fixture.folder.path().join("second")];
+    let environment = Environment { kubeconfigs, ..fixture.environment.clone() };
+    let (options, events) = (UpOptions::default(), unread_events());
+    let error = up(&environment, LocalProvider::Kwok, &spec("mine"), &options, &events).await.unwrap_err();
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::ForeignContext, 14));
+    assert!(!fixture.kubeconfig().exists());
+    assert_eq!(fixture.remains(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn auto_provider_explains_simulated_nodes() {
     let fixture = Fixture::new(&[]);
     let environment = Environment { path: std::ffi::OsString::new(), ..fixture.environment.clone() };

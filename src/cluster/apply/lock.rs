@@ -2,7 +2,8 @@
 //!
 //! An outage of the API server does not end the lock: while it cannot be renewed, writes are held back, because the Lease
 //! may expire and another run may acquire it. The renewal carries the Lease's resourceVersion, so it succeeds afterwards
-//! only if nobody did.
+//! only if nobody did. The same holds after a suspend of the computer and after a stop of the process: each write checks the
+//! age of the last renewal.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -12,12 +13,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::namespaces;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
-use crate::cluster::client::request::{if_same_object, if_unchanged};
+use crate::cluster::client::boot_instant::BootInstant;
+use crate::cluster::client::request::if_unchanged;
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase};
@@ -86,7 +87,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
     events.begin(Phase::Lock, "lock", "").await;
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
-    let held = |lease: Value, sent_at: Instant| HeldLease {
+    let held = |lease: Value, sent_at: BootInstant| HeldLease {
         handle: LeaseHandle {
             id: id.clone(),
             leases: leases.clone(),
@@ -95,9 +96,9 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
         },
         renewed_at: sent_at,
     };
-    let began = Instant::now();
+    let began = BootInstant::now();
     for _ in 0..ATTEMPTS {
-        let sent_at = Instant::now();
+        let sent_at = BootInstant::now();
         let now = api.clock().monotonic();
         let manifest = lease::manifest(set, &request.holder, request.lease_duration, now, now);
         match api.create(&leases, &manifest).await {
@@ -116,7 +117,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
             return Ok(hold(api, held(live, began), request, "", events).await);
         }
         let Some(until) = info.until else { return Err(foreign_lease_error(&id, set)) };
-        let now = api.clock().monotonic();
+        let (sent_at, now) = (BootInstant::now(), api.clock().monotonic());
         let Some(why) = takeover_reason(&info, request, now) else {
             return Err(locked_error(set, &info, until, now));
         };
@@ -155,7 +156,8 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
     let Some(live) = live.filter(|live| LeaseInfo::read(live).identity == holder.identity()) else {
         return Ok(());
     };
-    match api.delete(&leases, &id.name, &if_same_object(&live)).await {
+    // A takeover keeps the UID, so only the resourceVersion protects the lock of the next holder.
+    match api.delete(&leases, &id.name, &if_unchanged(&live)).await {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
         Err(error) => Err(error.into_error(&format!("cannot delete {id}"))),
@@ -178,12 +180,13 @@ fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) 
 struct HeldLease {
     handle: LeaseHandle,
     /// A time before its `renewTime`: its request was sent then.
-    renewed_at: Instant,
+    renewed_at: BootInstant,
 }
 
 async fn hold(api: &Api, held: HeldLease, request: &LockRequest<'_>, message: &str, events: &Events) -> Lock {
     events.done(Phase::Lock, "lock", message).await;
     let api = api.for_lock(CALL_LIMIT.min(request.lease_duration.renew_interval()));
+    api.writes().on_renewal(held.renewed_at, request.lease_duration.renew_deadline());
     let (sender, condition) = watch::channel(LockCondition::Held);
     let lease = held.handle.clone();
     let renewal = Renewals { api: api.clone(), lease: held.handle, duration: request.lease_duration, sender };
@@ -225,9 +228,13 @@ enum RenewalError {
 
 impl Renewals {
     /// Renews the Lease until it is lost. While it cannot be renewed in time, writes are held back.
-    async fn run(self, mut renewed_at: Instant) {
+    async fn run(self, mut renewed_at: BootInstant) {
         loop {
-            tokio::time::sleep_until(renewed_at + self.duration.renew_interval()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(renewed_at.on_timer() + self.duration.renew_interval()) => {}
+                // A write found the last renewal too old. Timers stand still during a suspend.
+                () = self.api.writes().closed() => {}
+            }
             let renewal = tokio::select! {
                 renewal = self.renew() => renewal,
                 never = self.hold_back_writes(renewed_at) => match never {},
@@ -235,6 +242,7 @@ impl Renewals {
             match renewal {
                 Ok(sent_at) => {
                     renewed_at = sent_at;
+                    self.api.writes().on_renewal(sent_at, self.duration.renew_deadline());
                     self.api.writes().open();
                     self.set(LockCondition::Held);
                 }
@@ -248,16 +256,20 @@ impl Renewals {
     }
 
     /// Holds back writes from the deadline of the renewal on.
-    async fn hold_back_writes(&self, renewed_at: Instant) -> Infallible {
-        tokio::time::sleep_until(renewed_at + self.duration.renew_deadline()).await;
-        self.api.writes().close();
+    async fn hold_back_writes(&self, renewed_at: BootInstant) -> Infallible {
+        tokio::select! {
+            () = tokio::time::sleep_until(renewed_at.on_timer() + self.duration.renew_deadline()) => {
+                self.api.writes().close();
+            }
+            () = self.api.writes().closed() => {}
+        }
         self.set(LockCondition::Unconfirmed(renewed_at.elapsed()));
         std::future::pending().await
     }
 
     /// Repeats the renewal until the server answers it. Returns a time before the new `renewTime`, or why the lock is
     /// lost.
-    async fn renew(&self) -> Result<Instant, String> {
+    async fn renew(&self) -> Result<BootInstant, String> {
         loop {
             match self.renew_once().await {
                 Ok(sent_at) => return Ok(sent_at),
@@ -269,10 +281,10 @@ impl Renewals {
         }
     }
 
-    async fn renew_once(&self) -> Result<Instant, RenewalError> {
+    async fn renew_once(&self) -> Result<BootInstant, RenewalError> {
         let Self { api, lease, .. } = self;
         for _ in 0..ATTEMPTS {
-            let sent_at = Instant::now();
+            let sent_at = BootInstant::now();
             let mut manifest = lease.read();
             manifest["spec"]["renewTime"] = json!(lease::micro(api.clock().monotonic()));
             match api.replace(&lease.leases, &manifest).await {
@@ -374,6 +386,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         self.renewal.abort();
+        self.api.writes().on_unlock();
     }
 }
 
@@ -431,8 +444,10 @@ fn foreign_lease_error(id: &ObjectId, set: &ApplySet) -> Error {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::cluster::client::boot_instant::simulated::suspend;
     use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
     use crate::object::kind::CONFIG_MAP;
     use crate::object::labels;
@@ -445,7 +460,8 @@ mod tests {
     }
 
     fn holder(user: &str, pid: u32) -> Holder {
-        Holder { user: user.into(), host: "laptop".into(), boot: "b".into(), pid, start: "1".into() }
+        let (host, computer) = ("laptop".into(), "m.b.1".into());
+        Holder { user: user.into(), host, computer, pid, start: "1".into(), nonce: "5eed".into() }
     }
 
     fn request(has_exited: &(dyn Fn(&Holder) -> bool + Sync)) -> LockRequest<'_> {
@@ -656,6 +672,80 @@ mod tests {
         }
         assert_eq!(begin.elapsed().as_secs(), 40);
         assert!(!api.writes().is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn write_after_a_suspend_waits_for_the_renewal() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let mut observer = lock.observer();
+        let begin = Instant::now();
+        suspend(Duration::from_secs(3600));
+        let (maps, map) = (CONFIG_MAP.in_namespace("n"), json!({ "metadata": { "name": "a" } }));
+        let script = async {
+            let renewal = server.expect(&format!("PUT {LEASE_PATH}")).await;
+            assert_eq!(renewal.body["spec"]["renewTime"], json!(lease::micro(server.now())));
+            assert_eq!(renewal.body["metadata"]["resourceVersion"], "7");
+            let lease = renewed(&renewal, 8);
+            renewal.ok(&lease);
+            let write = server.expect("POST /api/v1/namespaces/n/configmaps").await;
+            let created = write.body.clone();
+            write.created(&created);
+        };
+        let (written, (), condition) =
+            tokio::join!(api.create(&maps, &map), script, async { observer.changed().await });
+        written.unwrap();
+        assert_eq!(condition, LockCondition::Unconfirmed(Duration::from_secs(3600)));
+        assert_eq!(begin.elapsed(), Duration::ZERO, "the write waits for nothing else");
+        // The computer is awake: the next renewal is due after the interval.
+        server.expect_none_for(Duration::from_secs(19)).await;
+        server.expect(&format!("PUT {LEASE_PATH}")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lock_taken_during_a_suspend_lets_no_write_pass() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        let mut observer = lock.observer();
+        suspend(Duration::from_secs(100));
+        let command = api.until(Instant::now() + Duration::from_secs(3600));
+        let (maps, map) = (CONFIG_MAP.in_namespace("n"), json!({ "metadata": { "name": "a" } }));
+        let script = async {
+            server.expect(&format!("PUT {LEASE_PATH}")).await.status(409, "Conflict", "modified");
+            // The takeover keeps the UID.
+            expect_read_of_bobs_lease(&mut server, "u-1").await;
+            while !matches!(observer.changed().await, LockCondition::Lost(_)) {}
+            server.expect_none_for(Duration::from_secs(600)).await;
+        };
+        tokio::select! {
+            written = command.create(&maps, &map) => panic!("{written:?}"),
+            () = script => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn released_lock_holds_back_no_later_write() {
+        let (api, mut server) = scripted();
+        let lock = held(&api, &mut server).await;
+        drop(lock);
+        suspend(Duration::from_secs(3600));
+        assert!(api.writes().is_open());
+        server.expect_none_for(Duration::from_secs(120)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unconfirmed_release_keeps_the_lock_of_the_next_holder() {
+        let (api, mut server) = scripted();
+        let ana = holder("ana", 1);
+        let set = set();
+        let (released, ()) = tokio::join!(release_unconfirmed(&api, &set, &ana), async {
+            let read = server.expect(&format!("GET {LEASE_PATH}")).await;
+            read.ok(&stored(&server, &ana, 100));
+            let delete = server.expect(&format!("DELETE {LEASE_PATH}")).await;
+            assert_eq!(delete.body["preconditions"], json!({ "uid": "u-1", "resourceVersion": "7" }));
+            delete.status(409, "Conflict", "bob has taken it over");
+        });
+        released.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! Revisions of the set in the cluster: records, marks and deletes them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalogue::Id;
-use crate::cluster::client::api::Api;
-use crate::cluster::client::request::if_same_object;
+use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::request::{if_same_object, if_unchanged};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, SECRET};
@@ -23,9 +23,12 @@ pub struct RevisionRef {
     /// The name of the revision's Secret.
     name: String,
     result: RevisionResult,
-    /// The UID of the Secret, if this run created it.
-    uid: Option<String>,
+    /// The Secret as this run created it, without its data; None: an earlier run did.
+    created: Option<Value>,
 }
+
+/// How often a revision that another program annotates meanwhile is read again before it is deleted.
+const ATTEMPTS: usize = 3;
 
 impl RevisionRef {
     /// Refers to an existing revision.
@@ -36,7 +39,7 @@ impl RevisionRef {
             secrets: SECRET.in_namespace(&set.namespace),
             name: revision::name(set, number),
             result,
-            uid: None,
+            created: None,
         }
     }
 }
@@ -61,7 +64,7 @@ pub async fn record(
     let id = SECRET.id(&set.namespace, &revision::name(set, number));
     match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
         Ok(created) => Ok(RevisionRef {
-            uid: created.body["metadata"]["uid"].as_str().map(str::to_owned),
+            created: Some(json!({ "metadata": created.body["metadata"] })),
             ..RevisionRef::existing(set, number, RevisionResult::Applying)
         }),
         Err(error) if error.code() == Some(409) => Err(Error::new(
@@ -115,18 +118,35 @@ async fn write_result(
     }
 }
 
-/// Deletes the revision of a run that changed nothing, by its UID: another run may have recorded one under the same
-/// number. A revision that this run did not create is kept.
+/// Deletes the revision of a run that changed nothing, by its UID and resourceVersion: another run may have recorded one
+/// under the same number, or decided about this one while the computer was suspended. Such a revision is kept, and so is
+/// one that this run did not create.
 ///
 /// # Errors
 /// Fails if the server rejects the deletion.
 pub async fn withdraw(api: &Api, revision: &RevisionRef) -> Result<()> {
-    let Some(uid) = &revision.uid else { return Ok(()) };
-    let params = if_same_object(&json!({ "metadata": { "uid": uid } }));
-    let deleted = api.delete_same(&revision.secrets, &revision.name, &params).await;
-    deleted
-        .map(drop)
-        .map_err(|error| error.into_error(&format!("cannot delete revision {}", revision.number)))
+    let Some(mut last) = revision.created.clone() else { return Ok(()) };
+    let failed = |error: ApiError| error.into_error(&format!("cannot delete revision {}", revision.number));
+    for _ in 0..ATTEMPTS {
+        match api.delete(&revision.secrets, &revision.name, &if_unchanged(&last)).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.code() == Some(404) => return Ok(()),
+            Err(error) if error.code() == Some(409) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let live = api.get_opt(&revision.secrets, &revision.name).await.map_err(failed)?;
+        match live.filter(|live| is_undecided(live, &last)) {
+            Some(live) => last = live,
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the live Secret is the one that was read before, and no run has recorded another result in it.
+fn is_undecided(live: &Value, last: &Value) -> bool {
+    let result = |secret: &Value| secret["metadata"]["annotations"][RESULT].clone();
+    live["metadata"]["uid"] == last["metadata"]["uid"] && result(live) == result(last)
 }
 
 /// Deletes revisions.
@@ -147,10 +167,21 @@ pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::scripted;
+    use crate::cluster::scripted::{ScriptedServer, scripted};
 
-    #[tokio::test(start_paused = true)]
-    async fn withdraw_keeps_the_revision_of_another_run() {
+    const SECRETS: &str = "/api/v1/namespaces/n/secrets";
+    const SECRET_PATH: &str = "/api/v1/namespaces/n/secrets/handsctl-oh-r3";
+
+    /// The Secret of revision 3.
+    fn stored(uid: &str, version: &str, result: RevisionResult) -> Value {
+        let annotations = json!({ RESULT: result.as_str() });
+        json!({ "metadata": {
+            "name": "handsctl-oh-r3", "uid": uid, "resourceVersion": version, "annotations": annotations,
+        } })
+    }
+
+    /// Records revision 3, withdraws it, and lets `script` answer after the creation.
+    async fn withdraw_against(script: impl AsyncFnOnce(&mut ScriptedServer)) {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
@@ -160,11 +191,51 @@ mod tests {
             withdraw(&api, &revision).await.unwrap();
         };
         tokio::join!(work, async {
-            let created = json!({ "metadata": { "name": "handsctl-oh-r3", "uid": "u3" } });
-            server.expect("POST /api/v1/namespaces/n/secrets").await.ok(&created);
-            let delete = server.expect("DELETE /api/v1/namespaces/n/secrets/handsctl-oh-r3").await;
-            assert_eq!(delete.body["preconditions"], json!({ "uid": "u3" }));
-            delete.status(409, "Conflict", "the UID in the precondition does not match");
+            let create = server.expect(&format!("POST {SECRETS}")).await;
+            create.created(&stored("u3", "5", RevisionResult::Applying));
+            script(&mut server).await;
         });
+        // The connection is still open: a second deletion would arrive.
+        server.expect_none_for(std::time::Duration::from_secs(60)).await;
+    }
+
+    /// Rejects the deletion, because the Secret is not the one with this resourceVersion any more.
+    async fn reject_deletion(server: &mut ScriptedServer, version: &str) {
+        let delete = server.expect(&format!("DELETE {SECRET_PATH}")).await;
+        assert_eq!(delete.body["preconditions"], json!({ "uid": "u3", "resourceVersion": version }));
+        delete.status(409, "Conflict", "the precondition does not match");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn withdraw_keeps_the_revision_of_another_run() {
+        withdraw_against(async |server: &mut ScriptedServer| {
+            reject_deletion(server, "5").await;
+            let read = server.expect(&format!("GET {SECRET_PATH}")).await;
+            read.ok(&stored("u4", "9", RevisionResult::Applying));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn withdraw_keeps_a_revision_that_another_run_decided() {
+        withdraw_against(async |server: &mut ScriptedServer| {
+            reject_deletion(server, "5").await;
+            let read = server.expect(&format!("GET {SECRET_PATH}")).await;
+            read.ok(&stored("u3", "9", RevisionResult::Good));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn withdraw_deletes_a_revision_that_was_only_annotated() {
+        withdraw_against(async |server: &mut ScriptedServer| {
+            reject_deletion(server, "5").await;
+            let read = server.expect(&format!("GET {SECRET_PATH}")).await;
+            read.ok(&stored("u3", "6", RevisionResult::Applying));
+            let delete = server.expect(&format!("DELETE {SECRET_PATH}")).await;
+            assert_eq!(delete.body["preconditions"], json!({ "uid": "u3", "resourceVersion": "6" }));
+            delete.ok(&json!({}));
+        })
+        .await;
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::client::Body;
@@ -17,7 +18,7 @@ use super::in_flight::InFlight;
 use super::pending_calls::{CallEntry, PendingCall};
 use super::request::{self, ApiRequest, ApplyOptions};
 use super::retry::{self, FailedAttempt, Pause};
-use super::server_clock::ServerClock;
+use super::server_clock::{self, ServerClock};
 use super::traffic::Traffic;
 use super::write_gate::WriteGate;
 use super::{lost_response, status_error, transport_error};
@@ -470,15 +471,26 @@ impl Api {
 
     /// Sends the request once, and returns any response.
     async fn exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
+        let is_own_path = server_clock::is_own_path(request.uri().path());
         let response = self.client.send(request.map(Body::from)).await.map_err(ApiError::Transport)?;
         let (head, body) = response.into_parts();
-        let date = head.headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
-        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            self.clock.on_date(date.timestamp());
+        if let Some(date) = date_of(&head).filter(|_| is_own_path && may_be_json(&head)) {
+            self.clock.on_date(date);
         }
         let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
         Ok((head, bytes))
     }
+}
+
+fn date_of(head: &http::response::Parts) -> Option<Timestamp> {
+    let date = head.headers.get(http::header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
+}
+
+/// Whether the response may be the API server's: a load balancer's or a proxy's error is a page, and has its clock.
+fn may_be_json(head: &http::response::Parts) -> bool {
+    let content_type = head.headers.get(http::header::CONTENT_TYPE);
+    content_type.is_none_or(|content_type| content_type.as_bytes().starts_with(b"application/json"))
 }
 
 /// Returns the pause before the next attempt; None if a retry is useless.
@@ -556,7 +568,7 @@ mod tests {
     use super::*;
 
     use crate::cluster::scripted::scripted;
-    use crate::object::kind::{CONFIG_MAP, SECRET};
+    use crate::object::kind::{CONFIG_MAP, POD, SECRET};
     use serde_json::json;
 
     const MAPS: &str = "/api/v1/namespaces/n/configmaps";
@@ -664,6 +676,39 @@ mod tests {
             }
         });
         assert!(responses.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn date_of_a_forwarded_response_is_not_the_servers() {
+        let (api, mut server) = scripted();
+        let (time, of_application) = (server.now(), "2031-01-01T00:00:00Z".parse().unwrap());
+        let alive =
+            Request::get("/api/v1/namespaces/n/services/oh:http/proxy/alive").body(Vec::new()).unwrap();
+        let (pods, params) = (POD.in_namespace("n"), LogParams::default());
+        let calls = async {
+            api.proxy(alive).await.unwrap();
+            api.get_log(&pods, "p", &params).await.unwrap();
+        };
+        tokio::join!(calls, async {
+            server.next().await.at(of_application).ok(&json!({}));
+            server.next().await.at(of_application).ok(&json!({}));
+        });
+        assert_eq!((api.clock().monotonic(), api.clock().floor()), (time, time));
+        let maps = CONFIG_MAP.in_namespace("n");
+        let (_, ()) = tokio::join!(api.get(&maps, "a"), async {
+            server.next().await.at(of_application).ok(&map());
+        });
+        assert_eq!(api.clock().monotonic(), of_application, "the server's own response sets its clock");
+    }
+
+    #[test]
+    fn page_of_a_load_balancer_is_not_the_servers() {
+        let head = |content_type: &str| {
+            http::Response::builder().header("Content-Type", content_type).body(()).unwrap().into_parts().0
+        };
+        assert!(!may_be_json(&head("text/html; charset=utf-8")));
+        assert!(may_be_json(&head("application/json")));
+        assert!(may_be_json(&http::Response::new(()).into_parts().0));
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! - `transport_error`: no response → error. Pure.
 //! - `lost_response`: recognizes our own write whose response was lost. Pure.
 //! - `traffic`: counts requests and bytes, and tracks outages. `server_clock`: the server's time.
+//!   `boot_instant`: time that passes during a suspend, too.
 //! - `discovery`: looks up kinds that are not built in.
 
 pub mod api;
+pub(crate) mod boot_instant;
 pub mod connect;
 pub mod context;
 pub mod discovery;

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+
+use super::boot_instant::BootInstant;
 
 /// Smaller differences are ignored: they come from the resolution of the `Date` header and from latency.
 const SAME_TIME: SignedDuration = SignedDuration::from_secs(2);
@@ -12,14 +13,14 @@ const SAME_TIME: SignedDuration = SignedDuration::from_secs(2);
 #[derive(Debug)]
 pub struct ServerClock {
     /// This computer's time when the estimate began. From then on it advances with tokio's clock, so that tests can
-    /// pause it; the next `Date` header corrects what a suspended computer missed.
-    began: (Timestamp, Instant),
+    /// pause it, and by the computer's suspends.
+    began: (Timestamp, BootInstant),
     last: Mutex<Option<Reading>>,
 }
 
 impl Default for ServerClock {
     fn default() -> Self {
-        Self { began: (Timestamp::now(), Instant::now()), last: Mutex::default() }
+        Self { began: (Timestamp::now(), BootInstant::now()), last: Mutex::default() }
     }
 }
 
@@ -27,18 +28,18 @@ impl Default for ServerClock {
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     date: Timestamp,
-    received: Instant,
+    received: BootInstant,
     /// How far the server's clock is ahead of this computer's.
     ahead: SignedDuration,
 }
 
 impl ServerClock {
-    /// Records the `Date` header of a response.
+    /// Records the `Date` header of a response of the API server itself, see [`is_own_path`].
     pub(crate) fn on_date(&self, date: Timestamp) {
         let ahead = date.duration_since(self.local());
         let ahead = if ahead.abs() < SAME_TIME { SignedDuration::ZERO } else { ahead };
         if let Ok(mut reading) = self.last.lock() {
-            *reading = Some(Reading { date, received: Instant::now(), ahead });
+            *reading = Some(Reading { date, received: BootInstant::now(), ahead });
         }
     }
 
@@ -83,11 +84,52 @@ impl ServerClock {
     }
 }
 
+/// The API groups that every API server serves itself. Another group may belong to an extension server, whose headers
+/// the API server forwards (<https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/>).
+const OWN_GROUPS: &[&str] = &[
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// Whether the API server itself answers requests to this path. It forwards others, with all headers of the response:
+/// to the application, to a kubelet, to an extension server. Their clocks are not its own.
+pub(crate) fn is_own_path(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        ["version" | "api" | "apis"] => true,
+        ["api", _, "namespaces", _, _, _, subresource, ..] => !is_forwarded(subresource),
+        ["api", _, "nodes", _, subresource, ..] => !is_forwarded(subresource),
+        ["api", ..] => true,
+        ["apis", group, ..] => OWN_GROUPS.contains(group),
+        _ => false,
+    }
+}
+
+fn is_forwarded(subresource: &str) -> bool {
+    matches!(subresource, "proxy" | "log" | "exec" | "attach" | "portforward")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cluster::client::boot_instant::simulated::suspend;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -101,6 +143,42 @@ mod tests {
         assert_eq!((clock.floor(), clock.monotonic()), (at(1_000), at(1_061)));
         clock.on_date(at(2_000));
         assert_eq!((clock.floor(), clock.monotonic()), (at(2_000), at(2_000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_clock_advances_while_this_computer_is_suspended() {
+        let clock = ServerClock::default();
+        clock.on_date(at(1_000));
+        suspend(Duration::from_secs(3600));
+        assert_eq!(clock.monotonic(), at(4_600));
+    }
+
+    #[test]
+    fn only_the_servers_own_paths_have_its_date() {
+        for own in [
+            "/version",
+            "/api/v1/namespaces",
+            "/api/v1/namespaces/proxy",
+            "/api/v1/namespaces/proxy/services/proxy",
+            "/api/v1/namespaces/n/pods/p/status",
+            "/api/v1/nodes/n",
+            "/apis/coordination.k8s.io/v1/namespaces/n/leases/handsctl-oh",
+            "/apis/apps/v1/namespaces/n/deployments/oh",
+        ] {
+            assert!(is_own_path(own), "{own}");
+        }
+        for forwarded in [
+            "/api/v1/namespaces/n/services/oh:http/proxy/alive",
+            "/api/v1/namespaces/n/services/oh:http/proxy",
+            "/api/v1/namespaces/n/pods/p/log",
+            "/api/v1/namespaces/n/pods/p:3000/proxy/",
+            "/api/v1/nodes/n/proxy/stats/summary",
+            "/apis/metrics.k8s.io/v1beta1/namespaces/n/pods",
+            "/apis/custom.example.com/v1/things",
+            "/oauth/authorize",
+        ] {
+            assert!(!is_own_path(forwarded), "{forwarded}");
+        }
     }
 
     #[test]

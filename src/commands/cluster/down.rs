@@ -58,15 +58,23 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
             .hint("handsctl cluster down NAME deletes a local cluster that handsctl created"));
     }
     let kubeconfig = global.kubeconfig.as_deref();
-    let status = provider::status(environment, cluster.provider, name).await?;
-    if status.condition == Condition::Absent {
+    let status = match provider::status(environment, cluster.provider, name).await {
+        Ok(status) => Some(status),
+        // The record cannot be read. The deletion is the way out of that.
+        Err(error) if error.id() == Id::Io => None,
+        Err(error) => return Err(error),
+    };
+    if status.as_ref().is_some_and(|status| status.condition == Condition::Absent) {
         // Removes a kubeconfig context that the cluster left behind.
         provider::down(environment, cluster.provider, name, kubeconfig, events).await?;
         return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
     }
     let question = format!("Delete cluster {name} with everything in it?");
     confirm::question(global, streams, &question, &format!("deleting cluster {name}")).await?;
-    let target = format!("{} · {name}", status.details.provider().name());
+    let target = match status {
+        Some(status) => format!("{} · {name}", status.details.provider().name()),
+        None => name.to_owned(),
+    };
     events.target("cluster down", target).await;
     let message = match provider::down(environment, cluster.provider, name, kubeconfig, events).await? {
         DownResult::Deleted => format!("cluster {name} is deleted"),

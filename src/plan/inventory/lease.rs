@@ -20,32 +20,39 @@ pub struct Holder {
     pub user: String,
     /// The computer's name; for display.
     pub host: String,
-    /// The computer's boot and PID namespace. A process id is only meaningful within both.
-    pub boot: String,
+    /// The computer, its boot and the PID namespace: several computers may have the same name, and a process id is only
+    /// meaningful within all three.
+    pub computer: String,
     /// The process id.
     pub pid: u32,
-    /// The process's start time, in a unit of the operating system. It distinguishes processes that reuse an id.
+    /// The process's start time, in a unit of the operating system, without `/`. It distinguishes processes that reuse
+    /// an id.
     pub start: String,
+    /// A random number of the process; empty if the identity has none. It distinguishes processes whose other fields
+    /// are equal or unknown.
+    pub nonce: String,
 }
 
 impl Holder {
     /// Returns the value of `spec.holderIdentity`.
     #[must_use]
     pub fn identity(&self) -> String {
-        format!("{}@{}/{}/{}/{}", self.user, self.host, self.boot, self.pid, self.start)
+        let Self { user, host, computer, pid, start, nonce } = self;
+        format!("{user}@{host}/{computer}/{pid}/{start}/{nonce}")
     }
 
     /// Parses an identity; `None` if another tool wrote it.
     #[must_use]
     pub fn parse(identity: &str) -> Option<Self> {
-        let mut parts = identity.splitn(4, '/');
+        let mut parts = identity.splitn(5, '/');
         let (user, host) = parts.next()?.split_once('@')?;
         Some(Self {
             user: user.to_owned(),
             host: host.to_owned(),
-            boot: parts.next()?.to_owned(),
+            computer: parts.next()?.to_owned(),
             pid: parts.next()?.parse().ok()?,
             start: parts.next()?.to_owned(),
+            nonce: parts.next().unwrap_or_default().to_owned(),
         })
     }
 
@@ -168,9 +175,10 @@ mod tests {
         Holder {
             user: "ana".into(),
             host: "laptop".into(),
-            boot: "b-1.4026531836".into(),
+            computer: "m-1.b-1.4026531836".into(),
             pid: 4711,
-            start: "Sat Nov 21 09:37:02 2026 / 1".into(),
+            start: "Sat Nov 21 09:37:02 2026".into(),
+            nonce: "5eed".into(),
         }
     }
 
@@ -178,6 +186,8 @@ mod tests {
     fn identity_survives_a_round_trip() {
         assert_eq!(Holder::parse(&holder().identity()), Some(holder()));
         assert_eq!(Holder::parse("somebody-else_123"), None);
+        let without_nonce = Holder::parse("ana@laptop/m.b.1/4711/1").unwrap();
+        assert_eq!((without_nonce.pid, without_nonce.start.as_str()), (4711, "1"));
     }
 
     #[test]

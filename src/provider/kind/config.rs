@@ -11,17 +11,21 @@ const CLUSTER: &str = include_str!("../../../kind/cluster.yaml");
 /// The label on every node that marks clusters of handsctl.
 pub(super) const OWNER_LABEL: (&str, &str) = ("handsctl.dev/created-by", "handsctl");
 
-/// Renders the configuration of a cluster as YAML.
+/// Renders the configuration of a cluster as YAML. `api_port`: the port of this computer that forwards to the API server;
+/// None: kind chooses it.
 ///
 /// # Errors
 /// An internal error if the embedded file is invalid, which a test excludes.
-pub(super) fn configuration(name: &str, spec: &KindSpec) -> Result<String> {
+pub(super) fn configuration(name: &str, spec: &KindSpec, api_port: Option<u16>) -> Result<String> {
     let broken = |cause: crate::error::Source| {
         Error::internal("the built-in kind/cluster.yaml cannot be used").caused_by(cause)
     };
     let mut cluster: Value =
         serde_saphyr::from_str(CLUSTER).map_err(|error| broken(error.to_string().into()))?;
     cluster["name"] = json!(name);
+    if let Some(port) = api_port {
+        cluster["networking"] = json!({ "apiServerPort": port });
+    }
     let nodes = cluster["nodes"].as_array_mut().ok_or_else(|| broken("it has no nodes".into()))?;
     let first = nodes.first_mut().ok_or_else(|| broken("it has no nodes".into()))?;
     first["extraPortMappings"] = mappings(spec).into();
@@ -55,15 +59,16 @@ mod tests {
     #[test]
     fn default_spec_renders_the_embedded_file() {
         let spec = KindSpec { image: "n".into(), workers: 0, ports: Ports { http: Some(80), ..Ports::NONE } };
-        assert_eq!(read(&configuration("local-hands", &spec).unwrap()), read(CLUSTER));
+        assert_eq!(read(&configuration("local-hands", &spec, None).unwrap()), read(CLUSTER));
     }
 
     #[test]
     fn workers_and_ports_of_the_spec_are_added() {
         let ports = Ports { address: "0.0.0.0".parse().unwrap(), http: Some(8080), https: Some(8443) };
         let spec = KindSpec { image: "n".into(), workers: 2, ports };
-        let cluster = read(&configuration("x", &spec).unwrap());
+        let cluster = read(&configuration("x", &spec, Some(20_000)).unwrap());
         assert_eq!(cluster["name"], "x");
+        assert_eq!(cluster["networking"], json!({ "apiServerPort": 20_000 }));
         assert_eq!(cluster["nodes"].as_array().unwrap().len(), 3);
         assert!(
             cluster["nodes"]
@@ -76,7 +81,7 @@ mod tests {
         assert_eq!((&mapped[0]["hostPort"], &mapped[1]["hostPort"]), (&json!(8080), &json!(8443)));
         assert_eq!(mapped[1]["listenAddress"], "0.0.0.0");
         assert_eq!(
-            read(&configuration("x", &KindSpec { ports: Ports::NONE, ..spec }).unwrap())["nodes"][0]["extraPortMappings"],
+            read(&configuration("x", &KindSpec { ports: Ports::NONE, ..spec }, None).unwrap())["nodes"][0]["extraPortMappings"],
             json!([])
         );
     }

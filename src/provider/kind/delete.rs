@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::folder::{KindFolder, NODES, context};
-use super::inspect::{ClusterOwner, KindCluster, inspect};
+use super::inspect::{ClusterOwner, KindCluster, compare};
 use super::spec::KindStateFile;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -40,7 +40,10 @@ pub(in crate::provider) async fn down(
         );
     };
     let _lock = folder.lock(DELETION, events).await?;
-    let cluster = inspect(&folder, &server.client).await?;
+    // An unreadable record must not prevent the deletion of a cluster that its nodes prove to be ours.
+    let record = state_file::read(&folder.own);
+    let unreadable = record.as_ref().err().map(ToString::to_string);
+    let cluster = compare(&folder, &server.client, record.unwrap_or_default()).await?;
     match cluster.owner {
         ClusterOwner::Nobody => {
             remove_contexts(environment, &folder, kubeconfig).await?;
@@ -49,7 +52,11 @@ pub(in crate::provider) async fn down(
         }
         ClusterOwner::Foreign => {
             folder.remove_if_empty();
-            Err(not_ours(environment, name, kubeconfig))
+            let error = not_ours(environment, name, kubeconfig);
+            Err(match unreadable {
+                Some(reason) => error.fact("record", reason),
+                None => error,
+            })
         }
         ClusterOwner::Ours => {
             let context = context(name);

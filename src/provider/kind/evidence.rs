@@ -16,7 +16,8 @@ const EXPORT: Duration = Duration::from_secs(30);
 /// Size limit of each log, in bytes. Its end is kept, because it has the cause of the failure.
 const MAX_LOG: u64 = 2 << 20;
 
-/// Writes the evidence to one file and returns its path.
+/// Writes the evidence to one file and returns its path. `nodes`: the nodes of the failed cluster, perhaps none; nodes of
+/// another cluster of the same name are not read.
 pub(super) async fn save(
     folder: &KindFolder,
     client: &Client,
@@ -27,6 +28,11 @@ pub(super) async fn save(
     let failed =
         |error| Error::io(format!("cannot write the evidence to {}", folder.evidence.display()), error);
     let exported = tempfile::tempdir().map_err(failed)?;
+    let output = ("kind create cluster".to_owned(), format!("$ {}\n{}", failure.command, failure.stderr));
+    if nodes.is_empty() {
+        write(folder, &[output], exported.path()).map_err(failed)?;
+        return Ok(folder.evidence.clone());
+    }
     let export = ChildCommand::new(kind, EXPORT)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())
         .arguments(["export", "logs", "--name", folder.name.as_str()])
@@ -34,7 +40,7 @@ pub(super) async fn save(
     let names: Vec<&str> = nodes.iter().map(String::as_str).collect();
     let (logs, inspected) = tokio::join!(export.run(), client.inspect(&names));
     let mut parts = vec![
-        ("kind create cluster".to_owned(), format!("$ {}\n{}", failure.command, failure.stderr)),
+        output,
         (format!("{} inspect", client.engine), inspected.unwrap_or_else(|failure| failure.summary())),
     ];
     // A failed export leaves the logs of the other nodes, which are still written.

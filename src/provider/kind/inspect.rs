@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::config::OWNER_LABEL;
 use super::folder::KindFolder;
-use super::spec::KindStateFile;
+use super::spec::{KindStateFile, RecordProof};
 use crate::error::Result;
 use crate::provider::engine::{Client, Container};
 use crate::provider::state_file::{self, StatePhase};
@@ -49,18 +49,32 @@ impl KindCluster {
 /// # Errors
 /// `HC9003` if the record cannot be read; `HC2003` if the engine does not respond.
 pub(super) async fn inspect(folder: &KindFolder, client: &Client) -> Result<KindCluster> {
-    let record: Option<KindStateFile> = state_file::read(&folder.own)?;
+    compare(folder, client, state_file::read(&folder.own)?).await
+}
+
+/// Lists the containers and compares them with the record.
+///
+/// # Errors
+/// `HC2003` if the engine does not respond.
+pub(super) async fn compare(
+    folder: &KindFolder,
+    client: &Client,
+    record: Option<KindStateFile>,
+) -> Result<KindCluster> {
     let nodes = client.nodes(&folder.name).await?;
-    let owner = match &record {
-        _ if nodes.is_empty() => ClusterOwner::Nobody,
-        Some(record) if record.phase == StatePhase::Creating => ClusterOwner::Ours,
-        Some(record) if nodes.iter().all(|node| record.state.nodes.contains(&node.id)) => ClusterOwner::Ours,
-        _ if has_our_label(client, &nodes).await => ClusterOwner::Ours,
-        _ => ClusterOwner::Foreign,
+    if nodes.is_empty() {
+        return Ok(KindCluster { owner: ClusterOwner::Nobody, record, nodes });
+    }
+    let proof = record.as_ref().map_or(RecordProof::Unknown, |record| record.state.prove(&nodes));
+    let owner = match proof {
+        RecordProof::Same => ClusterOwner::Ours,
+        RecordProof::Unknown if has_our_label(client, &nodes).await => ClusterOwner::Ours,
+        RecordProof::Unknown | RecordProof::Other => ClusterOwner::Foreign,
     };
-    // A record of other containers describes an earlier cluster of the same name.
+    // A record of other containers describes an earlier cluster of the same name. An unfinished one has recorded none.
     let is_current = |record: &KindStateFile| {
-        record.phase == StatePhase::Creating || nodes.iter().all(|node| record.state.nodes.contains(&node.id))
+        let is_unfinished = record.phase == StatePhase::Creating && owner == ClusterOwner::Ours;
+        proof == RecordProof::Same || is_unfinished
     };
     let record = record.filter(is_current);
     Ok(KindCluster { owner, record, nodes })

@@ -21,6 +21,11 @@ pub(super) fn check(address: IpAddr, port: u16) -> Port {
     }
 }
 
+/// Returns a port of 127.0.0.1 that was free a moment ago, chosen by the kernel, as kind does.
+pub(super) fn free() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
 fn accepts_connections(address: IpAddr, port: u16) -> bool {
     let address = match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

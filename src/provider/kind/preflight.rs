@@ -32,6 +32,12 @@ pub(super) async fn check(
     if let Some(error) = host_checks::error(&findings, &desired.name) {
         return Err(error);
     }
+    let file = environment.kubeconfig(options.kubeconfig.as_deref());
+    if own.is_empty() {
+        // A failure of the merge after the creation would come too late.
+        kubeconfig::check(file, &environment.kubeconfigs, &LocalProvider::Kind.context(&desired.name))
+            .await?;
+    }
     for finding in findings {
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }

@@ -29,8 +29,12 @@ pub struct KindSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KindState {
     pub(super) engine: Engine,
-    /// The engine's ids of the nodes. A later cluster of the same name has other ids.
+    /// The engine's ids of the nodes, once the cluster is complete. A later cluster of the same name has other ids.
     pub(super) nodes: Vec<String>,
+    /// The port of this computer that forwards to the API server. handsctl chooses it at random, so it marks the
+    /// cluster from the creation of its first container on. None: an earlier version of handsctl let kind choose it.
+    #[serde(default)]
+    pub(super) api_port: Option<u16>,
     pub(super) spec: KindSpec,
 }
 
@@ -39,6 +43,39 @@ impl ProviderState for KindState {
 }
 
 pub(super) type KindStateFile = state_file::StateFile<KindState>;
+
+/// What a record proves about the nodes of the cluster's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordProof {
+    /// They are the nodes of the recorded cluster.
+    Same,
+    /// They are the nodes of another cluster.
+    Other,
+    /// The record proves nothing.
+    Unknown,
+}
+
+impl KindState {
+    /// The port of the API server in its container.
+    const API_SERVER: u16 = 6443;
+
+    /// Compares the record with the nodes of the cluster's name, of which there is at least one.
+    pub(super) fn prove(&self, nodes: &[Container]) -> RecordProof {
+        if nodes.iter().all(|node| self.nodes.contains(&node.id)) {
+            return RecordProof::Same;
+        }
+        if !self.nodes.is_empty() {
+            return RecordProof::Unknown;
+        }
+        let first = nodes.iter().find(|node| node.is_control_plane());
+        let published = first.and_then(|node| node.ports.iter().find(|(port, ..)| *port == Self::API_SERVER));
+        match (self.api_port, published) {
+            (Some(recorded), Some((.., published))) if recorded == *published => RecordProof::Same,
+            (Some(_), Some(_)) => RecordProof::Other,
+            _ => RecordProof::Unknown,
+        }
+    }
+}
 
 /// Returns the spec of a new cluster.
 pub(super) fn for_new_cluster(desired: &ClusterSpec, environment: &Environment) -> KindSpec {
@@ -155,6 +192,39 @@ mod tests {
         assert!(is_same_image("kindest/node:v1@sha256:a", "kindest/node@sha256:a"));
         assert!(!is_same_image("kindest/node:v1@sha256:a", "kindest/node@sha256:b"));
         assert!(!is_same_image("kindest/node:v1", "kindest/node:v2"));
+    }
+
+    #[test]
+    fn only_ids_or_the_chosen_port_prove_the_owner() {
+        let node = |id: &str, role: &str, port: Option<u16>| Container {
+            id: id.into(),
+            name: role.into(),
+            role: role.into(),
+            image: "n:1".into(),
+            is_running: true,
+            started_at: None,
+            ports: port.map(|port| (6443, "127.0.0.1".to_owned(), port)).into_iter().collect(),
+        };
+        let spec = for_new_cluster(&desired(), &Environment::for_tests(Path::new("/x")));
+        let state = |nodes: &[&str], api_port| KindState {
+            engine: Engine::Docker,
+            nodes: nodes.iter().map(|id| (*id).to_owned()).collect(),
+            api_port,
+            spec: spec.clone(),
+        };
+        let nodes = [node("a", "control-plane", Some(20_000)), node("b", "worker", None)];
+        for (state, proof) in [
+            (state(&["a", "b"], None), RecordProof::Same),
+            (state(&["a", "c"], Some(20_000)), RecordProof::Unknown),
+            (state(&[], Some(20_000)), RecordProof::Same),
+            (state(&[], Some(20_001)), RecordProof::Other),
+            (state(&[], None), RecordProof::Unknown),
+        ] {
+            assert_eq!(state.prove(&nodes), proof, "{state:?}");
+        }
+        let without_ports = [node("a", "control-plane", None)];
+        assert_eq!(state(&[], Some(20_000)).prove(&without_ports), RecordProof::Unknown);
+        assert_eq!(state(&[], Some(20_000)).prove(&nodes[1..]), RecordProof::Unknown);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::folder::{KindFolder, NODES};
 use super::inspect::KindCluster;
-use super::spec::{self, KindSpec, KindState, KindStateFile};
-use super::{config, delete, evidence, failure_reason, preflight, progress};
+use super::spec::{self, KindState, KindStateFile, RecordProof};
+use super::{config, delete, evidence, failure_reason, ports, preflight, progress};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
@@ -50,11 +50,15 @@ pub(super) async fn create(
     let client = &server.client;
     delete::delete_existing(environment, folder, client, existing, events).await?;
     let spec = spec::for_new_cluster(desired, environment);
-    let mut record = KindStateFile::new(KindState { engine: client.engine, nodes: Vec::new(), spec });
+    let api_port =
+        ports::free().map_err(|error| Error::io("cannot choose a port for the API server", error))?;
+    let (nodes, api_port) = (Vec::new(), Some(api_port));
+    let mut record = KindStateFile::new(KindState { engine: client.engine, nodes, api_port, spec });
     state_file::write(&folder.own, &record)?;
-    let result = run_kind(folder, lock, client, &kind, &record.state.spec, events).await;
-    if let Err(failure) = result {
-        return Err(clean_up(environment, folder, client, &kind, failure, events).await);
+    let result = run_kind(folder, lock, client, &kind, &record.state, events).await;
+    if let Err(failed) = result {
+        let failure = FailedCreation { client, kind: &kind, state: &record.state, failed };
+        return Err(clean_up(environment, folder, failure, events).await);
     }
     record.state.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
     record.phase = StatePhase::Ready;
@@ -89,11 +93,11 @@ async fn run_kind(
     lock: &file_lock::FileLock,
     client: &Client,
     kind: &std::path::Path,
-    spec: &KindSpec,
+    state: &KindState,
     events: &Events,
 ) -> Result<(), Failed> {
-    let path = folder.configuration();
-    let text = config::configuration(&folder.name, spec).map_err(Failed::Early)?;
+    let (path, spec) = (folder.configuration(), &state.spec);
+    let text = config::configuration(&folder.name, spec, state.api_port).map_err(Failed::Early)?;
     std::fs::write(&path, text)
         .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
     events.begin(Part::Cluster, NODES, format!("creating nodes from {}", spec.image)).await;
@@ -128,23 +132,30 @@ enum Failed {
     Kind(ChildFailure),
 }
 
-/// Saves the evidence, then deletes the failed cluster.
+/// A creation that failed, and what it has recorded.
+struct FailedCreation<'a> {
+    client: &'a Client,
+    kind: &'a std::path::Path,
+    state: &'a KindState,
+    failed: Failed,
+}
+
+/// Saves the evidence, then deletes the failed cluster. Nodes that this creation did not create are neither read nor
+/// deleted: somebody else may have created a cluster of the same name.
 async fn clean_up(
     environment: &Environment,
     folder: &KindFolder,
-    client: &Client,
-    kind: &std::path::Path,
-    failed: Failed,
+    creation: FailedCreation<'_>,
     events: &Events,
 ) -> Error {
+    let FailedCreation { client, kind, state, failed } = creation;
     events.begin(Part::Cluster, NODES, "saving the evidence").await;
+    let nodes = client.nodes(&folder.name).await.unwrap_or_default();
+    let is_ours = !nodes.is_empty() && state.prove(&nodes) == RecordProof::Same;
     let error = match failed {
         Failed::Early(error) => error,
         Failed::Kind(failure) => {
-            let names = match client.nodes(&folder.name).await {
-                Ok(nodes) => nodes.into_iter().map(|node| node.name).collect(),
-                Err(_) => Vec::new(),
-            };
+            let names = nodes.iter().filter(|_| is_ours).map(|node| node.name.clone()).collect::<Vec<_>>();
             let saved = evidence::save(folder, client, kind, &names, &failure).await;
             let reason = failure_reason::from_output(&failure.stderr);
             let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
@@ -156,8 +167,14 @@ async fn clean_up(
             }
         }
     };
-    match delete::delete_nodes(environment, folder, client, events).await.and_then(|()| folder.remove()) {
-        Ok(()) => error,
+    let deleted =
+        if is_ours { delete::delete_nodes(environment, folder, client, events).await } else { Ok(()) };
+    match deleted.and_then(|()| folder.remove()) {
+        Ok(()) if is_ours || nodes.is_empty() => error,
+        Ok(()) => {
+            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            error.fact("kept", format!("{}: this run did not create them", names.join(", ")))
+        }
         Err(cleanup) => {
             error.fact("cleanup", cleanup.to_string()).hint("handsctl cluster down deletes the rest")
         }

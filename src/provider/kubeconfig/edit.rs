@@ -82,6 +82,16 @@ pub(super) fn owner(config: &Value, name: &str) -> ContextOwner {
     }
 }
 
+/// Whether the context of the entry's name leads to the entry's cluster, whoever wrote it: `kind export kubeconfig`
+/// replaces our entry with one of the same cluster.
+pub(super) fn leads_to_cluster(config: &Value, entry: &ContextEntry) -> bool {
+    let context = find(config, "contexts", &entry.name);
+    let cluster = context.and_then(|context| context["context"]["cluster"].as_str());
+    let Some(cluster) = cluster.and_then(|name| find(config, "clusters", name)) else { return false };
+    let cluster = &cluster["cluster"];
+    cluster["server"] == entry.server && cluster["certificate-authority-data"] == entry.certificate_authority
+}
+
 /// Whether the kubeconfig contains the complete entry as [`merged`] would write it.
 pub(super) fn contains(config: &Value, entry: &ContextEntry) -> bool {
     LISTS.iter().all(|(list, _)| find(config, list, &entry.name) == Some(&entry.item(list)))
@@ -383,6 +393,25 @@ mod tests {
         let user = "users:\n- name: kwok-x\n  user: {token: t}\n";
         assert_eq!(owner(&parse(user).unwrap(), "kwok-x"), ContextOwner::Foreign);
         assert_eq!(owner(&json!({}), "kwok-x"), ContextOwner::Nobody);
+    }
+
+    #[test]
+    fn context_of_the_same_cluster_leads_to_it() {
+        let exported = |server: &str, authority: &str| {
+            let text = merged("", &entry("kwok-x"), true).unwrap();
+            let text = text.replace("https://127.0.0.1:20000", server).replace("Q0E=", authority);
+            parse(&text.replace(MARK, "example.com")).unwrap()
+        };
+        let same = exported("https://127.0.0.1:20000", "Q0E=");
+        assert_eq!(owner(&same, "kwok-x"), ContextOwner::Foreign);
+        assert!(leads_to_cluster(&same, &entry("kwok-x")));
+        for other in [
+            exported("https://127.0.0.1:20001", "Q0E="),
+            exported("https://127.0.0.1:20000", "T1RIRVI="),
+            json!({ "users": [{ "name": "kwok-x", "user": {} }] }),
+        ] {
+            assert!(!leads_to_cluster(&other, &entry("kwok-x")), "{other}");
+        }
     }
 
     #[test]

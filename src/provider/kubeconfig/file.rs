@@ -4,7 +4,10 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::fs::Access;
+use tokio::time::Instant;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -12,6 +15,8 @@ use crate::phrase;
 
 /// How long to wait for another program's lock.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Interval between two attempts to lock the file.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Returns the content of the file; None: there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<String>> {
@@ -36,10 +41,35 @@ impl Drop for KubeconfigLock {
     }
 }
 
+/// Checks whether the kubeconfig can be locked, and waits for another program's lock. Changes nothing.
+///
+/// # Errors
+/// As of [`lock`].
+pub(super) async fn check_lock(path: &Path) -> Result<()> {
+    let target = resolved(path);
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return lock(path).await.map(drop);
+    }
+    let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
+    let existing = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))
+}
+
+/// Returns the file that a symbolic link leads to: renaming onto the link would replace the link itself.
+fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Waits for the lock on a kubeconfig and creates its folder if it is missing.
+///
+/// # Errors
+/// Exit 14 if another program holds the lock; `HC9003` if the folder cannot be written.
 pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
-    // Renaming onto a symbolic link would replace the link instead of its target.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = resolved(path);
     let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
     if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -52,7 +82,7 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
             Ok(_file) => return Ok(KubeconfigLock { target, lock }),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            Err(_) if started.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) if started.elapsed() < DEADLINE => tokio::time::sleep(RETRY).await,
             Err(_) => {
                 let message =
                     format!("{} has been locked for more than {}", path.display(), phrase::span(DEADLINE));

@@ -27,8 +27,7 @@ pub(super) async fn create(
     options: &UpOptions,
     events: &Events,
 ) -> Result<KwokStateFile> {
-    let ownership = ensure_not_foreign(environment, &folder.name, options);
-    let programs = match ownership {
+    let programs = match check_kubeconfig(environment, &folder.name, options).await {
         Ok(()) => assets::locate(environment, desired.kubernetes.as_deref(), events).await,
         Err(error) => Err(error),
     };
@@ -61,6 +60,13 @@ fn remove_empty_folder(folder: &KwokFolder, error: Error) -> Error {
         Ok(()) => error,
         Err(cleanup) => error.fact("cleanup", format!("{}: {cleanup}", folder.own.display())),
     }
+}
+
+/// Checks whether the cluster's context can be merged, because a failure after the creation would come too late.
+async fn check_kubeconfig(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
+    ensure_not_foreign(environment, name, options)?;
+    let file = environment.kubeconfig(options.kubeconfig.as_deref());
+    kubeconfig::check(file, &environment.kubeconfigs, &context(name)).await
 }
 
 /// Rejects the name if its context was not written by handsctl: it belongs to a cluster of another origin.
