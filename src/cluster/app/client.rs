@@ -1,8 +1,10 @@
 //! Requests to the application through the API server, so that no port of the pod must be reachable.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -15,6 +17,8 @@ use crate::phrase;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
+/// The time after which a request is also sent through a port-forward.
+const PROXY_HEAD_START: Duration = Duration::from_secs(1);
 /// The port that the application listens on.
 pub const PORT: u16 = 3000;
 
@@ -91,17 +95,29 @@ impl<'a> AppRequest<'a> {
 }
 
 impl AppClient {
-    /// Sends the request once: through the service proxy, or through a port-forward if proxying is forbidden.
+    /// Sends the request: through the service proxy, and through a port-forward if proxying is forbidden, fails or takes
+    /// long. The proxy connects from the API server's address, which a NetworkPolicy may not admit; a port-forward ends
+    /// inside of the pod, where no policy applies. A slow application receives the request twice.
     ///
     /// # Errors
     /// Fails if the application does not respond, or both ways are forbidden.
     pub async fn request(&self, api: &Api, request: AppRequest<'_>) -> Result<AppResponse, AppError> {
-        match self.through_service(api, request).await {
-            Err(AppError::Forbidden(reason)) => match &self.pod {
-                Some(pod) => through_port_forward(api, &self.namespace, pod, request).await,
-                None => Err(AppError::Forbidden(reason)),
+        let Some(pod) = &self.pod else { return self.through_service(api, request).await };
+        let mut proxied = pin!(self.through_service(api, request));
+        let early = tokio::time::timeout(PROXY_HEAD_START, &mut proxied).await;
+        let forwarded = through_port_forward(api, &self.namespace, pod, request);
+        match early {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => forwarded.await.map_err(|other| first_cause(error, other)),
+            Err(_) => match select(proxied, pin!(forwarded)).await {
+                Either::Left((Ok(response), _)) | Either::Right((Ok(response), _)) => Ok(response),
+                Either::Left((Err(error), forwarded)) => {
+                    forwarded.await.map_err(|other| first_cause(error, other))
+                }
+                Either::Right((Err(other), proxied)) => {
+                    proxied.await.map_err(|error| first_cause(error, other))
+                }
             },
-            result => result,
         }
     }
 
@@ -118,6 +134,14 @@ impl AppClient {
             },
             Err(error) => Err(AppError::Unreachable(cause_text(error))),
         }
+    }
+}
+
+/// Returns the cause to report if both ways fail: what the proxy reported, unless only proxying is forbidden.
+fn first_cause(proxied: AppError, forwarded: AppError) -> AppError {
+    match proxied {
+        AppError::Forbidden(_) => forwarded,
+        AppError::Unreachable(_) => proxied,
     }
 }
 
