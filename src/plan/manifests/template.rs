@@ -22,6 +22,7 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/ingress.yaml",
     "app/limit-range.yaml",
     "app/namespace.yaml",
+    "app/network-policy-app.yaml",
     "app/network-policy.yaml",
     "app/persistent-volume-claim.yaml",
     "app/resource-quota.yaml",
