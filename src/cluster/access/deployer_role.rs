@@ -1,6 +1,6 @@
 //! The permissions of an account that runs `deploy`, and the impact of missing ones. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::{self, Permission};
 use crate::object::kind::{
@@ -88,6 +88,42 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
     permissions
 }
 
+/// Returns the namespaces in which the application, or an account of an extra manifest, can run a process under any
+/// account of the namespace: that of the sandboxes, and those with a Role that creates pods or reads accounts' tokens.
+#[must_use]
+pub fn namespaces_with_foreign_pods(plan: &Plan, sandboxes: &str) -> BTreeSet<String> {
+    let granted = rules::granted_by_roles(plan.members.iter());
+    let with_role = granted.into_iter().filter(borrows_accounts).map(|permission| permission.namespace);
+    with_role.chain([sandboxes.to_owned()]).collect()
+}
+
+/// Whether a permission is enough to act as every account of its namespace
+/// (<https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks>).
+fn borrows_accounts(permission: &Permission) -> bool {
+    const WRITES: &[&str] = &["*", "create", "update", "patch"];
+    const READS: &[&str] = &["*", "get", "list", "watch"];
+    let verbs = match permission.resource.as_str() {
+        "*" => return true,
+        "pods"
+        | "pods/exec"
+        | "pods/attach"
+        | "pods/ephemeralcontainers"
+        | "serviceaccounts/token"
+        | "replicationcontrollers"
+        | "deployments"
+        | "replicasets"
+        | "statefulsets"
+        | "daemonsets"
+        | "jobs"
+        | "cronjobs" => WRITES,
+        // Secrets may hold tokens of accounts.
+        "secrets" => READS,
+        _ => return false,
+    };
+    let is_get_of_exec = permission.resource == "pods/exec" && permission.verb == "get";
+    is_get_of_exec || verbs.contains(&permission.verb.as_str())
+}
+
 impl Permission {
     fn for_subresource(namespace: &str, kind: KindInfo, subresource: &str, verb: &str) -> Self {
         let whole = Self::new(namespace, kind, verb);
@@ -115,6 +151,25 @@ mod tests {
             resource: resource.to_owned(),
             verb: verb.to_owned(),
         }
+    }
+
+    #[test]
+    fn namespaces_of_foreign_pods_are_those_of_sandboxes_and_roles() {
+        let namespaces = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+            let plan = build(&settings, SecretNaming::Placeholder, &[]).unwrap();
+            Vec::from_iter(namespaces_with_foreign_pods(&plan, settings.runtime_namespace()))
+        };
+        assert_eq!(namespaces(""), ["openhands"]);
+        assert_eq!(namespaces("[kubernetes]\nnamespace = \"boxes\"\n"), ["boxes"]);
+        let own_account = "[deploy]\nservice_account = \"mine\"\n[kubernetes]\nnamespace = \"boxes\"\n";
+        assert_eq!(namespaces(own_account), ["boxes"]);
+        let dev = "[deploy]\nprofile = \"dev\"\n[kubernetes]\nnamespace = \"boxes\"\n";
+        assert_eq!(namespaces(dev), ["boxes", "openhands"], "mirrord's Role creates pods");
+        assert!(borrows_accounts(&permission("n", "", "secrets", "list")));
+        assert!(!borrows_accounts(&permission("n", "", "pods", "list")));
     }
 
     #[test]
