@@ -19,6 +19,8 @@ const NO_SECRET_CHECK: Impact =
 const LESS_EVIDENCE: Impact = Some("a failure is explained with less evidence");
 const NO_SERVICE_PROXY: Impact =
     Some("the application is probed through a port-forward or its URL, or not at all");
+const NO_PORT_FORWARD: Impact =
+    Some("the application is not probed where a NetworkPolicy does not admit the API server");
 const NO_PREPULL: Impact = Some(
     "a changed image is pulled, and a rejection of the new pod is noticed, only after the old pod has stopped",
 );
@@ -61,6 +63,10 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
     add_optional(Permission::for_subresource(own_namespace, POD, "log", "get"), LESS_EVIDENCE);
     for verb in ["get", "create"] {
         add_optional(Permission::for_subresource(own_namespace, SERVICE, "proxy", verb), NO_SERVICE_PROXY);
+    }
+    // A WebSocket is a GET; newer API servers also check `create`.
+    for verb in ["get", "create"] {
+        add_optional(Permission::for_subresource(own_namespace, POD, "portforward", verb), NO_PORT_FORWARD);
     }
     for verb in ["create", "delete"] {
         add_optional(Permission::new(own_namespace, POD, verb), NO_PREPULL);

@@ -216,6 +216,42 @@ async fn send_forwarded(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::scripted::scripted;
+
+    const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/alive";
+    const PORT_FORWARD: &str = "GET /api/v1/namespaces/n/pods/oh-1/portforward";
+
+    fn application() -> AppClient {
+        AppClient { namespace: "n".into(), service: "oh".into(), pod: Some("oh-1".into()) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_forward_follows_a_proxy_that_reaches_nothing() {
+        let (api, mut server) = scripted();
+        let script = async {
+            let message = "error trying to reach service: dial tcp 10.0.0.1:3000: i/o timeout";
+            server.expect(PROXY).await.status(503, "ServiceUnavailable", message);
+            server.expect(PORT_FORWARD).await.status(403, "Forbidden", "no port-forward");
+        };
+        let client = application();
+        let (result, ()) = tokio::join!(client.request(&api, AppRequest::get("/alive")), script);
+        // The first way's cause is reported.
+        let AppError::Unreachable(reason) = result.unwrap_err() else { panic!("forbidden") };
+        assert!(reason.contains("i/o timeout"), "{reason}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_forward_is_tried_beside_a_silent_proxy() {
+        let (api, mut server) = scripted();
+        let script = async {
+            let proxied = server.expect(PROXY).await;
+            server.expect(PORT_FORWARD).await.status(403, "Forbidden", "no port-forward");
+            proxied.ok(&Value::from("late"));
+        };
+        let client = application();
+        let (result, ()) = tokio::join!(client.request(&api, AppRequest::get("/alive")), script);
+        assert!(result.unwrap().is_alive());
+    }
 
     #[test]
     fn api_server_errors_are_distinguished_from_application_responses() {
