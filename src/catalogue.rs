@@ -84,6 +84,10 @@ catalogue! {
         "Each value is valid by itself, but they do not work together. The message names both."
     UnsupportedVersion "HC0131" "this version of OpenHands has no Kubernetes runtime" key "deploy.image"
         "OpenHands 0.45 to 1.6 can run conversations in pods of the cluster. Earlier versions do not have this runtime, and 1.7 removed it. Choose a tag in that range."
+    Exposed "HC0170" "the application would be exposed without a login" key "deploy.exposure"
+        "OpenHands has no login: whoever reaches it runs commands in sandboxes, reads conversations and uses its API key. Put a proxy with a login before it and set [deploy].expose to \"none\", restrict a load balancer with [deploy].source_ranges or [deploy].load_balancer, or accept it with [deploy] exposure = \"acknowledged\"."
+    AccountOfSandboxes "HC0171" "pods of others can run under this account"
+        "A pod can run under every ServiceAccount of its namespace, and OpenHands may create pods in the sandboxes' namespace. Whoever makes it create one would have the deployer's rights. Use a user, a group, or a ServiceAccount of a namespace in which nobody else creates pods."
     SecretUnavailable "HC0140" "a secret's value is not available"
         "A secret reference names an environment variable that is not set or a file that cannot be read, or it does not have one of the three forms { env = \"NAME\" }, { file = \"path\" }, { secret = \"name\", key = \"key\" }."
     ContextPinned "HC0150" "the context is not the pinned one" key "cluster.context"
@@ -116,6 +120,11 @@ catalogue! {
 
     SecurityContextConstraint "HC0227" "OpenShift must allow the application's user" key "deploy.profile"
         "The image's files belong to user 42420. OpenShift assigns another user to pods, unless their ServiceAccount may use an SCC such as nonroot-v2. Without it, OpenShift rejects the pod, and no pod is created."
+
+    ReachableByOthers "HC0270" "other computers reach the application, which has no login" key "deploy.exposure"
+        "OpenHands has no login: every client of the load balancer or the ingress controller can use it. If a proxy with a login is before it, or its clients are trusted, set [deploy] exposure = \"acknowledged\"."
+    SandboxesReachApp "HC0271" "sandboxes reach the application" key "deploy.sandbox_egress"
+        "With a node port or a load balancer the application's NetworkPolicy admits every address, and many network plugins match the address of a sandbox, too. A sandbox runs commands that a model wrote; the application has no login."
 
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"
@@ -265,7 +274,7 @@ catalogue! {
     RolloutPaused "HC4021" "the rollout is paused" rollback No
         "The Deployment has spec.paused: its controller replaces no pod until somebody resumes the rollout."
     ScaledToZero "HC4022" "the application is scaled to zero"
-        "The Deployment has 0 replicas, so no pod serves. A scale through the API's scale subresource to 0 leaves no field manager, so the name of its caller may be unknown."
+        "The Deployment has 0 replicas, so no pod serves. A scale through the API's scale subresource to 0 leaves no field manager, so the name of its caller may be unknown. `handsctl deploy` stops at such a field (HC3007), unless --force-conflicts or a rule of [deploy.ownership] decides about it."
     ChangedByOthers "HC4023" "another manager changed a field of the set"
         "The field has another value than the newest revision, and the API server records who set it. `handsctl diff` shows every difference. `handsctl deploy --force-conflicts` takes the fields back; [deploy.ownership] leaves them to the other manager."
     NotWatched "HC4024" "an object is applied, not watched" key "deploy.extra_manifests"

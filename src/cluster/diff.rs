@@ -395,7 +395,11 @@ impl DiffRun<'_> {
         let id = &member.id;
         let changed = |response: Option<&Value>| compare::changed(id, manifest, live, response, &self.mask);
         let status = match self.dry_run(member, manifest, "uid", &live["metadata"]["uid"], false).await? {
-            Ok(response) => return Ok(changed(Some(&response)).into()),
+            Ok(response) => {
+                let mut difference = changed(Some(&response));
+                difference.effects.extend(self.taken(id));
+                return Ok(difference.into());
+            }
             Err(status) => status,
         };
         let conflicts = conflicts(&status);
@@ -422,6 +426,20 @@ impl DiffRun<'_> {
         }
         let refused = Some(self.rejection(&dry_run_action(id), status));
         Ok(Compared { difference, deploy_error: refused })
+    }
+
+    /// Returns the fields without a manager at which a deploy stops.
+    fn taken(&self, id: &ObjectId) -> Vec<Effect> {
+        let ownership = self.input.ownership;
+        let taken = self.input.changes.taken.get(id).map(Vec::as_slice).unwrap_or_default();
+        let rule = |conflict: &Conflict| conflict.rule.unwrap_or_else(|| ownership.default_rule());
+        let stops = taken.iter().filter(|conflict| rule(conflict) == OwnershipRule::Fail);
+        stops
+            .map(|conflict| {
+                let owner = conflict.owners.first().map(|owner| owner.manager.clone());
+                Effect::Stops { manager: owner.unwrap_or_default(), field: conflict.field.clone() }
+            })
+            .collect()
     }
 
     /// Whether a deploy takes over all conflicting fields.

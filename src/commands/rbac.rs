@@ -19,17 +19,20 @@ use crate::plan::{self, SecretNaming};
 use crate::report::{self, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
+use crate::settings::format::DnsLabel;
 
 /// Print the smallest roles for an account that deploys this configuration
 ///
 /// The namespaces come first, because roles need them. A rule that can be left out has a comment that names the
-/// consequence. The cluster is not contacted.
+/// consequence. An account of a namespace in which OpenHands starts pods is rejected, because a pod can run under every
+/// account of its namespace. The cluster is not contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl rbac | kubectl apply -f -\n  handsctl rbac user:ana@example.org\n  handsctl rbac serviceaccount:ci:deployer -o table"
 )]
 pub struct RbacArgs {
-    /// Account: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a new ServiceAccount, also printed]
+    /// Account: user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME [default: a new ServiceAccount in a namespace of
+    /// its own, both also printed]
     #[arg(value_name = "ACCOUNT")]
     pub account: Option<String>,
     /// Output format of the result [default: manifests]
@@ -43,13 +46,15 @@ pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> a
     let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
     let permissions = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);
-    let subject = subject(arguments.account.as_deref(), &plan.set.namespace, &name)?;
+    let account = account(arguments.account.as_deref(), &plan.set.namespace, &name)?;
+    let exposed = deployer_role::namespaces_with_foreign_pods(&plan, loaded.settings.runtime_namespace());
+    reject_exposed(&account, &exposed)?;
     let rows = rows(&permissions);
     let _written = match arguments.output.map(|format| output_form(Some(format))) {
         None | Some(Output::Yaml) => {
             let mut guessed_kinds = extra_manifests::unknown_kinds(&loaded.settings);
             guessed_kinds.retain(|kind| kind.api_version != ROUTE.api_version());
-            streams.out(&documents(&rows, &name, &subject, &plan.set.namespace, &guessed_kinds)?)?
+            streams.out(&documents(&rows, &name, &account, &plan.set.namespace, &guessed_kinds)?)?
         }
         Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
         Some(Output::Human) => streams.out(&table(&rows))?,
@@ -86,26 +91,95 @@ fn rows(permissions: &BTreeMap<Permission, Impact>) -> Vec<Row> {
     merged.into_iter().map(row).collect()
 }
 
-/// Returns the account as a subject of a RoleBinding.
+/// The account that gets the roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Account {
+    /// A ServiceAccount that the manifests create, with its namespace.
+    New {
+        namespace: String,
+        name: String,
+    },
+    /// An existing ServiceAccount.
+    ServiceAccount {
+        namespace: String,
+        name: String,
+    },
+    User(String),
+    Group(String),
+}
+
+impl Account {
+    /// The account as a subject of a RoleBinding.
+    fn subject(&self) -> Value {
+        let of_rbac = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
+        match self {
+            Self::New { namespace, name } | Self::ServiceAccount { namespace, name } => {
+                json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name })
+            }
+            Self::User(name) => of_rbac("User", name),
+            Self::Group(name) => of_rbac("Group", name),
+        }
+    }
+
+    /// Whether a pod of this namespace can run under the account. Users and groups have names for ServiceAccounts, too
+    /// (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/>).
+    fn is_of_pods_in(&self, namespace: &str) -> bool {
+        match self {
+            Self::New { namespace: own, .. } | Self::ServiceAccount { namespace: own, .. } => {
+                own == namespace
+            }
+            Self::User(name) => name
+                .strip_prefix("system:serviceaccount:")
+                .and_then(|rest| rest.split_once(':'))
+                .is_some_and(|(own, _)| own == namespace),
+            Self::Group(name) => match name.strip_prefix("system:serviceaccounts") {
+                Some(rest) => rest.is_empty() || rest.strip_prefix(':') == Some(namespace),
+                None => matches!(name.as_str(), "system:authenticated" | "system:unauthenticated"),
+            },
+        }
+    }
+}
+
+/// Rejects an account that pods of somebody else can run under.
 ///
 /// # Errors
-/// Exit 2 if the account has another form.
-fn subject(account: Option<&str>, namespace: &str, name: &str) -> Result<Value, Error> {
+/// Exit 2 if the account belongs to a namespace in which others start pods.
+fn reject_exposed(account: &Account, namespaces: &BTreeSet<String>) -> Result<(), Error> {
+    let Some(namespace) = namespaces.iter().find(|namespace| account.is_of_pods_in(namespace)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "cannot give the deployer's rights to this account: OpenHands may start pods in namespace {namespace} under any account of it"
+    );
+    let error = Error::new(Id::AccountOfSandboxes, Kind::Usage, message);
+    Err(error.hint("use user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME of another namespace"))
+}
+
+/// Reads the account. Without one, it is a new ServiceAccount in a namespace of its own, because pods can run under every
+/// account of their namespace.
+///
+/// # Errors
+/// Exit 2 if the account has another form, or the new namespace's name would be too long.
+fn account(account: Option<&str>, namespace: &str, name: &str) -> Result<Account, Error> {
     let not_an_account = || {
         Error::new(Id::Usage, Kind::Usage, format!("`{}` is not an account", account.unwrap_or_default()))
             .hint("user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME")
     };
-    let rbac_subject = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
     let Some(account) = account else {
-        return Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
+        let own = DnsLabel::parse(&format!("{namespace}-deployer")).map_err(|error| {
+            let message = format!("cannot name a namespace for the account {namespace}-deployer: {error}");
+            Error::new(Id::Usage, Kind::Usage, message)
+                .hint("name an account: handsctl rbac serviceaccount:NAMESPACE:NAME")
+        })?;
+        return Ok(Account::New { namespace: own.to_string(), name: name.to_owned() });
     };
     let parts: Vec<&str> = account.splitn(3, ':').collect();
     match parts[..] {
         [_, ""] | [_, _, ""] | [_, "", _] => Err(not_an_account()),
-        ["user", ..] => Ok(rbac_subject("User", &account["user:".len()..])),
-        ["group", ..] => Ok(rbac_subject("Group", &account["group:".len()..])),
+        ["user", ..] => Ok(Account::User(account["user:".len()..].to_owned())),
+        ["group", ..] => Ok(Account::Group(account["group:".len()..].to_owned())),
         ["serviceaccount", namespace, name] => {
-            Ok(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }))
+            Ok(Account::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         _ => Err(not_an_account()),
     }
@@ -115,7 +189,7 @@ fn subject(account: Option<&str>, namespace: &str, name: &str) -> Result<Value, 
 fn documents(
     rows: &[Row],
     name: &str,
-    subject: &Value,
+    account: &Account,
     set_namespace: &str,
     guessed_kinds: &BTreeSet<ManifestKind>,
 ) -> Result<String, Error> {
@@ -129,16 +203,21 @@ fn documents(
             writeln!(out, "# The plural of {name} in {version} is guessed: the cluster is not contacted.");
     }
     // Without labels: the namespace may exist and belong to somebody else.
-    for namespace in rows.iter().map(|row| row.namespace.as_str()).collect::<BTreeSet<_>>() {
+    let new_account = match account {
+        Account::New { namespace, name } => Some((namespace.as_str(), name.as_str())),
+        _ => None,
+    };
+    let with_roles = rows.iter().map(|row| row.namespace.as_str());
+    for namespace in with_roles.chain(new_account.map(|(namespace, _)| namespace)).collect::<BTreeSet<_>>() {
         if !namespace.is_empty() {
             let manifest =
                 json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
             document(&mut out, &yaml::write(&manifest)?);
         }
     }
-    if subject["name"] == name && subject["namespace"] == set_namespace {
+    if let Some((namespace, name)) = new_account {
         let account = json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": set_namespace },
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": namespace },
         });
         document(&mut out, &yaml::write(&account)?);
     }
@@ -169,7 +248,7 @@ fn documents(
             "kind": binding_kind,
             "metadata": head["metadata"],
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": head["metadata"]["name"] },
-            "subjects": [subject],
+            "subjects": [account.subject()],
         });
         document(&mut out, &yaml::write(&binding)?);
     }
@@ -221,4 +300,46 @@ fn list(rows: &[Row]) -> Vec<Value> {
         })
     };
     rows.iter().map(to_json).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Account {
+        account(Some(text), "hands", "oh-deployer").unwrap()
+    }
+
+    #[test]
+    fn new_account_has_a_namespace_of_its_own() {
+        let new = account(None, "hands", "oh-deployer").unwrap();
+        assert_eq!(new, Account::New { namespace: "hands-deployer".into(), name: "oh-deployer".into() });
+        let too_long = account(None, &"n".repeat(60), "oh-deployer").unwrap_err();
+        assert!(too_long.hints()[0].contains("serviceaccount:NAMESPACE:NAME"), "{too_long:?}");
+    }
+
+    #[test]
+    fn accounts_of_the_sandboxes_namespace_are_rejected() {
+        let exposed = BTreeSet::from(["boxes".to_owned()]);
+        for text in [
+            "serviceaccount:boxes:ci",
+            "user:system:serviceaccount:boxes:ci",
+            "group:system:serviceaccounts:boxes",
+            "group:system:serviceaccounts",
+            "group:system:authenticated",
+            "group:system:unauthenticated",
+        ] {
+            let error = reject_exposed(&parsed(text), &exposed).unwrap_err();
+            assert_eq!(error.id(), Id::AccountOfSandboxes, "{text}");
+        }
+        for text in [
+            "serviceaccount:ci:boxes",
+            "user:boxes",
+            "user:system:serviceaccount:ci:boxes",
+            "group:system:serviceaccounts:boxes2",
+            "group:system:masters",
+        ] {
+            assert!(reject_exposed(&parsed(text), &exposed).is_ok(), "{text}");
+        }
+    }
 }

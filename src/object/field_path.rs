@@ -73,6 +73,10 @@ impl FieldPath {
         self.0.len()
     }
 
+    pub(crate) fn from_steps(steps: &[PathStep]) -> Self {
+        Self(steps.to_vec())
+    }
+
     pub(crate) fn steps(&self) -> &[PathStep] {
         &self.0
     }

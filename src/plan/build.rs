@@ -125,6 +125,7 @@ fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
         (deploy.expose == Expose::Route, "app/route.yaml"),
         (deploy.network_policy, "app/network-policy.yaml"),
+        (deploy.network_policy, "app/network-policy-app.yaml"),
     ];
     names.extend(limits);
     names.extend(optional.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| name));

@@ -3,7 +3,7 @@
 //! All later steps use this one comparison: whether the lock is needed, the permission check, the dry run, `diff`, the
 //! apply, the prune and the summary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,9 @@ use super::inventory::history::{Current, History, LatestDecision, SurplusRevisio
 use super::inventory::members::Members;
 use super::inventory::prune::{PruneCandidate, is_configuration, prune_candidates};
 use super::inventory::revision::{Revision, RevisionResult};
+use super::ownership::conflict::Conflict;
 use super::ownership::policy::Ownership;
+use super::ownership::taken_field::taken_fields;
 use crate::object::kind::SECRET;
 use crate::object::{ObjectId, deletion, managed_fields};
 
@@ -101,6 +103,8 @@ pub struct Changes {
     pub stores_key: bool,
     /// The set's claims that are being deleted and exist only as long as the pod of a workload.
     pub held_claims: Vec<HeldClaim>,
+    /// The fields that somebody took from us without becoming their manager, by object.
+    pub taken: BTreeMap<ObjectId, Vec<Conflict>>,
     /// The live workloads whose pods the run stops: it changes the workload, or deletes it at the end.
     pub stopping: BTreeSet<ObjectId>,
     if_good: Cleanup,
@@ -115,6 +119,7 @@ impl Changes {
     pub fn between(plan: Plan, live: Live<'_>, policy: &ChangePolicy) -> Self {
         let mut held_claims = deletions::held_claims(live.members);
         let members = member_changes(&plan, live.members, policy, &held_claims);
+        let taken = taken(&plan, &members, live, &policy.ownership);
         let sends = members.iter().any(|change| *change != Change::Unchanged);
         let revision = RevisionChange::between(&plan, live.history, sends);
         let decision = live.history.decision().filter(|decision| match revision {
@@ -130,6 +135,7 @@ impl Changes {
         }
         Self {
             held_claims,
+            taken,
             stopping,
             if_good,
             if_result_unchanged,
@@ -322,6 +328,22 @@ pub fn are_unchanged<'a>(
 fn changed_manifest(member: &Member, live: &Value, set: &ApplySet, ownership: &Ownership) -> Option<Value> {
     Some(manifest_for(member, live, set, ownership))
         .filter(|manifest| !managed_fields::is_unchanged(manifest, live))
+}
+
+/// Returns the taken fields of the members that are updated. An unchanged member has all of its fields.
+fn taken(
+    plan: &Plan,
+    changes: &[Change],
+    live: Live<'_>,
+    ownership: &Ownership,
+) -> BTreeMap<ObjectId, Vec<Conflict>> {
+    let updated = plan.members.iter().zip(changes).filter(|(_, change)| matches!(change, Change::Update(_)));
+    let taken = updated.filter_map(|(member, _)| {
+        let object = live.members.get(&member.id)?;
+        let applied = live.history.applied_manifests(&member.id);
+        Some((member.id.clone(), taken_fields(member, object, &applied, ownership)))
+    });
+    taken.filter(|(_, conflicts)| !conflicts.is_empty()).collect()
 }
 
 fn stopping(plan: &Plan, changes: &[Change], live: &Members, if_good: &Cleanup) -> BTreeSet<ObjectId> {

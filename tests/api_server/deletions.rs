@@ -73,7 +73,7 @@ fn nothing_stops_the_pod_that_keeps_a_deleted_claim() {
     let status = status.prints(&namespace.suggested("deploy", "--delete-data gives the data up"));
     assert!(!status.stdout.contains("waits for the deletion"), "{}", status.stdout);
     // An unchanged deploy does no harm.
-    namespace.handsctl(&["deploy"]).exits(0).says("HC2045").says("9 unchanged").never_says("HC4007");
+    namespace.handsctl(&["deploy"]).exits(0).says("HC2045").says("10 unchanged").never_says("HC4007");
     namespace
         .handsctl(&["diff"])
         .exits(1)
@@ -115,7 +115,7 @@ fn claim_deleted_after_teardown_has_listed_it_is_noticed() {
     let proxy = Proxy::for_cluster(namespace.bed);
     proxy.command(&namespace, &["deploy"]).run().exits(0);
     let earlier = proxy.requests().len();
-    proxy.command(&namespace, &["deploy"]).run().exits(0).says("9 unchanged");
+    proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
     let reads_claim = |request: &Request| request.is("GET", "/persistentvolumeclaims/oh-state");
     assert!(!proxy.requests()[earlier..].iter().any(reads_claim), "an unchanged deploy stops no pod");
     let before = claim_and_pods(&namespace);
@@ -164,7 +164,7 @@ fn delete_data_completes_the_deletion_and_reports_new_volume() {
         .says("persistentvolumeclaim/openhands-runtime-abc-pvc");
     let claim = get(&namespace, &["pvc/oh-state"]);
     assert!(claim["metadata"]["uid"] != before.as_str() && claim["metadata"]["deletionTimestamp"].is_null());
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged").never_says("HC2046");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged").never_says("HC2046");
 }
 
 #[test]

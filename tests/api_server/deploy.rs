@@ -135,7 +135,7 @@ fn summary_objects(summary: &Value, action: &str) -> BTreeSet<String> {
 #[test]
 fn up_creates_all_then_nothing_then_two_changed_objects() {
     let own = OwnCluster::new("up", "");
-    own.handsctl(&["up"]).exits(0).says("9 created").says("deployment.apps/openhands 1/1");
+    own.handsctl(&["up"]).exits(0).says("10 created").says("deployment.apps/openhands 1/1");
     let bed = own.bed();
     let deployment = bed.get(&["deployment", "openhands", "-n", "openhands"]);
     let available =
@@ -150,6 +150,7 @@ fn up_creates_all_then_nothing_then_two_changed_objects() {
         "Deployment/openhands",
         "Ingress/openhands",
         "NetworkPolicy/openhands",
+        "NetworkPolicy/openhands-app",
         "PersistentVolumeClaim/openhands-state",
         "Role/openhands",
         "RoleBinding/openhands",
@@ -159,23 +160,23 @@ fn up_creates_all_then_nothing_then_two_changed_objects() {
     ]);
     assert_eq!(created, expected);
 
-    // The counters include the first run's nine members and their parent, so they would include later writes.
+    // The counters include the first run's ten members and their parent, so they would include later writes.
     let counted = write_requests(&bed);
     let applies: u64 =
         counted.iter().filter(|(key, _)| key.starts_with("APPLY ")).map(|(_, count)| count).sum();
-    assert_eq!(applies, 10, "{counted:?}");
-    own.handsctl(&["up"]).exits(0).says("9 unchanged");
+    assert_eq!(applies, 11, "{counted:?}");
+    own.handsctl(&["up"]).exits(0).says("10 unchanged");
     assert_eq!(write_requests(&bed), counted, "write requests of an unchanged run");
     assert_eq!(versions_in(&bed, "openhands"), before);
 
     own.config("[llm]\nmodel = \"openai/gpt-5\"\n");
-    own.handsctl(&["up"]).exits(0).says("1 created, 1 configured, 7 unchanged");
+    own.handsctl(&["up"]).exits(0).says("1 created, 1 configured, 8 unchanged");
     let changed = changed_objects(&before, &versions_in(&bed, "openhands"));
     assert_eq!(changed.len(), 2, "{changed:?}");
     let configuration = only_with_prefix(&changed, "ConfigMap/openhands-config-");
     assert!(!before.contains_key(&configuration), "a changed ConfigMap gets a new name");
     assert!(changed.contains("Deployment/openhands"), "{changed:?}");
-    own.handsctl(&["up"]).exits(0).says("9 unchanged");
+    own.handsctl(&["up"]).exits(0).says("10 unchanged");
 }
 
 #[test]
@@ -194,18 +195,18 @@ fn diff_and_dry_run_name_a_differing_local_cluster() {
 #[test]
 fn second_deploy_changes_nothing() {
     let namespace = Bed::shared().namespace("twice");
-    namespace.handsctl(&["deploy"]).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     let before = versions(&namespace);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(versions(&namespace), before);
 }
 
 #[test]
 fn second_deploy_of_each_configuration_changes_nothing() {
     let configs = [
-        "[deploy]\nexpose = \"nodeport\"\nnetwork_policy = false\nmin_ready_seconds = 1\n",
-        "[deploy]\nexpose = \"loadbalancer\"\nimage_pull_policy = \"Always\"\nimage_pull_secrets = [\"b\", \"a\"]\n",
-        "[deploy]\nexpose = \"none\"\nstorage_class = \"standard\"\nstorage_size = \"1024Mi\"\n\
+        "[deploy]\nexpose = \"nodeport\"\nexposure = \"acknowledged\"\nnetwork_policy = false\nmin_ready_seconds = 1\n",
+        "[deploy]\nexpose = \"loadbalancer\"\nload_balancer = \"internal\"\nsource_ranges = [\"203.0.113.0/24\"]\nsandbox_egress = \"none\"\nimage_pull_policy = \"Always\"\nimage_pull_secrets = [\"b\", \"a\"]\n",
+        "[deploy]\nexpose = \"none\"\nsandbox_egress = \"all\"\nclient_namespaces = [\"login\"]\nstorage_class = \"standard\"\nstorage_size = \"1024Mi\"\n\
          resources = { requests = { cpu = \"0.1\", memory = \"1000000k\" }, limits = { cpu = \"2000m\", memory = \"2048Mi\" } }\n",
         "[deploy]\nhost = \"example.org\"\ntls_secret = \"t\"\ningress_class = \"c\"\ningress_namespace = \"i\"\n\
          env = { EMPTY = \"\", WORKSPACE_BASE = \"\", B = \"b\" }\nnode_selector = { \"kubernetes.io/os\" = \"linux\" }\n\
@@ -279,6 +280,10 @@ fn restricted_namespace_returns_no_warning_and_sandboxes_are_separate() {
     assert!(proxy.requests().iter().any(|request| request.path.contains("/deployments/oh?")));
 
     let (app_objects, sandbox_objects) = (versions(&namespace), versions(&boxes));
+    assert!(
+        app_objects.contains_key("NetworkPolicy/oh-app")
+            && !sandbox_objects.contains_key("NetworkPolicy/oh-app")
+    );
     for name in ["Role/oh", "RoleBinding/oh", "NetworkPolicy/oh"] {
         assert!(
             sandbox_objects.contains_key(name) && !app_objects.contains_key(name),
@@ -329,7 +334,7 @@ fn secret_value_appears_only_in_its_kubernetes_secret() {
     let mut shown = Vec::new();
 
     namespace.config(&config(&first));
-    let run = deploy(&[]).says("10 created");
+    let run = deploy(&[]).says("11 created");
     shown.extend([run.stdout, run.stderr, std::fs::read_to_string(&stream).unwrap()]);
     let before = versions(&namespace);
     let name =
@@ -359,7 +364,7 @@ fn secret_value_appears_only_in_its_kubernetes_secret() {
     assert_eq!(versions(&namespace), before, "an unchanged value changes nothing");
 
     namespace.config(&config(&second));
-    let run = deploy(&[]).says("1 created, 1 configured, 8 unchanged");
+    let run = deploy(&[]).says("1 created, 1 configured, 9 unchanged");
     shown.extend([run.stdout, run.stderr, std::fs::read_to_string(&stream).unwrap()]);
     let changed = changed_objects(&before, &versions(&namespace));
     assert_eq!(changed.len(), 2, "{changed:?}");
@@ -391,12 +396,12 @@ fn referenced_secret_change_rolls_pod() {
     let bed = namespace.bed;
     bed.kubectl(&["create", "secret", "generic", "theirs", "--from-literal=k=one", "-n", &namespace.name]);
     namespace.config("[llm]\napi_key = { secret = \"theirs\", key = \"k\" }\n");
-    namespace.handsctl(&["deploy"]).exits(0).says("9 created");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 created");
     let annotation = || template(&namespace)["metadata"]["annotations"]["handsctl.dev/secret-theirs"].clone();
     let secret = bed.get(&["secret", "theirs", "-n", &namespace.name]);
     assert_eq!(annotation(), secret["metadata"]["resourceVersion"]);
     let first_pods = pods(&namespace);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 
     bed.kubectl(&[
         "patch",
@@ -408,7 +413,7 @@ fn referenced_secret_change_rolls_pod() {
         "{\"stringData\":{\"k\":\"two\"}}",
     ]);
     let before = versions(&namespace);
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 9 unchanged");
     let secret = bed.get(&["secret", "theirs", "-n", &namespace.name]);
     assert_eq!(annotation(), secret["metadata"]["resourceVersion"]);
     assert_eq!(changed_objects(&before, &versions(&namespace)), BTreeSet::from(["Deployment/oh".to_owned()]));
@@ -423,7 +428,7 @@ fn dry_run_changes_nothing() {
         namespace
             .handsctl(&["deploy", flag])
             .exits(0)
-            .says("would be: 10 created")
+            .says("would be: 11 created")
             .says("serviceaccount/oh would be created")
             .says(&format!("apply it: handsctl deploy -n {} --name oh --context ", namespace.name))
             .never_says("undo:")
@@ -435,7 +440,7 @@ fn dry_run_changes_nothing() {
     wait_for("the default objects of the namespace", || versions(&namespace).len() == 2);
     let before = versions(&namespace);
     for flag in ["--dry-run=client", "--dry-run=server"] {
-        namespace.handsctl(&["deploy", flag]).exits(0).says("10 created");
+        namespace.handsctl(&["deploy", flag]).exits(0).says("11 created");
         assert_eq!(versions(&namespace), before, "{flag} on an empty namespace");
     }
     namespace.handsctl(&["deploy"]).exits(0);
@@ -465,12 +470,12 @@ fn labels_and_annotations_of_others_are_kept() {
         bed.kubectl(&["annotate", kind, "oh", "example.io/theirs=1", "-n", &namespace.name]);
     }
     let before = versions(&namespace);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(versions(&namespace), before);
 
     // A changed deploy keeps the labels and annotations of others.
     namespace.config("[deploy]\nhost = \"example.org\"\n");
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 9 unchanged");
     let ingress = bed.get(&["ingress", "oh", "-n", &namespace.name]);
     assert_eq!(ingress["metadata"]["labels"]["theirs"], "1");
     assert_eq!(ingress["metadata"]["annotations"]["example.io/theirs"], "1");
@@ -501,11 +506,11 @@ fn concurrent_status_writes_leave_members_unchanged() {
         let before = writes.load(Ordering::Relaxed);
         // Deploys until a status was written meanwhile: on a busy computer one deploy is faster than one kubectl.
         while writes.load(Ordering::Relaxed) <= before + 1 {
-            namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+            namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
         }
         // A change of one member does not make the others configured.
         namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
-        namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 7 unchanged");
+        namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 8 unchanged");
     });
 }
 
@@ -543,18 +548,18 @@ fn deleted_member_is_created_again() {
     let before = versions(&namespace);
     let bed = namespace.bed;
     bed.kubectl(&["delete", "service/oh", "networkpolicy/oh", "rolebinding/oh", "-n", &namespace.name]);
-    namespace.handsctl(&["deploy"]).exits(0).says("3 created, 6 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("3 created, 7 unchanged");
     let expected = ["NetworkPolicy/oh", "RoleBinding/oh", "Service/oh"].map(str::to_owned);
     assert_eq!(changed_objects(&before, &versions(&namespace)), BTreeSet::from(expected));
 
     bed.kubectl(&["delete", "deployment/oh", "--cascade=foreground", "-n", &namespace.name]);
-    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 8 unchanged").says("deployment.apps/oh 1/1");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 9 unchanged").says("deployment.apps/oh 1/1");
     bed.kubectl(&["annotate", "configmap/handsctl-oh", "theirs=1", "-n", &namespace.name]);
     let before = versions(&namespace);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(versions(&namespace), before);
     bed.kubectl(&["delete", "configmap/handsctl-oh", "-n", &namespace.name]);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     let parent = bed.get(&["configmap", "handsctl-oh", "-n", &namespace.name]);
     let kinds = &parent["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     assert!(kinds.as_str().unwrap().contains("Deployment.apps"), "{kinds}");
@@ -572,8 +577,8 @@ fn json_summary_lists_actions_alone_on_stdout() {
     assert_eq!(keys, expected);
     assert_eq!((&first["command"], &first["exit"]), (&Value::from("deploy"), &Value::from(0)));
     assert_eq!((&first["id"], &first["url"]), (&Value::Null, &Value::Null), "no URL on simulated nodes");
-    // Nine members, their parent and the namespace.
-    assert_eq!(summary_objects(&first, "created").len(), 11);
+    // Ten members, their parent and the namespace.
+    assert_eq!(summary_objects(&first, "created").len(), 12);
     let live = namespace.bed.get(&[KINDS, "-n", &namespace.name, "-l", PART_OF]);
     for object in live["items"].as_array().unwrap() {
         let name = format!("{}/{}", object["kind"], object["metadata"]["name"]).replace('"', "");

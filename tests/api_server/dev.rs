@@ -38,7 +38,7 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
         .handsctl(&["deploy"])
         .exits(0)
         .never_says("HC3010")
-        .says("4 created")
+        .says("5 created")
         .says("deployment.apps/ubuntu-dev 1/1")
         .says("nothing listens")
         .says("handsctl dev -- COMMAND");
@@ -47,6 +47,8 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
 
     let deployment = get(&namespace, "deployment/ubuntu-dev");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    // A sandbox of this namespace runs under `default`, which has no rights.
+    assert_eq!(deployment["spec"]["template"]["spec"]["serviceAccountName"], "ubuntu-dev");
     assert_eq!(
         (&container["image"], &container["command"]),
         (&json!("ubuntu:22.04"), &json!(["sleep", "infinity"]))
@@ -62,7 +64,7 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
         .sum();
     assert_eq!(pairs, 42, "the rights of upstream's role");
     let subject = &get(&namespace, "rolebinding/mirrord-binding")["subjects"][0];
-    assert_eq!((&subject["name"], &subject["namespace"]), (&json!("default"), &json!(namespace.name)));
+    assert_eq!((&subject["name"], &subject["namespace"]), (&json!("ubuntu-dev"), &json!(namespace.name)));
     let labels = get(&namespace, &format!("namespace/{}", namespace.name))["metadata"]["labels"].clone();
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "privileged");
 

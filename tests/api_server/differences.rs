@@ -75,7 +75,7 @@ fn diff_before_first_deploy_lists_creations_only() {
             &format!("namespace/{}   created, not verified   you", namespace.name),
             "deployment.apps/oh   created, not verified   you",
             &format!(
-                "not verified by the server: 9 objects: namespace {} does not exist yet",
+                "not verified by the server: 10 objects: namespace {} does not exist yet",
                 namespace.name
             ),
             "0 to change, 10 to create, 0 to delete",
@@ -94,7 +94,7 @@ fn diff_after_deploy_is_empty_without_dry_run() {
     let namespace = deployed("diff-none", "");
     let run = diff(&namespace, &[]).exits(0);
     assert_eq!(run.stdout, "");
-    assert_eq!(run.stderr, "no differences: 9 objects are up to date\n");
+    assert_eq!(run.stderr, "no differences: 10 objects are up to date\n");
     assert_eq!(diff(&namespace, &["-q"]).exits(0).stderr, "");
 
     // The proxy's context is not a local cluster, so that handsctl requests other amounts there: use another set.

@@ -41,7 +41,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
     namespace
         .handsctl(&["deploy"])
         .exits(0)
-        .says("13 created")
+        .says("14 created")
         .says(&format!("{gadget} created"))
         .says(&format!("HC4024 applied, not watched: {gadget}"));
     namespace.handsctl(&["status"]).exits(0).prints(&format!("{gadget}: applied, not watched"));
@@ -55,7 +55,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
         "the labels of the application are not added"
     );
     // The second deploy sends nothing, and nothing differs.
-    namespace.handsctl(&["deploy"]).exits(0).says("13 unchanged").says("0 to send");
+    namespace.handsctl(&["deploy"]).exits(0).says("14 unchanged").says("0 to send");
     namespace.handsctl(&["diff"]).exits(0);
     assert!(namespace.handsctl(&["render"]).exits(0).stdout.contains("kind: Gadget"));
 

@@ -80,7 +80,7 @@ fn killed_write_leaves_object_only_if_server_received_it() {
 fn dropped_request_is_sent_again() {
     let (namespace, proxy) = with_proxy("dropped");
     proxy.on(is_deployment).nth(1).inject(Fault::Drop);
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [None, Some(201)]);
 }
 
@@ -88,7 +88,7 @@ fn dropped_request_is_sent_again() {
 fn write_with_cut_response_counts_as_done() {
     let (namespace, proxy) = with_proxy("half");
     proxy.on(is_deployment).nth(1).inject(Fault::Cut(0));
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201), Some(409)]);
 }
 
@@ -96,7 +96,7 @@ fn write_with_cut_response_counts_as_done() {
 fn rate_limited_request_is_retried_after_retry_after() {
     let (namespace, proxy) = with_proxy("many");
     proxy.on(is_deployment).nth(1).inject(Fault::Respond(ErrorResponse::TooManyRequests(2)));
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     let sent = proxy.requests_that(is_deployment);
     assert_eq!(statuses(&sent), [Some(429), Some(201)]);
     let pause = sent[1].received - sent[0].received;
@@ -109,7 +109,7 @@ fn short_503_burst_is_retried_lasting_503_exits_10() {
     proxy.on(|_| true).first(3).inject(Fault::Respond(ErrorResponse::Unavailable));
     proxy.on(is_watch).first(20).inject(Fault::Respond(ErrorResponse::Unavailable));
     proxy.on(first_of_each(is_write)).inject(Fault::Respond(ErrorResponse::Unavailable));
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(503), Some(201)]);
 
     let (namespace, proxy) = with_proxy("burst");
@@ -130,19 +130,19 @@ fn writes_with_lost_responses_count_as_done() {
     proxy.on(first_of_each(is_write)).inject(Fault::LoseResponse);
     deploy(&proxy, &namespace)
         .exits(0)
-        .says("10 created")
+        .says("11 created")
         .says("deployment.apps/oh 1/1")
         .never_says("belongs to another owner");
     let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
-    // The namespace, the lock, the key, the parent, the revision, ten members, and the revision's outcome.
+    // The namespace, the lock, the key, the parent, the revision, eleven members, and the revision's outcome.
     let paths: Vec<&str> = lost.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(lost.len(), 16, "{paths:#?}");
-    proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
+    proxy.command(&namespace, &["deploy"]).run().exits(0).says("11 unchanged");
 
     let proxy = Proxy::for_cluster(namespace.bed);
     proxy.on(first_of_each(is_write)).inject(Fault::LoseResponse);
     namespace.config("[llm]\napi_key = \"k\"\nmodel = \"a/b\"\n");
-    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").says("8 unchanged");
+    deploy(&proxy, &namespace).exits(0).says("deployment.apps/oh 1/1").says("9 unchanged");
     proxy.command(&namespace, &["teardown", "--delete-data", "--yes"]).run().exits(0);
     let get = [
         "get",
@@ -256,7 +256,7 @@ fn first_requests_survive_drops_and_throttling() {
     for path in ["/version", "/secrets", "/configmaps/handsctl-oh"] {
         proxy.on(move |request| request.is("GET", path)).nth(1).inject(Fault::Drop);
     }
-    deploy(&proxy, &namespace).exits(0).says("9 created");
+    deploy(&proxy, &namespace).exits(0).says("10 created");
     // DNS, a VPN or a busy server delays the first response.
     let proxy = Proxy::for_cluster(namespace.bed);
     proxy.on(|_| true).nth(1).inject(Fault::Delay(Duration::from_secs(6)));
@@ -275,14 +275,14 @@ fn throttled_apply_is_completed_with_fewer_requests() {
     let (namespace, proxy) = with_proxy("throttled");
     let throttled = |request: &Request| request.method == "PATCH";
     proxy.on(throttled).first(12).inject(Fault::Respond(ErrorResponse::TooManyRequests(1)));
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
 }
 
 #[test]
 fn write_that_takes_12s_succeeds_at_the_first_attempt() {
     let (namespace, proxy) = with_proxy("webhook");
     proxy.on(is_deployment).inject(Fault::Delay(Duration::from_secs(12)));
-    deploy(&proxy, &namespace).exits(0).says("9 created");
+    deploy(&proxy, &namespace).exits(0).says("10 created");
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201)]);
 }
 
@@ -298,7 +298,7 @@ fn list_and_watch_answered_410_start_over() {
         proxy.on(watch).nth(2).inject(Fault::Cut(1));
         proxy.on(watch).nth(3).inject(Fault::Respond(ErrorResponse::Expired));
     }
-    deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     let watches = proxy.requests_that(|request| request.watches("deployments"));
     let starts_over: Vec<bool> =
         watches.iter().map(|request| request.path.contains("sendInitialEvents=true")).collect();
@@ -411,7 +411,7 @@ fn slow_network_only_delays_deploy() {
     let time = Duration::from_millis(300);
     proxy.round_trip(time);
     proxy.on(is_deployment).inject(Fault::Delay(Duration::from_secs(3)));
-    let run = deploy(&proxy, &namespace).exits(0).says("9 created").says("deployment.apps/oh 1/1");
+    let run = deploy(&proxy, &namespace).exits(0).says("10 created").says("deployment.apps/oh 1/1");
     assert!(run.took > Duration::from_secs(3) + time * 4, "{:?}", run.took);
     assert_eq!(statuses(&proxy.requests_that(is_deployment)), [Some(201)]);
     proxy.command(&namespace, &["status"]).run().exits(0);

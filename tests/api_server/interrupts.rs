@@ -140,7 +140,7 @@ fn signal_during_rollout_reports_everything_applied() {
             assert!(begin.elapsed() < WAIT_LIMIT, "the rollout does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        stop(child, with.0).exits(with.1).within(EXIT_LIMIT).says("9 created").never_says("not done");
+        stop(child, with.0).exits(with.1).within(EXIT_LIMIT).says("10 created").never_says("not done");
         assert!(!lease_exists(&namespace));
         namespace.handsctl(&["deploy"]).exits(0);
     }

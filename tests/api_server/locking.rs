@@ -327,7 +327,7 @@ fn outage_longer_than_the_lock_only_delays_the_run() {
     finish(first)
         .exits(0)
         .says("HC3021 the lock was not renewed for 6 s: no changes are sent")
-        .says("9 created");
+        .says("10 created");
     assert_eq!(proxy.requests_that(is_patch).len(), 2);
     assert_eq!(lease(&namespace), None, "the lock was not released");
     held.release();
@@ -356,7 +356,7 @@ fn unchanged_deploy_requests_no_lock() {
     proxy.command(&namespace, &["deploy"]).run().exits(0);
     let earlier = proxy.requests().len();
     create_remote_lease(&namespace);
-    proxy.command(&namespace, &["deploy"]).run().exits(0).says("9 unchanged");
+    proxy.command(&namespace, &["deploy"]).run().exits(0).says("10 unchanged");
     let requests = proxy.requests().split_off(earlier);
     let unexpected =
         requests.iter().filter(|request| request.path.contains("/leases") || request.method != "GET");

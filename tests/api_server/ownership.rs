@@ -88,7 +88,7 @@ fn patches_of_second_deploy(namespace: &Namespace) -> Vec<String> {
     deploy().says("1 configured");
     let first: Vec<String> = patches().collect();
     assert!(!first.is_empty(), "the proxy records PATCH requests");
-    deploy().says("9 unchanged");
+    deploy().says("10 unchanged");
     patches().skip(first.len()).collect()
 }
 
@@ -168,22 +168,22 @@ fn take_needs_all_conflicts_resolved_and_yield_keeps_field() {
     assert_eq!(host(), "theirs.example", "the Ingress was changed although the Deployment cannot be");
 
     namespace.config(&format!("{take}\"deployment/oh:spec.replicas\" = \"yield\"\n"));
-    namespace.handsctl(&["deploy"]).exits(0).says("2 configured, 7 unchanged").says("deployment.apps/oh 3/3");
+    namespace.handsctl(&["deploy"]).exits(0).says("2 configured, 8 unchanged").says("deployment.apps/oh 3/3");
     assert_eq!(host(), "localhost");
     let managers = managers(&namespace.object("ingress"));
     assert!(!managers.contains("kubectl-edit Update"), "{managers:?}");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(patches_of_second_deploy(&namespace), Vec::<String>::new());
     namespace.handsctl(&["deploy"]).exits(0);
 
     // Another scaling is not a change, and a changed deploy keeps it.
     namespace.kubectl(&["scale", "deployment", "oh", "--replicas=2"]);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     namespace.config(&format!(
         "[deploy]\nmin_ready_seconds = 1\n{take}\"deployment/oh:spec.replicas\" = \"yield\"\n"
     ));
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 9 unchanged");
     assert_eq!(namespace.replicas(), 2);
     namespace.config("");
     namespace.handsctl(&["deploy"]).exits(7).says(".spec.replicas");
@@ -206,15 +206,15 @@ fn force_conflicts_takes_all_fields_without_fail_or_yield() {
     namespace
         .handsctl(&["deploy", "--force-conflicts", "--dry-run=server"])
         .exits(0)
-        .says("2 configured, 7 unchanged");
+        .says("2 configured, 8 unchanged");
     assert_eq!(namespace.image(), THEIRS, "the dry run changed the image");
-    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("2 configured, 7 unchanged");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("2 configured, 8 unchanged");
     assert_eq!((namespace.replicas(), namespace.image()), (json!(3), json!(OURS)));
 
     namespace.config("");
-    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 9 unchanged");
     assert_eq!(namespace.replicas(), 1);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 }
 
 #[test]
@@ -226,11 +226,11 @@ fn yielded_field_of_ours_is_not_reset() {
     assert_eq!(deadline(), 300);
     // The configuration now has the default of 10 minutes, to which the server would also reset the field.
     namespace.config("[deploy.ownership]\n\"deployment/oh:spec.progressDeadlineSeconds\" = \"yield\"\n");
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     namespace.config(
         "[deploy]\nmin_ready_seconds = 1\n[deploy.ownership]\n\"deployment/oh:spec.progressDeadlineSeconds\" = \"yield\"\n",
     );
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 9 unchanged");
     assert_eq!(deadline(), 300);
 }
 
@@ -244,12 +244,12 @@ fn yielded_label_with_two_managers_is_kept() {
     namespace.bed.kubectl_with(&apply, &foreign.to_string());
     namespace
         .config("[deploy.ownership]\n\"service/oh:metadata.labels.app.kubernetes.io/part-of\" = \"yield\"\n");
-    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 8 unchanged").never_says("HC0230");
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 configured, 9 unchanged").never_says("HC0230");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     let mut changed = foreign;
     changed["metadata"]["labels"]["app.kubernetes.io/part-of"] = json!("theirs");
     namespace.bed.kubectl_with(&apply, &changed.to_string());
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     let labels = &namespace.object("service")["metadata"]["labels"];
     assert_eq!(
         (&labels["app.kubernetes.io/part-of"], &labels["app.kubernetes.io/name"]),
@@ -336,7 +336,7 @@ fn objects_of_helm_and_kubectl_are_adopted() {
     assert_eq!(service["metadata"]["annotations"], json!({ "example.io/somebodys": "1" }));
     let ports = service["spec"]["ports"].as_array().unwrap();
     assert_eq!((ports.len(), &ports[0]["port"]), (1, &json!(3000)));
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 }
 
 #[test]
@@ -449,7 +449,7 @@ fn changed_parent_is_taken_over_and_revision_stays_good() {
     let annotations =
         || namespace.kubectl(&["get", "configmap", "handsctl-oh", "-o", "jsonpath={.metadata.annotations}"]);
     assert!(annotations().contains("theirs"));
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     let taken_over = annotations();
     assert!(!taken_over.contains("theirs") && taken_over.contains("Deployment.apps"), "{taken_over}");
     let history = namespace.handsctl(&["history", "-o", "json"]).exits(0).json();
@@ -493,4 +493,29 @@ fn runtime_namespace_of_another_set_names_that_set() {
         .exits(7)
         .says(&format!("belongs to the handsctl set oh of namespace {}", first.name))
         .never_says("another owner");
+}
+
+/// The API server records no manager of a field that becomes 0 through the scale subresource, or that is removed.
+#[test]
+fn field_taken_without_manager_stops_deploy_with_exit_7() {
+    let namespace = Bed::shared().namespace("taken");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.kubectl(&["scale", "deployment", "oh", "--replicas=0"]);
+    let run = namespace.handsctl(&["deploy"]).exits(7).says("error[HC3007]");
+    assert_eq!(row(&run.stderr, ".spec.replicas"), [".spec.replicas", "unknown", "-", "0", "1"]);
+    run.says("\"deployment/oh:spec.replicas\" = \"yield\"").says("--force-conflicts");
+    assert_eq!(namespace.replicas(), 0, "the application was started again");
+    namespace.handsctl(&["diff"]).exits(1).prints("deploy would stop here: unknown manages .spec.replicas");
+
+    // The rules and the flag are those of every other conflict.
+    let rule = "deploy.ownership={\"deployment/oh:spec.replicas\" = \"yield\"}";
+    namespace.handsctl(&["deploy", "--no-wait", "--set", rule]).exits(0);
+    assert_eq!(namespace.replicas(), 0);
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("deployment.apps/oh 1/1");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
+
+    namespace.edit("networkpolicy", &json!([{ "op": "remove", "path": "/spec/egress" }]));
+    let run = namespace.handsctl(&["deploy"]).exits(7);
+    assert_eq!(row(&run.stderr, ".spec.egress")[..3], [".spec.egress", "unknown", "-"]);
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 9 unchanged");
 }

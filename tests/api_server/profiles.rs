@@ -25,7 +25,9 @@ fn get(namespace: &Namespace, object: &str) -> Value {
 #[test]
 fn openshift_profile_creates_route_where_api_has_it() {
     let namespace = restricted("openshift");
-    namespace.config("[deploy]\nprofile = \"openshift\"\nhost = \"hands.apps.example.com\"\n");
+    namespace.config(
+        "[deploy]\nprofile = \"openshift\"\nexposure = \"acknowledged\"\nhost = \"hands.apps.example.com\"\n",
+    );
     namespace
         .handsctl(&["deploy"])
         .exits(8)
@@ -58,7 +60,7 @@ fn openshift_profile_creates_route_where_api_has_it() {
 #[test]
 fn gke_profile_has_load_balancer_and_key_volume() {
     let namespace = restricted("gke");
-    namespace.config("[deploy]\nprofile = \"gke\"\n");
+    namespace.config("[deploy]\nprofile = \"gke\"\nexposure = \"acknowledged\"\n");
     let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0);
     assert!(missing.stderr.contains("secret/google-cloud-key in namespace"), "{}", missing.stderr);
     let key = "--from-literal=key.json={}";
@@ -77,7 +79,7 @@ fn gke_profile_has_load_balancer_and_key_volume() {
     let rendered = namespace.handsctl(&["render"]).exits(0).stdout;
     assert!(!rendered.contains("ClusterRole"), "{rendered}");
 
-    namespace.config("[deploy]\nprofile = \"gke\"\n[deploy.storage.credentials]\nkey_json = \"\"\n");
+    namespace.config("[deploy]\nprofile = \"gke\"\nexposure = \"acknowledged\"\n[deploy.storage.credentials]\nkey_json = \"\"\n");
     namespace.handsctl(&["deploy"]).exits(0);
     let volumes = get(&namespace, "deployment/oh")["spec"]["template"]["spec"]["volumes"].clone();
     assert!(!volumes.to_string().contains("google-cloud-key"), "{volumes}");

@@ -61,7 +61,7 @@ fn unconfigured_member_is_pruned_and_look_alikes_stay() {
     let slices = get(&namespace, &["endpointslices", "-l", "kubernetes.io/service-name=oh"]);
     assert!(!slices["items"].as_array().unwrap().is_empty());
 
-    namespace.handsctl(&["deploy"]).exits(0).says("8 unchanged").never_says("pruned");
+    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged").never_says("pruned");
     assert_eq!(foreign(), before);
 }
 

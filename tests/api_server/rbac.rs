@@ -14,6 +14,22 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const CONFIG: &str = "[llm]\napi_key = { env = \"KEY\" }\n[deploy.quota]\npods = \"20\"\n\
     [deploy.env]\nA = { secret = \"somebodys\", key = \"a\" }\n";
 
+/// The namespace of the account that `rbac` prints. Dropping the value deletes it.
+struct AccountNamespace<'a>(&'a Namespace);
+
+impl AccountNamespace<'_> {
+    fn name(&self) -> String {
+        format!("{}-deployer", self.0.name)
+    }
+}
+
+impl Drop for AccountNamespace<'_> {
+    fn drop(&mut self) {
+        let delete = ["delete", "namespace", &self.name(), "--ignore-not-found", "--wait=false"];
+        let _already_deleted = self.0.bed.try_kubectl(&delete, "");
+    }
+}
+
 /// Creates the namespace and an account with the roles that `rbac` prints; returns its kubeconfig.
 fn account(namespace: &Namespace) -> PathBuf {
     let bed = namespace.bed;
@@ -21,7 +37,8 @@ fn account(namespace: &Namespace) -> PathBuf {
     bed.kubectl(&["create", "secret", "generic", "somebodys", "--from-literal=a=b", "-n", &namespace.name]);
     let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
     bed.kubectl_with(&["apply", "-f", "-"], &manifests);
-    let token = bed.kubectl(&["create", "token", "oh-deployer", "-n", &namespace.name]);
+    let token =
+        bed.kubectl(&["create", "token", "oh-deployer", "-n", &format!("{}-deployer", namespace.name)]);
     with_token(namespace, token.trim())
 }
 
@@ -58,7 +75,7 @@ fn without(role: &Value, group: &str, resource: &str, verb: &str) -> Value {
 fn with_role_without(namespace: &Namespace, role: &Value, right: &Value, verb: &str, then: impl FnOnce()) {
     let bed = namespace.bed;
     let (group, resource) = (right["apiGroup"].as_str().unwrap(), right["resource"].as_str().unwrap());
-    let account = format!("system:serviceaccount:{}:oh-deployer", namespace.name);
+    let account = format!("system:serviceaccount:{}-deployer:oh-deployer", namespace.name);
     let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
     let (parent, subresource) = match name.split_once('/') {
         Some((parent, subresource)) => (parent, Some(format!("--subresource={subresource}"))),
@@ -111,15 +128,19 @@ fn rule(right: &Value, verb: &str) -> String {
 fn roles_are_applied_to_a_cluster_without_the_namespace() {
     let namespace = Bed::shared().namespace("rbac-new");
     let _cluster_roles = ClusterRoles(&namespace);
+    let account_namespace = AccountNamespace(&namespace);
     let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
     namespace.bed.kubectl_with(&["apply", "-f", "-"], &manifests);
-    assert!(namespace.has("rolebinding/oh-deployer") && namespace.has("serviceaccount/oh-deployer"));
+    assert!(namespace.has("rolebinding/oh-deployer"));
+    // OpenHands starts pods in the set's namespace, and a pod can run under every account of its namespace.
+    assert!(!namespace.has("serviceaccount/oh-deployer"));
+    namespace.bed.get(&["serviceaccount", "oh-deployer", "-n", &account_namespace.name()]);
 }
 
 #[test]
 fn needed_rights_suffice_and_each_missing_one_exits_6() {
     let namespace = Bed::shared().namespace("rbac");
-    let _cluster_roles = ClusterRoles(&namespace);
+    let (_cluster_roles, _account) = (ClusterRoles(&namespace), AccountNamespace(&namespace));
     namespace.config(CONFIG);
     let kubeconfig = account(&namespace);
     // A ClusterRole would grant its rights in this namespace, too.
@@ -167,7 +188,7 @@ fn needed_rights_suffice_and_each_missing_one_exits_6() {
 #[test]
 fn missing_optional_right_is_reported() {
     let namespace = Bed::shared().namespace("rbac-less");
-    let _cluster_roles = ClusterRoles(&namespace);
+    let (_cluster_roles, _account) = (ClusterRoles(&namespace), AccountNamespace(&namespace));
     namespace.config(CONFIG);
     let kubeconfig = account(&namespace);
     let (_, optional) = rights(&namespace);

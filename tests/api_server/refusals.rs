@@ -393,7 +393,7 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
     let config = account(&namespace, &rules);
     run_with_kubeconfig(&namespace, &config, &["deploy"])
         .exits(0)
-        .says("9 created")
+        .says("10 created")
         .says("simulated nodes: no container runs");
     run_with_kubeconfig(&namespace, &config, &["status"]).exits(0);
 }
@@ -512,7 +512,7 @@ fn quota_rejects_pods_exit_9_after_grace() {
     // The rollout recovers when the quota is deleted.
     namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
     namespace.bed.kubectl(&["delete", "replicasets", "--all", "-n", &namespace.name]);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 }
 
 /// An object whose finalizer keeps its namespace terminating. Dropping the value removes the finalizer.

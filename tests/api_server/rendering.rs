@@ -94,13 +94,13 @@ fn render_equals_deployed_objects_for_yaml_traps() {
     let proxy = deploy_recorded(&namespace);
     let rendered = render(namespace.folder.path(), &["-n", &namespace.name]).exits(0).stdout;
     let sent = members(&proxy.requests());
-    assert_eq!(sent.len(), 9);
+    assert_eq!(sent.len(), 10);
     assert_same(&parse_with_kubectl(bed, "-", &rendered), &sent);
     let folder = namespace.folder.path().join("split");
     let path = folder.to_str().unwrap();
     let split = render(namespace.folder.path(), &["-n", &namespace.name, "--split", path]).exits(0);
     assert_eq!(split.stdout, "");
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 9);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 10);
     assert_same(&parse_with_kubectl(bed, path, ""), &sent);
 
     // The server stores the values that the user wrote.
@@ -141,7 +141,7 @@ fn render_equals_deployed_objects_for_each_configuration() {
              search_api_key = {{ secret = \"theirs\", key = \"k\" }}\n[kubernetes]\nnamespace = \"{}\"\n",
             boxes.name
         ),
-        "[deploy]\nexpose = \"nodeport\"\nnode_port = 30999\nnetwork_policy = false\nexisting_claim = \"no\"\n\
+        "[deploy]\nexpose = \"nodeport\"\nexposure = \"acknowledged\"\nnode_port = 30999\nnetwork_policy = false\nexisting_claim = \"no\"\n\
          min_ready_seconds = 3\n"
             .to_owned(),
     ];

@@ -186,7 +186,7 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
     assert_eq!(outcomes(&namespace)[0], (4, "not watched".to_owned()));
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(outcomes(&namespace)[0], (4, "good".to_owned()));
 }
 
@@ -297,7 +297,7 @@ fn restart_replaces_pod_and_next_deploy_keeps_it() {
         .collect();
     assert_eq!(managers, ["handsctl-restart"]);
 
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
     assert_eq!(pod(), after.0);
     // The annotation of the restart is kept by a changed deploy.
     config(&namespace, "openai/gpt-5", "");

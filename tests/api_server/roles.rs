@@ -51,7 +51,7 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     let deploy =
         |key: &str| namespace.command(&["deploy"]).env("KUBECONFIG", &admin).env("KEY", key).run().exits(0);
     deploy("one").says("revision 1");
-    deploy("one").says("10 unchanged");
+    deploy("one").says("11 unchanged");
     deploy("two").says("revision 2");
     run(&namespace, &admin, &["rollback"]).exits(0).says("rollback to 1").says("revision 3");
     run(&namespace, &admin, &["restart"]).exits(0).says("1 restarted");

@@ -115,8 +115,8 @@ fn missing_image_exits_9_and_fixed_image_deploys() {
             .says("no pod is serving")
             .says("hint: handsctl explain HC4103")
     };
-    check(deploy_run.run).says("9 created");
-    check(namespace.handsctl(&["deploy"])).says("9 unchanged");
+    check(deploy_run.run).says("10 created");
+    check(namespace.handsctl(&["deploy"])).says("10 unchanged");
     assert_down(&namespace, "HC4103", "not found");
 
     let broken = pod(&namespace);
@@ -144,7 +144,7 @@ fn crash_loop_exits_9_with_exit_code() {
             .says("hint: handsctl explain HC4201")
     };
     check(deploy_run.run);
-    check(namespace.handsctl(&["deploy", "--set", set])).says("9 unchanged");
+    check(namespace.handsctl(&["deploy", "--set", set])).says("10 unchanged");
     assert_down(&namespace, "HC4201", "exit code 1");
 }
 
@@ -197,7 +197,7 @@ fn missing_storage_class_exits_9() {
             .says("--> config.toml:2:17")
     };
     check(deploy_run.run);
-    check(namespace.handsctl(&["deploy"])).says("9 unchanged");
+    check(namespace.handsctl(&["deploy"])).says("10 unchanged");
     assert_down(&namespace, "HC4402", "\"gold\" not found");
 }
 
@@ -246,7 +246,7 @@ fn limit_range_rejects_pods_exit_9() {
             .says("maximum memory usage per Container is 2Gi, but limit is 4Gi")
     };
     check(deploy_run.run);
-    check(namespace.handsctl(&["deploy"])).says("9 unchanged");
+    check(namespace.handsctl(&["deploy"])).says("10 unchanged");
     assert_down(&namespace, "HC4503", "maximum memory usage per Container is 2Gi");
 }
 
@@ -380,7 +380,7 @@ fn no_wait_exits_0_and_status_shows_failure() {
     namespace
         .handsctl(&["deploy", "--no-wait", "--set", set])
         .exits(0)
-        .says("9 created")
+        .says("10 created")
         .says("without waiting for the rollout");
     wait_for_pod(&namespace);
     let waiting = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff";
@@ -394,7 +394,7 @@ fn changed_key_replaces_pod() {
     namespace.handsctl(&["deploy"]).exits(0);
     let before = pod(&namespace);
     namespace.config("[llm]\nmodel = \"anthropic/claude-sonnet-4\"\n");
-    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 7 unchanged").says("1/1");
+    namespace.handsctl(&["deploy"]).exits(0).says("1 created, 1 configured, 8 unchanged").says("1/1");
     assert_ne!(pod(&namespace)["metadata"]["uid"], before["metadata"]["uid"]);
 }
 
@@ -438,7 +438,7 @@ fn finalizer_on_old_pod_exits_9_until_removed() {
         .says(&format!("object    pod/{}", finalizer.pod))
         .says("held by the finalizer example.io/hold");
     drop(finalizer);
-    namespace.handsctl(&["deploy"]).exits(0).says("9 unchanged");
+    namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 }
 
 /// A node without a kubelet: the test writes the statuses of its pods. The scheduler never uses it.

@@ -205,7 +205,7 @@ fn deploy_collapses_bars_to_final_lines() {
     ] {
         assert_eq!(ended.count(once), 1, "{once} in:\n{}", ended.text());
     }
-    assert_eq!(ended.count("9 created"), 1, "{}", ended.text());
+    assert_eq!(ended.count("10 created"), 1, "{}", ended.text());
     assert_eq!(ended.count("deployed to simulated nodes"), 1, "{}", ended.text());
     for (line, next) in ended.lines.iter().zip(&ended.lines[1..]) {
         assert!(!line.is_empty() || !next.is_empty(), "two empty lines:\n{}", ended.text());
@@ -213,7 +213,7 @@ fn deploy_collapses_bars_to_final_lines() {
 
     let second_run = Terminal::start(namespace.command(&["deploy"]), 120).wait_for_end().exits(0);
     second_run.assert_restored();
-    second_run.says("✓ apply                9 unchanged");
+    second_run.says("✓ apply                10 unchanged");
     assert_eq!(
         second_run.count("handsctl teardown"),
         0,
@@ -223,7 +223,7 @@ fn deploy_collapses_bars_to_final_lines() {
 
     let teardown = Terminal::start(namespace.command(&["teardown"]), 120).wait_for_end().exits(0);
     teardown.assert_restored();
-    teardown.says("✓ objects              10 deleted");
+    teardown.says("✓ objects              11 deleted");
     teardown.says("kept       persistentvolumeclaim/oh-state");
 }
 
@@ -234,7 +234,7 @@ fn terminal_in_ci_gets_plain_lines() {
     let ended = Terminal::start(deploy, 120).wait_for_end().exits(0);
     assert!(!ended.raw.contains('\u{1b}'), "an escape sequence: {:?}", ended.raw);
     assert!(ended.lines[0].starts_with("00:00.0"), "{}", ended.text());
-    ended.says("apply     9 created");
+    ended.says("apply     10 created");
     ended.assert_restored();
 }
 
@@ -287,7 +287,7 @@ fn current_context_is_used_only_after_yes() {
     terminal.wait_for_text(&question);
     terminal.type_keys("y\r");
     let ended = terminal.wait_for_end().exits(0);
-    ended.says("✓ apply                9 created");
+    ended.says("✓ apply                10 created");
     assert_eq!(ended.count("[y/N] y"), 1, "progress was drawn over the question:\n{}", ended.text());
     ended.assert_restored();
     // A CI job may have a terminal, but no user.
@@ -343,7 +343,7 @@ fn ctrl_c_during_rollout_exits_130_and_restores_terminal() {
     let ended = terminal.wait_for_end().exits(130);
     ended.says("✗ rollout");
     ended.says("error[HC9002]: interrupted\n");
-    ended.says("9 created");
+    ended.says("10 created");
     ended.says("hint: running the command again continues from here");
     ended.assert_restored();
     let last = last_event(&events);

@@ -22,6 +22,7 @@ fn config_init_writes_neutral_file_and_overwrites_none() {
 
     let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
     assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
+    assert!(google.stdout.contains("\n#exposure = \"rejected\"\n"), "{}", google.stdout);
     let printed = run_in_home(home.path(), &["config", "init", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
     run_in_home(home.path(), &["config", "init", "no/such/folder.toml"])
@@ -66,11 +67,12 @@ fn rendered(text: &str) -> Vec<(String, Value)> {
     plan.members.into_iter().map(|member| (member.id.kind.to_ascii_lowercase(), member.manifest)).collect()
 }
 
-/// The value at `deployment spec.template.spec.containers[0].env`.
-fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
+/// The values at `deployment spec.template.spec.containers[0].env`, of every object of the kind.
+fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Vec<&'a Value> {
     let (kind, path) = field.split_once(' ').unwrap();
     let pointer = format!("/{}", path.replace("[0]", ".0").replace('.', "/"));
-    objects.iter().find(|(other, _)| other == kind).and_then(|(_, manifest)| manifest.pointer(&pointer))
+    let of_kind = objects.iter().filter(|(other, _)| other == kind);
+    of_kind.filter_map(|(_, manifest)| manifest.pointer(&pointer)).collect()
 }
 
 /// Every key of [deploy] whose article names fields changes these fields.
@@ -78,6 +80,8 @@ fn field<'a>(objects: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
 fn key_changes_the_fields_that_explain_names() {
     const SHARED: &str = "image = \"acme/openhands:1.6\"\nstorage = { kind = \"s3\", bucket = \"b\" }\n\
         database = { host = \"db\" }\n";
+    const ACKNOWLEDGED: &str = "exposure = \"acknowledged\"\n";
+    const LOAD_BALANCER: &str = "expose = \"loadbalancer\"\nexposure = \"acknowledged\"\n";
     let plain = "image = \"acme/openhands:1.6\"\n";
     // Key, the configuration before, and the added line.
     let changes: &[(&str, &str, &str)] = &[
@@ -85,12 +89,16 @@ fn key_changes_the_fields_that_explain_names() {
         ("image_pull_policy", "", "image_pull_policy = \"Always\""),
         ("image_pull_secrets", "", "image_pull_secrets = [\"a\"]"),
         ("replicas", SHARED, "replicas = 3"),
-        ("expose", "", "expose = \"nodeport\""),
+        ("expose", ACKNOWLEDGED, "expose = \"nodeport\""),
+        ("load_balancer", LOAD_BALANCER, "load_balancer = \"internal\""),
+        ("source_ranges", LOAD_BALANCER, "source_ranges = [\"203.0.113.0/24\"]"),
+        ("client_namespaces", "", "client_namespaces = [\"login\"]"),
+        ("sandbox_egress", "", "sandbox_egress = \"none\""),
         ("host", "", "host = \"hands.example.org\""),
         ("ingress_class", "", "ingress_class = \"nginx\""),
         ("ingress_namespace", "", "ingress_namespace = \"traefik\""),
         ("service_account", "", "service_account = \"hands\""),
-        ("node_port", "expose = \"nodeport\"\n", "node_port = 30100"),
+        ("node_port", "expose = \"nodeport\"\nexposure = \"acknowledged\"\n", "node_port = 30100"),
         ("tls_secret", "", "tls_secret = \"tls\""),
         ("storage_size", "", "storage_size = \"9Gi\""),
         ("storage_class", "", "storage_class = \"fast\""),
@@ -138,6 +146,10 @@ fn rbac_names_the_given_account() {
     rbac("user:ana@example.org").exits(0).prints("kind: User").prints("name: ana@example.org");
     rbac("group:ops").exits(0).prints("kind: Group");
     rbac("serviceaccount:ci:deployer").exits(0).prints("namespace: ci").prints("name: deployer");
+    let sandboxes = "serviceaccount:openhands:deployer";
+    rbac(sandboxes).exits(2).says("error[HC0171]").says("OpenHands may start pods in namespace openhands");
+    let new = run_in_home(home.path(), &["rbac"]).exits(0);
+    new.prints("  namespace: openhands-deployer\n").prints("name: openhands-deployer\n---");
     for invalid in ["ana", "user:", "serviceaccount:deployer", "serviceaccount::deployer", "role:x"] {
         rbac(invalid).exits(2).says("is not an account").says("serviceaccount:NAMESPACE:NAME");
     }

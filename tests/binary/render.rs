@@ -13,7 +13,7 @@ fn render_is_deterministic_without_a_cluster() {
     let first = render(folder.path(), &["--include-namespace"]).exits(0);
     let second = render(folder.path(), &["--include-namespace"]).exits(0);
     assert_eq!(first.stdout, second.stdout);
-    assert_eq!(first.stdout.matches("\n---\n").count() + 1, 10, "{}", first.stdout);
+    assert_eq!(first.stdout.matches("\n---\n").count() + 1, 11, "{}", first.stdout);
     // The order of the tables in the file does not matter.
     let mut keys: Vec<String> = Vec::new();
     for table in trap_config("a").split("\n[") {
@@ -62,7 +62,7 @@ fn render_shows_no_secret_but_its_source() {
     for entry in std::fs::read_dir(&split).unwrap() {
         texts.push(("file", std::fs::read_to_string(entry.unwrap().path()).unwrap()));
     }
-    assert_eq!(texts.len(), 3 + 9);
+    assert_eq!(texts.len(), 3 + 10);
     for (source, text) in &texts {
         for secret in [&literal, &variable, &file, &token, &header] {
             planted::assert_hidden(secret, source, text);

@@ -354,7 +354,7 @@ fn up_serves_through_traefik_as_unprivileged_user() {
         "cluster   ingress: deployment.apps/traefik 1/1",
         "cluster   image openhands:0.59: docker.all-hands.dev/all-hands-ai/openhands:0.59 loaded onto 1 node",
         "preflight api v1.",
-        "apply     10 created",
+        "apply     11 created",
         "rollout   deployment.apps/openhands 1/1",
         "probe     /alive 200 in ",
         "settings  model openai/gpt-4o posted",

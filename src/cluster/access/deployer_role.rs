@@ -1,6 +1,6 @@
 //! The permissions of an account that runs `deploy`, and the impact of missing ones. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::{self, Permission};
 use crate::object::kind::{
@@ -19,6 +19,8 @@ const NO_SECRET_CHECK: Impact =
 const LESS_EVIDENCE: Impact = Some("a failure is explained with less evidence");
 const NO_SERVICE_PROXY: Impact =
     Some("the application is probed through a port-forward or its URL, or not at all");
+const NO_PORT_FORWARD: Impact =
+    Some("the application is not probed where a NetworkPolicy does not admit the API server");
 const NO_PREPULL: Impact = Some(
     "a changed image is pulled, and a rejection of the new pod is noticed, only after the old pod has stopped",
 );
@@ -62,6 +64,10 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
     for verb in ["get", "create"] {
         add_optional(Permission::for_subresource(own_namespace, SERVICE, "proxy", verb), NO_SERVICE_PROXY);
     }
+    // A WebSocket is a GET; newer API servers also check `create`.
+    for verb in ["get", "create"] {
+        add_optional(Permission::for_subresource(own_namespace, POD, "portforward", verb), NO_PORT_FORWARD);
+    }
     for verb in ["create", "delete"] {
         add_optional(Permission::new(own_namespace, POD, verb), NO_PREPULL);
     }
@@ -86,6 +92,42 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         permissions.insert(permission, None);
     }
     permissions
+}
+
+/// Returns the namespaces in which the application, or an account of an extra manifest, can run a process under any
+/// account of the namespace: that of the sandboxes, and those with a Role that creates pods or reads accounts' tokens.
+#[must_use]
+pub fn namespaces_with_foreign_pods(plan: &Plan, sandboxes: &str) -> BTreeSet<String> {
+    let granted = rules::granted_by_roles(plan.members.iter());
+    let with_role = granted.into_iter().filter(borrows_accounts).map(|permission| permission.namespace);
+    with_role.chain([sandboxes.to_owned()]).collect()
+}
+
+/// Whether a permission is enough to act as every account of its namespace
+/// (<https://kubernetes.io/docs/concepts/security/rbac-good-practices/#privilege-escalation-risks>).
+fn borrows_accounts(permission: &Permission) -> bool {
+    const WRITES: &[&str] = &["*", "create", "update", "patch"];
+    const READS: &[&str] = &["*", "get", "list", "watch"];
+    let verbs = match permission.resource.as_str() {
+        "*" => return true,
+        "pods"
+        | "pods/exec"
+        | "pods/attach"
+        | "pods/ephemeralcontainers"
+        | "serviceaccounts/token"
+        | "replicationcontrollers"
+        | "deployments"
+        | "replicasets"
+        | "statefulsets"
+        | "daemonsets"
+        | "jobs"
+        | "cronjobs" => WRITES,
+        // Secrets may hold tokens of accounts.
+        "secrets" => READS,
+        _ => return false,
+    };
+    let is_get_of_exec = permission.resource == "pods/exec" && permission.verb == "get";
+    is_get_of_exec || verbs.contains(&permission.verb.as_str())
 }
 
 impl Permission {
@@ -115,6 +157,25 @@ mod tests {
             resource: resource.to_owned(),
             verb: verb.to_owned(),
         }
+    }
+
+    #[test]
+    fn namespaces_of_foreign_pods_are_those_of_sandboxes_and_roles() {
+        let namespaces = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+            let plan = build(&settings, SecretNaming::Placeholder, &[]).unwrap();
+            Vec::from_iter(namespaces_with_foreign_pods(&plan, settings.runtime_namespace()))
+        };
+        assert_eq!(namespaces(""), ["openhands"]);
+        assert_eq!(namespaces("[kubernetes]\nnamespace = \"boxes\"\n"), ["boxes"]);
+        let own_account = "[deploy]\nservice_account = \"mine\"\n[kubernetes]\nnamespace = \"boxes\"\n";
+        assert_eq!(namespaces(own_account), ["boxes"]);
+        let dev = "[deploy]\nprofile = \"dev\"\n[kubernetes]\nnamespace = \"boxes\"\n";
+        assert_eq!(namespaces(dev), ["boxes", "openhands"], "mirrord's Role creates pods");
+        assert!(borrows_accounts(&permission("n", "", "secrets", "list")));
+        assert!(!borrows_accounts(&permission("n", "", "pods", "list")));
     }
 
     #[test]

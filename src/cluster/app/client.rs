@@ -1,8 +1,10 @@
 //! Requests to the application through the API server, so that no port of the pod must be reachable.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -15,6 +17,8 @@ use crate::phrase;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
+/// The time after which a request is also sent through a port-forward.
+const PROXY_HEAD_START: Duration = Duration::from_secs(1);
 /// The port that the application listens on.
 pub const PORT: u16 = 3000;
 
@@ -91,17 +95,29 @@ impl<'a> AppRequest<'a> {
 }
 
 impl AppClient {
-    /// Sends the request once: through the service proxy, or through a port-forward if proxying is forbidden.
+    /// Sends the request: through the service proxy, and through a port-forward if proxying is forbidden, fails or takes
+    /// long. The proxy connects from the API server's address, which a NetworkPolicy may not admit; a port-forward ends
+    /// inside of the pod, where no policy applies. A slow application receives the request twice.
     ///
     /// # Errors
     /// Fails if the application does not respond, or both ways are forbidden.
     pub async fn request(&self, api: &Api, request: AppRequest<'_>) -> Result<AppResponse, AppError> {
-        match self.through_service(api, request).await {
-            Err(AppError::Forbidden(reason)) => match &self.pod {
-                Some(pod) => through_port_forward(api, &self.namespace, pod, request).await,
-                None => Err(AppError::Forbidden(reason)),
+        let Some(pod) = &self.pod else { return self.through_service(api, request).await };
+        let mut proxied = pin!(self.through_service(api, request));
+        let early = tokio::time::timeout(PROXY_HEAD_START, &mut proxied).await;
+        let forwarded = through_port_forward(api, &self.namespace, pod, request);
+        match early {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => forwarded.await.map_err(|other| first_cause(error, other)),
+            Err(_) => match select(proxied, pin!(forwarded)).await {
+                Either::Left((Ok(response), _)) | Either::Right((Ok(response), _)) => Ok(response),
+                Either::Left((Err(error), forwarded)) => {
+                    forwarded.await.map_err(|other| first_cause(error, other))
+                }
+                Either::Right((Err(other), proxied)) => {
+                    proxied.await.map_err(|error| first_cause(error, other))
+                }
             },
-            result => result,
         }
     }
 
@@ -118,6 +134,14 @@ impl AppClient {
             },
             Err(error) => Err(AppError::Unreachable(cause_text(error))),
         }
+    }
+}
+
+/// Returns the cause to report if both ways fail: what the proxy reported, unless only proxying is forbidden.
+fn first_cause(proxied: AppError, forwarded: AppError) -> AppError {
+    match proxied {
+        AppError::Forbidden(_) => forwarded,
+        AppError::Unreachable(_) => proxied,
     }
 }
 
@@ -192,6 +216,42 @@ async fn send_forwarded(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::scripted::scripted;
+
+    const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/alive";
+    const PORT_FORWARD: &str = "GET /api/v1/namespaces/n/pods/oh-1/portforward";
+
+    fn application() -> AppClient {
+        AppClient { namespace: "n".into(), service: "oh".into(), pod: Some("oh-1".into()) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_forward_follows_a_proxy_that_reaches_nothing() {
+        let (api, mut server) = scripted();
+        let script = async {
+            let message = "error trying to reach service: dial tcp 10.0.0.1:3000: i/o timeout";
+            server.expect(PROXY).await.status(503, "ServiceUnavailable", message);
+            server.expect(PORT_FORWARD).await.status(403, "Forbidden", "no port-forward");
+        };
+        let client = application();
+        let (result, ()) = tokio::join!(client.request(&api, AppRequest::get("/alive")), script);
+        // The first way's cause is reported.
+        let AppError::Unreachable(reason) = result.unwrap_err() else { panic!("forbidden") };
+        assert!(reason.contains("i/o timeout"), "{reason}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_forward_is_tried_beside_a_silent_proxy() {
+        let (api, mut server) = scripted();
+        let script = async {
+            let proxied = server.expect(PROXY).await;
+            server.expect(PORT_FORWARD).await.status(403, "Forbidden", "no port-forward");
+            proxied.ok(&Value::from("late"));
+        };
+        let client = application();
+        let (result, ()) = tokio::join!(client.request(&api, AppRequest::get("/alive")), script);
+        assert!(result.unwrap().is_alive());
+    }
 
     #[test]
     fn api_server_errors_are_distinguished_from_application_responses() {

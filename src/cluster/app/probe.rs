@@ -78,7 +78,7 @@ pub async fn probe_within(api: &Api, application: &AppClient, path: &str, limit:
     }
 }
 
-/// Sends one request through the service proxy, or through a port-forward if proxying is forbidden.
+/// Sends one request through the service proxy or a port-forward, see [`AppClient::request`].
 async fn probe_once(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
     match application.request(api, AppRequest::get(path)).await {
         Ok(response) if response.is_alive() => {

@@ -103,6 +103,13 @@ impl ObjectApplier<'_> {
         Ok(self.outcome(member, response, Some(before), None).await)
     }
 
+    /// Returns the error for fields that somebody took from us without becoming their manager, unless a rule or a flag
+    /// decides about each of them.
+    pub(crate) fn taken_error(&self, member: &Member, taken: &[Conflict]) -> Option<Error> {
+        let stops = matches!(self.resolution(taken), ConflictResolution::Stop);
+        stops.then(|| self.conflict_error(member, taken))
+    }
+
     /// Returns the member's manifest for this live object.
     fn manifest(&self, member: &Member, live: &Value) -> Value {
         manifest_for(member, live, self.set, self.ownership)

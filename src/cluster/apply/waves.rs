@@ -117,6 +117,7 @@ fn chains<'a>(members: impl Iterator<Item = (&'a Member, &'a Change)>) -> Vec<Ve
 /// The state that concurrent applies share.
 struct ApplyRun<'a> {
     applier: ObjectApplier<'a>,
+    changes: &'a Changes,
     live: &'a Members,
     events: &'a Events,
     /// Whether a member failed; members that were not sent yet are skipped then.
@@ -133,7 +134,7 @@ impl<'a> ApplyRun<'a> {
         events: &'a Events,
     ) -> Self {
         let applier = ObjectApplier { api, set: &changes.plan.set, ownership, mode, events };
-        Self { applier, live, events, has_failed: AtomicBool::new(false) }
+        Self { applier, changes, live, events, has_failed: AtomicBool::new(false) }
     }
 
     /// Sends the changes of the members that are included.
@@ -178,7 +179,13 @@ impl<'a> ApplyRun<'a> {
                 self.applier.create(member, &new_manifest(member, self.applier.set)).await
             }
             Change::Update(manifest) => match live {
-                Some(live) => self.applier.update(member, manifest, live).await,
+                Some(live) => {
+                    let taken = self.changes.taken.get(&member.id);
+                    match taken.and_then(|taken| self.applier.taken_error(member, taken)) {
+                        Some(error) => Err(error),
+                        None => self.applier.update(member, manifest, live).await,
+                    }
+                }
                 None => self.applier.create(member, manifest).await,
             },
         };

@@ -163,6 +163,18 @@ impl History {
         })
     }
 
+    /// Returns the manifests of one object in the newest good revision and in all later ones, which may have been applied
+    /// only in part. Empty if one of them lacks the object.
+    #[must_use]
+    pub fn applied_manifests(&self, id: &ObjectId) -> Vec<&Value> {
+        let newest_good = self.revisions.iter().rposition(Revision::is_good).unwrap_or(0);
+        let applied = self.revisions[newest_good..].iter().map(|revision| {
+            let members = revision.snapshot.as_ref().map(|snapshot| snapshot.members.iter());
+            members.into_iter().flatten().find(|member| ObjectId::from_object(member).as_ref() == Some(id))
+        });
+        applied.collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// Returns the revisions to delete. Kept are the current one; the `keep` newest good ones with different content,
     /// of equal ones the newest; and the two newest that did not become good. Until the current revision is good, at
     /// least one good one is kept, and one with the current content in addition: it becomes superfluous then.

@@ -3,6 +3,7 @@
 //! - `template`: renders the embedded templates to objects.
 //! - `values`: settings → the values of the placeholders.
 //! - `content_hash`: content hashes for the names of ConfigMaps and Secrets.
+//! - `network_policy`: the clients of the application's pod, and the targets of sandboxes.
 //! - `scheduling`: tolerations, topology spread, quota and limit range in the API's form.
 //! - `stop_signal`: start command and grace period, which decide whether the application receives SIGTERM.
 //! - `extra_manifests`: the user's extra manifests as members of the set.
@@ -15,6 +16,7 @@ pub mod content_hash;
 pub mod extra_manifests;
 pub mod image_pull_pod;
 pub mod ingress_controller;
+mod network_policy;
 pub(crate) mod scheduling;
 pub mod stop_signal;
 pub mod template;

@@ -22,6 +22,7 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/ingress.yaml",
     "app/limit-range.yaml",
     "app/namespace.yaml",
+    "app/network-policy-app.yaml",
     "app/network-policy.yaml",
     "app/persistent-volume-claim.yaml",
     "app/resource-quota.yaml",
@@ -34,8 +35,13 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
 ];
 
 /// The templates of profile `dev`, after OpenHands' own `kind/manifests`.
-pub(crate) const DEV: &[(&str, &str)] =
-    embedded!["dev/deployment.yaml", "dev/role-binding.yaml", "dev/role.yaml", "dev/service.yaml",];
+pub(crate) const DEV: &[(&str, &str)] = embedded![
+    "dev/deployment.yaml",
+    "dev/role-binding.yaml",
+    "dev/role.yaml",
+    "dev/service-account.yaml",
+    "dev/service.yaml",
+];
 
 /// The templates of Traefik, the default ingress controller.
 pub(crate) const TRAEFIK: &[(&str, &str)] = embedded![
@@ -108,7 +114,9 @@ mod tests {
 
     #[test]
     fn every_template_file_is_embedded() {
-        for (folder, embedded) in [("app", APP), ("traefik", TRAEFIK), ("ingress-nginx", INGRESS_NGINX)] {
+        for (folder, embedded) in
+            [("app", APP), ("dev", DEV), ("traefik", TRAEFIK), ("ingress-nginx", INGRESS_NGINX)]
+        {
             let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
             let mut files: Vec<String> = std::fs::read_dir(path)
                 .unwrap()

@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{scheduling, stop_signal};
+use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
 use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
-use crate::settings::handsctl::{Expose, OnStop, ResourceList, Strategy};
+use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, OnStop, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
 
 /// Names that depend on the objects' content.
@@ -78,13 +78,12 @@ pub(crate) fn values(
             "requests": amounts(&deploy.resources.requests, "500m", "1Gi"),
             "limits": limits(&deploy.resources.limits),
         },
-        "service_type": service_type(deploy.expose),
-        "node_port": if deploy.expose == Expose::NodePort { deploy.node_port } else { 0 },
+        "service": service(deploy),
         "host": deploy.host.as_str(),
         // Without a host, the router generates one.
         "route_host": Some(deploy.host.as_str()).filter(|host| *host != "localhost"),
         "ingress_class": deploy.ingress_class.as_ref().map(DnsName::as_str),
-        "ingress_namespace": deploy.ingress_namespace.as_ref().map(DnsLabel::as_str),
+        "network_policy": network_policy::values(settings),
         "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
     })
 }
@@ -142,11 +141,38 @@ fn strategy(settings: &Settings) -> Value {
     }
 }
 
+fn service(deploy: &Deploy) -> Value {
+    json!({
+        "type": service_type(deploy.expose),
+        "node_port": if deploy.expose == Expose::NodePort { deploy.node_port } else { 0 },
+        "annotations": service_annotations(deploy.load_balancer),
+        "source_ranges": deploy.source_ranges,
+    })
+}
+
 const fn service_type(expose: Expose) -> &'static str {
     match expose {
         Expose::Ingress | Expose::Route | Expose::None => "ClusterIP",
         Expose::NodePort => "NodePort",
         Expose::LoadBalancer => "LoadBalancer",
+    }
+}
+
+/// Returns the annotations that each cloud reads for a load balancer with a private address. A cloud ignores those of the
+/// others.
+fn service_annotations(load_balancer: LoadBalancer) -> BTreeMap<&'static str, &'static str> {
+    match load_balancer {
+        LoadBalancer::Public => BTreeMap::new(),
+        LoadBalancer::Internal => BTreeMap::from([
+            ("networking.gke.io/load-balancer-type", "Internal"),
+            ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
+            ("service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
+            ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
+            ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
+            ("service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
+            ("service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
+            ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
+        ]),
     }
 }
 

@@ -29,6 +29,28 @@ pub struct Conflict {
     planned_value: Option<Value>,
 }
 
+/// The name of a manager that the API server has not recorded.
+const UNKNOWN_MANAGER: &str = "unknown";
+
+impl Conflict {
+    /// A field of ours that somebody changed without becoming its manager.
+    pub(super) fn without_manager(
+        path: &FieldPath,
+        member: &Member,
+        live: &Value,
+        rule: Option<OwnershipRule>,
+    ) -> Self {
+        let manager = FieldOwner { manager: UNKNOWN_MANAGER.to_owned(), subresource: None, since: None };
+        Self {
+            field: path.to_string(),
+            owners: vec![manager],
+            rule,
+            live_value: path.value_in(live).cloned(),
+            planned_value: path.value_in(&member.manifest).cloned(),
+        }
+    }
+}
+
 /// One cause of the API server's conflict response.
 #[derive(Debug, Clone, Copy)]
 pub struct ConflictCause<'a> {

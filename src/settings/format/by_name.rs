@@ -5,6 +5,7 @@ use super::duration::Duration;
 use super::error::FormatError;
 use super::field::OwnedField;
 use super::image::ImageRef;
+use super::ip_range::IpRange;
 use super::name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 use super::quantity::Quantity;
 use super::server::{HttpUrl, Program, ServerName, ServerUrl};
@@ -27,6 +28,7 @@ const FORMATS: &[(&str, &str, Check)] = &[
     (AppRelease::FORMAT, "a version of OpenHands", AppRelease::check),
     (OwnedField::FORMAT, "a field of an object", OwnedField::check),
     (Address::FORMAT, "an IP address", Address::check),
+    (IpRange::FORMAT, "a range of IP addresses", IpRange::check),
     (HttpUrl::FORMAT, "a URL", HttpUrl::check),
     (ServerUrl::FORMAT, "a server's URL", ServerUrl::check),
     (ServerName::FORMAT, "a server's name", ServerName::check),

@@ -5,7 +5,7 @@
 //! - `quantity`: quantities of CPU and memory.
 //! - `duration`: durations.
 //! - `version`: versions of Kubernetes and of the application.
-//! - `address`: IP addresses.
+//! - `address`: IP addresses. `ip_range`: ranges of them.
 //! - `server`: URLs, programs and names of MCP servers.
 //! - `field`: a field of an object of the set, as in `[deploy.ownership]`.
 //!
@@ -19,6 +19,7 @@ mod duration;
 mod error;
 mod field;
 mod image;
+mod ip_range;
 mod name;
 mod newtype;
 mod quantity;
@@ -30,6 +31,7 @@ pub use duration::Duration;
 pub use error::FormatError;
 pub use field::OwnedField;
 pub use image::ImageRef;
+pub use ip_range::IpRange;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 pub use quantity::Quantity;
 pub use server::{HttpUrl, Program, ServerName, ServerUrl};

@@ -10,7 +10,7 @@ use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
 use crate::settings::format::{
-    AppRelease, DnsLabel, DnsName, Duration, ImageRef, LabelKey, LabelValue, OwnedField, Quantity,
+    AppRelease, DnsLabel, DnsName, Duration, ImageRef, IpRange, LabelKey, LabelValue, OwnedField, Quantity,
     VariableName,
 };
 use crate::settings::openhands::FreeTable;
@@ -45,16 +45,31 @@ pub struct Deploy {
     /// How the application is exposed; decides the Service's type.
     #[schemars(extend("x-fields" = ["service spec.type"]))]
     pub expose: Expose,
+    /// Whether the application may be reachable from other computers. OpenHands has no login: whoever reaches it runs
+    /// commands in sandboxes and uses its API key.
+    pub exposure: ExposureConsent,
+    /// Kind of the load balancer with `expose = "loadbalancer"`.
+    #[schemars(extend("x-fields" = ["service metadata.annotations"]))]
+    pub load_balancer: LoadBalancer,
+    /// Ranges of addresses from which the load balancer accepts connections, as in `["203.0.113.0/24"]`. Empty: from
+    /// everywhere.
+    #[schemars(extend("x-fields" = ["service spec.loadBalancerSourceRanges"]))]
+    pub source_ranges: Vec<IpRange>,
     /// Host name of the Ingress or Route.
     #[schemars(extend("x-fields" = ["ingress spec.rules"]))]
     pub host: DnsName,
     /// IngressClass of the Ingress; empty: the cluster's default class.
     #[schemars(extend("x-fields" = ["ingress spec.ingressClassName"]))]
     pub ingress_class: Option<DnsName>,
-    /// Namespace of the ingress controller, the only one from which the NetworkPolicy admits connections to port 8081
-    /// of sandboxes. Empty: connections from everywhere.
+    /// Namespace of the ingress controller, the only one from which the NetworkPolicies admit connections to port 8081
+    /// of sandboxes, and with `client_namespaces` to the application. Empty: connections from everywhere; to the
+    /// application, except from sandboxes.
     #[schemars(extend("x-fields" = ["networkpolicy spec.ingress"]))]
     pub ingress_namespace: Option<DnsLabel>,
+    /// Further namespaces whose pods may connect to the application, such as that of a proxy with a login. If a namespace
+    /// is named here or in `ingress_namespace`, only these and the application's own may, and never a sandbox.
+    #[schemars(extend("x-fields" = ["networkpolicy spec.ingress"]))]
+    pub client_namespaces: Vec<DnsLabel>,
     /// Node port of the Service with `expose = "nodeport"`; 0: the cluster chooses one.
     #[schemars(range(min = 0, max = 65535))]
     #[schemars(extend("x-fields" = ["service spec.ports"]))]
@@ -114,9 +129,13 @@ pub struct Deploy {
     /// Defaults and bounds of one container in the sandboxes' namespace, as a `LimitRange`. Empty: no limit range.
     #[schemars(extend("x-fields" = ["limitrange spec.limits"]))]
     pub limit_range: LimitRange,
-    /// Whether a NetworkPolicy admits connections to sandboxes only from the application and the ingress controller.
+    /// Whether NetworkPolicies restrict who connects to sandboxes and to the application, and where sandboxes connect
+    /// to. A network plugin without support for policies enforces none of them.
     #[schemars(extend("x-fields" = ["networkpolicy spec"]))]
     pub network_policy: bool,
+    /// Where sandboxes may connect to. They run commands that a model wrote.
+    #[schemars(extend("x-fields" = ["networkpolicy spec.egress"]))]
+    pub sandbox_egress: SandboxEgress,
     /// How the application's pods are replaced. `Recreate` stops the old pod first, because the volume can be mounted
     /// only once.
     #[schemars(extend("x-fields" = ["deployment spec.strategy"]))]
@@ -174,9 +193,13 @@ impl Default for Deploy {
             image_pull_secrets: Vec::new(),
             replicas: 1,
             expose: Expose::Ingress,
+            exposure: ExposureConsent::Rejected,
+            load_balancer: LoadBalancer::Public,
+            source_ranges: Vec::new(),
             host: DnsName::from_static("localhost"),
             ingress_class: None,
             ingress_namespace: None,
+            client_namespaces: Vec::new(),
             node_port: 0,
             tls_secret: None,
             storage_size: Quantity::from_static("5Gi"),
@@ -195,6 +218,7 @@ impl Default for Deploy {
             quota: Quota::new(),
             limit_range: LimitRange::default(),
             network_policy: true,
+            sandbox_egress: SandboxEgress::Internet,
             strategy: Strategy::Recreate,
             min_ready_seconds: 0,
             revision_history: 3,
@@ -253,6 +277,40 @@ pub enum Expose {
     Route,
     /// Not at all: reachable only from inside the cluster.
     None,
+}
+
+/// Whether the application may be reachable from other computers without a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExposureConsent {
+    /// A configuration that exposes it is an error. Where only the cluster decides that, it is a warning.
+    Rejected,
+    /// It is exposed as configured, without a warning.
+    Acknowledged,
+}
+
+/// Kind of a load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadBalancer {
+    /// The cloud's default, usually with an address on the internet.
+    Public,
+    /// With an address of the private network only. Sets the annotations of AWS, Azure, Google, Alibaba, Oracle and
+    /// `OpenStack`; each cloud reads its own.
+    Internal,
+}
+
+/// Where sandboxes may connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxEgress {
+    /// To DNS and to the internet: not to private and link-local addresses, so neither to other pods, to the cloud's
+    /// metadata server nor to the application.
+    Internet,
+    /// Nowhere, not even to DNS.
+    None,
+    /// Everywhere, except to the application.
+    All,
 }
 
 /// How pods are replaced.

@@ -23,6 +23,7 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
     checker.state();
     checker.rollout();
     checker.reachability();
+    checker.exposure();
     checker.names();
     checker.resources();
     checker.sandboxes();
@@ -267,7 +268,16 @@ impl RuleChecker<'_> {
             self.contradiction(
                 &["deploy", "service_account"],
                 "`deploy.service_account` does not apply to profile `dev`",
-                "its pod runs no OpenHands, and uses the ServiceAccount `default`",
+                "its pod runs no OpenHands, and has a ServiceAccount of its own",
+            );
+        }
+        let is_default =
+            self.settings.deploy.service_account.as_ref().is_some_and(|name| name.as_str() == "default");
+        if is_default && self.settings.runtime_namespace() == self.settings.deploy.namespace.as_str() {
+            self.contradiction(
+                &["deploy", "service_account"],
+                "`deploy.service_account` is `default`, the account of every sandbox in this namespace",
+                "the sandboxes would have the application's rights; use another account",
             );
         }
         let deploy = &self.settings.deploy;

@@ -27,6 +27,7 @@ fn sample(shape: &Shape) -> String {
             Some("app-version") => "\"1.6\"".to_owned(),
             Some("kubernetes-version") => "\"v1.34.4\"".to_owned(),
             Some("ip-address") => "\"127.0.0.1\"".to_owned(),
+            Some("ip-range") => "\"203.0.113.0/24\"".to_owned(),
             Some("http-url" | "server-url") => "\"https://example.com\"".to_owned(),
             _ => "\"text\"".to_owned(),
         },
@@ -62,6 +63,7 @@ fn is_compatible(table: &str, name: &str) -> bool {
                 | "existing_claim"
                 | "extra_manifests"
                 | "node_port"
+                | "source_ranges"
                 | "storage"
                 | "strategy"
                 | "tolerations"

@@ -18,7 +18,7 @@ fn later_layers_override_key_by_key() {
     );
     std::fs::write(
         folder.path().join("more.toml"),
-        "[deploy]\nhost = \"from.more\"\nstorage_size = \"1Gi\"\n",
+        "[deploy]\nhost = \"more.localhost\"\nstorage_size = \"1Gi\"\n",
     )
     .expect("file");
     let request = Request {
@@ -31,7 +31,7 @@ fn later_layers_override_key_by_key() {
     let loaded = read(&request, &environment, folder.path()).expect("settings");
     let deploy = &loaded.settings.deploy;
     assert_eq!(deploy.name.as_str(), "from-file");
-    assert_eq!(deploy.host.as_str(), "from.more");
+    assert_eq!(deploy.host.as_str(), "more.localhost");
     assert_eq!(deploy.storage_size.as_str(), "3Gi");
     assert_eq!(deploy.storage_class.as_ref().map(ToString::to_string).as_deref(), Some("fast"));
     assert_eq!(deploy.namespace.as_str(), "from-flag");
