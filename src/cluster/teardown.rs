@@ -80,8 +80,12 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
     let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
-    let is_non_member =
-        |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
+    let is_non_member = |secret: &Value| {
+        let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+        // Only names that handsctl gives: a Secret of another name is somebody else's, whatever its type.
+        name == set.parent_name()
+            || secret["type"] == revision::TYPE && revision::number_in(name, set).is_some()
+    };
     let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()
         .filter(is_non_member)
