@@ -5,11 +5,14 @@
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
 //! - `set_key`: the set's key and the MAC of its revisions.
-//! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one recorded deploy and its result, stored as an immutable Secret.
+//! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one
+//!   recorded deploy and its result, stored as an immutable Secret.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod apply_set;
+#[cfg(test)]
+mod damaged_revisions;
 pub mod history;
 pub mod lease;
 pub mod members;

@@ -251,8 +251,12 @@ pub fn manifest(
 }
 
 fn compress(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
+    compress_bytes(&serde_json::to_vec(snapshot)?)
+}
+
+fn compress_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&serde_json::to_vec(snapshot)?)?;
+    encoder.write_all(bytes)?;
     encoder.finish()
 }
 
@@ -326,6 +330,11 @@ pub(super) mod tests {
     use crate::plan::inventory::set_key::tests::key;
     use crate::plan::inventory::snapshot::rollback_to;
     use crate::plan::inventory::snapshot::tests::{plan, set};
+
+    /// Compresses any content as that of a revision.
+    pub(in crate::plan::inventory) fn compressed(bytes: &[u8]) -> Vec<u8> {
+        compress_bytes(bytes).unwrap()
+    }
 
     /// Reads these Secrets together with the set's key.
     pub(in crate::plan) fn read_with_key(secrets: &[Value]) -> RevisionSecrets {
