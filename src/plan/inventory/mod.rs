@@ -2,6 +2,7 @@
 //!
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
 //! - `members`: the set's live members.
+//! - `namespace_objects`: the objects of a namespace that are somebody else's.
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
 //! - `set_key`: the set's key and the MAC of its revisions.
@@ -16,6 +17,7 @@ mod damaged_revisions;
 pub mod history;
 pub mod lease;
 pub mod members;
+pub mod namespace_objects;
 pub mod presence;
 pub mod prune;
 pub mod restorable;
