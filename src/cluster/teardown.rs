@@ -15,7 +15,7 @@ use super::watch::watcher::WatchScope;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::object::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -62,6 +62,18 @@ impl DeployedSet {
     #[must_use]
     pub fn held_claims(&self) -> Vec<HeldClaim> {
         deletions::held_claims(&self.members)
+    }
+
+    /// Returns the members that a teardown deletes only with `--delete-data`, sorted.
+    #[must_use]
+    pub fn data_holders(&self) -> Vec<ObjectId> {
+        let is_deleted_with_data = |(id, object): &(&ObjectId, &Value)| {
+            prune::decide(id, object, false, true) == PruneDecision::DeleteWithData
+        };
+        let mut holders: Vec<ObjectId> =
+            self.members.iter().filter(is_deleted_with_data).map(|(id, _)| id.clone()).collect();
+        holders.sort();
+        holders
     }
 
     /// Whether the set has no object at all.
@@ -145,7 +157,15 @@ pub async fn teardown(
             result.deleted.push(id);
         }
     }
+    let needs_parent =
+        |(id, _): &(ObjectId, String)| !kind::MEMBERS.iter().any(|kind| kind.group_kind() == id.group_kind());
+    let parent_is_needed = result.kept.iter().any(needs_parent);
     for (id, object) in non_members {
+        if parent_is_needed && id == set.parent() {
+            // Only the parent lists the kinds of these objects, so a later teardown finds them by it.
+            result.kept.push((id, "it lists the kinds of the kept objects".to_owned()));
+            continue;
+        }
         delete_own(api, &id, &object).await?;
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
         result.deleted.push(id);
