@@ -228,6 +228,8 @@ catalogue! {
         "Its type and labels are those of a revision. A revision also has the name handsctl-<set>-r<number>, an annotation with the same number, is immutable, and has a MAC under the set's key over its number and its content. This Secret was created by something else, was changed, or is a copy. Nothing of it is applied. If the set's key was deleted, no earlier revision can be authenticated any more."
     RevisionRejected "HC3061" "a revision has objects that no member of the set can be"
         "A rollback restores what a deploy of the set can contain: objects of namespaced kinds, in the configured namespaces or where the set still has members, with the labels of members. The revision has others, so nothing of it is applied. If it is from a time with another [kubernetes].namespace, set that key for the rollback: --set kubernetes.namespace=NAME. Otherwise somebody who can read the set's key has forged it."
+    RightsNotAccepted "HC3062" "a rollback would grant more rights"
+        "The revision has a Role, a RoleBinding or a ServiceAccount of the pod that grants more than the configuration and the deployed set. This is so after a change of [deploy].service_account or of extra manifests, and if somebody who can read the set's key has forged the revision. The message names the rights; `rollback --yes` grants them. An automatic rollback never does."
     RevisionTooLarge "HC3013" "the revision is too large to store"
         "A Secret has a limit of 1 MiB. The set is deployed, but its history has this revision without content, and a rollback to it is not possible."
     UnknownKind "HC3014" "the cluster does not serve a kind" key "deploy.extra_manifests"

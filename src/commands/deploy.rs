@@ -71,6 +71,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             dry_run: arguments.dry_run,
             probe: rollout.probe,
             restarts_replaced: false,
+            accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
         deploy(run, &request).await

@@ -265,6 +265,7 @@ impl<'a> Cluster<'a> {
             policy,
             dry_run: None,
             probe: Probe::Auto,
+            accepts_rights: false,
             auto_rollback,
         };
         let holder = Holder {

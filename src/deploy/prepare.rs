@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::claim_guard;
 use super::pod_security;
 use super::request::DeployRequest;
+use super::restored_rights;
 use crate::catalogue::Id;
 use crate::cluster::apply::inventory::foreign_key_error;
 use crate::cluster::inspect::{self, ClusterState, SetKey};
@@ -64,7 +65,9 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     decide_latest(&mut state, &configured, &observed, &request.policy, run.api().clock().now());
     let changes = compare(desired, &state, &configured, &observed, &request.policy)?;
     claim_guard::ensure_kept(run, request, &changes, &observed)?;
-    Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
+    let prepared = Preparation { state, observed, changes, server_version: version.text, streaming };
+    restored_rights::ensure_accepted(run, request, &prepared)?;
+    Ok(prepared)
 }
 
 impl Preparation {
@@ -99,7 +102,8 @@ impl Preparation {
         let (configured, now) = (run.session.set(), run.api().clock().now());
         decide_latest(&mut self.state, &configured, &self.observed, &request.policy, now);
         self.changes = compare(desired, &self.state, &configured, &self.observed, &request.policy)?;
-        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)
+        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)?;
+        restored_rights::ensure_accepted(run, request, self)
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

@@ -256,3 +256,32 @@ fn key_planted_before_the_first_deploy_is_rejected() {
     namespace.handsctl(&["deploy"]).exits(7).says(&message);
     namespace.handsctl(&["rollback", "--to", "1"]).exits(7).says("secret/handsctl-oh-r1 is not a revision");
 }
+
+#[test]
+fn rollback_that_grants_more_rights_needs_yes() {
+    let namespace = Bed::shared().namespace("forged-rights");
+    let role = |verb: &str| {
+        let text = format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: extra }}\nrules:\n\
+             - {{ apiGroups: [\"\"], resources: [configmaps], verbs: [{verb}] }}\n"
+        );
+        std::fs::write(namespace.folder.path().join("role.yaml"), text).unwrap();
+    };
+    namespace.config("[deploy]\nextra_manifests = [\"role.yaml\"]\n");
+    role("delete");
+    namespace.handsctl(&["deploy"]).exits(0);
+    role("get");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let right = "role.rbac.authorization.k8s.io/extra: delete configmaps";
+    namespace
+        .handsctl(&["rollback"])
+        .exits(7)
+        .says("error[HC3062]: revision 1 grants rights that neither the configuration nor the deployed set grants")
+        .says(right)
+        .says(&namespace.suggested("rollback", "--to 1 --yes grants them"));
+    // A revision that grants nothing more is restored without a question.
+    namespace.handsctl(&["deploy", "--set", BROKEN, "--yes"]).exits(9).says("rolled back to revision 2 in");
+    namespace.handsctl(&["rollback", "--to", "1", "--yes"]).exits(0).says("rollback to 1");
+    let live = namespace.bed.get(&["role", "extra", "-n", &namespace.name]);
+    assert_eq!(live["rules"][0]["verbs"], json!(["delete"]));
+}

@@ -8,6 +8,7 @@
 //! - `set_key`: the set's key and the MAC of its revisions.
 //! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one
 //!   recorded deploy and its result, stored as an immutable Secret.
+//! - `restored_rights`: what a revision grants beyond the configuration and the live set.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
@@ -21,6 +22,7 @@ pub mod namespace_objects;
 pub mod presence;
 pub mod prune;
 pub mod restorable;
+pub mod restored_rights;
 pub mod revision;
 pub mod set_key;
 pub mod snapshot;
