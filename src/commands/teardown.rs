@@ -112,7 +112,9 @@ async fn read_target(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Target> 
         ensure_own_namespace(&set, &namespaces)?;
     }
     if terminating(&set, &namespaces).is_some() {
-        return Ok(Target { set, namespaces, deployed: None, foreign: Vec::new() });
+        let foreign = foreign_objects(run, arguments, &namespaces).await?;
+        ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
+        return Ok(Target { set, namespaces, deployed: None, foreign });
     }
     let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server's error names one missing right; the review names all of them.
@@ -136,7 +138,8 @@ async fn foreign_objects(
     let set = run.session.set();
     let mut foreign = Vec::new();
     for (name, state) in namespaces {
-        if !is_to_be_deleted(run, arguments, name, state) {
+        let is_terminating = matches!(state, NamespaceState::Present(namespace) if deletion::deleted_since(namespace).is_some());
+        if is_terminating || !is_to_be_deleted(run, arguments, name, state) {
             continue;
         }
         let objects = namespace_objects::list(run.api(), name).await?;

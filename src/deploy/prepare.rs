@@ -65,9 +65,8 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     decide_latest(&mut state, &configured, &observed, &request.policy, run.api().clock().now());
     let changes = compare(desired, &state, &configured, &observed, &request.policy)?;
     claim_guard::ensure_kept(run, request, &changes, &observed)?;
-    let prepared = Preparation { state, observed, changes, server_version: version.text, streaming };
-    restored_rights::ensure_accepted(run, request, &prepared)?;
-    Ok(prepared)
+    restored_rights::ensure_accepted(run, request, &changes.plan, &state.kinds, &observed.members)?;
+    Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
 impl Preparation {
@@ -103,7 +102,8 @@ impl Preparation {
         decide_latest(&mut self.state, &configured, &self.observed, &request.policy, now);
         self.changes = compare(desired, &self.state, &configured, &self.observed, &request.policy)?;
         claim_guard::ensure_kept(run, request, &self.changes, &self.observed)?;
-        restored_rights::ensure_accepted(run, request, self)
+        let (plan, kinds) = (&self.changes.plan, &self.state.kinds);
+        restored_rights::ensure_accepted(run, request, plan, kinds, &self.observed.members)
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

@@ -61,7 +61,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
 
     namespace.config("[deploy]\nextra_manifests = [\"extra\"]\n");
     namespace.handsctl(&["diff"]).exits(1).prints("own");
-    let kept = format!("{gadget} kept  the controller of Gadget.{group} may delete data with it");
+    let kept = format!("{gadget} kept: the controller of Gadget.{group} may delete data with it");
     namespace.handsctl(&["deploy"]).exits(0).says(&kept);
     assert!(namespace.has(&gadget) && namespace.has(disruption));
     assert!(!namespace.has("podtemplate/own"), "an object of the core group is pruned too");

@@ -7,7 +7,7 @@ use super::members;
 use super::revision;
 use crate::object::{ObjectId, deletion};
 
-/// Objects that Kubernetes or OpenShift creates in every namespace, as kind and name.
+/// Objects that Kubernetes or `OpenShift` creates in every namespace, as kind and name.
 const OF_EVERY_NAMESPACE: &[(&str, &str)] = &[
     ("ConfigMap", "kube-root-ca.crt"),
     ("ConfigMap", "openshift-service-ca.crt"),

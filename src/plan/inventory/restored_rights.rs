@@ -109,7 +109,7 @@ mod tests {
         Member { id: kind.id("n", "oh"), kind, manifest }
     }
 
-    fn role(rules: Value) -> Member {
+    fn role(rules: &Value) -> Member {
         member(ROLE, json!({ "rules": rules }))
     }
 
@@ -131,17 +131,17 @@ mod tests {
         let pods = || rule("pods", "get", Value::Null);
         let exec = || rule("pods/exec", "create", Value::Null);
         let none: &[String] = &[];
-        assert_eq!(additional(role(json!([pods()])), &[role(json!([pods(), exec()]))], &[]), none);
-        assert_eq!(additional(role(json!([exec()])), &[], &[role(json!([exec()]))]), none);
+        assert_eq!(additional(role(&json!([pods()])), &[role(&json!([pods(), exec()]))], &[]), none);
+        assert_eq!(additional(role(&json!([exec()])), &[], &[role(&json!([exec()]))]), none);
         let name = "role.rbac.authorization.k8s.io/oh";
         assert_eq!(
-            additional(role(json!([pods(), exec()])), &[role(json!([pods()]))], &[]),
+            additional(role(&json!([pods(), exec()])), &[role(&json!([pods()]))], &[]),
             [format!("{name}: create pods/exec")]
         );
         let limited = || rule("pods", "get", json!(["a"]));
-        assert_eq!(additional(role(json!([limited()])), &[role(json!([pods()]))], &[]), none);
+        assert_eq!(additional(role(&json!([limited()])), &[role(&json!([pods()]))], &[]), none);
         assert_eq!(
-            additional(role(json!([pods()])), &[role(json!([limited()]))], &[]),
+            additional(role(&json!([pods()])), &[role(&json!([limited()]))], &[]),
             [format!("{name}: get pods")]
         );
     }
