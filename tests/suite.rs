@@ -34,6 +34,7 @@ mod api_server {
     mod differences;
     mod extra;
     mod faults;
+    mod forged;
     mod history;
     mod images;
     mod ingress;

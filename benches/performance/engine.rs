@@ -30,6 +30,7 @@ use handsctl::plan::goal::Desired;
 use handsctl::plan::inventory::apply_set::{ApplySet, InventoryScope};
 use handsctl::plan::inventory::lease::{Holder, LeaseDuration};
 use handsctl::plan::inventory::revision::RevisionResult;
+use handsctl::plan::inventory::set_key;
 use handsctl::plan::inventory::snapshot::Snapshot;
 use handsctl::plan::ownership::policy::Ownership;
 use handsctl::provider::Process;
@@ -114,8 +115,8 @@ impl Preparation {
         Ok(Self { state, observed, changes, policy })
     }
 
-    async fn refresh_under_lock(&mut self, api: &Api) -> Result<()> {
-        if !self.state.refresh(api).await? {
+    async fn refresh_under_lock(&mut self, api: &Api, events: &Events) -> Result<()> {
+        if !self.state.refresh(api, events).await? {
             return Ok(());
         }
         self.observed.relist(api, &self.state.set).await?;
@@ -169,7 +170,7 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     namespaces::create_missing(api, &prepared.changes.plan, &missing, events).await?;
     let set = prepared.state.set.clone();
     let work = async {
-        prepared.refresh_under_lock(api).await?;
+        prepared.refresh_under_lock(api, events).await?;
         let Preparation { changes, policy, observed, .. } = &prepared;
         refusals::check(api, changes, &policy.ownership, observed).await?;
         execute(api, &mut prepared, events).await
@@ -215,16 +216,21 @@ async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Resu
 
 async fn record(api: &Api, prepared: &mut Preparation, events: &Events) -> Result<RevisionRef> {
     let Preparation { state, changes, .. } = prepared;
+    changes.plan.set.key_fingerprint = Some(set_key::fingerprint(&state.key.key));
     let set = &changes.plan.set;
     let members: Vec<&ObjectId> = changes.member_ids().collect();
     let superset = InventoryScope::Superset(&members);
     let parent = inventory::apply_parent(api, set, superset, state.parent.take(), false, events).await?;
     state.parent = Some(parent);
+    if changes.stores_key {
+        inventory::create_key(api, set, &state.key.key, events).await?;
+        state.key.stored = true;
+    }
     match changes.revision {
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
         RevisionChange::New(number) => {
             let snapshot = Snapshot::from_plan(&changes.plan);
-            revisions::record(api, set, number, &snapshot, "bench", events).await
+            revisions::record(api, set, number, &snapshot, "bench", &state.key.key, events).await
         }
     }
 }

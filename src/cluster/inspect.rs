@@ -104,8 +104,8 @@ pub async fn inspect_with(
     let (namespaces, parent, own_secrets, referenced) = (namespaces?, parent?, own_secrets?, referenced?);
     let secrets_listed = own_secrets.is_some();
     let own_secrets = own_secrets.unwrap_or_default();
-    let history = History::new(revision::read_all(&own_secrets));
-    warn_of_unreadable(set, &history, events).await;
+    let history = History::from_secrets(set, &own_secrets);
+    warn_of_unusable(set, &history, events).await;
     let mut kinds = kinds?;
     // A rollback may restore objects of kinds that the configuration no longer has.
     kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
@@ -124,7 +124,11 @@ pub async fn inspect_with(
     })
 }
 
-async fn warn_of_unreadable(set: &ApplySet, history: &History, events: &Events) {
+/// Warns of each revision that cannot be read, and of each Secret that only looks like a revision.
+async fn warn_of_unusable(set: &ApplySet, history: &History, events: &Events) {
+    for foreign in history.foreign() {
+        events.warn(Id::ForeignRevision, foreign.warning(set)).await;
+    }
     for revision in history.all().iter().filter(|revision| revision.is_unreadable) {
         let (name, number) = (revision::name(set, revision.number), revision.number);
         let message = format!(
@@ -156,16 +160,17 @@ impl ClusterState {
     ///
     /// # Errors
     /// As [`inspect`].
-    pub async fn refresh(&mut self, api: &Api) -> Result<bool> {
+    pub async fn refresh(&mut self, api: &Api, events: &Events) -> Result<bool> {
         let (parent, own_secrets) =
             tokio::join!(inventory::get_parent(api, &self.set), inventory::list_own_secrets(api, &self.set));
         let (parent, own_secrets) = (parent?, own_secrets?);
-        let revisions = revision::read_all(&own_secrets);
+        let history = History::from_secrets(&self.set, &own_secrets);
         let has_changed = version_of(parent.as_ref()) != version_of(self.parent.as_ref())
-            || revisions != self.history.all();
+            || !history.is_same_record(&self.history);
         if has_changed {
             self.parent = parent;
-            self.history = History::new(revisions);
+            self.history = history;
+            warn_of_unusable(&self.set, &self.history, events).await;
             self.set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
         }
         let (key, stored) = inventory::read_key(&self.set, &own_secrets)?;

@@ -9,7 +9,7 @@
 //! - `rollout`: follows the applied objects until they are ready or have failed.
 //! - `app`: the application itself: probes, logs, metrics, port-forward.
 //! - `diff`: what a deploy would change, by dry run.
-//! - `teardown`: deletes a set.
+//! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set.
 //! - `nodes`: prepares the nodes of local clusters, and reads the capacity of nodes.
 //! - `scripted`: an API server for tests, in process: the test writes each response. `in_memory`: one that stores objects.
 
@@ -22,6 +22,7 @@ pub mod diff;
 pub(crate) mod in_memory;
 pub mod inspect;
 pub mod installations;
+pub mod namespace_objects;
 pub mod nodes;
 pub mod rollout;
 #[cfg(test)]

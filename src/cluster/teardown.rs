@@ -15,7 +15,7 @@ use super::watch::watcher::WatchScope;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::object::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -64,6 +64,18 @@ impl DeployedSet {
         deletions::held_claims(&self.members)
     }
 
+    /// Returns the members that a teardown deletes only with `--delete-data`, sorted.
+    #[must_use]
+    pub fn data_holders(&self) -> Vec<ObjectId> {
+        let is_deleted_with_data = |(id, object): &(&ObjectId, &Value)| {
+            prune::decide(id, object, false, true) == PruneDecision::DeleteWithData
+        };
+        let mut holders: Vec<ObjectId> =
+            self.members.iter().filter(is_deleted_with_data).map(|(id, _)| id.clone()).collect();
+        holders.sort();
+        holders
+    }
+
     /// Whether the set has no object at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -80,8 +92,12 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
     let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
-    let is_non_member =
-        |secret: &Value| secret["type"] == revision::TYPE || secret["metadata"]["name"] == set.parent_name();
+    let is_non_member = |secret: &Value| {
+        let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+        // Only names that handsctl gives: a Secret of another name is somebody else's, whatever its type.
+        name == set.parent_name()
+            || secret["type"] == revision::TYPE && revision::number_in(name, set).is_some()
+    };
     let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()
         .filter(is_non_member)
@@ -141,7 +157,15 @@ pub async fn teardown(
             result.deleted.push(id);
         }
     }
+    let needs_parent =
+        |(id, _): &(ObjectId, String)| !kind::MEMBERS.iter().any(|kind| kind.group_kind() == id.group_kind());
+    let parent_is_needed = result.kept.iter().any(needs_parent);
     for (id, object) in non_members {
+        if parent_is_needed && id == set.parent() {
+            // Only the parent lists the kinds of these objects, so a later teardown finds them by it.
+            result.kept.push((id, "it lists the kinds of the kept objects".to_owned()));
+            continue;
+        }
         delete_own(api, &id, &object).await?;
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
         result.deleted.push(id);

@@ -56,7 +56,10 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
     let work = async |run: &Run<'_>| {
         let settings = run.settings();
         if arguments.delete_data && arguments.dry_run.is_none() {
-            let object = format!("volume claims of {} that are no longer configured", settings.deploy.name);
+            let object = format!(
+                "volume claims and other objects with data of {} that are no longer configured",
+                settings.deploy.name
+            );
             confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
         }
         let policy =
@@ -68,6 +71,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             dry_run: arguments.dry_run,
             probe: rollout.probe,
             restarts_replaced: false,
+            accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
         deploy(run, &request).await

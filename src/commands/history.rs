@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global, ReadArgs};
 use crate::phrase;
 use crate::plan::inventory::history::History;
-use crate::plan::inventory::revision::{self, Revision};
+use crate::plan::inventory::revision::Revision;
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::report::{Output, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -43,6 +43,10 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
     let history = read_until(deadline, &session, streams, read_history(&session))
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
+    for foreign in history.foreign() {
+        let warning = Error::new(Id::ForeignRevision, Kind::Ownership, foreign.warning(&session.set()));
+        streams.err(&streams.warning_text(&warning));
+    }
     let output = output_form(Some(arguments.output));
     let _written = match (arguments.revision, output) {
         (None, Output::Human) => streams.out(&history_table(&session, &history))?,
@@ -64,8 +68,9 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
 async fn read_history(session: &Session) -> Result<History> {
     let api = &session.connection.api;
     session.server_version().await?;
-    let secrets = inventory::list_own_secrets(api, &session.set()).await?;
-    Ok(History::new(revision::read_all(&secrets)))
+    let set = session.set();
+    let secrets = inventory::list_own_secrets(api, &set).await?;
+    Ok(History::from_secrets(&set, &secrets))
 }
 
 fn no_such_revision(number: u64, history: &History) -> Error {

@@ -55,6 +55,7 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             dry_run: arguments.dry_run,
             probe: rollout.probe,
             restarts_replaced: false,
+            accepts_rights: global.yes,
             auto_rollback: false,
         };
         deploy(run, &request).await

@@ -1,5 +1,6 @@
 //! `teardown`: deletes the set and lists the objects that it keeps.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,20 +12,24 @@ use crate::cluster::apply::inventory;
 use crate::cluster::apply::namespaces::{self, NamespaceState};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
-use crate::cluster::teardown::{self, TeardownOptions, TeardownResult};
+use crate::cluster::namespace_objects;
+use crate::cluster::teardown::{self, DeployedSet, TeardownOptions, TeardownResult};
 use crate::deploy::claim_guard::{self, CheckTime};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
+use crate::object::kind::CLAIM;
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::HeldClaim;
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::{namespace_objects as ownership, prune};
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
+use crate::status::sandbox;
 
 /// Delete the set that deploy created; keep its volume unless --delete-data
 ///
@@ -40,6 +45,9 @@ pub struct TeardownArgs {
     /// Also delete the set's namespaces that handsctl created, with every volume in them; needs --delete-data
     #[arg(long, requires = "delete_data")]
     pub delete_namespace: bool,
+    /// With --delete-namespace, also delete the objects of others in these namespaces
+    #[arg(long, requires = "delete_namespace")]
+    pub delete_foreign: bool,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -47,6 +55,9 @@ pub struct TeardownArgs {
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
 }
+
+/// How many objects a question and an error name.
+const MAX_NAMED: usize = 10;
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -60,43 +71,50 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         streams,
     };
     let work = async |run: &Run<'_>| {
-        // Ask before the first progress output, which would overwrite the question.
-        confirm(global, arguments, run, streams).await?;
+        let mut target = read_target(run, arguments).await?;
+        if arguments.delete_data || arguments.delete_namespace {
+            // Ask before the first progress output, which would overwrite the question.
+            confirm(global, arguments, run, &target, streams).await?;
+            if !global.yes {
+                // The answer may have taken minutes.
+                target = read_target(run, arguments).await?;
+            }
+        }
         run.events().target("teardown", run.session.target()).await;
-        teardown(run, arguments).await
+        teardown(run, arguments, target).await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
-/// Asks for a confirmation if data or a namespace will be deleted.
-async fn confirm(global: &Global, arguments: &TeardownArgs, run: &Run<'_>, streams: &Streams) -> Result<()> {
-    if !(arguments.delete_data || arguments.delete_namespace) {
-        return Ok(());
-    }
-    let deploy = &run.settings().deploy;
-    let object = if arguments.delete_namespace {
-        format!("namespace {} with everything in it", run.session.set().namespaces().join(" and "))
-    } else {
-        format!(
-            "the volume of {} in namespace {} with its settings and conversations",
-            deploy.name, deploy.namespace
-        )
-    };
-    confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await
+/// What a teardown finds before it asks and deletes.
+struct Target {
+    /// The set, with the namespaces and kinds of its parent.
+    set: ApplySet,
+    /// The set's existing namespaces.
+    namespaces: Vec<(String, NamespaceState)>,
+    /// The set's objects; `None` if its namespace is being deleted with them.
+    deployed: Option<DeployedSet>,
+    /// The objects of others in the namespaces to delete.
+    foreign: Vec<ObjectId>,
 }
 
-async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
-    let (api, events) = (run.api(), run.events());
+/// Reads the set, and what else is in the namespaces to delete.
+///
+/// # Errors
+/// Exit 7 if a namespace to delete has objects of others, without `--delete-foreign`.
+async fn read_target(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Target> {
+    let api = run.api();
     let version = run.session.server_version().await?;
-    let options = TeardownOptions { delete_data: arguments.delete_data, deadline: run.deadline().at };
     let parent = inventory::get_parent(api, &run.session.set()).await?;
     let set = discovery::including_inventory_of(api, &run.session.set(), parent.as_ref()).await?;
     let namespaces = get_namespaces(api, &set).await?;
     if arguments.delete_namespace {
         ensure_own_namespace(&set, &namespaces)?;
     }
-    if let Some(namespace) = terminating(&set, &namespaces) {
-        return in_terminating_namespace(run, arguments, &namespaces, namespace, options).await;
+    if terminating(&set, &namespaces).is_some() {
+        let foreign = foreign_objects(run, arguments, &namespaces).await?;
+        ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
+        return Ok(Target { set, namespaces, deployed: None, foreign });
     }
     let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server's error names one missing right; the review names all of them.
@@ -105,6 +123,95 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
             return Err(error);
         }
         deployed => deployed?,
+    };
+    let foreign = foreign_objects(run, arguments, &namespaces).await?;
+    ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
+    Ok(Target { set, namespaces, deployed: Some(deployed), foreign })
+}
+
+/// Lists the objects in the namespaces to delete that somebody else created, or that an annotation of theirs keeps.
+async fn foreign_objects(
+    run: &Run<'_>,
+    arguments: &TeardownArgs,
+    namespaces: &[(String, NamespaceState)],
+) -> Result<Vec<ObjectId>> {
+    let set = run.session.set();
+    let mut foreign = Vec::new();
+    for (name, state) in namespaces {
+        let is_terminating = matches!(state, NamespaceState::Present(namespace) if deletion::deleted_since(namespace).is_some());
+        if is_terminating || !is_to_be_deleted(run, arguments, name, state) {
+            continue;
+        }
+        let objects = namespace_objects::list(run.api(), name).await?;
+        let is_foreign = |id: &ObjectId, object: &Value| {
+            // Conversations belong to the application; --delete-data deletes them.
+            let is_sandbox = id.name.starts_with(sandbox::NAME_PREFIX);
+            ownership::is_foreign(id, object, &set) && !is_sandbox || prune::is_exempt(object)
+        };
+        foreign.extend(objects.into_iter().filter(|(id, object)| is_foreign(id, object)).map(|(id, _)| id));
+    }
+    foreign.sort();
+    Ok(foreign)
+}
+
+/// Returns whether the namespace will be deleted: handsctl created it, and the question names it.
+fn is_to_be_deleted(run: &Run<'_>, arguments: &TeardownArgs, name: &str, state: &NamespaceState) -> bool {
+    // Only the namespaces of the configuration are named in the question.
+    arguments.delete_namespace && run.session.set().namespaces().contains(&name) && is_ours(state)
+}
+
+fn ensure_no_foreign(arguments: &TeardownArgs, foreign: &[ObjectId], state: &str) -> Result<()> {
+    if foreign.is_empty() || arguments.delete_foreign {
+        return Ok(());
+    }
+    let namespaces: BTreeSet<&str> = foreign.iter().filter_map(|id| id.namespace.as_deref()).collect();
+    let namespaces = namespaces.into_iter().collect::<Vec<_>>().join(" and ");
+    let message = format!("namespace {namespaces} has objects that are not of this set; {state}");
+    Err(Error::new(Id::ForeignObject, Kind::Ownership, message)
+        .fact("objects", named(foreign))
+        .hint("without --delete-namespace the set is deleted and the namespace is kept")
+        .hint("--delete-foreign deletes these objects too"))
+}
+
+/// Names the first objects and counts the others.
+fn named(objects: &[ObjectId]) -> String {
+    let names: Vec<String> = objects.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = objects.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    names.join(", ") + &more
+}
+
+/// Asks for a confirmation if data or a namespace will be deleted.
+async fn confirm(
+    global: &Global,
+    arguments: &TeardownArgs,
+    run: &Run<'_>,
+    target: &Target,
+    streams: &Streams,
+) -> Result<()> {
+    let deploy = &run.settings().deploy;
+    let mut holders = target.deployed.as_ref().map(DeployedSet::data_holders).unwrap_or_default();
+    let object = if arguments.delete_namespace {
+        holders.extend(target.foreign.iter().cloned());
+        let also = if holders.is_empty() { String::new() } else { format!(", also {}", named(&holders)) };
+        format!("namespace {} with everything in it{also}", run.session.set().namespaces().join(" and "))
+    } else {
+        holders.retain(|id| id.kind != CLAIM.kind);
+        let also = if holders.is_empty() { String::new() } else { format!(", and {}", named(&holders)) };
+        format!(
+            "the volume of {} in namespace {} with its settings and conversations{also}",
+            deploy.name, deploy.namespace
+        )
+    };
+    confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await
+}
+
+async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Result<Finished> {
+    let (api, events) = (run.api(), run.events());
+    let options = TeardownOptions { delete_data: arguments.delete_data, deadline: run.deadline().at };
+    let Target { set, namespaces, deployed, .. } = target;
+    let Some(deployed) = deployed else {
+        return in_terminating_namespace(run, arguments, &set, &namespaces, options).await;
     };
     if !arguments.delete_data {
         claim_guard::ensure_teardown_keeps(&deployed.held_claims(), CheckTime::BeforeFirstWrite)?;
@@ -121,6 +228,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
     } else {
         access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
+            // Somebody may have created an object since the question.
+            let foreign = foreign_objects(run, arguments, &namespaces).await?;
+            ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
             let ensure_kept =
                 |held: &[HeldClaim]| claim_guard::ensure_teardown_keeps(held, CheckTime::BeforeStop);
             let result = teardown::teardown(api, &set, deployed, options, events, ensure_kept).await?;
@@ -131,6 +241,8 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Finished> {
         let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
+    let foreign = foreign_objects(run, arguments, &namespaces).await?;
+    ensure_no_foreign(arguments, &foreign, "the set was deleted, and the namespace was kept")?;
     finish_namespaces(run, arguments, &namespaces, options).await?;
     let message = match result.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
@@ -156,12 +268,12 @@ fn terminating<'a>(set: &ApplySet, namespaces: &'a [(String, NamespaceState)]) -
 async fn in_terminating_namespace(
     run: &Run<'_>,
     arguments: &TeardownArgs,
+    set: &ApplySet,
     namespaces: &[(String, NamespaceState)],
-    namespace: &Value,
     options: TeardownOptions,
 ) -> Result<Finished> {
     let name = run.session.set().namespace;
-    if !arguments.delete_namespace {
+    if let Some(namespace) = terminating(set, namespaces).filter(|_| !arguments.delete_namespace) {
         return Err(namespaces::terminating(&name, namespace).fact(
             "note",
             "everything in it is deleted with it, also its volumes; there is nothing left to delete",
@@ -178,11 +290,8 @@ async fn finish_namespaces(
     namespaces: &[(String, NamespaceState)],
     options: TeardownOptions,
 ) -> Result<()> {
-    // Only the namespaces of the configuration were named in the question.
-    let configured = run.session.set();
     for (name, state) in namespaces {
-        let confirmed = arguments.delete_namespace && configured.namespaces().contains(&name.as_str());
-        if confirmed && is_ours(state) {
+        if is_to_be_deleted(run, arguments, name, state) {
             teardown::delete_namespace(run.api(), name, options, run.events()).await?;
             continue;
         }

@@ -55,6 +55,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             dry_run: None,
             probe: rollout.probe,
             restarts_replaced: !rollout.no_wait,
+            accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
         let deployed = deploy(run, &request).await?;

@@ -23,6 +23,7 @@ use crate::plan::inventory::apply_set::InventoryScope;
 use crate::plan::inventory::history::LatestDecision;
 use crate::plan::inventory::prune::PruneCandidate;
 use crate::plan::inventory::revision::RevisionResult;
+use crate::plan::inventory::set_key;
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::step::step;
@@ -149,11 +150,12 @@ pub(crate) async fn verify_unchanged(
 }
 
 /// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the
-/// members; the key, from which Secret names are derived; the result of an earlier run's revision; the revision, which
+/// members; the key, which authenticates revisions and from which Secret names are derived; the result of an earlier run's revision; the revision, which
 /// stores the plan. The parent comes first: if it is rejected, nothing is left behind.
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;
+    changes.plan.set.key_fingerprint = Some(set_key::fingerprint(&state.key.key));
     let set = &changes.plan.set;
     let members: Vec<&ObjectId> = changes.member_ids().collect();
     let force = request.policy.ownership.forces_conflicts();
@@ -172,7 +174,7 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
         RevisionChange::New(number) => {
             let snapshot = Snapshot::from_plan(&changes.plan);
-            revisions::record(api, set, number, &snapshot, &run.user_host(), events).await
+            revisions::record(api, set, number, &snapshot, &run.user_host(), &state.key.key, events).await
         }
     }
 }

@@ -22,12 +22,13 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::Probe;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE};
+use crate::plan::build::apply_set_for;
 use crate::plan::changes::ChangePolicy;
 use crate::plan::goal::Goal;
 use crate::plan::history_model::{Drift, End, Knowledge, Model, Outcome};
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::lease::{Holder, LeaseDuration};
-use crate::plan::inventory::revision::{Revision, RevisionResult, read_all};
+use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::plan::ownership::policy::Ownership;
 use crate::provider::Environment;
@@ -160,7 +161,9 @@ impl<'a> Cluster<'a> {
     }
 
     fn revisions(&self) -> Vec<Revision> {
-        read_all(&self.server.list(SECRET))
+        History::from_secrets(&apply_set_for(&self.users.settings[&BROKEN]), &self.server.list(SECRET))
+            .all()
+            .to_vec()
     }
 
     /// Returns the content that the Deployment mounts; None if there is no Deployment, or its ConfigMap is missing.
@@ -262,6 +265,7 @@ impl<'a> Cluster<'a> {
             policy,
             dry_run: None,
             probe: Probe::Auto,
+            accepts_rights: false,
             auto_rollback,
         };
         let holder = Holder {

@@ -6,7 +6,7 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
-//!   exists. `shared_host`: warns about another Ingress with the same host.
+//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the same host.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
@@ -40,6 +40,7 @@ pub(crate) mod refusals;
 mod rejected_pods;
 pub(crate) mod replaced_images;
 pub(crate) mod request;
+mod restored_rights;
 pub(crate) mod rollout;
 mod sandbox_capacity;
 mod service_account;

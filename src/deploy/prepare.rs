@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use super::claim_guard;
 use super::pod_security;
 use super::request::DeployRequest;
+use super::restored_rights;
 use crate::catalogue::Id;
-use crate::cluster::inspect::{self, ClusterState};
+use crate::cluster::apply::inventory::foreign_key_error;
+use crate::cluster::inspect::{self, ClusterState, SetKey};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
@@ -18,8 +20,10 @@ use crate::plan::checks::secret_refs;
 use crate::plan::goal::{Desired, Goal};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::History;
-use crate::plan::inventory::revision::Revision;
-use crate::plan::inventory::snapshot::Snapshot;
+use crate::plan::inventory::restorable::RestoreTarget;
+use crate::plan::inventory::revision::{self, ForeignRevision, Revision};
+use crate::plan::inventory::set_key;
+use crate::plan::inventory::snapshot::{RestoreError, Snapshot};
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Member, SecretNaming};
@@ -56,9 +60,12 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     let streaming = version.streams_lists();
     let observed =
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
-    decide_latest(&mut state, &observed, &request.policy, run.api().clock().now());
-    let changes = compare(desired, &state, &observed, &request.policy)?;
+    ensure_own_key(&state, &observed)?;
+    let configured = run.session.set();
+    decide_latest(&mut state, &configured, &observed, &request.policy, run.api().clock().now());
+    let changes = compare(desired, &state, &configured, &observed, &request.policy)?;
     claim_guard::ensure_kept(run, request, &changes, &observed)?;
+    restored_rights::ensure_accepted(run, request, &changes.plan, &state.kinds, &observed.members)?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
@@ -70,7 +77,7 @@ impl Preparation {
     /// # Errors
     /// As [`Self::refresh`].
     pub(crate) async fn refresh_under_lock(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
-        if self.state.refresh(run.api()).await? {
+        if self.state.refresh(run.api(), run.events()).await? {
             return self.compare_again(run, request).await;
         }
         Ok(())
@@ -82,7 +89,7 @@ impl Preparation {
     /// The server returns an error, or a revision cannot be restored. Exit 2 if the changes would stop a pod and lose
     /// the data of a claim that is being deleted.
     pub(crate) async fn refresh(&mut self, run: &Run<'_>, request: &DeployRequest) -> Result<()> {
-        self.state.refresh(run.api()).await?;
+        self.state.refresh(run.api(), run.events()).await?;
         self.compare_again(run, request).await
     }
 
@@ -90,9 +97,13 @@ impl Preparation {
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;
-        decide_latest(&mut self.state, &self.observed, &request.policy, run.api().clock().now());
-        self.changes = compare(desired, &self.state, &self.observed, &request.policy)?;
-        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)
+        ensure_own_key(&self.state, &self.observed)?;
+        let (configured, now) = (run.session.set(), run.api().clock().now());
+        decide_latest(&mut self.state, &configured, &self.observed, &request.policy, now);
+        self.changes = compare(desired, &self.state, &configured, &self.observed, &request.policy)?;
+        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)?;
+        let (plan, kinds) = (&self.changes.plan, &self.state.kinds);
+        restored_rights::ensure_accepted(run, request, plan, kinds, &self.observed.members)
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.
@@ -124,26 +135,45 @@ fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desi
     }
 }
 
+/// Checks that handsctl stored the set's key, which authenticates the revisions.
+///
+/// # Errors
+/// Exit 7 if somebody else stored it.
+fn ensure_own_key(state: &ClusterState, observed: &ObservedSet) -> Result<()> {
+    let SetKey { key, stored } = &state.key;
+    if *stored && !set_key::is_trusted(key, state.parent.as_ref(), &observed.members) {
+        return Err(foreign_key_error(&state.set));
+    }
+    Ok(())
+}
+
 /// Decides about a latest revision whose run has recorded no result: the live set shows whether it works.
-fn decide_latest(state: &mut ClusterState, observed: &ObservedSet, policy: &ChangePolicy, now: Timestamp) {
+fn decide_latest(
+    state: &mut ClusterState,
+    configured: &ApplySet,
+    observed: &ObservedSet,
+    policy: &ChangePolicy,
+    now: Timestamp,
+) {
     let Some(snapshot) = state.history.undecided().map(|latest| latest.snapshot.as_ref()) else { return };
+    let target = RestoreTarget { set: &state.set, configured, live: &observed.members };
     let is_ready =
-        snapshot.is_some_and(|snapshot| is_ready(snapshot, &state.set, observed, &policy.ownership, now));
+        snapshot.is_some_and(|snapshot| is_ready(snapshot, target, observed, &policy.ownership, now));
     state.history.decide(is_ready);
 }
 
 /// Returns whether the workloads of a snapshot run unchanged and are ready.
 fn is_ready(
     snapshot: &Snapshot,
-    set: &ApplySet,
+    target: RestoreTarget<'_>,
     observed: &ObservedSet,
     ownership: &Ownership,
     now: Timestamp,
 ) -> bool {
-    let Ok(plan) = snapshot.plan(0, set, &observed.members) else { return false };
+    let Ok(plan) = snapshot.plan(0, target) else { return false };
     let is_workload = |member: &&Member| member.kind.wave == Wave::Workload;
     let workloads = plan.members.iter().filter(is_workload);
-    if !changes::are_unchanged(workloads.clone(), set, &observed.members, ownership) {
+    if !changes::are_unchanged(workloads.clone(), target.set, &observed.members, ownership) {
         return false;
     }
     let names: BTreeSet<&ObjectId> = workloads.map(|member| &member.id).collect();
@@ -156,14 +186,13 @@ fn is_ready(
 fn compare(
     desired: Desired,
     state: &ClusterState,
+    configured: &ApplySet,
     observed: &ObservedSet,
     policy: &ChangePolicy,
 ) -> Result<Changes> {
     let number = if let Desired::Revision { number, .. } = desired { number } else { 0 };
-    let plan = desired.into_plan(&state.set, &observed.members).map_err(|missing| {
-        let names: Vec<String> = missing.0.iter().map(ToString::to_string).collect();
-        incomplete(number).fact("missing", names.join(", "))
-    })?;
+    let target = RestoreTarget { set: &state.set, configured, live: &observed.members };
+    let plan = desired.into_plan(target).map_err(|error| restore_error(number, error, &state.set))?;
     let referenced = status::referenced_names(&observed.state, policy.revision_history);
     Ok(Changes::between(plan, live(state, observed, &referenced), policy))
 }
@@ -189,6 +218,9 @@ fn chosen_revision<'a>(
     settings: &Settings,
 ) -> Result<&'a Revision> {
     let Some(latest) = history.latest() else {
+        if let Some(foreign) = number.and_then(|number| history.foreign_with(number)) {
+            return Err(foreign_revision(foreign, settings));
+        }
         let message = format!(
             "there is no set `{}` with a history in namespace {}",
             settings.deploy.name, settings.deploy.namespace
@@ -197,6 +229,9 @@ fn chosen_revision<'a>(
     };
     let revision = number.map_or_else(|| history.rollback_target(), |number| history.get(number));
     revision.ok_or_else(|| {
+        if let Some(foreign) = number.and_then(|number| history.foreign_with(number)) {
+            return foreign_revision(foreign, settings);
+        }
         let message = match number.or_else(|| latest.unfinished_rollback()) {
             Some(number) => format!("revision {number} is not kept"),
             None => format!("no good revision is kept whose content differs from revision {}", latest.number),
@@ -206,6 +241,39 @@ fn chosen_revision<'a>(
             .fact("kept", kept.join(", "))
             .hint("handsctl history lists them; handsctl rollback --to N chooses one")
     })
+}
+
+fn foreign_revision(foreign: &ForeignRevision, settings: &Settings) -> Error {
+    let ForeignRevision { name, reason, .. } = foreign;
+    let deploy = &settings.deploy;
+    let message =
+        format!("secret/{name} is not a revision of set `{}`: {reason}; nothing was changed", deploy.name);
+    Error::new(Id::ForeignRevision, Kind::Ownership, message)
+        .hint("handsctl history lists the set's revisions")
+        .hint(format!("to delete it: kubectl delete secret {name} -n {}", deploy.namespace))
+}
+
+fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
+    match error {
+        RestoreError::Missing(ids) => {
+            let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            incomplete(number).fact("missing", names.join(", "))
+        }
+        RestoreError::Rejected(objects) => {
+            let secret = revision::name(set, number);
+            let message = format!(
+                "revision {number} (secret/{secret}) has objects that cannot be members of set `{}`; nothing was changed",
+                set.name
+            );
+            let error = Error::new(Id::RevisionRejected, Kind::Ownership, message);
+            let error = objects
+                .iter()
+                .fold(error, |error, (id, reason)| error.fact("object", format!("{id}: {reason}")));
+            error
+                .hint(format!("handsctl history {number} -o yaml shows them"))
+                .hint(format!("to delete the revision: kubectl delete secret {secret} -n {}", set.namespace))
+        }
+    }
 }
 
 fn incomplete(number: u64) -> Error {

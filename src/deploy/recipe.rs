@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
 use crate::phrase;
 use crate::plan::desired::PlanOrigin;
+use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::step::step;
 
@@ -86,12 +87,18 @@ async fn report_restored(run: &Run<'_>, prepared: &Preparation, number: u64) {
         (Some(latest), Some(target)) => latest.changes_to(target),
         _ => Vec::new(),
     };
+    let images =
+        [&latest.snapshot, &target.snapshot].map(|snapshot| snapshot.as_ref().and_then(Snapshot::image));
+    let image = match images {
+        [Some(from), Some(to)] if from != to => format!("; image {from} → {to}"),
+        _ => String::new(),
+    };
     let changes = if changes.is_empty() {
         format!("its content equals that of revision {}", latest.number)
     } else {
         format!("from revision {}: {}", latest.number, changes.join(", "))
     };
-    let message = format!("to revision {number}{age} by {}; {changes}", target.by);
+    let message = format!("to revision {number}{age} by {}; {changes}{image}", target.by);
     run.events().done(Phase::Preflight, "rollback", message).await;
 }
 

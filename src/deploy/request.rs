@@ -19,6 +19,8 @@ pub(crate) struct DeployRequest {
     pub(crate) probe: Probe,
     /// True if the caller restarts pods whose image was rebuilt under the same name, so that none needs a warning.
     pub(crate) restarts_replaced: bool,
+    /// True if a rollback may grant rights that neither the configuration nor the live set grants.
+    pub(crate) accepts_rights: bool,
     /// True if a failed rollout may be rolled back.
     pub(crate) auto_rollback: bool,
 }

@@ -177,6 +177,40 @@ const NON_MEMBERS: &[KindInfo] = &[
     VALIDATING_WEBHOOK,
 ];
 
+/// The other kinds whose objects hold no data, as group and kind; `*` stands for all kinds of a group. Deleting such an
+/// object deletes no volume and nothing that its manifest does not have.
+const STATELESS: &[(&str, &[&str])] = &[
+    ("", &["PodTemplate", "Pod", "ReplicationController", "Endpoints"]),
+    ("apps", &["DaemonSet", "ReplicaSet", "StatefulSet", "ControllerRevision"]),
+    ("batch", &["CronJob"]),
+    ("policy", &["*"]),
+    ("networking.k8s.io", &["*"]),
+    ("gateway.networking.k8s.io", &["*"]),
+    ("discovery.k8s.io", &["*"]),
+    ("coordination.k8s.io", &["*"]),
+    ("autoscaling", &["*"]),
+    ("autoscaling.k8s.io", &["*"]),
+    ("keda.sh", &["ScaledObject", "ScaledJob", "TriggerAuthentication"]),
+    ("monitoring.coreos.com", &["ServiceMonitor", "PodMonitor", "PrometheusRule", "Probe", "ScrapeConfig"]),
+    ("cert-manager.io", &["Certificate", "Issuer"]),
+    ("external-secrets.io", &["ExternalSecret", "SecretStore"]),
+    ("traefik.io", &["*"]),
+    ("networking.istio.io", &["*"]),
+    ("security.istio.io", &["*"]),
+    ("cilium.io", &["CiliumNetworkPolicy"]),
+];
+
+/// Returns whether deleting an object of this kind may delete data. A kind that handsctl does not know may: the operator
+/// of a custom resource such as a database deletes its data with the resource.
+#[must_use]
+pub fn may_hold_data(id: &ObjectId) -> bool {
+    if let Some(kind) = KindInfo::for_id(id) {
+        return kind.holds_data;
+    }
+    let kinds = STATELESS.iter().filter(|(group, _)| *group == id.group).flat_map(|(_, kinds)| *kinds);
+    !kinds.into_iter().any(|kind| *kind == "*" || *kind == id.kind)
+}
+
 impl KindInfo {
     /// Returns the kind of an object, if it is one that handsctl sends.
     #[must_use]
@@ -293,5 +327,22 @@ mod tests {
     fn of_id_returns_the_built_in_kind() {
         assert_eq!(KindInfo::for_id(&DEPLOYMENT.id("a", "b")), Some(DEPLOYMENT));
         assert_eq!(KindInfo::for_id(&ObjectId::cluster("example.org", "Deployment", "x")), None);
+    }
+
+    #[test]
+    fn unknown_kind_may_hold_data() {
+        for (group, kind, may) in [
+            ("", "PersistentVolumeClaim", true),
+            ("", "PodTemplate", false),
+            ("apps", "Deployment", false),
+            ("policy", "PodDisruptionBudget", false),
+            ("postgresql.cnpg.io", "Cluster", true),
+            ("monitoring.coreos.com", "ServiceMonitor", false),
+            ("monitoring.coreos.com", "Prometheus", true),
+            ("snapshot.storage.k8s.io", "VolumeSnapshot", true),
+            ("example.org", "Deployment", true),
+        ] {
+            assert_eq!(may_hold_data(&ObjectId::namespaced(group, kind, "n", "a")), may, "{kind}.{group}");
+        }
     }
 }

@@ -10,6 +10,8 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The label selector of the objects that handsctl manages.
 pub const MANAGED_BY_HANDSCTL: &str = "app.kubernetes.io/managed-by=handsctl";
+/// The label with the product that an object is a part of.
+const PART_OF_PRODUCT: &str = "app.kubernetes.io/part-of";
 /// The label with the tool that manages an object.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation with an object's creator: `handsctl/v0.1.0` on namespaces and the set's key, `ana@laptop` on
@@ -47,7 +49,7 @@ impl Component {
 #[must_use]
 pub fn member_labels(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     let mut labels = selector(set, component);
-    labels.insert("app.kubernetes.io/part-of", "openhands".to_owned());
+    labels.insert(PART_OF_PRODUCT, "openhands".to_owned());
     labels.insert(MANAGED_BY, MANAGER.to_owned());
     labels
 }
@@ -78,6 +80,12 @@ pub fn managed_selector(set: &str) -> String {
 #[must_use]
 pub fn is_of_application(object: &Value) -> bool {
     object["metadata"]["labels"][COMPONENT] == Component::App.as_str()
+}
+
+/// Returns whether a manifest has the labels that every planned member has, also an extra manifest.
+#[must_use]
+pub fn is_marked(manifest: &Value) -> bool {
+    [PART_OF_PRODUCT, MANAGED_BY].iter().all(|label| manifest["metadata"]["labels"][label].is_string())
 }
 
 /// Returns whether an object carries the name of this set.

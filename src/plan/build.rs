@@ -73,6 +73,7 @@ pub fn apply_set_for(settings: &Settings) -> ApplySet {
         additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
         extra_kinds: BTreeSet::new(),
         unused_kinds: unused_kinds(settings),
+        key_fingerprint: None,
         namespace,
     }
 }

@@ -17,7 +17,6 @@ use super::inventory::revision::{Revision, RevisionResult};
 use super::ownership::conflict::Conflict;
 use super::ownership::policy::Ownership;
 use super::ownership::taken_field::taken_fields;
-use crate::object::kind::SECRET;
 use crate::object::{ObjectId, deletion, managed_fields};
 
 /// The change to one member.
@@ -99,7 +98,7 @@ pub struct Changes {
     pub revision: RevisionChange,
     /// The result of an earlier run's revision that this run records.
     pub decision: Option<LatestDecision>,
-    /// Whether the run has to store the key, because the name of a planned Secret is derived from it.
+    /// Whether the run has to store the key, which authenticates revisions and from which the names of Secrets are derived.
     pub stores_key: bool,
     /// The set's claims that are being deleted and exist only as long as the pod of a workload.
     pub held_claims: Vec<HeldClaim>,
@@ -127,7 +126,6 @@ impl Changes {
             // This run decides about the revision itself, unless it is ready already.
             RevisionChange::Existing { .. } => decision.result == RevisionResult::Good,
         });
-        let has_secret = plan.members.iter().any(|member| member.kind == SECRET);
         let (if_good, if_result_unchanged) = cleanups(&plan, revision, live, policy);
         let stopping = stopping(&plan, &members, live.members, &if_good);
         for claim in &mut held_claims {
@@ -139,7 +137,7 @@ impl Changes {
             stopping,
             if_good,
             if_result_unchanged,
-            stores_key: has_secret && !live.key_is_stored,
+            stores_key: !live.key_is_stored,
             waits: policy.waits,
             decision,
             revision,
@@ -381,7 +379,9 @@ mod tests {
     use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, KindInfo};
     use crate::object::labels::MANAGER;
     use crate::plan::inventory::revision::{self, read_all};
+    use crate::plan::inventory::set_key;
     use crate::plan::inventory::snapshot::Snapshot;
+    use crate::plan::manifests::content_hash::SecretKey;
 
     /// A set of ConfigMaps in a cluster, and the options of a run.
     struct Case {
@@ -425,11 +425,12 @@ mod tests {
     }
 
     fn revision(number: u64, result: RevisionResult, plan: &Plan) -> Revision {
-        let (mut secret, _) =
-            revision::manifest(&set(), number, "ana@laptop", &Snapshot::from_plan(plan)).unwrap();
+        let key = SecretKey(vec![7; 32]);
+        let snapshot = Snapshot::from_plan(plan);
+        let (mut secret, _) = revision::manifest(&set(), number, "ana@laptop", &snapshot, &key).unwrap();
         secret["metadata"]["annotations"][revision::RESULT] = json!(result.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        read_all(&[secret]).remove(0)
+        read_all(&set(), &[secret, set_key::manifest(&set(), &key)]).revisions.remove(0)
     }
 
     /// Returns the cluster after a deploy of these members that recorded revision 1.
@@ -546,15 +547,11 @@ mod tests {
     }
 
     #[test]
-    fn key_is_stored_only_for_secrets_named_after_it() {
-        let mut plan = plan(&["a=1"]);
+    fn missing_key_is_stored_for_every_set() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
+        assert!(!case.changes_to(&["a=1"]).stores_key);
         case.key_is_stored = false;
-        assert!(!case.changes_to_plan(plan.clone()).stores_key);
-        plan.members[0].kind = SECRET;
-        assert!(case.changes_to_plan(plan.clone()).stores_key);
-        case.key_is_stored = true;
-        assert!(!case.changes_to_plan(plan).stores_key);
+        assert!(case.changes_to(&["a=1"]).stores_key, "a revision is authenticated with it");
     }
 
     #[test]
@@ -634,7 +631,7 @@ mod tests {
         assert!(!case.changes_to(&["a=1"]).is_empty(), "the parent does not exist");
         let mut case = deployed(&["a=1"], RevisionResult::Good);
         case.key_is_stored = false;
-        assert!(case.changes_to(&["a=1"]).is_empty(), "no Secret is named after the key");
+        assert!(!case.changes_to(&["a=1"]).is_empty(), "the key does not exist");
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::desired::Plan;
-use super::inventory::apply_set::ApplySet;
-use super::inventory::members::Members;
-use super::inventory::snapshot::{MissingObjects, Snapshot};
+use super::inventory::restorable::RestoreTarget;
+use super::inventory::snapshot::{RestoreError, Snapshot};
 use crate::object::ObjectId;
 use crate::object::kind::{self, KindInfo};
 
@@ -61,11 +60,11 @@ impl Desired {
     /// Returns the plan. The Secrets of a revision get their data from the live Secrets.
     ///
     /// # Errors
-    /// If Secrets of the revision no longer exist, or a member has a kind that this version does not know.
-    pub fn into_plan(self, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
+    /// Those of [`Snapshot::plan`].
+    pub fn into_plan(self, target: RestoreTarget<'_>) -> Result<Plan, RestoreError> {
         match self {
             Self::Configuration(plan) => Ok(plan),
-            Self::Revision { number, snapshot } => snapshot.plan(number, set, live),
+            Self::Revision { number, snapshot } => snapshot.plan(number, target),
         }
     }
 }

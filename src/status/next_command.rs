@@ -39,6 +39,7 @@ fn next_command(finding: &Finding) -> String {
             )
         }
         Id::JobFailed => format!("kubectl logs {} -n {namespace}", kubectl_name(&finding.object)),
+        Id::ForeignRevision => format!("kubectl delete {} -n {namespace}", kubectl_name(&finding.object)),
         Id::StorageClassMissing | Id::NoStorageClass => "kubectl get storageclass".to_owned(),
         Id::Unschedulable => "kubectl describe nodes".to_owned(),
         Id::QuotaExceeded => format!("kubectl describe quota -n {namespace}"),

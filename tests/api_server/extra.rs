@@ -61,13 +61,21 @@ fn extra_manifests_follow_the_set_lifecycle() {
 
     namespace.config("[deploy]\nextra_manifests = [\"extra\"]\n");
     namespace.handsctl(&["diff"]).exits(1).prints("own");
-    namespace.handsctl(&["deploy"]).exits(0).says(&format!("{gadget} pruned"));
-    assert!(!namespace.has(&gadget) && namespace.has(disruption));
+    let kept = format!("{gadget} kept: the controller of Gadget.{group} may delete data with it");
+    namespace.handsctl(&["deploy"]).exits(0).says(&kept);
+    assert!(namespace.has(&gadget) && namespace.has(disruption));
     assert!(!namespace.has("podtemplate/own"), "an object of the core group is pruned too");
+    namespace.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0).says(&format!("{gadget} pruned"));
+    assert!(!namespace.has(&gadget) && namespace.has(disruption));
     namespace.handsctl(&["rollback"]).exits(0).says(&format!("{gadget} created"));
     assert!(namespace.has(&gadget));
-    namespace.handsctl(&["teardown"]).exits(0);
-    assert!(!namespace.has(&gadget) && !namespace.has(disruption));
+    namespace.handsctl(&["teardown"]).exits(0).says(&kept).says("configmap/handsctl-oh kept");
+    assert!(namespace.has(&gadget) && !namespace.has(disruption));
+    // A later teardown finds it by the parent, whatever the configuration says.
+    namespace.config("");
+    namespace.handsctl(&["teardown", "--delete-data"]).exits(2).says(&gadget);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says(&format!("{gadget} deleted"));
+    assert!(!namespace.has(&gadget) && !namespace.has("configmap/handsctl-oh"));
 }
 
 #[test]

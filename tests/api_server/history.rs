@@ -360,7 +360,7 @@ fn rollback_does_not_warn_about_the_configured_version() {
 }
 
 #[test]
-fn unreadable_revision_costs_only_the_rollback_to_it() {
+fn replaced_revision_costs_only_the_rollback_to_it() {
     let namespace = Bed::shared().namespace("unreadable");
     for size in ["2Gi", "3Gi", "4Gi"] {
         deploy(&namespace, &[&memory(size)], &[]).exits(0);
@@ -374,10 +374,11 @@ fn unreadable_revision_costs_only_the_rollback_to_it() {
         secret["metadata"].as_object_mut().unwrap().remove(field);
     }
     namespace.bed.kubectl_with(&["create", "-f", "-"], &secret.to_string());
-    assert_eq!(history(&namespace)[1]["note"], "unreadable");
-    let named = "HC3024 secret/handsctl-oh-r2 cannot be read as revision 2";
+    assert_eq!(outcomes(&namespace), good(&[3, 1]));
+    let named =
+        "HC3060 secret/handsctl-oh-r2 is not a revision of set `oh`, so it is ignored: its content was not";
     deploy(&namespace, &[&memory("4Gi")], &[]).exits(0).says(named).says("unchanged");
     namespace.handsctl(&["status"]).exits(0);
-    namespace.handsctl(&["rollback", "--to", "2"]).exits(14).says("revision 2 cannot be restored");
+    namespace.handsctl(&["rollback", "--to", "2"]).exits(7).says("error[HC3060]: secret/handsctl-oh-r2");
     namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says(named);
 }

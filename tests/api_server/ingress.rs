@@ -33,6 +33,27 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 const QUIET_PERIOD: Duration = Duration::from_secs(2);
 
 #[test]
+fn removed_controller_leaves_a_namespace_that_others_use() {
+    let own = OwnCluster::new("ingress-change", "ingress = \"nginx\"\n");
+    // Simulated nodes run no webhook.
+    own.handsctl(&["cluster", "up", "--timeout", "40s"]).exits(10);
+    let bed = own.bed();
+    let names = |kinds: &str| bed.kubectl(&["get", kinds, "-n", NAMESPACE, "-o", "name"]);
+    assert!(names("deployments").contains("ingress-nginx-controller"));
+    bed.kubectl(&["create", "configmap", "theirs", "-n", NAMESPACE]);
+    own.config("ingress = \"traefik\"\n");
+    own.handsctl(&["cluster", "up"])
+        .exits(0)
+        .says("namespace/ingress-nginx kept")
+        .says("it has objects that handsctl did not create: configmap/theirs");
+    assert_eq!(names("configmaps,services,jobs,roles"), "configmap/kube-root-ca.crt\nconfigmap/theirs\n");
+    assert_eq!(names("deployments"), "");
+    // With nothing of others in it, the namespace goes too.
+    bed.kubectl(&["delete", "configmap", "theirs", "-n", NAMESPACE]);
+    own.handsctl(&["cluster", "up"]).exits(0).says("namespace/ingress-nginx deleted");
+}
+
+#[test]
 fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
     let own = OwnCluster::new("nginx", "");
     own.handsctl(&["cluster", "up"]).exits(0);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, OwnCluster};
+use crate::bed::{Bed, Namespace, OwnCluster, finish};
+use crate::fault::Proxy;
 
 /// All objects of the cluster except Events: `Kind/namespace/name` → object, without the fields that the server and its
 /// controllers write constantly (versions, leases, the status of nodes).
@@ -205,6 +206,55 @@ fn only_own_namespace_is_deleted_with_its_data() {
     assert!(!own.bed.try_kubectl(&["get", "namespace", &own.name], "").status.success());
     let second_run = own.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
     second_run.says("nothing to delete");
+}
+
+const DELETE_NAMESPACE: [&str; 3] = ["teardown", "--delete-data", "--delete-namespace"];
+
+#[test]
+fn objects_of_others_keep_the_namespace() {
+    let namespace = Bed::shared().namespace("not-alone");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let (bed, name) = (namespace.bed, namespace.name.as_str());
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "theirs", "namespace": name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    bed.kubectl_with(&["create", "-f", "-"], &claim.to_string());
+    bed.kubectl(&["create", "configmap", "theirs", "-n", name]);
+    bed.kubectl(&["annotate", "pvc", "oh-state", "handsctl.dev/prune=disabled", "-n", name]);
+    let before = names(&namespace, KINDS);
+    let foreign = "configmap/theirs, persistentvolumeclaim/oh-state, persistentvolumeclaim/theirs";
+    let all = [&DELETE_NAMESPACE[..], &["--yes"]].concat();
+    namespace
+        .handsctl(&all)
+        .exits(7)
+        .says(&format!("namespace {name} has objects that are not of this set; nothing was deleted"))
+        .says(foreign)
+        .says("without --delete-namespace the set is deleted")
+        .says("--delete-foreign deletes these objects too");
+    // The question names them.
+    let with_foreign = [&DELETE_NAMESPACE[..], &["--delete-foreign"]].concat();
+    namespace.handsctl(&with_foreign).exits(2).says(foreign).says("--yes");
+    assert_eq!(names(&namespace, KINDS), before);
+    namespace.handsctl(&[&with_foreign[..], &["--yes"]].concat()).exits(0);
+    assert!(!bed.try_kubectl(&["get", "namespace", name], "").status.success());
+}
+
+#[test]
+fn object_created_during_the_wait_for_the_lock_is_seen() {
+    let namespace = Bed::shared().namespace("not-alone-now");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let held = proxy.on(|request| request.method == "POST" && request.path.contains("/leases")).hold();
+    let all = [&DELETE_NAMESPACE[..], &["--yes"]].concat();
+    let run = proxy.command(&namespace, &all).spawn();
+    held.wait_for_request(Duration::from_secs(60));
+    let before = names(&namespace, KINDS);
+    namespace.bed.kubectl(&["create", "configmap", "theirs", "-n", &namespace.name]);
+    held.release();
+    finish(run).exits(7).says("configmap/theirs").says("nothing was deleted");
+    let after: BTreeSet<String> = before.into_iter().chain(["configmap/theirs".to_owned()]).collect();
+    assert_eq!(names(&namespace, KINDS), after);
 }
 
 #[test]

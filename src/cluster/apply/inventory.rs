@@ -15,6 +15,7 @@ use crate::event::{Action, Events, Phase};
 use crate::object::kind::{CONFIG_MAP, SECRET};
 use crate::object::labels;
 use crate::plan::inventory::apply_set::{self, ApplySet, InventoryScope, parent_matches};
+use crate::plan::inventory::set_key::{self, StoredKey};
 use crate::plan::ownership::conflict;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, SecretKey};
@@ -169,30 +170,30 @@ pub async fn list_own_secrets(api: &Api, set: &ApplySet) -> Result<Vec<Value>> {
 /// # Errors
 /// Fails if the Secret of that name does not hold a key.
 pub fn read_key(set: &ApplySet, own_secrets: &[Value]) -> Result<(SecretKey, bool)> {
-    use base64::Engine as _;
-    let Some(secret) = own_secrets.iter().find(|secret| secret["metadata"]["name"] == set.parent_name())
-    else {
-        let mut bytes = vec![0; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::internal("this computer returns no random numbers").caused_by(error))?;
-        return Ok((SecretKey(bytes), false));
-    };
-    let engine = base64::engine::general_purpose::STANDARD;
-    let bytes = secret["data"]["key"].as_str().and_then(|text| engine.decode(text).ok());
-    match bytes.filter(|bytes| bytes.len() >= 16) {
-        Some(bytes) => Ok((SecretKey(bytes), true)),
-        None => Err(foreign_key_error(set)),
+    match set_key::stored_key(set, own_secrets) {
+        StoredKey::Key(key) => Ok((key, true)),
+        StoredKey::Invalid => Err(foreign_key_error(set)),
+        StoredKey::Absent => {
+            let mut bytes = vec![0; 32];
+            getrandom::fill(&mut bytes).map_err(|error| {
+                Error::internal("this computer returns no random numbers").caused_by(error)
+            })?;
+            Ok((SecretKey(bytes), false))
+        }
     }
 }
 
-fn foreign_key_error(set: &ApplySet) -> Error {
+/// Returns the error for a Secret that has the name of the set's key and was created by somebody else.
+#[must_use]
+pub fn foreign_key_error(set: &ApplySet) -> Error {
     let id = SECRET.id(&set.namespace, &set.parent_name());
     Error::new(
         Id::ForeignObject,
         Kind::Ownership,
-        format!("{id} in namespace {} was not created by handsctl", set.namespace),
+        format!("{id} in namespace {} is not the key of this set: handsctl did not create it", set.namespace),
     )
     .hint("choose another name with --name or [deploy].name")
+    .hint(format!("if no other set uses it: kubectl delete {id} -n {}", set.namespace))
 }
 
 /// Creates the Secret that stores a new key.
@@ -200,21 +201,8 @@ fn foreign_key_error(set: &ApplySet) -> Error {
 /// # Errors
 /// Exit 7 if a Secret of that name exists. It cannot be this set's key: the lock excludes other runs.
 pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
-    use base64::Engine as _;
     let id = SECRET.id(&set.namespace, &set.parent_name());
-    let manifest = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": set.parent_name(),
-            "namespace": set.namespace,
-            "labels": labels::member_labels(&set.name, labels::Component::App),
-            "annotations": { labels::CREATED_BY: apply_set::tooling() },
-        },
-        "immutable": true,
-        "type": "handsctl.dev/key",
-        "data": { "key": base64::engine::general_purpose::STANDARD.encode(&key.0) },
-    });
+    let manifest = set_key::manifest(set, key);
     match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
         Ok(_) => {
             events.object(Phase::Apply, id, Action::Created, None).await;

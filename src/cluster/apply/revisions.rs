@@ -8,6 +8,7 @@ use crate::cluster::client::request::{if_same_object, if_unchanged};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, SECRET};
+use crate::plan::SecretKey;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::SurplusRevision;
 use crate::plan::inventory::revision::{self, EVIDENCE, RESULT, RevisionResult};
@@ -54,9 +55,10 @@ pub async fn record(
     number: u64,
     snapshot: &Snapshot,
     by: &str,
+    key: &SecretKey,
     events: &Events,
 ) -> Result<RevisionRef> {
-    let (manifest, too_large) = revision::manifest(set, number, by, snapshot)?;
+    let (manifest, too_large) = revision::manifest(set, number, by, snapshot, key)?;
     if too_large {
         let message = format!("revision {number} is too large to be stored: no rollback to it is possible");
         events.warn(Id::RevisionTooLarge, message).await;
@@ -187,7 +189,9 @@ mod tests {
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
         let snapshot = Snapshot { members: Vec::new(), note: String::new() };
         let work = async {
-            let revision = record(&api, &set, 3, &snapshot, "ana@laptop", &events).await.unwrap();
+            let revision = record(&api, &set, 3, &snapshot, "ana@laptop", &SecretKey(vec![1; 32]), &events)
+                .await
+                .unwrap();
             withdraw(&api, &revision).await.unwrap();
         };
         tokio::join!(work, async {

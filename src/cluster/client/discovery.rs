@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::api::Api;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::object::kind::{KindInfo, ROUTE};
+use crate::object::kind::{EVENT, KindInfo, ROUTE};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::manifests::extra_manifests::ManifestKind;
 
@@ -75,6 +75,39 @@ pub async fn including_inventory_of(api: &Api, set: &ApplySet, parent: Option<&V
         set.extra_kinds.extend(find(&resources, &version, &kind));
     }
     Ok(set)
+}
+
+/// Groups whose objects are not stored, or only report what happened to others.
+const NOT_STORED: &[&str] =
+    &["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io", "events.k8s.io"];
+
+/// Returns all namespaced kinds that the server serves and that can be listed, except Events and metrics; each in its
+/// group's preferred version.
+///
+/// # Errors
+/// Fails if a discovery document cannot be read.
+pub async fn listable_kinds(api: &Api) -> Result<Vec<KindInfo>> {
+    let groups = api.get_path_opt("/apis").await.map_err(|error| error.into_error("cannot read /apis"))?;
+    let groups = groups.map(|mut groups| groups["groups"].take());
+    let preferred =
+        groups.iter().flat_map(|groups| groups.as_array().into_iter().flatten()).filter_map(|group| {
+            let is_stored = !NOT_STORED.iter().any(|name| group["name"] == *name);
+            group["preferredVersion"]["groupVersion"].as_str().filter(|_| is_stored)
+        });
+    let requests = std::iter::once("v1").chain(preferred).map(|version| async move {
+        let resources = resources(api, version).await?;
+        Ok(resources.iter().filter_map(|resource| listable(resource, version)).collect::<Vec<_>>())
+    });
+    Ok(try_join_all(requests).await?.concat())
+}
+
+fn listable(resource: &Value, api_version: &str) -> Option<KindInfo> {
+    let can_be_listed =
+        resource["verbs"].as_array().is_some_and(|verbs| verbs.iter().any(|verb| verb == "list"));
+    let name = resource["name"].as_str().filter(|name| !name.contains('/') && *name != EVENT.plural)?;
+    let is_listable = can_be_listed && resource["namespaced"] == true;
+    is_listable
+        .then(|| KindInfo::discovered(api_version, resource["kind"].as_str().unwrap_or_default(), name, true))
 }
 
 /// Returns the preferred version of a group, as `policy/v1`; None if the server does not serve the group.

@@ -12,12 +12,14 @@ use crate::catalogue::Id;
 use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError, Response};
 use crate::cluster::client::request::{ApplyOptions, if_same_object};
+use crate::cluster::namespace_objects;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::object::kind::{Collection, DEPLOYMENT, INGRESS, JOB, Wave};
+use crate::object::kind::{Collection, DEPLOYMENT, INGRESS, JOB, NAMESPACE, VALIDATING_WEBHOOK, Wave};
 use crate::object::{ObjectId, managed_fields};
 use crate::plan::Member;
+use crate::plan::inventory::namespace_objects as inventory;
 use crate::plan::manifests::ingress_controller::Controller;
 
 /// How often to probe a webhook that does not respond yet.
@@ -79,21 +81,29 @@ pub async fn ensure(
     Ok(Ensured { workloads, changed })
 }
 
-/// Deletes the controller of an earlier configuration, if handsctl applied it. Returns whether it deleted an object.
+/// Deletes the objects of the controller of an earlier configuration that handsctl applied, and its namespace if nothing of
+/// others is in it. Returns whether it deleted an object.
 ///
 /// # Errors
-/// Fails if the server rejects a delete.
+/// Fails if the server rejects a delete, or the objects of the namespace cannot be listed.
 pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Result<bool> {
     let mut objects = controller.objects()?;
-    // Deleting the namespace deletes its objects. Cluster-scoped objects are deleted one by one, the webhook first:
-    // without its server it would reject every Ingress.
-    objects.retain(|object| object.id.namespace.is_none());
+    // The webhook first: without its server it would reject every Ingress. The namespace last, because others may use it.
     objects.reverse();
-    objects.sort_by_key(|object| object.kind != crate::object::kind::VALIDATING_WEBHOOK);
+    objects.sort_by_key(|object| (object.kind == NAMESPACE, object.kind != VALIDATING_WEBHOOK));
     let live = get_live(api, &objects).await?;
     let mut deleted_any = false;
     for (object, live) in objects.iter().zip(live) {
         let Some(live) = live.filter(|live| !is_foreign(live)) else { continue };
+        if object.kind == NAMESPACE {
+            let others = others_in_namespace(api, controller).await?;
+            if !others.is_empty() {
+                let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+                let reason = format!("it has objects that handsctl did not create: {}", names.join(", "));
+                events.object(Phase::Cluster, object.id.clone(), Action::Kept, Some(reason)).await;
+                continue;
+            }
+        }
         match api.delete(&collection(object), &object.id.name, &in_background(&live)).await {
             Ok(_) => {}
             Err(error) if error.code() == Some(404) => continue,
@@ -103,6 +113,14 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
         report(events, &object.id, Action::Deleted).await;
     }
     Ok(deleted_any)
+}
+
+/// Returns the objects of the controller's namespace that neither handsctl nor the controller made.
+async fn others_in_namespace(api: &Api, controller: Controller) -> Result<Vec<ObjectId>> {
+    let objects = namespace_objects::list(api, controller.name()).await?;
+    let is_of_others =
+        |id: &ObjectId, object: &Value| inventory::is_of_others(id, object) && !controller.creates(id);
+    Ok(objects.into_iter().filter(|(id, object)| is_of_others(id, object)).map(|(id, _)| id).collect())
 }
 
 async fn get_live(api: &Api, objects: &[Member]) -> Result<Vec<Option<Value>>> {

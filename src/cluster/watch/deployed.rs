@@ -24,7 +24,7 @@ use crate::object::{ObjectId, labels, managed_fields};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::lease::LeaseInfo;
 use crate::plan::inventory::members::{self, Members};
-use crate::plan::inventory::revision::{self, Revision};
+use crate::plan::inventory::revision::{self, ForeignRevision, Revision, RevisionSecrets};
 use crate::plan::ownership::foreign_change;
 
 /// Everything that records a set besides its members.
@@ -34,6 +34,8 @@ pub struct SetRecord {
     pub parent: Option<Value>,
     /// The kept revisions, oldest first. None if the account may not read them.
     pub revisions: Option<Vec<Revision>>,
+    /// The Secrets that have the type of a revision and are none.
+    pub foreign_revisions: Vec<ForeignRevision>,
     /// The Lease of the lock, if there is one.
     pub lease: Option<LeaseInfo>,
     /// The parent's namespace; None if it does not exist, or if the account may not read it.
@@ -79,7 +81,9 @@ pub async fn read_record(api: &Api, set: &ApplySet) -> Result<SetRecord> {
     let lease = unless_forbidden(lease, LEASE, &mut record.forbidden)?.flatten();
     record.lease = lease.map(|lease| LeaseInfo::read(&lease));
     if let Some(secrets) = unless_forbidden(secrets, SECRET, &mut record.forbidden)? {
-        record.revisions = Some(revision::read_all(&secrets));
+        let RevisionSecrets { revisions, foreign, .. } = revision::read_all(set, &secrets);
+        record.revisions = Some(revisions);
+        record.foreign_revisions = foreign;
         let names = secrets.iter().filter_map(|secret| secret["metadata"]["name"].as_str());
         record.secrets = names.map(|name| SECRET.id(&set.namespace, name)).collect();
     }

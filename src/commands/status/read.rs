@@ -17,9 +17,10 @@ use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
-use crate::object::kind::DEPLOYMENT;
+use crate::object::kind::{DEPLOYMENT, SECRET};
 use crate::phrase;
-use crate::plan::inventory::revision::Revision;
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::provider;
 use crate::session::cluster_session::Session;
@@ -90,6 +91,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let mut assessment = view.assess(&expected);
     let images = replaced.iter().map(|image| status::replaced_image_finding(image, &set.namespace));
     assessment.notes.extend(images);
+    assessment.notes.extend(record.foreign_revisions.iter().map(|foreign| foreign_revision(foreign, &set)));
     if health.verdict != HealthVerdict::Absent {
         assessment.add_stuck_conversations(sandboxes.as_ref());
     }
@@ -141,6 +143,12 @@ fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
     } else {
         SandboxCleanup::Kubectl
     }
+}
+
+/// Returns the note about a Secret that only looks like a revision.
+fn foreign_revision(foreign: &ForeignRevision, set: &ApplySet) -> Finding {
+    let message = format!("it is not a revision of the set and is ignored: {}", foreign.reason);
+    Finding::new(Id::ForeignRevision, SECRET.id(&set.namespace, &foreign.name), message)
 }
 
 /// Evaluates a set that is not healthy: with the Events of the past, and with evidence from logs and nodes.

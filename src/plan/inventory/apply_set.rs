@@ -22,6 +22,9 @@ pub const TOOLING: &str = "applyset.kubernetes.io/tooling";
 pub const CONTAINS: &str = "applyset.kubernetes.io/contains-group-kinds";
 /// The parent's annotation with the members' namespaces, except its own.
 pub const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// The parent's annotation with the fingerprint of the set's key. An account that may create Secrets, but not
+/// ConfigMaps, cannot give the set a key of its own.
+pub const KEY: &str = "handsctl.dev/key";
 
 /// The parent's name, before the set's name.
 const PARENT_PREFIX: &str = "handsctl-";
@@ -39,6 +42,8 @@ pub struct ApplySet {
     pub extra_kinds: BTreeSet<KindInfo>,
     /// The kinds that every other set has members of, and this one has not, now or in its inventory.
     pub unused_kinds: BTreeSet<KindInfo>,
+    /// The fingerprint of the set's key, once a run writes the parent.
+    pub key_fingerprint: Option<String>,
 }
 
 impl ApplySet {
@@ -148,6 +153,9 @@ impl ApplySet {
         });
         if !self.additional_namespaces.is_empty() {
             annotations[NAMESPACES] = json!(join(&self.additional_namespaces));
+        }
+        if let Some(fingerprint) = &self.key_fingerprint {
+            annotations[KEY] = json!(fingerprint);
         }
         json!({
             "apiVersion": "v1",
@@ -264,6 +272,7 @@ mod tests {
             additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
             extra_kinds: BTreeSet::new(),
             unused_kinds: BTreeSet::new(),
+            key_fingerprint: None,
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::revision::{Revision, RevisionResult};
+use super::apply_set::ApplySet;
+use super::revision::{self, ForeignRevision, Revision, RevisionResult, RevisionSecrets};
 use super::snapshot::Snapshot;
 use crate::object::kind::KindInfo;
 use crate::object::{ObjectId, references};
@@ -48,6 +49,8 @@ pub struct LatestDecision {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     revisions: Vec<Revision>,
+    foreign: Vec<ForeignRevision>,
+    taken: BTreeSet<u64>,
     decision: Option<LatestDecision>,
 }
 
@@ -55,7 +58,32 @@ impl History {
     /// Creates a history from revisions, oldest first.
     #[must_use]
     pub fn new(revisions: Vec<Revision>) -> Self {
-        Self { revisions, decision: None }
+        Self { revisions, ..Self::default() }
+    }
+
+    /// Reads the history from the Secrets of a set, which contain its key.
+    #[must_use]
+    pub fn from_secrets(set: &ApplySet, secrets: &[Value]) -> Self {
+        let RevisionSecrets { revisions, foreign, taken } = revision::read_all(set, secrets);
+        Self { revisions, foreign, taken, decision: None }
+    }
+
+    /// Returns the Secrets that have the type of a revision and are none of this set.
+    #[must_use]
+    pub fn foreign(&self) -> &[ForeignRevision] {
+        &self.foreign
+    }
+
+    /// Returns the foreign Secret that has the name of this revision.
+    #[must_use]
+    pub fn foreign_with(&self, number: u64) -> Option<&ForeignRevision> {
+        self.foreign.iter().find(|foreign| foreign.number == Some(number))
+    }
+
+    /// Returns whether another history has the same revisions and the same foreign Secrets.
+    #[must_use]
+    pub fn is_same_record(&self, other: &Self) -> bool {
+        self.revisions == other.revisions && self.foreign == other.foreign && self.taken == other.taken
     }
 
     /// Returns the latest revision if no run has seen the end of its rollout.
@@ -122,10 +150,14 @@ impl History {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
-    /// Returns the number of the next revision.
+    /// Returns the number of the next revision. The name of no other Secret has it.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        self.latest().map_or(1, |latest| latest.number + 1)
+        let mut number = self.latest().map_or(1, |latest| latest.number.saturating_add(1));
+        while self.taken.contains(&number) {
+            number += 1;
+        }
+        number
     }
 
     /// Returns the target of a rollback without a number: that of an unfinished rollback, otherwise the last good

@@ -3,18 +3,28 @@
 //! - `apply_set`: the set's identity and its parent ConfigMap, as kubectl's ApplySets define them.
 //! - `installation`: the sets of a cluster, as their parents describe them.
 //! - `members`: the set's live members.
+//! - `namespace_objects`: the objects of a namespace that are somebody else's.
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
-//! - `snapshot`: the members of a revision. `revision`: one recorded deploy and its result, stored as an immutable Secret.
+//! - `set_key`: the set's key and the MAC of its revisions.
+//! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one
+//!   recorded deploy and its result, stored as an immutable Secret.
+//! - `restored_rights`: what a revision grants beyond the configuration and the live set.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod apply_set;
+#[cfg(test)]
+mod damaged_revisions;
 pub mod history;
 pub mod installation;
 pub mod lease;
 pub mod members;
+pub mod namespace_objects;
 pub mod presence;
 pub mod prune;
+pub mod restorable;
+pub mod restored_rights;
 pub mod revision;
+pub mod set_key;
 pub mod snapshot;

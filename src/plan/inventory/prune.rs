@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::object::kind::{CONFIG_MAP, KindInfo, SECRET};
+use crate::object::kind::{self, CLAIM, CONFIG_MAP, SECRET};
 use crate::object::{ObjectId, labels};
 
 /// A live member that the plan lacks.
@@ -64,14 +64,27 @@ pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: b
     if is_configuration(id) && is_referenced {
         return PruneDecision::InUse;
     }
-    if KindInfo::for_id(id).is_some_and(|kind| kind.holds_data) {
-        return if delete_data {
-            PruneDecision::DeleteWithData
-        } else {
-            PruneDecision::Keep(format!("{} of data; --delete-data deletes it", size(object)))
-        };
+    match held_data(id, object) {
+        None => PruneDecision::Delete,
+        Some(_) if delete_data => PruneDecision::DeleteWithData,
+        Some(data) => PruneDecision::Keep(format!("{data}; --delete-data deletes it")),
     }
-    PruneDecision::Delete
+}
+
+/// Returns what is lost with the object; `None` if its manifest can restore it.
+fn held_data(id: &ObjectId, object: &Value) -> Option<String> {
+    if id.kind == CLAIM.kind && id.group.is_empty() {
+        return Some(format!("{} of data", size(object)));
+    }
+    if kind::may_hold_data(id) {
+        return Some(format!("the controller of {} may delete data with it", id.group_kind()));
+    }
+    // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#persistentvolumeclaim-retention
+    let deletes_volumes = object["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete";
+    let has_volumes =
+        object["spec"]["volumeClaimTemplates"].as_array().is_some_and(|claims| !claims.is_empty());
+    (id.kind == "StatefulSet" && id.group == "apps" && deletes_volumes && has_volumes)
+        .then(|| "its volumes are deleted with it".to_owned())
 }
 
 /// Builds the candidates for live members that the plan lacks. `referenced` are the names that other objects refer to
@@ -115,7 +128,7 @@ pub fn size(claim: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::kind::{CLAIM, INGRESS};
+    use crate::object::kind::INGRESS;
     use serde_json::json;
 
     fn decision(id: &ObjectId, object: &Value, delete_data: bool) -> PruneDecision {
@@ -143,6 +156,28 @@ mod tests {
             PruneDecision::Keep("5Gi of data; --delete-data deletes it".to_owned())
         );
         assert_eq!(decision(&id, &claim, true), PruneDecision::DeleteWithData);
+    }
+
+    #[test]
+    fn object_that_may_hold_data_is_kept_like_a_claim() {
+        let database = ObjectId::namespaced("postgresql.cnpg.io", "Cluster", "n", "db");
+        let keep = PruneDecision::Keep(
+            "the controller of Cluster.postgresql.cnpg.io may delete data with it; --delete-data deletes it"
+                .to_owned(),
+        );
+        assert_eq!(decision(&database, &json!({}), false), keep);
+        assert_eq!(decision(&database, &json!({}), true), PruneDecision::DeleteWithData);
+        let budget = ObjectId::namespaced("policy", "PodDisruptionBudget", "n", "b");
+        assert_eq!(decision(&budget, &json!({}), false), PruneDecision::Delete);
+
+        let set = ObjectId::namespaced("apps", "StatefulSet", "n", "s");
+        let with_policy = |policy: &str| {
+            json!({ "spec": { "persistentVolumeClaimRetentionPolicy": { "whenDeleted": policy },
+                "volumeClaimTemplates": [{ "metadata": { "name": "data" } }] } })
+        };
+        assert_eq!(decision(&set, &with_policy("Retain"), false), PruneDecision::Delete);
+        assert!(matches!(decision(&set, &with_policy("Delete"), false), PruneDecision::Keep(_)));
+        assert_eq!(decision(&set, &with_policy("Delete"), true), PruneDecision::DeleteWithData);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Secrets, because the roles `admin` and `edit` may create them, and because a configuration is confidential.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
@@ -13,10 +14,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
+use super::set_key::{self, StoredKey};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::object::labels::{self, Component};
 use crate::plan::desired::Plan;
+use crate::plan::manifests::content_hash::SecretKey;
 
 /// The `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
@@ -33,6 +36,8 @@ const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
 const MAX_COMPRESSED_BYTES: usize = 900 * 1024;
 /// The maximum size of a decompressed snapshot in bytes.
 const MAX_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
+/// The largest number of a revision.
+const MAX_NUMBER: u64 = u32::MAX as u64;
 
 /// Shortens evidence to its beginning, which names the cause, and its end, the container's last log lines.
 #[must_use]
@@ -101,7 +106,7 @@ pub struct Revision {
     pub created: Option<Timestamp>,
     /// Its members; `None` if they were too large to be stored, or are unreadable.
     pub snapshot: Option<Snapshot>,
-    /// Whether its content is stored but cannot be read: somebody has replaced the Secret, or a newer version wrote it.
+    /// Whether its content is stored but cannot be read: a newer version wrote it.
     pub is_unreadable: bool,
     /// The evidence of its failure.
     pub evidence: Option<String>,
@@ -130,20 +135,101 @@ impl Revision {
     }
 }
 
+/// A Secret of a revision's type that is not a revision of the set, so that nothing of it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignRevision {
+    /// The Secret's name.
+    pub name: String,
+    /// The number in its name, if the name is that of a revision.
+    pub number: Option<u64>,
+    /// Why it is not a revision.
+    pub reason: ForeignReason,
+}
+
+/// Why a Secret is not a revision of the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignReason {
+    /// Its name is not that of a revision.
+    Name,
+    /// Its annotation does not have the number of its name.
+    Number,
+    /// Its content can be changed.
+    Mutable,
+    /// Its MAC is missing, or was not made with the set's key: somebody else created it, or changed its content.
+    Mac,
+    /// The set's key does not exist.
+    KeyMissing,
+}
+
+impl std::fmt::Display for ForeignReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "it does not have the name of a revision",
+            Self::Number => "its annotation does not have the number of its name",
+            Self::Mutable => "it is not immutable",
+            Self::Mac => "its content was not recorded with the set's key",
+            Self::KeyMissing => "the set's key is missing, so its origin cannot be checked",
+        })
+    }
+}
+
+impl ForeignRevision {
+    /// Says that the Secret is not used, why, and how to delete it.
+    #[must_use]
+    pub fn warning(&self, set: &ApplySet) -> String {
+        let Self { name, reason, .. } = self;
+        format!(
+            "secret/{name} is not a revision of set `{}`, so it is ignored: {reason}; to delete it: kubectl delete \
+             secret {name} -n {}",
+            set.name, set.namespace
+        )
+    }
+}
+
+/// The Secrets of a set that are, or pretend to be, revisions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RevisionSecrets {
+    /// The set's revisions, oldest first.
+    pub revisions: Vec<Revision>,
+    /// The other Secrets of a revision's type.
+    pub foreign: Vec<ForeignRevision>,
+    /// The numbers whose names are taken, by whatever Secret.
+    pub taken: BTreeSet<u64>,
+}
+
 /// Returns the name of a revision's Secret.
 #[must_use]
 pub fn name(set: &ApplySet, number: u64) -> String {
     format!("{}-r{number}", set.parent_name())
 }
 
+/// Returns the number in the name of a revision's Secret.
+#[must_use]
+pub fn number_in(name_of_secret: &str, set: &ApplySet) -> Option<u64> {
+    let number = name_of_secret.strip_prefix(&set.parent_name())?.strip_prefix("-r")?.parse().ok()?;
+    // Only one spelling of a number is a name: `+7` and `007` are numbers too.
+    ((1..=MAX_NUMBER).contains(&number) && name(set, number) == name_of_secret).then_some(number)
+}
+
 /// Builds the Secret of a new revision, and reports whether the snapshot was too large to be stored.
 ///
 /// # Errors
 /// Only if the compression fails, which writes to memory.
-pub fn manifest(set: &ApplySet, number: u64, by: &str, snapshot: &Snapshot) -> Result<(Value, bool)> {
+pub fn manifest(
+    set: &ApplySet,
+    number: u64,
+    by: &str,
+    snapshot: &Snapshot,
+    key: &SecretKey,
+) -> Result<(Value, bool)> {
     let plan = compress(snapshot).map_err(|error| Error::io("cannot compress the revision", error))?;
     let too_large = plan.len() > MAX_COMPRESSED_BYTES;
-    let data = if too_large { json!({}) } else { json!({ "plan": STANDARD.encode(&plan) }) };
+    let plan = if too_large { Vec::new() } else { plan };
+    let mac = set_key::revision_mac(set, number, &plan, key)?;
+    let mut data = json!({ "mac": STANDARD.encode(mac) });
+    if !too_large {
+        data["plan"] = json!(STANDARD.encode(&plan));
+    }
     let manifest = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -165,43 +251,75 @@ pub fn manifest(set: &ApplySet, number: u64, by: &str, snapshot: &Snapshot) -> R
 }
 
 fn compress(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
+    compress_bytes(&serde_json::to_vec(snapshot)?)
+}
+
+fn compress_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&serde_json::to_vec(snapshot)?)?;
+    encoder.write_all(bytes)?;
     encoder.finish()
 }
 
-/// Reads the revisions among the Secrets of a set, oldest first. One with unreadable content is a revision without
-/// members. A Secret that has a revision's number neither in its annotation nor in its name is none.
+/// Reads the revisions among the Secrets of a set, which contain its key. A Secret is a revision only if its name, its
+/// annotation and its MAC agree and it is immutable. Everybody who may create Secrets can give one any type and label.
 #[must_use]
-pub fn read_all(secrets: &[Value]) -> Vec<Revision> {
-    let mut revisions: Vec<Revision> =
-        secrets.iter().filter(|secret| secret["type"] == TYPE).filter_map(read).collect();
-    revisions.sort_by_key(|revision| revision.number);
-    revisions
+pub fn read_all(set: &ApplySet, secrets: &[Value]) -> RevisionSecrets {
+    let key = set_key::stored_key(set, secrets);
+    let mut all = RevisionSecrets::default();
+    for secret in secrets {
+        let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+        let number = number_in(name, set);
+        all.taken.extend(number);
+        if secret["type"] != TYPE {
+            continue;
+        }
+        match read(set, secret, number, &key) {
+            Ok(revision) => all.revisions.push(revision),
+            Err(reason) => all.foreign.push(ForeignRevision { name: name.to_owned(), number, reason }),
+        }
+    }
+    all.revisions.sort_by_key(|revision| revision.number);
+    all.foreign.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
+    all
 }
 
-fn read(secret: &Value) -> Option<Revision> {
+fn read(
+    set: &ApplySet,
+    secret: &Value,
+    number: Option<u64>,
+    key: &StoredKey,
+) -> Result<Revision, ForeignReason> {
     let metadata = &secret["metadata"];
     let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
-    let number_in_name = || metadata["name"].as_str()?.rsplit_once("-r")?.1.parse().ok();
-    let plan = secret["data"]["plan"].as_str();
-    let snapshot = plan.and_then(decompress);
-    Some(Revision {
-        number: annotation(NUMBER).parse().ok().or_else(number_in_name)?,
+    let number = number.ok_or(ForeignReason::Name)?;
+    if annotation(NUMBER) != number.to_string() {
+        return Err(ForeignReason::Number);
+    }
+    if secret["immutable"] != true {
+        return Err(ForeignReason::Mutable);
+    }
+    let StoredKey::Key(key) = key else { return Err(ForeignReason::KeyMissing) };
+    let datum = |name: &str| secret["data"][name].as_str().map(|text| STANDARD.decode(text)).transpose();
+    let (Ok(content), Ok(Some(mac))) = (datum("plan"), datum("mac")) else { return Err(ForeignReason::Mac) };
+    if !set_key::is_revision_mac(&mac, set, number, content.as_deref().unwrap_or_default(), key) {
+        return Err(ForeignReason::Mac);
+    }
+    let snapshot = content.as_deref().and_then(decompress);
+    Ok(Revision {
+        number,
         result: RevisionResult::parse(annotation(RESULT)),
         by: annotation(labels::CREATED_BY).to_owned(),
         created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
-        is_unreadable: plan.is_some() && snapshot.is_none(),
+        is_unreadable: content.is_some() && snapshot.is_none(),
         snapshot,
         evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }
 
-fn decompress(text: &str) -> Option<Snapshot> {
-    let bytes = STANDARD.decode(text).ok()?;
+fn decompress(compressed: &[u8]) -> Option<Snapshot> {
     let mut plain = Vec::new();
-    GzDecoder::new(bytes.as_slice()).take(MAX_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
+    GzDecoder::new(compressed).take(MAX_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
     serde_json::from_slice(&plain).ok()
 }
 
@@ -209,16 +327,30 @@ fn decompress(text: &str) -> Option<Snapshot> {
 pub(super) mod tests {
     use super::*;
 
+    use crate::plan::inventory::set_key::tests::key;
     use crate::plan::inventory::snapshot::rollback_to;
     use crate::plan::inventory::snapshot::tests::{plan, set};
 
+    /// Compresses any content as that of a revision.
+    pub(in crate::plan::inventory) fn compressed(bytes: &[u8]) -> Vec<u8> {
+        compress_bytes(bytes).unwrap()
+    }
+
+    /// Reads these Secrets together with the set's key.
+    pub(in crate::plan) fn read_with_key(secrets: &[Value]) -> RevisionSecrets {
+        read_all(&set(), &[secrets, &[set_key::manifest(&set(), &key())]].concat())
+    }
+
+    /// The Secret of a revision of the test set, with this text in it.
+    pub(in crate::plan) fn secret(number: u64, text: &str) -> Value {
+        manifest(&set(), number, "ana@laptop", &Snapshot::from_plan(&plan(text)), &key()).unwrap().0
+    }
+
     pub(in crate::plan::inventory) fn revision(number: u64, outcome: RevisionResult, text: &str) -> Revision {
-        let snapshot = Snapshot::from_plan(&plan(text));
-        let (mut secret, too_large) = manifest(&set(), number, "ana@laptop", &snapshot).unwrap();
-        assert!(!too_large);
+        let mut secret = secret(number, text);
         secret["metadata"]["annotations"][RESULT] = json!(outcome.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        read_all(&[secret]).remove(0)
+        read_with_key(&[secret]).revisions.remove(0)
     }
 
     #[test]
@@ -236,8 +368,8 @@ pub(super) mod tests {
     /// Stores a snapshot with this text; returns whether it was too large, and whether it is read back.
     fn stored(text: &str) -> (bool, bool) {
         let snapshot = Snapshot { members: vec![json!(text)], note: String::new() };
-        let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot).unwrap();
-        let read = read_all(&[secret]).remove(0);
+        let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot, &key()).unwrap();
+        let read = read_with_key(&[secret]).revisions.remove(0);
         assert!(!read.is_unreadable);
         (too_large, read.snapshot.is_some_and(|read| read.members == snapshot.members))
     }
@@ -266,8 +398,8 @@ pub(super) mod tests {
     #[test]
     fn revision_is_named_after_set_and_number() {
         assert_eq!(name(&set(), 12), format!("{}-r12", set().parent_name()));
-        let (secret, _) = manifest(&set(), 12, "a@b", &Snapshot::from_plan(&plan("a"))).unwrap();
-        assert_eq!(secret["metadata"]["name"], name(&set(), 12));
+        assert_eq!(secret(12, "a")["metadata"]["name"], name(&set(), 12));
+        assert_eq!(number_in(&name(&set(), 12), &set()), Some(12));
     }
 
     #[test]
@@ -285,20 +417,101 @@ pub(super) mod tests {
         assert_eq!(kept_evidence(&"a".repeat(2_000)).len(), 2_000);
     }
 
+    /// A Secret with this content, whose MAC is right.
+    fn with_content(number: u64, content: &[u8]) -> Value {
+        let mac = set_key::revision_mac(&set(), number, content, &key()).unwrap();
+        let mut secret = secret(number, "a");
+        secret["data"] = json!({ "plan": STANDARD.encode(content), "mac": STANDARD.encode(mac) });
+        secret
+    }
+
     #[test]
     fn unreadable_revision_leaves_the_others_readable() {
-        let secret = |number| manifest(&set(), number, "a@b", &Snapshot::from_plan(&plan("a"))).unwrap().0;
-        let mut broken = secret(2);
-        broken["data"]["plan"] = json!(STANDARD.encode("not compressed"));
-        broken["metadata"]["annotations"] = json!({});
-        let mut foreign = secret(9);
-        foreign["metadata"] = json!({ "name": "x" });
-        let revisions = read_all(&[secret(3), broken, foreign, secret(1)]);
-        let read: Vec<_> = revisions
+        let broken = with_content(2, b"of a newer version");
+        let all = read_with_key(&[secret(3, "a"), broken, secret(1, "a")]);
+        let read: Vec<_> = all
+            .revisions
             .iter()
             .map(|revision| (revision.number, revision.snapshot.is_some(), revision.is_unreadable))
             .collect();
         assert_eq!(read, [(1, true, false), (2, false, true), (3, true, false)]);
+        assert_eq!(all.foreign, []);
+    }
+
+    /// The Secret of revision 3 after a change, and why it is not a revision.
+    fn disguises() -> Vec<(ForeignReason, Value)> {
+        use ForeignReason::{Mac, Mutable, Name, Number};
+        let changed = |change: &dyn Fn(&mut Value)| {
+            let mut secret = secret(3, "a");
+            change(&mut secret);
+            secret
+        };
+        let named = |name: &'static str| changed(&|secret| secret["metadata"]["name"] = json!(name));
+        let numbered = |number: &'static str| {
+            changed(&|secret| secret["metadata"]["annotations"][NUMBER] = json!(number))
+        };
+        let other_plan = self::secret(3, "b")["data"]["plan"].clone();
+        let with_other_key = |bytes: Vec<u8>| {
+            let snapshot = Snapshot::from_plan(&plan("a"));
+            manifest(&set(), 3, "ana@laptop", &snapshot, &SecretKey(bytes)).unwrap().0
+        };
+        let other_set = ApplySet { namespace: "m".into(), ..set() };
+        let of_other_set =
+            manifest(&other_set, 3, "a@b", &Snapshot::from_plan(&plan("a")), &key()).unwrap().0;
+        vec![
+            (Name, named("x")),
+            (Name, named("handsctl-oh-r03")),
+            (Name, named("handsctl-oh-r+3")),
+            (Name, named("handsctl-oh-r0")),
+            (Name, named("handsctl-oh-r-3")),
+            (Name, named("handsctl-oh-r4294967296")),
+            (Name, named("handsctl-oh-r18446744073709551615")),
+            (Name, named("handsctl-other-r3")),
+            (Number, numbered("4")),
+            (Number, numbered("18446744073709551615")),
+            (Number, numbered("03")),
+            (Number, changed(&|secret| secret["metadata"]["annotations"] = json!({}))),
+            (Mutable, changed(&|secret| secret["immutable"] = json!(false))),
+            (Mutable, changed(&|secret| secret["immutable"] = Value::Null)),
+            (Mac, changed(&|secret| secret["data"]["plan"] = other_plan.clone())),
+            (Mac, changed(&|secret| secret["data"] = json!({ "plan": other_plan }))),
+            (Mac, changed(&|secret| secret["data"]["plan"] = Value::Null)),
+            (Mac, changed(&|secret| secret["data"]["mac"] = json!(""))),
+            (Mac, changed(&|secret| secret["data"]["mac"] = json!("%"))),
+            (Mac, changed(&|secret| secret["data"]["plan"] = json!("%"))),
+            (Mac, changed(&|secret| secret["data"] = Value::Null)),
+            (Mac, with_other_key(vec![0; 32])),
+            (Mac, with_other_key(Vec::new())),
+            (Mac, of_other_set),
+            // A copy of a real revision under another number.
+            (
+                Mac,
+                changed(&|secret| {
+                    secret["metadata"]["name"] = json!("handsctl-oh-r9");
+                    secret["metadata"]["annotations"][NUMBER] = json!("9");
+                }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn disguised_secret_is_foreign_for_a_reason() {
+        assert_eq!(read_with_key(&[secret(3, "a")]).revisions.len(), 1);
+        for (reason, secret) in disguises() {
+            let all = read_with_key(std::slice::from_ref(&secret));
+            assert_eq!(all.revisions, [], "{secret}");
+            let name = secret["metadata"]["name"].as_str().unwrap();
+            let expected = ForeignRevision { name: name.to_owned(), number: number_in(name, &set()), reason };
+            assert_eq!(all.foreign, [expected], "{secret}");
+            assert!(all.foreign[0].warning(&set()).contains(&format!("secret/{name} is not")), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn revision_without_the_sets_key_is_foreign() {
+        let all = read_all(&set(), &[secret(3, "a")]);
+        assert_eq!(all.foreign[0].reason, ForeignReason::KeyMissing);
+        assert_eq!((all.revisions.len(), all.taken), (0, BTreeSet::from([3])));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::apply_set::ApplySet;
-use super::members::Members;
+use super::restorable::RestoreTarget;
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, SECRET};
 use crate::object::labels;
@@ -108,9 +108,12 @@ impl Snapshot {
     /// its size, because a claim cannot shrink and a rollback must not grow it.
     ///
     /// # Errors
-    /// If Secrets no longer exist, or a member has a kind that this version does not know.
-    pub fn plan(&self, number: u64, set: &ApplySet, live: &Members) -> Result<Plan, MissingObjects> {
+    /// If a member is not one that a plan of the set can have, Secrets no longer exist, or a member has a kind that this
+    /// version does not know.
+    pub fn plan(&self, number: u64, target: RestoreTarget<'_>) -> Result<Plan, RestoreError> {
+        let RestoreTarget { set, live, .. } = target;
         let mut missing = Vec::new();
+        let mut rejected = Vec::new();
         let mut members = Vec::with_capacity(self.members.len());
         for stored in &self.members {
             let Some(id) = ObjectId::from_object(stored) else { continue };
@@ -118,6 +121,10 @@ impl Snapshot {
                 missing.push(id);
                 continue;
             };
+            if let Some(reason) = target.rejection(&id, kind, stored) {
+                rejected.push((id, reason));
+                continue;
+            }
             let mut manifest = stored.clone();
             let live_object = live.get(&id);
             if kind == SECRET {
@@ -134,8 +141,11 @@ impl Snapshot {
             }
             members.push(Member { id, kind, manifest });
         }
+        if !rejected.is_empty() {
+            return Err(RestoreError::Rejected(rejected));
+        }
         if !missing.is_empty() {
-            return Err(MissingObjects(missing));
+            return Err(RestoreError::Missing(missing));
         }
         let namespaces = members.iter().filter_map(|member| member.id.namespace.clone());
         let set = ApplySet {
@@ -147,9 +157,14 @@ impl Snapshot {
     }
 }
 
-/// The objects that are missing for a restore of a revision.
+/// Why a revision cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingObjects(pub Vec<ObjectId>);
+pub enum RestoreError {
+    /// These Secrets do not exist any more, or these objects have an unknown kind.
+    Missing(Vec<ObjectId>),
+    /// No plan of the set can contain these objects, each with the reason.
+    Rejected(Vec<(ObjectId, String)>),
+}
 
 fn without_data(member: &Member) -> Value {
     let mut manifest = member.manifest.clone();
@@ -179,10 +194,20 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::object::kind::{CONFIG_MAP, KindInfo};
+    use crate::object::kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, KindInfo, NAMESPACE, SERVICE};
+    use crate::plan::inventory::members::Members;
 
     pub(in crate::plan::inventory) fn set() -> ApplySet {
         ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
+    }
+
+    fn metadata(name: &str) -> Value {
+        json!({ "name": name, "namespace": "n", "labels": labels::member_labels("oh", labels::Component::App) })
+    }
+
+    /// Plans the revision for the set without another namespace.
+    fn restored(snapshot: &Snapshot, live: &Members) -> Result<Plan, RestoreError> {
+        snapshot.plan(3, RestoreTarget { set: &set(), configured: &set(), live })
     }
 
     /// A set of a Secret and a ConfigMap with this text.
@@ -190,7 +215,7 @@ pub(super) mod tests {
         let member = |kind: KindInfo, name: &str, data: Value| Member {
             id: kind.id("n", name),
             kind,
-            manifest: json!({ "apiVersion": "v1", "kind": kind.kind, "metadata": { "name": name, "namespace": "n" }, "data": data }),
+            manifest: json!({ "apiVersion": "v1", "kind": kind.kind, "metadata": metadata(name), "data": data }),
         };
         Plan {
             set: set(),
@@ -206,9 +231,12 @@ pub(super) mod tests {
     fn plan_takes_secret_data_from_live_secrets() {
         let snapshot = Snapshot::from_plan(&plan("a"));
         let id = SECRET.id("n", "oh-env-1");
-        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap_err(), MissingObjects(vec![id.clone()]));
+        assert_eq!(
+            restored(&snapshot, &Members::new()).unwrap_err(),
+            RestoreError::Missing(vec![id.clone()])
+        );
         let live = Members::from([(id, json!({ "data": { "KEY": "c2VjcmV0" } }))]);
-        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members, plan("a").members);
+        assert_eq!(restored(&snapshot, &live).unwrap().members, plan("a").members);
     }
 
     #[test]
@@ -249,13 +277,67 @@ pub(super) mod tests {
         let claim = |size: &str| {
             json!({
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                "metadata": { "name": "oh-state", "namespace": "n" },
+                "metadata": metadata("oh-state"),
                 "spec": { "resources": { "requests": { "storage": size } } },
             })
         };
         let snapshot = Snapshot { members: vec![claim("5Gi")], note: String::new() };
         let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
-        assert_eq!(snapshot.plan(3, &set(), &live).unwrap().members[0].manifest, claim("10Gi"));
-        assert_eq!(snapshot.plan(3, &set(), &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
+        assert_eq!(restored(&snapshot, &live).unwrap().members[0].manifest, claim("10Gi"));
+        assert_eq!(restored(&snapshot, &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
+    }
+
+    #[test]
+    fn object_that_no_plan_has_is_not_restored() {
+        let object = |kind: KindInfo, namespace: Value, name: &str| {
+            let mut metadata = metadata(name);
+            metadata["namespace"] = namespace;
+            json!({ "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata })
+        };
+        let own = |kind, name| object(kind, json!("n"), name);
+        let unlabelled =
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "n" } });
+        let mut with_text = own(SECRET, "oh-env-1");
+        with_text["stringData"] = json!({ "KEY": "theirs" });
+        for (member, reason) in [
+            (object(CLUSTER_ROLE_BINDING, Value::Null, "admins"), "it is cluster-scoped"),
+            (object(CLUSTER_ROLE_BINDING, json!("n"), "admins"), "it is cluster-scoped"),
+            (object(NAMESPACE, Value::Null, "n"), "it is cluster-scoped"),
+            (
+                object(CONFIG_MAP, json!("kube-system"), "a"),
+                "the set has no members in namespace kube-system",
+            ),
+            (object(CONFIG_MAP, json!(""), "a"), "the set has no members in namespace "),
+            (object(CONFIG_MAP, Value::Null, "a"), "it has no namespace"),
+            (own(CONFIG_MAP, "handsctl-oh"), "it is a record of handsctl"),
+            (own(SECRET, "handsctl-oh"), "it is a record of handsctl"),
+            (own(SECRET, "handsctl-oh-r9"), "it is not a Secret that handsctl names after its content"),
+            (own(SECRET, "theirs"), "it is not a Secret that handsctl names after its content"),
+            (with_text, "it is not a Secret that handsctl names after its content"),
+            (unlabelled, "it does not have the labels of a member"),
+        ] {
+            let snapshot =
+                Snapshot { members: vec![own(SERVICE, "oh"), member.clone()], note: String::new() };
+            let Err(RestoreError::Rejected(rejected)) = restored(&snapshot, &Members::new()) else {
+                panic!("{member}");
+            };
+            assert_eq!(rejected, [(ObjectId::from_object(&member).unwrap(), reason.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn parent_opens_no_namespace_but_live_members_do() {
+        let mut elsewhere = json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata("a") });
+        elsewhere["metadata"]["namespace"] = json!("boxes");
+        let snapshot = Snapshot { members: vec![elsewhere], note: String::new() };
+        // As after reading a parent that lists the namespace.
+        let listed = ApplySet { additional_namespaces: BTreeSet::from(["boxes".to_owned()]), ..set() };
+        let restored = |configured: &ApplySet, live: &Members| {
+            snapshot.plan(3, RestoreTarget { set: &listed, configured, live }).is_ok()
+        };
+        assert!(!restored(&set(), &Members::new()));
+        assert!(restored(&listed, &Members::new()), "the configuration has the namespace");
+        let live = Members::from([(SERVICE.id("boxes", "b"), json!({}))]);
+        assert!(restored(&set(), &live), "the set still has a member there");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::template::{INGRESS_NGINX, TRAEFIK, Templates};
 use crate::error::Result;
+use crate::object::ObjectId;
 use crate::object::labels::MANAGER;
 use crate::plan::build::member;
 use crate::plan::desired::Member;
@@ -55,6 +56,17 @@ impl Controller {
     #[must_use]
     pub const fn has_webhook(self) -> bool {
         matches!(self, Self::IngressNginx)
+    }
+
+    /// Returns whether its pods or Jobs create this object in its namespace, besides its manifests.
+    #[must_use]
+    pub fn creates(self, id: &ObjectId) -> bool {
+        match self {
+            Self::Traefik => false,
+            // The Jobs create the webhook's certificate, and the pods elect a leader.
+            Self::IngressNginx => [("Secret", "ingress-nginx-admission"), ("Lease", "ingress-nginx-leader")]
+                .contains(&(id.kind.as_str(), id.name.as_str())),
+        }
     }
 
     /// Returns its objects, in the order in which they are sent.

@@ -1,0 +1,91 @@
+//! Which objects of a namespace are somebody else's. Pure.
+
+use serde_json::Value;
+
+use super::apply_set::ApplySet;
+use super::members;
+use super::revision;
+use crate::object::{ObjectId, deletion};
+
+/// Objects that Kubernetes or `OpenShift` creates in every namespace, as kind and name.
+const OF_EVERY_NAMESPACE: &[(&str, &str)] = &[
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ConfigMap", "openshift-service-ca.crt"),
+    ("ServiceAccount", "default"),
+    ("ServiceAccount", "builder"),
+    ("ServiceAccount", "deployer"),
+];
+
+/// Returns whether somebody made this object who is neither handsctl for this set nor a controller.
+#[must_use]
+pub fn is_foreign(id: &ObjectId, object: &Value, set: &ApplySet) -> bool {
+    is_of_others(id, object) && !members::is_member(object, set) && !is_record(id, set)
+}
+
+/// Returns whether somebody made this object who is no controller: it depends on no other object, belongs to no namespace
+/// by default, and is not being deleted already.
+#[must_use]
+pub fn is_of_others(id: &ObjectId, object: &Value) -> bool {
+    let has_owner = object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
+    !has_owner && deletion::deleted_since(object).is_none() && !is_default(id, object)
+}
+
+/// The set's parent, its key, its lock and its revisions.
+fn is_record(id: &ObjectId, set: &ApplySet) -> bool {
+    let is_named =
+        id.name == set.parent_name() && ["ConfigMap", "Secret", "Lease"].contains(&id.kind.as_str());
+    is_named || id.kind == "Secret" && revision::number_in(&id.name, set).is_some()
+}
+
+fn is_default(id: &ObjectId, object: &Value) -> bool {
+    let is_core = id.group.is_empty();
+    let is_named = OF_EVERY_NAMESPACE.contains(&(id.kind.as_str(), id.name.as_str()));
+    let annotations = &object["metadata"]["annotations"];
+    let is_token = id.kind == "Secret" && annotations["kubernetes.io/service-account.name"].is_string();
+    // A controller creates the Endpoints of each Service, without an owner.
+    let is_endpoints = id.kind == "Endpoints";
+    let is_system_binding = id.kind == "RoleBinding" && id.name.starts_with("system:");
+    is_core && (is_named || is_token || is_endpoints) || is_system_binding
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::kind::{CLAIM, CONFIG_MAP, LEASE, POD, ROLE_BINDING, SECRET};
+    use crate::object::labels::MANAGER;
+    use crate::plan::inventory::apply_set::PART_OF;
+
+    #[test]
+    fn only_objects_of_others_are_foreign() {
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let member = json!({ "metadata": { "labels": { PART_OF: set.id() }, "managedFields": [{
+            "manager": MANAGER, "operation": "Apply",
+            "fieldsV1": { "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } } } }] } });
+        let owned = json!({ "metadata": { "ownerReferences": [{ "kind": "ReplicaSet" }] } });
+        let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+        let token =
+            json!({ "metadata": { "annotations": { "kubernetes.io/service-account.name": "default" } } });
+        let plain = json!({ "metadata": {} });
+        for (id, object, foreign) in [
+            (CONFIG_MAP.id("n", "theirs"), &plain, true),
+            (CLAIM.id("n", "theirs"), &plain, true),
+            (SECRET.id("n", "handsctl-other"), &plain, true),
+            (POD.id("n", "bare"), &plain, true),
+            (CLAIM.id("n", "oh-state"), &member, false),
+            (POD.id("n", "oh-1"), &owned, false),
+            (CONFIG_MAP.id("n", "theirs"), &deleted, false),
+            (CONFIG_MAP.id("n", "kube-root-ca.crt"), &plain, false),
+            (CONFIG_MAP.id("n", "default"), &plain, true),
+            (SECRET.id("n", "default-token"), &token, false),
+            (ROLE_BINDING.id("n", "system:deployers"), &plain, false),
+            (SECRET.id("n", "handsctl-oh"), &plain, false),
+            (SECRET.id("n", "handsctl-oh-r3"), &plain, false),
+            (LEASE.id("n", "handsctl-oh"), &plain, false),
+            (LEASE.id("n", "theirs"), &plain, true),
+        ] {
+            assert_eq!(is_foreign(&id, object, &set), foreign, "{id} {object}");
+        }
+    }
+}
