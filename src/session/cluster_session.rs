@@ -9,6 +9,8 @@ use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
+use crate::cluster::client::kubeconfig::PodAccount;
+use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -244,15 +246,31 @@ async fn open_connection(
     deadline: Deadline,
 ) -> Result<Connection> {
     let args = context_args(global, settings, environment)?;
-    let connecting = tokio::time::timeout_at(deadline.for_requests(), connect::connect(&args));
-    match connecting.await {
-        Err(_elapsed) => Err(no_credentials(deadline)),
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
+    let end = deadline.for_requests();
+    let connected = match tokio::time::timeout_at(end, connect::choose(&args)).await {
+        Err(_elapsed) => return Err(not_read(deadline)),
+        Ok(Ok(chosen)) => match tokio::time::timeout_at(end, chosen.open()).await {
+            Err(_elapsed) => return Err(no_credentials(deadline)),
+            Ok(connected) => connected,
+        },
+        Ok(Err(error)) => Err(error),
+    };
+    match connected {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
             let context = args.context.or(args.pin).or(args.local_cluster).unwrap_or_default();
             Err(local_state::explained(error, &context, &settings.cluster, environment).await)
         }
     }
+}
+
+/// Returns the error for a kubeconfig that has not been read at the deadline.
+fn not_read(deadline: Deadline) -> Error {
+    let limit = phrase::span(deadline.total);
+    let message = format!("the command timed out after {limit}: the kubeconfig has not been read");
+    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+        .hint("one of its files may be a named pipe that no program writes to")
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 /// Returns the error for a credential plugin that has not ended at the deadline. Nothing else waits before the first
@@ -277,6 +295,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
     let name = settings.cluster.name.as_str();
     Ok(ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
+        kubeconfigs: environment.kubeconfigs.clone(),
         context: global.context.clone(),
         pin,
         // With provider = "existing" a local cluster of the default name is another cluster.
@@ -286,7 +305,32 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
             provider::recorded_context(environment, name)?
         },
         in_cluster: global.in_cluster,
+        pod: pod_account(),
+        proxies: proxy_variables(),
     })
+}
+
+/// Reads where Kubernetes has mounted the service account of a pod.
+fn pod_account() -> PodAccount {
+    PodAccount {
+        host: variable(&["KUBERNETES_SERVICE_HOST"]),
+        port: variable(&["KUBERNETES_SERVICE_PORT"]),
+        folder: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
+    }
+}
+
+fn proxy_variables() -> ProxyVariables {
+    ProxyVariables {
+        https: variable(&["HTTPS_PROXY", "https_proxy"]),
+        http: variable(&["HTTP_PROXY", "http_proxy"]),
+        no: variable(&["NO_PROXY", "no_proxy"]),
+        is_cgi: variable(&["REQUEST_METHOD"]).is_some(),
+    }
+}
+
+/// Returns the value of the first of these variables that is set and not empty.
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<()> {
