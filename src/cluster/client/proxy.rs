@@ -126,11 +126,29 @@ fn credentials(userinfo: &str) -> (String, String) {
     (decoded(user), decoded(password))
 }
 
-/// Whether the connection to the target uses no proxy.
-fn is_direct(host: &str, port: u16, no_proxy: &str) -> bool {
+/// Whether the URL's host is an address of this computer's loopback, or `localhost`.
+pub(crate) fn is_loopback(url: &Uri) -> bool {
+    url.host().is_some_and(|host| {
+        let (host, address) = target(host);
+        is_loopback_host(&host, address)
+    })
+}
+
+fn is_loopback_host(host: &str, address: Option<IpAddr>) -> bool {
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}
+
+/// Returns a URL's host without brackets, and the address that it is.
+fn target(host: &str) -> (String, Option<IpAddr>) {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+    (host, address)
+}
+
+/// Whether the connection to the target uses no proxy.
+fn is_direct(host: &str, port: u16, no_proxy: &str) -> bool {
+    let (host, address) = target(host);
+    if is_loopback_host(&host, address) {
         return true;
     }
     let mut entries = no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase());
