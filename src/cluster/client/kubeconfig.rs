@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kube::Config;
 use kube::config::{AuthInfo, Kubeconfig, KubeconfigError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::client_go;
 use crate::catalogue::Id;
@@ -51,7 +53,21 @@ fn missing(path: &Path) -> Error {
 
 /// Returns the error for a kubeconfig that is not usable.
 pub(super) fn invalid(message: String, error: KubeconfigError) -> Error {
-    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
+    let failed = Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message);
+    match error {
+        KubeconfigError::Parse(error) => failed.caused_by(mistake_position(&error)),
+        error => failed.caused_by(error),
+    }
+}
+
+/// Describes a mistake by its position. The parser's own text quotes the lines around it, which may contain a token.
+fn mistake_position(error: &serde_saphyr::Error) -> String {
+    match error.location() {
+        Some(at) => {
+            format!("line {}, column {}: not YAML, or not a value that belongs there", at.line(), at.column())
+        }
+        None => "it is not a kubeconfig in YAML or JSON".to_owned(),
+    }
 }
 
 /// The service account that Kubernetes mounts into a pod, and the API server's address in the pod's variables.
@@ -96,7 +112,13 @@ impl PodAccount {
         config.auth_info = AuthInfo { token_file: Some(token.display().to_string()), ..AuthInfo::default() };
         let authority = self.folder.join("ca.crt");
         // client-go uses the authorities of the operating system without it.
-        config.root_cert_file = authority.exists().then_some(authority);
+        if authority.exists() {
+            let read =
+                CertificateDer::pem_file_iter(&authority).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let read =
+                read.map_err(|error| failed(format!("cannot read {}: {error}", authority.display())))?;
+            config.root_cert = Some(read.iter().map(|certificate| certificate.to_vec()).collect());
+        }
         Ok(config)
     }
 }
@@ -170,11 +192,11 @@ mod tests {
         assert!(pod.exists() && !account(None).exists());
         let config = pod.read().unwrap();
         assert_eq!(config.cluster_url.to_string(), "https://10.0.0.1:443/");
-        assert_eq!(config.root_cert_file, None);
+        assert_eq!(config.root_cert, None);
         std::fs::write(folder.path().join("ca.crt"), "").unwrap();
         let config = account(Some("fd00::1")).read().unwrap();
         assert_eq!(config.cluster_url.to_string(), "https://[fd00::1]:443/");
-        assert!(config.root_cert_file.is_some() && config.auth_info.token_file.is_some());
+        assert!(config.root_cert.is_some() && config.auth_info.token_file.is_some());
         assert!(account(None).read().unwrap_err().hints()[0].contains("in a pod"));
     }
 }

@@ -21,6 +21,8 @@ pub mod api;
 mod certificate;
 mod client_go;
 pub mod connect;
+#[cfg(test)]
+mod connect_tests;
 pub mod context;
 mod credentials;
 pub mod discovery;

@@ -13,7 +13,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt as _};
+use kube::client::{Body, ConfigExt as _, RustlsTlsError};
 use kube::{Client, Config};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -74,11 +74,15 @@ struct Tls {
 
 impl Tls {
     fn new(config: &Config) -> Result<Self, Source> {
-        let mut tls = config.rustls_client_config()?;
-        // kube reloads the certificates of a file itself.
-        let certificates = config.root_cert.as_deref().filter(|_| config.root_cert_file.is_none());
+        let mut tls = config.rustls_client_config().map_err(|error| match error {
+            // Its text is the bytes of the key.
+            kube::Error::RustlsTls(RustlsTlsError::InvalidIdentityPem(_)) => {
+                Source::from("the client certificate or its key is not valid PEM")
+            }
+            error => error.into(),
+        })?;
         if !config.accept_invalid_certs
-            && let Some(verifier) = certificates.and_then(PinnedOrSigned::new)
+            && let Some(verifier) = config.root_cert.as_deref().and_then(PinnedOrSigned::new)
         {
             tls.dangerous().set_certificate_verifier(Arc::new(verifier));
         }
