@@ -33,7 +33,29 @@ pub(crate) enum Secrets {
     Unneeded,
 }
 
-/// Reads the configuration from files, environment and flags.
+/// Reads the configuration from files, environment and flags, until the deadline: a secret may come from standard input
+/// or a named pipe. Reads on a thread of its own, so that a signal is heard meanwhile.
+///
+/// # Errors
+/// Exit 3 with every error of the configuration, exit 10 at the deadline.
+pub(crate) async fn load_until(deadline: Deadline, global: &Global, secrets: Secrets) -> Result<Loaded> {
+    let global = global.clone();
+    let reading = tokio::task::spawn_blocking(move || load(&global, secrets));
+    match tokio::time::timeout_at(deadline.for_requests(), reading).await {
+        Ok(loaded) => loaded.map_err(|error| Error::internal("the reading was aborted").caused_by(error))?,
+        Err(_elapsed) => {
+            let limit = phrase::span(deadline.total);
+            let message = format!("the command timed out after {limit}: the configuration has not been read");
+            Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+                .hint(
+                    "a secret or a file of it comes from standard input or a named pipe that was not closed",
+                )
+                .hint("--timeout DURATION sets a longer limit"))
+        }
+    }
+}
+
+/// Reads the configuration from files, environment and flags. Blocks.
 ///
 /// # Errors
 /// Exit 3 with every error of the configuration.
@@ -62,10 +84,7 @@ fn request(global: &Global) -> Request {
 }
 
 /// Reads the folders, programs and container engine of this computer.
-///
-/// # Errors
-/// `HC9003` if neither HOME nor the variable that would replace it is set.
-pub(crate) fn read_environment() -> Result<Environment> {
+pub(crate) fn read_environment() -> Environment {
     Environment::read()
 }
 
@@ -109,7 +128,7 @@ impl Session {
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid; exit 10 if a credential plugin has not ended at
     /// the deadline.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded, deadline: Deadline) -> Result<Self> {
-        let environment = read_environment()?;
+        let environment = read_environment();
         let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
@@ -281,6 +300,7 @@ fn no_credentials(deadline: Deadline) -> Error {
         format!("the command timed out after {limit}: the kubeconfig's credential plugin has not ended");
     Error::new(Id::DeadlinePassed, Kind::Deadline, message)
         .hint("the plugin is the program under users[].user.exec: it may wait for a login")
+        .hint("a tokenFile may be a named pipe that no program writes to")
         .hint("--timeout DURATION sets a longer limit")
 }
 
