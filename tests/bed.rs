@@ -484,9 +484,11 @@ fn command(home: &Path, arguments: &[&str]) -> Command {
 /// The command line of the binary in this home, with the variables that the creation of a cluster needs.
 fn cluster_command(home: &Path, arguments: &[&str]) -> CommandLine {
     let mut command = command(home, arguments);
-    // Programs may have to be downloaded.
-    for name in DEAD_PROXIES {
-        command.env_remove(name);
+    // These commands may have to download a program.
+    if matches!(arguments.first(), None | Some(&"cluster" | &"image" | &"up")) {
+        for name in DEAD_PROXIES {
+            command.env_remove(name);
+        }
     }
     let real = std::env::home_dir().unwrap();
     for (name, below_home) in [("XDG_CACHE_HOME", ".cache"), ("GOPATH", "go"), ("GOENV", ".config/go/env")] {

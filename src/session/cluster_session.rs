@@ -201,6 +201,10 @@ impl Session {
         let context = &self.connection.choice.context;
         let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
         let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
+        let error = match &self.connection.proxy {
+            Some(proxy) => error.fact("proxy", proxy.clone()),
+            None => error,
+        };
         let error = if self.may_be_started_by_up(&error) {
             error.hint("handsctl up starts the local cluster")
         } else {

@@ -469,7 +469,7 @@ impl Api {
         request: ApiRequest,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let (head, bytes) = self.exchange(request).await?;
-        if let Some(response) = status_error::foreign_response(&head) {
+        if let Some(response) = status_error::foreign_response(&head, &bytes) {
             return Err(ApiError::NotKubernetes(response));
         }
         if !head.status.is_success() {

@@ -1,7 +1,92 @@
 //! What client-go does with a kubeconfig's values and kube-rs does not. Pure.
 
+use std::path::{MAIN_SEPARATOR, Path};
+
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+/// Decodes a file by its byte order mark; None if it is not text. PowerShell writes UTF-16.
+pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
+    let utf16 = |number: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks(2).map(|pair| Some(number(<[u8; 2]>::try_from(pair).ok()?)));
+        String::from_utf16(&units.collect::<Option<Vec<u16>>>()?).ok()
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(bytes).ok(),
+    }
+}
+
+/// Parses a kubeconfig; several documents are merged. An incomplete entry does not matter until it is used.
+///
+/// # Errors
+/// It is not a kubeconfig. The text has a position and no line of the file: the parser's own text quotes lines, which
+/// may contain a token.
+pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
+    let documents = serde_saphyr::from_multiple::<Kubeconfig>(text)
+        .or_else(|error| completed(text).ok_or_else(|| mistake(&error)))?;
+    let merged = documents.into_iter().try_fold(Kubeconfig::default(), Kubeconfig::merge);
+    merged.map_err(|error| error.to_string())
+}
+
+fn mistake(error: &serde_saphyr::Error) -> String {
+    match error.location() {
+        Some(at) => {
+            format!("line {}, column {}: not YAML, or not a value that belongs there", at.line(), at.column())
+        }
+        None => "it is not a kubeconfig in YAML or JSON".to_owned(),
+    }
+}
+
+/// Parses documents after adding the fields that kube-rs requires: `kubectl config set-context NAME --user=USER` writes
+/// a context without a cluster.
+fn completed(text: &str) -> Option<Vec<Kubeconfig>> {
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
+    for document in &mut documents {
+        for entry in document.get_mut("contexts").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(context) = entry.get_mut("context").filter(|context| context["cluster"].is_null())
+                && let Some(context) = context.as_object_mut()
+            {
+                context.insert("cluster".to_owned(), json!(""));
+            }
+        }
+        for entry in document.get_mut("users").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(provider) = entry.pointer_mut("/user/auth-provider").and_then(Value::as_object_mut) {
+                provider.retain(|_, value| !value.is_null());
+            }
+        }
+    }
+    documents.into_iter().map(|document| serde_json::from_value(document).ok()).collect()
+}
+
+/// Makes the paths in a file absolute: they are relative to its folder. A command without a separator is on PATH.
+pub(super) fn resolve_paths(kubeconfig: &mut Kubeconfig, folder: &Path) {
+    let resolve = |path: &mut Option<String>| {
+        if let Some(path) =
+            path.as_mut().filter(|path| !path.is_empty() && Path::new(path.as_str()).is_relative())
+            && let Some(absolute) = folder.join(&*path).to_str()
+        {
+            *path = absolute.to_owned();
+        }
+    };
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        resolve(&mut cluster.certificate_authority);
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]
+            .into_iter()
+            .for_each(resolve);
+        let command = user.exec.as_mut().map(|exec| &mut exec.command);
+        if let Some(command) = command
+            .filter(|command| command.as_deref().is_some_and(|command| command.contains(MAIN_SEPARATOR)))
+        {
+            resolve(command);
+        }
+    }
+}
 
 /// Merges the files of `KUBECONFIG`: the first file that sets a value wins. An empty value is not set.
 ///
@@ -76,6 +161,35 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         let token = merged.auth_infos[0].auth_info.as_ref().unwrap().token.as_ref().unwrap();
         assert_eq!(token.expose_secret(), "one");
+    }
+
+    #[test]
+    fn incomplete_entry_does_not_matter_to_another_context() {
+        let text = "contexts: [{name: a, context: {user: u}}, {name: b, context: {}}, {name: c}, \
+                    {name: d, context: {cluster: d}}]\n\
+                    users: [{name: u, user: {auth-provider: {name: gcp, config: null}}}, {name: v, user: null}]\n";
+        assert_eq!(parse(text).unwrap().contexts.len(), 4);
+        let mistake = parse("contexts:\n- name: a\n  context: planted\n").unwrap_err();
+        assert!(mistake.starts_with("line 3, ") && !mistake.contains("planted"), "{mistake}");
+    }
+
+    #[test]
+    fn file_is_decoded_by_its_byte_order_mark() {
+        let text = "kind: Config # ä";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let marked = |mark: &[u8], rest: &[u8]| decode([mark, rest].concat());
+        for decoded in [
+            marked(&[], text.as_bytes()),
+            marked(&[0xef, 0xbb, 0xbf], text.as_bytes()),
+            marked(&[0xff, 0xfe], &little),
+            marked(&[0xfe, 0xff], &big),
+        ] {
+            assert_eq!(decoded.as_deref(), Some(text));
+        }
+        for wrong in [&[0xff, 0xfe, 1][..], &[0xff, 0xfe, 0, 0xd8], &[0x80]] {
+            assert_eq!(decode(wrong.to_vec()), None);
+        }
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Connection {
     pub choice: ChosenContext,
     /// The API server's address.
     pub server: String,
+    /// The proxy in front of it, without credentials.
+    pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
 }
@@ -213,6 +215,7 @@ impl ChosenCluster {
         }
         let server = config.cluster_url.to_string();
         let traffic = Arc::new(Traffic::default());
+        let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
         let options = Options { proxy, bearer, traffic: traffic.clone() };
         let context = choice.context.clone();
         let runtime = tokio::runtime::Handle::current();
@@ -228,6 +231,7 @@ impl ChosenCluster {
             api: Api::new(client.await?, traffic),
             choice,
             server: server.trim_end_matches('/').to_owned(),
+            proxy: proxy_address,
             token_expiry,
         })
     }

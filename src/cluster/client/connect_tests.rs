@@ -231,6 +231,7 @@ async fn tls_server_name_and_skipped_verification_are_followed() {
     let verified = json!({ "server": url, "certificate-authority-data": server.certificate });
     let error = reach(&write_kubeconfig(folder.path(), &verified, &json!({}))).await.unwrap_err();
     assert_eq!(error.id(), Id::Untrusted, "{error:?}");
+    assert!(error.hints()[0].contains("`tls-server-name`"), "{error:?}");
     let mut named = verified.clone();
     named["tls-server-name"] = json!("k8s.example");
     assert_eq!(reach(&write_kubeconfig(folder.path(), &named, &json!({}))).await.unwrap(), "v1.34.4");
@@ -436,6 +437,28 @@ async fn service_account_of_a_pod_is_used_on_request_only() {
     assert_eq!(server.request().headers["authorization"], "Bearer of-the-pod");
     let outside = reach(&ContextArgs::default()).await.unwrap_err();
     assert!(!outside.hints().iter().any(|hint| hint.contains("--in-cluster")), "{outside:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_without_tls_at_an_https_url_is_told() {
+    let folder = folder();
+    let listener = TcpListener::bind((V4, 0)).unwrap();
+    let cluster = json!({
+        "server": format!("https://{}", listener.local_addr().unwrap()), "insecure-skip-tls-verify": true,
+    });
+    std::thread::spawn(move || {
+        // Closing a connection with unread bytes would reset it.
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _client_hello = stream.read(&mut [0; 4096]);
+            let _closed_already = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            open.push(stream);
+        }
+    });
+    let error = reach(&write_kubeconfig(folder.path(), &cluster, &json!({}))).await.unwrap_err();
+    assert_eq!(error.id(), Id::Unreachable);
+    assert!(error.hints()[0].contains("may not use TLS"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,12 +36,24 @@ pub(super) fn read(files: &KubeconfigFiles) -> Result<Kubeconfig> {
     client_go::merge(files).map_err(|error| invalid("cannot use the kubeconfig".to_owned(), error))
 }
 
+/// Reads a file once, because it may be a named pipe. None: there is no file.
 fn read_one(path: &Path) -> Result<Option<Kubeconfig>> {
-    match Kubeconfig::read_from(path) {
-        Ok(kubeconfig) => Ok(Some(kubeconfig)),
-        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(invalid(format!("cannot use the kubeconfig {}", path.display()), error)),
+    let failed = || {
+        let message = format!("cannot use the kubeconfig {}", path.display());
+        Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message)
+    };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed().caused_by(error)),
+    };
+    let text =
+        client_go::decode(bytes).ok_or_else(|| failed().caused_by("it is not text in UTF-8 or UTF-16"))?;
+    let mut kubeconfig = client_go::parse(&text).map_err(|mistake| failed().caused_by(mistake))?;
+    if let Some(folder) = path.parent() {
+        client_go::resolve_paths(&mut kubeconfig, folder);
     }
+    Ok(Some(kubeconfig))
 }
 
 fn missing(path: &Path) -> Error {
@@ -53,21 +65,7 @@ fn missing(path: &Path) -> Error {
 
 /// Returns the error for a kubeconfig that is not usable.
 pub(super) fn invalid(message: String, error: KubeconfigError) -> Error {
-    let failed = Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message);
-    match error {
-        KubeconfigError::Parse(error) => failed.caused_by(mistake_position(&error)),
-        error => failed.caused_by(error),
-    }
-}
-
-/// Describes a mistake by its position. The parser's own text quotes the lines around it, which may contain a token.
-fn mistake_position(error: &serde_saphyr::Error) -> String {
-    match error.location() {
-        Some(at) => {
-            format!("line {}, column {}: not YAML, or not a value that belongs there", at.line(), at.column())
-        }
-        None => "it is not a kubeconfig in YAML or JSON".to_owned(),
-    }
+    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
 }
 
 /// The service account that Kubernetes mounts into a pod, and the API server's address in the pod's variables.

@@ -51,7 +51,13 @@ fn failed_webhook(message: &str) -> Option<String> {
 /// Describes a response that cannot come from a Kubernetes API: a redirect or a web page, such as that of a login. The
 /// pages of a gateway in front of an API server that is down are not among them.
 #[must_use]
-pub(crate) fn foreign_response(head: &http::response::Parts) -> Option<String> {
+pub(crate) fn foreign_response(head: &http::response::Parts, body: &[u8]) -> Option<String> {
+    // The answer of Go's server to a request without TLS.
+    if head.status.as_u16() == 400
+        && String::from_utf8_lossy(body).contains("HTTP request to an HTTPS server")
+    {
+        return Some("an error: its URL must begin with https".to_owned());
+    }
     let header = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     if head.status.is_redirection() {
         // Its path and query may contain the state of a login.
@@ -224,7 +230,7 @@ mod tests {
     fn login_page_is_no_kubernetes_api() {
         let response = |code: u16, kind: &str, location: &str| {
             let head = http::Response::builder().status(code).header("Content-Type", kind);
-            foreign_response(&head.header("Location", location).body(()).unwrap().into_parts().0)
+            foreign_response(&head.header("Location", location).body(()).unwrap().into_parts().0, b"")
         };
         let html = "text/html; charset=utf-8";
         assert_eq!(response(200, html, "").as_deref(), Some("a web page (200)"));
@@ -232,6 +238,9 @@ mod tests {
         let login = "https://login.example/saml?state=planted";
         assert_eq!(response(302, html, login).as_deref(), Some("a redirect to login.example"));
         assert_eq!(response(307, "", "/login").as_deref(), Some("a redirect"));
+        let plain = http::Response::builder().status(400).body(()).unwrap().into_parts().0;
+        let without_tls = foreign_response(&plain, b"Client sent an HTTP request to an HTTPS server.\n");
+        assert_eq!(without_tls.as_deref(), Some("an error: its URL must begin with https"));
         for (code, kind) in
             [(502, html), (401, html), (429, html), (200, "application/json"), (404, "text/plain")]
         {
