@@ -132,8 +132,6 @@ catalogue! {
         "The API server responded with 401, or with 403 for system:anonymous: the token or client certificate is wrong, expired or revoked."
     TokenExpired "HC1021" "the token has expired"
         "The expiry time of the token in the kubeconfig has passed. Log in again."
-    CredentialPlugin "HC1080" "the credential plugin gives no credentials"
-        "The kubeconfig's user has a program under exec that logs in. It is not installed, failed, or printed no credentials. The error shows the end of its stderr. Run it by hand to log in again."
     NotKubernetes "HC1081" "the server is not a Kubernetes API"
         "The server of the kubeconfig's cluster answers with a web page, a redirect or another text. Often it is the login of a proxy in front of the API, or the address of the web console."
     Forbidden "HC1030" "forbidden"

@@ -117,19 +117,19 @@ mod tests {
     #[test]
     fn self_signed_certificate_that_is_its_own_authority_is_accepted() {
         for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa, IsCa::NoCa] {
-            let (certificate, now) = self_signed(is_ca.clone(), 2026);
+            let (certificate, now) = self_signed(is_ca, 2026);
             assert_eq!(verify(&certificate, &certificate, "k8s.example", now), Ok(()), "{is_ca:?}");
         }
     }
 
     #[test]
     fn another_name_time_or_certificate_is_rejected() {
-        let is_ca = || IsCa::Ca(BasicConstraints::Unconstrained);
-        let (certificate, now) = self_signed(is_ca(), 2026);
+        let is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (certificate, now) = self_signed(is_ca, 2026);
         assert!(verify(&certificate, &certificate, "other.example", now).is_err());
-        let (old, _) = self_signed(is_ca(), 2020);
+        let (old, _) = self_signed(is_ca, 2020);
         assert!(verify(&old, &old, "k8s.example", now).is_err());
-        let (other, _) = self_signed(is_ca(), 2026);
+        let (other, _) = self_signed(is_ca, 2026);
         assert!(verify(&certificate, &other, "k8s.example", now).is_err());
     }
 }

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
+use super::credential_error::{credential_error, invalid_kubeconfig};
 use super::credentials::{self, Bearer};
 use super::exec_credential::PluginCall;
 use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
@@ -148,7 +149,7 @@ async fn config_of(
     let message = failed.clone();
     // Reads the files that the cluster and the user name.
     let config =
-        blocking(move || Config::try_from(kubeconfig).map_err(|error| kubeconfig::invalid(message, error)));
+        blocking(move || Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error)));
     let mut config = config.await?;
     config.proxy_url = None;
     if let Some(exec) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
@@ -198,8 +199,7 @@ impl ChosenCluster {
     /// Gets the user's credentials, which may run a credential plugin, and prepares the connection.
     ///
     /// # Errors
-    /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails, exit 14 if it is
-    /// not installed.
+    /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
         let bearer = self.bearer().await?;
         let Self { mut config, choice, proxy, token_expiry } = self;
@@ -261,12 +261,13 @@ impl ChosenCluster {
             }
         }
         let Some(exec) = user.exec.take().filter(|_| user.token.is_none()) else { return Ok(None) };
+        let action = format!("cannot use context `{context}` of the kubeconfig");
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         let call = PluginCall::new(&exec, is_terminal).map_err(|reason| {
-            let message = format!("cannot get the credentials of context `{context}`");
-            Error::new(Id::CredentialPlugin, Kind::Unauthenticated, message).caused_by(reason)
+            Error::new(Id::Unauthenticated, Kind::Unauthenticated, action.as_str()).caused_by(reason)
         })?;
-        let given = credentials::run(&call).await.map_err(|failure| failure.into_error(context))?;
+        let given = credentials::run(&call).await;
+        let given = given.map_err(|error| credential_error(&action, &error, Some(&exec)))?;
         if let Some((certificate, key)) = given.identity {
             (user.client_certificate, user.client_key) = (None, None);
             (user.client_certificate_data, user.client_key_data) = (Some(certificate), Some(key));

@@ -399,7 +399,7 @@ async fn impersonation_headers_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failing_plugin_exits_5_and_absent_one_14() {
+async fn failing_or_absent_plugin_exits_5_with_its_install_hint() {
     let folder = folder();
     let (_server, cluster) = local_server();
     let exec = |command: &str| {
@@ -412,10 +412,13 @@ async fn failing_plugin_exits_5_and_absent_one_14() {
         reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err()
     };
     let error = error_of(exec("false")).await;
-    assert_eq!((error.id(), error.kind()), (Id::CredentialPlugin, Kind::Unauthenticated));
+    assert_eq!((error.id(), error.kind()), (Id::Unauthenticated, Kind::Unauthenticated));
     assert!(!format!("{error:?}").contains("planted"), "{error:?}");
     let error = error_of(exec("handsctl-no-such-login")).await;
-    assert_eq!((error.kind(), error.hints()), (Kind::Prerequisite, &["brew install login".to_owned()][..]));
+    assert_eq!(
+        (error.kind(), error.hints()),
+        (Kind::Unauthenticated, &["brew install login".to_owned()][..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

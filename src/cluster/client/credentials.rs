@@ -16,8 +16,6 @@ use tower::BoxError;
 use tower::filter::AsyncPredicate;
 
 use super::exec_credential::{self, PluginCall, PluginCredentials};
-use crate::catalogue::Id;
-use crate::error::{Error, Kind, Result};
 
 /// A token is renewed this long before it expires.
 const EARLY: SignedDuration = SignedDuration::from_secs(10);
@@ -85,7 +83,7 @@ impl Token {
                 self.renewal = Some(Timestamp::now() + FILE_PERIOD);
             }
             TokenSource::Plugin(call) => {
-                let credentials = run(call).await.map_err(|failure| AuthError::AuthExec(failure.cause))?;
+                let credentials = run(call).await?;
                 let Some(value) = credentials.token else {
                     return Err(AuthError::UnrefreshableTokenResponse);
                 };
@@ -119,29 +117,11 @@ async fn read(path: &Path) -> std::io::Result<SecretString> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// Why a plugin has given no credentials.
-#[derive(Debug)]
-pub(super) struct PluginFailure {
-    kind: Kind,
-    /// The plugin and the reason.
-    cause: String,
-    /// The end of its stderr.
-    stderr: String,
-    hint: String,
-}
-
-impl PluginFailure {
-    /// Returns the error to report.
-    pub(super) fn into_error(self, context: &str) -> Error {
-        let message = format!("cannot get the credentials of context `{context}`");
-        let error =
-            Error::new(Id::CredentialPlugin, self.kind, message).caused_by(self.cause).hint(self.hint);
-        if self.stderr.is_empty() { error } else { error.fact("stderr", self.stderr) }
-    }
-}
-
 /// Runs a plugin. Dropping the future kills it.
-pub(super) async fn run(call: &PluginCall) -> Result<PluginCredentials, PluginFailure> {
+///
+/// # Errors
+/// The plugin cannot be started, fails, or writes no credentials.
+pub(super) async fn run(call: &PluginCall) -> Result<PluginCredentials, AuthError> {
     let mut command = Command::new(&call.program);
     command.args(&call.arguments).envs(call.variables.iter().map(|(name, value)| (name, value)));
     command.env("KUBERNETES_EXEC_INFO", &call.request).kill_on_drop(true).stdout(Stdio::piped());
@@ -151,37 +131,23 @@ pub(super) async fn run(call: &PluginCall) -> Result<PluginCredentials, PluginFa
         // Its standard input may be a secret of the configuration.
         command.stdin(Stdio::null()).stderr(Stdio::piped());
     }
-    let name = Path::new(&call.program)
-        .file_name()
-        .map_or(call.program.as_str().into(), |name| name.to_string_lossy());
-    let spawned = command.spawn().map_err(|error| PluginFailure {
-        kind: Kind::Prerequisite,
-        cause: format!("the credential plugin {} cannot be started: {error}", call.program),
-        stderr: String::new(),
-        hint: call.install_hint.clone().unwrap_or_else(|| {
-            format!("install {name}, or correct users[].user.exec.command in the kubeconfig")
-        }),
-    })?;
-    let failure = |reason: String, stderr: &[u8]| PluginFailure {
-        kind: Kind::Unauthenticated,
-        cause: format!("the credential plugin {name} {reason}"),
-        stderr: exec_credential::last_lines(stderr),
-        hint: "log in again".to_owned(),
-    };
-    let output = spawned.wait_with_output().await;
-    let output = output.map_err(|error| failure(format!("cannot be read: {error}"), &[]))?;
+    let output = command.spawn().map_err(AuthError::AuthExecStart)?.wait_with_output().await;
+    let output = output.map_err(AuthError::AuthExecStart)?;
     if !output.status.success() {
-        return Err(failure(format!("failed: {}", output.status), &output.stderr));
+        return Err(AuthError::AuthExecRun { cmd: call.program.clone(), out: Box::new(output) });
     }
     exec_credential::parse(&output.stdout)
-        .map_err(|reason| failure(format!("gave no credentials: {reason}"), &[]))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use kube::config::ExecConfig;
+
     use super::*;
+    use crate::cluster::client::credential_error::credential_error;
+    use crate::error::{Error, Kind};
 
     /// A plugin that runs this script of `sh`.
     fn plugin(script: &str) -> PluginCall {
@@ -191,7 +157,6 @@ mod tests {
             variables: vec![("ANSWER".to_owned(), "{\"status\":{\"token\":\"t\"}}".to_owned())],
             request: "{}".to_owned(),
             is_interactive: false,
-            install_hint: Some("brew install login".to_owned()),
         }
     }
 
@@ -205,26 +170,31 @@ mod tests {
         assert_eq!(run(&plugin(script)).await.unwrap().token.unwrap().expose_secret(), "t");
     }
 
-    #[tokio::test]
-    async fn failing_plugin_is_told_without_its_output() {
-        let script = "echo \"$ANSWER planted\"; echo 'session expired' >&2; exit 3 # planted";
-        let error = run(&plugin(script)).await.unwrap_err().into_error("prod");
-        assert_eq!((error.id(), error.kind()), (Id::CredentialPlugin, Kind::Unauthenticated));
-        let text = format!("{error:?}");
-        assert!(text.contains("the credential plugin sh failed: exit status: 3"), "{text}");
-        assert!(text.contains("session expired"), "{text}");
-        assert!(!text.contains("planted") && !text.contains("status\\\""), "{text}");
+    async fn error_of(call: &PluginCall) -> Error {
+        let error = run(call).await.unwrap_err();
+        let entry = ExecConfig {
+            command: Some("/bin/login".to_owned()),
+            install_hint: Some("brew install login".to_owned()),
+            ..ExecConfig::default()
+        };
+        credential_error("cannot connect", &error, Some(&entry))
     }
 
     #[tokio::test]
-    async fn missing_plugin_exits_14_with_its_install_hint() {
+    async fn failing_plugin_is_told_without_its_output() {
+        let script = "echo \"$ANSWER planted\"; echo 'session expired' >&2; exit 3 # planted";
+        let error = error_of(&plugin(script)).await;
+        assert_eq!(error.kind(), Kind::Unauthenticated);
+        let text = format!("{error:?}");
+        assert!(text.contains("the credential plugin login failed: exit status: 3"), "{text}");
+        assert!(text.contains("session expired"), "{text}");
+        assert!(!text.contains("planted") && !text.contains("token"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn missing_plugin_shows_its_install_hint() {
         let missing = PluginCall { program: "/nowhere/login".to_owned(), ..plugin("") };
-        let error = run(&missing).await.unwrap_err().into_error("prod");
-        assert_eq!(error.kind(), Kind::Prerequisite);
-        assert_eq!(error.hints(), ["brew install login"]);
-        let unknown = PluginCall { install_hint: None, ..missing };
-        let error = run(&unknown).await.unwrap_err().into_error("prod");
-        assert!(error.hints()[0].starts_with("install login, "), "{:?}", error.hints());
+        assert_eq!(error_of(&missing).await.hints(), ["brew install login"]);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use kube::client::AuthError;
 use kube::config::{ExecConfig, ExecInteractiveMode};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -11,11 +12,9 @@ use serde_json::json;
 
 /// The versions that client-go accepts.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
-/// Bytes of a plugin's stderr that an error shows.
-const STDERR: usize = 2000;
 
 /// A plugin that can be run, from `users[].user.exec`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct PluginCall {
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
@@ -24,7 +23,13 @@ pub(super) struct PluginCall {
     pub(super) request: String,
     /// Whether the plugin may ask on the terminal.
     pub(super) is_interactive: bool,
-    pub(super) install_hint: Option<String>,
+}
+
+/// Its arguments and variables may be secret.
+impl std::fmt::Debug for PluginCall {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("PluginCall").field(&self.program).finish()
+    }
 }
 
 impl PluginCall {
@@ -62,7 +67,6 @@ impl PluginCall {
             variables: exec.env.iter().flatten().filter_map(variable).collect(),
             request: request.to_string(),
             is_interactive,
-            install_hint: exec.install_hint.clone().filter(|hint| !hint.trim().is_empty()),
         })
     }
 }
@@ -94,41 +98,24 @@ struct Status {
 /// Parses the output of a plugin.
 ///
 /// # Errors
-/// It has no credentials. The text quotes nothing of the output, which may contain a token.
-pub(super) fn parse(output: &[u8]) -> Result<PluginCredentials, String> {
-    let credential: ExecCredential = serde_saphyr::from_slice(output)
-        .map_err(|_quotes_the_output| "its output is not an ExecCredential in JSON".to_owned())?;
-    let status = credential.status.ok_or("its ExecCredential has no status")?;
-    let expiry = status.expiration_timestamp.filter(|time| !time.is_empty());
-    let expiry = expiry.map(|time| time.parse()).transpose();
-    let expiry = expiry.map_err(|_error| "its status.expirationTimestamp is not a time".to_owned())?;
+/// It has no credentials.
+pub(super) fn parse(output: &[u8]) -> Result<PluginCredentials, AuthError> {
+    let credential: ExecCredential =
+        serde_saphyr::from_slice(output).map_err(|error| AuthError::AuthExecParse(Box::new(error)))?;
+    let status = credential.status.ok_or(AuthError::ExecPluginFailed)?;
+    let expiry = status.expiration_timestamp.filter(|time| !time.is_empty()).map(|time| time.parse());
+    let expiry = expiry.transpose().map_err(AuthError::MalformedTokenExpirationDate)?;
     let [token, certificate, key] = [status.token, status.client_certificate_data, status.client_key_data]
         .map(|value| value.filter(|value| !value.is_empty()));
     let token = token.map(SecretString::from);
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => {
-            Some((STANDARD.encode(certificate), SecretString::from(STANDARD.encode(key))))
-        }
-        (None, None) => None,
-        _ => return Err("its status has only one of clientCertificateData and clientKeyData".to_owned()),
-    };
+    let encoded =
+        |(certificate, key)| (STANDARD.encode::<String>(certificate), STANDARD.encode::<String>(key));
+    let identity = certificate.zip(key).map(encoded);
+    let identity = identity.map(|(certificate, key)| (certificate, SecretString::from(key)));
     if token.is_none() && identity.is_none() {
-        return Err("its status has neither a token nor a client certificate".to_owned());
+        return Err(AuthError::UnrefreshableTokenResponse);
     }
     Ok(PluginCredentials { token, identity, expiry })
-}
-
-/// Returns the end of what a plugin wrote to stderr, in whole lines.
-pub(super) fn last_lines(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let mut size = 0;
-    let fits = |line: &&str| {
-        size += line.len() + 1;
-        size <= STDERR
-    };
-    let mut lines: Vec<&str> = text.trim().lines().rev().take_while(fits).collect();
-    lines.reverse();
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -140,6 +127,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::cluster::client::credential_error::credential_error;
 
     fn exec(version: &str) -> ExecConfig {
         ExecConfig {
@@ -207,21 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn arguments_variables_and_install_hint_are_passed_on() {
+    fn arguments_and_variables_are_passed_on() {
         let variable = |name: &str| {
             HashMap::from([("name".to_owned(), name.to_owned()), ("value".to_owned(), "v".to_owned())])
         };
         let exec = ExecConfig {
             args: Some(vec!["get-token".to_owned()]),
             env: Some(vec![variable("A"), HashMap::new(), variable("B")]),
-            install_hint: Some("brew install login".to_owned()),
             ..exec(VERSIONS[0])
         };
         let call = PluginCall::new(&exec, false).unwrap();
         assert_eq!(call.arguments, ["get-token"]);
         let variables = [("A", "v"), ("B", "v")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(call.variables, variables);
-        assert_eq!(call.install_hint.as_deref(), Some("brew install login"));
     }
 
     #[test]
@@ -248,16 +234,8 @@ mod tests {
             "{\"status\": \"planted",
             "",
         ] {
-            let error = parse(output.as_bytes()).unwrap_err();
-            assert!(!error.contains("planted"), "{error}");
+            let error = credential_error("cannot connect", &parse(output.as_bytes()).unwrap_err(), None);
+            assert!(!format!("{error:?}").contains("planted"), "{error:?}");
         }
-    }
-
-    #[test]
-    fn only_the_end_of_stderr_is_shown() {
-        assert_eq!(last_lines(b"a\nb\n\n"), "a\nb");
-        let long = "0123456789\n".repeat(1000) + "last";
-        let shown = last_lines(long.as_bytes());
-        assert!(shown.len() <= STDERR && shown.starts_with("0123456789\n") && shown.ends_with("\nlast"));
     }
 }

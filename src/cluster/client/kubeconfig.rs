@@ -4,11 +4,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{AuthInfo, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::client_go;
+use super::credential_error::invalid_kubeconfig;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
@@ -33,15 +34,14 @@ pub(super) fn read(files: &KubeconfigFiles) -> Result<Kubeconfig> {
             read.into_iter().flatten().collect()
         }
     };
-    client_go::merge(files).map_err(|error| invalid("cannot use the kubeconfig".to_owned(), error))
+    client_go::merge(files)
+        .map_err(|error| invalid_kubeconfig("cannot use the kubeconfig".to_owned(), &error))
 }
 
 /// Reads a file once, because it may be a named pipe. None: there is no file.
 fn read_one(path: &Path) -> Result<Option<Kubeconfig>> {
-    let failed = || {
-        let message = format!("cannot use the kubeconfig {}", path.display());
-        Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message)
-    };
+    let message = || format!("cannot use the kubeconfig {}", path.display());
+    let failed = || Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message());
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -49,7 +49,8 @@ fn read_one(path: &Path) -> Result<Option<Kubeconfig>> {
     };
     let text =
         client_go::decode(bytes).ok_or_else(|| failed().caused_by("it is not text in UTF-8 or UTF-16"))?;
-    let mut kubeconfig = client_go::parse(&text).map_err(|mistake| failed().caused_by(mistake))?;
+    let parsed = client_go::parse(&text);
+    let mut kubeconfig = parsed.map_err(|error| invalid_kubeconfig(message(), &error))?;
     if let Some(folder) = path.parent() {
         client_go::resolve_paths(&mut kubeconfig, folder);
     }
@@ -61,11 +62,6 @@ fn missing(path: &Path) -> Error {
     Error::new(Id::KubeconfigMissing, Kind::Unreachable, message)
         .hint("--kubeconfig FILE or KUBECONFIG selects another one")
         .hint("handsctl up creates a local cluster")
-}
-
-/// Returns the error for a kubeconfig that is not usable.
-pub(super) fn invalid(message: String, error: KubeconfigError) -> Error {
-    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
 }
 
 /// The service account that Kubernetes mounts into a pod, and the API server's address in the pod's variables.

@@ -5,7 +5,7 @@
 //!   their values. Pure.
 //! - `connect`: kubeconfig → connection. `token`: when a token expires. `proxy`: Go's rules for proxies. Pure.
 //! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
-//!   answers. Pure.
+//!   answers. Pure. `credential_error`: an unusable kubeconfig or a failed login → error. Pure.
 //! - `transport`: TCP, proxy and TLS. `certificate`: accepts a certificate that is its own authority. Pure.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
@@ -24,6 +24,7 @@ pub mod connect;
 #[cfg(test)]
 mod connect_tests;
 pub mod context;
+mod credential_error;
 mod credentials;
 pub mod discovery;
 mod exec_credential;
