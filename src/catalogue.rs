@@ -248,7 +248,7 @@ catalogue! {
         "The command has ended, but its Lease was not deleted: the API server did not respond, or the Lease kept changing. The lock expires by itself. The next command on the same computer acquires it at once."
 
     WebhookFailed "HC3080" "an admission webhook does not respond"
-        "The API server asks a webhook about each change, and this one cannot be called: its service has no ready pod, or its certificate is wrong. Trying again helps only after its owner has repaired it."
+        "The API server calls a webhook for each change, and this one does not respond: its service has no ready pod, or its certificate is wrong. A retry is useless until its owner has fixed it."
 
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"

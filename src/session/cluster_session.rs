@@ -202,7 +202,9 @@ impl Session {
         let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
         let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
         let error = match &self.connection.proxy {
-            Some(proxy) => error.fact("proxy", proxy.clone()),
+            Some(proxy) => error.fact("proxy", proxy.clone()).hint(
+                "proxy-url of the kubeconfig, or HTTPS_PROXY and HTTP_PROXY, choose the proxy; NO_PROXY excepts servers",
+            ),
             None => error,
         };
         let error = if self.may_be_started_by_up(&error) {

@@ -118,10 +118,17 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
         current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
         contexts: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
     });
-    let choice = choice.map_err(|error| if_in_pod(error, &args.pod))?;
+    let choice = choice.map_err(|error| if_in_pod(with_absent_files(error, args), &args.pod))?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
     Ok(ChosenCluster { config, choice, proxy, token_expiry })
+}
+
+/// Names the files of `KUBECONFIG` that do not exist, where no context can be chosen.
+fn with_absent_files(error: Error, args: &ContextArgs) -> Error {
+    let absent = args.kubeconfigs.iter().filter(|file| args.kubeconfig.is_none() && !file.exists());
+    let absent: Vec<String> = absent.map(|file| file.display().to_string()).collect();
+    if absent.is_empty() { error } else { error.fact("missing", absent.join(", ")) }
 }
 
 /// Adds the hint that a pod needs no kubeconfig.

@@ -438,7 +438,9 @@ async fn service_account_of_a_pod_is_used_on_request_only() {
     assert_eq!(error.hints(), ["--in-cluster uses the service account of this pod"]);
     assert_eq!(reach(&ContextArgs { in_cluster: true, ..unasked }).await.unwrap(), "v1.34.4");
     assert_eq!(server.request().headers["authorization"], "Bearer of-the-pod");
-    let outside = reach(&ContextArgs::default()).await.unwrap_err();
+    let absent = vec![folder.path().join("absent")];
+    let outside = reach(&ContextArgs { kubeconfigs: absent, ..ContextArgs::default() }).await.unwrap_err();
+    assert!(outside.facts()[0].text.ends_with("/absent"), "{outside:?}");
     assert!(!outside.hints().iter().any(|hint| hint.contains("--in-cluster")), "{outside:?}");
 }
 
