@@ -141,6 +141,8 @@ catalogue! {
         "The API server responded with 401, or with 403 for system:anonymous: the token or client certificate is wrong, expired or revoked."
     TokenExpired "HC1021" "the token has expired"
         "The expiry time of the token in the kubeconfig has passed. Log in again."
+    NotKubernetes "HC1081" "the server is not a Kubernetes API"
+        "The server of the kubeconfig's cluster answers with a web page, a redirect or another text. Often it is the login of a proxy in front of the API, or the address of the web console."
     Forbidden "HC1030" "forbidden"
         "The API server accepts the credentials, but the account lacks a permission. The message names the missing rule."
 
@@ -261,6 +263,9 @@ catalogue! {
         "The API server did not answer the renewal of the Lease. Another run may acquire an expired lock, so handsctl holds back its writes. When the server responds again and nobody has acquired the lock, the command continues; otherwise it ends with exit code 13."
     LockNotReleased "HC3022" "the lock was not released"
         "The command has ended, but its Lease was not deleted: the API server did not respond, or the Lease kept changing. The lock expires by itself. The next command on the same computer acquires it at once."
+
+    WebhookFailed "HC3080" "an admission webhook does not respond"
+        "The API server calls a webhook for each change, and this one does not respond: its service has no ready pod, or its certificate is wrong. A retry is useless until its owner has fixed it."
 
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"

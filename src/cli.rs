@@ -218,8 +218,14 @@ pub async fn main(cli: Cli) -> ExitCode {
         Err(error) => {
             let flags = RepeatedFlags::new(&cli.global);
             let error = into_error(error).map_hints(|hint| flags.insert_into(hint));
-            streams.error(&error, error_output(&cli.command));
-            ExitCode::from(error.kind().exit_code())
+            let code = ExitCode::from(error.kind().exit_code());
+            let (output, own) = (error_output(&cli.command), streams.clone());
+            tokio::select! {
+                _it_never_panics = tokio::task::spawn_blocking(move || own.error(&error, output)) => {}
+                // Nobody reads it: a command that timed out must end.
+                () = streams.blocked() => {}
+            }
+            code
         }
     }
 }

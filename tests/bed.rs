@@ -466,11 +466,16 @@ const INHERITED_BY_CLUSTERS: &[&str] =
 const GO_SETTINGS: &[&str] =
     &["GOPROXY", "GOFLAGS", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN", "GOCACHE", "GOMODCACHE"];
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+/// No program listens here: a request to loopback that uses the environment's proxy fails.
+const DEAD_PROXY: &str = "http://127.0.0.1:9";
+/// The variables that name the dead proxy.
+const DEAD_PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 
-/// The binary with this home and otherwise only the variables of `INHERITED`.
+/// The binary with this home and otherwise only the variables of `INHERITED`, and a dead proxy.
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(HANDSCTL);
     command.env_clear().args(arguments).env("HOME", home).env("NO_COLOR", "1");
+    command.envs(DEAD_PROXIES.map(|name| (name, DEAD_PROXY)));
     let inherited = |name: &str| INHERITED.contains(&name);
     command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(inherited)));
     command
@@ -479,6 +484,12 @@ fn command(home: &Path, arguments: &[&str]) -> Command {
 /// The command line of the binary in this home, with the variables that the creation of a cluster needs.
 fn cluster_command(home: &Path, arguments: &[&str]) -> CommandLine {
     let mut command = command(home, arguments);
+    // These commands may have to download a program.
+    if matches!(arguments.first(), None | Some(&"cluster" | &"image" | &"up")) {
+        for name in DEAD_PROXIES {
+            command.env_remove(name);
+        }
+    }
     let real = std::env::home_dir().unwrap();
     for (name, below_home) in [("XDG_CACHE_HOME", ".cache"), ("GOPATH", "go"), ("GOENV", ".config/go/env")] {
         command.env(name, std::env::var_os(name).unwrap_or_else(|| real.join(below_home).into()));

@@ -22,6 +22,7 @@ mod binary {
     mod engines;
     mod provider;
     mod render;
+    mod stopping;
     mod tidy;
 }
 

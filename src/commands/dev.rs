@@ -32,8 +32,8 @@ pub struct DevArgs {
 
 /// Runs `dev`.
 pub(crate) async fn run(global: &Global, arguments: &DevArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.timeout, ReadArgs::DEFAULT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let session = Session::to_read(global, loaded, deadline).await?;
     read_until(deadline, &session, streams, async {
         session.server_version().await?;

@@ -37,8 +37,8 @@ pub struct HistoryArgs {
 /// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`; for one revision,
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let session = Session::to_read(global, loaded, deadline).await?;
     let history = read_until(deadline, &session, streams, read_history(&session))
         .await

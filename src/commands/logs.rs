@@ -8,7 +8,6 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize as _;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::catalogue::Id;
@@ -20,6 +19,7 @@ use crate::object::labels;
 use crate::report::{Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
+use crate::session::signals;
 use crate::session::step::Deadline;
 
 /// Print the logs of the application's pods
@@ -61,8 +61,8 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let session = Session::to_read(global, loaded, deadline).await?;
     let query = query(&session, arguments);
     let (pods, simulated, is_empty) = read_until(deadline, &session, streams, async {
@@ -96,7 +96,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     let prefixed = query.follow || container_count(&pods) > 1;
     // Before this handler is installed, the default action of SIGINT ends the process.
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
+        signals::interrupt().map_err(|error| Error::io("cannot listen for signals", error))?;
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let api = session.connection.api.without_deadline();
     let follow = query.follow;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::catalogue::Id;
 use crate::cluster::app::client::{self, AppError};
@@ -24,6 +23,7 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::signals;
 use crate::session::step::Deadline;
 use crate::settings::handsctl::Expose;
 
@@ -63,8 +63,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress`, `nodeport` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let session = Session::to_read(global, loaded, deadline).await?;
     let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
     let (watcher, pod, listener) = match start {
@@ -79,7 +79,7 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     let namespace = session.settings.deploy.namespace.as_str();
     let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|error| Error::io("cannot listen for signals", error))?;
+        signals::interrupt().map_err(|error| Error::io("cannot listen for signals", error))?;
     show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
     tokio::select! {
         outcome = watcher.follow() => outcome?,

@@ -284,6 +284,7 @@ impl<'a> Cluster<'a> {
             api: self.server.connect(),
             choice: ChosenContext { context: "c".to_owned(), origin: ContextOrigin::Flag },
             server: "https://192.0.2.1".to_owned(),
+            proxy: None,
             token_expiry: None,
         };
         context.limit(&mut connection);

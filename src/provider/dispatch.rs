@@ -54,6 +54,7 @@ pub async fn up(
     options: &UpOptions,
     events: &Events,
 ) -> Result<LocalCluster> {
+    environment.ensure_folders()?;
     if let Some(other) = recorded_provider(environment, &desired.name)?.filter(|other| *other != provider) {
         if !options.recreate {
             return Err(provider_differs(&desired.name, other, provider));
@@ -86,6 +87,7 @@ pub async fn down(
     kubeconfig: Option<&Path>,
     events: &Events,
 ) -> Result<DownResult> {
+    environment.ensure_folders()?;
     delete(environment, provider_for(environment, provider, name)?, name, kubeconfig, events).await
 }
 
@@ -107,6 +109,7 @@ async fn delete(
 /// # Errors
 /// `HC9003` if the record of the cluster cannot be read.
 pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
+    environment.ensure_folders()?;
     let provider = provider_for(environment, provider, name)?;
     let (condition, reason, kubeconfig, details) = match provider {
         LocalProvider::Kind => {
@@ -177,6 +180,9 @@ pub fn recorded_differences(environment: &Environment, desired: &ClusterSpec) ->
 /// Returns the ports that forward to the ingress controller, if handsctl created a kind cluster with this name.
 #[must_use]
 pub fn recorded_ports(environment: &Environment, name: &str) -> Option<Ports> {
+    if environment.without_home.is_some() {
+        return None;
+    }
     kind::recorded_ports(environment, name)
 }
 
@@ -198,6 +204,7 @@ pub async fn load_images(
     require: kind::Require,
     events: &Events,
 ) -> Result<Vec<kind::LoadedImage>> {
+    environment.ensure_folders()?;
     kind::load(environment, cluster, images, require, events).await
 }
 
@@ -218,6 +225,9 @@ pub async fn replaced_images<'a>(
 
 /// Returns the provider of the cluster with this name; None: handsctl created none.
 fn recorded_provider(environment: &Environment, name: &str) -> Result<Option<LocalProvider>> {
+    if environment.without_home.is_some() {
+        return Ok(None);
+    }
     state_file::provider(&state_file::clusters(&environment.state).join(name))
 }
 

@@ -19,8 +19,11 @@ pub struct Environment {
     pub assets: Vec<ExplicitFolder>,
     /// `PATH`, unchanged.
     pub path: OsString,
-    /// The files of `KUBECONFIG`, else `~/.kube/config`; never empty.
+    /// The files of `KUBECONFIG`, else `~/.kube/config`; empty if the home folder is unknown.
     pub kubeconfigs: Vec<PathBuf>,
+    /// The variable that would replace the home folder, which is unknown: local clusters cannot be used. None: all
+    /// folders are known.
+    pub without_home: Option<&'static str>,
     /// The URL of a mirror of the official releases: `HANDSCTL_TEST_RELEASES`.
     pub releases: Option<String>,
     /// The container engine that kind uses: `KIND_EXPERIMENTAL_PROVIDER`.
@@ -41,24 +44,44 @@ pub struct ExplicitFolder {
 }
 
 impl Environment {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    /// `HC9003` if neither HOME nor the variable that would replace it is set.
-    pub fn read() -> Result<Self> {
-        Ok(Self {
-            state: base("XDG_STATE_HOME", ".local/state")?.join("handsctl"),
-            cache: base("XDG_CACHE_HOME", ".cache")?.join("handsctl"),
+    /// Reads the process's environment. A pod may run as a user without a home folder: only local clusters need one.
+    #[must_use]
+    pub fn read() -> Self {
+        let state = base("XDG_STATE_HOME", ".local/state");
+        let cache = base("XDG_CACHE_HOME", ".cache");
+        let kubeconfigs = kubeconfigs();
+        let without_home =
+            state.as_ref().err().or(cache.as_ref().err()).or(kubeconfigs.as_ref().err()).copied();
+        Self {
+            without_home,
+            state: state.unwrap_or_default().join("handsctl"),
+            cache: cache.unwrap_or_default().join("handsctl"),
             assets: ["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS"].into_iter().filter_map(explicit).collect(),
             path: env::var_os("PATH").unwrap_or_default(),
-            kubeconfigs: kubeconfigs()?,
+            kubeconfigs: kubeconfigs.unwrap_or_default(),
             releases: variable("HANDSCTL_TEST_RELEASES"),
             engine: variable("KIND_EXPERIMENTAL_PROVIDER"),
             engine_host: ["DOCKER_HOST", "CONTAINER_HOST"]
                 .into_iter()
                 .find_map(|name| Some((name.to_owned(), variable(name)?))),
             node_image: variable("KIND_NODE_IMAGE"),
-        })
+        }
+    }
+
+    /// Checks that the folders of local clusters are known.
+    ///
+    /// # Errors
+    /// `HC9003` if neither HOME nor the variable that would replace it is set.
+    pub(super) fn ensure_folders(&self) -> Result<()> {
+        match self.without_home {
+            None => Ok(()),
+            Some(instead) => Err(Error::new(
+                Id::Io,
+                Kind::Prerequisite,
+                "local clusters need the home folder, which is unknown",
+            )
+            .hint(format!("set HOME, or {instead}"))),
+        }
     }
 
     /// The first executable file of this name on `PATH`.
@@ -76,6 +99,7 @@ impl Environment {
             assets: Vec::new(),
             path: folder.as_os_str().to_owned(),
             kubeconfigs: vec![folder.join("config")],
+            without_home: None,
             releases: None,
             engine: None,
             engine_host: None,
@@ -117,19 +141,17 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
+/// Returns a folder of this user; the error is the variable that would replace the unknown home folder.
+fn base(variable: &'static str, below_home: &str) -> Result<PathBuf, &'static str> {
     // The XDG specification: a relative path is invalid and is ignored.
     if let Some(path) = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
         return Ok(path);
     }
-    Ok(home(variable)?.join(below_home))
+    Ok(home().ok_or(variable)?.join(below_home))
 }
 
-fn home(instead: &str) -> Result<PathBuf> {
-    env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
-        Error::new(Id::Io, Kind::Prerequisite, "the home folder is not known")
-            .hint(format!("set HOME, or {instead}"))
-    })
+fn home() -> Option<PathBuf> {
+    env::home_dir().filter(|home| home.is_absolute())
 }
 
 fn explicit(variable: &'static str) -> Option<ExplicitFolder> {
@@ -139,9 +161,12 @@ fn explicit(variable: &'static str) -> Option<ExplicitFolder> {
     Some(ExplicitFolder { variable, folder })
 }
 
-fn kubeconfigs() -> Result<Vec<PathBuf>> {
+fn kubeconfigs() -> Result<Vec<PathBuf>, &'static str> {
     let listed: Vec<PathBuf> = env::var_os("KUBECONFIG")
         .map(|list| env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect())
         .unwrap_or_default();
-    if listed.is_empty() { Ok(vec![home("KUBECONFIG")?.join(".kube/config")]) } else { Ok(listed) }
+    if !listed.is_empty() {
+        return Ok(listed);
+    }
+    Ok(vec![home().ok_or("KUBECONFIG")?.join(".kube/config")])
 }

@@ -25,7 +25,11 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
 }
 
 async fn connect(kubeconfig: &Path) -> Result<kube::Client, Source> {
-    let read = Kubeconfig::read_from(kubeconfig)?;
+    let mut read = Kubeconfig::read_from(kubeconfig)?;
+    // kube would parse the environment's proxies, and fail if they are invalid.
+    for cluster in read.clusters.iter_mut().filter_map(|entry| entry.cluster.as_mut()) {
+        cluster.proxy_url = Some("http://proxy.invalid".to_owned());
+    }
     let mut config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     // The API server is on loopback: a proxy from the environment does not apply.
     config.proxy_url = None;

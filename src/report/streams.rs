@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use console::Term;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::text::color::{self, ColorChoice, ColorVariables};
@@ -138,6 +140,15 @@ impl Streams {
         let _it_never_panics = poll_task.await;
     }
 
+    /// Waits until stderr or stdout has taken no text for a while: its reader has stopped, and a write to it blocks.
+    pub async fn blocked(&self) {
+        let mut full = 0;
+        while full < FULL_CHECKS {
+            tokio::time::sleep(FULL_CHECK).await;
+            full = if is_full(&std::io::stderr()) || is_full(&std::io::stdout()) { full + 1 } else { 0 };
+        }
+    }
+
     /// Returns text of a cluster or a container, safe for stdout: without control characters if stdout is a terminal.
     #[must_use]
     pub fn sanitized<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -161,6 +172,18 @@ impl Streams {
     pub(super) fn can_draw(&self) -> bool {
         self.settings.err.terminal && !self.settings.ci && !console::is_dumb()
     }
+}
+
+/// How often to check whether a stream takes text.
+const FULL_CHECK: Duration = Duration::from_millis(50);
+/// A stream that takes no text in so many checks is blocked.
+const FULL_CHECKS: u32 = 4;
+
+/// Whether a write to the stream would block. A closed stream does not: the write fails.
+fn is_full(stream: &impl AsFd) -> bool {
+    let mut poll_fds = [PollFd::new(stream, PollFlags::OUT)];
+    let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut poll_fds, Some(&none)) == Ok(0)
 }
 
 struct Pipe {

@@ -10,6 +10,8 @@ use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
+use crate::cluster::client::kubeconfig::PodAccount;
+use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -32,7 +34,29 @@ pub(crate) enum Secrets {
     Unneeded,
 }
 
-/// Reads the configuration from files, environment and flags.
+/// Reads the configuration from files, environment and flags, until the deadline: a secret may come from standard input
+/// or a named pipe. Reads on a thread of its own, so that a signal is heard meanwhile.
+///
+/// # Errors
+/// Exit 3 with every error of the configuration, exit 10 at the deadline.
+pub(crate) async fn load_until(deadline: Deadline, global: &Global, secrets: Secrets) -> Result<Loaded> {
+    let global = global.clone();
+    let reading = tokio::task::spawn_blocking(move || load(&global, secrets));
+    match tokio::time::timeout_at(deadline.for_requests(), reading).await {
+        Ok(loaded) => loaded.map_err(|error| Error::internal("the reading was aborted").caused_by(error))?,
+        Err(_elapsed) => {
+            let limit = phrase::span(deadline.total);
+            let message = format!("the command timed out after {limit}: the configuration has not been read");
+            Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+                .hint(
+                    "a secret or a file of it comes from standard input or a named pipe that was not closed",
+                )
+                .hint("--timeout DURATION sets a longer limit"))
+        }
+    }
+}
+
+/// Reads the configuration from files, environment and flags. Blocks.
 ///
 /// # Errors
 /// Exit 3 with every error of the configuration.
@@ -61,10 +85,7 @@ fn request(global: &Global) -> Request {
 }
 
 /// Reads the folders, programs and container engine of this computer.
-///
-/// # Errors
-/// `HC9003` if neither HOME nor the variable that would replace it is set.
-pub(crate) fn read_environment() -> Result<Environment> {
+pub(crate) fn read_environment() -> Environment {
     Environment::read()
 }
 
@@ -110,7 +131,7 @@ impl Session {
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid; exit 10 if a credential plugin has not ended at
     /// the deadline.
     pub(crate) async fn to_read(global: &Global, loaded: Loaded, deadline: Deadline) -> Result<Self> {
-        let environment = read_environment()?;
+        let environment = read_environment();
         let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
@@ -183,6 +204,12 @@ impl Session {
         let context = &self.connection.choice.context;
         let error = error.into_error(&format!("cannot reach the cluster of context `{context}`"));
         let error = self.with_credentials_hint(error).fact("server", self.connection.server.clone());
+        let error = match &self.connection.proxy {
+            Some(proxy) => error.fact("proxy", proxy.clone()).hint(
+                "proxy-url of the kubeconfig, or HTTPS_PROXY and HTTP_PROXY, choose the proxy; NO_PROXY excepts servers",
+            ),
+            None => error,
+        };
         let error = if self.may_be_started_by_up(&error) {
             error.hint("handsctl up starts the local cluster")
         } else {
@@ -268,15 +295,31 @@ async fn open_connection(
     deadline: Deadline,
 ) -> Result<Connection> {
     let args = context_args(global, settings, environment)?;
-    let connecting = tokio::time::timeout_at(deadline.for_requests(), connect::connect(&args));
-    match connecting.await {
-        Err(_elapsed) => Err(no_credentials(deadline)),
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
+    let end = deadline.for_requests();
+    let connected = match tokio::time::timeout_at(end, connect::choose(&args)).await {
+        Err(_elapsed) => return Err(not_read(deadline)),
+        Ok(Ok(chosen)) => match tokio::time::timeout_at(end, chosen.open()).await {
+            Err(_elapsed) => return Err(no_credentials(deadline)),
+            Ok(connected) => connected,
+        },
+        Ok(Err(error)) => Err(error),
+    };
+    match connected {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
             let context = args.context.or(args.pin).or(args.local_cluster).unwrap_or_default();
             Err(local_state::explained(error, &context, &settings.cluster, environment).await)
         }
     }
+}
+
+/// Returns the error for a kubeconfig that has not been read at the deadline.
+fn not_read(deadline: Deadline) -> Error {
+    let limit = phrase::span(deadline.total);
+    let message = format!("the command timed out after {limit}: the kubeconfig has not been read");
+    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+        .hint("one of its files may be a named pipe that no program writes to")
+        .hint("--timeout DURATION sets a longer limit")
 }
 
 /// Returns the error for a credential plugin that has not ended at the deadline. Nothing else waits before the first
@@ -287,6 +330,7 @@ fn no_credentials(deadline: Deadline) -> Error {
         format!("the command timed out after {limit}: the kubeconfig's credential plugin has not ended");
     Error::new(Id::DeadlinePassed, Kind::Deadline, message)
         .hint("the plugin is the program under users[].user.exec: it may wait for a login")
+        .hint("a tokenFile may be a named pipe that no program writes to")
         .hint("--timeout DURATION sets a longer limit")
 }
 
@@ -301,6 +345,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
     let name = settings.cluster.name.as_str();
     Ok(ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
+        kubeconfigs: environment.kubeconfigs.clone(),
         context: global.context.clone(),
         pin,
         // With provider = "existing" a local cluster of the default name is another cluster.
@@ -310,7 +355,32 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
             provider::recorded_context(environment, name)?
         },
         in_cluster: global.in_cluster,
+        pod: pod_account(),
+        proxies: proxy_variables(),
     })
+}
+
+/// Reads where Kubernetes has mounted the service account of a pod.
+fn pod_account() -> PodAccount {
+    PodAccount {
+        host: variable(&["KUBERNETES_SERVICE_HOST"]),
+        port: variable(&["KUBERNETES_SERVICE_PORT"]),
+        folder: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
+    }
+}
+
+fn proxy_variables() -> ProxyVariables {
+    ProxyVariables {
+        https: variable(&["HTTPS_PROXY", "https_proxy"]),
+        http: variable(&["HTTP_PROXY", "http_proxy"]),
+        no: variable(&["NO_PROXY", "no_proxy"]),
+        is_cgi: variable(&["REQUEST_METHOD"]).is_some(),
+    }
+}
+
+/// Returns the value of the first of these variables that is set and not empty.
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<()> {

@@ -43,7 +43,9 @@ impl LongCalls {
     /// Prints a line for each long wait.
     async fn print(&self, streams: &Streams) -> Infallible {
         loop {
-            streams.progress(&format!("waiting: {}\n", self.long_wait().await));
+            let (streams, line) = (streams.clone(), format!("waiting: {}\n", self.long_wait().await));
+            // A write that blocks must not delay the deadline.
+            let _it_never_panics = tokio::task::spawn_blocking(move || streams.progress(&line)).await;
         }
     }
 

@@ -4,7 +4,8 @@
 //! - `local_state`: explains a failed connection by the state of the local cluster. `desired_cluster`: the local cluster
 //!   of the configuration.
 //! - `confirm`: asks before data is deleted.
-//! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event.
+//! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
+//!   one ends a command in order, the second one at once.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
@@ -22,4 +23,5 @@ pub(crate) mod output;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;
+pub(crate) mod signals;
 pub(crate) mod step;

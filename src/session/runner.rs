@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cluster_session::{self, Secrets, Session};
 use super::long_calls::LongCalls;
 use super::output::output_form;
 use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
+use super::signals::Signals;
 use super::step::Deadline;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
@@ -18,11 +18,15 @@ use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
+use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
 use crate::provider::Environment;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
+
+/// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
+const RELEASE: Duration = Duration::from_secs(4);
 
 /// A command with its global flags.
 #[derive(Clone, Copy)]
@@ -96,7 +100,8 @@ impl Context {
             self.revision.close();
         }
         // The work has ended or was dropped, so it sends no more requests.
-        self.lock.release(&self.revision, &self.events).await;
+        let release = self.lock.release(&self.revision, &self.events);
+        let _a_stopped_reader_takes_no_warning = tokio::time::timeout(RELEASE, release).await;
         outcome
     }
 
@@ -125,7 +130,7 @@ impl Invocation<'_> {
         work: impl AsyncFnOnce(&Run<'_>) -> Result<Finished>,
     ) -> anyhow::Result<u8> {
         self.run(async move |context| {
-            let loaded = cluster_session::load(self.global, secrets)?;
+            let loaded = cluster_session::load_until(context.deadline, self.global, secrets).await?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
             let environment = context.environment.clone();
             let mut session =
@@ -148,29 +153,24 @@ impl Invocation<'_> {
         let Self { global, command, output, timeout, streams } = self;
         let deadline = Deadline::after(timeout);
         // Installed before the first request: from here on a signal ends the command in order, with its last event.
-        let signals = Signals::listen();
+        let mut signals = Signals::listen();
         let output = output_form(output);
-        let target = global.events.as_ref().map(|path| match path.to_str() {
-            Some("-") => EventsTarget::Stdout,
-            _ => EventsTarget::File(path.clone()),
-        });
-        let reporter = Reporter::new(streams.clone(), target.as_ref(), output, Timestamp::now)?;
-        let (events, receiver) = Events::channel();
-        let reporting = tokio::spawn(reporter.run(receiver));
-        events.send(Event::Started { command: command.to_owned() }).await;
-        let outcome = match cluster_session::read_environment() {
-            Ok(environment) => {
-                let process = set_lock::this_process();
-                let context =
-                    Context::new(environment, events.clone(), deadline, global.words.clone(), process);
-                context.finish(Box::pin(work(&context)), signals.interrupted()).await
-            }
-            Err(error) => Err(error),
+        let reporter = tokio::select! {
+            reporter = start_reporter(global, output, streams) => reporter?,
+            error = signals.interrupted() => return Err(error.into()),
+            () = tokio::time::sleep_until(deadline.for_command()) => return Err(events_not_read(deadline).into()),
         };
+        let (events, receiver) = Events::channel();
+        // On a thread of its own: a reader that has stopped delays neither the deadline nor a signal.
+        let runtime = tokio::runtime::Handle::current();
+        let reporting = tokio::task::spawn_blocking(move || runtime.block_on(reporter.run(receiver)));
+        events.send(Event::Started { command: command.to_owned() }).await;
+        let process = set_lock::this_process();
+        let environment = cluster_session::read_environment();
+        let context = Context::new(environment, events.clone(), deadline, global.words.clone(), process);
+        let outcome = context.finish(Box::pin(work(&context)), signals.interrupted()).await;
+        drop(context);
         let outcome = outcome.map_err(|error| with_step(error, &events));
-        if outcome.is_err() {
-            events.fail_open_steps().await;
-        }
         let flags = RepeatedFlags::new(global);
         let outcome = outcome.map_err(|error| error.map_hints(|hint| flags.insert_into(hint)));
         let finished = match &outcome {
@@ -183,19 +183,77 @@ impl Invocation<'_> {
             },
         };
         let exit = finished.exit;
-        events.send(Event::Finished(finished)).await;
-        drop(events);
-        let summary = reporting.await?;
-        if output != Output::Human
-            && let Some(value) = summary.summary()
-        {
-            let _written = streams.value(&value, output)?;
-        }
-        if let Err(error) = outcome {
-            streams.error(&with_progress(error, &summary), output);
+        let is_ended =
+            outcome.as_ref().is_err_and(|error| is_stop(error.kind()) || error.kind() == Kind::Deadline);
+        let ending = async {
+            if outcome.is_err() {
+                events.fail_open_steps().await;
+            }
+            events.send(Event::Finished(finished)).await;
+            drop(events);
+            let summary = reporting.await?;
+            let streams = streams.clone();
+            tokio::task::spawn_blocking(move || write_result(&streams, output, outcome, &summary)).await?
+        };
+        let stopped = async {
+            if !is_ended {
+                tokio::select! {
+                    _error = signals.interrupted() => {}
+                    () = tokio::time::sleep_until(deadline.for_command()) => {}
+                }
+            }
+            streams.blocked().await;
+        };
+        tokio::select! {
+            written = ending => written?,
+            // Nobody reads the last lines.
+            () = stopped => {}
         }
         Ok(exit)
     }
+}
+
+/// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
+async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
+    let target = global.events.as_ref().map(|path| match path.to_str() {
+        Some("-") => EventsTarget::Stdout,
+        _ => EventsTarget::File(path.clone()),
+    });
+    let streams = streams.clone();
+    let starting =
+        tokio::task::spawn_blocking(move || Reporter::new(streams, target.as_ref(), output, Timestamp::now));
+    Ok(starting.await??)
+}
+
+/// Returns the error for an events file that cannot be opened until the deadline.
+fn events_not_read(deadline: Deadline) -> Error {
+    let limit = phrase::span(deadline.total);
+    let message =
+        format!("the command timed out after {limit}: the file of --events is a pipe without a reader");
+    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+}
+
+/// Writes the result or the error.
+fn write_result(
+    streams: &Streams,
+    output: Output,
+    outcome: Result<Finished>,
+    summary: &RunSummary,
+) -> anyhow::Result<()> {
+    if output != Output::Human
+        && let Some(value) = summary.summary()
+    {
+        let _written = streams.value(&value, output)?;
+    }
+    if let Err(error) = outcome {
+        streams.error(&with_progress(error, summary), output);
+    }
+    Ok(())
+}
+
+/// Whether a signal has ended the command.
+const fn is_stop(kind: Kind) -> bool {
+    matches!(kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp)
 }
 
 impl<'a> Run<'a> {
@@ -261,38 +319,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The handlers of the signals that end a command.
-struct Signals([Option<Signal>; 3]);
-
-impl Signals {
-    /// Installs the handlers. A signal without a handler keeps its default action, which ends the process.
-    fn listen() -> Self {
-        Self(
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
-                .map(|kind| signal(kind).ok()),
-        )
-    }
-
-    async fn interrupted(self) -> Error {
-        let [interrupt, terminate, hangup] = self.0;
-        let (kind, word) = tokio::select! {
-            () = received(interrupt) => (Kind::Interrupted, "interrupted"),
-            () = received(terminate) => (Kind::Terminated, "terminated"),
-            () = received(hangup) => (Kind::HungUp, "the terminal was closed"),
-        };
-        Error::new(Id::Interrupted, kind, word).hint("running the command again continues from here")
-    }
-}
-
-async fn received(signal: Option<Signal>) {
-    match signal {
-        Some(mut signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
 /// Adds the unfinished step to the error of a command that timed out.
 fn with_step(error: Error, events: &Events) -> Error {
     match events.unfinished_step() {
@@ -311,7 +337,7 @@ fn with_flags(mut finished: Finished, flags: &RepeatedFlags) -> Finished {
 
 /// Adds the finished and the unfinished changes to the error of a command that was interrupted or timed out.
 fn with_progress(error: Error, summary: &RunSummary) -> Error {
-    let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated | Kind::HungUp);
+    let stopped = is_stop(error.kind());
     // A wait that ends by itself at the deadline has described the state.
     let timed_out = error.kind() == Kind::Deadline && !error.has_state();
     if !stopped && !timed_out {

@@ -215,8 +215,8 @@ fn hanging_lock_release_is_abandoned_after_3s() {
     held.wait_for_request(WAIT_LIMIT);
     signal(&child, Signal::INT);
     release.wait_for_request(WAIT_LIMIT);
-    // A second signal changes nothing.
-    stop(child, Signal::INT)
+    // A second signal would end it at once, and also leave the lock.
+    finish(child)
         .exits(130)
         .within(EXIT_LIMIT)
         .says("the lock was not released (no response within 3 s); it expires by itself");

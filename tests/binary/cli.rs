@@ -593,7 +593,8 @@ fn state_file_of_other_version_is_an_error() {
     }
     assert!(listener.accept().is_err(), "handsctl connected to the server");
     // --context needs no state file.
-    run_in_home(home.path(), &["status", "--context", "watched"]).never_says("handsctl.json");
+    run_in_home(home.path(), &["status", "--context", "watched", "--timeout", "1s"])
+        .never_says("handsctl.json");
 }
 
 #[test]
@@ -705,6 +706,31 @@ fn configured_secret_appears_in_no_output() {
         );
     }
     assert!(leaks.is_empty(), "{} leaks, the first:\n{}", leaks.len(), leaks[0]);
+}
+
+#[test]
+fn user_without_a_home_needs_it_only_for_local_clusters() {
+    let home = with_config("[deploy]\nname = \"oh\"\nnamespace = \"n\"\n");
+    let _server = watched_kubeconfig(home.path());
+    // As for a user of OpenShift that is in no user database: the variable is set, and names no folder.
+    let run = |arguments: &[&str], kubeconfig: &str| {
+        in_home(home.path(), arguments).env("HOME", "nowhere").env("KUBECONFIG", kubeconfig).run()
+    };
+    run(&["status", "--timeout", "1s"], ".kube/config").exits(4).says("HC1010");
+    run(&["status", "--timeout", "1s"], "").exits(4).says("HC1001");
+    run(&["cluster", "up", "--set", "cluster.provider=kwok"], ".kube/config")
+        .exits(14)
+        .says("the home folder, which is unknown")
+        .says("hint: set HOME, or XDG_STATE_HOME");
+    run(&["cluster", "status", "--set", "cluster.provider=kwok"], ".kube/config").exits(14);
+}
+
+#[test]
+fn missing_file_in_a_kubeconfig_list_is_skipped() {
+    let home = with_config("[deploy]\nname = \"oh\"\nnamespace = \"n\"\n");
+    let _server = watched_kubeconfig(home.path());
+    let run = in_home(home.path(), &["deploy"]).env("KUBECONFIG", "absent:.kube/config:").run();
+    run.exits(3).says("HC0152").says("--context watched");
 }
 
 /// A home whose kubeconfig gets its credentials from a program that does not end for a minute.

@@ -82,7 +82,7 @@ impl Drop for Fixture {
 }
 
 fn environment(folder: &Path) -> Environment {
-    let read = Environment::read().unwrap();
+    let read = Environment::read();
     Environment { state: folder.join("state"), kubeconfigs: vec![folder.join("config")], ..read }
 }
 

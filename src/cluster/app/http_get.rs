@@ -22,6 +22,8 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::crypto::ring;
 use tower::{Service, ServiceExt as _, service_fn};
 
+use crate::cluster::client::proxy::is_loopback;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The way to reach the server of a URL.
@@ -52,7 +54,8 @@ pub(super) async fn get_status(url: &Uri, destination: &Destination) -> Result<S
             connector.enforce_http(false);
             send(connect(connector, url).await?, origin_form(url)?).await
         }
-        Destination::Name(proxies) => match proxies.intercept(url) {
+        // Go never uses a proxy for loopback, and a proxy of this computer's user cannot reach its ports.
+        Destination::Name(proxies) => match proxies.intercept(url).filter(|_| !is_loopback(url)) {
             None => send(connect(tcp(), url).await?, origin_form(url)?).await,
             Some(proxy) => get_status_through(&proxy, url).await,
         },
@@ -194,6 +197,15 @@ mod tests {
         let refused = get_status(&url("https://hands.test/"), &Destination::Name(Box::new(proxies))).await;
         assert!(refused.is_err(), "a 204 without TLS behind it is not a tunnel: {refused:?}");
         assert!(received.join().unwrap().starts_with("connect hands.test:443 http/1.1\r\n"));
+    }
+
+    #[tokio::test]
+    async fn loopback_url_is_requested_without_the_proxy() {
+        let (address, received) = server();
+        let proxies = Matcher::builder().all("http://127.0.0.1:9").build();
+        let url = url(&format!("http://{address}/alive"));
+        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert!(received.join().unwrap().starts_with("get /alive "));
     }
 
     #[tokio::test]

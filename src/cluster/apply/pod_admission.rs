@@ -37,7 +37,12 @@ pub async fn check(
         Err(ApiError::Status(status)) => {
             rejection_of(id, &status).map_or(PodAdmission::Unknown, PodAdmission::Rejected)
         }
-        Err(ApiError::Transport(_) | ApiError::Timeout(_) | ApiError::Deadline(_)) => PodAdmission::Unknown,
+        Err(
+            ApiError::Transport(_)
+            | ApiError::Timeout(_)
+            | ApiError::Deadline(_)
+            | ApiError::NotKubernetes(_),
+        ) => PodAdmission::Unknown,
     }
 }
 

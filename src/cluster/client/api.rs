@@ -83,6 +83,8 @@ pub enum ApiError {
     Timeout(Duration),
     /// The command's deadline passed before a request succeeded.
     Deadline(Box<PendingCall>),
+    /// The response is not one of the Kubernetes API; what it is.
+    NotKubernetes(String),
 }
 
 impl ApiError {
@@ -91,7 +93,10 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             ApiError::Status(status) => Some(status.code),
-            ApiError::Transport(_) | ApiError::Timeout(_) | ApiError::Deadline(_) => None,
+            ApiError::Transport(_)
+            | ApiError::Timeout(_)
+            | ApiError::Deadline(_)
+            | ApiError::NotKubernetes(_) => None,
         }
     }
 
@@ -103,6 +108,7 @@ impl ApiError {
             ApiError::Transport(error) => transport_error::transport_error(action, error),
             ApiError::Timeout(limit) => transport_error::timeout_error(action, limit),
             ApiError::Deadline(call) => deadline_error(action, &call),
+            ApiError::NotKubernetes(response) => status_error::not_kubernetes_error(action, &response),
         }
     }
 
@@ -113,6 +119,7 @@ impl ApiError {
             ApiError::Transport(error) => transport_error::root_cause(error),
             ApiError::Timeout(limit) => format!("no response within {}", phrase::span(*limit)),
             ApiError::Deadline(call) => call.describe(),
+            ApiError::NotKubernetes(response) => format!("the server responded with {response}"),
         }
     }
 }
@@ -453,7 +460,7 @@ impl Api {
             .filter_map(|value| warning_text(value.to_str().ok()?))
             .collect();
         let body = serde_json::from_slice(&bytes)
-            .map_err(|error| ApiError::Transport(kube::Error::SerdeError(error)))?;
+            .map_err(|_error| ApiError::NotKubernetes("a text that is not JSON".to_owned()))?;
         Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
@@ -463,6 +470,9 @@ impl Api {
         request: ApiRequest,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let (head, bytes) = self.exchange(request).await?;
+        if let Some(response) = status_error::foreign_response(&head, &bytes) {
+            return Err(ApiError::NotKubernetes(response));
+        }
         if !head.status.is_success() {
             return Err(ApiError::Status(Box::new(status_of(&head, &bytes))));
         }
@@ -499,7 +509,7 @@ fn pause(failed: FailedAttempt, error: &ApiError) -> Option<Pause> {
         ApiError::Status(status) => failed.after_status(status),
         ApiError::Transport(error) => failed.after_transport_error(error),
         ApiError::Timeout(_) => Some(failed.after_silence()),
-        ApiError::Deadline(_) => None,
+        ApiError::Deadline(_) | ApiError::NotKubernetes(_) => None,
     }
 }
 
@@ -605,6 +615,20 @@ mod tests {
             server.next().await.list("1", &[]);
         });
         assert!(list.unwrap().is_complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_first_answer_is_waited_for_until_the_deadline() {
+        let (api, mut server) = scripted();
+        let api = api.until(Instant::now() + Duration::from_secs(60));
+        let (response, ()) = tokio::join!(api.get_path("/version"), async {
+            // The first attempt ends after 10 s, and the second one would after 20 s more.
+            let _unanswered = server.next().await;
+            let second = server.next().await;
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            second.ok(&map());
+        });
+        assert_eq!(response.unwrap().status, 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,23 @@
 //! A kubeconfig → a connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
+use kube::Config;
+use kube::config::Kubeconfig;
 use secrecy::ExposeSecret as _;
-use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
+use super::credential_error::{credential_error, invalid_kubeconfig};
+use super::credentials::{self, Bearer};
+use super::exec_credential::PluginCall;
+use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
+use super::proxy::{self, Proxy, ProxyVariables};
 use super::token;
 use super::traffic::Traffic;
+use super::transport::{self, Options};
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
@@ -24,7 +27,9 @@ use crate::phrase;
 #[derive(Debug, Clone, Default)]
 pub struct ContextArgs {
     /// `--kubeconfig`.
-    pub kubeconfig: Option<std::path::PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
+    /// The files of `KUBECONFIG`, else the default one; unused with `kubeconfig`.
+    pub kubeconfigs: Vec<PathBuf>,
     /// `--context`.
     pub context: Option<String>,
     /// `[cluster].context`.
@@ -33,6 +38,10 @@ pub struct ContextArgs {
     pub local_cluster: Option<String>,
     /// `--in-cluster`: use only the pod's service account.
     pub in_cluster: bool,
+    /// The pod in which this process may run.
+    pub pod: PodAccount,
+    /// The variables that choose a proxy.
+    pub proxies: ProxyVariables,
 }
 
 /// A connection, with the facts that every command prints first.
@@ -44,6 +53,8 @@ pub struct Connection {
     pub choice: ChosenContext,
     /// The API server's address.
     pub server: String,
+    /// The proxy in front of it, without credentials.
+    pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
 }
@@ -67,33 +78,109 @@ impl Connection {
     }
 }
 
+/// A cluster that was chosen, and that no request was sent to yet.
+pub struct ChosenCluster {
+    config: Config,
+    choice: ChosenContext,
+    proxy: Option<Proxy>,
+    token_expiry: Option<Timestamp>,
+}
+
 /// Chooses a context and prepares a connection. Sends no request yet.
 ///
 /// # Errors
-/// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
+/// Those of [`choose`] and [`ChosenCluster::open`].
 pub async fn connect(args: &ContextArgs) -> Result<Connection> {
+    choose(args).await?.open().await
+}
+
+/// Reads the kubeconfig and chooses a context.
+///
+/// # Errors
+/// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
+pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     if args.in_cluster {
-        let config = Config::incluster().map_err(|error| {
-            Error::new(Id::KubeconfigInvalid, Kind::Unreachable, "cannot use the pod's service account")
-                .caused_by(error)
-        })?;
+        let pod = args.pod.clone();
+        let config = blocking(move || pod.read()).await?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
-        return open(config, choice, None).await;
+        let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
+        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None });
     }
-    let kubeconfig = read(args.kubeconfig.as_deref())?;
+    let files = match &args.kubeconfig {
+        Some(path) => KubeconfigFiles::Explicit(path.clone()),
+        None => KubeconfigFiles::Listed(args.kubeconfigs.clone()),
+    };
+    let kubeconfig = blocking(move || kubeconfig::read(&files)).await?;
     let choice = context::choose_context(&ContextSources {
         flag: args.context.clone(),
         pin: args.pin.clone(),
         local_cluster: args.local_cluster.clone(),
         current: kubeconfig.current_context.clone().filter(|context| !context.is_empty()),
         contexts: kubeconfig.contexts.iter().map(|context| context.name.clone()).collect(),
-    })?;
+    });
+    let choice = choice.map_err(|error| if_in_pod(with_absent_files(error, args), &args.pod))?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
-    let options = KubeConfigOptions { context: Some(choice.context.clone()), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-        invalid_kubeconfig(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
-    })?;
-    open(config, choice, token_expiry).await
+    let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
+    Ok(ChosenCluster { config, choice, proxy, token_expiry })
+}
+
+/// Names the files of `KUBECONFIG` that do not exist, where no context can be chosen.
+fn with_absent_files(error: Error, args: &ContextArgs) -> Error {
+    let absent = args.kubeconfigs.iter().filter(|file| args.kubeconfig.is_none() && !file.exists());
+    let absent: Vec<String> = absent.map(|file| file.display().to_string()).collect();
+    if absent.is_empty() { error } else { error.fact("missing", absent.join(", ")) }
+}
+
+/// Adds the hint that a pod needs no kubeconfig.
+fn if_in_pod(error: Error, pod: &PodAccount) -> Error {
+    if error.id() == Id::KubeconfigMissing && pod.exists() {
+        return error.replace_hints("--in-cluster uses the service account of this pod");
+    }
+    error
+}
+
+/// Returns the settings of a context's cluster and user.
+async fn config_of(
+    mut kubeconfig: Kubeconfig,
+    context: &str,
+    variables: &ProxyVariables,
+) -> Result<(Config, Option<Proxy>)> {
+    let cluster = context_of(&kubeconfig, context).map(|context| context.cluster.clone());
+    let entry = kubeconfig.clusters.iter_mut().find(|entry| Some(&entry.name) == cluster.as_ref());
+    let written = entry.and_then(|entry| entry.cluster.as_mut()).and_then(|cluster| {
+        // kube would read the variables by other rules, and end with an error about them.
+        cluster.proxy_url.replace("http://proxy.invalid".to_owned())
+    });
+    let failed = format!("cannot use context `{context}` of the kubeconfig");
+    kubeconfig.current_context = Some(context.to_owned());
+    let message = failed.clone();
+    // Reads the files that the cluster and the user name.
+    let config =
+        blocking(move || Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error)));
+    let mut config = config.await?;
+    config.proxy_url = None;
+    if let Some(exec) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+        exec.proxy_url.clone_from(&written);
+    }
+    let proxy = match written {
+        None => proxy::from_variables(variables, &config.cluster_url),
+        Some(url) => Some(proxy::from_kubeconfig(&url).map_err(|reason| {
+            let cluster = cluster.unwrap_or_default();
+            Error::new(Id::KubeconfigInvalid, Kind::Unreachable, failed)
+                .caused_by(format!("proxy-url of cluster `{cluster}`: {reason}"))
+        })?),
+    };
+    Ok((config, proxy))
+}
+
+fn context_of<'a>(kubeconfig: &'a Kubeconfig, context: &str) -> Option<&'a kube::config::Context> {
+    kubeconfig.contexts.iter().find(|entry| entry.name == context)?.context.as_ref()
+}
+
+/// Runs work that waits for files on a thread of its own: it delays neither the deadline nor a signal.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::internal("the connection was aborted").caused_by(error))?
 }
 
 /// Connects with the kubeconfig of a cluster that handsctl created.
@@ -109,99 +196,89 @@ pub async fn connect_to_local_cluster(kubeconfig: &Path, context: &str) -> Resul
     connect(&args).await
 }
 
-fn read(path: Option<&Path>) -> Result<Kubeconfig> {
-    let result = match path {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    match result {
-        Ok(kubeconfig) => Ok(kubeconfig),
-        Err(KubeconfigError::ReadConfig(error, _))
-            if path.is_none() && error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(Kubeconfig::default())
-        }
-        Err(KubeconfigError::ReadConfig(error, path)) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Error::new(
-                Id::KubeconfigMissing,
-                Kind::Unreachable,
-                format!("cannot find the kubeconfig {}", path.display()),
-            )
-            .hint("--kubeconfig FILE or KUBECONFIG selects another one")
-            .hint("handsctl up creates a local cluster"))
-        }
-        Err(error) => Err(invalid_kubeconfig("cannot use the kubeconfig".to_owned(), error)),
-    }
-}
-
-fn invalid_kubeconfig(message: String, error: KubeconfigError) -> Error {
-    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
-}
-
 fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
-    let context = kubeconfig.contexts.iter().find(|entry| entry.name == context)?.context.as_ref()?;
-    let user = context.user.as_ref()?;
+    let user = context_of(kubeconfig, context)?.user.as_ref()?;
     let info = kubeconfig.auth_infos.iter().find(|entry| entry.name == *user)?.auth_info.as_ref()?;
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
-async fn open(
-    mut config: Config,
-    choice: ChosenContext,
-    token_expiry: Option<Timestamp>,
-) -> Result<Connection> {
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT);
-    let agent = format!(
-        "handsctl/{} ({}/{})",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    );
-    if let Ok(value) = http::HeaderValue::from_str(&agent) {
-        config.headers.push((http::header::USER_AGENT, value));
-    }
-    let server = config.cluster_url.to_string();
-    let traffic = Arc::new(Traffic::default());
-    let counted = traffic.clone();
-    // Runs the kubeconfig's credential plugin and waits for it without yielding: on a thread of its own it delays
-    // neither the deadline nor a signal.
-    let built = tokio::task::spawn_blocking(move || client(config, &counted)).await;
-    let built = built.map_err(|error| Error::internal("the connection was aborted").caused_by(error))?;
-    let client = built.map_err(|error| {
-        Error::new(
-            Id::KubeconfigInvalid,
-            Kind::Unreachable,
-            format!("cannot use context `{}` of the kubeconfig", choice.context),
-        )
-        .caused_by(error)
-    })?;
-    Ok(Connection {
-        api: Api::new(client, traffic),
-        choice,
-        server: server.trim_end_matches('/').to_owned(),
-        token_expiry,
-    })
-}
-
-/// Builds kube's client, with layers that count its traffic.
-fn client(config: Config, traffic: &Arc<Traffic>) -> Result<Client, kube::Error> {
-    let (sent, received) = (traffic.clone(), traffic.clone());
-    let requests = MapRequestLayer::new(move |request: http::Request<Body>| {
-        let size = http_body::Body::size_hint(request.body()).lower();
-        sent.on_sent(usize::try_from(size).unwrap_or_default());
-        request
-    });
-    let responses = MapResponseLayer::new(move |response: http::Response<_>| {
-        received.on_response(response.status());
-        let received = received.clone();
-        response.map(|body| {
-            http_body_util::BodyExt::map_frame(body, move |frame: http_body::Frame<bytes::Bytes>| {
-                received.on_received(frame.data_ref().map_or(0, bytes::Bytes::len));
-                frame
+impl ChosenCluster {
+    /// Gets the user's credentials, which may run a credential plugin, and prepares the connection.
+    ///
+    /// # Errors
+    /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
+    pub async fn open(mut self) -> Result<Connection> {
+        let bearer = self.bearer().await?;
+        let Self { mut config, choice, proxy, token_expiry } = self;
+        config.connect_timeout = Some(CONNECT);
+        let agent = format!(
+            "handsctl/{} ({}/{})",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            std::env::consts::ARCH
+        );
+        if let Ok(value) = http::HeaderValue::from_str(&agent) {
+            config.headers.push((http::header::USER_AGENT, value));
+        }
+        let server = config.cluster_url.to_string();
+        let traffic = Arc::new(Traffic::default());
+        let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
+        let options = Options { proxy, bearer, traffic: traffic.clone() };
+        let context = choice.context.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let client = blocking(move || {
+            // kube starts its worker in the runtime.
+            let _entered = runtime.enter();
+            transport::client(&config, options).map_err(|error| {
+                let message = format!("cannot use context `{context}` of the kubeconfig");
+                Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
             })
-            .boxed_unsync()
+        });
+        Ok(Connection {
+            api: Api::new(client.await?, traffic),
+            choice,
+            server: server.trim_end_matches('/').to_owned(),
+            proxy: proxy_address,
+            token_expiry,
         })
-    });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&requests).with_layer(&responses).build())
+    }
+
+    /// Takes the source of a renewable token out of the configuration. Runs the credential plugin once.
+    async fn bearer(&mut self) -> Result<Option<Bearer>> {
+        let context = &self.choice.context;
+        let user = &mut self.config.auth_info;
+        let has_password = user.username.is_some() && user.password.is_some();
+        if user.auth_provider.is_some() || has_password {
+            user.exec = None;
+            return Ok(None);
+        }
+        if let Some(path) = user.token_file.take() {
+            // A token beside it is only used until the file can be read.
+            match Bearer::of_file(Path::new(&path)).await {
+                Ok(bearer) => {
+                    (user.token, user.exec) = (None, None);
+                    return Ok(Some(bearer));
+                }
+                Err(_) if user.token.is_some() => {}
+                Err(error) => {
+                    let message = format!("cannot use context `{context}` of the kubeconfig");
+                    return Err(Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message)
+                        .caused_by(format!("cannot read the token file {path}: {error}")));
+                }
+            }
+        }
+        let Some(exec) = user.exec.take().filter(|_| user.token.is_none()) else { return Ok(None) };
+        let action = format!("cannot use context `{context}` of the kubeconfig");
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+        let call = PluginCall::new(&exec, is_terminal).map_err(|reason| {
+            Error::new(Id::Unauthenticated, Kind::Unauthenticated, action.as_str()).caused_by(reason)
+        })?;
+        let given = credentials::run(&call).await;
+        let given = given.map_err(|error| credential_error(&action, &error, Some(&exec)))?;
+        if let Some((certificate, key)) = given.identity {
+            (user.client_certificate, user.client_key) = (None, None);
+            (user.client_certificate_data, user.client_key_data) = (Some(certificate), Some(key));
+        }
+        Ok(given.token.map(|token| Bearer::of_plugin(call, token, given.expiry)))
+    }
 }

@@ -1,7 +1,12 @@
 //! One connection to a cluster.
 //!
 //! - `context`: chooses the kubeconfig context, and decides whether a change of it needs a confirmation. Pure.
-//! - `connect`: kubeconfig → connection. `token`: when a token expires.
+//! - `kubeconfig`: reads the kubeconfig files, or the service account of a pod. `client_go`: client-go's rules for
+//!   their values. Pure.
+//! - `connect`: kubeconfig → connection. `token`: when a token expires. `proxy`: Go's rules for proxies. Pure.
+//! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
+//!   answers. Pure. `credential_error`: an unusable kubeconfig or a failed login → error. Pure.
+//! - `transport`: TCP, proxy and TLS. `certificate`: accepts a certificate that is its own authority. Pure.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
 //! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
@@ -15,18 +20,28 @@
 
 pub mod api;
 pub(crate) mod boot_instant;
+mod certificate;
+mod client_go;
 pub mod connect;
+#[cfg(test)]
+mod connect_tests;
 pub mod context;
+mod credential_error;
+mod credentials;
 pub mod discovery;
+mod exec_credential;
 mod in_flight;
+pub mod kubeconfig;
 mod lost_response;
 pub mod pending_calls;
+pub mod proxy;
 pub mod request;
 pub(crate) mod retry;
 pub mod server_clock;
 pub mod status_error;
 mod token;
 pub mod traffic;
+mod transport;
 mod transport_error;
 pub mod version;
 mod write_gate;

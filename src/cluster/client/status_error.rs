@@ -25,11 +25,60 @@ pub fn status_error(action: &str, status: &Status) -> Error {
         500 if is_type_mismatch(message) => {
             Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
         }
+        500.. if let Some(webhook) = failed_webhook(message) => {
+            Error::new(Id::WebhookFailed, Kind::Rejected, action).caused_by(message.to_owned()).hint(format!(
+                "{webhook} must respond first: kubectl get validatingwebhookconfigurations,\
+                 mutatingwebhookconfigurations shows who installed it"
+            ))
+        }
         429 | 500.. => Error::new(Id::Unreachable, Kind::Unreachable, action)
             .caused_by(format!("the API server responded {}: {message}", status.code))
             .hint("the API server is overloaded or starting; try again"),
         _ => Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned()),
     }
+}
+
+/// Returns the name of the webhook that the API server could not call; its own failure, unlike an overload, does not
+/// end by itself.
+fn failed_webhook(message: &str) -> Option<String> {
+    if let Some((_, rest)) = message.split_once("failed calling webhook \"") {
+        return rest.split_once('"').map(|(name, _)| format!("the webhook {name}"));
+    }
+    let (_, rest) = message.split_once("conversion webhook for ")?;
+    rest.split_once(" failed").map(|(kind, _)| format!("the conversion webhook for {kind}"))
+}
+
+/// Describes a response that cannot come from a Kubernetes API: a redirect or a web page, such as that of a login. The
+/// pages of a gateway in front of an API server that is down are not among them.
+#[must_use]
+pub(crate) fn foreign_response(head: &http::response::Parts, body: &[u8]) -> Option<String> {
+    // The answer of Go's server to a request without TLS.
+    if head.status.as_u16() == 400
+        && String::from_utf8_lossy(body).contains("HTTP request to an HTTPS server")
+    {
+        return Some("an error: its URL must begin with https".to_owned());
+    }
+    let header = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if head.status.is_redirection() {
+        // Its path and query may contain the state of a login.
+        let host = header(http::header::LOCATION)
+            .and_then(|url| url.parse::<http::Uri>().ok()?.host().map(str::to_owned));
+        return Some(match host {
+            Some(host) => format!("a redirect to {host}"),
+            None => "a redirect".to_owned(),
+        });
+    }
+    let is_page = header(http::header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
+    let may_be_gateway = head.status.is_server_error() || matches!(head.status.as_u16(), 401 | 429);
+    (is_page && !may_be_gateway).then(|| format!("a web page ({})", head.status.as_u16()))
+}
+
+/// Returns the error for a response that does not come from a Kubernetes API.
+#[must_use]
+pub(crate) fn not_kubernetes_error(action: &str, response: &str) -> Error {
+    Error::new(Id::NotKubernetes, Kind::Unreachable, action)
+        .caused_by(format!("the server answers with {response}: not a Kubernetes API, or a login is needed"))
+        .hint("is the server of the kubeconfig's cluster right, and is a login, VPN or proxy needed?")
 }
 
 /// Whether a value of the object has the wrong type for its field. Server-side apply responds 500 then, so a retry is
@@ -151,9 +200,51 @@ mod tests {
                 Id::Rejected,
             ),
             (503, "apiserver is shutting down", Id::Unreachable),
+            (
+                500,
+                r#"Internal error occurred: failed calling webhook "policy.example": failed to call webhook: Post "https://policy.x.svc:443/validate?timeout=10s": no endpoints available for service "policy""#,
+                Id::WebhookFailed,
+            ),
+            (
+                500,
+                "conversion webhook for example.com/v1, Kind=Gadget failed: Post \"https://x\": refused",
+                Id::WebhookFailed,
+            ),
+            (500, "etcdserver: request timed out", Id::Unreachable),
         ];
         for (code, message, id) in rows {
             assert_eq!(status_error("cannot apply", &status(code, message)).id(), id, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn broken_webhook_is_named_and_not_called_overloaded() {
+        let message = r#"Internal error occurred: failed calling webhook "policy.example": EOF"#;
+        let error = status_error("cannot apply", &status(500, message));
+        assert_eq!(error.kind(), Kind::Rejected);
+        assert!(error.hints()[0].starts_with("the webhook policy.example must respond first"), "{error:?}");
+        assert!(!format!("{error:?}").contains("try again"), "{error:?}");
+    }
+
+    #[test]
+    fn login_page_is_no_kubernetes_api() {
+        let response = |code: u16, kind: &str, location: &str| {
+            let head = http::Response::builder().status(code).header("Content-Type", kind);
+            foreign_response(&head.header("Location", location).body(()).unwrap().into_parts().0, b"")
+        };
+        let html = "text/html; charset=utf-8";
+        assert_eq!(response(200, html, "").as_deref(), Some("a web page (200)"));
+        assert_eq!(response(403, html, "").as_deref(), Some("a web page (403)"));
+        let login = "https://login.example/saml?state=planted";
+        assert_eq!(response(302, html, login).as_deref(), Some("a redirect to login.example"));
+        assert_eq!(response(307, "", "/login").as_deref(), Some("a redirect"));
+        let plain = http::Response::builder().status(400).body(()).unwrap().into_parts().0;
+        let without_tls = foreign_response(&plain, b"Client sent an HTTP request to an HTTPS server.\n");
+        assert_eq!(without_tls.as_deref(), Some("an error: its URL must begin with https"));
+        for (code, kind) in
+            [(502, html), (401, html), (429, html), (200, "application/json"), (404, "text/plain")]
+        {
+            assert_eq!(response(code, kind, ""), None, "{code} {kind}");
         }
     }
 

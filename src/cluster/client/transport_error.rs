@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use super::credential_error::credential_error;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
@@ -12,6 +13,8 @@ use crate::phrase;
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// The message of tokio's timer when the time limit for a connection has passed.
 const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
+/// The message of rustls when a server answers without TLS.
+const NO_TLS: &str = "InvalidContentType";
 /// The message of hyper's resolver.
 const NAME_NOT_RESOLVED: &str = "dns error";
 
@@ -22,15 +25,19 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     if text.contains(CONNECT_TIMED_OUT) {
         return timeout_error(action, CONNECT);
     }
-    if matches!(error, kube::Error::Auth(_)) {
-        return Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
-            .caused_by(error)
-            .hint("the user of the kubeconfig got no credentials: log in again");
+    // A token is also renewed between two requests; kube wraps that error differently.
+    if let Some(error) = sources(&error).find_map(|source| source.downcast_ref()) {
+        return credential_error(action, error, None);
     }
     if is_untrusted(&text) {
         return Error::new(Id::Untrusted, Kind::Unreachable, action)
             .caused_by(cause(error))
-            .hint("the cluster may have been recreated: refresh its entry in the kubeconfig");
+            .hint(untrusted_hint(&text));
+    }
+    if text.contains(NO_TLS) {
+        return Error::new(Id::Unreachable, Kind::Unreachable, action)
+            .caused_by(cause(error))
+            .hint("the server's URL in the kubeconfig begins with https, but the server may not use TLS");
     }
     Error::new(Id::Unreachable, Kind::Unreachable, action)
         .caused_by(cause(error))
@@ -50,7 +57,8 @@ pub(crate) fn timeout_error(action: &str, limit: Duration) -> Error {
 pub(crate) fn is_retryable(error: &kube::Error) -> bool {
     let transport =
         matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_));
-    transport && !is_untrusted(&chain(error))
+    let text = chain(error);
+    transport && !is_untrusted(&text) && !text.contains(NO_TLS)
 }
 
 /// Whether no connection can be opened to the server: nothing listens, there is no route, or the name does not resolve.
@@ -91,6 +99,17 @@ fn cause(error: kube::Error) -> Box<dyn StdError + Send + Sync> {
     match error {
         kube::Error::Service(inner) => inner,
         other => other.into(),
+    }
+}
+
+/// Returns the hint that fits rustls' reason.
+fn untrusted_hint(text: &str) -> &'static str {
+    if text.contains("not valid for name") {
+        "the certificate has other names: use one of them as `server`, or set `tls-server-name` in the kubeconfig"
+    } else if text.contains("expired") || text.contains("not valid yet") {
+        "renew the server's certificate, or correct the clock of this computer"
+    } else {
+        "the cluster may have been recreated: refresh its entry in the kubeconfig"
     }
 }
 

@@ -396,7 +396,7 @@ impl Watcher {
                 traffic.on_lost();
                 false
             }
-            ApiError::Deadline(_) => true,
+            ApiError::Deadline(_) | ApiError::NotKubernetes(_) => true,
         }
     }
 }

@@ -42,13 +42,13 @@ pub(crate) async fn run(
     arguments: &ClusterStatusArgs,
     streams: &Streams,
 ) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let cluster = &loaded.settings.cluster;
     if cluster.provider == Provider::Existing && global.cluster.is_none() {
         return Err(not_local().into());
     }
-    let environment = cluster_session::read_environment()?;
-    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let environment = cluster_session::read_environment();
     let name = cluster.name.as_str();
     let reading = provider::live_status(&environment, cluster.provider, name);
     let status = match tokio::time::timeout_at(deadline.at, reading).await {

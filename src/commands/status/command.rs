@@ -32,8 +32,8 @@ pub struct StatusArgs {
 
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
     let session = Session::to_read(global, loaded, deadline).await?;
     let report = read_until(deadline, &session, streams, read_status(&session)).await;
     let mut report = report.map_err(|error| session.with_credentials_hint(error))?;

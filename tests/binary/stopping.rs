@@ -1,0 +1,272 @@
+//! What a command waits for ends at its deadline and at a signal: a plugin, a pipe, a server, a reader of its output.
+
+use std::ffi::OsString;
+use std::io::{PipeReader, PipeWriter, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::bed::in_home;
+
+/// Far above the second that a command needs, and below everything that it waits for.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A situation in which `deploy` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// A credential plugin that does not end.
+    Plugin,
+    /// A secret from a standard input that stays open.
+    StandardInput,
+    /// A secret from a named pipe without a writer.
+    SecretPipe,
+    /// The configuration is such a pipe.
+    ConfigPipe,
+    /// The kubeconfig is such a pipe.
+    KubeconfigPipe,
+    /// The token file is such a pipe.
+    TokenPipe,
+    /// The API server accepts connections and never responds.
+    Server,
+    /// The same, and nobody reads stderr.
+    Stderr,
+}
+
+impl Wait {
+    const ALL: [Wait; 8] = [
+        Wait::Plugin,
+        Wait::StandardInput,
+        Wait::SecretPipe,
+        Wait::ConfigPipe,
+        Wait::KubeconfigPipe,
+        Wait::TokenPipe,
+        Wait::Server,
+        Wait::Stderr,
+    ];
+
+    /// The exit code at the deadline. A server that has never responded is unreachable.
+    fn code(self) -> i32 {
+        if self == Wait::Server { 4 } else { 10 }
+    }
+}
+
+/// A `deploy` that waits, with everything that keeps it waiting.
+struct Waiting {
+    child: Child,
+    home: TempDir,
+    stderr: Option<PipeReader>,
+    _server: TcpListener,
+    _stderr_is_full: Option<PipeWriter>,
+}
+
+impl Waiting {
+    /// Starts `deploy` with this time limit.
+    fn start(wait: Wait, timeout: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        write_kubeconfig(home.path(), &server, wait);
+        let secret = match wait {
+            Wait::StandardInput => "api_key = { file = \"-\" }\n",
+            Wait::SecretPipe => "api_key = { file = \"pipe\" }\n",
+            _ => "",
+        };
+        let config = format!("[llm]\n{secret}[cluster]\ncontext = \"slow\"\n[deploy]\nnamespace = \"n\"\n");
+        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        make_pipe(&home.path().join("pipe"));
+        let config = if wait == Wait::ConfigPipe { "pipe" } else { "config.toml" };
+        let kubeconfig = if wait == Wait::KubeconfigPipe { "pipe" } else { "kubeconfig" };
+        let arguments = ["deploy", "--config", config, "--kubeconfig", kubeconfig, "--events", "events"];
+        let arguments = [&arguments[..], &["--timeout", timeout]].concat();
+        let mut command = in_home(home.path(), &arguments).into_command();
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let (reader, writer) = std::io::pipe().unwrap();
+        if wait == Wait::Stderr {
+            fill(&writer);
+        }
+        let kept = (wait == Wait::Stderr).then(|| writer.try_clone().unwrap());
+        let child = command.stderr(writer).spawn().unwrap();
+        Self { child, home, stderr: Some(reader), _server: server, _stderr_is_full: kept }
+    }
+
+    /// Waits until the command has begun.
+    fn wait_until_started(&self) {
+        let (events, begin) = (self.home.path().join("events"), Instant::now());
+        while !std::fs::read_to_string(&events).is_ok_and(|text| text.contains("started")) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "deploy never starts");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // It is now on its way to what it waits for.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end of the process; returns its exit code, the signal that ended it, and the time since `begin`.
+    fn end(&mut self, begin: Instant) -> (Option<i32>, Option<i32>, Duration) {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if begin.elapsed() > Duration::from_secs(60) {
+                self.child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        (status.code(), status.signal(), begin.elapsed())
+    }
+
+    fn stderr(mut self, wait: Wait) -> String {
+        if wait == Wait::Stderr {
+            return String::new();
+        }
+        std::io::read_to_string(self.stderr.take().unwrap()).unwrap()
+    }
+}
+
+fn make_pipe(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+/// Fills a pipe so that the next write to it blocks.
+fn fill(mut pipe: &PipeWriter) {
+    let flags = fcntl_getfl(pipe).unwrap();
+    fcntl_setfl(pipe, flags | OFlags::NONBLOCK).unwrap();
+    while pipe.write(&[b'x'; 1024]).is_ok() {}
+    while pipe.write(b"x").is_ok() {}
+    fcntl_setfl(pipe, flags).unwrap();
+}
+
+fn write_kubeconfig(home: &Path, server: &TcpListener, wait: Wait) {
+    let user = match wait {
+        Wait::Plugin => json!({ "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh",
+            "args": ["-c", "exec sleep 600"], "interactiveMode": "IfAvailable",
+        } }),
+        Wait::TokenPipe => json!({ "tokenFile": "pipe" }),
+        _ => json!({ "token": "t" }),
+    };
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let kubeconfig: Value = json!({
+        "clusters": [{ "name": "slow", "cluster": { "server": url } }],
+        "users": [{ "name": "slow", "user": user }],
+        "contexts": [{ "name": "slow", "context": { "cluster": "slow", "user": "slow" } }],
+    });
+    std::fs::write(home.join("kubeconfig"), kubeconfig.to_string()).unwrap();
+}
+
+#[test]
+fn every_wait_ends_at_the_deadline() {
+    for wait in Wait::ALL {
+        let begin = Instant::now();
+        let mut waiting = Waiting::start(wait, "3s");
+        let (code, signal, took) = waiting.end(begin);
+        let stderr = waiting.stderr(wait);
+        eprintln!("{wait:?} ends {took:?} after its start");
+        assert_eq!((code, signal), (Some(wait.code()), None), "{wait:?} after {took:?}: {stderr}");
+        assert!(took > Duration::from_secs(3) && took < LIMIT, "{wait:?} took {took:?}: {stderr}");
+    }
+}
+
+#[test]
+fn sigterm_ends_every_wait() {
+    for wait in Wait::ALL {
+        let mut waiting = Waiting::start(wait, "10m");
+        waiting.wait_until_started();
+        let begin = Instant::now();
+        waiting.signal(Signal::TERM);
+        let (code, signal, took) = waiting.end(begin);
+        let stderr = waiting.stderr(wait);
+        eprintln!("{wait:?} ends {took:?} after SIGTERM");
+        assert_eq!((code, signal), (Some(143), None), "{wait:?} after {took:?}: {stderr}");
+        assert!(took < LIMIT, "{wait:?} took {took:?}: {stderr}");
+    }
+}
+
+#[test]
+fn second_signal_ends_the_process_at_once() {
+    let mut waiting = Waiting::start(Wait::Server, "10m");
+    waiting.wait_until_started();
+    // Both arrive together: the command cannot end in order between them.
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        waiting.signal(signal);
+    }
+    let (code, signal, took) = waiting.end(Instant::now());
+    assert!(code.is_none() && signal.is_some(), "exit code {code:?} after {took:?}");
+}
+
+#[test]
+fn events_pipe_without_a_reader_ends_at_the_deadline() {
+    let home = tempfile::tempdir().unwrap();
+    make_pipe(&home.path().join("events"));
+    let arguments = ["deploy", "--events", "events", "--timeout", "1s", "-n", "n", "--name", "oh"];
+    in_home(home.path(), &arguments).run().exits(10).says("a pipe without a reader").within(LIMIT);
+}
+
+#[test]
+fn diff_waits_for_a_secret_only_until_its_deadline() {
+    let home = tempfile::tempdir().unwrap();
+    make_pipe(&home.path().join("pipe"));
+    std::fs::write(home.path().join("config.toml"), "[llm]\napi_key = { file = \"pipe\" }\n").unwrap();
+    let run = in_home(home.path(), &["diff", "--timeout", "1s"]).run().exits(10).within(LIMIT);
+    run.says("the configuration has not been read");
+}
+
+/// Needs a mount namespace, so that only the command's resolver has a name server that never answers.
+#[test]
+#[ignore = "needs the right to mount in a namespace of its own"]
+fn silent_name_server_ends_at_the_deadline_and_at_sigterm() {
+    let home = tempfile::tempdir().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    write_kubeconfig(home.path(), &server, Wait::Server);
+    let text = std::fs::read_to_string(home.path().join("kubeconfig")).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let text = text.replace(&format!("127.0.0.1:{port}"), "k8s.silent.example:6443");
+    std::fs::write(home.path().join("kubeconfig"), text).unwrap();
+    std::fs::write(home.path().join("resolv.conf"), "nameserver 192.0.2.1\noptions timeout:30\n").unwrap();
+    let deploy = |timeout: &str| {
+        let arguments =
+            ["deploy", "--kubeconfig", "kubeconfig", "--context", "slow", "-n", "n", "--name", "oh"];
+        let line = in_home(home.path(), &[&arguments[..], &["--timeout", timeout]].concat());
+        // A proxy would resolve the name instead.
+        let command = line.without("HTTP_PROXY").without("http_proxy").into_command();
+        let words: Vec<OsString> =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(OsString::from).collect();
+        let mut inside = Command::new("unshare");
+        inside.args([
+            "--mount",
+            "sh",
+            "-c",
+            "mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"",
+            "sh",
+        ]);
+        inside.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside
+            .args(words)
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let end = |mut child: Child, begin: Instant| (child.wait().unwrap().code(), begin.elapsed());
+    let begin = Instant::now();
+    let (code, took) = end(deploy("3s"), begin);
+    eprintln!("a silent name server ends {took:?} after the start");
+    assert!(code == Some(4) && took > Duration::from_secs(3) && took < LIMIT, "{code:?} after {took:?}");
+    let child = deploy("10m");
+    std::thread::sleep(Duration::from_secs(2));
+    let begin = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let (code, took) = end(child, begin);
+    eprintln!("a silent name server ends {took:?} after SIGTERM");
+    assert!(code == Some(143) && took < LIMIT, "{code:?} after {took:?}");
+}
