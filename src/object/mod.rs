@@ -9,6 +9,7 @@
 //! - `deletion`: since when an object is being deleted, and what holds it.
 //! - `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
+//! - `mask`: hides secrets, in every encoding of theirs, in a text.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
 //! - `running_image`: the images that pods run, with their digests.
@@ -21,8 +22,10 @@ pub mod item_selector;
 pub mod kind;
 pub mod labels;
 pub mod managed_fields;
+pub mod mask;
 pub mod references;
 pub mod running_image;
 pub mod yaml;
 
 pub use id::ObjectId;
+pub use mask::Mask;

@@ -1,6 +1,6 @@
 //! A kubeconfig → a connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
@@ -13,6 +13,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
+use super::credential_error::{connection_error, invalid_kubeconfig};
 use super::token;
 use super::traffic::Traffic;
 use super::transport_error::CONNECT;
@@ -91,7 +92,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let options = KubeConfigOptions { context: Some(choice.context.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-        invalid_kubeconfig(format!("cannot use context `{}` of the kubeconfig", choice.context), error)
+        invalid_kubeconfig(format!("cannot use context `{}` of the kubeconfig", choice.context), &error)
     })?;
     open(config, choice, token_expiry).await
 }
@@ -130,12 +131,22 @@ fn read(path: Option<&Path>) -> Result<Kubeconfig> {
             .hint("--kubeconfig FILE or KUBECONFIG selects another one")
             .hint("handsctl up creates a local cluster"))
         }
-        Err(error) => Err(invalid_kubeconfig("cannot use the kubeconfig".to_owned(), error)),
+        Err(error) => {
+            let file = path.map(Path::to_owned).or_else(unparsable_file);
+            let file = file.map_or_else(String::new, |file| format!(" {}", file.display()));
+            Err(invalid_kubeconfig(format!("cannot use the kubeconfig{file}"), &error))
+        }
     }
 }
 
-fn invalid_kubeconfig(message: String, error: KubeconfigError) -> Error {
-    Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
+/// Returns the file of `KUBECONFIG` that is not YAML: kube's error does not name it.
+fn unparsable_file() -> Option<PathBuf> {
+    let files = std::env::var_os("KUBECONFIG").filter(|files| !files.is_empty());
+    let files: Vec<PathBuf> = match files {
+        Some(files) => std::env::split_paths(&files).collect(),
+        None => std::env::home_dir().into_iter().map(|home| home.join(".kube/config")).collect(),
+    };
+    files.into_iter().find(|file| matches!(Kubeconfig::read_from(file), Err(KubeconfigError::Parse(_))))
 }
 
 fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
@@ -162,6 +173,7 @@ async fn open(
         config.headers.push((http::header::USER_AGENT, value));
     }
     let server = config.cluster_url.to_string();
+    let plugin = config.auth_info.exec.clone();
     let traffic = Arc::new(Traffic::default());
     let counted = traffic.clone();
     // Runs the kubeconfig's credential plugin and waits for it without yielding: on a thread of its own it delays
@@ -169,12 +181,11 @@ async fn open(
     let built = tokio::task::spawn_blocking(move || client(config, &counted)).await;
     let built = built.map_err(|error| Error::internal("the connection was aborted").caused_by(error))?;
     let client = built.map_err(|error| {
-        Error::new(
-            Id::KubeconfigInvalid,
-            Kind::Unreachable,
-            format!("cannot use context `{}` of the kubeconfig", choice.context),
+        connection_error(
+            &format!("cannot use context `{}` of the kubeconfig", choice.context),
+            error,
+            plugin.as_ref(),
         )
-        .caused_by(error)
     })?;
     Ok(Connection {
         api: Api::new(client, traffic),

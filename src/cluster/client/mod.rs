@@ -1,7 +1,8 @@
 //! One connection to a cluster.
 //!
 //! - `context`: chooses the kubeconfig context, and decides whether a change of it needs a confirmation. Pure.
-//! - `connect`: kubeconfig → connection. `token`: when a token expires.
+//! - `connect`: kubeconfig → connection. `token`: when a token expires. `credential_error`: an unusable kubeconfig or a
+//!   failed login → error. Pure.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
 //! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
@@ -15,6 +16,7 @@
 pub mod api;
 pub mod connect;
 pub mod context;
+mod credential_error;
 pub mod discovery;
 mod in_flight;
 mod lost_response;

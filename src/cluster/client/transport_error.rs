@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use super::credential_error::credential_error;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
@@ -22,10 +23,9 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     if text.contains(CONNECT_TIMED_OUT) {
         return timeout_error(action, CONNECT);
     }
-    if matches!(error, kube::Error::Auth(_)) {
-        return Error::new(Id::Unauthenticated, Kind::Unauthenticated, action)
-            .caused_by(error)
-            .hint("the user of the kubeconfig got no credentials: log in again");
+    // A token is also renewed between two requests; kube wraps that error differently.
+    if let Some(error) = sources(&error).find_map(|source| source.downcast_ref()) {
+        return credential_error(action, error, None);
     }
     if is_untrusted(&text) {
         return Error::new(Id::Untrusted, Kind::Unreachable, action)

@@ -499,10 +499,11 @@ mod tests {
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
+    use crate::object::Mask;
     use crate::object::kind::{
         CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, ROLE, SECRET, SERVICE,
     };
-    use crate::plan::diff::{FieldPointer, Mask, additions, compare};
+    use crate::plan::diff::{FieldPointer, additions, compare};
     use crate::report::scenario::assert_recorded;
     use crate::report::streams::tests::{captured, settings};
     use crate::report::text::style::Palette;
