@@ -117,6 +117,9 @@ catalogue! {
     SecurityContextConstraint "HC0227" "OpenShift must allow the application's user" key "deploy.profile"
         "The image's files belong to user 42420. OpenShift assigns another user to pods, unless their ServiceAccount may use an SCC such as nonroot-v2. Without it, OpenShift rejects the pod, and no pod is created."
 
+    UrlSecret "HC0275" "a URL contains a secret"
+        "A password or key in a URL stays where the URL is: in the application's config.toml, which is a ConfigMap, or in the specification of a container. Everyone who may read ConfigMaps or pods can read it. Use a URL without it, and the key or variable for the secret; variables of [deploy].env and [mcp] are moved to a Secret as a whole."
+
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"
         "No kubeconfig was found. --kubeconfig, KUBECONFIG and ~/.kube/config are read, in this order. `handsctl up` creates a local cluster."

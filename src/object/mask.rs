@@ -73,6 +73,8 @@ impl Mask {
     fn add_forms(&mut self, secret: &str) {
         self.texts.extend(texts(secret));
         self.digits.extend(base64_digits(secret));
+        // JSON as a whole in base64: a docker config, a Secret's copy.
+        self.digits.extend(base64_digits(&json(secret)));
     }
 
     /// Adds the secrets of another mask.
@@ -138,6 +140,11 @@ pub fn without_quotes(message: &str) -> String {
         };
         let Some(opening) = opening else { continue };
         let closing = text.rfind(quote).filter(|closing| *closing > opening);
+        // A punctuation mark that the parser expects or does not: `unclosed bracket '['`.
+        let is_mark = |quoted: &str| quoted.len() == 1 && !quoted.contains(char::is_alphanumeric);
+        if closing.is_some_and(|closing| is_mark(&text[opening + 1..closing])) {
+            continue;
+        }
         let end = closing.map_or(text.len(), |closing| closing + 1);
         text.replace_range(opening..end, "…");
     }
@@ -150,7 +157,7 @@ fn is_characteristic(line: &str) -> bool {
 
 /// Returns the forms in which a text contains a secret.
 fn texts(secret: &str) -> Vec<String> {
-    let json = inner(serde_json::to_string(secret).unwrap_or_default());
+    let json = json(secret);
     let ascii: String = json.chars().fold(String::new(), |mut text, character| {
         let mut units = [0; 2];
         if character.is_ascii() {
@@ -169,7 +176,7 @@ fn texts(secret: &str) -> Vec<String> {
         secret.bytes().fold(String::new(), |mut text, byte| {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    text.push(char::from(byte))
+                    text.push(char::from(byte));
                 }
                 b' ' => text.push_str(blank),
                 byte => text.push_str(&hex(byte)),
@@ -180,6 +187,11 @@ fn texts(secret: &str) -> Vec<String> {
     let (upper, lower) = (|byte: u8| format!("%{byte:02X}"), |byte: u8| format!("%{byte:02x}"));
     let urls = [url(upper, "%20"), url(lower, "%20"), url(upper, "+"), url(lower, "+")];
     [secret.to_owned(), json, ascii, python, shell, debug].into_iter().chain(urls).collect()
+}
+
+/// Returns a secret as it stands between the quotation marks of a JSON string.
+fn json(secret: &str) -> String {
+    inner(serde_json::to_string(secret).unwrap_or_default())
 }
 
 /// Removes the quotation marks.
@@ -234,7 +246,9 @@ mod tests {
 
     fn mask(secrets: &[&str]) -> Mask {
         let mut mask = Mask::default();
-        secrets.iter().for_each(|secret| mask.add(secret));
+        for secret in secrets {
+            mask.add(secret);
+        }
         mask
     }
 
@@ -256,6 +270,7 @@ mod tests {
             URL_SAFE_NO_PAD.encode(format!("a{secret}")),
             STANDARD.encode(format!("ab{secret}c")),
             STANDARD.encode(format!("{{\"a\": \"{secret}\", \"b\": 1}}")),
+            STANDARD.encode(json!({ "a": secret, "b": 1 }).to_string()),
         ] {
             let masked = mask.text(&text);
             let rest: Vec<&str> = masked.split(REDACTED).collect();
@@ -306,6 +321,8 @@ mod tests {
             ("unknown variant `a`b`, expected `c`", "unknown variant …"),
             ("it doesn't say why", "it doesn't say why"),
             ("found 'secret", "found …"),
+            ("unclosed bracket '['", "unclosed bracket '['"),
+            ("expected '[' but 'secret'", "expected …"),
             ("first line\nsecret", "first line"),
         ] {
             assert_eq!(without_quotes(message), text);

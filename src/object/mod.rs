@@ -9,12 +9,17 @@
 //! - `deletion`: since when an object is being deleted, and what holds it.
 //! - `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
-//! - `mask`: hides secrets, in every encoding of theirs, in a text.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `yaml`: reads and writes objects as YAML.
+//!
+//! Secrets in texts:
+//! - `mask`: hides known secrets, in every encoding of theirs.
+//! - `secret_name`: names whose value is a secret. `url_secret`: passwords in URLs. `assignment`: both, in a program's
+//!   output.
 
+pub mod assignment;
 pub mod deletion;
 pub mod field_path;
 pub mod id;
@@ -25,6 +30,8 @@ pub mod managed_fields;
 pub mod mask;
 pub mod references;
 pub mod running_image;
+pub mod secret_name;
+pub mod url_secret;
 pub mod yaml;
 
 pub use id::ObjectId;
