@@ -32,9 +32,9 @@ pub struct DevArgs {
 
 /// Runs `dev`.
 pub(crate) async fn run(global: &Global, arguments: &DevArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
     let deadline = Deadline::of(arguments.timeout, ReadArgs::DEFAULT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     read_until(deadline, &session, streams, async {
         session.server_version().await?;
         ensure_deployed(&session).await

@@ -63,12 +63,12 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::IfAvailable)?;
+    let loaded = cluster_session::load(global, Secrets::IfAvailable, streams)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let (events, mut receiver) = Events::channel();
     let warning_streams = streams.clone();
     let reporting = tokio::spawn(async move {

@@ -37,15 +37,15 @@ pub struct HistoryArgs {
 /// With `-o json` or `-o yaml`: `[{number, result, created, by, evidence, note, image, objects}]`; for one revision,
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let history = read_until(deadline, &session, streams, read_history(&session))
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
     let output = output_form(Some(arguments.output));
     let _written = match (arguments.revision, output) {
-        (None, Output::Human) => streams.out(&history_table(&session, &history))?,
+        (None, Output::Human) => streams.text(&history_table(&session, &history))?,
         (None, output) => {
             let revisions = history.all().iter().rev().map(value).collect();
             streams.value(&Value::Array(revisions), output)?
@@ -53,7 +53,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         (Some(number), output) => {
             let revision = history.get(number).ok_or_else(|| no_such_revision(number, &history))?;
             match output {
-                Output::Human => streams.out(&streams.sanitized(&details(revision)))?,
+                Output::Human => streams.text(&details(revision))?,
                 output => streams.value(&with_manifests(revision), output)?,
             }
         }

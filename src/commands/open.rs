@@ -58,9 +58,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
     let (watcher, pod, listener) = match start {
         Start::Url(url) => {

@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
     };
     invocation
         .run(async |context| {
-            let loaded = cluster_session::load(global, Secrets::Needed)?;
+            let loaded = cluster_session::load(global, Secrets::Needed, streams)?;
             cluster_session::report_config(&loaded, Secrets::Needed, &context.events).await;
             let local = cluster::up::bring_up(global, &loaded.settings, false, context).await?;
             let mut session = if let Some(connection) = local {

@@ -62,17 +62,17 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
         server_unknown_because,
     };
     let _written = match output_form(Some(arguments.output)) {
-        crate::report::Output::Human => streams.out(&text(&versions))?,
+        crate::report::Output::Human => streams.text(&text(&versions))?,
         output => streams.value(&versions, output)?,
     };
     Ok(0)
 }
 
 async fn server(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<String> {
-    let loaded = cluster_session::load(global, Secrets::Needed)
+    let loaded = cluster_session::load(global, Secrets::Needed, streams)
         .context("the configuration has errors: handsctl config check")?;
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let version = read_until(deadline, &session, streams, session.server_version()).await?;
     Ok(version.text)
 }

@@ -280,6 +280,7 @@ impl<'a> Cluster<'a> {
             choice: ChosenContext { context: "c".to_owned(), origin: ContextOrigin::Flag },
             server: "https://192.0.2.1".to_owned(),
             token_expiry: None,
+            secrets: crate::object::Mask::default(),
         };
         context.limit(&mut connection);
         let session = Session::new(environment, settings, connection)?;

@@ -31,12 +31,12 @@ pub(crate) enum Secrets {
     Unneeded,
 }
 
-/// Reads the configuration from files, environment and flags.
+/// Reads the configuration from files, environment and flags, and hides its secrets in every output.
 ///
 /// # Errors
 /// Exit 3 with every error of the configuration.
-pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
-    match secrets {
+pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Result<Loaded> {
+    let loaded = match secrets {
         Secrets::Needed => crate::settings::read(&request(global), &variables(), Path::new(".")),
         Secrets::IfAvailable => {
             crate::settings::read_with_available_secrets(&request(global), &variables(), Path::new("."))
@@ -44,7 +44,9 @@ pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
         Secrets::Unneeded => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
-    }
+    }?;
+    streams.hide(loaded.settings.known_secrets());
+    Ok(loaded)
 }
 
 fn request(global: &Global) -> Request {
@@ -106,9 +108,15 @@ impl Session {
     /// # Errors
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid; exit 10 if a credential plugin has not ended at
     /// the deadline.
-    pub(crate) async fn to_read(global: &Global, loaded: Loaded, deadline: Deadline) -> Result<Self> {
+    pub(crate) async fn to_read(
+        global: &Global,
+        loaded: Loaded,
+        streams: &Streams,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let environment = read_environment()?;
         let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
+        streams.hide(connection.secrets.clone());
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
     }
@@ -127,6 +135,7 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Self> {
         let connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
+        streams.hide(connection.secrets.clone());
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
@@ -277,6 +286,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
     let name = settings.cluster.name.as_str();
     Ok(ContextArgs {
         kubeconfig: global.kubeconfig.clone(),
+        files: environment.kubeconfigs.clone(),
         context: global.context.clone(),
         pin,
         // With provider = "existing" a local cluster of the default name is another cluster.

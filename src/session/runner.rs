@@ -125,7 +125,7 @@ impl Invocation<'_> {
         work: impl AsyncFnOnce(&Run<'_>) -> Result<Finished>,
     ) -> anyhow::Result<u8> {
         self.run(async move |context| {
-            let loaded = cluster_session::load(self.global, secrets)?;
+            let loaded = cluster_session::load(self.global, secrets, self.streams)?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
             let environment = context.environment.clone();
             let mut session =

@@ -13,12 +13,13 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
-use super::credential_error::{connection_error, invalid_kubeconfig};
+use super::credential_error::{connection_error, invalid_kubeconfig, user_secrets};
 use super::token;
 use super::traffic::Traffic;
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::object::Mask;
 use crate::phrase;
 
 /// The options that select the cluster.
@@ -26,6 +27,8 @@ use crate::phrase;
 pub struct ContextArgs {
     /// `--kubeconfig`.
     pub kubeconfig: Option<std::path::PathBuf>,
+    /// The files that are read without `--kubeconfig`.
+    pub files: Vec<PathBuf>,
     /// `--context`.
     pub context: Option<String>,
     /// `[cluster].context`.
@@ -47,6 +50,8 @@ pub struct Connection {
     pub server: String,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
+    /// The secrets of the kubeconfig's user, which no output may show.
+    pub secrets: Mask,
 }
 
 impl Connection {
@@ -81,7 +86,7 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         return open(config, choice, None).await;
     }
-    let kubeconfig = read(args.kubeconfig.as_deref())?;
+    let kubeconfig = read(args.kubeconfig.as_deref(), &args.files)?;
     let choice = context::choose_context(&ContextSources {
         flag: args.context.clone(),
         pin: args.pin.clone(),
@@ -110,7 +115,7 @@ pub async fn connect_to_local_cluster(kubeconfig: &Path, context: &str) -> Resul
     connect(&args).await
 }
 
-fn read(path: Option<&Path>) -> Result<Kubeconfig> {
+fn read(path: Option<&Path>, files: &[PathBuf]) -> Result<Kubeconfig> {
     let result = match path {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
@@ -132,21 +137,16 @@ fn read(path: Option<&Path>) -> Result<Kubeconfig> {
             .hint("handsctl up creates a local cluster"))
         }
         Err(error) => {
-            let file = path.map(Path::to_owned).or_else(unparsable_file);
+            let file = path.or_else(|| unparsable(files).map(PathBuf::as_path));
             let file = file.map_or_else(String::new, |file| format!(" {}", file.display()));
             Err(invalid_kubeconfig(format!("cannot use the kubeconfig{file}"), &error))
         }
     }
 }
 
-/// Returns the file of `KUBECONFIG` that is not YAML: kube's error does not name it.
-fn unparsable_file() -> Option<PathBuf> {
-    let files = std::env::var_os("KUBECONFIG").filter(|files| !files.is_empty());
-    let files: Vec<PathBuf> = match files {
-        Some(files) => std::env::split_paths(&files).collect(),
-        None => std::env::home_dir().into_iter().map(|home| home.join(".kube/config")).collect(),
-    };
-    files.into_iter().find(|file| matches!(Kubeconfig::read_from(file), Err(KubeconfigError::Parse(_))))
+/// Returns the file that is not YAML: kube's error does not name it.
+fn unparsable(files: &[PathBuf]) -> Option<&PathBuf> {
+    files.iter().find(|file| matches!(Kubeconfig::read_from(file), Err(KubeconfigError::Parse(_))))
 }
 
 fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
@@ -174,6 +174,7 @@ async fn open(
     }
     let server = config.cluster_url.to_string();
     let plugin = config.auth_info.exec.clone();
+    let secrets = user_secrets(&config.auth_info);
     let traffic = Arc::new(Traffic::default());
     let counted = traffic.clone();
     // Runs the kubeconfig's credential plugin and waits for it without yielding: on a thread of its own it delays
@@ -192,6 +193,7 @@ async fn open(
         choice,
         server: server.trim_end_matches('/').to_owned(),
         token_expiry,
+        secrets,
     })
 }
 

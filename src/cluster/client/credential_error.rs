@@ -7,7 +7,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use kube::client::AuthError;
-use kube::config::{ExecConfig, KubeconfigError};
+use kube::config::{AuthInfo, ExecConfig, KubeconfigError};
+use secrecy::ExposeSecret as _;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
@@ -131,8 +132,21 @@ fn stderr_tail(output: &std::process::Output, plugin: Option<&ExecConfig>) -> St
     mask.text(&lines[lines.len().saturating_sub(TAIL)..].join("\n")).into_owned()
 }
 
+/// Returns what is secret in a user of a kubeconfig.
+pub(super) fn user_secrets(user: &AuthInfo) -> Mask {
+    let mut mask = user.exec.as_ref().map_or_else(Mask::default, plugin_secrets);
+    for secret in [&user.token, &user.password, &user.client_key_data].into_iter().flatten() {
+        mask.add(secret.expose_secret());
+    }
+    // Tokens of an OIDC provider, and its client's secret.
+    let provider = user.auth_provider.iter().flat_map(|provider| &provider.config);
+    let is_secret = |name: &str| name.ends_with("token") || name.ends_with("secret");
+    provider.filter(|(name, _)| is_secret(name)).for_each(|(_, value)| mask.add(value));
+    mask
+}
+
 /// Returns what may be secret in a plugin's environment and arguments. Subcommands and names of flags are not.
-pub(super) fn plugin_secrets(plugin: &ExecConfig) -> Mask {
+fn plugin_secrets(plugin: &ExecConfig) -> Mask {
     let mut mask = Mask::default();
     let variables = plugin.env.iter().flatten();
     variables.filter_map(|variable| variable.get("value")).for_each(|value| mask.add(value));

@@ -42,7 +42,7 @@ pub(crate) async fn run(
     arguments: &ClusterStatusArgs,
     streams: &Streams,
 ) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
+    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
     let cluster = &loaded.settings.cluster;
     if cluster.provider == Provider::Existing && global.cluster.is_none() {
         return Err(not_local().into());
@@ -56,7 +56,7 @@ pub(crate) async fn run(
         Err(_elapsed) => return Err(timed_out(name, deadline).into()),
     };
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
+        Output::Human => streams.text(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
         output => streams.value(&status, output)?,
     };
     Ok(exit_code(status.condition))

@@ -80,7 +80,7 @@ impl Streams {
         let written = match output {
             Output::Human => {
                 let stdout = self.settings.out;
-                self.out(&text(report, Style { palette: stdout.palette, width: stdout.width })?)?
+                self.text(&text(report, Style { palette: stdout.palette, width: stdout.width })?)?
             }
             output => self.value(&value(report), output)?,
         };
