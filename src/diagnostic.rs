@@ -75,6 +75,14 @@ pub struct Diagnostic {
     pub masked: bool,
 }
 
+impl Diagnostic {
+    /// Returns the diagnostic with its message and label changed, such as to mask secrets.
+    #[must_use]
+    pub fn map_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        Self { message: change(&self.message), label: change(&self.label), ..self.clone() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

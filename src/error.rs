@@ -229,6 +229,31 @@ impl Error {
         self
     }
 
+    /// Returns the error with each of its texts changed, such as to mask secrets.
+    #[must_use]
+    pub fn map_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        let source = self
+            .causes()
+            .iter()
+            .rev()
+            .fold(None, |source, cause| Some(Box::new(TextCause { text: change(cause), source })));
+        Self(Box::new(Inner {
+            id: self.0.id,
+            kind: self.0.kind,
+            message: change(&self.0.message),
+            facts: self
+                .0
+                .facts
+                .iter()
+                .map(|fact| Fact { label: fact.label, text: change(&fact.text) })
+                .collect(),
+            hints: self.0.hints.iter().map(|hint| change(hint)).collect(),
+            diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
+            location: self.0.location.clone(),
+            source: source.map(|source| source as Source),
+        }))
+    }
+
     /// Adds a labelled line.
     #[must_use]
     pub fn fact(mut self, label: &'static str, text: impl Into<String>) -> Self {
@@ -356,6 +381,25 @@ impl Error {
     }
 }
 
+/// A cause of which only the text is left.
+#[derive(Debug)]
+struct TextCause {
+    text: String,
+    source: Option<Box<TextCause>>,
+}
+
+impl std::fmt::Display for TextCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for TextCause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.message)
@@ -408,6 +452,19 @@ mod tests {
         let outer = Wrapped("ServiceError: tcp connect error: connection refused", Some(Box::new(middle)));
         let error = Error::internal("cannot reach the cluster").caused_by(outer);
         assert_eq!(error.causes(), ["ServiceError", "tcp connect error", "connection refused"]);
+    }
+
+    #[test]
+    fn mapped_error_keeps_id_and_all_texts() {
+        let source = Wrapped("outer", Some(Box::new(Wrapped("inner", None))));
+        let error = Error::internal("message").fact("log", "fact").hint("hint").caused_by(source);
+        let mapped = error.map_texts(|text| format!("<{text}>"));
+        assert_eq!(
+            (mapped.id(), mapped.kind(), mapped.message()),
+            (Id::Internal, Kind::Internal, "<message>")
+        );
+        assert_eq!(mapped.causes(), ["<outer>", "<inner>"]);
+        assert_eq!((mapped.facts()[0].text.as_str(), mapped.hints()), ("<fact>", &["<hint>".to_owned()][..]));
     }
 
     #[test]

@@ -321,6 +321,40 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Returns the event with each of its texts changed, such as to mask secrets. Names of objects and of steps stay.
+    #[must_use]
+    pub fn map_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        let mut event = self.clone();
+        match &mut event {
+            Event::Config { message }
+            | Event::Step { message, .. }
+            | Event::Rollout { message, .. }
+            | Event::Probe { message, .. }
+            | Event::Waiting { message, .. } => *message = change(message),
+            Event::Target { target, .. } => *target = change(target),
+            Event::Object { message, .. } => *message = message.as_deref().map(change),
+            Event::Finding(finding) => **finding = finding.map_texts(change),
+            Event::Warning { message, diagnostic, .. } => {
+                *message = change(message);
+                if let Some(diagnostic) = diagnostic {
+                    **diagnostic = diagnostic.map_texts(change);
+                }
+            }
+            Event::Finished(finished) => {
+                finished.message = change(&finished.message);
+                finished.url = finished.url.as_deref().map(&change);
+                finished.model = finished.model.as_deref().map(&change);
+                finished.notes = finished.notes.iter().map(|note| change(note)).collect();
+                let next = finished.next.drain(..).map(|(label, command)| (label, change(&command)));
+                finished.next = next.collect();
+            }
+            Event::Started { .. } | Event::Planned { .. } | Event::Wire { .. } => {}
+        }
+        event
+    }
+}
+
 /// The number of events that may be queued before senders wait for the reporter.
 const CAPACITY: usize = 256;
 

@@ -11,6 +11,8 @@ use portable_pty::CommandBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::planted;
+
 /// The binary under test.
 pub(crate) const HANDSCTL: &str = env!("CARGO_BIN_EXE_handsctl");
 
@@ -55,6 +57,13 @@ impl Run {
     /// Panics if stdout does not contain the text.
     pub(crate) fn prints(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "stdout lacks {text:?}:\n{}", self.stdout);
+        self
+    }
+
+    /// Panics if an output shows the planted secret.
+    pub(crate) fn hides(self, secret: &str) -> Self {
+        planted::assert_hidden(secret, "stdout", &self.stdout);
+        planted::assert_hidden(secret, "stderr", &self.stderr);
         self
     }
 

@@ -88,6 +88,8 @@ pub(crate) enum ErrorResponse {
     Expired,
     /// 429 of API priority and fairness: no `Status`, only a `Retry-After` header with these seconds.
     TooManyRequests(u32),
+    /// 403 of an admission webhook with this message.
+    Denied(String),
     /// 503.
     Unavailable,
 }
@@ -546,6 +548,10 @@ impl ErrorResponse {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
                 "message": "deployments.apps is forbidden: User \"x\" cannot watch resource \"deployments\" in API group \"apps\" in the namespace \"n\"",
                 "details": { "group": "apps", "kind": "deployments" },
+            })),
+            ErrorResponse::Denied(message) => status(&json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
+                "message": format!("admission webhook \"a.example.com\" denied the request: {message}"),
             })),
             ErrorResponse::Expired => status(&Self::expired()),
             ErrorResponse::Unavailable => status(&json!({

@@ -8,7 +8,7 @@ pub(crate) fn secret(mark: &str) -> String {
     format!("sk-{mark}/Plänted+{mark}?&=%\"{mark}")
 }
 
-/// Panics if a text contains the value: in plain text, in base64 (also as part of a longer value), URL-encoded, or with
+/// Panics if a text contains the value: in plain text, in base64 (also as part of a longer value or of JSON), URL-encoded, or with
 /// JSON escapes.
 pub(crate) fn assert_hidden(value: &str, source: &str, text: &str) {
     for form in encodings(value) {
@@ -16,14 +16,31 @@ pub(crate) fn assert_hidden(value: &str, source: &str, text: &str) {
     }
 }
 
+/// The texts in which a cluster or program may quote a value.
+pub(crate) fn quotations(value: &str) -> Vec<String> {
+    let json = serde_json::json!({ "data": { "KEY": value } }).to_string();
+    vec![
+        format!("key {value} is wrong"),
+        json.clone(),
+        format!("{value:?}"),
+        format!("Secret data: {}", STANDARD.encode(value)),
+        format!("token={}", URL_SAFE.encode(format!("a{value}b"))),
+        STANDARD.encode(json),
+        format!("GET /?key={}&b=c", url(value, false)),
+        format!("GET /?key={}&b=c", url(value, true)),
+    ]
+}
+
 fn encodings(value: &str) -> Vec<String> {
     let mut encodings = vec![value.to_owned(), url(value, false), url(value, true), escaped(value)];
     for offset in 0..3 {
         // Preceding bytes shift the digits; the first and last digits depend on the neighbouring bytes.
-        let shifted = ["\0".repeat(offset).as_bytes(), value.as_bytes()].concat();
-        for engine in [STANDARD, URL_SAFE] {
-            let digits = engine.encode(&shifted);
-            encodings.push(digits[4..digits.len() - 4].to_owned());
+        for value in [value, &escaped(value)] {
+            let shifted = ["\0".repeat(offset).as_bytes(), value.as_bytes()].concat();
+            for engine in [STANDARD, URL_SAFE] {
+                let digits = engine.encode(&shifted);
+                encodings.push(digits[4..digits.len() - 4].to_owned());
+            }
         }
     }
     encodings
@@ -41,6 +58,14 @@ fn url(value: &str, lowercase: bool) -> String {
         byte => format!("%{byte:02X}"),
     };
     value.as_bytes().iter().map(byte).collect()
+}
+
+#[test]
+fn every_quotation_shows_the_value() {
+    let value = secret("q1");
+    for shown in quotations(&value) {
+        assert!(encodings(&value).iter().any(|encoding| shown.contains(encoding.as_str())), "{shown}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod binary {
     mod cli;
     mod config;
     mod engines;
+    mod hidden;
     mod provider;
     mod render;
     mod stopping;

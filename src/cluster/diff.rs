@@ -20,9 +20,9 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::kind::{Collection, KindInfo, POD, REPLICA_SET, ROLE, ROLE_BINDING, SECRET};
-use crate::object::{ObjectId, deletion, labels};
+use crate::object::{Mask, ObjectId, deletion, labels};
 use crate::plan::changes::{Change, Changes, manifest_for, new_manifest};
-use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, Mask, additions, compare};
+use crate::plan::diff::{Compared, DiffOutcome, Difference, Effect, additions, compare};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::revision::RevisionResult;
@@ -331,7 +331,7 @@ impl DiffRun<'_> {
         let role = self.input.changes.plan.members.iter().find(role).filter(|_| member.kind == ROLE_BINDING);
         match role.filter(|role| !self.input.listed.live.contains_key(&role.id)) {
             Some(role) => format!("{} does not exist yet", role.id),
-            None => self.mask.text(&status.message),
+            None => self.mask.text(&status.message).into_owned(),
         }
     }
 
@@ -418,7 +418,7 @@ impl DiffRun<'_> {
         if is_missing_right(&status) {
             return Ok(difference.unverified(missing_right(member)).into());
         }
-        let message = self.mask.text(&status.message);
+        let message = self.mask.text(&status.message).into_owned();
         let difference = difference.unverified("the server rejects it");
         if is_immutable(&status) {
             let outcome = DiffOutcome::Changed;
@@ -476,7 +476,7 @@ impl DiffRun<'_> {
     }
 
     fn rejection(&self, action: &str, mut status: Status) -> Error {
-        status.message = self.mask.text(&status.message);
+        status.message = self.mask.text(&status.message).into_owned();
         status_error::status_error(action, &status)
     }
 }

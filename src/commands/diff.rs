@@ -64,11 +64,11 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let (events, mut receiver) = Events::channel();
     let warning_streams = streams.clone();
     let reporting = tokio::spawn(async move {

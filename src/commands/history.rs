@@ -38,8 +38,8 @@ pub struct HistoryArgs {
 /// one such object with its `manifests`. Revisions do not contain the data of Secrets.
 pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let history = read_until(deadline, &session, streams, read_history(&session))
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
@@ -49,7 +49,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
     }
     let output = output_form(Some(arguments.output));
     let _written = match (arguments.revision, output) {
-        (None, Output::Human) => streams.out(&history_table(&session, &history))?,
+        (None, Output::Human) => streams.text(&history_table(&session, &history))?,
         (None, output) => {
             let revisions = history.all().iter().rev().map(value).collect();
             streams.value(&Value::Array(revisions), output)?
@@ -57,7 +57,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         (Some(number), output) => {
             let revision = history.get(number).ok_or_else(|| no_such_revision(number, &history))?;
             match output {
-                Output::Human => streams.out(&streams.sanitized(&details(revision)))?,
+                Output::Human => streams.text(&details(revision))?,
                 output => streams.value(&with_manifests(revision), output)?,
             }
         }

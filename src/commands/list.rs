@@ -37,9 +37,9 @@ pub struct ListArgs {
 ///
 /// With `-o json` or `-o yaml`: `[{namespace, name, ready, desired, image, created, tooling}]`.
 pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded)?;
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let reading = read(&session, global.namespace.as_deref(), arguments.all_namespaces, streams);
     let found = read_until(deadline, &session, streams, reading)
         .await

@@ -62,8 +62,8 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let query = query(&session, arguments);
     let (pods, simulated, is_empty) = read_until(deadline, &session, streams, async {
         session.server_version().await?;
@@ -226,7 +226,7 @@ fn write(
             LogPart::Lines { source, lines } => {
                 let text = String::from_utf8_lossy(&lines);
                 let text = if prefixed { with_prefix(&source, &text) } else { text.into_owned() };
-                if streams.out(&streams.sanitized(&text))? == Written::Closed {
+                if streams.text(&streams.sanitized(&text))? == Written::Closed {
                     return Ok(());
                 }
             }

@@ -64,8 +64,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress`, `nodeport` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
     let (watcher, pod, listener) = match start {
         Start::Url { url, via } => {

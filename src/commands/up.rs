@@ -63,7 +63,8 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
     };
     invocation
         .run(async |context| {
-            let loaded = cluster_session::load_until(context.deadline, global, Secrets::Needed).await?;
+            let loaded =
+                cluster_session::load_until(context.deadline, global, Secrets::Needed, streams).await?;
             cluster_session::report_config(&loaded, Secrets::Needed, &context.events).await;
             let local = cluster::up::bring_up(global, &loaded.settings, false, context).await?;
             let mut session = if let Some(connection) = local {

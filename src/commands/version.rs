@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
         server_unknown_because,
     };
     let _written = match output_form(Some(arguments.output)) {
-        crate::report::Output::Human => streams.out(&text(&versions))?,
+        crate::report::Output::Human => streams.text(&text(&versions))?,
         output => streams.value(&versions, output)?,
     };
     Ok(0)
@@ -71,9 +71,9 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
 async fn server(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<String> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
     // The server's version needs no secret.
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await;
     let loaded = loaded.context("the configuration has errors: handsctl config check")?;
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let version = read_until(deadline, &session, streams, session.server_version()).await?;
     Ok(version.text)
 }

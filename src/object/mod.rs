@@ -13,7 +13,13 @@
 //! - `references`: the names that an object refers to.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `yaml`: reads and writes objects as YAML.
+//!
+//! Secrets in texts:
+//! - `mask`: hides known secrets, in every encoding of theirs.
+//! - `secret_name`: names whose value is a secret. `url_secret`: passwords in URLs. `assignment`: both, in a program's
+//!   output.
 
+pub mod assignment;
 pub mod deletion;
 pub mod field_path;
 pub mod id;
@@ -21,8 +27,12 @@ pub mod item_selector;
 pub mod kind;
 pub mod labels;
 pub mod managed_fields;
+pub mod mask;
 pub mod references;
 pub mod running_image;
+pub mod secret_name;
+pub mod url_secret;
 pub mod yaml;
 
 pub use id::ObjectId;
+pub use mask::Mask;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::diff::{self, Effect, Mask};
+use super::diff::{self, Effect};
 use super::inventory::members::Members;
 use crate::object::kind::CLAIM;
-use crate::object::{ObjectId, deletion};
+use crate::object::{Mask, ObjectId, deletion};
 
 /// The command that gives the data of held claims up.
 pub const GIVE_UP: &str =

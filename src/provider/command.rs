@@ -13,6 +13,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::object::assignment;
 use crate::phrase;
 
 /// How many lines of standard error an error carries.
@@ -26,6 +27,8 @@ pub(super) struct ChildCommand {
     directory: Option<PathBuf>,
     variables: Vec<(String, OsString)>,
     removed_variables: Vec<String>,
+    /// Whether the child gets the variables of our environment.
+    inherits_environment: bool,
     deadline: Duration,
 }
 
@@ -44,6 +47,7 @@ impl ChildCommand {
             directory: None,
             variables: Vec::new(),
             removed_variables: Vec::new(),
+            inherits_environment: true,
             deadline,
         }
     }
@@ -63,9 +67,20 @@ impl ChildCommand {
         self
     }
 
+    pub(super) fn variables(mut self, variables: impl IntoIterator<Item = (String, OsString)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
     /// Removes variables from the child's environment.
     pub(super) fn without_variables(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.removed_variables.extend(names);
+        self
+    }
+
+    /// Gives the child only the variables of this command: a process that outlives handsctl must not carry its secrets.
+    pub(super) fn without_environment(mut self) -> Self {
+        self.inherits_environment = false;
         self
     }
 
@@ -79,8 +94,14 @@ impl ChildCommand {
         self,
         mut on_line: impl AsyncFnMut(&str),
     ) -> Result<ChildOutput, ChildFailure> {
-        let failed =
-            |outcome, stdout, stderr| ChildFailure { command: self.to_string(), outcome, stdout, stderr };
+        // The texts of a failure become messages, and programs print their environment.
+        let hidden = |text: String| assignment::masked(&text).into_owned();
+        let failed = |outcome, stdout, stderr| ChildFailure {
+            command: hidden(self.to_string()),
+            outcome,
+            stdout: hidden(stdout),
+            stderr: hidden(stderr),
+        };
         let not_started = |error| failed(ChildOutcome::NotStarted(error), String::new(), String::new());
         let mut child = self.command().spawn().map_err(not_started)?;
         let group = ProcessGroup::new(child.id());
@@ -109,6 +130,9 @@ impl ChildCommand {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if !self.inherits_environment {
+            command.env_clear();
+        }
         command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         for name in &self.removed_variables {
             command.env_remove(name);
@@ -300,6 +324,23 @@ mod tests {
         let failure = run.run_with_lines(async |line: &str| lines.push(line.to_owned())).await.unwrap_err();
         assert_eq!(lines, ["a", "b"]);
         assert_eq!((failure.stdout.as_str(), failure.stderr.as_str()), ("out\n", "a\nb\n"));
+    }
+
+    #[tokio::test]
+    async fn failure_shows_no_password_of_the_program() {
+        let script = "echo proxy http://me:planted@p >&2; echo REGISTRY_TOKEN=planted >&2; exit 1";
+        let failure =
+            shell(script, Duration::from_secs(10)).variable("API_KEY", "planted").run().await.unwrap_err();
+        assert_eq!(failure.summary(), "exit status: 1: REGISTRY_TOKEN=(redacted)");
+        let error = failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, "cannot create");
+        assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn child_without_environment_gets_only_its_variables() {
+        let command = ChildCommand::new("/usr/bin/env", Duration::from_secs(10)).without_environment();
+        let output = command.variable("A", "b").run().await.unwrap();
+        assert_eq!(output.stdout, "A=b\n");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::local_cluster::{
     Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, RECREATE_HINT, UpOptions,
 };
 use super::readyz::{self, Readiness};
-use super::{engine, kind, kwok, state_file};
+use super::{engine, kind, kwok, private_file, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -61,6 +61,9 @@ pub async fn up(
         }
         delete(environment, other, &desired.name, options.kubeconfig.as_deref(), events).await?;
     }
+    private_file::folder(&environment.state).map_err(|error| {
+        Error::io(format!("cannot create the folder {}", environment.state.display()), error)
+    })?;
     match provider {
         LocalProvider::Kind => kind::up(environment, desired, options, events).await,
         LocalProvider::Kwok => kwok::up(environment, desired, options, events).await,

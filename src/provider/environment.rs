@@ -2,7 +2,7 @@
 //! that tests can run in parallel with folders of their own.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::Id;
@@ -17,7 +17,7 @@ pub struct Environment {
     pub cache: PathBuf,
     /// Folders of programs that the user names, in the order in which they are searched.
     pub assets: Vec<ExplicitFolder>,
-    /// `PATH`, unchanged.
+    /// `PATH` without empty and relative entries: they mean the current folder, which may be somebody else's.
     pub path: OsString,
     /// The files of `KUBECONFIG`, else `~/.kube/config`; empty if the home folder is unknown.
     pub kubeconfigs: Vec<PathBuf>,
@@ -57,7 +57,7 @@ impl Environment {
             state: state.unwrap_or_default().join("handsctl"),
             cache: cache.unwrap_or_default().join("handsctl"),
             assets: ["HANDSCTL_ASSETS", "KUBEBUILDER_ASSETS"].into_iter().filter_map(explicit).collect(),
-            path: env::var_os("PATH").unwrap_or_default(),
+            path: absolute_entries(&env::var_os("PATH").unwrap_or_default()),
             kubeconfigs: kubeconfigs.unwrap_or_default(),
             releases: variable("HANDSCTL_TEST_RELEASES"),
             engine: variable("KIND_EXPERIMENTAL_PROVIDER"),
@@ -114,6 +114,12 @@ impl Environment {
     }
 }
 
+fn absolute_entries(path: &OsStr) -> OsString {
+    let entries = env::split_paths(path).filter(|entry| entry.is_absolute());
+    // An entry that `split_paths` returned has no separator, so it can be joined.
+    env::join_paths(entries).unwrap_or_default()
+}
+
 /// Returns the user who runs the process, without the characters `/` and `@`.
 pub(super) fn user_name() -> String {
     ["USER", "LOGNAME"]
@@ -131,9 +137,9 @@ pub(super) fn test_computer() -> Option<String> {
     variable("HANDSCTL_TEST_COMPUTER")
 }
 
-/// Returns the names of all variables of the process.
-pub(super) fn variable_names() -> impl Iterator<Item = String> {
-    env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+/// Returns those of the process's variables that are set.
+pub(super) fn variables(names: &[&str]) -> Vec<(String, OsString)> {
+    names.iter().filter_map(|name| Some(((*name).to_owned(), env::var_os(name)?))).collect()
 }
 
 /// Returns the value of a variable that is set and not empty.
@@ -169,4 +175,22 @@ fn kubeconfigs() -> Result<Vec<PathBuf>, &'static str> {
         return Ok(listed);
     }
     Ok(vec![home().ok_or("KUBECONFIG")?.join(".kube/config")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_relative_path_entries_are_ignored() {
+        for (path, expected) in [
+            ("/bin::/usr/bin", "/bin:/usr/bin"),
+            (":/bin:", "/bin"),
+            (".:bin:/bin:../x:~/y", "/bin"),
+            ("", ""),
+            (".", ""),
+        ] {
+            assert_eq!(absolute_entries(OsStr::new(path)), OsStr::new(expected), "{path}");
+        }
+    }
 }

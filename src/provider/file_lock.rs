@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::private_file;
 use crate::error::{Error, Result};
 use crate::phrase;
 
@@ -66,7 +67,7 @@ fn message(path: &Path) -> String {
 }
 
 fn attempt(path: &Path) -> io::Result<Option<FileLock>> {
-    std::fs::create_dir_all(path)?;
+    private_file::folder(path)?;
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,

@@ -12,6 +12,7 @@
 //! Shared by the providers:
 //! - `kubeconfig`: edits the user's kubeconfig line by line.
 //! - `state_file`: the record of a cluster that handsctl created. `file_lock`: admits one handsctl at a time.
+//! - `private_file`: files that only this user may read.
 //! - `environment`: the environment variables and folders of this computer.
 //! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
 //! - `mirrord`: runs a local command as if it ran in a pod.
@@ -29,6 +30,7 @@ mod kubeconfig;
 pub mod kwok;
 mod local_cluster;
 pub mod mirrord;
+mod private_file;
 mod process_id;
 mod readyz;
 mod state_file;

@@ -132,6 +132,7 @@ impl Reporter {
     }
 
     fn event(&mut self, event: &Event) {
+        let event = &event.map_texts(|text| self.streams.hidden(text));
         if self.run_summary.is_repeated_warning(event) {
             return;
         }
@@ -168,7 +169,10 @@ impl Reporter {
 
     fn write_json(&mut self, event: &Event, now: Timestamp) {
         let Some((json, pipe)) = &mut self.json else { return };
-        let lines = json.lines(event, now).map_err(|error| Error::io(pipe.action(), error.into()));
+        let lines = json
+            .lines(event, now)
+            .map(|lines| self.streams.json(&lines))
+            .map_err(|error| Error::io(pipe.action(), error.into()));
         match lines.and_then(|lines| pipe.write(&lines)) {
             Ok(Written::Yes) => {}
             Ok(Written::Closed) => self.json = None,

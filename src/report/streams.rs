@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use console::Term;
@@ -12,9 +12,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::text::color::{self, ColorChoice, ColorVariables};
-use super::text::sanitize::sanitize;
+use super::text::github;
+use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::Palette;
 use crate::error::{Error, Result};
+use crate::object::{Mask, url_secret};
 
 /// Whether a stream still has a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(super) struct GithubFiles {
 pub struct Streams {
     out: Arc<Mutex<Pipe>>,
     err: Arc<Mutex<Pipe>>,
+    /// The secrets that no text shows.
+    secrets: Arc<RwLock<Mask>>,
     pub(super) settings: Arc<TerminalSettings>,
 }
 
@@ -105,26 +109,54 @@ impl Streams {
         settings: TerminalSettings,
     ) -> Self {
         let pipe = |writer| Arc::new(Mutex::new(Pipe { writer, closed: false }));
-        Self { out: pipe(out), err: pipe(err), settings: Arc::new(settings) }
+        Self { out: pipe(out), err: pipe(err), secrets: Arc::default(), settings: Arc::new(settings) }
     }
 
-    /// Writes a part of the result to stdout unchanged, and flushes it.
+    /// Hides secrets in every text that is written from now on.
+    pub fn hide(&self, secrets: Mask) {
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
+    }
+
+    /// Replaces the secrets in a text: the known ones, and passwords in URLs.
+    pub(super) fn hidden(&self, text: &str) -> String {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        url_secret::masked(&secrets.text(text)).into_owned()
+    }
+
+    /// Writes a document or another text of our own to stdout and flushes it. It is unchanged, unless a terminal would
+    /// execute a part of it.
     ///
     /// # Errors
     /// Writing fails, for example because the disk is full. A closed reader is not an error.
     pub fn out(&self, text: &str) -> Result<Written> {
-        lock(&self.out).write(text).map_err(|error| Error::io("cannot write to standard output", error))
+        let text = if self.settings.out.terminal { sanitize_colored(text) } else { Cow::Borrowed(text) };
+        lock(&self.out).write(&text).map_err(|error| Error::io("cannot write to standard output", error))
     }
 
-    /// Writes a message to stderr. A failure is ignored, because it cannot be reported anywhere else.
+    /// Writes a text for people to stdout that contains words of a cluster or of a program: without secrets, and in a
+    /// GitHub workflow without commands for the runner.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub fn text(&self, text: &str) -> Result<Written> {
+        let text = self.hidden(text);
+        if self.settings.github.is_some() {
+            self.out(&github::escape_commands(&text))
+        } else {
+            self.out(&text)
+        }
+    }
+
+    /// Writes a message to stderr, without secrets and without what a terminal would execute. A failure is ignored,
+    /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
-        let _cannot_be_reported = lock(&self.err).write(text);
+        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&self.hidden(text)));
     }
 
     /// Writes a line about the progress of a command without a reporter to stderr, unless --quiet is set.
     pub fn progress(&self, text: &str) {
         if !self.settings.quiet {
-            self.err(&self.sanitized(text));
+            self.err(text);
         }
     }
 
@@ -292,6 +324,45 @@ pub(crate) mod tests {
             settings(),
         );
         assert_eq!(streams.out("a\n").unwrap_err().message(), "cannot write to standard output");
+    }
+
+    fn with_secret(settings: TerminalSettings) -> (Streams, Captured, Captured) {
+        let captured = captured(settings);
+        let mut secrets = Mask::default();
+        secrets.add("sk-planted");
+        captured.0.hide(secrets);
+        captured
+    }
+
+    #[test]
+    fn secret_of_a_text_reaches_no_stream() {
+        let (streams, out, err) = with_secret(settings());
+        let _written = streams.clone().text("a sk-planted https://me:pass-word@host/?a=b\n").unwrap();
+        streams.err("a sk-planted https://me:pass-word@host/?a=b\n");
+        let text = "a (redacted) https://me:(redacted)@host/?a=b\n";
+        assert_eq!((out.text().as_str(), err.text().as_str()), (text, text));
+    }
+
+    #[test]
+    fn workflow_command_on_stdout_is_escaped() {
+        let mut github = settings();
+        github.github = Some(GithubFiles::default());
+        let (streams, out, _) = captured(github);
+        let _written = streams.text("::stop-commands::x\n##[error]y\n").unwrap();
+        assert_eq!(out.text(), ": :stop-commands::x\n# #[error]y\n");
+    }
+
+    #[test]
+    fn document_on_terminal_has_no_escape_sequences() {
+        let mut terminal = settings();
+        terminal.out.terminal = true;
+        let (streams, out, err) = captured(terminal);
+        let _written = streams.out("a\u{9b}2J\x1b[2Jb\n").unwrap();
+        streams.err("a\u{9b}2J\x1b]0;x\x07b\n");
+        assert_eq!((out.text().as_str(), err.text().as_str()), ("ab\n", "ab\n"));
+        let (streams, out, _) = captured(settings());
+        let _written = streams.out("a\u{9b}2Jb\n").unwrap();
+        assert_eq!(out.text(), "a\u{9b}2Jb\n");
     }
 
     #[test]

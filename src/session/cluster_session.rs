@@ -39,9 +39,14 @@ pub(crate) enum Secrets {
 ///
 /// # Errors
 /// Exit 3 with every error of the configuration, exit 10 at the deadline.
-pub(crate) async fn load_until(deadline: Deadline, global: &Global, secrets: Secrets) -> Result<Loaded> {
-    let global = global.clone();
-    let reading = tokio::task::spawn_blocking(move || load(&global, secrets));
+pub(crate) async fn load_until(
+    deadline: Deadline,
+    global: &Global,
+    secrets: Secrets,
+    streams: &Streams,
+) -> Result<Loaded> {
+    let (global, streams) = (global.clone(), streams.clone());
+    let reading = tokio::task::spawn_blocking(move || load(&global, secrets, &streams));
     match tokio::time::timeout_at(deadline.for_requests(), reading).await {
         Ok(loaded) => loaded.map_err(|error| Error::internal("the reading was aborted").caused_by(error))?,
         Err(_elapsed) => {
@@ -56,12 +61,12 @@ pub(crate) async fn load_until(deadline: Deadline, global: &Global, secrets: Sec
     }
 }
 
-/// Reads the configuration from files, environment and flags. Blocks.
+/// Reads the configuration from files, environment and flags, and hides its secrets in every output. Blocks.
 ///
 /// # Errors
 /// Exit 3 with every error of the configuration.
-pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
-    match secrets {
+pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Result<Loaded> {
+    let loaded = match secrets {
         Secrets::Needed => crate::settings::read(&request(global), &variables(), Path::new(".")),
         Secrets::IfAvailable => {
             crate::settings::read_with_available_secrets(&request(global), &variables(), Path::new("."))
@@ -69,7 +74,9 @@ pub(crate) fn load(global: &Global, secrets: Secrets) -> Result<Loaded> {
         Secrets::Unneeded => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
-    }
+    }?;
+    streams.hide(loaded.settings.known_secrets());
+    Ok(loaded)
 }
 
 fn request(global: &Global) -> Request {
@@ -130,9 +137,15 @@ impl Session {
     /// # Errors
     /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid; exit 10 if a credential plugin has not ended at
     /// the deadline.
-    pub(crate) async fn to_read(global: &Global, loaded: Loaded, deadline: Deadline) -> Result<Self> {
+    pub(crate) async fn to_read(
+        global: &Global,
+        loaded: Loaded,
+        streams: &Streams,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let environment = read_environment();
         let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
+        streams.hide(connection.secrets.clone());
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
     }
@@ -151,6 +164,7 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Self> {
         let connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
+        streams.hide(connection.secrets.clone());
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,

@@ -130,7 +130,8 @@ impl Invocation<'_> {
         work: impl AsyncFnOnce(&Run<'_>) -> Result<Finished>,
     ) -> anyhow::Result<u8> {
         self.run(async move |context| {
-            let loaded = cluster_session::load_until(context.deadline, self.global, secrets).await?;
+            let loaded =
+                cluster_session::load_until(context.deadline, self.global, secrets, self.streams).await?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
             let environment = context.environment.clone();
             let mut session =

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::diagnostic::Location;
+use crate::object::yaml;
 
 /// One of the user's own objects, as in its manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +55,7 @@ pub(super) fn objects(name: &str, text: &str) -> FileObjects {
     let documents = match documents {
         Ok(documents) => documents.into_iter().filter(|document| !document.is_null()).collect::<Vec<_>>(),
         Err(error) => {
-            let text = error.to_string();
-            file.mistakes.push(format!("{name} is not YAML: {}", text.lines().next().unwrap_or_default()));
+            file.mistakes.push(format!("{name} is not YAML: {}", yaml::reason(&error)));
             return file;
         }
     };

@@ -19,6 +19,8 @@ use super::secrets::extract::Form;
 use super::secrets::value::{Redacted, SecretSource};
 use crate::diagnostic::Location;
 use crate::error::{Error, Result};
+use crate::object::Mask;
+use crate::object::url_secret;
 
 /// Default cpu request of a container on a local cluster, which shares the cpus of this computer.
 pub(super) const LOCAL_CPU: &str = "250m";
@@ -48,6 +50,9 @@ pub struct Settings {
     schema: Arc<TableShape>,
     version: AppVersion,
 }
+
+/// From this length on, a secret is hidden even if the configuration contains it elsewhere.
+const MIN_HIDDEN: usize = 12;
 
 /// The secrets of a configuration.
 #[derive(Debug, Default)]
@@ -152,14 +157,34 @@ impl Settings {
     /// Replaces known secrets in a text, because a container's output may contain them.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
+        url_secret::masked(&self.known_secrets().text(text)).into_owned()
+    }
+
+    /// Returns the secrets whose values are known, to hide them in every output. A short value that is public at another
+    /// place of the configuration is not hidden: a database password `openhands` would make every object's name
+    /// unreadable, and the key `ollama` the model's.
+    #[must_use]
+    pub fn known_secrets(&self) -> Mask {
         let values = self.sources().filter_map(|(_, source)| match source {
             SecretSource::Value(value) => Some(value.expose()),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         });
-        let values = values.chain(self.parts.iter().map(Redacted::expose));
-        // A very short secret would match unrelated text.
-        let values = values.filter(|value| value.len() >= 6);
-        values.fold(text.to_owned(), |text, value| text.replace(value, "(redacted)"))
+        let names = [self.deploy.name.as_str(), self.deploy.namespace.as_str(), self.runtime_namespace()];
+        let config = self.app_config_toml();
+        let config = url_secret::masked(&config);
+        let is_public = |value: &str| {
+            let is_word = value.len() < MIN_HIDDEN && config.contains(value);
+            names.contains(&value) || self.cluster.name.as_str() == value || is_word
+        };
+        let mut mask = Mask::default();
+        let parts = self.parts.iter().map(Redacted::expose);
+        for value in values.chain(parts).filter(|value| !is_public(value)) {
+            mask.add(value);
+            for range in url_secret::ranges(value) {
+                mask.add(&value[range]);
+            }
+        }
+        mask
     }
 
     /// Returns every secret with the name of its variable or file.
@@ -246,12 +271,12 @@ impl Settings {
             leaves(&table, &mut path, &mut |key, node| {
                 values.insert(
                     key.clone(),
-                    KeyValue { key, value: toml_writer::inline(&node.data), origin: KeyOrigin::Default },
+                    KeyValue { key, value: shown(&node.data), origin: KeyOrigin::Default },
                 );
             });
         }
         leaves(&self.tree, &mut Vec::new(), &mut |key, node| {
-            let value = toml_writer::inline(&node.data);
+            let value = shown(&node.data);
             values.insert(
                 key.clone(),
                 KeyValue { key, value, origin: KeyOrigin::from_position(&node.position) },
@@ -300,6 +325,11 @@ impl Settings {
     fn write(&mut self, path: &[&str], text: &str) {
         write_text(&mut self.tree, path, text);
     }
+}
+
+/// Returns a value as TOML, without the passwords of its URLs.
+fn shown(data: &Data) -> String {
+    url_secret::masked(&toml_writer::inline(data)).into_owned()
 }
 
 impl KeyOrigin {

@@ -3,6 +3,8 @@
 
 use serde_json::Value as Json;
 
+use crate::object::yaml;
+
 use super::format::LabelKey;
 
 const KEYS: &[&str] = &["effect", "key", "operator", "toleration_seconds", "value"];
@@ -35,10 +37,7 @@ pub(super) fn check(text: &str) -> Result<(), TolerationMistake> {
             "`kubernetes.tolerations_yaml` is not a YAML list; the application would silently ignore it";
         TolerationMistake::new(message, label)
     };
-    let parsed: Json = serde_saphyr::from_str(text).map_err(|error| {
-        let text = error.to_string();
-        not_a_list(text.lines().next().unwrap_or_default().to_owned())
-    })?;
+    let parsed: Json = serde_saphyr::from_str(text).map_err(|error| not_a_list(yaml::reason(&error)))?;
     let Json::Array(entries) = parsed else {
         return Err(not_a_list("a list is expected: `- key: example.com/gpu`".to_owned()));
     };

@@ -43,6 +43,19 @@ impl Finding {
         }
     }
 
+    /// Returns the finding with each of the cluster's texts changed, such as to mask secrets.
+    #[must_use]
+    pub fn map_texts(&self, change: impl Fn(&str) -> String) -> Self {
+        let all = |texts: &[String]| texts.iter().map(|text| change(text)).collect();
+        Self {
+            message: change(&self.message),
+            evidence: all(&self.evidence),
+            log: all(&self.log),
+            hints: all(&self.hints),
+            ..self.clone()
+        }
+    }
+
     /// Adds a command to copy, or a fact.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

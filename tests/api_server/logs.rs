@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run, finish};
+use crate::planted;
 
 /// Time limit of each wait, on a busy computer.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
@@ -285,4 +286,24 @@ fn ctrl_c_ends_logs_while_stdout_is_blocked() {
     assert!(!line.is_empty(), "the command ended before the first line");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(exit_code(&mut child), Some(130));
+}
+
+#[test]
+fn secret_in_a_log_is_hidden() {
+    let namespace = Bed::shared().namespace("logs-quoted");
+    let (literal, variable) = (planted::secret("l1"), planted::secret("l2"));
+    namespace
+        .config(&format!("[llm]\napi_key = {literal:?}\n[deploy.env]\nA_TOKEN = {{ env = \"PLANTED\" }}\n"));
+    namespace.command(&["deploy"]).env("PLANTED", &variable).run().exits(0);
+    let mark = &namespace.name;
+    for secret in [&literal, &variable] {
+        for quotation in planted::quotations(secret) {
+            append_now(namespace.bed, &format!("{mark} {quotation}"));
+        }
+    }
+    append_now(namespace.bed, &format!("{mark} ::stop-commands::x"));
+    let run =
+        namespace.command(&["logs"]).env("PLANTED", &variable).env("GITHUB_ACTIONS", "true").run().exits(0);
+    assert!(marked(&run, mark).len() > 16 && run.stdout.contains("(redacted)"), "{}", run.stdout);
+    run.hides(&literal).hides(&variable);
 }

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, Run, run_in_home};
-use crate::fault::Proxy;
+use crate::fault::{ErrorResponse, Fault, Proxy, Request};
+use crate::planted;
 
 /// Time limit of a command whose server never responds: far below the default `--timeout`.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
@@ -726,4 +727,23 @@ fn app_version_change_and_downgrade_are_reported() {
     namespace.handsctl(&["deploy"]).exits(0).never_says("HC2043");
     let older = "HC2044 OpenHands 1.6 → 0.59, a downgrade";
     namespace.handsctl(&["rollback"]).exits(0).says(older).says("OH_PERSISTENCE_DIR /.openhands is removed");
+}
+
+#[test]
+fn secret_in_a_denial_is_hidden() {
+    let namespace = Bed::shared().namespace("denied");
+    let secret = planted::secret("w1");
+    namespace.config(&format!("[llm]\napi_key = {secret:?}\n"));
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let denial = planted::quotations(&secret).join("; ");
+    let is_deployment =
+        |request: &Request| request.method == "PATCH" && request.path.contains("/deployments/");
+    proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Denied(denial)));
+    let events = namespace.folder.path().join("events");
+    for more in [&[][..], &["-o", "json"], &["-v", "--events", events.to_str().unwrap()]] {
+        let run = proxy.command(&namespace, &[&["deploy"], more].concat()).run().exits(8);
+        run.hides(&secret).says("denied the request: key (redacted) is wrong");
+    }
+    planted::assert_hidden(&secret, "the events", &std::fs::read_to_string(&events).unwrap());
+    proxy.command(&namespace, &["diff"]).run().hides(&secret);
 }

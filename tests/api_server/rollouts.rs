@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, NODES, Namespace, Run};
+use crate::planted;
 
 /// Time limit from the cluster's report of a cause (or the end of its grace) to the verdict: far below the default
 /// `--timeout`.
@@ -595,5 +596,44 @@ fn second_out_of_memory_kill_exits_9_with_limit() {
         run.says("error[HC4202]: the container needs more memory than its limit")
             .says("memory limit 4Gi")
             .says("hint: handsctl explain HC4202");
+    }
+}
+
+#[test]
+fn secret_in_a_registry_answer_is_hidden_everywhere() {
+    let namespace = Bed::shared().namespace("quoted");
+    let secret = planted::secret("r1");
+    let answer = "rpc error: code = NotFound desc = failed to pull and unpack image \"x\": x: not found";
+    let answer = format!("{answer}: {}", planted::quotations(&secret).join("; "));
+    namespace.config(&format!(
+        "[deploy]\nnode_selector = {{ \"example.io/bare\" = \"yes\" }}\n\
+         tolerate = {{ unschedulable = \"10m\" }}\n[llm]\napi_key = {secret:?}\n"
+    ));
+    let files = ["events", "summary"].map(|name| namespace.folder.path().join(name));
+    let command = |arguments: &[&str]| {
+        let command = namespace.command(arguments).env("GITHUB_ACTIONS", "true");
+        command.env("GITHUB_STEP_SUMMARY", &files[1])
+    };
+    let node = BareNode::new(&namespace);
+    let arguments = ["deploy", "-v", "--timeout", "60s", "--events", files[0].to_str().unwrap()];
+    let deploy = command(&arguments).spawn_in_background();
+    report(&namespace, &node.bind_pod(&namespace), &waiting("ErrImagePull", &answer));
+    deploy.finish().exits(9).hides(&secret).says("x: not found: key (redacted) is wrong");
+    command(&["deploy", "-o", "json"]).run().exits(9).hides(&secret).says("(redacted)");
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        planted::assert_hidden(&secret, "the file", &text);
+        assert!(text.contains("redacted"), "{text}");
+    }
+    for arguments in [&["status"][..], &["status", "-o", "json"], &["history", "-o", "yaml"]] {
+        command(arguments).run().hides(&secret);
+    }
+    // The evidence that is stored with the failed revision.
+    let revisions =
+        namespace.bed.get(&["secrets", "-n", &namespace.name, "--field-selector=type=handsctl.dev/revision"]);
+    let revisions = revisions["items"].as_array().unwrap();
+    assert!(!revisions.is_empty());
+    for revision in revisions {
+        planted::assert_hidden(&secret, "the revision", &revision["metadata"].to_string());
     }
 }

@@ -208,6 +208,34 @@ async fn cluster_is_created_restarted_recreated_and_deleted_completely() {
     assert_eq!(fixture.down(name).await, DownResult::Absent);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn stored_secrets_are_readable_for_the_user_only() {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fixture = Fixture::new(&["private"]);
+    fixture.up(&spec("private")).await.unwrap();
+    let mode = std::fs::metadata(&fixture.environment.state).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    for component in ControlPlaneComponent::ALL {
+        let pid = fixture.pid("private", component).unwrap();
+        let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let variables = String::from_utf8_lossy(&variables).into_owned();
+        assert!(!variables.contains("CARGO_"), "{component:?} has the environment of handsctl: {variables}");
+    }
+    let etcd = fixture.pid("private", ControlPlaneComponent::Etcd).unwrap();
+    let line = std::fs::read_to_string(format!("/proc/{etcd}/cmdline")).unwrap();
+    let client = "--listen-client-urls=https://";
+    let address = line.split('\0').find_map(|word| word.strip_prefix(client)).expect("etcd's address");
+    assert!(line.contains("--client-cert-auth=true") && !line.contains("http://"), "{line}");
+    let mut plain = std::net::TcpStream::connect(address).unwrap();
+    plain.write_all(b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _the_server_may_reset_it = plain.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).contains("etcdserver"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn hanging_or_ending_api_server_is_not_running() {
     let fixture = Fixture::new(&["ends"]);

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
-use super::credential_error::{credential_error, invalid_kubeconfig};
+use super::credential_error::{credential_error, invalid_kubeconfig, user_secrets};
 use super::credentials::{self, Bearer};
 use super::exec_credential::PluginCall;
 use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
@@ -21,6 +21,7 @@ use super::transport::{self, Options};
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::object::Mask;
 use crate::phrase;
 
 /// The options that select the cluster.
@@ -57,6 +58,8 @@ pub struct Connection {
     pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
+    /// The secrets of the kubeconfig's user, which no output may show.
+    pub secrets: Mask,
 }
 
 impl Connection {
@@ -208,6 +211,7 @@ impl ChosenCluster {
     /// # Errors
     /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
+        let secrets = user_secrets(&self.config.auth_info);
         let bearer = self.bearer().await?;
         let Self { mut config, choice, proxy, token_expiry } = self;
         config.connect_timeout = Some(CONNECT);
@@ -240,6 +244,7 @@ impl ChosenCluster {
             server: server.trim_end_matches('/').to_owned(),
             proxy: proxy_address,
             token_expiry,
+            secrets,
         })
     }
 

@@ -47,7 +47,7 @@ pub(crate) async fn run(
 
 async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<Finished> {
     let Context { environment, events, .. } = context;
-    let loaded = cluster_session::load_until(context.deadline, global, Secrets::Unneeded).await?;
+    let loaded = cluster_session::load_until(context.deadline, global, Secrets::Unneeded, streams).await?;
     cluster_session::report_config(&loaded, Secrets::Unneeded, events).await;
     let cluster = &loaded.settings.cluster;
     let name = cluster.name.as_str();

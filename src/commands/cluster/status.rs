@@ -43,7 +43,7 @@ pub(crate) async fn run(
     streams: &Streams,
 ) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
     let cluster = &loaded.settings.cluster;
     if cluster.provider == Provider::Existing && global.cluster.is_none() {
         return Err(not_local().into());
@@ -56,7 +56,7 @@ pub(crate) async fn run(
         Err(_elapsed) => return Err(timed_out(name, deadline).into()),
     };
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.out(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
+        Output::Human => streams.text(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
         output => streams.value(&status, output)?,
     };
     Ok(exit_code(status.condition))

@@ -57,7 +57,7 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
         streams,
     };
     let work = async |context: &Context| {
-        let loaded = cluster_session::load_until(context.deadline, global, Secrets::Needed).await?;
+        let loaded = cluster_session::load_until(context.deadline, global, Secrets::Needed, streams).await?;
         cluster_session::report_config(&loaded, Secrets::Needed, &context.events).await;
         let name = loaded.settings.cluster.name.to_string();
         if arguments.recreate {

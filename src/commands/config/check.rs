@@ -23,7 +23,7 @@ pub struct ConfigCheckArgs {
 /// Runs `config check`.
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
-    let loaded = match cluster_session::load(global, Secrets::Unneeded) {
+    let loaded = match cluster_session::load(global, Secrets::Unneeded, streams) {
         Ok(loaded) => loaded,
         Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
             let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
         for warning in &loaded.warnings {
             streams.diagnostic(warning);
         }
-        let _written = streams.out(&format!("{}  ok\n", loaded.summary))?;
+        let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
     } else {
         let _written = streams.value(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }

@@ -33,8 +33,8 @@ pub struct StatusArgs {
 /// Runs `status`.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded).await?;
-    let session = Session::to_read(global, loaded, deadline).await?;
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+    let session = Session::to_read(global, loaded, streams, deadline).await?;
     let report = read_until(deadline, &session, streams, read_status(&session)).await;
     let mut report = report.map_err(|error| session.with_credentials_hint(error))?;
     let mut reasons: Vec<String> = report.metrics.iter().filter_map(Metric::reason).collect();
@@ -46,7 +46,7 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
     }
     let _written = match output_form(Some(arguments.output)) {
         Output::Human => {
-            streams.out(&RepeatedFlags::new(global).insert_into(&text(&session, &report, streams)))?
+            streams.text(&RepeatedFlags::new(global).insert_into(&text(&session, &report, streams)))?
         }
         output => streams.value(&value(&session, &report), output)?,
     };

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::field_change::{is_compared_by_key, without_defaults};
 use super::field_owners::{FieldManager, Owners};
+use super::hidden_field;
 use super::list_keys;
-use super::mask::{self, Mask};
 use super::noise::without_noise;
 use super::pointer::{FieldPointer, PointerStep};
-use crate::object::ObjectId;
+use crate::object::{Mask, ObjectId};
 
 /// A field that another manager added.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ impl AdditionWalk<'_> {
         let is_descended = is_compared_by_key(path) || path.last_key() == Some("metadata");
         if desired.is_none() && !is_descended {
             let value = without_defaults(live, path.last_key(), owners);
-            let value = (!mask::hides(self.kind, path)).then(|| self.mask.value(&value));
+            let value = (!hidden_field::hides(self.kind, path)).then(|| self.mask.value(&value));
             self.additions.push(Addition { path: path.clone(), value, manager });
             return;
         }

@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::difference::{DiffOutcome, Difference};
 use super::field_change::{ChangeCause, Comparison, FieldChange, ValueChange};
 use super::field_owners::Owners;
-use super::mask::Mask;
 use super::noise::without_noise;
 use super::{effect, predict};
 use crate::object::labels::SECRET_VERSION_PREFIX;
-use crate::object::{ObjectId, references};
+use crate::object::{Mask, ObjectId, references};
 use crate::plan::inventory::members::Members;
 use crate::plan::inventory::prune::{PruneCandidate, PruneDecision};
 

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::field_owners::{FieldManager, Owners};
+use super::hidden_field;
 use super::list_keys;
-use super::mask::{self, Mask};
 use super::pointer::{FieldPointer, PointerStep};
+use crate::object::Mask;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,7 +249,7 @@ impl Comparison<'_> {
     }
 
     fn change(&self, path: &FieldPointer, before: Option<Value>, after: Option<Value>) -> ValueChange {
-        if mask::hides(self.kind, path) {
+        if hidden_field::hides(self.kind, path) {
             return ValueChange::Hidden(match (before, after) {
                 (None, _) => Hidden::New,
                 (Some(_), None) => Hidden::Removed,

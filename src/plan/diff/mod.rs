@@ -8,7 +8,7 @@
 //! - `field_owners`: the manager that a difference is attributed to.
 //! - `list_keys`: lists whose items are identified by keys.
 //! - `pointer`: paths of fields, and their notation.
-//! - `mask`: hides the values of Secrets.
+//! - `hidden_field`: the fields that are never shown.
 //! - `effect`: consequences of a change, such as a restart.
 //! - `difference`: the result, and the API server's rejection if there was one.
 
@@ -18,8 +18,8 @@ pub mod difference;
 mod effect;
 mod field_change;
 mod field_owners;
+mod hidden_field;
 mod list_keys;
-mod mask;
 mod noise;
 mod pointer;
 mod predict;
@@ -32,7 +32,6 @@ pub use difference::{Compared, DiffOutcome, Difference};
 pub use effect::Effect;
 pub use field_change::{ChangeCause, FieldChange, Hidden, ValueChange};
 pub use field_owners::FieldManager;
-pub use mask::Mask;
 pub use pointer::FieldPointer;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::object::Mask;
 use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, ROLE_BINDING, SECRET, SERVICE};
 use crate::plan::inventory::members::Members;
 
@@ -229,7 +230,7 @@ fn added_secret_values_are_hidden() {
         values,
         [
             ("data.THEIRS".to_owned(), &None),
-            ("metadata.annotations.copy".to_owned(), &Some(json!("(hidden)"))),
+            ("metadata.annotations.copy".to_owned(), &Some(json!("(redacted)"))),
         ]
     );
 }

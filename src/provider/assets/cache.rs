@@ -10,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 use super::pinned::Module;
 use super::program::{Program, ProgramSet};
 use super::release::Platform;
-use crate::error::{Error, Result};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
+use crate::provider::private_file;
 
 /// The cache folder of one set in one version.
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ impl CacheDir {
     }
 
     pub(super) fn create(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.0)
+        private_file::folder(&self.0)
             .map_err(|error| Error::io(format!("cannot create {}", self.0.display()), error))
     }
 
@@ -70,6 +72,26 @@ impl CacheDir {
         };
         finish().map_err(|error| Error::io(format!("cannot write {program} to {}", self.0.display()), error))
     }
+}
+
+/// Checks that nobody else can have changed the cached programs, which are run without another check of their content.
+///
+/// # Errors
+/// `HC2010` if a program or its folder belongs to another user, or others may write to it.
+pub(super) fn ensure_unchanged(folder: &Path, set: ProgramSet) -> Result<()> {
+    let programs = set.programs().iter().map(|program| folder.join(program.name()));
+    for path in std::iter::once(folder.to_owned()).chain(programs) {
+        let reason = private_file::changeable_by_others(&path)
+            .map_err(|error| Error::io(format!("cannot check {}", path.display()), error))?;
+        if let Some(reason) = reason {
+            let message =
+                format!("cannot run {set} from the cache: others may have changed {}", path.display());
+            return Err(Error::new(Id::AssetMissing, Kind::Prerequisite, message).caused_by(reason).hint(
+                format!("rm -r {}  deletes it; the next run gets the programs again", folder.display()),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Formats bytes as lowercase hex.

@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const RESPONSE: Duration = Duration::from_secs(15);
 /// Timeout of a whole download: the largest file has 100 MB.
 const BODY: Duration = Duration::from_secs(900);
+/// Size limit of a file, in bytes, before and after it is unpacked.
+const FILE: u64 = 512 << 20;
 /// Size limit of a checksum file, in bytes.
 const SUMS: u64 = 1 << 20;
 
@@ -41,9 +43,14 @@ impl NotFetched {
 
 /// Downloads a file. After Ok it is complete and matches its checksum. Dropping the future stops the download.
 pub(super) async fn fetch(release: Release, to: PathBuf) -> Result<(), NotFetched> {
+    fetch_up_to(FILE, release, to).await
+}
+
+/// As [`fetch`], with another size limit in bytes.
+pub(super) async fn fetch_up_to(limit: u64, release: Release, to: PathBuf) -> Result<(), NotFetched> {
     let stop = Arc::new(AtomicBool::new(false));
     let _stopped = StopOnDrop(Arc::clone(&stop));
-    let work = tokio::task::spawn_blocking(move || Download { release, to, stop }.run());
+    let work = tokio::task::spawn_blocking(move || Download { release, to, limit, stop }.run());
     work.await.unwrap_or_else(|panicked| {
         Err(NotFetched::Failed(Error::internal("the download task panicked").caused_by(panicked)))
     })
@@ -60,6 +67,8 @@ impl Drop for StopOnDrop {
 struct Download {
     release: Release,
     to: PathBuf,
+    /// Size limit in bytes.
+    limit: u64,
     stop: Arc<AtomicBool>,
 }
 
@@ -71,6 +80,8 @@ impl Download {
                 .timeout_connect(Some(CONNECT))
                 .timeout_recv_response(Some(RESPONSE))
                 .timeout_recv_body(Some(BODY))
+                // A redirect from https to http is not followed. Only a mirror for tests is http from the beginning.
+                .https_only(self.release.url.starts_with("https://"))
                 .user_agent(concat!("handsctl/", env!("CARGO_PKG_VERSION")))
                 .build(),
         );
@@ -83,7 +94,7 @@ impl Download {
             return Err(NotFetched::Failed(self.mismatch(&expected, &actual)));
         }
         if let Packing::TarGz(member) = &self.release.packing {
-            let unpacked = unpack(&archive, member, &self.to);
+            let unpacked = unpack(&archive, member, &self.to, self.limit).inspect_err(|_| discard(&self.to));
             discard(&archive);
             unpacked.map_err(|error| {
                 NotFetched::io(format!("cannot unpack {member} of {}", self.release.url), error)
@@ -121,6 +132,7 @@ impl Download {
         let mut target = File::create(file).map_err(cannot_write)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 1 << 16];
+        let mut size = 0;
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(unavailable(&"interrupted"));
@@ -128,6 +140,10 @@ impl Download {
             let read = body.read(&mut buffer).map_err(|error| unavailable(&error))?;
             if read == 0 {
                 return Ok(hex(&hash.finalize()));
+            }
+            size += read as u64;
+            if size > self.limit {
+                return Err(unavailable(&format!("larger than {} MiB", self.limit >> 20)));
             }
             hash.update(&buffer[..read]);
             target.write_all(&buffer[..read]).map_err(cannot_write)?;
@@ -147,12 +163,14 @@ fn discard(file: &Path) {
     let _it_may_not_exist = std::fs::remove_file(file);
 }
 
-fn unpack(archive: &Path, member: &str, to: &Path) -> io::Result<()> {
+fn unpack(archive: &Path, member: &str, to: &Path, limit: u64) -> io::Result<()> {
     let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(File::open(archive)?)));
     for entry in archive.entries()? {
-        let mut entry = entry?;
+        let entry = entry?;
         if entry.path()?.to_str() == Some(member) {
-            return io::copy(&mut entry, &mut File::create(to)?).map(drop);
+            let size = io::copy(&mut entry.take(limit + 1), &mut File::create(to)?)?;
+            let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
+            return if size > limit { Err(too_large()) } else { Ok(()) };
         }
     }
     Err(io::Error::new(io::ErrorKind::NotFound, "the archive has no such file"))

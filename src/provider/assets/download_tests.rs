@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use super::cache::hex;
-use super::download::{NotFetched, fetch};
+use super::download::{NotFetched, fetch, fetch_up_to};
 use super::locate::{Locator, locate};
 use super::pinned::{Pin, Pinned};
 use super::program::{Program, ProgramSet};
@@ -157,6 +157,50 @@ async fn failed_download_is_unavailable_and_leaves_no_file() {
     }
 }
 
+#[tokio::test]
+async fn file_larger_than_the_limit_is_not_kept() {
+    let content = vec![7; 3 << 20];
+    let folder = tempfile::tempdir().unwrap();
+    let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
+    let fetched = fetch_up_to(1 << 20, kubectl(&base), folder.path().join("kubectl")).await;
+    let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
+    assert!(why.contains("larger than 1 MiB"), "{why}");
+
+    let packed = archive("etcd-v1-linux-amd64/etcd", &content);
+    let sums = format!("{}  etcd-v1-linux-amd64.tar.gz\n", sum(&packed));
+    assert!(packed.len() < 1 << 20, "only the unpacked program is too large");
+    let base = serve(
+        [
+            ("/etcd/v1/etcd-v1-linux-amd64.tar.gz".to_owned(), Answer::Whole(packed)),
+            ("/etcd/v1/SHA256SUMS".to_owned(), Answer::Whole(sums.into_bytes())),
+        ]
+        .into(),
+    );
+    let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
+    let fetched = fetch_up_to(1 << 20, release, folder.path().join("etcd")).await;
+    assert!(matches!(fetched, Err(NotFetched::Failed(_))), "{fetched:?}");
+    assert!(entries(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn https_release_is_not_read_over_http() {
+    // The redirect of a proxy in between would have this address.
+    let content = b"the program".to_vec();
+    let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
+    let folder = tempfile::tempdir().unwrap();
+    let release = Release {
+        url: "https://127.0.0.1:1/kubectl".to_owned(),
+        checksum: super::release::Checksum::Published {
+            url: format!("{base}{KUBECTL}.sha256"),
+            file: "kubectl".to_owned(),
+        },
+        ..kubectl(&base)
+    };
+    let fetched = fetch(release, folder.path().join("kubectl")).await;
+    let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
+    assert!(why.contains(".sha256") && why.contains("https"), "{why}");
+}
+
 /// An environment that allows only downloads: without PATH there is no Go.
 fn fake_environment(folder: &Path, base: String) -> Environment {
     Environment { path: std::ffi::OsString::new(), releases: Some(base), ..Environment::for_tests(folder) }
@@ -199,6 +243,14 @@ async fn concurrent_searches_download_a_set_once() {
     messages.retain(|message| message != "another handsctl is preparing kubernetes v1.99.0");
     assert_eq!(messages.len(), 4, "{messages:?}");
     assert_eq!(messages[0], "downloading kube-apiserver v1.99.0 (2 of 7)");
+
+    // Others may have changed a program in a cache that they can write to.
+    let writable = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(dir.folder.join("kubectl"), writable(0o777)).unwrap();
+    let locator = Locator::new(&environment, ProgramSet::Kubernetes, Some("v1.99.0"), pin, &events);
+    let error = locator.run().await.unwrap_err();
+    assert!(error.message().contains("others may have changed"), "{error:?}");
+    std::fs::set_permissions(dir.folder.join("kubectl"), writable(0o755)).unwrap();
 
     // Without a server the set comes from the cache.
     let offline = Environment { releases: Some("http://127.0.0.1:1".into()), ..environment.clone() };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::build;
-use super::cache::{CacheDir, CacheEntry};
+use super::cache::{self, CacheDir, CacheEntry};
 use super::component::ControlPlaneComponent;
 use super::download::{self, NotFetched};
 use super::pinned::{Pin, Pinned, module};
@@ -152,6 +152,7 @@ impl<'a> Locator<'a> {
             return Ok(dir);
         }
         if let Some(dir) = self.cached() {
+            cache::ensure_unchanged(&dir.folder, self.set)?;
             return Ok(dir);
         }
         let _lock = file_lock::folder(&self.entry.folder, LOCK_WAIT, async || {
@@ -161,6 +162,7 @@ impl<'a> Locator<'a> {
         .await?;
         // The other handsctl may have finished the set while this one waited.
         if let Some(dir) = self.cached() {
+            cache::ensure_unchanged(&dir.folder, self.set)?;
             return Ok(dir);
         }
         if let Some(dir) = self.download().await? {

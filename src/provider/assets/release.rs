@@ -83,6 +83,16 @@ pub(super) fn release(
     pin: &Pin,
 ) -> Release {
     let Platform { os, arch } = platform;
+    let release = published(mirror, program, version, os, arch);
+    // A checksum of the same host protects against a broken download only.
+    let file = release.url.rsplit('/').next().unwrap_or_default();
+    match pin.sha256.get(file).filter(|_| version == pin.version) {
+        Some(sum) => Release { checksum: Checksum::Pinned(sum.clone()), ..release },
+        None => release,
+    }
+}
+
+fn published(mirror: &Mirror, program: Program, version: &str, os: &str, arch: &str) -> Release {
     match program {
         Program::Etcd => {
             let stem = format!("etcd-{version}-{os}-{arch}");
@@ -101,10 +111,7 @@ pub(super) fn release(
             Release {
                 url: format!("{}/{version}/{file}", mirror.kwok),
                 // kwok's releases have no checksum file.
-                checksum: pin
-                    .sha256
-                    .get(&file)
-                    .map_or(Checksum::Unknown, |sum| Checksum::Pinned(sum.clone())),
+                checksum: Checksum::Unknown,
                 packing: Packing::Plain,
             }
         }
@@ -171,9 +178,21 @@ mod tests {
     #[test]
     fn kwok_without_a_pinned_checksum_has_none() {
         let mirror = Mirror::new(Some("http://mirror/"));
-        let checksum = |pin: &Pin| release(&mirror, Program::Kwok, "v0.8.0", LINUX, pin).checksum;
+        let checksum = |pin: &Pin| release(&mirror, Program::Kwok, "v1", LINUX, pin).checksum;
         assert_eq!(checksum(&pin(&[])), Checksum::Unknown);
         assert_eq!(checksum(&pin(&[("kwok-linux-amd64", "ab")])), Checksum::Pinned("ab".into()));
+    }
+
+    #[test]
+    fn pinned_checksum_wins_over_published_one() {
+        let mirror = Mirror::new(None);
+        let pin = pin(&[("kubectl", "ab"), ("etcd-v1-linux-amd64.tar.gz", "cd"), ("kind-linux-amd64", "ef")]);
+        for (program, sum) in [(Program::Kubectl, "ab"), (Program::Etcd, "cd"), (Program::Kind, "ef")] {
+            let pinned = release(&mirror, program, "v1", LINUX, &pin);
+            assert_eq!(pinned.checksum, Checksum::Pinned(sum.into()));
+            let other = release(&mirror, program, "v2", LINUX, &pin);
+            assert!(matches!(other.checksum, Checksum::Published { .. }), "of another version: {program}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::program::Engine;
 use crate::catalogue::Id;
+use crate::object::assignment;
 use crate::phrase;
 
 /// Why an installed engine cannot be used.
@@ -22,6 +23,7 @@ pub(in crate::provider) enum EngineFault {
 impl EngineFault {
     /// Classifies the client's error message by its last line.
     pub(super) fn from_message(engine: Engine, output: &str) -> Self {
+        let output = assignment::masked(output);
         let message =
             output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
         if message.to_lowercase().contains("permission denied") {

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::folder::KindFolder;
 use crate::error::{Error, Result};
+use crate::object::assignment;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::Client;
+use crate::provider::private_file;
 
 /// Timeout of `kind export logs`. A node that hangs exports none.
 const EXPORT: Duration = Duration::from_secs(30);
@@ -53,11 +55,11 @@ pub(super) async fn save(
 
 fn write(folder: &KindFolder, parts: &[(String, String)], exported: &Path) -> io::Result<()> {
     if let Some(parent) = folder.evidence.parent() {
-        std::fs::create_dir_all(parent)?;
+        private_file::folder(parent)?;
     }
-    let mut file = File::create(&folder.evidence)?;
+    let mut file = private_file::file(&folder.evidence)?;
     for (name, text) in parts {
-        writeln!(file, "==> {name} <==\n{text}")?;
+        writeln!(file, "==> {name} <==\n{}", assignment::masked(text))?;
     }
     let mut logs = Vec::new();
     files(exported, &mut logs)?;
@@ -90,6 +92,27 @@ fn copy_end(log: &Path, target: &mut File) -> io::Result<()> {
     }
     let mut text = Vec::new();
     log.take(MAX_LOG).read_to_end(&mut text)?;
-    target.write_all(&text)?;
-    writeln!(target)
+    writeln!(target, "{}", assignment::masked(&String::from_utf8_lossy(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn evidence_is_private_and_masked() {
+        let state = tempfile::tempdir().unwrap();
+        let exported = tempfile::tempdir().unwrap();
+        std::fs::write(exported.path().join("kubelet.log"), "proxy http://me:planted@p\nAPI_KEY=planted\n")
+            .unwrap();
+        let folder = KindFolder::new(state.path(), "a");
+        let inspected = "\"Env\": [\"HTTPS_PROXY=http://me:planted@p\", \"REGISTRY_TOKEN=planted\"]";
+        write(&folder, &[("docker inspect".to_owned(), inspected.to_owned())], exported.path()).unwrap();
+        let text = std::fs::read_to_string(&folder.evidence).unwrap();
+        assert!(!text.contains("planted") && text.contains("proxy http://me:(redacted)@p"), "{text}");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&folder.evidence), mode(folder.evidence.parent().unwrap())), (0o600, 0o700));
+    }
 }

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::object::yaml;
+
 /// Name of the extension that marks the entries of handsctl.
 const MARK: &str = "handsctl.dev";
 /// The lists of a kubeconfig, and the key of their items' content.
@@ -59,7 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(json!({}));
     }
-    match serde_saphyr::from_str(text).map_err(|error| error.to_string())? {
+    match serde_saphyr::from_str(text).map_err(|error| yaml::reason(&error))? {
         Value::Null => Ok(json!({})),
         value @ Value::Object(_) => Ok(value),
         _ => Err("it is not a mapping".to_owned()),

@@ -37,6 +37,11 @@ pub(super) fn configuration(
 }
 
 fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &Programs) -> Value {
+    let pki = |file: &str| folder.cluster.join("pki").join(file).to_string_lossy().into_owned();
+    let (authority, certificate, key) = (pki("ca.crt"), pki("admin.crt"), pki("admin.key"));
+    let etcd = format!("https://127.0.0.1:{}", ports.etcd);
+    let etcd_peer = format!("https://127.0.0.1:{}", ports.etcd_peer);
+    let initial_cluster = format!("node0={etcd_peer}");
     json!({
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
@@ -68,8 +73,29 @@ fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &P
         },
         "componentsPatches": [
             // Data of a simulated cluster need not survive a power failure, and without fsync etcd is faster.
-            patch("etcd", &[("unsafe-no-fsync", "true")]),
+            // etcd contains the Secrets. kwokctl would start it with http and without credentials, for every user of
+            // this computer.
+            patch("etcd", &[
+                ("unsafe-no-fsync", "true"),
+                ("listen-client-urls", &etcd),
+                ("advertise-client-urls", &etcd),
+                ("client-cert-auth", "true"),
+                ("trusted-ca-file", &authority),
+                ("cert-file", &certificate),
+                ("key-file", &key),
+                ("listen-peer-urls", &etcd_peer),
+                ("initial-advertise-peer-urls", &etcd_peer),
+                ("initial-cluster", &initial_cluster),
+                ("peer-client-cert-auth", "true"),
+                ("peer-trusted-ca-file", &authority),
+                ("peer-cert-file", &certificate),
+                ("peer-key-file", &key),
+            ]),
             patch("kube-apiserver", &[
+                ("etcd-servers", &etcd),
+                ("etcd-cafile", &authority),
+                ("etcd-certfile", &certificate),
+                ("etcd-keyfile", &key),
                 ("enable-admission-plugins", "NodeRestriction"),
                 ("service-cluster-ip-range", "10.96.0.0/16"),
                 ("profiling", "false"),
@@ -88,8 +114,8 @@ fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &P
                 // The defaults (20, 30) would double the start time.
                 ("kube-api-qps", "200"),
                 ("kube-api-burst", "400"),
-                ("cluster-signing-cert-file", &folder.cluster.join("pki/ca.crt").to_string_lossy()),
-                ("cluster-signing-key-file", &folder.cluster.join("pki/ca.key").to_string_lossy()),
+                ("cluster-signing-cert-file", &authority),
+                ("cluster-signing-key-file", &pki("ca.key")),
             ]),
             patch("kube-scheduler", &[("leader-elect", "false")]),
             // Without it nodes have no address and pods no hostIP.
@@ -98,11 +124,21 @@ fn cluster(folder: &KwokFolder, spec: &KwokSpec, ports: &KwokPorts, programs: &P
     })
 }
 
+/// Arguments that kwokctl sets, too. Without `override` it passes its own value in addition to ours.
+const OVERRIDDEN: &[&str] = &[
+    "manage-all-nodes",
+    "listen-client-urls",
+    "advertise-client-urls",
+    "listen-peer-urls",
+    "initial-advertise-peer-urls",
+    "initial-cluster",
+    "etcd-servers",
+];
+
 fn patch(component: &str, arguments: &[(&str, &str)]) -> Value {
-    // Without `override` kwokctl passes its own value in addition to ours.
     let arguments: Vec<Value> = arguments
         .iter()
-        .map(|(key, value)| json!({"key": key, "value": value, "override": *key == "manage-all-nodes"}))
+        .map(|(key, value)| json!({"key": key, "value": value, "override": OVERRIDDEN.contains(key)}))
         .collect();
     json!({"name": component, "extraArgs": arguments})
 }

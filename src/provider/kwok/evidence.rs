@@ -1,12 +1,13 @@
 //! Saves the evidence of a failed creation or start: the components' logs in one file, before they are deleted.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use super::folder::KwokFolder;
 use crate::error::{Error, Result};
+use crate::object::assignment;
 use crate::provider::assets::component::ControlPlaneComponent;
+use crate::provider::private_file;
 
 /// Writes the logs of all components to one file and returns its path.
 pub(super) fn save(folder: &KwokFolder) -> Result<PathBuf> {
@@ -18,13 +19,13 @@ pub(super) fn save(folder: &KwokFolder) -> Result<PathBuf> {
 
 fn write(folder: &KwokFolder) -> io::Result<()> {
     if let Some(parent) = folder.evidence.parent() {
-        std::fs::create_dir_all(parent)?;
+        private_file::folder(parent)?;
     }
-    let mut file = File::create(&folder.evidence)?;
+    let mut file = private_file::file(&folder.evidence)?;
     for component in ControlPlaneComponent::ALL {
         writeln!(file, "==> {} <==", component.name())?;
-        match File::open(folder.logs().join(format!("{}.log", component.name()))) {
-            Ok(mut log) => io::copy(&mut log, &mut file).map(drop)?,
+        match std::fs::read(folder.logs().join(format!("{}.log", component.name()))) {
+            Ok(log) => file.write_all(assignment::masked(&String::from_utf8_lossy(&log)).as_bytes())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => writeln!(file, "(not started)")?,
             Err(error) => return Err(error),
         }

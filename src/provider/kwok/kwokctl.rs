@@ -57,13 +57,11 @@ fn command(environment: &Environment, folder: &KwokFolder, programs: &Programs, 
         Verb::Create => &["create", "cluster", "--kubeconfig="],
         Verb::Start => &["start", "cluster"],
     };
-    // kwokctl reads options from KWOK_ variables, and kubectl would use a proxy even for loopback.
-    let ignored = environment::variable_names().filter(|name| {
-        name.starts_with("KWOK_")
-            || ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].contains(&name.to_uppercase().as_str())
-    });
+    // The components inherit kwokctl's environment and run for days: they must not carry the user's secrets. kwokctl
+    // also reads options from KWOK_ variables, and kubectl would use a proxy even for loopback.
     ChildCommand::new(&programs.kwokctl, KWOKCTL)
-        .without_variables(ignored)
+        .without_environment()
+        .variables(environment::variables(&["HOME", "USER", "TMPDIR", "LANG"]))
         .variable("KWOK_WORKDIR", folder.workdir.as_os_str())
         .variable("KUBECONFIG", folder.kubeconfig())
         .variable("PATH", search_path(environment, programs))

@@ -80,7 +80,7 @@ impl Streams {
         let written = match output {
             Output::Human => {
                 let stdout = self.settings.out;
-                self.out(&text(report, Style { palette: stdout.palette, width: stdout.width })?)?
+                self.text(&text(report, Style { palette: stdout.palette, width: stdout.width })?)?
             }
             output => self.value(&value(report), output)?,
         };
@@ -499,10 +499,11 @@ mod tests {
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
+    use crate::object::Mask;
     use crate::object::kind::{
         CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NETWORK_POLICY, ROLE, SECRET, SERVICE,
     };
-    use crate::plan::diff::{FieldPointer, Mask, additions, compare};
+    use crate::plan::diff::{FieldPointer, additions, compare};
     use crate::report::scenario::assert_recorded;
     use crate::report::streams::tests::{captured, settings};
     use crate::report::text::style::Palette;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::diagnostic::{self, Style};
 use super::error::{self, ErrorObject};
-use super::github;
+use super::{github, json_text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::report::reporter::Output;
@@ -28,10 +28,11 @@ impl Streams {
     /// Writes an error to stderr: as text, or as one line of JSON with `-o json`. In a GitHub workflow it adds
     /// annotations.
     pub fn error(&self, error: &Error, output: Output) {
+        let error = &error.map_texts(|text| self.hidden(text));
         let text = match output {
             Output::Json => serde_json::to_string(&ErrorObject::new(error)).map_or_else(
                 |_| error::render(error, style_of(self.settings.err)),
-                |line| format!("{line}\n"),
+                |line| format!("{}\n", self.json(&line)),
             ),
             Output::Human | Output::Yaml => error::render(error, style_of(self.settings.err)),
         };
@@ -40,6 +41,7 @@ impl Streams {
 
     /// Writes a diagnostic about the configuration to stderr, outside of the event stream: `config check`.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
+        let diagnostic = &diagnostic.map_texts(|text| self.hidden(text));
         let text = diagnostic::render(diagnostic, style_of(self.settings.err));
         self.err(&self.annotated(&text, || github::diagnostic(diagnostic)));
     }
@@ -54,6 +56,7 @@ impl Streams {
 
     /// Renders an error that does not stop the command as a warning.
     pub(crate) fn warning_text(&self, error: &Error) -> String {
+        let error = error.map_texts(|text| self.hidden(text));
         let style = style_of(self.settings.err);
         let (title, _) = diagnostic::parts(Severity::Warning, error.id(), error.message(), None, style);
         error.causes().iter().fold(title, |text, cause| format!("{text}  caused by: {cause}\n"))
@@ -70,13 +73,25 @@ impl Streams {
     /// # Errors
     /// Writing fails, or the value cannot be serialized.
     pub fn value(&self, value: &impl Serialize, output: Output) -> Result<Written> {
+        let json = serde_json::to_string_pretty(value)
+            .map_err(|error| Error::internal("cannot write the result as JSON").caused_by(error))?;
+        let safe = self.json(&json);
         let text = match output {
-            Output::Yaml => serde_saphyr::to_string(value)
-                .map_err(|error| Error::internal("cannot write the result as YAML").caused_by(error))?,
-            Output::Json | Output::Human => serde_json::to_string_pretty(value)
-                .map_err(|error| Error::internal("cannot write the result as JSON").caused_by(error))?,
+            // JSON is YAML, and only its strings can escape every character.
+            Output::Yaml if safe == json => {
+                let yaml = serde_saphyr::to_string(value)
+                    .map_err(|error| Error::internal("cannot write the result as YAML").caused_by(error))?;
+                let has_command = self.settings.github.is_some() && github::escape_commands(&yaml) != yaml;
+                if has_command { safe } else { yaml }
+            }
+            Output::Yaml | Output::Json | Output::Human => safe,
         };
         self.out(&format!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// Returns JSON without secrets, and without what a terminal or GitHub's runner would execute.
+    pub(crate) fn json(&self, json: &str) -> String {
+        json_text::safe(json, |text| self.hidden(text), self.settings.github.is_some())
     }
 
     /// Asks a yes-or-no question on the terminal and waits for the answer. Another thread reads the line, so that a
@@ -174,6 +189,51 @@ mod tests {
         assert_eq!(streams.value(&value, Output::Json).unwrap(), Written::Yes);
         assert_eq!(streams.value(&value, Output::Yaml).unwrap(), Written::Yes);
         assert_eq!(out.text(), "{\n  \"count\": 1,\n  \"ready\": \"on\"\n}\ncount: 1\nready: \"on\"\n");
+    }
+
+    #[test]
+    fn value_has_no_secret_command_or_control_character() {
+        let mut github = settings();
+        github.github = Some(GithubFiles::default());
+        let (streams, out, _) = captured(github);
+        let mut secrets = crate::object::Mask::default();
+        secrets.add("pä\"ss/word");
+        streams.hide(secrets);
+        let value = serde_json::json!({
+            "a": "x\n::stop-commands::y\n##[error]z", "b": "pä\"ss/word!", "c": "\u{9b}2J\u{202e}", "d": 1_234_567,
+        });
+        for output in [Output::Json, Output::Yaml] {
+            let _written = streams.value(&value, output).unwrap();
+        }
+        let _written = streams.value(&serde_json::json!(["x\n::stop-commands::y"]), Output::Yaml).unwrap();
+        let text = out.text();
+        assert!(
+            !text.contains("ss/word") && !text.contains("##[") && !text.contains(['\u{9b}', '\u{202e}']),
+            "{text}"
+        );
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{text}");
+        let documents: Vec<serde_json::Value> =
+            serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect();
+        let mut expected = value;
+        expected["b"] = "(redacted)!".into();
+        assert_eq!(documents, [expected.clone(), expected, serde_json::json!(["x\n::stop-commands::y"])]);
+    }
+
+    #[test]
+    fn github_annotation_of_a_secret_is_masked() {
+        let mut github = settings();
+        github.github = Some(GithubFiles::default());
+        let (streams, _, err) = captured(github);
+        let mut secrets = crate::object::Mask::default();
+        secrets.add("50%:secret,x");
+        streams.hide(secrets);
+        let error = Error::new(Id::CrashLoop, Kind::Rollout, "a 50%:secret,x").fact("log", "b 50%:secret,x");
+        let error = error.caused_by("c 50%:secret,x").hint("d 50%:secret,x");
+        streams.error(&error, Output::Human);
+        streams.error(&error, Output::Json);
+        let text = err.text();
+        assert_eq!(text.matches("(redacted)").count(), 16, "{text}");
+        assert!(!text.contains("secret,x"), "{text}");
     }
 
     #[test]

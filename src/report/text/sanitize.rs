@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-/// Removes escape sequences, control characters except newline and tab, and characters that change the text direction.
+/// Removes escape sequences, control characters except newline and tab, and characters that change the text direction
+/// or are invisible line breaks and marks.
 pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -18,9 +19,35 @@ pub(crate) fn one_line(text: &str) -> String {
     sanitize(&lines.join(" ")).replace('\t', " ")
 }
 
-fn is_harmful(character: char) -> bool {
-    let bidirectional = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    bidirectional || (character.is_control() && character != '\n' && character != '\t')
+/// Sanitizes a text that handsctl has composed: its own colours stay. The last step before a terminal, for what was not
+/// sanitized where it was inserted.
+pub(crate) fn sanitize_colored(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let (mut safe, mut plain, mut from) = (String::with_capacity(text.len()), 0, 0);
+    while let Some(start) = text[from..].find("\x1b[").map(|at| from + at) {
+        from = start + 2;
+        let is_parameter = |c: char| c.is_ascii_digit() || c == ';';
+        let end = text[from..].find(|c| !is_parameter(c)).map(|length| from + length);
+        if let Some(end) = end.filter(|end| text[*end..].starts_with('m')) {
+            safe.push_str(&sanitize(&text[plain..start]));
+            safe.push_str(&text[start..=end]);
+            plain = end + 1;
+        }
+    }
+    safe.push_str(&sanitize(&text[plain..]));
+    Cow::Owned(safe)
+}
+
+/// Whether a character must not reach a terminal.
+pub(crate) fn is_harmful(character: char) -> bool {
+    let is_direction_or_mark = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    is_direction_or_mark || (character.is_control() && character != '\n' && character != '\t')
 }
 
 #[cfg(test)]
@@ -33,7 +60,18 @@ mod tests {
         assert_eq!(sanitize("\u{9b}31mx"), "x");
         assert_eq!(sanitize("name\u{202e}gpj.exe"), "namegpj.exe");
         assert!(!sanitize("\x1b]0;title\x07after").contains(['\x1b', '\x07']));
-        assert!(matches!(sanitize("ümläut → ✓"), Cow::Borrowed(_)));
+        assert_eq!(sanitize("a\u{200e}b\u{200f}c\u{61c}d\u{2028}e\u{feff}f\u{e0041}g"), "abcdefg");
+        assert!(matches!(sanitize("ümläut → ✓ 👩\u{200d}💻"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn own_colours_stay_and_other_sequences_go() {
+        assert_eq!(
+            sanitize_colored("\x1b[1;31merror\x1b[0m \x1b[2Ja\u{9b}2Jb\x1b]0;x\x07 \x1b[mc\r\n"),
+            "\x1b[1;31merror\x1b[0m ab \x1b[mc\n"
+        );
+        assert_eq!(sanitize_colored("\x1b[31"), "");
+        assert!(matches!(sanitize_colored("a\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::suggest::closest;
 use super::tree::{self, Data, KeyPosition, Node, SourceLayer, Table};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
+use crate::object::url_secret;
 
 /// Variables `HANDSCTL_…` that are not settings.
 const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER"];
@@ -114,7 +115,7 @@ fn variable(table: &mut Table, name: &str, value: &str, path: &[String], shape: 
     let layer = SourceLayer::Environment(name.to_owned());
     let last = path.last().map_or("", String::as_str);
     let parsed = DeValue::parse(value).ok();
-    let spans = secrets_of_value(Some(shape), is_listed, last, parsed.as_ref(), 0..value.len());
+    let spans = secrets_of_value(value, Some(shape), is_listed, last, parsed.as_ref(), 0..value.len());
     let source = source(&format!("environment variable {name}"), redaction::masked(value, &spans));
     let node = value_node(parsed.as_ref(), value, shape, &layer, &source, 0..value.len());
     let key = KeyPosition::new(&layer, &source, 0..value.len());
@@ -172,7 +173,7 @@ fn variable_names(shape: &TableShape, prefix: &str, names: &mut Vec<String>) {
 
 /// Parses one `--set KEY=VALUE`.
 pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
-    let Some((path, value_at)) = set_key(text) else { return set_without_key(text) };
+    let Some((path, value_at)) = set_key(text) else { return set_without_key(shape, text) };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let (inner, is_listed) = shape_at(shape, &path);
     let value = &text[value_at..];
@@ -180,7 +181,7 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let document = DeTable::parse(&padded).ok();
     let parsed = document.as_ref().and_then(only_value);
     let name = path.last().copied().unwrap_or_default();
-    let secrets = secrets_of_value(inner, is_listed, name, parsed, value_at..text.len());
+    let secrets = secrets_of_value(text, inner, is_listed, name, parsed, value_at..text.len());
     let source = source("--set", redaction::masked(text, &secrets));
     let any = Shape::Any;
     let node =
@@ -193,7 +194,7 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
 /// Returns the text of a `--set` with its secrets masked.
 pub(crate) fn masked_set(shape: &TableShape, text: &str) -> String {
     let Some((path, value_at)) = set_key(text) else {
-        return redaction::masked(text, &redaction::guessed(text));
+        return without_value(shape, text);
     };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let (inner, is_listed) = shape_at(shape, &path);
@@ -201,7 +202,7 @@ pub(crate) fn masked_set(shape: &TableShape, text: &str) -> String {
     let document = DeTable::parse(&padded).ok();
     let parsed = document.as_ref().and_then(only_value);
     let name = path.last().copied().unwrap_or_default();
-    redaction::masked(text, &secrets_of_value(inner, is_listed, name, parsed, value_at..text.len()))
+    redaction::masked(text, &secrets_of_value(text, inner, is_listed, name, parsed, value_at..text.len()))
 }
 
 /// Returns the value as the document `v = VALUE`, padded so that its positions are those of the whole text.
@@ -241,9 +242,17 @@ fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
     }
 }
 
-fn set_without_key(text: &str) -> Parsed {
-    // The unparsed text may contain a secret.
-    let source = source("--set", redaction::masked(text, &redaction::guessed(text)));
+/// Masks a `--set` that cannot be parsed, because any part of it may be a secret. Only a part before `=` that begins
+/// with the name of a table is a key.
+fn without_value(shape: &TableShape, text: &str) -> String {
+    let key = text.split('=').next().unwrap_or_default();
+    let table = key.trim().split('.').next().unwrap_or_default();
+    let shown = if key.len() < text.len() && shape.keys.contains_key(table) { key.len() + 1 } else { 0 };
+    redaction::masked(text, std::slice::from_ref(&(shown..text.len())))
+}
+
+fn set_without_key(shape: &TableShape, text: &str) -> Parsed {
+    let source = source("--set", without_value(shape, text));
     let diagnostic = Diagnostic {
         id: Id::BadValue,
         severity: Severity::Error,
@@ -255,8 +264,9 @@ fn set_without_key(text: &str) -> Parsed {
     Parsed { diagnostics: vec![diagnostic], ..Parsed::default() }
 }
 
-/// Returns the ranges of secrets in one value; `whole` is the range of the value.
+/// Returns the ranges of secrets in one value; `whole` is the range of the value in the text.
 fn secrets_of_value(
+    text: &str,
     shape: Option<&Shape>,
     is_listed: bool,
     name: &str,
@@ -268,8 +278,31 @@ fn secrets_of_value(
         Some(value) if value.get_ref().is_table() => redaction::spans_of_value(shape, is_listed, name, value),
         _ if redaction::is_secret(shape, !is_listed, name) => vec![whole],
         Some(value) => redaction::spans_of_value(shape, is_listed, name, value),
-        None => Vec::new(),
+        None if is_plain_text(shape) && !text[whole.clone()].trim_start().starts_with(['{', '[']) => {
+            url_secrets(text, whole)
+        }
+        // A list or table with a syntax error may contain a secret anywhere.
+        None => vec![whole],
     }
+}
+
+/// Whether a value without TOML syntax is a string, or a number with a mistake, rather than a broken list or table.
+fn is_plain_text(shape: Option<&Shape>) -> bool {
+    matches!(
+        shape,
+        Some(
+            Shape::Text { .. }
+                | Shape::Reference { .. }
+                | Shape::Integer { .. }
+                | Shape::Number
+                | Shape::Boolean
+        )
+    )
+}
+
+fn url_secrets(text: &str, whole: Range<usize>) -> Vec<Range<usize>> {
+    let ranges = url_secret::ranges(&text[whole.clone()]);
+    ranges.into_iter().map(|range| range.start + whole.start..range.end + whole.start).collect()
 }
 
 /// Returns the shape at a path, and whether the schema lists the last segment as a key.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
 use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::checker;
-use crate::settings::secrets::extract::{self, FoundSecret, FoundValue};
+use crate::settings::secrets::extract::{self, Form, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
 
 const DEFAULT_FILE: &str = "config.toml";
@@ -70,8 +70,8 @@ pub fn read(request: &Request, environment: &[(String, String)], directory: &Pat
     load(request, environment, directory, SecretMode::Resolve)
 }
 
-/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): it does not read secrets from
-/// variables or files of this computer, so these need not exist.
+/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): the
+/// variables and files of secrets need not exist.
 ///
 /// # Errors
 /// As [`read`].
@@ -125,7 +125,7 @@ fn load(
             let sources = SecretSources { environment, directory, standard_input: None };
             loader.resolve(extracted.secrets, sources, mode)
         }
-        SecretMode::Skip => without_reading(extracted.secrets),
+        SecretMode::Skip => without_reading(extracted.secrets, environment),
     };
     let tree = std::mem::take(&mut loader.tree);
     let mut settings = Settings::assemble(&schema, tree, secrets, extracted.plain)?;
@@ -153,8 +153,9 @@ fn flags(flags: &Flags) -> Parsed {
     parsed
 }
 
-/// Returns the secrets without reading variables and files.
-fn without_reading(secrets: Vec<FoundSecret>) -> ResolvedSecrets {
+/// Returns the secrets without reading files. A variable that is set is not used, but its value is hidden in every
+/// output: the cluster's texts may contain it.
+fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) -> ResolvedSecrets {
     let mut resolved = ResolvedSecrets::default();
     for FoundSecret { variable, form, value, .. } in secrets {
         let source = match value {
@@ -162,18 +163,32 @@ fn without_reading(secrets: Vec<FoundSecret>) -> ResolvedSecrets {
             FoundValue::Reference(Reference::Secret { secret, key }) => {
                 SecretSource::Reference { secret, key }
             }
-            FoundValue::Reference(reference) => SecretSource::NotRead(vec![reference]),
-            FoundValue::Composed(node) => match extract::compose(&node, Err::<Redacted, Reference>) {
-                Ok(composed) => {
+            FoundValue::Reference(reference) => {
+                resolved.parts.extend(available(&reference, environment));
+                SecretSource::NotRead(vec![reference])
+            }
+            FoundValue::Composed(node) => {
+                if let Ok(composed) = extract::compose(&node, Err::<Redacted, Reference>) {
                     resolved.parts.extend(composed.parts);
                     SecretSource::Value(composed.literal)
+                } else {
+                    let references = extract::references(&node);
+                    let values = references.iter().filter_map(|reference| available(reference, environment));
+                    resolved.parts.extend(values);
+                    SecretSource::NotRead(references)
                 }
-                Err(_) => SecretSource::NotRead(extract::references(&node)),
-            },
+            }
         };
         resolved.by_name(form).insert(variable, source);
     }
     resolved
+}
+
+fn available(reference: &Reference, environment: &[(String, String)]) -> Option<Redacted> {
+    match reference {
+        Reference::Env { env } => from_variable(environment, env).ok(),
+        Reference::File { .. } | Reference::Secret { .. } => None,
+    }
 }
 
 #[derive(Default)]
@@ -302,7 +317,15 @@ impl Loader {
                     Ok(SecretSource::Reference { secret, key })
                 }
                 FoundValue::Reference(reference) => {
-                    sources.look_up(&reference, &position).map(SecretSource::Value)
+                    let secret = sources.look_up(&reference, &position);
+                    let secret = match form {
+                        Form::Variable => {
+                            let named = |reason| format!("{reference}: {reason}");
+                            secret.and_then(|secret| secret.checked(&variable).map_err(named))
+                        }
+                        Form::File => secret,
+                    };
+                    secret.map(SecretSource::Value)
                 }
                 FoundValue::Composed(node) => {
                     extract::compose(&node, |reference| sources.look_up(&reference, &position)).map(
@@ -396,16 +419,14 @@ fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
 
 fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacted, String> {
     match environment.iter().find(|(variable, _)| variable == name) {
-        Some((_, value)) if !value.is_empty() => Ok(Redacted::new(value.clone())),
-        Some(_) => Err(format!("the environment variable {name} is empty")),
+        Some((_, value)) => trimmed(value, &format!("the environment variable {name}")),
         None => Err(format!("the environment variable {name} is not set")),
     }
 }
 
-/// Reads a secret without one line break at its end, which editors add.
 fn from_file(path: &Path, written: &str) -> Result<Redacted, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {written}: {error}"))?;
-    without_line_break(&text, written)
+    trimmed(&text, written)
 }
 
 fn from_standard_input() -> Result<Redacted, String> {
@@ -414,13 +435,12 @@ fn from_standard_input() -> Result<Redacted, String> {
     }
     let text = std::io::read_to_string(std::io::stdin())
         .map_err(|error| format!("cannot read standard input: {error}"))?;
-    without_line_break(&text, "standard input")
+    trimmed(&text, "standard input")
 }
 
-fn without_line_break(text: &str, written: &str) -> Result<Redacted, String> {
-    let secret = text.strip_suffix('\n').map_or(text, |rest| rest.strip_suffix('\r').unwrap_or(rest));
-    if secret.is_empty() {
-        return Err(format!("{written} is empty"));
-    }
-    Ok(Redacted::new(secret))
+/// Returns a secret without line breaks at its ends and byte order marks. A secret from a file can be one of several
+/// lines.
+fn trimmed(text: &str, source: &str) -> Result<Redacted, String> {
+    let secret = Redacted::trimmed(text);
+    if secret.expose().is_empty() { Err(format!("{source} is empty")) } else { Ok(secret) }
 }

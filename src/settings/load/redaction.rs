@@ -5,40 +5,22 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::schema::{Shape, TableShape};
+use crate::object::secret_name::{ENDINGS, is_sensitive};
+use crate::object::url_secret;
 use crate::settings::secrets::value::Reference;
-
-/// Endings of names that mark a secret, for values that the schema does not type.
-const ENDINGS: &[&str] = &[
-    "API_KEY",
-    "APIKEY",
-    "TOKEN",
-    "PASSWORD",
-    "PASSWD",
-    "DB_PASS",
-    "SECRET",
-    "SECRET_KEY",
-    "ACCESS_KEY",
-    "ACCESS_KEY_ID",
-    "PRIVATE_KEY",
-    "CREDENTIALS",
-    "AUTHORIZATION",
-];
-
-/// Whether an untyped name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`.
-pub(crate) fn is_sensitive(name: &str) -> bool {
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    ENDINGS
-        .iter()
-        .any(|ending| name.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
-}
 
 /// The same for an unknown key, which may be misspelt: `api_keys`, `api_kye`, `tokn`. Masking one value too many is
 /// better than showing a secret.
 fn resembles_sensitive(name: &str) -> bool {
+    if is_sensitive(name) {
+        return true;
+    }
     let name = name.to_ascii_uppercase().replace('-', "_");
     let starts = std::iter::once(0).chain(name.match_indices('_').map(|(at, _)| at + 1));
     starts.map(|start| &name[start..]).any(|tail| {
-        ENDINGS.iter().any(|ending| tail == *ending || strsim::osa_distance(tail, ending) <= ending.len() / 4)
+        ENDINGS.iter().any(|ending| {
+            tail == *ending || (ending.len() > 4 && strsim::osa_distance(tail, ending) <= ending.len() / 4)
+        })
     })
 }
 
@@ -113,6 +95,7 @@ fn in_value(
             }
         }
         _ if is_secret(shape, !is_listed, name) => spans.push(value.span()),
+        DeValue::String(text) if url_secret::has_secret(text) => spans.push(value.span()),
         _ => {}
     }
 }
@@ -139,7 +122,7 @@ pub(crate) fn masked(text: &str, spans: &[Range<usize>]) -> String {
 
 /// Returns the ranges of likely secrets in a text with syntax errors: the rest of each line after `SECRET_NAME =`.
 pub(crate) fn guessed(text: &str) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
+    let mut spans = url_secret::ranges(text);
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         for (equals, _) in line.match_indices('=') {
@@ -161,22 +144,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_names_are_sensitive() {
-        for name in ["GITHUB_TOKEN", "api_key", "X-Session-API-Key", "Authorization", "DB_PASS", "jwt_secret"]
-        {
-            assert!(is_sensitive(name), "{name}");
-        }
-        for name in ["max_output_tokens", "MONKEY", "LLM_MODEL", "KEYBOARD", "BYPASS"] {
-            assert!(!is_sensitive(name), "{name}");
-        }
-    }
-
-    #[test]
     fn misspelt_secret_names_are_sensitive() {
         for name in ["api_keys", "api_kye", "API-KEY", "github_tokn", "passwords", "jwt_secrets"] {
             assert!(resembles_sensitive(name), "{name}");
         }
-        for name in ["pvc_storage_sise", "modle", "MONKEY", "replicaz", "colour", "hots"] {
+        for name in [
+            "ingress_class",
+            "node_port",
+            "past",
+            "pvc_storage_sise",
+            "modle",
+            "MONKEY",
+            "replicaz",
+            "colour",
+            "hots",
+        ] {
             assert!(!resembles_sensitive(name), "{name}");
         }
     }

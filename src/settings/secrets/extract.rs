@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::value::{Redacted, Reference};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::object::secret_name::is_sensitive;
+use crate::object::url_secret;
 use crate::settings::load::check::is_visible;
-use crate::settings::load::redaction::is_sensitive;
 use crate::settings::load::schema::{Shape, TableShape};
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::toml_writer;
@@ -84,6 +85,7 @@ impl SecretExtractor {
                         self.table(inner, named);
                     }
                 }
+                _ if is_url_with_secret(&entry.node) => self.warn_of_url(entry),
                 _ if holds_secret(name, typed.is_none(), self.accepts_references(), &entry.node) => {
                     self.container(entry);
                 }
@@ -159,7 +161,7 @@ impl SecretExtractor {
         for (name, entry) in env.iter_mut() {
             self.path.push(name.clone());
             match &entry.node.data {
-                Data::Text(text) if !is_sensitive(name) => {
+                Data::Text(text) if !is_sensitive(name) && !url_secret::has_secret(text) => {
                     self.extracted.plain.insert(name.clone(), text.clone());
                 }
                 _ => self.extract(name.clone(), &mut entry.node),
@@ -174,6 +176,7 @@ impl SecretExtractor {
         for (name, entry) in table.iter_mut() {
             let Some(key) = shape.keys.get(name) else { continue };
             self.path.push(name.clone());
+            let is_url_with_secret = is_url_with_secret(&entry.node);
             match (&key.shape, &mut entry.node.data, key.variable.as_ref(), key.file.as_ref()) {
                 (Shape::Table(inner), Data::Table(under), ..) => self.handsctl_table(inner, under),
                 (Shape::Reference { secret: true }, data, variable, file) if data.as_text() != Some("") => {
@@ -183,10 +186,21 @@ impl SecretExtractor {
                         self.extract_as(Form::File, file.clone(), &mut entry.node);
                     }
                 }
+                _ if is_url_with_secret => self.warn_of_url(entry),
                 _ => {}
             }
             self.path.pop();
         }
+    }
+
+    /// A key that the application reads only from its config.toml stays there.
+    fn warn_of_url(&mut self, entry: &TreeEntry) {
+        let message = format!(
+            "`{}` contains a password or key, which is readable in a ConfigMap or a container's specification",
+            dotted(&self.path)
+        );
+        let label = "use a URL without it, and the key for secrets".to_owned();
+        self.report(Id::UrlSecret, Severity::Warning, message, &entry.node.position, label);
     }
 
     fn extract(&mut self, variable: String, node: &mut Node) {
@@ -197,8 +211,24 @@ impl SecretExtractor {
         let position = node.position.clone();
         let value = match &node.data {
             Data::Text(text) => {
-                let literal = Redacted::new(text.clone());
+                let literal = match Redacted::trimmed(text) {
+                    literal if form == Form::Variable => literal.checked(&variable),
+                    literal => Ok(literal),
+                };
                 node.data = Data::Secret;
+                let literal = match literal {
+                    Ok(literal) => literal,
+                    Err(reason) => {
+                        let message = format!("cannot use the secret {variable}");
+                        return self.report(
+                            Id::SecretUnavailable,
+                            Severity::Error,
+                            message,
+                            &position,
+                            reason,
+                        );
+                    }
+                };
                 let hint = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
                 self.warn_if_visible(&position, &variable, hint);
                 FoundValue::Literal(literal)
@@ -338,8 +368,12 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
                 let filled: Result<_, E> = items.iter().map(|item| self.filled(name, item)).collect();
                 Data::List(filled?)
             }
-            Data::Text(text) if is_sensitive(name) => {
-                self.parts.push(Redacted::new(text.clone()));
+            Data::Text(text) => {
+                if is_sensitive(name) {
+                    self.parts.push(Redacted::new(text.clone()));
+                }
+                let in_url = url_secret::ranges(text).into_iter().map(|range| Redacted::new(&text[range]));
+                self.parts.extend(in_url);
                 Data::Text(text.clone())
             }
             data => data.clone(),
@@ -356,6 +390,11 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
     }
 }
 
+/// Whether a value is one string with a URL that contains a secret.
+fn is_url_with_secret(node: &Node) -> bool {
+    node.data.as_text().is_some_and(url_secret::has_secret)
+}
+
 /// Whether a value contains a string under a sensitive name, or a reference if `references` is set. `inside`: whether
 /// the schema does not type `name`.
 fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool {
@@ -365,7 +404,9 @@ fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool
                 || table.iter().any(|(name, entry)| holds_secret(name, true, references, &entry.node))
         }
         Data::List(items) => items.iter().any(|item| holds_secret(name, inside, references, item)),
-        Data::Text(text) => inside && !text.is_empty() && is_sensitive(name),
+        Data::Text(text) => {
+            (inside && !text.is_empty() && is_sensitive(name)) || url_secret::has_secret(text)
+        }
         _ => false,
     }
 }

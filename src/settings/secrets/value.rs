@@ -6,6 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const REDACTED: &str = "(redacted)";
+/// Endings of the variables whose value the application sends in a header.
+const HEADER_ENDINGS: &[&str] = &["API_KEY", "_TOKEN", "_KEY", "KEY_ID", "_PAT"];
 
 /// A secret string. It prints as `(redacted)`; only [`Redacted::expose`] returns it.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +18,33 @@ impl Redacted {
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
+    }
+
+    /// Wraps a secret as its source has it: without line breaks at its ends and without byte order marks, which editors
+    /// and shells add. The application would send them with every request.
+    #[must_use]
+    pub fn trimmed(secret: &str) -> Self {
+        Self(secret.trim_matches(['\r', '\n', '\u{feff}']).to_owned())
+    }
+
+    /// Checks a secret that becomes the variable `name` of the application. White space in an API key or token is a
+    /// mistake: HTTP clients reject it as a header, at the first prompt.
+    ///
+    /// # Errors
+    /// The position of the character, never the secret.
+    pub fn checked(self, name: &str) -> Result<Self, String> {
+        let name = name.to_ascii_uppercase();
+        let is_header =
+            HEADER_ENDINGS.iter().any(|ending| name.ends_with(ending)) && !name.ends_with("PRIVATE_KEY");
+        let is_invisible = |c: char| {
+            c.is_whitespace()
+                || c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+        };
+        match self.0.chars().position(is_invisible).filter(|_| is_header) {
+            Some(at) => Err(format!("character {} is white space or a control character", at + 1)),
+            None => Ok(self),
+        }
     }
 
     /// Returns the secret itself: only for the Secret's data.
@@ -202,6 +231,26 @@ mod tests {
         assert_eq!(serde_json::to_string(&secret).expect("json"), "\"(redacted)\"");
         assert_eq!(Redacted::new("sk-1").to_string(), "(redacted)");
         assert_eq!(Redacted::new("sk-1").expose(), "sk-1");
+    }
+
+    #[test]
+    fn line_breaks_and_marks_at_the_ends_are_trimmed() {
+        for text in ["sk-1\r", "sk-1\r\n", "\u{feff}sk-1\n\n", "\nsk-1", "\u{feff}sk-1\u{feff}"] {
+            assert_eq!(Redacted::trimmed(text).expose(), "sk-1", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_inside_of_a_key_is_an_error() {
+        for text in ["sk 1", "sk-1 ", " sk-1", "sk\t1", "sk\r1", "sk\u{feff}1", "sk\u{200b}1", "sk\u{7}1"] {
+            for name in ["LLM_API_KEY", "GITHUB_TOKEN", "aws_access_key_id"] {
+                let reason = Redacted::new(text).checked(name).expect_err(text);
+                assert!(reason.starts_with("character ") && !reason.contains("sk"), "{reason}");
+            }
+            assert!(Redacted::new(text).checked("DB_PASS").is_ok(), "a password may contain a blank");
+            assert!(Redacted::new(text).checked("TLS_PRIVATE_KEY").is_ok(), "a key file has several lines");
+        }
+        assert!(Redacted::new("sk-ÄÖÜ/+=").checked("LLM_API_KEY").is_ok());
     }
 
     #[test]

@@ -295,6 +295,103 @@ fn secret_in_mistyped_reference_is_never_printed() {
 }
 
 #[test]
+fn setting_that_cannot_be_parsed_shows_no_value() {
+    let shown = |result: &Result<Loaded, crate::error::Error>| {
+        let rest = match result {
+            Ok(loaded) => format!("{:?}", loaded.settings.origins()),
+            Err(error) => format!("{error:?} {:?}", error.diagnostics()),
+        };
+        format!("{} {rest}", all_rendered(result))
+    };
+    for set in [
+        "sk-CANARY",
+        "llm.api_key sk-CANARY",
+        "deploy.env={X=\"sk-CANARY\"",
+        "mcp.sse_servers=[{url=\"https://a\", x=\"sk-CANARY\"}",
+        "deploy..env.X=sk-CANARY",
+        "llm.base_url=https://me:sk-CANARY@host",
+        "llm.base_url=\"https://host?api_key=sk-CANARY\"",
+    ] {
+        let result = read_set("", &[set]);
+        let printed = shown(&result);
+        assert!(!printed.contains("sk-CANARY"), "{set}: {printed}");
+        let masked = crate::settings::masked_set(set).expect("the schema");
+        assert!(!masked.contains("sk-CANARY"), "{set}: {masked}");
+    }
+    for (name, value) in [
+        ("HANDSCTL_DEPLOY__ENV", "{X=\"sk-CANARY\""),
+        ("HANDSCTL_MCP__SSE_SERVERS", "[{url=\"https://a\", x=\"sk-CANARY\"}"),
+        ("HANDSCTL_LLM__BASE_URL", "https://me:sk-CANARY@host"),
+    ] {
+        let result = read(&Request::default(), &variables(&[(name, value)]), folder("").path());
+        let printed = shown(&result);
+        assert!(!printed.contains("sk-CANARY"), "{name}: {printed}");
+    }
+}
+
+#[test]
+fn url_with_a_password_is_a_secret() {
+    let text = "[deploy.env]\nDATA = \"postgres://me:sk-CANARY@db/x\"\nSMTP_PASS = \"sk-CANARY\"\nOTHER = \"https://a/b\"\n\
+                [mcp]\nsse_servers = [\"https://me:sk-CANARY@host/sse\"]\n[llm]\nbase_url = \"https://me:sk-CANARY@host\"\n";
+    let loaded = read_text(text).expect("settings");
+    let settings = &loaded.settings;
+    assert_eq!(settings.env.keys().collect::<Vec<_>>(), ["OTHER"]);
+    assert_eq!(settings.secrets.keys().collect::<Vec<_>>(), ["DATA", "MCP_SSE_SERVERS", "SMTP_PASS"]);
+    assert_eq!(settings.redacted("log: sk-CANARY!"), "log: (redacted)!");
+    let ids: Vec<&str> = loaded.warnings.iter().map(|warning| warning.id.code()).collect();
+    assert_eq!(ids.iter().filter(|id| **id == "HC0275").count(), 1, "{ids:?}");
+    let shown = format!("{:?} {}", settings.origins(), all_rendered(&Ok(loaded.clone())));
+    assert!(!shown.contains("sk-CANARY"), "{shown}");
+}
+
+#[test]
+fn line_breaks_and_marks_around_a_secret_are_removed() {
+    let text = "[llm]\napi_key = \"sk-1\\r\\n\"\n[core]\nsearch_api_key = { env = \"KEY\" }\njwt_secret = { file = \"jwt\" }\n";
+    let folder = folder(text);
+    std::fs::write(folder.path().join("jwt"), "\u{feff}sk-3\r\n\r\n").expect("file");
+    let environment = variables(&[("KEY", "sk-2\r")]);
+    let settings = read(&Request::default(), &environment, folder.path()).expect("settings").settings;
+    for (name, expected) in [("LLM_API_KEY", "sk-1"), ("SEARCH_API_KEY", "sk-2"), ("JWT_SECRET", "sk-3")] {
+        match settings.secrets.get(name) {
+            Some(SecretSource::Value(value)) => assert_eq!(value.expose(), expected),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn white_space_inside_of_an_api_key_is_an_error() {
+    for text in ["[llm]\napi_key = \"sk CANARY\"\n", "[llm]\napi_key = { env = \"KEY\" }\n"] {
+        let environment = variables(&[("KEY", "sk\rCANARY")]);
+        let error = read(&Request::default(), &environment, folder(text).path()).expect_err(text);
+        assert_eq!(error.id(), crate::catalogue::Id::SecretUnavailable);
+        let shown = format!("{error:?} {:?}", error.diagnostics());
+        assert!(shown.contains("character 3 is white space") && !shown.contains("CANARY"), "{shown}");
+    }
+}
+
+#[test]
+fn secret_that_is_not_needed_is_hidden_as_well() {
+    let folder = folder(
+        "[llm]\napi_key = { env = \"KEY\" }\n[mcp]\nsse_servers = [{ url = \"https://a\", api_key = { env = \"MCP\" } }]\n",
+    );
+    let environment = variables(&[("KEY", "sk-planted-1"), ("MCP", "sk-planted-2")]);
+    let loaded = read_without_secrets(&Request::default(), &environment, folder.path()).expect("settings");
+    assert_eq!(loaded.settings.redacted("sk-planted-1 sk-planted-2"), "(redacted) (redacted)");
+    assert!(matches!(loaded.settings.secrets.get("LLM_API_KEY"), Some(SecretSource::NotRead(_))));
+}
+
+#[test]
+fn public_name_is_not_hidden_although_it_is_a_password() {
+    let text = "[deploy]\nname = \"openhands\"\n[deploy.env]\nSMTP_PASS = \"openhands\"\n";
+    let settings = read_text(text).expect("settings").settings;
+    assert_eq!(settings.redacted("deployment/openhands"), "deployment/openhands");
+    let settings =
+        read_text("[llm]\nmodel = \"ollama/llama3\"\napi_key = \"ollama\"\n").expect("settings").settings;
+    assert_eq!(settings.redacted("model ollama/llama3"), "model ollama/llama3");
+}
+
+#[test]
 fn list_with_references_becomes_one_variable() {
     let text = "[mcp]\nsse_servers = [{ url = \"https://a\" }, { url = \"https://b\", api_key = { env = \"KEY\" } }]\n\
                 [[mcp.stdio_servers]]\nname = \"c\"\ncommand = \"d\"\nenv = { TOKEN = { file = \"token\" }, PLAIN = \"e\" }\n\

@@ -1,0 +1,84 @@
+//! Names of variables, keys and headers whose value is a secret. Pure.
+
+/// Endings of names that mark a secret.
+pub const ENDINGS: &[&str] = &[
+    "API_KEY",
+    "APIKEY",
+    "TOKEN",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PWD",
+    "PAT",
+    "SECRET",
+    "SECRET_KEY",
+    "ACCESS_KEY",
+    "ACCESS_KEY_ID",
+    "PRIVATE_KEY",
+    "CREDENTIALS",
+    "AUTHORIZATION",
+    "DSN",
+    "DATABASE_URL",
+    "CONNECTION_STRING",
+];
+
+/// The same, but not as a whole name: `{ key = "…" }` is a key of something else.
+const SECOND_WORDS: &[&str] = &["KEY"];
+/// Names with such an ending that are not secret.
+const PUBLIC: &[&str] = &["PUBLIC_KEY"];
+
+/// Whether a name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`.
+#[must_use]
+pub fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    if PUBLIC.iter().any(|public| name.ends_with(public)) {
+        return false;
+    }
+    let rest = |ending: &&str| name.strip_suffix(*ending);
+    ENDINGS.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.ends_with('_'))
+        || SECOND_WORDS.iter().filter_map(rest).any(|rest| rest.ends_with('_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_names_are_sensitive() {
+        for name in [
+            "GITHUB_TOKEN",
+            "api_key",
+            "X-Session-API-Key",
+            "Authorization",
+            "DB_PASS",
+            "jwt_secret",
+            "DATABASE_URL",
+            "SMTP_PASS",
+            "MYSQL_PWD",
+            "AZURE_DEVOPS_PAT",
+            "ENCRYPTION_KEY",
+            "SENTRY_DSN",
+            "DSN",
+            "SSH_PASSPHRASE",
+            "STORAGE_CONNECTION_STRING",
+        ] {
+            assert!(is_sensitive(name), "{name}");
+        }
+        for name in [
+            "max_output_tokens",
+            "MONKEY",
+            "LLM_MODEL",
+            "KEYBOARD",
+            "BYPASS",
+            "key",
+            "TURKEY",
+            "COMPASS",
+            "SSH_PUBLIC_KEY",
+            "PATH",
+            "FORMAT",
+        ] {
+            assert!(!is_sensitive(name), "{name}");
+        }
+    }
+}

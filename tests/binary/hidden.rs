@@ -1,0 +1,206 @@
+//! Secrets of a kubeconfig, of its credential plugin and of a container engine: no output and no file shows them.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::bed::in_home;
+use crate::planted;
+
+/// Commands that read the kubeconfig, each with its form of output.
+const COMMANDS: &[&[&str]] = &[
+    &["status"],
+    &["status", "-o", "json"],
+    &["deploy", "-vv", "--events", "events"],
+    &["deploy", "-o", "json", "--events", "-"],
+    &["diff", "-o", "yaml"],
+    &["version"],
+];
+
+/// A home whose kubeconfig has this user.
+fn home(server: &str, user: &Value) -> TempDir {
+    let home = TempDir::new().unwrap();
+    std::fs::write(home.path().join("config.toml"), "[cluster]\ncontext = \"c\"\n").unwrap();
+    let kubeconfig = json!({
+        "clusters": [{ "name": "c", "cluster": { "server": server } }],
+        "users": [{ "name": "c", "user": user }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
+    });
+    std::fs::create_dir_all(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), kubeconfig.to_string()).unwrap();
+    home
+}
+
+/// Runs every command. Panics if a secret is in an output or in a file other than `own`. Returns the outputs.
+fn assert_hidden_everywhere(home: &Path, secrets: &[String], own: &[&str]) -> Vec<String> {
+    let mut outputs = Vec::new();
+    for command in COMMANDS {
+        for github in ["false", "true"] {
+            let run = in_home(home, command)
+                .env("GITHUB_ACTIONS", github)
+                .env("GITHUB_STEP_SUMMARY", home.join("summary"))
+                .env("GITHUB_OUTPUT", home.join("output"))
+                .run();
+            let expected = if command[0] == "version" { Some(0) } else { run.code.filter(|code| *code != 0) };
+            assert_eq!(run.code, expected, "{}{}", run.stdout, run.stderr);
+            let output = format!("{}{}", run.stdout, run.stderr);
+            assert!(!output.contains("panicked"), "{output}");
+            for secret in secrets {
+                planted::assert_hidden(secret, &command.join(" "), &output);
+            }
+            outputs.push(output);
+        }
+    }
+    let mut files = Vec::new();
+    list_files(home, &mut files);
+    for file in files.iter().filter(|file| !own.iter().any(|own| file.ends_with(own))) {
+        let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        for secret in secrets {
+            planted::assert_hidden(secret, &file.display().to_string(), &text);
+        }
+    }
+    outputs
+}
+
+fn list_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { list_files(&path, files) } else { files.push(path) }
+    }
+}
+
+/// A plugin that quotes its environment, its argument and its standard output on standard error.
+fn plugin(home: &Path, stdout: &str, stderr: &[String], code: i32) {
+    let (out, err) = (home.join("stdout"), home.join("stderr"));
+    std::fs::write(&out, stdout).unwrap();
+    std::fs::write(&err, stderr.join("\n")).unwrap();
+    let path = home.join("plugin");
+    let (out, err) = (out.display(), err.display());
+    std::fs::write(&path, format!("#!/bin/sh\ncat '{out}'\ncat '{err}' >&2\nexit {code}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn exec(home: &Path, secrets: &[String]) -> Value {
+    json!({ "exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": home.join("plugin"), "interactiveMode": "Never",
+        "args": ["get-token", "--key", &secrets[1]], "env": [{ "name": "SECRET", "value": &secrets[0] }],
+    } })
+}
+
+#[test]
+fn credential_plugin_failure_shows_no_secret() {
+    let secrets = ["e1", "a2", "o3"].map(planted::secret);
+    let folder = TempDir::new().unwrap();
+    let home = home("http://127.0.0.1:1", &exec(folder.path(), &secrets));
+    // Of standard output only whole words are recognized on standard error.
+    let word: String = secrets[2].chars().filter(|c| *c != '"').collect();
+    let token = json!({ "kind": "ExecCredential", "status": { "token": word } }).to_string();
+    let quoted: Vec<String> = secrets[..2].iter().flat_map(|secret| planted::quotations(secret)).collect();
+    let own = ["config", "stderr", "stdout"];
+    for stderr in quoted.chunks(4).chain([&[format!("token {word} expired")][..]]) {
+        plugin(folder.path(), &token, stderr, 3);
+        let outputs = assert_hidden_everywhere(
+            home.path(),
+            &[&secrets[..2], std::slice::from_ref(&word)].concat(),
+            &own,
+        );
+        // `version` prints no causes.
+        for output in outputs.iter().filter(|output| !output.contains("kubernetes  unknown")) {
+            assert!(output.contains("credential plugin plugin failed: exit status: 3"), "{output}");
+        }
+        assert!(outputs[0].contains("(redacted)"), "{}", outputs[0]);
+    }
+    in_home(home.path(), &["status"]).run().exits(5).says("error[HC1020]");
+    // Output that is no ExecCredential.
+    for stdout in
+        [format!("kind: [{}", secrets[2]), secrets[2].clone(), format!("kind: a\nkind: '{}'", secrets[2])]
+    {
+        plugin(folder.path(), &stdout, &[], 0);
+        assert_hidden_everywhere(home.path(), &secrets, &own);
+        in_home(home.path(), &["status"]).run().exits(5).says("wrote no valid ExecCredential: line ");
+    }
+}
+
+#[test]
+fn yaml_mistake_in_kubeconfig_shows_no_secret() {
+    let secrets = ["t1", "p2"].map(planted::secret);
+    let home = home("http://127.0.0.1:1", &json!({}));
+    let path = home.path().join(".kube/config");
+    for user in [
+        format!("token: '{}'\n   password: '{}'", secrets[0], secrets[1]),
+        format!("token: {{ '{}'\n    password: {}", secrets[0], secrets[1]),
+        format!("token: '{}\n    password: {}", secrets[0], secrets[1]),
+        format!("exec: {{ interactiveMode: '{}', command: '{}' }}", secrets[0], secrets[1]),
+    ] {
+        std::fs::write(&path, format!("users:\n- name: a\n  user:\n    {user}\n")).unwrap();
+        let outputs = assert_hidden_everywhere(home.path(), &secrets, &["config"]);
+        let place = format!("cannot use the kubeconfig {}", path.display());
+        let has_cause = |output: &String| output.contains("it is not a kubeconfig: line ");
+        assert!(
+            outputs.iter().filter(|output| !output.contains("kubernetes  unknown")).all(has_cause),
+            "{outputs:?}"
+        );
+        assert!(outputs[0].contains(&place), "{}", outputs[0]);
+    }
+}
+
+/// A server that rejects every request and quotes texts in its answer. It ends with the test process.
+fn quoting_server(texts: Vec<String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            answer(connection.unwrap(), &texts);
+        }
+    });
+    address
+}
+
+fn answer(mut connection: TcpStream, texts: &[String]) {
+    let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let message = format!("bad credentials: {}", texts.join("; "));
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401, "message": message,
+    });
+    let body = status.to_string();
+    let head = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nconnection: close";
+    let _the_client_may_be_gone =
+        write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+}
+
+#[test]
+fn kubeconfig_token_in_a_server_answer_is_hidden() {
+    // A header cannot carry the usual planted secret.
+    let token = "sk-planted/Token+4711==?&=%x".to_owned();
+    let server = quoting_server(planted::quotations(&token));
+    let home = home(&server, &json!({ "token": token }));
+    let outputs = assert_hidden_everywhere(home.path(), &[token], &["config"]);
+    assert!(outputs[0].contains("bad credentials: key (redacted) is wrong"), "{}", outputs[0]);
+}
+
+#[test]
+fn password_of_a_proxy_in_engine_output_is_hidden() {
+    let home = TempDir::new().unwrap();
+    let config = "[cluster]\nname = \"trial\"\nprovider = \"kind\"\nhttp_port = 0\n";
+    std::fs::write(home.path().join("config.toml"), config).unwrap();
+    let quoted = "proxyconnect http://me:planted-4711@proxy:3128 failed, REGISTRY_TOKEN=planted-4711";
+    for docker in [format!("echo '{quoted}' >&2; exit 1"), format!("echo '{quoted}'; exit 0")] {
+        let path = home.path().join("docker");
+        std::fs::write(&path, format!("#!/bin/sh\n{docker}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for more in [&[][..], &["-o", "json"], &["-v", "--events", "events"]] {
+            let arguments = [&["cluster", "up"], more].concat();
+            let run = in_home(home.path(), &arguments).env("PATH", home.path()).without("DOCKER_HOST").run();
+            let output = format!("{}{}", run.stdout, run.stderr);
+            assert_ne!(run.code, Some(0), "{output}");
+            assert!(!output.contains("planted-4711"), "{output}");
+        }
+        let events = std::fs::read_to_string(home.path().join("events")).unwrap();
+        assert!(!events.contains("planted-4711"), "{events}");
+    }
+}
