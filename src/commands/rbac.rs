@@ -121,7 +121,7 @@ impl Account {
         }
     }
 
-    /// Whether a pod of this namespace can run under the account. Users and groups have names for ServiceAccounts, too
+    /// Whether a pod of this namespace can run under the account. Users and groups have names for such accounts, too
     /// (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/>).
     fn is_of_pods_in(&self, namespace: &str) -> bool {
         match self {
