@@ -11,7 +11,7 @@ use crate::settings::handsctl::{Expose, SandboxEgress};
 const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
 /// The label with a namespace's own name, which the API server sets.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// The namespace of OpenShift's DNS pods, which listen on port 5353. A policy sees the pod's port, not the Service's.
+/// The namespace of `OpenShift`'s DNS pods, which listen on port 5353. A policy sees the pod's port, not the Service's.
 const OPENSHIFT_DNS: &str = "openshift-dns";
 
 /// IPv4 addresses that are not on the internet (IANA's special-purpose registry), and metadata servers outside of them.
