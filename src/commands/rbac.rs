@@ -100,7 +100,7 @@ enum Account {
         name: String,
     },
     /// An existing ServiceAccount.
-    ServiceAccount {
+    Existing {
         namespace: String,
         name: String,
     },
@@ -113,7 +113,7 @@ impl Account {
     fn subject(&self) -> Value {
         let of_rbac = |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
         match self {
-            Self::New { namespace, name } | Self::ServiceAccount { namespace, name } => {
+            Self::New { namespace, name } | Self::Existing { namespace, name } => {
                 json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name })
             }
             Self::User(name) => of_rbac("User", name),
@@ -121,13 +121,11 @@ impl Account {
         }
     }
 
-    /// Whether a pod of this namespace can run under the account. Users and groups have names for ServiceAccounts, too
+    /// Whether a pod of this namespace can run under the account. Users and groups have names for such accounts, too
     /// (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/>).
     fn is_of_pods_in(&self, namespace: &str) -> bool {
         match self {
-            Self::New { namespace: own, .. } | Self::ServiceAccount { namespace: own, .. } => {
-                own == namespace
-            }
+            Self::New { namespace: own, .. } | Self::Existing { namespace: own, .. } => own == namespace,
             Self::User(name) => name
                 .strip_prefix("system:serviceaccount:")
                 .and_then(|rest| rest.split_once(':'))
@@ -179,7 +177,7 @@ fn account(account: Option<&str>, namespace: &str, name: &str) -> Result<Account
         ["user", ..] => Ok(Account::User(account["user:".len()..].to_owned())),
         ["group", ..] => Ok(Account::Group(account["group:".len()..].to_owned())),
         ["serviceaccount", namespace, name] => {
-            Ok(Account::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+            Ok(Account::Existing { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         _ => Err(not_an_account()),
     }

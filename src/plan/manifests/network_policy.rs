@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
+use crate::settings::format::DnsLabel;
 use crate::settings::handsctl::{Expose, SandboxEgress};
 
 /// The label of every sandbox pod (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`). A sandbox cannot change
@@ -10,7 +11,7 @@ use crate::settings::handsctl::{Expose, SandboxEgress};
 const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
 /// The label with a namespace's own name, which the API server sets.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// The namespace of OpenShift's DNS pods, which listen on port 5353. A policy sees the pod's port, not the Service's.
+/// The namespace of `OpenShift`'s DNS pods, which listen on port 5353. A policy sees the pod's port, not the Service's.
 const OPENSHIFT_DNS: &str = "openshift-dns";
 
 /// IPv4 addresses that are not on the internet (IANA's special-purpose registry), and metadata servers outside of them.
@@ -51,7 +52,7 @@ fn application_clients(settings: &Settings) -> Vec<Value> {
     let deploy = &settings.deploy;
     let (own, sandboxes) = (deploy.namespace.as_str(), settings.runtime_namespace());
     let named: Vec<&str> =
-        deploy.ingress_namespace.iter().chain(&deploy.client_namespaces).map(|name| name.as_str()).collect();
+        deploy.ingress_namespace.iter().chain(&deploy.client_namespaces).map(DnsLabel::as_str).collect();
     let mut peers = if named.is_empty() {
         let elsewhere = json!([{ "key": NAMESPACE_NAME, "operator": "NotIn", "values": [sandboxes] }]);
         vec![json!({ "namespaceSelector": { "matchExpressions": elsewhere } }), all_but_sandboxes(sandboxes)]

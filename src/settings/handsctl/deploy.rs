@@ -61,7 +61,7 @@ pub struct Deploy {
     /// IngressClass of the Ingress; empty: the cluster's default class.
     #[schemars(extend("x-fields" = ["ingress spec.ingressClassName"]))]
     pub ingress_class: Option<DnsName>,
-    /// Namespace of the ingress controller, the only one from which the NetworkPolicies admit connections to port 8081
+    /// Namespace of the ingress controller, the only one from which the `NetworkPolicies` admit connections to port 8081
     /// of sandboxes, and with `client_namespaces` to the application. Empty: connections from everywhere; to the
     /// application, except from sandboxes.
     #[schemars(extend("x-fields" = ["networkpolicy spec.ingress"]))]
@@ -129,7 +129,7 @@ pub struct Deploy {
     /// Defaults and bounds of one container in the sandboxes' namespace, as a `LimitRange`. Empty: no limit range.
     #[schemars(extend("x-fields" = ["limitrange spec.limits"]))]
     pub limit_range: LimitRange,
-    /// Whether NetworkPolicies restrict who connects to sandboxes and to the application, and where sandboxes connect
+    /// Whether `NetworkPolicies` restrict who connects to sandboxes and to the application, and where sandboxes connect
     /// to. A network plugin without support for policies enforces none of them.
     #[schemars(extend("x-fields" = ["networkpolicy spec"]))]
     pub network_policy: bool,

@@ -3,6 +3,7 @@
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
+use crate::settings::format::IpRange;
 use crate::settings::handsctl::{Expose, ExposureConsent, LoadBalancer, Profile, Provider, SandboxEgress};
 use crate::settings::resolved::Settings;
 
@@ -59,7 +60,7 @@ impl RuleChecker<'_> {
             Expose::None => Reach::Contained,
             Expose::LoadBalancer => {
                 let ranges = &deploy.source_ranges;
-                let is_limited = !ranges.is_empty() && !ranges.iter().any(|range| range.is_everything());
+                let is_limited = !ranges.is_empty() && !ranges.iter().any(IpRange::is_everything);
                 match deploy.load_balancer {
                     _ if is_limited => Reach::Limited {
                         key: &["deploy", "source_ranges"],
@@ -188,9 +189,10 @@ mod tests {
         for text in OPEN {
             assert_eq!(ids(text), [Id::Exposed], "{text}");
             let acknowledged = format!("{text}[deploy.thresholds]\n");
-            let acknowledged = match text.starts_with("[deploy]\n") {
-                true => acknowledged.replacen("[deploy]\n", "[deploy]\nexposure = \"acknowledged\"\n", 1),
-                false => format!("{acknowledged}[deploy]\nexposure = \"acknowledged\"\n"),
+            let acknowledged = if text.starts_with("[deploy]\n") {
+                acknowledged.replacen("[deploy]\n", "[deploy]\nexposure = \"acknowledged\"\n", 1)
+            } else {
+                format!("{acknowledged}[deploy]\nexposure = \"acknowledged\"\n")
             };
             assert_eq!(ids(&acknowledged), [], "{acknowledged}");
         }
