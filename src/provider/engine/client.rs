@@ -9,9 +9,6 @@ use super::program::Engine;
 use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
-/// Timeout of `info`. An engine that does not respond in time is not usable.
-const RESPONSE: Duration = Duration::from_secs(2);
-
 /// The client program of an engine. Its server may be unreachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Client {
@@ -34,10 +31,10 @@ impl Client {
         ChildCommand::new(&self.program, deadline).arguments(arguments)
     }
 
-    /// Requests the server's `info` and checks its version.
-    pub(crate) async fn connect(self) -> Result<Server, EngineFault> {
+    /// Requests the server's `info`, waits at most `limit` for it, and checks the version.
+    pub(crate) async fn connect(self, limit: Duration) -> Result<Server, EngineFault> {
         let engine = self.engine;
-        let result = self.command(RESPONSE, engine.info_arguments().iter().copied()).run().await;
+        let result = self.command(limit, engine.info_arguments().iter().copied()).run().await;
         let output = match result {
             Ok(output) => output.stdout,
             // docker prints the client's part of `info` to standard output, with the server's errors in it.
@@ -47,7 +44,7 @@ impl Client {
                 return Err(EngineFault::from_message(engine, &message));
             }
             Err(failure) if matches!(failure.outcome, ChildOutcome::Deadline(_)) => {
-                return Err(EngineFault::TimedOut { engine, after: RESPONSE });
+                return Err(EngineFault::TimedOut { engine, after: limit });
             }
             Err(failure) => return Err(EngineFault::from_message(engine, &failure.summary())),
         };

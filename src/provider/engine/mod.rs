@@ -14,7 +14,7 @@ mod program;
 
 pub(super) use client::{Client, Server};
 pub(super) use container::Container;
-pub(super) use detect::find;
+pub(super) use detect::{Patience, find};
 pub(super) use fault::NoEngine;
 pub(super) use image::Image;
 pub(super) use info::Info;

@@ -107,7 +107,7 @@ fn no_engine(none: &NoEngine) -> Vec<HostFinding> {
 }
 
 /// Returns the error for a missing engine.
-pub(super) fn no_engine_error(none: &NoEngine) -> Error {
+pub(in crate::provider) fn no_engine_error(none: &NoEngine) -> Error {
     let findings = no_engine(none);
     let id = findings.first().map_or(Id::EngineMissing, |finding| finding.id);
     let error = Error::new(id, Kind::Prerequisite, none.summary());

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
 use crate::object::running_image::RunningImage;
 use crate::provider::command::{ChildCommand, ChildFailure};
-use crate::provider::engine::{self, Client, Container, Image};
+use crate::provider::engine::{self, Client, Container, Image, Patience};
 use crate::provider::environment::Environment;
 use crate::provider::{assets, file_lock};
 
@@ -55,7 +55,8 @@ pub(in crate::provider) async fn load(
     require: Require,
     events: &Events,
 ) -> Result<Vec<LoadedImage>> {
-    let server = engine::find(environment).await.map_err(|error| host_checks::no_engine_error(&error))?;
+    let server = engine::find(environment, Patience::Told(events)).await;
+    let server = server.map_err(|error| host_checks::no_engine_error(&error))?;
     let client = &server.client;
     let nodes = running_nodes(client, cluster).await?;
     let images = find_images(client, images, require).await?;
@@ -82,7 +83,7 @@ pub(in crate::provider) async fn nodes_with(
     cluster: &str,
     image: &str,
 ) -> Vec<String> {
-    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let Ok(server) = engine::find(environment, Patience::Brief).await else { return Vec::new() };
     let Ok(nodes) = server.client.nodes(cluster).await else { return Vec::new() };
     let requests = nodes.iter().map(|node| server.client.node_image(&node.name, image));
     let responses = join_all(requests).await;
@@ -99,7 +100,7 @@ pub(in crate::provider) async fn replaced<'a>(
     environment: &Environment,
     running: &'a [RunningImage],
 ) -> Vec<&'a RunningImage> {
-    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let Ok(server) = engine::find(environment, Patience::Brief).await else { return Vec::new() };
     let differs = running
         .iter()
         .map(|image| server.client.node_image_differs(&image.node, &image.image, &image.digest));
