@@ -161,7 +161,7 @@ catalogue! {
     NoLocalNodes "HC2013" "no node of the cluster is a container on this computer"
         "`handsctl image load` needs a running kind cluster. Other nodes pull images themselves: `handsctl image pull`."
     ImageNotLoaded "HC2014" "the image was not loaded into the nodes"
-        "The engine could not write the image to a file, or kind could not load it into the nodes. Both need disk space, temporarily twice the size of the image."
+        "The engine could not write the image to a file, or kind could not load it into the nodes. Both need disk space, temporarily twice the size of the image. Docker's containerd image store (the default since Docker 29) writes images of several platforms with the layers of one only; handsctl requests that platform from Docker 28 and newer."
     MirrordMissing "HC2015" "mirrord is not installed" key "deploy.profile"
         "handsctl dev runs a command under mirrord, which must be on PATH."
     ClusterCreateFailed "HC2020" "the local cluster could not be created or started"

@@ -16,6 +16,6 @@ pub(super) use client::{Client, Server};
 pub(super) use container::Container;
 pub(super) use detect::{Patience, find};
 pub(super) use fault::NoEngine;
-pub(super) use image::Image;
+pub(super) use image::{Image, lacks_platform};
 pub(super) use info::Info;
 pub(super) use program::Engine;

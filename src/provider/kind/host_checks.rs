@@ -278,7 +278,12 @@ mod tests {
     use crate::provider::cluster_spec::Workload;
 
     fn facts() -> HostFacts {
-        let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), root: None };
+        let info = Info {
+            version: "28.2.2".into(),
+            cpus: Some(2),
+            memory: Some(8 << 30),
+            ..Info::default()
+        };
         HostFacts {
             engine: Ok(("docker 28.2.2".into(), info)),
             kind: Ok("v0.33.0".into()),
