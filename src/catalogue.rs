@@ -176,6 +176,8 @@ catalogue! {
         "Another tool wrote a context of that name, and its cluster no longer exists. handsctl does not overwrite contexts of other tools."
     IngressRetired "HC2025" "ingress-nginx is retired" key "cluster.ingress"
         "The project ended in March 2026 and does not fix vulnerabilities any more. handsctl deploys it as OpenHands' own kind/ directory does; the default is traefik."
+    EngineRemote "HC2090" "the container engine runs on another computer" key "cluster.provider"
+        "docker's current context, DOCKER_HOST or CONTAINER_HOST names an engine of another computer. The nodes run there, and kind publishes the ports of the API server and of the ingress controller there. What handsctl checks of this computer (ports, disk, inotify limits) says nothing about it."
     SimulatedNodes "HC2030" "simulated nodes" key "cluster.provider"
         "The cluster's nodes are simulated: objects are real, but no container runs."
     PodSecurityTooStrict "HC2040" "the namespace's Pod Security level rejects sandboxes" key "kubernetes.namespace"

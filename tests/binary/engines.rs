@@ -170,6 +170,22 @@ fn auto_with_a_forbidden_engine_gets_no_simulated_cluster() {
 }
 
 #[test]
+fn engine_of_another_computer_skips_the_checks_of_this_one() {
+    let remote = DOCKER.replace("    exec*)", "    context*) echo 'ssh://ana:pw@build.test' ;;\n    exec*)");
+    let computer = Computer::new(&[("docker", &remote), ("kind", KIND)]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    computer
+        .cluster_up(&["--set", &format!("cluster.http_port={port}")])
+        .exits(14)
+        .says("HC2090 the engine runs on another computer (ssh://build.test): its ports, its disk and")
+        .says("docker context use default")
+        .never_says("HC2006")
+        .never_says(&format!("port {port} free"))
+        .says("error[HC2020]: cannot create the local cluster trial");
+}
+
+#[test]
 fn engine_with_too_few_cpus_exits_14() {
     let small = DOCKER.replace("\"NCPU\":8", "\"NCPU\":1");
     let computer = Computer::new(&[("docker", &small), ("kind", KIND)]);

@@ -9,6 +9,9 @@ use super::program::Engine;
 use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
+/// Timeout of `context inspect`, which reads a file and takes about 50 ms.
+const CONTEXT: Duration = Duration::from_secs(10);
+
 /// The client program of an engine. Its server may be unreachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Client {
@@ -29,6 +32,27 @@ impl Client {
         arguments: impl IntoIterator<Item = &'a str>,
     ) -> ChildCommand {
         ChildCommand::new(&self.program, deadline).arguments(arguments)
+    }
+
+    /// Returns the address of the server: that of docker's current context, which may be `DOCKER_HOST`, or else the
+    /// variable's value. None if it is the default.
+    pub(in crate::provider) async fn address(&self, environment: &Environment) -> Option<String> {
+        let variable = match self.engine {
+            Engine::Docker => "DOCKER_HOST",
+            Engine::Podman => "CONTAINER_HOST",
+            // containerd has no network address.
+            Engine::Nerdctl => return None,
+        };
+        if self.engine == Engine::Docker {
+            let inspect = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
+            // A client without contexts has only the variable.
+            if let Ok(output) = self.command(CONTEXT, inspect).run().await
+                && let Some(address) = Some(output.stdout.trim()).filter(|address| !address.is_empty())
+            {
+                return Some(address.to_owned());
+            }
+        }
+        environment.engine_host.as_ref().filter(|(name, _)| name == variable).map(|(_, value)| value.clone())
     }
 
     /// Requests the server's `info`, waits at most `limit` for it, and checks the version.

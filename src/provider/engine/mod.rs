@@ -2,7 +2,7 @@
 //!
 //! - `program`: docker, podman or nerdctl. `detect`: finds the first usable one.
 //! - `client`: its client and its server. `info`, `container`, `image`: requests for each of these.
-//! - `fault`: why an engine cannot be used.
+//! - `location`: the computer that it runs on. `fault`: why it cannot be used.
 
 mod client;
 mod container;
@@ -10,6 +10,7 @@ mod detect;
 mod fault;
 mod image;
 mod info;
+mod location;
 mod program;
 
 pub(super) use client::{Client, Server};
@@ -18,4 +19,5 @@ pub(super) use detect::{Patience, find};
 pub(super) use fault::NoEngine;
 pub(super) use image::{Image, lacks_platform};
 pub(super) use info::Info;
+pub(super) use location::{EngineLocation, locate};
 pub(super) use program::Engine;
