@@ -213,6 +213,11 @@ impl WatchStream {
         self.0.unbounded_send(Bytes::from(line)).expect("the client reads no more");
     }
 
+    /// Sends the text of a log.
+    pub(crate) fn text(&self, text: &str) {
+        self.0.unbounded_send(Bytes::from(text.to_owned())).expect("the client reads no more");
+    }
+
     /// Sends the bookmark after the initial events of a streaming list.
     pub(crate) fn initial_events_end(&self, resource_version: &str) {
         let metadata = json!({
