@@ -59,6 +59,7 @@ pub(crate) fn scripted() -> (Api, ScriptedServer) {
     let api = Api::new(Client::new(service, "default"), traffic);
     let start = ("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now());
     api.clock().on_date(start.0);
+    api.on_version(true);
     (api, ScriptedServer { requests, start })
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -15,6 +15,8 @@ use crate::phrase;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
+/// The longest response, in bytes. The application is not trusted to end one.
+const MAX_RESPONSE: usize = 8 << 20;
 /// The port that the application listens on.
 pub const PORT: u16 = 3000;
 
@@ -110,7 +112,7 @@ impl AppClient {
         let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, request.path);
         let request = request.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
         let started = Instant::now();
-        match api.proxy(request.map(|body| body.to_vec())).await {
+        match api.proxy(request.map(|body| body.to_vec()), MAX_RESPONSE).await {
             Ok((head, body)) => match api_server_message(head.status, &body) {
                 None => Ok(AppResponse { status: head.status, body, duration: started.elapsed() }),
                 Some(reason) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(reason)),
@@ -172,6 +174,7 @@ async fn send_forwarded(
     request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
     let unreachable = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| AppError::Unreachable(error.to_string());
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
         pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(error)))?;
@@ -184,7 +187,7 @@ async fn send_forwarded(
     let request = request.request(request.path).map_err(|error| unreachable(&error))?;
     let response = sender.send_request(request.map(Full::new)).await.map_err(|error| unreachable(&error))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+    let body = Limited::new(response.into_body(), MAX_RESPONSE).collect().await.map_err(broken)?.to_bytes();
     driver.abort();
     Ok(AppResponse { status, body, duration: started.elapsed() })
 }
@@ -192,6 +195,23 @@ async fn send_forwarded(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::scripted::scripted;
+
+    #[tokio::test(start_paused = true)]
+    async fn endless_response_of_the_application_is_an_error() {
+        let (api, mut server) = scripted();
+        let application = AppClient { namespace: "n".into(), service: "oh".into(), pod: None };
+        let (response, ()) =
+            tokio::join!(application.request(&api, AppRequest::get("/server_info")), async {
+                let body = server.next().await.watch();
+                let chunk = "x".repeat(1 << 20);
+                for _ in 0..9 {
+                    body.text(&chunk);
+                }
+            });
+        let Err(AppError::Unreachable(why)) = response else { panic!("{response:?}") };
+        assert!(why.contains("length limit exceeded"), "{why}");
+    }
 
     #[test]
     fn api_server_errors_are_distinguished_from_application_responses() {

@@ -108,7 +108,7 @@ pub async fn read(
         labels: query.labels.clone(),
         optional: false,
     };
-    let mut watches = Watches::open(api, vec![scope], true);
+    let mut watches = Watches::open(api, vec![scope], api.streams_lists());
     // All lines of a later pod are new, so `tail` does not apply.
     let later_query = LogQuery { tail: None, ..query.clone() };
     let mut current_query = query;
@@ -253,7 +253,7 @@ impl Stream {
                         ContainerState::Gone => return,
                         ContainerState::Restarted(_) if previous => return self.report(error).await,
                         ContainerState::Restarted(restarts) if restarts == self.restarts + 1 => {
-                            previous = true
+                            previous = true;
                         }
                         ContainerState::Restarted(_) => return self.report(error).await,
                         ContainerState::MayRun | ContainerState::Ended => {}
