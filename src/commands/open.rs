@@ -142,7 +142,8 @@ async fn answering_url(session: &Session, streams: &Streams) -> Option<String> {
         return None;
     };
     match url_probe::probe_url(&target, Duration::ZERO).await {
-        ProbeResponse::Answers { .. } => Some(target.url),
+        // A browser can log in where the probe cannot.
+        ProbeResponse::Answers { .. } | ProbeResponse::NotTheApplication(_) => Some(target.url),
         ProbeResponse::Unreachable(why) => {
             streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
             None
