@@ -272,6 +272,8 @@ catalogue! {
         "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. It cannot tell whether an object of another controller's kind works, so it only applies it."
     StillTerminating "HC4025" "a removed object still terminates"
         "The object is no longer in the set and is being deleted. Its pods still stop, or a finalizer holds it. The deploy does not fail because of it."
+    EvidenceMissing "HC4090" "evidence cannot be read"
+        "A request for Events, pods or ReplicaSets failed, which only explain why the set does not become ready. The verdict is the same; a failure is explained with less evidence."
     ManagedByOthers "HC4026" "the set was not applied by handsctl"
         "The objects have the set's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the set."
 
