@@ -60,6 +60,7 @@ pub(crate) fn scripted() -> (Api, ScriptedServer) {
     let api = Api::new(Client::new(service, "default"), traffic);
     let start = ("2026-01-01T00:00:00Z".parse().unwrap(), BootInstant::now());
     api.clock().on_date(start.0);
+    api.on_version(true);
     (api, ScriptedServer { requests, start })
 }
 
@@ -217,6 +218,11 @@ impl WatchStream {
     pub(crate) fn send(&self, event: &str, object: &Value) {
         let line = format!("{}\n", json!({ "type": event, "object": object }));
         self.0.unbounded_send(Bytes::from(line)).expect("the client reads no more");
+    }
+
+    /// Sends the text of a log.
+    pub(crate) fn text(&self, text: &str) {
+        self.0.unbounded_send(Bytes::from(text.to_owned())).expect("the client reads no more");
     }
 
     /// Sends the bookmark after the initial events of a streaming list.

@@ -226,7 +226,7 @@ pub async fn delete_namespace(
         labels: format!("kubernetes.io/metadata.name={name}"),
         optional: false,
     };
-    let mut store = Store::open(api, vec![scope], true).await?;
+    let mut store = Store::open(api, vec![scope], api.streams_lists()).await?;
     let uid = live["metadata"]["uid"].clone();
     match api.delete(&namespaces, name, &if_same_object(&live)).await {
         Ok(_) => {}

@@ -163,7 +163,10 @@ async fn answering_url(session: &Session, streams: &Streams) -> Option<Start> {
         return None;
     };
     match url_probe::probe_url(&target, Duration::ZERO).await {
-        ProbeResponse::Answers { .. } => Some(Start::Url { url: target.url, via: "ingress" }),
+        // A browser can log in where the probe cannot.
+        ProbeResponse::Answers { .. } | ProbeResponse::NotTheApplication(_) => {
+            Some(Start::Url { url: target.url, via: "ingress" })
+        }
         ProbeResponse::Unreachable(why) => {
             streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
             None

@@ -39,7 +39,9 @@ pub(crate) async fn warn_of_unwatched(run: &Run<'_>, applied: &[Applied]) {
 /// Exit 9 with the cause if it cannot become ready, exit 10 if the deadline passes.
 pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &RolloutWatch) -> Result<()> {
     if is_stalled(run, observed, rollout) {
-        observed.load_past_events(run.api(), &run.session.set()).await?;
+        for error in observed.load_past_events(run.api(), &run.session.set()).await? {
+            run.events().warn(Id::EvidenceMissing, error.with_causes()).await;
+        }
     }
     run.events().begin(Phase::Track, "rollout", "").await;
     let error = match follow::follow(run.api(), observed, rollout, run.events()).await {

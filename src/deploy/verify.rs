@@ -37,6 +37,8 @@ pub(crate) enum Endpoint {
     Answers(String),
     /// This URL, but it does not answer from this computer.
     Unreachable(String),
+    /// This URL, but something else than the application responds to this computer.
+    OtherAnswer(String),
     /// This URL, but it was not probed.
     NotProbed(String),
     /// Inside the cluster only, or at an unknown address.
@@ -47,7 +49,10 @@ impl Endpoint {
     /// Returns the URL, if there is one.
     pub(crate) fn into_url(self) -> Option<String> {
         match self {
-            Endpoint::Answers(url) | Endpoint::Unreachable(url) | Endpoint::NotProbed(url) => Some(url),
+            Endpoint::Answers(url)
+            | Endpoint::Unreachable(url)
+            | Endpoint::OtherAnswer(url)
+            | Endpoint::NotProbed(url) => Some(url),
             Endpoint::DevTarget | Endpoint::Simulated | Endpoint::ClusterOnly => None,
         }
     }
@@ -65,6 +70,9 @@ impl Endpoint {
             Endpoint::Answers(url) => format!("OpenHands is ready at {url}"),
             Endpoint::Unreachable(url) => {
                 format!("OpenHands is ready; {url} does not answer from this computer")
+            }
+            Endpoint::OtherAnswer(url) => {
+                format!("OpenHands is ready; a login or a proxy responds at its URL {url}")
             }
             Endpoint::NotProbed(url) => format!("OpenHands is ready; its URL {url} was not probed"),
             Endpoint::ClusterOnly => {
@@ -216,7 +224,13 @@ async fn probe_outside(
             warn_of_unresolved_host(run, target).await;
             Ok(Endpoint::Answers(target.url.clone()))
         }
-        ProbeResponse::Unreachable(why) if managed => {
+        ProbeResponse::NotTheApplication(why) if !managed => {
+            let message =
+                format!("{} responds from this computer, but not the application: {why}", target.url);
+            events.warn(Id::UrlUnreachable, message).await;
+            Ok(Endpoint::OtherAnswer(target.url.clone()))
+        }
+        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) if managed => {
             report_failure(&target.url, &why, events).await;
             let message = format!("the application answers inside the cluster, but not at {}", target.url);
             Err(Error::new(Id::UrlUnreachable, Kind::Rollout, message)
@@ -225,7 +239,7 @@ async fn probe_outside(
                 .hint("handsctl cluster up repairs the ingress controller")
                 .hint("handsctl open forwards a port to the application without it"))
         }
-        ProbeResponse::Unreachable(why) => {
+        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) => {
             let message = format!("{} does not answer from this computer: {why}", target.url);
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::Unreachable(target.url.clone()))

@@ -8,9 +8,14 @@ pub fn deleted_since(object: &Value) -> Option<&str> {
     object["metadata"]["deletionTimestamp"].as_str()
 }
 
-/// Returns why a deleted object still exists: a finalizer and its manager, or a terminating pod.
+/// Returns why a deleted object still exists: what a namespace still contains, a finalizer and its manager, or a
+/// terminating pod.
 #[must_use]
 pub fn blocker(object: &Value) -> String {
+    let remaining = namespace_blockers(object);
+    if !remaining.is_empty() {
+        return remaining.join("; ");
+    }
     let finalizers = object["metadata"]["finalizers"].as_array();
     let finalizer =
         finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
@@ -32,7 +37,10 @@ pub fn blocker(object: &Value) -> String {
 #[must_use]
 pub fn namespace_blockers(namespace: &Value) -> Vec<&str> {
     let conditions = namespace["status"]["conditions"].as_array();
-    let holding = conditions.into_iter().flatten().filter(|condition| condition["status"] == "True");
+    let is_of_namespace =
+        |condition: &&Value| condition["type"].as_str().is_some_and(|name| name.starts_with("Namespace"));
+    let holding = conditions.into_iter().flatten().filter(is_of_namespace);
+    let holding = holding.filter(|condition| condition["status"] == "True");
     holding.filter_map(|condition| condition["message"].as_str()).collect()
 }
 
@@ -50,5 +58,26 @@ mod tests {
         } });
         assert_eq!(blocker(&object), "waits for finalizer \"example.io/hold\", set by manager \"other\"");
         assert_eq!(blocker(&json!({})), "is terminating");
+    }
+
+    #[test]
+    fn terminating_namespace_quotes_its_conditions() {
+        let condition = |name: &str, status: &str, message: &str| json!({ "type": name, "status": status, "message": message });
+        let namespace = json!({ "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Terminating", "conditions": [
+            condition("NamespaceDeletionDiscoveryFailure", "True", "Discovery failed for some groups, 1 failing"),
+            condition("NamespaceDeletionContentFailure", "False", "All content successfully deleted"),
+            condition("NamespaceFinalizersRemaining", "True", "x.example/hold in 1 resource instances"),
+        ] } });
+        assert_eq!(
+            blocker(&namespace),
+            "Discovery failed for some groups, 1 failing; x.example/hold in 1 resource instances"
+        );
+        let deployment =
+            json!({ "status": { "conditions": [condition("Available", "True", "has availability")] } });
+        assert_eq!(
+            blocker(&deployment),
+            "is terminating",
+            "only a namespace's conditions explain a deletion"
+        );
     }
 }

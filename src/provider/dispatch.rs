@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::cluster_spec::{ClusterSpec, Ports};
 use super::cluster_status::{ClusterStatus, Details};
+use super::engine::{self, Patience};
 use super::environment::Environment;
 use super::local_cluster::{
     Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, RECREATE_HINT, UpOptions,
 };
 use super::readyz::{self, Readiness};
-use super::{engine, kind, kwok, private_file, state_file};
+use super::{kind, kwok, private_file, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -18,11 +19,17 @@ use crate::object::running_image::RunningImage;
 use crate::settings::handsctl::Provider;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
-/// engine is usable, else kwok.
+/// engine is usable, else kwok if there is no engine.
 ///
 /// # Errors
-/// `HC9003` if the record of the cluster with this name cannot be read.
-pub async fn choose(environment: &Environment, provider: Provider, name: &str) -> Result<ProviderChoice> {
+/// `HC9003` if the record of the cluster with this name cannot be read; `HC2003` to `HC2005` for `auto` if there is an
+/// engine that is not usable: a simulated cluster would hide that.
+pub async fn choose(
+    environment: &Environment,
+    provider: Provider,
+    name: &str,
+    events: &Events,
+) -> Result<ProviderChoice> {
     let local = |maker, reason| Ok(ProviderChoice::Local { provider: maker, reason });
     match provider {
         Provider::Existing => Ok(ProviderChoice::Existing),
@@ -30,8 +37,10 @@ pub async fn choose(environment: &Environment, provider: Provider, name: &str) -
         Provider::Kind => local(LocalProvider::Kind, None),
         Provider::Auto => match recorded_provider(environment, name)? {
             Some(maker) => local(maker, None),
-            None => match engine::find(environment).await {
+            None => match engine::find(environment, Patience::Told(events)).await {
                 Ok(_) => local(LocalProvider::Kind, None),
+                Err(none) if none.is_present() => Err(kind::no_engine_error(&none)
+                    .hint("[cluster] provider = \"kwok\" simulates a cluster, without an engine")),
                 Err(none) => local(
                     LocalProvider::Kwok,
                     Some(format!("no usable container engine ({})", none.summary())),
@@ -112,11 +121,20 @@ async fn delete(
 /// # Errors
 /// `HC9003` if the record of the cluster cannot be read.
 pub async fn status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
+    read_status(environment, provider, name, Patience::Brief).await
+}
+
+async fn read_status(
+    environment: &Environment,
+    provider: Provider,
+    name: &str,
+    patience: Patience<'_>,
+) -> Result<ClusterStatus> {
     environment.ensure_folders()?;
     let provider = provider_for(environment, provider, name)?;
     let (condition, reason, kubeconfig, details) = match provider {
         LocalProvider::Kind => {
-            let status = kind::status(environment, name).await?;
+            let status = kind::status(environment, name, patience).await?;
             (status.condition, status.reason, status.kubeconfig, Details::Kind(status.details))
         }
         LocalProvider::Kwok => {
@@ -136,7 +154,7 @@ const STATUS_LIMIT: Duration = Duration::from_secs(4);
 /// # Errors
 /// `HC9003` if the record or the kubeconfig of the cluster cannot be read.
 pub async fn live_status(environment: &Environment, provider: Provider, name: &str) -> Result<ClusterStatus> {
-    let mut status = status(environment, provider, name).await?;
+    let mut status = read_status(environment, provider, name, Patience::Silent).await?;
     if status.condition != Condition::Running {
         return Ok(status);
     }

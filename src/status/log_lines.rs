@@ -18,6 +18,21 @@ pub fn fold_similar(lines: &[&str]) -> Vec<String> {
     folded
 }
 
+/// The longest line of a finding, in bytes.
+const MAX_LINE: usize = 2000;
+
+/// Cuts a long line, and marks it.
+pub fn shorten(line: &mut String) {
+    if line.len() > MAX_LINE {
+        let (length, mut end) = (line.len(), MAX_LINE);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        *line += &format!(" … (cut, {length} bytes)");
+    }
+}
+
 /// Returns the line with `0` for each number.
 fn without_numbers(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
@@ -45,6 +60,16 @@ mod tests {
         let expected =
             ["loading", "12:00:01 200 MiB held", "… 17 similar lines …", "12:00:19 3800 MiB held", "Killed"];
         assert_eq!(fold_similar(&lines), expected);
+    }
+
+    #[test]
+    fn long_line_is_cut_and_marked() {
+        let mut line = "ä".repeat(1500);
+        shorten(&mut line);
+        assert_eq!(line, format!("{} … (cut, 3000 bytes)", "ä".repeat(1000)));
+        let mut short = "a".repeat(MAX_LINE);
+        shorten(&mut short);
+        assert_eq!(short.len(), MAX_LINE);
     }
 
     #[test]

@@ -111,6 +111,25 @@ fn workload(api_version: &str, kind: &str, name: &str, image: &str, more: &str) 
 }
 
 #[test]
+fn extra_deployment_in_another_namespace_survives_the_second_deploy() {
+    let bed = Bed::shared();
+    let (namespace, boxes) = (bed.namespace("extra-two"), bed.namespace("extra-two-boxes"));
+    boxes.create(&[]);
+    let helper = workload("apps/v1", "Deployment", "helper", "a", "");
+    let elsewhere = format!("metadata: {{ name: helper, namespace: {} }}", boxes.name);
+    write(&namespace, "extra.yaml", &helper.replace("metadata: { name: helper }", &elsewhere));
+    namespace.config(&format!(
+        "[kubernetes]\nnamespace = \"{}\"\n[deploy]\nextra_manifests = [\"extra.yaml\"]\n",
+        boxes.name
+    ));
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(boxes.has("deployment/helper"));
+    // Lists of Deployments arrive from two namespaces: neither replaces the other's.
+    namespace.handsctl(&["deploy", "--set", "deploy.env={ A = \"1\" }"]).exits(0).never_says("was deleted");
+    assert!(boxes.has("deployment/helper"));
+}
+
+#[test]
 fn broken_extra_workloads_fail_deploy_and_degrade_status() {
     let namespace = Bed::shared().namespace("extra-broken");
     let image = "simulate-image-pull-backoff";

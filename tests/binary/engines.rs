@@ -133,13 +133,12 @@ fn preflight_reports_all_problems_and_creates_nothing() {
 }
 
 #[test]
-fn missing_hanging_or_old_engine_exits_14_with_fix() {
+fn missing_stopped_or_old_engine_exits_14_with_fix() {
     Computer::new(&[]).cluster_up(&[]).exits(14).says("error[HC2001]: no docker, podman or nerdctl on PATH");
-    Computer::new(&[("docker", "exec /bin/sleep 60"), ("kind", KIND)])
+    Computer::new(&[("docker", "echo 'no daemon' >&2; exit 1"), ("kind", KIND)])
         .cluster_up(&[])
         .exits(14)
-        .within(HANGING_ENGINE_LIMIT)
-        .says("error[HC2003]: docker: no response within 2 s")
+        .says("error[HC2003]: docker: no daemon")
         .says("hint: start it:");
     let old = "echo '{\"ServerVersion\":\"19.03.1\"}'";
     Computer::new(&[("docker", old), ("kind", KIND)])
@@ -152,6 +151,68 @@ fn missing_hanging_or_old_engine_exits_14_with_fix() {
     run.exits(14)
         .says("error[HC2003]")
         .says("DOCKER_HOST is tcp://127.0.0.1:1: start the engine at this address, or unset DOCKER_HOST");
+}
+
+#[test]
+fn docker_info_of_10_s_still_gets_a_kind_cluster() {
+    let slow = DOCKER.replace("info*)", "info*) [ -e woken ] || /bin/sleep 10; : > woken;");
+    for provider in ["kind", "auto"] {
+        let computer = Computer::new(&[("docker", &slow), ("kind", KIND)]);
+        let set = format!("cluster.provider=\"{provider}\"");
+        computer
+            .cluster_up(&["--set", &set])
+            .exits(14)
+            .says("docker has not responded for 2 s")
+            .says("docker 28.2.2 responded after 10 s")
+            // The script of kind fails; a real one would have created the nodes.
+            .says("error[HC2020]: cannot create the local cluster trial")
+            .never_says("simulated");
+    }
+}
+
+#[test]
+fn docker_info_without_response_gets_no_simulated_cluster() {
+    for provider in ["kind", "auto"] {
+        let computer = Computer::new(&[("docker", "exec /bin/sleep 60"), ("kind", KIND)]);
+        let set = format!("cluster.provider=\"{provider}\"");
+        computer
+            .cluster_up(&["--timeout", "4s", "--set", &set])
+            .exits(10)
+            .within(HANGING_ENGINE_LIMIT)
+            .says("docker has not responded for 2 s")
+            .says("step      engine")
+            .never_says("simulated");
+        assert_eq!(computer.state(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn auto_with_a_forbidden_engine_gets_no_simulated_cluster() {
+    let denied = "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1";
+    let computer = Computer::new(&[("docker", denied), ("kind", KIND)]);
+    computer
+        .cluster_up(&["--set", "cluster.provider=\"auto\""])
+        .exits(14)
+        .says("error[HC2004]: docker: permission denied")
+        .says("hint: sudo usermod -aG docker $USER")
+        .says("[cluster] provider = \"kwok\" simulates a cluster");
+    assert_eq!(computer.state(), Vec::<String>::new());
+}
+
+#[test]
+fn engine_of_another_computer_skips_the_checks_of_this_one() {
+    let remote = DOCKER.replace("    exec*)", "    context*) echo 'ssh://ana:pw@build.test' ;;\n    exec*)");
+    let computer = Computer::new(&[("docker", &remote), ("kind", KIND)]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    computer
+        .cluster_up(&["--set", &format!("cluster.http_port={port}")])
+        .exits(14)
+        .says("HC2090 the engine runs on another computer (ssh://build.test): its ports, its disk and")
+        .says("docker context use default")
+        .never_says("HC2006")
+        .never_says(&format!("port {port} free"))
+        .says("error[HC2020]: cannot create the local cluster trial");
 }
 
 #[test]

@@ -421,11 +421,11 @@ async fn auto_provider_explains_simulated_nodes() {
     let environment = Environment { path: std::ffi::OsString::new(), ..fixture.environment.clone() };
     let reason = "no usable container engine (no docker, podman or nerdctl on PATH)".to_owned();
     assert_eq!(
-        choose(&environment, Provider::Auto, "x").await.unwrap(),
+        choose(&environment, Provider::Auto, "x", &unread_events()).await.unwrap(),
         ProviderChoice::Local { provider: LocalProvider::Kwok, reason: Some(reason) }
     );
     let kind = ProviderChoice::Local { provider: LocalProvider::Kind, reason: None };
-    assert_eq!(choose(&environment, Provider::Kind, "x").await.unwrap(), kind);
+    assert_eq!(choose(&environment, Provider::Kind, "x", &unread_events()).await.unwrap(), kind);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::phrase;
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 /// The time after which a request is also sent through a port-forward.
 const PROXY_HEAD_START: Duration = Duration::from_secs(1);
+/// The longest response, in bytes. The application is not trusted to end one.
+const MAX_RESPONSE: usize = 8 << 20;
 /// The port that the application listens on.
 pub const PORT: u16 = 3000;
 
@@ -126,7 +128,7 @@ impl AppClient {
         let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, request.path);
         let request = request.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
         let started = Instant::now();
-        match api.proxy(request.map(|body| body.to_vec())).await {
+        match api.proxy(request.map(|body| body.to_vec()), MAX_RESPONSE).await {
             Ok((head, body)) => match api_server_message(head.status, &body) {
                 None => Ok(AppResponse { status: head.status, body, duration: started.elapsed() }),
                 Some(reason) if head.status == StatusCode::FORBIDDEN => Err(AppError::Forbidden(reason)),
@@ -196,6 +198,7 @@ async fn send_forwarded(
     request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
     let unreachable = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| AppError::Unreachable(error.to_string());
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
         pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(error)))?;
@@ -208,7 +211,7 @@ async fn send_forwarded(
     let request = request.request(request.path).map_err(|error| unreachable(&error))?;
     let response = sender.send_request(request.map(Full::new)).await.map_err(|error| unreachable(&error))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+    let body = Limited::new(response.into_body(), MAX_RESPONSE).collect().await.map_err(broken)?.to_bytes();
     driver.abort();
     Ok(AppResponse { status, body, duration: started.elapsed() })
 }
@@ -251,6 +254,22 @@ mod tests {
         let client = application();
         let (result, ()) = tokio::join!(client.request(&api, AppRequest::get("/alive")), script);
         assert!(result.unwrap().is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endless_response_of_the_application_is_an_error() {
+        let (api, mut server) = scripted();
+        let application = AppClient { namespace: "n".into(), service: "oh".into(), pod: None };
+        let (response, ()) =
+            tokio::join!(application.request(&api, AppRequest::get("/server_info")), async {
+                let body = server.next().await.watch();
+                let chunk = "x".repeat(1 << 20);
+                for _ in 0..9 {
+                    body.text(&chunk);
+                }
+            });
+        let Err(AppError::Unreachable(why)) = response else { panic!("{response:?}") };
+        assert!(why.contains("length limit exceeded"), "{why}");
     }
 
     #[test]

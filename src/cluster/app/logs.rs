@@ -1,6 +1,6 @@
 //! Reads container logs of all matching pods, including later ones, across lost connections.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::line_buffer::LineBuffer;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
 use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
@@ -20,7 +22,13 @@ use crate::error::Result;
 use crate::object::kind::POD;
 
 const BUFFER: usize = 64 * 1024;
+/// The pause before a followed log is requested again; it doubles up to [`MAX_PAUSE`] until new lines arrive.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// A followed log without a line for this long is requested again: its connection may be lost without a sign.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// An error is reported when a followed log could not be read this many times in a row.
+const REPORTED_FAILURE: u32 = 3;
 
 /// The logs to read.
 #[derive(Debug, Clone)]
@@ -96,7 +104,7 @@ pub async fn read(
     sender: mpsc::Sender<LogPart>,
 ) -> Result<()> {
     let mut streams = JoinSet::new();
-    let mut started: HashSet<String> = HashSet::new();
+    let mut started = Started::default();
     if !query.follow {
         for pod in &pods {
             start_streams(api, query, Start::First, pod, &sender, &mut started, &mut streams);
@@ -110,7 +118,7 @@ pub async fn read(
         labels: query.labels.clone(),
         optional: false,
     };
-    let mut watches = Watches::open(api, vec![scope], true);
+    let mut watches = Watches::open(api, vec![scope], api.streams_lists());
     // All lines of a later pod are new, so `tail` does not apply.
     let later_query = LogQuery { tail: None, ..query.clone() };
     let (mut current_query, mut start) = (query, Start::First);
@@ -144,13 +152,23 @@ enum Start {
     Later,
 }
 
+/// The logs that are read.
+#[derive(Default)]
+struct Started {
+    /// `UID/container/restarts`.
+    logs: HashSet<String>,
+    /// The positions by `UID/container`. The log after a restart waits for the one before it, and continues from its last
+    /// line: a request that is sent while the container restarts reads either.
+    positions: HashMap<String, Arc<Mutex<Resume>>>,
+}
+
 fn start_streams(
     api: &Api,
     query: &LogQuery,
     start: Start,
     pod: &Value,
     sender: &mpsc::Sender<LogPart>,
-    started: &mut HashSet<String>,
+    started: &mut Started,
     streams: &mut JoinSet<()>,
 ) {
     let (Some(name), Some(uid)) = (pod["metadata"]["name"].as_str(), pod["metadata"]["uid"].as_str()) else {
@@ -160,9 +178,10 @@ fn start_streams(
         if query.container.as_ref().is_some_and(|requested| *requested != container) {
             continue;
         }
-        if !started.insert(format!("{uid}/{container}/{restarts}")) {
+        if !started.logs.insert(format!("{uid}/{container}/{restarts}")) {
             continue;
         }
+        let position = started.positions.entry(format!("{uid}/{container}")).or_default().clone();
         let stream = Stream {
             pods: kube::Api::namespaced(api.client().clone(), &query.namespace),
             pod: name.to_owned(),
@@ -171,6 +190,8 @@ fn start_streams(
             restarts,
             // The end of an init container is part of each start.
             marks: if is_init { None } else { Some(start) },
+            position,
+            began: api.clock().now(),
             query: query.clone(),
             sender: sender.clone(),
             calls: api.traffic().calls().clone(),
@@ -216,82 +237,134 @@ struct Stream {
     restarts: u64,
     /// Whether the beginning and the end of the log are sent; None for neither.
     marks: Option<Start>,
+    position: Arc<Mutex<Resume>>,
+    /// When the log was first requested, on the server's clock.
+    began: Timestamp,
     source: Arc<str>,
     query: LogQuery,
     sender: mpsc::Sender<LogPart>,
     calls: Arc<PendingCalls>,
 }
 
+/// What happened to a container whose log was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ContainerState {
+    /// It runs, or it is not known whether it does.
+    MayRun,
+    /// It ended and was not restarted.
+    Ended,
+    /// It was restarted, and has been this often.
+    Restarted(u64),
+    /// Its pod does not exist any more.
+    Gone,
+}
+
 impl Stream {
     async fn run(self) {
-        let mut resume = Resume::default();
+        let position = self.position.clone();
+        let mut resume = position.lock().await;
         // A log that is followed may have no first line.
         let mut reading =
             (!self.query.follow).then(|| self.calls.begin(format!("read the log of {}", self.source)));
         if self.marks == Some(Start::Later) {
             let _receiver_dropped = self.sender.send(LogPart::Began { source: self.source.clone() }).await;
         }
+        let mut previous = self.query.previous;
+        let (mut pause, mut failures) = (RETRY_PAUSE, 0);
         loop {
-            match self.once(&mut resume, &mut reading).await {
-                Ok(()) if !self.query.follow => return,
-                Ok(()) if !self.still_runs().await => return self.send_end().await,
-                Ok(()) => {}
-                Err(kube::Error::Api(status)) => {
-                    let (source, why) = (self.source.clone(), status.message.clone());
-                    let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
-                    return;
+            let last = resume.last;
+            match self.once(&mut resume, previous, &mut reading).await {
+                Ok(()) if !self.query.follow || self.query.previous => return,
+                Ok(()) if previous || self.container_state().await != ContainerState::MayRun => {
+                    return self.report_end().await;
                 }
-                Err(error) if !self.query.follow => {
-                    let (source, why) = (self.source.clone(), error.to_string());
-                    let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
-                    return;
+                Ok(()) => failures = 0,
+                Err(error) if !self.query.follow => return self.report(error).await,
+                // The rest of the log is not read yet, so a container that ended is no reason to stop.
+                Err(error) => {
+                    failures += 1;
+                    match self.container_state().await {
+                        ContainerState::Gone => return self.report_end().await,
+                        ContainerState::Restarted(_) if previous => return self.report(error).await,
+                        ContainerState::Restarted(restarts) if restarts == self.restarts + 1 => {
+                            previous = true;
+                        }
+                        ContainerState::Restarted(_) => return self.report(error).await,
+                        ContainerState::MayRun | ContainerState::Ended => {}
+                    }
+                    // A lost connection is an outage of the API server, which the watch of the pods reports.
+                    if failures == REPORTED_FAILURE && matches!(error, kube::Error::Api(_)) {
+                        self.report(error).await;
+                    }
                 }
-                Err(_connection_lost) => {}
             }
             if self.sender.is_closed() {
                 return;
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            if resume.last != last {
+                pause = RETRY_PAUSE;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
-    async fn send_end(&self) {
+    async fn report_end(&self) {
         if self.marks.is_some() {
             let _receiver_dropped = self.sender.send(LogPart::Ended { source: self.source.clone() }).await;
         }
     }
 
-    /// Whether the container still runs: a stream also ends when the kubelet rotates the file or the connection breaks.
-    /// A restarted container has another log, and another stream.
-    async fn still_runs(&self) -> bool {
-        let Ok(pod) = self.pods.get(&self.pod).await else { return false };
-        let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-        let status_of_container = statuses.iter().find(|status| status.name == self.container);
-        status_of_container.is_some_and(|status| {
-            u64::try_from(status.restart_count) == Ok(self.restarts)
-                && status.state.as_ref().is_some_and(|state| state.running.is_some())
-        })
+    async fn report(&self, error: kube::Error) {
+        let why = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            error => error.to_string(),
+        };
+        let source = self.source.clone();
+        let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
+    }
+
+    /// Reads what happened to the container: a stream also ends when the kubelet rotates the file or the connection
+    /// breaks. A restarted container has another log, and another stream.
+    async fn container_state(&self) -> ContainerState {
+        let pod = match self.pods.get(&self.pod).await {
+            Ok(pod) => pod,
+            Err(kube::Error::Api(status)) if status.code == 404 => return ContainerState::Gone,
+            // The request may succeed next time.
+            Err(_) => return ContainerState::MayRun,
+        };
+        let status = pod.status.unwrap_or_default();
+        let lists =
+            [status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses];
+        let mut statuses = lists.into_iter().flatten().flatten();
+        let Some(status) = statuses.find(|status| status.name == self.container) else {
+            return ContainerState::MayRun;
+        };
+        match u64::try_from(status.restart_count) {
+            Ok(restarts) if restarts != self.restarts => ContainerState::Restarted(restarts),
+            _ if status.state.is_some_and(|state| state.running.is_some()) => ContainerState::MayRun,
+            _ => ContainerState::Ended,
+        }
     }
 
     /// Reads the log until its connection ends; `reading` is pending until the first part arrives.
-    async fn once(&self, resume: &mut Resume, reading: &mut Option<CallEntry>) -> kube::Result<()> {
+    async fn once(
+        &self,
+        resume: &mut Resume,
+        previous: bool,
+        reading: &mut Option<CallEntry>,
+    ) -> kube::Result<()> {
         resume.before = resume.last;
-        let mut stream = Box::pin(self.pods.log_stream(&self.pod, &self.parameters(resume)).await?);
-        let mut buffer = BytesMut::new();
+        let parameters = self.parameters(resume, previous);
+        let mut stream = Box::pin(self.unless_idle(self.pods.log_stream(&self.pod, &parameters)).await?);
+        resume.is_connected = true;
+        let mut buffer = LineBuffer::default();
+        let mut received = vec![0; BUFFER];
         loop {
-            let length = buffer.len();
-            buffer.resize(length + BUFFER, 0);
-            let read = stream.read(&mut buffer[length..]).await.map_err(kube::Error::ReadEvents)?;
+            let read = async { stream.read(&mut received).await.map_err(kube::Error::ReadEvents) };
+            let read = self.unless_idle(read).await?;
             *reading = None;
-            buffer.truncate(length + read);
-            let complete = match buffer.iter().rposition(|byte| *byte == b'\n') {
-                Some(end) => buffer.split_to(end + 1).freeze(),
-                None if read == 0 && !buffer.is_empty() => {
-                    buffer.extend_from_slice(b"\n");
-                    buffer.split().freeze()
-                }
-                None => Bytes::new(),
-            };
+            let complete = if read == 0 { buffer.finish() } else { buffer.push(&received[..read]) };
             let lines =
                 if self.query.follow { resume.new_lines(&complete, self.query.timestamps) } else { complete };
             let part = LogPart::Lines { source: self.source.clone(), lines };
@@ -305,17 +378,28 @@ impl Stream {
         }
     }
 
-    fn parameters(&self, resume: &Resume) -> LogParams {
+    /// Waits for the next part of the log; an error if a followed log has none for [`IDLE_LIMIT`].
+    async fn unless_idle<T>(&self, part: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+        if !self.query.follow {
+            return part.await;
+        }
+        let idle = |_| kube::Error::ReadEvents(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        timeout(IDLE_LIMIT, part).await.map_err(idle)?
+    }
+
+    fn parameters(&self, resume: &Resume, previous: bool) -> LogParams {
         let is_first = resume.last.is_none();
+        // With `--tail 0` a stream that ends without a line has missed those of its time.
+        let missed_all = is_first && resume.is_connected && self.query.tail == Some(0);
         LogParams {
             container: Some(self.container.clone()),
-            follow: self.query.follow,
-            previous: self.query.previous,
+            follow: self.query.follow && !previous,
+            previous,
             // After a lost connection the stream resumes at the last timestamp.
             timestamps: self.query.timestamps || self.query.follow,
-            tail_lines: self.query.tail.filter(|_| is_first),
-            since_seconds: self.query.since_seconds.filter(|_| is_first),
-            since_time: resume.last,
+            tail_lines: self.query.tail.filter(|_| is_first && !missed_all),
+            since_seconds: self.query.since_seconds.filter(|_| is_first && !missed_all),
+            since_time: resume.last.or(missed_all.then_some(self.began)),
             ..LogParams::default()
         }
     }
@@ -328,6 +412,8 @@ struct Resume {
     last: Option<Timestamp>,
     /// The timestamp of the newest line of earlier streams; lines of the same stream may share a timestamp.
     before: Option<Timestamp>,
+    /// Whether the server has sent the beginning of the log, also if it had no line.
+    is_connected: bool,
 }
 
 impl Resume {
@@ -359,7 +445,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::scripted::scripted;
+    use crate::cluster::scripted::{ScriptedServer, WatchStream, scripted};
 
     #[test]
     fn resumed_log_repeats_no_line() {
@@ -386,54 +472,185 @@ mod tests {
         assert_eq!(names, [("b".to_owned(), 1), ("c".to_owned(), 0)]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn followed_log_tells_its_end_and_continues_after_a_crash() {
-        const LOG: &str = "GET /api/v1/namespaces/n/pods/oh-1/log";
-        let pod = |restarts: u32, state: &str| {
-            json!({
-                "metadata": { "name": "oh-1", "namespace": "n", "uid": "u", "resourceVersion": "5" },
-                "status": { "containerStatuses": [{
-                    "name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts,
-                    "state": { state: { "exitCode": 1 } },
-                }] },
-            })
-        };
+    const LOG: &str = "GET /api/v1/namespaces/n/pods/oh-1/log";
+    const POD_PATH: &str = "GET /api/v1/namespaces/n/pods/oh-1";
+
+    /// The pod with its container in this state; `list` is `containerStatuses` or `initContainerStatuses`.
+    fn pod_with(list: &str, restarts: u32, state: &str) -> Value {
+        json!({
+            "metadata": { "name": "oh-1", "namespace": "n", "uid": "u", "resourceVersion": "5" },
+            "status": { list: [{
+                "name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts,
+                "state": { state: { "exitCode": 1 } },
+            }] },
+        })
+    }
+
+    fn pod(restarts: u32, state: &str) -> Value {
+        pod_with("containerStatuses", restarts, state)
+    }
+
+    /// Follows the logs of the pod while `script` answers, and returns the received lines and errors.
+    async fn follow(
+        tail: Option<i64>,
+        first: Value,
+        script: impl AsyncFnOnce(&mut ScriptedServer, &WatchStream),
+    ) -> (String, Vec<String>) {
         let query = LogQuery {
             namespace: "n".to_owned(),
             labels: String::new(),
             container: None,
             follow: true,
-            tail: Some(10),
+            tail,
             since_seconds: None,
             previous: false,
             timestamps: false,
         };
         let (api, mut server) = scripted();
-        let (sender, mut receiver) = mpsc::channel(8);
-        let script = async move {
-            let mut watches = server.open_watches(1, |_| vec![pod(0, "running")]).await;
+        let (sender, mut receiver) = mpsc::channel(64);
+        let script = async {
+            let mut watches = server.open_watches(1, |_| vec![first.clone()]).await;
             let watch = watches.remove("/api/v1/namespaces/n/pods").unwrap();
+            script(&mut server, &watch).await;
+            let (mut text, mut errors) = (String::new(), Vec::new());
+            while let Ok(part) = receiver.try_recv() {
+                match part {
+                    LogPart::Lines { lines, .. } => text += &String::from_utf8_lossy(&lines),
+                    LogPart::Began { source } => text += &format!("--- {source} begins\n"),
+                    LogPart::Ended { source } => text += &format!("--- {source} ended\n"),
+                    LogPart::Unreadable { why, .. } => errors.push(why),
+                }
+            }
+            drop(receiver);
+            (text, errors)
+        };
+        let (result, received) = tokio::join!(read(&api, &query, Vec::new(), sender), script);
+        result.unwrap();
+        received
+    }
+
+    /// Time for the client to read what was sent.
+    async fn read_time() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followed_log_tells_its_end_and_continues_after_a_crash() {
+        let (text, errors) = follow(Some(10), pod(0, "running"), async |server, watch| {
             let log = server.expect(LOG).await.watch();
-            log.send("before", &Value::Null);
-            assert!(matches!(receiver.recv().await, Some(LogPart::Lines { .. })));
+            log.text("2026-01-01T00:00:01Z before\n");
+            read_time().await;
             drop(log);
-            server.expect("GET /api/v1/namespaces/n/pods/oh-1").await.ok(&pod(0, "terminated"));
-            assert!(
-                matches!(receiver.recv().await, Some(LogPart::Ended { source }) if &*source == "oh-1 app")
-            );
+            server.expect(POD_PATH).await.ok(&pod(0, "terminated"));
             watch.send("MODIFIED", &pod(1, "running"));
             let exchange = server.expect(LOG).await;
             assert!(!exchange.query.contains("tailLines"), "all lines are new: {}", exchange.query);
-            assert!(
-                matches!(receiver.recv().await, Some(LogPart::Began { source }) if &*source == "oh-1 app")
-            );
             let log = exchange.watch();
-            log.send("after", &Value::Null);
-            let Some(LogPart::Lines { lines, .. }) = receiver.recv().await else { panic!("no line") };
-            assert!(String::from_utf8_lossy(&lines).contains("after"));
-            drop(receiver);
-        };
-        let (result, ()) = tokio::join!(read(&api, &query, Vec::new(), sender), script);
-        result.unwrap();
+            log.text("2026-01-01T00:00:02Z after\n");
+            read_time().await;
+        })
+        .await;
+        let expected = "before\n--- oh-1 app ended\n--- oh-1 app begins\nafter\n";
+        assert_eq!((text.as_str(), errors.len()), (expected, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followed_log_survives_passing_errors() {
+        let (text, errors) = follow(None, pod(0, "running"), async |server, _| {
+            let log = server.expect(LOG).await.watch();
+            log.text("2026-01-01T00:00:01Z one\n");
+            read_time().await;
+            drop(log);
+            // One failed GET of the pod, then errors of the log.
+            server.expect(POD_PATH).await.status(503, "ServiceUnavailable", "starting");
+            for code in [500, 503, 403] {
+                server.expect(LOG).await.status(code, "Failed", "no log now");
+                server.expect(POD_PATH).await.status(500, "InternalError", "etcd");
+            }
+            server.expect(LOG).await.lost();
+            server.expect(POD_PATH).await.lost();
+            let again = server.expect(LOG).await;
+            assert!(again.query.contains("sinceTime=2026-01-01T00%3A00%3A01Z"), "{}", again.query);
+            let log = again.watch();
+            log.text("2026-01-01T00:00:01Z one\n2026-01-01T00:00:02Z two\n");
+            read_time().await;
+        })
+        .await;
+        assert_eq!(text, "one\ntwo\n", "no line is lost or repeated");
+        assert_eq!(errors, ["no log now"], "reported once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followed_log_of_an_init_container_continues() {
+        let sidecar = || pod_with("initContainerStatuses", 0, "running");
+        let (text, _) = follow(None, sidecar(), async |server, _| {
+            server.expect(LOG).await.watch().text("2026-01-01T00:00:01Z one\n");
+            // The kubelet rotated the file.
+            server.expect(POD_PATH).await.ok(&sidecar());
+            let log = server.expect(LOG).await.watch();
+            log.text("2026-01-01T00:00:02Z two\n");
+            read_time().await;
+        })
+        .await;
+        assert_eq!(text, "one\ntwo\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_followed_log_is_requested_again() {
+        for (tail, since) in [(Some(0), "sinceTime=2026-01-01T00%3A00%3A00Z"), (Some(5), "tailLines=5")] {
+            let (text, _) = follow(tail, pod(0, "running"), async |server, _| {
+                let silent = server.expect(LOG).await.watch();
+                let begin = tokio::time::Instant::now();
+                server.expect(POD_PATH).await.ok(&pod(0, "running"));
+                assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
+                let again = server.expect(LOG).await;
+                assert!(again.query.contains(since), "{}", again.query);
+                let log = again.watch();
+                log.text("2026-01-01T00:00:30Z written meanwhile\n");
+                read_time().await;
+                drop(silent);
+            })
+            .await;
+            assert_eq!(text, "written meanwhile\n");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rest_of_a_restarted_containers_log_is_read() {
+        let (text, errors) = follow(None, pod(0, "running"), async |server, watch| {
+            let log = server.expect(LOG).await.watch();
+            log.text("2026-01-01T00:00:01Z one\n");
+            read_time().await;
+            // The connection is lost without a sign when the container restarts.
+            watch.send("MODIFIED", &pod(1, "running"));
+            server.expect(POD_PATH).await.ok(&pod(1, "running"));
+            let rest = server.expect(LOG).await;
+            assert!(
+                rest.query.contains("previous=true") && rest.query.contains("sinceTime="),
+                "{}",
+                rest.query
+            );
+            rest.watch().text("2026-01-01T00:00:02Z last words\n");
+            let next = server.expect(LOG).await;
+            assert!(!next.query.contains("previous=true"), "{}", next.query);
+            let log = next.watch();
+            log.text("2026-01-01T00:00:02Z last words\n2026-01-01T00:00:03Z new\n");
+            read_time().await;
+        })
+        .await;
+        let expected = "one\nlast words\n--- oh-1 app ended\n--- oh-1 app begins\nnew\n";
+        assert_eq!((text.as_str(), errors.len()), (expected, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followed_log_ends_with_its_pod() {
+        let (_, errors) = follow(None, pod(0, "running"), async |server, _| {
+            server.expect(LOG).await.not_found();
+            server.expect(POD_PATH).await.not_found();
+            // Only the watch of the pods is left.
+            server.expect_none_for(Duration::from_secs(60)).await;
+        })
+        .await;
+        assert_eq!(errors, Vec::<String>::new());
     }
 }

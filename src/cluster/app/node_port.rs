@@ -26,7 +26,7 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str) -> Option<
         let target = target(address, port);
         match url_probe::probe_url(&target, Duration::ZERO).await {
             ProbeResponse::Answers { .. } => Some(target.url),
-            ProbeResponse::Unreachable(_) => None,
+            ProbeResponse::NotTheApplication(_) | ProbeResponse::Unreachable(_) => None,
         }
     });
     futures::future::join_all(probes).await.into_iter().flatten().next()

@@ -34,6 +34,8 @@ pub enum ProbeResponse {
         /// Time from the request to the response.
         duration: Duration,
     },
+    /// Something else answers, such as a login in front of the application or a captive portal; the response.
+    NotTheApplication(String),
     /// No usable response; the reason.
     Unreachable(String),
 }
@@ -70,16 +72,22 @@ fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
     format!("{}alive", target.url).parse()
 }
 
-/// An ingress controller responds with 404 for a host without a rule, and with 502, 503 or 504 for a backend that it
-/// cannot reach. Any other 5xx is the application's.
+/// The application's `/alive` responds with 200, without a login, or with 429, its own limit. An ingress controller
+/// responds with 404 for a host without a rule, and with 502, 503 or 504 for a backend that it cannot reach. Any other
+/// 5xx is the application's.
 fn classify(status: StatusCode, duration: Duration) -> ProbeResponse {
+    let other = |why: &str| ProbeResponse::NotTheApplication(format!("{}: {why}", status.as_u16()));
     match status.as_u16() {
+        status @ (200 | 429) => ProbeResponse::Answers { status, duration },
         404 => ProbeResponse::Unreachable("404: the ingress controller has no rule for this host".to_owned()),
         status @ 502..=504 => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
         status @ 500.. => ProbeResponse::Unreachable(format!("{status}: the application fails")),
-        status => ProbeResponse::Answers { status, duration },
+        300..=399 => other("a redirect, such as to a login or a captive portal"),
+        401 | 403 => other("a login in front of the application, or its ingress, rejects the request"),
+        407 => other("the proxy requires a login"),
+        _ => other("not the response of the application"),
     }
 }
 
@@ -126,6 +134,19 @@ mod tests {
             matches!(&closed, ProbeResponse::Unreachable(cause) if cause.contains("refused")),
             "{closed:?}"
         );
+    }
+
+    #[test]
+    fn only_200_and_429_are_the_applications_answers() {
+        for code in 200..600 {
+            let response = classify(StatusCode::from_u16(code).unwrap(), Duration::ZERO);
+            match code {
+                200 | 429 => assert!(matches!(response, ProbeResponse::Answers { .. }), "{response:?}"),
+                404 | 500.. => assert!(matches!(response, ProbeResponse::Unreachable(_)), "{response:?}"),
+                // A captive portal's 302 or 204, a login's 401, a proxy's 407.
+                _ => assert!(matches!(response, ProbeResponse::NotTheApplication(_)), "{response:?}"),
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -98,11 +98,7 @@ async fn read(api: &Api, object: DeletedObject) -> Result<Option<DeletedObject>>
 
 async fn report(objects: &[DeletedObject], left: Duration, events: &Events) {
     for DeletedObject { id, object, .. } in objects {
-        let blockers = deletion::namespace_blockers(object);
-        let message = match blockers.last() {
-            Some(blocker) => (*blocker).to_owned(),
-            None => deletion::blocker(object),
-        };
+        let message = deletion::blocker(object);
         events.send(Event::Waiting { object: Some(id.clone()), message, left: Some(left) }).await;
     }
 }

@@ -367,6 +367,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn force_conflicts_takes_over_a_parent_without_our_id() {
+        let (api, mut server) = scripted();
+        let (events, _receiver) = Events::channel();
+        let set = set();
+        let secret = SECRET.id("n", "a");
+        let mut parent = live(&[]);
+        parent["metadata"]["labels"] = json!({ apply_set::ID: "applyset-other-v1" });
+        let members = [&secret];
+        let scope = InventoryScope::Superset(&members);
+        let applying = apply_parent(&api, &set, scope, Some(parent), true, &events);
+        let (applied, ()) = tokio::join!(applying, async {
+            let exchange = server.expect(&format!("PATCH {PATH}")).await;
+            assert!(exchange.query.contains("force=true"), "{}", exchange.query);
+            let parent = exchange.body.clone();
+            exchange.ok(&parent);
+        });
+        assert_eq!(applied.unwrap()["metadata"]["labels"][apply_set::ID], set.id());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn namespace_deleted_before_the_parent_is_named() {
         let parent = apply(&[], None, async |exchange| {
             exchange.status(404, "NotFound", "namespaces \"n\" not found");

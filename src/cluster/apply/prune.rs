@@ -65,7 +65,7 @@ pub async fn wait_until_gone(
     workloads.sort_by(|(a, _), (b, _)| a.cmp(b));
     // Without the right to watch them the deploy ends without the wait.
     let scopes = scopes(set, workloads.iter().map(|(id, _)| id));
-    let Ok(mut store) = Store::open(api, scopes, true).await else { return };
+    let Ok(mut store) = Store::open(api, scopes, api.streams_lists()).await else { return };
     let deadline = deadline.min(Instant::now() + POD_STOP_LIMIT);
     let report = async |_: &Store, remaining: &[(ObjectId, Value)], left| {
         let object = remaining.first().map(|(id, _)| id.clone());

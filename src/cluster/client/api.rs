@@ -1,10 +1,10 @@
 //! Sends one request: deadline, bounded retries, warnings, and errors of the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{Method, Request};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, LogParams};
@@ -38,6 +38,8 @@ pub struct Api {
     clock: Arc<ServerClock>,
     in_flight: Arc<InFlight>,
     writes: Arc<WriteGate>,
+    /// Whether the server streams lists; unset until its version was read.
+    streams_lists: Arc<OnceLock<bool>>,
     limits: CallLimits,
 }
 
@@ -139,6 +141,7 @@ impl Api {
             clock: Arc::default(),
             in_flight: Arc::default(),
             writes: Arc::default(),
+            streams_lists: Arc::default(),
             limits: CallLimits::PerCall,
         }
     }
@@ -173,6 +176,16 @@ impl Api {
             CallLimits::Until(deadline) => deadline,
             CallLimits::Lock(limit) => Instant::now() + limit,
         }
+    }
+
+    /// Whether the server supports streaming lists. False until its version was read: every server can list and watch.
+    pub(crate) fn streams_lists(&self) -> bool {
+        self.streams_lists.get().copied().unwrap_or_default()
+    }
+
+    /// Records that the server's version supports streaming lists or does not.
+    pub(crate) fn on_version(&self, streams_lists: bool) {
+        let _the_same_for_every_copy = self.streams_lists.set(streams_lists);
     }
 
     /// The client, for watches, logs and port-forwards.
@@ -326,17 +339,25 @@ impl Api {
         }
     }
 
-    /// Sends a request to a service behind the API server, and returns any response. Sent once.
+    /// Sends a request to a service behind the API server, and returns any response whose body has at most `limit`
+    /// bytes. Sent once.
     pub(crate) async fn proxy(
         &self,
         request: Request<Vec<u8>>,
+        limit: usize,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let call = format!("{} {}", request.method(), request.uri().path());
         if request::is_write(&request) {
             self.writes.opened().await;
         }
         let sent_at = Instant::now();
-        let response = with_timeout(SINGLE_REQUEST, self.exchange(request)).await?;
+        let exchange = async {
+            let (head, body) = self.begin_exchange(request).await?;
+            let body = Limited::new(body, limit).collect().await;
+            let body = body.map_err(|error| ApiError::Transport(kube::Error::Service(error)))?;
+            Ok((head, body.to_bytes()))
+        };
+        let response = with_timeout(SINGLE_REQUEST, exchange).await?;
         self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(response)
     }
@@ -481,14 +502,20 @@ impl Api {
 
     /// Sends the request once, and returns any response.
     async fn exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
+        let (head, body) = self.begin_exchange(request).await?;
+        let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
+        Ok((head, bytes))
+    }
+
+    /// Sends the request once, and returns the head of any response, and its body as it arrives.
+    async fn begin_exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, Body), ApiError> {
         let is_own_path = server_clock::is_own_path(request.uri().path());
         let response = self.client.send(request.map(Body::from)).await.map_err(ApiError::Transport)?;
         let (head, body) = response.into_parts();
         if let Some(date) = date_of(&head).filter(|_| is_own_path && may_be_json(&head)) {
             self.clock.on_date(date);
         }
-        let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
-        Ok((head, bytes))
+        Ok((head, body))
     }
 }
 
@@ -710,7 +737,7 @@ mod tests {
             Request::get("/api/v1/namespaces/n/services/oh:http/proxy/alive").body(Vec::new()).unwrap();
         let (pods, params) = (POD.in_namespace("n"), LogParams::default());
         let calls = async {
-            api.proxy(alive).await.unwrap();
+            api.proxy(alive, 1 << 20).await.unwrap();
             api.get_log(&pods, "p", &params).await.unwrap();
         };
         tokio::join!(calls, async {

@@ -22,7 +22,9 @@ pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
     // Some cloud providers append a plus: "34+".
     let minor =
         minor.trim_end_matches(|character: char| !character.is_ascii_digit()).parse().unwrap_or_default();
-    Ok(ServerVersion { text, minor })
+    let version = ServerVersion { text, minor };
+    api.on_version(version.streams_lists());
+    Ok(version)
 }
 
 impl ServerVersion {
@@ -30,5 +32,34 @@ impl ServerVersion {
     #[must_use]
     pub fn streams_lists(&self) -> bool {
         self.minor >= 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::client::traffic::Traffic;
+    use crate::cluster::scripted::scripted;
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_knows_if_the_server_streams_lists() {
+        for (git_version, minor, streams) in [
+            ("v1.26.15", "26", false),
+            ("v1.31.4", "31", false),
+            ("v1.32.0", "32", true),
+            ("v1.34.4-eks", "34+", true),
+        ] {
+            let (connected, mut server) = scripted();
+            let api = Api::new(connected.client().clone(), std::sync::Arc::new(Traffic::default()));
+            assert!(!api.streams_lists(), "unknown");
+            let copy = api.clone();
+            let (version, ()) = tokio::join!(get_server_version(&api), async {
+                server.expect("GET /version").await.ok(&json!({ "gitVersion": git_version, "minor": minor }));
+            });
+            assert_eq!(version.unwrap().text, git_version);
+            assert_eq!(copy.streams_lists(), streams, "{git_version}");
+        }
     }
 }

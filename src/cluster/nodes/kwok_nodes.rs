@@ -20,7 +20,7 @@ use crate::object::{ObjectId, managed_fields};
 /// Fails if the server rejects an object or becomes unreachable.
 pub async fn prepare(api: &Api, objects: &[Value], events: &Events) -> Result<usize> {
     let scopes = vec![all_of(NODE, None), all_of(STORAGE_CLASS, None), all_of(LEASE, Some(NODE_LEASES))];
-    let mut store = Store::open(api, scopes, true).await?;
+    let mut store = Store::open(api, scopes, api.streams_lists()).await?;
     for object in objects {
         ensure(api, object, store.objects(), events).await?;
     }

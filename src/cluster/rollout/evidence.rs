@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{NODE, POD};
-use crate::status::{Finding, Lookup, fold_similar};
+use crate::status::{Finding, Lookup, fold_similar, shorten};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
+/// The number of bytes of these lines to read: a log may have no line break.
+const MAX_BYTES: i64 = 256 * 1024;
 
 /// Adds the requested evidence to a finding. A failed request becomes evidence as well, and never fails the command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
@@ -18,12 +20,14 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
                 let params = LogParams {
                     container: Some(container),
                     tail_lines: Some(MAX_LINES),
+                    limit_bytes: Some(MAX_BYTES),
                     previous,
                     ..LogParams::default()
                 };
                 match api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await {
                     Ok(text) if finding.log.is_empty() => {
                         finding.log = fold_similar(&text.lines().collect::<Vec<_>>());
+                        finding.log.iter_mut().for_each(shorten);
                     }
                     Ok(_) => {}
                     Err(error) => {
@@ -78,6 +82,44 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::catalogue::Id;
+    use crate::cluster::scripted::{ScriptedServer, scripted};
+    use crate::object::kind::DEPLOYMENT;
+
+    /// Collects the log of a pod for a finding while `script` answers.
+    async fn collect_log(script: impl AsyncFnOnce(&mut ScriptedServer)) -> Finding {
+        let (api, mut server) = scripted();
+        let mut finding = Finding::new(Id::CrashLoop, DEPLOYMENT.id("n", "oh"), "it crashes");
+        finding.lookups =
+            vec![Lookup::Log { pod: POD.id("n", "oh-1"), container: "app".to_owned(), previous: true }];
+        tokio::join!(collect(&api, &mut finding), script(&mut server));
+        finding
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn evidence_of_a_log_without_line_breaks_is_bounded() {
+        let finding = collect_log(async |server| {
+            let exchange = server.next().await;
+            assert!(exchange.query.contains("limitBytes=262144"), "{}", exchange.query);
+            assert!(exchange.query.contains("tailLines=20"), "{}", exchange.query);
+            exchange.watch().text(&"x".repeat(262_144));
+        })
+        .await;
+        assert_eq!(finding.log.len(), 1);
+        assert!(finding.log[0].ends_with(" … (cut, 262144 bytes)"), "{}", finding.log[0].len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unreadable_evidence_is_reported_with_its_cause() {
+        let finding = collect_log(async |server| {
+            server.next().await.status(500, "InternalError", "the kubelet does not respond");
+        })
+        .await;
+        assert!(finding.log.is_empty());
+        let [evidence] = finding.evidence.as_slice() else { panic!("{:?}", finding.evidence) };
+        assert!(evidence.starts_with("cannot read the log: "), "{evidence}");
+        assert!(evidence.ends_with("the kubelet does not respond"), "{evidence}");
+    }
 
     #[test]
     fn cordoned_nodes_are_named_in_the_command() {

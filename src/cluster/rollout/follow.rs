@@ -13,12 +13,13 @@ use crate::cluster::watch::observe;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::outage::OutageTracker;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
+use crate::cluster::watch::watcher::{WatchedChange, Watches};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
 use crate::phrase;
-use crate::status::{Evaluation, Expected, Finding, GracePeriods, Verdict, evaluate};
+use crate::status::{Evaluation, Expected, Finding, GracePeriods, ObservedState, Verdict, evaluate};
 
 /// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ pub async fn follow(
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
     loop {
         while let Some(change) = watches.try_next() {
-            observe::show_change(state, watches, change, api.clock().now())?;
+            show(state, watches, change, api.clock().now(), events).await?;
         }
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
@@ -84,7 +85,7 @@ pub async fn follow(
         tokio::select! {
             () = outage.changed() => {}
             change = watches.next() => match change {
-                Some(change) => observe::show_change(state, watches, change, api.clock().now())?,
+                Some(change) => show(state, watches, change, api.clock().now(), events).await?,
                 None => return Err(Error::internal("all watches ended")),
             },
             () = clock.sleep_until([until, current_at].into_iter().flatten().min()) => {}
@@ -97,6 +98,21 @@ pub async fn follow(
             WaitState::Expired => return Err(deadline_error(&evaluation, outage.outage())),
         }
     }
+}
+
+/// Adds a change to the state. Warns if evidence cannot be watched any more.
+async fn show(
+    state: &mut ObservedState,
+    watches: &Watches,
+    change: WatchedChange,
+    now: Timestamp,
+    events: &Events,
+) -> Result<()> {
+    if let Some(error) = observe::show_change(state, watches, change, now)? {
+        let message = format!("{}; a failure will be explained with less evidence", error.with_causes());
+        events.warn(Id::EvidenceMissing, message).await;
+    }
+    Ok(())
 }
 
 /// Collects the evidence that is not part of the watched objects.
@@ -191,7 +207,7 @@ mod tests {
     use crate::cluster::scripted::{ScriptedServer, WatchStream, scripted};
     use crate::cluster::watch::watcher::{WatchScope, Watches};
     use crate::event::Receiver;
-    use crate::object::kind::DEPLOYMENT;
+    use crate::object::kind::{DEPLOYMENT, KindInfo, REPLICA_SET};
     use crate::plan::inventory::members::Members;
     use crate::status::ObservedState;
 
@@ -225,16 +241,32 @@ mod tests {
         time: Duration,
         script: impl AsyncFnOnce(&mut ScriptedServer, WatchStream),
     ) -> (Result<RolloutResult>, Receiver) {
+        run_with(&[], time, async |server, mut streams| {
+            let stream = streams.remove(DEPLOYMENTS).unwrap();
+            script(server, stream).await;
+        })
+        .await
+    }
+
+    /// Like [`run`], with optional watches of these kinds.
+    async fn run_with(
+        optional: &[KindInfo],
+        time: Duration,
+        script: impl AsyncFnOnce(&mut ScriptedServer, BTreeMap<String, WatchStream>),
+    ) -> (Result<RolloutResult>, Receiver) {
         let (api, mut server) = scripted();
         let (events, receiver) = Events::channel();
-        let scope = WatchScope {
-            kind: DEPLOYMENT,
+        let scope = |kind: KindInfo, optional: bool| WatchScope {
+            kind,
             namespace: Some("n".to_owned()),
             labels: String::new(),
-            optional: false,
+            optional,
         };
+        let mut scopes = vec![scope(DEPLOYMENT, false)];
+        scopes.extend(optional.iter().map(|kind| scope(*kind, true)));
+        let count = scopes.len();
         let mut observed = ObservedSet {
-            watches: Watches::open(&api, vec![scope], true),
+            watches: Watches::open(&api, scopes, true),
             members: Members::new(),
             state: ObservedState::default(),
         };
@@ -250,9 +282,11 @@ mod tests {
             deadline: Instant::now() + time,
         };
         let (result, ()) = tokio::join!(follow(&api, &mut observed, &rollout, &events), async {
-            let mut streams = server.open_watches(1, |_| vec![deployment(0, &json!([]))]).await;
-            let stream = streams.remove(DEPLOYMENTS).unwrap();
-            script(&mut server, stream).await;
+            let initial = |path: &str| {
+                if path == DEPLOYMENTS { vec![deployment(0, &json!([]))] } else { Vec::new() }
+            };
+            let streams = server.open_watches(count, initial).await;
+            script(&mut server, streams).await;
         });
         (result, receiver)
     }
@@ -277,6 +311,32 @@ mod tests {
         .await;
         assert!(matches!(result.unwrap(), RolloutResult::Ready(ready) if ready == "deployment.apps/oh 1/1"));
         assert_eq!(waits(&mut receiver).len(), 2, "a heartbeat every 10 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_watch_of_evidence_is_a_warning() {
+        let (result, mut receiver) =
+            run_with(&[REPLICA_SET], Duration::from_secs(300), async |server, mut streams| {
+                streams.remove("/apis/apps/v1/namespaces/n/replicasets");
+                let again = server.expect("GET /apis/apps/v1/namespaces/n/replicasets").await;
+                again.status(405, "MethodNotAllowed", "no such watch");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                streams[DEPLOYMENTS].send("MODIFIED", &deployment(1, &json!([])));
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            })
+            .await;
+        assert!(matches!(result.unwrap(), RolloutResult::Ready(_)), "the verdict needs no evidence");
+        let events = std::iter::from_fn(|| receiver.try_recv());
+        let warnings: Vec<(Id, String)> = events
+            .filter_map(|event| match event {
+                Event::Warning { id, message, .. } => Some((id, message)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0].0, Id::EvidenceMissing);
+        assert!(warnings[0].1.starts_with("cannot continue watching replicasets"), "{warnings:?}");
+        assert!(warnings[0].1.contains("no such watch"), "{warnings:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,7 +34,8 @@ pub fn show_list(
     }
 }
 
-/// Adds a watched change to the state. A failed optional watch is ignored: it costs evidence, not the verdict.
+/// Adds a watched change to the state. Returns the error of a failed optional watch, which costs evidence, not the
+/// verdict.
 ///
 /// # Errors
 /// Fails if an object cannot be parsed, or a required watch fails for good.
@@ -43,25 +44,26 @@ pub(crate) fn show_change(
     watches: &Watches,
     change: WatchedChange,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     let kind = |scope: usize| watches.scopes()[scope].kind;
     match change {
-        WatchedChange::Listed(scope, objects) => show_list(state, scope, kind(scope), &objects, now),
-        WatchedChange::Changed(scope, object) => match tracked_kind(kind(scope)) {
-            Some(kind) => state.apply(scope, kind, &object, now).map_err(unreadable_object),
-            None => Ok(()),
-        },
+        WatchedChange::Listed(scope, objects) => show_list(state, scope, kind(scope), &objects, now)?,
+        WatchedChange::Changed(scope, object) => {
+            if let Some(kind) = tracked_kind(kind(scope)) {
+                state.apply(scope, kind, &object, now).map_err(unreadable_object)?;
+            }
+        }
         WatchedChange::Deleted(scope, object) => {
             if let (Some(kind), Some(uid)) = (tracked_kind(kind(scope)), object["metadata"]["uid"].as_str()) {
                 state.remove(scope, kind, uid);
             }
-            Ok(())
         }
-        WatchedChange::Failed(scope, _) if watches.scopes()[scope].optional => Ok(()),
         WatchedChange::Failed(scope, error) => {
-            Err(error.into_error(&format!("cannot continue watching {}", kind(scope).plural)))
+            let error = error.into_error(&format!("cannot continue watching {}", kind(scope).plural));
+            return if watches.scopes()[scope].optional { Ok(Some(error)) } else { Err(error) };
         }
     }
+    Ok(None)
 }
 
 fn unreadable_object(error: serde_json::Error) -> Error {

@@ -11,7 +11,7 @@ use super::watcher::{WatchScope, Watches, with_type_meta};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::client::api::Api;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::object::kind::{CLAIM, DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, KindInfo, POD, REPLICA_SET};
 use crate::object::{ObjectId, labels};
@@ -90,22 +90,30 @@ impl ObservedSet {
     }
 
     /// Adds Events from before the watches were opened, because they explain why an unchanged set does not work.
-    /// Without permission to list them there is less evidence, but the same verdict.
+    /// Without them there is less evidence, but the same verdict: returns the errors of lists that failed, except those
+    /// for want of a right.
     ///
     /// # Errors
     /// Fails if an Event cannot be parsed.
-    pub async fn load_past_events(&mut self, api: &Api, set: &ApplySet) -> Result<()> {
+    pub async fn load_past_events(&mut self, api: &Api, set: &ApplySet) -> Result<Vec<Error>> {
         let watched = self.watches.scopes().iter().filter(|scope| scope.kind == EVENT);
         let mut namespaces: BTreeSet<String> = watched.filter_map(|scope| scope.namespace.clone()).collect();
         namespaces.insert(set.namespace.clone());
+        let mut unread = Vec::new();
         for namespace in namespaces {
             let params = ListParams::default().limit(MAX_EVENTS);
-            if let Ok(list) = api.list(&EVENT.in_namespace(&namespace), &params).await {
-                let now = api.clock().now();
-                observe::show_list(&mut self.state, UNWATCHED, EVENT, &list.items, now)?;
+            match api.list(&EVENT.in_namespace(&namespace), &params).await {
+                Ok(list) => {
+                    let now = api.clock().now();
+                    observe::show_list(&mut self.state, UNWATCHED, EVENT, &list.items, now)?;
+                }
+                Err(error) if error.code() == Some(403) => {}
+                Err(error) => {
+                    unread.push(error.into_error(&format!("cannot list events in namespace {namespace}")));
+                }
             }
         }
-        Ok(())
+        Ok(unread)
     }
 
     /// Returns the application's ready pods, sorted by name.
@@ -367,6 +375,9 @@ fn selector_of(selector: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::scripted::scripted;
+    use crate::object::kind::ROLE;
+    use crate::plan::inventory::apply_set::InventoryScope;
     use serde_json::json;
 
     fn set() -> ApplySet {
@@ -383,6 +394,67 @@ mod tests {
             )
         };
         scopes.iter().map(describe).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn past_events_that_cannot_be_read_are_reported_unless_forbidden() {
+        for (code, count) in [(403, 0), (422, 1)] {
+            let (api, mut server) = scripted();
+            let mut observed = ObservedSet {
+                watches: Watches::open(&api, Vec::new(), true),
+                members: Members::new(),
+                state: ObservedState::default(),
+            };
+            let set = set();
+            let (unread, ()) = tokio::join!(observed.load_past_events(&api, &set), async {
+                let list = server.expect("GET /api/v1/namespaces/a/events").await;
+                list.status(code, "Failed", "events are broken");
+            });
+            let unread: Vec<String> = unread.unwrap().iter().map(Error::with_causes).collect();
+            assert_eq!(unread.len(), count, "{code}: {unread:?}");
+            assert!(
+                unread
+                    .iter()
+                    .all(|text| text.contains("events in namespace a") && text.contains("events are broken")),
+                "{unread:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn relist_includes_kinds_and_namespaces_of_another_run() {
+        // This run watches no member kind; the parent that another run has changed lists Roles in two namespaces.
+        let (api, mut server) = scripted();
+        let set = set();
+        let role = |namespace: &str| {
+            json!({ "metadata": { "name": "added", "namespace": namespace, "uid": namespace,
+                "labels": { PART_OF: set.id() },
+                "managedFields": [{ "manager": labels::MANAGER, "operation": "Apply", "fieldsV1": {
+                    "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } } } }] } })
+        };
+        let ids = ["a", "b"].map(|namespace| ROLE.id(namespace, "added"));
+        let parent = set.parent_manifest(InventoryScope::Exact(&[&ids[0], &ids[1]]), None);
+        let set = set.including_inventory_of(Some(&parent));
+        let mut observed = ObservedSet {
+            watches: Watches::open(&api, Vec::new(), true),
+            members: Members::new(),
+            state: ObservedState::default(),
+        };
+        let script = async {
+            loop {
+                let exchange = server.next().await;
+                match exchange.call.strip_prefix("GET /apis/rbac.authorization.k8s.io/v1/namespaces/") {
+                    Some("a/roles") => exchange.list("9", &[role("a")]),
+                    Some("b/roles") => exchange.list("9", &[role("b")]),
+                    _ => exchange.list("9", &[]),
+                }
+            }
+        };
+        tokio::select! {
+            relisted = observed.relist(&api, &set) => relisted.unwrap(),
+            () = script => {}
+        }
+        assert_eq!(observed.members.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from(ids));
     }
 
     #[test]

@@ -240,6 +240,10 @@ impl Watcher {
                     self.initial_events = InitialEvents::Listed;
                     continue;
                 }
+                Err(error) if self.ignores_streaming(&error) => {
+                    self.initial_events = InitialEvents::Listed;
+                    Some(error)
+                }
                 Err(error) if self.is_final(&error) => {
                     self.report(WatchedChange::Failed(self.index, error));
                     return;
@@ -269,6 +273,14 @@ impl Watcher {
         let error = error.unwrap_or_else(|| ApiError::Timeout(first_list.started.elapsed()));
         first_list.entry.on_failure(error.reason());
         (Instant::now() >= first_list.end).then(|| self.api.overdue(&first_list.entry, error))
+    }
+
+    /// Whether the server has not ended a streaming list in time: an aggregated API server may be older than the version
+    /// that the API server reports, and sends existing objects without the bookmark after them.
+    fn ignores_streaming(&self, error: &ApiError) -> bool {
+        self.initial_events == InitialEvents::Streamed
+            && self.first_list.is_some()
+            && matches!(error, ApiError::Timeout(_))
     }
 
     fn response_limit(&self) -> Duration {
@@ -513,6 +525,19 @@ mod tests {
         list.list("9", &[pod("a", "3")]);
         assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
         expect_watch_from(&mut server, "9").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_that_ignores_streaming_lists_is_listed() {
+        let (mut watches, mut server) = open(true);
+        let stream = server.expect(PODS).await.watch();
+        stream.send("ADDED", &pod("a", "3"));
+        let begin = Instant::now();
+        let list = server.expect(PODS).await;
+        assert!(!list.query.contains("watch=true"), "{}", list.query);
+        assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+        list.list("9", &[pod("a", "3")]);
+        assert_eq!(names(&watches.next().await.unwrap()), ["a"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -86,7 +86,7 @@ pub(in crate::commands) async fn bring_up(
     let environment = &context.environment;
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
-    let (provider, reason) = match provider::choose(environment, cluster.provider, name).await? {
+    let (provider, reason) = match provider::choose(environment, cluster.provider, name, events).await? {
         ProviderChoice::Existing => return Ok(None),
         ProviderChoice::Local { provider: maker, reason } => (maker, reason),
     };

@@ -160,11 +160,14 @@ async fn find_causes(
 ) -> Result<(Health, Vec<Finding>)> {
     let api = &session.connection.api;
     let observed = &mut deployed.observed;
-    observed.load_past_events(api, &deployed.set).await?;
+    let unread = observed.load_past_events(api, &deployed.set).await?;
     let health = status::health(&observed.state, expected, extras);
     let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
     let mut findings = evaluate(&observed.state, expected, &grace, api.clock().now()).findings;
     follow::collect_evidence(api, &mut findings).await;
+    if let Some(first) = findings.first_mut() {
+        first.evidence.extend(unread.iter().map(Error::with_causes));
+    }
     Ok((health, findings))
 }
 

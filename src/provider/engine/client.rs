@@ -9,8 +9,8 @@ use super::program::Engine;
 use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
-/// Timeout of `info`. An engine that does not respond in time is not usable.
-const RESPONSE: Duration = Duration::from_secs(2);
+/// Timeout of `context inspect`, which reads a file and takes about 50 ms.
+const CONTEXT: Duration = Duration::from_secs(10);
 
 /// The client program of an engine. Its server may be unreachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,31 @@ impl Client {
         ChildCommand::new(&self.program, deadline).arguments(arguments)
     }
 
-    /// Requests the server's `info` and checks its version.
-    pub(crate) async fn connect(self) -> Result<Server, EngineFault> {
+    /// Returns the address of the server: that of docker's current context, which may be `DOCKER_HOST`, or else the
+    /// variable's value. None if it is the default.
+    pub(in crate::provider) async fn address(&self, environment: &Environment) -> Option<String> {
+        let variable = match self.engine {
+            Engine::Docker => "DOCKER_HOST",
+            Engine::Podman => "CONTAINER_HOST",
+            // containerd has no network address.
+            Engine::Nerdctl => return None,
+        };
+        if self.engine == Engine::Docker {
+            let inspect = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
+            // A client without contexts has only the variable.
+            if let Ok(output) = self.command(CONTEXT, inspect).run().await
+                && let Some(address) = Some(output.stdout.trim()).filter(|address| !address.is_empty())
+            {
+                return Some(address.to_owned());
+            }
+        }
+        environment.engine_host.as_ref().filter(|(name, _)| name == variable).map(|(_, value)| value.clone())
+    }
+
+    /// Requests the server's `info`, waits at most `limit` for it, and checks the version.
+    pub(crate) async fn connect(self, limit: Duration) -> Result<Server, EngineFault> {
         let engine = self.engine;
-        let result = self.command(RESPONSE, engine.info_arguments().iter().copied()).run().await;
+        let result = self.command(limit, engine.info_arguments().iter().copied()).run().await;
         let output = match result {
             Ok(output) => output.stdout,
             // docker prints the client's part of `info` to standard output, with the server's errors in it.
@@ -47,7 +68,7 @@ impl Client {
                 return Err(EngineFault::from_message(engine, &message));
             }
             Err(failure) if matches!(failure.outcome, ChildOutcome::Deadline(_)) => {
-                return Err(EngineFault::TimedOut { engine, after: RESPONSE });
+                return Err(EngineFault::TimedOut { engine, after: limit });
             }
             Err(failure) => return Err(EngineFault::from_message(engine, &failure.summary())),
         };

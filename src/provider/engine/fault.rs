@@ -64,14 +64,24 @@ impl EngineFault {
                 let (variable, value) = host.cloned().unwrap_or_default();
                 format!("{variable} is {value}: start the engine at this address, or unset {variable}")
             }
-            Self::Down { engine: Engine::Docker, .. } | Self::TimedOut { engine: Engine::Docker, .. } => {
+            Self::Down { engine: Engine::Docker, .. } => {
                 "start it: sudo systemctl start docker, or Docker Desktop".to_owned()
             }
-            Self::Down { engine: Engine::Podman, .. } | Self::TimedOut { engine: Engine::Podman, .. } => {
+            Self::Down { engine: Engine::Podman, .. } => {
                 "start it: podman machine start, or systemctl --user start podman.socket".to_owned()
             }
-            Self::Down { engine: Engine::Nerdctl, .. } | Self::TimedOut { engine: Engine::Nerdctl, .. } => {
+            Self::Down { engine: Engine::Nerdctl, .. } => {
                 "start it: sudo systemctl start containerd".to_owned()
+            }
+            Self::TimedOut { engine: Engine::Docker, .. } => {
+                "restart it: sudo systemctl restart docker, or Docker Desktop".to_owned()
+            }
+            Self::TimedOut { engine: Engine::Podman, .. } => {
+                "restart it: podman machine stop and start, or systemctl --user restart podman.socket"
+                    .to_owned()
+            }
+            Self::TimedOut { engine: Engine::Nerdctl, .. } => {
+                "restart it: sudo systemctl restart containerd".to_owned()
             }
             Self::Denied { engine: Engine::Docker, .. } => {
                 "sudo usermod -aG docker $USER, then log in again (or newgrp docker)".to_owned()
@@ -94,6 +104,11 @@ pub(in crate::provider) struct NoEngine {
 }
 
 impl NoEngine {
+    /// Whether an engine is there that this run cannot use: it starts, it is too old, or this user may not use it.
+    pub(in crate::provider) fn is_present(&self) -> bool {
+        self.faults.iter().any(|fault| !matches!(fault, EngineFault::Down { .. }))
+    }
+
     /// Joins the faults to one line.
     pub(in crate::provider) fn summary(&self) -> String {
         let faults: Vec<String> = self.faults.iter().map(EngineFault::summary).collect();
@@ -124,5 +139,22 @@ mod tests {
         let fault = EngineFault::from_message(Engine::Docker, denied);
         assert_eq!(fault.id(), Id::EngineForbidden);
         assert!(fault.hint(Some(&host)).contains("usermod -aG docker"));
+    }
+
+    #[test]
+    fn engine_that_is_down_is_not_present() {
+        let is_present =
+            |faults: Vec<EngineFault>| NoEngine { chosen: None, host: None, faults }.is_present();
+        let engine = Engine::Docker;
+        let down = || EngineFault::Down { engine: Engine::Podman, message: "no socket".into() };
+        let version = || "19.03".to_owned();
+        assert!(!is_present(Vec::new()) && !is_present(vec![down()]));
+        for fault in [
+            EngineFault::TimedOut { engine, after: Duration::from_secs(180) },
+            EngineFault::Denied { engine, message: "permission denied".into() },
+            EngineFault::TooOld { engine, version: version(), minimum: version() },
+        ] {
+            assert!(is_present(vec![down(), fault.clone()]), "{fault:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, Server};
 use crate::provider::command::{ChildCommand, ChildFailure, ChildOutcome};
 
 /// Timeout of an image's `inspect`, which takes about 100 ms.
@@ -23,6 +23,8 @@ pub(in crate::provider) struct Image {
     pub(in crate::provider) name: String,
     /// Digest without `sha256:`. It distinguishes images of the same name.
     pub(in crate::provider) digest: String,
+    /// `linux/amd64`; None if the engine does not report it.
+    pub(in crate::provider) platform: Option<String>,
 }
 
 impl Client {
@@ -31,12 +33,9 @@ impl Client {
     /// # Errors
     /// The failed command, if the engine does not respond.
     pub(in crate::provider) async fn image(&self, name: &str) -> Result<Option<Image>, ChildFailure> {
-        let arguments = ["image", "inspect", "--format", "{{.Id}}", name];
+        let arguments = ["image", "inspect", "--format", "{{.Id}} {{.Os}}/{{.Architecture}}", name];
         match self.command(INSPECT, arguments).run().await {
-            Ok(output) => {
-                let digest = bare(output.stdout.trim()).to_owned();
-                Ok(Some(Image { name: name.to_owned(), digest }))
-            }
+            Ok(output) => Ok(Some(read_image(name, &output.stdout))),
             Err(failure) if is_absent(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -61,11 +60,43 @@ impl Client {
         let arguments = ["exec", node, "crictl", "inspecti", name];
         self.command(INSPECT, arguments).run().await.ok().map(|output| output.stdout)
     }
+}
 
+impl Server {
     /// Returns the command that writes an image to a file, in a format that every engine and node runtime can read.
     pub(in crate::provider) fn save(&self, image: &Image, file: &Path) -> ChildCommand {
-        self.command(SAVE, ["save", "--output"]).arguments([file.as_os_str(), image.name.as_ref()])
+        let save = self.client.command(SAVE, ["save"]);
+        let save = match &image.platform {
+            Some(platform) if self.info.saves_by_platform() => {
+                save.arguments(["--platform", platform.as_str()])
+            }
+            _ => save,
+        };
+        save.arguments(["--output".as_ref(), file.as_os_str(), image.name.as_ref()])
     }
+
+    /// Whether a node has an image that was loaded onto it. An engine with containerd's store has loaded one platform
+    /// of the image, whose digest is not the image's: then the name decides.
+    pub(in crate::provider) async fn node_has_loaded(&self, node: &str, image: &Image) -> bool {
+        if self.info.has_containerd_store {
+            return self.client.node_image(node, &image.name).await.is_some();
+        }
+        self.client.node_has_image(node, image).await
+    }
+}
+
+/// Whether `kind load` failed because the saved image lacks the layers of a platform.
+pub(in crate::provider) fn lacks_platform(failure: &ChildFailure) -> bool {
+    let stderr = failure.stderr.to_lowercase();
+    stderr.contains("content digest") && stderr.contains("not found")
+}
+
+/// Parses the output of `image inspect`: `sha256:aa linux/amd64`.
+fn read_image(name: &str, output: &str) -> Image {
+    let mut words = output.split_whitespace();
+    let digest = bare(words.next().unwrap_or_default()).to_owned();
+    let is_platform = |word: &&str| word.split('/').all(|part| !part.is_empty()) && word.contains('/');
+    Image { name: name.to_owned(), digest, platform: words.next().filter(is_platform).map(str::to_owned) }
 }
 
 fn is_absent(failure: &ChildFailure) -> bool {
@@ -105,6 +136,14 @@ mod tests {
         assert!(!has_digest(output, "cc"));
         assert!(!has_digest("", "aa"));
         assert!(is_readable(output) && !is_readable("") && !is_readable("{}"));
+    }
+
+    #[test]
+    fn image_has_its_platform_if_the_engine_reports_it() {
+        let platform = |output: &str| read_image("x:1", output).platform;
+        assert_eq!(platform("sha256:aa linux/arm64\n").as_deref(), Some("linux/arm64"));
+        assert_eq!((platform("sha256:aa /"), platform("sha256:aa")), (None, None));
+        assert_eq!(read_image("x:1", "sha256:aa linux/arm64").digest, "aa");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - `program`: docker, podman or nerdctl. `detect`: finds the first usable one.
 //! - `client`: its client and its server. `info`, `container`, `image`: requests for each of these.
-//! - `fault`: why an engine cannot be used.
+//! - `location`: the computer that it runs on. `fault`: why it cannot be used.
 
 mod client;
 mod container;
@@ -10,12 +10,14 @@ mod detect;
 mod fault;
 mod image;
 mod info;
+mod location;
 mod program;
 
 pub(super) use client::{Client, Server};
 pub(super) use container::Container;
-pub(super) use detect::find;
+pub(super) use detect::{Patience, find};
 pub(super) use fault::NoEngine;
-pub(super) use image::Image;
+pub(super) use image::{Image, lacks_platform};
 pub(super) use info::Info;
+pub(super) use location::{EngineLocation, locate};
 pub(super) use program::Engine;

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::assets;
 use crate::provider::command::ChildCommand;
-use crate::provider::engine::{self, Client};
+use crate::provider::engine::{self, Client, Patience};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner, contexts};
 use crate::provider::local_cluster::DownResult;
@@ -30,7 +30,7 @@ pub(in crate::provider) async fn down(
     events: &Events,
 ) -> Result<DownResult> {
     let folder = KindFolder::new(&environment.state, name);
-    let server = engine::find(environment).await;
+    let server = engine::find(environment, Patience::Told(events)).await;
     let Ok(server) = server else {
         return down_without_engine(
             environment,

@@ -1,10 +1,23 @@
 //! Derives a one-line reason from the output of a failed `kind create cluster`. Pure.
 
+use crate::error::Error;
+
 /// Why the creation failed, and a hint to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FailureReason {
     pub(super) text: String,
-    pub(super) hint: &'static str,
+    hint: &'static str,
+    /// The end of what the engine wrote to kind; empty if kind does not quote it. The end of kind's own output may be a
+    /// stack trace.
+    engine: Vec<String>,
+}
+
+impl FailureReason {
+    /// Adds the engine's own words and the hint to the error.
+    pub(super) fn add_to(self, error: Error) -> Error {
+        let error = if self.engine.is_empty() { error } else { error.fact("engine", self.engine.join("\n")) };
+        error.hint(self.hint)
+    }
 }
 
 /// A known error of kind, the engine or kubeadm: lowercase patterns of its output, its meaning and a hint to fix it.
@@ -15,6 +28,13 @@ struct KnownFailure {
 }
 
 const RETRY: &str = "fix it and run the command again";
+
+/// Begins the output of a command that kind quotes (`pkg/exec/types.go`), up to [`STACK`].
+const QUOTE: &str = "Command Output:";
+/// Begins kind's stack trace.
+const STACK: &str = "Stack Trace:";
+/// How many lines of the engine's output are kept.
+const ENGINE_LINES: usize = 5;
 
 /// All known failures. The first match counts.
 const KNOWN_FAILURES: &[KnownFailure] = &[
@@ -27,6 +47,11 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
         ],
         text: "a port that the cluster maps is in use, or this user may not listen on it",
         hint: "[cluster] http_port = 8080, or another free port",
+    },
+    KnownFailure {
+        patterns: &["address pools have been fully subnetted", "non-overlapping ipv4 address pool"],
+        text: "the engine has no free address range for kind's network",
+        hint: "docker network prune deletes networks that no container uses; a VPN may take ranges, too; default-address-pools in docker's daemon.json adds some",
     },
     KnownFailure {
         patterns: &["no space left on device"],
@@ -93,10 +118,31 @@ pub(super) fn from_output(output: &str) -> FailureReason {
     let known = KNOWN_FAILURES
         .iter()
         .find(|failure| failure.patterns.iter().any(|pattern| lowercase.contains(pattern)));
+    let engine = engine_lines(output);
     match known {
-        Some(failure) => FailureReason { text: failure.text.to_owned(), hint: failure.hint },
-        None => FailureReason { text: error_line(output), hint: RETRY },
+        Some(failure) => FailureReason { text: failure.text.to_owned(), hint: failure.hint, engine },
+        None => FailureReason {
+            text: engine_error(&engine).unwrap_or_else(|| error_line(output)),
+            hint: RETRY,
+            engine,
+        },
     }
+}
+
+/// Returns the last lines of the command's output that kind quotes.
+fn engine_lines(output: &str) -> Vec<String> {
+    let Some((_, quoted)) = output.split_once(QUOTE) else { return Vec::new() };
+    let quoted = quoted.split_once(STACK).map_or(quoted, |(quoted, _)| quoted);
+    let lines: Vec<&str> = quoted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(ENGINE_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// Returns the line of the engine's output that reports its error. It says more than kind's own line, which has the
+/// command.
+fn engine_error(lines: &[String]) -> Option<String> {
+    let line = lines.iter().rfind(|line| line.contains("Error"))?;
+    let line = line.trim_start_matches("docker: ").trim_start_matches("Error: ");
+    Some(line.trim_start_matches("Error response from daemon: ").to_owned())
 }
 
 /// Returns the line `ERROR: failed to create cluster: …` without its prefix, else the last line.
@@ -138,5 +184,51 @@ mod tests {
         ] {
             assert_eq!(from_output(output).text, reason, "{output}");
         }
+    }
+
+    /// The output of kind for a command of the engine that failed, with the stack trace that ends it.
+    fn kind_output(engine: &str) -> String {
+        let stack = "sigs.k8s.io/kind/pkg/errors.WithStack\n".repeat(20);
+        format!(
+            "ERROR: failed to create cluster: command \"docker run --name x\" failed with error: exit status 125\n\
+             Command Output: {engine}\nStack Trace: \n{stack}"
+        )
+    }
+
+    #[test]
+    fn used_up_address_pools_are_named_with_the_engines_words() {
+        for words in [
+            "Error response from daemon: all predefined address pools have been fully subnetted",
+            "Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+        ] {
+            let reason = from_output(&kind_output(words));
+            assert_eq!(reason.text, "the engine has no free address range for kind's network");
+            assert_eq!(reason.engine, [words]);
+            let error =
+                Error::new(crate::catalogue::Id::ClusterCreateFailed, crate::error::Kind::Prerequisite, "x");
+            let error = reason.add_to(error);
+            assert_eq!(error.facts()[0].text, words);
+            assert!(error.hints()[0].starts_with("docker network prune"), "{:?}", error.hints());
+        }
+    }
+
+    #[test]
+    fn unknown_error_of_the_engine_is_the_reason() {
+        let id = "4f6e0a";
+        let reason = from_output(&kind_output(&format!(
+            "{id}\ndocker: Error response from daemon: OCI runtime create failed: something new"
+        )));
+        assert_eq!(reason.text, "OCI runtime create failed: something new");
+        assert_eq!(reason.engine[0], id, "the other lines are kept");
+        let long: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
+        assert_eq!(from_output(&kind_output(&long.join("\n"))).engine.len(), ENGINE_LINES);
+    }
+
+    #[test]
+    fn unquoted_output_has_no_engine_lines() {
+        assert_eq!(
+            from_output("ERROR: failed to create cluster: something new").engine,
+            Vec::<String>::new()
+        );
     }
 }

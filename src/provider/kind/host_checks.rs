@@ -10,9 +10,11 @@ use crate::provider::engine::{Info, NoEngine};
 pub(super) struct HostFacts {
     /// Name and info of the engine, or why none is usable.
     pub(super) engine: Result<(String, Info), NoEngine>,
+    /// The address of the engine, if it runs on another computer.
+    pub(super) other_computer: Option<String>,
     /// kind's version, or the places that do not have a suitable one.
     pub(super) kind: Result<String, Vec<String>>,
-    /// The ports that the cluster will map, with their states.
+    /// The ports that the cluster will map, with their states; empty if they are another computer's.
     pub(super) ports: Vec<(u16, Port)>,
     /// Free bytes on the engine's disk of images and volumes; None: that disk is not on this computer.
     pub(super) disk: Option<u64>,
@@ -77,6 +79,7 @@ pub(super) fn check(facts: &HostFacts, desired: &ClusterSpec) -> Vec<HostFinding
         Ok((_, info)) => findings.extend(capacity(info, desired)),
     }
     findings.extend(facts.ports.iter().filter_map(|(port, state)| port_finding(*port, state, desired.ports)));
+    findings.extend(facts.other_computer.as_ref().map(|address| other_computer(address)));
     findings.extend(disk(facts.disk));
     findings.extend(inotify(facts.inotify, desired.workers));
     findings.extend(
@@ -107,7 +110,7 @@ fn no_engine(none: &NoEngine) -> Vec<HostFinding> {
 }
 
 /// Returns the error for a missing engine.
-pub(super) fn no_engine_error(none: &NoEngine) -> Error {
+pub(in crate::provider) fn no_engine_error(none: &NoEngine) -> Error {
     let findings = no_engine(none);
     let id = findings.first().map_or(Id::EngineMissing, |finding| finding.id);
     let error = Error::new(id, Kind::Prerequisite, none.summary());
@@ -231,6 +234,16 @@ fn inotify(limits: Option<Inotify>, workers: u32) -> Option<HostFinding> {
     })
 }
 
+fn other_computer(address: &str) -> HostFinding {
+    let message = format!(
+        "the engine runs on another computer ({address}): its ports, its disk and its inotify limits are not checked, \
+         and the cluster listens on that computer"
+    );
+    let hint =
+        "docker context use default selects the engine of this computer; or run handsctl on that computer";
+    warning(Id::EngineRemote, message, hint)
+}
+
 fn stale_context(context: &str, file: &str, name: &str) -> HostFinding {
     let message =
         format!("{file} has a context {context} that handsctl did not write, but there is no such cluster");
@@ -278,9 +291,10 @@ mod tests {
     use crate::provider::cluster_spec::Workload;
 
     fn facts() -> HostFacts {
-        let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), root: None };
+        let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), ..Info::default() };
         HostFacts {
             engine: Ok(("docker 28.2.2".into(), info)),
+            other_computer: None,
             kind: Ok("v0.33.0".into()),
             ports: vec![(80, Port::Free)],
             disk: Some(100 << 30),
@@ -323,6 +337,9 @@ mod tests {
         assert_eq!(with(|facts, _| facts.disk = Some(5 << 30)), [(Id::DiskFull, false)]);
         assert_eq!(with(|facts, _| facts.ports[0].1 = Port::Busy { by: None }), [(Id::PortBusy, true)]);
         assert_eq!(with(|facts, _| facts.ports[0].1 = Port::NoSuchAddress), [(Id::PortBusy, true)]);
+        let remote =
+            |facts: &mut HostFacts, _: &mut ClusterSpec| facts.other_computer = Some("ssh://a".into());
+        assert_eq!(with(remote), [(Id::EngineRemote, false)]);
         assert_eq!(
             with(|facts, _| facts.inotify = Some(Inotify { watches: 8192, instances: 64 })),
             [(Id::InotifyLow, false)]

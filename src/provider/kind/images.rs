@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
 use crate::object::running_image::RunningImage;
 use crate::provider::command::{ChildCommand, ChildFailure};
-use crate::provider::engine::{self, Client, Container, Image};
+use crate::provider::engine::{self, Client, Container, Image, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::{assets, file_lock};
 
@@ -55,11 +55,12 @@ pub(in crate::provider) async fn load(
     require: Require,
     events: &Events,
 ) -> Result<Vec<LoadedImage>> {
-    let server = engine::find(environment).await.map_err(|error| host_checks::no_engine_error(&error))?;
+    let server = engine::find(environment, Patience::Told(events)).await;
+    let server = server.map_err(|error| host_checks::no_engine_error(&error))?;
     let client = &server.client;
     let nodes = running_nodes(client, cluster).await?;
     let images = find_images(client, images, require).await?;
-    let context = LoadContext { environment, client, cluster, nodes: &nodes };
+    let context = LoadContext { environment, server: &server, cluster, nodes: &nodes };
     let mut loaded = Vec::new();
     for (name, image) in images {
         let nodes = if let Some(image) = image {
@@ -82,7 +83,7 @@ pub(in crate::provider) async fn nodes_with(
     cluster: &str,
     image: &str,
 ) -> Vec<String> {
-    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let Ok(server) = engine::find(environment, Patience::Brief).await else { return Vec::new() };
     let Ok(nodes) = server.client.nodes(cluster).await else { return Vec::new() };
     let requests = nodes.iter().map(|node| server.client.node_image(&node.name, image));
     let responses = join_all(requests).await;
@@ -99,7 +100,7 @@ pub(in crate::provider) async fn replaced<'a>(
     environment: &Environment,
     running: &'a [RunningImage],
 ) -> Vec<&'a RunningImage> {
-    let Ok(server) = engine::find(environment).await else { return Vec::new() };
+    let Ok(server) = engine::find(environment, Patience::Brief).await else { return Vec::new() };
     let differs = running
         .iter()
         .map(|image| server.client.node_image_differs(&image.node, &image.image, &image.digest));
@@ -169,7 +170,7 @@ impl Drop for Archive {
 /// The target of a load.
 struct LoadContext<'a> {
     environment: &'a Environment,
-    client: &'a Client,
+    server: &'a Server,
     cluster: &'a str,
     nodes: &'a [Container],
 }
@@ -200,7 +201,7 @@ impl LoadContext<'_> {
             return Ok(nodes);
         }
         self.transfer(image, missing, step, events).await?;
-        let still_missing = self.nodes_without(image).await;
+        let still_missing = self.nodes_without_loaded(image).await;
         if still_missing.is_empty() {
             return Ok(nodes);
         }
@@ -212,8 +213,18 @@ impl LoadContext<'_> {
 
     /// Returns the nodes that do not have the image.
     async fn nodes_without(&self, image: &Image) -> Vec<&str> {
-        let has = self.nodes.iter().map(|node| self.client.node_has_image(&node.name, image));
-        let has = join_all(has).await;
+        let has = self.nodes.iter().map(|node| self.server.client.node_has_image(&node.name, image));
+        self.unless(join_all(has).await)
+    }
+
+    /// Returns the nodes that do not have the image after it was loaded onto them.
+    async fn nodes_without_loaded(&self, image: &Image) -> Vec<&str> {
+        let has = self.nodes.iter().map(|node| self.server.node_has_loaded(&node.name, image));
+        self.unless(join_all(has).await)
+    }
+
+    /// Returns the names of the nodes for which the value is false.
+    fn unless(&self, has: Vec<bool>) -> Vec<&str> {
         self.nodes.iter().zip(has).filter(|(_, has)| !has).map(|(node, _)| node.name.as_str()).collect()
     }
 
@@ -227,12 +238,14 @@ impl LoadContext<'_> {
         })
         .await?;
         let archive = Archive(folder.join("image.tar"));
-        events.begin(Part::Cluster, step, format!("saving {} from {}", image.name, self.client.engine)).await;
-        self.client.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
+        events
+            .begin(Part::Cluster, step, format!("saving {} from {}", image.name, self.server.client.engine))
+            .await;
+        self.server.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
         let message = format!("loading {} onto {}", image.name, nodes.join(", "));
         events.begin(Part::Cluster, step, message).await;
         let load = ChildCommand::new(kind, LOAD)
-            .variable("KIND_EXPERIMENTAL_PROVIDER", self.client.engine.name())
+            .variable("KIND_EXPERIMENTAL_PROVIDER", self.server.client.engine.name())
             .arguments(["load", "image-archive", "--name", self.cluster, "--nodes", &nodes.join(",")])
             .arguments([archive.0.as_os_str()]);
         load.run().await.map(drop).map_err(|failure| self.failed(image, failure))
@@ -240,7 +253,17 @@ impl LoadContext<'_> {
 
     fn failed(&self, image: &Image, failure: ChildFailure) -> Error {
         let message = format!("cannot load {} onto the nodes of cluster {}", image.name, self.cluster);
-        failure.into_error(Id::ImageNotLoaded, Kind::Prerequisite, message)
+        if !engine::lacks_platform(&failure) {
+            return failure.into_error(Id::ImageNotLoaded, Kind::Prerequisite, message);
+        }
+        let cause = format!(
+            "{message}: it has several platforms, and {} saved the layers of one",
+            self.server.client.engine
+        );
+        failure
+            .into_error(Id::ImageNotLoaded, Kind::Prerequisite, cause)
+            .hint("Docker 28 and newer save one platform of an image: update docker's client and server")
+            .hint("handsctl image pull makes the nodes pull it from its registry")
     }
 }
 
@@ -257,7 +280,66 @@ fn summary(nodes: Nodes) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
     use super::*;
+
+    /// Loads an image of several platforms with docker of this version, which has containerd's image store, and a kind
+    /// whose `load` runs this. Returns the outcome, and the arguments of `docker save`.
+    async fn load_with_containerd_store(
+        version: &str,
+        kind_load: &str,
+    ) -> (Result<Vec<LoadedImage>>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let info = format!(
+            r#"{{"ServerVersion":"{version}","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}}"#
+        );
+        let docker = format!(
+            "case \"$*\" in info*) echo '{info}' ;; ps*) echo abc ;; \
+             inspect*) echo '[{{\"Id\":\"abc\",\"Name\":\"/x-control-plane\",\"State\":{{\"Running\":true}},\"Config\":{{}}}}]' ;; \
+             image*) echo 'sha256:index linux/amd64' ;; save*) echo \"$*\" > saved ;; \
+             exec*) [ -e loaded ] && echo '{{\"status\":{{\"id\":\"sha256:configuration\"}}}}' ;; esac"
+        );
+        let kind = format!(
+            "case \"$*\" in version*) echo 'kind v0.33.0 go1.26.0 linux/amd64' ;; load*) {kind_load} ;; esac"
+        );
+        install(folder.path(), "docker", &docker);
+        install(folder.path(), "kind", &kind);
+        let environment = Environment::for_tests(folder.path());
+        let (events, _receiver) = Events::channel();
+        let loaded = load(&environment, "x", &["acme/app:1".to_owned()], Require::Each, &events).await;
+        (loaded, std::fs::read_to_string(folder.path().join("saved")).unwrap_or_default())
+    }
+
+    fn install(folder: &Path, name: &str, script: &str) {
+        let program = folder.join(name);
+        std::fs::write(&program, format!("#!/bin/sh\ncd '{}'\n{script}\n", folder.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn containerd_image_store_loads_one_platform() {
+        let (loaded, saved) = load_with_containerd_store("29.0.1", ": > loaded").await;
+        assert_eq!(loaded.unwrap()[0].nodes, Some(Nodes { loaded: 1, present: 0 }));
+        assert!(saved.starts_with("save --platform linux/amd64 --output "), "{saved}");
+        assert!(saved.trim_end().ends_with(" acme/app:1"), "{saved}");
+    }
+
+    #[tokio::test]
+    async fn missing_content_digest_names_the_image_store() {
+        let fails = "echo 'ctr: content digest sha256:aa: not found' >&2; exit 1";
+        let (loaded, saved) = load_with_containerd_store("27.3.1", fails).await;
+        assert!(saved.starts_with("save --output "), "docker 27 has no --platform: {saved}");
+        let error = loaded.unwrap_err();
+        assert_eq!(error.id(), Id::ImageNotLoaded);
+        assert!(
+            error.message().ends_with("it has several platforms, and docker saved the layers of one"),
+            "{}",
+            error.message()
+        );
+        assert!(error.hints()[0].starts_with("Docker 28 and newer"), "{:?}", error.hints());
+    }
 
     #[test]
     fn summary_counts_loaded_and_present_nodes() {

@@ -33,6 +33,7 @@ mod status;
 mod up;
 
 pub(super) use delete::down;
+pub(super) use host_checks::no_engine_error;
 pub use images::{LoadedImage, Nodes, Require};
 pub(super) use images::{load, nodes_with, replaced};
 pub use spec::KindSpec;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::event::Events;
 use crate::provider::assets;
 use crate::provider::cluster_spec::ClusterSpec;
-use crate::provider::engine::{Container, NoEngine, Server};
+use crate::provider::engine::{self, Container, EngineLocation, NoEngine, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
@@ -52,11 +52,21 @@ async fn read_facts(
     options: &UpOptions,
 ) -> Result<HostFacts> {
     let server = engine.as_ref().ok();
-    let (kind, ports) =
-        tokio::join!(assets::find_installed_kind(environment), check_ports(server, own, desired));
-    let is_local = server.is_some() && environment.engine_host.is_none();
+    let (kind, location) =
+        tokio::join!(assets::find_installed_kind(environment), locate(environment, server));
+    let other_computer = match &location {
+        Some(EngineLocation::AnotherComputer(address)) => Some(address.clone()),
+        _ => None,
+    };
+    // The ports are those of the engine's computer.
+    let ports = match other_computer {
+        Some(_) => Vec::new(),
+        None => check_ports(server, own, desired).await,
+    };
+    let is_local = location == Some(EngineLocation::ThisComputer);
     let root = server.and_then(|server| server.info.root.as_deref()).filter(|_| is_local);
     Ok(HostFacts {
+        other_computer,
         engine: match engine {
             Ok(server) => Ok((server.name(), server.info.clone())),
             Err(none) => Err(none.clone()),
@@ -67,6 +77,14 @@ async fn read_facts(
         inotify: if is_local { inotify() } else { None },
         stale_context: if own.is_empty() { stale_context(environment, desired, options)? } else { None },
     })
+}
+
+/// Returns the location of the engine; None if none is usable.
+async fn locate(environment: &Environment, server: Option<&Server>) -> Option<EngineLocation> {
+    let server = server?;
+    let address = server.client.address(environment).await;
+    let kernel = rustix::system::uname();
+    Some(engine::locate(address.as_deref(), &server.info, &kernel.release().to_string_lossy()))
 }
 
 async fn check_ports(server: Option<&Server>, own: &[Container], desired: &ClusterSpec) -> Vec<(u16, Port)> {

@@ -160,7 +160,7 @@ async fn clean_up(
             let reason = failure_reason::from_output(&failure.stderr);
             let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
             let error =
-                failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message).hint(reason.hint);
+                reason.add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message));
             match saved {
                 Ok(file) => error.fact("evidence", file.display().to_string()),
                 Err(not_saved) => error.fact("evidence", format!("not saved: {not_saved}")),
@@ -196,9 +196,8 @@ pub(super) async fn restart(
     start.run().await.map_err(|failure| {
         let reason = failure_reason::from_output(&failure.stderr);
         let message = format!("cannot start the local cluster {}: {}", folder.name, reason.text);
-        failure
-            .into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message)
-            .hint(reason.hint)
+        reason
+            .add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message))
             .hint(START_AGAIN_HINT)
             .hint(RECREATE_HINT)
     })?;

@@ -9,9 +9,10 @@ use super::inspect::{ClusterOwner, inspect};
 use super::spec::{self, KindSpec, KindStateFile};
 use crate::error::Result;
 use crate::provider::cluster_spec::{ClusterSpec, Ports};
+use crate::provider::engine::{self, Patience};
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
-use crate::provider::{engine, state_file};
+use crate::provider::state_file;
 
 /// Details of a kind cluster for `cluster status`.
 #[derive(Debug, Clone, Serialize)]
@@ -44,12 +45,12 @@ pub(crate) struct Status {
 }
 
 /// Returns the status of the cluster.
-pub(crate) async fn status(environment: &Environment, name: &str) -> Result<Status> {
+pub(crate) async fn status(environment: &Environment, name: &str, patience: Patience<'_>) -> Result<Status> {
     let folder = KindFolder::new(&environment.state, name);
     let record: Option<KindStateFile> = state_file::read(&folder.own)?;
     let spec = record.map(|record| record.state.spec);
     let kubeconfig = folder.kubeconfig();
-    let server = match engine::find(environment).await {
+    let server = match engine::find(environment, patience).await {
         Ok(server) => server,
         Err(error) => {
             let details = KindDetails { engine: None, spec, nodes: Vec::new() };

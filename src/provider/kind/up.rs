@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::provider::cluster_spec::ClusterSpec;
 use crate::provider::command::ChildCommand;
-use crate::provider::engine::{self, Client, Container, Server};
+use crate::provider::engine::{self, Client, Container, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{ContextEntry, contexts};
 use crate::provider::local_cluster::{
@@ -37,8 +37,9 @@ pub(crate) async fn up(
     events: &Events,
 ) -> Result<LocalCluster> {
     let folder = KindFolder::new(&environment.state, &desired.name);
+    // Before the lock: a run that waits for the engine holds back no other one, and leaves no folder behind.
+    let engine = engine::find(environment, Patience::Told(events)).await;
     let lock = folder.lock(NODES, events).await?;
-    let engine = engine::find(environment).await;
     let cluster = match &engine {
         Ok(server) => inspect(&folder, &server.client).await?,
         // Preflight reports the missing engine together with its other findings.
