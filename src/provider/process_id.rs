@@ -1,5 +1,6 @@
 //! Identifies a process and checks whether it still runs, so that a lock does not outlive a killed holder.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -106,7 +107,10 @@ fn digest(id: &str, purpose: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(id.as_bytes()) else { return String::new() };
     mac.update(purpose.as_bytes());
     let bytes = mac.finalize().into_bytes();
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(8).fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Returns a random number that stays the same in this process.

@@ -11,13 +11,13 @@ use crate::cluster::client::api::Api;
 use crate::object::kind::{NODE, SERVICE};
 
 /// Number of nodes that are probed: every node forwards the port, so a few show whether this computer reaches any.
-const NODES: usize = 3;
+const NODES: u32 = 3;
 
 /// Returns the first URL at a node's address that answers from this computer. None if none answers, the Service has no
 /// node port, or the account may not get the Service or list nodes.
 pub async fn answering_url(api: &Api, namespace: &str, service: &str) -> Option<String> {
     let services = SERVICE.in_namespace(namespace);
-    let first_nodes = ListParams::default().limit(NODES as u32);
+    let first_nodes = ListParams::default().limit(NODES);
     let nodes = NODE.collection(None);
     let (service, nodes) = tokio::join!(api.get_opt(&services, service), api.list(&nodes, &first_nodes));
     let port = node_port(&service.ok()??)?;
