@@ -86,7 +86,10 @@ pub(crate) async fn report_config(loaded: &Loaded, secrets: Secrets, events: &Ev
 }
 
 fn is_relevant(warning: Id, secrets: Secrets) -> bool {
-    let is_of_version = matches!(warning, Id::VersionAssumed | Id::WithoutV1 | Id::IgnoredByApp);
+    let is_of_version = matches!(
+        warning,
+        Id::VersionAssumed | Id::WithoutV1 | Id::IgnoredByApp | Id::LeftOut | Id::LocalAddress
+    );
     secrets != Secrets::Unneeded || !is_of_version
 }
 

@@ -3,10 +3,11 @@
 //! - `checker`: runs every rule and collects the diagnostics.
 //! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: the store and the database of the
 //!   application.
-//! - `models`: named models and condensers. `servers`: MCP servers.
+//! - `models`: named models and condensers. `servers`: MCP servers. `local_addresses`: URLs of this computer.
 
 mod bounds;
 pub(super) mod checker;
+mod local_addresses;
 mod models;
 mod scheduling;
 mod servers;
