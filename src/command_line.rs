@@ -87,6 +87,9 @@ const NONE: &[GlobalFlag] = &[];
 /// The flags of a command that reads the configuration only.
 const SETTINGS: &[GlobalFlag] =
     &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name];
+/// The flags of a command that reads the configuration as it applies to the chosen cluster.
+const FOR_CLUSTER: &[GlobalFlag] =
+    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name, GlobalFlag::Context];
 /// The flags of a command that reads from a cluster.
 const READ: &[GlobalFlag] = &[
     GlobalFlag::Config,
@@ -131,12 +134,12 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("image load", CHANGE),
     ("image pull", CHANGE),
     ("teardown", CHANGE),
-    ("render", SETTINGS),
+    ("render", FOR_CLUSTER),
     ("rbac", SETTINGS),
     ("dev", READ),
     ("config init", NONE),
     ("config check", SETTINGS),
-    ("config show", SETTINGS),
+    ("config show", FOR_CLUSTER),
     ("config explain", NONE),
     ("config schema", NONE),
     ("explain", NONE),

@@ -1,4 +1,5 @@
-//! `render`: prints the manifests without a cluster. The same input gives the same bytes on every computer.
+//! `render`: prints the manifests without a cluster. The same input gives the same bytes on every computer; the input
+//! includes the provider of the cluster that `deploy` would choose.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) ->
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
-    let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
+    let settings = cluster_session::for_chosen_cluster(global, loaded.settings)?;
+    let plan = plan::build(&settings, SecretNaming::Placeholder, &[])?;
     let documents = documents(&plan, arguments.include_namespace)?;
     match &arguments.split {
         Some(folder) => write_files(folder, &documents)?,

@@ -12,6 +12,7 @@
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
 //! - `running_image`: the images that pods run, with their digests.
+//! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.
 //!
 //! Secrets in texts:
@@ -27,6 +28,8 @@ pub mod item_selector;
 pub mod kind;
 pub mod labels;
 pub mod managed_fields;
+mod manifest_json;
+pub mod manifest_yaml;
 pub mod mask;
 pub mod references;
 pub mod running_image;

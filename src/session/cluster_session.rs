@@ -79,6 +79,32 @@ pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Resu
     Ok(loaded)
 }
 
+/// Returns the settings as `deploy` would use them, for commands that connect to no cluster: a default that depends on the
+/// provider has the value of the cluster that `deploy` would choose.
+///
+/// # Errors
+/// The state of the local cluster on this computer cannot be read.
+pub(crate) fn for_chosen_cluster(global: &Global, settings: Settings) -> Result<Settings> {
+    let is_local = is_local_choice(global, &settings)?;
+    Ok(settings.for_local_cluster(is_local))
+}
+
+/// Whether `deploy` would choose a local cluster. Without a flag, a pin and a cluster of handsctl it would use the current
+/// context, which the kubeconfig of this computer decides: that is not taken into account.
+fn is_local_choice(global: &Global, settings: &Settings) -> Result<bool> {
+    let pin = settings.cluster.context.as_ref().filter(|pin| !pin.is_empty());
+    if let Some(context) = global.context.as_ref().or(pin) {
+        return Ok(context::has_local_name(context));
+    }
+    Ok(match settings.cluster.provider {
+        Provider::Kind | Provider::Kwok => true,
+        Provider::Existing => false,
+        Provider::Auto => {
+            provider::recorded_context(&read_environment(), settings.cluster.name.as_str())?.is_some()
+        }
+    })
+}
+
 fn request(global: &Global) -> Request {
     Request {
         files: global.config.clone(),
@@ -115,7 +141,10 @@ pub(crate) async fn report_config(loaded: &Loaded, secrets: Secrets, events: &Ev
 }
 
 fn is_relevant(warning: Id, secrets: Secrets) -> bool {
-    let is_of_version = matches!(warning, Id::VersionAssumed | Id::WithoutV1 | Id::IgnoredByApp);
+    let is_of_version = matches!(
+        warning,
+        Id::VersionAssumed | Id::WithoutV1 | Id::IgnoredByApp | Id::LeftOut | Id::LocalAddress
+    );
     secrets != Secrets::Unneeded || !is_of_version
 }
 

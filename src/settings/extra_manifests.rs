@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::diagnostic::Location;
-use crate::object::yaml;
+use crate::object::manifest_yaml;
 
 /// One of the user's own objects, as in its manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +47,11 @@ impl FileObjects {
 
 /// Reads the objects of a file; a `List` is replaced by its items. `name` is the file as written in config.toml.
 pub(super) fn objects(name: &str, text: &str) -> FileObjects {
-    let documents: Result<Vec<Value>, _> = serde_saphyr::from_multiple_with_options(
-        text,
-        serde_saphyr::options! { strict_booleans: true, merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary },
-    );
     let mut file = FileObjects::default();
-    let documents = match documents {
+    let documents = match manifest_yaml::read_all(text) {
         Ok(documents) => documents.into_iter().filter(|document| !document.is_null()).collect::<Vec<_>>(),
-        Err(error) => {
-            file.mistakes.push(format!("{name} is not YAML: {}", yaml::reason(&error)));
+        Err(mistake) => {
+            file.mistakes.push(format!("{name} is not a manifest that kubectl reads: {mistake}"));
             return file;
         }
     };
@@ -115,7 +111,8 @@ mod tests {
     #[test]
     fn invalid_document_error_names_reason() {
         for (text, reason) in [
-            ("a: [", "is not YAML"),
+            ("a: [", "line 1: unexpected EOF"),
+            ("apiVersion: v1\nkind: Pod\nkind: Pod", "line 3: the map has this key already on line 2"),
             ("just text", "is not a Kubernetes object"),
             ("apiVersion: v1\nmetadata: {name: a}", "has no `kind`"),
             ("kind: Service\nmetadata: {name: a}", "has no `apiVersion`"),
@@ -126,6 +123,17 @@ mod tests {
             let mistakes = objects("x.yaml", text).mistakes;
             assert!(mistakes.len() == 1 && mistakes[0].contains(reason), "{mistakes:?}");
         }
+    }
+
+    #[test]
+    fn octal_modes_and_yaml_booleans_are_read() {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  automountServiceAccountToken: no\n  volumes:\n  \
+                    - name: a\n    secret: {secretName: b, defaultMode: 0440}\n  - &extra {name: c, secret: {defaultMode: 0o400}}\n";
+        let file = objects("x.yaml", text);
+        let spec = &file.objects[0].1["spec"];
+        assert_eq!(spec["volumes"][0]["secret"]["defaultMode"], 0o440);
+        assert_eq!(spec["volumes"][1]["secret"]["defaultMode"], 0o400);
+        assert_eq!(spec["automountServiceAccountToken"], false);
     }
 
     #[test]

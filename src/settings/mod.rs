@@ -18,6 +18,7 @@
 //! Derived for the application:
 //! - `app_version`: the version of OpenHands.
 //! - `app_env`: its environment variables.
+//! - `left_out`: the keys that its config.toml does not get.
 //!
 //! For people:
 //! - `docs`: the reference of every key, and the file that `config init` writes.
@@ -28,6 +29,7 @@ mod docs;
 pub mod extra_manifests;
 pub mod format;
 pub mod handsctl;
+mod left_out;
 mod load;
 pub mod openhands;
 mod profile;

@@ -9,6 +9,7 @@ use super::app_version::AppVersion;
 use super::extra_manifests::ExtraObject;
 use super::format::{ImageRef, OwnedField, Quantity};
 use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
+use super::left_out;
 use super::load::schema::{Shape, TableShape};
 use super::load::tree::{self, Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use super::load::{toml_key, toml_writer};
@@ -125,6 +126,7 @@ impl Settings {
         mut secrets: ResolvedSecrets,
         env: BTreeMap<String, String>,
     ) -> Result<Self> {
+        left_out::remove_empty(schema, &mut tree);
         apply_profile(&mut tree, &mut secrets);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
         let version = AppVersion::of(&deploy);
@@ -231,11 +233,21 @@ impl Settings {
     /// Returns the application's config.toml: the configured keys and those that it needs, sorted, without secrets.
     #[must_use]
     pub fn app_config_toml(&self) -> String {
+        toml_writer::document(&self.app_tables())
+    }
+
+    /// Whether the application's config.toml has this table.
+    pub(super) fn writes_table(&self, name: &str) -> bool {
+        self.app_tables().contains_key(name)
+    }
+
+    fn app_tables(&self) -> Table {
         let mut tables = self.tree.clone();
         tables.retain(|name, _| name != "cluster" && name != "deploy");
+        left_out::remove_newer(&self.schema, &mut tables, self.version);
         remove_secrets(&self.schema, &mut tables);
         tables.retain(|name, entry| !is_without_effect(name, &entry.node.data));
-        toml_writer::document(&tables)
+        tables
     }
 
     /// Returns the position of the effective value of a dotted key (`deploy.image`); None if the user did not set it.

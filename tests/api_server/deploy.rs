@@ -645,3 +645,24 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// `config.template.toml` as OpenHands' documentation tells people to copy it.
+#[test]
+fn untouched_templates_are_deployed() {
+    for template in [
+        include_str!("../fixtures/templates/1-agent-tools.toml"),
+        include_str!("../fixtures/templates/3-claude.toml"),
+    ] {
+        let namespace = Bed::shared().namespace("template");
+        namespace.config(template);
+        namespace.handsctl(&["config", "check"]).exits(0).never_says("error[");
+        namespace.handsctl(&["deploy"]).exits(0).says("warning[HC0220]");
+        let maps = namespace.bed.get(&["configmaps", "-n", &namespace.name]);
+        let maps = maps["items"].as_array().unwrap();
+        let text = maps.iter().find_map(|map| map["data"]["config.toml"].as_str()).unwrap();
+        assert!(
+            text.contains("[llm.gpt4o-mini]\nmodel = \"gpt-4o\"\n") && !text.contains("api_key"),
+            "{text}"
+        );
+    }
+}

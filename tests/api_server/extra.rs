@@ -24,7 +24,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
     write(
         &namespace,
         "extra/10-budget.yaml",
-        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: own\n  labels: { team: on }\nspec:\n  maxUnavailable: 0\n  \
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: own\n  labels: { team: \"on\" }\nspec:\n  maxUnavailable: 0\n  \
          selector:\n    matchLabels: { app.kubernetes.io/instance: oh }\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: own }\n\
          data: { a: \"on\" }\n",
     );
@@ -49,7 +49,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
     let kinds = &set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"];
     assert!(kinds.as_str().unwrap().contains(&format!("Gadget.{group}")), "{kinds}");
     let live: Value = namespace.bed.get(&["pdb", "own", "-n", &namespace.name]);
-    assert_eq!(live["metadata"]["labels"]["team"], "on", "YAML 1.2: `on` is a string");
+    assert_eq!(live["metadata"]["labels"]["team"], "on", "a text in quotes");
     assert!(
         live["metadata"]["labels"]["app.kubernetes.io/instance"].is_null(),
         "the labels of the application are not added"
@@ -226,4 +226,22 @@ fn invalid_extra_manifest_is_rejected_before_changes() {
         .exits(8)
         .says("configmap/a");
     assert!(!namespace.has("deployment/oh"));
+}
+
+#[test]
+fn octal_mode_of_extra_manifest_reaches_the_cluster() {
+    let namespace = Bed::shared().namespace("octal");
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    let volume = "{ name: a, secret: { secretName: b, defaultMode: 0440 } }";
+    write(
+        &namespace,
+        "extra.yaml",
+        &format!(
+            "apiVersion: v1\nkind: PodTemplate\nmetadata: {{ name: own }}\ntemplate:\n  spec:\n    hostIPC: no\n    \
+             containers: [{{ name: a, image: b }}]\n    volumes: [{volume}]\n"
+        ),
+    );
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    let template = namespace.bed.get(&["podtemplate", "own", "-n", &namespace.name]);
+    assert_eq!(template["template"]["spec"]["volumes"][0]["secret"]["defaultMode"], 0o440);
 }

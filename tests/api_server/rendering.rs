@@ -161,12 +161,13 @@ fn render_equals_deployed_objects_for_each_configuration() {
 }
 
 #[test]
-fn render_equals_local_deploy_except_cpu_request() {
+fn render_equals_local_deploy() {
     let bed = Bed::shared();
     let namespace = bed.namespace("laptop");
-    namespace.config("[kubernetes]\nresource_cpu_request = \"1\"\n");
+    namespace.config("");
     namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
-    let rendered = render(namespace.folder.path(), &["-n", &namespace.name, "--name", "oh"]).exits(0).stdout;
+    let arguments = ["-n", &namespace.name, "--name", "oh", "--set", "cluster.provider=kwok"];
+    let rendered = render(namespace.folder.path(), &arguments).exits(0).stdout;
     let parsed = parse_with_kubectl(bed, "-", &rendered);
     let configurations = |names: BTreeSet<String>| {
         names.into_iter().filter(|name| name.starts_with("ConfigMap/")).collect::<BTreeSet<_>>()
@@ -177,6 +178,6 @@ fn render_equals_local_deploy_except_cpu_request() {
     let cpu = |object: &Value| {
         object["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"].clone()
     };
-    assert_eq!(cpu(&parsed[&format!("Deployment/{}/oh", namespace.name)]), "500m");
+    assert_eq!(cpu(&parsed[&format!("Deployment/{}/oh", namespace.name)]), "250m");
     assert_eq!(cpu(&bed.get(&["deployment", "oh", "-n", &namespace.name])), "250m");
 }

@@ -82,3 +82,35 @@ fn render_shows_no_secret_but_its_source() {
     std::fs::remove_file(folder.path().join("key.txt")).unwrap();
     assert_eq!(render(folder.path(), &[]).exits(0).stdout, shown.stdout);
 }
+
+/// The cpu request of the rendered Deployment and the origin that `config show` prints for it.
+fn cpu_request(folder: &TempDir, arguments: &[&str]) -> (bool, String) {
+    let rendered = render(folder.path(), arguments).exits(0).stdout;
+    let all: Vec<&str> = ["config", "show", "--origin"].iter().chain(arguments).copied().collect();
+    let shown = in_home(folder.path(), &all).run().exits(0).stdout;
+    let line = shown.lines().find(|line| line.starts_with("deploy.resources.requests.cpu")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let sandboxes = shown.lines().find(|line| line.starts_with("kubernetes.resource_cpu_request")).unwrap();
+    assert_eq!(sandboxes.contains("\"250m\""), words[0] == "\"250m\"", "{shown}");
+    (rendered.contains("cpu: 250m"), words.join(" "))
+}
+
+#[test]
+fn defaults_of_the_provider_are_rendered_and_shown() {
+    let folder = TempDir::new().unwrap();
+    let local = (true, "\"250m\" handsctl".to_owned());
+    let remote = (false, "\"500m\" default".to_owned());
+    assert_eq!(cpu_request(&folder, &[]), remote, "no local cluster was created");
+    for (arguments, expected) in [
+        (["--set", "cluster.provider=kwok"], &local),
+        (["--set", "cluster.provider=kind"], &local),
+        (["--set", "cluster.provider=existing"], &remote),
+        (["--context", "kind-local-hands"], &local),
+        (["--context", "production"], &remote),
+        (["--set", "cluster.context=kwok-a"], &local),
+    ] {
+        assert_eq!(cpu_request(&folder, &arguments), *expected, "{arguments:?}");
+    }
+    let set = ["--set", "cluster.provider=kwok", "--set", "deploy.resources.requests.cpu=300m"];
+    assert!(cpu_request(&folder, &set).1.starts_with("\"300m\""), "a configured request stays");
+}

@@ -144,10 +144,15 @@ pub fn required_confirmation(request: ChangeRequest<'_>) -> Result<Confirmation>
 /// Whether this is a kind or kwok cluster on this computer. A loopback address alone is no proof: it may be a tunnel.
 #[must_use]
 pub fn is_local(context: &str, server: &str) -> bool {
-    let has_local_name = context.starts_with("kind-") || context.starts_with("kwok-");
     let host = server.split_once("://").map_or(server, |(_, rest)| rest);
     let is_loopback = ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix));
-    has_local_name && is_loopback
+    has_local_name(context) && is_loopback
+}
+
+/// Returns whether a context has a name that kind or handsctl gives to a local cluster.
+#[must_use]
+pub fn has_local_name(context: &str) -> bool {
+    context.starts_with("kind-") || context.starts_with("kwok-")
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     for warning in &loaded.warnings {
         streams.diagnostic(warning);
     }
-    let settings = loaded.settings.origins();
+    let settings = cluster_session::for_chosen_cluster(global, loaded.settings)?.origins();
     let output = output_form(Some(arguments.output));
     let _written = if output == Output::Human {
         streams.out(&table(&settings, arguments.origin))?

@@ -34,5 +34,5 @@ pub use image::ImageRef;
 pub use ip_range::IpRange;
 pub use name::{DnsLabel, DnsName, LabelKey, LabelValue, ResourceName, VariableName};
 pub use quantity::Quantity;
-pub use server::{HttpUrl, Program, ServerName, ServerUrl};
+pub use server::{HttpUrl, Program, ServerName, ServerUrl, host_of_url};
 pub use version::{AppRelease, KubernetesVersion};

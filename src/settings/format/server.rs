@@ -47,6 +47,16 @@ fn url(text: &str, schemes: &[&str]) -> Result<(), FormatError> {
         .map_err(|error| FormatError { offset: start + host_at + error.offset, ..error })
 }
 
+/// Returns the host of a URL, without user and port; None if the text is not a URL. An IPv6 address keeps its brackets.
+#[must_use]
+pub fn host_of_url(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let after = host.rfind(']').map_or(0, |at| at + 1);
+    Some(host[after..].find(':').map_or(host, |colon| &host[..after + colon]))
+}
+
 fn prefixes(schemes: &[&str]) -> String {
     schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ")
 }

@@ -1,7 +1,9 @@
 //! Checks one layer against the schema: reports all errors at once and removes invalid values from the tree, so that
 //! later checks see only valid values.
 
+use super::redaction;
 use super::schema::{Key, OtherKeys, Shape, TableShape, UnknownKeyEffect};
+use super::suggest;
 use super::suggest::closest;
 use super::toml_key::dotted;
 use super::tree::{Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
@@ -96,9 +98,28 @@ impl Checker<'_> {
         };
         let label = match closest(name, self.schema.keys.keys().map(String::as_str)) {
             Some(suggestion) => format!("did you mean [{suggestion}]?"),
-            None => format!("tables: {}", list(self.schema.keys.keys())),
+            None => match self.own_table_with_a_key_of(entry) {
+                Some(own) => format!("did you mean [{own}]?"),
+                None => {
+                    let message = format!("unknown table [{name}]; handsctl leaves it out");
+                    let label = format!("tables: {}", list(self.schema.keys.keys()));
+                    self.report(Id::LeftOut, Severity::Warning, message, entry.key.location.clone(), label);
+                    return false;
+                }
+            },
         };
         self.error(Id::UnknownTable, message, &entry.key, label)
+    }
+
+    /// Returns handsctl's own table that has one of the keys of an unknown table: the user asks handsctl for something
+    /// then, and the application does not read the table either way.
+    fn own_table_with_a_key_of(&self, entry: &TreeEntry) -> Option<&'static str> {
+        let Data::Table(table) = &entry.node.data else { return None };
+        let has_key_of = |own: &&str| match self.schema.inner(own) {
+            Some(Shape::Table(shape)) => table.keys().any(|name| shape.keys.contains_key(name)),
+            _ => false,
+        };
+        ["deploy", "cluster"].into_iter().find(has_key_of)
     }
 
     fn key(&mut self, key: &Key, entry: &mut TreeEntry) -> Keep {
@@ -113,15 +134,31 @@ impl Checker<'_> {
             );
         }
         if entry.node.data.as_text() == Some("") {
-            if let Some(reason) = &key.not_empty {
-                let message = format!("`{}` is empty", self.name());
-                return self.error(Id::BadValue, message, &entry.node.position, reason.clone());
+            if self.lists == 0 && key.is_unset_by_empty_text() {
+                self.empty(key, &entry.node.position);
+                return true;
             }
-            if key.nullable && !matches!(&key.shape, Shape::Text { allowed, .. } if !allowed.is_empty()) {
+            if key.nullable {
                 return true;
             }
         }
         self.value(&key.shape, Some(key), &mut entry.node)
+    }
+
+    /// Reports an empty text that the application would use as a value. An empty text in handsctl's own tables is the
+    /// usual way to write that a key is not set.
+    fn empty(&mut self, key: &Key, position: &KeyPosition) {
+        if self.is_handsctl() {
+            return;
+        }
+        let message = format!("`{}` is empty; handsctl leaves it out", self.name());
+        let label = key.not_empty.clone().unwrap_or_else(|| "the application uses its default".to_owned());
+        self.report(Id::LeftOut, Severity::Warning, message, position.location.clone(), label);
+    }
+
+    /// Whether the key is in a table that only handsctl reads.
+    fn is_handsctl(&self) -> bool {
+        self.path.first().is_some_and(|table| table == "cluster" || table == "deploy")
     }
 
     fn value(&mut self, shape: &Shape, key: Option<&Key>, node: &mut Node) -> Keep {
@@ -171,8 +208,7 @@ impl Checker<'_> {
     /// The application's TOML parser, Python's `toml` 0.10, rejects the whole file if an array has items of different
     /// types.
     fn homogeneous(&mut self, items: &[Node]) -> Keep {
-        let is_handsctl = self.path.first().is_some_and(|table| table == "cluster" || table == "deploy");
-        let Some((first, rest)) = items.split_first().filter(|_| !is_handsctl) else { return true };
+        let Some((first, rest)) = items.split_first().filter(|_| !self.is_handsctl()) else { return true };
         let Some(other) = rest.iter().find(|item| item.data.noun() != first.data.noun()) else { return true };
         let message = format!(
             "`{}` mixes {} and {}; the application could not read the file and would run with all defaults",
@@ -263,27 +299,54 @@ impl Checker<'_> {
 
     fn unknown_key(&mut self, shape: &TableShape, name: &str, entry: &mut TreeEntry) -> Keep {
         let table = self.name();
+        // Without a misspelt secret the application would start, and fail at its first use.
+        let is_left_out = self.consequence == UnknownKeyEffect::SectionIgnored
+            && !self.resembles_secret(name, &entry.node.data);
         let consequence = match self.consequence {
             UnknownKeyEffect::Handsctl => "",
             UnknownKeyEffect::Crash => "; the application would crash at start",
+            UnknownKeyEffect::SectionIgnored if is_left_out => {
+                "; handsctl leaves it out, because the application would ignore the whole section"
+            }
             UnknownKeyEffect::SectionIgnored => "; the application would ignore the whole section",
             UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped => {
                 "; the application would ignore it"
             }
         };
         let message = format!("unknown key `{name}` in [{table}]{consequence}");
-        let suggestion = closest(name, shape.keys.keys().map(String::as_str));
-        let label = match (suggestion, tables_with_key(self.schema, name)) {
-            (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),
-            (None, Some(tables)) => format!("a key of {tables}"),
-            (None, None) if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
-            (None, None) => String::new(),
-        };
+        let label = self.suggestion(shape, name);
+        if is_left_out {
+            self.report(Id::LeftOut, Severity::Warning, message, entry.key.location.clone(), label);
+            return false;
+        }
         if matches!(self.consequence, UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped) {
             self.report(Id::IgnoredByApp, Severity::Warning, message, entry.key.location.clone(), label);
             return self.at(name, |checker| checker.value(&Shape::Any, None, &mut entry.node));
         }
         self.error(Id::UnknownKey, message, &entry.key, label)
+    }
+
+    /// Whether an unknown key, or the table around it, may be a misspelt secret.
+    fn resembles_secret(&self, name: &str, data: &Data) -> bool {
+        let table = self.path.iter().skip(1).any(|name| redaction::resembles_sensitive(name));
+        table || (matches!(data, Data::Text(_) | Data::Table(_)) && redaction::resembles_sensitive(name))
+    }
+
+    /// Returns what the user may have meant by an unknown key.
+    fn suggestion(&self, shape: &TableShape, name: &str) -> String {
+        let keys = || shape.keys.keys().map(String::as_str);
+        if let Some(reference) = suggest::reference(name, &shape.keys) {
+            return format!("did you mean {reference}?");
+        }
+        // Words of the same meaning come first: `max_tokens` is closer to `max_input_tokens` than to what it means.
+        match suggest::by_meaning(name, keys()).or_else(|| closest(name, keys())) {
+            Some(suggestion) => format!("did you mean `{suggestion}`?"),
+            None => match tables_with_key(self.schema, name) {
+                Some(tables) => format!("a key of {tables}"),
+                None if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
+                None => String::new(),
+            },
+        }
     }
 
     fn range(&mut self, number: i64, min: i64, max: i64, position: &KeyPosition) -> Keep {

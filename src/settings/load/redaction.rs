@@ -11,7 +11,7 @@ use crate::settings::secrets::value::Reference;
 
 /// The same for an unknown key, which may be misspelt: `api_keys`, `api_kye`, `tokn`. Masking one value too many is
 /// better than showing a secret.
-fn resembles_sensitive(name: &str) -> bool {
+pub(crate) fn resembles_sensitive(name: &str) -> bool {
     if is_sensitive(name) {
         return true;
     }
@@ -80,7 +80,9 @@ fn in_value(
                     return;
                 }
                 // The name is misspelt, and the table may be a misspelt reference.
-                None if resembles_sensitive(name) && !is_reference(table) => {
+                None | Some(Shape::Table(_))
+                    if !is_listed && resembles_sensitive(name) && !is_reference(table) =>
+                {
                     spans.extend(table.values().map(toml::Spanned::span));
                     return;
                 }
@@ -94,6 +96,9 @@ fn in_value(
                 in_value(inner, is_listed, name, item, spans);
             }
         }
+        // A number under a name that only resembles a secret's is none: `max_tokens = 4096`.
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)
+            if !matches!(shape, Some(Shape::Reference { secret: true })) && !is_sensitive(name) => {}
         _ if is_secret(shape, !is_listed, name) => spans.push(value.span()),
         DeValue::String(text) if url_secret::has_secret(text) => spans.push(value.span()),
         _ => {}

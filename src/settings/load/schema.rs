@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde_json::Value as Json;
 
 use crate::error::Error;
+use crate::settings::format::by_name;
 use crate::settings::{handsctl, openhands};
 
 /// The shape of a value.
@@ -84,6 +85,22 @@ pub(crate) struct Key {
     pub variable: Option<String>,
     /// File of the application that receives a secret of handsctl's own tables.
     pub file: Option<String>,
+}
+
+impl Key {
+    /// Whether an empty text means that the key is not set: it cannot be a value, or the value is never intended. An
+    /// empty text of a nullable key means the same, but the application reads it so itself.
+    pub(crate) fn is_unset_by_empty_text(&self) -> bool {
+        match &self.shape {
+            _ if self.not_empty.is_some() => true,
+            Shape::Text { allowed, .. } if !allowed.is_empty() => true,
+            Shape::Text { format: Some(format), .. } if !self.nullable => {
+                matches!(by_name::check(format, ""), Some(Err(_)))
+            }
+            Shape::Boolean | Shape::Integer { .. } | Shape::Number => true,
+            _ => false,
+        }
+    }
 }
 
 /// A part of the JSON Schema that this module does not support.

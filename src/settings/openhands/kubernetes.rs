@@ -20,7 +20,7 @@ pub struct Kubernetes {
     pub pvc_storage_size: Quantity,
     /// StorageClass of the conversations' volumes; absent: the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-not-empty" = "an empty string would disable dynamic provisioning: leave the key out", "examples" = ["standard"]))]
+    #[schemars(extend("x-not-empty" = "the application would pass it on, and it would disable dynamic provisioning", "examples" = ["standard"]))]
     pub pvc_storage_class: Option<DnsName>,
     /// Cpu request of a sandbox; 250m on local clusters.
     pub resource_cpu_request: Quantity,

@@ -4,6 +4,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::settings::app_version::AppVersion;
 use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
+use crate::settings::left_out::{self, NewerKey};
 use crate::settings::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::tree::{Data, Node, Table};
@@ -31,6 +32,7 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
     checker.bounds();
     checker.models();
     checker.servers();
+    checker.local_addresses(schema);
     checker.environment();
     checker.diagnostics
 }
@@ -146,11 +148,7 @@ impl RuleChecker<'_> {
         table: &Table,
         path: &mut Vec<String>,
     ) {
-        let consequence = if shape.unknown_key_effect == UnknownKeyEffect::Handsctl {
-            outer
-        } else {
-            shape.unknown_key_effect
-        };
+        let consequence = left_out::consequence_in(shape, outer);
         for (name, entry) in table {
             path.push(name.clone());
             if let Some(Key { since: Some(since), .. }) = shape.keys.get(name) {
@@ -189,22 +187,19 @@ impl RuleChecker<'_> {
 
     fn key_by_version(&mut self, since: &str, consequence: UnknownKeyEffect, path: &[String], at: &Location) {
         let version = self.settings.app_version();
-        if self.is_version_wrong() {
+        if self.is_version_wrong() || !left_out::is_newer(since, version) {
             return;
         }
-        let needed: Vec<u32> = since.split('.').filter_map(|part| part.parse().ok()).collect();
-        let [major, minor] = needed[..] else { return };
-        if version.is_at_least(major, minor) {
-            return;
-        }
-        let ignored = matches!(consequence, UnknownKeyEffect::KeyIgnored | UnknownKeyEffect::KeyDropped);
-        let (id, severity, effect) = match consequence {
-            _ if ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
-            UnknownKeyEffect::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
-            UnknownKeyEffect::SectionIgnored => {
-                (Id::Contradiction, Severity::Error, " and would ignore the whole section")
-            }
-            _ => (Id::Contradiction, Severity::Error, ""),
+        let (id, severity, effect) = match left_out::effect(consequence, path.len()) {
+            NewerKey::Ignored => (Id::IgnoredByApp, Severity::Warning, " and would ignore it"),
+            NewerKey::Crash => (Id::Contradiction, Severity::Error, " and would crash at start"),
+            NewerKey::TableLeftOut => (Id::LeftOut, Severity::Warning, "; handsctl leaves it out"),
+            NewerKey::LeftOut => (
+                Id::LeftOut,
+                Severity::Warning,
+                "; handsctl leaves it out, because the application would ignore the whole section",
+            ),
+            NewerKey::Rejected => (Id::Contradiction, Severity::Error, ""),
         };
         self.diagnostics.push(Diagnostic {
             id,

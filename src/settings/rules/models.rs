@@ -34,10 +34,7 @@ impl RuleChecker<'_> {
 
     fn model(&mut self, path: &[&str], name: Option<&str>) {
         let Some(name) = name.filter(|name| !self.has_table(name)) else { return };
-        let message = format!(
-            "`{}` names a model without a table [llm.{name}]; the application would use [llm]",
-            path.join(".")
-        );
+        let problem = format!("`{}` names a model without a table [llm.{name}]", path.join("."));
         let named = self.settings.openhands.llm.named.keys().map(String::as_str);
         let label = closest(name, named.clone()).map_or_else(
             || match named.map(|name| format!("[llm.{name}]")).collect::<Vec<_>>() {
@@ -46,7 +43,13 @@ impl RuleChecker<'_> {
             },
             |suggestion| format!("did you mean {}?", quoted(suggestion)),
         );
-        self.contradiction(path, message, &label);
+        // A condenser finds [llm] only if the file has a table of models.
+        if path[0] == "condenser" && !self.settings.writes_table(DEFAULT_MODEL) {
+            self.contradiction(path, format!("{problem}{NO_CONDENSER}"), &label);
+        } else {
+            let message = format!("{problem}; the application uses [llm] instead");
+            self.report(Id::IgnoredByApp, Severity::Warning, path, message, &label);
+        }
     }
 
     fn has_table(&self, name: &str) -> bool {

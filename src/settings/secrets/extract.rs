@@ -96,6 +96,10 @@ impl SecretExtractor {
     }
 
     fn secret_key(&mut self, entry: &mut TreeEntry) {
+        // An empty text is no secret; the key is left out of the application's file.
+        if entry.node.data.as_text() == Some("") {
+            return;
+        }
         let Some(variable) = variable(&self.path) else {
             let message = format!(
                 "`{}` is a secret that no environment variable can carry; it would be readable in a ConfigMap",
@@ -104,9 +108,6 @@ impl SecretExtractor {
             let label = "only the [llm] table itself can contain a secret".to_owned();
             return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.position, label);
         };
-        if entry.node.data.as_text() == Some("") {
-            return;
-        }
         self.extract(variable, &mut entry.node);
     }
 

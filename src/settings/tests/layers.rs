@@ -258,7 +258,8 @@ fn secrets_are_never_printed() {
     // Not even if the file has other errors.
     for invalid in [
         "[llm]\napi_key = \"sk-1\nmodel = 1\n",
-        "[llm]\napi_key = \"sk-1\"\nmodle = \"m\"\n",
+        "[llm]\napi_key = \"sk-1\"\nmodel = 1\n",
+        "[llm]\napi_kye = \"sk-1\"\n",
         "[llm\napi_key = 'sk-1'\n",
     ] {
         let error = read_text(invalid).expect_err("wrong");

@@ -5,6 +5,7 @@ mod application;
 mod layers;
 mod manual;
 mod mutation;
+mod templates;
 mod wrong_files;
 
 use std::path::PathBuf;
