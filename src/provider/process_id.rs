@@ -106,7 +106,8 @@ fn digest(id: &str, purpose: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(id.as_bytes()) else { return String::new() };
     mac.update(purpose.as_bytes());
     let bytes = mac.finalize().into_bytes();
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let start = bytes.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    format!("{start:016x}")
 }
 
 /// Returns a random number that stays the same in this process.

@@ -111,10 +111,10 @@ const OWN_GROUPS: &[&str] = &[
 pub(crate) fn is_own_path(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
-        ["version" | "api" | "apis"] => true,
-        ["api", _, "namespaces", _, _, _, subresource, ..] => !is_forwarded(subresource),
-        ["api", _, "nodes", _, subresource, ..] => !is_forwarded(subresource),
-        ["api", ..] => true,
+        ["api", _, "namespaces", _, _, _, subresource, ..] | ["api", _, "nodes", _, subresource, ..] => {
+            !is_forwarded(subresource)
+        }
+        ["version" | "apis"] | ["api", ..] => true,
         ["apis", group, ..] => OWN_GROUPS.contains(group),
         _ => false,
     }
