@@ -1,6 +1,5 @@
 //! Identifies a process and checks whether it still runs, so that a lock does not outlive a killed holder.
 
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -107,10 +106,8 @@ fn digest(id: &str, purpose: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(id.as_bytes()) else { return String::new() };
     mac.update(purpose.as_bytes());
     let bytes = mac.finalize().into_bytes();
-    bytes.iter().take(8).fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    let start = bytes.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    format!("{start:016x}")
 }
 
 /// Returns a random number that stays the same in this process.
