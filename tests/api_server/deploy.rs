@@ -454,7 +454,7 @@ fn dry_run_changes_nothing() {
             "{flag}"
         );
         assert_eq!(summary_objects(&run, "created").len(), 1, "{flag}");
-        assert_eq!(summary_objects(&run, "unchanged").len(), 8, "{flag}");
+        assert_eq!(summary_objects(&run, "unchanged").len(), 9, "{flag}");
         assert_eq!(versions(&namespace), before, "{flag} on a set");
     }
 }
@@ -599,13 +599,13 @@ fn event_stream_ends_with_finished_for_every_exit_code() {
     let path = file.to_str().unwrap();
     let read = || events(&std::fs::read_to_string(&file).unwrap());
     // Other tests use the default host, which would be a second warning.
-    namespace.config("[llm]\napi_key = \"k\"\n[deploy]\nhost = \"stream.example.org\"\n");
+    namespace.config("[llm]\napi_key = \"k\"\n[deploy]\nhost = \"stream.localhost\"\n");
     namespace.handsctl(&["deploy", "--events", path]).exits(0);
     let done = read();
     let count = |kind: &str| done.iter().filter(|event| event["type"] == kind).count();
-    // Ten members; thirteen objects with the parent, the key and the namespace.
+    // Eleven members; fourteen objects with the parent, the key and the namespace.
     let warnings: Vec<&Value> = done.iter().filter(|event| event["type"] == "warning").collect();
-    assert_eq!((count("planned"), count("object"), warnings.len()), (10, 13, 1), "{warnings:?}");
+    assert_eq!((count("planned"), count("object"), warnings.len()), (11, 14, 1), "{warnings:?}");
     assert!(done.iter().any(|event| event["type"] == "rollout" && event["ready"] == true));
     assert_eq!(done.last().unwrap()["exit"], 0);
 

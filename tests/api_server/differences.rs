@@ -78,13 +78,13 @@ fn diff_before_first_deploy_lists_creations_only() {
                 "not verified by the server: 10 objects: namespace {} does not exist yet",
                 namespace.name
             ),
-            "0 to change, 10 to create, 0 to delete",
+            "0 to change, 11 to create, 0 to delete",
         ],
     );
     assert!(!namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success());
     namespace.create(&[]);
     let run = namespace.handsctl(&["diff"]).exits(1);
-    assert_lines(&run, &["deployment.apps/oh   created   you", "0 to change, 9 to create, 0 to delete"]);
+    assert_lines(&run, &["deployment.apps/oh   created   you", "0 to change, 10 to create, 0 to delete"]);
     let objects = namespace.bed.get(&["deployments,services,ingresses,secrets", "-n", &namespace.name]);
     assert_eq!(objects["items"], json!([]));
 }
@@ -293,7 +293,7 @@ fn deploy_applies_diff_and_next_diff_is_empty() {
 #[test]
 fn diff_of_smaller_claim_shows_rejection_and_exits_1() {
     let namespace = deployed("diff-claim", "[deploy]\nhost = \"a.example\"\n");
-    namespace.config("[deploy]\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
+    namespace.config("[deploy]\nexposure = \"acknowledged\"\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
     let run = diff(&namespace, &[]).exits(1);
     assert_lines(
         &run,
@@ -359,7 +359,7 @@ fn diff_without_bind_right_shows_unverified_binding() {
             "rolebinding.rbac.authorization.k8s.io/oh   created, not verified   you",
             "persistentvolumeclaim/oh-state   created   you",
             "not verified by the server: rolebinding.rbac.authorization.k8s.io/oh: role.rbac.authorization.k8s.io/oh does not exist yet",
-            "0 to change, 9 to create, 0 to delete",
+            "0 to change, 10 to create, 0 to delete",
         ],
     );
     assert!(
@@ -384,7 +384,7 @@ fn diff_with_foreign_object_exits_7_after_the_rest() {
             "service/oh   unknown",
             "  would fail: it exists and belongs to another owner (managers: kubectl-create)",
             "ingress.networking.k8s.io/oh   created   you",
-            "0 to change, 8 to create, 0 to delete, 1 unknown",
+            "0 to change, 9 to create, 0 to delete, 1 unknown",
         ],
     );
 }
