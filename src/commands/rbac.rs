@@ -42,7 +42,7 @@ pub struct RbacArgs {
 
 /// Runs `rbac`.
 pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
+    let loaded = cluster_session::load(global, Secrets::Unread, streams)?;
     let plan = plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
     let permissions = deployer_role::deployer_permissions(&plan, &secret_refs::secret_refs(&loaded.settings));
     let name = format!("{}-deployer", plan.set.name);

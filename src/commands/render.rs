@@ -32,7 +32,7 @@ pub struct RenderArgs {
 
 /// Runs `render`.
 pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
+    let loaded = cluster_session::load(global, Secrets::Unread, streams)?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }

@@ -30,6 +30,8 @@ pub(crate) enum Secrets {
     Needed,
     /// The command uses the values that are available.
     IfAvailable,
+    /// The command shows or checks the configuration without the values.
+    Unread,
     /// The configuration only names the set.
     Unneeded,
 }
@@ -71,9 +73,10 @@ pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Resu
         Secrets::IfAvailable => {
             crate::settings::read_with_available_secrets(&request(global), &variables(), Path::new("."))
         }
-        Secrets::Unneeded => {
+        Secrets::Unread => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
+        Secrets::Unneeded => crate::settings::read_unapplied(&request(global), &variables(), Path::new(".")),
     }?;
     streams.hide(loaded.settings.known_secrets());
     Ok(loaded)

@@ -23,7 +23,7 @@ pub struct ConfigShowArgs {
 
 /// Runs `config show`.
 pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let loaded = cluster_session::load(global, Secrets::Unneeded, streams)?;
+    let loaded = cluster_session::load(global, Secrets::Unread, streams)?;
     for warning in &loaded.warnings {
         streams.diagnostic(warning);
     }

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
 use crate::settings::resolved::{ResolvedSecrets, Settings};
-use crate::settings::rules::checker;
+use crate::settings::rules::{checker, exposure};
 use crate::settings::secrets::extract::{self, Form, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
 
@@ -60,6 +60,8 @@ enum SecretMode {
     /// As `Resolve`, but a secret that is not available is no error.
     ResolveIfAvailable,
     Skip,
+    /// As `Skip`, and no rule about what a deploy would expose: the configuration is not applied.
+    SkipUnapplied,
 }
 
 /// Reads and checks all settings. Relative paths are relative to `directory`; `environment` is that of the process.
@@ -70,8 +72,8 @@ pub fn read(request: &Request, environment: &[(String, String)], directory: &Pat
     load(request, environment, directory, SecretMode::Resolve)
 }
 
-/// The same for commands that send no secrets (`render`, `status`, `logs`, `teardown`): the
-/// variables and files of secrets need not exist.
+/// The same for commands that send no secrets (`render`, `config check`): the variables and files of secrets need not
+/// exist.
 ///
 /// # Errors
 /// As [`read`].
@@ -81,6 +83,19 @@ pub fn read_without_secrets(
     directory: &Path,
 ) -> Result<Loaded, Error> {
     load(request, environment, directory, SecretMode::Skip)
+}
+
+/// The same for commands that do not apply the configuration, as it only names the set (`status`, `rollback`): that it
+/// would expose the application is no error, because they must also work with a set that is exposed already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_unapplied(
+    request: &Request,
+    environment: &[(String, String)],
+    directory: &Path,
+) -> Result<Loaded, Error> {
+    load(request, environment, directory, SecretMode::SkipUnapplied)
 }
 
 /// Reads the secrets that are available. Any other is [`SecretSource::NotRead`], for `diff`, which compares the rest.
@@ -125,7 +140,7 @@ fn load(
             let sources = SecretSources { environment, directory, standard_input: None };
             loader.resolve(extracted.secrets, sources, mode)
         }
-        SecretMode::Skip => without_reading(extracted.secrets, environment),
+        SecretMode::Skip | SecretMode::SkipUnapplied => without_reading(extracted.secrets, environment),
     };
     let tree = std::mem::take(&mut loader.tree);
     let mut settings = Settings::assemble(&schema, tree, secrets, extracted.plain)?;
@@ -133,6 +148,9 @@ fn load(
     // The content of a file with syntax errors is unknown, so rules would report false contradictions.
     if !loader.broken {
         loader.diagnostics.extend(checker::check_all(&schema, &settings, &loader.wrong));
+    }
+    if mode == SecretMode::SkipUnapplied {
+        loader.diagnostics.retain(|diagnostic| !exposure::is_about_exposure(diagnostic.id));
     }
     let warnings = diagnose::into_result(loader.diagnostics, &loader.names)?;
     let summary = diagnose::summary(&loader.names, loader.keys, warnings.len());

@@ -10,6 +10,11 @@ use crate::settings::resolved::Settings;
 /// The variable with the key that the application's API requires. Releases before 0.60 do not start with it.
 const SESSION_KEY: &str = "SESSION_API_KEY";
 
+/// Returns whether a diagnostic is about who would reach the application and its sandboxes after a deploy.
+pub(crate) const fn is_about_exposure(id: Id) -> bool {
+    matches!(id, Id::Exposed | Id::ReachableByOthers | Id::SandboxesReachApp)
+}
+
 /// Who can reach the application, as far as the configuration tells.
 enum Reach {
     /// This computer, or clients inside the cluster.
@@ -157,7 +162,7 @@ fn is_contained(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::catalogue::Id;
-    use crate::settings::load::read::{Request, read};
+    use crate::settings::load::read::{Request, read, read_unapplied};
 
     /// The ids of a configuration's errors, or of its warnings if it has no error.
     fn ids(text: &str) -> Vec<Id> {
@@ -183,6 +188,16 @@ mod tests {
         "[cluster]\nhttp_address = \"192.168.1.5\"\nprovider = \"kind\"\n",
         "[cluster]\nhttp_address = \"::\"\n",
     ];
+
+    #[test]
+    fn exposed_set_can_be_read_without_applying_it() {
+        for text in OPEN {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let loaded = read_unapplied(&Request::default(), &[], folder.path());
+            assert!(loaded.is_ok_and(|loaded| loaded.warnings.is_empty()), "{text}");
+        }
+    }
 
     #[test]
     fn exposure_without_login_is_an_error_until_acknowledged() {

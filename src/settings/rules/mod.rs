@@ -8,7 +8,7 @@
 
 mod bounds;
 pub(super) mod checker;
-mod exposure;
+pub(super) mod exposure;
 mod local_addresses;
 mod models;
 mod scheduling;
