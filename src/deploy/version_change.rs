@@ -34,8 +34,10 @@ fn compared(prepared: &Preparation) -> Option<(Deployed<'_>, Deployed<'_>)> {
         .find(|member| member.kind == DEPLOYMENT && labels::is_of_application(&member.manifest))?;
     let live = prepared.observed.members.get(&planned.id)?;
     let mounted = |deployment: &serde_json::Value| -> Option<ObjectId> {
-        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array()?;
-        let name = volumes.iter().find_map(|volume| volume["configMap"]["name"].as_str())?;
+        let template = &deployment["spec"]["template"];
+        let volumes = template["spec"]["volumes"].as_array()?;
+        let mounted = volumes.iter().find_map(|volume| volume["configMap"]["name"].as_str());
+        let name = mounted.or_else(|| template["metadata"]["annotations"][labels::POD_CONFIG].as_str())?;
         Some(CONFIG_MAP.id(planned.id.namespace.as_deref()?, name))
     };
     let (live_config, planned_config) = (mounted(live), mounted(&planned.manifest));

@@ -21,6 +21,9 @@ pub const CREATED_BY: &str = "handsctl.dev/created-by";
 pub const PRUNE: &str = "handsctl.dev/prune";
 /// Prefix of the pod template's annotations with the versions of referenced Secrets.
 pub const SECRET_VERSION_PREFIX: &str = "handsctl.dev/secret-";
+/// The pod template's annotation with the name of the ConfigMap whose config.toml is mounted from the Secret, with its
+/// secrets.
+pub const POD_CONFIG: &str = "handsctl.dev/config";
 /// The field manager, and the value of `managed-by`.
 pub const MANAGER: &str = "handsctl";
 

@@ -21,26 +21,26 @@ const DEEPEST: usize = 100;
 
 /// Why a text is not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestMistake {
+pub struct YamlMistake {
     /// The line, from 1.
     pub line: usize,
     /// What is wrong there.
     pub message: String,
 }
 
-impl ManifestMistake {
+impl YamlMistake {
     fn new(line: usize, message: impl Into<String>) -> Self {
         Self { line, message: message.into() }
     }
 }
 
-impl fmt::Display for ManifestMistake {
+impl fmt::Display for YamlMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.message)
     }
 }
 
-type Result<T> = std::result::Result<T, ManifestMistake>;
+type Result<T> = std::result::Result<T, YamlMistake>;
 
 /// Reads all documents of a text; an empty document is null. A text that begins with `{` may also be a sequence of JSON
 /// documents.
@@ -52,13 +52,12 @@ pub fn read_all(text: &str) -> Result<Vec<Value>> {
     if text.trim_start().starts_with('{')
         && let Some(documents) = manifest_json::read_all(text)
     {
-        return documents
-            .map_err(|duplicate| ManifestMistake::new(duplicate.line, "the object has a key twice"));
+        return documents.map_err(|duplicate| YamlMistake::new(duplicate.line, "the object has a key twice"));
     }
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
         let (event, span) =
-            event.map_err(|error| ManifestMistake::new(error.marker().line(), error.kind().to_string()))?;
+            event.map_err(|error| YamlMistake::new(error.marker().line(), error.kind().to_string()))?;
         reader.event(event, span.start.line())?;
     }
     Ok(reader.documents)
@@ -126,10 +125,7 @@ impl Reader {
             }
             Event::Alias(anchor) => {
                 let Some((value, size)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(ManifestMistake::new(
-                        line,
-                        "the alias is inside of the value that it repeats",
-                    ));
+                    return Err(YamlMistake::new(line, "the alias is inside of the value that it repeats"));
                 };
                 self.counted(size, line)?;
                 self.complete(value.into(), 0, size, line)?;
@@ -148,7 +144,7 @@ impl Reader {
     fn counted(&mut self, values: usize, line: usize) -> Result<()> {
         self.count += values;
         if self.count > MOST_VALUES {
-            return Err(ManifestMistake::new(
+            return Err(YamlMistake::new(
                 line,
                 format!("more than {MOST_VALUES} values, with aliases repeated"),
             ));
@@ -158,7 +154,7 @@ impl Reader {
 
     fn start(&mut self, content: Content, anchor: usize, line: usize) -> Result<()> {
         if self.open.len() >= DEEPEST {
-            return Err(ManifestMistake::new(line, format!("nested deeper than {DEEPEST} levels")));
+            return Err(YamlMistake::new(line, format!("nested deeper than {DEEPEST} levels")));
         }
         self.open.push(Collection { content, anchor, count_before: self.count });
         self.counted(1, line)
@@ -185,7 +181,7 @@ impl Reader {
                 None => {
                     let name = key_name(node, line)?;
                     if let Some(earlier) = lines.insert(name.clone(), line) {
-                        return Err(ManifestMistake::new(
+                        return Err(YamlMistake::new(
                             line,
                             format!("the map has this key already on line {earlier}"),
                         ));
@@ -212,7 +208,7 @@ fn merge(entries: &mut Map<String, Value>, value: Value, line: usize) -> Result<
     // Of several maps, an earlier one wins.
     for map in maps.into_iter().rev() {
         let Value::Object(map) = map else {
-            return Err(ManifestMistake::new(line, "`<<` takes a map or a list of maps"));
+            return Err(YamlMistake::new(line, "`<<` takes a map or a list of maps"));
         };
         entries.extend(map);
     }
@@ -230,13 +226,12 @@ fn key_name(node: Node, line: usize) -> Result<String> {
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     };
-    Err(ManifestMistake::new(line, format!("a key is {what}; write it in quotes")))
+    Err(YamlMistake::new(line, format!("a key is {what}; write it in quotes")))
 }
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Result<Value> {
     let string = || Value::String(text.to_owned());
-    let mistake =
-        |what: &str| ManifestMistake::new(line, format!("the value is not {what}, as its tag says"));
+    let mistake = |what: &str| YamlMistake::new(line, format!("the value is not {what}, as its tag says"));
     let Some(tag) = tag else {
         return if style == ScalarStyle::Plain { plain(text, line) } else { Ok(string()) };
     };
@@ -248,7 +243,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Res
             return String::from_utf8(bytes).map(Value::String).map_err(|_| mistake("the base64 of a text"));
         }
         Some("null" | "bool" | "int" | "float") => plain(text, line)?,
-        Some(_) => return Err(ManifestMistake::new(line, "no manifest needs this tag")),
+        Some(_) => return Err(YamlMistake::new(line, "no manifest needs this tag")),
         // kubectl ignores other tags, and reads the value as a string.
         None => return Ok(string()),
     };
@@ -273,10 +268,7 @@ fn plain(text: &str, line: usize) -> Result<Value> {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
         | "-.Inf" | "-.INF" => {
-            return Err(ManifestMistake::new(
-                line,
-                "JSON has no infinity and no NaN; write a string in quotes",
-            ));
+            return Err(YamlMistake::new(line, "JSON has no infinity and no NaN; write a string in quotes"));
         }
         text => number(text).unwrap_or_else(|| Value::String(text.to_owned())),
     })

@@ -16,6 +16,9 @@ use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, LimitRange, Profile};
 use crate::settings::secrets::value::SecretSource;
 
+/// The application's configuration, in the ConfigMap and, with secrets that no variable reaches, in the Secret.
+const CONFIG_FILE: &str = "config.toml";
+
 /// Plans the set. `kinds` are the kinds of extra manifests that API discovery found
 /// ([`super::manifests::extra_manifests::unknown_kinds`]).
 ///
@@ -24,7 +27,7 @@ use crate::settings::secrets::value::SecretSource;
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
     let templates = Templates::load(&[template::APP, template::DEV].concat())?;
     let mut set = apply_set_for(settings);
-    let config = BTreeMap::from([("config.toml".to_owned(), settings.app_config_toml())]);
+    let config = BTreeMap::from([(CONFIG_FILE.to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
     let names = GeneratedNames {
         config: format!("{}-config-{}", set.name, content_hash::of_config(&config)?),
@@ -88,12 +91,14 @@ fn unused_kinds(settings: &Settings) -> BTreeSet<KindInfo> {
 
 /// Returns the data of the set's own Secret. References to the user's Secrets stay references.
 fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
-    settings
-        .sources()
+    let variables_and_files = settings.secrets.iter().chain(&settings.files);
+    let config = settings.secret_app_config();
+    variables_and_files
         .filter_map(|(name, source)| match source {
-            SecretSource::Value(value) => Some((name.to_owned(), value.expose().to_owned())),
+            SecretSource::Value(value) => Some((name.clone(), value.expose().to_owned())),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         })
+        .chain(config.map(|config| (CONFIG_FILE.to_owned(), config.expose().to_owned())))
         .collect()
 }
 

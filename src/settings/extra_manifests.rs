@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn invalid_document_error_names_reason() {
         for (text, reason) in [
-            ("a: [", "line 1: unexpected EOF"),
+            ("a: [", "line 1: unclosed bracket"),
             ("apiVersion: v1\nkind: Pod\nkind: Pod", "line 3: the map has this key already on line 2"),
             ("just text", "is not a Kubernetes object"),
             ("apiVersion: v1\nmetadata: {name: a}", "has no `kind`"),

@@ -16,7 +16,7 @@ use super::load::{toml_key, toml_writer};
 use super::openhands::OpenHands;
 use super::profile::KEY_FILE;
 use super::sandbox_tolerations;
-use super::secrets::extract::Form;
+use super::secrets::extract::{Form, SecretData};
 use super::secrets::value::{Redacted, SecretSource};
 use crate::diagnostic::Location;
 use crate::error::{Error, Result};
@@ -42,6 +42,10 @@ pub struct Settings {
     pub files: BTreeMap<String, SecretSource>,
     /// The variables of `[deploy].env` that are not secrets.
     pub env: BTreeMap<String, String>,
+    /// Secrets that no variable reaches, by dotted key: they make config.toml a part of the set's Secret.
+    pub keys: BTreeMap<String, SecretSource>,
+    /// The values of those that were read.
+    filled: Vec<(Vec<String>, SecretData)>,
     /// The user's own objects.
     pub extra_objects: Vec<ExtraObject>,
     /// Secrets that are parts of values in `secrets`.
@@ -62,16 +66,36 @@ pub(super) struct ResolvedSecrets {
     pub sources: BTreeMap<String, SecretSource>,
     /// By the name of the application's file.
     pub files: BTreeMap<String, SecretSource>,
+    /// By the dotted key in config.toml.
+    pub keys: BTreeMap<String, SecretSource>,
+    /// The values of `keys`, with their paths.
+    pub filled: Vec<(Vec<String>, SecretData)>,
     /// Secrets that are only a part of a variable.
     pub parts: Vec<Redacted>,
 }
 
 impl ResolvedSecrets {
-    pub(super) fn by_name(&mut self, form: Form) -> &mut BTreeMap<String, SecretSource> {
-        match form {
+    /// Adds a secret. `filled`: the value of a list or table that contains secrets.
+    pub(super) fn insert(
+        &mut self,
+        form: Form,
+        name: String,
+        path: Vec<String>,
+        source: SecretSource,
+        filled: Option<SecretData>,
+    ) {
+        let by_name = match form {
             Form::Variable => &mut self.sources,
             Form::File => &mut self.files,
-        }
+            Form::Key => {
+                if let SecretSource::Value(value) = &source {
+                    let text = || SecretData(Data::Text(value.expose().to_owned()));
+                    self.filled.push((path, filled.unwrap_or_else(text)));
+                }
+                &mut self.keys
+            }
+        };
+        by_name.insert(name, source);
     }
 }
 
@@ -137,6 +161,8 @@ impl Settings {
             deploy,
             secrets: secrets.sources,
             files: secrets.files,
+            keys: secrets.keys,
+            filled: secrets.filled,
             parts: secrets.parts,
             env,
             extra_objects: Vec::new(),
@@ -189,9 +215,24 @@ impl Settings {
         mask
     }
 
-    /// Returns every secret with the name of its variable or file.
+    /// Returns every secret with the name of its variable or file, or with its key in config.toml.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
-        self.secrets.iter().chain(&self.files).map(|(name, source)| (name.as_str(), source))
+        self.secrets.iter().chain(&self.files).chain(&self.keys).map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// Returns the application's config.toml with the secrets that no variable reaches; None if it has none.
+    #[must_use]
+    pub fn secret_app_config(&self) -> Option<Redacted> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let mut tables = self.app_tables();
+        for (path, SecretData(data)) in &self.filled {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let node = Node { data: data.clone(), position: KeyPosition::handsctl() };
+            tree::put(&mut tables, &path, KeyPosition::handsctl(), node);
+        }
+        Some(Redacted::new(toml_writer::document(&tables)))
     }
 
     /// Whether the application stores state on its own volume.

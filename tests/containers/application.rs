@@ -272,7 +272,9 @@ fn application_reads_mounted_templates() {
     let mut compared = 0;
     for entry in std::fs::read_dir(templates).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
+        // The oldest one has placeholders as keys, so that its file is not in the rendered ConfigMap.
+        let is_old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('0'));
+        if is_old || path.extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
         let home = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
 use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
-use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, OnStop, ResourceList, Strategy};
+use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
 
 /// Names that depend on the objects' content.
@@ -32,7 +32,7 @@ pub(crate) fn values(
     let deploy = &settings.deploy;
     let set = deploy.name.as_str();
     let claim = format!("{set}-state");
-    json!({
+    let mut values = json!({
         "name": set,
         "namespace": deploy.namespace.as_str(),
         "runtime_namespace": settings.runtime_namespace(),
@@ -61,7 +61,7 @@ pub(crate) fn values(
         "min_ready_seconds": deploy.min_ready_seconds,
         "revision_history": deploy.revision_history,
         "strategy": strategy(settings),
-        "pod_annotations": pod_annotations(deploy.on_stop, names),
+        "pod_annotations": pod_annotations(settings, names),
         "stop": stop(settings),
         "image_pull_secrets": deploy.image_pull_secrets.iter().map(|name| json!({"name": name.as_str()})).collect::<Vec<_>>(),
         "service_account": deploy.service_account.as_ref().map_or(set, DnsLabel::as_str),
@@ -85,7 +85,9 @@ pub(crate) fn values(
         "ingress_class": deploy.ingress_class.as_ref().map(DnsName::as_str),
         "network_policy": network_policy::values(settings),
         "tls_secret": deploy.tls_secret.as_ref().map(DnsName::as_str),
-    })
+    });
+    values["config_secret"] = json!((!settings.keys.is_empty()).then_some(&names.secret));
+    values
 }
 
 /// Returns the labels of the `dev` pod: upstream's `app` label, and the selector of the set's pods.
@@ -95,11 +97,16 @@ fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
     labels
 }
 
-fn pod_annotations(stop: OnStop, names: &GeneratedNames) -> Map<String, Value> {
+fn pod_annotations(settings: &Settings, names: &GeneratedNames) -> Map<String, Value> {
     let versions = names.versions.iter();
+    let config = (!settings.keys.is_empty()).then(|| (labels::POD_CONFIG.to_owned(), json!(names.config)));
     versions
         .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
-        .chain(stop_signal::annotation(stop).map(|(key, value)| (key.to_owned(), json!(value))))
+        .chain(
+            stop_signal::annotation(settings.deploy.on_stop)
+                .map(|(key, value)| (key.to_owned(), json!(value))),
+        )
+        .chain(config)
         .collect()
 }
 

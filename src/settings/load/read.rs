@@ -175,7 +175,8 @@ fn flags(flags: &Flags) -> Parsed {
 /// output: the cluster's texts may contain it.
 fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) -> ResolvedSecrets {
     let mut resolved = ResolvedSecrets::default();
-    for FoundSecret { variable, form, value, .. } in secrets {
+    for FoundSecret { variable, path, form, value, .. } in secrets {
+        let mut filled = None;
         let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
             FoundValue::Reference(Reference::Secret { secret, key }) => {
@@ -188,6 +189,7 @@ fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) 
             FoundValue::Composed(node) => {
                 if let Ok(composed) = extract::compose(&node, Err::<Redacted, Reference>) {
                     resolved.parts.extend(composed.parts);
+                    filled = Some(composed.filled);
                     SecretSource::Value(composed.literal)
                 } else {
                     let references = extract::references(&node);
@@ -197,7 +199,7 @@ fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) 
                 }
             }
         };
-        resolved.by_name(form).insert(variable, source);
+        resolved.insert(form, variable, path, source, filled);
     }
     resolved
 }
@@ -323,7 +325,8 @@ impl Loader {
         mode: SecretMode,
     ) -> ResolvedSecrets {
         let mut resolved = ResolvedSecrets::default();
-        for FoundSecret { variable, form, value, position } in secrets {
+        for FoundSecret { variable, path, form, value, position } in secrets {
+            let mut filled = None;
             let references = match &value {
                 FoundValue::Literal(_) => Vec::new(),
                 FoundValue::Reference(reference) => vec![reference.clone()],
@@ -337,7 +340,7 @@ impl Loader {
                 FoundValue::Reference(reference) => {
                     let secret = sources.look_up(&reference, &position);
                     let secret = match form {
-                        Form::Variable => {
+                        Form::Variable | Form::Key => {
                             let named = |reason| format!("{reference}: {reason}");
                             secret.and_then(|secret| secret.checked(&variable).map_err(named))
                         }
@@ -349,6 +352,7 @@ impl Loader {
                     extract::compose(&node, |reference| sources.look_up(&reference, &position)).map(
                         |composed| {
                             resolved.parts.extend(composed.parts);
+                            filled = Some(composed.filled);
                             SecretSource::Value(composed.literal)
                         },
                     )
@@ -356,10 +360,10 @@ impl Loader {
             };
             match source {
                 Ok(source) => {
-                    resolved.by_name(form).insert(variable, source);
+                    resolved.insert(form, variable, path, source, filled);
                 }
                 Err(_) if mode == SecretMode::ResolveIfAvailable => {
-                    resolved.by_name(form).insert(variable, SecretSource::NotRead(references));
+                    resolved.insert(form, variable, path, SecretSource::NotRead(references), None);
                 }
                 Err(reason) => self.diagnostics.push(Diagnostic {
                     id: Id::SecretUnavailable,

@@ -52,13 +52,10 @@ impl RuleChecker<'_> {
     pub(crate) fn local_addresses(&mut self, schema: &TableShape) {
         let settings = self.settings;
         self.addresses_in(schema, settings.tree(), &mut Vec::new());
-        for key in [["deploy", "database", "host"]] {
-            if let Some(entry) = settings.entry(&key)
-                && let Some(host) = entry.node.data.as_text()
-            {
-                let path: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
-                self.address(&path, host, &entry.node);
-            }
+        if let Some(entry) = settings.entry(&["deploy", "database", "host"])
+            && let Some(host) = entry.node.data.as_text()
+        {
+            self.address(&["deploy", "database", "host"].map(str::to_owned), host, &entry.node);
         }
         for name in settings.env.keys().filter(|name| is_url_variable(name)) {
             let path = ["deploy".to_owned(), "env".to_owned(), name.clone()];

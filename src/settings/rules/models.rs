@@ -93,6 +93,8 @@ impl RuleChecker<'_> {
                 );
             }
             Some(CondenserModel::Inline(_)) => {}
+            // A table with a key was moved to a Secret.
+            None if self.settings.is_set(&at("llm_config")) => {}
             None => {
                 let message = format!(
                     "`{}` of type {} needs `llm_config`{NO_CONDENSER}",

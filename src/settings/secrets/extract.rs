@@ -19,13 +19,16 @@ use crate::settings::load::tree::{Data, KeyPosition, Node, Table, TreeEntry};
 pub(crate) enum Form {
     Variable,
     File,
+    /// The key itself, in a config.toml that is part of the set's Secret: no variable reaches it.
+    Key,
 }
 
 /// A secret of the tree, and the variable or file that it becomes.
 #[derive(Debug)]
 pub(crate) struct FoundSecret {
-    /// Name of the variable or the file.
+    /// Name of the variable or the file, or the dotted key.
     pub variable: String,
+    pub path: Vec<String>,
     pub form: Form,
     pub value: FoundValue,
     pub position: KeyPosition,
@@ -101,12 +104,22 @@ impl SecretExtractor {
             return;
         }
         let Some(variable) = variable(&self.path) else {
-            let message = format!(
-                "`{}` is a secret that no environment variable can carry; it would be readable in a ConfigMap",
-                dotted(&self.path)
-            );
-            let label = "only the [llm] table itself can contain a secret".to_owned();
-            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.position, label);
+            let names = references(&entry.node);
+            if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
+                let message = format!(
+                    "`{}` cannot be a Secret of the cluster: no variable reaches it",
+                    dotted(&self.path)
+                );
+                let label = "handsctl writes config.toml into a Secret: use { env = \"NAME\" } or { file = \"path\" }";
+                return self.report(
+                    Id::SecretUnavailable,
+                    Severity::Error,
+                    message,
+                    &entry.node.position,
+                    label.to_owned(),
+                );
+            }
+            return self.extract_as(Form::Key, dotted(&self.path), &mut entry.node);
         };
         self.extract(variable, &mut entry.node);
     }
@@ -125,10 +138,23 @@ impl SecretExtractor {
             _ => None,
         };
         let Some(variable) = movable else {
-            let message =
-                format!("`{}` contains a secret; it would be readable in a ConfigMap", dotted(&self.path));
-            let label = "no environment variable can carry this value".to_owned();
-            return self.report(Id::SecretUnavailable, Severity::Error, message, &entry.node.position, label);
+            let (name, position) = (dotted(&self.path), entry.node.position.clone());
+            self.warn_if_visible(
+                &position,
+                &name,
+                "moved to a Secret, together with the whole config.toml".to_owned(),
+            );
+            let data = std::mem::replace(&mut entry.node.data, Data::Secret);
+            let value = FoundValue::Composed(Node { data, position: position.clone() });
+            let path = self.path.clone();
+            self.extracted.secrets.push(FoundSecret {
+                variable: name,
+                path,
+                form: Form::Key,
+                value,
+                position,
+            });
+            return;
         };
         let position = entry.node.position.clone();
         let names = references(&entry.node);
@@ -151,7 +177,8 @@ impl SecretExtractor {
             Data::Text(text) => FoundValue::Literal(Redacted::new(text)),
             data => FoundValue::Composed(Node { data, position: position.clone() }),
         };
-        self.extracted.secrets.push(FoundSecret { variable, form: Form::Variable, value, position });
+        let path = self.path.clone();
+        self.extracted.secrets.push(FoundSecret { variable, path, form: Form::Variable, value, position });
     }
 
     fn deploy_env(&mut self, deploy: &mut Table) {
@@ -213,7 +240,7 @@ impl SecretExtractor {
         let value = match &node.data {
             Data::Text(text) => {
                 let literal = match Redacted::trimmed(text) {
-                    literal if form == Form::Variable => literal.checked(&variable),
+                    literal if form != Form::File => literal.checked(&variable),
                     literal => Ok(literal),
                 };
                 node.data = Data::Secret;
@@ -230,7 +257,7 @@ impl SecretExtractor {
                         );
                     }
                 };
-                let hint = format!("moved to a Secret; better: {{ env = \"{variable}\" }}");
+                let hint = format!("moved to a Secret; better: {{ env = \"{}\" }}", variable_name(&variable));
                 self.warn_if_visible(&position, &variable, hint);
                 FoundValue::Literal(literal)
             }
@@ -240,7 +267,8 @@ impl SecretExtractor {
             },
             _ => return,
         };
-        self.extracted.secrets.push(FoundSecret { variable, form, value, position });
+        let path = self.path.clone();
+        self.extracted.secrets.push(FoundSecret { variable, path, form, value, position });
     }
 
     fn warn_if_visible(&mut self, position: &KeyPosition, variable: &str, label: String) {
@@ -299,6 +327,13 @@ pub(crate) fn variable(path: &[String]) -> Option<String> {
     }
 }
 
+/// Returns a name for a variable of handsctl that holds the secret of a key: `LLM_EVAL_API_KEY`.
+fn variable_name(key: &str) -> String {
+    let letter =
+        |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    key.chars().map(letter).collect()
+}
+
 /// Returns the reference that a table is, if it is one.
 fn reference(table: &Table) -> Option<Reference> {
     let text = |name: &str| table.get(name).and_then(|entry| entry.node.data.as_text()).map(str::to_owned);
@@ -326,11 +361,23 @@ pub(crate) fn references(node: &Node) -> Vec<Reference> {
     }
 }
 
+/// A value of config.toml that is or contains a secret.
+#[derive(Clone)]
+pub(crate) struct SecretData(pub Data);
+
+impl std::fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(redacted)")
+    }
+}
+
 /// A list or table as the application reads it from a variable, and the secrets in it.
 #[derive(Debug)]
 pub(crate) struct Composed {
     /// A Python literal.
     pub literal: Redacted,
+    /// The value with its secrets.
+    pub filled: SecretData,
     /// Each secret alone: a container's output may contain one without the rest.
     pub parts: Vec<Redacted>,
 }
@@ -345,7 +392,8 @@ pub(crate) fn compose<E>(
 ) -> Result<Composed, E> {
     let mut composer = Composer { look_up, parts: Vec::new() };
     let filled = composer.filled("", node)?;
-    Ok(Composed { literal: Redacted::new(toml_writer::python(&filled)), parts: composer.parts })
+    let literal = Redacted::new(toml_writer::python(&filled));
+    Ok(Composed { literal, filled: SecretData(filled.data), parts: composer.parts })
 }
 
 struct Composer<F> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::{all_rendered, read_set};
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
-use crate::plan::{self, SecretNaming};
-use crate::settings::Settings;
+use crate::plan::{self, SecretKey, SecretNaming};
+use crate::settings::{Request, Settings, read};
 
 /// The releases with the Kubernetes runtime.
 fn releases() -> Vec<String> {
@@ -27,7 +27,7 @@ fn templates() -> Vec<(String, String)> {
         })
         .collect();
     templates.sort();
-    assert_eq!(templates.len(), 4, "a template was added or removed");
+    assert_eq!(templates.len(), 5, "a template was added or removed");
     templates
 }
 
@@ -111,4 +111,65 @@ fn later_empty_text_unsets_earlier_value() {
     let loaded = read_set(text, &["deploy.host=", "kubernetes.ingress_domain="]).expect("settings");
     assert_eq!(loaded.settings.deploy.host.as_str(), "localhost");
     assert!(!loaded.settings.app_config_toml().contains("ingress_domain"));
+}
+
+/// No variable of the application reaches these keys, so that the whole file is part of the Secret.
+#[test]
+fn keys_of_several_models_reach_the_file() {
+    let text = "[llm]\nmodel = \"m\"\napi_key = { env = \"A\" }\n[llm.eval]\nmodel = \"e\"\napi_key = { env = \"B\" }\n\
+                [llm.bare]\napi_key = { file = \"key\" }\n[condenser]\ntype = \"llm\"\nllm_config = { model = \"c\", api_key = \"sk-inline\" }\n";
+    let folder = super::folder(text);
+    std::fs::write(folder.path().join("key"), "sk-file\n").expect("a file");
+    let environment = super::variables(&[("A", "sk-variable"), ("B", "sk-of-eval")]);
+    let loaded = read(&Request::default(), &environment, folder.path()).expect("settings");
+    let literals: Vec<&str> = loaded.warnings.iter().map(|warning| warning.id.entry().code).collect();
+    assert_eq!(literals, ["HC0213"], "only the key in the file is visible");
+    let settings = &loaded.settings;
+    let file = settings.secret_app_config().expect("secrets");
+    for part in [
+        "[llm.eval]\napi_key = \"sk-of-eval\"\nmodel = \"e\"\n",
+        "[llm.bare]\napi_key = \"sk-file\"\n",
+        "[condenser.llm_config]\napi_key = \"sk-inline\"\nmodel = \"c\"\n",
+    ] {
+        assert!(file.expose().contains(part), "{part}\n{}", file.expose());
+    }
+    assert!(!file.expose().contains("sk-variable"), "a variable reaches it");
+    assert!(!settings.app_config_toml().contains("sk-"), "the ConfigMap has no secret");
+    assert_eq!(settings.redacted("sk-of-eval sk-inline sk-file"), "(redacted) (redacted) (redacted)");
+    assert!(!format!("{loaded:?} {:?}", settings.origins()).contains("sk-"));
+
+    let (key, versions) = (SecretKey(vec![1; 32]), std::collections::BTreeMap::new());
+    let naming = SecretNaming::Keyed { key: &key, versions: &versions };
+    let plan = plan::build(settings, naming, &[]).expect("a plan");
+    let member =
+        |kind: &str| &plan.members.iter().find(|member| member.id.kind == kind).expect(kind).manifest;
+    let secret = member("Secret");
+    assert!(
+        secret["data"]["config.toml"].is_string() && secret["data"]["LLM_API_KEY"].is_string(),
+        "{secret}"
+    );
+    let template = &member("Deployment")["spec"]["template"];
+    let volumes = template["spec"]["volumes"].as_array().expect("volumes");
+    let config = volumes.iter().find(|volume| volume["name"] == "config").expect("the volume");
+    assert_eq!(config["secret"]["secretName"], secret["metadata"]["name"]);
+    assert_eq!(
+        template["metadata"]["annotations"]["handsctl.dev/config"],
+        member("ConfigMap")["metadata"]["name"]
+    );
+    assert!(!member("ConfigMap").to_string().contains("sk-"));
+}
+
+#[test]
+fn model_without_own_key_keeps_the_config_map() {
+    let environment = super::variables(&[("A", "sk-variable")]);
+    let folder =
+        super::folder("[llm]\napi_key = { env = \"A\" }\n[llm.eval]\nmodel = \"e\"\napi_key = \"\"\n");
+    let settings = read(&Request::default(), &environment, folder.path()).expect("settings").settings;
+    assert_eq!(settings.secret_app_config(), None);
+    let plan = plan::build(&settings, SecretNaming::Placeholder, &[]).expect("a plan");
+    let deployment = plan.members.iter().find(|member| member.id.kind == "Deployment").expect("a Deployment");
+    assert!(deployment.manifest.to_string().contains("\"configMap\""));
+    // A Secret of the cluster cannot be a part of a file that handsctl writes.
+    let error = read_set("[llm.eval]\napi_key = { secret = \"s\", key = \"k\" }\n", &[]).unwrap_err();
+    assert_eq!(error.diagnostics()[0].id, Id::SecretUnavailable);
 }
