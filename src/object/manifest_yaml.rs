@@ -237,15 +237,14 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Res
     };
     let suffix = tag.suffix_in_namespace("tag:yaml.org,2002:");
     let value = match suffix.as_deref() {
-        Some("str") => return Ok(string()),
+        // kubectl ignores tags that are not of YAML, and reads the value as a string.
+        Some("str") | None => return Ok(string()),
         Some("binary") => {
             let bytes = STANDARD.decode(text).map_err(|_| mistake("base64"))?;
             return String::from_utf8(bytes).map(Value::String).map_err(|_| mistake("the base64 of a text"));
         }
         Some("null" | "bool" | "int" | "float") => plain(text, line)?,
         Some(_) => return Err(YamlMistake::new(line, "no manifest needs this tag")),
-        // kubectl ignores other tags, and reads the value as a string.
-        None => return Ok(string()),
     };
     let (fits, what) = match suffix.as_deref() {
         Some("null") => (value.is_null(), "null"),

@@ -2,8 +2,7 @@
 //! application does not support yet and would answer by ignoring the whole table.
 
 use super::app_version::AppVersion;
-use super::load::schema::Shape;
-use super::load::schema::{TableShape, UnknownKeyEffect};
+use super::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
 use super::load::tree::{Data, Table};
 
 /// What a key means that is newer than the application.
@@ -75,7 +74,7 @@ fn newer_in(
 pub(super) fn remove_empty(shape: &TableShape, table: &mut Table) {
     table.retain(|name, entry| {
         let key = shape.keys.get(name);
-        if entry.node.data.as_text() == Some("") && key.is_some_and(|key| key.is_unset_by_empty_text()) {
+        if entry.node.data.as_text() == Some("") && key.is_some_and(Key::is_unset_by_empty_text) {
             return false;
         }
         if let (Some(Shape::Table(inner)), Data::Table(under)) = (shape.inner(name), &mut entry.node.data) {

@@ -96,19 +96,14 @@ impl Checker<'_> {
         } else {
             format!("unknown table [{name}]; the application would ignore it")
         };
-        let label = match closest(name, self.schema.keys.keys().map(String::as_str)) {
-            Some(suggestion) => format!("did you mean [{suggestion}]?"),
-            None => match self.own_table_with_a_key_of(entry) {
-                Some(own) => format!("did you mean [{own}]?"),
-                None => {
-                    let message = format!("unknown table [{name}]; handsctl leaves it out");
-                    let label = format!("tables: {}", list(self.schema.keys.keys()));
-                    self.report(Id::LeftOut, Severity::Warning, message, entry.key.location.clone(), label);
-                    return false;
-                }
-            },
+        let suggestion = closest(name, self.schema.keys.keys().map(String::as_str));
+        let Some(suggestion) = suggestion.or_else(|| self.own_table_with_a_key_of(entry)) else {
+            let message = format!("unknown table [{name}]; handsctl leaves it out");
+            let label = format!("tables: {}", list(self.schema.keys.keys()));
+            self.report(Id::LeftOut, Severity::Warning, message, entry.key.location.clone(), label);
+            return false;
         };
-        self.error(Id::UnknownTable, message, &entry.key, label)
+        self.error(Id::UnknownTable, message, &entry.key, format!("did you mean [{suggestion}]?"))
     }
 
     /// Returns handsctl's own table that has one of the keys of an unknown table: the user asks handsctl for something
