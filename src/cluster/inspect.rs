@@ -110,7 +110,7 @@ pub async fn inspect_with(
     // A rollback may restore objects of kinds that the configuration no longer has.
     kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
     let (key, stored) = inventory::read_key(set, &own_secrets)?;
-    let set = with_inventory(api, set, parent.as_ref(), &kinds).await?;
+    let set = with_inventory(api, set, parent.as_ref(), &kinds).await?.including_members(history.members());
     Ok(ClusterState {
         set,
         namespaces,
@@ -171,7 +171,8 @@ impl ClusterState {
             self.parent = parent;
             self.history = history;
             warn_of_unusable(&self.set, &self.history, events).await;
-            self.set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
+            let set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
+            self.set = set.including_members(self.history.members());
         }
         let (key, stored) = inventory::read_key(&self.set, &own_secrets)?;
         // Keep the key generated earlier in this run: it is not stored yet, and Secret names already depend on it.

@@ -71,14 +71,17 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
 pub fn apply_set_for(settings: &Settings) -> ApplySet {
     let namespace = settings.deploy.namespace.to_string();
     let runtime = settings.runtime_namespace().to_owned();
-    ApplySet {
+    let extra = settings.extra_objects.iter().filter_map(|extra| ObjectId::from_object(&extra.manifest));
+    let set = ApplySet {
         name: settings.deploy.name.to_string(),
         additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
         extra_kinds: BTreeSet::new(),
         unused_kinds: unused_kinds(settings),
+        kinds_elsewhere: BTreeSet::new(),
         key_fingerprint: None,
         namespace,
-    }
+    };
+    set.including_members(extra)
 }
 
 /// Returns the kinds of which the set has no member of its own. An account that deploys it needs no rights on them.

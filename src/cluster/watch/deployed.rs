@@ -25,6 +25,7 @@ use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 use crate::plan::inventory::lease::LeaseInfo;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::revision::{self, ForeignRevision, Revision, RevisionSecrets};
+use crate::plan::inventory::snapshot::Snapshot;
 use crate::plan::ownership::foreign_change;
 
 /// Everything that records a set besides its members.
@@ -119,7 +120,9 @@ fn unless_forbidden<T>(
 /// # Errors
 /// Fails if the server is unreachable.
 pub async fn open(api: &Api, set: &ApplySet, record: &SetRecord, streaming: bool) -> Result<DeployedMembers> {
+    let revisions = record.revisions.iter().flatten().filter_map(|revision| revision.snapshot.as_ref());
     let set = discovery::including_inventory_of(api, set, record.parent.as_ref()).await?;
+    let set = set.including_members(revisions.flat_map(Snapshot::objects));
     let is_labelled = |object: &Value| has_set_label(object, &set);
     let (mut observed, forbidden) =
         observed_set::watch_members(api, scopes(&set), streaming, is_labelled).await?;

@@ -42,6 +42,9 @@ pub struct ApplySet {
     pub extra_kinds: BTreeSet<KindInfo>,
     /// The kinds that every other set has members of, and this one has not, now or in its inventory.
     pub unused_kinds: BTreeSet<KindInfo>,
+    /// The kinds of members outside of the parent's namespace that other sets have only inside of it, each with its
+    /// namespace: those of extra manifests.
+    pub kinds_elsewhere: BTreeSet<(String, KindInfo)>,
     /// The fingerprint of the set's key, once a run writes the parent.
     pub key_fingerprint: Option<String>,
 }
@@ -96,6 +99,20 @@ impl ApplySet {
         set
     }
 
+    /// Returns the set with the kinds of these members in their namespaces.
+    #[must_use]
+    pub fn including_members(mut self, members: impl IntoIterator<Item = ObjectId>) -> Self {
+        for id in members {
+            let kind = KindInfo::for_id(&id);
+            if let (Some(namespace), Some(kind)) = (id.namespace, kind)
+                && namespace != self.namespace
+            {
+                self.kinds_elsewhere.insert((namespace, kind));
+            }
+        }
+        self
+    }
+
     /// Returns the kinds that the parent lists but the set does not have, as kind and group; the core group is empty.
     #[must_use]
     pub fn unknown_kinds_of(&self, parent: Option<&Value>) -> Vec<(String, String)> {
@@ -130,10 +147,13 @@ impl ApplySet {
     }
 
     /// Returns all kinds that a member in a namespace can have, except the unused ones.
-    pub fn kinds_in(&self, namespace: &str) -> impl Iterator<Item = KindInfo> {
+    pub fn kinds_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = KindInfo> + 'a {
         let is_own = namespace == self.namespace;
         self.used_kinds().filter(move |kind| {
-            is_own || kind::SANDBOX_NAMESPACE_MEMBERS.contains(kind) || !kind::MEMBERS.contains(kind)
+            is_own
+                || kind::SANDBOX_NAMESPACE_MEMBERS.contains(kind)
+                || !kind::MEMBERS.contains(kind)
+                || self.kinds_elsewhere.iter().any(|(place, other)| place == namespace && other == kind)
         })
     }
 
@@ -272,6 +292,7 @@ mod tests {
             additional_namespaces: BTreeSet::from(["boxes".to_owned()]),
             extra_kinds: BTreeSet::new(),
             unused_kinds: BTreeSet::new(),
+            kinds_elsewhere: BTreeSet::new(),
             key_fingerprint: None,
         }
     }
@@ -302,6 +323,9 @@ mod tests {
         assert!(extended.kinds_in("boxes").any(|kind| kind == kind::RESOURCE_QUOTA));
         assert!(!extended.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
         assert!(extended.kinds_in("hands").any(|kind| kind == kind::DEPLOYMENT));
+        let with_extra = extended.including_members([kind::DEPLOYMENT.id("boxes", "proxy")]);
+        assert!(with_extra.kinds_in("boxes").any(|kind| kind == kind::DEPLOYMENT));
+        assert!(!with_extra.kinds_in("boxes").any(|kind| kind == kind::SERVICE));
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl History {
         &self.revisions
     }
 
+    /// Returns the members of all revisions.
+    pub fn members(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.revisions.iter().filter_map(|revision| revision.snapshot.as_ref()).flat_map(Snapshot::objects)
+    }
+
     /// Returns the newest revision, regardless of its result.
     #[must_use]
     pub fn latest(&self) -> Option<&Revision> {
