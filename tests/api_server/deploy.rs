@@ -154,6 +154,7 @@ fn up_creates_all_then_nothing_then_two_changed_objects() {
         "PersistentVolumeClaim/openhands-state",
         "Role/openhands",
         "RoleBinding/openhands",
+        "Secret/handsctl-openhands",
         "Service/openhands",
         "ServiceAccount/default",
         "ServiceAccount/openhands",
@@ -577,8 +578,8 @@ fn json_summary_lists_actions_alone_on_stdout() {
     assert_eq!(keys, expected);
     assert_eq!((&first["command"], &first["exit"]), (&Value::from("deploy"), &Value::from(0)));
     assert_eq!((&first["id"], &first["url"]), (&Value::Null, &Value::Null), "no URL on simulated nodes");
-    // Ten members, their parent and the namespace.
-    assert_eq!(summary_objects(&first, "created").len(), 12);
+    // Ten members, their parent, the key and the namespace.
+    assert_eq!(summary_objects(&first, "created").len(), 13);
     let live = namespace.bed.get(&[KINDS, "-n", &namespace.name, "-l", PART_OF]);
     for object in live["items"].as_array().unwrap() {
         let name = format!("{}/{}", object["kind"], object["metadata"]["name"]).replace('"', "");

@@ -243,7 +243,7 @@ fn diff_of_secret_hides_old_and_new_value() {
     let drift = run(&["diff"], &first).exits(1);
     assert_lines(
         &drift,
-        &["  metadata.annotations[\"nginx.ingress.kubernetes.io/proxy-body-size\"]   (hidden) → 50m"],
+        &["  metadata.annotations[\"nginx.ingress.kubernetes.io/proxy-body-size\"]   (redacted) → 50m"],
     );
     assert_hidden(&drift);
 }

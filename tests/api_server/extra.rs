@@ -127,7 +127,7 @@ fn extra_deployment_in_another_namespace_survives_the_second_deploy() {
     // Lists of Deployments arrive from two namespaces: neither replaces the other's.
     namespace.handsctl(&["deploy", "--set", "deploy.env={ A = \"1\" }"]).exits(0).never_says("was deleted");
     assert!(boxes.has("deployment/helper"));
-    namespace.handsctl(&["status"]).exits(0).prints("deployment.apps/helper");
+    namespace.handsctl(&["status"]).exits(0).prints("  helper     1/1");
     // Only the revisions name it now.
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
     namespace.handsctl(&["deploy"]).exits(0).says("pruned");

@@ -134,9 +134,10 @@ fn writes_with_lost_responses_count_as_done() {
         .says("deployment.apps/oh 1/1")
         .never_says("belongs to another owner");
     let lost = proxy.requests_that(|request| is_write(request) && request.status.is_none());
-    // The namespace, the lock, the key, the parent, the revision, eleven members, and the revision's outcome.
+    // The namespace, the lock and its end, the key, the parent, eleven members, and the revision's outcome; the revision is
+    // sent to the same path as the key.
     let paths: Vec<&str> = lost.iter().map(|request| request.path.as_str()).collect();
-    assert_eq!(lost.len(), 16, "{paths:#?}");
+    assert_eq!(lost.len(), 17, "{paths:#?}");
     proxy.command(&namespace, &["deploy"]).run().exits(0).says("11 unchanged");
 
     let proxy = Proxy::for_cluster(namespace.bed);
