@@ -71,8 +71,13 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         streams,
     };
     let work = async |run: &Run<'_>| {
+        let asks = arguments.delete_data || arguments.delete_namespace;
+        if asks {
+            let action = format!("deleting the data of {}", run.settings().deploy.name);
+            confirm::ensure_answerable(global, streams, &action)?;
+        }
         let mut target = read_target(run, arguments).await?;
-        if arguments.delete_data || arguments.delete_namespace {
+        if asks {
             // Ask before the first progress output, which would overwrite the question.
             confirm(global, arguments, run, &target, streams).await?;
             if !global.yes {

@@ -24,9 +24,19 @@ pub(crate) async fn question(global: &Global, streams: &Streams, question: &str,
     match streams.prompt(question).await? {
         Answer::Yes => Ok(()),
         Answer::No => Err(Error::new(Id::Usage, Kind::Usage, "not confirmed; nothing was deleted")),
-        Answer::NotAsked => {
-            let message = format!("{action} deletes data and needs a confirmation, but there is no terminal");
-            Err(Error::new(Id::Usage, Kind::Usage, message).hint("--yes confirms it"))
-        }
+        Answer::NotAsked => Err(not_asked(action)),
     }
+}
+
+/// Checks that the question can be asked or is answered by `--yes`, before anything is read for it.
+///
+/// # Errors
+/// Exit 2 if there is no terminal.
+pub(crate) fn ensure_answerable(global: &Global, streams: &Streams, action: &str) -> Result<()> {
+    if global.yes || streams.can_ask() { Ok(()) } else { Err(not_asked(action)) }
+}
+
+fn not_asked(action: &str) -> Error {
+    let message = format!("{action} deletes data and needs a confirmation, but there is no terminal");
+    Error::new(Id::Usage, Kind::Usage, message).hint("--yes confirms it")
 }

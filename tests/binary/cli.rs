@@ -671,8 +671,8 @@ fn configured_secret_appears_in_no_output() {
         &["render"],
         &["deploy", "-vv", "--events", "-"],
         &["deploy", "-vv", "-o", "json"],
-        &["status", "-vv"],
-        &["teardown", "-o", "yaml"],
+        &["status", "-vv", "--timeout", "1s"],
+        &["teardown", "-o", "yaml", "--timeout", "1s"],
     ];
     let mut leaks = Vec::new();
     for config in configs {
