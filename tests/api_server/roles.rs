@@ -143,7 +143,7 @@ fn own_account_is_pruned_once_another_is_named() {
         .says("serviceaccount/oh pruned")
         .says("role.rbac.authorization.k8s.io/oh pruned");
     // The configuration no longer names the rights of the set's own account.
-    namespace.handsctl(&["rollback"]).exits(2).says("--yes");
+    namespace.handsctl(&["rollback"]).exits(7).says("HC3062").says("--yes");
     namespace.handsctl(&["rollback", "--yes"]).exits(0);
     assert!(namespace.has("serviceaccount/oh") && namespace.has("rolebinding/oh"));
     namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);

@@ -223,7 +223,7 @@ fn deploy_collapses_bars_to_final_lines() {
 
     let teardown = Terminal::start(namespace.command(&["teardown"]), 120).wait_for_end().exits(0);
     teardown.assert_restored();
-    teardown.says("✓ objects              11 deleted");
+    teardown.says("✓ objects              12 deleted");
     teardown.says("kept       persistentvolumeclaim/oh-state");
 }
 

@@ -583,12 +583,15 @@ fn state_file_of_other_version_is_an_error() {
     let listener = watched_kubeconfig(home.path());
     let folder = home.path().join(".local/state/handsctl/clusters/newer");
     std::fs::create_dir_all(&folder).unwrap();
-    for state in ["{\"schema\": 99, \"provider\": \"kwok\"}", "no json"] {
+    for (state, reason) in [
+        ("{\"schema\": 99, \"provider\": \"kwok\"}", "was written by a newer version of handsctl"),
+        ("no json", "was not written by this version"),
+    ] {
         std::fs::write(folder.join("handsctl.json"), state).unwrap();
         for command in [&["deploy", "-y"][..], &["status"]] {
             let run = run_in_home(home.path(), command);
             assert_ne!(run.code, Some(0), "{}", run.stderr);
-            run.says("handsctl.json was not written by this version").never_says("HC0152");
+            run.says(&format!("handsctl.json {reason}")).never_says("HC0152");
         }
     }
     assert!(listener.accept().is_err(), "handsctl connected to the server");

@@ -239,7 +239,7 @@ impl TerminalProgress {
         let time = format::took(took);
         let (used, width) = (console::measure_text_width(&text), self.style.width);
         // If only the time exceeds the width, it is omitted: alone on the next line it would be meaningless.
-        if used < width && used + 2 + time.len() >= width {
+        if used <= width && used + 2 + time.len() >= width {
             return text.trim_end().to_owned();
         }
         with_time(&text, &palette.dim(&time), self.columns())
