@@ -156,7 +156,7 @@ async fn answering_url(session: &Session, streams: &Streams) -> Option<Start> {
     let deploy = &session.settings.deploy;
     if deploy.expose == Expose::NodePort {
         let (namespace, service) = (deploy.namespace.as_str(), deploy.name.as_str());
-        let url = node_port::answering_url(&session.connection.api, namespace, service).await;
+        let url = node_port::answering_url(&session.connection.api, namespace, service, Duration::ZERO).await;
         return url.map(|url| Start::Url { url, via: "nodeport" });
     }
     let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {

@@ -25,6 +25,8 @@ use crate::settings::{AppVersion, Settings};
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
 const INGRESS_STARTUP: Duration = Duration::from_secs(20);
+/// Time limit for the first answer at a node port: every node must first process the changed Service.
+const NODE_PORT_STARTUP: Duration = Duration::from_secs(3);
 
 /// The address at which the application answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +174,7 @@ pub(crate) async fn probe_application(
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly if deploy.expose == Expose::NodePort => {
             let (namespace, service) = (client.namespace.as_str(), client.service.as_str());
-            let url = node_port::answering_url(api, namespace, service).await;
+            let url = node_port::answering_url(api, namespace, service, NODE_PORT_STARTUP).await;
             url.map_or(Endpoint::ClusterOnly, Endpoint::Answers)
         }
         Exposure::ClusterOnly => Endpoint::ClusterOnly,

@@ -13,9 +13,9 @@ use crate::object::kind::{NODE, SERVICE};
 /// Number of nodes that are probed: every node forwards the port, so a few show whether this computer reaches any.
 const NODES: u32 = 3;
 
-/// Returns the first URL at a node's address that answers from this computer. None if none answers, the Service has no
-/// node port, or the account may not get the Service or list nodes.
-pub async fn answering_url(api: &Api, namespace: &str, service: &str) -> Option<String> {
+/// Returns the first URL at a node's address that answers from this computer within this time. None if none answers, the
+/// Service has no node port, or the account may not get the Service or list nodes.
+pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Duration) -> Option<String> {
     let services = SERVICE.in_namespace(namespace);
     let first_nodes = ListParams::default().limit(NODES);
     let nodes = NODE.collection(None);
@@ -24,7 +24,7 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str) -> Option<
     let addresses: Vec<IpAddr> = nodes.ok()?.items.iter().filter_map(address).collect();
     let probes = addresses.into_iter().map(|address| async move {
         let target = target(address, port);
-        match url_probe::probe_url(&target, Duration::ZERO).await {
+        match url_probe::probe_url(&target, within).await {
             ProbeResponse::Answers { .. } => Some(target.url),
             ProbeResponse::NotTheApplication(_) | ProbeResponse::Unreachable(_) => None,
         }
@@ -86,7 +86,7 @@ mod tests {
             let nodes = json!({ "metadata": {}, "items": [node("127.0.0.2"), node("127.0.0.1")] });
             server.expect("GET /api/v1/nodes").await.ok(&nodes);
         };
-        let (url, ()) = tokio::join!(answering_url(&api, "n", "oh"), script);
+        let (url, ()) = tokio::join!(answering_url(&api, "n", "oh", Duration::ZERO), script);
         answering.join().unwrap();
         assert_eq!(url, Some(format!("http://127.0.0.1:{port}/")));
     }
