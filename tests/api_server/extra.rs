@@ -73,7 +73,7 @@ fn extra_manifests_follow_the_set_lifecycle() {
     assert!(namespace.has(&gadget) && !namespace.has(disruption));
     // A later teardown finds it by the parent, whatever the configuration says.
     namespace.config("");
-    namespace.handsctl(&["teardown", "--delete-data"]).exits(2).says(&gadget);
+    namespace.handsctl(&["teardown", "--delete-data"]).exits(2).says("--yes");
     namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0).says(&format!("{gadget} deleted"));
     assert!(!namespace.has(&gadget) && !namespace.has("configmap/handsctl-oh"));
 }
