@@ -41,16 +41,17 @@
 //! Each folder's `mod.rs` introduces its files. `object`, `plan`, `status` and `settings` (except
 //! `settings/load/read.rs`) are pure: no clock, no environment, no stream, no network. Only `report` writes to a stream.
 //! `tests/binary/tidy.rs` names each line that breaks a rule. For tests only: `golden.rs` (expected texts in files),
-//! `cluster/{scripted.rs,in_memory}`, `cluster/client/connect_tests.rs`, `deploy/history_tests.rs`,
-//! `plan/history_model.rs`, `plan/diff/tests.rs`, `plan/inventory/damaged_revisions.rs`,
-//! `provider/assets/{build,download}_tests.rs`, `report/scenario.rs`,
-//! `settings/tests`, `status/fixtures.rs`.
+//! `damage.rs` (random damage of texts), `cluster/{scripted.rs,in_memory}`, `cluster/client/connect_tests.rs`,
+//! `deploy/history_tests.rs`, `plan/history_model.rs`, `plan/diff/tests.rs`, `plan/inventory/damaged_revisions.rs`,
+//! `provider/assets/{build,download}_tests.rs`, `report/scenario.rs`, `settings/tests`, `status/fixtures.rs`.
 
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
 mod command_line;
 pub mod commands;
+#[cfg(test)]
+mod damage;
 mod deploy;
 pub mod diagnostic;
 pub mod error;

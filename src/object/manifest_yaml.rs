@@ -329,6 +329,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::damage::{Damage, Xorshift, rounds};
     use crate::object::yaml;
 
     /// What `kubectl` reads, or `None` if it rejects the text: `tests/fixtures/yaml/record` writes the file.
@@ -390,17 +391,6 @@ mod tests {
         assert!(vectors.len() > 300, "only {}", vectors.len());
     }
 
-    struct Xorshift(u64);
-
-    impl Xorshift {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 % u64::try_from(limit.max(1)).unwrap()).unwrap()
-        }
-    }
-
     /// A value that no message may show.
     const CANARY: &str = "sk-CANARY";
     const PIECES: &[&str] = &[
@@ -442,33 +432,10 @@ mod tests {
         "\r\n",
     ];
 
-    fn mutated(text: &str, random: &mut Xorshift) -> String {
-        let mut characters: Vec<char> = text.chars().collect();
-        for _ in 0..=random.below(5) {
-            let at = random.below(characters.len() + 1);
-            let to = (at + random.below(10)).min(characters.len());
-            let piece = PIECES[random.below(PIECES.len())];
-            match random.below(4) {
-                0 => drop(characters.drain(at..to)),
-                1 => drop(characters.splice(at..at, piece.chars())),
-                2 => drop(characters.splice(at..to, piece.chars())),
-                _ => {
-                    let copy: Vec<char> = characters[at..to].to_vec();
-                    let target = random.below(characters.len() + 1);
-                    drop(characters.splice(target..target, copy));
-                }
-            }
-        }
-        characters.into_iter().collect()
-    }
-
-    /// `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged_manifests` runs more rounds with
-    /// another seed.
     #[test]
     fn damaged_manifests_give_no_panic_and_no_secret() {
-        let number =
-            |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-        let mut random = Xorshift(0x9E37_79B9_7F4A_7C15 ^ number("HANDSCTL_TEST_SEED", 0));
+        const DAMAGE: Damage = Damage { pieces: PIECES, changes: 5, part: 10 };
+        let mut random = Xorshift::from_environment();
         let secret = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  token: sk-CANARY\n  other: &x 'sk-CANARY'\n  \
                       again: *x\nbinaryData: {key: !!binary c2stQ0FOQVJZ}\nlist: [sk-CANARY, {sk-CANARY: sk-CANARY}]\n";
         let json = "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"a\"}, \"data\": {\"token\": \"sk-CANARY\"}}";
@@ -476,8 +443,8 @@ mod tests {
         seeds.extend(std::iter::repeat_n(secret.to_owned(), 200));
         seeds.extend(std::iter::repeat_n(json.to_owned(), 100));
         let (mut read, mut rejected) = (0, 0);
-        for _ in 0..number("HANDSCTL_TEST_ROUNDS", 20_000) {
-            let text = mutated(&seeds[random.below(seeds.len())], &mut random);
+        for _ in 0..rounds(20_000) {
+            let text = DAMAGE.damaged(&seeds[random.below(seeds.len())], &mut random);
             match read_all(&text) {
                 Ok(documents) => {
                     read += 1;

@@ -21,6 +21,7 @@ use super::kubeconfig::PodAccount;
 use super::proxy::ProxyVariables;
 use super::version;
 use crate::catalogue::Id;
+use crate::damage::Xorshift;
 use crate::error::{Error, Kind, Result};
 
 /// What stands between the client and the API server.
@@ -488,18 +489,6 @@ async fn web_page_instead_of_the_api_exits_4_and_says_so() {
     );
 }
 
-/// A generator of numbers that is the same in every run (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-}
-
 /// A kubeconfig with a secret in every place that has one.
 const SECRETS: &str = "\
 apiVersion: v1
@@ -528,7 +517,7 @@ users:
 ";
 
 /// Changes some bytes, lines or words of a kubeconfig.
-fn mutated(numbers: &mut Numbers) -> Vec<u8> {
+fn mutated(numbers: &mut Xorshift) -> Vec<u8> {
     const PIECES: [&str; 14] =
         ["", "'", "\"", ":", "- ", "{", "]", "&a ", "*a", "\t", "\n", "\u{0}", "!!binary ", "<<: "];
     let mut bytes = SECRETS.as_bytes().to_vec();
@@ -557,7 +546,7 @@ async fn mutated_kubeconfigs_cause_no_panic_and_show_no_secret() {
         context: Some("c".to_owned()),
         ..ContextArgs::default()
     };
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut numbers = Xorshift::new(0x9e37_79b9_7f4a_7c15);
     let (mut usable, mut shown) = (0, Vec::new());
     for round in 0..1500 {
         std::fs::write(&path, mutated(&mut numbers)).unwrap();

@@ -1,7 +1,5 @@
 //! Thousands of damaged revisions: no panic, no secret in a message, no content without its MAC, no object outside of the
 //! set.
-//!
-//! `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged_revision` runs more rounds with another seed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,12 +15,15 @@ use super::set_key::tests::key;
 use super::set_key::{self, revision_mac};
 use super::snapshot::tests::{plan, set};
 use super::snapshot::{RestoreError, Snapshot};
+use crate::damage::{Damage, Xorshift, rounds};
 use crate::object::kind::SECRET;
 use crate::plan::desired::Plan;
 
 /// A value that no message may show.
 const PLANTED: &str = "sk-planted-0123456789";
-/// What a damage inserts into JSON.
+/// The damage of JSON.
+const DAMAGE: Damage = Damage { pieces: PIECES, changes: 3, part: 24 };
+/// What is inserted.
 const PIECES: &[&str] = &[
     "\"",
     ",",
@@ -50,42 +51,6 @@ const PIECES: &[&str] = &[
     "\"\\u0000\"",
     "😀",
 ];
-
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit.max(1)).unwrap()).unwrap()
-    }
-}
-
-fn number_from(variable: &str, default: usize) -> usize {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
-/// Cuts, inserts, replaces and copies parts of a text.
-fn damaged(text: &str, random: &mut Xorshift) -> String {
-    let mut characters: Vec<char> = text.chars().collect();
-    for _ in 0..=random.below(3) {
-        let at = random.below(characters.len() + 1);
-        let to = (at + random.below(24)).min(characters.len());
-        let piece = PIECES[random.below(PIECES.len())];
-        match random.below(4) {
-            0 => drop(characters.drain(at..to)),
-            1 => drop(characters.splice(at..at, piece.chars())),
-            2 => drop(characters.splice(at..to, piece.chars())),
-            _ => {
-                let copy: Vec<char> = characters[at..to].to_vec();
-                let target = random.below(characters.len() + 1);
-                characters.splice(target..target, copy);
-            }
-        }
-    }
-    characters.into_iter().collect()
-}
 
 /// Replaces a random value of a document by another one, so that the document stays JSON.
 fn with_replaced_value(document: &Value, random: &mut Xorshift) -> Value {
@@ -124,7 +89,7 @@ fn collect_paths(value: &Value, path: String, paths: &mut Vec<String>) {
 fn without_key(random: &mut Xorshift) -> Option<Value> {
     let original = secret(3, "a");
     match random.below(3) {
-        0 => serde_json::from_str(&damaged(&original.to_string(), random)).ok(),
+        0 => serde_json::from_str(&DAMAGE.damaged(&original.to_string(), random)).ok(),
         1 => Some(with_replaced_value(&original, random)),
         _ => {
             let mut changed = original.clone();
@@ -157,7 +122,7 @@ fn with_key(random: &mut Xorshift) -> Value {
     members[0]["data"] = json!({ "KEY": PLANTED });
     let content = json!({ "members": members, "note": "rollback to 2" });
     let plain = match random.below(3) {
-        0 => damaged(&content.to_string(), random),
+        0 => DAMAGE.damaged(&content.to_string(), random),
         _ => with_replaced_value(&content, random).to_string(),
     };
     let mut content = compressed(plain.as_bytes());
@@ -215,15 +180,14 @@ fn read(secret: Value) -> History {
 
 #[test]
 fn damaged_revision_is_foreign_or_stays_in_the_set() {
-    let seed = number_from("HANDSCTL_TEST_SEED", 0) as u64;
-    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15 ^ seed);
+    let mut random = Xorshift::from_environment();
     let live = live_members();
     let original = read(secret(3, "a"));
     let content = |revision: &Revision| revision.snapshot.clone();
     let original = content(&original.all()[1]);
     let secrets = [PLANTED.to_owned(), STANDARD.encode(PLANTED), STANDARD.encode(&key().0)];
     let (mut foreign, mut readable) = (0, 0);
-    for round in 0..number_from("HANDSCTL_TEST_ROUNDS", 4_000) {
+    for round in 0..rounds(4_000) {
         let is_forged_with_key = round % 2 == 1;
         let damaged = if is_forged_with_key { Some(with_key(&mut random)) } else { without_key(&mut random) };
         let Some(damaged) = damaged else { continue };

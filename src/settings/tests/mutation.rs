@@ -1,9 +1,8 @@
 //! Thousands of damaged files: no panic, no difference between schema and types, a report for every unknown key, every
 //! position inside the text.
-//!
-//! `HANDSCTL_TEST_ROUNDS=1000000 HANDSCTL_TEST_SEED=7 cargo test --lib damaged` runs more rounds with another seed.
 
 use super::fixtures;
+use crate::damage::{Damage, Xorshift, rounds};
 use crate::diagnostic::Diagnostic;
 use crate::settings::load::schema::{OtherKeys, Shape, TableShape, schema_shape};
 use crate::settings::load::tree::{Data, Node, Table};
@@ -12,16 +11,8 @@ use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::checker;
 use crate::settings::secrets::extract;
 
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit.max(1)).expect("64 bits")).expect("below")
-    }
-}
+/// What is inserted into a file.
+const DAMAGE: Damage = Damage { pieces: PIECES, changes: 4, part: 12 };
 
 const PIECES: &[&str] = &[
     "\"",
@@ -53,41 +44,6 @@ const PIECES: &[&str] = &[
     "{ env = \"A\" }",
     "api_key = \"x\"",
 ];
-
-fn mutated(text: &str, random: &mut Xorshift) -> String {
-    let mut characters: Vec<char> = text.chars().collect();
-    for _ in 0..=random.below(4) {
-        let at = random.below(characters.len() + 1);
-        let to = (at + random.below(12)).min(characters.len());
-        match random.below(4) {
-            0 => drop(characters.drain(at..to)),
-            1 => {
-                let piece = PIECES[random.below(PIECES.len())];
-                characters.splice(at..at, piece.chars());
-            }
-            2 => {
-                let piece = PIECES[random.below(PIECES.len())];
-                characters.splice(at..to, piece.chars());
-            }
-            _ => {
-                let copy: Vec<char> = characters[at..to].to_vec();
-                let target = random.below(characters.len() + 1);
-                characters.splice(target..target, copy);
-            }
-        }
-    }
-    characters.into_iter().collect()
-}
-
-/// Number of damaged files.
-fn rounds() -> usize {
-    std::env::var("HANDSCTL_TEST_ROUNDS").map_or(10_000, |rounds| rounds.parse().expect("a number of rounds"))
-}
-
-fn random() -> Xorshift {
-    let seed = std::env::var("HANDSCTL_TEST_SEED").map_or(0, |seed| seed.parse().expect("a number as seed"));
-    Xorshift(0x9E37_79B9_7F4A_7C15 ^ seed)
-}
 
 /// Collects the spans of keys that the schema does not list.
 fn unknown_keys(shape: &TableShape, table: &Table, spans: &mut Vec<std::ops::Range<usize>>) {
@@ -154,9 +110,9 @@ fn damaged_files_are_diagnosed() {
         .map(|path| std::fs::read_to_string(path).expect("text"))
         .collect();
     seeds.sort();
-    let mut random = random();
-    for round in 0..rounds() {
-        let text = mutated(&seeds[round % seeds.len()], &mut random);
+    let mut random = Xorshift::from_environment();
+    for round in 0..rounds(10_000) {
+        let text = DAMAGE.damaged(&seeds[round % seeds.len()], &mut random);
         for diagnostic in run_all_steps(&schema, &text) {
             let Some(location) = diagnostic.location else { continue };
             let inside = location.source.text.get(location.span.clone());
@@ -169,7 +125,7 @@ fn damaged_files_are_diagnosed() {
 #[test]
 fn damaged_sets_and_variables_are_diagnosed() {
     let schema = schema_shape().expect("schema");
-    let mut random = Xorshift(0x2545_F491_4F6C_DD1D);
+    let mut random = Xorshift::new(0x2545_F491_4F6C_DD1D);
     let seeds = [
         "deploy.replicas=1",
         "deploy.env.A={ env = \"B\" }",
@@ -179,7 +135,7 @@ fn damaged_sets_and_variables_are_diagnosed() {
         "sandbox.runtime_startup_env_vars={ A = \"b\" }",
     ];
     for round in 0..3000 {
-        let text = mutated(seeds[round % seeds.len()], &mut random);
+        let text = DAMAGE.damaged(seeds[round % seeds.len()], &mut random);
         let mut layers = vec![layer::set(&schema, &text)];
         // Searching a similar name is slow in a debug build.
         if round % 20 == 0 {
