@@ -76,42 +76,16 @@ fn without_quoted_values(error: &dyn std::error::Error) -> String {
     without_quotes(&error.to_string())
 }
 
-/// Returns the plugin's file name with a blank before it; empty if it is unknown.
+/// Returns the plugin's file name with a blank before it; empty if it is unknown. The error of a renewal names the
+/// program, and has no entry of the kubeconfig.
 fn plugin_name(error: &AuthError, plugin: Option<&ExecConfig>) -> String {
-    let program = match (plugin.and_then(|plugin| plugin.command.clone()), error) {
-        (Some(command), _) => Some(command),
-        (None, AuthError::AuthExecRun { cmd, .. }) => program_of(cmd),
-        _ => None,
+    let program = match (plugin, error) {
+        (Some(plugin), _) => plugin.command.as_deref(),
+        (None, AuthError::AuthExecRun { cmd, .. }) => Some(cmd.as_str()),
+        (None, _) => None,
     };
-    let name = program
-        .and_then(|program| Path::new(&program).file_name().map(|name| name.to_string_lossy().into_owned()));
-    name.map_or_else(String::new, |name| format!(" {name}"))
-}
-
-/// Returns the program of a command in the form of `Debug`: `env -u B A="value" "program" "argument"`.
-fn program_of(command: &str) -> Option<String> {
-    let mut rest = command.trim_start();
-    loop {
-        if let Some(quoted) = rest.strip_prefix('"') {
-            return quoted.get(..closing_quote(quoted)?).map(|program| program.replace("\\\"", "\""));
-        }
-        let word = rest.find([' ', '"'])?;
-        rest = &rest[word..];
-        if let Some(value) = rest.strip_prefix('"') {
-            rest = &value[closing_quote(value)? + 1..];
-        }
-        rest = rest.trim_start();
-    }
-}
-
-/// Returns the position of the first quotation mark without a backslash before it.
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.char_indices().find_map(|(at, character)| {
-        let closes = character == '"' && !escaped;
-        escaped = character == '\\' && !escaped;
-        closes.then_some(at)
-    })
+    let name = program.and_then(|program| Path::new(program).file_name());
+    name.map_or_else(String::new, |name| format!(" {}", name.to_string_lossy()))
 }
 
 /// Returns the last lines of the plugin's standard error, without what it may repeat of its environment, its arguments
@@ -161,9 +135,10 @@ fn plugin_secrets(plugin: &ExecConfig) -> Mask {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
-    use std::process::{Command, ExitStatus, Output};
+    use std::process::{ExitStatus, Output};
 
     use super::*;
+    use crate::cluster::client::exec_credential;
     use crate::cluster::client::transport_error::transport_error;
 
     const SECRETS: [&str; 5] =
@@ -180,9 +155,6 @@ mod tests {
     }
 
     fn failed_run() -> AuthError {
-        let plugin = plugin();
-        let mut command = Command::new(plugin.command.unwrap());
-        command.args(plugin.args.unwrap()).env("A", "x \" \"y\" z").env("SECRET", SECRETS[0]).env_remove("B");
         let stderr =
             format!("first\n\nget-token: no session for {} {}\nand {}\n", SECRETS[0], SECRETS[1], SECRETS[3]);
         let out = Output {
@@ -190,15 +162,7 @@ mod tests {
             stdout: format!("{{\"token\": \"{}\"}}", SECRETS[3]).into_bytes(),
             stderr: stderr.into_bytes(),
         };
-        AuthError::AuthExecRun { cmd: format!("{command:?}"), out: Box::new(out) }
-    }
-
-    /// The fields that kube reads.
-    #[derive(Debug, serde::Deserialize)]
-    #[expect(dead_code, reason = "only the error is of interest")]
-    struct ExecCredential {
-        kind: Option<String>,
-        status: Option<std::collections::HashMap<String, String>>,
+        AuthError::AuthExecRun { cmd: plugin().command.unwrap(), out: Box::new(out) }
     }
 
     fn assert_no_secret(error: &Error) {
@@ -232,8 +196,7 @@ mod tests {
         for output in
             ["kind: [sk-in-stdout", "sk-in-stdout", "status: sk-in-stdout", "kind: a\nkind: \"sk-in-stdout"]
         {
-            let parsed = serde_saphyr::from_str::<ExecCredential>(output).unwrap_err();
-            let error = AuthError::AuthExecParse(Box::new(parsed));
+            let error = exec_credential::parse(output.as_bytes()).unwrap_err();
             let error = credential_error("cannot connect", &error, Some(&plugin()));
             assert_no_secret(&error);
             assert!(
@@ -265,13 +228,5 @@ mod tests {
             assert_no_secret(&error);
             assert!(error.causes()[0].starts_with("it is not a kubeconfig: line "), "{error:?}");
         }
-    }
-
-    #[test]
-    fn program_is_found_behind_quoted_variables() {
-        assert_eq!(program_of("\"aws\" \"eks\"").as_deref(), Some("aws"));
-        assert_eq!(program_of("A=\"b \\\" \\\"c\" \"aws\"").as_deref(), Some("aws"));
-        assert_eq!(program_of("env -u C A=\"\" \"a\\\"b\"").as_deref(), Some("a\"b"));
-        assert_eq!(program_of("A=\"b"), None);
     }
 }

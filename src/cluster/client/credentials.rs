@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::client::credential_error::credential_error;
+    use crate::cluster::client::transport_error::transport_error;
     use crate::error::{Error, Kind};
 
     /// A plugin that runs this script of `sh`.
@@ -189,6 +190,13 @@ mod tests {
         assert!(text.contains("the credential plugin login failed: exit status: 3"), "{text}");
         assert!(text.contains("session expired"), "{text}");
         assert!(!text.contains("planted") && !text.contains("token"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn failed_renewal_names_the_program() {
+        let error = run(&plugin("exit 3")).await.unwrap_err();
+        let error = transport_error("cannot list pods", kube::Error::Service(Box::new(error)));
+        assert_eq!(error.causes(), ["the credential plugin sh failed: exit status: 3"]);
     }
 
     #[tokio::test]
