@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::desired_cluster::desired_cluster;
 use super::local_state;
-use super::step::Deadline;
+use super::step::{Deadline, LONGER_LIMIT};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
@@ -16,7 +16,6 @@ use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::Global;
-use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
@@ -51,15 +50,10 @@ pub(crate) async fn load_until(
     let reading = tokio::task::spawn_blocking(move || load(&global, secrets, &streams));
     match tokio::time::timeout_at(deadline.for_requests(), reading).await {
         Ok(loaded) => loaded.map_err(|error| Error::internal("the reading was aborted").caused_by(error))?,
-        Err(_elapsed) => {
-            let limit = phrase::span(deadline.total);
-            let message = format!("the command timed out after {limit}: the configuration has not been read");
-            Err(Error::new(Id::DeadlinePassed, Kind::Deadline, message)
-                .hint(
-                    "a secret or a file of it comes from standard input or a named pipe that was not closed",
-                )
-                .hint("--timeout DURATION sets a longer limit"))
-        }
+        Err(_elapsed) => Err(deadline
+            .passed(Some("the configuration has not been read"))
+            .hint("a secret or a file of it comes from standard input or a named pipe that was not closed")
+            .hint(LONGER_LIMIT)),
     }
 }
 
@@ -361,23 +355,20 @@ async fn open_connection(
 
 /// Returns the error for a kubeconfig that has not been read at the deadline.
 fn not_read(deadline: Deadline) -> Error {
-    let limit = phrase::span(deadline.total);
-    let message = format!("the command timed out after {limit}: the kubeconfig has not been read");
-    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+    deadline
+        .passed(Some("the kubeconfig has not been read"))
         .hint("one of its files may be a named pipe that no program writes to")
-        .hint("--timeout DURATION sets a longer limit")
+        .hint(LONGER_LIMIT)
 }
 
 /// Returns the error for a credential plugin that has not ended at the deadline. Nothing else waits before the first
 /// request.
 fn no_credentials(deadline: Deadline) -> Error {
-    let limit = phrase::span(deadline.total);
-    let message =
-        format!("the command timed out after {limit}: the kubeconfig's credential plugin has not ended");
-    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+    deadline
+        .passed(Some("the kubeconfig's credential plugin has not ended"))
         .hint("the plugin is the program under users[].user.exec: it may wait for a login")
         .hint("a tokenFile may be a named pipe that no program writes to")
-        .hint("--timeout DURATION sets a longer limit")
+        .hint(LONGER_LIMIT)
 }
 
 /// Collects the sources from which the context is chosen.

@@ -7,14 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cluster_session::Session;
-use super::step::{Deadline, LimitOrigin};
+use super::step::{Deadline, LONGER_LIMIT, LimitOrigin};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::Connection;
 use crate::cluster::client::pending_calls::PendingCalls;
 use crate::cluster::client::traffic::Traffic;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::phrase;
 use crate::report::Streams;
 
 /// A request is reported after this long, and again each time.
@@ -52,12 +51,8 @@ impl LongCalls {
     /// Waits until the deadline has passed and returns the error of the command, which names the oldest request.
     pub(crate) async fn time_out(&self, deadline: Deadline) -> Error {
         tokio::time::sleep_until(deadline.for_command()).await;
-        let mut message = format!("the command timed out after {}", phrase::span(deadline.total));
-        let call = self.0.get().and_then(|calls| calls.oldest());
-        if let Some(call) = call {
-            message += &format!(": {}", call.describe());
-        }
-        Error::new(Id::DeadlinePassed, Kind::Deadline, message).hint("--timeout DURATION sets a longer limit")
+        let call = self.0.get().and_then(|calls| calls.oldest()).map(|call| call.describe());
+        deadline.passed(call.as_deref()).hint(LONGER_LIMIT)
     }
 
     /// Waits for the next time at which a request has waited for long, and describes the request.

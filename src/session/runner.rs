@@ -11,14 +11,12 @@ use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
 use super::signals::Signals;
 use super::step::Deadline;
-use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::connect::Connection;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
-use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
 use crate::provider::Environment;
@@ -228,10 +226,7 @@ async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> a
 
 /// Returns the error for an events file that cannot be opened until the deadline.
 fn events_not_read(deadline: Deadline) -> Error {
-    let limit = phrase::span(deadline.total);
-    let message =
-        format!("the command timed out after {limit}: the file of --events is a pipe without a reader");
-    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+    deadline.passed(Some("the file of --events is a pipe without a reader"))
 }
 
 /// Writes the result or the error.

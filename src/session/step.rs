@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
 use crate::event::{Events, Phase, Progress};
+use crate::phrase;
+
+/// The hint that ends each error of a time limit.
+pub(crate) const LONGER_LIMIT: &str = "--timeout DURATION sets a longer limit";
 
 /// Runs the work and reports the start and the result of the step. The message of the work is the step's last message.
 ///
@@ -71,5 +77,12 @@ impl Deadline {
     /// When the command is aborted.
     pub(crate) fn for_command(self) -> Instant {
         self.at + ABORT_GRACE
+    }
+
+    /// Returns the error of the command that has timed out; `reason`: what has not happened, or what it waited for.
+    pub(crate) fn passed(self, reason: Option<&str>) -> Error {
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let message = format!("the command timed out after {}{reason}", phrase::span(self.total));
+        Error::new(Id::DeadlinePassed, Kind::Deadline, message)
     }
 }

@@ -6,14 +6,13 @@ use crate::catalogue::Id;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
 use crate::flags::{Format, Global, ReadArgs};
-use crate::phrase;
 use crate::provider::kind::KindDetails;
 use crate::provider::kwok::KwokDetails;
 use crate::provider::{self, ClusterStatus, Condition, Details, Ports};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
-use crate::session::step::Deadline;
+use crate::session::step::{Deadline, LONGER_LIMIT};
 use crate::settings::handsctl::Provider;
 
 /// Show whether the local cluster is ready: exit 0 ready, 11 starting, 12 otherwise
@@ -72,11 +71,10 @@ fn not_local() -> Error {
 
 /// Returns the error for a state that is unknown at the deadline. Only a container engine is waited for that long.
 fn timed_out(name: &str, deadline: Deadline) -> Error {
-    let limit = phrase::span(deadline.total);
-    let message = format!("the command timed out after {limit}: the state of cluster {name} was not read");
-    Error::new(Id::DeadlinePassed, Kind::Deadline, message)
+    deadline
+        .passed(Some(&format!("the state of cluster {name} was not read")))
         .hint("does the container engine respond?")
-        .hint("--timeout DURATION sets a longer limit")
+        .hint(LONGER_LIMIT)
 }
 
 fn exit_code(condition: Condition) -> u8 {
