@@ -5,7 +5,8 @@
 //! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
-//! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines.
+//! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines. `resume`: where a followed
+//!   one continues.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
 //! - `metrics`: reads its resource usage.
 
@@ -17,5 +18,6 @@ pub mod metrics;
 pub mod node_port;
 pub mod port_forward;
 pub mod probe;
+mod resume;
 pub mod sandbox_pods;
 pub mod url_probe;
