@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with the component that an object belongs to.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The label of every sandbox pod (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`). A sandbox cannot change
+/// its own labels. The application labels no other object of a conversation (same file).
+pub const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
+/// The label selector of all sandbox pods.
+pub const SANDBOX_SELECTOR: &str = "app=openhands-runtime";
 /// The label selector of the objects that handsctl manages.
 pub const MANAGED_BY_HANDSCTL: &str = "app.kubernetes.io/managed-by=handsctl";
 /// The label with the product that an object is a part of.

@@ -6,14 +6,14 @@ use serde_json::Value;
 use crate::cluster::client::api::Api;
 use crate::error::Result;
 use crate::object::kind::{POD, SERVICE};
-use crate::status::sandbox;
+use crate::object::labels;
 
 /// Lists the pods of the sandboxes in a namespace with one request. None if the account may not list pods there.
 ///
 /// # Errors
 /// Fails if the server is unreachable.
 pub async fn list(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
-    let params = ListParams::default().labels(sandbox::SELECTOR);
+    let params = ListParams::default().labels(labels::SANDBOX_SELECTOR);
     match api.list(&POD.in_namespace(namespace), &params).await {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if error.code() == Some(403) => Ok(None),

@@ -2,13 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::object::labels;
 use crate::settings::Settings;
 use crate::settings::format::DnsLabel;
 use crate::settings::handsctl::{Expose, SandboxEgress};
 
-/// The label of every sandbox pod (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`). A sandbox cannot change
-/// its own labels.
-const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
 /// The label with a namespace's own name, which the API server sets.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The namespace of `OpenShift`'s DNS pods, which listen on port 5353. A policy sees the pod's port, not the Service's.
@@ -82,7 +80,7 @@ fn admits_every_address(settings: &Settings, any_namespace: bool) -> bool {
 }
 
 fn all_but_sandboxes(namespace: &str) -> Value {
-    let (label, value) = SANDBOX;
+    let (label, value) = labels::SANDBOX;
     json!({
         "namespaceSelector": { "matchLabels": { NAMESPACE_NAME: namespace } },
         "podSelector": { "matchExpressions": [{ "key": label, "operator": "NotIn", "values": [value] }] },

@@ -9,8 +9,6 @@ use crate::object::kind::{INGRESS, KindInfo, SERVICE};
 
 /// The prefix of the names of all objects of a conversation (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
 pub const NAME_PREFIX: &str = "openhands-runtime-";
-/// Selects the pods of all sandboxes. The application labels no other object of a conversation (same file).
-pub const SELECTOR: &str = "app=openhands-runtime";
 /// The suffixes of a sandbox's Services after its name.
 const SERVICE_SUFFIXES: [&str; 2] = ["-svc-code", "-svc"];
 
