@@ -60,12 +60,7 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     let streaming = version.streams_lists();
     let observed =
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
-    ensure_own_key(&state, &observed)?;
-    let configured = run.session.set();
-    decide_latest(&mut state, &configured, &observed, &request.policy, run.api().clock().now());
-    let changes = compare(desired, &state, &configured, &observed, &request.policy)?;
-    claim_guard::ensure_kept(run, request, &changes, &observed)?;
-    restored_rights::ensure_accepted(run, request, &changes.plan, &state.kinds, &observed.members)?;
+    let changes = plan_changes(run, request, desired, &mut state, &observed)?;
     Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
 }
 
@@ -97,13 +92,8 @@ impl Preparation {
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;
-        ensure_own_key(&self.state, &self.observed)?;
-        let (configured, now) = (run.session.set(), run.api().clock().now());
-        decide_latest(&mut self.state, &configured, &self.observed, &request.policy, now);
-        self.changes = compare(desired, &self.state, &configured, &self.observed, &request.policy)?;
-        claim_guard::ensure_kept(run, request, &self.changes, &self.observed)?;
-        let (plan, kinds) = (&self.changes.plan, &self.state.kinds);
-        restored_rights::ensure_accepted(run, request, plan, kinds, &self.observed.members)
+        self.changes = plan_changes(run, request, desired, &mut self.state, &self.observed)?;
+        Ok(())
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.
@@ -133,6 +123,26 @@ fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desi
             Ok(Desired::Revision { number, snapshot })
         }
     }
+}
+
+/// Compares what was read with the goal, and checks the changes.
+///
+/// # Errors
+/// As [`Preparation::refresh`]. Exit 7 if somebody else stored the set's key, or a rollback would grant more rights.
+fn plan_changes(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    desired: Desired,
+    state: &mut ClusterState,
+    observed: &ObservedSet,
+) -> Result<Changes> {
+    ensure_own_key(state, observed)?;
+    let (configured, now) = (run.session.set(), run.api().clock().now());
+    decide_latest(state, &configured, observed, &request.policy, now);
+    let changes = compare(desired, state, &configured, observed, &request.policy)?;
+    claim_guard::ensure_kept(run, request, &changes, observed)?;
+    restored_rights::ensure_accepted(run, request, &changes.plan, &state.kinds, &observed.members)?;
+    Ok(changes)
 }
 
 /// Checks that handsctl stored the set's key, which authenticates the revisions.
