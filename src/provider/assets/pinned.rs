@@ -21,7 +21,7 @@ pub(super) struct Pinned {
 pub(super) struct Pin {
     /// `v1.34.4`.
     pub(super) version: String,
-    /// SHA-256 in hex by file name, for releases that publish no checksums.
+    /// SHA-256 in hex by the end of the file's URL.
     #[serde(default)]
     pub(super) sha256: BTreeMap<String, String>,
 }

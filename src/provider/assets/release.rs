@@ -85,8 +85,9 @@ pub(super) fn release(
     let Platform { os, arch } = platform;
     let release = published(mirror, program, version, os, arch);
     // A checksum of the same host protects against a broken download only.
-    let file = release.url.rsplit('/').next().unwrap_or_default();
-    match pin.sha256.get(file).filter(|_| version == pin.version) {
+    let end_of_url = |file: &str| release.url.strip_suffix(file).is_some_and(|base| base.ends_with('/'));
+    let pinned = pin.sha256.iter().find(|(file, _)| end_of_url(file)).map(|(_, sum)| sum);
+    match pinned.filter(|_| version == pin.version) {
         Some(sum) => Release { checksum: Checksum::Pinned(sum.clone()), ..release },
         None => release,
     }
@@ -145,6 +146,7 @@ pub(super) fn sum_of(text: &str, file: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::assets::pinned::Pinned;
 
     const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
 
@@ -186,12 +188,36 @@ mod tests {
     #[test]
     fn pinned_checksum_wins_over_published_one() {
         let mirror = Mirror::new(None);
-        let pin = pin(&[("kubectl", "ab"), ("etcd-v1-linux-amd64.tar.gz", "cd"), ("kind-linux-amd64", "ef")]);
+        let pin = pin(&[
+            ("linux/arm64/kubectl", "of another platform"),
+            ("linux/amd64/kubectl", "ab"),
+            ("etcd-v1-linux-amd64.tar.gz", "cd"),
+            ("d-linux-amd64", "of another file"),
+            ("kind-linux-amd64", "ef"),
+        ]);
         for (program, sum) in [(Program::Kubectl, "ab"), (Program::Etcd, "cd"), (Program::Kind, "ef")] {
             let pinned = release(&mirror, program, "v1", LINUX, &pin);
             assert_eq!(pinned.checksum, Checksum::Pinned(sum.into()));
             let other = release(&mirror, program, "v2", LINUX, &pin);
             assert!(matches!(other.checksum, Checksum::Published { .. }), "of another version: {program}");
+        }
+    }
+
+    fn set_of(program: Program) -> ProgramSet {
+        ProgramSet::ALL.into_iter().find(|set| set.programs().contains(&program)).unwrap()
+    }
+
+    #[test]
+    fn versions_toml_pins_the_programs_that_have_two_sources() {
+        let pinned = Pinned::read().unwrap();
+        for arch in ["amd64", "arm64"] {
+            let platform = Platform { os: "linux", arch };
+            for program in [Program::Kubectl, Program::Kwok, Program::Kwokctl, Program::Kind] {
+                let pin = pinned.pin(set_of(program));
+                let release = release(&Mirror::new(None), program, &pin.version, platform, pin);
+                let Checksum::Pinned(sum) = release.checksum else { panic!("{}", release.url) };
+                assert!(sum.len() == 64 && sum.chars().all(|c| c.is_ascii_hexdigit()), "{sum}");
+            }
         }
     }
 
