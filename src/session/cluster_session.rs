@@ -334,7 +334,7 @@ async fn open_connection(
     environment: &Environment,
     deadline: Deadline,
 ) -> Result<Connection> {
-    let args = context_args(global, settings, environment)?;
+    let args = context_args(global, settings, environment, deadline)?;
     let end = deadline.for_requests();
     let connected = match tokio::time::timeout_at(end, connect::choose(&args)).await {
         Err(_elapsed) => return Err(not_read(deadline)),
@@ -375,7 +375,12 @@ fn no_credentials(deadline: Deadline) -> Error {
 ///
 /// # Errors
 /// No context is named, and the state of the local cluster on this computer cannot be read.
-fn context_args(global: &Global, settings: &Settings, environment: &Environment) -> Result<ContextArgs> {
+fn context_args(
+    global: &Global,
+    settings: &Settings,
+    environment: &Environment,
+    deadline: Deadline,
+) -> Result<ContextArgs> {
     let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
     let is_named = global.context.is_some() || pin.is_some() || global.in_cluster;
     let is_existing = settings.cluster.provider == Provider::Existing;
@@ -394,6 +399,7 @@ fn context_args(global: &Global, settings: &Settings, environment: &Environment)
         in_cluster: global.in_cluster,
         pod: pod_account(),
         proxies: proxy_variables(),
+        connect_limit: deadline.typed(),
     })
 }
 

@@ -69,6 +69,11 @@ impl Deadline {
         Self { origin, ..Self::after(typed.unwrap_or(default)) }
     }
 
+    /// The limit that was typed; None: it is the command's default.
+    pub(crate) fn typed(self) -> Option<Duration> {
+        (self.origin == LimitOrigin::Typed).then_some(self.total)
+    }
+
     /// When requests to the API server end at the latest.
     pub(crate) fn for_requests(self) -> Instant {
         self.at + REQUEST_GRACE

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Config;
@@ -43,6 +44,8 @@ pub struct ContextArgs {
     pub pod: PodAccount,
     /// The variables that choose a proxy.
     pub proxies: ProxyVariables,
+    /// The time limit for opening a connection, if it is longer than 10 s.
+    pub connect_limit: Option<Duration>,
 }
 
 /// A connection, with the facts that every command prints first.
@@ -87,6 +90,7 @@ pub struct ChosenCluster {
     choice: ChosenContext,
     proxy: Option<Proxy>,
     token_expiry: Option<Timestamp>,
+    connect_limit: Duration,
 }
 
 /// Chooses a context and prepares a connection. Sends no request yet.
@@ -102,12 +106,13 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
 /// # Errors
 /// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
 pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
+    let connect_limit = args.connect_limit.map_or(CONNECT, |limit| limit.max(CONNECT));
     if args.in_cluster {
         let pod = args.pod.clone();
         let config = blocking(move || pod.read()).await?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
-        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None });
+        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit });
     }
     let files = match &args.kubeconfig {
         Some(path) => KubeconfigFiles::Explicit(path.clone()),
@@ -124,7 +129,7 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let choice = choice.map_err(|error| if_in_pod(with_absent_files(error, args), &args.pod))?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
-    Ok(ChosenCluster { config, choice, proxy, token_expiry })
+    Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit })
 }
 
 /// Names the files of `KUBECONFIG` that do not exist, where no context can be chosen.
@@ -213,8 +218,8 @@ impl ChosenCluster {
     pub async fn open(mut self) -> Result<Connection> {
         let secrets = user_secrets(&self.config.auth_info);
         let bearer = self.bearer().await?;
-        let Self { mut config, choice, proxy, token_expiry } = self;
-        config.connect_timeout = Some(CONNECT);
+        let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
+        config.connect_timeout = Some(connect_limit);
         let agent = format!(
             "handsctl/{} ({}/{})",
             env!("CARGO_PKG_VERSION"),

@@ -28,6 +28,8 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Direct,
+    /// As `Direct`, but each TLS handshake begins after 11 s.
+    Late,
     /// An HTTP proxy.
     Connect,
     /// An HTTP proxy over TLS.
@@ -91,6 +93,10 @@ fn serve(stream: TcpStream, tls: &Arc<ServerConfig>, way: Way) -> Option<Request
     let session = |stream| Some(StreamOwned::new(ServerConnection::new(tls.clone()).ok()?, stream));
     match way {
         Way::Direct => answer(session(stream)?, String::new()),
+        Way::Late => {
+            std::thread::sleep(Duration::from_secs(11));
+            answer(session(stream)?, String::new())
+        }
         Way::Connect => {
             let (stream, to_proxy) = accept_connect(stream)?;
             answer(session(stream)?, to_proxy)
@@ -564,4 +570,27 @@ async fn mutated_kubeconfigs_cause_no_panic_and_show_no_secret() {
     }
     assert!(usable > 100 && usable < 1400, "{usable} of 1500 are usable");
     assert!(shown.is_empty(), "{} messages show a secret, the first:\n{}", shown.len(), shown[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_that_takes_11_s_needs_a_longer_timeout() {
+    let reach_late = async |connect_limit: Option<Duration>, limit: Duration| {
+        let server = Server::start(V4, &["127.0.0.1"], Way::Late);
+        let folder = folder();
+        let cluster = json!({
+            "server": format!("https://{}", server.address), "certificate-authority-data": server.certificate,
+        });
+        let args = ContextArgs { connect_limit, ..write_kubeconfig(folder.path(), &cluster, &json!({})) };
+        let api = connect(&args).await.unwrap().api.until(tokio::time::Instant::now() + limit);
+        version::get_server_version(&api).await
+    };
+    let minute = Duration::from_secs(60);
+    let (default, longer) = tokio::join!(reach_late(None, minute), reach_late(Some(minute), minute));
+    assert_eq!(longer.unwrap().text, "v1.34.4");
+    let error = default.unwrap_err().into_error("cannot reach the cluster");
+    assert_eq!(
+        (error.kind(), error.causes()[0].as_str()),
+        (Kind::Unreachable, "the API server did not respond within 10 s")
+    );
+    assert!(error.hints().iter().any(|hint| hint.starts_with("--timeout DURATION")), "{error:?}");
 }

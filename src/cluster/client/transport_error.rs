@@ -9,7 +9,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 
-/// The time limit for opening a connection: resolving the name, TCP and TLS.
+/// The time limit for opening a connection without `--timeout`: resolving the name, TCP and TLS.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// The message of tokio's timer when the time limit for a connection has passed.
 const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
@@ -23,7 +23,7 @@ const NAME_NOT_RESOLVED: &str = "dns error";
 pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     let text = chain(&error);
     if text.contains(CONNECT_TIMED_OUT) {
-        return timeout_error(action, CONNECT);
+        return timeout_error(action, CONNECT).hint("--timeout DURATION waits longer for the connection");
     }
     // A token is also renewed between two requests; kube wraps that error differently.
     if let Some(error) = sources(&error).find_map(|source| source.downcast_ref()) {
