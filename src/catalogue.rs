@@ -198,7 +198,7 @@ catalogue! {
     EngineRemote "HC2090" "the container engine runs on another computer" key "cluster.provider"
         "docker's current context, DOCKER_HOST or CONTAINER_HOST names an engine of another computer. The nodes run there, and kind publishes the ports of the API server and of the ingress controller there. What handsctl checks of this computer (ports, disk, inotify limits) says nothing about it."
     SimulatedNodes "HC2030" "simulated nodes" key "cluster.provider"
-        "The cluster's nodes are simulated: objects are real, but no container runs."
+        "The cluster's nodes are simulated: objects are real, but no container runs. In a simulated cluster that handsctl created, the set's Secret has placeholders instead of the configured secrets."
     PodSecurityTooStrict "HC2040" "the namespace's Pod Security level rejects sandboxes" key "kubernetes.namespace"
         "OpenHands' sandbox pods run as root and do not meet the restricted profile: the application would start, but no conversation would."
     SandboxImageAbsent "HC2041" "the sandboxes' image is not on every node yet" key "sandbox.runtime_container_image"

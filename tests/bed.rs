@@ -273,6 +273,8 @@ impl Namespace {
     pub(crate) fn command(&self, arguments: &[&str]) -> CommandLine {
         let mut command = command(&self.bed.home, arguments);
         command.current_dir(self.folder.path()).env("KUBECONFIG", &self.bed.kubeconfig);
+        // A cluster of another account: handsctl stores no secret in the simulated clusters of its own.
+        command.env("XDG_STATE_HOME", self.folder.path().join("state"));
         command.args(["-n", &self.name, "--name", "oh"]);
         // These commands use no cluster, and reject the choice of one.
         if !matches!(arguments.first(), Some(&"config" | &"render" | &"rbac")) {

@@ -214,7 +214,7 @@ fn reason_not_to_compare_secret(settings: &Settings, state: &ClusterState) -> Op
     }
     let unread = settings.sources().filter_map(|(_, source)| match source {
         SecretSource::NotRead(_) => Some(source.to_string()),
-        SecretSource::Value(_) | SecretSource::Reference { .. } => None,
+        SecretSource::Value(_) | SecretSource::Placeholder | SecretSource::Reference { .. } => None,
     });
     let unread: BTreeSet<String> = unread.collect();
     let unread: Vec<&str> = unread.iter().map(String::as_str).collect();

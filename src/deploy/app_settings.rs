@@ -119,6 +119,7 @@ impl SettingsClient<'_> {
                 read_secret(self.api, &self.app.namespace, secret, key).await
             }
             Some(source @ SecretSource::NotRead(_)) => Err(format!("the key was not read: {source}")),
+            Some(SecretSource::Placeholder) => Err("a simulated cluster has no key".to_owned()),
             None => Err(format!("the configuration has no {KEY}")),
         }
     }

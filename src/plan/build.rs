@@ -99,6 +99,7 @@ fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
     variables_and_files
         .filter_map(|(name, source)| match source {
             SecretSource::Value(value) => Some((name.clone(), value.expose().to_owned())),
+            SecretSource::Placeholder => Some((name.clone(), SecretSource::PLACEHOLDER.to_owned())),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         })
         .chain(config.map(|config| (CONFIG_FILE.to_owned(), config.expose().to_owned())))

@@ -185,6 +185,15 @@ pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<
     Ok(recorded_provider(environment, name)?.map(|provider| provider.context(name)))
 }
 
+/// Returns whether a context is that of a cluster of simulated nodes that handsctl created. Cheap: reads one file.
+///
+/// # Errors
+/// `HC9003` if the record cannot be read.
+pub fn is_recorded_simulation(environment: &Environment, context: &str) -> Result<bool> {
+    let Some(name) = context.strip_prefix("kwok-") else { return Ok(false) };
+    Ok(recorded_provider(environment, name)? == Some(LocalProvider::Kwok))
+}
+
 /// Lists the differences of the cluster that handsctl created with this name from its desired state, each as
 /// `workers: 0, configured 2`; empty if there is no record. Cheap: reads one file.
 ///

@@ -214,7 +214,11 @@ impl Session {
         let own_context = if is_local { provider::recorded_context(&environment, name)? } else { None };
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
-        Ok(Self { settings: settings.for_local_cluster(is_local), connection, local, is_own, environment })
+        let mut settings = settings.for_local_cluster(is_local);
+        if is_local && provider::is_recorded_simulation(&environment, &connection.choice.context)? {
+            settings = settings.with_placeholders();
+        }
+        Ok(Self { settings, connection, local, is_own, environment })
     }
 
     /// Returns the set that the settings name.

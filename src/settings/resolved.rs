@@ -195,7 +195,7 @@ impl Settings {
     pub fn known_secrets(&self) -> Mask {
         let values = self.sources().filter_map(|(_, source)| match source {
             SecretSource::Value(value) => Some(value.expose()),
-            SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
+            SecretSource::NotRead(_) | SecretSource::Placeholder | SecretSource::Reference { .. } => None,
         });
         let names = [self.deploy.name.as_str(), self.deploy.namespace.as_str(), self.runtime_namespace()];
         let config = self.app_config_toml();
@@ -358,6 +358,22 @@ impl Settings {
         if !self.is_set(&["kubernetes", "resource_cpu_request"]) {
             self.write(&["kubernetes", "resource_cpu_request"], LOCAL_CPU);
             self.openhands.kubernetes.resource_cpu_request = Quantity::from_static(LOCAL_CPU);
+        }
+        self
+    }
+
+    /// Replaces the value of each secret by a placeholder. The values stay hidden in every output.
+    #[must_use]
+    pub fn with_placeholders(mut self) -> Self {
+        let sources = self.secrets.values_mut().chain(self.files.values_mut()).chain(self.keys.values_mut());
+        for source in sources {
+            if let SecretSource::Value(value) = source {
+                self.parts.push(value.clone());
+                *source = SecretSource::Placeholder;
+            }
+        }
+        for (_, SecretData(data)) in &mut self.filled {
+            replace_texts(data, SecretSource::PLACEHOLDER);
         }
         self
     }
@@ -546,6 +562,16 @@ fn remove_secrets(shape: &TableShape, table: &mut Table) {
         }
         true
     });
+}
+
+/// Replaces every text in a value.
+fn replace_texts(data: &mut Data, by: &str) {
+    match data {
+        Data::Text(text) => by.clone_into(text),
+        Data::List(items) => items.iter_mut().for_each(|node| replace_texts(&mut node.data, by)),
+        Data::Table(table) => table.values_mut().for_each(|entry| replace_texts(&mut entry.node.data, by)),
+        _ => {}
+    }
 }
 
 /// Returns whether one of the application's own tables is empty and equals an absent one. `config init` writes such

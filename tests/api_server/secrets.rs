@@ -1,8 +1,11 @@
 //! Existing Secrets that the configuration references, and a secret from standard input.
 
-use base64::Engine as _;
+use std::path::{Path, PathBuf};
 
-use crate::bed::Bed;
+use base64::Engine as _;
+use serde_json::Value;
+
+use crate::bed::{Bed, OwnCluster};
 use crate::planted;
 
 #[test]
@@ -62,4 +65,65 @@ fn secret_is_read_from_stdin() {
         assert_eq!(String::from_utf8(bytes.unwrap()).unwrap(), value, "{key}");
     }
     namespace.command(&["deploy"]).run_with("").exits(3).says("standard input is empty");
+}
+
+/// Every file below a folder that contains one of these texts.
+fn files_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(files_with(&path, texts));
+        } else if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+            if texts.iter().any(|text| holds(text)) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn own_simulated_cluster_gets_placeholders_instead_of_secrets() {
+    const PLANTED: [&str; 3] = ["sk-planted-for-main", "sk-planted-for-eval", "planted-password"];
+    let own = OwnCluster::new(
+        "placeholders",
+        "[llm]\nmodel = \"openai/gpt-5\"\napi_key = { file = \"main.key\" }\n\
+         [llm.eval]\nmodel = \"openai/o3\"\napi_key = \"sk-planted-for-eval\"\n\
+         [deploy.env]\nDATABASE_PASSWORD = \"planted-password\"\n",
+    );
+    std::fs::write(own.home.join("main.key"), PLANTED[0]).unwrap();
+    let outputs = [
+        own.handsctl(&["up", "-v"]).exits(0).says("11 created"),
+        own.handsctl(&["diff", "-o", "json"]).exits(0),
+        own.handsctl(&["deploy"]).exits(0).says("11 unchanged"),
+    ];
+    for run in outputs {
+        assert!(
+            !PLANTED.iter().any(|text| run.stdout.contains(text) || run.stderr.contains(text)),
+            "{run:?}"
+        );
+    }
+
+    let bed = own.bed();
+    let secrets = bed.get(&["secret", "-n", "openhands", "-l", "app.kubernetes.io/managed-by=handsctl"]);
+    let of_the_set = secrets["items"].as_array().unwrap().iter();
+    let data: Vec<&Value> =
+        of_the_set.map(|secret| &secret["data"]).filter(|data| data["LLM_API_KEY"].is_string()).collect();
+    let [data] = data[..] else { panic!("{secrets}") };
+    let text = |key: &str| {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(data[key].as_str().unwrap()).unwrap();
+        String::from_utf8(decoded).unwrap()
+    };
+    for key in ["LLM_API_KEY", "DATABASE_PASSWORD", "config.toml"] {
+        assert!(text(key).contains("handsctl stores no secret in its simulated clusters"), "{key}");
+    }
+    assert!(text("config.toml").contains("openai/o3"), "the rest of the file is the configuration's");
+
+    // etcd, the logs, the kubeconfig and the records: the two files are the user's own.
+    let mut found = files_with(&own.home, &PLANTED);
+    found.sort();
+    assert_eq!(found, [own.home.join("config.toml"), own.home.join("main.key")]);
 }

@@ -230,7 +230,9 @@ struct Reference<'a> {
 /// Returns the key that holds a secret: `name` in the set's own Secret, or a key of the user's Secret.
 fn reference<'a>(source: &'a SecretSource, own: &'a str, name: &'a str) -> Reference<'a> {
     match source {
-        SecretSource::Value(_) | SecretSource::NotRead(_) => Reference { secret: own, key: name },
+        SecretSource::Value(_) | SecretSource::NotRead(_) | SecretSource::Placeholder => {
+            Reference { secret: own, key: name }
+        }
         SecretSource::Reference { secret, key } => Reference { secret, key },
     }
 }

@@ -136,6 +136,8 @@ pub enum SecretSource {
     /// The same, but its variables and files were not read: `render` needs no secret, and `diff` compares without those
     /// that are not available.
     NotRead(Vec<Reference>),
+    /// A text instead of the value, for a simulated cluster: no container runs there, and its etcd has no protection.
+    Placeholder,
     /// The container reads a Secret that already exists.
     Reference {
         /// Name of the Secret, in the application's namespace.
@@ -143,6 +145,11 @@ pub enum SecretSource {
         /// Key in its data.
         key: String,
     },
+}
+
+impl SecretSource {
+    /// The value of a placeholder.
+    pub const PLACEHOLDER: &str = "handsctl stores no secret in its simulated clusters";
 }
 
 /// Names the source of the value, never the value.
@@ -154,6 +161,7 @@ impl std::fmt::Display for SecretSource {
                 let sources: Vec<String> = references.iter().map(ToString::to_string).collect();
                 f.write_str(&sources.join(", "))
             }
+            Self::Placeholder => f.write_str("a placeholder"),
             Self::Reference { secret, key } => write!(f, "secret/{secret}, key {key}"),
         }
     }
