@@ -65,6 +65,11 @@ const WHY_MISSED: &[(&str, &str)] = &[
          small set; for a large set, the bare client shows the share of the server.",
     ),
     (
+        "P2",
+        "The set's key, which authenticates its revisions, is created before everything else: one request more than the \
+         goal has.",
+    ),
+    (
         "P3",
         "The lists of an unchanged redeploy must be consistent, too: see P1. kapp's lists come from the same watch cache, \
          and its delay varies more from run to run than the two tools differ.",
@@ -76,6 +81,11 @@ const WHY_MISSED: &[(&str, &str)] = &[
          object.",
     ),
     ("P9", "Most of it is the time that this computer needs to start any process while others run."),
+    (
+        "P10",
+        "It is compiled for size already. Besides the client it contains the manifests, the reader and the checks of the \
+         configuration, two local providers and all proxies.",
+    ),
     (
         "P13",
         "The bare client does nothing before its first PATCH and nothing after its last one: see P1 for the steps of a \
