@@ -106,10 +106,10 @@ pub struct ApplyArgs {
 /// Flags of every command that applies: how it treats fields and objects that belong to others.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct OwnershipArgs {
-    /// Take over fields that other managers own, except those that [deploy.ownership] sets to "yield" or "fail"
+    /// Overwrite what others changed, except where [deploy.ownership] says "yield" or "fail"
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Adopt existing objects with the names of the set's members, and take over the fields that helm or kubectl manage
+    /// Take over existing objects of the same names, such as those that helm or kubectl created
     #[arg(long)]
     pub adopt: bool,
 }

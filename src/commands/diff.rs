@@ -47,7 +47,7 @@ pub struct DiffArgs {
     /// As with deploy: take over fields that other managers own
     #[arg(long)]
     pub force_conflicts: bool,
-    /// As with deploy: adopt existing objects with the names of the set's members
+    /// As with deploy: take over existing objects of the same names
     #[arg(long)]
     pub adopt: bool,
     /// Time limit of the whole command [default: 5m]

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::flags::{Format, Global, parse_duration};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -52,7 +53,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
     } else {
         match server(global, arguments, streams).await {
             Ok(server) => (Some(server), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(reason(&error))),
         }
     };
     let versions = Versions {
@@ -66,6 +67,15 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
         output => streams.value(&versions, output)?,
     };
     Ok(0)
+}
+
+/// Returns the error with its first cause, in one line.
+fn reason(error: &anyhow::Error) -> String {
+    let own = error.downcast_ref::<Error>().and_then(|error| Some((error, error.causes().first()?.clone())));
+    match own {
+        Some((error, cause)) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 async fn server(global: &Global, arguments: &VersionArgs, streams: &Streams) -> anyhow::Result<String> {

@@ -11,7 +11,7 @@ use super::local_cluster::{
     Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, RECREATE_HINT, UpOptions,
 };
 use super::readyz::{self, Readiness};
-use super::{kind, kwok, private_file, state_file};
+use super::{kind, kubeconfig, kwok, private_file, state_file};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
@@ -19,7 +19,8 @@ use crate::object::running_image::RunningImage;
 use crate::settings::handsctl::Provider;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
-/// engine is usable, else kwok if there is no engine.
+/// engine is usable, else kwok if there is no engine. `recreate`: an existing simulated cluster is replaced by one of kind
+/// as soon as an engine is usable.
 ///
 /// # Errors
 /// `HC9003` if the record of the cluster with this name cannot be read; `HC2003` to `HC2005` for `auto` if there is an
@@ -28,6 +29,7 @@ pub async fn choose(
     environment: &Environment,
     provider: Provider,
     name: &str,
+    recreate: bool,
     events: &Events,
 ) -> Result<ProviderChoice> {
     let local = |maker, reason| Ok(ProviderChoice::Local { provider: maker, reason });
@@ -36,14 +38,30 @@ pub async fn choose(
         Provider::Kwok => local(LocalProvider::Kwok, None),
         Provider::Kind => local(LocalProvider::Kind, None),
         Provider::Auto => match recorded_provider(environment, name)? {
-            Some(maker) => local(maker, None),
+            Some(LocalProvider::Kwok) => match engine::find(environment, Patience::Brief).await {
+                Ok(_) if recreate => local(LocalProvider::Kind, None),
+                Ok(server) => local(
+                    LocalProvider::Kwok,
+                    Some(format!(
+                        "{} runs, but cluster {name} is simulated, and no container will run; \
+                         up --recreate replaces it, with everything in it, by a real one",
+                        server.client.engine.name()
+                    )),
+                ),
+                Err(_no_engine) => local(LocalProvider::Kwok, None),
+            },
+            Some(LocalProvider::Kind) => local(LocalProvider::Kind, None),
             None => match engine::find(environment, Patience::Told(events)).await {
                 Ok(_) => local(LocalProvider::Kind, None),
                 Err(none) if none.is_present() => Err(kind::no_engine_error(&none)
                     .hint("[cluster] provider = \"kwok\" simulates a cluster, without an engine")),
                 Err(none) => local(
                     LocalProvider::Kwok,
-                    Some(format!("no usable container engine ({})", none.summary())),
+                    Some(format!(
+                        "no usable container engine ({}): simulated cluster, no container will run; \
+                         once an engine runs, up --recreate creates a real one",
+                        none.summary()
+                    )),
                 ),
             },
         },
@@ -192,6 +210,20 @@ pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<
 pub fn is_recorded_simulation(environment: &Environment, context: &str) -> Result<bool> {
     let Some(name) = context.strip_prefix("kwok-") else { return Ok(false) };
     Ok(recorded_provider(environment, name)? == Some(LocalProvider::Kwok))
+}
+
+/// Returns the address of the API server of the cluster that handsctl created with this name; None: there is no record,
+/// or the cluster's own kubeconfig is lost. Cheap: reads two files.
+///
+/// # Errors
+/// `HC9003` if the record or the cluster's kubeconfig cannot be read.
+pub fn recorded_server(environment: &Environment, name: &str) -> Result<Option<String>> {
+    let Some(provider) = recorded_provider(environment, name)? else { return Ok(None) };
+    let kubeconfig = match provider {
+        LocalProvider::Kind => kind::own_kubeconfig(environment, name),
+        LocalProvider::Kwok => kwok::own_kubeconfig(environment, name),
+    };
+    kubeconfig::server(&kubeconfig)
 }
 
 /// Lists the differences of the cluster that handsctl created with this name from its desired state, each as

@@ -132,7 +132,7 @@ pub(super) fn user_name() -> String {
         .replace(['/', '@'], "_")
 }
 
-/// Returns the name that makes this computer another one for tests of the lock: `HANDSCTL_TEST_COMPUTER`.
+/// Returns the name that makes this computer another one for tests of the lock and of clusters: `HANDSCTL_TEST_COMPUTER`.
 pub(super) fn test_computer() -> Option<String> {
     variable("HANDSCTL_TEST_COMPUTER")
 }

@@ -40,7 +40,7 @@ pub enum ProviderChoice {
     Local {
         /// The provider that creates it.
         provider: LocalProvider,
-        /// Why `auto` fell back to kwok; None: it did not.
+        /// Why `auto` chose kwok, and how to get a real cluster; None: it did not, or there is no other choice.
         reason: Option<String>,
     },
     /// handsctl creates no cluster and uses an existing one.

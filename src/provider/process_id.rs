@@ -100,6 +100,13 @@ fn computer(test: Option<&str>) -> Option<String> {
     Some(format!("{}.{boot}.{namespace}", digest(&machine, &purpose)))
 }
 
+/// Returns an id of this user of this computer, as the value of a label: users who share a container engine differ.
+pub(super) fn account() -> String {
+    let (machine, user) = (machine_id().unwrap_or_default(), rustix::process::getuid().as_raw());
+    let test = environment::test_computer().unwrap_or_default();
+    digest(&machine, &format!("handsctl account {user} {test}"))
+}
+
 /// Returns a digest of a confidential id for one purpose, as <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>
 /// requires. An unknown id has a digest, too.
 fn digest(id: &str, purpose: &str) -> String {

@@ -9,7 +9,7 @@ use super::local_state;
 use super::step::{Deadline, LONGER_LIMIT};
 use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
-use crate::cluster::client::context::{self, ChangeRequest, Confirmation};
+use crate::cluster::client::context::{self, ChangeRequest, Confirmation, ContextOrigin};
 use crate::cluster::client::kubeconfig::PodAccount;
 use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
@@ -349,12 +349,46 @@ async fn open_connection(
         Ok(Err(error)) => Err(error),
     };
     match connected {
-        Ok(connection) => Ok(connection),
+        Ok(connection) => {
+            ensure_recorded_server(&connection, settings, environment)?;
+            Ok(connection)
+        }
         Err(error) => {
             let context = args.context.or(args.pin).or(args.local_cluster).unwrap_or_default();
             Err(local_state::explained(error, &context, &settings.cluster, environment).await)
         }
     }
+}
+
+/// Checks that a context that was chosen as the local cluster's leads to it. The record may be left over from a deleted
+/// cluster, and another cluster may have its name.
+///
+/// # Errors
+/// Exit 14 if it leads to another API server.
+fn ensure_recorded_server(
+    connection: &Connection,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<()> {
+    let Connection { choice, server, .. } = connection;
+    if choice.origin != ContextOrigin::LocalCluster {
+        return Ok(());
+    }
+    let name = settings.cluster.name.as_str();
+    let recorded = provider::recorded_server(environment, name)?;
+    let Some(recorded) = recorded.filter(|recorded| !is_same_server(recorded, server)) else { return Ok(()) };
+    let context = &choice.context;
+    let message = format!("context `{context}` does not lead to the local cluster {name}");
+    Err(Error::new(Id::ForeignContext, Kind::Prerequisite, message)
+        .fact("server", server.clone())
+        .fact("created", format!("the API server of {name} is {recorded}"))
+        .hint(format!("--context {context} uses the cluster of the context"))
+        .hint(format!("handsctl cluster down forgets {name}, if it no longer exists")))
+}
+
+/// Whether two addresses are the same: a connection's ends with a slash.
+fn is_same_server(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// Returns the error for a kubeconfig that has not been read at the deadline.
@@ -440,7 +474,7 @@ async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<(
             Kind::Config,
             format!("no cluster was chosen, and the current context `{context}` is not used without a confirmation"),
         )
-        .hint(format!("--context {context} uses it; [cluster].context = \"{context}\" pins it"))
+        .hint(format!("--context {context} uses it; [cluster].context = \"{context}\" chooses it for good"))
         .hint("handsctl up creates a local cluster")),
     }
 }

@@ -114,16 +114,16 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
         .handsctl(&["deploy"])
         .exits(7)
         .says(&format!(
-            "error[HC3007]: deployment.apps/oh in namespace {} has fields of other managers; it was not changed",
+            "error[HC3007]: deployment.apps/oh in namespace {} has fields that others changed; it was not changed",
             namespace.name
         ))
         .says("the set was not changed")
-        .says(&format!("hint: take them over: {}", namespace.suggested("deploy", "--force-conflicts")))
+        .says(&format!("hint: to overwrite their change: {}", namespace.suggested("deploy", "--force-conflicts")))
         .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
         .says("      \"ingress/oh:spec.rules\" = \"yield\"\n")
         .says(&format!("also      ingress.networking.k8s.io/oh in namespace {} has fields", namespace.name));
-    assert_eq!(row(&run.stderr, "manager"), ["fields", "field", "manager", "since", "live", "planned"]);
+    assert_eq!(row(&run.stderr, "changed by"), ["fields", "field", "changed by", "since", "live", "planned"]);
     // The server records no time for changes through a subresource.
     assert_eq!(row(&run.stderr, ".spec.replicas"), [".spec.replicas", "kubectl (scale)", "-", "3", "1"]);
     let image = format!(".{IMAGE}");

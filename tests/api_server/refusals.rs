@@ -228,8 +228,8 @@ fn context_other_than_pinned_exits_3_with_working_hint() {
     let run = namespace
         .handsctl(&["deploy"])
         .exits(3)
-        .says(&format!("error[HC0150]: --context {} contradicts the pin", bed.context))
-        .says(&format!("--set cluster.context={} changes the pin", bed.context));
+        .says(&format!("error[HC0150]: --context {} contradicts [cluster].context", bed.context))
+        .says(&format!("--set cluster.context={} changes it for this run", bed.context));
     assert!(run.stderr.contains("\"prod\""), "{}", run.stderr);
     assert_absent(&namespace);
     // The hint fixes the error.

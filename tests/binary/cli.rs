@@ -356,6 +356,10 @@ fn version_without_server_exits_0_with_reason() {
     let home = home();
     let run = run_in_home(home.path(), &["version"]).exits(0);
     assert!(run.stdout.contains("kubernetes  unknown: "), "{}", run.stdout);
+    drop(watched_kubeconfig(home.path()));
+    let run = run_in_home(home.path(), &["version"]).exits(0);
+    let unknown = "kubernetes  unknown: cannot reach the cluster of context `watched`: ";
+    assert!(run.stdout.contains(unknown), "{}", run.stdout);
 }
 
 /// Runs a shell command line with the binary as `$0`.
@@ -575,6 +579,30 @@ fn stopped_local_cluster_explains_the_failed_connection() {
         .says("the local cluster lap is stopped")
         .says(hint)
         .never_says("is the cluster running");
+}
+
+#[test]
+fn record_of_a_deleted_cluster_does_not_choose_its_successor() {
+    let home = with_config("[cluster]\nname = \"lap\"\n");
+    record_stopped_cluster(home.path(), "lap");
+    // Somebody created another cluster of that name.
+    let listener = watched_kubeconfig(home.path());
+    let config = home.path().join(".kube/config");
+    let theirs = std::fs::read_to_string(&config).unwrap().replace("watched", "kwok-lap");
+    std::fs::write(&config, theirs).unwrap();
+    let own = home.path().join(".local/state/handsctl/kwok/clusters/lap/kubeconfig.yaml");
+    std::fs::write(own, "clusters:\n- {name: kwok-lap, cluster: {server: 'https://127.0.0.1:20003'}}\n")
+        .unwrap();
+    for command in [&["deploy", "--yes"][..], &["status"], &["teardown"]] {
+        run_in_home(home.path(), command)
+            .exits(14)
+            .says("error[HC2065]: context `kwok-lap` does not lead to the local cluster lap")
+            .says("the API server of lap is https://127.0.0.1:20003")
+            .says("--context kwok-lap uses the cluster of the context")
+            .says("cluster down");
+    }
+    assert!(listener.accept().is_err(), "handsctl connected to the server");
+    run_in_home(home.path(), &["status", "--context", "kwok-lap", "--timeout", "1s"]).never_says("HC2065");
 }
 
 #[test]

@@ -23,7 +23,7 @@ case "$*" in
         read -r port < made
         echo '[{"Id":"abc","Name":"/trial-control-plane","State":{"Running":true},"Config":{"Image":"n:1","Labels":{"io.x-k8s.kind.role":"control-plane"}},'
         echo '"HostConfig":{"PortBindings":{"6443/tcp":[{"HostIp":"127.0.0.1","HostPort":"'"$port"'"}]}}}]' ;;
-    exec*) exit 1 ;;
+    exec*) [ -e label ] || exit 1; read -r label < label; echo "$label" ;;
 esac
 exit 0
 "#;
@@ -34,6 +34,7 @@ case "$*" in
     create*)
         while [ "$1" != --config ]; do shift; done
         /bin/sed -n 's/.*"apiServerPort": *\([0-9]*\).*/\1/p' "$2" > made
+        /bin/sed -n 's/.*created-by": *"\([^"]*\)".*/\1/p' "$2" > label
         echo 'Creating cluster "trial" ...' >&2
         echo ' • Preparing nodes 📦  ...' >&2
         echo 'ERROR: failed to create cluster: command "docker run" failed with error: exit status 125' >&2
@@ -92,6 +93,14 @@ impl Computer {
             "api_port": api_port, "spec": spec,
         });
         std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    }
+
+    /// Runs a creation that fails, after which the nodes have the label of this account.
+    fn write_label(&self) {
+        self.cluster_up(&[]).exits(14).says("the disk is full");
+        std::fs::remove_file(self.path().join("deleted")).unwrap();
+        let label = std::fs::read_to_string(self.path().join("label")).unwrap();
+        assert_eq!(label.trim().len(), 16, "{label:?}");
     }
 
     /// Runs `cluster down --yes`.
@@ -276,6 +285,22 @@ fn foreign_kind_cluster_is_kept() {
 }
 
 #[test]
+fn cluster_of_another_user_of_the_engine_is_kept() {
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    computer.write_label();
+    // The containers are there, the record is not: it is lost, or another user's.
+    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    let other = computer.command(&["--recreate", "--yes"]).env("HANDSCTL_TEST_COMPUTER", "other").run();
+    other.exits(14).says("error[HC2022]: a kind cluster trial exists");
+    let down = in_home(computer.path(), &["cluster", "down", "--yes"]).env("PATH", computer.path());
+    down.without("DOCKER_HOST").env("HANDSCTL_TEST_COMPUTER", "other").run().exits(14).says("error[HC2023]");
+    assert!(!computer.has_deleted());
+
+    computer.cluster_down(&[]).exits(0);
+    assert!(computer.has_deleted());
+}
+
+#[test]
 fn cluster_made_after_an_interrupted_creation_is_kept() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     computer.write_unfinished_record(20_001);
@@ -350,13 +375,13 @@ fn newer_record_of_a_kind_cluster_is_deleted_by_kind_only() {
     std::fs::write(&record, "{").unwrap();
     computer.cluster_down(&[]).exits(70).says("error[HC9003]").says("provider of the cluster");
     assert!(record.exists() && !computer.has_deleted());
-    let labelled = DOCKER.replace("exec*) exit 1", "exec*) echo handsctl");
-    let computer = Computer::new(&[("docker", &labelled), ("kind", KIND)]);
-    let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
+    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    computer.write_label();
+    let folder = computer.path().join(".local/state/handsctl/clusters/trial");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("handsctl.json"), r#"{"schema": 99, "provider": "kind"}"#).unwrap();
     std::fs::write(computer.path().join("made"), "20001\n").unwrap();
-    computer.cluster_down(&[]).exits(0).says("cluster local-hands is deleted");
+    computer.cluster_down(&[]).exits(0).says("cluster trial is deleted");
     assert!(computer.has_deleted() && !folder.exists());
 }
 

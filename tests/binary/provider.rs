@@ -419,13 +419,70 @@ async fn unusable_kubeconfig_is_found_before_a_cluster_is_created() {
 async fn auto_provider_explains_simulated_nodes() {
     let fixture = Fixture::new(&[]);
     let environment = Environment { path: std::ffi::OsString::new(), ..fixture.environment.clone() };
-    let reason = "no usable container engine (no docker, podman or nerdctl on PATH)".to_owned();
+    let reason =
+        "no usable container engine (no docker, podman or nerdctl on PATH): simulated cluster, no container \
+                  will run; once an engine runs, up --recreate creates a real one"
+            .to_owned();
     assert_eq!(
-        choose(&environment, Provider::Auto, "x", &unread_events()).await.unwrap(),
+        choose(&environment, Provider::Auto, "x", false, &unread_events()).await.unwrap(),
         ProviderChoice::Local { provider: LocalProvider::Kwok, reason: Some(reason) }
     );
     let kind = ProviderChoice::Local { provider: LocalProvider::Kind, reason: None };
-    assert_eq!(choose(&environment, Provider::Kind, "x", &unread_events()).await.unwrap(), kind);
+    assert_eq!(choose(&environment, Provider::Kind, "x", false, &unread_events()).await.unwrap(), kind);
+}
+
+#[tokio::test]
+async fn simulated_cluster_becomes_real_once_an_engine_runs() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fixture = Fixture::new(&[]);
+    let programs = fixture.folder.path().join("programs");
+    let folder = fixture.environment.state.join("clusters/x");
+    for folder in [&programs, &folder] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let docker = programs.join("docker");
+    std::fs::write(
+        &docker,
+        "#!/bin/sh\necho '{\"ServerVersion\":\"28.2.2\",\"NCPU\":8,\"MemTotal\":33000000000}'\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let record = serde_json::json!({
+        "schema": 2, "provider": "kwok", "phase": "ready", "spec": {"workers": 0, "kubernetes": "v1.34.4"},
+        "ports": {
+            "etcd": 20001, "etcd_peer": 20002, "kube_apiserver": 20003, "kube_controller_manager": 20004,
+            "kube_scheduler": 20005, "kwok_controller": 20006,
+        },
+    });
+    std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    let with_docker = Environment {
+        path: programs.into_os_string(),
+        engine: None,
+        engine_host: None,
+        ..fixture.environment.clone()
+    };
+    let without_engine = Environment { path: std::ffi::OsString::new(), ..with_docker.clone() };
+
+    let choice = async |environment: &Environment, recreate| match choose(
+        environment,
+        Provider::Auto,
+        "x",
+        recreate,
+        &unread_events(),
+    )
+    .await
+    .unwrap()
+    {
+        ProviderChoice::Local { provider, reason } => (provider, reason),
+        ProviderChoice::Existing => panic!("no cluster would be created"),
+    };
+    assert_eq!(choice(&without_engine, false).await, (LocalProvider::Kwok, None));
+    assert_eq!(choice(&without_engine, true).await, (LocalProvider::Kwok, None));
+    let (provider, reason) = choice(&with_docker, false).await;
+    assert_eq!(provider, LocalProvider::Kwok);
+    assert!(reason.is_some_and(|reason| reason.starts_with("docker runs, but cluster x is simulated")));
+    assert_eq!(choice(&with_docker, true).await, (LocalProvider::Kind, None));
 }
 
 #[tokio::test]

@@ -303,7 +303,10 @@ impl ObjectApplier<'_> {
         let error = field_conflict_error(id, conflicts, self.api.clock().now());
         let lines: Vec<String> =
             conflicts.iter().map(|conflict| conflict::yield_line(id, conflict)).collect();
-        error.hint(format!("leave one to others: [deploy.ownership]\n{}", lines.join("\n")))
+        error.hint(format!(
+            "to keep their change, put into config.toml:\n[deploy.ownership]\n{}",
+            lines.join("\n")
+        ))
     }
 }
 

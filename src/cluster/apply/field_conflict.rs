@@ -26,8 +26,8 @@ pub(crate) fn causes(status: &Status) -> impl Iterator<Item = ConflictCause<'_>>
 /// Returns the error for these conflicts. `now` is the server's time.
 pub(crate) fn field_conflict_error(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> Error {
     let message = match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace} has fields of other managers"),
-        None => format!("{id} has fields of other managers"),
+        Some(namespace) => format!("{id} in namespace {namespace} has fields that others changed"),
+        None => format!("{id} has fields that others changed"),
     };
     let message = format!("{message}; it was not changed");
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
@@ -36,7 +36,7 @@ pub(crate) fn field_conflict_error(id: &ObjectId, conflicts: &[Conflict], now: T
     let failing_fields: Vec<&str> =
         conflicts.iter().filter(fails_by_rule).map(|conflict| conflict.field.as_str()).collect();
     if failing_fields.is_empty() {
-        error.hint("take them over: handsctl deploy --force-conflicts")
+        error.hint("to overwrite their change: handsctl deploy --force-conflicts")
     } else {
         error.hint(format!("[deploy.ownership] sets \"fail\" for {}", failing_fields.join(", ")))
     }

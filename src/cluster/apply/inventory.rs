@@ -64,7 +64,7 @@ fn foreign_parent_error(set: &ApplySet, tooling: &str) -> Error {
         Id::ForeignSet,
         Kind::Ownership,
         format!(
-            "{} in namespace {} is not the parent of a handsctl set: it was created by {owner}",
+            "{} in namespace {} is not the record of an installation: it was created by {owner}",
             set.parent(),
             set.namespace
         ),

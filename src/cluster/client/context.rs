@@ -67,9 +67,9 @@ pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
             return Err(Error::new(
                 Id::ContextPinned,
                 Kind::Config,
-                format!("--context {flag} contradicts the pin [cluster].context = \"{pin}\""),
+                format!("--context {flag} contradicts [cluster].context = \"{pin}\""),
             )
-            .hint(format!("--set cluster.context={flag} changes the pin for this run")));
+            .hint(format!("--set cluster.context={flag} changes it for this run")));
         }
         (_, Some(pin), ..) => ChosenContext { context: pin.clone(), origin: ContextOrigin::Pin },
         (Some(flag), None, ..) => ChosenContext { context: flag.clone(), origin: ContextOrigin::Flag },

@@ -86,7 +86,8 @@ pub(in crate::commands) async fn bring_up(
     let environment = &context.environment;
     let cluster = &settings.cluster;
     let name = cluster.name.as_str();
-    let (provider, reason) = match provider::choose(environment, cluster.provider, name, events).await? {
+    let choice = provider::choose(environment, cluster.provider, name, recreate, events).await?;
+    let (provider, reason) = match choice {
         ProviderChoice::Existing => return Ok(None),
         ProviderChoice::Local { provider: maker, reason } => (maker, reason),
     };
@@ -94,7 +95,7 @@ pub(in crate::commands) async fn bring_up(
     let target = format!("{} · {name}", provider.name());
     events.target("cluster", target).await;
     if let Some(reason) = reason {
-        events.warn(Id::SimulatedNodes, format!("{reason}: simulated cluster, no container will run")).await;
+        events.warn(Id::SimulatedNodes, reason).await;
     }
     let options = UpOptions { recreate, kubeconfig: global.kubeconfig.clone() };
     let desired = ClusterSpec { load: expected_load(settings), ..desired_cluster(settings) };

@@ -177,7 +177,7 @@ impl<'a> SetView<'a> {
         let newest = self.record.revisions.as_ref().and_then(|revisions| revisions.last());
         match newest {
             Some(revision) => format!("revision {} has it, and it does not exist", revision.number),
-            None => "the set's parent lists its kind, and no object of it exists".to_owned(),
+            None => "the installation's record lists its kind, and no object of it exists".to_owned(),
         }
     }
 

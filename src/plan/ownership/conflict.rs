@@ -107,7 +107,7 @@ fn owner_in(message: &str) -> Option<FieldOwner> {
 /// server's time.
 #[must_use]
 pub fn table(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> String {
-    let mut rows = vec![["field", "manager", "since", "live", "planned"].map(str::to_owned)];
+    let mut rows = vec![["field", "changed by", "since", "live", "planned"].map(str::to_owned)];
     for conflict in conflicts {
         let (live_value, planned_value) = if is_secret(id, &conflict.field) {
             (HIDDEN.to_owned(), HIDDEN.to_owned())
@@ -273,7 +273,7 @@ mod tests {
         let sent = json!({ "spec": spec(1, "0.59") });
         let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, Some(&live), &causes);
         let expected = [
-            "field                                           manager          since  live    planned",
+            "field                                           changed by       since  live    planned",
             ".spec.replicas                                  kubectl (scale)  -      3       1",
             r#".spec.template.spec.containers[name="a"].image  kubectl-set      4 h    …:0.58  …:0.59"#,
             "                                                ci               2 d",
@@ -283,7 +283,7 @@ mod tests {
         let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, None, &causes[..1]);
         assert_eq!(
             table(&id, &conflicts, now()),
-            "field           manager          since  live  planned\n.spec.replicas  kubectl (scale)  -      -     1"
+            "field           changed by       since  live  planned\n.spec.replicas  kubectl (scale)  -      -     1"
         );
     }
 

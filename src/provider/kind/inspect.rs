@@ -7,6 +7,7 @@ use super::folder::KindFolder;
 use super::spec::{KindStateFile, RecordProof};
 use crate::error::Result;
 use crate::provider::engine::{Client, Container};
+use crate::provider::process_id;
 use crate::provider::state_file::{self, StatePhase};
 
 /// Timeout of reading a node's labels.
@@ -80,13 +81,12 @@ pub(super) async fn compare(
     Ok(KindCluster { owner, record, nodes })
 }
 
-/// Whether the first node is running and has our label: the record may be lost, or belong to another user.
+/// Whether the first node is running and has the label of this account: the record may be lost.
 async fn has_our_label(client: &Client, nodes: &[Container]) -> bool {
     let Some(first) = nodes.iter().find(|node| node.is_control_plane() && node.is_running) else {
         return false;
     };
-    let (key, value) = OWNER_LABEL;
-    let path = format!("jsonpath={{.metadata.labels.{}}}", key.replace('.', "\\."));
+    let path = format!("jsonpath={{.metadata.labels.{}}}", OWNER_LABEL.replace('.', "\\."));
     let arguments = [
         "exec",
         &first.name,
@@ -98,5 +98,6 @@ async fn has_our_label(client: &Client, nodes: &[Container]) -> bool {
         "-o",
         &path,
     ];
-    client.command(LABELS, arguments).run().await.is_ok_and(|output| output.stdout.trim() == value)
+    let owner = process_id::account();
+    client.command(LABELS, arguments).run().await.is_ok_and(|output| output.stdout.trim() == owner)
 }

@@ -15,7 +15,7 @@ use crate::provider::engine::{Client, Container, NoEngine, Server};
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::{RECREATE_HINT, START_AGAIN_HINT, UpOptions};
 use crate::provider::state_file::{self, StatePhase};
-use crate::provider::{assets, file_lock, readyz};
+use crate::provider::{assets, file_lock, process_id, readyz};
 
 /// Timeout of `kind create cluster`: the node image alone has a gigabyte.
 const CREATE: Duration = Duration::from_secs(1500);
@@ -97,7 +97,8 @@ async fn run_kind(
     events: &Events,
 ) -> Result<(), Failed> {
     let (path, spec) = (folder.configuration(), &state.spec);
-    let text = config::configuration(&folder.name, spec, state.api_port).map_err(Failed::Early)?;
+    let text = config::configuration(&folder.name, &process_id::account(), spec, state.api_port)
+        .map_err(Failed::Early)?;
     std::fs::write(&path, text)
         .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
     events.begin(Part::Cluster, NODES, format!("creating nodes from {}", spec.image)).await;

@@ -86,6 +86,11 @@ pub(crate) fn recorded_differences(environment: &Environment, desired: &ClusterS
     Ok(record.map(|record| spec::differences(&record.state.spec, desired, environment)).unwrap_or_default())
 }
 
+/// Returns the path of the cluster's own kubeconfig.
+pub(crate) fn own_kubeconfig(environment: &Environment, name: &str) -> PathBuf {
+    KindFolder::new(&environment.state, name).kubeconfig()
+}
+
 /// Returns the ports that forward to the cluster's ingress controller. Cheap: reads one file.
 pub(crate) fn recorded_ports(environment: &Environment, name: &str) -> Option<Ports> {
     let record: KindStateFile = state_file::read(&KindFolder::new(&environment.state, name).own).ok()??;

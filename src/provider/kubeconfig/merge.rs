@@ -50,6 +50,16 @@ pub(crate) struct MergeChange {
     pub(crate) changed: bool,
 }
 
+/// Returns the server of a kubeconfig's first cluster; None: there is no such file, or it names none.
+///
+/// # Errors
+/// The file cannot be read, or is not a kubeconfig.
+pub(crate) fn server(path: &Path) -> Result<Option<String>> {
+    let Some(text) = file::read(path)? else { return Ok(None) };
+    let server = parse(path, &text)?.pointer("/clusters/0/cluster/server").cloned();
+    Ok(server.and_then(|server| server.as_str().map(str::to_owned)))
+}
+
 /// Returns the owner of the context with this name.
 pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
     match file::read(path)? {

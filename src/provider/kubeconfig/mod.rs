@@ -11,4 +11,4 @@ mod file;
 mod merge;
 
 pub(super) use edit::{ContextEntry, ContextOwner};
-pub(super) use merge::{check, owner, remove};
+pub(super) use merge::{check, owner, remove, server};

@@ -25,5 +25,5 @@ pub(super) use delete::down;
 pub use objects::objects;
 pub use spec::KwokSpec;
 pub use status::{KwokDetails, ProcessStatus};
-pub(super) use status::{recorded_differences, status};
+pub(super) use status::{own_kubeconfig, recorded_differences, status};
 pub(super) use up::up;

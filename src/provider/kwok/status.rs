@@ -53,6 +53,11 @@ pub(crate) fn recorded_differences(environment: &Environment, desired: &ClusterS
     Ok(record.map(|record| spec::differences(&record.state.spec, desired)).unwrap_or_default())
 }
 
+/// Returns the path of the cluster's own kubeconfig.
+pub(crate) fn own_kubeconfig(environment: &Environment, name: &str) -> PathBuf {
+    KwokFolder::new(&environment.state, name).kubeconfig()
+}
+
 /// Reads the record and lists the processes.
 pub(super) fn inspect(folder: &KwokFolder) -> Result<KwokCluster> {
     let record: Option<KwokStateFile> = state_file::read(&folder.own)?;

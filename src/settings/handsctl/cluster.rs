@@ -15,7 +15,7 @@ pub struct Cluster {
     pub provider: Provider,
     /// Name of the local cluster; its context is `kind-NAME` or `kwok-NAME`.
     pub name: DnsLabel,
-    /// Pinned kubeconfig context: it overrides the current context, and any other `--context` is rejected.
+    /// The only kubeconfig context for this configuration: any other `--context` is rejected.
     pub context: Option<String>,
     /// Kubernetes version of the local cluster, such as `v1.34.4`; empty: the version that handsctl was tested with.
     pub kubernetes_version: Option<KubernetesVersion>,

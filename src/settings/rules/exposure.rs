@@ -41,6 +41,7 @@ impl RuleChecker<'_> {
         }
         let consent =
             "put a proxy with a login before it, or accept this with [deploy] exposure = \"acknowledged\"";
+        self.exposing_extra_manifests(consent);
         match self.reach() {
             Reach::Contained => {}
             Reach::Limited { key, by } => {

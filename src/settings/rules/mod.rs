@@ -3,12 +3,14 @@
 //! - `checker`: runs every rule and collects the diagnostics.
 //! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: the store and the database of the
 //!   application.
-//! - `exposure`: an application without a login that others reach. `local_addresses`: URLs of this computer.
+//! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
+//! - `local_addresses`: URLs of this computer.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
 mod bounds;
 pub(super) mod checker;
 pub(super) mod exposure;
+mod extra_exposure;
 mod local_addresses;
 mod models;
 mod scheduling;
