@@ -74,7 +74,9 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
-        deploy(run, &request).await
+        // A dry run needs no lock.
+        let limit = rollout.lock.lock_wait.filter(|_| arguments.dry_run.is_none());
+        run.waiting_for_lock(limit, async || deploy(run, &request).await).await
     };
     invocation.change_cluster(Secrets::Needed, work).await
 }

@@ -58,7 +58,8 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
-        let deployed = deploy(run, &request).await?;
+        let limit = rollout.lock.lock_wait;
+        let deployed = run.waiting_for_lock(limit, async || deploy(run, &request).await).await?;
         image::replaced::restart_outdated(run, rollout, deployed).await
     };
     invocation

@@ -287,6 +287,21 @@ impl<'a> Run<'a> {
         self.context.process.user_host()
     }
 
+    /// Runs `work`, which acquires the set's lock. With a limit, waits first until no other run holds it.
+    ///
+    /// # Errors
+    /// Those of [`set_lock::waiting_for_lock`].
+    pub(crate) async fn waiting_for_lock<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
+        let Some(limit) = limit else { return Box::pin(work()).await };
+        let Context { process, events, deadline, .. } = self.context;
+        let set = self.session.set();
+        set_lock::waiting_for_lock(self.api(), &set, process, limit, *deadline, events, work).await
+    }
+
     /// Acquires the set's lock and runs `work` under it.
     ///
     /// # Errors
