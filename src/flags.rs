@@ -112,6 +112,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub ownership: OwnershipArgs,
+    /// Text for the history, kept with the revision that this run makes; at most 300 characters
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }
 
 /// Flags of every command that applies: how it treats fields and objects that belong to others.

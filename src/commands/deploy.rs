@@ -69,6 +69,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             goal: Goal::Configuration,
             policy,
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: false,
@@ -83,7 +84,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
 
 /// Returns the policy for changes to the set, from the configuration and the flags.
 pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
-    let ApplyArgs { rollout, ownership } = arguments;
+    let ApplyArgs { rollout, ownership, note: _ } = arguments;
     let rules = &settings.deploy.ownership;
     ChangePolicy {
         ownership: Ownership::new(rules, ownership.force_conflicts, ownership.adopt),

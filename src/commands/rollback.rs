@@ -53,6 +53,7 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             goal: Goal::Revision(arguments.revision.or(arguments.to)),
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: global.yes,

@@ -53,6 +53,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             goal: Goal::Configuration,
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: None,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: !rollout.no_wait,
             accepts_rights: false,
